@@ -1,0 +1,190 @@
+"""Every setting, once: frozen dataclasses with the defaults, and the names that flags may choose from.
+
+Imports nothing of ours and no framework, so that command lines can be parsed in milliseconds. The dataclasses that
+describe a *model* (`AnchorConfig` … `ResizeConfig`) travel inside the snapshot; `TrainConfig` goes into the run's
+`config.yaml`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+BackboneName = Literal[
+    "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
+    "vgg16", "vgg19",
+    "mobilenet", "mobilenet_025", "mobilenet_050", "mobilenet_075",
+    "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large",
+    "densenet121", "densenet169", "densenet201",
+    "efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3",
+    "efficientnet_b4", "efficientnet_b5", "efficientnet_b6", "efficientnet_b7",
+    "efficientnet_v2_b0", "efficientnet_v2_b1", "efficientnet_v2_b2", "efficientnet_v2_b3",
+    "efficientnet_v2_s", "efficientnet_v2_m", "efficientnet_v2_l",
+    "convnext_tiny", "convnext_small", "convnext_base", "convnext_large", "convnext_xlarge",
+    "efficientnet_lite0",
+]  # fmt: skip
+DatasetName = Literal["coco", "pascal", "csv", "demo"]
+ClassificationLossName = Literal["focal", "cross_entropy", "balanced_cross_entropy"]
+BoxLossName = Literal["smooth_l1", "l1", "giou", "diou", "ciou"]
+BoxCoderName = Literal["center", "corner"]
+NmsMode = Literal["per_class", "agnostic", "none"]
+OptimizerName = Literal["sgd", "adam", "adamw"]
+ScheduleName = Literal["step", "cosine", "constant"]
+MixedPrecision = Literal["float16", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class AnchorConfig:
+    """Anchors of each pyramid level (paper §4.1; fizyr's order and centring).
+
+    Attributes:
+        sizes: Side of the square base anchor in pixels, one a level.
+        strides: Pixels between neighbouring anchors, one a level.
+        ratios: Height over width.
+        scales: Factors on `sizes`; a tuple of tuples gives each level its own.
+        offset: Position of the first centre as a share of the stride (0.5 fizyr, 0 torchvision and Detectron2).
+        is_rounded: Round the base anchors' corners to integers, as torchvision does.
+        stride_mode: `"nominal"` takes `strides`; `"grid"` takes `image side // grid side`, as torchvision does.
+    """
+
+    sizes: tuple[float, ...] = (32.0, 64.0, 128.0, 256.0, 512.0)
+    strides: tuple[int, ...] = (8, 16, 32, 64, 128)
+    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    scales: tuple[float, ...] | tuple[tuple[float, ...], ...] = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
+    offset: float = 0.5
+    is_rounded: bool = False
+    stride_mode: Literal["nominal", "grid"] = "nominal"
+
+
+@dataclass(frozen=True)
+class MatchConfig:
+    """Which anchors learn what (paper §4.1: object from IoU 0.5, background below 0.4, ignored between)."""
+
+    positive_iou: float = 0.5
+    negative_iou: float = 0.4
+    use_force_match: bool = False
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Names and constants of the two losses (paper §3, §5.1: α 0.25, γ 2)."""
+
+    classification: ClassificationLossName = "focal"
+    box: BoxLossName = "smooth_l1"
+    alpha: float = 0.25
+    gamma: float = 2.0
+    beta: float = 1 / 9
+    box_weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class FilterConfig:
+    """From scored boxes to detections (paper §4.1: score 0.05, 1,000 a level, NMS 0.5)."""
+
+    score_threshold: float = 0.05
+    nms_threshold: float = 0.5
+    max_detections: int = 300
+    top_k: int = 1000
+    nms: NmsMode = "per_class"
+
+
+@dataclass(frozen=True)
+class ResizeConfig:
+    """How an image becomes network input; training, detection and export share it.
+
+    Attributes:
+        min_side: The shorter side is scaled to this many pixels…
+        max_side: …unless the longer would then exceed this many.
+        is_square: Scale the longer side to `max_side` and pad to a `max_side` square: one shape for every image.
+        antialias: Low-pass before shrinking. Defaults to `False`, as cv2, torchvision and fizyr do.
+        pad_multiple: Padded on the right and below to a multiple of this.
+    """
+
+    min_side: int = 800
+    max_side: int = 1333
+    is_square: bool = False
+    antialias: bool = False
+    pad_multiple: int = 32
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network. Everything here is stored in the snapshot as the layers' own arguments."""
+
+    backbone: BackboneName = "resnet50"
+    weights: str = "imagenet"
+    min_level: int = 3
+    max_level: int = 7
+    p6_source: Literal["C5", "P5"] = "C5"
+    fpn_width: int = 256
+    head_width: int = 256
+    head_depth: int = 4
+    head_norm: Literal["none", "group"] = "none"
+    has_shared_heads: bool = True
+    box_coder: BoxCoderName = "center"
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images, and how they are fed."""
+
+    dataset: DatasetName = "coco"
+    path: str = ""
+    train_set: str | None = None
+    val_set: str | None = None
+    annotations: str | None = None
+    classes: str | None = None
+    val_annotations: str | None = None
+    limit: int | None = None
+    workers: int | None = None
+    use_cache: bool = False
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Optimizer and schedule (paper §4.1: SGD, momentum 0.9, 0.01 for 16 images, decay 1e-4, ÷10 at 2/3 and 8/9)."""
+
+    optimizer: OptimizerName = "sgd"
+    learning_rate: float | None = None
+    schedule: ScheduleName = "step"
+    warmup_steps: int | None = None
+    weight_decay: float | None = None
+    clip_norm: float | None = 10.0
+    momentum: float = 0.9
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    anchors: AnchorConfig = field(default_factory=AnchorConfig)
+    matching: MatchConfig = field(default_factory=MatchConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    resize: ResizeConfig = field(default_factory=ResizeConfig)
+    filter: FilterConfig = field(default_factory=FilterConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    batch_size: int = 2
+    epochs: int = 12
+    steps: int | None = None
+    seed: int = 0
+    mixed_precision: MixedPrecision | None = None
+    freeze_backbone: bool = False
+    snapshot_path: str = "./snapshots"
+    tensorboard_dir: str | None = None
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Plain nested dict of a config dataclass, tuples as lists, ready for YAML or JSON."""
+    plain: dict[str, Any] = _listed(dataclasses.asdict(config))
+    return plain
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _listed(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_listed(item) for item in value]
+    return value

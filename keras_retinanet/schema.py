@@ -1,0 +1,68 @@
+"""The vocabulary: what one image, one batch of targets and one set of detections look like.
+
+Boxes are `(x1, y1, x2, y2)` in absolute pixels, float32. Labels are `0 … K-1`; padding is `-1`.
+Shape letters: `B` batch, `H W C` image, `A` anchors, `N` boxes of an image (padded), `K` classes, `D` detections.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+Tensor = Any
+"""A tensor of the active Keras backend, or anything it converts to one."""
+
+
+class Sample(TypedDict):
+    """One annotated image as a dataset reader yields it; NumPy arrays, pixels of the stored file."""
+
+    image: str
+    """Path of the image file."""
+    image_id: int | str
+    """The id that the source gives the image; evaluation answers under the same id."""
+    boxes: Any
+    """`(N, 4)` float32."""
+    labels: Any
+    """`(N,)` int32 in `0 … K-1`."""
+    ignore: Any
+    """`(N,)` bool: crowd or difficult boxes, which become ignore regions."""
+    size: NotRequired[tuple[int, int]]
+    """`(height, width)` of the stored file where the source tells it."""
+
+
+class Targets(TypedDict):
+    """The second half of a training batch, as the pipeline yields it and `compute_loss` takes it."""
+
+    boxes: Tensor
+    """`(B, N, 4)` float32 in pixels of the batch's images, rows of padding all zero."""
+    labels: Tensor
+    """`(B, N)` int32, padding -1."""
+    ignore: Tensor
+    """`(B, N)` bool."""
+    size: Tensor
+    """`(B, 2)` float32: height and width of each image before padding."""
+    image_index: Tensor
+    """`(B,)` int32: position of the image in the dataset."""
+
+
+class Predictions(TypedDict):
+    """What the network answers."""
+
+    deltas: Tensor
+    """`(B, A, 4)` float32, coded against the anchors."""
+    logits: Tensor
+    """`(B, A, K)` float32."""
+    anchors: dict[str, Tensor]
+    """Per pyramid level `(1, A_level, 4)` float32; concatenated they are the `A` anchors."""
+
+
+class Detections(TypedDict):
+    """What the inference model answers, fixed size, padded with -1."""
+
+    boxes: Tensor
+    """`(B, D, 4)` float32."""
+    scores: Tensor
+    """`(B, D)` float32, descending."""
+    labels: Tensor
+    """`(B, D)` int32."""
+    num_detections: Tensor
+    """`(B,)` int32."""
