@@ -2,7 +2,7 @@
 
 Imports nothing of ours and no framework, so that command lines can be parsed in milliseconds. The dataclasses that
 describe a *model* (`AnchorConfig` … `ResizeConfig`) travel inside the snapshot; `TrainConfig` goes into the run's
-`config.yaml`.
+`config.yaml`. The `Attributes:` of each class are also the help texts of the command-line flags made from it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,13 @@ class AnchorConfig:
 
 @dataclass(frozen=True)
 class MatchConfig:
-    """Which anchors learn what (paper §4.1: object from IoU 0.5, background below 0.4, ignored between)."""
+    """Which anchors learn what (paper §4.1: object from IoU 0.5, background below 0.4, ignored between).
+
+    Attributes:
+        positive_iou: An anchor that overlaps a box at least this much learns it.
+        negative_iou: An anchor that overlaps every box less than this is background; between the two it is ignored.
+        use_force_match: Let each box also train the anchor that fits it best, however badly that one fits.
+    """
 
     positive_iou: float = 0.5
     negative_iou: float = 0.4
@@ -68,7 +74,16 @@ class MatchConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Names and constants of the two losses (paper §3, §5.1: α 0.25, γ 2)."""
+    """Names and constants of the two losses (paper §3, §5.1: α 0.25, γ 2).
+
+    Attributes:
+        classification: Loss of the class scores.
+        box: Loss of the boxes; the IoU losses compare decoded boxes.
+        alpha: Weight of objects against background, 1 - alpha.
+        gamma: How fast the focal loss forgets easy anchors.
+        beta: Error at which smooth L1 turns from quadratic to linear.
+        box_weight: Weight of the box loss against the classification loss.
+    """
 
     classification: ClassificationLossName = "focal"
     box: BoxLossName = "smooth_l1"
@@ -80,7 +95,15 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class FilterConfig:
-    """From scored boxes to detections (paper §4.1: score 0.05, 1,000 a level, NMS 0.5)."""
+    """From scored boxes to detections (paper §4.1: score 0.05, 1,000 a level, NMS 0.5).
+
+    Attributes:
+        score_threshold: Boxes that score less are dropped.
+        nms_threshold: Of two boxes that overlap more than this, the lower scored goes.
+        max_detections: Most detections of an image.
+        top_k: Most boxes of a pyramid level that enter NMS.
+        nms: Whether boxes compete within their class, with all, or not at all.
+    """
 
     score_threshold: float = 0.05
     nms_threshold: float = 0.5
@@ -110,7 +133,21 @@ class ResizeConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network. Everything here is stored in the snapshot as the layers' own arguments."""
+    """The network. Everything here is stored in the snapshot as the layers' own arguments.
+
+    Attributes:
+        backbone: The network that turns the image into features.
+        weights: Where the weights start: imagenet, none, or a file (backbone weights, or a snapshot to fine-tune).
+        min_level: Finest pyramid level, of stride 2 ** level.
+        max_level: Coarsest pyramid level.
+        p6_source: Map from which level 6 is made: the backbone's C5 (paper) or the pyramid's P5 (torchvision v2).
+        fpn_width: Channels of every pyramid level.
+        head_width: Channels inside the two heads.
+        head_depth: Convolutions before the last one of each head.
+        head_norm: Normalisation after each of them.
+        has_shared_heads: Use the same head weights on every level.
+        box_coder: Box parametrisation: centre and size (paper) or corners (fizyr).
+    """
 
     backbone: BackboneName = "resnet50"
     weights: str = "imagenet"
@@ -127,7 +164,21 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which images, and how they are fed."""
+    """Which images, and how they are fed.
+
+    Attributes:
+        dataset: Format of the data.
+        path: Folder of the data; for CSV the annotation file stands in `annotations`.
+        train_set: Name of the split to train on. Defaults to the format's own.
+        val_set: Name of the split to evaluate on. Defaults to the format's own.
+        annotations: CSV file with the training annotations.
+        classes: CSV file with the class names.
+        val_annotations: CSV file with the validation annotations.
+        limit: Use only the first so many training images.
+        workers: Threads that read and decode images. Defaults to as many as there are cores.
+        use_cache: Keep the decoded images in memory.
+        augment: Name of the preset of random changes to training images.
+    """
 
     dataset: DatasetName = "coco"
     path: str = ""
@@ -139,24 +190,56 @@ class DataConfig:
     limit: int | None = None
     workers: int | None = None
     use_cache: bool = False
+    augment: str = "flip"
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Optimizer and schedule (paper §4.1: SGD, momentum 0.9, 0.01 for 16 images, decay 1e-4, ÷10 at 2/3 and 8/9)."""
+    """Optimizer and schedule (paper §4.1: SGD, momentum 0.9, 0.01 for 16 images, decay 1e-4, ÷10 at 2/3 and 8/9).
+
+    Attributes:
+        optimizer: SGD with momentum as in the paper, Adam, or AdamW.
+        learning_rate: Peak learning rate. Defaults to 0.01 (adam, adamw: 0.0001) for 16 images, scaled with the batch.
+        schedule: Decay after the warm-up: divide by 10 at 2/3 and 8/9 of the run, half a cosine, or none.
+        warmup_steps: Steps of linear warm-up. Defaults to 500, but at most a tenth of the run.
+        weight_decay: Pull of convolution kernels towards zero. Defaults to 0.0001 (sgd), 0 (adam), 0.05 (adamw).
+        clip_norm: Largest norm of the whole gradient; 0 turns clipping off.
+        momentum: Momentum of SGD.
+    """
 
     optimizer: OptimizerName = "sgd"
     learning_rate: float | None = None
     schedule: ScheduleName = "step"
     warmup_steps: int | None = None
     weight_decay: float | None = None
-    clip_norm: float | None = 10.0
+    clip_norm: float = 10.0
     momentum: float = 0.9
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training run."""
+    """One training run.
+
+    Attributes:
+        data: Which images, and how they are fed.
+        model: The network.
+        anchors: The anchors.
+        matching: Which anchors learn what.
+        loss: The two losses.
+        resize: How an image becomes network input.
+        filter: How scored boxes become detections.
+        optimizer: Optimizer and schedule.
+        batch_size: Images a step.
+        epochs: Times the run goes through the data.
+        steps: Steps of an epoch. Defaults to as many as show every image once.
+        seed: Seed of everything random: new weights, order and augmentation of the images.
+        mixed_precision: Compute convolutions in half precision; boxes and losses stay float32.
+        freeze_backbone: Leave the backbone's weights as they are.
+        snapshot_path: Folder in which each run gets its own.
+        tensorboard_dir: Also write TensorBoard logs here.
+        evaluation: Measure AP on the validation split.
+        evaluate_every: Epochs between two measurements; the last epoch is always measured.
+    """
 
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -174,6 +257,8 @@ class TrainConfig:
     freeze_backbone: bool = False
     snapshot_path: str = "./snapshots"
     tensorboard_dir: str | None = None
+    evaluation: bool = True
+    evaluate_every: int = 1
 
 
 def to_dict(config: Any) -> dict[str, Any]:
