@@ -1,0 +1,171 @@
+"""Anchors: the boxes from which every prediction starts (paper §4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_retinanet.config import AnchorConfig
+from keras_retinanet.schema import Tensor
+
+_DEFAULTS = AnchorConfig()
+
+
+def base_anchors(size: float, ratios: Sequence[float], scales: Sequence[float], is_rounded: bool = False) -> np.ndarray:
+    """The anchors of one cell, centred on the origin, ratio-major: index = ratio · len(scales) + scale.
+
+    Args:
+        size: Side in pixels of the square anchor of scale 1.
+        ratios: Height over width.
+        scales: Factors on `size`.
+        is_rounded: Truncate `size · scale` and round the corners (half to even) to integers, as torchvision does.
+
+    Returns:
+        `(len(ratios) · len(scales), 4)` float64 in pixels.
+    """
+    sides = np.asarray(size, np.float64) * np.asarray(scales, np.float64)
+    if is_rounded:
+        sides = np.floor(sides)
+    widths = sides[None, :] / np.sqrt(np.asarray(ratios, np.float64))[:, None]  # (ratios, scales)
+    heights = widths * np.asarray(ratios, np.float64)[:, None]
+    corners = np.stack([-widths, -heights, widths, heights], axis=-1).reshape(-1, 4) / 2
+    return np.round(corners) if is_rounded else corners
+
+
+def level_anchors(height: Tensor, width: Tensor, stride: tuple[Tensor, Tensor], base: Any, offset: float) -> Tensor:
+    """The anchors of one pyramid level, ordered by row, column and anchor of the cell.
+
+    Args:
+        height: Rows of the feature map.
+        width: Columns of the feature map.
+        stride: Pixels between rows and between columns.
+        base: `(a, 4)` anchors of one cell.
+        offset: Position of the first centre as a share of the stride.
+
+    Returns:
+        `(height · width · a, 4)` float32 in pixels.
+    """
+    y = (ops.cast(ops.arange(height), "float32") + offset) * ops.cast(stride[0], "float32")
+    x = (ops.cast(ops.arange(width), "float32") + offset) * ops.cast(stride[1], "float32")
+    grid_y, grid_x = ops.meshgrid(y, x, indexing="ij")
+    centres = ops.stack([grid_x, grid_y, grid_x, grid_y], axis=-1)  # (height, width, 4)
+    anchors = centres[:, :, None, :] + ops.convert_to_tensor(base, "float32")
+    return ops.reshape(anchors, (-1, 4))
+
+
+@keras.saving.register_keras_serializable(package="keras_retinanet")
+class Anchors(keras.layers.Layer):
+    """Anchors of every pyramid level from the shapes of the real feature maps. Float32 under every policy.
+
+    Args:
+        sizes: Side of the square base anchor in pixels, one a level, finest first.
+        strides: Pixels between neighbouring anchors, one a level; unused where `stride_mode` is `"grid"`.
+        ratios: Height over width.
+        scales: Factors on `sizes`; a sequence of sequences gives each level its own.
+        offset: Position of the first centre as a share of the stride: 0.5 (fizyr) or 0 (torchvision, Detectron2).
+        is_rounded: Integer anchors, as torchvision's.
+        stride_mode: `"nominal"` or `"grid"`: the image's side `// ` the map's, as torchvision does.
+
+    Raises:
+        ValueError: Unequal numbers of sizes, strides and per-level scales, or a value that is not positive.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[float] = _DEFAULTS.sizes,
+        strides: Sequence[int] = _DEFAULTS.strides,
+        ratios: Sequence[float] = _DEFAULTS.ratios,
+        scales: Sequence[float] | Sequence[Sequence[float]] = _DEFAULTS.scales,
+        *,
+        offset: float = _DEFAULTS.offset,
+        is_rounded: bool = _DEFAULTS.is_rounded,
+        stride_mode: Literal["nominal", "grid"] = _DEFAULTS.stride_mode,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(trainable=False, **kwargs)
+        self.sizes = tuple(float(size) for size in sizes)
+        self.strides = tuple(int(stride) for stride in strides)
+        self.ratios = tuple(float(ratio) for ratio in ratios)
+        self.scales = _as_tuples(scales)
+        self.offset = offset
+        self.is_rounded = is_rounded
+        self.stride_mode = stride_mode
+        self._check()
+
+    def _check(self) -> None:
+        if len(self.sizes) != len(self.strides):
+            raise ValueError(
+                f"Every level needs one anchor size and one stride; received {len(self.sizes)} sizes {self.sizes} "
+                f"and {len(self.strides)} strides {self.strides}."
+            )
+        if len(self.level_scales) != len(self.sizes):
+            raise ValueError(
+                f"Scales given per level need one entry for each of the {len(self.sizes)} levels; "
+                f"received {len(self.level_scales)}: {self.scales}."
+            )
+        values = [*self.sizes, *self.strides, *self.ratios, *(s for scales in self.level_scales for s in scales)]
+        if not self.ratios or not all(self.level_scales) or min(values) <= 0:
+            raise ValueError(
+                "Anchor sizes, strides, ratios and scales must be given and positive; received "
+                f"sizes={self.sizes}, strides={self.strides}, ratios={self.ratios}, scales={self.scales}."
+            )
+        if self.stride_mode not in ("nominal", "grid"):
+            raise ValueError(f"`stride_mode` is 'nominal' or 'grid'; received {self.stride_mode!r}.")
+
+    @property
+    def level_scales(self) -> tuple[tuple[float, ...], ...]:
+        """The scales of each level."""
+        if self.scales and isinstance(self.scales[0], tuple):
+            return self.scales
+        return (self.scales,) * len(self.sizes)
+
+    @property
+    def num_anchors(self) -> tuple[int, ...]:
+        """Anchors in a cell, one number a level."""
+        return tuple(len(self.ratios) * len(scales) for scales in self.level_scales)
+
+    def call(self, pyramid: Mapping[str, Tensor], images: Tensor) -> dict[str, Tensor]:
+        """Anchors `{"P3": (1, A_level, 4), …}` in pixels of the images.
+
+        Args:
+            pyramid: Feature maps `(B, h, w, C)` by level name, finest first.
+            images: `(B, H, W, C)`; only the shape is read.
+        """
+        image_shape = ops.shape(images)
+        anchors = {}
+        for index, (name, features) in enumerate(pyramid.items()):
+            _, height, width, _ = ops.shape(features)
+            stride: tuple[Any, Any] = (self.strides[index], self.strides[index])
+            if self.stride_mode == "grid":
+                stride = (image_shape[1] // height, image_shape[2] // width)
+            base = base_anchors(self.sizes[index], self.ratios, self.level_scales[index], self.is_rounded)
+            anchors[name] = level_anchors(height, width, stride, base, self.offset)[None]
+        return anchors
+
+    def compute_output_spec(self, pyramid: Mapping[str, Any], images: Any) -> dict[str, keras.KerasTensor]:
+        """Shapes and dtype of the answer, known where the maps' shapes are."""
+        del images
+        specs = {}
+        for count, (name, features) in zip(self.num_anchors, pyramid.items(), strict=True):
+            _, height, width, _ = features.shape
+            length = None if height is None or width is None else height * width * count
+            specs[name] = keras.KerasTensor((1, length, 4), dtype="float32")
+        return specs
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        names = ("sizes", "strides", "ratios", "scales", "offset", "is_rounded", "stride_mode")
+        config = super().get_config() | {name: getattr(self, name) for name in names}
+        del config["trainable"]  # there is nothing to train
+        return config
+
+
+def _as_tuples(scales: Sequence[Any]) -> tuple[Any, ...]:
+    if scales and isinstance(scales[0], Sequence):
+        return tuple(tuple(float(scale) for scale in level) for level in scales)
+    return tuple(float(scale) for scale in scales)

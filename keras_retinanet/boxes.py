@@ -1,0 +1,330 @@
+"""Boxes as pure functions on tensors `(..., 4)` of `(x1, y1, x2, y2)`, and the two layers made of them.
+
+Widths are `x2 - x1`, without a "+1". All functions broadcast over the leading axes, so that
+`iou(a[:, None], b[None])` is the pairwise matrix and `iou(a, b)` the element-wise vector.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, get_args
+
+import keras
+from keras import ops
+
+from keras_retinanet.config import BoxCoderName
+from keras_retinanet.schema import Tensor
+
+MAX_LOG_SCALE = math.log(1000 / 16)
+"""Largest width or height delta that is decoded: boxes grow at most 62.5 fold (torchvision, Detectron2)."""
+
+EPSILON = 1e-7
+
+
+def _sides(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return boxes[..., 0], boxes[..., 1], boxes[..., 2], boxes[..., 3]
+
+
+def area(boxes: Tensor) -> Tensor:
+    """Areas of boxes; a box whose corners are swapped has none.
+
+    Args:
+        boxes: `(..., 4)` in pixels.
+
+    Returns:
+        `(...)` in square pixels.
+    """
+    x1, y1, x2, y2 = _sides(boxes)
+    return ops.maximum(x2 - x1, 0.0) * ops.maximum(y2 - y1, 0.0)
+
+
+def intersection(a: Tensor, b: Tensor) -> Tensor:
+    """Areas that two sets of boxes have in common.
+
+    Args:
+        a: `(..., 4)` in pixels.
+        b: `(..., 4)` in pixels, broadcast against `a`.
+
+    Returns:
+        `(...)` in square pixels.
+    """
+    ax1, ay1, ax2, ay2 = _sides(a)
+    bx1, by1, bx2, by2 = _sides(b)
+    width = ops.maximum(ops.minimum(ax2, bx2) - ops.maximum(ax1, bx1), 0.0)
+    height = ops.maximum(ops.minimum(ay2, by2) - ops.maximum(ay1, by1), 0.0)
+    return width * height
+
+
+def iou(a: Tensor, b: Tensor) -> Tensor:
+    """Intersection over union; 0 where both boxes are empty.
+
+    Args:
+        a: `(..., 4)` in pixels.
+        b: `(..., 4)` in pixels, broadcast against `a`.
+
+    Returns:
+        `(...)` in `0 … 1`.
+    """
+    common = intersection(a, b)
+    union = area(a) + area(b) - common
+    return common / ops.maximum(union, EPSILON)
+
+
+def _hull_sides(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    ax1, ay1, ax2, ay2 = _sides(a)
+    bx1, by1, bx2, by2 = _sides(b)
+    return ops.maximum(ax2, bx2) - ops.minimum(ax1, bx1), ops.maximum(ay2, by2) - ops.minimum(ay1, by1)
+
+
+def giou(a: Tensor, b: Tensor) -> Tensor:
+    """Generalised IoU: IoU less the share of the hull that neither box covers.
+
+    Args:
+        a: `(..., 4)` in pixels.
+        b: `(..., 4)` in pixels, broadcast against `a`.
+
+    Returns:
+        `(...)` in `-1 … 1`.
+
+    Reference:
+        Rezatofighi et al., Generalized Intersection over Union, 2019, algorithm 1.
+    """
+    common = intersection(a, b)
+    union = area(a) + area(b) - common
+    width, height = _hull_sides(a, b)
+    hull = width * height
+    return common / ops.maximum(union, EPSILON) - (hull - union) / ops.maximum(hull, EPSILON)
+
+
+def diou(a: Tensor, b: Tensor) -> Tensor:
+    """Distance IoU: IoU less the squared centre distance over the squared diagonal of the hull.
+
+    Args:
+        a: `(..., 4)` in pixels.
+        b: `(..., 4)` in pixels, broadcast against `a`.
+
+    Returns:
+        `(...)` in `-1 … 1`.
+
+    Reference:
+        Zheng et al., Distance-IoU Loss, 2020, equation 5.
+    """
+    width, height = _hull_sides(a, b)
+    diagonal = width * width + height * height
+    dx = (a[..., 0] + a[..., 2] - b[..., 0] - b[..., 2]) / 2
+    dy = (a[..., 1] + a[..., 3] - b[..., 1] - b[..., 3]) / 2
+    return iou(a, b) - (dx * dx + dy * dy) / ops.maximum(diagonal, EPSILON)
+
+
+def ciou(a: Tensor, b: Tensor) -> Tensor:
+    """Complete IoU: distance IoU less a term for unlike aspect ratios.
+
+    Args:
+        a: `(..., 4)` in pixels.
+        b: `(..., 4)` in pixels, broadcast against `a`.
+
+    Returns:
+        `(...)`, at most 1.
+
+    Reference:
+        Zheng et al., Distance-IoU Loss, 2020, equations 8–11; the trade-off weight carries no gradient.
+    """
+    ax1, ay1, ax2, ay2 = _sides(a)
+    bx1, by1, bx2, by2 = _sides(b)
+    a_angle = ops.arctan((ax2 - ax1) / ops.maximum(ay2 - ay1, EPSILON))
+    b_angle = ops.arctan((bx2 - bx1) / ops.maximum(by2 - by1, EPSILON))
+    v = (4 / math.pi**2) * ops.square(a_angle - b_angle)
+    weight = ops.stop_gradient(v / ops.maximum(1 - iou(a, b) + v, EPSILON))
+    return diou(a, b) - weight * v
+
+
+def clip(boxes: Tensor, height: Tensor, width: Tensor) -> Tensor:
+    """Boxes cut to `0 … width` and `0 … height`.
+
+    Args:
+        boxes: `(..., 4)` in pixels.
+        height: In pixels, broadcast against `(...)`.
+        width: In pixels, broadcast against `(...)`.
+
+    Returns:
+        `(..., 4)` in pixels.
+    """
+    x1, y1, x2, y2 = _sides(boxes)
+    return ops.stack(
+        [
+            ops.minimum(ops.maximum(x1, 0.0), width),
+            ops.minimum(ops.maximum(y1, 0.0), height),
+            ops.minimum(ops.maximum(x2, 0.0), width),
+            ops.minimum(ops.maximum(y2, 0.0), height),
+        ],
+        axis=-1,
+    )
+
+
+def _center_form(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    x1, y1, x2, y2 = _sides(boxes)
+    return (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
+
+
+def encode_center(boxes: Tensor, anchors: Tensor, std: Sequence[float], max_log_scale: float = MAX_LOG_SCALE) -> Tensor:
+    """Deltas `(dx, dy, dw, dh)`: centre offset over anchor size, log of the size ratio, each over its `std`.
+
+    Args:
+        boxes: `(..., 4)` in pixels, of positive width and height.
+        anchors: `(..., 4)` in pixels, broadcast against `boxes`.
+        std: Four divisors.
+        max_log_scale: Unused; the decoder's limit.
+
+    Returns:
+        `(..., 4)`.
+
+    Reference:
+        Girshick et al., R-CNN, 2014, appendix C; torchvision and Detectron2 with `std` (1, 1, 1, 1).
+    """
+    del max_log_scale
+    x, y, w, h = _center_form(boxes)
+    ax, ay, aw, ah = _center_form(anchors)
+    deltas = ops.stack([(x - ax) / aw, (y - ay) / ah, ops.log(w / aw), ops.log(h / ah)], axis=-1)
+    return deltas / ops.convert_to_tensor(std, "float32")
+
+
+def decode_center(
+    deltas: Tensor, anchors: Tensor, std: Sequence[float], max_log_scale: float = MAX_LOG_SCALE
+) -> Tensor:
+    """Boxes from `(dx, dy, dw, dh)`, the inverse of `encode_center`.
+
+    Args:
+        deltas: `(..., 4)`.
+        anchors: `(..., 4)` in pixels, broadcast against `deltas`.
+        std: Four factors.
+        max_log_scale: `dw` and `dh` (after `std`) are cut to this from above.
+
+    Returns:
+        `(..., 4)` in pixels.
+    """
+    deltas = deltas * ops.convert_to_tensor(std, "float32")
+    ax, ay, aw, ah = _center_form(anchors)
+    x, y = ax + deltas[..., 0] * aw, ay + deltas[..., 1] * ah
+    w = ops.exp(ops.minimum(deltas[..., 2], max_log_scale)) * aw
+    h = ops.exp(ops.minimum(deltas[..., 3], max_log_scale)) * ah
+    return ops.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], axis=-1)
+
+
+def _anchor_sizes(anchors: Tensor) -> Tensor:
+    _, _, w, h = _center_form(anchors)
+    return ops.stack([w, h, w, h], axis=-1)
+
+
+def encode_corner(boxes: Tensor, anchors: Tensor, std: Sequence[float], max_log_scale: float = MAX_LOG_SCALE) -> Tensor:
+    """Deltas of the four corners: offset over anchor size, each over its `std`.
+
+    Args:
+        boxes: `(..., 4)` in pixels.
+        anchors: `(..., 4)` in pixels, broadcast against `boxes`.
+        std: Four divisors.
+        max_log_scale: Unused: corners have no logarithm.
+
+    Returns:
+        `(..., 4)`.
+
+    Reference:
+        fizyr/keras-retinanet `bbox_transform`, `std` 0.2.
+    """
+    del max_log_scale
+    return (boxes - anchors) / _anchor_sizes(anchors) / ops.convert_to_tensor(std, "float32")
+
+
+def decode_corner(
+    deltas: Tensor, anchors: Tensor, std: Sequence[float], max_log_scale: float = MAX_LOG_SCALE
+) -> Tensor:
+    """Boxes from corner deltas, the inverse of `encode_corner`.
+
+    Args:
+        deltas: `(..., 4)`.
+        anchors: `(..., 4)` in pixels, broadcast against `deltas`.
+        std: Four factors.
+        max_log_scale: Unused: corners have no logarithm.
+
+    Returns:
+        `(..., 4)` in pixels.
+    """
+    del max_log_scale
+    return anchors + deltas * ops.convert_to_tensor(std, "float32") * _anchor_sizes(anchors)
+
+
+class BoxCoder(NamedTuple):
+    """A pair of inverse functions and the `std` its source uses."""
+
+    encode: Callable[..., Tensor]
+    decode: Callable[..., Tensor]
+    std: tuple[float, float, float, float]
+
+
+BOX_CODERS: dict[BoxCoderName, BoxCoder] = {
+    "center": BoxCoder(encode_center, decode_center, (1.0, 1.0, 1.0, 1.0)),
+    "corner": BoxCoder(encode_corner, decode_corner, (0.2, 0.2, 0.2, 0.2)),
+}
+
+
+@keras.saving.register_keras_serializable(package="keras_retinanet")
+class RegressBoxes(keras.layers.Layer):
+    """Applies deltas to anchors, and the reverse through `encode`. Computes in float32 under every policy.
+
+    Args:
+        coder: Name in `BOX_CODERS`: `"center"` (paper) or `"corner"` (fizyr).
+        std: Four factors on the deltas. Defaults to those of the coder's source.
+        max_log_scale: Limit on `dw` and `dh` of the centre coder. Defaults to `log(1000 / 16)`.
+    """
+
+    def __init__(
+        self,
+        coder: BoxCoderName = "center",
+        std: Sequence[float] | None = None,
+        max_log_scale: float = MAX_LOG_SCALE,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        if coder not in BOX_CODERS:
+            raise ValueError(f"Unknown box coder {coder!r}; known are {', '.join(get_args(BoxCoderName))}.")
+        self.coder = coder
+        self.std = tuple(BOX_CODERS[coder].std if std is None else std)
+        if len(self.std) != 4:
+            raise ValueError(f"`std` needs four values, one a delta; received {std!r}.")
+        self.max_log_scale = max_log_scale
+
+    def call(self, deltas: Tensor, anchors: Tensor) -> Tensor:
+        """Boxes `(B, A, 4)` in pixels from deltas `(B, A, 4)` and anchors `(1, A, 4)` or `(B, A, 4)`."""
+        return BOX_CODERS[self.coder].decode(deltas, anchors, self.std, self.max_log_scale)
+
+    def encode(self, boxes: Tensor, anchors: Tensor) -> Tensor:
+        """Deltas `(..., 4)` that lead from anchors to boxes."""
+        return BOX_CODERS[self.coder].encode(boxes, anchors, self.std, self.max_log_scale)
+
+    def compute_output_shape(self, deltas_shape: Any, anchors_shape: Any) -> Any:
+        """The shape of the deltas."""
+        del anchors_shape
+        return deltas_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return super().get_config() | {"coder": self.coder, "std": self.std, "max_log_scale": self.max_log_scale}
+
+
+@keras.saving.register_keras_serializable(package="keras_retinanet")
+class ClipBoxes(keras.layers.Layer):
+    """Cuts boxes to their image. Computes in float32 under every policy."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+
+    def call(self, boxes: Tensor, sizes: Tensor) -> Tensor:
+        """Boxes `(B, A, 4)` cut to `sizes` `(B, 2)` or `(1, 2)`: height and width in pixels."""
+        return clip(boxes, sizes[:, None, 0], sizes[:, None, 1])
+
+    def compute_output_shape(self, boxes_shape: Any, sizes_shape: Any) -> Any:
+        """The shape of the boxes."""
+        del sizes_shape
+        return boxes_shape

@@ -1,0 +1,167 @@
+"""The losses: focal loss and its relatives on logits, smooth L1 and its relatives on boxes (paper §3, §4).
+
+All take integer labels and the anchors' state, compute in float32 whatever they are given, and return the plain sum
+over the objects or anchors that count; the model divides by the number of positives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+from keras_retinanet import boxes
+from keras_retinanet.config import BoxLossName, ClassificationLossName
+from keras_retinanet.schema import Tensor
+
+
+def sigmoid_loss(logits: Tensor, labels: Tensor, state: Tensor, alpha: float | None, gamma: float) -> Tensor:
+    """Sum over anchors and classes of `α_t (1 - p_t)^γ · -log(p_t)`, from logits and without one-hot targets.
+
+    Every class of every anchor that is not ignored is charged as background; where an anchor is an object, the one
+    class it owns is then charged as object instead. With `s = softplus(x)`, `-log(1 - p) = s`, `-log(p) = s - x`,
+    and both powers are exponentials of these: nothing overflows or loses its gradient at large logits.
+
+    Args:
+        logits: `(B, A, K)`.
+        labels: `(B, A)` int; read where `state` is 1.
+        state: `(B, A)` int: 1 object, 0 background, -1 ignored.
+        alpha: Weight of objects, `1 - alpha` that of background; `None` weighs both 1.
+        gamma: Exponent of the modulating factor; 0 gives cross entropy.
+
+    Returns:
+        Scalar float32.
+
+    Reference:
+        Focal Loss for Dense Object Detection, §3.1–3.3, equations 1, 3 and 5.
+    """
+    object_weight, background_weight = (1.0, 1.0) if alpha is None else (alpha, 1.0 - alpha)
+    logits = ops.cast(logits, "float32")
+
+    def background(x: Tensor) -> Tensor:
+        surprise = ops.softplus(x)
+        return background_weight * _power(x - surprise, gamma) * surprise
+
+    def is_object(x: Tensor) -> Tensor:
+        surprise = ops.softplus(-x)
+        return object_weight * _power(-x - surprise, gamma) * surprise
+
+    counts = ops.cast(state >= 0, "float32")
+    positive = state == 1
+    own_label = ops.where(positive, labels, 0)[..., None]
+    own = ops.take_along_axis(logits, own_label, axis=-1)[..., 0]  # (B, A)
+    everything = ops.sum(ops.sum(background(logits), axis=-1) * counts)
+    return everything + ops.sum(ops.where(positive, is_object(own) - background(own), 0.0))
+
+
+def _power(log_base: Tensor, gamma: float) -> Tensor:
+    """`exp(log_base) ** gamma`."""
+    return ops.exp(gamma * log_base) if gamma else 1.0
+
+
+def focal(logits: Tensor, labels: Tensor, state: Tensor, *, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """Focal loss, summed; see `sigmoid_loss` for arguments and shapes (paper §3.2, equation 5)."""
+    return sigmoid_loss(logits, labels, state, alpha, gamma)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, state: Tensor, *, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """Binary cross entropy over all classes, summed; `alpha` and `gamma` are not used (paper §3, equation 1)."""
+    del alpha, gamma
+    return sigmoid_loss(logits, labels, state, None, 0.0)
+
+
+def balanced_cross_entropy(
+    logits: Tensor, labels: Tensor, state: Tensor, *, alpha: float = 0.25, gamma: float = 2.0
+) -> Tensor:
+    """Cross entropy weighted by `alpha`, summed; `gamma` is not used (paper §3.1, equation 3)."""
+    del gamma
+    return sigmoid_loss(logits, labels, state, alpha, 0.0)
+
+
+CLASSIFICATION_LOSSES: dict[ClassificationLossName, Callable[..., Tensor]] = {
+    "focal": focal,
+    "cross_entropy": cross_entropy,
+    "balanced_cross_entropy": balanced_cross_entropy,
+}
+
+
+def smooth_l1(predicted: Tensor, target: Tensor, beta: float = 1 / 9) -> Tensor:
+    """Quadratic below `beta`, linear above, summed over the four deltas.
+
+    Args:
+        predicted: `(..., 4)` deltas.
+        target: `(..., 4)` deltas.
+        beta: Where the two pieces meet; fizyr's `sigma` is `1 / sqrt(beta)`.
+
+    Returns:
+        `(...)` float32.
+
+    Reference:
+        Girshick, Fast R-CNN, 2015, equation 3; fizyr's `smooth_l1(sigma=3)` is `beta` 1/9.
+    """
+    distance = ops.abs(ops.cast(predicted, "float32") - ops.cast(target, "float32"))
+    if beta <= 0:
+        return ops.sum(distance, axis=-1)
+    quadratic = 0.5 / beta * ops.square(distance)
+    return ops.sum(ops.where(distance < beta, quadratic, distance - 0.5 * beta), axis=-1)
+
+
+def l1(predicted: Tensor, target: Tensor, beta: float = 0.0) -> Tensor:
+    """Absolute difference, summed over the four deltas; `beta` is not used."""
+    del beta
+    return smooth_l1(predicted, target, 0.0)
+
+
+def giou_loss(predicted: Tensor, target: Tensor, beta: float = 0.0) -> Tensor:
+    """`1 - GIoU` of boxes `(..., 4)`; `beta` is not used."""
+    del beta
+    return 1.0 - boxes.giou(ops.cast(predicted, "float32"), ops.cast(target, "float32"))
+
+
+def diou_loss(predicted: Tensor, target: Tensor, beta: float = 0.0) -> Tensor:
+    """`1 - DIoU` of boxes `(..., 4)`; `beta` is not used."""
+    del beta
+    return 1.0 - boxes.diou(ops.cast(predicted, "float32"), ops.cast(target, "float32"))
+
+
+def ciou_loss(predicted: Tensor, target: Tensor, beta: float = 0.0) -> Tensor:
+    """`1 - CIoU` of boxes `(..., 4)`; `beta` is not used."""
+    del beta
+    return 1.0 - boxes.ciou(ops.cast(predicted, "float32"), ops.cast(target, "float32"))
+
+
+class BoxLoss(NamedTuple):
+    """A box loss and what it compares: deltas, or decoded boxes in pixels."""
+
+    function: Callable[..., Tensor]
+    is_on_boxes: bool
+
+
+BOX_LOSSES: dict[BoxLossName, BoxLoss] = {
+    "smooth_l1": BoxLoss(smooth_l1, False),
+    "l1": BoxLoss(l1, False),
+    "giou": BoxLoss(giou_loss, True),
+    "diou": BoxLoss(diou_loss, True),
+    "ciou": BoxLoss(ciou_loss, True),
+}
+
+LOSSES: dict[str, Callable[..., Tensor]] = {
+    **CLASSIFICATION_LOSSES,
+    **{name: loss.function for name, loss in BOX_LOSSES.items()},
+}
+
+
+def replicas() -> tuple[int, Callable[[Tensor], Tensor]]:
+    """How many replicas train together, and the sum of a scalar over them.
+
+    Only `tf.distribute` needs it: a JAX program sees the global batch by itself.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        context = tf.distribute.get_replica_context()
+        if context is not None and context.num_replicas_in_sync > 1:
+            return context.num_replicas_in_sync, lambda x: context.all_reduce("SUM", x)
+    return 1, lambda x: x
