@@ -237,7 +237,7 @@ class TrainConfig:
         freeze_backbone: Leave the backbone's weights as they are.
         snapshot_path: Folder in which each run gets its own.
         tensorboard_dir: Also write TensorBoard logs here.
-        evaluation: Measure AP on the validation split.
+        use_evaluation: Measure AP on the validation split.
         evaluate_every: Epochs between two measurements; the last epoch is always measured.
     """
 
@@ -257,7 +257,7 @@ class TrainConfig:
     freeze_backbone: bool = False
     snapshot_path: str = "./snapshots"
     tensorboard_dir: str | None = None
-    evaluation: bool = True
+    use_evaluation: bool = True
     evaluate_every: int = 1
 
 

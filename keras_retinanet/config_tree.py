@@ -1,0 +1,170 @@
+"""A nested config as a tree of dotted names: list its settings, change some, read it back from a file.
+
+Command lines (`--anchor-sizes`) and files (`config.yaml`) both address settings this way; the defaults, types and
+descriptions stay where they are, in `config.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+ConfigT = TypeVar("ConfigT")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One leaf of a config.
+
+    Attributes:
+        name: Dotted name, such as `"anchors.sizes"`.
+        kind: Its type annotation.
+        default: Its default.
+        description: The sentence on it in its class's docstring.
+    """
+
+    name: str
+    kind: Any
+    default: Any
+    description: str
+
+    @property
+    def choices(self) -> tuple[str, ...] | None:
+        """The names it may take, where its type is a `Literal`."""
+        for kind in (self.kind, *get_args(self.kind)):
+            if get_origin(kind) is Literal:
+                return get_args(kind)
+        return None
+
+    @property
+    def is_tuple(self) -> bool:
+        """Whether it takes several values."""
+        return any(get_origin(kind) is tuple for kind in (self.kind, *get_args(self.kind)))
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether it is on or off."""
+        return self.kind is bool
+
+    @property
+    def scalar(self) -> type:
+        """`int`, `float` or `str`: the type of its value, or of its elements."""
+        return _scalar(self.kind)
+
+
+def settings(config_class: type, prefix: str = "") -> Iterator[Setting]:
+    """Lists the leaves of a config class in the order in which they are written.
+
+    Args:
+        config_class: type. A dataclass whose fields are plain values or dataclasses.
+        prefix: str. Put before each name.
+
+    Yields:
+        One `Setting` a leaf.
+    """
+    hints, described = get_type_hints(config_class), descriptions(config_class)
+    for field in dataclasses.fields(config_class):
+        kind, name = hints[field.name], prefix + field.name
+        if dataclasses.is_dataclass(kind):
+            yield from settings(kind, name + ".")  # type: ignore[arg-type]
+        else:
+            yield Setting(name, kind, field.default, described.get(field.name, ""))
+
+
+def descriptions(config_class: type) -> dict[str, str]:
+    """Reads the `Attributes:` of a docstring.
+
+    Args:
+        config_class: type. A class with a docstring in Google form.
+
+    Returns:
+        Attribute name → its sentences on one line; empty where Python stripped the docstrings.
+    """
+    _, _, section = (inspect.getdoc(config_class) or "").partition("Attributes:\n")
+    found = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", section, flags=re.MULTILINE)
+    return {name: re.sub(r"\s+", " ", text) for name, text in found}
+
+
+def changed(config: ConfigT, values: Mapping[str, Any]) -> ConfigT:
+    """Copies a config with some settings replaced.
+
+    Args:
+        config: Any config dataclass.
+        values: Mapping. Dotted name → new value.
+
+    Returns:
+        A config of the same class.
+
+    Raises:
+        ValueError: If a name is not one of the config's settings.
+    """
+    direct: dict[str, Any] = {}
+    nested: dict[str, dict[str, Any]] = {}
+    names = {field.name for field in dataclasses.fields(config)}  # type: ignore[arg-type]
+    for name, value in values.items():
+        head, _, rest = name.partition(".")
+        if head not in names or (rest and not dataclasses.is_dataclass(getattr(config, head))):
+            raise ValueError(
+                f"Unknown setting {name!r} of {type(config).__name__}; known are {', '.join(sorted(names))}."
+            )
+        if rest:
+            nested.setdefault(head, {})[rest] = value
+        else:
+            direct[head] = value
+    direct |= {head: changed(getattr(config, head), inner) for head, inner in nested.items()}
+    return dataclasses.replace(config, **direct)  # type: ignore[type-var]
+
+
+def from_dict(config_class: type[ConfigT], plain: Mapping[str, Any]) -> ConfigT:
+    """Reads back what `config.to_dict` wrote; settings that are missing keep their defaults.
+
+    Args:
+        config_class: type. The config dataclass.
+        plain: Mapping. Nested plain values, lists for tuples.
+
+    Returns:
+        An instance of `config_class`.
+
+    Raises:
+        ValueError: If `plain` has a name that the class does not know, or a group that is not a mapping.
+    """
+    if not isinstance(plain, Mapping):
+        raise ValueError(f"{config_class.__name__} needs names and values, got {plain!r}.")
+    hints = get_type_hints(config_class)
+    if unknown := sorted(set(plain) - set(hints)):
+        raise ValueError(f"Unknown setting {unknown[0]!r} of {config_class.__name__}; known are {', '.join(hints)}.")
+    values = {
+        name: from_dict(hints[name], value) if dataclasses.is_dataclass(hints[name]) else _tupled(value)
+        for name, value in plain.items()
+    }
+    return config_class(**values)
+
+
+def flattened(config: Any) -> dict[str, Any]:
+    """Dotted name → value of every setting of a config instance."""
+    flat: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            flat |= {f"{field.name}.{name}": inner for name, inner in flattened(value).items()}
+        else:
+            flat[field.name] = value
+    return flat
+
+
+def _scalar(kind: Any) -> type:
+    if get_origin(kind) in (Union, types.UnionType, tuple):
+        return _scalar(next(part for part in get_args(kind) if part not in (type(None), Ellipsis)))
+    if get_origin(kind) is Literal:
+        return str
+    result: type = kind
+    return result
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(_tupled(item) for item in value) if isinstance(value, list) else value

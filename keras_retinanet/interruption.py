@@ -1,0 +1,36 @@
+"""Ctrl-C and SIGTERM as a wish to stop at the next good moment."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+
+class StopRequest:
+    """Turns the first Ctrl-C or SIGTERM into a wish to stop; the second Ctrl-C aborts at once.
+
+    A context manager: the handlers are installed inside, in the main thread only, and the former ones come back after.
+    """
+
+    def __init__(self) -> None:
+        self.is_made = False
+        self._former: dict[int, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            self._former = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+        self._former = {}
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self.is_made = True
+        name = signal.Signals(number).name
+        print(f"\n{name}: saving after this step; Ctrl-C again to abort at once.", flush=True)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
