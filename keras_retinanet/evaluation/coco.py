@@ -1,0 +1,126 @@
+"""The 12 numbers of the COCO challenge, and AP of each class.
+
+Reference: https://cocodataset.org/#detection-eval; numerics of pycocotools 2.0, computed by faster-coco-eval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from faster_coco_eval import COCO, COCOeval_faster
+from numpy.typing import NDArray
+
+from keras_retinanet.evaluation.detections import ImageDetections, pair_detections
+from keras_retinanet.evaluation.result import EvaluationResult, count_boxes
+from keras_retinanet.schema import Sample
+
+Array = NDArray[Any]
+
+STAT_NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+
+
+def evaluate(
+    samples: Sequence[Sample], detections: Sequence[ImageDetections], class_names: Sequence[str]
+) -> EvaluationResult:
+    """Compare detections with annotations as the COCO challenge does.
+
+    Boxes marked `ignore` are crowd regions: what is found inside them counts neither for nor against. Objects are
+    small, medium or large by `sample["areas"]`, or by the area of their box where a sample has no areas. Images are
+    ranked by id, as pycocotools ranks them, so that equal scores give equal numbers too.
+
+    Args:
+        samples: Annotated images.
+        detections: What was found in them, boxes in pixels of the stored images; images may be left out.
+        class_names: Names of the labels `0 … K-1`.
+
+    Returns:
+        `stats` has the 12 numbers under `STAT_NAMES`, -1 where no annotated box bears on a number; `per_class` has
+        `"AP"` and `"AP50"`.
+
+    Raises:
+        ValueError: Detections of an unknown image, or a label outside `0 … K-1`.
+    """
+    pairs = pair_detections(samples, detections, len(class_names))
+    pairs.sort(key=lambda pair: (isinstance(pair[0]["image_id"], str), pair[0]["image_id"]))
+    truth = [sample for sample, _ in pairs]
+    found = [entry for _, entry in pairs]
+    labels, ignore = _join(truth, "labels", np.int64), _join(truth, "ignore", bool)
+    stats, precision = _run(
+        _records(truth, labels, _areas(truth), iscrowd=ignore.astype(int).tolist()),
+        _records(found, _join(found, "labels", np.int64), None, score=_join(found, "scores", np.float64).tolist()),
+        len(pairs),
+        len(class_names),
+    )
+    return EvaluationResult(
+        stats=dict(zip(STAT_NAMES, stats, strict=True)),
+        headline="AP",
+        class_names=tuple(class_names),
+        per_class={"AP": _mean_of_each_class(precision), "AP50": _mean_of_each_class(precision[:1])},
+        num_boxes=count_boxes(labels, ignore, len(class_names)),
+        num_images=len(pairs),
+        num_detections=sum(len(entry["scores"]) for entry in found),
+    )
+
+
+def _join(images: Sequence[Any], name: str, dtype: Any) -> Array:
+    """One array of all images."""
+    return np.concatenate([np.asarray(image[name], dtype) for image in images] or [np.zeros(0, dtype)])
+
+
+def _areas(samples: Sequence[Sample]) -> Array:
+    """Area of every annotated box, the source's own where it tells one."""
+    areas = [np.asarray(sample.get("areas", _box_areas(sample)), np.float64) for sample in samples]
+    return np.concatenate(areas or [np.zeros(0)])
+
+
+def _box_areas(sample: Sample) -> Array:
+    boxes = np.asarray(sample["boxes"], np.float64).reshape(-1, 4)
+    return np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+
+
+def _records(images: Sequence[Any], labels: Array, areas: Array | None, **columns: list[Any]) -> list[dict[str, Any]]:
+    """COCO's annotation dicts, ids from 1; `image_id` is the position of the image."""
+    boxes = np.concatenate([np.asarray(image["boxes"], np.float64).reshape(-1, 4) for image in images] or [_NO_BOXES])
+    boxes[:, 2:] -= boxes[:, :2]  # (N, 4) x, y, width, height
+    table = {
+        "id": range(1, len(boxes) + 1),
+        "image_id": np.repeat(np.arange(len(images)), [len(image["labels"]) for image in images]).tolist(),
+        "category_id": labels.tolist(),
+        "bbox": boxes.tolist(),
+        "area": (np.prod(boxes[:, 2:], axis=1) if areas is None else areas).tolist(),
+        "iscrowd": [0] * len(boxes),
+        **columns,
+    }
+    return [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+
+
+_NO_BOXES = np.zeros((0, 4))
+
+
+def _run(
+    truth: list[dict[str, Any]], found: list[dict[str, Any]], num_images: int, num_classes: int
+) -> tuple[list[float], Array]:
+    """The 12 numbers; and precision over 10 IoU thresholds, 101 recalls and K classes, -1 where there is no box."""
+    if not num_images or not num_classes:
+        return [-1.0] * len(STAT_NAMES), np.full((10, 101, num_classes), -1.0)
+    table = {
+        "images": [{"id": index} for index in range(num_images)],
+        "categories": [{"id": label} for label in range(num_classes)],
+    }
+    sides = [COCO(table | {"annotations": rows}) for rows in (truth, found)]
+    evaluator = COCOeval_faster(*sides, iouType="bbox", print_function=_say_nothing)
+    evaluator.run()
+    stats = [float(value) for value in evaluator.stats[: len(STAT_NAMES)]]
+    return stats, np.asarray(evaluator.eval["precision"])[:, :, :, 0, -1]
+
+
+def _say_nothing(*_: Any) -> None:
+    """Takes the place of `print` in faster-coco-eval."""
+
+
+def _mean_of_each_class(precision: Array) -> Array:
+    """Mean of `(T, R, K)` over thresholds and recalls: `(K,)`, nan where the class has no box."""
+    means: Array = precision.mean(axis=(0, 1))
+    return np.where(precision[0, 0] > -1, means, np.nan)

@@ -1,0 +1,147 @@
+"""Run the inference model over a data set, and bring its boxes back to the pixels of the stored images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_retinanet.schema import Sample
+
+Array = NDArray[Any]
+
+
+class ImageDetections(TypedDict):
+    """What was found in one image, best first, without padding."""
+
+    image_id: int | str
+    """The `image_id` of the sample."""
+    boxes: Any
+    """`(D, 4)` float32 in pixels of the stored image."""
+    scores: Any
+    """`(D,)` float32."""
+    labels: Any
+    """`(D,)` int32 in `0 … K-1`."""
+
+
+class Batches(Protocol):
+    """What `detect_dataset` asks of its input; `data.pipeline.InferenceBatches` has it."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images of a full batch."""
+
+    def dataset(self) -> Iterable[Any]:
+        """Batches of images, and of where each image comes from."""
+
+
+class Detector(Protocol):
+    """The part of `keras.Model` that is used here; `inference.DetectionModel` has it."""
+
+    def predict_on_batch(self, x: Any) -> dict[str, Any]:
+        """Detections of a batch as NumPy arrays."""
+
+
+def detect_dataset(
+    model: Detector,
+    batches: Batches,
+    samples: Sequence[Sample],
+    *,
+    progress: Callable[[int], object] | None = None,
+) -> list[ImageDetections]:
+    """Find the objects in every image of a data set.
+
+    The model is compiled once for each shape of image: a last batch that is not full is filled up with copies.
+
+    Args:
+        model: `inference.DetectionModel`.
+        batches: `data.pipeline.InferenceBatches` over `samples`: `dataset()` yields images `(B, H, W, 3)` and
+            `{"size": (B, 2) unpadded height and width, "scale": (B, 2) network over original pixels, vertical first,
+            "image_index": (B,)}`.
+        samples: The images, in the order to which `image_index` refers.
+        progress: Called after each batch with the number of its images.
+
+    Returns:
+        One `ImageDetections` a sample, in the order of `samples`; order and ties of each image as the model gave them.
+
+    Raises:
+        ValueError: `batches` left out a sample.
+    """
+    found: list[ImageDetections | None] = [None] * len(samples)
+    for images, origin in batches.dataset():
+        arrays = {name: np.asarray(origin[name]) for name in ("size", "scale", "image_index")}
+        count = len(arrays["image_index"])
+        rows = np.minimum(np.arange(max(count, batches.batch_size)), count - 1)
+        images = np.asarray(images)
+        images = images if len(rows) == count else images[rows]
+        batch = model.predict_on_batch({"images": images, "sizes": arrays["size"][rows].astype(np.float32)})
+        for row, index in enumerate(arrays["image_index"]):
+            found[index] = _restore(batch, row, samples[index], arrays["scale"][row])
+        if progress is not None:
+            progress(count)
+    missing = [sample["image"] for sample, detections in zip(samples, found, strict=True) if detections is None]
+    if missing:
+        raise ValueError(f"the batches left out {len(missing)} of {len(samples)} images, the first is {missing[0]}")
+    return [detections for detections in found if detections is not None]
+
+
+def _restore(batch: dict[str, Any], row: int, sample: Sample, scale: Array) -> ImageDetections:
+    """One image's detections in its own pixels, without padding."""
+    count = int(batch["num_detections"][row])
+    boxes = np.asarray(batch["boxes"][row, :count], np.float32) / scale[[1, 0, 1, 0]].astype(np.float32)  # (D, 4)
+    if "size" in sample:
+        height, width = sample["size"]
+        boxes = np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
+    return {
+        "image_id": sample["image_id"],
+        "boxes": boxes,
+        "scores": np.asarray(batch["scores"][row, :count], np.float32),
+        "labels": np.asarray(batch["labels"][row, :count], np.int32),
+    }
+
+
+def pair_detections(
+    samples: Sequence[Sample], detections: Sequence[ImageDetections], num_classes: int
+) -> list[tuple[Sample, ImageDetections]]:
+    """Put the detections beside the samples of the same id.
+
+    Args:
+        samples: Annotated images.
+        detections: What was found, in any order; images without an entry have no detections.
+        num_classes: int, `K`.
+
+    Returns:
+        Sample and detections of each image, in the order of `samples`.
+
+    Raises:
+        ValueError: An id stands twice or belongs to no sample, lengths differ, or a label is not in `0 … K-1`.
+    """
+    by_id: dict[int | str, ImageDetections] = {}
+    for entry in detections:
+        if entry["image_id"] in by_id:
+            raise ValueError(f"image {entry['image_id']!r} has two entries of detections; join them into one")
+        by_id[entry["image_id"]] = entry
+        _check(entry, "detections", ("boxes", "scores", "labels"), num_classes)
+    pairs: list[tuple[Sample, ImageDetections]] = []
+    for sample in samples:
+        _check(sample, "annotations", ("boxes", "labels", "ignore"), num_classes)
+        nothing = ImageDetections(image_id=sample["image_id"], boxes=np.zeros((0, 4)), scores=[], labels=[])
+        pairs.append((sample, by_id.pop(sample["image_id"], nothing)))
+    if len({sample["image_id"] for sample in samples}) < len(samples):
+        raise ValueError("two samples have the same image_id")
+    if by_id:
+        raise ValueError(f"detections of image {next(iter(by_id))!r}, which is none of the {len(samples)} samples")
+    return pairs
+
+
+def _check(entry: Any, what: str, names: tuple[str, ...], num_classes: int) -> None:
+    """All arrays of one length, and labels in range."""
+    lengths = {name: len(entry[name]) for name in names}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"{what} of image {entry['image_id']!r} differ in length: {lengths}")
+    labels = np.asarray(entry["labels"])
+    if labels.size and not 0 <= labels.min() <= labels.max() < num_classes:
+        wrong = labels[(labels < 0) | (labels >= num_classes)][0]
+        raise ValueError(f"{what} of image {entry['image_id']!r} have label {wrong}, allowed are 0 … {num_classes - 1}")

@@ -1,0 +1,219 @@
+import contextlib
+import io
+import json
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from keras_retinanet.evaluation import coco
+
+EXPECTED = {  # of the COCO API's own example, all 100 images
+    "AP": 0.505, "AP50": 0.697, "AP75": 0.573, "APs": 0.586, "APm": 0.519, "APl": 0.501,
+    "AR1": 0.387, "AR10": 0.594, "AR100": 0.595, "ARs": 0.640, "ARm": 0.566, "ARl": 0.564,
+}  # fmt: skip
+
+
+def sample(image_id, boxes=(), labels=None, ignore=None, **more):
+    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+    labels = np.zeros(len(boxes)) if labels is None else labels
+    ignore = np.zeros(len(boxes)) if ignore is None else ignore
+    arrays = {"labels": np.asarray(labels, np.int32), "ignore": np.asarray(ignore, bool)}
+    return {"image": f"{image_id}.jpg", "image_id": image_id, "boxes": boxes, **arrays, **more}
+
+
+def found(image_id, boxes=(), scores=(), labels=None):
+    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+    labels = np.zeros(len(boxes)) if labels is None else labels
+    arrays = {"scores": np.asarray(scores, np.float32), "labels": np.asarray(labels, np.int32)}
+    return {"image_id": image_id, "boxes": boxes, **arrays}
+
+
+def to_coco(entries, is_truth):
+    """COCO's dicts, written apart from the package's own."""
+    records = []
+    for entry in entries:
+        for index, box in enumerate(np.asarray(entry["boxes"], np.float64)):
+            x, y, w, h = float(box[0]), float(box[1]), float(box[2] - box[0]), float(box[3] - box[1])
+            record = {"image_id": entry["image_id"], "category_id": int(entry["labels"][index]) + 1, "iscrowd": 0}
+            record |= {"bbox": [x, y, w, h], "area": w * h, "id": len(records) + 1}
+            if is_truth:
+                record["area"] = float(entry["areas"][index]) if "areas" in entry else w * h
+                record["iscrowd"] = int(entry["ignore"][index])
+            else:
+                record["score"] = float(entry["scores"][index])
+            records.append(record)
+    return records
+
+
+def run_pycocotools(truth, results):
+    with contextlib.redirect_stdout(io.StringIO()):
+        sides = []
+        for records in (truth["annotations"], results):
+            side = COCO()
+            side.dataset = {**truth, "annotations": records}
+            side.createIndex()
+            sides.append(side)
+        evaluator = COCOeval(*sides, "bbox")
+        evaluator.evaluate()
+        evaluator.accumulate()
+        evaluator.summarize()
+    precision = evaluator.eval["precision"][:, :, :, 0, -1]  # (T, R, K)
+    present = precision[0, 0] > -1
+    ap = {name: np.where(present, part.mean((0, 1)), np.nan) for name, part in
+          (("AP", precision), ("AP50", precision[:1]))}  # fmt: skip
+    return dict(zip(coco.STAT_NAMES, evaluator.stats, strict=True)), ap
+
+
+def assert_equal_to_pycocotools(samples, detections, num_classes):
+    names = [f"class {k}" for k in range(num_classes)]
+    result = coco.evaluate(samples, detections, names)
+    truth = {
+        "images": [{"id": entry["image_id"]} for entry in samples],
+        "categories": [{"id": k + 1, "name": name} for k, name in enumerate(names)],
+        "annotations": to_coco(samples, is_truth=True),
+    }
+    stats, ap = run_pycocotools(truth, to_coco(detections, is_truth=False))
+    np.testing.assert_allclose(list(result.stats.values()), list(stats.values()), rtol=0, atol=1e-12)
+    for name, expected in ap.items():
+        np.testing.assert_allclose(result.per_class[name], expected, rtol=0, atol=1e-12)
+    return result
+
+
+def random_set(seed, num_images=40, num_classes=4, absent=(2,)):
+    """Noisy detections of random boxes: crowds, empty images, absent classes, tied scores, ids not in order."""
+    rng = np.random.default_rng(seed)
+    samples, detections = [], []
+    for image_id in rng.permutation(1000)[:num_images].tolist():
+        count = int(rng.integers(0, 8)) if rng.uniform() > 0.2 else 0
+        corners = rng.uniform(0, 300, (count, 2))
+        boxes = np.concatenate([corners, corners + rng.uniform(2, 200, (count, 2))], axis=1)
+        labels = rng.choice([k for k in range(num_classes) if k not in absent], count)
+        areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) * rng.uniform(0.3, 1, count)
+        samples.append(sample(image_id, boxes, labels, rng.uniform(size=count) < 0.15, areas=areas))
+        if rng.uniform() < 0.1:
+            continue  # an image without an entry
+        kept = boxes[rng.uniform(size=count) < 0.9]
+        hits = np.repeat(kept, rng.integers(1, 4, len(kept)), axis=0)
+        hits = hits + rng.normal(0, 6, hits.shape)
+        hits[:, 2:] = np.maximum(hits[:, 2:], hits[:, :2] + 1)
+        stray = rng.uniform(0, 300, (int(rng.integers(0, 150)), 2))
+        stray = np.concatenate([stray, stray + rng.uniform(2, 100, stray.shape)], axis=1)
+        everything = np.concatenate([hits, stray])
+        scores = np.round(rng.uniform(0, 1, len(everything)), 2)
+        detections.append(found(image_id, everything, scores, rng.integers(0, num_classes, len(everything))))
+    return samples, detections[::-1]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_sets_equal_pycocotools(seed):
+    result = assert_equal_to_pycocotools(*random_set(seed), num_classes=4)
+    assert np.isnan(result.per_class["AP"]).tolist() == [False, False, True, False]
+    assert 0 < result.stats["AP"] < 1
+
+
+def test_more_detections_than_coco_counts_equal_pycocotools():
+    rng = np.random.default_rng(0)
+    boxes = np.array([[10, 10, 60, 60]]) + rng.normal(0, 12, (250, 1))
+    entry = found(7, boxes, rng.uniform(size=250))
+    assert_equal_to_pycocotools([sample(7, [[10, 10, 60, 60], [100, 100, 120, 130]])], [entry], 1)
+
+
+def test_perfect_detections_score_one():
+    boxes = [[10.25, 20.5, 30, 50], [0, 0, 200, 100.75]]
+    result = coco.evaluate([sample(1, boxes, [0, 1])], [found(1, boxes, [0.9, 0.8], [0, 1])], ["cat", "dog"])
+    assert result.stats == {
+        "AP": 1, "AP50": 1, "AP75": 1, "APs": 1, "APm": -1, "APl": 1,
+        "AR1": 1, "AR10": 1, "AR100": 1, "ARs": 1, "ARm": -1, "ARl": 1,
+    }  # fmt: skip
+    assert result.per_class["AP"].tolist() == [1, 1]
+    assert (result.num_boxes.tolist(), result.num_images, result.num_detections) == ([1, 1], 1, 2)
+    assert result.class_names == ("cat", "dog")
+
+
+def test_a_worked_case():
+    # Best detection IoU 0.62: right at 0.50, 0.55, 0.60; second one misses; one of two boxes found.
+    truth = [sample(1, [[0, 0, 100, 100], [300, 300, 400, 400]])]
+    detections = [found(1, [[0, 0, 100, 62], [500, 500, 600, 600]], [0.9, 0.8])]
+    result = coco.evaluate(truth, detections, ["cat"])
+    # Precision is 1 at the recalls 0, .01 … .50 (51 of 101), at 3 of 10 thresholds.
+    assert result.stats["AP50"] == pytest.approx(51 / 101, abs=1e-12)
+    assert result.stats["AP"] == pytest.approx(0.3 * 51 / 101, abs=1e-12)
+    assert result.stats["AP75"] == 0
+    assert result.stats["AR100"] == pytest.approx(0.15, abs=1e-12)
+
+
+def test_ignore_regions_count_neither_way():
+    truth = sample(1, [[0, 0, 50, 50], [100, 100, 300, 300]], ignore=[False, True])
+    inside = found(1, [[0, 0, 50, 50], [110, 110, 150, 150], [200, 200, 240, 240]], [0.5, 0.9, 0.8])
+    result = assert_equal_to_pycocotools([truth], [inside], 1)
+    assert result.stats["AP"] == 1
+    assert result.num_boxes.tolist() == [1]
+
+
+def test_size_is_told_by_the_annotated_area():
+    box = [0, 0, 40, 40]  # 1,600 px² as a box: medium
+    by_box = coco.evaluate([sample(1, [box])], [found(1, [box], [0.5])], ["cat"])
+    by_area = coco.evaluate([sample(1, [box], areas=np.array([900.0]))], [found(1, [box], [0.5])], ["cat"])
+    assert (by_box.stats["APs"], by_box.stats["APm"]) == (-1, 1)
+    assert (by_area.stats["APs"], by_area.stats["APm"]) == (1, -1)
+
+
+def test_nothing_found_is_zero_and_nothing_annotated_is_minus_one(capfd):
+    nothing_found = assert_equal_to_pycocotools([sample(1, [[0, 0, 10, 10]]), sample(2)], [], 2)
+    assert nothing_found.stats["AP"] == nothing_found.stats["AR100"] == nothing_found.stats["APs"] == 0
+    assert nothing_found.stats["APl"] == -1
+    assert nothing_found.per_class["AP"][0] == 0
+    assert np.isnan(nothing_found.per_class["AP"][1])
+    nothing_annotated = assert_equal_to_pycocotools([sample(1)], [found(1, [[0, 0, 10, 10]], [0.9])], 2)
+    assert set(nothing_annotated.stats.values()) == {-1}
+    assert np.isnan(nothing_annotated.per_class["AP50"]).all()
+    assert set(coco.evaluate([], [], ["cat"]).stats.values()) == {-1}
+    assert coco.evaluate([], [], []).per_class["AP"].shape == (0,)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_ids_may_be_names_and_ties_go_by_id():
+    truth = [sample("b", [[0, 0, 10, 10]]), sample("a", [[0, 0, 10, 10]]), sample(3)]
+    detections = [found("a", [[50, 50, 60, 60]], [0.5]), found("b", [[0, 0, 10, 10]], [0.5])]
+    # "a" comes first: its wrong detection outranks the equally scored right one.
+    assert coco.evaluate(truth, detections, ["cat"]).stats["AP50"] == pytest.approx(0.5 * 51 / 101)
+    with pytest.raises(ValueError, match="detections of image 'c', which is none of the 3 samples"):
+        coco.evaluate(truth, [found("c")], ["cat"])
+
+
+def test_the_coco_fixture_digit_for_digit(shared, capfd):
+    truth = json.loads((shared("data/coco_eval") / "instances_val2014_100.json").read_text())
+    results = json.loads((shared("data/coco_eval") / "instances_val2014_fakebbox100_results.json").read_text())
+    samples, detections, names = read_fixture(truth, results)
+    result = coco.evaluate(samples, detections, names)
+    assert {name: round(value, 3) for name, value in result.stats.items()} == EXPECTED
+    for index, record in enumerate(results):
+        record |= {"id": index + 1, "area": record["bbox"][2] * record["bbox"][3], "iscrowd": 0}
+    stats, ap = run_pycocotools(truth, results)
+    np.testing.assert_allclose(list(result.stats.values()), list(stats.values()), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(result.per_class["AP"], ap["AP"], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(result.per_class["AP50"], ap["AP50"], rtol=0, atol=1e-12)
+    assert capfd.readouterr() == ("", "")
+
+
+def read_fixture(truth, results):
+    """Samples as a reader gives them, float32 corners included."""
+    labels = {category["id"]: k for k, category in enumerate(sorted(truth["categories"], key=lambda c: c["id"]))}
+
+    def gather(records, image_id):
+        mine = [record for record in records if record["image_id"] == image_id]
+        boxes = np.array([record["bbox"] for record in mine], np.float64).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        return mine, boxes.astype(np.float32), [labels[record["category_id"]] for record in mine]
+
+    samples, detections = [], []
+    for image_id in [image["id"] for image in truth["images"]]:
+        mine, boxes, classes = gather(truth["annotations"], image_id)
+        areas, crowd = np.array([record["area"] for record in mine]), [record["iscrowd"] for record in mine]
+        samples.append(sample(image_id, boxes, classes, crowd, areas=areas))
+        mine, boxes, classes = gather(results, image_id)
+        detections.append(found(image_id, boxes, [record["score"] for record in mine], classes))
+    names = [category["name"] for category in sorted(truth["categories"], key=lambda c: c["id"])]
+    return samples, detections, names
