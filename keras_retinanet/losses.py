@@ -18,11 +18,10 @@ from keras_retinanet.schema import Tensor
 
 
 def sigmoid_loss(logits: Tensor, labels: Tensor, state: Tensor, alpha: float | None, gamma: float) -> Tensor:
-    """Sum over anchors and classes of `α_t (1 - p_t)^γ · -log(p_t)`, from logits and without one-hot targets.
+    """Sum over anchors and classes of `α_t (1 - p_t)^γ · -log(p_t)`, from logits and integer labels.
 
-    Every class of every anchor that is not ignored is charged as background; where an anchor is an object, the one
-    class it owns is then charged as object instead. With `s = softplus(x)`, `-log(1 - p) = s`, `-log(p) = s - x`,
-    and both powers are exponentials of these: nothing overflows or loses its gradient at large logits.
+    An object's own logit is negated, so that every number is charged alike as background: with `s = softplus(x)`,
+    `-log(1 - p) = s` and `p^γ = exp(γ (x - s))`. Nothing overflows or loses its gradient at large logits.
 
     Args:
         logits: `(B, A, K)`.
@@ -39,26 +38,13 @@ def sigmoid_loss(logits: Tensor, labels: Tensor, state: Tensor, alpha: float | N
     """
     object_weight, background_weight = (1.0, 1.0) if alpha is None else (alpha, 1.0 - alpha)
     logits = ops.cast(logits, "float32")
-
-    def background(x: Tensor) -> Tensor:
-        surprise = ops.softplus(x)
-        return background_weight * _power(x - surprise, gamma) * surprise
-
-    def is_object(x: Tensor) -> Tensor:
-        surprise = ops.softplus(-x)
-        return object_weight * _power(-x - surprise, gamma) * surprise
-
-    counts = ops.cast(state >= 0, "float32")
-    positive = state == 1
-    own_label = ops.where(positive, labels, 0)[..., None]
-    own = ops.take_along_axis(logits, own_label, axis=-1)[..., 0]  # (B, A)
-    everything = ops.sum(ops.sum(background(logits), axis=-1) * counts)
-    return everything + ops.sum(ops.where(positive, is_object(own) - background(own), 0.0))
-
-
-def _power(log_base: Tensor, gamma: float) -> Tensor:
-    """`exp(log_base) ** gamma`."""
-    return ops.exp(gamma * log_base) if gamma else 1.0
+    own_label = ops.where(state == 1, ops.cast(labels, "int32"), -1)[..., None]
+    is_own = own_label == ops.arange(logits.shape[-1], dtype="int32")  # (B, A, K)
+    x = ops.where(is_own, -logits, logits)
+    surprise = ops.softplus(x)
+    values = surprise if gamma == 0 else surprise * ops.exp(gamma * (x - surprise))
+    weights = ops.where(is_own, object_weight, background_weight)
+    return ops.sum(ops.sum(values * weights, axis=-1) * ops.cast(state >= 0, "float32"))
 
 
 def focal(logits: Tensor, labels: Tensor, state: Tensor, *, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:

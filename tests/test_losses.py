@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_retinanet import losses
+
+
+def gradient(function, value):
+    """Gradient of a scalar function on whichever backend runs."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        value = tf.convert_to_tensor(value)
+        with tf.GradientTape() as tape:
+            tape.watch(value)
+            result = function(value)
+        return tape.gradient(result, value).numpy()
+    if backend == "jax":
+        import jax
+
+        return np.asarray(jax.grad(function)(value))
+    value = ops.convert_to_tensor(value).requires_grad_(True)
+    function(value).backward()
+    return value.grad.numpy()
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def test_focal_worked_by_hand():
+    logits = np.array([[[1.0, -2.0], [0.5, 0.0], [3.0, 3.0]]], np.float32)
+    labels, state = np.array([[1, 0, 0]], np.int32), np.array([[1, 0, -1]], np.int32)
+    background = sum(0.75 * sigmoid(x) ** 2 * -math.log(1 - sigmoid(x)) for x in (1.0, 0.5, 0.0))
+    own = 0.25 * (1 - sigmoid(-2)) ** 2 * -math.log(sigmoid(-2))
+    np.testing.assert_allclose(losses.focal(logits, labels, state), background + own, rtol=1e-6)
+
+
+def test_cross_entropies_worked_by_hand():
+    logits = np.array([[[1.0, -2.0], [0.5, 0.0]]], np.float32)
+    labels, state = np.array([[1, 0]], np.int32), np.array([[1, 0]], np.int32)
+    background, own = sum(-math.log(1 - sigmoid(x)) for x in (1.0, 0.5, 0.0)), -math.log(sigmoid(-2))
+    np.testing.assert_allclose(losses.cross_entropy(logits, labels, state), background + own, rtol=1e-6)
+    balanced = losses.balanced_cross_entropy(logits, labels, state, alpha=0.9)
+    np.testing.assert_allclose(balanced, 0.1 * background + 0.9 * own, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", losses.CLASSIFICATION_LOSSES)
+def test_perfect_logits_cost_nothing(name):
+    logits = np.array([[[60.0, -60.0], [-60.0, -60.0]]], np.float32)
+    labels, state = np.array([[0, -1]], np.int32), np.array([[1, 0]], np.int32)
+    np.testing.assert_allclose(losses.CLASSIFICATION_LOSSES[name](logits, labels, state), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", losses.CLASSIFICATION_LOSSES)
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_extreme_logits_stay_finite_and_keep_their_gradient(name, dtype):
+    logits = np.array([[[100.0, -100.0], [100.0, -100.0]]], dtype)
+    labels, state = np.array([[1, 0]], np.int32), np.array([[1, 0]], np.int32)
+    loss = losses.CLASSIFICATION_LOSSES[name]
+    value = float(loss(logits, labels, state))
+    slope = gradient(lambda x: loss(x, labels, state), logits.astype(np.float32))
+    assert np.isfinite(value)
+    assert value > 30  # two wrong answers of 100 each, weighted by at least 0.25 and 0.1
+    assert np.all(np.isfinite(slope))
+    assert slope[0, 0, 1] < -0.05  # the object that is denied pulls its logit up…
+    assert slope[0, 1, 0] > 0.05  # …and the background that is affirmed pushes down
+
+
+def test_ignored_anchors_carry_no_gradient():
+    logits = np.zeros((1, 3, 2), np.float32)
+    labels, state = np.array([[0, 1, 1]], np.int32), np.array([[1, -1, 0]], np.int32)
+    slope = gradient(lambda x: losses.focal(x, labels, state), logits)
+    assert np.all(slope[0, 1] == 0)
+    assert np.all(slope[0, [0, 2]] != 0)
+
+
+def test_smooth_l1_worked_by_hand():
+    predicted, target = np.array([[0.05, -0.2, 1.0, 0.0]], np.float32), np.zeros((1, 4), np.float32)
+    expected = 4.5 * 0.05**2 + (0.2 - 1 / 18) + (1 - 1 / 18)
+    np.testing.assert_allclose(losses.smooth_l1(predicted, target), [expected], rtol=1e-6)
+    np.testing.assert_allclose(losses.l1(predicted, target), [1.25], rtol=1e-6)
+
+
+def test_giou_loss_worked_by_hand():
+    predicted, target = np.array([[0, 0, 10, 10]], np.float32), np.array([[20, 20, 30, 30]], np.float32)
+    np.testing.assert_allclose(losses.giou_loss(predicted, target), [1 + 700 / 900], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", losses.BOX_LOSSES)
+def test_box_losses_vanish_at_the_target_and_stay_finite(name):
+    loss = losses.BOX_LOSSES[name].function
+    box = np.array([[3, 4, 30, 50]], np.float32)
+    np.testing.assert_allclose(loss(box, box), [0], atol=1e-6)
+    far = np.array([[1e4, 1e4, 1e4, 1e4]], np.float32)
+    assert np.all(np.isfinite(loss(far, box)))
+    assert np.all(np.isfinite(gradient(lambda x: ops.sum(loss(x, box)), far)))
+
+
+def golden_batch(shared):
+    golden = np.load(shared("reference/fizyr_golden/targets_losses_golden.npz"))
+    state = golden["labels_batch"][..., -1].astype(np.int32)
+    labels = golden["labels_batch"][..., :-1].argmax(axis=-1).astype(np.int32)
+    return golden, labels, state, max(1, int((state == 1).sum()))
+
+
+@pytest.mark.parametrize(("alpha", "gamma"), [(0.25, 2.0), (0.5, 1.0), (0.25, 0.0)])
+def test_focal_equals_fizyr(shared, alpha, gamma):
+    golden, labels, state, positives = golden_batch(shared)
+    p = golden["pred_classification"].astype(np.float64)
+    logits = np.log(p / (1 - p)).astype(np.float32)
+    got = float(losses.focal(logits, labels, state, alpha=alpha, gamma=gamma)) / positives
+    np.testing.assert_allclose(got, golden[f"focal_a{alpha}_g{gamma}"], rtol=1e-5)
+
+
+def test_focal_gradient_equals_fizyr(shared):
+    golden, labels, state, positives = golden_batch(shared)
+    p = golden["pred_classification"].astype(np.float64)
+    logits = np.log(p / (1 - p)).astype(np.float32)
+    slope = gradient(lambda x: losses.focal(x, labels, state) / positives, logits)
+    expected = golden["focal_grad_default"] * p * (1 - p)  # chain rule from probabilities to logits
+    np.testing.assert_allclose(slope, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("sigma", [1.0, 3.0])
+def test_smooth_l1_equals_fizyr(shared, sigma):
+    golden, _, state, positives = golden_batch(shared)
+    values = losses.smooth_l1(golden["pred_regression"], golden["regression_batch"][..., :4], 1 / sigma**2)
+    got = float(ops.sum(ops.where(state == 1, values, 0.0))) / positives
+    np.testing.assert_allclose(got, golden[f"smooth_l1_sigma{sigma}"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("case", ["simple", "multi", "3d"])
+@pytest.mark.parametrize(("alpha", "gamma"), [(0.25, 2.0), (0.5, 1.0), (0.25, 0.0), (0.75, 5.0)])
+def test_focal_equals_tensorflow_addons(shared, case, alpha, gamma):
+    golden = np.load(shared("reference/fizyr_golden/tfa_focal_golden.npz"))
+    target, logits = golden[f"{case}/y_true"], golden[f"{case}/y_logit"].astype(np.float32)
+    expected = float(golden[f"{case}/a{alpha}_g{gamma}_logits1_sum"])
+    # addons' labels are several-hot: each number is an anchor of one class here
+    state = target.reshape(1, -1).astype(np.int32)
+    got = losses.focal(logits.reshape(1, -1, 1), np.zeros_like(state), state, alpha=alpha, gamma=gamma)
+    np.testing.assert_allclose(float(got), expected, rtol=1e-5)
