@@ -32,6 +32,10 @@ NmsMode = Literal["per_class", "agnostic", "none"]
 OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["step", "cosine", "constant"]
 MixedPrecision = Literal["float16", "bfloat16"]
+MetricName = Literal["coco", "voc"]
+
+DEMO_PATH = "./demo-scenes"
+"""Where the `demo` data set stands unless told otherwise."""
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,16 @@
 """The dataset words of the command lines: `coco PATH`, `pascal PATH`, `csv ANNOTATIONS [CLASSES]`, `demo [PATH]`.
 
-Flags may stand before, between or after these words. Parsing imports no framework; `open_dataset` does.
+Flags may stand before, between or after these words. Nothing of a framework is imported here.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import get_args
 
-from keras_retinanet.config import DataConfig, DatasetName
-
-if TYPE_CHECKING:
-    from keras_retinanet.data.datasets import Dataset
-
-Split = Literal["train", "val"]
-DEMO_PATH = "./demo-scenes"
+from keras_retinanet.config import DEMO_PATH, DataConfig, DatasetName
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,76 +85,3 @@ def parse_arguments(
     data = DataConfig(dataset=namespace.dataset, path=own.get("path", DEMO_PATH if namespace.dataset == "demo" else ""))
     data = dataclasses.replace(data, annotations=own.get("annotations"), classes=own.get("classes"))
     return namespace, data, tuple(words[count:])
-
-
-def choose_set(data: DataConfig, split: Split) -> str | None:
-    """The name of the images to read: what the user asked for, else the format's default.
-
-    Args:
-        data: Which dataset.
-        split: `"train"` or `"val"`.
-
-    Returns:
-        The set's name (`"val2017"`; `"trainval"` where a VOC folder lists nothing else), the path of the annotations
-        for CSV, and `None` where the dataset has no images for this split.
-    """
-    if data.dataset == "csv":
-        return data.annotations if split == "train" else data.val_annotations
-    asked = data.train_set if split == "train" else data.val_set
-    if asked is not None:
-        return asked
-    if data.dataset != "pascal":
-        return f"{split}2017"
-    lists = Path(data.path) / "ImageSets" / "Main"
-    has_only_both = not (lists / f"{split}.txt").is_file() and (lists / "trainval.txt").is_file()
-    return "trainval" if has_only_both else split
-
-
-def has_validation(data: DataConfig) -> bool:
-    """Whether the dataset has images to evaluate that are not those of the training set."""
-    name = choose_set(data, "val")
-    if data.dataset in ("csv", "demo") or data.val_set is not None:
-        return name is not None
-    if data.dataset == "pascal":
-        return name != "trainval" and (Path(data.path) / "ImageSets" / "Main" / f"{name}.txt").is_file()
-    return (Path(data.path) / "annotations" / f"instances_{name}.json").is_file()
-
-
-def open_dataset(data: DataConfig, split: Split) -> Dataset:
-    """Open one split with its reader; `demo` writes its scenes first where they are missing.
-
-    Args:
-        data: Which dataset.
-        split: `"train"` or `"val"`.
-
-    Returns:
-        The reader, an iterable of `schema.Sample`.
-
-    Raises:
-        DataError: What the dataset lacks or where it is broken.
-    """
-    from keras_retinanet.data.errors import DataError
-
-    from keras_retinanet.data.datasets import DATASETS
-
-    name = choose_set(data, split)
-    if name is None:
-        raise DataError(f"no {split} images: `csv` needs a file of annotations for them")
-    if data.dataset == "csv":
-        return DATASETS["csv"](name, data.classes)
-    if data.dataset == "demo":
-        _write_scenes(Path(data.path or DEMO_PATH))
-        return DATASETS["coco"](data.path or DEMO_PATH, name)
-    return DATASETS[data.dataset](data.path, name)
-
-
-def _write_scenes(folder: Path) -> None:
-    """Write the demo's scenes unless the folder has complete ones, of whatever number."""
-    from keras_retinanet import scenes
-
-    try:
-        receipt = json.loads((folder / "scenes.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        receipt = {}
-    if receipt.get("version") != scenes.VERSION or "counts" not in receipt:
-        scenes.write_dataset(folder)

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from keras_retinanet.cli import dataset_arguments
-from keras_retinanet.config import DataConfig, DatasetName
+from keras_retinanet.config import DEMO_PATH, DataConfig, DatasetName
 
 
 def make_parser(trailing=()):
@@ -44,7 +44,7 @@ def test_flags_stand_anywhere(line):
         ("csv a.csv --fast s.keras", DataConfig(dataset="csv", annotations="a.csv"), "s.keras"),
         ("csv --fast a.csv c.csv --batch-size 1 s.keras",
          DataConfig(dataset="csv", annotations="a.csv", classes="c.csv"), "s.keras"),
-        ("demo s.keras", DataConfig(dataset="demo", path=dataset_arguments.DEMO_PATH), "s.keras"),
+        ("demo s.keras", DataConfig(dataset="demo", path=DEMO_PATH), "s.keras"),
         ("demo there s.keras", DataConfig(dataset="demo", path="there"), "s.keras"),
         ("pascal voc s.keras", DataConfig(dataset="pascal", path="voc"), "s.keras"),
     ],
@@ -90,42 +90,3 @@ def test_parsing_imports_no_framework():
     subprocess.run(
         [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     )
-
-
-def test_sets_by_default_and_as_asked(tmp_path):
-    def choose(**fields):
-        return tuple(dataset_arguments.choose_set(DataConfig(**fields), split) for split in ("train", "val"))
-
-    assert choose(dataset="coco", path="/d") == ("train2017", "val2017")
-    assert choose(dataset="coco", path="/d", val_set="val2014") == ("train2017", "val2014")
-    assert choose(dataset="demo") == ("train2017", "val2017")
-    assert choose(dataset="csv", annotations="a.csv") == ("a.csv", None)
-    assert choose(dataset="csv", annotations="a.csv", val_annotations="b.csv") == ("a.csv", "b.csv")
-    assert choose(dataset="pascal", path=str(tmp_path)) == ("train", "val")
-    (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
-    (tmp_path / "ImageSets" / "Main" / "trainval.txt").write_text("one\n")
-    assert choose(dataset="pascal", path=str(tmp_path)) == ("trainval", "trainval")
-    (tmp_path / "ImageSets" / "Main" / "train.txt").write_text("one\n")
-    (tmp_path / "ImageSets" / "Main" / "val.txt").write_text("one\n")
-    assert choose(dataset="pascal", path=str(tmp_path)) == ("train", "val")
-
-
-def test_validation_needs_images_of_its_own(tmp_path):
-    def has(**fields):
-        return dataset_arguments.has_validation(DataConfig(**fields))
-
-    assert not has(dataset="csv", annotations="a.csv")
-    assert has(dataset="csv", annotations="a.csv", val_annotations="b.csv")
-    assert has(dataset="demo")
-    assert not has(dataset="coco", path=str(tmp_path))
-    assert has(dataset="coco", path=str(tmp_path), val_set="asked for: the reader says what is missing")
-    (tmp_path / "annotations").mkdir()
-    (tmp_path / "annotations" / "instances_val2017.json").write_text("{}")
-    assert has(dataset="coco", path=str(tmp_path))
-    lists = tmp_path / "ImageSets" / "Main"
-    lists.mkdir(parents=True)
-    (lists / "trainval.txt").write_text("one\n")
-    (lists / "train.txt").write_text("one\n")
-    assert not has(dataset="pascal", path=str(tmp_path))  # trainval holds the images of train
-    (lists / "val.txt").write_text("one\n")
-    assert has(dataset="pascal", path=str(tmp_path))
