@@ -104,7 +104,8 @@ class FeaturePyramid(keras.layers.Layer):
         for output in self.outputs.values():
             output.build(inner)
         for name, extra in self.extras.items():
-            extra.build(input_shapes["C5"] if name == "P6" and self.p6_source == "C5" else inner)
+            is_from_c5 = name == "P6" and self.p6_source == "C5"
+            extra.build((None, None, None, input_shapes["C5"][-1]) if is_from_c5 else inner)
         self.built = True
 
     def call(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -90,7 +90,7 @@ class Head(keras.layers.Layer):
         self.finals: list[keras.layers.Conv2D] = []
 
     def _tower(self) -> keras.Sequential:
-        tower = keras.Sequential(name="tower")
+        tower = keras.Sequential([keras.layers.Identity(name="levels")], name="tower")
         for index in range(self.depth):
             kernel = keras.initializers.RandomNormal(stddev=0.01)  # §4.1; one each: a reused one repeats its values
             has_norm = self.norm == "group"
@@ -126,7 +126,7 @@ class Head(keras.layers.Layer):
             channels = shapes[index][-1]
             tower, final = self._tower(), self._final(counts[index])
             tower.build((None, None, None, channels))
-            final.build((None, None, None, self.width if self.depth else channels))
+            final.build(tower.compute_output_shape((None, None, None, channels)))
             self.towers.append(tower)
             self.finals.append(final)
         self.built = True
