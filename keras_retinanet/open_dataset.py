@@ -33,23 +33,21 @@ def choose_set(data: DataConfig, split: Split) -> str | None:
     if data.dataset == "csv":
         return data.annotations if split == "train" else data.val_annotations
     asked = data.train_set if split == "train" else data.val_set
-    if asked is not None:
-        return asked
-    if data.dataset != "pascal":
-        return f"{split}2017"
-    lists = Path(data.path) / "ImageSets" / "Main"
-    has_only_both = not (lists / f"{split}.txt").is_file() and (lists / "trainval.txt").is_file()
-    return "trainval" if has_only_both else split
+    if asked is not None or data.dataset == "demo":
+        return asked or f"{split}2017"
+    train, val = DATASETS[data.dataset].default_sets(data.path)
+    if split == "train" or (val is None and train == "trainval"):
+        return str(train)
+    return val or {"coco": "val2017", "pascal": "val"}[data.dataset]
 
 
 def has_validation(data: DataConfig) -> bool:
     """Whether the dataset has images to evaluate that are not those of the training set."""
-    name = choose_set(data, "val")
-    if data.dataset in ("csv", "demo") or data.val_set is not None:
-        return name is not None
-    if data.dataset == "pascal":
-        return name != "trainval" and (Path(data.path) / "ImageSets" / "Main" / f"{name}.txt").is_file()
-    return (Path(data.path) / "annotations" / f"instances_{name}.json").is_file()
+    if data.dataset == "csv":
+        return data.val_annotations is not None
+    if data.dataset == "demo" or data.val_set is not None:
+        return True
+    return DATASETS[data.dataset].default_sets(data.path)[1] is not None
 
 
 def open_dataset(data: DataConfig, split: Split) -> Dataset:
@@ -65,12 +63,9 @@ def open_dataset(data: DataConfig, split: Split) -> Dataset:
     Raises:
         DataError: What the dataset lacks or where it is broken.
     """
-    from keras_retinanet.data.errors import DataError
-
-
     name = choose_set(data, split)
     if name is None:
-        raise DataError(f"no {split} images: `csv` needs a file of annotations for them")
+        raise DataError("csv", f"no {split} images", fix="give a file of annotations for them")
     if data.dataset == "csv":
         return DATASETS["csv"](name, data.classes)
     if data.dataset == "demo":
@@ -109,6 +104,7 @@ def match_classes(samples: Sequence[Sample], own: Sequence[str], wanted: Sequenc
     counts = collections.Counter(int(label) for sample in samples for label in sample["labels"])
     unknown = [f"{name!r} ({counts[k]} boxes)" for k, name in enumerate(own) if table[k] < 0 and counts[k]]
     if unknown:
-        known = ", ".join(repr(name) for name in wanted)
-        raise DataError(f"the data has classes that the model does not know: {', '.join(unknown)}; it knows {known}")
-    return [Sample(**{**sample, "labels": table[np.asarray(sample["labels"], int)]}) for sample in samples]  # type: ignore[typeddict-item]
+        found = f"the model does not know {', '.join(unknown)}"
+        fix = "choose the data, or the model, that belongs to the other, or rename the classes of the data"
+        raise DataError("class names", found, ", ".join(repr(name) for name in wanted), fix)
+    return [{**sample, "labels": table[np.asarray(sample["labels"], int)]} for sample in samples]

@@ -1,6 +1,7 @@
 """The dataset words of the command lines: `coco PATH`, `pascal PATH`, `csv ANNOTATIONS [CLASSES]`, `demo [PATH]`.
 
-Flags may stand before, between or after these words. Nothing of a framework is imported here.
+Flags may stand before, between or after these words. Nothing of a framework is imported here;
+`keras_retinanet.open_dataset` opens what was parsed.
 """
 
 from __future__ import annotations

@@ -18,7 +18,21 @@ from keras_retinanet.schema import Sample
 
 Array = NDArray[Any]
 
-STAT_NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+STATS = {
+    "AP": "mean AP of IoU 0.50 … 0.95",
+    "AP50": "AP at IoU 0.50",
+    "AP75": "AP at IoU 0.75",
+    "APs": "AP of small objects, below 32² px",
+    "APm": "AP of medium objects",
+    "APl": "AP of large objects, above 96² px",
+    "AR1": "recall with 1 detection an image",
+    "AR10": "recall with 10 detections an image",
+    "AR100": "recall with 100 detections an image",
+    "ARs": "recall of small objects",
+    "ARm": "recall of medium objects",
+    "ARl": "recall of large objects",
+}
+"""The 12 numbers in COCO's order, and what they say."""
 
 
 def evaluate(
@@ -36,8 +50,8 @@ def evaluate(
         class_names: Names of the labels `0 … K-1`.
 
     Returns:
-        `stats` has the 12 numbers under `STAT_NAMES`, -1 where no annotated box bears on a number; `per_class` has
-        `"AP"` and `"AP50"`.
+        `stats` has the 12 numbers under the names of `STATS`, -1 where no annotated box bears on a number;
+        `per_class` has `"AP"` and `"AP50"`.
 
     Raises:
         ValueError: Detections of an unknown image, or a label outside `0 … K-1`.
@@ -54,8 +68,8 @@ def evaluate(
         len(class_names),
     )
     return EvaluationResult(
-        stats=dict(zip(STAT_NAMES, stats, strict=True)),
-        headline="AP",
+        stats=dict(zip(STATS, stats, strict=True)),
+        captions=STATS,
         class_names=tuple(class_names),
         per_class={"AP": _mean_of_each_class(precision), "AP50": _mean_of_each_class(precision[:1])},
         num_boxes=count_boxes(labels, ignore, len(class_names)),
@@ -104,7 +118,7 @@ def _run(
 ) -> tuple[list[float], Array]:
     """The 12 numbers; and precision over 10 IoU thresholds, 101 recalls and K classes, -1 where there is no box."""
     if not num_images or not num_classes:
-        return [-1.0] * len(STAT_NAMES), np.full((10, 101, num_classes), -1.0)
+        return [-1.0] * len(STATS), np.full((10, 101, num_classes), -1.0)
     table = {
         "images": [{"id": index} for index in range(num_images)],
         "categories": [{"id": label} for label in range(num_classes)],
@@ -112,7 +126,7 @@ def _run(
     sides = [COCO(table | {"annotations": rows}) for rows in (truth, found)]
     evaluator = COCOeval_faster(*sides, iouType="bbox", print_function=_say_nothing)
     evaluator.run()
-    stats = [float(value) for value in evaluator.stats[: len(STAT_NAMES)]]
+    stats = [float(value) for value in evaluator.stats[: len(STATS)]]
     return stats, np.asarray(evaluator.eval["precision"])[:, :, :, 0, -1]
 
 

@@ -16,8 +16,9 @@ class EvaluationResult:
     """The outcome of one metric on one set of images.
 
     Attributes:
-        stats: Numbers over all classes under short names (`"AP"`, `"AP50"` …), in the order in which they are shown.
-        headline: Name of the number in `stats` by which runs are compared.
+        stats: Numbers over all classes under short names (`"AP"`, `"AP50"` …), in the order in which they are shown;
+            the first is the one by which runs are compared. -1 where no annotated box bears on a number.
+        captions: What each of `stats` says.
         class_names: Names of the labels `0 … K-1`.
         per_class: Numbers of each class under short names, `(K,)` float64; nan where a class has no box.
         num_boxes: `(K,)` int64. Annotated boxes of each class, ignore regions not counted.
@@ -26,7 +27,7 @@ class EvaluationResult:
     """
 
     stats: dict[str, float]
-    headline: str
+    captions: dict[str, str]
     class_names: tuple[str, ...]
     per_class: dict[str, Array]
     num_boxes: Array

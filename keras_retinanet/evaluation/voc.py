@@ -16,6 +16,13 @@ from keras_retinanet.schema import Sample
 Array = NDArray[Any]
 
 
+STATS = {
+    "mAP": "mean AP of the classes that have boxes",
+    "weighted_mAP": "the same, weighted by their number of boxes",
+}
+"""The numbers over all classes, and what they say."""
+
+
 def average_precision(recall: Array, precision: Array) -> float:
     """Area under the precision-recall curve, precision being the best at this recall or beyond.
 
@@ -76,7 +83,7 @@ def evaluate(
             "mAP": float(ap[present].mean()) if present.any() else -1.0,
             "weighted_mAP": float(np.average(ap[present], weights=num_boxes[present])) if present.any() else -1.0,
         },
-        headline="mAP",
+        captions=STATS,
         class_names=tuple(class_names),
         per_class={"AP": ap},
         num_boxes=num_boxes,

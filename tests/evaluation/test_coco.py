@@ -63,7 +63,7 @@ def run_pycocotools(truth, results):
     present = precision[0, 0] > -1
     ap = {name: np.where(present, part.mean((0, 1)), np.nan) for name, part in
           (("AP", precision), ("AP50", precision[:1]))}  # fmt: skip
-    return dict(zip(coco.STAT_NAMES, evaluator.stats, strict=True)), ap
+    return dict(zip(coco.STATS, evaluator.stats, strict=True)), ap
 
 
 def assert_equal_to_pycocotools(samples, detections, num_classes):

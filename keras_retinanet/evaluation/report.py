@@ -1,0 +1,114 @@
+"""Metrics and detections as text tables and as files."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_retinanet.evaluation.detections import ImageDetections
+from keras_retinanet.evaluation.result import EvaluationResult
+
+
+def stats_table(result: EvaluationResult) -> str:
+    """The numbers over all classes, one a line, in the metric's order.
+
+    Args:
+        result: Of any metric.
+
+    Returns:
+        Aligned lines of name, value to three digits (`-` where no box bears on it) and meaning.
+    """
+    return _align([(name, _number(value), result.captions[name]) for name, value in result.stats.items()], "<><")
+
+
+def class_table(result: EvaluationResult) -> str:
+    """The numbers of each class, one a line, in the order of the labels.
+
+    Args:
+        result: Of any metric.
+
+    Returns:
+        Aligned lines of class name, number of boxes and values to three digits (`-` where the class has no box).
+    """
+    rows = [("class", "boxes", *result.per_class)]
+    for k, name in enumerate(result.class_names):
+        values = [_number(column[k]) for column in result.per_class.values()]
+        rows.append((name, str(result.num_boxes[k]), *values))
+    return _align(rows, "<" + ">" * (1 + len(result.per_class)))
+
+
+def to_dict(result: EvaluationResult) -> dict[str, Any]:
+    """A result as plain values that strict JSON can hold.
+
+    Args:
+        result: Of any metric.
+
+    Returns:
+        `{"stats", "classes": {name: {"boxes", …}}, "images", "detections"}`, with `None` in place of nan.
+    """
+    classes = {}
+    for k, name in enumerate(result.class_names):
+        values = {column: _finite(values[k]) for column, values in result.per_class.items()}
+        classes[name] = {"boxes": int(result.num_boxes[k]), **values}
+    return {
+        "stats": {name: _finite(value) for name, value in result.stats.items()},
+        "classes": classes,
+        "images": result.num_images,
+        "detections": result.num_detections,
+    }
+
+
+def coco_results(detections: Iterable[ImageDetections], category_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Detections in the format that COCO's evaluation server and `COCO.loadRes` take.
+
+    Args:
+        detections: Boxes in pixels of the stored images.
+        category_ids: The data set's own id of each label `0 … K-1`.
+
+    Returns:
+        One `{"image_id", "category_id", "bbox": [x, y, width, height], "score"}` a detection, pixels to 1e-4.
+    """
+    records = []
+    for entry in detections:
+        boxes = np.asarray(entry["boxes"], np.float64).reshape(-1, 4)
+        boxes = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).round(4)
+        for box, score, label in zip(boxes.tolist(), entry["scores"], entry["labels"], strict=True):
+            record = {"image_id": entry["image_id"], "category_id": int(category_ids[int(label)])}
+            records.append(record | {"bbox": box, "score": float(str(np.float32(score)))})  # shortest exact digits
+    return records
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write strict JSON, making the folder.
+
+    Args:
+        path: The file.
+        content: Plain values without nan.
+
+    Raises:
+        ValueError: The content holds nan or infinity.
+    """
+    text = json.dumps(content, allow_nan=False, ensure_ascii=False, indent=2 if isinstance(content, dict) else None)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _number(value: float) -> str:
+    return "-" if not math.isfinite(value) or value < 0 else f"{value:.3f}"
+
+
+def _align(rows: Sequence[Sequence[str]], sides: str) -> str:
+    """Columns of equal width, each to the left (`<`) or right (`>`)."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(sides))]
+    cells = [[f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)] for row in rows]
+    return "\n".join("  ".join(row).rstrip() for row in cells)

@@ -1,0 +1,66 @@
+import json
+
+import numpy as np
+import pytest
+
+from keras_retinanet.evaluation import coco, report, voc
+
+SAMPLES = [
+    {
+        "image": "7.jpg", "image_id": 7, "boxes": np.array([[0, 0, 40, 40], [50, 50, 60, 70]], np.float32),
+        "labels": np.array([0, 2], np.int32), "ignore": np.zeros(2, bool),
+    }
+]  # fmt: skip
+DETECTIONS = [
+    {
+        "image_id": 7, "boxes": np.array([[0, 0, 40, 40.1], [1.5, 2.25, 3, 4]], np.float32),
+        "scores": np.array([0.9, 0.1], np.float32), "labels": np.array([0, 1], np.int32),
+    }
+]  # fmt: skip
+NAMES = ["red blood cell", "dog", "ant"]
+
+
+def test_stats_stand_in_coco_order_and_aligned():
+    lines = report.stats_table(coco.evaluate(SAMPLES, DETECTIONS, NAMES)).splitlines()
+    assert [line.split()[0] for line in lines] == list(coco.STATS)
+    assert lines[0] == "AP     0.500  mean AP of IoU 0.50 … 0.95"
+    assert lines[4] == "APm    1.000  AP of medium objects"
+    assert lines[5] == "APl        -  AP of large objects, above 96² px"
+    assert lines[8] == "AR100  0.500  recall with 100 detections an image"
+
+
+def test_classes_stand_in_label_order_and_aligned():
+    assert report.class_table(coco.evaluate(SAMPLES, DETECTIONS, NAMES)).splitlines() == [
+        "class           boxes     AP   AP50",
+        "red blood cell      1  1.000  1.000",
+        "dog                 0      -      -",
+        "ant                 1  0.000  0.000",
+    ]
+    assert report.class_table(voc.evaluate([], [], ["a"])).splitlines() == ["class  boxes  AP", "a          0   -"]
+    assert report.class_table(coco.evaluate([], [], [])) == "class  boxes  AP  AP50"
+
+
+def test_json_is_strict(tmp_path):
+    result = coco.evaluate(SAMPLES, DETECTIONS, NAMES)
+    path = tmp_path / "new folder" / "result.json"
+    report.write_json(path, report.to_dict(result))
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    content = json.loads(path.read_text(), parse_constant=refuse)
+    assert content["stats"] == result.stats
+    assert content["classes"]["dog"] == {"boxes": 0, "AP": None, "AP50": None}
+    assert content["classes"]["ant"] == {"boxes": 1, "AP": 0.0, "AP50": 0.0}
+    assert (content["images"], content["detections"]) == (1, 2)
+    with pytest.raises(ValueError, match="JSON"):
+        report.write_json(path, {"AP": float("nan")})
+
+
+def test_detections_in_coco_format():
+    records = report.coco_results(DETECTIONS, category_ids=[1, 18, 90])
+    assert records == [
+        {"image_id": 7, "category_id": 1, "bbox": [0, 0, 40, 40.1], "score": 0.9},
+        {"image_id": 7, "category_id": 18, "bbox": [1.5, 2.25, 1.5, 1.75], "score": 0.1},
+    ]
+    assert report.coco_results([], []) == []
