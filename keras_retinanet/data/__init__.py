@@ -1,0 +1,1 @@
+"""From files to batches: readers, decoding, augmentation and the tf.data pipeline (plain TensorFlow and NumPy)."""

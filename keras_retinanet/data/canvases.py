@@ -1,0 +1,73 @@
+"""A few static shapes for images of many sizes: each shape is compiled once, each padded pixel computed in vain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_MAX_CANDIDATES = 400  # sizes that the search distinguishes; its time grows with the square
+_WORTH = 0.02  # share of the pixels that one more shape must save
+
+
+def choose_canvases(
+    sizes: Any, *, pad_multiple: int, max_shapes: int = 4, batch_size: int = 1
+) -> tuple[list[tuple[int, int]], Any]:
+    """Group images by aspect ratio, each group with one canvas that holds all its images.
+
+    The cut into groups computes the fewest pixels an epoch, counting the places that a group leaves over in its last
+    batch (exact search by dynamic programming along the sorted aspect ratios). A further shape must save two percent.
+
+    Args:
+        sizes: `(N, 2)` int. Height and width of each image after resizing.
+        pad_multiple: int. Sides of the canvases are multiples of this.
+        max_shapes: int. Defaults to 4.
+        batch_size: int. Images a batch. Defaults to 1.
+
+    Returns:
+        Canvases as `(H, W)`, from the widest to the tallest, and the `(N,)` number of each image's canvas.
+    """
+    padded = _rounded_up(np.asarray(sizes, np.int64), pad_multiple)
+    unique, kind, count = np.unique(padded, axis=0, return_inverse=True, return_counts=True)
+    order = np.argsort(unique[:, 0] / unique[:, 1], kind="stable")
+    ends = _cut(unique[order], count[order], max_shapes, batch_size)
+    group_of_kind = np.empty(len(order), np.int64)
+    canvases = []
+    for group, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+        group_of_kind[order[start:end]] = group
+        height, width = unique[order[start:end]].max(axis=0)
+        canvases.append((int(height), int(width)))
+    return canvases, group_of_kind[kind.reshape(-1)]
+
+
+def _rounded_up(sizes: Any, multiple: int) -> Any:
+    padded = -(-sizes // multiple) * multiple
+    while len(np.unique(padded, axis=0)) > _MAX_CANDIDATES:
+        multiple *= 2
+        padded = -(-sizes // multiple) * multiple
+    return padded
+
+
+def _cut(sizes: Any, count: Any, max_shapes: int, batch_size: int) -> list[int]:
+    """Ends of the groups along the sorted sizes `(U, 2)`."""
+    pixels = _pixels_of_ranges(sizes, count, batch_size)
+    best, steps = [pixels[0]], []  # best[g][j]: fewest pixels of the first j + 1 sizes in g + 1 groups
+    for _ in range(min(max_shapes, len(sizes)) - 1):
+        total = best[-1][:-1, None] + pixels[1:]  # (where the last group starts, where it ends)
+        steps.append(np.concatenate([[0], total.argmin(axis=0)[1:]]))
+        best.append(np.concatenate([[np.inf], total.min(axis=0)[1:]]))
+    cost = [row[-1] * (1 + _WORTH * groups) for groups, row in enumerate(best)]
+    ends = [len(sizes)]
+    for step in reversed(steps[: int(np.argmin(cost))]):
+        ends.append(int(step[ends[-1] - 1]) + 1)
+    return ends[::-1]
+
+
+def _pixels_of_ranges(sizes: Any, count: Any, batch_size: int) -> Any:
+    """`(U, U)`: pixels that sizes i … j cost in one canvas; infinite where j < i."""
+    pixels = np.full((len(sizes), len(sizes)), np.inf)
+    for first in range(len(sizes)):
+        canvas = np.maximum.accumulate(sizes[first:], axis=0).prod(axis=1)
+        batches = -(-np.cumsum(count[first:]) // batch_size)
+        pixels[first, first:] = canvas * batches * batch_size
+    return pixels

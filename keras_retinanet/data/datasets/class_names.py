@@ -1,0 +1,34 @@
+"""Looking up class names, with a helpful answer when one is unknown."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+
+from keras_retinanet.data.errors import DataError, shown
+
+
+def label_of(name: str, labels: Mapping[str, int], where: str) -> int:
+    """Label of a class name.
+
+    Args:
+        name: str. The name as it stands in the file.
+        labels: Labels by name.
+        where: str. File and line or annotation id, for the message.
+
+    Returns:
+        The label, `0 … K-1`.
+
+    Raises:
+        DataError: The name is none of the classes; the message tells the nearest one.
+    """
+    if name in labels:
+        return labels[name]
+    near = difflib.get_close_matches(name[:100], labels, n=1)
+    hint = f"did you mean {near[0]!r}? otherwise " if near else ""
+    raise DataError(
+        where,
+        f"unknown class {shown(name)}",
+        f"one of {shown(', '.join(labels), 300)}",
+        f"{hint}add the class to the list of classes or correct the name",
+    )

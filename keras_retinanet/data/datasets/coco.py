@@ -1,0 +1,218 @@
+"""COCO: one JSON file for all images of a set.
+
+Reference: https://cocodataset.org/#format-data, "Object Detection".
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns
+from keras_retinanet.data.datasets.class_names import label_of
+from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.image_files import first_missing
+
+_Id = int | str
+_REMAKE = "export the annotations again as COCO 'instances' JSON"
+
+
+class CocoDataset(AnnotatedImages):
+    """COCO as it unzips, or as fizyr's keras-retinanet expects it.
+
+    Reads `<path>/annotations/instances_<set>.json`, and the images from `<path>/<set>/`, `<path>/images/<set>/` or
+    `<path>/images/`, whichever holds them. Labels are the positions of the categories sorted by id; crowd regions
+    become ignore regions; images without boxes stay.
+
+    Args:
+        path: Folder of the data set.
+        set_name: Which set. Defaults to `"train2017"`.
+        class_names: Names in the order of the labels wanted, for evaluating a model on its own classes. Defaults to
+            the categories of the file.
+
+    Attributes:
+        class_names: Category names, label 0 first.
+        category_ids: The file's category id of each label; `None` for a wanted class that the file does not have.
+
+    Raises:
+        DataError: Something in the files is broken.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        set_name: str | None = None,
+        *,
+        class_names: Sequence[str] | None = None,
+    ) -> None:
+        folder, set_name = Path(path), set_name or self.default_sets(path)[0]
+        file = folder / "annotations" / f"instances_{set_name}.json"
+        content = _read(file)
+        categories = _categories(content["categories"], file)
+        names = tuple(class_names if class_names is not None else categories.values())
+        ids = {name: category for category, name in categories.items()}
+        self.category_ids = tuple(ids.get(name) for name in names)
+        images = _images(content["images"], file)
+        super().__init__(
+            names,
+            _located(folder, set_name, [image["file_name"] for image in images.values()]),
+            list(images),
+            [_size(image) for image in images.values()],
+            _columns(content["annotations"], list(images), categories, names, file),
+            listed_in=str(file),
+        )
+
+    @staticmethod
+    def default_sets(path: str | os.PathLike[str]) -> tuple[str, str | None]:
+        """Names of the training set and, where there is one, of the validation set."""
+        has_val = (Path(path) / "annotations" / "instances_val2017.json").is_file()
+        return "train2017", "val2017" if has_val else None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        with _no_garbage_collection():
+            content = json.loads(file.read_bytes())
+    except OSError as error:
+        there = ", ".join(sorted(found.name for found in file.parent.glob("*.json"))) or "none"
+        fix = f"check the path and the set's name (annotation files there: {there})"
+        raise DataError(str(file), f"cannot be read ({error.strerror})", "a COCO JSON file", fix) from None
+    except (ValueError, RecursionError) as error:  # ValueError: malformed JSON and malformed UTF-8 alike
+        raise DataError(str(file), f"is not JSON ({shown(str(error), 120)})", "COCO JSON", _REMAKE) from None
+    for key in ("images", "annotations", "categories"):
+        found = content.get(key) if isinstance(content, dict) else None
+        if not isinstance(found, list):
+            raise DataError(str(file), f"has no list {key!r}", "lists 'images', 'annotations', 'categories'", _REMAKE)
+    return content
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Millions of new objects, none of them garbage: collecting would take as long as reading."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _field(item: object, key: str, where: str, kinds: tuple[type, ...], allowed: str) -> Any:
+    """A member of a JSON object, of the right type."""
+    if not isinstance(item, dict):
+        raise DataError(where, f"is {shown(item)}", "an object in braces", _REMAKE)
+    if key not in item:
+        raise DataError(where, f"has no {key!r}", allowed, f"add {key!r}, or {_REMAKE}")
+    if not isinstance(item[key], kinds) or isinstance(item[key], bool):
+        raise DataError(where, f"{key!r} is {shown(item[key])}", allowed, f"correct it, or {_REMAKE}")
+    return item[key]
+
+
+def _unique(item: dict[str, Any], seen: dict[Any, Any], key: str, where: str) -> None:
+    if item[key] in seen:
+        fix = "give each its own, or take the second one out"
+        raise DataError(where, f"{key} {shown(item[key])} stands there twice", f"each {key} once", fix)
+
+
+def _categories(items: list[Any], file: Path) -> dict[int, str]:
+    """Names by id, sorted by id."""
+    names: dict[int, str] = {}
+    for position, item in enumerate(items):
+        where = f"{file}, category {position + 1}"
+        _field(item, "id", where, (int,), "a whole number")
+        _field(item, "name", where, (str,), "a text")
+        _unique(item, names, "id", where)
+        _unique(item, dict.fromkeys(names.values()), "name", where)
+        names[item["id"]] = item["name"]
+    if not names:
+        raise DataError(str(file), "has no category", "at least one", _REMAKE)
+    return dict(sorted(names.items()))
+
+
+def _images(items: list[Any], file: Path) -> dict[_Id, dict[str, Any]]:
+    """Image entries by id, in the order of the file."""
+    images: dict[_Id, dict[str, Any]] = {}
+    for position, item in enumerate(items):
+        where = f"{file}, image {position + 1}"
+        _field(item, "id", where, (int, str), "a number or a text")
+        _field(item, "file_name", where, (str,), "a file name")
+        _unique(item, images, "id", where)
+        images[item["id"]] = item
+    return images
+
+
+def _size(image: dict[str, Any]) -> tuple[int, int] | None:
+    """Height and width; `None` (look into the file) where the entry does not tell."""
+    size = image.get("height"), image.get("width")
+    is_told = all(isinstance(side, (int, float)) and 1 <= side <= 2**31 and side == int(side) for side in size)
+    return (int(size[0]), int(size[1])) if is_told else None  # type: ignore[arg-type]
+
+
+def _located(folder: Path, set_name: str, file_names: list[str]) -> list[str]:
+    """Paths in the first of the usual folders that holds the first image."""
+    folders = [str(folder / set_name), str(folder / "images" / set_name), str(folder / "images")]
+    if os.sep == "/":
+        file_names = [name.replace("\\", "/") for name in file_names]
+    home = next((home for home in folders if first_missing([os.path.join(home, *file_names[:1])]) is None), folders[0])
+    return [os.path.join(home, name) for name in file_names]
+
+
+def _columns(
+    items: list[Any], image_ids: list[_Id], categories: dict[int, str], class_names: Sequence[str], file: Path
+) -> BoxColumns:
+    """All boxes at once; only where that fails are they looked at one by one, to name the culprit."""
+    wanted = {name: label for label, name in enumerate(class_names)}
+    labels = {category: wanted[name] for category, name in categories.items() if name in wanted}
+    position = {image: number for number, image in enumerate(image_ids)}
+    try:
+        corners = np.array([item["bbox"] for item in items], np.float64).reshape(len(items), 4)
+        columns = BoxColumns(
+            image=np.array([position[item["image_id"]] for item in items], np.int64),
+            boxes=np.concatenate([corners[:, :2], corners[:, :2] + corners[:, 2:]], axis=1),
+            labels=np.array([labels[item["category_id"]] for item in items], np.int64),
+            ignore=np.array([bool(item.get("iscrowd")) for item in items], bool),
+            name=lambda row: _where(items[row], row, file),
+        )
+        is_sound = len({item["id"] for item in items if "id" in item}) == sum("id" in item for item in items)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        is_sound = False
+    if not is_sound:
+        _find_culprit(items, position, categories, wanted, file)
+    return columns
+
+
+def _where(item: Any, position: int, file: Path) -> str:
+    has_id = isinstance(item, dict) and "id" in item
+    return f"{file}, annotation " + (f"id {shown(item['id'])}" if has_id else f"number {position + 1}")
+
+
+def _find_culprit(
+    items: list[Any], images: dict[_Id, int], categories: dict[int, str], labels: dict[str, int], file: Path
+) -> None:
+    seen: dict[Any, None] = {}
+    for position, item in enumerate(items):
+        where = _where(item, position, file)
+        image = _field(item, "image_id", where, (int, str), "the id of an image")
+        if image not in images:
+            raise DataError(where, f"image_id {shown(image)} is no image", "ids of the list 'images'", _REMAKE)
+        category = _field(item, "category_id", where, (int,), "the id of a category")
+        if category not in categories:
+            allowed = shown(list(categories), 200)
+            raise DataError(where, f"category_id {category} is no category", allowed, "add it to 'categories'")
+        label_of(categories[category], labels, where)
+        box = _field(item, "bbox", where, (list,), "[x, y, width, height]")
+        if len(box) != 4 or not all(isinstance(side, (int, float)) and abs(side) < 1e300 for side in box):
+            raise DataError(where, f"bbox is {shown(box)}", "[x, y, width, height], four numbers", "correct it")
+        if "id" in item:
+            _field(item, "id", where, (int, str), "a number or a text")
+            _unique(item, seen, "id", where)
+            seen[item["id"]] = None
+    raise DataError(str(file), "the annotations cannot be read", "COCO annotations", _REMAKE)

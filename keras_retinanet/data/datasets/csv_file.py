@@ -1,0 +1,159 @@
+"""CSV: one line a box, as fizyr's keras-retinanet reads it, or the same under a header line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns
+from keras_retinanet.data.datasets.class_names import label_of
+from keras_retinanet.data.errors import DataError, shown
+
+_COLUMNS = {
+    "path": ("path", "image_path", "img_path", "image", "img_file", "image_file", "file", "filename", "file_name"),
+    "x1": ("x1", "xmin", "x_min", "left"),
+    "y1": ("y1", "ymin", "y_min", "top"),
+    "x2": ("x2", "xmax", "x_max", "right"),
+    "y2": ("y2", "ymax", "y_max", "bottom"),
+    "class": ("class", "label", "class_name", "name", "category"),
+}
+_FORMAT = "'path,x1,y1,x2,y2,class', or 'path,,,,,' for an image without boxes"
+
+_Row = tuple[str, tuple[float, float, float, float] | None, str, str]
+"""Image path, box, class name, and where the line stands."""
+
+
+class CsvDataset(AnnotatedImages):
+    """Boxes as lines `path,x1,y1,x2,y2,class`; an image without boxes is a line `path,,,,,`.
+
+    Coordinates are pixel edges counted from 0, whole or not. Paths are relative to the file. Without a header line the
+    six columns stand in this order and further ones are ignored; with one (`image_path,xmin,ymin,xmax,ymax,label` and
+    other usual names) they stand in any order.
+
+    Args:
+        annotations: The file.
+        classes: File of lines `name,id`; labels are the positions sorted by id. Defaults to `None`: the sorted names
+            that occur.
+        class_names: Names in the order of the labels wanted; takes the place of `classes`.
+
+    Attributes:
+        class_names: Names, label 0 first.
+
+    Raises:
+        DataError: Something in the files is broken.
+    """
+
+    def __init__(
+        self,
+        annotations: str | os.PathLike[str],
+        classes: str | os.PathLike[str] | None = None,
+        *,
+        class_names: Sequence[str] | None = None,
+    ) -> None:
+        file = Path(annotations)
+        rows = list(_rows(file))
+        names = tuple(class_names) if class_names is not None else _class_names(classes, rows)
+        paths = list(dict.fromkeys(path for path, *_ in rows))
+        images = [os.path.join(file.parent, path) for path in paths]
+        columns = _columns(rows, paths, names)
+        super().__init__(names, images, paths, [None] * len(paths), columns, listed_in=str(file))
+
+
+def _lines(file: Path) -> Iterator[tuple[str, list[str]]]:
+    """Non-empty lines with where they stand, cut at the commas."""
+    try:
+        text = file.read_text("utf-8-sig")
+    except OSError as error:
+        raise DataError(str(file), f"cannot be read ({error.strerror})", "a CSV file", "check the path") from None
+    except ValueError as error:
+        raise DataError(str(file), f"is not UTF-8 text ({error})", "a CSV file", "save it as CSV UTF-8") from None
+    reader = csv.reader(io.StringIO(text), skipinitialspace=True)
+    while True:
+        try:
+            fields = next(reader, None)
+        except csv.Error as error:
+            raise DataError(f"{file}, line {reader.line_num}", str(error), "a line of CSV", "correct it") from None
+        if fields is None:
+            return
+        if any(field.strip() for field in fields):
+            yield f"{file}, line {reader.line_num}", [field.strip() for field in fields]
+
+
+def _rows(file: Path) -> Iterator[_Row]:
+    lines = _lines(file)
+    where, first = next(lines, ("", []))
+    order = _header(first)
+    if order is None:
+        order = list(range(6))
+        if first:
+            yield _row(first, order, where)
+    for where, fields in lines:
+        yield _row(fields, order, where)
+
+
+def _header(fields: list[str]) -> list[int] | None:
+    """Where the six columns stand, if this line names all of them."""
+    lowered = [field.lower() for field in fields]
+    order = [next((lowered.index(name) for name in names if name in lowered), -1) for names in _COLUMNS.values()]
+    return None if -1 in order else order
+
+
+def _row(fields: list[str], order: list[int], where: str) -> _Row:
+    if len(fields) <= max(order):
+        fix = "separate with commas" if any(mark in fields[0] for mark in ";\t") else "complete the line"
+        raise DataError(where, f"{len(fields)} columns in {shown(','.join(fields))}", _FORMAT, fix)
+    path, *sides, name = (fields[column] for column in order)
+    if not path:
+        raise DataError(where, "names no image", _FORMAT, "complete the line")
+    if not name and not any(sides):
+        return path, None, "", where
+    if not name:
+        raise DataError(where, "names no class", _FORMAT, "complete the line")
+    box = [_number(text, side, where) for text, side in zip(sides, ("x1", "y1", "x2", "y2"), strict=True)]
+    return path, (box[0], box[1], box[2], box[3]), name, where
+
+
+def _number(text: str, side: str, where: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise DataError(where, f"{side} is {shown(text)}", _FORMAT, "write a number") from None
+
+
+def _class_names(classes: str | os.PathLike[str] | None, rows: list[_Row]) -> tuple[str, ...]:
+    if classes is None:
+        return tuple(sorted({name for _, box, name, _ in rows if box is not None}))
+    ids: dict[str, int] = {}
+    allowed = "'name,id', each name and each id once"
+    for where, fields in _lines(Path(classes)):
+        if len(fields) != 2 or not fields[0]:
+            raise DataError(where, f"is {shown(','.join(fields))}", allowed, "correct the line")
+        name, number = fields
+        if not (number.isascii() and number.isdigit()):
+            if not ids and number.lower() in ("id", "class_id", "label"):
+                continue  # a header line
+            raise DataError(where, f"id {shown(number)}", "a whole number from 0", "correct the line")
+        if name in ids or int(number[:18]) in ids.values():
+            raise DataError(where, f"{shown(','.join(fields))} repeats a name or an id", allowed, "correct the line")
+        ids[name] = int(number[:18])
+    if not ids:
+        raise DataError(str(classes), "names no class", allowed, "add the classes")
+    return tuple(sorted(ids, key=lambda name: ids[name]))
+
+
+def _columns(rows: list[_Row], paths: list[str], class_names: Sequence[str]) -> BoxColumns:
+    position = {path: number for number, path in enumerate(paths)}
+    labels = {name: label for label, name in enumerate(class_names)}
+    boxed = [(position[path], box, name, where) for path, box, name, where in rows if box is not None]
+    return BoxColumns(
+        image=np.array([image for image, *_ in boxed], np.int64),
+        boxes=np.array([box for _, box, *_ in boxed], np.float64).reshape(-1, 4),
+        labels=np.array([label_of(name, labels, where) for *_, name, where in boxed], np.int64),
+        ignore=np.zeros(len(boxed), bool),
+        name=lambda row: boxed[row][3],
+    )

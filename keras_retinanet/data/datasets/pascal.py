@@ -1,0 +1,186 @@
+"""Pascal VOC: one XML file for each image.
+
+Reference: Everingham et al., "The PASCAL Visual Object Classes Challenge 2012 Development Kit", §3 and §5.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import numpy as np
+
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns
+from keras_retinanet.data.datasets.class_names import label_of
+from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.image_files import SUFFIXES
+
+VOC_CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
+    "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+"""The 20 classes of the challenge in their usual, alphabetical order."""
+
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+
+class _Object(NamedTuple):
+    name: str
+    box: tuple[float, float, float, float]
+    is_difficult: bool
+    where: str
+
+
+class PascalDataset(AnnotatedImages):
+    """Pascal VOC: `ImageSets/Main/<set>.txt`, `JPEGImages/<name>.jpg` (or .png …), `Annotations/<name>.xml`.
+
+    VOC counts pixels from 1 and includes the last one: `xmin = 1, xmax = W` is the whole width. As edges in pixels
+    counted from 0 that is `x1 = xmin - 1 = 0` and `x2 = xmax = W`, so 1 is taken from `xmin` and `ymin` only, as
+    Detectron2 does. (fizyr's keras-retinanet takes 1 from all four and cuts off the last pixel.) A box whose `xmax`
+    is not above its `xmin` as written counts as one without area: tools write such boxes for a click without a drag.
+
+    Objects marked difficult become ignore regions. Sizes are read from the image files, because the `size` tag is
+    often wrong.
+
+    Args:
+        path: Folder of the data set.
+        set_name: Which set. Defaults to `train`, or `trainval` where that is all there is.
+        class_names: Names in the order of the labels wanted. Defaults to the 20 VOC classes where they cover every
+            name in the data set, else to the sorted names of the *whole* data set, so that all sets agree.
+
+    Attributes:
+        class_names: Names, label 0 first.
+
+    Raises:
+        DataError: Something in the files is broken.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        set_name: str | None = None,
+        *,
+        class_names: Sequence[str] | None = None,
+    ) -> None:
+        folder, set_name = Path(path), set_name or self.default_sets(path)[0]
+        list_file = folder / "ImageSets" / "Main" / f"{set_name}.txt"
+        ids = _listed(list_file)
+        objects = {name: _objects(folder / "Annotations" / f"{name}.xml") for name in ids}
+        names = tuple(class_names) if class_names is not None else _all_classes(folder, objects)
+        images = _images(folder, ids, list_file)
+        columns = _columns(objects.values(), names)
+        super().__init__(names, images, ids, [None] * len(ids), columns, listed_in=str(list_file))
+
+    @staticmethod
+    def default_sets(path: str | os.PathLike[str]) -> tuple[str, str | None]:
+        """Names of the training set and, where there is one, of the validation set."""
+        folder = Path(path) / "ImageSets" / "Main"
+        has_train, has_val = ((folder / f"{name}.txt").is_file() for name in ("train", "val"))
+        return ("train", "val" if has_val else None) if has_train else ("trainval", None)
+
+
+def _listed(file: Path) -> list[str]:
+    """First word of each line."""
+    try:
+        lines = file.read_text("utf-8-sig").splitlines()
+    except OSError as error:
+        there = ", ".join(sorted(found.stem for found in file.parent.glob("*.txt"))[:20]) or "none"
+        fix = f"check the path and the set's name (sets there: {there})"
+        raise DataError(str(file), f"cannot be read ({error.strerror})", "a list of image names", fix) from None
+    except ValueError as error:
+        raise DataError(
+            str(file), f"is not UTF-8 text ({error})", "a list of image names", "save it as UTF-8"
+        ) from None
+    ids: dict[str, int] = {}
+    for number, line in enumerate(lines, start=1):
+        name = (line.split() or [""])[0]
+        if name in ids:
+            found = f"{shown(name)} stands there twice (first in line {ids[name]})"
+            raise DataError(f"{file}, line {number}", found, "each image once", "take one of the lines out")
+        if name:
+            ids[name] = number
+    return list(ids)
+
+
+def _images(folder: Path, ids: list[str], list_file: Path) -> list[str]:
+    """Image files, whatever their ending."""
+    home = str(folder / "JPEGImages")
+    by_stem: dict[str, str] = {}
+    try:
+        found = sorted(os.listdir(home), reverse=True)
+    except OSError as error:
+        raise DataError(home, f"cannot be read ({error.strerror})", "a folder of images", "check the path") from None
+    for suffix in reversed(SUFFIXES):  # the first ending of the list wins
+        by_stem |= {name[: -len(suffix)]: name for name in found if name.lower().endswith(suffix)}
+    for name in ids:
+        if name not in by_stem and os.path.basename(name) == name:
+            allowed = f"JPEGImages/{name} ending in {', '.join(SUFFIXES)}"
+            fix = "put the image there or take the line out"
+            raise DataError(str(list_file), f"image {shown(name)} is not there", allowed, fix)
+    return [os.path.join(home, by_stem.get(name, f"{name}.jpg")) for name in ids]
+
+
+def _objects(file: Path) -> list[_Object]:
+    try:
+        root = ElementTree.fromstring(file.read_bytes())
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        fix = "add the file (without objects if the image shows none) or take the image out of the set"
+        raise DataError(str(file), f"cannot be read ({reason})", "an XML file for each image", fix) from None
+    except (ElementTree.ParseError, LookupError) as error:  # LookupError: an unknown encoding
+        raise DataError(str(file), f"is not XML ({error})", "a VOC annotation", "repair or export it again") from None
+    return [_object(item, f"{file}, object {number}") for number, item in enumerate(root.iterfind("object"), start=1)]
+
+
+def _object(item: ElementTree.Element, where: str) -> _Object:
+    name = (item.findtext("name") or "").strip()
+    if not name:
+        raise DataError(where, "has no <name>", "the name of a class", "add it")
+    sides = [_number(item.findtext(f"bndbox/{side}"), side, where) for side in _SIDES]
+    return _Object(name, (sides[0], sides[1], sides[2], sides[3]), _is_difficult(item, where), where)
+
+
+def _number(text: str | None, tag: str, where: str) -> float:
+    try:
+        return float(text or "")
+    except ValueError:
+        found = f"has no <bndbox><{tag}>" if text is None else f"<{tag}> is {shown(text)}"
+        raise DataError(where, found, "a number", "correct it or take the object out") from None
+
+
+def _is_difficult(item: ElementTree.Element, where: str) -> bool:
+    text = (item.findtext("difficult") or "").strip().lower()
+    if text in ("", "0", "false", "unspecified"):
+        return False
+    if text in ("1", "true"):
+        return True
+    raise DataError(where, f"<difficult> is {shown(text)}", "0 or 1", "correct it")
+
+
+def _all_classes(folder: Path, read: dict[str, list[_Object]]) -> tuple[str, ...]:
+    """Class names of the whole data set, those of the files outside this set included."""
+    names = {item.name for items in read.values() for item in items}
+    for file in sorted((folder / "Annotations").glob("*.xml")):
+        if file.stem not in read and not file.name.startswith("."):  # "._x.xml": left by macOS
+            names |= {item.name for item in _objects(file)}
+    if names <= set(VOC_CLASSES):
+        return VOC_CLASSES
+    return tuple(sorted(names))
+
+
+def _columns(objects: Iterable[list[_Object]], class_names: Sequence[str]) -> BoxColumns:
+    rows = [(position, item) for position, items in enumerate(objects) for item in items]
+    wanted = {name: label for label, name in enumerate(class_names)}
+    boxes = np.array([item.box for _, item in rows], np.float64).reshape(-1, 4)
+    has_area = (boxes[:, :2] < boxes[:, 2:]).all(axis=1)
+    boxes[has_area, :2] -= 1.0  # only here: 1-based, last pixel included → edges counted from 0
+    return BoxColumns(
+        image=np.array([position for position, _ in rows], np.int64),
+        boxes=boxes,
+        labels=np.array([label_of(item.name, wanted, item.where) for _, item in rows], np.int64),
+        ignore=np.array([item.is_difficult for _, item in rows], bool),
+        name=lambda row: rows[row][1].where,
+    )

@@ -1,0 +1,190 @@
+"""From the bytes of an image file to network input: decode, resize, pad. Plain TensorFlow, so that it runs in graphs.
+
+Training, detection and export share these functions, and with them the rule of `config.ResizeConfig`. An EXIF
+orientation is not applied: boxes refer to the stored pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_retinanet.config import ResizeConfig
+from keras_retinanet.schema import Tensor
+
+_BMP_HEADER = 54  # bytes up to the palette of the usual 40-byte kind of header
+
+
+def decode(contents: Tensor) -> Tensor:
+    """Decode an image file to RGB.
+
+    JPEG (grey, RGB and CMYK), PNG (grey, palette, 16-bit, alpha), BMP (8, 24 and 32 bit, uncompressed), GIF (the first
+    frame) and WebP. Alpha is dropped, not blended; of 16 bits the upper eight are kept. JPEGs are decoded with the
+    accurate DCT, which gives the same values as Pillow; TensorFlow's default is off by up to 13.
+
+    Args:
+        contents: Scalar string. The bytes of the file.
+
+    Returns:
+        `(H, W, 3)` uint8.
+
+    Raises:
+        tf.errors.InvalidArgumentError: The bytes are no such image, or damaged.
+    """
+    image = tf.case(
+        [
+            (
+                tf.strings.substr(contents, 0, 2) == b"\xff\xd8",
+                lambda: tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE"),
+            ),
+            (tf.strings.substr(contents, 0, 2) == b"BM", lambda: _decode_bmp(contents)),
+        ],
+        default=lambda: tf.io.decode_image(contents, channels=3, expand_animations=False),
+    )
+    return tf.ensure_shape(image, (None, None, 3))
+
+
+def _decode_bmp(contents: Tensor) -> Tensor:
+    """TensorFlow takes the indices of a palette for grey values, and run-length codes for pixels."""
+    bits = tf.io.decode_raw(tf.strings.substr(contents, 28, 2), tf.uint16)[0]
+    compression = tf.io.decode_raw(tf.strings.substr(contents, 30, 4), tf.int32)[0]
+    is_plain = tf.logical_or(compression == 0, tf.logical_and(compression == 3, bits == 32))
+    with tf.control_dependencies([tf.debugging.Assert(is_plain, ["compressed BMP"])]):
+        contents = tf.identity(contents)
+
+    def look_up() -> Tensor:
+        start = tf.io.decode_raw(tf.strings.substr(contents, 10, 4), tf.int32)[0]
+        palette = tf.io.decode_raw(tf.strings.substr(contents, _BMP_HEADER, start - _BMP_HEADER), tf.uint8)
+        indices = tf.cast(tf.io.decode_bmp(contents, channels=1)[..., 0], tf.int32)
+        return tf.gather(tf.reshape(palette, (-1, 4))[:, 2::-1], indices)  # stored as B, G, R, 0
+
+    return tf.cond(bits == 8, look_up, lambda: tf.io.decode_image(contents, channels=3, expand_animations=False))
+
+
+def resized_size(height: Any, width: Any, resize: ResizeConfig) -> tuple[Any, Any]:
+    """Size of an image after the resize rule, before padding.
+
+    The shorter side becomes `min_side`, unless the longer would then exceed `max_side`, which then decides; with
+    `is_square` the longer side becomes `max_side`. Small images grow. Sides are rounded to the nearest whole pixel,
+    halves up, and are at least 1. Whole-number arithmetic, so that every framework gets the same.
+
+    Args:
+        height: int or integer array. Pixels.
+        width: int or integer array of the same shape.
+        resize: The rule.
+
+    Returns:
+        Height and width as int (or integer arrays).
+    """
+    sides = np.stack(np.broadcast_arrays(height, width)).astype(np.int64)
+    long, short = sides.max(axis=0), sides.min(axis=0)
+    is_long = resize.is_square | (long * resize.min_side > short * resize.max_side)
+    wanted, given = np.where(is_long, resize.max_side, resize.min_side), np.where(is_long, long, short)
+    new = np.maximum((2 * sides * wanted + given) // (2 * given), 1)
+    return (int(new[0]), int(new[1])) if new.ndim == 1 else (new[0], new[1])
+
+
+def resized_size_tensor(size: Tensor, resize: ResizeConfig) -> Tensor:
+    """`resized_size` inside a graph.
+
+    Args:
+        size: `(2,)` integer tensor. Height and width.
+        resize: The rule.
+
+    Returns:
+        `(2,)` int32. Height and width before padding.
+    """
+    sides = tf.cast(size, tf.int64)
+    long, short = tf.reduce_max(sides), tf.reduce_min(sides)
+    is_long = tf.logical_or(resize.is_square, long * resize.min_side > short * resize.max_side)
+    wanted = tf.where(is_long, tf.constant(resize.max_side, tf.int64), tf.constant(resize.min_side, tf.int64))
+    given = tf.where(is_long, long, short)
+    return tf.cast(tf.maximum((2 * sides * wanted + given) // (2 * given), 1), tf.int32)
+
+
+def padded_size(height: Any, width: Any, resize: ResizeConfig) -> tuple[Any, Any]:
+    """Smallest canvas of the rule that holds a resized image.
+
+    Args:
+        height: int, or integer array or tensor. Height after resizing.
+        width: Likewise.
+        resize: The rule; sides become multiples of `pad_multiple`, with `is_square` those of `max_side` above.
+
+    Returns:
+        Height and width.
+    """
+    multiple = resize.pad_multiple
+    if resize.is_square:
+        height, width = 0 * height + resize.max_side, 0 * width + resize.max_side
+    return -(-height // multiple) * multiple, -(-width // multiple) * multiple
+
+
+def resize_image(image: Tensor, size: Tensor, antialias: bool = False) -> Tensor:
+    """Bilinear resize with half-pixel centres, as cv2, Pillow and torchvision place them.
+
+    Args:
+        image: `(h, w, 3)` uint8 or float32.
+        size: `(2,)` int32. Height and width wanted.
+        antialias: bool. Low-pass before shrinking. Defaults to `False`.
+
+    Returns:
+        `(*size, 3)` in the type of `image`; whole values, rounded, for uint8.
+    """
+    resized = tf.image.resize(image, size, antialias=antialias)
+    if image.dtype == tf.uint8:
+        resized = tf.cast(resized + 0.5, tf.uint8)  # values lie in 0–255, so truncation rounds
+    return resized
+
+
+def resize_boxes(boxes: Tensor, scale: Tensor) -> Tensor:
+    """Boxes that move with their image.
+
+    Args:
+        boxes: `(N, 4)` float32 x1, y1, x2, y2.
+        scale: `(2,)` float32 y, x. New size over old size, of the whole-pixel sizes and so not quite the same for
+            both axes.
+
+    Returns:
+        `(N, 4)` float32.
+    """
+    return boxes * tf.stack([scale[1], scale[0], scale[1], scale[0]])
+
+
+def pad(image: Tensor, canvas: Tensor, pad_value: Sequence[float]) -> Tensor:
+    """Fill up on the right and below.
+
+    Args:
+        image: `(h, w, 3)` uint8 or float32, 0–255.
+        canvas: `(2,)` int32 H, W, at least as large as the image.
+        pad_value: Three floats, R, G, B: the model's `pad_value`, which is zero once normalised.
+
+    Returns:
+        `(H, W, 3)` float32.
+    """
+    height, width = tf.unstack(tf.shape(image)[:2])
+    image, value = tf.cast(image, tf.float32), tf.constant(pad_value, tf.float32)
+    right = tf.broadcast_to(value, (height, canvas[1] - width, 3))
+    below = tf.broadcast_to(value, (canvas[0] - height, canvas[1], 3))
+    return tf.concat([tf.concat([image, right], axis=1), below], axis=0)
+
+
+def network_input(image: Tensor, resize: ResizeConfig, pad_value: Sequence[float]) -> tuple[Tensor, Tensor, Tensor]:
+    """One image, resized and padded to its own smallest canvas.
+
+    Args:
+        image: `(h, w, 3)` uint8 or float32, RGB 0–255.
+        resize: The rule.
+        pad_value: Three floats, R, G, B.
+
+    Returns:
+        `(H, W, 3)` float32; `(2,)` float32 height and width before padding; `(2,)` float32 scale y, x: network pixels
+        over original pixels. A box of the network divided by the scale is a box of the original.
+    """
+    given = tf.shape(image)[:2]
+    size = resized_size_tensor(given, resize)
+    canvas = padded_size(size[0], size[1], resize)
+    padded = pad(resize_image(image, size, resize.antialias), tf.stack(canvas), pad_value)
+    return padded, tf.cast(size, tf.float32), tf.cast(size, tf.float32) / tf.cast(given, tf.float32)

@@ -1,0 +1,52 @@
+"""Resized images in memory, as one long row of bytes from which a graph cuts any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from keras_retinanet.data.sample_table import SampleTable
+from keras_retinanet.schema import Tensor
+
+
+def cached_images(table: SampleTable, workers: int | None = None) -> Callable[[Tensor], Tensor]:
+    """Decode and resize every image now, for a function that looks them up.
+
+    Args:
+        table: The images.
+        workers: int. Threads. Defaults to `None`: one a core.
+
+    Returns:
+        Function from an image's number to its `(h, w, 3)` uint8 pixels, the same as `table.load_image` gives.
+
+    Raises:
+        ValueError: The images do not fit in the memory that is free.
+    """
+    starts = np.concatenate([[0], np.cumsum(table.resized.prod(axis=1) * 3)])
+    _require_memory(int(starts[-1]))
+    pixels = np.empty(int(starts[-1]), np.uint8)
+    images = tf.data.Dataset.range(len(table)).map(table.load_image, workers or tf.data.AUTOTUNE, deterministic=True)
+    for start, image in zip(starts, images.as_numpy_iterator(), strict=False):
+        pixels[start : start + image.size] = image.reshape(-1)
+    row, offsets, sizes = tf.constant(pixels), tf.constant(starts), tf.constant(table.resized, tf.int32)
+
+    def look_up(index: Tensor) -> Tensor:
+        image = row[offsets[index] : offsets[index + 1]]
+        return tf.reshape(image, (sizes[index][0], sizes[index][1], 3))
+
+    return look_up
+
+
+def _require_memory(needed: int) -> None:
+    try:
+        with open("/proc/meminfo", encoding="ascii") as info:
+            free = next(int(line.split()[1]) * 1024 for line in info if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return  # not Linux: no cheap way to know
+    if 2 * needed > free:  # the row and, for a moment, its copy inside TensorFlow
+        raise ValueError(
+            f"The cache would take {needed / 1e9:.1f} GB (twice that while it is filled), but {free / 1e9:.1f} GB of "
+            "memory are free. Train without the cache or with smaller images."
+        )

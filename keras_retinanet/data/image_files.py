@@ -1,0 +1,77 @@
+"""Image files before they are decoded: are they there, and how large are they?"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from PIL import Image
+
+from keras_retinanet.data.errors import DataError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
+"""Endings of the files that `keras_retinanet.data.image.decode` understands."""
+
+_READERS = 16  # header reads wait for the disk, not for a core
+
+
+def first_missing(paths: Sequence[str]) -> int | None:
+    """Position of the first path that is not there; one directory listing a folder, not one look-up a file."""
+    listings: dict[str, set[str]] = {}
+    for position, path in enumerate(paths):
+        folder, name = os.path.split(path)
+        if folder not in listings:
+            listings[folder] = _names_in(folder)
+        # The second look helps file systems that ignore case or fold accents, and runs for absentees only.
+        if name not in listings[folder] and not _exists(path):
+            return position
+    return None
+
+
+def _names_in(folder: str) -> set[str]:
+    try:
+        with os.scandir(folder or ".") as entries:
+            return {entry.name for entry in entries}
+    except (OSError, ValueError):  # ValueError: a zero byte in the name
+        return set()
+
+
+def _exists(path: str) -> bool:
+    try:
+        return os.path.exists(path)
+    except ValueError:
+        return False
+
+
+def read_sizes(paths: Sequence[str]) -> list[tuple[int, int]]:
+    """Sizes of image files from their headers, without decoding.
+
+    Args:
+        paths: Image files.
+
+    Returns:
+        `(height, width)` of each, as stored (an EXIF orientation is not applied).
+
+    Raises:
+        DataError: A file cannot be opened, or is no image.
+    """
+    with ThreadPoolExecutor(_READERS) as readers:
+        return list(readers.map(_read_size, paths, chunksize=16))
+
+
+def _read_size(path: str) -> tuple[int, int]:
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
+        # Pillow's format plug-ins raise all of these on damaged headers.
+        reason = str(error).replace(path, Path(path).name) or type(error).__name__
+        raise DataError(
+            path,
+            f"cannot be read as an image ({reason})",
+            f"an image file ({', '.join(SUFFIXES)})",
+            "replace or re-export the file, or take it out of the annotations",
+        ) from None

@@ -1,0 +1,234 @@
+"""Batches for training and for inference: read, decode, resize, augment, pad, group; all in a tf.data graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_retinanet.config import ResizeConfig
+from keras_retinanet.data.augment import AUGMENTATIONS
+from keras_retinanet.data.canvases import choose_canvases
+from keras_retinanet.data.image import pad, padded_size
+from keras_retinanet.data.image_cache import cached_images
+from keras_retinanet.data.sample_table import SampleTable
+from keras_retinanet.schema import Sample, Tensor
+
+_PREFETCH = 2  # batches made ahead; each may take 100 MB
+_USUAL_BOXES = 128  # up to here one padding for all batches costs less than a second shape
+
+
+class TrainingBatches:
+    """Shuffled, augmented batches of static shapes, endlessly.
+
+    Images are grouped by aspect ratio into few canvases, and batches are formed inside a group. A *pass* takes every
+    image once in an order of its own; where a group does not fill its last batch, that is filled up with the group's
+    first images of the pass, so at most `batch_size - 1` images a group are seen twice, other ones in each pass. An
+    *epoch* is one pass, or `steps` batches of the endless row of passes.
+
+    Order, augmentation and so every batch depend on nothing but `(seed, pass, image index)`: a resumed run that starts
+    at epoch e sees what an uninterrupted one would have seen.
+
+    Args:
+        samples: The data set.
+        resize: How images become network input.
+        pad_value: Three floats, R, G, B: the model's `pad_value`.
+        batch_size: int. Every batch has so many images.
+        seed: int. Of order and augmentation.
+        augmentations: Names from `AUGMENTATIONS`, applied in this order. Defaults to the horizontal flip.
+        workers: int. Threads. Defaults to `None`: one a core.
+        cache: bool. Keep the resized images in memory (3 bytes a pixel). Defaults to `False`.
+        max_shapes: int. Most canvases. Defaults to 4.
+        steps: int. Batches an epoch. Defaults to `None`: one pass.
+
+    Attributes:
+        canvases: `(H, W)` of the batches.
+        steps_per_epoch: int.
+        box_counts: Numbers of boxes N that batches are padded to: one, or two where a few images have very many.
+
+    Raises:
+        ValueError: No samples, or an unknown augmentation.
+
+    Example:
+    >>> batches = TrainingBatches(dataset, resize=ResizeConfig(), pad_value=(0, 0, 0), batch_size=2, seed=0)
+    >>> model.fit(batches.dataset(), steps_per_epoch=batches.steps_per_epoch, epochs=12)
+    """
+
+    def __init__(
+        self,
+        samples: Iterable[Sample],
+        *,
+        resize: ResizeConfig,
+        pad_value: Sequence[float],
+        batch_size: int,
+        seed: int,
+        augmentations: Sequence[str] = ("horizontal_flip",),
+        workers: int | None = None,
+        cache: bool = False,
+        max_shapes: int = 4,
+        steps: int | None = None,
+    ) -> None:
+        if unknown := [name for name in augmentations if name not in AUGMENTATIONS]:
+            raise ValueError(f"Unknown augmentations {unknown}. Allowed: {', '.join(AUGMENTATIONS)}.")
+        self._table = SampleTable(samples, resize)
+        self._pad_value, self._batch_size, self._seed = tuple(pad_value), batch_size, seed
+        self._augmentations, self._workers = tuple(augmentations), workers
+        self.canvases, self._group = _grouped(self._table, resize, max_shapes, batch_size)
+        self._members = [np.flatnonzero(self._group == group) for group in range(len(self.canvases))]
+        self._batches_per_pass = sum(-(-len(members) // batch_size) for members in self._members)
+        self.steps_per_epoch = steps or self._batches_per_pass
+        self.box_counts = _box_counts(self._table.num_boxes)
+        self._load_image = cached_images(self._table, workers) if cache else self._table.load_image
+
+    def dataset(self, first_epoch: int = 0, last_epoch: int | None = None) -> tf.data.Dataset:
+        """The batches from an epoch on.
+
+        Args:
+            first_epoch: int. Counted from 0. Defaults to 0.
+            last_epoch: int. The epoch before which to stop. Defaults to `None`: never.
+
+        Returns:
+            Dataset of `(images (B, H, W, 3) float32, schema.Targets)`.
+        """
+        start, skipped = divmod(first_epoch * self.steps_per_epoch, self._batches_per_pass)
+        order = tf.data.Dataset.counter(start).flat_map(
+            lambda number: tf.data.Dataset.from_tensor_slices(self._order(number))
+        )
+        order = order.skip(skipped * self._batch_size)
+        if last_epoch is not None:
+            order = order.take((last_epoch - first_epoch) * self.steps_per_epoch * self._batch_size)
+        loaded = order.map(self._load, _parallel(self._workers), deterministic=True)
+        batches = loaded.batch(self._batch_size, drop_remainder=True).map(self._finish)
+        return batches.with_options(_options(self._workers)).prefetch(_PREFETCH)
+
+    def _order(self, number: Tensor) -> tuple[Tensor, Tensor]:
+        """Image index and seed of every place in pass `number`, batch after batch."""
+        seed = tf.random.fold_in(tf.constant([self._seed, 0], tf.int64), number)
+        rows, turns = [], []
+        for group, members in enumerate(self._members):
+            places = tf.range(-(-len(members) // self._batch_size) * self._batch_size)
+            order = tf.random.experimental.stateless_shuffle(
+                tf.constant(members, tf.int32), tf.random.fold_in(seed, group)
+            )
+            rows.append(tf.reshape(tf.gather(order, places % len(members)), (-1, self._batch_size)))
+            turns.append(tf.reshape(places // len(members), (-1, self._batch_size)))
+        table = tf.stack([tf.concat(rows, axis=0), tf.concat(turns, axis=0)], axis=-1)  # (batches, B, 2)
+        table = tf.random.experimental.stateless_shuffle(table, tf.random.fold_in(seed, len(self._members)))
+        table = tf.reshape(table, (-1, 2))
+        # An image that fills up a batch is augmented anew: its turn is part of its seed.
+        draw = number * self._batch_size + tf.cast(table[:, 1], tf.int64)
+        return table[:, 0], draw
+
+    def _load(self, index: Tensor, draw: Tensor) -> dict[str, Tensor]:
+        canvas = tf.gather(tf.constant(self.canvases, tf.int32), tf.constant(self._group)[index])
+        sample = {"image": self._load_image(index), "canvas": canvas, **self._table.annotations(index)}
+        seed = tf.random.fold_in(tf.constant([self._seed, 1], tf.int64), draw)
+        seed = tf.random.fold_in(seed, index)
+        for place, name in enumerate(self._augmentations):
+            sample = AUGMENTATIONS[name](sample, tf.random.fold_in(seed, place))
+        missing = [[0, self.box_counts[-1] - tf.shape(sample["labels"])[0]]]
+        return {
+            "image": tf.ensure_shape(pad(sample["image"], canvas, self._pad_value), self._static_shape()),
+            "boxes": tf.pad(sample["boxes"], [*missing, [0, 0]]),
+            "labels": tf.pad(sample["labels"], missing, constant_values=-1),
+            "ignore": tf.pad(sample["ignore"], missing),
+            "size": tf.cast(tf.shape(sample["image"])[:2], tf.float32),
+            "image_index": tf.cast(index, tf.int32),
+        }
+
+    def _static_shape(self) -> tuple[int | None, int | None, int]:
+        heights, widths = (set(sides) for sides in zip(*self.canvases, strict=True))
+        return heights.pop() if len(heights) == 1 else None, widths.pop() if len(widths) == 1 else None, 3
+
+    def _finish(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        images = batch.pop("image")
+        usual, most = self.box_counts[0], self.box_counts[-1]
+        if usual < most:
+            is_usual = tf.reduce_all(batch["labels"][:, usual:] < 0)
+            count = tf.where(is_usual, usual, most)
+            for key in ("boxes", "labels", "ignore"):
+                batch[key] = batch[key][:, :count]
+        return images, batch
+
+
+class InferenceBatches:
+    """Every image once, in batches of few shapes; the last batch of a shape may be smaller.
+
+    Args:
+        samples: The data set; boxes are not used.
+        resize: How images become network input.
+        pad_value: Three floats, R, G, B: the model's `pad_value`.
+        batch_size: int.
+        workers: int. Threads. Defaults to `None`: one a core.
+        max_shapes: int. Most canvases. Defaults to 4.
+
+    Attributes:
+        canvases: `(H, W)` of the batches.
+    """
+
+    def __init__(
+        self,
+        samples: Iterable[Sample],
+        *,
+        resize: ResizeConfig,
+        pad_value: Sequence[float],
+        batch_size: int,
+        workers: int | None = None,
+        max_shapes: int = 4,
+    ) -> None:
+        self._table = SampleTable(samples, resize)
+        self._pad_value, self._batch_size, self._workers = tuple(pad_value), batch_size, workers
+        self.canvases, self._group = _grouped(self._table, resize, max_shapes, 1)
+
+    def __len__(self) -> int:
+        return sum(-(-int(count) // self._batch_size) for count in np.bincount(self._group))
+
+    def dataset(self) -> tf.data.Dataset:
+        """The batches.
+
+        Returns:
+            Dataset of `(images (B, H, W, 3) float32, {"size": (B, 2) float32 height and width before padding, "scale":
+            (B, 2) float32 y, x network pixels over stored pixels, "image_index": (B,) int32})`.
+        """
+        parts = [self._part(group) for group in range(len(self.canvases))]
+        batches = parts[0]
+        for part in parts[1:]:
+            batches = batches.concatenate(part)
+        batches = batches.apply(tf.data.experimental.assert_cardinality(len(self)))
+        return batches.with_options(_options(self._workers)).prefetch(_PREFETCH)
+
+    def _part(self, group: int) -> tf.data.Dataset:
+        def load(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+            image = self._table.load_image(index)
+            size = tf.cast(tf.shape(image)[:2], tf.float32)
+            padded = pad(image, tf.constant(self.canvases[group]), self._pad_value)
+            padded = tf.ensure_shape(padded, (*self.canvases[group], 3))
+            return padded, {"size": size, "scale": self._table.scale(index), "image_index": index}
+
+        indices = tf.data.Dataset.from_tensor_slices(np.flatnonzero(self._group == group).astype(np.int32))
+        return indices.map(load, _parallel(self._workers), deterministic=True).batch(self._batch_size)
+
+
+def _grouped(table: SampleTable, resize: ResizeConfig, max_shapes: int, batch_size: int) -> tuple[Any, Any]:
+    padded = np.stack(padded_size(table.resized[:, 0], table.resized[:, 1], resize), axis=1)
+    return choose_canvases(padded, pad_multiple=resize.pad_multiple, max_shapes=max_shapes, batch_size=batch_size)
+
+
+def _box_counts(num_boxes: Any) -> tuple[int, ...]:
+    """Powers of two from 8 that batches are padded to."""
+    most = max(8, 1 << int(np.max(num_boxes) - 1).bit_length()) if np.max(num_boxes) else 8
+    return (most,) if most <= _USUAL_BOXES else (_USUAL_BOXES, most)
+
+
+def _parallel(workers: int | None) -> int:
+    return workers or tf.data.AUTOTUNE
+
+
+def _options(workers: int | None) -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = True
+    if workers:
+        options.threading.private_threadpool_size = workers
+    return options
