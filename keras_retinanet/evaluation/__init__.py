@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from keras_retinanet.evaluation import coco, voc
+from keras_retinanet.evaluation import coco, report, voc
 from keras_retinanet.evaluation.detections import ImageDetections, detect_dataset
 from keras_retinanet.evaluation.result import EvaluationResult
 
 METRICS: dict[str, Callable[..., EvaluationResult]] = {"coco": coco.evaluate, "voc": voc.evaluate}
 
-__all__ = ["METRICS", "EvaluationResult", "ImageDetections", "detect_dataset"]
+__all__ = ["METRICS", "EvaluationResult", "ImageDetections", "coco", "detect_dataset", "report", "voc"]

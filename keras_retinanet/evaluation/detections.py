@@ -29,10 +29,6 @@ class ImageDetections(TypedDict):
 class Batches(Protocol):
     """What `detect_dataset` asks of its input; `data.pipeline.InferenceBatches` has it."""
 
-    @property
-    def batch_size(self) -> int:
-        """Images of a full batch."""
-
     def dataset(self) -> Iterable[Any]:
         """Batches of images, and of where each image comes from."""
 
@@ -53,7 +49,7 @@ def detect_dataset(
 ) -> list[ImageDetections]:
     """Find the objects in every image of a data set.
 
-    The model is compiled once for each shape of image: a last batch that is not full is filled up with copies.
+    A batch smaller than one before it is filled up with copies, so that the model is not compiled anew for its size.
 
     Args:
         model: `inference.DetectionModel`.
@@ -70,12 +66,14 @@ def detect_dataset(
         ValueError: `batches` left out a sample.
     """
     found: list[ImageDetections | None] = [None] * len(samples)
+    full = 0
     for images, origin in batches.dataset():
         arrays = {name: np.asarray(origin[name]) for name in ("size", "scale", "image_index")}
         count = len(arrays["image_index"])
-        rows = np.minimum(np.arange(max(count, batches.batch_size)), count - 1)
+        full = max(full, count)
+        rows = np.minimum(np.arange(full), count - 1)
         images = np.asarray(images)
-        images = images if len(rows) == count else images[rows]
+        images = images if count == full else images[rows]
         batch = model.predict_on_batch({"images": images, "sizes": arrays["size"][rows].astype(np.float32)})
         for row, index in enumerate(arrays["image_index"]):
             found[index] = _restore(batch, row, samples[index], arrays["scale"][row])

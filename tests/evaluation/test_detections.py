@@ -38,8 +38,6 @@ class CornerModel(keras.Model):
 class Batches:
     """Three canvases' worth of batches, the last of each not full; images in another order than the samples."""
 
-    batch_size = 2
-
     def dataset(self):
         yield self.batch([4, 0], [(32, 64), (30, 60)], (32, 64))
         yield self.batch([1], [(64, 32)], (64, 32))

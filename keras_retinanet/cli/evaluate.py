@@ -1,0 +1,260 @@
+"""`retinanet-evaluate`: how good a snapshot is on annotated images."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, parse_arguments
+from keras_retinanet.cli.parsing import Parser
+from keras_retinanet.config import DataConfig, MetricName, ResizeConfig
+
+if TYPE_CHECKING:
+    from keras_retinanet.data.datasets import Dataset
+    from keras_retinanet.data.pipeline import InferenceBatches
+    from keras_retinanet.evaluation import EvaluationResult, ImageDetections
+    from keras_retinanet.inference import DetectionModel
+    from keras_retinanet.schema import Sample
+
+WRONG = 2
+SNAPSHOTS = ("best.keras", "last.keras")
+"""What is taken of a run's folder, the first that is there."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that one evaluation needs.
+
+    Attributes:
+        model: The snapshot, with the thresholds of this evaluation.
+        snapshot: Its file.
+        dataset: Reader of the annotated images.
+        set_name: Which images of the data set.
+        samples: Those images, labels in the order of the model's classes.
+        resize: How they become network input.
+        batches: They, as the model takes them.
+    """
+
+    model: DetectionModel
+    snapshot: Path
+    dataset: Dataset
+    set_name: str
+    samples: list[Sample]
+    resize: ResizeConfig
+    batches: InferenceBatches
+
+
+def build_parser() -> Parser:
+    """The parser of the command.
+
+    Returns:
+        The parser.
+    """
+    parser = Parser(
+        prog="retinanet-evaluate",
+        usage="%(prog)s [flags] {coco PATH | pascal PATH | csv ANNOTATIONS [CLASSES] | demo [PATH]} SNAPSHOT",
+        description="Measure the detections of a snapshot: COCO's 12 numbers, and AP of each class. "
+        "SNAPSHOT is a .keras file, or the folder of a run (its best.keras, else its last.keras).",
+    )
+    add_dataset_arguments(parser, trailing=("SNAPSHOT",))
+    count, share = _number(int, least=1), _number(float, least=0, most=1)
+    parser.add_argument("--set", metavar="NAME", help="images to use (default: val2017; VOC: val, or trainval alone)")
+    parser.add_argument("--limit", type=count, metavar="N", help="use only the first N images")
+    parser.add_argument("--metric", choices=get_args(MetricName), default="coco", help="(default: %(default)s)")
+    parser.add_argument("--json", metavar="FILE", help="also write the numbers to this file")
+    parser.add_argument("--save-detections", metavar="FILE", help="also write the detections, as COCO results")
+    parser.add_argument("--batch-size", type=count, default=4, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--workers", type=count, metavar="N", help="threads that read images (default: all cores)")
+    own = parser.add_argument_group("in place of what the snapshot was saved with")
+    own.add_argument("--score-threshold", type=share, metavar="X", help="drop boxes that score less")
+    own.add_argument("--nms-threshold", type=share, metavar="X", help="of two boxes that overlap more, drop one")
+    own.add_argument("--max-detections", type=count, metavar="N", help="most detections of an image")
+    own.add_argument("--image-min-side", type=count, metavar="N", help="scale the shorter side to N pixels …")
+    own.add_argument("--image-max-side", type=count, metavar="N", help="… unless the longer would exceed N")
+    return parser
+
+
+def _number(kind: type, least: float, most: float = float("inf")) -> Callable[[str], Any]:
+    """An argument type that refuses what is out of range."""
+
+    def read(text: str) -> Any:
+        value = kind(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(
+                f"{text} is not between {least} and {most}" if most < float("inf") else f"{text} is less than {least}"
+            )
+        return value
+
+    read.__name__ = {int: "whole number", float: "number"}[kind]
+    return read
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        argv: Sequence. The words after the program's name. Defaults to those of this process.
+
+    Returns:
+        Exit status: 0 done, 2 wrong words, data or snapshot.
+    """
+    parser = build_parser()
+    flags, data, (snapshot,) = parse_arguments(parser, argv)
+    if data.dataset == "csv" and flags.set:
+        parser.error("--set names a split of coco and pascal; for csv give the file of annotations")
+    data = dataclasses.replace(data, val_set=flags.set, val_annotations=data.annotations, workers=flags.workers)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        evaluation = prepare(flags, data, Path(snapshot))
+        print(describe(evaluation))
+        found = _detect(evaluation)
+        _publish(evaluation, found, flags)
+    except (ValueError, OSError) as error:
+        print(f"retinanet-evaluate: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return WRONG
+    return 0
+
+
+def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Evaluation:
+    """Opens snapshot and data, and matches the data's classes with the snapshot's by name.
+
+    Args:
+        flags: Namespace. The parsed flags.
+        data: DataConfig. Which images.
+        snapshot: Path. A snapshot, or the folder of a run.
+
+    Returns:
+        What `main` evaluates.
+
+    Raises:
+        ValueError: Data or snapshot are broken, or do not belong to each other.
+        OSError: A file cannot be read.
+    """
+    from keras_retinanet.data.pipeline import InferenceBatches
+    from keras_retinanet.open_dataset import choose_set, match_classes, open_dataset
+
+    snapshot = _find_snapshot(snapshot)
+    dataset = open_dataset(data, "val")
+    model = _open_model(snapshot, flags)
+    samples = match_classes(list(dataset)[: flags.limit], dataset.class_names, model.class_names)
+    resize = _overridden(model.detector.resize, flags, "min_side", "max_side", prefix="image_")
+    batches = InferenceBatches(
+        samples, resize=resize, pad_value=model.detector.pad_value, batch_size=flags.batch_size, workers=data.workers
+    )
+    return Evaluation(model, snapshot, dataset, choose_set(data, "val") or "", samples, resize, batches)
+
+
+def _find_snapshot(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    for name in SNAPSHOTS:
+        if (path / name).is_file():
+            return path / name
+    raise ValueError(f"{path}: has no {' or '.join(SNAPSHOTS)}; name a snapshot, or the folder of a run")
+
+
+def _open_model(path: Path, flags: argparse.Namespace) -> DetectionModel:
+    from keras_retinanet.inference import DetectionModel, load_model
+
+    model = load_model(path, compile=False)
+    stored = model.filter
+    detector = model.detector if isinstance(model, DetectionModel) else model
+    return DetectionModel(detector, _overridden(stored, flags, "score_threshold", "nms_threshold", "max_detections"))
+
+
+def _overridden(stored: Any, flags: argparse.Namespace, *names: str, prefix: str = "") -> Any:
+    """A config with the fields replaced whose flags were given."""
+    given = {name: getattr(flags, prefix + name) for name in names}
+    return dataclasses.replace(stored, **{name: value for name, value in given.items() if value is not None})
+
+
+def describe(evaluation: Evaluation) -> str:
+    """What was found, before the work begins.
+
+    Args:
+        evaluation: Evaluation. From `prepare`.
+
+    Returns:
+        Lines on the snapshot, the images, and boxes that could not be used.
+    """
+    model, samples, resize = evaluation.model, evaluation.samples, evaluation.resize
+    boxes = sum(len(sample["labels"]) for sample in samples)
+    ignored = sum(int(sample["ignore"].sum()) for sample in samples)
+    empty = sum(not len(sample["labels"]) for sample in samples)
+    sides = f"{resize.max_side} px square" if resize.is_square else f"sides {resize.min_side} to {resize.max_side} px"
+    lines = [
+        f"snapshot  {evaluation.snapshot}: {len(model.class_names)} classes, {sides}, "
+        f"score above {model.filter.score_threshold:g}, NMS {model.filter.nms_threshold:g}, "
+        f"at most {model.filter.max_detections} detections",
+        f"images    {evaluation.set_name}: {len(samples)} images ({empty} empty), {boxes - ignored} boxes"
+        + (f", {ignored} ignore regions" if ignored else ""),
+    ]
+    warning = evaluation.dataset.report.warning()
+    return "\n".join([*lines, *([f"warning   {warning}"] if warning else [])])
+
+
+def _detect(evaluation: Evaluation) -> list[ImageDetections]:
+    from tqdm import tqdm
+
+    from keras_retinanet.data.errors import from_tensorflow
+    from keras_retinanet.evaluation import detect_dataset
+
+    start = time.perf_counter()
+    try:
+        with tqdm(total=len(evaluation.samples), unit=" images", disable=None) as bar:
+            found = detect_dataset(evaluation.model, evaluation.batches, evaluation.samples, progress=bar.update)
+    except Exception as error:
+        broken_file = from_tensorflow(error)
+        if broken_file is None:
+            raise
+        raise broken_file from error
+    seconds = time.perf_counter() - start
+    count = sum(len(entry["scores"]) for entry in found)
+    print(f"detected  {count} boxes in {seconds:.1f} s ({len(found) / seconds:.1f} images/s)\n")
+    return found
+
+
+def _publish(evaluation: Evaluation, found: list[ImageDetections], flags: argparse.Namespace) -> None:
+    """Print the tables, and write the files that were asked for."""
+    from keras_retinanet.evaluation import METRICS, report
+
+    names = evaluation.model.class_names
+    result: EvaluationResult = METRICS[flags.metric](evaluation.samples, found, names)
+    print(f"{report.stats_table(result)}\n\n{report.class_table(result)}")
+    if flags.json:
+        origin = {"snapshot": str(evaluation.snapshot), "set": evaluation.set_name, "metric": flags.metric}
+        settings = {
+            "filter": dataclasses.asdict(evaluation.model.filter),
+            "resize": dataclasses.asdict(evaluation.resize),
+        }
+        report.write_json(flags.json, origin | settings | report.to_dict(result))
+    if flags.save_detections:
+        ids = category_ids(evaluation.dataset, names)
+        report.write_json(flags.save_detections, report.coco_results(found, ids))
+
+
+def category_ids(dataset: Dataset, class_names: Sequence[str]) -> list[int]:
+    """The data set's own id of each of the model's classes.
+
+    Args:
+        dataset: Dataset. Its `category_ids` are taken where it has them (COCO), else 1 for its first class, and so on.
+        class_names: Sequence. The model's classes.
+
+    Returns:
+        One id a class; classes that the data set does not have get ids that it does not use.
+    """
+    own = getattr(dataset, "category_ids", None) or range(1, len(dataset.class_names) + 1)
+    ids = dict(zip(dataset.class_names, own, strict=True))
+    unused = max(ids.values(), default=0) + 1
+    return [ids.get(name, unused + k) for k, name in enumerate(class_names)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
