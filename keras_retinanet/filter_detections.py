@@ -1,0 +1,355 @@
+"""From scored boxes to detections: score threshold, best of each level, non-maximum suppression, fixed output size.
+
+Two steps. The first, in `keras.ops`, brings 16 million (anchor, class) scores down to a few thousand candidates in
+descending order. The second picks greedily among them: a loop in `keras.ops` for every backend, or one kernel of
+TensorFlow. Both see the candidates only through their rank, so both break ties alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, cast, get_args
+
+import keras
+from keras import ops
+
+from keras_retinanet.config import FilterConfig, NmsMode
+from keras_retinanet.schema import Detections, Tensor
+
+Kernel = Literal["auto", "ops", "tensorflow"]
+_SETTINGS = ("score_threshold", "nms_threshold", "max_detections", "top_k", "nms", "from_logits", "kernel")
+_Candidates = tuple[Tensor, Tensor, Tensor]
+"""Boxes `(B, N, 4)`, scores `(B, N)` descending with -inf after the last valid one, labels `(B, N)`."""
+
+
+def filter_detections(
+    boxes: Tensor,
+    scores: Tensor,
+    *,
+    level_sizes: Sequence[int | Tensor] | None = None,
+    score_threshold: float = FilterConfig.score_threshold,
+    nms_threshold: float = FilterConfig.nms_threshold,
+    max_detections: int = FilterConfig.max_detections,
+    top_k: int | None = FilterConfig.top_k,
+    nms: NmsMode = FilterConfig.nms,
+    from_logits: bool = False,
+    kernel: Kernel = "auto",
+) -> Detections:
+    """Keeps the best boxes of each image and drops those that repeat a better one.
+
+    Equal scores are ordered by anchor, then by class, on every backend. Computes in float32 and passes no gradient.
+
+    Args:
+        boxes: `(B, A, 4)`. Corners `x1, y1, x2, y2` in pixels, already decoded and clipped.
+        scores: `(B, A, K)`. Probabilities, or logits with `from_logits`.
+        level_sizes: ints or scalar tensors, summing to `A`. Anchors of each pyramid level, to which `top_k` applies.
+            Defaults to `None`, all anchors as one level.
+        score_threshold: float. Only scores strictly above it are kept.
+        nms_threshold: float. A box is dropped when its IoU with a better kept one is strictly above it.
+        max_detections: int. `D`, the size of the output; the best over all classes are kept.
+        top_k: int. Candidates (anchor and class) a level may send into the suppression. `None` sends all of them,
+            which takes memory in proportion to `A * K * K`: for small inputs.
+        nms: `"per_class"`; `"agnostic"`: one label an anchor, boxes of any class suppress each other; `"none"`.
+        from_logits: bool. `scores` are logits: they are compared as they are, and only the kept ones become
+            probabilities. Defaults to `False`.
+        kernel: `"ops"`, plain `keras.ops`; `"tensorflow"`, TensorFlow's fused CPU kernel, which XLA and LiteRT do not
+            have; `"auto"`, the faster one, which is TensorFlow's wherever the backend is TensorFlow.
+
+    Returns:
+        `Detections`: boxes `(B, D, 4)`, scores `(B, D)` descending, labels `(B, D)`, all padded with -1, and
+        num_detections `(B,)`.
+
+    Raises:
+        ValueError: If a mode, kernel, threshold or size is not one of those above.
+
+    Reference: Lin et al. 2017, §4.1; torchvision and Detectron2 (`per_class` with `level_sizes`), fizyr/keras-retinanet
+        (`top_k=None`, all three modes).
+    """
+    _check_settings(nms, kernel, nms_threshold, max_detections, top_k)
+    boxes = ops.stop_gradient(ops.cast(boxes, "float32"))
+    scores = ops.stop_gradient(ops.cast(scores, "float32"))
+    threshold = _logit(score_threshold) if from_logits else score_threshold
+    candidates = _best_candidates(boxes, scores, level_sizes, threshold, top_k, nms == "agnostic")
+    picks = _pick(candidates, nms, nms_threshold, max_detections, kernel)
+    return _gather_detections(candidates, picks, from_logits)
+
+
+@keras.saving.register_keras_serializable(package="keras_retinanet")
+class FilterDetections(keras.layers.Layer):
+    """Layer around `filter_detections`; float32 whatever the dtype policy.
+
+    Args:
+        score_threshold: float. See `filter_detections`, as for the others.
+        nms_threshold: float.
+        max_detections: int.
+        top_k: int or `None`.
+        nms: string.
+        from_logits: bool.
+        kernel: string. With TensorFlow's kernel `supports_jit` is `False`: XLA has no such kernel.
+        **kwargs: Keras' own, such as `name`; `dtype` is always float32: bfloat16 turns 1001.3 px into 1000.
+
+    Example:
+        >>> boxes, scores = [[[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 9.0]]], [[[0.9], [0.8]]]
+        >>> int(FilterDetections()(boxes, scores)["num_detections"][0])
+        1
+    """
+
+    def __init__(
+        self,
+        score_threshold: float = FilterConfig.score_threshold,
+        nms_threshold: float = FilterConfig.nms_threshold,
+        max_detections: int = FilterConfig.max_detections,
+        top_k: int | None = FilterConfig.top_k,
+        nms: NmsMode = FilterConfig.nms,
+        from_logits: bool = False,
+        kernel: Kernel = "auto",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        _check_settings(nms, kernel, nms_threshold, max_detections, top_k)
+        self.score_threshold = score_threshold
+        self.nms_threshold = nms_threshold
+        self.max_detections = max_detections
+        self.top_k = top_k
+        self.nms = nms
+        self.from_logits = from_logits
+        self.kernel = kernel
+        self.supports_jit = not _uses_tensorflow_kernel(kernel)
+
+    def call(self, boxes: Tensor, scores: Tensor, levels: Mapping[str, Tensor] | None = None) -> Detections:
+        """Filters one batch.
+
+        Args:
+            boxes: `(B, A, 4)`. Pixels.
+            scores: `(B, A, K)`. Probabilities, or logits with `from_logits`.
+            levels: dict of `(..., A_level, 4)`, such as the model's `anchors`. Only their lengths are used.
+
+        Returns:
+            `Detections`.
+        """
+        return filter_detections(
+            boxes,
+            scores,
+            level_sizes=None if levels is None else [ops.shape(level)[-2] for level in levels.values()],
+            **self._settings(),
+        )
+
+    def compute_output_spec(self, boxes: Tensor, scores: Tensor, levels: Any = None) -> Detections:
+        """Shapes and dtypes of the output, known without running."""
+        del scores, levels
+        batch, D = boxes.shape[0], self.max_detections
+        return {
+            "boxes": keras.KerasTensor((batch, D, 4), "float32"),
+            "scores": keras.KerasTensor((batch, D), "float32"),
+            "labels": keras.KerasTensor((batch, D), "int32"),
+            "num_detections": keras.KerasTensor((batch,), "int32"),
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        """Every argument under its own name."""
+        return {**super().get_config(), **self._settings()}
+
+    def _settings(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _SETTINGS}
+
+
+def _check_settings(nms: str, kernel: str, nms_threshold: float, max_detections: int, top_k: int | None) -> None:
+    for name, value, allowed in (("nms", nms, get_args(NmsMode)), ("kernel", kernel, get_args(Kernel))):
+        if value not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}.")
+    if not 0 <= nms_threshold <= 1:
+        raise ValueError(f"nms_threshold is an IoU from 0 to 1, not {nms_threshold!r}.")
+    for name, count in (("max_detections", max_detections), ("top_k", 1 if top_k is None else top_k)):
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, not {count!r}.")
+    if kernel == "tensorflow" and keras.backend.backend() != "tensorflow":
+        raise ValueError(f'kernel="tensorflow" needs that backend, not {keras.backend.backend()!r}: use "auto".')
+
+
+def _uses_tensorflow_kernel(kernel: Kernel) -> bool:
+    return kernel == "tensorflow" or (kernel == "auto" and keras.backend.backend() == "tensorflow")
+
+
+def _logit(probability: float) -> float:
+    if probability <= 0:
+        return -math.inf
+    return math.inf if probability >= 1 else math.log(probability / (1 - probability))
+
+
+# --- from all scores to a few candidates ---------------------------------------------------------------------------
+
+
+def _best_candidates(
+    boxes: Tensor,
+    scores: Tensor,
+    level_sizes: Sequence[int | Tensor] | None,
+    threshold: float,
+    top_k: int | None,
+    is_agnostic: bool,
+) -> _Candidates:
+    """The `top_k` best pairs of each level above `threshold`, all levels in one descending order."""
+    best = _masked(ops.max(scores, axis=-1), threshold)  # (B, A)
+    anchors, values, labels = [], [], []
+    for start, size in _spans(best, level_sizes):
+        level_best, index = _top(best[:, start : start + size], top_k)
+        if is_agnostic:
+            level_values, index = level_best, index + start
+            level_labels = ops.argmax(_take(scores, index), axis=-1)
+        else:
+            level_values, index, level_labels = _best_pairs(scores, index + start, threshold, top_k)
+        anchors.append(index)
+        values.append(level_values)
+        labels.append(ops.cast(level_labels, "int32"))
+    values, order = _top(ops.concatenate(values, axis=1), None)  # (B, N)
+    return (
+        _take(boxes, _take(ops.concatenate(anchors, axis=1), order)),
+        values,
+        _take(ops.concatenate(labels, 1), order),
+    )
+
+
+def _best_pairs(scores: Tensor, anchors: Tensor, threshold: float, top_k: int | None) -> tuple[Tensor, Tensor, Tensor]:
+    """The `top_k` pairs of a level all lie in its `top_k` anchors by best class: only those are looked at."""
+    num_classes = scores.shape[-1]
+    anchors = ops.sort(anchors, axis=1)  # position then follows (anchor, class), which breaks ties
+    rows = _masked(_take(scores, anchors), threshold)  # (B, k, K)
+    values, pairs = _top(ops.reshape(rows, (ops.shape(rows)[0], -1)), top_k)
+    return values, _take(anchors, pairs // num_classes), pairs % num_classes
+
+
+def _masked(scores: Tensor, threshold: float) -> Tensor:
+    return ops.where(scores > threshold, scores, -math.inf)
+
+
+def _spans(best: Tensor, level_sizes: Iterable[int | Tensor] | None) -> list[tuple[Any, Any]]:
+    """First anchor and number of anchors of each level."""
+    spans, start = [], cast(Any, 0)
+    for size in [ops.shape(best)[1]] if level_sizes is None else level_sizes:
+        if not (isinstance(size, int) and size == 0):
+            spans.append((start, size))
+        start = start + size
+    return spans
+
+
+def _top(values: Tensor, k: int | None) -> tuple[Tensor, Tensor]:
+    """The `k` largest of each row in descending order, equal ones by position."""
+    size = ops.shape(values)[1]
+    if k is None:
+        k = size
+    elif isinstance(size, int):
+        k = min(k, size)
+    else:
+        k = ops.minimum(k, size)
+    if keras.backend.backend() == "torch":  # torch.topk leaves the order of equal values open
+        index = ops.argsort(-values, axis=1)[:, :k]
+        return _take(values, index), index
+    top_values, index = ops.top_k(values, k)
+    return top_values, ops.cast(index, "int32")
+
+
+def _take(values: Tensor, index: Tensor) -> Tensor:
+    """`values[b, index[b, n]]` for `(B, A, ...)` and `(B, N)`; sizes may be dynamic."""
+    batch, length = ops.shape(values)[0], ops.shape(values)[1]
+    first = ops.arange(batch, dtype="int32")[:, None] * length
+    flat = ops.reshape(values, (batch * length, *values.shape[2:]))
+    return ops.take(flat, index + first, axis=0)
+
+
+# --- from candidates to detections ---------------------------------------------------------------------------------
+
+
+def _pick(candidates: _Candidates, nms: NmsMode, nms_threshold: float, max_detections: int, kernel: Kernel) -> Tensor:
+    """Positions of the kept candidates, `(B, D)` int32 ascending, padded with -1."""
+    boxes, scores, labels = candidates
+    is_valid = scores > -math.inf
+    if nms == "none":
+        rank = ops.arange(max_detections, dtype="int32")[None]
+        count = ops.sum(ops.cast(is_valid, "int32"), axis=1)[:, None]
+        return ops.where(rank < count, rank, -1)
+    if nms == "agnostic":
+        labels = ops.zeros_like(labels)
+    if _uses_tensorflow_kernel(kernel):
+        return _pick_with_tensorflow(boxes, is_valid, labels, nms_threshold, max_detections)
+    return _pick_with_ops(boxes, is_valid, labels, nms_threshold, max_detections)
+
+
+def _pick_with_ops(
+    boxes: Tensor, is_valid: Tensor, labels: Tensor, nms_threshold: float, max_detections: int
+) -> Tensor:
+    """Takes the first candidate left, drops those it suppresses, and again, all images at once."""
+    columns = _columns(boxes, labels)
+    rows = ops.stack(columns, axis=-1)  # (B, N, 6)
+    slots = ops.arange(max_detections, dtype="int32")[None]
+    position = ops.arange(ops.shape(labels)[1], dtype="int32")[None]
+
+    def is_unfinished(step: Tensor, alive: Tensor, picks: Tensor) -> Tensor:
+        del picks
+        return ops.logical_and(step < max_detections, ops.any(alive))
+
+    def keep_one(step: Tensor, alive: Tensor, picks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        is_left = ops.any(alive, axis=1, keepdims=True)
+        pick = ops.cast(ops.argmax(alive, axis=1, keepdims=True), "int32")  # (B, 1)
+        is_dropped = ops.logical_or(_repeats(_take(rows, pick), columns, nms_threshold), position == pick)
+        picks = ops.where(slots == step, ops.where(is_left, pick, -1), picks)
+        return step + 1, ops.logical_and(alive, ops.logical_not(is_dropped)), picks
+
+    picks = ops.full((ops.shape(labels)[0], max_detections), -1, dtype="int32")
+    return ops.while_loop(is_unfinished, keep_one, (ops.convert_to_tensor(0, "int32"), is_valid, picks))[2]
+
+
+def _columns(boxes: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+    """x1, y1, x2, y2, area and label, each `(B, N)`; corners sorted, as TensorFlow's kernel reads them."""
+    low, high = ops.minimum(boxes[..., :2], boxes[..., 2:]), ops.maximum(boxes[..., :2], boxes[..., 2:])
+    x1, y1, x2, y2 = low[..., 0], low[..., 1], high[..., 0], high[..., 1]
+    return x1, y1, x2, y2, (x2 - x1) * (y2 - y1), ops.cast(labels, "float32")
+
+
+def _repeats(kept: Tensor, columns: tuple[Tensor, ...], nms_threshold: float) -> Tensor:
+    """Which of the candidates have the label of `kept` `(B, 1, 6)` and an IoU above the threshold with it."""
+    x1, y1, x2, y2, area, label = (kept[..., i] for i in range(6))  # (B, 1)
+    width = ops.minimum(columns[2], x2) - ops.maximum(columns[0], x1)
+    height = ops.minimum(columns[3], y2) - ops.maximum(columns[1], y1)
+    shared = ops.maximum(width, 0.0) * ops.maximum(height, 0.0)
+    union = columns[4] + area - shared
+    iou = shared / ops.where(union > 0, union, 1.0)  # boxes without area share nothing: 0
+    return ops.logical_and(iou > nms_threshold, columns[5] == label)
+
+
+def _pick_with_tensorflow(
+    boxes: Tensor, is_valid: Tensor, labels: Tensor, nms_threshold: float, max_detections: int
+) -> Tensor:
+    """One kernel for all classes, each candidate in the column of its class with its rank for a score.
+
+    Ranks are unique, so the kernel's unstable last sort has no ties to break, and they tell which candidates it kept.
+    """
+    import tensorflow as tf
+
+    size = tf.shape(labels)[1]
+    rank = tf.where(is_valid, tf.cast(size - tf.range(size), tf.float32), 0.0)  # exact below 2^24 candidates
+    num_columns = tf.reduce_max(labels) + 1
+    columns = tf.range(num_columns)
+    kept = tf.image.combined_non_max_suppression(
+        boxes[:, :, None],
+        tf.where(labels[..., None] == columns, rank[..., None], 0.0),  # (B, N, K)
+        max_output_size_per_class=max_detections,
+        max_total_size=max_detections,
+        iou_threshold=nms_threshold,
+        score_threshold=0.0,
+        clip_boxes=False,
+    ).nmsed_scores
+    kept = tf.cast(tf.ensure_shape(kept, (None, max_detections)), tf.int32)
+    return tf.where(kept > 0, size - kept, -1)
+
+
+def _gather_detections(candidates: _Candidates, picks: Tensor, from_logits: bool) -> Detections:
+    boxes, scores, labels = candidates
+    is_kept = picks >= 0
+    index = ops.minimum(ops.maximum(picks, 0), ops.shape(scores)[1] - 1)
+    scores = _take(scores, index)
+    return {
+        "boxes": ops.where(is_kept[..., None], _take(boxes, index), -1.0),
+        "scores": ops.where(is_kept, ops.sigmoid(scores) if from_logits else scores, -1.0),
+        "labels": ops.where(is_kept, _take(labels, index), -1),
+        "num_detections": ops.sum(ops.cast(is_kept, "int32"), axis=1),
+    }
