@@ -71,8 +71,7 @@ class DetectionModel(keras.Model):
         else:
             sizes = ops.cast(ops.stack(ops.shape(images)[1:3]), "float32")[None]  # (1, 2)
         boxes = self.clip_boxes(boxes, sizes)
-        level_sizes = [ops.shape(level)[1] for level in anchors]
-        return self.filter_detections(boxes, predictions["logits"], level_sizes=level_sizes)
+        return self.filter_detections(boxes, predictions["logits"], levels=predictions["anchors"])
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
