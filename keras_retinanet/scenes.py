@@ -6,6 +6,7 @@ the class. A scene is a pure function of its seed; a data set, of its counts and
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -154,7 +155,7 @@ def _overlaps(candidates: Array, boxes: Array) -> tuple[Array, Array]:
 
 def _stack(masks: list[painting.Mask], order: list[int], height: int, width: int) -> tuple[list[int], Array]:
     """Order of painting in which no object is hidden too far; an object for which there is none is left out."""
-    for attempt in range(6):
+    for attempt in itertools.count():
         owner = np.full((height, width), -1, np.int16)
         for index in order:
             coverage, x, y = masks[index]
@@ -162,10 +163,10 @@ def _stack(masks: list[painting.Mask], order: list[int], height: int, width: int
         visible = np.array([_visible_share(owner, masks[index], index) for index in order], np.float32)
         buried = [index for index, share in zip(order, visible, strict=True) if share < MIN_VISIBLE]
         if not buried:
-            break
+            return order, visible
         kept = [index for index in order if index not in buried]
-        order = kept + buried if attempt < 3 else kept
-    return order, visible
+        order = kept + buried if attempt < 3 else kept  # three times to the top, then away
+    raise AssertionError("without the buried, all others are visible")
 
 
 def _visible_share(owner: Array, mask: painting.Mask, index: int) -> float:

@@ -56,8 +56,9 @@ ARROWS: dict[str, str] = {
     "optimization": "schema config schedules",
     "callbacks": "schema config evaluation inference runs curves interruption",
     "starting_weights": "schema config importers backbones retinanet inference",
-    "training": "schema config data evaluation inference retinanet callbacks anchor_coverage starting_weights runs "
-    "interruption optimization schedules visualize",
+    "fitting": "schema config data evaluation inference retinanet callbacks runs interruption schedules visualize",
+    "training": "schema config config_rules data open_dataset inference retinanet callbacks fitting anchor_coverage "
+    "starting_weights runs optimization schedules",
     # commands
     "cli": "schema config config_tree config_rules presets runs open_dataset scenes data training evaluation inference "
     "visualize",
