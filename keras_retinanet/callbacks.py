@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -48,7 +48,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
     def _stop(self, reason: str) -> None:
         synchronise(self.model)
-        indices = [int(index) for index in ops.convert_to_numpy(self.model.failed_images) if index >= 0]
+        indices = [int(index) for index in self.model.failed_images.numpy() if index >= 0]
         names = [self.image_names[index] for index in indices if index < len(self.image_names)]
         where = f" Images of the batch: {', '.join(names)}." if names else ""
         self.failure = reason + where
@@ -70,7 +70,7 @@ class LogLearningRate(keras.callbacks.Callback):
         """Adds it."""
         del epoch
         if logs is not None:
-            done = int(ops.convert_to_numpy(self.model.optimizer.iterations))
+            done = int(self.model.optimizer.iterations.numpy())
             logs["learning_rate"] = float(ops.convert_to_numpy(self.schedule(max(done - 1, 0))))
 
 
@@ -110,7 +110,7 @@ class KeepSnapshot(keras.callbacks.Callback):
 
     def _save(self) -> None:
         synchronise(self.model)
-        self.progress.random = [ops.convert_to_numpy(state).tolist() for state in random_states(self.model)]
+        self.progress.random = [state.numpy().tolist() for state in random_states(self.model)]
         save_snapshot(self.model, self.run.last, self.progress)
         self.run.write_state(self.progress)
 
@@ -119,7 +119,7 @@ class MeasurePrecision(keras.callbacks.Callback):
     """Adds `val_AP` and its kin to the figures of an epoch.
 
     Args:
-        measure: Callable. Gets an iterable wrapper for its batches, answers name → value (`"AP"`, `"AP50"` …).
+        measure: Callable. Gets a function to call after each batch, answers name → value (`"AP"`, `"AP50"` …).
         every: int. Epochs between two measurements.
         epochs: int. Epochs of the run; the last is always measured.
         request: StopRequest. A measurement is given up where a stop is asked for.
@@ -127,7 +127,7 @@ class MeasurePrecision(keras.callbacks.Callback):
 
     def __init__(
         self,
-        measure: Callable[[Callable[[Iterable[Any]], Iterator[Any]]], Mapping[str, float]],
+        measure: Callable[[Callable[[int], None]], Mapping[str, float]],
         *,
         every: int,
         epochs: int,
@@ -145,17 +145,16 @@ class MeasurePrecision(keras.callbacks.Callback):
         if self.model.stop_training or not is_due or logs is None:
             return
         try:
-            figures = self.measure(self._interruptible)
+            figures = self.measure(self._check)
         except _GivenUpError:
             self.model.stop_training = True
         else:
             logs.update({f"val_{name}": float(value) for name, value in figures.items()})
 
-    def _interruptible(self, batches: Iterable[Any]) -> Iterator[Any]:
-        for batch in batches:
-            if self.request.is_made:
-                raise _GivenUpError
-            yield batch
+    def _check(self, count: int) -> None:
+        del count
+        if self.request.is_made:
+            raise _GivenUpError
 
 
 class _GivenUpError(Exception):
@@ -222,7 +221,8 @@ class PrintLines(keras.callbacks.Callback):
             self._say(f"{self.params['steps']} steps", logs)
 
     def _say(self, what: str, logs: Logs | None) -> None:
-        figures = "  ".join(f"{name} {value:.4g}" for name, value in (logs or {}).items() if not math.isnan(value))
+        loss_first = sorted((logs or {}).items(), key=lambda item: item[0] != "loss")
+        figures = "  ".join(f"{name} {value:.4g}" for name, value in loss_first)
         seconds = time.monotonic() - self._began
         self.emit(f"epoch {self._epoch}/{self.epochs}  {what}  {seconds:.0f} s  {figures}")
 

@@ -32,6 +32,7 @@ NmsMode = Literal["per_class", "agnostic", "none"]
 OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["step", "cosine", "constant"]
 MixedPrecision = Literal["float16", "bfloat16"]
+AugmentName = Literal["none", "flip", "strong"]
 MetricName = Literal["coco", "voc"]
 
 DEMO_PATH = "./demo-scenes"
@@ -194,7 +195,7 @@ class DataConfig:
     limit: int | None = None
     workers: int | None = None
     use_cache: bool = False
-    augment: str = "flip"
+    augment: AugmentName = "flip"
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,13 @@ class StopRequest:
     """
 
     def __init__(self) -> None:
-        self.is_made = False
+        self.number: int | None = None
         self._former: dict[int, Any] = {}
+
+    @property
+    def is_made(self) -> bool:
+        """Whether a signal came."""
+        return self.number is not None
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
@@ -30,7 +35,7 @@ class StopRequest:
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         del frame
-        self.is_made = True
+        self.number = number
         name = signal.Signals(number).name
         print(f"\n{name}: saving after this step; Ctrl-C again to abort at once.", flush=True)
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,0 +1,135 @@
+"""A parser that suggests the flag that was meant, and flags made from the settings in `config.py`."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
+
+from keras_retinanet.config_tree import Setting
+
+PREFIXES = {"anchors": "anchor-", "resize": "image-"}
+NAMES = {
+    "data.train_set": "set",
+    "loss.classification": "loss",
+    "loss.box": "box-loss",
+    "loss.box_weight": "box-loss-weight",
+    "loss.alpha": "focal-alpha",
+    "loss.gamma": "focal-gamma",
+    "loss.beta": "smooth-l1-beta",
+}
+_NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?,?")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that takes no abbreviations and answers a mistyped flag with the nearest one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Prints one line and exits with status 2.
+
+        Args:
+            message: str. What is wrong.
+        """
+        if message.startswith("unrecognized arguments: "):
+            message += self._suggestion(message.removeprefix("unrecognized arguments: ").split())
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+    def _suggestion(self, words: Iterable[str]) -> str:
+        known = [flag for action in self._actions for flag in action.option_strings]
+        for word in words:
+            if word.startswith("-") and (near := difflib.get_close_matches(word.partition("=")[0], known, n=1)):
+                return f"; did you mean {near[0]}?"
+        return ""
+
+
+def flag_name(name: str) -> str:
+    """The flag of a setting.
+
+    Args:
+        name: str. Dotted name, such as `"anchors.sizes"`.
+
+    Returns:
+        The flag, such as `"--anchor-sizes"`.
+    """
+    group, _, leaf = name.rpartition(".")
+    leaf = re.sub(r"^(is|has|use)_", "", leaf)
+    return "--" + NAMES.get(name, PREFIXES.get(group, "") + leaf).replace("_", "-")
+
+
+def add_flags(parser: argparse.ArgumentParser, settings: Iterable[Setting]) -> None:
+    """Adds one flag a setting; those not given do not occur in the parsed namespace.
+
+    Args:
+        parser: ArgumentParser. Gains the flags; in the namespace they have the dotted names.
+        settings: Iterable. The settings, with type, choices, default and description.
+    """
+    for setting in settings:
+        arguments: dict[str, Any] = {"dest": setting.name, "default": argparse.SUPPRESS, "help": _help(setting)}
+        if setting.is_flag:
+            arguments["action"] = argparse.BooleanOptionalAction
+        elif setting.choices:
+            arguments |= {"choices": setting.choices, "metavar": "NAME"}
+        else:
+            arguments |= {"type": _reader(setting), "metavar": _metavar(setting)}
+        parser.add_argument(flag_name(setting.name), **arguments)
+
+
+def join_numbers(words: Sequence[str], flags: Iterable[str]) -> list[str]:
+    """Lets a flag with several numbers take them apart by blanks as well as by commas.
+
+    Args:
+        words: Sequence. The command line.
+        flags: Iterable. The flags that take several numbers.
+
+    Returns:
+        The command line with the numbers after each such flag joined by commas.
+    """
+    joined: list[str] = []
+    takes_many = set(flags)
+    numbers = -1  # of the flag before this word; -1 outside of such a flag
+    for word in words:
+        if numbers >= 0 and _NUMBER.fullmatch(word):
+            joined[-1:] = [f"{joined[-1].rstrip(',')},{word}"] if numbers else [joined[-1], word]
+            numbers += 1
+        else:
+            joined.append(word)
+            numbers = 0 if word in takes_many else -1
+    return joined
+
+
+def _help(setting: Setting) -> str:
+    text = setting.description.replace("%", "%%").replace("`", "")
+    if setting.choices:
+        text += f" One of {', '.join(setting.choices)}."
+    if setting.default is None or setting.default == "":
+        return text
+    default = setting.default
+    if setting.is_flag:
+        default = "on" if default else "off"
+    elif setting.is_tuple:
+        default = ",".join(f"{value:.4g}" for value in default)
+    elif isinstance(default, float):
+        default = f"{default:.4g}"
+    return f"{text} (default: {default})"
+
+
+def _metavar(setting: Setting) -> str:
+    if setting.is_tuple:
+        return "X,X,…"
+    return {int: "N", float: "X"}.get(setting.scalar, "TEXT")
+
+
+def _reader(setting: Setting) -> Callable[[str], Any]:
+    scalar = setting.scalar
+
+    def read(text: str) -> Any:
+        return tuple(scalar(part) for part in text.strip(",").split(",")) if setting.is_tuple else scalar(text)
+
+    kind = {int: "whole number", float: "number"}.get(scalar, "text")
+    read.__name__ = "list of numbers" if setting.is_tuple else kind
+    return read

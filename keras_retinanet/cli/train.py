@@ -1,0 +1,211 @@
+"""`retinanet-train`: from a data set on disk to a snapshot that detects."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, parse_arguments
+from keras_retinanet.cli.parsing import Parser, add_flags, flag_name, join_numbers
+from keras_retinanet.config import TrainConfig
+from keras_retinanet.config_rules import check
+from keras_retinanet.config_tree import changed, flattened, settings
+from keras_retinanet.presets import DEMO
+from keras_retinanet.runs import Run, read_config
+from keras_retinanet.snapshot_settings import read_settings
+
+if TYPE_CHECKING:
+    from keras_retinanet.fitting import RunResult
+
+WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes")
+"""Settings that stand on the command line as words, not as flags."""
+
+CHANGEABLE = {
+    *WORDS, "data.val_annotations", "data.workers", "data.use_cache", "epochs", "evaluate_every", "use_evaluation",
+    "tensorboard_dir",
+}  # fmt: skip
+"""Settings that may be given anew with `--resume`."""
+
+FAILED, WRONG, NOT_FINITE = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a command line asks for.
+
+    Attributes:
+        config: All settings.
+        resume: The run to go on with, where there is one.
+    """
+
+    config: TrainConfig
+    resume: str | None
+
+
+def build_parser(*, has_words: bool = True) -> Parser:
+    """The parser of the command.
+
+    Args:
+        has_words: bool. Whether the dataset's words are expected; `--resume` alone knows them already.
+
+    Returns:
+        The parser.
+    """
+    parser = Parser(
+        prog="retinanet-train",
+        usage="%(prog)s [flags] {coco PATH | pascal PATH | csv ANNOTATIONS [CLASSES] | demo [PATH]}\n"
+        "       %(prog)s --resume RUN [flags]",
+        description="Train a RetinaNet and keep its snapshots, settings and figures in a folder of their own.",
+    )
+    if has_words:
+        add_dataset_arguments(parser)
+    parser.add_argument("--resume", metavar="RUN", help="Go on with a run: its folder, or a snapshot in it.")
+    parser.add_argument("--config", metavar="FILE", help="Take the defaults from the config.yaml of a former run.")
+    add_flags(parser, (setting for setting in settings(TrainConfig) if setting.name not in WORDS))
+    return parser
+
+
+def parse(argv: Sequence[str] | None = None) -> Order:
+    """Reads a command line; what does not fit ends the program with status 2 and one line.
+
+    Args:
+        argv: Sequence. The words after the program's name. Defaults to those of this process.
+
+    Returns:
+        The settings: defaults, then those of `demo`, of `--config`, of the snapshot that `--weights` names, or of the
+        run to resume, then the flags.
+    """
+    lists = [flag_name(setting.name) for setting in settings(TrainConfig) if setting.is_tuple]
+    words = join_numbers(sys.argv[1:] if argv is None else argv, lists)
+    if any(word == "--resume" or word.startswith("--resume=") for word in words):
+        parser = build_parser(has_words=False)
+        namespace, rest = parser.parse_known_args(words)
+        if any(word.startswith("-") for word in rest):
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    else:
+        rest = words
+    given: dict[str, Any] = {}
+    if rest or not words:
+        parser = build_parser()
+        namespace, data, _ = parse_arguments(parser, words)
+        given |= {name: value for name, value in flattened_data(data).items() if name in WORDS and value is not None}
+    given |= {name: value for name, value in vars(namespace).items() if name in flattened(TrainConfig())}
+    try:
+        config = _settle(given, namespace)
+        check(config)
+    except ValueError as error:
+        parser.error(str(error))
+    return Order(config, namespace.resume)
+
+
+def flattened_data(data: Any) -> dict[str, Any]:
+    """A `DataConfig` by dotted names, as they stand in a `TrainConfig`."""
+    return {f"data.{name}": value for name, value in dataclasses.asdict(data).items()}
+
+
+def _settle(given: Mapping[str, Any], namespace: argparse.Namespace) -> TrainConfig:
+    """The settings of a run from the flags given, and from where the others come."""
+    if namespace.resume is None:
+        base = read_config(namespace.config) if namespace.config else TrainConfig()
+        preset = DEMO if given.get("data.dataset") == "demo" and not namespace.config else {}
+        inherited = read_settings(given["model.weights"]) if "model.weights" in given else {}
+        return changed(base, {**preset, **inherited, **given})
+    if namespace.config:
+        raise ValueError("--resume takes the settings of its run; leave --config away.")
+    run, _ = Run.find(namespace.resume)
+    former = read_config(run.config)
+    before = flattened(former)
+    for name in sorted(set(given) - CHANGEABLE):
+        if given[name] != before[name]:
+            raise ValueError(
+                f"{flag_name(name)} cannot change with --resume (it is {before[name]}); to start anew from these "
+                f"weights: --weights {run.last}"
+            )
+    return dataclasses.replace(changed(former, given), snapshot_path=str(run.folder.parent))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        argv: Sequence. The words after the program's name. Defaults to those of this process.
+
+    Returns:
+        Exit status: 0 done, 2 wrong words or data, 3 a loss that is not finite, 130 or 143 stopped by a signal.
+    """
+    order = parse(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        return _train(order)
+    except KeyboardInterrupt:
+        print("retinanet-train: aborted; the snapshots on disk are whole.", file=sys.stderr)
+        return 128 + signal.SIGINT
+
+
+def _train(order: Order) -> int:
+    from keras_retinanet.fitting import NonFiniteLossError
+    from keras_retinanet.training import prepare
+
+    try:
+        training = prepare(order.config, resume=order.resume)
+    except (ValueError, OSError) as error:
+        print(f"retinanet-train: error: {error}", file=sys.stderr)
+        return WRONG
+    try:
+        result = training.fit()
+    except NonFiniteLossError as error:
+        print(f"retinanet-train: error: {error}", file=sys.stderr)
+        return NOT_FINITE
+    _report(result, order.config)
+    return 0 if result.stopped_by is None else 128 + result.stopped_by
+
+
+def _report(result: RunResult, config: TrainConfig) -> None:
+    """The last lines: where the snapshots are, what they reached, what to do next."""
+    print()
+    if result.stopped_by is not None:
+        print(f"Stopped in epoch {result.epochs + 1} of {config.epochs}. Go on with:")
+        print(f"  retinanet-train --resume {result.folder}")
+        return
+    figures = "  ".join(f"{name} {value:.4g}" for name, value in result.figures.items() if name != "epoch")
+    print(f"Done: {result.epochs} epochs. {figures}")
+    print(f"  last: {result.folder / 'last.keras'}")
+    if result.best_ap is None:
+        print("  best: none, since no validation images were measured")
+    else:
+        print(f"  best: {result.folder / 'best.keras'} (AP {result.best_ap:.4f}, epoch {result.best_epoch})")
+    snapshot = result.folder / ("last.keras" if result.best_ap is None else "best.keras")
+    print("Next:")
+    print(f"  retinanet-evaluate {dataset_words(config)} {snapshot}")
+    print(f"  retinanet-train --resume {result.folder} --epochs {2 * config.epochs}")
+    if config.data.dataset == "demo":
+        print("  retinanet-train coco PATH     # your own data; also pascal PATH, csv ANNOTATIONS [CLASSES]")
+
+
+def dataset_words(config: TrainConfig) -> str:
+    """The words that name the validation data on a command line.
+
+    Args:
+        config: TrainConfig. The settings of the run.
+
+    Returns:
+        Such as `"coco data/coco --set val2017"`.
+    """
+    data = config.data
+    if data.dataset == "csv":
+        return " ".join(
+            ["csv", data.val_annotations or data.annotations or "", *([data.classes] if data.classes else [])]
+        )
+    chosen = f" --set {data.val_set}" if data.val_set else ""
+    return f"{data.dataset} {Path(data.path)}{chosen}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""What settings must hold among themselves, said in one line that names the flag."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+from keras_retinanet.config import TrainConfig
+from keras_retinanet.config_tree import flattened, settings
+
+_AT_LEAST_ONE = ("batch_size", "epochs", "steps", "evaluate_every", "data.limit", "data.workers", "resize.min_side")
+_NOT_NEGATIVE = ("seed", "optimizer.warmup_steps", "optimizer.weight_decay", "optimizer.clip_norm", "loss.box_weight")
+_POSITIVE = ("optimizer.learning_rate", "loss.beta")
+_SHARE = ("matching.positive_iou", "matching.negative_iou", "filter.score_threshold", "filter.nms_threshold")
+
+
+def check(config: TrainConfig) -> None:
+    """Raises where the settings of a run contradict each other or lack something, before anything slow begins.
+
+    Args:
+        config: TrainConfig. The settings.
+
+    Raises:
+        ValueError: With the first rule that is broken, the value received and the fix.
+    """
+    for problem in (*_names(config), *_ranges(config), *_shapes(config), *_choices(config), *_data(config)):
+        raise ValueError(problem)
+
+
+def _names(config: TrainConfig) -> Iterator[str]:
+    values = flattened(config)
+    for setting in settings(TrainConfig):
+        value = values[setting.name]
+        if setting.choices and value is not None and value not in setting.choices:
+            yield f"{setting.name} is {value!r}; allowed are {', '.join(setting.choices)}."
+
+
+def _ranges(config: TrainConfig) -> Iterator[str]:
+    values = flattened(config)
+    limits = [(_AT_LEAST_ONE, 1, "at least 1"), (_NOT_NEGATIVE, 0, "0 or more")]
+    for names, least, words in limits:
+        for name in names:
+            if values[name] is not None and not values[name] >= least:
+                yield f"{name} must be {words}, got {values[name]}."
+    for name in _POSITIVE:
+        if values[name] is not None and not values[name] > 0:
+            yield f"{name} must be greater than 0, got {values[name]}."
+    for name in (*_SHARE, "optimizer.momentum"):
+        if not 0 <= values[name] <= 1:
+            yield f"{name} must lie between 0 and 1, got {values[name]}."
+    if config.optimizer.momentum == 1:
+        yield "optimizer.momentum must be below 1, got 1."
+    if config.seed >= 2**31:
+        yield f"seed must be below 2147483648, got {config.seed}."
+
+
+def _shapes(config: TrainConfig) -> Iterator[str]:
+    resize, model, anchors = config.resize, config.model, config.anchors
+    if resize.min_side > resize.max_side:
+        yield f"--image-min-side {resize.min_side} is larger than --image-max-side {resize.max_side}."
+    levels = model.max_level - model.min_level + 1
+    for flag, given in (("--anchor-sizes", anchors.sizes), ("--anchor-strides", anchors.strides)):
+        if len(given) != levels:
+            yield (
+                f"{flag} needs one value for each of the {levels} pyramid levels "
+                f"({model.min_level} to {model.max_level}), got {len(given)}: {', '.join(f'{x:g}' for x in given)}."
+            )
+    for flag, numbers in (("--anchor-sizes", anchors.sizes), ("--anchor-ratios", anchors.ratios)):
+        if not numbers or min(numbers) <= 0:
+            yield f"{flag} must be greater than 0, got {', '.join(f'{x:g}' for x in numbers) or 'nothing'}."
+    if model.head_norm == "group" and model.head_width % 32:
+        yield f"--head-norm group makes 32 groups, so --head-width must be a multiple of 32, got {model.head_width}."
+
+
+def _choices(config: TrainConfig) -> Iterator[str]:
+    model, matching = config.model, config.matching
+    if matching.negative_iou > matching.positive_iou:
+        yield f"--negative-iou {matching.negative_iou} is larger than --positive-iou {matching.positive_iou}."
+    if config.optimizer.optimizer == "adam" and config.optimizer.weight_decay:
+        yield "--weight-decay does nothing with adam; choose --optimizer adamw, which is Adam with weight decay."
+    if config.freeze_backbone and model.weights == "none":
+        yield "--freeze-backbone with --weights none would keep random features; give --weights a file or imagenet."
+    if model.weights not in ("imagenet", "none") and not Path(model.weights).is_file():
+        yield f"--weights {model.weights}: no such file; allowed are imagenet, none, or the path of a weights file."
+    if config.tensorboard_dir and importlib.util.find_spec("tensorboard") is None:
+        yield "--tensorboard-dir needs the package tensorboard: pip install tensorboard."
+
+
+def _data(config: TrainConfig) -> Iterator[str]:
+    data = config.data
+    if data.dataset == "csv":
+        if not data.annotations:
+            yield "csv needs a file of annotations."
+        if data.train_set or data.val_set:
+            yield "--set and --val-set name splits of coco and pascal; csv takes files: --val-annotations FILE."
+    else:
+        if data.val_annotations:
+            yield f"--val-annotations belongs to csv; for {data.dataset} choose the split with --val-set."
+        if not data.path:
+            yield f"{data.dataset} needs the path of its folder."

@@ -1,0 +1,165 @@
+"""A run that is ready to go: its callbacks, `fit`, and the exact step at which it goes on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from keras_retinanet.callbacks import (
+    KeepSnapshot,
+    LogLearningRate,
+    MeasurePrecision,
+    PrintLines,
+    RecordEpoch,
+    StopOnNonFinite,
+)
+from keras_retinanet.config import TrainConfig
+from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
+from keras_retinanet.evaluation import coco, detect_dataset
+from keras_retinanet.inference import DetectionModel
+from keras_retinanet.interruption import StopRequest
+from keras_retinanet.retinanet import RetinaNet
+from keras_retinanet.runs import Progress, Run
+from keras_retinanet.schedules import WarmupSchedule
+from keras_retinanet.schema import Sample
+
+FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+"""What of the 12 COCO numbers is logged, each as `val_…`."""
+
+Emit = Callable[[str], object]
+
+
+class NonFiniteLossError(RuntimeError):
+    """The loss or the weights became NaN or infinite; the message names the images of the batch."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run has come to.
+
+    Attributes:
+        folder: Where its files are.
+        epochs: Complete epochs.
+        figures: Last row of `metrics.csv`: `loss`, `val_AP` …
+        best_epoch: Epoch (from 1) with the highest AP, `None` where nothing was measured.
+        best_ap: That AP.
+        stopped_by: The signal that stopped the run, `None` where it is complete.
+    """
+
+    folder: Path
+    epochs: int
+    figures: dict[str, float]
+    best_epoch: int | None
+    best_ap: float | None
+    stopped_by: int | None
+
+
+@dataclass
+class Training:
+    """Everything that `fit` needs.
+
+    Attributes:
+        config: All settings.
+        run: The folder.
+        progress: Where the run stands.
+        model: The compiled model.
+        batches: The training batches.
+        samples: The training images.
+        val_samples: The validation images, `None` where nothing is measured.
+        schedule: The learning rate of each step.
+        emit: Where lines for people go.
+    """
+
+    config: TrainConfig
+    run: Run
+    progress: Progress
+    model: RetinaNet
+    batches: TrainingBatches
+    samples: Sequence[Sample]
+    val_samples: Sequence[Sample] | None
+    schedule: WarmupSchedule
+    emit: Emit
+
+    def fit(self) -> RunResult:
+        """Trains to the end, or until a signal or a loss that is not finite.
+
+        Returns:
+            What the run has come to.
+
+        Raises:
+            NonFiniteLossError: If the loss or the weights are no longer finite.
+        """
+        self.model.stop_training = False
+        with StopRequest() as request:
+            guard = StopOnNonFinite([sample["image"] for sample in self.samples])
+            keep = KeepSnapshot(self.run, self.progress, request)
+            after = [*self._measuring(request), RecordEpoch(self.run)]
+            self._finish_epoch(after)
+            self._fit_rest(keep, [guard, LogLearningRate(self.schedule), keep, *after, *self._loggers()])
+        if guard.failure is not None:
+            raise NonFiniteLossError(self._explain(guard.failure))
+        return self._result(request.number if self.model.stop_training else None)
+
+    def _measuring(self, request: StopRequest) -> list[keras.callbacks.Callback]:
+        if self.val_samples is None:
+            return []
+        samples, model, detector = self.val_samples, self.model, DetectionModel(self.model)
+        batches = InferenceBatches(
+            samples, resize=model.resize, pad_value=model.pad_value, batch_size=self.config.batch_size
+        )
+
+        def measure(progress: Callable[[int], None]) -> Mapping[str, float]:
+            found = detect_dataset(detector, batches, samples, progress=progress)
+            stats = coco.evaluate(samples, found, model.class_names).stats
+            return {name: stats[name] for name in FIGURES if stats[name] >= 0}  # -1: no box of that size
+
+        every, epochs = self.config.evaluate_every, self.config.epochs
+        return [MeasurePrecision(measure, every=every, epochs=epochs, request=request)]
+
+    def _finish_epoch(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+        """Measures and records the last epoch of a run that was stopped between its training and its record."""
+        epoch = self.progress.epoch
+        if epoch and not any(int(row["epoch"]) == epoch for row in self.run.rows()):
+            logs = dict(self.progress.figures)
+            for callback in callbacks:
+                callback.set_model(self.model)
+                callback.on_epoch_end(epoch - 1, logs)
+
+    def _loggers(self) -> list[keras.callbacks.Callback]:
+        loggers: list[keras.callbacks.Callback] = []
+        if not sys.stdout.isatty():
+            loggers.append(PrintLines(self.config.epochs, emit=self.emit))
+        if self.config.tensorboard_dir:
+            folder = Path(self.config.tensorboard_dir) / self.run.folder.name
+            loggers.append(keras.callbacks.TensorBoard(str(folder), write_graph=False))
+        return loggers
+
+    def _fit_rest(self, keep: KeepSnapshot, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+        """The rest of an epoch that was stopped in its middle, then all whole epochs that remain."""
+        progress, epochs = self.progress, self.config.epochs
+        while progress.epoch < epochs and not self.model.stop_training:
+            epoch, step = progress.epoch, progress.step
+            keep.first_step = step
+            self.model.fit(
+                self.batches.dataset(epoch).skip(step),
+                initial_epoch=epoch,
+                epochs=epoch + 1 if step else epochs,
+                steps_per_epoch=self.batches.steps_per_epoch - step,
+                callbacks=list(callbacks),
+                shuffle=False,
+                verbose=1 if sys.stdout.isatty() else 0,
+            )
+
+    def _explain(self, failure: str) -> str:
+        kept = f"{self.run.last} is that of before" if self.run.last.exists() else "no epoch was complete yet"
+        return f"{failure} Training stopped; {kept}. A lower --learning-rate or --clip-norm often helps."
+
+    def _result(self, stopped_by: int | None) -> RunResult:
+        rows, best = self.run.rows(), self.run.best_precision()
+        figures = {name: float(value) for name, value in rows[-1].items() if value} if rows else {}
+        epoch, precision = best or (None, None)
+        return RunResult(self.run.folder, self.progress.epoch, figures, epoch, precision, stopped_by)

@@ -1,0 +1,49 @@
+"""The settings inside a snapshot, read without opening the model: what a fine-tuned detector takes over."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+SNAPSHOT_CLASS = "RetinaNet"
+
+
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """Reads the network, anchors and resize rule of a snapshot.
+
+    Args:
+        path: str or Path. Any file.
+
+    Returns:
+        Dotted name → value, as `config_tree.changed` takes them; empty where the file is no snapshot of a RetinaNet.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            stored = json.loads(archive.read("config.json"))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        return {}
+    if not isinstance(stored, dict) or stored.get("class_name") != SNAPSHOT_CLASS:
+        return {}
+    config = _plain(stored["config"])
+    groups = {"model": config["metadata"].get("model", {}), "resize": config["resize"]}
+    anchors = config["anchors"]["config"]
+    groups["anchors"] = {name: value for name, value in anchors.items() if name not in ("name", "dtype", "trainable")}
+    return {
+        f"{group}.{name}": value
+        for group, values in groups.items()
+        for name, value in values.items()
+        if f"{group}.{name}" != "model.weights"
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Keras writes tuples as objects, and lists stand for tuples in ours."""
+    if isinstance(value, dict) and value.get("class_name") == "__tuple__":
+        return tuple(_plain(item) for item in value["items"])
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return tuple(_plain(item) for item in value)
+    return value

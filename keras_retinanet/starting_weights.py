@@ -1,0 +1,95 @@
+"""The model that a new run starts from: ImageNet features, random ones, or those of another detector."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import keras
+
+from keras_retinanet.backbones import weights_kind
+from keras_retinanet.config import TrainConfig
+from keras_retinanet.inference import DetectionModel, load_model
+from keras_retinanet.retinanet import RetinaNet, build
+
+WEIGHTS_WITHOUT_FILE = ("imagenet", "none")
+
+
+def build_model(config: TrainConfig, class_names: Sequence[str], emit: Callable[[str], object] = print) -> RetinaNet:
+    """Builds the network of a run with its starting weights.
+
+    Args:
+        config: TrainConfig. `config.model.weights` is `"imagenet"`, `"none"`, or the path of backbone weights or of a
+            snapshot, told apart by content.
+        class_names: Sequence. Names of the labels `0 … K-1`.
+        emit: Callable. Is told what a snapshot could not give. Defaults to `print`.
+
+    Returns:
+        The model, not compiled.
+
+    Raises:
+        ValueError: If the weights do not fit the network.
+    """
+    weights = config.model.weights
+    if weights in WEIGHTS_WITHOUT_FILE or weights_kind(weights) == "backbone":
+        return _build(config, class_names)
+    opened = load_model(weights, compile=False)
+    source = opened.detector if isinstance(opened, DetectionModel) else opened
+    blank = dataclasses.replace(config, model=dataclasses.replace(config.model, weights="none"))
+    return _grafted(source, _build(blank, class_names), emit)
+
+
+def _build(config: TrainConfig, class_names: Sequence[str]) -> RetinaNet:
+    return build(
+        config.model,
+        class_names=class_names,
+        anchors=config.anchors,
+        matching=config.matching,
+        loss=config.loss,
+        resize=config.resize,
+        filter=config.filter,
+    )
+
+
+def _grafted(source: RetinaNet, blank: RetinaNet, emit: Callable[[str], object]) -> RetinaNet:
+    """The blank model with the backbone of the source, and the weights of its other parts where they fit."""
+    missed = [
+        name
+        for part in ("neck", "class_head", "box_head")
+        for name in _copy(getattr(source, part), getattr(blank, part))
+    ]
+    if missed:
+        emit(f"new weights, since the snapshot's have another shape or do not exist: {', '.join(missed)}")
+    return RetinaNet(
+        source.backbone,
+        blank.neck,
+        blank.class_head,
+        blank.box_head,
+        blank.anchors,
+        blank.regress_boxes,
+        class_names=blank.class_names,
+        matching=blank.matching,
+        loss=blank.loss_settings,
+        resize=blank.resize,
+        filter=blank.filter,
+        metadata=blank.metadata,
+        name=blank.name,
+    )
+
+
+def _copy(source: keras.Layer, target: keras.Layer) -> list[str]:
+    """Copies the variables of the same path and shape, and names those of the target that got nothing."""
+    found = {_place(variable): variable for variable in source.weights}
+    missed = []
+    for variable in target.weights:
+        giver = found.get(_place(variable))
+        if giver is None or tuple(giver.shape) != tuple(variable.shape):
+            missed.append(variable.path)
+        else:
+            variable.assign(giver.value)
+    return missed
+
+
+def _place(variable: keras.Variable) -> str:
+    """Path without the first part, the name of the layer or of the model around it."""
+    return str(variable.path).partition("/")[2]
