@@ -129,11 +129,12 @@ class TrainingBatches:
         for place, name in enumerate(self._augmentations):
             sample = AUGMENTATIONS[name](sample, tf.random.fold_in(seed, place))
         missing = [[0, self.box_counts[-1] - tf.shape(sample["labels"])[0]]]
+        count = (self.box_counts[-1],)
         return {
             "image": tf.ensure_shape(pad(sample["image"], canvas, self._pad_value), self._static_shape()),
-            "boxes": tf.pad(sample["boxes"], [*missing, [0, 0]]),
-            "labels": tf.pad(sample["labels"], missing, constant_values=-1),
-            "ignore": tf.pad(sample["ignore"], missing),
+            "boxes": tf.ensure_shape(tf.pad(sample["boxes"], [*missing, [0, 0]]), (*count, 4)),
+            "labels": tf.ensure_shape(tf.pad(sample["labels"], missing, constant_values=-1), count),
+            "ignore": tf.ensure_shape(tf.pad(sample["ignore"], missing), count),
             "size": tf.cast(tf.shape(sample["image"])[:2], tf.float32),
             "image_index": tf.cast(index, tf.int32),
         }

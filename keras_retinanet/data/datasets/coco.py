@@ -173,20 +173,28 @@ def _columns(
     labels = {category: wanted[name] for category, name in categories.items() if name in wanted}
     position = {image: number for number, image in enumerate(image_ids)}
     try:
-        corners = np.array([item["bbox"] for item in items], np.float64).reshape(len(items), 4)
+        crowd = [item.get("iscrowd") or 0 for item in items]
         columns = BoxColumns(
             image=np.array([position[item["image_id"]] for item in items], np.int64),
-            boxes=np.concatenate([corners[:, :2], corners[:, :2] + corners[:, 2:]], axis=1),
+            boxes=_corners([item["bbox"] for item in items]),
             labels=np.array([labels[item["category_id"]] for item in items], np.int64),
-            ignore=np.array([bool(item.get("iscrowd")) for item in items], bool),
+            ignore=np.array(crowd, bool),
             name=lambda row: _where(items[row], row, file),
         )
-        is_sound = len({item["id"] for item in items if "id" in item}) == sum("id" in item for item in items)
+        ids = [item["id"] for item in items if "id" in item]
+        is_sound = len(set(ids)) == len(ids) and set(crowd) <= {0, 1}
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         is_sound = False
     if not is_sound:
         _find_culprit(items, position, categories, wanted, file)
     return columns
+
+
+def _corners(boxes: list[Any]) -> Any:
+    """x, y, width, height `(M, 4)` to x1, y1, x2, y2."""
+    given = np.array(boxes, np.float64).reshape(len(boxes), 4)
+    with np.errstate(all="ignore"):  # what overflows is infinite, and is reported as such
+        return np.concatenate([given[:, :2], given[:, :2] + given[:, 2:]], axis=1)
 
 
 def _where(item: Any, position: int, file: Path) -> str:
@@ -211,6 +219,8 @@ def _find_culprit(
         box = _field(item, "bbox", where, (list,), "[x, y, width, height]")
         if len(box) != 4 or not all(isinstance(side, (int, float)) and abs(side) < 1e300 for side in box):
             raise DataError(where, f"bbox is {shown(box)}", "[x, y, width, height], four numbers", "correct it")
+        if item.get("iscrowd") not in (0, 1, None):
+            raise DataError(where, f"iscrowd is {shown(item['iscrowd'])}", "0 or 1", "correct it")
         if "id" in item:
             _field(item, "id", where, (int, str), "a number or a text")
             _unique(item, seen, "id", where)

@@ -134,13 +134,13 @@ def _class_names(classes: str | os.PathLike[str] | None, rows: list[_Row]) -> tu
         if len(fields) != 2 or not fields[0]:
             raise DataError(where, f"is {shown(','.join(fields))}", allowed, "correct the line")
         name, number = fields
-        if not (number.isascii() and number.isdigit()):
+        if not (number.isascii() and number.isdigit() and len(number) < 19):
             if not ids and number.lower() in ("id", "class_id", "label"):
                 continue  # a header line
             raise DataError(where, f"id {shown(number)}", "a whole number from 0", "correct the line")
-        if name in ids or int(number[:18]) in ids.values():
+        if name in ids or int(number) in ids.values():
             raise DataError(where, f"{shown(','.join(fields))} repeats a name or an id", allowed, "correct the line")
-        ids[name] = int(number[:18])
+        ids[name] = int(number)
     if not ids:
         raise DataError(str(classes), "names no class", allowed, "add the classes")
     return tuple(sorted(ids, key=lambda name: ids[name]))

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import hypothesis
+import hypothesis.strategies as st
+import pytest
+
+from keras_retinanet.data.datasets import CsvDataset
+from keras_retinanet.data.errors import DataError
+
+FIZYR = "a.jpg,1,2,11,22,dog\nb.jpg,,,,,\na.jpg,0.5,0,30.25,7,cat\nc.jpg,0,0,30,30,dog,extra\n"
+
+
+@pytest.fixture
+def write(tmp_path, write_images):
+    """Writes annotations (and classes) beside images a, b, c."""
+    write_images(tmp_path)
+
+    def write(annotations, classes=None):
+        paths = []
+        for name, text in (("boxes.csv", annotations), ("classes.csv", classes)):
+            if text is not None:
+                (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+                paths.append(tmp_path / name)
+        return paths
+
+    return write
+
+
+def test_fizyr_format(write, tmp_path):
+    data = CsvDataset(*write(FIZYR, "dog,0\ncat,1\n"))
+    assert data.class_names == ("dog", "cat")
+    assert [sample["image_id"] for sample in data] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert data[0]["image"] == str(tmp_path / "a.jpg")
+    assert data[0]["boxes"].tolist() == [[1, 2, 11, 22], [0.5, 0, 30.25, 7]]
+    assert data[0]["labels"].tolist() == [0, 1]
+    assert data[1]["boxes"].shape == (0, 4)
+    assert data[1]["size"] == (60, 40)
+    assert not data[0]["ignore"].any()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image_path,xmin,ymin,xmax,ymax,label\na.jpg,1,2,3,4,x\n",
+        "\ufeffPath,X1,Y1,X2,Y2,Class\r\na.jpg,1,2,3,4,x\r\n",
+        "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,9,9,x,1,2,3,4\n",  # other order, more columns
+        '\n"a.jpg", 1, 2, 3, 4, "x"\n\n',
+        "a.jpg,1,2,3,4,x",
+    ],
+)
+def test_headers_quotes_and_line_ends(write, text):
+    data = CsvDataset(*write(text))
+    assert data.class_names == ("x",)
+    assert data[0]["boxes"].tolist() == [[1, 2, 3, 4]]
+
+
+def test_without_classes_names_are_sorted_and_absolute_paths_work(write, tmp_path):
+    data = CsvDataset(*write(f"{tmp_path}/a.jpg,1,2,3,4,zoo\nb.jpg,1,2,3,4,ant\n"))
+    assert data.class_names == ("ant", "zoo")
+    assert data[0]["image"] == f"{tmp_path}/a.jpg"
+
+
+def test_classes_are_sorted_by_id_and_may_have_gaps(write):
+    assert CsvDataset(*write(FIZYR, "name,id\ncat,7\nowl,3\ndog,90\n")).class_names == ("owl", "cat", "dog")
+
+
+def test_wanted_class_names_win(write):
+    data = CsvDataset(*write(FIZYR, "dog,0\ncat,1\n"), class_names=("cat", "emu", "dog"))
+    assert data[0]["labels"].tolist() == [2, 0]
+
+
+def test_only_images_without_boxes(write):
+    data = CsvDataset(*write("a.jpg,,,,,\n"))
+    assert (len(data), data.class_names) == (1, ())
+
+
+def test_boxes_without_area_are_left_out_by_line(write):
+    data = CsvDataset(*write("a.jpg,5,5,5,9,x\na.jpg,-9,0,9,9,x\n"))
+    assert data[0]["boxes"].tolist() == [[0, 0, 9, 9]]
+    warning = data.report.warning()
+    assert "boxes.csv, line 1 [5., 5., 5., 9.] left out" in warning
+    assert "boxes.csv, line 2 [-9.,  0.,  9.,  9.] clipped" in warning
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"boxes\.csv: lists no image"),
+        ("a.jpg,1,2,3,4,x\na.jpg,1,2,3\n", "line 2: 4 columns in 'a.jpg,1,2,3'"),
+        ("a.jpg;1;2;3;4;x\n", "line 1: 1 columns.*fix: separate with commas"),
+        ("a.jpg,1,2,3,4,x\n\na.jpg,1,q,3,4,x\n", "line 3: y1 is 'q'"),
+        ("a.jpg,1,2,3,,x\n", "line 1: y2 is ''"),
+        ("a.jpg,1,2,3,4,\n", "line 1: names no class"),
+        (",1,2,3,4,x\n", "line 1: names no image"),
+        ("a.jpg,1,2,inf,4,x\n", "line 1: coordinates"),
+        ("no.jpg,1,2,3,4,x\n", r"no\.jpg' \(number 1 of 1\) is not there"),
+        ("a\0b,1,2,3,4,x\n", "boxes.csv"),
+        (b"\xff\xfea\0", "is not UTF-8 text"),
+        ('a.jpg,"' + "x" * 200_000 + '",2,3,4,x', "line 1: field larger"),
+    ],
+)
+def test_broken_annotations_are_named(write, text, message):
+    with pytest.raises(DataError, match=message) as caught:
+        CsvDataset(*write(text))
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ("", "names no class"),
+        ("dog\n", "line 1: is 'dog'"),
+        ("dog,0\ncat,x\n", "line 2: id 'x'"),
+        ("dog,0\ncat,-1\n", "line 2: id '-1'"),
+        ("dog,0\ncat,0\n", "line 2: 'cat,0' repeats"),
+        ("dog,0\ndog,1\n", "line 2: 'dog,1' repeats"),
+        ("dog,0\n", r"boxes\.csv, line 3: unknown class 'cat'"),
+    ],
+)
+def test_broken_classes_are_named(write, classes, message):
+    with pytest.raises(DataError, match=message + ".*fix: "):
+        CsvDataset(*write(FIZYR, classes))
+
+
+def test_missing_files_are_named(write, tmp_path):
+    with pytest.raises(DataError, match=r"gone\.csv: cannot be read"):
+        CsvDataset(tmp_path / "gone.csv")
+    with pytest.raises(DataError, match=r"gone\.csv: cannot be read"):
+        CsvDataset(*write(FIZYR), tmp_path / "gone.csv")
+
+
+FIELD = st.sampled_from(["a.jpg", "1", "-1", "5e3", "nan", "", "x", '"', "\r", "\0", "image_path", "xmin", ";", "é"])
+FUZZ = hypothesis.settings(
+    max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck)
+)
+
+
+@FUZZ
+@hypothesis.given(rows=st.lists(st.lists(FIELD, min_size=1, max_size=8), max_size=4), noise=st.binary(max_size=12))
+def test_fuzzed_files_never_give_another_error(write, rows, noise):
+    text = "\n".join(",".join(row) for row in rows).encode()
+    for boxes, classes in ((text, None), (noise, None), (text + noise, None), (FIZYR, text), (FIZYR, noise)):
+        try:
+            dataset = CsvDataset(*write(boxes, classes))
+        except DataError:
+            continue
+        assert all((sample["labels"] < len(dataset.class_names)).all() for sample in dataset)
+
+
+def test_trees(shared):
+    data = CsvDataset(shared("data/trees/OSBS_029.csv"))
+    assert (len(data), len(data[0]["labels"]), data.class_names) == (1, 61, ("Tree",))
+    assert data.report.warning() is None

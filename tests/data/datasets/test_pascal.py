@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import hypothesis
+import hypothesis.strategies as st
+import pytest
+from PIL import Image
+
+from keras_retinanet.data.datasets import VOC_CLASSES, PascalDataset
+from keras_retinanet.data.errors import DataError
+
+
+@pytest.fixture
+def voc(tmp_path, write_voc, xml_object):
+    objects = {
+        "a": xml_object("dog", (1, 1, 60, 40)) + xml_object("cat", (11, 6, 20.5, 16), "<difficult>1</difficult>"),
+        "b": xml_object("cat", (2, 3, 9, 9), "<truncated>1</truncated><difficult>0</difficult>"),
+        "c": "<size><width>999</width><height>1</height><depth>3</depth></size>",
+    }
+    return write_voc(tmp_path, objects, {"train": "a  1\nc -1\n\n", "val": "b\n"})
+
+
+def test_reads_it(voc):
+    data = PascalDataset(voc)
+    assert data.class_names == VOC_CLASSES
+    assert [sample["image_id"] for sample in data] == ["a", "c"]
+    assert data[0]["image"] == str(voc / "JPEGImages" / "a.jpg")
+    # xmin 1 … xmax 60 is the whole width of 60 pixels
+    assert data[0]["boxes"].tolist() == [[0, 0, 60, 40], [10, 5, 20.5, 16]]
+    assert [VOC_CLASSES[label] for label in data[0]["labels"]] == ["dog", "cat"]
+    assert data[0]["ignore"].tolist() == [False, True]
+    assert data[1]["boxes"].shape == (0, 4)
+    assert data[1]["size"] == (30, 30)  # of the file, not of the tag
+
+
+def test_the_twenty_classes():
+    assert len(VOC_CLASSES) == 20
+    assert sorted(VOC_CLASSES) == list(VOC_CLASSES)
+
+
+def test_sets(voc, tmp_path_factory, write_voc):
+    assert PascalDataset.default_sets(voc) == ("train", "val")
+    assert len(PascalDataset(voc, "val")) == 1
+    alone = write_voc(tmp_path_factory.mktemp("voc"), {"a": ""}, {"trainval": "a"})
+    assert PascalDataset.default_sets(alone) == ("trainval", None)
+    assert len(PascalDataset(alone)) == 1
+
+
+def test_other_classes_are_sorted_over_all_sets(voc, xml_object):
+    (voc / "Annotations" / "b.xml").write_text(f"<annotation>{xml_object('ant', (1, 1, 5, 5))}</annotation>")
+    (voc / "Annotations" / "._b.xml").write_bytes(b"\0 macOS")
+    assert PascalDataset(voc, "train").class_names == ("ant", "cat", "dog")
+    assert PascalDataset(voc, "val").class_names == ("ant", "cat", "dog")
+
+
+def test_wanted_class_names_give_the_labels(voc):
+    assert PascalDataset(voc, class_names=("dog", "cat"))[0]["labels"].tolist() == [0, 1]
+    with pytest.raises(DataError, match=r"a\.xml, object 2: unknown class 'cat'"):
+        PascalDataset(voc, class_names=("dog",))
+
+
+def test_boxes_of_no_size_are_left_out_and_zero_based_ones_accepted(voc, xml_object):
+    boxes = [(5, 5, 5, 5), (9, 1, 4, 8), (0, 0, 10, 10), (-30, 1, 10, 10)]
+    objects = "".join(xml_object("cat", box) for box in boxes)
+    (voc / "Annotations" / "a.xml").write_text(f"<annotation>{objects}</annotation>")
+    data = PascalDataset(voc)
+    assert data[0]["boxes"].tolist() == [[0, 0, 10, 10], [0, 0, 10, 10]]
+    assert (data.report.num_dropped, data.report.num_clipped) == (2, 1)
+    assert "a.xml, object 1 [5., 5., 5., 5.] left out" in data.report.warning()
+
+
+def test_images_may_be_of_any_kind(voc):
+    (voc / "JPEGImages" / "a.jpg").unlink()
+    Image.new("RGB", (5, 4)).save(voc / "JPEGImages" / "a.PNG")
+    data = PascalDataset(voc, class_names=("dog", "cat"))
+    assert data[0]["image"].endswith("a.PNG")
+    assert data[0]["size"] == (4, 5)
+
+
+def _object(xml):
+    return f"<annotation><object>{xml}</object></annotation>".encode()
+
+
+BOX = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>4</xmax><ymax>4</ymax></bndbox>"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"a\.xml: is not XML"),
+        (b"<annotation>", r"a\.xml: is not XML"),
+        (b'<?xml version="1.0" encoding="none"?><a/>', r"a\.xml: "),
+        (_object(BOX), r"a\.xml, object 1: has no <name>"),
+        (_object("<name>cat</name>"), r"a\.xml, object 1: has no <bndbox><xmin>"),
+        (_object("<name>cat</name>" + BOX.replace("<ymax>4", "<ymax>x")), r"a\.xml, object 1: <ymax> is 'x'"),
+        (_object("<name>cat</name>" + BOX.replace("<ymax>4", "<ymax>nan")), r"a\.xml, object 1: coordinates"),
+        (_object("<name>cat</name><difficult>2</difficult>" + BOX), "<difficult> is '2'"),
+    ],
+)
+def test_broken_annotations_are_named(voc, content, message):
+    (voc / "Annotations" / "a.xml").write_bytes(content)
+    with pytest.raises(DataError, match=message + ".*fix: "):
+        PascalDataset(voc)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (b"", r"train\.txt: lists no image"),
+        (b"a\nd\n", r"d\.xml: cannot be read"),
+        (b"a\nc\na\n", r"train\.txt, line 3: 'a' stands there twice \(first in line 1\)"),
+        (b"\xff\xff", r"train\.txt: is not UTF-8 text"),
+        (b"a\0b", "cannot be read"),
+    ],
+)
+def test_broken_lists_are_named(voc, lines, message):
+    (voc / "ImageSets" / "Main" / "train.txt").write_bytes(lines)
+    with pytest.raises(DataError, match=message + ".*fix: "):
+        PascalDataset(voc)
+
+
+def test_missing_parts_are_named(voc):
+    with pytest.raises(DataError, match=r"test\.txt: cannot be read .*sets there: train, val"):
+        PascalDataset(voc, "test")
+    (voc / "JPEGImages" / "c.jpg").unlink()
+    with pytest.raises(DataError, match=r"train\.txt: image 'c' is not there"):
+        PascalDataset(voc)
+
+
+FUZZ = hypothesis.settings(
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck)
+)
+WORDS = ["<object>", "</object>", "<name>", "</name>", "cat", "<bndbox>", "</bndbox>", "<xmin>", "</xmin>", "1",
+         "1e999", "-5", "<ymax>8</ymax>", BOX, "<difficult>", "</difficult>", "&x;", "\0", "é"]  # fmt: skip
+
+
+@FUZZ
+@hypothesis.given(words=st.lists(st.sampled_from(WORDS), max_size=12), lines=st.binary(max_size=12))
+def test_fuzzed_files_never_give_another_error(voc, words, lines):
+    nested = f"<annotation><object><name>cat</name>{''.join(words)}{BOX}</object></annotation>"
+    for xml in (nested.encode(), "".join(words).encode(), lines):
+        (voc / "Annotations" / "a.xml").write_bytes(xml)
+        _read_or_data_error(voc, "train")
+    (voc / "ImageSets" / "Main" / "fuzzed.txt").write_bytes(lines)
+    _read_or_data_error(voc, "fuzzed")
+
+
+def _read_or_data_error(folder, set_name):
+    try:
+        dataset = PascalDataset(folder, set_name)
+    except DataError:
+        return
+    assert all((sample["labels"] < len(dataset.class_names)).all() for sample in dataset)
+
+
+def test_bccd(shared):
+    train, val = (PascalDataset(shared("data/bccd"), name) for name in ("train", "val"))
+    assert (len(train), len(val)) == (205, 87)
+    assert train.class_names == val.class_names == ("Platelets", "RBC", "WBC")
+    assert train.report.num_dropped + val.report.num_dropped == 2
+    assert "BloodImage_00343.xml, object 4" in train.report.warning()
+    assert "BloodImage_00338.xml, object 13" in val.report.warning()

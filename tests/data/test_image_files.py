@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.image_files import first_missing, read_sizes
+
+
+def test_first_missing(tmp_path, write_images):
+    write_images(tmp_path / "x")
+    there = [str(tmp_path / "x" / name) for name in ("a.jpg", "b.jpg")]
+    assert first_missing([]) is None
+    assert first_missing(there) is None
+    assert first_missing([*there, str(tmp_path / "x" / "no.jpg"), str(tmp_path / "no")]) == 2
+    assert first_missing([str(tmp_path / "no folder" / "a.jpg")]) == 0
+
+
+def test_folders_and_impossible_names_are_missing(tmp_path):
+    (tmp_path / "folder").mkdir()
+    for name in (f"{tmp_path}/folder", f"{tmp_path}/", f"{tmp_path}/a\0b", f"{tmp_path}/\ud800"):
+        assert first_missing([name]) == 0
+
+
+def test_sizes_are_height_and_width_as_stored(tmp_path, write_images):
+    write_images(tmp_path, {"a.jpg": (7, 13), "b.png": (200, 3), "c.bmp": (1, 1), "d.gif": (5, 6)})
+    exif = Image.Exif()
+    exif[0x0112] = 6  # "turn by 90 degrees": not applied
+    Image.fromarray(np.zeros((4, 9, 3), np.uint8)).save(tmp_path / "e.jpg", exif=exif)
+    paths = [str(tmp_path / name) for name in ("a.jpg", "b.png", "c.bmp", "d.gif", "e.jpg")]
+    assert read_sizes(paths) == [(7, 13), (200, 3), (1, 1), (5, 6), (4, 9)]
+    assert read_sizes([]) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0", b"BM" + bytes(60)])
+def test_a_damaged_file_is_named(tmp_path, content):
+    file = tmp_path / "bad.png"
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=r"bad\.png: cannot be read as an image .* fix: "):
+        read_sizes([str(file)])
