@@ -71,12 +71,12 @@ def coco_results(detections: Iterable[ImageDetections], category_ids: Sequence[i
         category_ids: The data set's own id of each label `0 … K-1`.
 
     Returns:
-        One `{"image_id", "category_id", "bbox": [x, y, width, height], "score"}` a detection, pixels to 1e-4.
+        One `{"image_id", "category_id", "bbox": [x, y, width, height], "score"}` a detection, pixels to 1e-6.
     """
     records = []
     for entry in detections:
         boxes = np.asarray(entry["boxes"], np.float64).reshape(-1, 4)
-        boxes = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).round(4)
+        boxes = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).round(6)
         for box, score, label in zip(boxes.tolist(), entry["scores"], entry["labels"], strict=True):
             record = {"image_id": entry["image_id"], "category_id": int(category_ids[int(label)])}
             records.append(record | {"bbox": box, "score": float(str(np.float32(score)))})  # shortest exact digits
