@@ -58,7 +58,7 @@ def _decode_bmp(contents: Tensor) -> Tensor:
     def look_up() -> Tensor:
         start = tf.io.decode_raw(tf.strings.substr(contents, 10, 4), tf.int32)[0]
         palette = tf.io.decode_raw(tf.strings.substr(contents, _BMP_HEADER, start - _BMP_HEADER), tf.uint8)
-        indices = tf.cast(tf.io.decode_bmp(contents, channels=1)[..., 0], tf.int32)
+        indices = tf.cast(tf.io.decode_bmp(contents)[..., 0], tf.int32)
         return tf.gather(tf.reshape(palette, (-1, 4))[:, 2::-1], indices)  # stored as B, G, R, 0
 
     return tf.cond(bits == 8, look_up, lambda: tf.io.decode_image(contents, channels=3, expand_animations=False))
