@@ -1,0 +1,69 @@
+"""Backbones: networks pretrained to classify, cut open to give maps of several strides.
+
+Each takes RGB images in 0–255, normalises them itself in its layer `normalize`, and answers `{"C2", "C3", "C4", "C5"}`,
+`C{n}` of stride 2ⁿ. To add one, write a function in a file of its family and name it in `BACKBONES`, in `PUBLISHED`
+and in `config.BackboneName`; the tests take it from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+
+from keras_retinanet.backbones import efficientnet_lite, resnet
+from keras_retinanet.backbones.applications import APPLICATIONS
+from keras_retinanet.backbones.batch_norm import freeze_batch_norm
+from keras_retinanet.backbones.efficientnet_lite import efficientnet_lite0
+from keras_retinanet.backbones.normalize import Normalize, PixelStatistics, pad_value
+from keras_retinanet.backbones.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
+from keras_retinanet.backbones.weights import PublishedWeights, WeightsKind, load_file, weights_kind
+
+BACKBONES: dict[str, Callable[..., keras.Model]] = {
+    "resnet18": resnet18,
+    "resnet34": resnet34,
+    "resnet50": resnet50,
+    "resnet101": resnet101,
+    "resnet152": resnet152,
+    **APPLICATIONS,
+    "efficientnet_lite0": efficientnet_lite0,
+}
+"""Name → function `(weights: str | None = None, **options) -> keras.Model`."""
+
+PUBLISHED: dict[str, PublishedWeights] = {
+    **resnet.PUBLISHED,
+    **{name: application.published for name, application in APPLICATIONS.items()},
+    "efficientnet_lite0": efficientnet_lite.PUBLISHED,
+}
+"""Name → the weights that others published for it."""
+
+
+def load_weights(backbone: keras.Model, path: str | Path) -> None:
+    """Puts the weights of a file into a backbone and freezes its batch normalisation.
+
+    Args:
+        backbone: Model of an entry of `BACKBONES`, under its name; changed in place.
+        path: Told apart by its content: what `backbone.save_weights` or `backbone.save` wrote; weights without
+            classifier of the `keras.applications` network, of Keras 3 or as Keras downloads them; for
+            EfficientNet-Lite0 a PyTorch state dict.
+
+    Raises:
+        ValueError: The file does not fit; names it, the backbone and what differs.
+    """
+    if backbone.name not in PUBLISHED:
+        raise ValueError(f"{backbone.name!r} is no backbone of ours; known are {', '.join(PUBLISHED)}.")
+    load_file(backbone, Path(path), PUBLISHED[backbone.name])
+
+
+__all__ = [
+    "BACKBONES",
+    "Normalize",
+    "PixelStatistics",
+    "PUBLISHED",
+    "WeightsKind",
+    "freeze_batch_norm",
+    "load_weights",
+    "pad_value",
+    "weights_kind",
+]

@@ -1,0 +1,241 @@
+"""PyTorch's `.pth` files as NumPy arrays, without PyTorch and without running what a file asks to run.
+
+Both layouts are read: the zip archive (PyTorch ≥ 1.6: `data.pkl` beside one file a storage) and the older chain of
+pickles followed by the raw storages. Only names of `ALLOWED` may occur; see `restricted_pickle`.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from keras_retinanet.importers import restricted_pickle
+
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""First bytes of a file in the older layout: its magic number, pickled."""
+STATE_DICT_KEYS = ("model", "state_dict", "model_state_dict")
+"""Where training checkpoints keep the table of weights."""
+
+_DTYPES = {
+    "FloatStorage": "f4", "DoubleStorage": "f8", "HalfStorage": "f2", "BFloat16Storage": "bfloat16",
+    "LongStorage": "i8", "IntStorage": "i4", "ShortStorage": "i2", "CharStorage": "i1", "ByteStorage": "u1",
+    "BoolStorage": "?",
+}  # fmt: skip
+
+
+@dataclass
+class _Storage:
+    """Numbers in a row; `values` arrive after the pickle in the older layout."""
+
+    dtype: str
+    length: int
+    values: np.ndarray | None = None
+
+    @property
+    def nbytes(self) -> int:
+        return self.length * (2 if self.dtype == "bfloat16" else np.dtype(self.dtype).itemsize)
+
+    def fill(self, data: bytes, order: Literal["<", ">"]) -> None:
+        if len(data) != self.nbytes:
+            raise ValueError(f"a storage of {self.length} × {self.dtype} has {len(data)} bytes")
+        if self.dtype == "bfloat16":  # the upper half of a float32
+            upper = np.frombuffer(data, f"{order}u2").astype(np.uint32)
+            self.values = (upper << 16).view(np.float32)
+        else:
+            values = np.frombuffer(data, np.dtype(self.dtype).newbyteorder(order))
+            self.values = values.astype(values.dtype.newbyteorder("="))
+
+
+@dataclass
+class _Tensor:
+    """A view into a storage."""
+
+    storage: _Storage
+    offset: int
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    def array(self) -> np.ndarray:
+        values = self.storage.values
+        if values is None:
+            raise ValueError("a tensor's numbers are missing")
+        steps = [step * values.itemsize for step in self.stride]
+        # A view: a thousand tensors on one large storage must not become a thousand copies.
+        return as_strided(values[self.offset :], self.size, steps, writeable=False)
+
+
+def _rebuild_tensor(
+    storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any = None, hooks: Any = None, *metadata: Any
+) -> _Tensor:
+    del requires_grad, hooks, metadata
+    if not isinstance(storage, _Storage) or not isinstance(size, tuple) or not isinstance(stride, tuple):
+        raise ValueError("a tensor is not described by storage, offset, size and stride")
+    numbers = (offset, *size, *stride)
+    if any(type(number) is not int or number < 0 for number in numbers) or len(size) != len(stride):
+        raise ValueError(f"a tensor has offset, size and stride {numbers}")
+    count = math.prod(size)
+    last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
+    if count and (last >= storage.length or count > storage.length):
+        raise ValueError(f"a tensor of size {size} reaches beyond its storage of {storage.length}")
+    return _Tensor(storage, offset, size, stride)
+
+
+def _rebuild_parameter(tensor: Any, requires_grad: Any = None, hooks: Any = None) -> Any:
+    del requires_grad, hooks
+    return tensor
+
+
+def _ordered_dict(pairs: Any = ()) -> dict[Any, Any]:
+    if not isinstance(pairs, (list, tuple)) or any(not isinstance(p, (list, tuple)) or len(p) != 2 for p in pairs):
+        raise ValueError("an OrderedDict is made of something else than pairs")
+    if any(not isinstance(key, (str, int)) for key, _ in pairs):
+        raise ValueError("an OrderedDict has a key that is neither text nor number")
+    return dict(pairs)
+
+
+ALLOWED: dict[str, Callable[..., Any] | None] = {
+    "collections.OrderedDict": _ordered_dict,
+    "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
+    "torch._utils._rebuild_tensor": _rebuild_tensor,
+    "torch._utils._rebuild_parameter": _rebuild_parameter,
+    "torch.Size": lambda size=(): size,
+    **{f"torch.{name}": None for name in _DTYPES},
+    **{f"torch.cuda.{name}": None for name in _DTYPES},
+}
+"""Global names that a weight file may use, and what is made of them."""
+
+
+class _Storages:
+    """The storages that a pickle refers to, each once."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[str, _Storage] = {}
+
+    def find(self, identifier: Any) -> _Storage:
+        """The storage of a persistent id `("storage", type, key, device, length[, view])`."""
+        if not isinstance(identifier, tuple) or len(identifier) not in (5, 6) or identifier[0] != "storage":
+            raise ValueError("the pickle refers to something else than a storage")
+        kind, key, length = identifier[1], identifier[2], identifier[4]
+        if not isinstance(kind, restricted_pickle.AllowedGlobal) or not isinstance(key, str) or type(length) is not int:
+            raise ValueError("a storage is not described by type, key and length")
+        if length < 0 or identifier[5:] not in ((), (None,)):
+            raise ValueError("a storage is a view of another one, as PyTorch wrote before 0.4")
+        dtype = _DTYPES.get(kind.name.rpartition(".")[2])
+        if dtype is None:
+            raise ValueError(f"{kind.name} is no storage")
+        storage = self.by_key.setdefault(key, _Storage(dtype, length))
+        if (storage.dtype, storage.length) != (dtype, length):
+            raise ValueError(f"storage {key!r} has two descriptions")
+        return storage
+
+
+def _read_archive(path: Path) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        pickles = [name for name in archive.namelist() if name == "data.pkl" or name.endswith("/data.pkl")]
+        if len(pickles) != 1:
+            raise ValueError("the archive holds no PyTorch pickle `data.pkl`")
+        folder = pickles[0].removesuffix("data.pkl")
+        storages = _Storages()
+        content = restricted_pickle.load(io.BytesIO(_entry(archive, pickles[0])), ALLOWED, storages.find)
+        order: Literal["<", ">"] = "<"
+        if f"{folder}byteorder" in archive.namelist() and _entry(archive, f"{folder}byteorder") == b"big":
+            order = ">"
+        if sum(storage.nbytes for storage in storages.by_key.values()) > path.stat().st_size:
+            raise ValueError("the tensors are larger than the file")
+        for key, storage in storages.by_key.items():
+            storage.fill(_entry(archive, f"{folder}data/{key}"), order)
+        return content
+
+
+def _entry(archive: zipfile.ZipFile, name: str) -> bytes:
+    try:
+        info = archive.getinfo(name)
+    except KeyError:
+        raise ValueError(f"the archive lacks {name!r}") from None
+    if info.compress_type != zipfile.ZIP_STORED:  # PyTorch never packs; a bomb would
+        raise ValueError(f"{name!r} is compressed")
+    return archive.read(info)
+
+
+def _read_legacy(stream: BinaryIO) -> Any:
+    if restricted_pickle.load(stream, {}) != LEGACY_MAGIC:
+        raise ValueError("it starts with another magic number")
+    restricted_pickle.load(stream, {})  # version of the layout
+    system = restricted_pickle.load(stream, {})
+    storages = _Storages()
+    content = restricted_pickle.load(stream, ALLOWED, storages.find)
+    keys = restricted_pickle.load(stream, {})
+    order: Literal["<", ">"] = ">" if isinstance(system, dict) and system.get("little_endian") is False else "<"
+    for key in keys if isinstance(keys, list) else []:
+        storage = storages.by_key.get(key) if isinstance(key, str) else None
+        length = int.from_bytes(stream.read(8), "little" if order == "<" else "big", signed=True)
+        if storage is None or length != storage.length:
+            raise ValueError("the storages are not those of the tensors")
+        storage.fill(stream.read(storage.nbytes), order)
+    return content
+
+
+def _state_dict(content: Any) -> dict[str, _Tensor]:
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds a {type(content).__name__}, not a table of weights")
+    for key in STATE_DICT_KEYS:
+        if isinstance(content.get(key), dict):
+            content = content[key]
+            break
+    others = [key for key, value in content.items() if not isinstance(key, str) or not isinstance(value, _Tensor)]
+    if others:
+        raise ValueError(f"entry {others[0]!r} is no tensor; a table of weights may stand under {STATE_DICT_KEYS}")
+    return content
+
+
+def is_torch_file(path: str | Path) -> bool:
+    """Whether the file starts as a PyTorch checkpoint does, in either layout; a missing file does not."""
+    path = Path(path)
+    if not path.is_file():
+        return False
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as stream:
+            return stream.read(len(LEGACY_START)) == LEGACY_START
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.rpartition("/")[2] == "data.pkl" for name in archive.namelist())
+    except zipfile.BadZipFile:
+        return False
+
+
+def read_torch_file(path: str | Path) -> dict[str, np.ndarray]:
+    """The weights of a `.pth` file, by name in the file's order.
+
+    Args:
+        path: A state dict saved by `torch.save`, or a training checkpoint with one under `STATE_DICT_KEYS`.
+
+    Returns:
+        Name → array, read-only. bfloat16 becomes float32; every other type stays as it is.
+
+    Raises:
+        ValueError: The file is cut short, is no PyTorch file, or asks for a name outside `ALLOWED`; names the file
+            and the reason.
+        OSError: The file cannot be opened.
+    """
+    path = Path(path)
+    try:
+        if zipfile.is_zipfile(path):
+            content = _read_archive(path)
+        elif is_torch_file(path):
+            with path.open("rb") as stream:
+                content = _read_legacy(stream)
+        else:
+            with path.open("rb"):  # a missing file is an OSError of its own
+                raise ValueError("it starts with neither layout of PyTorch")
+        return {name: tensor.array() for name, tensor in _state_dict(content).items()}
+    except (ValueError, OverflowError, zipfile.BadZipFile, RuntimeError, EOFError, NotImplementedError) as error:
+        raise ValueError(f"Cannot read {str(path)!r} as a PyTorch weight file: {error}.") from error
