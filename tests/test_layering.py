@@ -25,6 +25,7 @@ ARROWS: dict[str, str] = {
     "config_tree": "config",
     "config_rules": "config config_tree",
     "presets": "",
+    "snapshot_settings": "",
     # pictures, without any framework
     "painting": "",
     "scenes": "painting",
@@ -60,14 +61,15 @@ ARROWS: dict[str, str] = {
     "training": "schema config config_rules data open_dataset inference retinanet callbacks fitting anchor_coverage "
     "starting_weights runs optimization schedules",
     # commands
-    "cli": "schema config config_tree config_rules presets runs open_dataset scenes data training evaluation inference "
-    "visualize",
+    "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset scenes data fitting "
+    "training evaluation inference visualize",
 }
 """Which parts each part may import: a part is a module or a folder of the package."""
 
 FRAMEWORKS = {"tensorflow", "keras", "jax", "torch"}
 WITHOUT_FRAMEWORK = {
-    "schema", "config", "version", "config_tree", "config_rules", "presets", "painting", "scenes", "visualize", "cli",
+    "schema", "config", "version", "config_tree", "config_rules", "presets", "snapshot_settings", "painting", "scenes",
+    "visualize", "cli",
 }  # fmt: skip
 TENSORFLOW_AT_THE_TOP = {"data"}
 TENSORFLOW_IN_A_BRANCH = {"filter_detections", "losses", "matching"}
