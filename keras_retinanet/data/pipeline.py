@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,14 +93,11 @@ class TrainingBatches:
             Dataset of `(images (B, H, W, 3) float32, schema.Targets)`.
         """
         start, skipped = divmod(first_epoch * self.steps_per_epoch, self._batches_per_pass)
-        order = tf.data.Dataset.counter(start).flat_map(
-            lambda number: tf.data.Dataset.from_tensor_slices(self._order(number))
-        )
-        order = order.skip(skipped * self._batch_size)
+        order = tf.data.Dataset.counter(start).map(_as_it_is(self._order)).unbatch().skip(skipped * self._batch_size)
         if last_epoch is not None:
             order = order.take((last_epoch - first_epoch) * self.steps_per_epoch * self._batch_size)
-        loaded = order.map(self._load, _parallel(self._workers), deterministic=True)
-        batches = loaded.batch(self._batch_size, drop_remainder=True).map(self._finish)
+        loaded = order.map(_as_it_is(self._load), _parallel(self._workers), deterministic=True)
+        batches = loaded.batch(self._batch_size, drop_remainder=True).map(_as_it_is(self._finish))
         return batches.with_options(_options(self._workers)).prefetch(_PREFETCH)
 
     def _order(self, number: Tensor) -> tuple[Tensor, Tensor]:
@@ -209,7 +206,7 @@ class InferenceBatches:
             return padded, {"size": size, "scale": self._table.scale(index), "image_index": index}
 
         indices = tf.data.Dataset.from_tensor_slices(np.flatnonzero(self._group == group).astype(np.int32))
-        return indices.map(load, _parallel(self._workers), deterministic=True).batch(self._batch_size)
+        return indices.map(_as_it_is(load), _parallel(self._workers), deterministic=True).batch(self._batch_size)
 
 
 def _grouped(table: SampleTable, resize: ResizeConfig, max_shapes: int, batch_size: int) -> tuple[Any, Any]:
@@ -221,6 +218,11 @@ def _box_counts(num_boxes: Any) -> tuple[int, ...]:
     """Powers of two from 8 that batches are padded to."""
     most = max(8, 1 << int(np.max(num_boxes) - 1).bit_length()) if np.max(num_boxes) else 8
     return (most,) if most <= _USUAL_BOXES else (_USUAL_BOXES, most)
+
+
+def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Spare functions without Python conditions the translation by AutoGraph, half of the start-up time."""
+    return tf.autograph.experimental.do_not_convert(function)
 
 
 def _parallel(workers: int | None) -> int:

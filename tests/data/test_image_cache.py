@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from keras_retinanet.config import ResizeConfig
+from keras_retinanet.data import image_cache
+from keras_retinanet.data.datasets import CocoDataset
+from keras_retinanet.data.sample_table import SampleTable
+
+
+def test_gives_the_same_pixels_as_loading(tmp_path, write_coco):
+    table = SampleTable(CocoDataset(write_coco(tmp_path)), ResizeConfig(32, 50))
+    look_up = image_cache.cached_images(table, workers=2)
+    for index in range(3):
+        np.testing.assert_array_equal(look_up(index), table.load_image(index))
+
+
+def test_refuses_what_does_not_fit_in_memory():
+    image_cache._require_memory(1000)
+    with pytest.raises(ValueError, match=r"The cache would take 1000000\.0 GB .* Train without the cache"):
+        image_cache._require_memory(10**15)

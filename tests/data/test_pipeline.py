@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_retinanet.config import ResizeConfig
+from keras_retinanet.data import errors
+from keras_retinanet.data.augment import AUGMENTATIONS
+from keras_retinanet.data.image import decode, network_input
+from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
+
+RESIZE = ResizeConfig(min_side=48, max_side=80, pad_multiple=16)
+PAD = (123.5, 116.5, 103.5)
+MARKER = np.array([250, 10, 10])
+
+
+@pytest.fixture
+def samples(tmp_path):
+    """Eleven images, landscape and portrait, each with one red rectangle (the last with none) on noise."""
+    rng = np.random.default_rng(0)
+    out = []
+    for number in range(11):
+        height, width = (60, 90) if number % 3 else (90, 60)
+        pixels = np.repeat(rng.integers(110, 150, (height, width, 1)), 3, axis=-1).astype(np.uint8)
+        boxes = np.zeros((0, 4), np.float32)
+        if number < 10:
+            x1, y1 = rng.integers(0, 30, 2)
+            x2, y2 = x1 + rng.integers(12, 30), y1 + rng.integers(12, 30)
+            pixels[y1:y2, x1:x2] = MARKER
+            boxes = np.array([[x1, y1, x2, y2]], np.float32)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        labels = np.full(len(boxes), number, np.int32)
+        out.append(
+            {
+                "image": str(tmp_path / f"{number}.png"),
+                "image_id": number,
+                "boxes": boxes,
+                "labels": labels,
+                "ignore": labels == 4,
+                "size": (height, width),
+            }
+        )
+    return out
+
+
+def training(samples, **options):
+    options = {"resize": RESIZE, "pad_value": PAD, "batch_size": 2, "seed": 3, **options}
+    return TrainingBatches(samples, **options)
+
+
+def listed(dataset):
+    return list(dataset.as_numpy_iterator())
+
+
+def assert_same(left, right):
+    assert len(left) == len(right) > 0
+    for one, other in zip(left, right, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, one, other)
+
+
+def indices(batches):
+    return [targets["image_index"].tolist() for _, targets in batches]
+
+
+def test_batches_have_the_shapes_types_and_padding_promised(samples):
+    batches = training(samples)
+    # 90 x 60 becomes 72 x 48 (4 images), 60 x 90 becomes 48 x 72 (7 images)
+    assert batches.canvases == [(48, 80), (80, 48)]
+    assert batches.steps_per_epoch == 4 + 2
+    assert batches.box_counts == (8,)
+    for images, targets in listed(batches.dataset(0, 1)):
+        assert images.shape in {(2, 48, 80, 3), (2, 80, 48, 3)}
+        assert {key: (value.shape, value.dtype.name) for key, value in targets.items()} == {
+            "boxes": ((2, 8, 4), "float32"),
+            "labels": ((2, 8), "int32"),
+            "ignore": ((2, 8), "bool"),
+            "size": ((2, 2), "float32"),
+            "image_index": ((2,), "int32"),
+        }
+        for image, size, label, box, ignore, index in zip(
+            images,
+            targets["size"],
+            targets["labels"],
+            targets["boxes"],
+            targets["ignore"],
+            targets["image_index"],
+            strict=True,
+        ):
+            height, width = size.astype(int)
+            assert (height, width) == ((48, 72) if index % 3 else (72, 48))
+            assert (image[height:] == PAD).all()
+            assert (image[:, width:] == PAD).all()
+            assert label.tolist() == [index if index < 10 else -1] + [-1] * 7
+            assert ignore.tolist() == [index == 4] + [False] * 7
+            assert (box[1:] == 0).all()
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_boxes_frame_their_rectangles_in_the_batch(samples, name):
+    batches = training(samples, augmentations=(name,))
+    seen = 0
+    for images, targets in listed(batches.dataset(0, 2)):
+        for image, box, label in zip(images, targets["boxes"][:, 0], targets["labels"][:, 0], strict=True):
+            is_red = image[..., 0] - image[..., 1] > 120
+            if label < 0 or (box[2:] - box[:2]).min() < 4:
+                continue
+            rows, columns = np.nonzero(is_red)
+            found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+            np.testing.assert_allclose(box, found, atol=1.2)
+            seen += 1
+    assert seen > 12
+
+
+def test_every_image_is_seen_once_a_pass_and_fill_ups_change(samples):
+    seen = indices(listed(training(samples).dataset(0, 6)))
+    epochs = [seen[start : start + 6] for start in range(0, 36, 6)]
+    extra = set()
+    for epoch in epochs:
+        count = Counter(itertools.chain(*epoch))
+        assert set(count) == set(range(11))
+        twice = [index for index, times in count.items() if times == 2]
+        assert sum(count.values()) == 12
+        assert len(twice) == 1  # seven landscape images in batches of two
+        extra |= set(twice)
+        assert all(a % 3 == b % 3 == 0 or (a % 3 and b % 3) for a, b in epoch)  # batches stay inside a group
+    assert len(extra) > 1
+    assert len({str(epoch) for epoch in epochs}) == 6
+
+
+def test_a_batch_larger_than_the_data_set_repeats_its_images(samples):
+    batches = training(samples[:3], batch_size=8, max_shapes=1, augmentations=("scale_jitter",))
+    assert batches.steps_per_epoch == 1
+    images, targets = next(batches.dataset().as_numpy_iterator())
+    assert Counter(targets["image_index"].tolist()).keys() == {0, 1, 2}
+    assert len({image.tobytes() for image in images}) == 8  # each repetition is augmented anew
+
+
+ALL = tuple(AUGMENTATIONS)
+
+
+def test_a_resumed_run_sees_the_same_batches(samples):
+    whole = listed(training(samples, augmentations=ALL).dataset(0, 4))
+    resumed = listed(training(samples, augmentations=ALL).dataset(2, 4))
+    assert_same(whole[12:], resumed)
+
+
+def test_a_resumed_run_sees_the_same_batches_with_steps(samples):
+    options = {"augmentations": ALL, "steps": 4}  # 6 batches a pass
+    assert training(samples, **options).steps_per_epoch == 4
+    whole = listed(training(samples, **options).dataset(0, 6))
+    assert len(whole) == 24
+    assert_same(whole[20:], listed(training(samples, **options).dataset(5, 6)))
+    assert_same(whole[:6], listed(training(samples, augmentations=ALL).dataset(0, 1)))
+    assert set(itertools.chain(*indices(whole[6:12]))) == set(range(11))  # the second pass, not the first again
+
+
+def test_workers_and_cache_change_nothing(samples):
+    plain = listed(training(samples, augmentations=ALL, workers=1).dataset(1, 2))
+    assert_same(plain, listed(training(samples, augmentations=ALL, workers=3).dataset(1, 2)))
+    assert_same(plain, listed(training(samples, augmentations=ALL, cache=True).dataset(1, 2)))
+
+
+def test_seeds_differ_and_may_be_any_number(samples):
+    orders = {str(indices(listed(training(samples, seed=seed).dataset(0, 1)))) for seed in (0, 1, -1, 2**40)}
+    assert len(orders) == 4
+
+
+def test_the_data_set_never_ends(samples):
+    batches = training(samples[:2], max_shapes=1)
+    assert batches.steps_per_epoch == 1
+    assert len(listed(batches.dataset().take(7))) == 7
+
+
+def test_a_few_crowded_images_get_a_padding_of_their_own(samples):
+    rng = np.random.default_rng(0)
+    corner = rng.uniform(0, 50, (300, 2))
+    samples[2].update(
+        boxes=np.concatenate([corner, corner + 5], axis=1).astype(np.float32),
+        labels=np.zeros(300, np.int32),
+        ignore=np.zeros(300, bool),
+    )
+    batches = training(samples)
+    assert batches.box_counts == (128, 512)
+    for _, targets in listed(batches.dataset(0, 1)):
+        is_crowded = 2 in targets["image_index"]
+        assert targets["boxes"].shape == (2, 512 if is_crowded else 128, 4)
+        assert targets["labels"].shape == targets["ignore"].shape == targets["boxes"].shape[:2]
+        if is_crowded:
+            assert (targets["labels"] == 0).sum() >= 300
+
+
+@pytest.mark.parametrize(
+    ("counts", "wanted"), [([0], (8,)), ([8, 1], (8,)), ([9], (16,)), ([128], (128,)), ([3, 129], (128, 256))]
+)
+def test_box_counts(samples, counts, wanted):
+    for sample, count in zip(samples, counts, strict=False):
+        sample.update(
+            boxes=np.tile(np.float32([[0, 0, 5, 5]]), (count, 1)),
+            labels=np.zeros(count, np.int32),
+            ignore=np.zeros(count, bool),
+        )
+    assert training(samples[: len(counts)]).box_counts == wanted
+
+
+def test_shapes_are_static_where_there_is_one(samples):
+    images, targets = training(samples, resize=ResizeConfig(0, 64, is_square=True)).dataset().element_spec
+    assert images.shape == (2, 64, 64, 3)
+    assert targets["boxes"].shape == (2, 8, 4)
+    assert training(samples).dataset().element_spec[0].shape.as_list() == [2, None, None, 3]
+
+
+def test_unknown_augmentations_are_refused(samples):
+    with pytest.raises(ValueError, match=r"Unknown augmentations \['spin'\]. Allowed: horizontal_flip"):
+        training(samples, augmentations=("spin",))
+
+
+def test_a_damaged_image_is_named(samples, tmp_path):
+    (tmp_path / "5.png").write_bytes(b"damaged")
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        listed(training(samples).dataset(0, 1))
+    assert str(tmp_path / "5.png") in str(errors.from_tensorflow(caught.value))
+
+
+def test_inference_sees_every_image_once_as_it_is(samples):
+    batches = InferenceBatches(samples, resize=RESIZE, pad_value=PAD, batch_size=3)
+    found = listed(batches.dataset())
+    assert len(found) == len(batches) == batches.dataset().cardinality() == 3 + 2
+    assert sorted(itertools.chain(*indices(found))) == list(range(11))
+    for images, rest in found:
+        assert images.shape[1:3] in batches.canvases
+        for image, size, scale, index in zip(images, rest["size"], rest["scale"], rest["image_index"], strict=True):
+            stored = decode(tf.io.read_file(samples[index]["image"]))
+            wanted, wanted_size, wanted_scale = network_input(stored, RESIZE, PAD)
+            np.testing.assert_array_equal(size, wanted_size)
+            np.testing.assert_array_equal(scale, wanted_scale)
+            height, width = size.astype(int)
+            np.testing.assert_array_equal(image[:height, :width], wanted[:height, :width])
+            assert (image[height:] == PAD).all()
+            assert (image[:, width:] == PAD).all()
+
+
+def test_keras_reads_on_across_epochs(samples):
+    import keras
+
+    batches = training(samples, augmentations=())
+    seen = []
+
+    class Spy(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.scale = self.add_weight(shape=(), initializer="ones")
+
+        def call(self, images):
+            return keras.ops.mean(images) * self.scale
+
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            seen.append(np.array(y["image_index"]).tolist())
+            return y_pred
+
+    model = Spy()
+    model.compile("sgd", run_eagerly=True)
+    model.fit(
+        batches.dataset(1), steps_per_epoch=batches.steps_per_epoch, initial_epoch=1, epochs=3, verbose=0, shuffle=False
+    )
+    assert seen[-12:] == indices(listed(batches.dataset(1, 3)))

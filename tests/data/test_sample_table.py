@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_retinanet.config import ResizeConfig
+from keras_retinanet.data import errors
+from keras_retinanet.data.datasets import CocoDataset
+from keras_retinanet.data.sample_table import SampleTable
+
+
+@pytest.fixture
+def samples(tmp_path, write_coco):
+    return CocoDataset(write_coco(tmp_path))[:]
+
+
+def test_sizes_boxes_and_scale(samples):
+    table = SampleTable(samples, ResizeConfig(min_side=20, max_side=45))
+    assert len(table) == 3
+    assert table.resized.tolist() == [[20, 30], [30, 20], [20, 20]]
+    assert table.num_boxes.tolist() == [2, 1, 0]
+    np.testing.assert_allclose(table.scale(tf.constant([0, 2])), [[0.5, 0.5], [2 / 3, 2 / 3]])
+    found = table.annotations(0)
+    np.testing.assert_allclose(found["boxes"], [[0.5, 1, 5.5, 11], [0, 0, 30, 20]])
+    assert found["labels"].numpy().tolist() == [1, 0]
+    assert found["ignore"].numpy().tolist() == [False, True]
+    assert table.annotations(2)["boxes"].shape == (0, 4)
+    assert table.load_image(1).shape == (30, 20, 3)
+
+
+def test_boxes_scale_by_the_true_ratio_of_each_axis(samples):
+    samples[1]["size"] = (333, 500)
+    samples[1]["boxes"] = np.float32([[0, 0, 500, 333]])
+    table = SampleTable(samples, ResizeConfig(min_side=100, max_side=1000))
+    assert table.resized[1].tolist() == [100, 150]  # 150.15
+    np.testing.assert_allclose(table.annotations(1)["boxes"], [[0, 0, 150, 100]], rtol=1e-6)
+
+
+def test_unknown_sizes_are_read_from_the_files(samples):
+    del samples[0]["size"], samples[2]["size"]
+    assert SampleTable(samples, ResizeConfig(20, 45)).resized.tolist() == [[20, 30], [30, 20], [20, 20]]
+
+
+def test_no_samples():
+    with pytest.raises(ValueError, match="No samples"):
+        SampleTable([], ResizeConfig())
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "empty", "gone"])
+def test_an_image_that_cannot_be_decoded_is_named(samples, tmp_path, damage):
+    table = SampleTable(samples, ResizeConfig(20, 45))
+    file = tmp_path / "train2017" / "b.jpg"
+    content = {"cut": file.read_bytes()[:200], "text": b"hello", "empty": b"", "gone": b""}[damage]
+    file.write_bytes(content)
+    if damage == "gone":
+        file.unlink()
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        list(tf.data.Dataset.range(3).map(table.load_image))
+    found = errors.from_tensorflow(caught.value)
+    assert str(found) == f"{file}: cannot be decoded as an image. fix: replace the file or take it out"
+
+
+def test_a_size_that_does_not_match_the_annotations_is_named(samples):
+    samples[0]["size"] = (60, 40)
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        tf.function(SampleTable(samples, ResizeConfig(20, 45)).load_image)(0)
+    found = errors.from_tensorflow(caught.value)
+    assert "a.jpg: is [40 60] pixels high and wide, but [60 40] in the annotations. fix: correct" in str(found)
+
+
+def test_paths_may_have_any_name(tmp_path, write_images):
+    names = {"ä |: 'b' \".jpg": (4, 5), "x y]>>.png": (6, 7)}
+    write_images(tmp_path, names)
+    empty = {"boxes": np.zeros((0, 4)), "labels": np.zeros(0), "ignore": np.zeros(0)}
+    table = SampleTable(
+        [{"image": str(tmp_path / name), "image_id": 0, **empty} for name in names], ResizeConfig(8, 20)
+    )
+    assert [table.load_image(index).shape for index in range(2)] == [(8, 10, 3), (8, 9, 3)]
+    (tmp_path / "ä |: 'b' \".jpg").write_bytes(b"")
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        table.load_image(0)
+    assert errors.from_tensorflow(caught.value).found == "cannot be decoded as an image"
