@@ -1,0 +1,202 @@
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from keras_retinanet import build, scenes
+from keras_retinanet.cli import evaluate
+from keras_retinanet.cli.dataset_arguments import parse_arguments
+from keras_retinanet.config import AnchorConfig, ModelConfig, ResizeConfig
+from keras_retinanet.evaluation import coco
+
+NAMES = tuple(reversed(scenes.CLASS_NAMES))
+"""Another order than the data's, so that only matching by name is right."""
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    scenes.write_dataset(folder, num_train=1, num_val=7)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Folder of a run whose model finds random boxes."""
+    folder = tmp_path_factory.mktemp("run")
+    keras.utils.set_random_seed(3)
+    settings = ModelConfig(backbone="mobilenet_025", weights="none", fpn_width=16, head_width=16, head_depth=1)
+    model = build(
+        settings,
+        class_names=NAMES,
+        anchors=AnchorConfig(sizes=(16.0, 32.0, 64.0, 128.0, 256.0)),
+        resize=ResizeConfig(max_side=160, is_square=True),  # one canvas: one trace a test
+    )
+    model.save(folder / "last.keras")
+    return folder
+
+
+def test_the_numbers_are_those_of_pycocotools_on_the_saved_detections(demo, run, tmp_path, capsys):
+    argv = ["--score-threshold", "0.001", "demo", str(demo), "--json", str(tmp_path / "new" / "numbers.json"), str(run)]
+    argv += ["--save-detections", str(tmp_path / "found.json"), "--batch-size", "2", "--max-detections", "100"]
+    assert evaluate.main(argv) == 0
+    text = capsys.readouterr().out
+    assert f"{run / 'last.keras'}: 6 classes, 160 px square, score above 0.001, NMS 0.5" in text
+    assert "val2017: 7 images" in text
+    lines = text.splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith("AP "))
+    assert [line.split()[0] for line in lines[start : start + 12]] == list(coco.STATS)
+    assert [line.split()[0] for line in lines[start + 14 :]] == list(NAMES)
+
+    numbers = json.loads((tmp_path / "new" / "numbers.json").read_text())
+    stats = run_pycocotools(demo / "annotations" / "instances_val2017.json", tmp_path / "found.json")
+    assert stats["AR100"] > 0
+    np.testing.assert_allclose(list(numbers["stats"].values()), list(stats.values()), rtol=0, atol=1e-9)
+    assert list(numbers["classes"]) == list(NAMES)
+    assert numbers["filter"]["score_threshold"] == 0.001
+    assert numbers["resize"]["max_side"] == 160
+
+
+def run_pycocotools(annotations, results):
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(annotations))
+        evaluator = COCOeval(truth, truth.loadRes(str(results)), "bbox")
+        evaluator.evaluate()
+        evaluator.accumulate()
+        evaluator.summarize()
+    return dict(zip(coco.STATS, evaluator.stats, strict=True))
+
+
+def test_what_the_flags_change(demo, run, capsys):
+    argv = ["coco", str(demo), str(run / "last.keras"), "--set=val2017", "--limit=2", "--metric", "voc"]
+    argv += ["--image-min-side=48", "--image-max-side=64", "--nms-threshold=0.25", "--score-threshold=1", "--workers=1"]
+    assert evaluate.main(argv) == 0
+    text = capsys.readouterr().out
+    assert "64 px square, score above 1, NMS 0.25, at most 300 detections" in text
+    assert "val2017: 2 images" in text
+    assert "detected  0 boxes" in text
+    assert "mAP           0.000" in text
+
+
+def test_the_best_snapshot_of_a_run_is_taken(tmp_path):
+    (tmp_path / "last.keras").touch()
+    assert evaluate._find_snapshot(tmp_path).name == "last.keras"
+    (tmp_path / "best.keras").touch()
+    assert evaluate._find_snapshot(tmp_path).name == "best.keras"
+    assert evaluate._find_snapshot(tmp_path / "last.keras").name == "last.keras"
+
+
+def write_csv(folder, class_name, is_broken=False):
+    """Two images; the second's header is sound, its pixels may not be."""
+    for name in ("one.png", "two.png"):
+        pixels = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / name)
+    if is_broken:
+        content = (folder / "two.png").read_bytes()
+        (folder / "two.png").write_bytes(content[: len(content) // 2])
+    (folder / "boxes.csv").write_text(f"one.png,1,2,30,40,{class_name}\ntwo.png,,,,,\n")
+    return str(folder / "boxes.csv")
+
+
+def prepare(argv):
+    flags, data, (snapshot,) = parse_arguments(evaluate.build_parser(), argv)
+    return evaluate.prepare(flags, dataclasses.replace(data, val_annotations=data.annotations), Path(snapshot))
+
+
+def test_csv_with_and_without_classes(run, tmp_path, capsys):
+    annotations = write_csv(tmp_path, NAMES[2])
+    (tmp_path / "classes.csv").write_text(f"{NAMES[2]},0\nnever seen,1\n")
+    for words in ([annotations, str(run)], [annotations, str(tmp_path / "classes.csv"), str(run)]):
+        evaluation = prepare(["csv", *words])
+        assert "2 images (1 empty), 1 boxes" in evaluate.describe(evaluation)
+        assert evaluation.samples[0]["labels"].tolist() == [2]
+    assert evaluate.main(["csv", *words]) == 0
+    assert f"\n{NAMES[2]} " in capsys.readouterr().out
+
+
+def test_an_unreadable_image_is_named(run, tmp_path, capsys):
+    annotations = write_csv(tmp_path, NAMES[0], is_broken=True)
+    assert evaluate.main(["csv", annotations, str(run)]) == 2
+    assert_one_line(capsys.readouterr().err, "two.png")
+
+
+def test_classes_that_the_snapshot_does_not_know_are_named(run, tmp_path, capsys):
+    assert evaluate.main(["csv", write_csv(tmp_path, "zebra"), str(run)]) == 2
+    assert_one_line(capsys.readouterr().err, "the model does not know 'zebra' (1 boxes)", repr(NAMES[0]))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["coco", "{demo}", "{tmp}/none.keras"], "no snapshot '{tmp}/none.keras'"),
+        (["coco", "{demo}", "{tmp}"], "{tmp}: has no best.keras or last.keras"),
+        (["coco", "{demo}", "{tmp}/text.keras"], "'{tmp}/text.keras' cannot be opened as a snapshot"),
+        (["coco", "{tmp}", "{run}"], "{tmp}/annotations/instances_val2017.json: cannot be read"),
+        (["coco", "{demo}", "{run}", "--set", "test2017"], "annotation files there: instances_train2017.json"),
+        (["pascal", "{tmp}", "{run}"], "cannot be read"),
+        (["csv", "{tmp}/none.csv", "{run}"], "{tmp}/none.csv: cannot be read"),
+    ],
+)
+def test_what_is_missing_is_said_in_one_line(words, said, demo, run, tmp_path, capsys):
+    (tmp_path / "text.keras").write_text("not a snapshot")
+    places = {"demo": demo, "run": run, "tmp": tmp_path}
+    assert evaluate.main([word.format(**places) for word in words]) == 2
+    assert_one_line(capsys.readouterr().err, said.format(**places))
+
+
+def assert_one_line(text, *said):
+    lines = [line for line in text.splitlines() if line.startswith("retinanet-evaluate: error: ")]
+    assert len(lines) == 1
+    assert "Traceback" not in text
+    for words in said:
+        assert words in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["csv", "a.csv", "s.keras", "--set", "val"], "--set names a split of coco and pascal"),
+        (["coco", "d", "s.keras", "--batch-size", "0"], "0 is less than 1"),
+        (["coco", "d", "s.keras", "--score-threshold", "1.5"], "1.5 is not between 0 and 1"),
+        (["coco", "d", "s.keras", "--nms-threshold", "half"], "invalid number value: 'half'"),
+        (["coco", "d", "s.keras", "--limit", "1.5"], "invalid whole number value: '1.5'"),
+        (["coco", "d"], "expected `coco PATH SNAPSHOT`, got d"),
+    ],
+)
+def test_words_that_do_not_fit_end_with_status_2(argv, said, capsys):
+    with pytest.raises(SystemExit) as error:
+        evaluate.main(argv)
+    assert error.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_help_answers_without_keras():
+    code = (
+        "import sys, time; start = time.process_time()\n"
+        "from keras_retinanet.cli.evaluate import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as end: assert not end.code\n"
+        "assert not {'keras', 'tensorflow', 'numpy', 'matplotlib', 'tqdm'} & set(sys.modules)\n"
+        "assert time.process_time() - start < 1"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    answer = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    assert "SNAPSHOT" in answer.stdout
+
+
+def test_ids_of_classes():
+    dataset = types.SimpleNamespace(class_names=("cat", "dog"), category_ids=(17, 18))
+    assert evaluate.category_ids(dataset, ["dog", "ant", "cat", "bee"]) == [18, 20, 17, 22]
+    assert evaluate.category_ids(types.SimpleNamespace(class_names=("cat", "dog")), ["dog", "cat"]) == [2, 1]
