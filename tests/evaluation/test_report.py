@@ -13,7 +13,7 @@ SAMPLES = [
 ]  # fmt: skip
 DETECTIONS = [
     {
-        "image_id": 7, "boxes": np.array([[0, 0, 40, 40.1], [1.5, 2.25, 3, 4]], np.float32),
+        "image_id": 7, "boxes": np.array([[0, 0, 40, 40.125], [1.5, 2.25, 3, 4]], np.float32),
         "scores": np.array([0.9, 0.1], np.float32), "labels": np.array([0, 1], np.int32),
     }
 ]  # fmt: skip
@@ -60,7 +60,7 @@ def test_json_is_strict(tmp_path):
 def test_detections_in_coco_format():
     records = report.coco_results(DETECTIONS, category_ids=[1, 18, 90])
     assert records == [
-        {"image_id": 7, "category_id": 1, "bbox": [0, 0, 40, 40.1], "score": 0.9},
+        {"image_id": 7, "category_id": 1, "bbox": [0, 0, 40, 40.125], "score": 0.9},
         {"image_id": 7, "category_id": 18, "bbox": [1.5, 2.25, 1.5, 1.75], "score": 0.1},
     ]
     assert report.coco_results([], []) == []
