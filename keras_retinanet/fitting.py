@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from keras_retinanet.callbacks import (
     StopOnNonFinite,
 )
 from keras_retinanet.config import TrainConfig
+from keras_retinanet.data.errors import from_tensorflow
 from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
 from keras_retinanet.evaluation import coco, detect_dataset
 from keras_retinanet.inference import DetectionModel
@@ -37,6 +39,25 @@ class NonFiniteLossError(RuntimeError):
     """The loss or the weights became NaN or infinite; the message names the images of the batch."""
 
 
+@contextmanager
+def readable_data_errors() -> Iterator[None]:
+    """Raises a broken image that TensorFlow met in the pipeline as the `DataError` that names its file.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        DataError: In place of TensorFlow's error.
+    """
+    try:
+        yield
+    except Exception as error:
+        broken = from_tensorflow(error)
+        if broken is None:
+            raise
+        raise broken from error
+
+
 @dataclass(frozen=True)
 class RunResult:
     """What a run has come to.
@@ -44,17 +65,15 @@ class RunResult:
     Attributes:
         folder: Where its files are.
         epochs: Complete epochs.
-        figures: Last row of `metrics.csv`: `loss`, `val_AP` …
-        best_epoch: Epoch (from 1) with the highest AP, `None` where nothing was measured.
-        best_ap: That AP.
+        figures: Last row of `metrics.csv`: `epoch`, `loss`, `val_AP` …
+        best: Row of the epoch with the highest AP, empty where nothing was measured.
         stopped_by: The signal that stopped the run, `None` where it is complete.
     """
 
     folder: Path
     epochs: int
     figures: dict[str, float]
-    best_epoch: int | None
-    best_ap: float | None
+    best: dict[str, float]
     stopped_by: int | None
 
 
@@ -98,8 +117,10 @@ class Training:
             guard = StopOnNonFinite([sample["image"] for sample in self.samples])
             keep = KeepSnapshot(self.run, self.progress, request)
             after = [*self._measuring(request), RecordEpoch(self.run)]
-            self._finish_epoch(after)
-            self._fit_rest(keep, [guard, LogLearningRate(self.schedule), keep, *after, *self._loggers()])
+            callbacks = [guard, LogLearningRate(self.schedule), keep, *after, *self._loggers()]
+            with readable_data_errors():
+                self._finish_epoch(after)
+                self._fit_rest(keep, callbacks)
         if guard.failure is not None:
             raise NonFiniteLossError(self._explain(guard.failure))
         return self._result(request.number if self.model.stop_training else None)
@@ -160,6 +181,7 @@ class Training:
 
     def _result(self, stopped_by: int | None) -> RunResult:
         rows, best = self.run.rows(), self.run.best_precision()
-        figures = {name: float(value) for name, value in rows[-1].items() if value} if rows else {}
-        epoch, precision = best or (None, None)
-        return RunResult(self.run.folder, self.progress.epoch, figures, epoch, precision, stopped_by)
+        numbers = [{name: float(value) for name, value in row.items() if value} for row in rows]
+        last = numbers[-1] if numbers else {}
+        highest = next((row for row in numbers if best is not None and row["epoch"] == best[0]), {})
+        return RunResult(self.run.folder, self.progress.epoch, last, highest, stopped_by)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import keras
 
-from keras_retinanet.backbones import weights_kind
+from keras_retinanet.backbones import freeze_batch_norm, weights_kind
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.inference import DetectionModel, load_model
 from keras_retinanet.retinanet import RetinaNet, build
@@ -31,7 +31,7 @@ def build_model(config: TrainConfig, class_names: Sequence[str], emit: Callable[
         ValueError: If the weights do not fit the network.
     """
     weights = config.model.weights
-    if weights in WEIGHTS_WITHOUT_FILE or weights_kind(weights) == "backbone":
+    if weights in WEIGHTS_WITHOUT_FILE or weights_kind(weights) != "snapshot":
         return _build(config, class_names)
     opened = load_model(weights, compile=False)
     source = opened.detector if isinstance(opened, DetectionModel) else opened
@@ -52,7 +52,11 @@ def _build(config: TrainConfig, class_names: Sequence[str]) -> RetinaNet:
 
 
 def _grafted(source: RetinaNet, blank: RetinaNet, emit: Callable[[str], object]) -> RetinaNet:
-    """The blank model with the backbone of the source, and the weights of its other parts where they fit."""
+    """The blank model with the backbone of the source, and the weights of its other parts where they fit.
+
+    Pretrained batch normalisation is frozen, as in a backbone that starts from a file.
+    """
+    freeze_batch_norm(source.backbone)
     missed = [
         name
         for part in ("neck", "class_head", "box_head")

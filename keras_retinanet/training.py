@@ -15,7 +15,7 @@ from keras_retinanet.config_rules import check
 from keras_retinanet.data.augment import PRESETS
 from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.pipeline import TrainingBatches
-from keras_retinanet.fitting import Emit, RunResult, Training
+from keras_retinanet.fitting import Emit, NonFiniteLossError, RunResult, Training, readable_data_errors
 from keras_retinanet.inference import load_model
 from keras_retinanet.open_dataset import has_validation, match_classes, open_dataset
 from keras_retinanet.optimization import build_optimizer, build_schedule, peak_rate
@@ -24,6 +24,8 @@ from keras_retinanet.runs import Progress, Run, read_progress
 from keras_retinanet.schedules import WarmupSchedule
 from keras_retinanet.schema import Sample
 from keras_retinanet.starting_weights import build_model
+
+__all__ = ["NonFiniteLossError", "RunResult", "Training", "prepare", "train"]
 
 COVERAGE_IMAGES = 100
 """Training images that are matched with the anchors before the first step."""
@@ -98,7 +100,10 @@ def prepare(
         total = batches.steps_per_epoch * config.epochs
         schedule = build_schedule(config.optimizer, batch_size=config.batch_size, total_steps=total)
         _compile(config, model, schedule)
-    _describe(config, batches, model, samples, val_samples, emit)
+    if (warning := train_data.report.warning()) is not None:
+        emit(f"warning: {warning}")
+    with readable_data_errors():
+        _describe(config, batches, model, samples, val_samples, emit)
     run = _folder(config) if resume is None else Run.find(resume)[0]
     run.write_config(config)
     emit(f"run: {run.folder}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import os
 import signal
 import sys
@@ -22,7 +23,7 @@ from keras_retinanet.runs import Run, read_config
 from keras_retinanet.snapshot_settings import read_settings
 
 if TYPE_CHECKING:
-    from keras_retinanet.fitting import RunResult
+    from keras_retinanet.training import RunResult
 
 WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes")
 """Settings that stand on the command line as words, not as flags."""
@@ -33,7 +34,12 @@ CHANGEABLE = {
 }  # fmt: skip
 """Settings that may be given anew with `--resume`."""
 
-FAILED, WRONG, NOT_FINITE = 1, 2, 3
+WRONG, NOT_FINITE = 2, 3
+
+PRECISIONS = {
+    "val_AP": "AP", "val_AP50": "AP50", "val_AP75": "AP75",
+    "val_APs": "AP small", "val_APm": "AP medium", "val_APl": "AP large",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -150,21 +156,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(order: Order) -> int:
-    from keras_retinanet.fitting import NonFiniteLossError
-    from keras_retinanet.training import prepare
+    from keras_retinanet.data.errors import DataError
+    from keras_retinanet.training import NonFiniteLossError, prepare
 
     try:
         training = prepare(order.config, resume=order.resume)
     except (ValueError, OSError) as error:
-        print(f"retinanet-train: error: {error}", file=sys.stderr)
-        return WRONG
+        return _fail(error, WRONG)
     try:
         result = training.fit()
     except NonFiniteLossError as error:
-        print(f"retinanet-train: error: {error}", file=sys.stderr)
-        return NOT_FINITE
+        return _fail(error, NOT_FINITE)
+    except DataError as error:
+        return _fail(error, WRONG)
     _report(result, order.config)
     return 0 if result.stopped_by is None else 128 + result.stopped_by
+
+
+def _fail(error: Exception, status: int) -> int:
+    print(f"retinanet-train: error: {' '.join(str(error).split())}", file=sys.stderr)
+    return status
 
 
 def _report(result: RunResult, config: TrainConfig) -> None:
@@ -174,19 +185,24 @@ def _report(result: RunResult, config: TrainConfig) -> None:
         print(f"Stopped in epoch {result.epochs + 1} of {config.epochs}. Go on with:")
         print(f"  retinanet-train --resume {result.folder}")
         return
-    figures = "  ".join(f"{name} {value:.4g}" for name, value in result.figures.items() if name != "epoch")
-    print(f"Done: {result.epochs} epochs. {figures}")
-    print(f"  last: {result.folder / 'last.keras'}")
-    if result.best_ap is None:
-        print("  best: none, since no validation images were measured")
+    print(f"Done: {result.epochs} epochs, loss {result.figures.get('loss', math.nan):.4g}.")
+    print(f"  last  {result.folder / 'last.keras'}{_precisions(result.figures)}")
+    if result.best:
+        print(f"  best  {result.folder / 'best.keras'}{_precisions(result.best)}")
     else:
-        print(f"  best: {result.folder / 'best.keras'} (AP {result.best_ap:.4f}, epoch {result.best_epoch})")
-    snapshot = result.folder / ("last.keras" if result.best_ap is None else "best.keras")
+        print("  best  none, since no validation images were measured")
+    snapshot = result.folder / ("best.keras" if result.best else "last.keras")
     print("Next:")
     print(f"  retinanet-evaluate {dataset_words(config)} {snapshot}")
     print(f"  retinanet-train --resume {result.folder} --epochs {2 * config.epochs}")
     if config.data.dataset == "demo":
         print("  retinanet-train coco PATH     # your own data; also pascal PATH, csv ANNOTATIONS [CLASSES]")
+
+
+def _precisions(row: Mapping[str, float]) -> str:
+    """The epoch and its AP figures on a line of their own."""
+    found = [f"{label} {row[name]:.3f}" for name, label in PRECISIONS.items() if name in row]
+    return f"\n        epoch {row['epoch']:.0f}: {', '.join(found)}" if found else ""
 
 
 def dataset_words(config: TrainConfig) -> str:
