@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         evaluation = prepare(flags, data, Path(snapshot))
-        print(describe(evaluation))
+        print(describe(evaluation), flush=True)
         found = _detect(evaluation)
         _publish(evaluation, found, flags)
     except (ValueError, OSError) as error:
