@@ -136,11 +136,12 @@ class RetinaNet(keras.Model):
         if jit_compile is None:
             jit_compile = False if keras.backend.backend() == "tensorflow" else "auto"
         super().compile(*args, jit_compile=jit_compile, **kwargs)
+        if not self.optimizer.built:  # inside `fit` it would make its variables while tracing, and trace a second time
+            self.optimizer.build(self.trainable_variables)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as it was when saved, and gives the optimizer its variables; Keras calls it while loading."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     def compute_loss(
         self,
