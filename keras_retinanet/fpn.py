@@ -135,9 +135,7 @@ class FeaturePyramid(keras.layers.Layer):
         for level in self._extra_levels:  # both paddings halve and round up
             height, width = (None if side is None else (side + 1) // 2 for side in (height, width))
             shapes[f"P{level}"] = (batch, height, width)
-        return {
-            name: keras.KerasTensor((*shapes[name], self.width), dtype=self.compute_dtype) for name in self.levels
-        }
+        return {name: keras.KerasTensor((*shapes[name], self.width), dtype=self.compute_dtype) for name in self.levels}
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

@@ -86,9 +86,7 @@ def test_batch_equals_one_by_one():
     sizes = np.array([[100, 100], [60, 90], [100, 40]], np.float32)
     state, index = match_batch(anchors, boxes, labels, ignore, sizes, use_force_match=True)
     for image in range(3):
-        expected = match(
-            anchors, boxes[image], labels[image], ignore[image], sizes[image], use_force_match=True
-        )
+        expected = match(anchors, boxes[image], labels[image], ignore[image], sizes[image], use_force_match=True)
         np.testing.assert_array_equal(state[image], expected[0])
         np.testing.assert_array_equal(index[image], expected[1])
     assert set(np.unique(state)) == {-1, 0, 1}
