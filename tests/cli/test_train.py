@@ -1,0 +1,218 @@
+"""The command line: flags, what is refused, and a run in a process of its own that is told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keras_retinanet import scenes
+from keras_retinanet.cli.parsing import flag_name, join_numbers
+from keras_retinanet.cli.train import WORDS, dataset_words, main, parse
+from keras_retinanet.config import TrainConfig
+from keras_retinanet.config_tree import changed, settings
+from keras_retinanet.presets import DEMO
+from keras_retinanet.runs import Run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a wrong command line is answered with."""
+    with pytest.raises(SystemExit) as caught:
+        parse(argv)
+    assert caught.value.code == 2
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1, text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("anchors.sizes", "--anchor-sizes"),
+        ("resize.min_side", "--image-min-side"),
+        ("resize.is_square", "--image-square"),
+        ("matching.use_force_match", "--force-match"),
+        ("loss.classification", "--loss"),
+        ("loss.box", "--box-loss"),
+        ("data.train_set", "--set"),
+        ("data.val_set", "--val-set"),
+        ("use_evaluation", "--evaluation"),
+        ("mixed_precision", "--mixed-precision"),
+    ],
+)
+def test_flags_are_named_after_settings(name: str, flag: str) -> None:
+    assert flag_name(name) == flag
+
+
+def test_every_setting_has_a_flag_of_its_own() -> None:
+    flags = [flag_name(setting.name) for setting in settings(TrainConfig)]
+    assert len(set(flags)) == len(flags)
+
+
+def test_without_flags_all_settings_are_the_defaults() -> None:
+    order = parse(["coco", "data", "--weights", "none"])
+    assert order.config == changed(TrainConfig(), {"data.path": "data", "model.weights": "none"})
+    assert order.resume is None
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["coco", "data", "--epochs", "3", "--no-evaluation", "--anchor-ratios", "0.5,1", "--loss", "cross_entropy"],
+        ["--epochs", "3", "--no-evaluation", "--anchor-ratios", "0.5", "1", "--loss=cross_entropy", "coco", "data"],
+        ["--no-evaluation", "coco", "--anchor-ratios", "0.5,", "1", "data", "--epochs=3", "--loss", "cross_entropy"],
+    ],
+)
+def test_flags_stand_anywhere_and_lists_take_commas_or_blanks(argv: list[str]) -> None:
+    expected = {
+        "data.path": "data", "epochs": 3, "use_evaluation": False, "anchors.ratios": (0.5, 1.0),
+        "loss.classification": "cross_entropy",
+    }  # fmt: skip
+    assert parse(argv).config == changed(TrainConfig(), expected)
+
+
+def test_only_numbers_right_after_a_list_flag_are_joined() -> None:
+    words = ["--anchor-sizes", "1", "2.5", "coco", "7", "--seed", "1", "2"]
+    assert join_numbers(words, ["--anchor-sizes"]) == ["--anchor-sizes", "1,2.5", "coco", "7", "--seed", "1", "2"]
+
+
+def test_demo_brings_its_preset_and_flags_go_before_it() -> None:
+    config = parse(["demo", "somewhere", "--epochs", "1"]).config
+    assert config == changed(TrainConfig(), {**DEMO, "data.dataset": "demo", "data.path": "somewhere", "epochs": 1})
+
+
+def test_csv_words() -> None:
+    data = parse(["csv", "a.csv", "c.csv", "--val-annotations", "v.csv"]).config.data
+    assert (data.annotations, data.classes, data.val_annotations) == ("a.csv", "c.csv", "v.csv")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["coco"], "coco PATH"),
+        (["cocoo", "data"], "cocoo"),
+        (["coco", "data", "--epoch", "3"], "did you mean --epochs?"),
+        (["coco", "data", "--batchsize=3"], "did you mean --batch-size?"),
+        (["coco", "data", "--epochs", "three"], "--epochs: invalid whole number value: 'three'"),
+        (["coco", "data", "--epochs", "0"], "epochs must be at least 1, got 0"),
+        (["coco", "data", "--backbone", "resnet51"], "resnet51"),
+        (["coco", "data", "--anchor-sizes", "32,64"], "one value for each of the 5 pyramid levels"),
+        (["coco", "data", "--anchor-ratios", "0"], "--anchor-ratios must be greater than 0"),
+        (["coco", "data", "--min-level", "2"], "6 pyramid levels (2 to 7), got 5"),
+        (["coco", "data", "--image-min-side", "900", "--image-max-side", "800"], "larger than --image-max-side 800"),
+        (["coco", "data", "--optimizer", "adam", "--weight-decay", "0.1"], "adamw"),
+        (["coco", "data", "--freeze-backbone", "--weights", "none"], "random features"),
+        (["coco", "data", "--weights", "no/such/file"], "no/such/file: no such file"),
+        (["coco", "data", "--val-annotations", "v.csv"], "belongs to csv"),
+        (["coco", "data", "--negative-iou", "0.6"], "larger than --positive-iou"),
+        (["coco", "data", "--head-norm", "group", "--head-width", "48"], "multiple of 32"),
+        (["coco", "data", "--learning-rate", "0"], "optimizer.learning_rate must be greater than 0"),
+        (["coco", "data", "--seed", "-1"], "seed must be 0 or more"),
+        (["csv", "a.csv", "--set", "train"], "splits of coco and pascal"),
+        (["coco", "data", "--config", "no/such.yaml"], "no/such.yaml"),
+        (["--resume", "no/such/run"], "no/such/run: no such run"),
+        (["--resume", "no/such/run", "--epoch", "3"], "did you mean --epochs?"),
+    ],
+)
+def test_refuses_in_one_line(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert message in refused(argv, capsys)
+
+
+def test_tensorboard_that_is_missing_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "pip install tensorboard" in refused(["coco", "data", "--tensorboard-dir", "logs"], capsys)
+
+
+def former_run(folder: Path) -> Run:
+    """A run's folder with its settings, and something in the place of a snapshot."""
+    run = Run.create(folder, "coco-resnet50")
+    run.write_config(changed(TrainConfig(), {"data.path": "data", "epochs": 5, "model.weights": "none"}))
+    run.last.touch()
+    return run
+
+
+def test_resuming_takes_the_settings_of_the_run_and_some_flags(tmp_path: Path) -> None:
+    run = former_run(tmp_path)
+    order = parse(["--resume", str(run.folder), "--epochs", "9"])
+    assert order.resume == str(run.folder)
+    assert (order.config.epochs, order.config.data.path, order.config.snapshot_path) == (9, "data", str(tmp_path))
+    assert parse(["--resume", str(run.last), "coco", "moved"]).config.data.path == "moved"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--backbone", "vgg16"], "--backbone cannot change with --resume (it is resnet50)"),
+        (["--batch-size", "4"], "--batch-size cannot change"),
+        (["--config", "x.yaml"], "leave --config away"),
+    ],
+)
+def test_resuming_refuses_what_would_be_another_run(
+    flags: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in refused(["--resume", str(former_run(tmp_path).folder), *flags], capsys)
+
+
+def test_the_settings_of_a_former_run_serve_as_defaults(tmp_path: Path) -> None:
+    config = parse(["coco", "other", "--config", str(former_run(tmp_path).config), "--seed", "4"]).config
+    assert (config.epochs, config.seed, config.data.path) == (5, 4, "other")
+
+
+def test_a_broken_config_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.yaml").write_text("epoch: 3\n", encoding="utf-8")
+    message = refused(["coco", "data", "--config", str(tmp_path / "config.yaml")], capsys)
+    assert "Unknown setting 'epoch'" in message
+    assert "config.yaml" in message
+
+
+def test_data_that_are_not_there_end_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["coco", str(tmp_path), "--weights", "none", "--snapshot-path", str(tmp_path / "runs")]) == 2
+    assert str(tmp_path) in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_words_of_the_next_command() -> None:
+    assert dataset_words(parse(["pascal", "voc", "--val-set", "test"]).config) == "pascal voc --set test"
+    assert dataset_words(parse(["csv", "a.csv", "c.csv", "--val-annotations", "v.csv"]).config) == "csv v.csv c.csv"
+
+
+def test_words_are_settings() -> None:
+    assert set(WORDS) <= {setting.name for setting in settings(TrainConfig)}
+
+
+TINY = {
+    "--backbone": "mobilenet_025", "--weights": "none", "--fpn-width": "8", "--head-width": "8", "--head-depth": "1",
+    "--batch-size": "2", "--image-min-side": "64", "--image-max-side": "96", "--anchor-sizes": "8,16,32,64,96",
+    "--epochs": "1000", "--evaluate-every": "1000",
+}  # fmt: skip
+
+
+def test_sigterm_saves_and_tells_how_to_go_on(tmp_path: Path) -> None:
+    scenes.write_dataset(tmp_path / "scenes", num_train=4, num_val=2, seed=1)
+    command = [sys.executable, str(ROOT / "bin/retinanet-train"), "coco", str(tmp_path / "scenes")]
+    process = subprocess.Popen(
+        [*command, "--snapshot-path", str(tmp_path / "runs"), *(word for pair in TINY.items() for word in pair)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    seen = ""
+    while "epoch 1/1000" not in seen:
+        line = process.stdout.readline()
+        assert line, seen + process.communicate()[1]
+        seen += line
+    process.send_signal(signal.SIGTERM)
+    rest, errors = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM, errors
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert f"retinanet-train --resume {folder}" in rest
+    assert (folder / "last.keras").stat().st_size > 0
+    assert "SIGTERM: saving" in rest
+    assert [path.name for path in folder.iterdir() if ".part" in path.name] == []
