@@ -2,44 +2,95 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
+import os
+import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
+
+Run = Callable[[], Any]
 
 
 class Timing(NamedTuple):
-    """Milliseconds of one call."""
+    """Milliseconds of one call: least and median wall time, least CPU time of all threads."""
 
     wall: float
     wall_median: float
     cpu: float
 
 
-def measure(run: Callable[[], Any], repeats: int, warmups: int = 1) -> Timing:
-    """Least and median wall time and least CPU time (all threads) of `run`, which must wait for its own result."""
-    return interleave({"": run}, repeats, warmups)[""]
-
-
-def interleave(runs: dict[str, Callable[[], Any]], repeats: int, warmups: int = 1) -> dict[str, Timing]:
-    """As `measure`, one call of each in turn, so that a slow spell of the machine hits them alike."""
+def interleave(runs: dict[str, Run], repeats: int, warmups: int = 1) -> dict[str, Timing]:
+    """Times each run, which must wait for its own result, in turn: a slow spell of the machine hits them alike."""
     for run in runs.values():
         for _ in range(warmups):
             run()
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
-            with _stopwatch(times[name]):
-                run()
+            times[name].append(_time(run))
     return {name: _timing(values) for name, values in times.items()}
 
 
-@contextmanager
-def _stopwatch(times: list[tuple[float, float]]) -> Iterator[None]:
+def interleave_processes(makers: dict[str, Callable[[], Run]], repeats: int) -> dict[str, Timing]:
+    """As `interleave`, each in a process of its own, where `maker()` sets it up.
+
+    So frameworks share neither threads nor memory. A run may return a line to print; one that fails is named and
+    left out.
+    """
+    with contextlib.ExitStack() as stack:
+        pipes = {name: stack.enter_context(_worker(maker)) for name, maker in makers.items()}
+        ready = {}
+        for name, pipe in pipes.items():
+            pipe.send("start")
+            is_ready, line = pipe.recv()
+            print(f"  {name}: {line}", flush=True)
+            if is_ready:
+                ready[name] = pipe
+        times: dict[str, list[tuple[float, float]]] = {name: [] for name in ready}
+        for _ in range(repeats):
+            for name, pipe in ready.items():
+                pipe.send("run")
+                times[name].append(pipe.recv())
+    return {name: _timing(values) for name, values in times.items()}
+
+
+@contextlib.contextmanager
+def _worker(maker: Callable[[], Run]) -> Iterator[Any]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(maker, theirs), daemon=True)
+    process.start()
+    try:
+        yield ours
+    finally:
+        process.kill()
+        process.join()
+
+
+def _serve(maker: Callable[[], Run], pipe: Any) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    pipe.recv()
+    began = time.perf_counter()
+    try:
+        run = maker()
+        line = run()
+    except Exception as error:
+        pipe.send((False, f"not measured: {type(error).__name__}: {str(error)[:300]}"))
+        return
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    line = "" if line is None else f"{line}, "
+    pipe.send((True, f"{line}ready in {time.perf_counter() - began:.0f} s, peak memory {peak:.1f} GiB"))
+    while pipe.recv():
+        pipe.send(_time(run))
+
+
+def _time(run: Run) -> tuple[float, float]:
     wall, cpu = time.perf_counter(), time.process_time()
-    yield
-    times.append((time.perf_counter() - wall, time.process_time() - cpu))
+    run()
+    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def _timing(times: list[tuple[float, float]]) -> Timing:
@@ -47,11 +98,14 @@ def _timing(times: list[tuple[float, float]]) -> Timing:
     return Timing(1e3 * min(walls), 1e3 * statistics.median(walls), 1e3 * min(cpus))
 
 
-def print_table(timings: dict[str, Timing], ours: str, ratio: str = "peer/ours") -> None:
-    """One line each, with how many times the time of `ours` it takes."""
+def print_table(timings: dict[str, Timing], ours: str) -> None:
+    """One line each; the ratios say how many times the time of `ours` it takes."""
+    if not timings:
+        return
     width = max(map(len, timings))
-    print(f"{'':{width}}  wall ms     (median)  CPU ms      {ratio}: wall  median  CPU")
-    base = timings[ours]
+    print(f"{'':{width}}    wall ms   (median)     CPU ms   ratio to ours: wall  median   CPU")
+    base = timings.get(ours)
     for name, timing in timings.items():
-        ratios = "  ".join(f"{a / max(b, 1e-9):6.2f}" for a, b in zip(timing, base, strict=True))
-        print(f"{name:{width}}  {timing.wall:9.1f}  {timing.wall_median:9.1f}  {timing.cpu:9.1f}            {ratios}")
+        ratios = [] if base is None else [f"{a / max(b, 1e-9):6.2f}" for a, b in zip(timing, base, strict=True)]
+        times = "  ".join(f"{value:9.1f}" for value in timing)
+        print(f"{name:{width}}  {times}   {'':14}{'  '.join(ratios)}")
