@@ -253,9 +253,10 @@ def test_detections(case):
         limit = (width - 1, height - 1) if is_fizyr else (width, height)
         boxes = np.clip(boxes, 0, np.array([*limit, *limit], np.float32))
     settings = FilterConfig(max_detections=100 if name == "detectron2_r50" else 300)
+    level_sizes = [int(height * width * 9) for height, width in reference["level_shapes"]]
     found = filter_detections(
-        boxes, answers["logits"], level_sizes=None if is_fizyr else [int(h * w * 9) for h, w in reference["level_shapes"]],
-        max_detections=settings.max_detections, top_k=None if is_fizyr else 1000, from_logits=True,
+        boxes, answers["logits"], level_sizes=None if is_fizyr else level_sizes, from_logits=True,
+        max_detections=settings.max_detections, top_k=None if is_fizyr else 1000,
     )  # fmt: skip
     count = int(found["num_detections"][0])
     assert count == len(reference["det_labels"])

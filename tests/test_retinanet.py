@@ -227,7 +227,8 @@ print("same")
 
 def test_keras_opens_snapshots_after_one_import(tmp_path):
     tiny().save(tmp_path / "model.keras")
-    script = f"import keras, keras_retinanet.inference; print(keras.models.load_model({str(tmp_path / 'model.keras')!r}).name)"
+    path = str(tmp_path / "model.keras")
+    script = f"import keras, keras_retinanet.inference; print(keras.models.load_model({path!r}).name)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout.strip(), done.stderr
 
