@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -120,8 +121,11 @@ def load_file(backbone: keras.Model, path: Path, published: PublishedWeights) ->
 def _own_weights(path: Path) -> Iterator[Path | None]:
     """HDF5 file with the weights of one of our backbones, `None` where `path` holds something else."""
     if h5py.is_hdf5(path):
-        with h5py.File(path, "r") as file:
-            is_own = "layers/normalize" in file
+        try:
+            with h5py.File(path, "r") as file:
+                is_own = "layers/normalize" in file
+        except OSError as error:
+            raise ValueError(f"{str(path)!r} is a damaged HDF5 file: {error}") from error
         yield path if is_own else None
     elif _keras_archive_class(path) is not None:
         with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as archive:
@@ -145,20 +149,23 @@ def load_keras_weights(model: keras.Model, path: Path, shown: Path | None = None
         with h5py.File(path, "r") as file:
             is_keras_2 = "layer_names" in file.attrs or "model_weights" in file
             count = 0 if is_keras_2 else _count_arrays(file)
-        expected = len(model.variables)
+        expected = len(model.weights)
         if not is_keras_2 and count != expected:
             raise ValueError(f"the file holds {count} arrays, the model has {expected}")
-        with _named(path, ".h5" if is_keras_2 else ".weights.h5") as named:
+        with _named(path, ".h5" if is_keras_2 else ".weights.h5") as named, warnings.catch_warnings():
+            # Said of the parts of a file that does not fit, at length, before the error that says so.
+            warnings.filterwarnings("ignore", message="Skipping nested container")
             model.load_weights(str(named))
     except (ValueError, KeyError, OSError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()).partition(" Target variable:")[0]  # which would print its values
         raise ValueError(f"The weights in {str(shown or path)!r} do not fit {model.name!r}: {reason}") from error
 
 
 def _count_arrays(file: h5py.File) -> int:
+    """Arrays of a Keras 3 file; the states of random generators, which some versions of Keras write, are no weights."""
     found: list[str] = []
     file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
-    return len(found)
+    return sum("seed_generator" not in name for name in found)
 
 
 @contextmanager
