@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+from tqdm import tqdm
 
 from keras_retinanet.callbacks import (
     KeepSnapshot,
@@ -22,6 +23,7 @@ from keras_retinanet.config import TrainConfig
 from keras_retinanet.data.errors import from_tensorflow
 from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
 from keras_retinanet.evaluation import coco, detect_dataset
+from keras_retinanet.example_pictures import draw_examples
 from keras_retinanet.inference import DetectionModel
 from keras_retinanet.interruption import StopRequest
 from keras_retinanet.retinanet import RetinaNet
@@ -113,28 +115,38 @@ class Training:
             NonFiniteLossError: If the loss or the weights are no longer finite.
         """
         self.model.stop_training = False
+        detector = DetectionModel(self.model)
         with StopRequest() as request:
             guard = StopOnNonFinite([sample["image"] for sample in self.samples])
             keep = KeepSnapshot(self.run, self.progress, request)
-            after = [*self._measuring(request), RecordEpoch(self.run)]
+            after = [*self._measuring(detector, request), RecordEpoch(self.run)]
             callbacks = [guard, LogLearningRate(self.schedule), keep, *after, *self._loggers()]
             with readable_data_errors():
                 self._finish_epoch(after)
                 self._fit_rest(keep, callbacks)
         if guard.failure is not None:
             raise NonFiniteLossError(self._explain(guard.failure))
-        return self._result(request.number if self.model.stop_training else None)
+        is_stopped = self.model.stop_training
+        if self.val_samples and not is_stopped:
+            draw_examples(detector, self.val_samples, self.run.examples)
+        return self._result(request.number if is_stopped else None)
 
-    def _measuring(self, request: StopRequest) -> list[keras.callbacks.Callback]:
+    def _measuring(self, detector: DetectionModel, request: StopRequest) -> list[keras.callbacks.Callback]:
         if self.val_samples is None:
             return []
-        samples, model, detector = self.val_samples, self.model, DetectionModel(self.model)
+        samples, model = self.val_samples, self.model
         batches = InferenceBatches(
             samples, resize=model.resize, pad_value=model.pad_value, batch_size=self.config.batch_size
         )
 
         def measure(progress: Callable[[int], None]) -> Mapping[str, float]:
-            found = detect_dataset(detector, batches, samples, progress=progress)
+            with tqdm(total=len(samples), desc="measuring", unit=" images", leave=False, disable=None) as bar:
+
+                def step(count: int) -> None:
+                    bar.update(count)
+                    progress(count)
+
+                found = detect_dataset(detector, batches, samples, progress=step)
             stats = coco.evaluate(samples, found, model.class_names).stats
             return {name: stats[name] for name in FIGURES if stats[name] >= 0}  # -1: no box of that size
 

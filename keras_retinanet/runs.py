@@ -62,6 +62,7 @@ class Run:
         self.config = folder / "config.yaml"
         self.metrics = folder / "metrics.csv"
         self.curves = folder / "curves.png"
+        self.examples = folder / "detections.jpg"
         self.state = folder / "state.json"
 
     @classmethod

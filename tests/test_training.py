@@ -106,7 +106,7 @@ def weights(path: Path) -> list[np.ndarray]:
 
 def test_a_run_leaves_its_whole_folder(measured: Run, tiny: TrainConfig) -> None:
     assert {path.name for path in measured.folder.iterdir()} == {
-        "last.keras", "best.keras", "config.yaml", "metrics.csv", "curves.png", "state.json",
+        "last.keras", "best.keras", "config.yaml", "metrics.csv", "curves.png", "state.json", "detections.jpg",
     }  # fmt: skip
     assert read_config(measured.config) == dataclasses.replace(tiny, use_evaluation=True)
     rows = measured.rows()

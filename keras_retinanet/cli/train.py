@@ -191,6 +191,8 @@ def _report(result: RunResult, config: TrainConfig) -> None:
         print(f"  best  {result.folder / 'best.keras'}{_precisions(result.best)}")
     else:
         print("  best  none, since no validation images were measured")
+    pictures = [name for name in ("curves.png", "detections.jpg") if (result.folder / name).exists()]
+    print(f"  pictures: {', '.join(str(result.folder / name) for name in pictures)}")
     snapshot = result.folder / ("best.keras" if result.best else "last.keras")
     print("Next:")
     print(f"  retinanet-evaluate {dataset_words(config)} {snapshot}")
