@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import keras
 import numpy as np
 from PIL import Image
 
@@ -32,9 +31,10 @@ def draw_examples(detector: DetectionModel, samples: Sequence[Sample], path: Pat
     batches = InferenceBatches(samples[:COUNT], resize=model.resize, pad_value=model.pad_value, batch_size=1)
     drawn: dict[int, np.ndarray] = {}
     for images, origin in batches.dataset():
-        found = detector.predict_on_batch({"images": images, "sizes": origin["size"]})
-        height, width = (int(side) for side in keras.ops.convert_to_numpy(origin["size"])[0])
-        image = keras.ops.convert_to_numpy(images)[0, :height, :width].round().clip(0, 255).astype(np.uint8)
+        pixels, sizes = np.asarray(images), np.asarray(origin["size"])
+        found = detector.predict_on_batch({"images": pixels, "sizes": sizes})
+        height, width = sizes[0].astype(int)
+        image = pixels[0, :height, :width].round().clip(0, 255).astype(np.uint8)
         boxes, labels, scores = (found[name][0] for name in ("boxes", "labels", "scores"))
         drawn[int(origin["image_index"][0])] = draw_detections(
             image, boxes, labels, scores, detector.class_names, score_threshold=MIN_SCORE
