@@ -58,7 +58,8 @@ ARROWS: dict[str, str] = {
     "callbacks": "schema config evaluation inference runs curves interruption",
     "starting_weights": "schema config importers backbones retinanet inference",
     "example_pictures": "schema data inference runs visualize",
-    "fitting": "schema config data evaluation inference retinanet callbacks example_pictures runs interruption schedules",
+    "fitting": "schema config data evaluation inference retinanet callbacks example_pictures runs interruption "
+    "schedules",
     "training": "schema config config_rules data open_dataset inference retinanet callbacks fitting anchor_coverage "
     "starting_weights runs optimization schedules",
     # commands
