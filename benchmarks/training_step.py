@@ -19,13 +19,25 @@ from timing import Run, interleave_processes, print_table
 K = 80
 
 
-def make_batch(batch: int, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Images, boxes `(B, 8, 4)` and labels `(B, 8)`."""
+def make_targets(batch: int, size: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Eight boxes in each image, as `fit` takes them."""
     rng = np.random.default_rng(0)
-    images = rng.uniform(0, 255, (batch, side, side, 3)).astype("float32")
-    corner = rng.uniform(0, side * 0.6, (batch, 8, 2))
-    boxes = np.concatenate([corner, corner + rng.uniform(side / 16, side * 0.4, (batch, 8, 2))], axis=-1)
-    return images, boxes.astype("float32"), rng.integers(0, K, (batch, 8)).astype("int32")
+    sides = np.array([size[1], size[0]])
+    corner = rng.uniform(0, 0.6, (batch, 8, 2)) * sides
+    boxes = np.concatenate([corner, corner + rng.uniform(1 / 16, 0.4, (batch, 8, 2)) * sides], axis=-1)
+    return {
+        "boxes": boxes.astype("float32"),
+        "labels": rng.integers(0, K, (batch, 8)).astype("int32"),
+        "ignore": np.zeros((batch, 8), bool),
+        "size": np.tile(np.float32(size), (batch, 1)),
+        "image_index": np.arange(batch, dtype="int32"),
+    }
+
+
+def make_batch(batch: int, side: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Images `(B, side, side, 3)` of noise, and their targets."""
+    images = np.random.default_rng(1).uniform(0, 255, (batch, side, side, 3))
+    return images.astype("float32"), make_targets(batch, (side, side))
 
 
 def step_ours(dtype: str, batch: int, side: int) -> Run:
@@ -35,14 +47,7 @@ def step_ours(dtype: str, batch: int, side: int) -> Run:
     set_precision(dtype)
     model = make_ours(K)
     model.compile(keras.optimizers.SGD(1e-4, momentum=0.9))
-    images, boxes, labels = make_batch(batch, side)
-    targets = {
-        "boxes": boxes,
-        "labels": labels,
-        "ignore": np.zeros(labels.shape, bool),
-        "size": np.full((batch, 2), side, "float32"),
-        "image_index": np.arange(batch, dtype="int32"),
-    }
+    images, targets = make_batch(batch, side)
     images, targets = tf.constant(images), {name: tf.constant(value) for name, value in targets.items()}
     return lambda: f"loss {float(model.train_on_batch(images, targets, return_dict=True)['loss']):.3f}"
 
@@ -61,9 +66,9 @@ def step_keras_hub(dtype: str, batch: int, side: int, jit: bool = False) -> Run:
         ),
         jit_compile=jit,
     )
-    images, boxes, labels = make_batch(batch, side)
-    targets = {"boxes": tf.constant(boxes[..., [1, 0, 3, 2]]), "labels": tf.constant(labels, tf.float32)}
-    images = tf.constant(images)
+    images, targets = make_batch(batch, side)
+    boxes, labels = targets["boxes"][..., [1, 0, 3, 2]], targets["labels"].astype("float32")
+    images, targets = tf.constant(images), {"boxes": tf.constant(boxes), "labels": tf.constant(labels)}
     return lambda: f"loss {float(model.train_on_batch(images, targets, return_dict=True)['loss']):.3f}"
 
 
@@ -73,15 +78,17 @@ def step_torch(dtype: str, batch: int, side: int, compiles: bool = False) -> Run
 
     model: Any = TorchRetinaNet(K).train().to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
-    images, boxes, labels = (torch.from_numpy(value) for value in make_batch(batch, side))
-    images, anchors = images.permute(0, 3, 1, 2), torch.cat(make_anchors(side, side))
+    images, targets = make_batch(batch, side)
+    boxes, labels = (list(torch.from_numpy(targets[name])) for name in ("boxes", "labels"))
+    labels, anchors = [label.long() for label in labels], torch.cat(make_anchors(side, side))
+    images = torch.from_numpy(images).permute(0, 3, 1, 2)  # NHWC in memory: channels last
     network = torch.compile(model) if compiles else model
 
     def run() -> str:
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
             deltas, logits = network(images)
-        loss = compute_loss(logits, deltas, anchors, list(boxes), list(labels.long()))
+        loss = compute_loss(logits, deltas, anchors, boxes, labels)
         loss.backward()
         optimizer.step()
         return f"loss {loss.item():.3f}"
