@@ -6,9 +6,10 @@ object it meets. Here no opcode reaches an attribute, and a name outside the cal
 
 from __future__ import annotations
 
+import io
 import pickletools
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 
 class AllowedGlobal(NamedTuple):
@@ -166,14 +167,15 @@ def _no_persistent(identifier: Any) -> Any:
 
 
 def load(
-    stream: BinaryIO,
+    stream: io.BytesIO,
     allowed: Mapping[str, Callable[..., Any] | None],
     load_persistent: Callable[[Any], Any] = _no_persistent,
 ) -> Any:
     """Reads one pickle and leaves the stream right behind it.
 
     Args:
-        stream: Open at the first byte of the pickle.
+        stream: Open at the first byte of the pickle. In memory, where a length of petabytes that a file claims finds
+            nothing to read; a file object would first make room for them.
         allowed: What each global name that may occur builds from its arguments (`None`: it may only be mentioned).
         load_persistent: Answers the pickle's references to data outside it.
 

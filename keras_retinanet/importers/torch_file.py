@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -166,7 +166,7 @@ def _entry(archive: zipfile.ZipFile, name: str) -> bytes:
     return archive.read(info)
 
 
-def _read_legacy(stream: BinaryIO) -> Any:
+def _read_legacy(stream: io.BytesIO) -> Any:
     if restricted_pickle.load(stream, {}) != LEGACY_MAGIC:
         raise ValueError("it starts with another magic number")
     restricted_pickle.load(stream, {})  # version of the layout
@@ -227,15 +227,15 @@ def read_torch_file(path: str | Path) -> dict[str, np.ndarray]:
         OSError: The file cannot be opened.
     """
     path = Path(path)
+    with path.open("rb"):  # what cannot be opened is an OSError; the others mean damage
+        pass
     try:
         if zipfile.is_zipfile(path):
             content = _read_archive(path)
         elif is_torch_file(path):
-            with path.open("rb") as stream:
-                content = _read_legacy(stream)
+            content = _read_legacy(io.BytesIO(path.read_bytes()))
         else:
-            with path.open("rb"):  # a missing file is an OSError of its own
-                raise ValueError("it starts with neither layout of PyTorch")
+            raise ValueError("it starts with neither layout of PyTorch")
         return {name: tensor.array() for name, tensor in _state_dict(content).items()}
-    except (ValueError, OverflowError, zipfile.BadZipFile, RuntimeError, EOFError, NotImplementedError) as error:
+    except (ValueError, OverflowError, zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
         raise ValueError(f"Cannot read {str(path)!r} as a PyTorch weight file: {error}.") from error

@@ -6,7 +6,7 @@ import importlib
 import subprocess
 import sys
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,10 +47,10 @@ def entries() -> list[Any]:
 
 
 @pytest.fixture(scope="module", params=entries())
-def built(request: pytest.FixtureRequest) -> Iterator[Built]:
+def built(request: pytest.FixtureRequest) -> Built:
     """One entry with random weights; all tests of it run before the next is built."""
     keras.utils.set_random_seed(0)
-    yield Built(request.param, BACKBONES[request.param]())
+    return Built(request.param, BACKBONES[request.param]())
 
 
 def map_sizes(backbone: keras.Model, size: tuple[int, int]) -> dict[str, tuple[int, int]]:

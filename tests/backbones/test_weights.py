@@ -178,10 +178,8 @@ def test_another_depth_is_an_error_that_counts(
     deeper = keras.Model(source.inputs[0], extra)
     path = tmp_path / "deeper.weights.h5"
     save_keras_2(deeper, path) if layout == "keras 2" else deeper.save_weights(path)
-    with pytest.raises(
-        ValueError,
-        match=r"deeper\.weights\.h5' do not fit 'mobilenet_025'.*(137 arrays, the model has 135|expected 54 layers, found 55)",
-    ):
+    counts = "expected 54 layers, found 55" if layout == "keras 2" else "137 arrays, the model has 135"
+    with pytest.raises(ValueError, match=rf"deeper\.weights\.h5' do not fit 'mobilenet_025'.*{counts}"):
         BACKBONES[SMALL](str(path))
 
 
