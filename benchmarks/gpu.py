@@ -40,7 +40,9 @@ def infer_ours(backend: str, dtype: str, images: np.ndarray) -> Run:
     final = model.class_head.finals[0]
     logits = model.predict_on_batch(images[:1])["logits"]
     final.set_weights(spread_logits(*final.get_weights(), np.asarray(logits)))
-    detect, images = _compiled(DetectionModel(model), backend), put(images, backend)
+    detector = DetectionModel(model)
+    detector.build(images.shape)
+    detect, images = _compiled(detector, backend), put(images, backend)
     return lambda: int(ops.convert_to_numpy(detect(images)["num_detections"]).sum())
 
 

@@ -133,11 +133,6 @@ BOX_LOSSES: dict[BoxLossName, BoxLoss] = {
     "ciou": BoxLoss(ciou_loss, True),
 }
 
-LOSSES: dict[str, Callable[..., Tensor]] = {
-    **CLASSIFICATION_LOSSES,
-    **{name: loss.function for name, loss in BOX_LOSSES.items()},
-}
-
 
 def replicas() -> tuple[int, Callable[[Tensor], Tensor]]:
     """How many replicas train together, and the sum of a scalar over them.

@@ -298,7 +298,7 @@ def build(
             f"strides; received sizes {anchor_layer.sizes} and strides {anchor_layer.strides}."
         )
     counts = anchor_layer.num_anchors
-    head = {
+    head: dict[str, Any] = {
         "num_anchors": counts[0] if len(set(counts)) == 1 else counts,
         "width": model.head_width,
         "depth": model.head_depth,

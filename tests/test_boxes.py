@@ -117,5 +117,5 @@ def test_layers_keep_pixels_under_mixed_precision(policy):
 
 
 def test_unknown_coder_names_the_known():
-    with pytest.raises(ValueError, match="'polar'.*center, corner"):
+    with pytest.raises(ValueError, match=r"'polar'.*center, corner"):
         boxes.RegressBoxes("polar")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from keras import ops
 
 from keras_retinanet import losses
+from keras_retinanet.config import BoxLossName, ClassificationLossName
 
 
 def gradient(function, value):
@@ -28,6 +30,11 @@ def gradient(function, value):
     value = ops.convert_to_tensor(value).requires_grad_(True)
     function(value).backward()
     return value.grad.numpy()
+
+
+def test_names_of_the_flags_are_those_of_the_tables():
+    assert get_args(ClassificationLossName) == tuple(losses.CLASSIFICATION_LOSSES)
+    assert get_args(BoxLossName) == tuple(losses.BOX_LOSSES)
 
 
 def sigmoid(x: float) -> float:

@@ -1,0 +1,140 @@
+"""How fast are anchors matched, and how much memory do matching and loss take?
+
+Matching: 8 images × 20 boxes against the 200,700 anchors of 800 × 1333, beside a NumPy version of fizyr's algorithm
+(dense IoU matrix, argmax, one-hot targets). Loss: peak memory of targets, loss and gradient with integer labels, beside
+dense one-hot targets. Run: `python benchmarks/matching.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+
+CLASSES = 80
+
+
+def make_problem(images: int, boxes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Anchors `(A, 4)`, boxes `(B, N, 4)` and labels `(B, N)`."""
+    from keras_retinanet.anchors import Anchors
+
+    maps = {f"P{i}": np.zeros((1, -(-800 // 2**i), -(-1333 // 2**i), 1), np.float32) for i in range(3, 8)}
+    levels = Anchors()(maps, np.zeros((1, 800, 1333, 3), np.float32)).values()
+    anchors = np.concatenate([np.asarray(level)[0] for level in levels])
+    rng = np.random.default_rng(0)
+    corner, side = rng.uniform(0, 1, (images, boxes, 2)) * [1100, 600], rng.uniform(16, 300, (images, boxes, 2))
+    found = np.concatenate([corner, corner + side], axis=-1).astype(np.float32)
+    return anchors, found, rng.integers(0, CLASSES, (images, boxes)).astype(np.int32)
+
+
+def match_ours(anchors: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """State `(B, A)`."""
+    from keras_retinanet.matching import match_batch
+
+    sizes = np.tile(np.array([[800, 1333]], np.float32), (len(boxes), 1))
+    state, index = match_batch(anchors, boxes, labels, np.zeros(labels.shape, bool), sizes)
+    np.asarray(index)
+    return np.asarray(state)
+
+
+def match_like_fizyr(anchors: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The published algorithm in NumPy: per image a dense IoU matrix, then dense one-hot and regression targets."""
+    states = []
+    targets = np.zeros((len(boxes), len(anchors), CLASSES + 1), np.float32)
+    deltas = np.zeros((len(boxes), len(anchors), 5), np.float32)
+    area = (anchors[:, 2] - anchors[:, 0]) * (anchors[:, 3] - anchors[:, 1])
+    for image, (own, own_labels) in enumerate(zip(boxes, labels, strict=True)):
+        low = np.maximum(anchors[:, None, :2], own[None, :, :2])
+        high = np.minimum(anchors[:, None, 2:], own[None, :, 2:])
+        common = np.prod(np.clip(high - low, 0, None), axis=-1)
+        own_area = (own[:, 2] - own[:, 0]) * (own[:, 3] - own[:, 1])
+        overlap = common / (area[:, None] + own_area[None] - common)
+        best = overlap.argmax(axis=1)
+        value = overlap[np.arange(len(anchors)), best]
+        positive, ignored = value >= 0.5, (value > 0.4) & (value < 0.5)
+        targets[image, ignored, -1] = -1
+        targets[image, positive, -1] = 1
+        targets[image, positive, own_labels[best[positive]]] = 1
+        sides = np.stack([anchors[:, 2] - anchors[:, 0], anchors[:, 3] - anchors[:, 1]] * 2, axis=1)
+        deltas[image, :, :4] = (own[best] - anchors) / sides / 0.2
+        x, y = (anchors[:, 0] + anchors[:, 2]) / 2, (anchors[:, 1] + anchors[:, 3]) / 2
+        targets[image, (x >= 1333) | (y >= 800), -1] = -1
+        states.append(targets[image, :, -1])
+    return np.stack(states)
+
+
+def time_of(function: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Least wall and CPU milliseconds."""
+    function()
+    walls, cpus = [], []
+    for _ in range(repeats):
+        wall, cpu = time.perf_counter(), time.process_time()
+        function()
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+    return min(walls) * 1e3, min(cpus) * 1e3
+
+
+def peak_of_loss(kind: str) -> None:
+    """Prints the growth of peak memory in MB of one loss and gradient; run in a process of its own."""
+    import tensorflow as tf
+
+    from keras_retinanet import losses
+
+    anchors, boxes, labels = make_problem(2, 20)
+    logits = tf.random.normal((len(boxes), len(anchors), CLASSES)) - 4.0
+    warm = tf.reduce_sum(logits)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        if kind == "ours":
+            state = match_ours(anchors, boxes, labels).astype(np.int32)
+            loss = losses.focal(logits, tf.zeros_like(state), state)
+        else:
+            state = match_like_fizyr(anchors, boxes, labels)
+            one_hot = tf.constant(np.zeros((*state.shape, CLASSES), np.float32))
+            p = tf.clip_by_value(tf.sigmoid(logits), 1e-7, 1 - 1e-7)
+            alpha = tf.where(one_hot > 0.5, 0.25, 0.75)
+            weight = alpha * tf.where(one_hot > 0.5, 1 - p, p) ** 2
+            cross = -one_hot * tf.math.log(p) - (1 - one_hot) * tf.math.log(1 - p)
+            loss = tf.reduce_sum(tf.reduce_sum(weight * cross, -1) * tf.cast(state >= 0, tf.float32))
+    gradient = tape.gradient(loss, logits)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"{(after - before) / 1024:.0f} {float(loss):.1f} {float(warm + tf.reduce_sum(gradient)):.1f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--peak", choices=["ours", "dense"], help="internal: measure one loss and leave")
+    arguments = parser.parse_args()
+    if arguments.peak:
+        peak_of_loss(arguments.peak)
+        return
+    problem = make_problem(8, 20)
+    assert np.array_equal(match_ours(*problem), match_like_fizyr(*problem)), "the two disagree"
+    ours = time_of(lambda: match_ours(*problem), arguments.repeats)
+    theirs = time_of(lambda: match_like_fizyr(*problem), arguments.repeats)
+    print(f"matching 8 × 20 boxes, 200,700 anchors   wall {ours[0]:.0f} ms   CPU {ours[1]:.0f} ms")
+    print(f"fizyr's algorithm in NumPy               wall {theirs[0]:.0f} ms   CPU {theirs[1]:.0f} ms")
+    print(f"ratio                                    wall {theirs[0] / ours[0]:.1f}×   CPU {theirs[1] / ours[1]:.1f}×")
+    peaks = {}
+    for kind in ("ours", "dense"):
+        command = [sys.executable, __file__, "--peak", kind]
+        peaks[kind] = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0])
+    logits = 2 * 200_700 * CLASSES * 4 / 2**20
+    title = f"peak above the logits ({logits:.0f} MB), 2 images"
+    print(f"{title}   ours {peaks['ours']:.0f} MB   one-hot {peaks['dense']:.0f} MB")
+    print(f"ratio                                    {peaks['dense'] / peaks['ours']:.2f}×")
+
+
+if __name__ == "__main__":
+    main()
