@@ -41,6 +41,7 @@ class DetectionModel(keras.Model):
         self.filter_detections = FilterDetections(
             **dataclasses.asdict(self.filter), from_logits=True, name="filter_detections"
         )
+        self.build()
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -48,9 +49,9 @@ class DetectionModel(keras.Model):
         return self.detector.class_names
 
     def build(self, input_shape: Any = None) -> None:
-        """Nothing to build: the detector is."""
+        """Nothing to build: the detector is, and the other layers have no weights."""
         del input_shape
-        self.built = True
+        self.clip_boxes.built = self.filter_detections.built = self.built = True
 
     def call(self, inputs: Tensor | Mapping[str, Tensor]) -> Detections:
         """Detections of a batch, padded with -1.

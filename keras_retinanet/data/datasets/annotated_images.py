@@ -51,6 +51,7 @@ class BoxColumns:
         labels: `(M,)` int.
         ignore: `(M,)` bool.
         name: Where row i stands: file and line, or annotation id.
+        areas: `(M,)` float64, the objects' areas in pixels where the source tells them.
     """
 
     image: Any
@@ -58,6 +59,7 @@ class BoxColumns:
     labels: Any
     ignore: Any
     name: Callable[[int], str]
+    areas: Any = None
 
 
 class AnnotatedImages(Sequence[Sample]):
@@ -96,6 +98,7 @@ class AnnotatedImages(Sequence[Sample]):
         self._boxes = self._boxes[order]
         self._labels = columns.labels[order].astype(np.int32)
         self._ignore = columns.ignore[order].astype(bool)
+        self._areas = None if columns.areas is None else columns.areas[order]
         self._splits = np.searchsorted(columns.image[order], np.arange(len(self._images) + 1))
 
     def __len__(self) -> int:
@@ -110,7 +113,7 @@ class AnnotatedImages(Sequence[Sample]):
             return [self[position] for position in range(*index.indices(len(self)))]
         position = range(len(self))[index]
         rows = slice(self._splits[position], self._splits[position + 1])
-        return Sample(
+        sample = Sample(
             image=self._images[position],
             image_id=self._image_ids[position],
             boxes=self._boxes[rows],
@@ -118,6 +121,9 @@ class AnnotatedImages(Sequence[Sample]):
             ignore=self._ignore[rows],
             size=self._sizes[position],
         )
+        if self._areas is not None:
+            sample["areas"] = self._areas[rows]
+        return sample
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[position] for position in range(len(self)))

@@ -184,6 +184,7 @@ def _columns(
             labels=np.array([labels[item["category_id"]] for item in items], np.int64),
             ignore=np.array(crowd, bool),
             name=lambda row: _where(items[row], row, file),
+            areas=_areas(items),
         )
         ids = [item["id"] for item in items if "id" in item]
         is_sound = len(set(ids)) == len(ids) and set(crowd) <= {0, 1}
@@ -199,6 +200,15 @@ def _corners(boxes: list[Any]) -> Any:
     given = np.array(boxes, np.float64).reshape(len(boxes), 4)
     with np.errstate(all="ignore"):  # what overflows is infinite, and is reported as such
         return np.concatenate([given[:, :2], given[:, :2] + given[:, 2:]], axis=1)
+
+
+def _areas(items: list[Any]) -> Any:
+    """Areas of the outlines, by which COCO tells small from large; of the boxes where one is not told."""
+    areas = [item.get("area") for item in items]
+    return np.array(
+        [item["bbox"][2] * item["bbox"][3] if area is None else area for area, item in zip(areas, items, strict=True)],
+        np.float64,
+    )
 
 
 def _where(item: Any, position: int, file: Path) -> str:
@@ -225,6 +235,8 @@ def _find_culprit(
             raise DataError(where, f"bbox is {shown(box)}", "[x, y, width, height], four numbers", "correct it")
         if item.get("iscrowd") not in (0, 1, None):
             raise DataError(where, f"iscrowd is {shown(item['iscrowd'])}", "0 or 1", "correct it")
+        if not isinstance(item.get("area") or 0, (int, float)):
+            raise DataError(where, f"area is {shown(item['area'])}", "a number", "correct it or take it out")
         if "id" in item:
             _field(item, "id", where, (int, str), "a number or a text")
             _unique(item, seen, "id", where)
