@@ -55,7 +55,7 @@ def _compiled(model: Any, backend: str) -> Any:
         import jax
 
         state = [[v.value for v in model.trainable_variables], [v.value for v in model.non_trainable_variables]]
-        call = jax.jit(lambda trained, other, x: model.stateless_call(trained, other, x, training=False)[0])
+        call = jax.jit(lambda trained, other, x: model.stateless_call(trained, other, x)[0])
         return lambda x: call(*state, x)
     import torch
 
