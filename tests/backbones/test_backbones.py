@@ -21,8 +21,8 @@ from keras_retinanet.backbones.batch_norm import batch_norm_layers
 from keras_retinanet.config import BackboneName
 
 LIGHT = {
-    "resnet18", "resnet50", "vgg16", "mobilenet", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large",
-    "densenet121", "efficientnet_b0", "efficientnet_v2_b0", "convnext_tiny", "efficientnet_lite0",
+    "resnet18", "vgg16", "mobilenet", "mobilenet_v2", "mobilenet_v3_small", "densenet121", "efficientnet_b0",
+    "efficientnet_v2_b0", "convnext_tiny", "efficientnet_lite0",
 }  # fmt: skip
 """One of each code path; the others differ from one of these in width and depth only."""
 

@@ -18,7 +18,6 @@ from keras_retinanet.backbones.resnet import (
     ResNetVariant,
     copy_with_folded_biases,
     resnet18,
-    resnet34,
     resnet50,
     resnet101,
     resnet152,
@@ -82,18 +81,18 @@ def test_the_kinds_of_padding_differ_on_even_sides(option: str, randomize: Calla
     assert np.abs(np.asarray(one["C5"]) - np.asarray(other["C5"])).max() > 0.1
 
 
-@pytest.mark.parametrize(("stride_on", "strided"), [("1x1", "conv1"), ("3x3", "conv2")])
-def test_the_stride_stands_where_asked(stride_on: Any, strided: str) -> None:
-    backbone = resnet50(stride_on=stride_on)
+def test_the_stride_stands_where_asked() -> None:
+    """On the 3x3; on the 1x1 it stands in the comparison with `keras.applications`."""
+    backbone = resnet50(stride_on="3x3")
     names = [layer.name for layer in backbone.layers if isinstance(layer, layers.Conv2D) and layer.strides == (2, 2)]
-    expected = [f"stage{s}_block1_{part}" for s in (3, 4, 5) for part in ("shortcut_conv", strided)]
+    expected = [f"stage{s}_block1_{part}" for s in (3, 4, 5) for part in ("shortcut_conv", "conv2")]
     assert sorted(names) == sorted(["stem_conv", *expected])
 
 
 def test_arguments_reach_the_layers() -> None:
-    backbone = resnet34(epsilon=0.25, momentum=0.5, normalization=CAFFE)
+    backbone = resnet18(epsilon=0.25, momentum=0.5, normalization=CAFFE)
     norms = [layer for layer in backbone.layers if isinstance(layer, layers.BatchNormalization)]
-    assert len(norms) == 36
+    assert len(norms) == 20
     assert {(norm.epsilon, norm.momentum) for norm in norms} == {(0.25, 0.5)}
     assert backbone.get_layer("normalize").is_bgr
 

@@ -84,7 +84,7 @@ def test_own_weights_and_own_models(trained: keras.Model, tmp_path: Path) -> Non
         assert is_frozen(model)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "efficientnet_v2_b0"])
+@pytest.mark.parametrize("name", ["resnet18", pytest.param("efficientnet_v2_b0", marks=pytest.mark.slow)])
 def test_own_weights_of_other_families(name: str, randomize: Callable[..., Any], tmp_path: Path) -> None:
     """No biases to fold; dropout layers have states that are no weights."""
     model = randomize(BACKBONES[name]())
@@ -199,8 +199,9 @@ def no_connection(*arguments: Any, **options: Any) -> None:
     ("name", "file"),
     [
         (SMALL, "mobilenet_2_5_224_tf_no_top.h5"),
-        ("resnet50", "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"),
-        ("efficientnet_v2_b0", "efficientnetv2-b0_notop.h5"),
+        ("mobilenet_v3_small", "weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5"),
+        pytest.param("resnet50", "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5", marks=pytest.mark.slow),
+        pytest.param("efficientnet_v2_b0", "efficientnetv2-b0_notop.h5", marks=pytest.mark.slow),
     ],
 )
 def test_offline_tells_which_file_to_put_where(name: str, file: str, monkeypatch: Any, tmp_path: Path) -> None:
@@ -247,9 +248,8 @@ def test_efficientnet_with_its_imagenet_weights(
     assert_maps_equal({level: ours[level] for level in expected}, expected)
 
     norm.set_weights([np.zeros(3), np.ones(3), np.array(0)])
-    save_keras_2(source, path)
     with pytest.raises(ValueError, match="normalise with mean"):
-        BACKBONES["efficientnet_b0"](str(path))
+        APPLICATIONS["efficientnet_b0"].published.carry_over(source, model)
 
 
 def test_other_errors_of_the_download_stay_what_they_are(monkeypatch: Any) -> None:
