@@ -145,7 +145,7 @@ class ModelConfig:
         weights: Where the weights start: imagenet, none, or a file (backbone weights, or a snapshot to fine-tune).
         min_level: Finest pyramid level, of stride 2 ** level.
         max_level: Coarsest pyramid level.
-        p6_source: Map from which level 6 is made: the backbone's C5 (paper) or the pyramid's P5 (torchvision v2).
+        p6_source: Map from which level 6 is made: the backbone's C5 (paper) or the pyramid's P5 (torchvision v1).
         fpn_width: Channels of every pyramid level.
         head_width: Channels inside the two heads.
         head_depth: Convolutions before the last one of each head.
