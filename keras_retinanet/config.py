@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 BackboneName = Literal[
-    "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
+    "resnet10_050", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
     "vgg16", "vgg19",
     "mobilenet", "mobilenet_025", "mobilenet_050", "mobilenet_075",
     "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large",

@@ -3,22 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+_CPU_DESCRIPTION = Path("/proc/cpuinfo")
+
+
+def computes_bfloat16(description: Path = _CPU_DESCRIPTION) -> bool:
+    """Whether this machine's processor multiplies bfloat16 by itself; others only imitate it, slowly.
+
+    Args:
+        description: Path. Linux' description of the processors; where there is none, the answer is no.
+
+    Returns:
+        Whether.
+    """
+    try:
+        words = set(description.read_text().split())
+    except OSError:
+        return False
+    return bool(words & {"amx_bf16", "avx512_bf16"})
+
+
 DEMO: Mapping[str, Any] = {
-    "model.backbone": "resnet18",
+    "model.backbone": "resnet10_050",
     "model.weights": "none",
+    "model.max_level": 6,
     "model.fpn_width": 64,
     "model.head_width": 64,
     "model.head_depth": 2,
+    "model.head_norm": "group",
     "resize.min_side": 256,
-    "resize.max_side": 320,
-    "anchors.sizes": (16.0, 32.0, 64.0, 128.0, 256.0),
-    "optimizer.optimizer": "adam",
-    "optimizer.learning_rate": 1e-3,
+    "resize.max_side": 256,
+    "anchors.sizes": (12.0, 24.0, 48.0, 96.0),
+    "anchors.strides": (8, 16, 32, 64),
+    "anchors.ratios": (1.0,),
+    "anchors.scales": (1.0, 2**0.5),
+    "matching.positive_iou": 0.45,
+    "matching.negative_iou": 0.35,
+    "matching.use_force_match": True,
+    "loss.box": "giou",
+    "loss.alpha": 0.5,
+    "loss.gamma": 1.5,
+    "optimizer.optimizer": "adamw",
+    "optimizer.learning_rate": 3e-3,
+    "optimizer.weight_decay": 1e-4,
     "optimizer.schedule": "cosine",
-    "batch_size": 8,
-    "epochs": 10,
+    "mixed_precision": "bfloat16" if computes_bfloat16() else None,
+    "data.use_cache": True,
+    "batch_size": 4,
+    "epochs": 5,
     "evaluate_every": 5,
 }
-"""What `retinanet-train demo` takes where no flag says otherwise: made for two cores and no downloaded weights."""
+"""What `retinanet-train demo` takes where no flag says otherwise: made for two cores and no downloaded weights.
+
+Few anchors, all square, learn the shapes from fewer images than the paper's nine; IoUs from 0.45 make up for it.
+"""

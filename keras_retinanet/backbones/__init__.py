@@ -17,10 +17,11 @@ from keras_retinanet.backbones.applications import APPLICATIONS
 from keras_retinanet.backbones.batch_norm import freeze_batch_norm
 from keras_retinanet.backbones.efficientnet_lite import efficientnet_lite0
 from keras_retinanet.backbones.normalize import Normalize, PixelStatistics, pad_value
-from keras_retinanet.backbones.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
+from keras_retinanet.backbones.resnet import resnet10_050, resnet18, resnet34, resnet50, resnet101, resnet152
 from keras_retinanet.backbones.weights import PublishedWeights, WeightsKind, load_file, weights_kind
 
 BACKBONES: dict[str, Callable[..., keras.Model]] = {
+    "resnet10_050": resnet10_050,
     "resnet18": resnet18,
     "resnet34": resnet34,
     "resnet50": resnet50,

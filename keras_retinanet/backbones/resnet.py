@@ -1,4 +1,4 @@
-"""ResNet-18/34/50/101/152 (He et al. 2015), in each of the variants in which detectors were published.
+"""ResNet-10/18/34/50/101/152 (He et al. 2015), in each of the variants in which detectors were published.
 
 Layers are named `stem_…` and `stage{2…5}_block{1…}_{conv,bn,relu}{1…3}`, the projection on the skip
 connection `…_shortcut_conv` and `…_shortcut_bn`. `C{n}` is the output of stage n, of stride 2ⁿ.
@@ -84,9 +84,9 @@ class ResNetVariant:
         )(x)
         return layers.BatchNormalization(epsilon=self.epsilon, momentum=self.momentum, name=name.format("bn"))(x)
 
-    def stem(self, x: Any) -> Any:
+    def stem(self, x: Any, filters: int) -> Any:
         """From the normalised image to stride 4."""
-        x = self.conv(x, 64, 7, "stem_{}", stride=2, padding=self.stem_padding)
+        x = self.conv(x, filters, 7, "stem_{}", stride=2, padding=self.stem_padding)
         x = layers.ReLU(name="stem_relu")(x)
         if self.pool_padding == "symmetric":
             x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)  # zeros after a ReLU are as good as -inf
@@ -109,7 +109,9 @@ class ResNetVariant:
         return layers.ReLU(name=f"{name}_relu{len(kernels)}")(x)
 
 
-def build_resnet(name: str, blocks: Sequence[int], variant: ResNetVariant, *, has_bottlenecks: bool) -> keras.Model:
+def build_resnet(
+    name: str, blocks: Sequence[int], variant: ResNetVariant, *, has_bottlenecks: bool, width: int = 64
+) -> keras.Model:
     """A ResNet with random weights.
 
     Args:
@@ -117,16 +119,17 @@ def build_resnet(name: str, blocks: Sequence[int], variant: ResNetVariant, *, ha
         blocks: Residual blocks of the four stages.
         variant: Strides, paddings, normalisations.
         has_bottlenecks: Blocks of 1x1, 3x3 and 1x1 convolutions rather than two 3x3.
+        width: Channels of the stem, and of stage 2 before its last 1x1; each further stage has twice as many.
 
     Returns:
         Model from RGB images (B, H, W, 3) in 0–255 to `{"C2", "C3", "C4", "C5"}`.
     """
     images, x = normalized_input(variant.normalization)
-    x = variant.stem(x)
+    x = variant.stem(x, width)
     outputs = {}
     for stage, count in enumerate(blocks, start=2):
-        width = 64 * 2 ** (stage - 2)
-        kernels = [(width, 1), (width, 3), (4 * width, 1)] if has_bottlenecks else [(width, 3), (width, 3)]
+        own = width * 2 ** (stage - 2)
+        kernels = [(own, 1), (own, 3), (4 * own, 1)] if has_bottlenecks else [(own, 3), (own, 3)]
         for block in range(1, count + 1):
             is_first = block == 1
             x = variant.block(
@@ -197,6 +200,7 @@ def _published(application: Callable[..., keras.Model]) -> PublishedWeights:
 
 
 PUBLISHED: dict[str, PublishedWeights] = {
+    "resnet10_050": _NOTHING,
     "resnet18": _NOTHING,
     "resnet34": _NOTHING,
     "resnet50": _published(keras.applications.ResNet50),
@@ -204,6 +208,13 @@ PUBLISHED: dict[str, PublishedWeights] = {
     "resnet152": _published(keras.applications.ResNet152),
 }
 _BASIC: ResNetOptions = {"epsilon": 1e-5, "normalization": TORCH}
+
+
+def resnet10_050(weights: str | Path | None = None, **options: Unpack[ResNetOptions]) -> keras.Model:
+    """ResNet-10 of half the width: one basic block a stage, for training from scratch on a CPU. Else as `resnet18`."""
+    variant = ResNetVariant(**(_BASIC | options))
+    model = build_resnet("resnet10_050", (1, 1, 1, 1), variant, has_bottlenecks=False, width=32)
+    return start_from(model, weights, PUBLISHED["resnet10_050"])
 
 
 def resnet18(weights: str | Path | None = None, **options: Unpack[ResNetOptions]) -> keras.Model:
