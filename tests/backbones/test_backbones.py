@@ -21,8 +21,8 @@ from keras_retinanet.backbones.batch_norm import batch_norm_layers
 from keras_retinanet.config import BackboneName
 
 LIGHT = {
-    "resnet10_050", "resnet18", "vgg16", "mobilenet", "mobilenet_v2", "mobilenet_v3_small", "densenet121", "efficientnet_b0",
-    "efficientnet_v2_b0", "convnext_tiny", "efficientnet_lite0",
+    "resnet10_050", "resnet18", "vgg16", "mobilenet", "mobilenet_v2", "mobilenet_v3_small", "densenet121",
+    "efficientnet_b0", "efficientnet_v2_b0", "convnext_tiny", "efficientnet_lite0",
 }  # fmt: skip
 """One of each code path; the others differ from one of these in width and depth only."""
 
