@@ -9,6 +9,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+from keras_retinanet.normalization import GroupNormalization
 from keras_retinanet.schema import Tensor
 
 GROUPS = 32
@@ -102,7 +103,7 @@ class Head(keras.layers.Layer):
             )  # fmt: skip
             if has_norm:
                 tower.add(
-                    keras.layers.GroupNormalization(GROUPS, epsilon=1e-5, name=f"norm{index}", dtype=self.dtype_policy)
+                    GroupNormalization(GROUPS, epsilon=1e-5, name=f"norm{index}", dtype=self.dtype_policy)
                 )
             tower.add(keras.layers.ReLU(name=f"relu{index}", dtype=self.dtype_policy))
         return tower

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import collections
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from tqdm import tqdm
 
 from keras_retinanet import scenes
 from keras_retinanet.config import DEMO_PATH, DataConfig
@@ -81,7 +83,8 @@ def _write_scenes(folder: Path) -> None:
     except (OSError, ValueError):
         receipt = {}
     if receipt.get("version") != scenes.VERSION or "counts" not in receipt:
-        scenes.write_dataset(folder)
+        with tqdm(desc=f"writing scenes to {folder}", unit=" scenes", leave=False, disable=None) as bar:
+            scenes.write_dataset(folder, workers=os.cpu_count() or 1, progress=bar.update)
 
 
 def match_classes(samples: Sequence[Sample], own: Sequence[str], wanted: Sequence[str]) -> list[Sample]:

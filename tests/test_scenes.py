@@ -279,6 +279,13 @@ def test_writing_again_elsewhere_gives_the_same_bytes(written: Path, tmp_path: P
     assert snapshot(tmp_path) == snapshot(written)
 
 
+def test_several_processes_write_the_same_bytes_and_report_each_scene(written: Path, tmp_path: Path) -> None:
+    reported: list[int] = []
+    scenes.write_dataset(tmp_path, num_train=12, num_val=7, seed=4, workers=2, progress=reported.append)
+    assert snapshot(tmp_path) == snapshot(written)
+    assert reported == [1] * 19
+
+
 @pytest.mark.parametrize("broken", ["picture", "annotations", "receipt", "version", "set"])
 def test_half_written_folders_are_rebuilt(broken: str, tmp_path: Path) -> None:
     scenes.write_dataset(tmp_path, num_train=2, num_val=1, seed=0)

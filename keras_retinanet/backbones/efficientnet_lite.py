@@ -18,6 +18,7 @@ from keras import layers
 from keras_retinanet.backbones.normalize import EFFICIENTNET_LITE, PixelStatistics, normalized_input
 from keras_retinanet.backbones.weights import start_from, weights_kind
 from keras_retinanet.importers.torch_file import read_torch_file
+from keras_retinanet.normalization import BatchNormalization
 
 TAPS = {
     "C2": "block3a_expand_activation",
@@ -52,7 +53,7 @@ _BLOCKS = [f"block{stage}{'abcd'[index]}" for stage, row in enumerate(_STAGES, 1
 
 
 def _norm(x: Any, name: str) -> Any:
-    return layers.BatchNormalization(epsilon=_EPSILON, name=name)(x)
+    return BatchNormalization(epsilon=_EPSILON, name=name)(x)
 
 
 def _conv(x: Any, filters: int, size: int, name: str, stride: int = 1) -> Any:

@@ -27,6 +27,7 @@ from keras import layers
 from keras_retinanet.backbones.application_weights import ApplicationWeights
 from keras_retinanet.backbones.normalize import CAFFE, TORCH, PixelStatistics, normalized_input
 from keras_retinanet.backbones.weights import PublishedWeights, start_from
+from keras_retinanet.normalization import BatchNormalization
 
 Padding = Literal["symmetric", "same"]
 
@@ -82,7 +83,7 @@ class ResNetVariant:
             kernel_initializer="he_normal",
             name=name.format("conv"),
         )(x)
-        return layers.BatchNormalization(epsilon=self.epsilon, momentum=self.momentum, name=name.format("bn"))(x)
+        return BatchNormalization(epsilon=self.epsilon, momentum=self.momentum, name=name.format("bn"))(x)
 
     def stem(self, x: Any, filters: int) -> Any:
         """From the normalised image to stride 4."""

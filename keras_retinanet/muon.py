@@ -1,0 +1,51 @@
+"""Muon for convolutions: Keras' optimizer takes matrices only, and a convolution's kernel has four axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_retinanet.schema import Tensor
+
+IMAGE_CHANNELS = 4
+"""Kernels over at most this many input channels look at the image itself and learn by AdamW."""
+
+
+@keras.saving.register_keras_serializable(package="keras_retinanet")
+class ConvolutionMuon(keras.optimizers.Muon):
+    """Momentum whose update is made orthogonal, for kernels as matrices of (rows · columns · inputs) × outputs.
+
+    All else learns by AdamW at the same rate: biases, scales and shifts, depthwise kernels, the kernels that look at
+    the image and the last ones of the heads (`final`). An update has the root mean square 0.2 of an AdamW update
+    (`rms_rate`), therefore both share one learning rate and one weight decay.
+
+    The Newton–Schulz iteration, which only has to come near an orthogonal matrix, multiplies in bfloat16.
+
+    Reference:
+        Jordan et al. 2024, Muon: An optimizer for hidden layers in neural networks (convolutions flattened as there);
+        Liu et al. 2025, Muon is Scalable for LLM Training, §2.2 (decay and root mean square).
+
+    Example:
+        >>> optimizer = ConvolutionMuon(3e-3, weight_decay=1e-4, adam_weight_decay=1e-4)
+    """
+
+    def __init__(self, learning_rate: Any = 1e-3, **kwargs: Any) -> None:
+        kwargs.setdefault("exclude_layers", ["/final/"])
+        super().__init__(learning_rate, **kwargs)
+
+    def _should_use_adamw(self, variable: keras.Variable) -> bool:
+        """Whether Keras' `build` and `update_step` shall treat this variable as AdamW does."""
+        shape = variable.shape
+        is_hidden_kernel = len(shape) == 4 and shape[-2] > IMAGE_CHANNELS and shape[-1] > 1
+        return not is_hidden_kernel or any(name in f"/{variable.path}/" for name in self.exclude_layers)
+
+    def _muon_update_step(self, gradient: Tensor, variable: keras.Variable, lr: Tensor, m: keras.Variable) -> None:
+        """One step: Nesterov momentum, flattened, made orthogonal, scaled to the size of an AdamW update."""
+        self.assign_add(m, (gradient - m) * (1 - self.momentum))
+        update = gradient * (1 - self.momentum) + m * self.momentum if self.nesterov else m
+        matrix = ops.reshape(update, (-1, variable.shape[-1]))
+        matrix = ops.cast(self.zeropower_via_newtonschulz5(ops.cast(matrix, "bfloat16"), self.ns_steps), "float32")
+        scale = (max(matrix.shape) ** 0.5) * self.rms_rate
+        self.assign_sub(variable, ops.reshape(matrix, variable.shape) * (lr * scale))

@@ -1,0 +1,92 @@
+"""Keras' batch and group normalisation, with the same answers from fewer passes over the map."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_retinanet.schema import Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_retinanet")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras' batch normalisation of `(B, H, W, C)` maps over their last axis, with scale and shift.
+
+    On the TensorFlow backend one fused kernel replaces the dozen operations that Keras makes of it, in training and in
+    inference: in half precision the map is then read and written once, not cast to float32 and back. Statistics and
+    answers are those of Keras; other backends compile the operations into one by themselves.
+
+    Args:
+        epsilon: Added to the variance.
+        momentum: Share of the old running statistics in each update.
+    """
+
+    def __init__(self, epsilon: float = 1e-3, momentum: float = 0.99, **kwargs: Any) -> None:
+        super().__init__(epsilon=epsilon, momentum=momentum, **kwargs)
+
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
+        """Normalised maps of the same shape and dtype."""
+        if keras.backend.backend() != "tensorflow" or not (self.scale and self.center) or mask is not None:
+            return super().call(inputs, training=training, mask=mask)
+        from tensorflow.raw_ops import FusedBatchNormV3
+
+        uses_batch = bool(training) and self.trainable
+        inputs = ops.cast(inputs, self.compute_dtype)
+        outputs, mean, variance, *_ = FusedBatchNormV3(
+            x=inputs,
+            scale=ops.convert_to_tensor(self.gamma),
+            offset=ops.convert_to_tensor(self.beta),
+            mean=ops.convert_to_tensor([] if uses_batch else self.moving_mean, "float32"),
+            variance=ops.convert_to_tensor([] if uses_batch else self.moving_variance, "float32"),
+            epsilon=self.epsilon,
+            is_training=uses_batch,
+        )
+        if uses_batch:
+            count = ops.cast(math.prod(ops.shape(inputs)[:-1]), "float32")
+            unbiased = (count - 1) / count  # the kernel answers the sample's variance, Keras keeps the population's
+            self._follow(self.moving_mean, mean)
+            self._follow(self.moving_variance, variance * unbiased)
+        return outputs
+
+    def _follow(self, running: keras.Variable, value: Tensor) -> None:
+        running.assign(running * self.momentum + value * (1 - self.momentum))
+
+
+@keras.saving.register_keras_serializable(package="keras_retinanet")
+class GroupNormalization(keras.layers.GroupNormalization):
+    """Keras' group normalisation of `(B, H, W, C)` maps over their last axis, with scale and shift.
+
+    Keras splits the channels of the map into a fifth axis, over whose few entries CPU kernels step one by one; here
+    every channel is averaged on its own first, and only those averages are joined to groups. Variance is taken of the
+    differences from the mean, in float32 under every policy.
+
+    Args:
+        groups: Groups of channels; each image and group has its own statistics.
+        epsilon: Added to the variance.
+    """
+
+    def __init__(self, groups: int = 32, epsilon: float = 1e-3, **kwargs: Any) -> None:
+        super().__init__(groups, epsilon=epsilon, **kwargs)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Normalised maps of the same shape and dtype."""
+        x = ops.cast(inputs, "float32")
+        x = x - self._grouped(ops.mean(x, axis=(1, 2)))  # (B, H, W, C)
+        variance = self._grouped(ops.mean(ops.square(x), axis=(1, 2)))  # (B, 1, 1, C)
+        factor = ops.rsqrt(variance + self.epsilon)
+        if self.scale:
+            factor = factor * ops.cast(self.gamma, "float32")
+        x = x * factor
+        if self.center:
+            x = x + ops.cast(self.beta, "float32")
+        return ops.cast(x, self.compute_dtype)
+
+    def _grouped(self, averages: Tensor) -> Tensor:
+        """Averages over all channels of the same group: `(B, C)` to `(B, 1, 1, C)`."""
+        channels = averages.shape[-1]
+        groups = ops.reshape(averages, (-1, self.groups, channels // self.groups))
+        groups = ops.repeat(ops.mean(groups, axis=-1), channels // self.groups, axis=-1)
+        return ops.reshape(groups, (-1, 1, 1, channels))
