@@ -27,6 +27,7 @@ class Coverage:
         positives: Anchors that learn an object, over all of them.
         missed: Boxes that no anchor learns.
         missed_sides: Median side in network pixels (root of the area) of those.
+        is_forced: Whether each box already trains its best anchor, however low their IoU.
     """
 
     images: int
@@ -34,6 +35,7 @@ class Coverage:
     positives: int
     missed: int
     missed_sides: float
+    is_forced: bool = False
 
     @property
     def missed_share(self) -> float:
@@ -52,10 +54,15 @@ class Coverage:
         """What to do where many boxes match no anchor, `None` where all is well."""
         if self.missed_share <= WORRYING_SHARE:
             return None
+        remedy = "or a larger --image-min-side and --image-max-side"
+        if self.is_forced:
+            remedy = f"{remedy} (even with --force-match they have none: another box has taken their best anchor)"
+        else:
+            remedy = "a larger --image-min-side and --image-max-side, or --force-match"
         return (
             f"{self.missed_share:.0%} of the boxes match no anchor and train nothing; their median side is "
             f"{self.missed_sides:.0f} px after resizing. Try other --anchor-sizes, --anchor-ratios or --anchor-scales, "
-            "a larger --image-min-side and --image-max-side, or --force-match."
+            f"{remedy}."
         )
 
 
@@ -77,6 +84,7 @@ def measure_coverage(model: RetinaNet, batches: Iterable[tuple[Tensor, Targets]]
         positives=sum(positives for _, _, positives, _ in rows),
         missed=len(sides),
         missed_sides=float(np.median(sides)) if len(sides) else 0.0,
+        is_forced=model.matching.use_force_match,
     )
 
 

@@ -29,7 +29,7 @@ ClassificationLossName = Literal["focal", "cross_entropy", "balanced_cross_entro
 BoxLossName = Literal["smooth_l1", "l1", "giou", "diou", "ciou"]
 BoxCoderName = Literal["center", "corner"]
 NmsMode = Literal["per_class", "agnostic", "none"]
-OptimizerName = Literal["sgd", "adam", "adamw"]
+OptimizerName = Literal["sgd", "adam", "adamw", "muon"]
 ScheduleName = Literal["step", "cosine", "constant"]
 MixedPrecision = Literal["float16", "bfloat16"]
 AugmentName = Literal["none", "flip", "strong"]
@@ -203,11 +203,12 @@ class OptimizerConfig:
     """Optimizer and schedule (paper §4.1: SGD, momentum 0.9, 0.01 for 16 images, decay 1e-4, ÷10 at 2/3 and 8/9).
 
     Attributes:
-        optimizer: SGD with momentum as in the paper, Adam, or AdamW.
-        learning_rate: Peak learning rate. Defaults to 0.01 (adam, adamw: 0.0001) for 16 images, scaled with the batch.
+        optimizer: SGD with momentum as in the paper, Adam, AdamW, or Muon, which learns fastest from random weights.
+        learning_rate: Peak learning rate. Defaults to 0.01 (adam, adamw: 0.0001, muon: 0.001) for 16 images, scaled
+            with the batch.
         schedule: Decay after the warm-up: divide by 10 at 2/3 and 8/9 of the run, half a cosine, or none.
         warmup_steps: Steps of linear warm-up. Defaults to 500, but at most a tenth of the run.
-        weight_decay: Pull of convolution kernels towards zero. Defaults to 0.0001 (sgd), 0 (adam), 0.05 (adamw).
+        weight_decay: Pull of convolution kernels towards zero. Defaults to 0.0001 (sgd), 0 (adam), 0.05 (adamw, muon).
         clip_norm: Largest norm of the whole gradient; 0 turns clipping off.
         momentum: Momentum of SGD.
     """

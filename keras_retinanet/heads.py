@@ -102,9 +102,7 @@ class Head(keras.layers.Layer):
                 )
             )  # fmt: skip
             if has_norm:
-                tower.add(
-                    GroupNormalization(GROUPS, epsilon=1e-5, name=f"norm{index}", dtype=self.dtype_policy)
-                )
+                tower.add(GroupNormalization(GROUPS, epsilon=1e-5, name=f"norm{index}", dtype=self.dtype_policy))
             tower.add(keras.layers.ReLU(name=f"relu{index}", dtype=self.dtype_policy))
         return tower
 

@@ -16,8 +16,13 @@ from keras import ops
 from keras_retinanet.boxes import ClipBoxes
 from keras_retinanet.config import FilterConfig, to_dict
 from keras_retinanet.filter_detections import FilterDetections
+from keras_retinanet.muon import ConvolutionMuon
 from keras_retinanet.retinanet import RetinaNet
+from keras_retinanet.schedules import WarmupSchedule
 from keras_retinanet.schema import Detections, Tensor
+
+OPTIMIZER_PARTS = (ConvolutionMuon, WarmupSchedule)
+"""What a snapshot of a run holds beside the model: imported here, so that Keras finds these classes too."""
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -84,7 +83,7 @@ def _write_scenes(folder: Path) -> None:
         receipt = {}
     if receipt.get("version") != scenes.VERSION or "counts" not in receipt:
         with tqdm(desc=f"writing scenes to {folder}", unit=" scenes", leave=False, disable=None) as bar:
-            scenes.write_dataset(folder, workers=os.cpu_count() or 1, progress=bar.update)
+            scenes.write_dataset(folder, progress=bar.update)
 
 
 def match_classes(samples: Sequence[Sample], own: Sequence[str], wanted: Sequence[str]) -> list[Sample]:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import keras
 
 from keras_retinanet.config import MixedPrecision, OptimizerConfig, OptimizerName
+from keras_retinanet.muon import ConvolutionMuon
 from keras_retinanet.schedules import WarmupSchedule
 
 REFERENCE_BATCH = 16
-REFERENCE_RATES: dict[OptimizerName, float] = {"sgd": 0.01, "adam": 1e-4, "adamw": 1e-4}
-DEFAULT_DECAY: dict[OptimizerName, float] = {"sgd": 1e-4, "adam": 0.0, "adamw": 0.05}
+REFERENCE_RATES: dict[OptimizerName, float] = {"sgd": 0.01, "adam": 1e-4, "adamw": 1e-4, "muon": 1e-3}
+DEFAULT_DECAY: dict[OptimizerName, float] = {"sgd": 1e-4, "adam": 0.0, "adamw": 0.05, "muon": 0.05}
 WARMUP_STEPS = 500
 
 
@@ -116,6 +117,8 @@ def build_optimizer(
         optimizer = keras.optimizers.SGD(
             schedule, momentum=config.momentum, weight_decay=decay, global_clipnorm=clip_norm
         )
+    elif config.optimizer == "muon":
+        optimizer = ConvolutionMuon(schedule, weight_decay=decay, adam_weight_decay=decay, global_clipnorm=clip_norm)
     elif decay is None:
         optimizer = keras.optimizers.Adam(schedule, global_clipnorm=clip_norm)
     else:

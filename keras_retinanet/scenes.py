@@ -6,16 +6,12 @@ the class. A scene is a pure function of its seed; a data set, of its counts and
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import itertools
 import json
-import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -185,7 +181,6 @@ def write_dataset(
     num_train: int = 1500,
     num_val: int = 200,
     seed: int = 0,
-    workers: int = 1,
     progress: Callable[[int], object] | None = None,
 ) -> None:
     """Write scenes as COCO unzips: `annotations/instances_<set>.json`, `train2017/*.jpg`, `val2017/*.jpg`.
@@ -198,8 +193,6 @@ def write_dataset(
         num_train: int. Scenes of `train2017`.
         num_val: int. Scenes of `val2017`, from other seeds.
         seed: int, not negative. Another seed gives other scenes.
-        workers: int. Processes that draw; the files are the same for any number. With more than one the calling
-            script needs Python's `if __name__ == "__main__":` guard.
         progress: Called after each scene with 1.
 
     Raises:
@@ -218,11 +211,8 @@ def write_dataset(
     folder.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=".scenes-", dir=folder))
     try:
-        with _pool(workers) as mapped:
-            for name, count in counts.items():
-                (aside / name).mkdir()
-                records = mapped(functools.partial(_write_scene, aside / name, _SETS[name], seed), range(count))
-                _write_set(aside, name, _counted(records, progress))
+        for name, count in counts.items():
+            _write_set(aside, name, count, seed, progress)
         (aside / "scenes.json").write_text(json.dumps(receipt), encoding="utf-8")
         _move_in(aside, folder)
     finally:
@@ -250,46 +240,22 @@ def _move_in(aside: Path, folder: Path) -> None:
     (aside / "scenes.json").replace(folder / "scenes.json")
 
 
-@contextlib.contextmanager
-def _pool(workers: int) -> Iterator[Callable[..., Iterable[Any]]]:
-    """A `map` over so many processes; with one, over this process alone."""
-    if workers < 2:
-        yield map
-        return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        try:
-            yield functools.partial(pool.map, chunksize=8)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _counted(items: Iterable[Any], progress: Callable[[int], object] | None) -> Iterator[Any]:
-    for item in items:
-        yield item
-        if progress is not None:
-            progress(1)
-
-
-def _write_scene(folder: Path, set_number: int, seed: int, index: int) -> tuple[dict[str, Any], list[tuple[int, Array]]]:
-    """Write one picture; its COCO record, and label and box of its objects."""
-    scene = draw_scene((seed, set_number, index))
-    image_id = set_number * 1_000_000 + index + 1
-    file_name = f"{image_id:012d}.jpg"
-    Image.fromarray(scene.image).save(folder / file_name, quality=_JPEG_QUALITY)
-    height, width = scene.image.shape[:2]
-    record = {"id": image_id, "file_name": file_name, "width": width, "height": height}
-    return record, list(zip(scene.labels.tolist(), scene.boxes, strict=True))
-
-
-def _write_set(folder: Path, name: str, records: Iterable[tuple[dict[str, Any], list[tuple[int, Array]]]]) -> None:
+def _write_set(folder: Path, name: str, count: int, seed: int, progress: Callable[[int], object] | None) -> None:
+    (folder / name).mkdir()
     (folder / "annotations").mkdir(exist_ok=True)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for image, objects in records:
-        images.append(image)
-        for label, box in objects:
-            annotations.append(_annotation(len(annotations) + 1, image["id"], label, box))
+    for index in range(count):
+        image_id = _SETS[name] * 1_000_000 + index + 1
+        scene = draw_scene((seed, _SETS[name], index))
+        file_name = f"{image_id:012d}.jpg"
+        Image.fromarray(scene.image).save(folder / name / file_name, quality=_JPEG_QUALITY)
+        height, width = scene.image.shape[:2]
+        images.append({"id": image_id, "file_name": file_name, "width": width, "height": height})
+        for box, label in zip(scene.boxes, scene.labels, strict=True):
+            annotations.append(_annotation(len(annotations) + 1, image_id, int(label), box))
+        if progress is not None:
+            progress(1)
     categories = [
         {"id": k + 1, "name": class_name, "supercategory": "shape"} for k, class_name in enumerate(CLASS_NAMES)
     ]

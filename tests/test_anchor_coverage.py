@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,10 @@ def test_counts_by_hand(model: retinanet.RetinaNet) -> None:
     assert "50%" in advice
     assert "--anchor-sizes" in advice
     assert "median side is 4 px" in advice
+    assert advice.endswith("or --force-match.")
+    forced = dataclasses.replace(coverage, is_forced=True).advice()
+    assert forced is not None
+    assert "even with --force-match" in forced
 
 
 def test_empty_images_worry_nobody(model: retinanet.RetinaNet) -> None:

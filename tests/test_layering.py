@@ -36,13 +36,14 @@ ARROWS: dict[str, str] = {
     "matching": "schema config boxes",
     "filter_detections": "schema config boxes",
     # network
-    "backbones": "schema config importers",
+    "backbones": "schema config importers normalization",
     "importers": "schema config",
+    "normalization": "schema",
     "fpn": "schema config",
-    "heads": "schema config",
+    "heads": "schema config normalization",
     "losses": "schema config boxes",
     "retinanet": "schema config backbones fpn heads losses anchors matching boxes",
-    "inference": "schema config retinanet filter_detections anchors boxes",
+    "inference": "schema config retinanet filter_detections anchors boxes muon schedules",
     # data
     "data": "schema config",
     "open_dataset": "schema config data scenes",
@@ -54,7 +55,8 @@ ARROWS: dict[str, str] = {
     "runs": "schema config config_tree",
     "curves": "runs",
     "schedules": "schema config",
-    "optimization": "schema config schedules",
+    "muon": "schema",
+    "optimization": "schema config muon schedules",
     "callbacks": "schema config evaluation inference runs curves interruption",
     "starting_weights": "schema config importers backbones retinanet inference",
     "example_pictures": "schema data inference runs visualize",
@@ -74,7 +76,7 @@ WITHOUT_FRAMEWORK = {
     "visualize", "cli",
 }  # fmt: skip
 TENSORFLOW_AT_THE_TOP = {"data"}
-TENSORFLOW_IN_A_BRANCH = {"filter_detections", "losses", "matching"}
+TENSORFLOW_IN_A_BRANCH = {"filter_detections", "losses", "matching", "normalization"}
 """Parts that import TensorFlow inside the branch of that backend."""
 
 

@@ -75,9 +75,9 @@ def test_the_demo_writes_its_scenes_once(tmp_path, monkeypatch):
     written = []
     write = scenes.write_dataset
 
-    def write_few(folder, *, workers, progress):
+    def write_few(folder, *, progress):
         written.append(folder)
-        write(folder, num_train=3, num_val=2, workers=workers, progress=progress)
+        write(folder, num_train=3, num_val=2, progress=progress)
 
     monkeypatch.setattr(scenes, "write_dataset", write_few)
     data = DataConfig(dataset="demo", path=str(tmp_path))

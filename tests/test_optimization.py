@@ -29,7 +29,7 @@ def after_updates(config: OptimizerConfig, rate: float, gradient: float, updates
 
 @pytest.mark.parametrize(
     ("name", "batch_size", "expected"),
-    [("sgd", 16, 0.01), ("sgd", 2, 0.00125), ("adam", 2, 1.25e-5), ("adamw", 32, 2e-4)],
+    [("sgd", 16, 0.01), ("sgd", 2, 0.00125), ("adam", 2, 1.25e-5), ("adamw", 32, 2e-4), ("muon", 8, 5e-4)],
 )
 def test_linear_rule(name: str, batch_size: int, expected: float) -> None:
     rate = peak_rate(OptimizerConfig(optimizer=name), batch_size)  # type: ignore[arg-type]
@@ -73,6 +73,17 @@ def test_sgd_decay_equals_l2_in_the_loss_once_momentum_has_built_up() -> None:
 def test_adamw_decays_by_lr_times_decay() -> None:
     values = after_updates(OptimizerConfig(optimizer="adamw", weight_decay=0.1), rate=0.01, gradient=0.0)
     assert values == pytest.approx({"kernel": 1 - 0.001, "bias": 1.0, "gamma": 1.0, "beta": 1.0})
+
+
+def test_muon_decays_kernels_of_either_kind_and_no_shift() -> None:
+    inputs = keras.Input((4, 4, 8))
+    ones = {"kernel_initializer": "ones", "bias_initializer": "ones"}
+    model = keras.Model(inputs, keras.layers.Conv2D(1, 1, **ones)(keras.layers.Conv2D(8, 3, **ones)(inputs)))
+    config = OptimizerConfig(optimizer="muon", weight_decay=0.1)
+    optimizer = build_optimizer(config, model, WarmupSchedule(0.5, 100, decay="constant"))
+    optimizer.apply([keras.ops.zeros(v.shape) for v in model.trainable_variables])
+    values = [float(np.ravel(v.numpy())[0]) for v in model.trainable_variables]
+    assert values == pytest.approx([0.95, 1.0, 0.95, 1.0])
 
 
 def test_gradients_are_clipped_by_their_global_norm() -> None:

@@ -22,7 +22,9 @@ from keras_retinanet.config import (
 )
 from keras_retinanet.fpn import FeaturePyramid
 from keras_retinanet.heads import Head
+from keras_retinanet.muon import ConvolutionMuon
 from keras_retinanet.retinanet import RetinaNet, build
+from keras_retinanet.schedules import WarmupSchedule
 
 SMALL = ModelConfig(backbone="mobilenet_025", weights="none", fpn_width=16, head_width=16, head_depth=1)
 
@@ -198,7 +200,7 @@ def every_setting() -> dict:
 
 def test_a_snapshot_carries_everything_into_a_fresh_process(tmp_path):
     model = tiny(**every_setting())
-    model.compile(keras.optimizers.SGD(0.01, momentum=0.9))
+    model.compile(ConvolutionMuon(WarmupSchedule(0.01, 90), momentum=0.9))
     images, targets = batch()
     model.train_on_batch(images, targets)
     model.save(tmp_path / "model.keras")
@@ -219,6 +221,7 @@ assert model.resize == ResizeConfig(96, 128, True, True, 64)
 assert model.filter == FilterConfig(0.1, 0.4, 7, 55, "agnostic")
 assert model.metadata == {{"note": [1, "two"]}}
 assert int(model.optimizer.iterations) == 1 and model.optimizer.momentum == 0.9
+assert model.optimizer.get_config()["learning_rate"]["config"]["total_steps"] == 90
 print("same")
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -279,10 +279,9 @@ def test_writing_again_elsewhere_gives_the_same_bytes(written: Path, tmp_path: P
     assert snapshot(tmp_path) == snapshot(written)
 
 
-def test_several_processes_write_the_same_bytes_and_report_each_scene(written: Path, tmp_path: Path) -> None:
+def test_each_scene_is_reported(written: Path, tmp_path: Path) -> None:
     reported: list[int] = []
-    scenes.write_dataset(tmp_path, num_train=12, num_val=7, seed=4, workers=2, progress=reported.append)
-    assert snapshot(tmp_path) == snapshot(written)
+    scenes.write_dataset(tmp_path, num_train=12, num_val=7, seed=4, progress=reported.append)
     assert reported == [1] * 19
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-
 LAST_NORMS = ("_project_bn", "_3_bn")
 """Ends of the names of the normalisations at the end of a residual branch."""
 
