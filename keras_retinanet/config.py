@@ -32,7 +32,7 @@ NmsMode = Literal["per_class", "agnostic", "none"]
 OptimizerName = Literal["sgd", "adam", "adamw", "muon"]
 ScheduleName = Literal["step", "cosine", "constant"]
 MixedPrecision = Literal["float16", "bfloat16"]
-AugmentName = Literal["none", "flip", "strong"]
+AugmentName = Literal["none", "flip", "flips", "strong"]
 MetricName = Literal["coco", "voc"]
 
 DEMO_PATH = "./demo-scenes"

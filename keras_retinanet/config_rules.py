@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from keras_retinanet.config import TrainConfig
-from keras_retinanet.config_tree import flattened, settings
+from keras_retinanet.config_tree import flag_name, flattened, settings
 
 _AT_LEAST_ONE = ("batch_size", "epochs", "steps", "evaluate_every", "data.limit", "data.workers", "resize.min_side")
 _NOT_NEGATIVE = ("seed", "optimizer.warmup_steps", "optimizer.weight_decay", "optimizer.clip_norm", "loss.box_weight")
@@ -33,7 +33,7 @@ def _names(config: TrainConfig) -> Iterator[str]:
     for setting in settings(TrainConfig):
         value = values[setting.name]
         if setting.choices and value is not None and value not in setting.choices:
-            yield f"{setting.name} is {value!r}; allowed are {', '.join(setting.choices)}."
+            yield f"{flag_name(setting.name)} is {value!r}; allowed are {', '.join(setting.choices)}."
 
 
 def _ranges(config: TrainConfig) -> Iterator[str]:
@@ -42,17 +42,17 @@ def _ranges(config: TrainConfig) -> Iterator[str]:
     for names, least, words in limits:
         for name in names:
             if values[name] is not None and not values[name] >= least:
-                yield f"{name} must be {words}, got {values[name]}."
+                yield f"{flag_name(name)} must be {words}, got {values[name]}."
     for name in _POSITIVE:
         if values[name] is not None and not values[name] > 0:
-            yield f"{name} must be greater than 0, got {values[name]}."
+            yield f"{flag_name(name)} must be greater than 0, got {values[name]}."
     for name in (*_SHARE, "optimizer.momentum"):
         if not 0 <= values[name] <= 1:
-            yield f"{name} must lie between 0 and 1, got {values[name]}."
+            yield f"{flag_name(name)} must lie between 0 and 1, got {values[name]}."
     if config.optimizer.momentum == 1:
-        yield "optimizer.momentum must be below 1, got 1."
+        yield "--momentum must be below 1, got 1."
     if config.seed >= 2**31:
-        yield f"seed must be below 2147483648, got {config.seed}."
+        yield f"--seed must be below 2147483648, got {config.seed}."
 
 
 def _shapes(config: TrainConfig) -> Iterator[str]:

@@ -14,6 +14,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+PREFIXES = {"anchors": "anchor-", "resize": "image-"}
+NAMES = {
+    "data.train_set": "set",
+    "loss.classification": "loss",
+    "loss.box": "box-loss",
+    "loss.box_weight": "box-loss-weight",
+    "loss.alpha": "focal-alpha",
+    "loss.gamma": "focal-gamma",
+    "loss.beta": "smooth-l1-beta",
+}
 ConfigT = TypeVar("ConfigT")
 
 
@@ -55,6 +65,20 @@ class Setting:
     def scalar(self) -> type:
         """`int`, `float` or `str`: the type of its value, or of its elements."""
         return _scalar(self.kind)
+
+
+def flag_name(name: str) -> str:
+    """The flag of a setting.
+
+    Args:
+        name: str. Dotted name, such as `"anchors.sizes"`.
+
+    Returns:
+        The flag, such as `"--anchor-sizes"`.
+    """
+    group, _, leaf = name.rpartition(".")
+    leaf = re.sub(r"^(is|has|use)_", "", leaf)
+    return "--" + NAMES.get(name, PREFIXES.get(group, "") + leaf).replace("_", "-")
 
 
 def settings(config_class: type, prefix: str = "") -> Iterator[Setting]:

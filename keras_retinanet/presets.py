@@ -49,6 +49,7 @@ DEMO: Mapping[str, Any] = {
     "optimizer.schedule": "cosine",
     "mixed_precision": "bfloat16" if computes_bfloat16() else None,
     "data.use_cache": True,
+    "data.augment": "flips",
     "batch_size": 8,
     "epochs": 8,
     "evaluate_every": 8,

@@ -29,6 +29,7 @@ from keras_retinanet.backbones.normalize import (
     normalized_input,
 )
 from keras_retinanet.backbones.weights import start_from
+from keras_retinanet.normalization import BatchNormalization
 
 Taps = Mapping[str, str]
 """Level → `"<layer>"`, `"input of <layer>"` where the layer has no stable name itself, or `"output"`."""
@@ -79,9 +80,9 @@ class Application:
         images, normalized = normalized_input(statistics)
         if self.has_fixed_preprocessing:
             network = self.application(include_top=False, weights=None, input_tensor=images)
-            network = _with_own_normalization(network, statistics)
         else:
             network = self.application(include_top=False, weights=None, input_tensor=normalized, **self.options)
+        network = _with_own_normalization(network, statistics)
         outputs = {level: _tap(network, place) for level, place in self.taps.items()}
         backbone = keras.Model(network.inputs[0], outputs, name=self.name)
         return start_from(backbone, weights, self.published)
@@ -96,14 +97,17 @@ def _tap(network: keras.Model, place: str) -> keras.KerasTensor:
 
 
 def _with_own_normalization(network: keras.Model, statistics: PixelStatistics) -> keras.Model:
-    """EfficientNet with `Normalize` in place of its `Rescaling` and `Normalization` layers."""
+    """A network with our batch normalisation, and with `Normalize` where EfficientNet rescales and normalises itself."""
+    scales_itself = any(isinstance(layer, layers.Normalization) for layer in network.layers)
 
     def replace(layer: Any) -> Any:
-        if isinstance(layer, layers.Rescaling):
+        if isinstance(layer, layers.Rescaling) and scales_itself:
             return Normalize(*statistics, name="normalize")
         if isinstance(layer, layers.Normalization):
             return layers.Identity(name="normalized")
-        return layer.__class__.from_config(layer.get_config())
+        is_batch_norm = isinstance(layer, layers.BatchNormalization)
+        kind = BatchNormalization if is_batch_norm else layer.__class__
+        return kind.from_config(layer.get_config())
 
     return keras.models.clone_model(network, clone_function=replace)
 

@@ -8,18 +8,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from keras_retinanet.config_tree import Setting
+from keras_retinanet.config_tree import Setting, flag_name
 
-PREFIXES = {"anchors": "anchor-", "resize": "image-"}
-NAMES = {
-    "data.train_set": "set",
-    "loss.classification": "loss",
-    "loss.box": "box-loss",
-    "loss.box_weight": "box-loss-weight",
-    "loss.alpha": "focal-alpha",
-    "loss.gamma": "focal-gamma",
-    "loss.beta": "smooth-l1-beta",
-}
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?,?")
 
 
@@ -45,20 +35,6 @@ class Parser(argparse.ArgumentParser):
             if word.startswith("-") and (near := difflib.get_close_matches(word.partition("=")[0], known, n=1)):
                 return f"; did you mean {near[0]}?"
         return ""
-
-
-def flag_name(name: str) -> str:
-    """The flag of a setting.
-
-    Args:
-        name: str. Dotted name, such as `"anchors.sizes"`.
-
-    Returns:
-        The flag, such as `"--anchor-sizes"`.
-    """
-    group, _, leaf = name.rpartition(".")
-    leaf = re.sub(r"^(is|has|use)_", "", leaf)
-    return "--" + NAMES.get(name, PREFIXES.get(group, "") + leaf).replace("_", "-")
 
 
 def add_flags(parser: argparse.ArgumentParser, settings: Iterable[Setting]) -> None:

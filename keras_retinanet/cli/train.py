@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, parse_arguments
-from keras_retinanet.cli.parsing import Parser, add_flags, flag_name, join_numbers
+from keras_retinanet.cli.parsing import Parser, add_flags, join_numbers
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config_rules import check
-from keras_retinanet.config_tree import changed, flattened, settings
+from keras_retinanet.config_tree import changed, flag_name, flattened, settings
 from keras_retinanet.presets import DEMO
 from keras_retinanet.runs import Run, read_config
 from keras_retinanet.snapshot_settings import read_settings

@@ -108,6 +108,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 PRESETS: dict[str, tuple[str, ...]] = {
     "none": (),
     "flip": ("horizontal_flip",),
+    "flips": ("horizontal_flip", "vertical_flip"),
     "strong": ("horizontal_flip", "scale_jitter", "colour"),
 }
 """Usual combinations by name."""

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from keras_retinanet import scenes
-from keras_retinanet.cli.parsing import flag_name, join_numbers
+from keras_retinanet.cli.parsing import join_numbers
 from keras_retinanet.cli.train import WORDS, dataset_words, main, parse
 from keras_retinanet.config import TrainConfig
-from keras_retinanet.config_tree import changed, settings
+from keras_retinanet.config_tree import changed, flag_name, settings
 from keras_retinanet.presets import DEMO
 from keras_retinanet.runs import Run
 
@@ -100,7 +100,7 @@ def test_csv_words() -> None:
         (["coco", "data", "--epoch", "3"], "did you mean --epochs?"),
         (["coco", "data", "--batchsize=3"], "did you mean --batch-size?"),
         (["coco", "data", "--epochs", "three"], "--epochs: invalid whole number value: 'three'"),
-        (["coco", "data", "--epochs", "0"], "epochs must be at least 1, got 0"),
+        (["coco", "data", "--epochs", "0"], "--epochs must be at least 1, got 0"),
         (["coco", "data", "--backbone", "resnet51"], "resnet51"),
         (["coco", "data", "--anchor-sizes", "32,64"], "one value for each of the 5 pyramid levels"),
         (["coco", "data", "--anchor-ratios", "0"], "--anchor-ratios must be greater than 0"),
@@ -112,8 +112,8 @@ def test_csv_words() -> None:
         (["coco", "data", "--val-annotations", "v.csv"], "belongs to csv"),
         (["coco", "data", "--negative-iou", "0.6"], "larger than --positive-iou"),
         (["coco", "data", "--head-norm", "group", "--head-width", "48"], "multiple of 32"),
-        (["coco", "data", "--learning-rate", "0"], "optimizer.learning_rate must be greater than 0"),
-        (["coco", "data", "--seed", "-1"], "seed must be 0 or more"),
+        (["coco", "data", "--learning-rate", "0"], "--learning-rate must be greater than 0"),
+        (["coco", "data", "--seed", "-1"], "--seed must be 0 or more"),
         (["csv", "a.csv", "--set", "train"], "splits of coco and pascal"),
         (["coco", "data", "--config", "no/such.yaml"], "no/such.yaml"),
         (["--resume", "no/such/run"], "no/such/run: no such run"),
