@@ -22,7 +22,7 @@ from keras_retinanet.callbacks import (
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.data.errors import from_tensorflow
 from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
-from keras_retinanet.evaluation import coco, detect_dataset
+from keras_retinanet.evaluation import ImageDetections, coco, detect_dataset
 from keras_retinanet.example_pictures import draw_examples
 from keras_retinanet.inference import DetectionModel
 from keras_retinanet.interruption import StopRequest
@@ -115,11 +115,11 @@ class Training:
             NonFiniteLossError: If the loss or the weights are no longer finite.
         """
         self.model.stop_training = False
-        detector = DetectionModel(self.model)
+        found: list[ImageDetections] = []  # of the epoch measured last
         with StopRequest() as request:
             guard = StopOnNonFinite([sample["image"] for sample in self.samples])
             keep = KeepSnapshot(self.run, self.progress, request)
-            after = [*self._measuring(detector, request), RecordEpoch(self.run)]
+            after = [*self._measuring(found, request), RecordEpoch(self.run)]
             callbacks = [guard, LogLearningRate(self.schedule), keep, *after, *self._loggers()]
             with readable_data_errors():
                 self._finish_epoch(after)
@@ -127,14 +127,16 @@ class Training:
         if guard.failure is not None:
             raise NonFiniteLossError(self._explain(guard.failure))
         is_stopped = self.model.stop_training
-        if self.val_samples and not is_stopped:
-            draw_examples(detector, self.val_samples, self.run.examples)
+        if self.val_samples and found and not is_stopped:
+            draw_examples(self.val_samples, found, self.model.class_names, self.model.resize, self.run.examples)
         return self._result(request.number if is_stopped else None)
 
-    def _measuring(self, detector: DetectionModel, request: StopRequest) -> list[keras.callbacks.Callback]:
+    def _measuring(self, found: list[ImageDetections], request: StopRequest) -> list[keras.callbacks.Callback]:
+        """Measures on the validation images, and leaves the detections in `found`."""
         if self.val_samples is None:
             return []
         samples, model = self.val_samples, self.model
+        detector = DetectionModel(model)
         batches = InferenceBatches(
             samples, resize=model.resize, pad_value=model.pad_value, batch_size=self.config.batch_size
         )
@@ -146,7 +148,7 @@ class Training:
                     bar.update(count)
                     progress(count)
 
-                found = detect_dataset(detector, batches, samples, progress=step)
+                found[:] = detect_dataset(detector, batches, samples, progress=step)
             stats = coco.evaluate(samples, found, model.class_names).stats
             return {name: stats[name] for name in FIGURES if stats[name] >= 0}  # -1: no box of that size
 

@@ -31,7 +31,7 @@ DEMO: Mapping[str, Any] = {
     "model.max_level": 5,
     "model.fpn_width": 64,
     "model.head_width": 64,
-    "model.head_depth": 2,
+    "model.head_depth": 1,
     "model.head_norm": "group",
     "resize.min_side": 256,
     "resize.max_side": 256,

@@ -59,7 +59,7 @@ ARROWS: dict[str, str] = {
     "optimization": "schema config muon schedules",
     "callbacks": "schema config evaluation inference runs curves interruption",
     "starting_weights": "schema config importers backbones retinanet inference",
-    "example_pictures": "schema data inference runs visualize",
+    "example_pictures": "schema config data evaluation runs visualize",
     "fitting": "schema config data evaluation inference retinanet callbacks example_pictures runs interruption "
     "schedules",
     "training": "schema config config_rules data open_dataset inference retinanet callbacks fitting anchor_coverage "

@@ -25,4 +25,5 @@ def test_no_description_means_no():
 def test_the_demo_is_a_valid_configuration():
     config = changed(TrainConfig(), {**DEMO, "data.dataset": "demo", "data.path": "demo-scenes"})
     check(config)
-    assert (config.model.backbone, config.anchors.ratios, config.optimizer.optimizer) == ("resnet10_050", (1.0,), "muon")
+    assert (config.model.backbone, config.anchors.ratios) == ("resnet10_050", (1.0,))
+    assert config.optimizer.optimizer == "muon"

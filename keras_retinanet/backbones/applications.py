@@ -97,7 +97,7 @@ def _tap(network: keras.Model, place: str) -> keras.KerasTensor:
 
 
 def _with_own_normalization(network: keras.Model, statistics: PixelStatistics) -> keras.Model:
-    """A network with our batch normalisation, and with `Normalize` where EfficientNet rescales and normalises itself."""
+    """A network with our batch normalisation, and `Normalize` where EfficientNet rescales and normalises itself."""
     scales_itself = any(isinstance(layer, layers.Normalization) for layer in network.layers)
 
     def replace(layer: Any) -> Any:
