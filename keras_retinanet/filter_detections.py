@@ -1,23 +1,22 @@
 """From scored boxes to detections: score threshold, best of each level, non-maximum suppression, fixed output size.
 
 Two steps. The first, in `keras.ops`, brings 16 million (anchor, class) scores down to a few thousand candidates in
-descending order. The second picks greedily among them: a loop in `keras.ops` for every backend, or one kernel of
-TensorFlow. Both see the candidates only through their rank, so both break ties alike.
+descending order. The second, `nms.py`, picks greedily among them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 import keras
 from keras import ops
 
 from keras_retinanet.config import FilterConfig, NmsMode
+from keras_retinanet.nms import Kernel, pick, take_rows, uses_tensorflow_kernel
 from keras_retinanet.schema import Detections, Tensor
 
-Kernel = Literal["auto", "ops", "tensorflow"]
 _SETTINGS = ("score_threshold", "nms_threshold", "max_detections", "top_k", "nms", "from_logits", "kernel")
 _Candidates = tuple[Tensor, Tensor, Tensor]
 """Boxes `(B, N, 4)`, scores `(B, N)` descending with -inf after the last valid one, labels `(B, N)`."""
@@ -71,7 +70,8 @@ def filter_detections(
     scores = ops.stop_gradient(ops.cast(scores, "float32"))
     threshold = _logit(score_threshold) if from_logits else score_threshold
     candidates = _best_candidates(boxes, scores, level_sizes, threshold, top_k, nms == "agnostic")
-    picks = _pick(candidates, nms, nms_threshold, max_detections, kernel)
+    best_boxes, best_scores, labels = candidates
+    picks = pick(best_boxes, best_scores > -math.inf, labels, nms, nms_threshold, max_detections, kernel)
     return _gather_detections(candidates, picks, from_logits)
 
 
@@ -115,7 +115,7 @@ class FilterDetections(keras.layers.Layer):
         self.nms = nms
         self.from_logits = from_logits
         self.kernel = kernel
-        self.supports_jit = not _uses_tensorflow_kernel(kernel)
+        self.supports_jit = not uses_tensorflow_kernel(kernel)
 
     def call(self, boxes: Tensor, scores: Tensor, levels: Mapping[str, Tensor] | None = None) -> Detections:
         """Filters one batch.
@@ -167,17 +167,10 @@ def _check_settings(nms: str, kernel: str, nms_threshold: float, max_detections:
         raise ValueError(f'kernel="tensorflow" needs that backend, not {keras.backend.backend()!r}: use "auto".')
 
 
-def _uses_tensorflow_kernel(kernel: Kernel) -> bool:
-    return kernel == "tensorflow" or (kernel == "auto" and keras.backend.backend() == "tensorflow")
-
-
 def _logit(probability: float) -> float:
     if probability <= 0:
         return -math.inf
     return math.inf if probability >= 1 else math.log(probability / (1 - probability))
-
-
-# --- from all scores to a few candidates ---------------------------------------------------------------------------
 
 
 def _best_candidates(
@@ -195,7 +188,7 @@ def _best_candidates(
         level_best, index = _top(best[:, start : start + size], top_k)
         if is_agnostic:
             level_values, index = level_best, index + start
-            level_labels = ops.argmax(_take(scores, index), axis=-1)
+            level_labels = ops.argmax(take_rows(scores, index), axis=-1)
         else:
             level_values, index, level_labels = _best_pairs(scores, index + start, threshold, top_k)
         anchors.append(index)
@@ -203,9 +196,9 @@ def _best_candidates(
         labels.append(ops.cast(level_labels, "int32"))
     values, order = _top(ops.concatenate(values, axis=1), None)  # (B, N)
     return (
-        _take(boxes, _take(ops.concatenate(anchors, axis=1), order)),
+        take_rows(boxes, take_rows(ops.concatenate(anchors, axis=1), order)),
         values,
-        _take(ops.concatenate(labels, 1), order),
+        take_rows(ops.concatenate(labels, 1), order),
     )
 
 
@@ -213,9 +206,9 @@ def _best_pairs(scores: Tensor, anchors: Tensor, threshold: float, top_k: int | 
     """The `top_k` pairs of a level all lie in its `top_k` anchors by best class: only those are looked at."""
     num_classes = scores.shape[-1]
     anchors = ops.sort(anchors, axis=1)  # position then follows (anchor, class), which breaks ties
-    rows = _masked(_take(scores, anchors), threshold)  # (B, k, K)
+    rows = _masked(take_rows(scores, anchors), threshold)  # (B, k, K)
     values, pairs = _top(ops.reshape(rows, (ops.shape(rows)[0], -1)), top_k)
-    return values, _take(anchors, pairs // num_classes), pairs % num_classes
+    return values, take_rows(anchors, pairs // num_classes), pairs % num_classes
 
 
 def _masked(scores: Tensor, threshold: float) -> Tensor:
@@ -243,113 +236,19 @@ def _top(values: Tensor, k: int | None) -> tuple[Tensor, Tensor]:
         k = ops.minimum(k, size)
     if keras.backend.backend() == "torch":  # torch.topk leaves the order of equal values open
         index = ops.argsort(-values, axis=1)[:, :k]
-        return _take(values, index), index
+        return take_rows(values, index), index
     top_values, index = ops.top_k(values, k)
     return top_values, ops.cast(index, "int32")
-
-
-def _take(values: Tensor, index: Tensor) -> Tensor:
-    """`values[b, index[b, n]]` for `(B, A, ...)` and `(B, N)`; sizes may be dynamic."""
-    batch, length = ops.shape(values)[0], ops.shape(values)[1]
-    first = ops.arange(batch, dtype="int32")[:, None] * length
-    flat = ops.reshape(values, (batch * length, *values.shape[2:]))
-    return ops.take(flat, index + first, axis=0)
-
-
-# --- from candidates to detections ---------------------------------------------------------------------------------
-
-
-def _pick(candidates: _Candidates, nms: NmsMode, nms_threshold: float, max_detections: int, kernel: Kernel) -> Tensor:
-    """Positions of the kept candidates, `(B, D)` int32 ascending, padded with -1."""
-    boxes, scores, labels = candidates
-    is_valid = scores > -math.inf
-    if nms == "none":
-        rank = ops.arange(max_detections, dtype="int32")[None]
-        count = ops.sum(ops.cast(is_valid, "int32"), axis=1)[:, None]
-        return ops.where(rank < count, rank, -1)
-    if nms == "agnostic":
-        labels = ops.zeros_like(labels)
-    if _uses_tensorflow_kernel(kernel):
-        return _pick_with_tensorflow(boxes, is_valid, labels, nms_threshold, max_detections)
-    return _pick_with_ops(boxes, is_valid, labels, nms_threshold, max_detections)
-
-
-def _pick_with_ops(
-    boxes: Tensor, is_valid: Tensor, labels: Tensor, nms_threshold: float, max_detections: int
-) -> Tensor:
-    """Takes the first candidate left, drops those it suppresses, and again, all images at once."""
-    columns = _columns(boxes, labels)
-    rows = ops.stack(columns, axis=-1)  # (B, N, 6)
-    slots = ops.arange(max_detections, dtype="int32")[None]
-    position = ops.arange(ops.shape(labels)[1], dtype="int32")[None]
-
-    def is_unfinished(step: Tensor, alive: Tensor, picks: Tensor) -> Tensor:
-        del picks
-        return ops.logical_and(step < max_detections, ops.any(alive))
-
-    def keep_one(step: Tensor, alive: Tensor, picks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        is_left = ops.any(alive, axis=1, keepdims=True)
-        pick = ops.cast(ops.argmax(alive, axis=1, keepdims=True), "int32")  # (B, 1)
-        is_dropped = ops.logical_or(_repeats(_take(rows, pick), columns, nms_threshold), position == pick)
-        picks = ops.where(slots == step, ops.where(is_left, pick, -1), picks)
-        return step + 1, ops.logical_and(alive, ops.logical_not(is_dropped)), picks
-
-    picks = ops.full((ops.shape(labels)[0], max_detections), -1, dtype="int32")
-    return ops.while_loop(is_unfinished, keep_one, (ops.convert_to_tensor(0, "int32"), is_valid, picks))[2]
-
-
-def _columns(boxes: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
-    """x1, y1, x2, y2, area and label, each `(B, N)`; corners sorted, as TensorFlow's kernel reads them."""
-    low, high = ops.minimum(boxes[..., :2], boxes[..., 2:]), ops.maximum(boxes[..., :2], boxes[..., 2:])
-    x1, y1, x2, y2 = low[..., 0], low[..., 1], high[..., 0], high[..., 1]
-    return x1, y1, x2, y2, (x2 - x1) * (y2 - y1), ops.cast(labels, "float32")
-
-
-def _repeats(kept: Tensor, columns: tuple[Tensor, ...], nms_threshold: float) -> Tensor:
-    """Which of the candidates have the label of `kept` `(B, 1, 6)` and an IoU above the threshold with it."""
-    x1, y1, x2, y2, area, label = (kept[..., i] for i in range(6))  # (B, 1)
-    width = ops.minimum(columns[2], x2) - ops.maximum(columns[0], x1)
-    height = ops.minimum(columns[3], y2) - ops.maximum(columns[1], y1)
-    shared = ops.maximum(width, 0.0) * ops.maximum(height, 0.0)
-    union = columns[4] + area - shared
-    iou = shared / ops.where(union > 0, union, 1.0)  # boxes without area share nothing: 0
-    return ops.logical_and(iou > nms_threshold, columns[5] == label)
-
-
-def _pick_with_tensorflow(
-    boxes: Tensor, is_valid: Tensor, labels: Tensor, nms_threshold: float, max_detections: int
-) -> Tensor:
-    """One kernel for all classes, each candidate in the column of its class with its rank for a score.
-
-    Ranks are unique, so the kernel's unstable last sort has no ties to break, and they tell which candidates it kept.
-    """
-    import tensorflow as tf
-
-    size = tf.shape(labels)[1]
-    rank = tf.where(is_valid, tf.cast(size - tf.range(size), tf.float32), 0.0)  # exact below 2^24 candidates
-    num_columns = tf.reduce_max(labels) + 1
-    columns = tf.range(num_columns)
-    kept = tf.image.combined_non_max_suppression(
-        boxes[:, :, None],
-        tf.where(labels[..., None] == columns, rank[..., None], 0.0),  # (B, N, K)
-        max_output_size_per_class=max_detections,
-        max_total_size=max_detections,
-        iou_threshold=nms_threshold,
-        score_threshold=0.0,
-        clip_boxes=False,
-    ).nmsed_scores
-    kept = tf.cast(tf.ensure_shape(kept, (None, max_detections)), tf.int32)
-    return tf.where(kept > 0, size - kept, -1)
 
 
 def _gather_detections(candidates: _Candidates, picks: Tensor, from_logits: bool) -> Detections:
     boxes, scores, labels = candidates
     is_kept = picks >= 0
     index = ops.minimum(ops.maximum(picks, 0), ops.shape(scores)[1] - 1)
-    scores = _take(scores, index)
+    scores = take_rows(scores, index)
     return {
-        "boxes": ops.where(is_kept[..., None], _take(boxes, index), -1.0),
+        "boxes": ops.where(is_kept[..., None], take_rows(boxes, index), -1.0),
         "scores": ops.where(is_kept, ops.sigmoid(scores) if from_logits else scores, -1.0),
-        "labels": ops.where(is_kept, _take(labels, index), -1),
+        "labels": ops.where(is_kept, take_rows(labels, index), -1),
         "num_detections": ops.sum(ops.cast(is_kept, "int32"), axis=1),
     }

@@ -34,7 +34,8 @@ ARROWS: dict[str, str] = {
     "boxes": "schema config",
     "anchors": "schema config boxes",
     "matching": "schema config boxes",
-    "filter_detections": "schema config boxes",
+    "nms": "schema config",
+    "filter_detections": "schema config nms",
     # network
     "backbones": "schema config importers normalization",
     "importers": "schema config",
@@ -76,7 +77,7 @@ WITHOUT_FRAMEWORK = {
     "visualize", "cli",
 }  # fmt: skip
 TENSORFLOW_AT_THE_TOP = {"data"}
-TENSORFLOW_IN_A_BRANCH = {"filter_detections", "losses", "matching", "normalization"}
+TENSORFLOW_IN_A_BRANCH = {"nms", "losses", "matching", "normalization"}
 """Parts that import TensorFlow inside the branch of that backend."""
 
 

@@ -1,0 +1,132 @@
+"""Greedy non-maximum suppression: a loop in `keras.ops` for every backend, or one kernel of TensorFlow.
+
+Both see the candidates only through their rank, so both break ties alike.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import keras
+from keras import ops
+
+from keras_retinanet.config import NmsMode
+from keras_retinanet.schema import Tensor
+
+Kernel = Literal["auto", "ops", "tensorflow"]
+"""`"ops"`, plain `keras.ops`; `"tensorflow"`, TensorFlow's fused CPU kernel; `"auto"`, the faster one at hand."""
+
+
+def uses_tensorflow_kernel(kernel: Kernel) -> bool:
+    """Whether suppression with this setting runs in TensorFlow's kernel."""
+    return kernel == "tensorflow" or (kernel == "auto" and keras.backend.backend() == "tensorflow")
+
+
+def pick(
+    boxes: Tensor,
+    is_valid: Tensor,
+    labels: Tensor,
+    nms: NmsMode,
+    nms_threshold: float,
+    max_detections: int,
+    kernel: Kernel,
+) -> Tensor:
+    """Picks greedily among candidates that are sorted from best to worst.
+
+    Args:
+        boxes: `(B, N, 4)` in pixels.
+        is_valid: `(B, N)` bool; the others are never picked.
+        labels: `(B, N)` int32.
+        nms: Whether boxes compete within their class, with all, or not at all.
+        nms_threshold: A candidate is dropped when its IoU with a picked one is strictly above this.
+        max_detections: `D`.
+        kernel: See `Kernel`.
+
+    Returns:
+        `(B, D)` int32: positions of the picked candidates, ascending, padded with -1.
+    """
+    if nms == "none":
+        rank = ops.arange(max_detections, dtype="int32")[None]
+        count = ops.sum(ops.cast(is_valid, "int32"), axis=1)[:, None]
+        return ops.where(rank < count, rank, -1)
+    if nms == "agnostic":
+        labels = ops.zeros_like(labels)
+    if uses_tensorflow_kernel(kernel):
+        return _pick_with_tensorflow(boxes, is_valid, labels, nms_threshold, max_detections)
+    return _pick_with_ops(boxes, is_valid, labels, nms_threshold, max_detections)
+
+
+def _pick_with_ops(
+    boxes: Tensor, is_valid: Tensor, labels: Tensor, nms_threshold: float, max_detections: int
+) -> Tensor:
+    """Takes the first candidate left, drops those it suppresses, and again, all images at once."""
+    columns = _columns(boxes, labels)
+    rows = ops.stack(columns, axis=-1)  # (B, N, 6)
+    slots = ops.arange(max_detections, dtype="int32")[None]
+    position = ops.arange(ops.shape(labels)[1], dtype="int32")[None]
+
+    def is_unfinished(step: Tensor, alive: Tensor, picks: Tensor) -> Tensor:
+        del picks
+        return ops.logical_and(step < max_detections, ops.any(alive))
+
+    def keep_one(step: Tensor, alive: Tensor, picks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        is_left = ops.any(alive, axis=1, keepdims=True)
+        pick = ops.cast(ops.argmax(alive, axis=1, keepdims=True), "int32")  # (B, 1)
+        is_dropped = ops.logical_or(_repeats(take_rows(rows, pick), columns, nms_threshold), position == pick)
+        picks = ops.where(slots == step, ops.where(is_left, pick, -1), picks)
+        return step + 1, ops.logical_and(alive, ops.logical_not(is_dropped)), picks
+
+    picks = ops.full((ops.shape(labels)[0], max_detections), -1, dtype="int32")
+    return ops.while_loop(is_unfinished, keep_one, (ops.convert_to_tensor(0, "int32"), is_valid, picks))[2]
+
+
+def _columns(boxes: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+    """x1, y1, x2, y2, area and label, each `(B, N)`; corners sorted, as TensorFlow's kernel reads them."""
+    low, high = ops.minimum(boxes[..., :2], boxes[..., 2:]), ops.maximum(boxes[..., :2], boxes[..., 2:])
+    x1, y1, x2, y2 = low[..., 0], low[..., 1], high[..., 0], high[..., 1]
+    return x1, y1, x2, y2, (x2 - x1) * (y2 - y1), ops.cast(labels, "float32")
+
+
+def _repeats(kept: Tensor, columns: tuple[Tensor, ...], nms_threshold: float) -> Tensor:
+    """Which of the candidates have the label of `kept` `(B, 1, 6)` and an IoU above the threshold with it."""
+    x1, y1, x2, y2, area, label = (kept[..., i] for i in range(6))  # (B, 1)
+    width = ops.minimum(columns[2], x2) - ops.maximum(columns[0], x1)
+    height = ops.minimum(columns[3], y2) - ops.maximum(columns[1], y1)
+    shared = ops.maximum(width, 0.0) * ops.maximum(height, 0.0)
+    union = columns[4] + area - shared
+    iou = shared / ops.where(union > 0, union, 1.0)  # boxes without area share nothing: 0
+    return ops.logical_and(iou > nms_threshold, columns[5] == label)
+
+
+def _pick_with_tensorflow(
+    boxes: Tensor, is_valid: Tensor, labels: Tensor, nms_threshold: float, max_detections: int
+) -> Tensor:
+    """One kernel for all classes, each candidate in the column of its class with its rank for a score.
+
+    Ranks are unique, so the kernel's unstable last sort has no ties to break, and they tell which candidates it kept.
+    """
+    import tensorflow as tf
+
+    size = tf.shape(labels)[1]
+    rank = tf.where(is_valid, tf.cast(size - tf.range(size), tf.float32), 0.0)  # exact below 2^24 candidates
+    num_columns = tf.reduce_max(labels) + 1
+    columns = tf.range(num_columns)
+    kept = tf.image.combined_non_max_suppression(
+        boxes[:, :, None],
+        tf.where(labels[..., None] == columns, rank[..., None], 0.0),  # (B, N, K)
+        max_output_size_per_class=max_detections,
+        max_total_size=max_detections,
+        iou_threshold=nms_threshold,
+        score_threshold=0.0,
+        clip_boxes=False,
+    ).nmsed_scores
+    kept = tf.cast(tf.ensure_shape(kept, (None, max_detections)), tf.int32)
+    return tf.where(kept > 0, size - kept, -1)
+
+
+def take_rows(values: Tensor, index: Tensor) -> Tensor:
+    """`values[b, index[b, n]]` for `(B, A, ...)` and `(B, N)`; sizes may be dynamic."""
+    batch, length = ops.shape(values)[0], ops.shape(values)[1]
+    first = ops.arange(batch, dtype="int32")[:, None] * length
+    flat = ops.reshape(values, (batch * length, *values.shape[2:]))
+    return ops.take(flat, index + first, axis=0)
