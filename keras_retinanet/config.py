@@ -34,6 +34,7 @@ ScheduleName = Literal["step", "cosine", "constant"]
 MixedPrecision = Literal["float16", "bfloat16"]
 AugmentName = Literal["none", "flip", "flips", "strong"]
 MetricName = Literal["coco", "voc"]
+ExportFormat = Literal["keras", "saved_model"]
 
 DEMO_PATH = "./demo-scenes"
 """Where the `demo` data set stands unless told otherwise."""

@@ -65,9 +65,11 @@ ARROWS: dict[str, str] = {
     "schedules",
     "training": "schema config config_rules data open_dataset inference retinanet callbacks fitting anchor_coverage "
     "starting_weights runs optimization schedules",
+    # artefacts
+    "export": "schema config version data inference",
     # commands
     "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset scenes data fitting "
-    "training evaluation inference visualize",
+    "training evaluation inference visualize export",
 }
 """Which parts each part may import: a part is a module or a folder of the package."""
 
@@ -76,7 +78,7 @@ WITHOUT_FRAMEWORK = {
     "schema", "config", "version", "config_tree", "config_rules", "presets", "snapshot_settings", "painting", "scenes",
     "visualize", "cli",
 }  # fmt: skip
-TENSORFLOW_AT_THE_TOP = {"data"}
+TENSORFLOW_AT_THE_TOP = {"data", "export"}
 TENSORFLOW_IN_A_BRANCH = {"nms", "losses", "matching", "normalization"}
 """Parts that import TensorFlow inside the branch of that backend."""
 

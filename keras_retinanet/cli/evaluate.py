@@ -7,13 +7,14 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, parse_arguments
-from keras_retinanet.cli.parsing import Parser
+from keras_retinanet.cli.parsing import Parser, number
+from keras_retinanet.cli.snapshot_arguments import add_filter_flags, find_snapshot, open_detector, overridden
 from keras_retinanet.config import DataConfig, MetricName, ResizeConfig
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from keras_retinanet.schema import Sample
 
 WRONG = 2
-SNAPSHOTS = ("best.keras", "last.keras")
-"""What is taken of a run's folder, the first that is there."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def build_parser() -> Parser:
         "SNAPSHOT is a .keras file, or the folder of a run (its best.keras, else its last.keras).",
     )
     add_dataset_arguments(parser, trailing=("SNAPSHOT",))
-    count, share = _number(int, least=1), _number(float, least=0, most=1)
+    count = number(int, least=1)
     parser.add_argument("--set", metavar="NAME", help="images to use (default: val2017; VOC: val, or trainval alone)")
     parser.add_argument("--limit", type=count, metavar="N", help="use only the first N images")
     parser.add_argument("--metric", choices=get_args(MetricName), default="coco", help="(default: %(default)s)")
@@ -72,28 +71,10 @@ def build_parser() -> Parser:
     parser.add_argument("--save-detections", metavar="FILE", help="also write the detections, as COCO results")
     parser.add_argument("--batch-size", type=count, default=4, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--workers", type=count, metavar="N", help="threads that read images (default: all cores)")
-    own = parser.add_argument_group("in place of what the snapshot was saved with")
-    own.add_argument("--score-threshold", type=share, metavar="X", help="drop boxes that score less")
-    own.add_argument("--nms-threshold", type=share, metavar="X", help="of two boxes that overlap more, drop one")
-    own.add_argument("--max-detections", type=count, metavar="N", help="most detections of an image")
+    own = add_filter_flags(parser)
     own.add_argument("--image-min-side", type=count, metavar="N", help="scale the shorter side to N pixels …")
     own.add_argument("--image-max-side", type=count, metavar="N", help="… unless the longer would exceed N")
     return parser
-
-
-def _number(kind: type, least: float, most: float = float("inf")) -> Callable[[str], Any]:
-    """An argument type that refuses what is out of range."""
-
-    def read(text: str) -> Any:
-        value = kind(text)
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(
-                f"{text} is not between {least} and {most}" if most < float("inf") else f"{text} is less than {least}"
-            )
-        return value
-
-    read.__name__ = {int: "whole number", float: "number"}[kind]
-    return read
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -140,39 +121,15 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     from keras_retinanet.data.pipeline import InferenceBatches
     from keras_retinanet.open_dataset import choose_set, match_classes, open_dataset
 
-    snapshot = _find_snapshot(snapshot)
+    snapshot = find_snapshot(snapshot)
     dataset = open_dataset(data, "val")
-    model = _open_model(snapshot, flags)
+    model = open_detector(snapshot, flags)
     samples = match_classes(list(dataset)[: flags.limit], dataset.class_names, model.class_names)
-    resize = _overridden(model.detector.resize, flags, "min_side", "max_side", prefix="image_")
+    resize = overridden(model.detector.resize, flags, "min_side", "max_side", prefix="image_")
     batches = InferenceBatches(
         samples, resize=resize, pad_value=model.detector.pad_value, batch_size=flags.batch_size, workers=data.workers
     )
     return Evaluation(model, snapshot, dataset, choose_set(data, "val") or "", samples, resize, batches)
-
-
-def _find_snapshot(path: Path) -> Path:
-    if not path.is_dir():
-        return path
-    for name in SNAPSHOTS:
-        if (path / name).is_file():
-            return path / name
-    raise ValueError(f"{path}: has no {' or '.join(SNAPSHOTS)}; name a snapshot, or the folder of a run")
-
-
-def _open_model(path: Path, flags: argparse.Namespace) -> DetectionModel:
-    from keras_retinanet.inference import DetectionModel, load_model
-
-    model = load_model(path, compile=False)
-    stored = model.filter
-    detector = model.detector if isinstance(model, DetectionModel) else model
-    return DetectionModel(detector, _overridden(stored, flags, "score_threshold", "nms_threshold", "max_detections"))
-
-
-def _overridden(stored: Any, flags: argparse.Namespace, *names: str, prefix: str = "") -> Any:
-    """A config with the fields replaced whose flags were given."""
-    given = {name: getattr(flags, prefix + name) for name in names}
-    return dataclasses.replace(stored, **{name: value for name, value in given.items() if value is not None})
 
 
 def describe(evaluation: Evaluation) -> str:

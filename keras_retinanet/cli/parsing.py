@@ -55,6 +55,30 @@ def add_flags(parser: argparse.ArgumentParser, settings: Iterable[Setting]) -> N
         parser.add_argument(flag_name(setting.name), **arguments)
 
 
+def number(kind: type, least: float, most: float = float("inf")) -> Callable[[str], Any]:
+    """An argument type that refuses what is out of range.
+
+    Args:
+        kind: type. `int` or `float`.
+        least: float. Smallest value.
+        most: float. Largest value. Defaults to infinity.
+
+    Returns:
+        What argparse calls with the word of the command line.
+    """
+
+    def read(text: str) -> Any:
+        value = kind(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(
+                f"{text} is not between {least} and {most}" if most < float("inf") else f"{text} is less than {least}"
+            )
+        return value
+
+    read.__name__ = {int: "whole number", float: "number"}[kind]
+    return read
+
+
 def join_numbers(words: Sequence[str], flags: Iterable[str]) -> list[str]:
     """Lets a flag with several numbers take them apart by blanks as well as by commas.
 

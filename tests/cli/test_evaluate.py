@@ -18,6 +18,7 @@ from pycocotools.cocoeval import COCOeval
 from keras_retinanet import build, scenes
 from keras_retinanet.cli import evaluate
 from keras_retinanet.cli.dataset_arguments import parse_arguments
+from keras_retinanet.cli.snapshot_arguments import find_snapshot
 from keras_retinanet.config import AnchorConfig, ModelConfig, ResizeConfig
 from keras_retinanet.evaluation import coco
 
@@ -36,7 +37,7 @@ def demo(tmp_path_factory):
 def run(tmp_path_factory):
     """Folder of a run whose model finds random boxes."""
     folder = tmp_path_factory.mktemp("run")
-    keras.utils.set_random_seed(3)
+    keras.utils.set_random_seed(7)
     settings = ModelConfig(backbone="mobilenet_025", weights="none", fpn_width=16, head_width=16, head_depth=1)
     model = build(
         settings,
@@ -92,10 +93,10 @@ def test_what_the_flags_change(demo, run, capsys):
 
 def test_the_best_snapshot_of_a_run_is_taken(tmp_path):
     (tmp_path / "last.keras").touch()
-    assert evaluate._find_snapshot(tmp_path).name == "last.keras"
+    assert find_snapshot(tmp_path).name == "last.keras"
     (tmp_path / "best.keras").touch()
-    assert evaluate._find_snapshot(tmp_path).name == "best.keras"
-    assert evaluate._find_snapshot(tmp_path / "last.keras").name == "last.keras"
+    assert find_snapshot(tmp_path).name == "best.keras"
+    assert find_snapshot(tmp_path / "last.keras").name == "last.keras"
 
 
 def write_csv(folder, class_name, is_broken=False):

@@ -1,0 +1,124 @@
+"""From encoded images to boxes in their own pixels, as one TensorFlow graph: what a server runs.
+
+Plain TensorFlow ops that every TensorFlow runtime has: no Python functions, nothing that must be compiled. An EXIF
+orientation is not applied: boxes refer to the stored pixels, as in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from keras_retinanet.data.image import decode, pad, padded_size, resize_image, resized_size_tensor
+from keras_retinanet.inference import DetectionModel
+from keras_retinanet.schema import Tensor
+
+EXAMPLE_IMAGE = "image/encoded"
+"""Feature of a `tf.train.Example` that holds the image file, as in TensorFlow's Object Detection API."""
+
+
+class ServingGraph:
+    """A detector with its whole pre- and post-processing.
+
+    The batch is axis 0 of every input and output. Images of a batch may differ in size: each is decoded and resized by
+    the model's own rule, and all are padded to the smallest canvas that holds them.
+
+    Args:
+        detector: DetectionModel. Its thresholds are built in.
+    """
+
+    def __init__(self, detector: DetectionModel) -> None:
+        self.detector = detector
+        self._resize, self._pad_value = detector.detector.resize, detector.detector.pad_value
+
+    @property
+    def signatures(self) -> dict[str, Callable[..., dict[str, Tensor]]]:
+        """The functions that a server offers, by name, each with its input signature."""
+        encoded = tf.TensorSpec((None,), tf.string, "image_bytes")
+        examples = tf.TensorSpec((None,), tf.string, "examples")
+        pixels = tf.TensorSpec((None, None, None, 3), tf.uint8, "images")
+        prepared = tf.TensorSpec((None, None, None, 3), tf.float32, "images")
+        return {
+            "serving_default": tf.function(self.detect_encoded, input_signature=[encoded]),
+            "tf_example": tf.function(self.detect_examples, input_signature=[examples]),
+            "image_tensor": tf.function(self.detect_pixels, input_signature=[pixels]),
+            "raw_outputs": tf.function(self.predict_raw, input_signature=[prepared]),
+        }
+
+    def detect_encoded(self, image_bytes: Tensor) -> dict[str, Tensor]:
+        """Detections in image files.
+
+        Args:
+            image_bytes: `(B,)` string. JPEG, PNG, BMP, GIF (first frame) or WebP files.
+
+        Returns:
+            `boxes (B, D, 4)` float32 in pixels of each image, `scores (B, D)` float32, `labels (B, D)` int32 and
+            `class_names (B, D)` string, padded with -1 and "", and `num_detections (B,)` int32.
+        """
+
+        def load(index: Tensor) -> Tensor:
+            is_there = tf.strings.length(image_bytes[index]) > 0
+            check = tf.debugging.Assert(is_there, ["image", index, "of the request is empty; send the bytes of a file"])
+            with tf.control_dependencies([check]):
+                return decode(tf.identity(image_bytes[index]))
+
+        return self._detect(load, tf.shape(image_bytes)[0])
+
+    def detect_examples(self, examples: Tensor) -> dict[str, Tensor]:
+        """Detections in serialised `tf.train.Example`s `(B,)` with the file in `image/encoded`."""
+        feature = {EXAMPLE_IMAGE: tf.io.FixedLenFeature((), tf.string)}
+        return self.detect_encoded(tf.io.parse_example(examples, feature)[EXAMPLE_IMAGE])
+
+    def detect_pixels(self, images: Tensor) -> dict[str, Tensor]:
+        """Detections in images of one size, `(B, H, W, 3)` uint8 RGB."""
+        return self._detect(lambda index: images[index], tf.shape(images)[0])
+
+    def predict_raw(self, images: Tensor) -> dict[str, Tensor]:
+        """`deltas (B, A, 4)` and `logits (B, A, K)` of network input `(B, H, W, 3)` float32, resized and padded."""
+        predictions = self.detector.detector(images, training=False)
+        return {name: predictions[name] for name in ("deltas", "logits")}
+
+    def _detect(self, load: Callable[[Tensor], Tensor], count: Tensor) -> dict[str, Tensor]:
+        with tf.control_dependencies([tf.debugging.Assert(count > 0, ["the request has no images"])]):
+            count = tf.identity(count)
+        images, sizes, given = self._on_one_canvas(load, count)
+        found = self.detector({"images": images, "sizes": sizes})
+        scale, limit = sizes / given, tf.reverse(given, [1])  # (B, 2) y, x; width, height
+        boxes = found["boxes"] / tf.tile(tf.reverse(scale, [1]), (1, 2))[:, None]
+        boxes = tf.clip_by_value(boxes, 0.0, tf.tile(limit, (1, 2))[:, None])
+        labels = found["labels"]
+        names = tf.constant([*self.detector.class_names, ""])
+        return {
+            "boxes": tf.where((labels >= 0)[..., None], boxes, -1.0),
+            "scores": found["scores"],
+            "labels": labels,
+            "class_names": tf.gather(names, tf.where(labels >= 0, labels, len(self.detector.class_names))),
+            "num_detections": found["num_detections"],
+        }
+
+    def _on_one_canvas(self, load: Callable[[Tensor], Tensor], count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Network input `(B, H, W, 3)`, sizes `(B, 2)` before padding and `(B, 2)` before resizing, height first."""
+        pixels = tf.TensorArray(tf.uint8, count, element_shape=(None, None, 3), infer_shape=False)
+        sizes, given = (tf.TensorArray(tf.int32, count, element_shape=(2,)) for _ in range(2))
+
+        def shrink(index: Tensor, *arrays: tf.TensorArray) -> tuple[Tensor, ...]:
+            image = load(index)
+            old = tf.shape(image)[:2]
+            new = resized_size_tensor(old, self._resize)
+            small = resize_image(image, new, self._resize.antialias)
+            values = (small, new, old)
+            return index + 1, *(array.write(index, value) for array, value in zip(arrays, values, strict=True))
+
+        _, pixels, sizes, given = tf.while_loop(
+            lambda index, *_: index < count, shrink, (tf.constant(0), pixels, sizes, given), parallel_iterations=8
+        )
+        all_sizes = sizes.stack()
+        largest = tf.reduce_max(all_sizes, axis=0)
+        canvas = tf.stack(padded_size(largest[0], largest[1], self._resize))
+        images = tf.map_fn(
+            lambda index: pad(pixels.read(index), canvas, self._pad_value),
+            tf.range(count),
+            fn_output_signature=tf.TensorSpec((None, None, 3), tf.float32),
+        )
+        return images, tf.cast(all_sizes, tf.float32), tf.cast(given.stack(), tf.float32)
