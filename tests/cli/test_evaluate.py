@@ -38,7 +38,7 @@ def run(tmp_path_factory):
     """Folder of a run whose model finds random boxes."""
     folder = tmp_path_factory.mktemp("run")
     keras.utils.set_random_seed(7)
-    settings = ModelConfig(backbone="mobilenet_025", weights="none", fpn_width=16, head_width=16, head_depth=1)
+    settings = ModelConfig(backbone="resnet10_050", weights="none", fpn_width=16, head_width=16, head_depth=1)
     model = build(
         settings,
         class_names=NAMES,
