@@ -27,7 +27,7 @@ class Coverage:
         positives: Anchors that learn an object, over all of them.
         missed: Boxes that no anchor learns.
         missed_sides: Median side in network pixels (root of the area) of those.
-        is_forced: Whether each box already trains its best anchor, however low their IoU.
+        is_forced: Whether `use_force_match` is set, so that it cannot help any more.
     """
 
     images: int
@@ -54,15 +54,11 @@ class Coverage:
         """What to do where many boxes match no anchor, `None` where all is well."""
         if self.missed_share <= WORRYING_SHARE:
             return None
-        remedy = "or a larger --image-min-side and --image-max-side"
-        if self.is_forced:
-            remedy = f"{remedy} (even with --force-match they have none: another box has taken their best anchor)"
-        else:
-            remedy = "a larger --image-min-side and --image-max-side, or --force-match"
+        last = "" if self.is_forced else ", or --force-match"
         return (
             f"{self.missed_share:.0%} of the boxes match no anchor and train nothing; their median side is "
             f"{self.missed_sides:.0f} px after resizing. Try other --anchor-sizes, --anchor-ratios or --anchor-scales, "
-            f"{remedy}."
+            f"a larger --image-min-side and --image-max-side{last}."
         )
 
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-PREFIXES = {"anchors": "anchor-", "resize": "image-"}
-NAMES = {
+FLAG_PREFIXES = {"anchors": "anchor-", "resize": "image-"}
+FLAG_NAMES = {
     "data.train_set": "set",
     "loss.classification": "loss",
     "loss.box": "box-loss",
@@ -78,7 +78,7 @@ def flag_name(name: str) -> str:
     """
     group, _, leaf = name.rpartition(".")
     leaf = re.sub(r"^(is|has|use)_", "", leaf)
-    return "--" + NAMES.get(name, PREFIXES.get(group, "") + leaf).replace("_", "-")
+    return "--" + FLAG_NAMES.get(name, FLAG_PREFIXES.get(group, "") + leaf).replace("_", "-")
 
 
 def settings(config_class: type, prefix: str = "") -> Iterator[Setting]:

@@ -29,7 +29,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         """Normalised maps of the same shape and dtype."""
-        if keras.backend.backend() != "tensorflow" or not (self.scale and self.center) or mask is not None:
+        if mask is not None or not self._has_kernel(len(inputs.shape)):
             return super().call(inputs, training=training, mask=mask)
         from tensorflow.raw_ops import FusedBatchNormV3
 
@@ -50,6 +50,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
             self._follow(self.moving_mean, mean)
             self._follow(self.moving_variance, variance * unbiased)
         return outputs
+
+    def _has_kernel(self, rank: int) -> bool:
+        """Whether the fused kernel does what the arguments ask for."""
+        is_plain = self.scale and self.center and not self.synchronized and not self.renorm
+        return keras.backend.backend() == "tensorflow" and rank == 4 and self.axis in (-1, 3) and is_plain
 
     def _follow(self, running: keras.Variable, value: Tensor) -> None:
         running.assign(running * self.momentum + value * (1 - self.momentum))
@@ -73,6 +78,8 @@ class GroupNormalization(keras.layers.GroupNormalization):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Normalised maps of the same shape and dtype."""
+        if len(inputs.shape) != 4 or self.axis not in (-1, 3):
+            return super().call(inputs)
         x = ops.cast(inputs, "float32")
         x = x - self._grouped(ops.mean(x, axis=(1, 2)))  # (B, H, W, C)
         variance = self._grouped(ops.mean(ops.square(x), axis=(1, 2)))  # (B, 1, 1, C)

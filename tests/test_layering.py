@@ -66,7 +66,7 @@ ARROWS: dict[str, str] = {
     "training": "schema config config_rules data open_dataset inference retinanet callbacks fitting anchor_coverage "
     "starting_weights runs optimization schedules",
     # artefacts
-    "export": "schema config version data inference",
+    "export": "schema config version data inference runs",
     # commands
     "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset scenes data fitting "
     "training evaluation inference visualize export",

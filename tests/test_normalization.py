@@ -78,6 +78,16 @@ def test_a_frozen_layer_uses_and_keeps_its_statistics_in_training() -> None:
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("arguments", [{"axis": 1}, {"center": False}, {"renorm": True}])
+def test_what_the_kernel_cannot_do_is_left_to_keras(arguments: dict[str, object]) -> None:
+    images = np.random.default_rng(11).normal(2, 3, (2, 3, 4, 5)).astype(np.float32)
+    expected, found = (
+        ops.convert_to_numpy(kind(**arguments)(images, training=True))
+        for kind in (keras.layers.BatchNormalization, BatchNormalization)
+    )
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
 def test_the_layer_is_restored_with_every_argument() -> None:
     layer = BatchNormalization(epsilon=0.25, momentum=0.5, center=False, name="other")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
@@ -107,6 +117,14 @@ def test_group_norm_answers_and_gradients_are_those_of_keras(groups: int, channe
     np.testing.assert_allclose(answers[1], answers[0], atol=2e-5)
     for a, b in zip(*after, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_group_norm_over_another_axis_is_left_to_keras() -> None:
+    images = np.random.default_rng(12).normal(2, 3, (2, 4, 3, 5)).astype(np.float32)
+    expected, found = (
+        ops.convert_to_numpy(kind(2, axis=1)(images)) for kind in (keras.layers.GroupNormalization, GroupNormalization)
+    )
+    np.testing.assert_allclose(found, expected, atol=2e-6)
 
 
 def test_group_norm_by_hand() -> None:

@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from keras_retinanet.cli.parsing import Parser
+from keras_retinanet.cli.parsing import Parser, fail
 from keras_retinanet.cli.snapshot_arguments import add_filter_flags, find_snapshot, open_detector
 from keras_retinanet.config import ExportFormat
-
-WRONG = 2
 
 
 def build_parser() -> Parser:
@@ -51,8 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         written = _convert(flags)
     except (ValueError, OSError) as error:
-        print(f"retinanet-convert-model: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return WRONG
+        return fail("retinanet-convert-model", error)
     print(f"wrote {written}")
     return 0
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, parse_arguments
-from keras_retinanet.cli.parsing import Parser, number
+from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.snapshot_arguments import add_filter_flags, find_snapshot, open_detector, overridden
 from keras_retinanet.config import DataConfig, MetricName, ResizeConfig
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from keras_retinanet.evaluation import EvaluationResult, ImageDetections
     from keras_retinanet.inference import DetectionModel
     from keras_retinanet.schema import Sample
-
-WRONG = 2
 
 
 @dataclass(frozen=True)
@@ -98,8 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = _detect(evaluation)
         _publish(evaluation, found, flags)
     except (ValueError, OSError) as error:
-        print(f"retinanet-evaluate: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return WRONG
+        return fail("retinanet-evaluate", error)
     return 0
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from keras_retinanet.config_tree import Setting, flag_name
 
+WRONG = 2
+"""Exit status of wrong words, data or snapshots."""
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?,?")
 
 
@@ -35,6 +38,21 @@ class Parser(argparse.ArgumentParser):
             if word.startswith("-") and (near := difflib.get_close_matches(word.partition("=")[0], known, n=1)):
                 return f"; did you mean {near[0]}?"
         return ""
+
+
+def fail(program: str, error: Exception, status: int = WRONG) -> int:
+    """Tells a user's mistake in one line.
+
+    Args:
+        program: str. Name of the command.
+        error: Exception. What is wrong.
+        status: int. Exit status.
+
+    Returns:
+        The status.
+    """
+    print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
+    return status
 
 
 def add_flags(parser: argparse.ArgumentParser, settings: Iterable[Setting]) -> None:

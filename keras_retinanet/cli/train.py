@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, parse_arguments
-from keras_retinanet.cli.parsing import Parser, add_flags, join_numbers
+from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config_rules import check
 from keras_retinanet.config_tree import changed, flag_name, flattened, settings
@@ -34,7 +34,8 @@ CHANGEABLE = {
 }  # fmt: skip
 """Settings that may be given anew with `--resume`."""
 
-WRONG, NOT_FINITE = 2, 3
+PROGRAM = "retinanet-train"
+NOT_FINITE = 3
 
 PRECISIONS = {
     "val_AP": "AP", "val_AP50": "AP50", "val_AP75": "AP75",
@@ -162,20 +163,15 @@ def _train(order: Order) -> int:
     try:
         training = prepare(order.config, resume=order.resume)
     except (ValueError, OSError) as error:
-        return _fail(error, WRONG)
+        return fail(PROGRAM, error)
     try:
         result = training.fit()
     except NonFiniteLossError as error:
-        return _fail(error, NOT_FINITE)
+        return fail(PROGRAM, error, NOT_FINITE)
     except DataError as error:
-        return _fail(error, WRONG)
+        return fail(PROGRAM, error)
     _report(result, order.config)
     return 0 if result.stopped_by is None else 128 + result.stopped_by
-
-
-def _fail(error: Exception, status: int) -> int:
-    print(f"retinanet-train: error: {' '.join(str(error).split())}", file=sys.stderr)
-    return status
 
 
 def _report(result: RunResult, config: TrainConfig) -> None:

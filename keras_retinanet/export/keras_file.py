@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from keras_retinanet.inference import DetectionModel
+from keras_retinanet.runs import write_whole
 
 
 def export_keras(detector: DetectionModel, out: Path) -> Path:
@@ -24,10 +24,5 @@ def export_keras(detector: DetectionModel, out: Path) -> Path:
     if out.suffix != ".keras":
         raise ValueError(f"The keras format is a file that ends in .keras; got {str(out)!r}.")
     out.parent.mkdir(parents=True, exist_ok=True)
-    aside = out.with_name(f".{out.stem}.writing.keras")
-    try:
-        detector.save(aside)
-        os.replace(aside, out)
-    finally:
-        aside.unlink(missing_ok=True)
+    write_whole(out, detector.save)
     return out
