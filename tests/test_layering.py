@@ -66,10 +66,11 @@ ARROWS: dict[str, str] = {
     "training": "schema config config_rules data open_dataset inference retinanet callbacks fitting anchor_coverage "
     "starting_weights runs optimization schedules",
     # artefacts
-    "export": "schema config version data inference runs",
+    "runtimes": "schema config data inference",
+    "export": "schema config version data inference runs runtimes",
     # commands
     "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset scenes data fitting "
-    "training evaluation inference visualize export",
+    "training evaluation inference visualize export runtimes",
 }
 """Which parts each part may import: a part is a module or a folder of the package."""
 
@@ -78,7 +79,7 @@ WITHOUT_FRAMEWORK = {
     "schema", "config", "version", "config_tree", "config_rules", "presets", "snapshot_settings", "painting", "scenes",
     "visualize", "cli",
 }  # fmt: skip
-TENSORFLOW_AT_THE_TOP = {"data", "export"}
+TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}
 TENSORFLOW_IN_A_BRANCH = {"nms", "losses", "matching", "normalization"}
 """Parts that import TensorFlow inside the branch of that backend."""
 

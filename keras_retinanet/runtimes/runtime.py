@@ -1,0 +1,41 @@
+"""The interface behind which every artefact detects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypedDict
+
+from keras_retinanet.config import ResizeConfig
+
+
+class Found(TypedDict):
+    """What was found in one image, best first, without padding; NumPy arrays."""
+
+    boxes: Any
+    """`(D, 4)` float32 in pixels of the image that was given."""
+    scores: Any
+    """`(D,)` float32, descending."""
+    labels: Any
+    """`(D,)` int32 in `0 … K-1`."""
+
+
+class Runtime(Protocol):
+    """An opened artefact."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the labels `0 … K-1`."""
+
+    @property
+    def resize(self) -> ResizeConfig:
+        """How it makes network input of an image: what may be grouped into one batch can be told from it."""
+
+    def detect(self, images: Sequence[Any]) -> list[Found]:
+        """Detections in one batch.
+
+        Args:
+            images: Each `(h, w, 3)` uint8 RGB, of any sizes. Best of one aspect ratio, as all are padded to one canvas.
+
+        Returns:
+            One entry an image, boxes in its own pixels.
+        """
