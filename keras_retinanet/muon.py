@@ -21,8 +21,8 @@ class ConvolutionMuon(keras.optimizers.Muon):
     the image and the last ones of the heads (`final`). An update has the root mean square 0.2 of an AdamW update
     (`rms_rate`), therefore both share one learning rate and one weight decay.
 
-    The Newton–Schulz iteration runs on the Gram matrix of the shorter side, which is small: the long kernel is multiplied
-    twice and not ten times.
+    The Newton–Schulz iteration runs on the Gram matrix of the shorter side, which is small: the long kernel is
+    multiplied twice and not ten times.
 
     Reference:
         Jordan et al. 2024, Muon: An optimizer for hidden layers in neural networks (convolutions flattened as there);
