@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_retinanet.config import ExportConfig, Precision
+from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.folding import fold_batch_norm
-from keras_retinanet.export.half_precision import in_half_precision
+from keras_retinanet.export.precision import Floating, in_precision
 from keras_retinanet.inference import DetectionModel
 from keras_retinanet.nms import Kernel
 from keras_retinanet.runtimes import Description
@@ -17,7 +17,7 @@ from keras_retinanet.version import __version__
 
 
 def prepared(
-    detector: DetectionModel, settings: ExportConfig, *, folds: bool = True, precision: Precision | None = None
+    detector: DetectionModel, settings: ExportConfig, *, folds: bool = True, precision: Floating = "float32"
 ) -> DetectionModel:
     """The model as it shall be written.
 
@@ -25,17 +25,21 @@ def prepared(
         detector: DetectionModel. Left as it is.
         settings: ExportConfig. What is wanted.
         folds: Whether batch normalisation is folded where `settings` leave it open.
-        precision: What the Keras model shall compute in. Defaults to that of `settings`.
+        precision: What the Keras model shall compute in; some formats round the weights themselves.
 
     Returns:
         A model for inference; the same one where there is nothing to do.
     """
-    network, precision = detector.detector, precision or settings.precision
+    network = detector.detector
     if has_folded(settings, folds):
         network = fold_batch_norm(network)
-    if precision in ("float16", "bfloat16"):
-        network = in_half_precision(network, precision)
+    network = in_precision(network, precision)
     return detector if network is detector.detector else DetectionModel(network, detector.filter, detector.kernel)
+
+
+def floating(settings: ExportConfig) -> Floating:
+    """What the Keras model computes in, where that is what the artefact computes in."""
+    return "float32" if settings.precision == "int8" else settings.precision
 
 
 def has_folded(settings: ExportConfig, folds: bool = True) -> bool:

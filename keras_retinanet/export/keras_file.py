@@ -6,7 +6,7 @@ from pathlib import Path
 
 from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.artefact import Check, write_file
-from keras_retinanet.export.detection_graph import prepared
+from keras_retinanet.export.detection_graph import floating, prepared
 from keras_retinanet.inference import DetectionModel
 
 
@@ -28,4 +28,8 @@ def export_keras(
         ValueError: The name does not end in `.keras`.
     """
     settings = settings or ExportConfig()
-    return write_file("keras", out, settings, lambda path: prepared(detector, settings, folds=False).save(path), check)
+
+    def write(path: Path) -> None:
+        prepared(detector, settings, folds=False, precision=floating(settings)).save(path)
+
+    return write_file("keras", out, settings, write, check)

@@ -12,6 +12,7 @@ from keras_retinanet.config import ExportConfig, ResizeConfig
 from keras_retinanet.data.image import padded_size
 from keras_retinanet.export.artefact import Check, write_file
 from keras_retinanet.export.detection_graph import describe, detection_graph, prepared, save_graph
+from keras_retinanet.export.int8 import quantize_litert
 from keras_retinanet.inference import DetectionModel
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY
 
@@ -55,7 +56,7 @@ def largest_square(resize: ResizeConfig) -> tuple[int, int]:
 
 
 def _write(detector: DetectionModel, path: Path, settings: ExportConfig) -> None:
-    model = prepared(detector, settings, precision="float32")
+    model = prepared(detector, settings)
     with tempfile.TemporaryDirectory() as graph:
         save_graph(detection_graph(model, "ops", settings.image_size, batch=1), model, graph)
         converter = tf.lite.TFLiteConverter.from_saved_model(graph, signature_keys=["serving_default"])
@@ -63,6 +64,8 @@ def _write(detector: DetectionModel, path: Path, settings: ExportConfig) -> None
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]
         contents = converter.convert()
+    if settings.precision == "int8":
+        contents = quantize_litert(contents, model, settings)
     path.write_bytes(with_metadata(contents, DESCRIPTION_KEY, describe(detector, settings).to_json()))
 
 

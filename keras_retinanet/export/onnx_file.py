@@ -7,7 +7,8 @@ from typing import Any
 
 from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.artefact import Check, write_file
-from keras_retinanet.export.detection_graph import describe, detection_graph, prepared
+from keras_retinanet.export.detection_graph import describe, detection_graph, floating, prepared
+from keras_retinanet.export.int8 import quantize_onnx
 from keras_retinanet.inference import DetectionModel
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY
 
@@ -43,11 +44,15 @@ def _write(detector: DetectionModel, path: Path, settings: ExportConfig) -> None
         import tf2onnx
     except ImportError as error:
         raise ImportError("The onnx format needs onnx and tf2onnx: pip install 'keras-retinanet[onnx]'") from error
-    function = detection_graph(prepared(detector, settings), "tensorflow", settings.image_size)
+    network = prepared(detector, settings, precision=floating(settings))
+    function = detection_graph(network, "tensorflow", settings.image_size)
     model, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
     _name_axes(model)
+    if settings.precision == "int8":
+        quantize_onnx(model, network, settings, path)
+        model = onnx.load(path)
     onnx.helper.set_model_props(model, {DESCRIPTION_KEY: describe(detector, settings).to_json()})
-    onnx.save(model, str(path))
+    onnx.save(model, path)
 
 
 def _name_axes(model: Any) -> None:

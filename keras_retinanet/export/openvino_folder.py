@@ -45,7 +45,7 @@ def _write(detector: DetectionModel, folder: Path, settings: ExportConfig) -> No
         import openvino
     except ImportError as error:
         raise ImportError("The openvino format needs OpenVINO: pip install 'keras-retinanet[openvino]'") from error
-    model = prepared(detector, settings, precision="float32")
+    model = prepared(detector, settings)
     with tempfile.TemporaryDirectory() as graph:
         save_graph(detection_graph(model, "ops", settings.image_size), model, graph)
         converted = openvino.convert_model(graph)

@@ -11,7 +11,7 @@ from keras_retinanet.data.image import decode
 from keras_retinanet.data.image_files import SUFFIXES
 from keras_retinanet.scenes import draw_scene
 
-SCENES = ((800, 1), (800, 2))
+SCENES = ((800, 23), (800, 20))
 """Seeds of the built-in images: a wide and a tall one."""
 MOST_SAMPLES = 16
 """Images of a folder that are compared, the first by name."""

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.artefact import Check, check_settings
-from keras_retinanet.export.detection_graph import describe, prepared
+from keras_retinanet.export.detection_graph import describe, floating, prepared
 from keras_retinanet.export.serving_graph import ServingGraph
 from keras_retinanet.inference import DetectionModel
 from keras_retinanet.runtimes.saved_model import DESCRIPTION_FILE
@@ -52,7 +52,7 @@ def export_saved_model(
         labels = aside / LABELS
         labels.write_text("".join(f"{name}\n" for name in detector.class_names), encoding="utf-8")
         described = describe(detector, settings).to_json()
-        detector = prepared(detector, settings)
+        detector = prepared(detector, settings, precision=floating(settings))
         tracked = tf.Module()  # of Keras' own variables TensorFlow would restore copies that no signature reads
         tracked.weights = [variable.value for variable in detector.variables]
         tracked.labels = tf.saved_model.Asset(str(labels))

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_retinanet.config import ExportFormat, Precision
+from keras_retinanet.config import ExportConfig, ExportFormat, Precision
+from keras_retinanet.export.detection_graph import prepared
 from keras_retinanet.export.tolerances import COUNTED_ABOVE, TOLERANCES, Tolerance
 from keras_retinanet.inference import DetectionModel
 from keras_retinanet.runtimes import Found, Runtime, open_runtime
@@ -67,7 +68,7 @@ class Verification:
 
     Args:
         name: ExportFormat. Their format.
-        detector: DetectionModel. The snapshot, in float32 and with its batch normalisation.
+        detector: DetectionModel. The snapshot; it is asked in float32, whatever it was trained with.
         precision: Precision. What the artefacts compute with.
         images: Sample images, each `(h, w, 3)` uint8 RGB.
 
@@ -82,7 +83,8 @@ class Verification:
     ) -> None:
         self.tolerance = TOLERANCES[name, precision]
         self.agreement = Agreement()
-        self._detector, self._images = detector, images
+        plain = ExportConfig(fold_batch_norm=False)
+        self._detector, self._images = prepared(detector, plain), images
 
     def __call__(self, path: Path) -> None:
         """Opens an artefact and compares.
@@ -171,9 +173,10 @@ def _distance(given: Any, wanted: Any) -> float:
 
 
 def _overlap(a: Any, b: Any) -> Any:
-    """IoU of boxes row by row; 1 for the same box, even one without area."""
+    """IoU of boxes row by row; of two without area, 1 where they are less than a pixel apart."""
     low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
     common = np.prod(np.maximum(high - low, 0), axis=1)
     areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (a, b)]
     union = areas[0] + areas[1] - common
-    return np.where(np.abs(a - b).max(axis=1) < 1e-3, 1.0, common / np.maximum(union, 1e-9))
+    is_near = np.abs(a - b).max(axis=1) < 1
+    return np.where(union > 0, common / np.maximum(union, 1e-9), is_near)
