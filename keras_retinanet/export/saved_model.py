@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_retinanet.config import to_dict
 from keras_retinanet.export.serving_graph import ServingGraph
+from keras_retinanet.export.warmup import write_warmup
 from keras_retinanet.inference import DetectionModel
 from keras_retinanet.version import __version__
 
@@ -54,6 +55,7 @@ def export_saved_model(detector: DetectionModel, folder: Path) -> Path:
             raise ValueError(f"A server cannot run {', '.join(problems)}, of which this model's graph makes use.")
         (written / "assets.extra").mkdir()
         (written / "assets.extra" / PROVENANCE).write_text(json.dumps(provenance(detector), indent=1), encoding="utf-8")
+        write_warmup(written / "assets.extra", folder.name, detector.detector.resize)
         written.rename(folder / str(version))
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,83 @@
+"""Bodies of requests, read within limits of size, memory and time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+_HELD = 8  # largest bodies that fit into memory at once
+_DRAINED = 4  # largest bodies that are read and thrown away, so that the client comes to read why
+
+
+class Refused(Exception):
+    """A body that is not taken.
+
+    Args:
+        status: int. HTTP status.
+        message: str. What is wrong, and what to do.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class BodyReader:
+    """Reads bodies of requests.
+
+    Args:
+        limit: int. Bytes of the largest.
+        timeout: float. Seconds within which one must arrive.
+    """
+
+    def __init__(self, limit: int, timeout: float) -> None:
+        self._limit, self._timeout = limit, timeout
+        self._held = 0
+
+    @contextlib.asynccontextmanager
+    async def body(self, request: Request) -> AsyncIterator[bytearray]:
+        """The body of a request, counted as held inside.
+
+        Args:
+            request: Request. As it arrives.
+
+        Raises:
+            Refused: It is too large or too slow, there is no memory for it now, or it is compressed.
+        """
+        if (coding := request.headers.get("content-encoding", "identity")) != "identity":
+            raise Refused(415, f"The body is encoded as {coding[:20]!r}; send it as it is.")
+        if int(request.headers.get("content-length", 0)) > _DRAINED * self._limit:
+            raise self._too_large()
+        body = bytearray()
+        try:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await self._read(request, body)
+            except TimeoutError:
+                raise Refused(408, f"The body did not arrive within {self._timeout:g} s; send less at once.") from None
+            yield body
+        finally:
+            self._held -= len(body)
+
+    async def _read(self, request: Request, body: bytearray) -> None:
+        arrived = 0
+        async for chunk in request.stream():
+            arrived += len(chunk)
+            if arrived > _DRAINED * self._limit:
+                break
+            if arrived <= self._limit:
+                if self._held + len(chunk) > _HELD * self._limit:
+                    raise Refused(503, "Too many large requests are arriving; try again in a moment.")
+                self._held += len(chunk)
+                body += chunk
+        if arrived > self._limit:
+            raise self._too_large()
+
+    def _too_large(self) -> Refused:
+        megabytes = self._limit / 2**20
+        return Refused(413, f"The body has more than {megabytes:g} MB; send fewer or smaller images at once.")
