@@ -27,6 +27,9 @@ def build_parser() -> Parser:
     parser.add_argument("snapshot", metavar="SNAPSHOT", help="a .keras file, or the folder of a run")
     parser.add_argument("out", metavar="OUT", help="file to write; saved_model: folder that gets a new version")
     parser.add_argument("--format", choices=get_args(ExportFormat), default="keras", help="(default: %(default)s)")
+    parser.add_argument(
+        "--serving-kit", metavar="DIR", help="saved_model: also write what TensorFlow Serving needs, with a README"
+    )
     suppression = add_filter_flags(parser).add_mutually_exclusive_group()
     suppression.add_argument("--no-nms", action="store_true", help="keep boxes that repeat others")
     suppression.add_argument(
@@ -55,11 +58,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _convert(flags: argparse.Namespace) -> Path:
+    if flags.serving_kit and flags.format != "saved_model":
+        raise ValueError(f"--serving-kit goes with --format saved_model, got --format {flags.format}.")
     from keras_retinanet.export import FORMATS
+    from keras_retinanet.serving.kit import write_kit
 
     mode = "none" if flags.no_nms else "agnostic" if flags.no_class_specific_filter else None
     detector = open_detector(find_snapshot(Path(flags.snapshot)), flags, **({"nms": mode} if mode else {}))
-    return FORMATS[flags.format](detector, Path(flags.out))
+    written = FORMATS[flags.format](detector, Path(flags.out))
+    if flags.serving_kit:
+        print(f"wrote {write_kit(Path(flags.serving_kit), written, detector.class_names)}")
+    return written
 
 
 if __name__ == "__main__":

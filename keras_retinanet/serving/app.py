@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from keras_retinanet.config import ServeConfig
 from keras_retinanet.runtimes import Found, Runtime
 from keras_retinanet.serving import predict_api
-from keras_retinanet.serving.bodies import BodyReader, Refused
+from keras_retinanet.serving.bodies import BodyError, BodyReader
 from keras_retinanet.serving.page import PAGE_HEADERS, render_page
-from keras_retinanet.serving.service import Busy, DetectionService, ImageError, TooMuch
+from keras_retinanet.serving.service import BusyError, DetectionService, ImageError, TooManyError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("keras_retinanet.serving")
 STATUS: dict[type[Exception], int] = {
-    predict_api.BadRequest: 400,
+    predict_api.RequestError: 400,
     ImageError: 400,
-    TooMuch: 413,
-    Busy: 503,
+    TooManyError: 413,
+    BusyError: 503,
     TimeoutError: 504,
 }
 """HTTP status of what can go wrong with a request."""
@@ -135,7 +135,7 @@ class DetectionApi:
                 call = await asyncio.to_thread(predict_api.read_call, body)
                 request.state.images = len(call.files)
                 found = await self._detect(request, call.files)
-        except Refused as refused:
+        except BodyError as refused:
             return _error(refused.status, str(refused), {"Connection": "close"})
         except Exception as error:
             return self._failure(error)

@@ -14,7 +14,7 @@ _HELD = 8  # largest bodies that fit into memory at once
 _DRAINED = 4  # largest bodies that are read and thrown away, so that the client comes to read why
 
 
-class Refused(Exception):
+class BodyError(Exception):
     """A body that is not taken.
 
     Args:
@@ -47,10 +47,10 @@ class BodyReader:
             request: Request. As it arrives.
 
         Raises:
-            Refused: It is too large or too slow, there is no memory for it now, or it is compressed.
+            BodyError: It is too large or too slow, there is no memory for it now, or it is compressed.
         """
         if (coding := request.headers.get("content-encoding", "identity")) != "identity":
-            raise Refused(415, f"The body is encoded as {coding[:20]!r}; send it as it is.")
+            raise BodyError(415, f"The body is encoded as {coding[:20]!r}; send it as it is.")
         if int(request.headers.get("content-length", 0)) > _DRAINED * self._limit:
             raise self._too_large()
         body = bytearray()
@@ -59,7 +59,9 @@ class BodyReader:
                 async with asyncio.timeout(self._timeout):
                     await self._read(request, body)
             except TimeoutError:
-                raise Refused(408, f"The body did not arrive within {self._timeout:g} s; send less at once.") from None
+                raise BodyError(
+                    408, f"The body did not arrive within {self._timeout:g} s; send less at once."
+                ) from None
             yield body
         finally:
             self._held -= len(body)
@@ -72,12 +74,12 @@ class BodyReader:
                 break
             if arrived <= self._limit:
                 if self._held + len(chunk) > _HELD * self._limit:
-                    raise Refused(503, "Too many large requests are arriving; try again in a moment.")
+                    raise BodyError(503, "Too many large requests are arriving; try again in a moment.")
                 self._held += len(chunk)
                 body += chunk
         if arrived > self._limit:
             raise self._too_large()
 
-    def _too_large(self) -> Refused:
+    def _too_large(self) -> BodyError:
         megabytes = self._limit / 2**20
-        return Refused(413, f"The body has more than {megabytes:g} MB; send fewer or smaller images at once.")
+        return BodyError(413, f"The body has more than {megabytes:g} MB; send fewer or smaller images at once.")

@@ -18,7 +18,7 @@ MAX_SCANS = 500
 _SCAN = b"\xff\xda"
 
 
-class BadImage(ValueError):
+class BadImageError(ValueError):
     """What was sent as an image cannot be taken; the message says what to change."""
 
 
@@ -33,25 +33,25 @@ def checked_size(contents: bytes, max_pixels: int) -> tuple[int, int]:
         Height and width in pixels.
 
     Raises:
-        BadImage: It is none of the formats, is damaged, or has too many pixels.
+        BadImageError: It is none of the formats, is damaged, or has too many pixels.
     """
     if not contents:
-        raise BadImage("is empty; send the bytes of an image file")
+        raise BadImageError("is empty; send the bytes of an image file")
     too_large = f"more than the {max_pixels:,} pixels that are taken; send it smaller"
     try:
         with Image.open(io.BytesIO(contents), formats=FORMATS) as image:
             width, height = image.size
             is_moving = image.format == "WEBP" and getattr(image, "is_animated", False)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise BadImage(f"has {too_large}") from None
+        raise BadImageError(f"has {too_large}") from None
     except Exception:  # Pillow's plug-ins raise a dozen kinds on damaged headers, struct.error to KeyError
-        raise BadImage(f"is no image, or damaged; send one of {', '.join(FORMATS)}") from None
+        raise BadImageError(f"is no image, or damaged; send one of {', '.join(FORMATS)}") from None
     if width * height > max_pixels:
-        raise BadImage(f"has {width} x {height} pixels, {too_large}")
+        raise BadImageError(f"has {width} x {height} pixels, {too_large}")
     if is_moving:
-        raise BadImage("is an animated WebP; send one picture")
+        raise BadImageError("is an animated WebP; send one picture")
     if contents[:2] == b"\xff\xd8" and contents.count(_SCAN) > MAX_SCANS:
-        raise BadImage(f"is a JPEG with more than {MAX_SCANS} scans; save it again, not progressive")
+        raise BadImageError(f"is a JPEG with more than {MAX_SCANS} scans; save it again, not progressive")
     return height, width
 
 
@@ -68,7 +68,7 @@ def decoded(contents: bytes, size: tuple[int, int]) -> Any:
         `(H, W, 3)` uint8 RGB.
 
     Raises:
-        BadImage: The file is damaged.
+        BadImageError: The file is damaged.
     """
     try:
         if contents[:3] == b"GIF":
@@ -77,7 +77,7 @@ def decoded(contents: bytes, size: tuple[int, int]) -> Any:
         else:
             pixels = np.asarray(decode(contents))
     except Exception as error:  # TensorFlow's errors, and those of Pillow's plug-ins
-        raise BadImage("is damaged and cannot be decoded; save it again") from error
+        raise BadImageError("is damaged and cannot be decoded; save it again") from error
     if pixels.shape[:2] != size:
-        raise BadImage(f"is damaged: its header tells {size}, its pixels are {pixels.shape[:2]}; save it again")
+        raise BadImageError(f"is damaged: its header tells {size}, its pixels are {pixels.shape[:2]}; save it again")
     return pixels

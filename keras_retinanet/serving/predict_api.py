@@ -15,7 +15,7 @@ from keras_retinanet.runtimes import Found
 EXAMPLE = '{"instances": [{"b64": "…base64 of an image file…"}]}'
 
 
-class BadRequest(ValueError):
+class RequestError(ValueError):
     """The body is not what the API takes; the message says what to send."""
 
 
@@ -45,17 +45,17 @@ def read_call(body: bytes) -> PredictCall:
         The files, decoded from base64.
 
     Raises:
-        BadRequest: It is something else.
+        RequestError: It is something else.
     """
     try:
         call = json.loads(body)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise BadRequest(f"The body is no JSON ({reason}); send {EXAMPLE}") from None
+        raise RequestError(f"The body is no JSON ({reason}); send {EXAMPLE}") from None
     if not isinstance(call, dict) or ("instances" in call) == ("inputs" in call):
-        raise BadRequest(f'The body needs either "instances" or "inputs"; send {EXAMPLE}')
+        raise RequestError(f'The body needs either "instances" or "inputs"; send {EXAMPLE}')
     if call.get("signature_name", SIGNATURE) not in (SIGNATURE, ""):
-        raise BadRequest(f'"signature_name" is {_short(call["signature_name"])}; this server has {SIGNATURE!r} only')
+        raise RequestError(f'"signature_name" is {_short(call["signature_name"])}; this server has {SIGNATURE!r} only')
     is_columnar = "inputs" in call
     return PredictCall(_files(call["inputs" if is_columnar else "instances"], is_columnar), is_columnar)
 
@@ -65,13 +65,13 @@ def _files(images: Any, is_columnar: bool) -> list[bytes]:
     if is_columnar and isinstance(images, dict) and "b64" not in images:
         images = _only_input(images, name)
     if not isinstance(images, list) or not images:
-        raise BadRequest(f'"{name}" is {_short(images)}; it must be a list with an image at least: send {EXAMPLE}')
+        raise RequestError(f'"{name}" is {_short(images)}; it must be a list with an image at least: send {EXAMPLE}')
     return [_file(image, f"{name}[{index}]", is_columnar) for index, image in enumerate(images)]
 
 
 def _only_input(values: dict[str, Any], place: str) -> Any:
     if set(values) != {IMAGES}:
-        raise BadRequest(f'"{place}" has the inputs {_short(sorted(values))}; the only one is "{IMAGES}"')
+        raise RequestError(f'"{place}" has the inputs {_short(sorted(values))}; the only one is "{IMAGES}"')
     return values[IMAGES]
 
 
@@ -79,11 +79,11 @@ def _file(image: Any, place: str, is_columnar: bool) -> bytes:
     if not is_columnar and isinstance(image, dict) and "b64" not in image:
         image = _only_input(image, place)
     if not isinstance(image, dict) or set(image) != {"b64"} or not isinstance(image["b64"], str):
-        raise BadRequest(f'{place} is {_short(image)}; an image is {{"b64": "…base64 of an image file…"}}')
+        raise RequestError(f'{place} is {_short(image)}; an image is {{"b64": "…base64 of an image file…"}}')
     try:
         return base64.b64decode(image["b64"], validate=True)
     except (binascii.Error, ValueError):
-        raise BadRequest(f"{place} is not valid base64; send the standard alphabet with its padding") from None
+        raise RequestError(f"{place} is not valid base64; send the standard alphabet with its padding") from None
 
 
 def _short(value: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import signal
 import socket
 import time
@@ -14,6 +13,7 @@ from keras_retinanet.config import ServeConfig
 from keras_retinanet.serving.app import LOG, DetectionApi, Served
 
 _GRACE = 5  # seconds beside a request's own deadline until the server ends without it
+_PROBES = ("/healthz", "/readyz")
 
 
 class Server:
@@ -116,7 +116,7 @@ def _bound(config: ServeConfig) -> socket.socket:
 
 @contextlib.contextmanager
 def _surviving_signals() -> Iterator[None]:
-    """uvicorn raises the signal that ended it once more; here it has been answered already."""
+    """Uvicorn raises the signal that ended it once more; here it has been answered already."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     try:
         former = {number: signal.signal(number, lambda *_: None) for number in numbers}
@@ -130,7 +130,7 @@ def _surviving_signals() -> Iterator[None]:
 
 
 class RequestLog:
-    """Writes one line a request, around an ASGI application.
+    """Writes one line a request, but none for probes of health, around an ASGI application.
 
     Args:
         app: The application.
@@ -141,7 +141,7 @@ class RequestLog:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers as the application does."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in _PROBES:
             await self._app(scope, receive, send)
             return
         began, status = time.monotonic(), 0
@@ -155,14 +155,15 @@ class RequestLog:
             await self._app(scope, receive, watch)
         finally:
             client = scope["client"][0] if scope["client"] else "-"
-            images = f", {scope['state']['images']} images" if "images" in scope.get("state", {}) else ""
+            count = scope.get("state", {}).get("images")
+            images = "" if count is None else f", {count} image{'s' * (count != 1)}"
             path = scope["raw_path"].decode("ascii", "replace")[:200]  # as it came: no control characters
             took = 1000 * (time.monotonic() - began)
             LOG.info("%s %s %s: %d%s, %.0f ms", client, scope["method"], path, status, images, took)
 
 
 def deadline_protocol(timeout: float) -> type:
-    """uvicorn's HTTP/1.1 with a deadline for headers to arrive and for answers to be taken; it has none.
+    """Uvicorn's HTTP/1.1 with a deadline for headers to arrive and for answers to be taken; it has none.
 
     Args:
         timeout: float. Seconds.

@@ -16,17 +16,16 @@ from keras_retinanet.data.canvases import usual_sizes
 from keras_retinanet.data.image import padded_size, resized_size
 from keras_retinanet.runtimes import Found, Runtime
 from keras_retinanet.serving.batching import Batcher
-from keras_retinanet.serving.images import BadImage, checked_size, decoded
-
+from keras_retinanet.serving.images import BadImageError, checked_size, decoded
 
 T = TypeVar("T")
 
 
-class Busy(Exception):
+class BusyError(Exception):
     """There is no room for the request now; it may be sent again."""
 
 
-class TooMuch(ValueError):
+class TooManyError(ValueError):
     """The request is larger than any that is taken."""
 
 
@@ -124,15 +123,15 @@ class DetectionService:
             What was found in each, in its own pixels.
 
         Raises:
-            Busy: The queue is full.
-            TooMuch: There are more images than the queue holds.
+            BusyError: The queue is full.
+            TooManyError: There are more images than the queue holds.
             ImageError: One of them cannot be taken.
         """
         limit = self.config.max_queue
         if len(files) > limit:
-            raise TooMuch(f"The request has {len(files)} images; send at most {limit} at once.")
+            raise TooManyError(f"The request has {len(files)} images; send at most {limit} at once.")
         if self._accepted + len(files) > limit:
-            raise Busy(f"{self._accepted} images are waiting already; try again in a moment.")
+            raise BusyError(f"{self._accepted} images are waiting already; try again in a moment.")
         self._accepted += len(files)
         try:
             sizes = await self._in_thread(self._check, files)
@@ -152,7 +151,7 @@ class DetectionService:
         for index, contents in enumerate(files):
             try:
                 sizes.append(checked_size(contents, self.config.max_pixels))
-            except BadImage as error:
+            except BadImageError as error:
                 raise ImageError(index, str(error)) from None
         return sizes
 
@@ -160,7 +159,7 @@ class DetectionService:
         async with self._pixels.taken(size[0] * size[1]):
             try:
                 image = await self._in_thread(decoded, contents, size)
-            except BadImage as error:
+            except BadImageError as error:
                 raise ImageError(index, str(error)) from None
             resize = self.runtime.resize
             return await self._batcher.detect(image, padded_size(*resized_size(*size, resize), resize))
