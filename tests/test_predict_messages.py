@@ -13,7 +13,8 @@ from keras_retinanet.predict_messages import MESSAGES, arrays, predict_request, 
 # (1) 7, shape (2) { dim (2) { size (1) 2 } }, string_val (8) "ab" and "" }. A field is number << 3 | wire type.
 BY_HAND = (
     b"\x0a\x18" + b"\x0a\x01m" + b"\x12\x02\x08\x03" + b"\x1a\x0fserving_default"
-    b"\x12\x1d" + b"\x0a\x0bimage_bytes" + b"\x12\x0e" + b"\x08\x07" + b"\x12\x04\x12\x02\x08\x02" + b"\x42\x02ab\x42\x00"
+    b"\x12\x1d" + b"\x0a\x0bimage_bytes"
+    b"\x12\x0e" + b"\x08\x07" + b"\x12\x04\x12\x02\x08\x02" + b"\x42\x02ab\x42\x00"
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import re
@@ -66,8 +67,8 @@ def _serve(flags: argparse.Namespace) -> None:
     check(config)
     from keras_retinanet.serving.server import Server
 
-    server = Server(config)
-    server.run(open_model(Path(flags.model), config.name))
+    with contextlib.closing(Server(config)) as server:
+        server.run(open_model(Path(flags.model), config.name))
 
 
 def check(config: ServeConfig) -> None:

@@ -80,7 +80,7 @@ class DetectionApi:
             Route("/", self._page),
             Route("/healthz", self._health),
             Route("/readyz", self._readiness),
-            *(Route(f"{place}:predict", self._predict, methods=["POST"]) for place in places),
+            *(Route(f"{place}:predict", self._predict, methods=["GET", "POST"]) for place in places),
             *(Route(f"{place}/metadata", self._metadata) for place in places),
             *(Route(place, self._status) for place in places),
         ]
@@ -126,6 +126,10 @@ class DetectionApi:
         return self._unknown(request) or _json(described)
 
     async def _predict(self, request: Request) -> Response:
+        from starlette.exceptions import HTTPException
+
+        if request.method != "POST":  # or a GET would look for a model called NAME:predict
+            raise HTTPException(405)
         if unknown := self._unknown(request):
             return unknown
         if not self._service.is_ready:

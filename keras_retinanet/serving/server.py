@@ -73,6 +73,10 @@ class Server:
         if self._failure:
             raise RuntimeError(f"The model failed its warm-up: {self._failure}") from self._failure
 
+    def close(self) -> None:
+        """Gives the port back."""
+        self._socket.close()
+
     def stop(self) -> None:
         """Ends `run` gracefully, from another thread."""
         self._server.should_exit = True

