@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _FAILED = 1
 _LEAST = {"port": 0, "max_wait_ms": 0}  # of all other numbers: more than nothing
+_MOST = {"port": 65535, "max_pixels": 2 * 89_478_485}  # Pillow itself refuses larger images
 
 
 def build_parser() -> Parser:
@@ -87,8 +88,9 @@ def check(config: ServeConfig) -> None:
             if not (value > 0 if least is None else value >= least):
                 words = "greater than 0" if least is None else "0 or more"
                 raise ValueError(f"{flag_name(setting.name)} must be {words}, got {value}.")
-    if config.port > 65535:
-        raise ValueError(f"--port must be at most 65535, got {config.port}.")
+    for name, most in _MOST.items():
+        if getattr(config, name) > most:
+            raise ValueError(f"{flag_name(name)} must be at most {most}, got {getattr(config, name)}.")
     if config.max_queue < config.max_batch:
         raise ValueError(f"--max-queue {config.max_queue} holds less than one batch: --max-batch {config.max_batch}.")
 

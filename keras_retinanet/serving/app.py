@@ -137,6 +137,7 @@ class DetectionApi:
         try:
             async with self._bodies.body(request) as body:
                 call = await asyncio.to_thread(predict_api.read_call, body)
+                body.clear()
                 request.state.images = len(call.files)
                 found = await self._detect(request, call.files)
         except BodyError as refused:

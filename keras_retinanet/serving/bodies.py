@@ -41,10 +41,13 @@ class BodyReader:
 
     @contextlib.asynccontextmanager
     async def body(self, request: Request) -> AsyncIterator[bytearray]:
-        """The body of a request, counted as held inside.
+        """The body of a request, counted as held inside, as what is made of it is no larger.
 
         Args:
             request: Request. As it arrives.
+
+        Yields:
+            The bytes; to be cleared once they have been understood.
 
         Raises:
             BodyError: It is too large or too slow, there is no memory for it now, or it is compressed.
@@ -53,20 +56,22 @@ class BodyReader:
             raise BodyError(415, f"The body is encoded as {coding[:20]!r}; send it as it is.")
         if int(request.headers.get("content-length", 0)) > _DRAINED * self._limit:
             raise self._too_large()
-        body = bytearray()
+        body, held = bytearray(), 0
         try:
             try:
                 async with asyncio.timeout(self._timeout):
-                    await self._read(request, body)
+                    async for chunk in self._chunks(request):
+                        held += len(chunk)
+                        self._held += len(chunk)
+                        body += chunk
             except TimeoutError:
-                raise BodyError(
-                    408, f"The body did not arrive within {self._timeout:g} s; send less at once."
-                ) from None
+                message = f"The body did not arrive within {self._timeout:g} s; send less at once."
+                raise BodyError(408, message) from None
             yield body
         finally:
-            self._held -= len(body)
+            self._held -= held
 
-    async def _read(self, request: Request, body: bytearray) -> None:
+    async def _chunks(self, request: Request) -> AsyncIterator[bytes]:
         arrived = 0
         async for chunk in request.stream():
             arrived += len(chunk)
@@ -75,8 +80,7 @@ class BodyReader:
             if arrived <= self._limit:
                 if self._held + len(chunk) > _HELD * self._limit:
                     raise BodyError(503, "Too many large requests are arriving; try again in a moment.")
-                self._held += len(chunk)
-                body += chunk
+                yield chunk
         if arrived > self._limit:
             raise self._too_large()
 

@@ -32,7 +32,7 @@ class PredictCall:
     is_columnar: bool
 
 
-def read_call(body: bytes) -> PredictCall:
+def read_call(body: bytes | bytearray) -> PredictCall:
     """Understands the body of a request.
 
     Images stand in `"instances"`, a row an image, or in `"inputs"`, a column. An image is `{"b64": …}`, a row may also

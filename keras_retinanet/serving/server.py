@@ -220,6 +220,8 @@ def deadline_protocol(timeout: float) -> type:
     return DeadlineProtocol
 
 
-def _cancelled(timer: Any) -> None:
+def _cancelled(timer: Any) -> Any:
+    """Nothing, after stopping a timer that may be running."""
     if timer is not None:
         timer.cancel()
+    return None

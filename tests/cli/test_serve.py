@@ -115,6 +115,7 @@ def test_replies_are_what_the_runtime_detects(
         (["{run}/missing"], "There is no snapshot or exported model"),
         (["{run}/.."], "is neither a .keras file nor the folder of a SavedModel"),
         (["{run}", "--port", "70000"], "--port must be at most 65535, got 70000"),
+        (["{run}", "--max-pixels", "200000000"], "--max-pixels must be at most 178956970, got 200000000"),
         (["{run}", "--port", "-1"], "--port must be 0 or more, got -1"),
         (["{run}", "--max-batch", "0"], "--max-batch must be greater than 0, got 0"),
         (["{run}", "--max-wait-ms", "nan"], "--max-wait-ms must be 0 or more, got nan"),
