@@ -35,6 +35,7 @@ DEMO: Mapping[str, Any] = {
     "model.head_norm": "group",
     "resize.min_side": 256,
     "resize.max_side": 256,
+    "resize.is_square": True,
     "anchors.sizes": (9.0, 25.0, 72.0),
     "anchors.strides": (8, 16, 32),
     "anchors.ratios": (1.0,),
