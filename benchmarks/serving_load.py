@@ -155,7 +155,7 @@ async def client(address: tuple[str, int], path: str, make: Requests, end: float
         tally.outcomes[f"{attempt.kind}: {'-' if attempt.hangs_up else status}"] += 1
         if problem := problem_of(attempt, status, body):
             tally.problems[problem] += 1
-        elif status == 200:
+        elif status == 200 and time.monotonic() <= end:
             tally.latencies.append(time.monotonic() - began)
             tally.images += len(attempt.expected)
 
