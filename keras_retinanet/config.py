@@ -31,7 +31,7 @@ BoxCoderName = Literal["center", "corner"]
 NmsMode = Literal["per_class", "agnostic", "none"]
 OptimizerName = Literal["sgd", "adam", "adamw", "muon"]
 ScheduleName = Literal["step", "cosine", "constant"]
-MixedPrecision = Literal["float16", "bfloat16"]
+MixedPrecision = Literal["none", "float16", "bfloat16"]
 AugmentName = Literal["none", "flip", "flips", "strong"]
 MetricName = Literal["coco", "voc"]
 ExportFormat = Literal["keras", "saved_model"]
@@ -240,7 +240,7 @@ class TrainConfig:
         epochs: Times the run goes through the data.
         steps: Steps of an epoch. Defaults to as many as show every image once.
         seed: Seed of everything random: new weights, order and augmentation of the images.
-        mixed_precision: Compute convolutions in half precision; boxes and losses stay float32.
+        mixed_precision: Compute convolutions in half precision, or not; boxes and losses stay float32 in any case.
         freeze_backbone: Leave the backbone's weights as they are.
         snapshot_path: Folder in which each run gets its own.
         tensorboard_dir: Also write TensorBoard logs here.
@@ -260,7 +260,7 @@ class TrainConfig:
     epochs: int = 12
     steps: int | None = None
     seed: int = 0
-    mixed_precision: MixedPrecision | None = None
+    mixed_precision: MixedPrecision = "none"
     freeze_backbone: bool = False
     snapshot_path: str = "./snapshots"
     tensorboard_dir: str | None = None
