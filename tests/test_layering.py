@@ -66,8 +66,8 @@ ARROWS: dict[str, str] = {
     "training": "schema config config_rules data open_dataset inference retinanet callbacks fitting anchor_coverage "
     "starting_weights runs optimization schedules",
     # artefacts
-    "runtimes": "schema config data inference",
-    "export": "schema config version data inference runs runtimes",
+    "runtimes": "schema config config_tree data inference",
+    "export": "schema config version backbones nms retinanet inference data scenes runs runtimes",
     # commands
     "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset scenes data fitting "
     "training evaluation inference visualize export runtimes",
