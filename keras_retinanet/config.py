@@ -292,6 +292,39 @@ class ExportConfig:
     representative: str | None = None
 
 
+@dataclass(frozen=True)
+class ServeConfig:
+    """The server of `retinanet-serve`.
+
+    Attributes:
+        host: Address to listen on. The default answers this machine only.
+        port: Port to listen on; 0 takes a free one.
+        name: Name of the model in URLs. Defaults to the name of its folder or file.
+        max_batch: Most images the model sees at once.
+        max_wait_ms: Milliseconds that an image waits for others of its shape before it is detected alone.
+        max_queue: Images accepted and not yet answered; further requests are sent away with status 503.
+        max_pixels: Largest image, in pixels, read from its header before anything is decoded.
+        max_request_mb: Largest request, in megabytes.
+        max_connections: Clients connected at once; further ones get status 503.
+        client_timeout: Seconds that a client may take for its headers, for its body, and for taking the answer.
+        answer_timeout: Seconds after which a request that has arrived is given up with status 504.
+        use_log: Write a line for each request.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8501
+    name: str | None = None
+    max_batch: int = 8
+    max_wait_ms: float = 5.0
+    max_queue: int = 256
+    max_pixels: int = 50_000_000
+    max_request_mb: int = 32
+    max_connections: int = 1000
+    client_timeout: float = 30.0
+    answer_timeout: float = 60.0
+    use_log: bool = True
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """Plain nested dict of a config dataclass, tuples as lists, ready for YAML or JSON."""
     plain: dict[str, Any] = _listed(dataclasses.asdict(config))

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from keras_retinanet.config import AnchorConfig, ModelConfig, TrainConfig, to_dict
+from keras_retinanet.config import AnchorConfig, ModelConfig, ServeConfig, TrainConfig, to_dict
 from keras_retinanet.config_tree import changed, descriptions, flattened, from_dict, settings
 
 
@@ -14,7 +14,7 @@ def test_every_setting_is_described() -> None:
 
 
 def test_every_described_attribute_exists() -> None:
-    for config in (AnchorConfig, ModelConfig, TrainConfig):
+    for config in (AnchorConfig, ModelConfig, TrainConfig, ServeConfig):
         assert set(descriptions(config)) == {field.name for field in dataclasses.fields(config)}
 
 
