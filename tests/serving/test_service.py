@@ -81,7 +81,7 @@ def test_limits_and_errors(pixel_runtime: Any, png: Any) -> None:
                 await service.detect([good, good])
             with pytest.raises(TooManyError, match="has 4 images; send at most 3"):
                 await service.detect([good] * 4)
-            with pytest.raises(ImageError, match="^image 0 of the request is empty") as caught:
+            with pytest.raises(ImageError, match=r"^image 0 of the request is empty") as caught:
                 await service.detect([b""])
             assert caught.value.index == 0
             may_go.set()
