@@ -67,8 +67,8 @@ ARROWS: dict[str, str] = {
     "starting_weights runs optimization schedules",
     # artefacts
     "predict_messages": "",
-    "runtimes": "schema config data inference",
-    "export": "schema config version data inference runs runtimes predict_messages",
+    "runtimes": "schema config config_tree data inference",
+    "export": "schema config version backbones nms retinanet inference data scenes runs runtimes predict_messages",
     "serving": "schema config data runtimes predict_messages",
     "serving_client": "serving",
     # commands
