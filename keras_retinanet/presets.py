@@ -48,7 +48,7 @@ DEMO: Mapping[str, Any] = {
     "optimizer.learning_rate": 8e-3,
     "optimizer.weight_decay": 1e-4,
     "optimizer.schedule": "cosine",
-    "mixed_precision": "bfloat16" if computes_bfloat16() else None,
+    "mixed_precision": "bfloat16" if computes_bfloat16() else "none",
     "data.use_cache": True,
     "data.augment": "flips",
     "batch_size": 8,

@@ -33,6 +33,9 @@ def build_parser() -> Parser:
     parser.add_argument("--format", choices=get_args(ExportFormat), default="keras", help="(default: %(default)s)")
     parser.add_argument("--samples", metavar="FOLDER", help="images to compare with the snapshot (default: built-in)")
     _add_export_flags(parser)
+    parser.add_argument(
+        "--serving-kit", metavar="DIR", help="saved_model: also write what TensorFlow Serving needs, with a README"
+    )
     suppression = add_filter_flags(parser).add_mutually_exclusive_group()
     suppression.add_argument("--no-nms", action="store_true", help="keep boxes that repeat others")
     suppression.add_argument(
@@ -70,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
+    if flags.serving_kit and flags.format != "saved_model":
+        raise ValueError(f"--serving-kit goes with --format saved_model, got --format {flags.format}.")
     from keras_retinanet.export import (
         FORMATS,
         MOST_SAMPLES,
@@ -78,6 +83,7 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
         check_settings,
         folder_images,
     )
+    from keras_retinanet.serving.kit import write_kit
 
     settings = ExportConfig(
         precision=flags.precision,
@@ -90,7 +96,10 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
     detector = open_detector(find_snapshot(Path(flags.snapshot)), flags, **({"nms": mode} if mode else {}))
     check_settings(flags.format, settings)
     check = Verification(flags.format, detector, flags.precision, samples)
-    return FORMATS[flags.format](detector, Path(flags.out), settings, check), check.agreement
+    written = FORMATS[flags.format](detector, Path(flags.out), settings, check)
+    if flags.serving_kit:
+        print(f"wrote {write_kit(Path(flags.serving_kit), written, detector.class_names)}")
+    return written, check.agreement
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.artefact import Check, check_settings
 from keras_retinanet.export.detection_graph import describe, floating, prepared
 from keras_retinanet.export.serving_graph import ServingGraph
+from keras_retinanet.export.warmup import write_warmup
 from keras_retinanet.inference import DetectionModel
 from keras_retinanet.runtimes.saved_model import DESCRIPTION_FILE
 
@@ -60,8 +61,10 @@ def export_saved_model(
         tf.saved_model.save(tracked, str(written), signatures=ServingGraph(detector).signatures)
         if problems := unservable_ops(written):
             raise ValueError(f"A server cannot run {', '.join(problems)}, of which this model's graph makes use.")
-        (written / DESCRIPTION_FILE).parent.mkdir()
-        (written / DESCRIPTION_FILE).write_text(described, encoding="utf-8")
+        description = written / DESCRIPTION_FILE
+        description.parent.mkdir()
+        description.write_text(described, encoding="utf-8")
+        write_warmup(description.parent, out.name, detector.detector.resize)
         if check is not None:
             check(written)
         written.rename(out / str(version))
