@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail
-from keras_retinanet.cli.snapshot_arguments import add_filter_flags, find_snapshot, open_detector
+from keras_retinanet.cli.snapshot_arguments import add_filter_flags, find_snapshot, open_detector, told_by_files
 from keras_retinanet.config import ExportFormat
 
 
@@ -24,9 +25,13 @@ def build_parser() -> Parser:
         prog="retinanet-convert-model",
         description="Turn a snapshot into an inference model: anchors, box decoding and filtered NMS inside.",
     )
-    parser.add_argument("snapshot", metavar="SNAPSHOT", help="a .keras file, or the folder of a run")
+    parser.add_argument(
+        "snapshot", metavar="SNAPSHOT", help="a .keras file, the folder of a run, or another library's checkpoint"
+    )
     parser.add_argument("out", metavar="OUT", help="file to write; saved_model: folder that gets a new version")
     parser.add_argument("--format", choices=get_args(ExportFormat), default="keras", help="(default: %(default)s)")
+    parser.add_argument("--config", metavar="INI", help="fizyr's config.ini, for the anchors of its snapshot")
+    parser.add_argument("--class-names", metavar="FILE", help="names that another library's checkpoint does not hold")
     suppression = add_filter_flags(parser).add_mutually_exclusive_group()
     suppression.add_argument("--no-nms", action="store_true", help="keep boxes that repeat others")
     suppression.add_argument(
@@ -44,7 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 done, 2 wrong words or snapshot.
     """
-    flags = build_parser().parse_args(argv)
+    parser = build_parser()
+    refuse_old_flags(parser, sys.argv[1:] if argv is None else argv)
+    flags = parser.parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         written = _convert(flags)
@@ -58,7 +65,8 @@ def _convert(flags: argparse.Namespace) -> Path:
     from keras_retinanet.export import FORMATS
 
     mode = "none" if flags.no_nms else "agnostic" if flags.no_class_specific_filter else None
-    detector = open_detector(find_snapshot(Path(flags.snapshot)), flags, **({"nms": mode} if mode else {}))
+    told = told_by_files(flags.config, flags.class_names)
+    detector = open_detector(find_snapshot(Path(flags.snapshot)), flags, told, **({"nms": mode} if mode else {}))
     return FORMATS[flags.format](detector, Path(flags.out))
 
 

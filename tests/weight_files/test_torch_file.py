@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from keras_retinanet.importers import restricted_pickle
-from keras_retinanet.importers.torch_file import LEGACY_MAGIC, is_torch_file, read_torch_file
+from keras_retinanet.weight_files import restricted_pickle
+from keras_retinanet.weight_files.torch_file import LEGACY_MAGIC, is_torch_file, read_torch_file
 
 # A pickler that writes what PyTorch writes, without PyTorch: names of classes and references to storages.
 
