@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_retinanet.backbones.normalize import TORCH, PixelStatistics
+from keras_retinanet.backbones.normalize import TORCH
 from keras_retinanet.backbones.resnet_names import torch_resnet_names
 from keras_retinanet.config import FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.importers.blueprint import TORCH_SPELLING, Blueprint, CheckpointError, Overrides
@@ -31,9 +31,6 @@ from keras_retinanet.weight_files.weight_file import WeightFile
 
 LOG_LIMIT = abs(math.log(16 / 1000))
 """Limit of `dw` and `dh` in both directions (`wh_ratio_clip`)."""
-# Whole numbers of the configuration, not 255 times the fractions.
-PYTORCH = PixelStatistics((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
-assert np.allclose(PYTORCH.mean, TORCH.mean)
 
 
 def recognises(file: WeightFile) -> bool:
@@ -91,7 +88,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         backbone_options={
             "stride_on": "1x1" if style == "caffe" else "3x3",
             "epsilon": 1e-5,
-            "normalization": MEAN_ONLY if style == "caffe" else PYTORCH,
+            "normalization": MEAN_ONLY if style == "caffe" else TORCH,
         },
         box_coder={"max_log_scale": LOG_LIMIT, "min_log_scale": -LOG_LIMIT},
         notes=(*notes, "MMDetection's numbers follow its specification; no checkpoint of it was compared."),

@@ -205,7 +205,7 @@ EXPLOITS = {
     "in a list": ({"w": [1, {"deep": Exploit(os.system, "touch marker")}]}, r"\.system"),
     "pickle in pickle": (Exploit(pickle.loads, pickle.dumps(Exploit(os.system, "touch marker"))), r"pickle\.loads"),
     "another class": (Path("marker"), r"pathlib"),
-    "numpy": (np.arange(3), r"numpy"),
+    "numpy": (Exploit(np.load, "marker"), r"numpy.*load"),
 }
 
 
