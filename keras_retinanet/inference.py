@@ -17,11 +17,12 @@ from keras_retinanet.boxes import ClipBoxes, area
 from keras_retinanet.config import FilterConfig, to_dict
 from keras_retinanet.filter_detections import FilterDetections
 from keras_retinanet.muon import ConvolutionMuon
-from keras_retinanet.nms import take_rows
+from keras_retinanet.nms import Kernel, take_rows
 from keras_retinanet.retinanet import RetinaNet
 from keras_retinanet.schedules import WarmupSchedule
-from keras_retinanet.schema import Detections, Tensor
+from keras_retinanet.schema import Detections, Predictions, Tensor
 
+_CLIPPING = ("clip", "clip_margin", "drop_empty")  # settings of this model, the others are those of its filter
 OPTIMIZER_PARTS = (ConvolutionMuon, WarmupSchedule)
 """What a snapshot of a run holds beside the model: imported here, so that Keras finds these classes too."""
 
@@ -33,26 +34,23 @@ class DetectionModel(keras.Model):
     Args:
         detector: A RetinaNet.
         filter: Thresholds; those stored in the detector by default.
+        kernel: What picks boxes, see `nms.Kernel`; by default the fastest of this backend.
 
     Example:
         >>> model = DetectionModel(keras_retinanet.load_model("best.keras"))
         >>> detections = model.predict(images)   # {"boxes", "scores", "labels", "num_detections"}
     """
 
-    def __init__(self, detector: RetinaNet, filter: FilterConfig | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, detector: RetinaNet, filter: FilterConfig | None = None, kernel: Kernel = "auto", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.detector = detector
         self.filter = filter or detector.filter
+        self.kernel = kernel
         self.clip_boxes = ClipBoxes(self.filter.clip_margin, name="clip_boxes")
-        self.filter_detections = FilterDetections(
-            self.filter.score_threshold,
-            self.filter.nms_threshold,
-            self.filter.max_detections,
-            self.filter.top_k,
-            self.filter.nms,
-            from_logits=True,
-            name="filter_detections",
-        )
+        settings = {name: value for name, value in vars(self.filter).items() if name not in _CLIPPING}
+        self.filter_detections = FilterDetections(**settings, from_logits=True, kernel=kernel, name="filter_detections")
         self.build()
 
     @property
@@ -76,15 +74,25 @@ class DetectionModel(keras.Model):
             `schema.Detections`.
         """
         images = inputs["images"] if isinstance(inputs, Mapping) else inputs
-        predictions = self.detector(images)
-        anchors = list(predictions["anchors"].values())
-        boxes = self.detector.regress_boxes(predictions["deltas"], ops.concatenate(anchors, axis=1))
         if isinstance(inputs, Mapping):
             sizes = ops.cast(inputs["sizes"], "float32")
         else:
             sizes = ops.cast(ops.stack(ops.shape(images)[1:3]), "float32")[None]  # (1, 2)
-        logits = predictions["logits"]
-        is_clipped_last = self.filter.clip == "after_nms"
+        return self.from_predictions(self.detector(images), sizes)
+
+    def from_predictions(self, predictions: Predictions, sizes: Tensor) -> Detections:
+        """Detections of what the detector answered.
+
+        Args:
+            predictions: `schema.Predictions`.
+            sizes: `(B, 2)` or `(1, 2)` float32. Height and width of the images before padding.
+
+        Returns:
+            `schema.Detections`.
+        """
+        anchors = list(predictions["anchors"].values())
+        boxes = self.detector.regress_boxes(predictions["deltas"], ops.concatenate(anchors, axis=1))
+        logits, is_clipped_last = predictions["logits"], self.filter.clip == "after_nms"
         if self.filter.clip == "before_nms":
             boxes = self.clip_boxes(boxes, sizes)
         if self.filter.drop_empty and not is_clipped_last:
@@ -112,13 +120,13 @@ class DetectionModel(keras.Model):
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         detector = keras.saving.serialize_keras_object(self.detector)
-        return {"name": self.name, "detector": detector, "filter": to_dict(self.filter)}
+        return {"name": self.name, "detector": detector, "filter": to_dict(self.filter), "kernel": self.kernel}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> DetectionModel:
         """The model of a `get_config`."""
         detector = keras.saving.deserialize_keras_object(config["detector"], custom_objects=custom_objects)
-        return cls(detector, FilterConfig(**config["filter"]), name=config["name"])
+        return cls(detector, FilterConfig(**config["filter"]), config.get("kernel", "auto"), name=config["name"])
 
 
 def load_model(path: str | Path, compile: bool = True) -> RetinaNet | DetectionModel:

@@ -69,18 +69,21 @@ ARROWS: dict[str, str] = {
     "training": "schema config config_rules data open_dataset inference retinanet callbacks fitting anchor_coverage "
     "starting_weights runs optimization schedules",
     # artefacts
-    "runtimes": "schema config data inference",
-    "export": "schema config version data inference runs runtimes",
+    "predict_messages": "",
+    "runtimes": "schema config config_tree data inference",
+    "export": "schema config version backbones nms retinanet inference data scenes runs runtimes predict_messages",
+    "serving": "schema config data runtimes predict_messages",
+    "serving_client": "serving",
     # commands
     "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset scenes data fitting "
-    "training evaluation inference visualize export runtimes importers kept_logits",
+    "training evaluation inference visualize export runtimes serving importers kept_logits",
 }
 """Which parts each part may import: a part is a module or a folder of the package."""
 
 FRAMEWORKS = {"tensorflow", "keras", "jax", "torch"}
 WITHOUT_FRAMEWORK = {
     "schema", "config", "version", "config_tree", "config_rules", "presets", "snapshot_settings", "painting", "scenes",
-    "visualize", "cli",
+    "visualize", "predict_messages", "cli",
 }  # fmt: skip
 TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}
 TENSORFLOW_IN_A_BRANCH = {"nms", "losses", "matching", "normalization"}

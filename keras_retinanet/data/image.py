@@ -151,19 +151,25 @@ def network_scale(size: Any, given: Any, resize: ResizeConfig) -> Any:
         resize: The rule.
 
     Returns:
-        `(…, 2)` float64 y, x: of the whole-pixel sizes, so not quite the same for both axes, unless `has_one_scale`.
+        `(…, 2)` float64 y, x: of the whole-pixel sizes, so not quite the same for both axes, unless `has_one_scale` and
+        the sizes are those of the rule (a graph of fixed size may have asked for smaller ones).
     """
     given = np.asarray(given, np.float64)
-    if resize.has_one_scale:
-        return np.stack([wanted_scale(given[..., 0], given[..., 1], resize)] * 2, axis=-1)
-    return np.asarray(size, np.float64) / given
+    own = np.asarray(size, np.float64) / given
+    if not resize.has_one_scale:
+        return own
+    height, width = given[..., 0], given[..., 1]
+    is_rule = np.stack(resized_size(height, width, resize), axis=-1) == np.asarray(size, np.float64)
+    return np.where(is_rule.all(axis=-1, keepdims=True), wanted_scale(height, width, resize)[..., None], own)
 
 
 def network_scale_tensor(size: Tensor, given: Tensor, resize: ResizeConfig) -> Tensor:
     """`network_scale` of one image inside a graph: `(2,)` float64 from `(2,)` sizes."""
-    if resize.has_one_scale:
-        return tf.tile(_wanted_scale_tensor(given, resize)[None], [2])
-    return tf.cast(size, tf.float64) / tf.cast(given, tf.float64)
+    own = tf.cast(size, tf.float64) / tf.cast(given, tf.float64)
+    if not resize.has_one_scale:
+        return own
+    is_rule = tf.reduce_all(tf.cast(size, tf.int32) == resized_size_tensor(given, resize))
+    return tf.where(is_rule, _wanted_scale_tensor(given, resize), own)
 
 
 def padded_size(height: Any, width: Any, resize: ResizeConfig) -> tuple[Any, Any]:

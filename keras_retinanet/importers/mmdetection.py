@@ -11,8 +11,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from keras_retinanet.backbones.normalize import TORCH
 from keras_retinanet.backbones.resnet_names import torch_resnet_names
 from keras_retinanet.config import FilterConfig, ModelConfig, ResizeConfig
