@@ -15,7 +15,7 @@ class Place(NamedTuple):
     """2 … 5, 0 for the stem."""
     block: int
     """From 1, 0 for the stem."""
-    index: int
+    number: int
     """Of the convolution in its block, from 1; 0 for the projection of the shortcut and for the stem."""
 
 

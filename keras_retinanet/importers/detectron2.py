@@ -117,7 +117,7 @@ def _normalization(tensors: Mapping[str, np.ndarray], notes: list[str]) -> Pixel
 
 
 def _stored_anchors(tensors: Mapping[str, np.ndarray], notes: list[str]) -> dict[str, object]:
-    cells = []
+    cells: list[np.ndarray] = []
     while (name := f"anchor_generator.cell_anchors.{len(cells)}") in tensors:
         cells.append(np.asarray(tensors[name]).reshape(-1, 4))
     if not cells:

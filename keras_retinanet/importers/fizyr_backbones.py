@@ -124,7 +124,7 @@ def _densenet(layers: Collection[str]) -> FoundBackbone:
     )
     if blocks not in _DENSENETS:
         raise CheckpointError(f"Its DenseNet has {blocks[0]} and {blocks[1]} layers in the last two blocks.")
-    name = _DENSENETS[blocks]  # type: ignore[index]
+    name = _DENSENETS[blocks]
     # fizyr cuts before the last normalisation, which keras.applications' weights end with.
     options = {"normalization": TF_BGR, "taps": {"C5": f"conv5_block{blocks[1]}_concat"}}
     return FoundBackbone(name, options, lambda layer: re.sub(r"^conv1_(conv|bn)$", r"conv1/\1", layer))

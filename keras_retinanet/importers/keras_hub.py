@@ -169,9 +169,9 @@ def _place(name: BackboneName, min_level: int) -> Callable[[str], str]:
     def place(path: str) -> str:
         part, _, layer = path.partition("/")
         if part == "backbone":
-            kind, *position = place_of(layer)
+            kind, stage, block, index = place_of(layer)
             base = "conv2d" if kind == "conv" else "batch_normalization"
-            return _ENCODER + _numbered(base, order.index(tuple(position)))
+            return _ENCODER + _numbered(base, order.index((stage, block, index)))
         if part == "neck":
             group = "lateral" if layer.startswith("lateral") else "output"
             return f"{_FPN}{group}_conv_layers/{_numbered('conv2d', int(layer[-1]) - min_level)}"

@@ -109,8 +109,9 @@ def _class_names(meta: Mapping[str, Any], count: int) -> tuple[str, ...] | None:
     described = meta.get("dataset_meta")
     found = (described.get("CLASSES") or described.get("classes")) if isinstance(described, dict) else None
     found = found or meta.get("CLASSES")
-    is_usable = isinstance(found, (list, tuple)) and all(isinstance(name, str) for name in found)
-    return tuple(found) if is_usable and len(found) == count and len(set(found)) == count else None
+    if not isinstance(found, (list, tuple)) or any(not isinstance(name, str) for name in found):
+        return None
+    return tuple(found) if len(set(found)) == len(found) == count else None
 
 
 def _style(settings: str, overrides: Overrides, notes: list[str]) -> str:

@@ -5,7 +5,10 @@ Nothing is deserialised: the model's description is JSON that callers read names
 
 from __future__ import annotations
 
+import functools
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+_PROBE = Path(__file__).with_name("hdf5_probe.py")
 _CHUNKS = 10_000  # an attribute longer than HDF5 allows is cut into `name0`, `name1` …
 
 
@@ -34,9 +38,10 @@ class KerasHdf5:
 
 
 def is_keras_hdf5(path: str | Path) -> bool:
-    """Whether the file is HDF5 in the layout of Keras 1 and 2."""
+    """Whether the file is HDF5 in the layout of Keras 1 and 2; raises `ValueError` where it is damaged HDF5."""
     if not Path(path).is_file() or not h5py.is_hdf5(path):
         return False
+    _require_readable(path)
     try:
         with h5py.File(path, "r") as file:
             return bool({"layer_names", "layer_names0"} & set(_weights(file).attrs))
@@ -59,6 +64,7 @@ def read_keras_hdf5(path: str | Path) -> KerasHdf5:
     """
     with Path(path).open("rb"):
         pass
+    _require_readable(path)
     try:
         with h5py.File(path, "r") as file:
             group = _weights(file)
@@ -91,12 +97,33 @@ def read_tree(path: str | Path) -> dict[str, np.ndarray]:
         if isinstance(item, h5py.Dataset):
             found[name] = _numbers(item)
 
+    _require_readable(path)
     try:
         with h5py.File(path, "r") as file:
             file.visititems(visit)
     except (OSError, ValueError, RuntimeError) as error:
         raise ValueError(f"Cannot read {str(path)!r} as a weight file of Keras 3: {error}.") from error
     return found
+
+
+def _require_readable(path: str | Path) -> None:
+    """Raises where a process that walks through the file fails: HDF5's library may crash on damaged files."""
+    path = Path(path)
+    stat = path.stat()
+    if (reason := _probed(str(path.resolve()), stat.st_mtime_ns, stat.st_size)) is not None:
+        raise ValueError(f"{str(path)!r} is a damaged HDF5 file: {reason}.")
+
+
+@functools.lru_cache(maxsize=64)
+def _probed(path: str, changed: int, size: int) -> str | None:
+    """Why a file of this content cannot be read, `None` where it can."""
+    del changed, size
+    if not sys.executable:  # embedded in another program
+        return None
+    done = subprocess.run([sys.executable, str(_PROBE), path], capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return None
+    return done.stderr.strip() if done.returncode > 0 else f"reading it ends in signal {-done.returncode}"
 
 
 def _weights(file: h5py.File) -> Any:
@@ -134,7 +161,7 @@ def _texts(group: Any, name: str) -> list[str]:
     """An attribute that lists names; none where a layer has no weights and lists nothing."""
     if name in group.attrs:
         return [_text(value) for value in group.attrs[name]]
-    chunks = []
+    chunks: list[Any] = []
     while len(chunks) < _CHUNKS and f"{name}{len(chunks)}" in group.attrs:
         chunks.append(group.attrs[f"{name}{len(chunks)}"])
     if not chunks:

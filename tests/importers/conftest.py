@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import h5py
+import keras
 import numpy as np
 import pytest
 
@@ -156,10 +157,75 @@ def reference_arrays(folder: Path, names: str = "name") -> dict[str, np.ndarray]
     return {record.get(names, record["name"]): fill(record, header["salt"]) for record in header["tensors"]}
 
 
+FIZYR_MOBILENET_TAPS = {3: "conv_pw_5_relu", 4: "conv_pw_11_relu", 5: "conv_pw_13_relu"}
+CLASSES, ANCHORS, WIDTH = 2, 9, 8
+
+
+def convolution(rng: np.random.Generator, size: int, inputs: int, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    kernel = rng.standard_normal((size, size, inputs, outputs)) * np.sqrt(1 / (size * size * inputs))
+    return kernel.astype(np.float32), (0.1 * rng.standard_normal(outputs)).astype(np.float32)
+
+
+def snapshot_of(
+    network: keras.Model, taps: dict[int, str], *, levels: tuple[int, ...] = (3, 4, 5, 6, 7), suffix: str = ""
+) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """Layers and arrays of a fizyr training model on a network of `keras.applications`."""
+    rng = np.random.default_rng(0)
+    layers: list[dict[str, Any]] = []
+    arrays: dict[str, np.ndarray] = {}
+
+    def add(layer: str, names: list[str], values: list[np.ndarray]) -> None:
+        layers.append({"layer": layer, "weight_names": names})
+        arrays.update(zip(names, values, strict=True))
+
+    for layer in network.layers:
+        name = layer.name.replace("conv1_conv", "conv1/conv").replace("conv1_bn", "conv1/bn")
+        name = name if "conv2_block1_0_bn" in [other.name for other in network.layers] else layer.name
+        kinds = [variable.name for variable in layer.weights]
+        if isinstance(layer, keras.layers.DepthwiseConv2D):
+            kinds[0] = "depthwise_kernel"
+        add(name, [f"{name}/{kind}:0" for kind in kinds], [np.asarray(w.value) for w in layer.weights])
+    for level, tap in taps.items():
+        add(
+            f"C{level}_reduced",
+            *pair(f"C{level}_reduced", convolution(rng, 1, network.get_layer(tap).output.shape[-1], WIDTH)),
+        )
+    for level in levels:
+        inputs = network.get_layer(taps[5]).output.shape[-1] if level == 6 else WIDTH
+        add(f"P{level}", *pair(f"P{level}", convolution(rng, 3, inputs, WIDTH)))
+    for purpose, values in (("regression", 4), ("classification", CLASSES)):
+        names, weights = [], []
+        for index in ("_0", "_1", ""):
+            outputs = WIDTH if index else ANCHORS * values
+            own = pair(f"pyramid_{purpose}{suffix}{index}", convolution(rng, 3, WIDTH, outputs))
+            names += own[0]
+            weights += own[1]
+        add(f"{purpose}_submodel", names, weights)
+    return layers, arrays
+
+
+def pair(name: str, values: tuple[np.ndarray, np.ndarray]) -> tuple[list[str], list[np.ndarray]]:
+    return [f"{name}/kernel:0", f"{name}/bias:0"], list(values)
+
+
 @pytest.fixture(scope="session")
 def files() -> SimpleNamespace:
     """The writers above."""
     return SimpleNamespace(
         torch=write_torch, pickle=write_pickle, safetensors=write_safetensors, h5=write_h5, fill=fill,
         reference=reference_arrays, torch_bytes=torch_bytes, Name=Name, Call=Call,
+        snapshot=snapshot_of, MOBILENET_TAPS=FIZYR_MOBILENET_TAPS, WIDTH=WIDTH,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def mobilenet() -> keras.Model:
+    """Its last layer is C5; random, with statistics that show."""
+    network = keras.applications.MobileNet(alpha=0.25, include_top=False, weights=None, input_shape=(None, None, 3))
+    rng = np.random.default_rng(1)
+    for variable in network.weights:
+        if variable.name == "moving_variance":
+            variable.assign(1 + 0.2 * np.abs(rng.standard_normal(variable.shape)))
+        elif len(variable.shape) == 1:
+            variable.assign(variable.value + 0.1 * rng.standard_normal(variable.shape))
+    return network

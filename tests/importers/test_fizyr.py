@@ -16,94 +16,37 @@ from keras_retinanet.importers.fizyr_backbones import find_backbone
 from keras_retinanet.importers.fizyr_description import Description, read_anchor_ini
 from keras_retinanet.weight_files.weight_file import open_weights
 
-CLASSES, ANCHORS, WIDTH = 2, 9, 8
-
-
-def convolution(rng: np.random.Generator, size: int, inputs: int, outputs: int) -> tuple[np.ndarray, np.ndarray]:
-    kernel = rng.standard_normal((size, size, inputs, outputs)) * np.sqrt(1 / (size * size * inputs))
-    return kernel.astype(np.float32), (0.1 * rng.standard_normal(outputs)).astype(np.float32)
-
-
-def snapshot_of(
-    network: keras.Model, taps: dict[int, str], *, levels: tuple[int, ...] = (3, 4, 5, 6, 7), suffix: str = ""
-) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
-    """Layers and arrays of a fizyr training model on a network of `keras.applications`."""
-    rng = np.random.default_rng(0)
-    layers: list[dict[str, Any]] = []
-    arrays: dict[str, np.ndarray] = {}
-
-    def add(layer: str, names: list[str], values: list[np.ndarray]) -> None:
-        layers.append({"layer": layer, "weight_names": names})
-        arrays.update(zip(names, values, strict=True))
-
-    for layer in network.layers:
-        name = layer.name.replace("conv1_conv", "conv1/conv").replace("conv1_bn", "conv1/bn")
-        name = name if "conv2_block1_0_bn" in [other.name for other in network.layers] else layer.name
-        kinds = [variable.name for variable in layer.weights]
-        if isinstance(layer, keras.layers.DepthwiseConv2D):
-            kinds[0] = "depthwise_kernel"
-        add(name, [f"{name}/{kind}:0" for kind in kinds], [np.asarray(w.value) for w in layer.weights])
-    for level, tap in taps.items():
-        add(
-            f"C{level}_reduced",
-            *pair(f"C{level}_reduced", convolution(rng, 1, network.get_layer(tap).output.shape[-1], WIDTH)),
-        )
-    for level in levels:
-        inputs = network.get_layer(taps[5]).output.shape[-1] if level == 6 else WIDTH
-        add(f"P{level}", *pair(f"P{level}", convolution(rng, 3, inputs, WIDTH)))
-    for purpose, values in (("regression", 4), ("classification", CLASSES)):
-        names, weights = [], []
-        for index in ("_0", "_1", ""):
-            outputs = WIDTH if index else ANCHORS * values
-            own = pair(f"pyramid_{purpose}{suffix}{index}", convolution(rng, 3, WIDTH, outputs))
-            names += own[0]
-            weights += own[1]
-        add(f"{purpose}_submodel", names, weights)
-    return layers, arrays
-
-
-def pair(name: str, values: tuple[np.ndarray, np.ndarray]) -> tuple[list[str], list[np.ndarray]]:
-    return [f"{name}/kernel:0", f"{name}/bias:0"], list(values)
-
-
-@pytest.fixture(scope="module")
-def mobilenet() -> keras.Model:
-    """Its last layer is C5; random, with statistics that show."""
-    network = keras.applications.MobileNet(alpha=0.25, include_top=False, weights=None, input_shape=(None, None, 3))
-    rng = np.random.default_rng(1)
-    for variable in network.weights:
-        if variable.name == "moving_variance":
-            variable.assign(1 + 0.2 * np.abs(rng.standard_normal(variable.shape)))
-        elif len(variable.shape) == 1:
-            variable.assign(variable.value + 0.1 * rng.standard_normal(variable.shape))
-    return network
-
-
-TAPS = {3: "conv_pw_5_relu", 4: "conv_pw_11_relu", 5: "conv_pw_13_relu"}
-
 
 def test_an_image_gives_the_maps_of_the_original_network(
     mobilenet: keras.Model, files: SimpleNamespace, tmp_path: Path
 ) -> None:
-    path = files.h5(tmp_path / "a.h5", *snapshot_of(mobilenet, TAPS), is_old=True)
+    path = files.h5(tmp_path / "a.h5", *files.snapshot(mobilenet, files.MOBILENET_TAPS), is_old=True)
     model, report, blueprint = import_checkpoint(path)
     assert report.unused == report.missing == ()
     assert blueprint.class_names == ("class_0", "class_1")
-    assert (blueprint.model.head_depth, blueprint.model.head_width, blueprint.model.fpn_width) == (2, WIDTH, WIDTH)
+    assert (blueprint.model.head_depth, blueprint.model.head_width, blueprint.model.fpn_width) == (
+        2,
+        files.WIDTH,
+        files.WIDTH,
+    )
     image = np.random.default_rng(2).uniform(0, 255, (1, 67, 101, 3)).astype(np.float32)
-    expected = keras.Model(mobilenet.inputs, mobilenet.get_layer(TAPS[4]).output)(image[..., ::-1] / 127.5 - 1)
+    expected = keras.Model(mobilenet.inputs, mobilenet.get_layer(files.MOBILENET_TAPS[4]).output)(
+        image[..., ::-1] / 127.5 - 1
+    )
     np.testing.assert_allclose(model.backbone(image)["C4"], expected, atol=1e-4)
 
 
 def test_names_that_a_session_numbered_anew(mobilenet: keras.Model, files: SimpleNamespace, tmp_path: Path) -> None:
-    plain = import_checkpoint(files.h5(tmp_path / "a.h5", *snapshot_of(mobilenet, TAPS))).model
-    numbered = import_checkpoint(files.h5(tmp_path / "b.h5", *snapshot_of(mobilenet, TAPS, suffix="_8"))).model
+    plain = import_checkpoint(files.h5(tmp_path / "a.h5", *files.snapshot(mobilenet, files.MOBILENET_TAPS))).model
+    numbered = import_checkpoint(
+        files.h5(tmp_path / "b.h5", *files.snapshot(mobilenet, files.MOBILENET_TAPS, suffix="_8"))
+    ).model
     for ours, theirs in zip(plain.weights, numbered.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
 def test_fewer_levels_and_anchors_of_an_ini(mobilenet: keras.Model, files: SimpleNamespace, tmp_path: Path) -> None:
-    path = files.h5(tmp_path / "a.h5", *snapshot_of(mobilenet, TAPS, levels=(3, 4, 5)))
+    path = files.h5(tmp_path / "a.h5", *files.snapshot(mobilenet, files.MOBILENET_TAPS, levels=(3, 4, 5)))
     ini = tmp_path / "config.ini"
     ini.write_text("[anchor_parameters]\nsizes = 16 32 64\nstrides = 8 16 32\nratios = 0.5 1 3\nscales = 1 1.2 1.6\n")
     blueprint = describe_checkpoint(path, overrides=Overrides(anchors=read_anchor_ini(ini)))
@@ -127,7 +70,7 @@ def test_what_an_inference_model_tells(mobilenet: keras.Model, files: SimpleName
         "FilterDetections", nms=True, class_specific_filter=False, nms_threshold=0.6, score_threshold=0.2,
         max_detections=50,
     )  # fmt: skip
-    layers, arrays = snapshot_of(mobilenet, TAPS, levels=(3, 4, 5))
+    layers, arrays = files.snapshot(mobilenet, files.MOBILENET_TAPS, levels=(3, 4, 5))
     layers.append({"layer": "anchors_0", "weight_names": ["Variable:0"]})  # of keras-retinanet 0.5
     arrays["Variable:0"] = np.zeros((9, 4), np.float32)
     config = {"class_name": "Model", "config": {"layers": [*anchors, coder, suppression]}}
@@ -154,13 +97,13 @@ def test_descriptions_that_are_refused(
     settings: dict, message: str, mobilenet: keras.Model, files: SimpleNamespace, tmp_path: Path
 ) -> None:
     config = {"class_name": "Model", "config": {"layers": [settings]}}
-    path = files.h5(tmp_path / "a.h5", *snapshot_of(mobilenet, TAPS), config=config)
+    path = files.h5(tmp_path / "a.h5", *files.snapshot(mobilenet, files.MOBILENET_TAPS), config=config)
     with pytest.raises(CheckpointError, match=rf"a\.h5.*{message}"):
         describe_checkpoint(path)
 
 
 def test_the_era_of_a_file(mobilenet: keras.Model, files: SimpleNamespace, tmp_path: Path) -> None:
-    parts = snapshot_of(mobilenet, TAPS)
+    parts = files.snapshot(mobilenet, files.MOBILENET_TAPS)
     with pytest.raises(CheckpointError, match=r"Keras 2\.0\.9, before 2018"):
         describe_checkpoint(files.h5(tmp_path / "a.h5", *parts, version="2.0.9"))
     notes = describe_checkpoint(files.h5(tmp_path / "b.h5", *parts, version="2.1.5")).notes
@@ -171,9 +114,9 @@ def test_the_era_of_a_file(mobilenet: keras.Model, files: SimpleNamespace, tmp_p
 def test_a_custom_submodel_is_left_over_and_named(
     mobilenet: keras.Model, files: SimpleNamespace, tmp_path: Path
 ) -> None:
-    layers, arrays = snapshot_of(mobilenet, TAPS)
+    layers, arrays = files.snapshot(mobilenet, files.MOBILENET_TAPS)
     layers.append({"layer": "mask_submodel", "weight_names": ["mask_0/kernel:0"]})
-    arrays["mask_0/kernel:0"] = np.zeros((3, 3, WIDTH, 1), np.float32)
+    arrays["mask_0/kernel:0"] = np.zeros((3, 3, files.WIDTH, 1), np.float32)
     report = import_checkpoint(files.h5(tmp_path / "a.h5", layers, arrays)).report
     assert report.unused == ("mask_submodel/kernel",)
     with pytest.raises(CheckpointError, match=r"mask_submodel/kernel have no place.*--allow-unused"):
@@ -183,7 +126,7 @@ def test_a_custom_submodel_is_left_over_and_named(
 
 def test_mobilenet_as_keras_2_3_padded_it(mobilenet: keras.Model, files: SimpleNamespace, tmp_path: Path) -> None:
     """A pixel on the right and below whatever the size: at odd sizes the maps are one pixel smaller."""
-    layers, arrays = snapshot_of(mobilenet, TAPS)
+    layers, arrays = files.snapshot(mobilenet, files.MOBILENET_TAPS)
     layers.insert(1, {"layer": "conv1_pad", "weight_names": []})
     model = import_checkpoint(files.h5(tmp_path / "a.h5", layers, arrays)).model
     image = np.random.default_rng(2).uniform(0, 255, (1, 67, 101, 3)).astype(np.float32)
@@ -234,7 +177,7 @@ def test_other_backbones(
 ) -> None:
     whole = getattr(keras.applications, application)(include_top=False, weights=None, input_shape=(None, None, 3))
     network = keras.Model(whole.inputs, [whole.get_layer(tap).output for tap in taps.values()])
-    model, report, _ = import_checkpoint(files.h5(tmp_path / "a.h5", *snapshot_of(network, taps)))
+    model, report, _ = import_checkpoint(files.h5(tmp_path / "a.h5", *files.snapshot(network, taps)))
     assert report.unused == report.missing == ()
     image = np.random.default_rng(2).uniform(0, 255, (1, 99, 67, 3)).astype(np.float32)
     bgr = image[..., ::-1]
