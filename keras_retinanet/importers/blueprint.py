@@ -104,3 +104,28 @@ class Blueprint:
     box_coder: Mapping[str, Any] = field(default_factory=dict)
     is_no_weight: Callable[[str], bool] = lambda name: name.endswith("num_batches_tracked")
     notes: tuple[str, ...] = ()
+
+
+def by_part(
+    backbone: Callable[[str], str], neck: Callable[[str, int], str], head: Callable[[str, str], str]
+) -> Callable[[str], str]:
+    """A `Blueprint.place` from the names of each part.
+
+    Args:
+        backbone: From our layer's name to the checkpoint's.
+        neck: From `"lateral"`, `"output"` or `"extra"` and the level.
+        head: From `"class_head"` or `"box_head"` and our layer: `conv0`, `norm0`, `final`.
+
+    Returns:
+        From the path of a layer to its name in the checkpoint.
+    """
+
+    def place(path: str) -> str:
+        part, _, layer = path.partition("/")
+        if part == "backbone":
+            return backbone(layer)
+        if part == "neck":
+            return neck(layer[:-1], int(layer[-1]))
+        return head(part, layer)
+
+    return place

@@ -13,8 +13,8 @@ import numpy as np
 
 from keras_retinanet.backbones.normalize import PixelStatistics
 from keras_retinanet.backbones.resnet_names import place_of
-from keras_retinanet.config import FilterConfig, ModelConfig, ResizeConfig
-from keras_retinanet.importers.blueprint import TORCH_SPELLING, Blueprint, CheckpointError, Overrides
+from keras_retinanet.config import FilterConfig, ResizeConfig
+from keras_retinanet.importers.blueprint import TORCH_SPELLING, Blueprint, CheckpointError, Overrides, by_part
 from keras_retinanet.importers.heads_found import (
     anchors_from_cells,
     count_anchors_and_classes,
@@ -23,6 +23,7 @@ from keras_retinanet.importers.heads_found import (
     replaced,
     scale_major_order,
     shape_of,
+    torch_network,
 )
 from keras_retinanet.importers.resnets import find_resnet
 from keras_retinanet.weight_files.weight_file import WeightFile
@@ -41,9 +42,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     """Finds out what a checkpoint holds. Arguments, answer and errors as `torchvision.describe`."""
     tensors, notes = file.tensors, list[str]()
     backbone = find_resnet(tensors, rf"{_BODY}res(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", rf"{_BODY}res2\.0\.conv3")
-    min_level, max_level = _levels(tensors)
-    width = shape_of(tensors, f"backbone.fpn_lateral{min_level}.weight")[0]
-    p6 = shape_of(tensors, "backbone.top_block.p6.weight")[1] if max_level > 5 else 0
+    levels = _levels(tensors)
     convolutions = _tower(tensors)
     norms = [index + 1 for index in convolutions if f"head.cls_subnet.{index + 1}.weight" in tensors]
     if norms and f"head.cls_subnet.{norms[0]}.running_mean" in tensors:
@@ -52,23 +51,22 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         shape_of(tensors, "head.bbox_pred.weight")[0], shape_of(tensors, "head.cls_score.weight")[0]
     )
     names, kept = find_classes(classes, None, overrides, notes)
-    levels = range(min_level, max_level + 1)
-    anchors = find_anchors(count, levels, {"offset": 0.0} | _stored_anchors(tensors, notes), overrides, notes)
+    stored = {"offset": 0.0} | _stored_anchors(tensors, notes)
+    anchors = find_anchors(count, range(levels[0], levels[1] + 1), stored, overrides, notes)
     return Blueprint(
         "detectron2",
         tensors,
-        _place(convolutions),
+        by_part(_backbone, _neck, _head(convolutions)),
         TORCH_SPELLING,
-        ModelConfig(
+        torch_network(
+            tensors,
             backbone,
-            "none",
-            min_level=min_level,
-            max_level=max_level,
-            p6_source="P5" if p6 == width else "C5",
-            fpn_width=width,
-            head_width=shape_of(tensors, "head.cls_subnet.0.weight")[0],
-            head_depth=len(convolutions),
-            head_norm="group" if norms else "none",
+            levels,
+            lateral=f"backbone.fpn_lateral{levels[0]}.weight",
+            p6="backbone.top_block.p6.weight",
+            tower="head.cls_subnet.0.weight",
+            depth=len(convolutions),
+            is_grouped=bool(norms),
         ),
         names,
         anchors,
@@ -129,21 +127,23 @@ def _stored_anchors(tensors: Mapping[str, np.ndarray], notes: list[str]) -> dict
     return found
 
 
-def _place(convolutions: list[int]) -> Callable[[str], str]:
-    def place(path: str) -> str:
-        part, _, layer = path.partition("/")
-        if part == "backbone":
-            kind, stage, block, index = place_of(layer)
-            suffix = "" if kind == "conv" else ".norm"
-            if stage == 0:
-                return f"{_BODY}stem.conv1{suffix}"
-            return f"{_BODY}res{stage}.{block - 1}.{f'conv{index}' if index else 'shortcut'}{suffix}"
-        if part == "neck":
-            level = layer[-1]
-            return f"backbone.top_block.p{level}" if layer.startswith("extra") else f"backbone.fpn_{layer}"
+def _backbone(layer: str) -> str:
+    kind, stage, block, index = place_of(layer)
+    suffix = "" if kind == "conv" else ".norm"
+    if stage == 0:
+        return f"{_BODY}stem.conv1{suffix}"
+    return f"{_BODY}res{stage}.{block - 1}.{f'conv{index}' if index else 'shortcut'}{suffix}"
+
+
+def _neck(kind: str, level: int) -> str:
+    return f"backbone.top_block.p{level}" if kind == "extra" else f"backbone.fpn_{kind}{level}"
+
+
+def _head(convolutions: list[int]) -> Callable[[str, str], str]:
+    def place(head: str, layer: str) -> str:
         if layer == "final":
-            return "head.cls_score" if part == "class_head" else "head.bbox_pred"
-        subnet = "cls_subnet" if part == "class_head" else "bbox_subnet"
+            return "head.cls_score" if head == "class_head" else "head.bbox_pred"
+        subnet = "cls_subnet" if head == "class_head" else "bbox_subnet"
         return f"head.{subnet}.{convolutions[int(layer[4:])] + layer.startswith('norm')}"
 
     return place

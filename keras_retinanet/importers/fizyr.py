@@ -7,13 +7,13 @@ on the coarse levels. What the model's description tells is read from its text; 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from keras_retinanet.config import FilterConfig, ModelConfig, ResizeConfig
-from keras_retinanet.importers.blueprint import KERAS_SPELLING, Blueprint, CheckpointError, Overrides
+from keras_retinanet.importers.blueprint import KERAS_SPELLING, Blueprint, CheckpointError, Overrides, by_part
 from keras_retinanet.importers.fizyr_backbones import find_backbone
 from keras_retinanet.importers.fizyr_description import Description, read_description
 from keras_retinanet.importers.heads_found import (
@@ -54,7 +54,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     return Blueprint(
         "fizyr",
         tensors,
-        _place(backbone.place),
+        by_part(backbone.place, _neck, _head),
         KERAS_SPELLING,
         ModelConfig(
             backbone.name,
@@ -148,14 +148,9 @@ def _stored_anchors(told: Description, levels: list[int], notes: list[str]) -> d
     return told.anchors
 
 
-def _place(backbone: Callable[[str], str]) -> Callable[[str], str]:
-    def place(path: str) -> str:
-        part, _, layer = path.partition("/")
-        if part == "backbone":
-            return backbone(layer)
-        if part == "neck":
-            return f"C{layer[-1]}_reduced" if layer.startswith("lateral") else f"P{layer[-1]}"
-        index = "" if layer == "final" else f"_{layer[4:]}"
-        return f"pyramid_{SUBMODELS[part]}{index}"
+def _neck(kind: str, level: int) -> str:
+    return f"C{level}_reduced" if kind == "lateral" else f"P{level}"
 
-    return place
+
+def _head(head: str, layer: str) -> str:
+    return f"pyramid_{SUBMODELS[head]}{'' if layer == 'final' else f'_{layer[4:]}'}"

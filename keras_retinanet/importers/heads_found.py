@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_retinanet.config import AnchorConfig
+from keras_retinanet.config import AnchorConfig, BackboneName, ModelConfig
 from keras_retinanet.importers.blueprint import CheckpointError, Overrides
 from keras_retinanet.importers.class_lists import CLASS_LISTS, TORCHVISION_UNUSED
 from keras_retinanet.kept_logits import unnamed
@@ -63,6 +63,50 @@ def count_anchors_and_classes(box_outputs: int, class_outputs: int) -> tuple[int
             "first is 4 times the anchors in a cell, the second a multiple of these."
         )
     return anchors, class_outputs // anchors
+
+
+def torch_network(
+    tensors: Mapping[str, np.ndarray],
+    backbone: BackboneName,
+    levels: tuple[int, int],
+    *,
+    lateral: str,
+    p6: str,
+    tower: str,
+    depth: int,
+    is_grouped: bool,
+    **others: Any,
+) -> ModelConfig:
+    """The network of a checkpoint of PyTorch, its widths read from kernels `(out, in, height, width)`.
+
+    Args:
+        tensors: Of the checkpoint.
+        backbone: Found already.
+        levels: Finest and coarsest level of the pyramid.
+        lateral: Kernel of the pyramid's finest lateral convolution.
+        p6: Kernel that makes level 6, read where there is one: from C5, unless it takes as many channels as P5 has.
+        tower: Kernel of the first convolution of the class head.
+        depth: Convolutions of a head before its last one.
+        is_grouped: Whether they are normalised in groups.
+        **others: Further fields of `ModelConfig`.
+
+    Returns:
+        The settings.
+    """
+    width = shape_of(tensors, lateral)[0]
+    has_p5_source = levels[1] > 5 and shape_of(tensors, p6)[1] == width
+    return ModelConfig(
+        backbone,
+        "none",
+        min_level=levels[0],
+        max_level=levels[1],
+        p6_source="P5" if has_p5_source else "C5",
+        fpn_width=width,
+        head_width=shape_of(tensors, tower)[0],
+        head_depth=depth,
+        head_norm="group" if is_grouped else "none",
+        **others,
+    )
 
 
 def find_anchors(

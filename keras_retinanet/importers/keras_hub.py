@@ -7,7 +7,7 @@ and its own decoding: no limit on growth, one suppression for all classes, boxes
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from keras_retinanet.backbones.normalize import PixelStatistics
 from keras_retinanet.backbones.resnet_names import place_of
 from keras_retinanet.config import BackboneName, FilterConfig, ModelConfig, ResizeConfig
-from keras_retinanet.importers.blueprint import Blueprint, CheckpointError, Overrides, Spelling
+from keras_retinanet.importers.blueprint import Blueprint, CheckpointError, Overrides, Spelling, by_part
 from keras_retinanet.importers.heads_found import count_consecutive, find_anchors, find_classes, replaced, shape_of
 from keras_retinanet.importers.resnets import DEPTHS
 from keras_retinanet.weight_files.keras_hdf5 import read_tree
@@ -51,23 +51,11 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     task = _config(_read(file.path / TASK))
     tensors, notes = _tensors(file.path), list[str]()
     try:
-        backbone, anchors = _config(task["backbone"]), _config(task["anchor_generator"])
-        encoder = _config(backbone["image_encoder"])
+        backbone = _config(task["backbone"])
         levels = range(int(backbone["min_level"]), int(backbone["max_level"]) + 1)
-        name = _resnet(task["backbone"], encoder, backbone)
-        decoder = _config(task["prediction_decoder"])
-        found = {
-            "sizes": tuple(float(anchors["anchor_size"]) * 2**level for level in levels),
-            "ratios": tuple(float(ratio) for ratio in anchors["aspect_ratios"]),
-            "scales": tuple(2 ** (index / int(anchors["num_scales"])) for index in range(int(anchors["num_scales"]))),
-            "offset": 0.0,
-            "is_rounded": True,
-            "stride_mode": "grid",
-        }
-        filter = FilterConfig(
-            float(decoder["confidence_threshold"]), float(decoder["iou_threshold"]), int(decoder["max_detections"]),
-            top_k=5000, nms="agnostic", clip="never",
-        )  # fmt: skip
+        name = _resnet(task["backbone"], _config(backbone["image_encoder"]), backbone)
+        anchors = _anchors(_config(task["anchor_generator"]), levels)
+        filter = _filter(_config(task["prediction_decoder"]))
         classes, is_grouped = int(task["num_classes"]), bool(task["use_prediction_head_norm"])
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, CheckpointError):
@@ -75,11 +63,11 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         raise CheckpointError(f"{TASK} lacks something or is wrong: {type(error).__name__} {error}.") from error
     resize, pixels = _images(file.path, task, notes)
     names, kept = find_classes(classes, None, overrides, notes)
-    count = len(found["ratios"]) * len(found["scales"])  # type: ignore[arg-type]
+    count = len(anchors["ratios"]) * len(anchors["scales"])
     return Blueprint(
         "keras_hub",
         tensors,
-        _place(name, levels[0]),
+        by_part(_backbone(name), _neck(levels[0]), _head),
         _SPELLING,
         ModelConfig(
             name,
@@ -95,7 +83,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
             head_norm_epsilon=1e-3,
         ),
         names,
-        find_anchors(count, levels, found, overrides, notes),
+        find_anchors(count, levels, anchors, overrides, notes),
         replaced(resize, overrides.resize),
         replaced(filter, overrides.filter),
         kept_classes=kept,
@@ -136,6 +124,29 @@ def _resnet(serialised: Mapping[str, Any], encoder: Mapping[str, Any], backbone:
     return DEPTHS[key]
 
 
+def _anchors(generator: Mapping[str, Any], levels: Sequence[int]) -> dict[str, Any]:
+    count = int(generator["num_scales"])
+    return {
+        "sizes": tuple(float(generator["anchor_size"]) * 2**level for level in levels),
+        "ratios": tuple(float(ratio) for ratio in generator["aspect_ratios"]),
+        "scales": tuple(2 ** (index / count) for index in range(count)),
+        "offset": 0.0,
+        "is_rounded": True,
+        "stride_mode": "grid",
+    }
+
+
+def _filter(decoder: Mapping[str, Any]) -> FilterConfig:
+    return FilterConfig(
+        float(decoder["confidence_threshold"]),
+        float(decoder["iou_threshold"]),
+        int(decoder["max_detections"]),
+        top_k=5000,
+        nms="agnostic",
+        clip="never",
+    )
+
+
 def _images(folder: Path, task: Mapping[str, Any], notes: list[str]) -> tuple[ResizeConfig, PixelStatistics]:
     """The resize rule and the normalisation of the preset's preprocessor."""
     stored = task.get("preprocessor") or (
@@ -162,26 +173,32 @@ def _tensors(folder: Path) -> dict[str, np.ndarray]:
     return tensors | {f"task/{name}": value for name, value in read_tree(folder / TASK_WEIGHTS).items()}
 
 
-def _place(name: BackboneName, min_level: int) -> Callable[[str], str]:
+def _backbone(name: BackboneName) -> Callable[[str], str]:
     """Layers are numbered by class, in the order in which Keras lists them."""
     order = _encoder_order(name)
 
-    def place(path: str) -> str:
-        part, _, layer = path.partition("/")
-        if part == "backbone":
-            kind, stage, block, index = place_of(layer)
-            base = "conv2d" if kind == "conv" else "batch_normalization"
-            return _ENCODER + _numbered(base, order.index((stage, block, index)))
-        if part == "neck":
-            group = "lateral" if layer.startswith("lateral") else "output"
-            return f"{_FPN}{group}_conv_layers/{_numbered('conv2d', int(layer[-1]) - min_level)}"
-        if layer == "final":
-            return f"{_HEADS[part]}/prediction_layer"
-        if layer.startswith("norm"):
-            return f"{_HEADS[part]}/group_norm_layers/{_numbered('group_normalization', int(layer[4:]))}"
-        return f"{_HEADS[part]}/conv_layers/{_numbered('conv2d', int(layer[4:]))}"
+    def place(layer: str) -> str:
+        kind, stage, block, index = place_of(layer)
+        base = "conv2d" if kind == "conv" else "batch_normalization"
+        return _ENCODER + _numbered(base, order.index((stage, block, index)))
 
     return place
+
+
+def _neck(min_level: int) -> Callable[[str, int], str]:
+    def place(kind: str, level: int) -> str:
+        group = "lateral" if kind == "lateral" else "output"
+        return f"{_FPN}{group}_conv_layers/{_numbered('conv2d', level - min_level)}"
+
+    return place
+
+
+def _head(head: str, layer: str) -> str:
+    if layer == "final":
+        return f"{_HEADS[head]}/prediction_layer"
+    if layer.startswith("norm"):
+        return f"{_HEADS[head]}/group_norm_layers/{_numbered('group_normalization', int(layer[4:]))}"
+    return f"{_HEADS[head]}/conv_layers/{_numbered('conv2d', int(layer[4:]))}"
 
 
 def _numbered(base: str, index: int) -> str:

@@ -11,10 +11,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from keras_retinanet.backbones.normalize import TORCH
 from keras_retinanet.backbones.resnet_names import torch_resnet_names
-from keras_retinanet.config import FilterConfig, ModelConfig, ResizeConfig
-from keras_retinanet.importers.blueprint import TORCH_SPELLING, Blueprint, CheckpointError, Overrides
+from keras_retinanet.config import FilterConfig, ResizeConfig
+from keras_retinanet.importers.blueprint import TORCH_SPELLING, Blueprint, CheckpointError, Overrides, by_part
 from keras_retinanet.importers.detectron2 import MEAN_ONLY
 from keras_retinanet.importers.heads_found import (
     count_anchors_and_classes,
@@ -23,6 +25,7 @@ from keras_retinanet.importers.heads_found import (
     find_classes,
     replaced,
     shape_of,
+    torch_network,
 )
 from keras_retinanet.importers.resnets import find_resnet
 from keras_retinanet.weight_files.weight_file import WeightFile
@@ -46,16 +49,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     backbone = find_resnet(
         tensors, r"backbone\.layer(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", r"backbone\.layer1\.0\.conv3"
     )
-    laterals = count_consecutive(tensors, "neck.lateral_convs.{}.conv.weight")
-    outputs = count_consecutive(tensors, "neck.fpn_convs.{}.conv.weight")
-    if laterals not in (3, 4) or not 0 <= outputs - laterals <= 2:
-        raise CheckpointError(f"The pyramid has {laterals} lateral and {outputs} output convolutions.")
-    min_level, max_level = 6 - laterals, 5 + outputs - laterals
-    width = shape_of(tensors, "neck.lateral_convs.0.conv.weight")[0]
-    p6 = shape_of(tensors, f"neck.fpn_convs.{laterals}.conv.weight")[1] if outputs > laterals else 0
-    if "on_lateral" in settings:
-        raise CheckpointError("Its P6 is made from a lateral map (add_extra_convs='on_lateral'), which ours has not.")
-    is_grouped = "bbox_head.cls_convs.0.gn.weight" in tensors
+    levels = _levels(tensors, settings)
     count, classes = count_anchors_and_classes(
         shape_of(tensors, "bbox_head.retina_reg.weight")[0], shape_of(tensors, "bbox_head.retina_cls.weight")[0]
     )
@@ -64,22 +58,21 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     return Blueprint(
         "mmdetection",
         tensors,
-        _place(min_level, laterals),
+        by_part(torch_resnet_names("backbone."), _neck(levels[0]), _head),
         TORCH_SPELLING,
-        ModelConfig(
+        torch_network(
+            tensors,
             backbone,
-            "none",
-            min_level=min_level,
-            max_level=max_level,
-            p6_source="P5" if p6 == width else "C5",
+            levels,
+            lateral="neck.lateral_convs.0.conv.weight",
+            p6=f"neck.fpn_convs.{6 - levels[0]}.conv.weight",
+            tower="bbox_head.cls_convs.0.conv.weight",
+            depth=count_consecutive(tensors, "bbox_head.cls_convs.{}.conv.weight"),
+            is_grouped="bbox_head.cls_convs.0.gn.weight" in tensors,
             has_relu_before_p7="relu_before_extra_convs=True" in settings.replace(" ", ""),
-            fpn_width=width,
-            head_width=shape_of(tensors, "bbox_head.cls_convs.0.conv.weight")[0],
-            head_depth=count_consecutive(tensors, "bbox_head.cls_convs.{}.conv.weight"),
-            head_norm="group" if is_grouped else "none",
         ),
         names,
-        find_anchors(count, range(min_level, max_level + 1), {"offset": 0.0}, overrides, notes),
+        find_anchors(count, range(levels[0], levels[1] + 1), {"offset": 0.0}, overrides, notes),
         replaced(ResizeConfig(800, 1333, method="cv2"), overrides.resize),
         replaced(FilterConfig(0.05, 0.5, 100, 1000, drop_empty=True), overrides.filter),
         kept_classes=kept,
@@ -123,21 +116,22 @@ def _style(settings: str, overrides: Overrides, notes: list[str]) -> str:
     return found[1] if found else "pytorch"
 
 
-def _place(min_level: int, laterals: int) -> Callable[[str], str]:
-    resnet = torch_resnet_names("backbone.")
+def _levels(tensors: Mapping[str, np.ndarray], settings: str) -> tuple[int, int]:
+    laterals = count_consecutive(tensors, "neck.lateral_convs.{}.conv.weight")
+    outputs = count_consecutive(tensors, "neck.fpn_convs.{}.conv.weight")
+    if laterals not in (3, 4) or not 0 <= outputs - laterals <= 2:
+        raise CheckpointError(f"The pyramid has {laterals} lateral and {outputs} output convolutions.")
+    if "on_lateral" in settings:
+        raise CheckpointError("Its P6 is made from a lateral map (add_extra_convs='on_lateral'), which ours has not.")
+    return 6 - laterals, 5 + outputs - laterals
 
-    def place(path: str) -> str:
-        part, _, layer = path.partition("/")
-        if part == "backbone":
-            return resnet(layer)
-        if part == "neck":
-            level = int(layer[-1])
-            if layer.startswith("extra"):
-                return f"neck.fpn_convs.{laterals + level - 6}.conv"
-            return f"neck.{'lateral' if layer.startswith('lateral') else 'fpn'}_convs.{level - min_level}.conv"
-        if layer == "final":
-            return "bbox_head.retina_cls" if part == "class_head" else "bbox_head.retina_reg"
-        tower = "cls_convs" if part == "class_head" else "reg_convs"
-        return f"bbox_head.{tower}.{layer[4:]}.{'conv' if layer.startswith('conv') else 'gn'}"
 
-    return place
+def _neck(min_level: int) -> Callable[[str, int], str]:
+    return lambda kind, level: f"neck.{'lateral' if kind == 'lateral' else 'fpn'}_convs.{level - min_level}.conv"
+
+
+def _head(head: str, layer: str) -> str:
+    if layer == "final":
+        return "bbox_head.retina_cls" if head == "class_head" else "bbox_head.retina_reg"
+    tower = "cls_convs" if head == "class_head" else "reg_convs"
+    return f"bbox_head.{tower}.{layer[4:]}.{'conv' if layer.startswith('conv') else 'gn'}"

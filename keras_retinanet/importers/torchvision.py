@@ -7,14 +7,15 @@ numbers without rounding. The published v1 runs with a batch normalisation epsil
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from keras_retinanet.backbones.normalize import TORCH
 from keras_retinanet.backbones.resnet_names import torch_resnet_names
-from keras_retinanet.config import FilterConfig, ModelConfig, ResizeConfig
-from keras_retinanet.importers.blueprint import TORCH_SPELLING, Blueprint, CheckpointError, Overrides
+from keras_retinanet.config import FilterConfig, ResizeConfig
+from keras_retinanet.importers.blueprint import TORCH_SPELLING, Blueprint, CheckpointError, Overrides, by_part
 from keras_retinanet.importers.heads_found import (
     count_anchors_and_classes,
     count_consecutive,
@@ -22,11 +23,12 @@ from keras_retinanet.importers.heads_found import (
     find_classes,
     replaced,
     shape_of,
+    torch_network,
 )
 from keras_retinanet.importers.resnets import find_resnet
 from keras_retinanet.weight_files.weight_file import WeightFile
 
-FPN, HEAD = "backbone.fpn.", "head."
+FPN = "backbone.fpn."
 _CLASS, _BOX = "head.classification_head.", "head.regression_head."
 
 
@@ -76,9 +78,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     backbone = find_resnet(
         tensors, r"backbone\.body\.layer(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", r".*layer1\.0\.conv3"
     )
-    min_level, max_level = _levels(tensors)
-    width = shape_of(tensors, f"{FPN}inner_blocks.0.0.weight")[0]
-    p6 = shape_of(tensors, f"{FPN}extra_blocks.p6.weight")[1] if max_level > 5 else 0
+    levels = _levels(tensors)
     is_grouped = f"{_CLASS}conv.0.1.weight" in tensors
     count, classes = count_anchors_and_classes(
         shape_of(tensors, f"{_BOX}bbox_reg.weight")[0], shape_of(tensors, f"{_CLASS}cls_logits.weight")[0]
@@ -88,29 +88,24 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     return Blueprint(
         "torchvision",
         tensors,
-        _place(min_level),
+        by_part(torch_resnet_names("backbone.body."), _neck(levels[0]), _head),
         TORCH_SPELLING,
-        ModelConfig(
+        torch_network(
+            tensors,
             backbone,
-            "none",
-            min_level=min_level,
-            max_level=max_level,
-            p6_source="P5" if p6 == width else "C5",
-            fpn_width=width,
-            head_width=shape_of(tensors, f"{_CLASS}conv.0.0.weight")[0],
-            head_depth=count_consecutive(tensors, f"{_CLASS}conv.{{}}.0.weight"),
-            head_norm="group" if is_grouped else "none",
+            levels,
+            lateral=f"{FPN}inner_blocks.0.0.weight",
+            p6=f"{FPN}extra_blocks.p6.weight",
+            tower=f"{_CLASS}conv.0.0.weight",
+            depth=count_consecutive(tensors, f"{_CLASS}conv.{{}}.0.weight"),
+            is_grouped=is_grouped,
         ),
         names,
-        find_anchors(count, range(min_level, max_level + 1), fixed, overrides, notes),
+        find_anchors(count, range(levels[0], levels[1] + 1), fixed, overrides, notes),
         replaced(ResizeConfig(800, 1333, rounding="floor", method="float"), overrides.resize),
         replaced(FilterConfig(0.05, 0.5, 300, 1000), overrides.filter),
         kept_classes=kept,
-        backbone_options={
-            "stride_on": "3x3",
-            "epsilon": _norm_epsilon(tensors, is_grouped, overrides, notes),
-            "normalization": TORCH,
-        },
+        backbone_options=_backbone_options(tensors, is_grouped, overrides, notes),
         notes=tuple(notes),
     )
 
@@ -126,35 +121,32 @@ def _levels(tensors: Mapping[str, np.ndarray]) -> tuple[int, int]:
     return 6 - count, extras[-1]
 
 
-def _norm_epsilon(tensors: Mapping[str, np.ndarray], is_v2: bool, overrides: Overrides, notes: list[str]) -> float:
-    """Of the backbone: the library sets 0 where it loads its COCO weights of v1, and 1e-5 in every other case."""
-    if overrides.norm_epsilon is not None:
-        return overrides.norm_epsilon
-    has_counters = any(name.endswith("num_batches_tracked") for name in tensors)
-    if is_v2 or has_counters:
-        return 1e-5
-    notes.append(
-        "Batch normalisation epsilon 0, as torchvision runs its published v1 weights; for a model that was trained "
-        "without starting from these, give --norm-epsilon 1e-5."
-    )
-    return 0.0
+def _backbone_options(
+    tensors: Mapping[str, np.ndarray], is_v2: bool, overrides: Overrides, notes: list[str]
+) -> dict[str, Any]:
+    """The library sets an epsilon of 0 where it loads its COCO weights of v1, and 1e-5 in every other case."""
+    epsilon = overrides.norm_epsilon
+    if epsilon is None:
+        has_counters = any(name.endswith("num_batches_tracked") for name in tensors)
+        epsilon = 1e-5 if is_v2 or has_counters else 0.0
+        if epsilon == 0:
+            notes.append(
+                "Batch normalisation epsilon 0, as torchvision runs its published v1 weights; for a model that was "
+                "trained without starting from these, give --norm-epsilon 1e-5."
+            )
+    return {"stride_on": "3x3", "epsilon": epsilon, "normalization": TORCH}
 
 
-def _place(min_level: int):  # type: ignore[no-untyped-def]
-    resnet = torch_resnet_names("backbone.body.")
-
-    def place(path: str) -> str:
-        part, _, layer = path.partition("/")
-        if part == "backbone":
-            return resnet(layer)
-        if part == "neck":
-            level = int(layer[-1])
-            if layer.startswith("extra"):
-                return f"{FPN}extra_blocks.p{level}"
-            return f"{FPN}{'inner' if layer.startswith('lateral') else 'layer'}_blocks.{level - min_level}.0"
-        head = _CLASS if part == "class_head" else _BOX
-        if layer == "final":
-            return head + ("cls_logits" if part == "class_head" else "bbox_reg")
-        return f"{head}conv.{layer[4:]}.{0 if layer.startswith('conv') else 1}"
+def _neck(min_level: int) -> Callable[[str, int], str]:
+    def place(kind: str, level: int) -> str:
+        if kind == "extra":
+            return f"{FPN}extra_blocks.p{level}"
+        return f"{FPN}{'inner' if kind == 'lateral' else 'layer'}_blocks.{level - min_level}.0"
 
     return place
+
+
+def _head(head: str, layer: str) -> str:
+    if layer == "final":
+        return f"{_CLASS}cls_logits" if head == "class_head" else f"{_BOX}bbox_reg"
+    return f"{_CLASS if head == 'class_head' else _BOX}conv.{layer[4:]}.{0 if layer.startswith('conv') else 1}"

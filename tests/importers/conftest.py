@@ -2,73 +2,33 @@
 
 from __future__ import annotations
 
-import io
 import json
 import pickle
+import runpy
 import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import h5py
 import keras
 import numpy as np
 import pytest
 
-
-class Name:
-    """A global name, pickled as such."""
-
-    def __init__(self, module: str, name: str) -> None:
-        self.module, self.name = module, name
+PICKLES = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "weight_files" / "pickles.py")))
 
 
-class Call:
-    """A call of a global name."""
-
-    def __init__(self, name: Name, *arguments: Any) -> None:
-        self.name, self.arguments = name, arguments
-
-
-class Reference(tuple):
-    """A persistent id."""
-
-
-class TorchPickler(pickle._Pickler):  # type: ignore[name-defined]
-    """Writes what PyTorch's pickler writes, without PyTorch."""
-
-    dispatch: ClassVar[dict[Any, Any]] = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
-
-    def persistent_id(self, obj: Any) -> Any:
-        return tuple(obj) if isinstance(obj, Reference) else None
-
-    def save_name(self, obj: Name) -> None:
-        self.write(pickle.GLOBAL + f"{obj.module}\n{obj.name}\n".encode())
-
-    def save_call(self, obj: Call) -> None:
-        self.save(obj.name)
-        self.save(obj.arguments)
-        self.write(pickle.REDUCE)
-
-    dispatch[Name] = save_name
-    dispatch[Call] = save_call
-
-
-def torch_bytes(content: Any) -> bytes:
-    stream = io.BytesIO()
-    TorchPickler(stream, 2).dump(content)
-    return stream.getvalue()
-
-
-def torch_tensor(key: str, value: np.ndarray) -> Call:
+def torch_tensor(key: str, value: np.ndarray) -> Any:
     kind = {"f": "FloatStorage", "i": "LongStorage"}[value.dtype.kind]
     stride = tuple(step // value.itemsize for step in value.strides)
-    storage = Reference(("storage", Name("torch", kind), key, "cpu", value.size))
-    hooks = Call(Name("collections", "OrderedDict"))
-    return Call(Name("torch._utils", "_rebuild_tensor_v2"), storage, 0, value.shape, stride, False, hooks)
+    storage = PICKLES.Reference(("storage", PICKLES.Name("torch", kind), key, "cpu", value.size))
+    hooks = PICKLES.Call(PICKLES.Name("collections", "OrderedDict"))
+    return PICKLES.Call(
+        PICKLES.Name("torch._utils", "_rebuild_tensor_v2"), storage, 0, value.shape, stride, False, hooks
+    )
 
 
 def write_torch(path: Path, arrays: Mapping[str, np.ndarray], outside: Mapping[str, Any] | None = None) -> Path:
@@ -76,7 +36,9 @@ def write_torch(path: Path, arrays: Mapping[str, np.ndarray], outside: Mapping[s
     arrays = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
     table: Any = {name: torch_tensor(str(index), value) for index, (name, value) in enumerate(arrays.items())}
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("a/data.pkl", torch_bytes({**outside, "state_dict": table} if outside is not None else table))
+        archive.writestr(
+            "a/data.pkl", PICKLES.dumps({**outside, "state_dict": table} if outside is not None else table)
+        )
         for index, value in enumerate(arrays.values()):
             archive.writestr(f"a/data/{index}", value.tobytes())
         archive.writestr("a/version", "3\n")
@@ -213,7 +175,7 @@ def files() -> SimpleNamespace:
     """The writers above."""
     return SimpleNamespace(
         torch=write_torch, pickle=write_pickle, safetensors=write_safetensors, h5=write_h5, fill=fill,
-        reference=reference_arrays, torch_bytes=torch_bytes, Name=Name, Call=Call,
+        reference=reference_arrays,
         snapshot=snapshot_of, MOBILENET_TAPS=FIZYR_MOBILENET_TAPS, WIDTH=WIDTH,
     )  # fmt: skip
 

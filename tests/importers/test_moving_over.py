@@ -75,8 +75,8 @@ def test_import_writes_a_snapshot_and_says_what_it_found(
 ) -> None:
     out = tmp_path / "model.keras"
     words = [str(home / "resnet50_csv_50.h5"), str(out), "--class-names", str(home / "classes.csv"), "--verify"]
-    assert import_checkpoint.main([*words, "--config", str(home / "config.ini"), "--anchor-sizes", "8", "16", "32", "64",
-                                   "128", "--max-detections", "7"]) == 0  # fmt: skip
+    words += ["--config", str(home / "config.ini"), "--anchor-sizes", "8", "16", "32", "64", "128"]
+    assert import_checkpoint.main([*words, "--max-detections", "7"]) == 0
     printed = capsys.readouterr().out
     for expected in ("source    fizyr", "mobilenet_025", "2: dog, cat", "sizes 8 16 32 64 128", "scales 1 1.2 1.6",
                      "method cv2", "0 unused, 0 missing", "read back equal", "fizyr itself was not run"):  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import os
 import pickle
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +51,7 @@ def test_a_pickle_of_python_2(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_numpy_pickle(path)[0]["w"], [1.5, -2])
 
 
-class Exploit:
-    """Pickles into a call; the file would run it on loading."""
-
-    def __init__(self, function: Any, *arguments: Any) -> None:
-        self.function, self.arguments = function, arguments
-
-    def __reduce__(self) -> Any:
-        return self.function, self.arguments
+Exploit = runpy.run_path(str(Path(__file__).with_name("pickles.py")))["Exploit"]
 
 
 class WithState:

@@ -6,10 +6,12 @@ import collections
 import io
 import os
 import pickle
+import runpy
 import struct
 import zipfile
 from pathlib import Path
-from typing import Any, ClassVar
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,53 +19,10 @@ import pytest
 from keras_retinanet.weight_files import restricted_pickle
 from keras_retinanet.weight_files.torch_file import LEGACY_MAGIC, is_torch_file, read_torch_file
 
-# A pickler that writes what PyTorch writes, without PyTorch: names of classes and references to storages.
-
-
-class Name:
-    """A global name, pickled as such."""
-
-    def __init__(self, module: str, name: str) -> None:
-        self.module, self.name = module, name
-
-
-class Call:
-    """A call of a global name."""
-
-    def __init__(self, name: Name, *arguments: Any) -> None:
-        self.name, self.arguments = name, arguments
-
-
-class Reference(tuple):
-    """A persistent id."""
-
-
-class TorchPickler(pickle._Pickler):  # type: ignore[name-defined]
-    """The pickler written in Python, which lets itself be taught."""
-
-    dispatch: ClassVar[dict[Any, Any]] = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
-
-    def persistent_id(self, obj: Any) -> Any:
-        return tuple(obj) if isinstance(obj, Reference) else None
-
-    def save_name(self, obj: Name) -> None:
-        self.write(pickle.GLOBAL + f"{obj.module}\n{obj.name}\n".encode())
-
-    def save_call(self, obj: Call) -> None:
-        self.save(obj.name)
-        self.save(obj.arguments)
-        self.write(pickle.REDUCE)
-
-    dispatch[Name] = save_name
-    dispatch[Call] = save_call
-
-
-def dumps(content: Any, protocol: int = 2) -> bytes:
-    stream = io.BytesIO()
-    TorchPickler(stream, protocol).dump(content)
-    return stream.getvalue()
-
-
+PICKLES = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("pickles.py"))))
+Name, Call, Reference, dumps, Exploit = (
+    PICKLES.Name, PICKLES.Call, PICKLES.Reference, PICKLES.dumps, PICKLES.Exploit,
+)  # fmt: skip
 REBUILD = Name("torch._utils", "_rebuild_tensor_v2")
 
 
@@ -175,16 +134,6 @@ def test_other_content_is_named(tmp_path: Path) -> None:
 
 
 # Files that want something run.
-
-
-class Exploit:
-    """Pickles into a call; the file would run it on loading."""
-
-    def __init__(self, function: Any, *arguments: Any) -> None:
-        self.function, self.arguments = function, arguments
-
-    def __reduce__(self) -> Any:
-        return self.function, self.arguments
 
 
 class WithState:
