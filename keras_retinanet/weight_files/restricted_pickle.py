@@ -36,6 +36,17 @@ class Stateful:
         raise NotImplementedError
 
 
+class Ignored(Stateful):
+    """Stands for an object beside the weights, such as a run's arguments; remembers nothing."""
+
+    def __init__(self, *arguments: Any) -> None:
+        del arguments
+
+    def set_state(self, state: Any) -> None:
+        """Drops it."""
+        del state
+
+
 _MARK = object()
 _KEY_TYPES = (str, int, float, bytes, type(None))  # tuples could nest until hashing them overflows the C stack
 _CONSTANTS: dict[str, Callable[[], Any]] = {
@@ -167,6 +178,9 @@ class _Machine:
             self.stack.append(function.build(*arguments))
         except TypeError as error:
             raise ValueError(f"wrong arguments for {function.name}: {error}") from error
+
+    def _op_newobj(self, argument: Any) -> None:
+        self._op_reduce(argument)  # what builds an allowed name is a function of the table, never a class of the file
 
     def _op_build(self, _: Any) -> None:
         state = self._pop()

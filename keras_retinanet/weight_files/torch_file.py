@@ -95,6 +95,8 @@ def _rebuild_parameter(tensor: Any, requires_grad: Any = None, hooks: Any = None
 ALLOWED: dict[str, Callable[..., Any] | None] = {
     **numpy_pickle.ALLOWED,
     "collections.OrderedDict": restricted_pickle.ordered_dict,
+    "argparse.Namespace": restricted_pickle.Ignored,
+    "collections.Counter": restricted_pickle.Ignored,
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
     "torch._utils._rebuild_tensor": _rebuild_tensor,
     "torch._utils._rebuild_parameter": _rebuild_parameter,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import collections
 import io
 import os
@@ -126,6 +127,24 @@ def test_a_training_checkpoint_and_parameters(key: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_torch_file(path)["w"], FLOATS)
 
 
+def test_what_training_scripts_put_beside_the_weights(tmp_path: Path) -> None:
+    """torchvision's write the arguments and the milestones of the schedule; both are dropped."""
+    arguments = argparse.Namespace(lr=0.1, data="x")
+    beside = pickle.dumps({"args": arguments, "milestones": collections.Counter({16: 1, 22: 1})}, 2)
+    whole = dumps({"model": {"w": tensor("FloatStorage", "0", 6, (6,), (1,))}})
+    # One dict of both: the second pickle's items are set on the first one's.
+    joined = whole[:-1] + beside[beside.index(b"}") + 3 :]
+    path = write_zip(tmp_path / "a.pth", joined, {"0": FLOATS.tobytes()})
+    np.testing.assert_array_equal(read_torch_file(path)["w"], FLOATS)
+
+
+def test_new_objects_are_made_of_allowed_names_only() -> None:
+    class_of_file = pickle.dumps(WithNew(), 2)
+    assert b"\x81" in class_of_file  # NEWOBJ
+    with pytest.raises(ValueError, match=r"refused '.*WithNew'"):
+        restricted_pickle.load(io.BytesIO(class_of_file), {})
+
+
 def test_other_content_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a\.pth.*'epoch' is no tensor"):
         read_torch_file(write_zip(tmp_path / "a.pth", {"epoch": 3}, {}))
@@ -134,6 +153,10 @@ def test_other_content_is_named(tmp_path: Path) -> None:
 
 
 # Files that want something run.
+
+
+class WithNew:
+    """Pickles into NEWOBJ."""
 
 
 class WithState:
