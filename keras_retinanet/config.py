@@ -36,6 +36,10 @@ AugmentName = Literal["none", "flip", "flips", "strong"]
 MetricName = Literal["coco", "voc"]
 ExportFormat = Literal["keras", "saved_model", "onnx", "openvino", "litert"]
 Precision = Literal["float32", "float16", "bfloat16", "int8"]
+ClipTime = Literal["before_nms", "after_nms", "never"]
+Rounding = Literal["nearest", "even", "floor"]
+ResizeMethod = Literal["bilinear", "float", "cv2", "pillow"]
+SourceName = Literal["fizyr", "torchvision", "detectron2", "mmdetection", "keras_hub"]
 
 DEMO_PATH = "./demo-scenes"
 """Where the `demo` data set stands unless told otherwise."""
@@ -110,6 +114,9 @@ class FilterConfig:
         max_detections: Most detections of an image.
         top_k: Most boxes of a pyramid level that enter NMS.
         nms: Whether boxes compete within their class, with all, or not at all.
+        clip: When boxes are cut to the image; Detectron2 does it after NMS, KerasHub never.
+        clip_margin: Pixels by which boxes end before the image's right and lower edge: 1 in fizyr.
+        drop_empty: Drop boxes without area: before NMS (MMDetection), or once clipped after it (Detectron2).
         class_thresholds: One score threshold a class, in the order of the labels, in place of the one for all.
     """
 
@@ -118,6 +125,9 @@ class FilterConfig:
     max_detections: int = 300
     top_k: int = 1000
     nms: NmsMode = "per_class"
+    clip: ClipTime = "before_nms"
+    clip_margin: int = 0
+    drop_empty: bool = False
     class_thresholds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
@@ -134,6 +144,11 @@ class ResizeConfig:
         is_square: Scale the longer side to `max_side` and pad to a `max_side` square: one shape for every image.
         antialias: Low-pass before shrinking. Defaults to `False`, as cv2, torchvision and fizyr do.
         pad_multiple: Padded on the right and below to a multiple of this.
+        rounding: How a scaled side becomes whole pixels: nearest (halves up), nearest with halves to even (OpenCV
+            given a scale), or down (torchvision).
+        method: Arithmetic: bilinear, rounded once; float, not rounded (torchvision); cv2, whose weights have 11 bits;
+            pillow, antialiased and rounded after each axis (Detectron2).
+        has_one_scale: Pixels and boxes follow the unrounded scale, the same on both axes, as in fizyr.
     """
 
     min_side: int = 800
@@ -141,6 +156,9 @@ class ResizeConfig:
     is_square: bool = False
     antialias: bool = False
     pad_multiple: int = 32
+    rounding: Rounding = "nearest"
+    method: ResizeMethod = "bilinear"
+    has_one_scale: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,10 +171,13 @@ class ModelConfig:
         min_level: Finest pyramid level, of stride 2 ** level.
         max_level: Coarsest pyramid level.
         p6_source: Map from which level 6 is made: the backbone's C5 (paper) or the pyramid's P5 (torchvision v1).
+        stride_padding: Padding of levels 6 and 7: one pixel on each side, or TensorFlow's "same" (fizyr).
+        has_relu_before_p7: ReLU between levels 6 and 7; MMDetection has none.
         fpn_width: Channels of every pyramid level.
         head_width: Channels inside the two heads.
         head_depth: Convolutions before the last one of each head.
         head_norm: Normalisation after each of them.
+        head_norm_epsilon: Added to the variance by that normalisation; KerasHub has 0.001.
         has_shared_heads: Use the same head weights on every level.
         box_coder: Box parametrisation: centre and size (paper) or corners (fizyr).
     """
@@ -166,10 +187,13 @@ class ModelConfig:
     min_level: int = 3
     max_level: int = 7
     p6_source: Literal["C5", "P5"] = "C5"
+    stride_padding: Literal["symmetric", "same"] = "symmetric"
+    has_relu_before_p7: bool = True
     fpn_width: int = 256
     head_width: int = 256
     head_depth: int = 4
     head_norm: Literal["none", "group"] = "none"
+    head_norm_epsilon: float = 1e-5
     has_shared_heads: bool = True
     box_coder: BoxCoderName = "center"
 

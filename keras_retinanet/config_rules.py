@@ -84,7 +84,7 @@ def _choices(config: TrainConfig) -> Iterator[str]:
         yield "--weight-decay does nothing with adam; choose --optimizer adamw, which is Adam with weight decay."
     if config.freeze_backbone and model.weights == "none":
         yield "--freeze-backbone with --weights none would keep random features; give --weights a file or imagenet."
-    if model.weights not in ("imagenet", "none") and not Path(model.weights).is_file():
+    if model.weights not in ("imagenet", "none") and not Path(model.weights).exists():
         yield f"--weights {model.weights}: no such file; allowed are imagenet, none, or the path of a weights file."
     if config.tensorboard_dir and importlib.util.find_spec("tensorboard") is None:
         yield "--tensorboard-dir needs the package tensorboard: pip install tensorboard."

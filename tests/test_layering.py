@@ -37,14 +37,17 @@ ARROWS: dict[str, str] = {
     "nms": "schema config",
     "filter_detections": "schema config nms",
     # network
-    "backbones": "schema config importers normalization",
-    "importers": "schema config",
+    "weight_files": "",
+    "backbones": "schema config weight_files normalization",
     "normalization": "schema",
     "fpn": "schema config",
     "heads": "schema config normalization",
     "losses": "schema config boxes",
     "retinanet": "schema config backbones fpn heads losses anchors matching boxes",
-    "inference": "schema config retinanet filter_detections anchors boxes muon schedules",
+    "inference": "schema config retinanet filter_detections nms anchors boxes muon schedules",
+    # other libraries' detectors
+    "kept_logits": "heads retinanet",
+    "importers": "schema config weight_files backbones boxes heads retinanet inference kept_logits",
     # data
     "data": "schema config",
     "open_dataset": "schema config data scenes",
@@ -59,7 +62,7 @@ ARROWS: dict[str, str] = {
     "muon": "schema",
     "optimization": "schema config muon schedules",
     "callbacks": "schema config evaluation inference runs curves interruption",
-    "starting_weights": "schema config importers backbones retinanet inference",
+    "starting_weights": "schema config importers backbones retinanet inference kept_logits",
     "example_pictures": "schema config data evaluation runs visualize",
     "fitting": "schema config data evaluation inference retinanet callbacks example_pictures runs interruption "
     "schedules",
@@ -73,7 +76,7 @@ ARROWS: dict[str, str] = {
     "serving_client": "serving",
     # commands
     "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset scenes data fitting "
-    "training evaluation inference visualize export runtimes serving",
+    "training evaluation inference visualize export runtimes serving importers kept_logits",
 }
 """Which parts each part may import: a part is a module or a folder of the package."""
 

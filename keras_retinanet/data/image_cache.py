@@ -19,14 +19,14 @@ def cached_images(table: SampleTable, workers: int | None = None) -> Callable[[T
         workers: int. Threads. Defaults to `None`: one a core.
 
     Returns:
-        Function from an image's number to its `(h, w, 3)` uint8 pixels, the same as `table.load_image` gives.
+        Function from an image's number to its `(h, w, 3)` pixels, the same as `table.load_image` gives.
 
     Raises:
         ValueError: The images do not fit in the memory that is free.
     """
     starts = np.concatenate([[0], np.cumsum(table.resized.prod(axis=1) * 3)])
-    _require_memory(int(starts[-1]))
-    pixels = np.empty(int(starts[-1]), np.uint8)
+    _require_memory(int(starts[-1]) * np.dtype(table.dtype).itemsize)
+    pixels = np.empty(int(starts[-1]), table.dtype)
     images = tf.data.Dataset.range(len(table)).map(table.load_image, workers or tf.data.AUTOTUNE, deterministic=True)
     for start, image in zip(starts, images.as_numpy_iterator(), strict=False):
         pixels[start : start + image.size] = image.reshape(-1)

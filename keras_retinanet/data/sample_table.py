@@ -11,7 +11,14 @@ import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.errors import GRAPH_MARKS, GRAPH_SEPARATOR
-from keras_retinanet.data.image import decode, resize_boxes, resize_image, resized_size
+from keras_retinanet.data.image import (
+    decode,
+    network_scale,
+    resize_boxes,
+    resize_by_rule,
+    resized_dtype,
+    resized_size,
+)
 from keras_retinanet.data.image_files import read_sizes
 from keras_retinanet.schema import Sample, Tensor
 
@@ -26,6 +33,7 @@ class SampleTable:
     Attributes:
         num_boxes: `(I,)` int. Boxes of each of the I images.
         resized: `(I, 2)` int. Height and width of each image after resizing.
+        dtype: NumPy type of the resized images.
 
     Raises:
         ValueError: There are no samples.
@@ -42,6 +50,8 @@ class SampleTable:
         self.num_boxes = np.array([len(sample["labels"]) for sample in samples])
         self._paths = tf.constant([os.fsencode(sample["image"]) for sample in samples], tf.string)
         self._sizes = tf.constant(sizes, tf.int32)
+        self._scales = tf.constant(network_scale(self.resized, sizes, resize), tf.float32)
+        self.dtype = resized_dtype(resize).as_numpy_dtype
         self._targets = tf.constant(self.resized, tf.int32)
         self._splits = tf.constant(np.concatenate([[0], np.cumsum(self.num_boxes)]), tf.int64)
         self._boxes = tf.constant(_joined(samples, "boxes", np.float32, (-1, 4)))
@@ -53,10 +63,10 @@ class SampleTable:
 
     def scale(self, index: Tensor) -> Tensor:
         """`(…, 2)` float32 y, x: resized over stored pixels of image `index`."""
-        return tf.cast(tf.gather(self._targets, index), tf.float32) / tf.cast(tf.gather(self._sizes, index), tf.float32)
+        return tf.gather(self._scales, index)
 
     def load_image(self, index: Tensor) -> Tensor:
-        """Read, decode and resize image `index`: `(h, w, 3)` uint8.
+        """Read, decode and resize image `index`: `(h, w, 3)` of `dtype`.
 
         Raises:
             tf.errors.InvalidArgumentError: The file is missing, damaged or of another size than annotated;
@@ -76,7 +86,7 @@ class SampleTable:
             ),
         ]
         with tf.control_dependencies(checks):  # or the resizing would fail first, and name nothing
-            return resize_image(tf.identity(image), self._targets[index], self._resize.antialias)
+            return resize_by_rule(tf.identity(image), self._targets[index], self._resize)
 
     def annotations(self, index: Tensor) -> dict[str, Tensor]:
         """Boxes of image `index` in resized pixels: `boxes (N, 4)`, `labels (N,)`, `ignore (N,)`."""
