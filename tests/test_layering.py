@@ -48,6 +48,7 @@ ARROWS: dict[str, str] = {
     # data
     "data": "schema config",
     "open_dataset": "schema config data scenes",
+    "conversion": "schema config data open_dataset",
     # measuring
     "evaluation": "schema config inference visualize",
     "anchor_coverage": "schema config matching retinanet",
@@ -69,7 +70,7 @@ ARROWS: dict[str, str] = {
     "runtimes": "schema config data inference",
     "export": "schema config version data inference runs runtimes",
     # commands
-    "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset scenes data fitting "
+    "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset conversion scenes data fitting "
     "training evaluation inference visualize export runtimes",
 }
 """Which parts each part may import: a part is a module or a folder of the package."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, parse_arguments
+from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_reader_flags, parse_arguments
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.snapshot_arguments import add_filter_flags, find_snapshot, open_detector, overridden
 from keras_retinanet.config import DataConfig, MetricName, ResizeConfig
@@ -56,13 +56,14 @@ def build_parser() -> Parser:
     """
     parser = Parser(
         prog="retinanet-evaluate",
-        usage="%(prog)s [flags] {coco PATH | pascal PATH | csv ANNOTATIONS [CLASSES] | demo [PATH]} SNAPSHOT",
+        usage="%(prog)s [flags] FORMAT ARGUMENT … SNAPSHOT",
         description="Measure the detections of a snapshot: COCO's 12 numbers, and AP of each class. "
         "SNAPSHOT is a .keras file, or the folder of a run (its best.keras, else its last.keras).",
     )
     add_dataset_arguments(parser, trailing=("SNAPSHOT",))
     count = number(int, least=1)
-    parser.add_argument("--set", metavar="NAME", help="images to use (default: val2017; VOC: val, or trainval alone)")
+    parser.add_argument("--set", metavar="NAME", help="images to use (default: the format's val)")
+    add_reader_flags(parser)
     parser.add_argument("--limit", type=count, metavar="N", help="use only the first N images")
     parser.add_argument("--metric", choices=get_args(MetricName), default="coco", help="(default: %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="also write the numbers to this file")
@@ -87,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     flags, data, (snapshot,) = parse_arguments(parser, argv)
     if data.dataset == "csv" and flags.set:
-        parser.error("--set names a split of coco and pascal; for csv give the file of annotations")
+        parser.error("--set names a split; for csv give the file of annotations")
     data = dataclasses.replace(data, val_set=flags.set, val_annotations=data.annotations, workers=flags.workers)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:

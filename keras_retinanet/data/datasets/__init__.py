@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, BoxReport
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, BoxReport, Index
 from keras_retinanet.data.datasets.coco import CocoDataset
 from keras_retinanet.data.datasets.csv_file import CsvDataset
 from keras_retinanet.data.datasets.pascal import VOC_CLASSES, PascalDataset
+from keras_retinanet.data.datasets.yolo import YoloDataset
 from keras_retinanet.schema import Sample
 
 
@@ -32,6 +33,7 @@ DATASETS: dict[str, Any] = {
     "coco": CocoDataset,
     "pascal": PascalDataset,
     "csv": CsvDataset,
+    "yolo": YoloDataset,
 }
 """Readers by the word that the command line uses."""
 
@@ -44,5 +46,7 @@ __all__ = [
     "CocoDataset",
     "CsvDataset",
     "Dataset",
+    "Index",
     "PascalDataset",
+    "YoloDataset",
 ]
