@@ -70,9 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--shards belongs to --to tfrecord")
     if flags.beam_options and not flags.runner:
         parser.error("--beam-options are those of a --runner")
-    data = dataclasses.replace(
-        data, train_set=flags.set, val_set=flags.val_set, val_annotations=flags.val_annotations
-    )
+    data = dataclasses.replace(data, train_set=flags.set, val_set=flags.val_set, val_annotations=flags.val_annotations)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         done = _convert(flags, data, Path(out))

@@ -18,6 +18,7 @@ from keras_retinanet.cli.snapshot_arguments import add_filter_flags, find_snapsh
 from keras_retinanet.config import DataConfig, MetricName, ResizeConfig
 
 if TYPE_CHECKING:
+    from keras_retinanet.data.bad_images import BadImages
     from keras_retinanet.data.datasets import Dataset
     from keras_retinanet.data.pipeline import InferenceBatches
     from keras_retinanet.evaluation import EvaluationResult, ImageDetections
@@ -37,6 +38,7 @@ class Evaluation:
         samples: Those images, labels in the order of the model's classes.
         resize: How they become network input.
         batches: They, as the model takes them.
+        bad_images: Those that cannot be decoded and count as pictures of nothing; `None` where one is an error.
     """
 
     model: DetectionModel
@@ -46,6 +48,7 @@ class Evaluation:
     samples: list[Sample]
     resize: ResizeConfig
     batches: InferenceBatches
+    bad_images: BadImages | None
 
 
 def build_parser() -> Parser:
@@ -116,6 +119,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         ValueError: Data or snapshot are broken, or do not belong to each other.
         OSError: A file cannot be read.
     """
+    from keras_retinanet.data.bad_images import BadImages
     from keras_retinanet.data.pipeline import InferenceBatches
     from keras_retinanet.open_dataset import choose_set, match_classes, open_dataset
 
@@ -124,10 +128,16 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     model = open_detector(snapshot, flags)
     samples = match_classes(list(dataset)[: flags.limit], dataset.class_names, model.class_names)
     resize = overridden(model.detector.resize, flags, "min_side", "max_side", prefix="image_")
+    bad_images = BadImages(len(samples)) if data.bad_data == "skip" else None
     batches = InferenceBatches(
-        samples, resize=resize, pad_value=model.detector.pad_value, batch_size=flags.batch_size, workers=data.workers
+        samples,
+        resize=resize,
+        pad_value=model.detector.pad_value,
+        batch_size=flags.batch_size,
+        workers=data.workers,
+        bad_images=bad_images,
     )
-    return Evaluation(model, snapshot, dataset, choose_set(data, "val") or "", samples, resize, batches)
+    return Evaluation(model, snapshot, dataset, choose_set(data, "val") or "", samples, resize, batches, bad_images)
 
 
 def describe(evaluation: Evaluation) -> str:
@@ -151,8 +161,9 @@ def describe(evaluation: Evaluation) -> str:
         f"images    {evaluation.set_name}: {len(samples)} images ({empty} empty), {boxes - ignored} boxes"
         + (f", {ignored} ignore regions" if ignored else ""),
     ]
-    warning = evaluation.dataset.report.warning()
-    return "\n".join([*lines, *([f"warning   {warning}"] if warning else [])])
+    warning, notes = evaluation.dataset.report.warning(), evaluation.dataset.report.notes
+    lines += [f"warning   {warning}"] if warning else []
+    return "\n".join([*lines, *(f"note      {note}" for note in notes)])
 
 
 def _detect(evaluation: Evaluation) -> list[ImageDetections]:
@@ -171,6 +182,8 @@ def _detect(evaluation: Evaluation) -> list[ImageDetections]:
             raise
         raise broken_file from error
     seconds = time.perf_counter() - start
+    if evaluation.bad_images is not None and (summary := evaluation.bad_images.summary()) is not None:
+        print(f"warning   {summary}; their boxes count as missed")
     count = sum(len(entry["scores"]) for entry in found)
     print(f"detected  {count} boxes in {seconds:.1f} s ({len(found) / seconds:.1f} images/s)\n")
     return found

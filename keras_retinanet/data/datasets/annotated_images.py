@@ -114,8 +114,8 @@ class AnnotatedImages(Sequence[Sample]):
         columns: All boxes.
         listed_in: The file that names the images, for messages.
         bad_data: `"skip"` leaves out and clips; `"error"` raises at the first such box. Defaults to `"skip"`.
-        sources: Files and folders that annotations were read from; a change of one invalidates the index cache. Defaults
-            to none: nothing is cached.
+        sources: Files and folders that annotations were read from; a change of one invalidates the index cache.
+            Defaults to none: nothing is cached.
         category_ids: The source's own id of each label. Defaults to `None`.
         notes: Choices that the files left to the reader, for `report`.
 
@@ -123,6 +123,7 @@ class AnnotatedImages(Sequence[Sample]):
         class_names: Names, label 0 first.
         report: Boxes left out and clipped, and notes.
         category_ids: The source's own id of each label, or `None`.
+        contents: All of it, as read.
         options: `DataConfig` fields that the constructor takes as keywords, beside path, set and `bad_data`.
     """
 
@@ -168,17 +169,17 @@ class AnnotatedImages(Sequence[Sample]):
 
     @classmethod
     def from_index(cls, index: Index) -> Self:
-        """The data set whose `index` this is, without reading its files."""
+        """The data set with these contents, without reading its files."""
         dataset = cls.__new__(cls)
         dataset._adopt(index)
         return dataset
 
     def _adopt(self, index: Index) -> None:
-        self.index = index
+        self.contents = index
         self.class_names, self.report, self.category_ids = index.class_names, index.report, index.category_ids
 
     def __len__(self) -> int:
-        return len(self.index.images)
+        return len(self.contents.images)
 
     @overload
     def __getitem__(self, index: int) -> Sample: ...
@@ -187,7 +188,7 @@ class AnnotatedImages(Sequence[Sample]):
     def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
         if isinstance(index, slice):
             return [self[position] for position in range(*index.indices(len(self)))]
-        position, read = range(len(self))[index], self.index
+        position, read = range(len(self))[index], self.contents
         rows = slice(read.splits[position], read.splits[position + 1])
         sample = Sample(
             image=read.images[position],
