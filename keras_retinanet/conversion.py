@@ -82,7 +82,7 @@ def convert(
     read = {split: open_dataset(data, split) for split in splits if split == "train" or has_validation(data)}
     parts = _parts(read, to)
     lost = writer.losses(parts)
-    notes = [*_notes(read), *(f"{to} cannot hold {what}: {count} left out" for what, count in lost)]
+    notes = [*_notes(read), *(f"{to} cannot hold {what}: {number} left out" for what, number in lost)]
     if images == "none" and any(byte_range(sample["image"]) for part in parts for sample in part.samples):
         raise ValueError("--images none cannot point at images inside of record files; let them be copied.")
     aside = _aside(out)
@@ -95,7 +95,7 @@ def convert(
         shutil.rmtree(aside, ignore_errors=True)
         raise
     boxes = sum(len(sample["labels"]) for part in parts for sample in part.samples)
-    boxes -= sum(count for _, count in lost)
+    boxes -= sum(number for _, number in lost)
     return Conversion(out, {part.name: len(part.samples) for part in parts}, boxes, tuple(notes))
 
 

@@ -70,8 +70,8 @@ ARROWS: dict[str, str] = {
     "runtimes": "schema config data inference",
     "export": "schema config version data inference runs runtimes",
     # commands
-    "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset conversion scenes data fitting "
-    "training evaluation inference visualize export runtimes",
+    "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset conversion scenes data "
+    "fitting training evaluation inference visualize export runtimes",
 }
 """Which parts each part may import: a part is a module or a folder of the package."""
 

@@ -17,6 +17,7 @@ from keras_retinanet.config import DataConfig, ImageMode, WriterName
 if TYPE_CHECKING:
     from keras_retinanet.conversion import Conversion
     from keras_retinanet.data.writers import Chunk
+    from keras_retinanet.open_dataset import Split
 
 PROGRAM = "retinanet-convert-data"
 
@@ -90,7 +91,7 @@ def _convert(flags: argparse.Namespace, data: DataConfig, out: Path) -> Conversi
     def with_beam(chunks: Sequence[Chunk]) -> None:
         write_with_beam(chunks, flags.runner, flags.beam_options.split())
 
-    splits = (flags.only,) if flags.only else ("train", "val")
+    splits: Sequence[Split] = (flags.only,) if flags.only else ("train", "val")
     run = with_beam if flags.runner else _with_bar
     return convert(data, out, flags.to, splits=splits, images=flags.images, shards=flags.shards, run=run)
 

@@ -30,8 +30,8 @@ WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes")
 """Settings that stand on the command line as words, not as flags."""
 
 CHANGEABLE = {
-    *WORDS, "data.val_annotations", "data.workers", "data.use_cache", "data.use_index_cache", "data.bad_data", "epochs", "evaluate_every", "use_evaluation",
-    "tensorboard_dir",
+    *WORDS, "data.val_annotations", "data.workers", "data.use_cache", "data.use_index_cache", "data.bad_data", "epochs",
+    "evaluate_every", "use_evaluation", "tensorboard_dir",
 }  # fmt: skip
 """Settings that may be given anew with `--resume`."""
 

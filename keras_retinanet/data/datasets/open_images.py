@@ -25,7 +25,7 @@ from keras_retinanet.data.errors import DataError, shown
 _BOXES, _NAMES = "a CSV file of boxes", "a CSV file of lines 'label,name'"
 _FIELDS = ("ImageID", "LabelName", "XMin", "YMin", "XMax", "YMax", "IsGroupOf")
 _BESIDE = (".", "annotations", "labels", "metadata", "csv")
-"""Folders in which the files may stand, beside `<set>` and the folders of former releases (`2018_04`, `challenge2018`)."""
+"""Folders in which the files may stand, beside `<set>` and those of former releases (`2018_04`, `challenge2018`)."""
 
 
 class _Boxes(NamedTuple):
@@ -44,8 +44,8 @@ class OpenImagesDataset(AnnotatedImages):
 
     Reads `<set>-annotations-bbox.csv` (`oidv6-train-annotations-bbox.csv` and the like), the class descriptions
     (`class-descriptions-boxable.csv`, `oidv7-class-descriptions-boxable.csv`) and images `<id>.jpg` in `<set>/`,
-    `images/<set>/` or `<set>/data/`. The CSV files may stand in the folder itself, in `<set>/`, `annotations/` and so on.
-    The data set is the images that are there: few have all 1.7 million of the list. Boxes of groups (`IsGroupOf`)
+    `images/<set>/` or `<set>/data/`. The CSV files may stand in the folder itself, in `<set>/`, `annotations/` and so
+    on. The data set is the images that are there: few have all 1.7 million of the list. Boxes of groups (`IsGroupOf`)
     become ignore regions.
 
     Args:
@@ -208,9 +208,8 @@ def _read_boxes(
     for line, fields in lines:
         where = f"{file}, line {line}"
         if len(fields) < len(header):
-            raise DataError(
-                where, f"{len(fields)} columns in {shown(','.join(fields))}", f"{len(header)}", "complete it"
-            )
+            found = f"{len(fields)} columns in {shown(','.join(fields))}"
+            raise DataError(where, found, f"{len(header)} as in line 1", "complete the line")
         image, key, *sides, group = (fields[column] for column in columns)
         if key not in names:
             raise DataError(where, f"unknown class {shown(key)}", "the described classes", "add its description")
@@ -223,10 +222,8 @@ def _read_boxes(
             label_of(names[key], {names[key]: label for key, label in chosen.items() if key in names}, where)
         boxes.image.append(boxes.images.setdefault(image, len(boxes.images)))
         boxes.label.append(chosen[key])
-        boxes.sides.extend(
-            number(text, name, where, "a share of the image's side")
-            for text, name in zip(sides, _FIELDS[2:], strict=False)
-        )
+        named = zip(sides, _FIELDS[2:-1], strict=True)
+        boxes.sides.extend(number(text, name, where, "a share of the image's side") for text, name in named)
         boxes.group.append(_is_group(group, where))
         boxes.line.append(line)
     return boxes, len(absent)

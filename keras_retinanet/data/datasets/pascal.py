@@ -58,8 +58,8 @@ class PascalDataset(AnnotatedImages):
     Detectron2 does. (fizyr's keras-retinanet takes 1 from all four and cuts off the last pixel.) A box whose `xmax`
     is not above its `xmin` as written counts as one without area: tools write such boxes for a click without a drag.
 
-    Objects marked difficult become ignore regions, unless told otherwise. Sizes are read from the image files, because the `size` tag is
-    often wrong.
+    Objects marked difficult become ignore regions, unless told otherwise. Sizes are read from the image files, because
+    the `size` tag is often wrong.
 
     Args:
         path: Folder of the data set.

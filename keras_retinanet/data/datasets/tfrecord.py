@@ -49,10 +49,10 @@ class _Record:
 class TfRecordDataset(AnnotatedImages):
     """TFRecord files of the TF Object Detection API.
 
-    Reads `image/encoded`, `image/source_id` (or `image/filename`) and, of the objects, `bbox/xmin` … `bbox/ymax` as shares
-    of the image's sides, `class/text` or `class/label`, and `is_crowd`, `difficult` and `group_of`, which make ignore
-    regions. Images stay where they are: a sample's `image` tells the file and the bytes, and any of them is read without
-    reading what stands before it. For that the files must not be compressed.
+    Reads `image/encoded`, `image/source_id` (or `image/filename`) and, of the objects, `bbox/xmin` … `bbox/ymax` as
+    shares of the image's sides, `class/text` or `class/label`, and `is_crowd`, `difficult` and `group_of`, which make
+    ignore regions. Images stay where they are: a sample's `image` tells the file and the bytes, and any of them is read
+    without reading what stands before it. For that the files must not be compressed.
 
     Args:
         path: A folder, a file, or a pattern such as `data/train.record-*`.
@@ -83,7 +83,11 @@ class TfRecordDataset(AnnotatedImages):
         files = record_files(path, set_name or self.default_sets(path)[0])
         map_file = Path(classes) if classes is not None else _map_beside(Path(files[0]).parent)
         label_map = read_label_map(map_file) if map_file is not None else {}
-        records = [_record(file, *found, label_map) for file in files for found in _numbered(file)]
+        records = [
+            _record(file, number, position, content, label_map)
+            for file in files
+            for number, (position, content) in enumerate(read_records(file), start=1)
+        ]
         _require_unique(records)
         names = tuple(class_names or label_map.values() or _occurring(records))
         ids = {name: number for number, name in label_map.items()}
@@ -116,10 +120,6 @@ def _notes(path: str, map_file: Path | None, class_names: Sequence[str] | None) 
     if map_file is not None or class_names is not None:
         return []
     return [f"{path}: no label map; labels count the class names of the records in sorted order"]
-
-
-def _numbered(file: str) -> Any:
-    return ((number, position, record) for number, (position, record) in enumerate(read_records(file), start=1))
 
 
 def _record(file: str, number: int, position: int, content: bytes, label_map: dict[int, str]) -> _Record:

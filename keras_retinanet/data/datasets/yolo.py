@@ -162,7 +162,7 @@ def _images(file: Path, content: dict[str, Any], set_name: str) -> tuple[list[st
 
 
 def _located(file: Path, content: dict[str, Any], entry: str) -> Path:
-    """Where an entry leads: relative to `path`, else to the file; Roboflow writes `../train/images` for `train/images`."""
+    """Where an entry leads: from `path`, else from the file; Roboflow writes `../train/images` for `train/images`."""
     root = content.get("path") or "."
     if not isinstance(root, str):
         raise DataError(str(file), f"'path' is {shown(root)}", "a folder", "correct it")

@@ -46,11 +46,15 @@ WRITERS: dict[str, Writer] = {
 __all__ = ["WRITERS", "Chunk", "Loss", "Part", "Progress", "Writer", "cut", "image_names", "write_chunk"]
 
 
-def write_chunk(chunk: Chunk, progress: Progress = lambda count: None) -> None:
+def write_chunk(chunk: Chunk, progress: Progress | None = None) -> None:
     """Write a chunk in its own format: what a runner calls for each.
 
     Args:
         chunk: The images.
         progress: Called with 1 after each. Defaults to nothing.
     """
-    WRITERS[chunk.target].write_chunk(chunk, progress)
+    WRITERS[chunk.target].write_chunk(chunk, progress or _silent)
+
+
+def _silent(count: int) -> None:
+    del count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -66,11 +67,11 @@ class Loss(NamedTuple):
 
     Attributes:
         what: In words, as `"ignore regions"`; all are boxes.
-        count: How many.
+        number: How many.
     """
 
     what: str
-    count: int
+    number: int
 
 
 def cut(target: str, folder: str, part: Part, images: ImageMode, count: int) -> list[Chunk]:
@@ -99,7 +100,7 @@ def cut(target: str, folder: str, part: Part, images: ImageMode, count: int) -> 
             count,
             images,
         )
-        for number, (start, end) in enumerate(zip(edges, edges[1:], strict=False))
+        for number, (start, end) in enumerate(itertools.pairwise(edges))
     ]
 
 
