@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from keras_retinanet import scenes
 from keras_retinanet.config import DEMO_PATH, DataConfig
 from keras_retinanet.data.datasets import DATASETS, Dataset
 from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.index_cache import remembered
 from keras_retinanet.schema import Sample
 
 Split = Literal["train", "val"]
@@ -77,8 +79,11 @@ def open_dataset(data: DataConfig, split: Split) -> Dataset:
     if data.dataset == "demo":
         _write_scenes(Path(words[0]))
     reader = DATASETS["coco" if data.dataset == "demo" else data.dataset]
-    options = {option: getattr(data, option) for option in reader.options}
-    return reader(*words, bad_data=data.bad_data, **options)
+    options = {option: getattr(data, option) for option in reader.options} | {"bad_data": data.bad_data}
+    if not data.use_index_cache:
+        return reader(*words, **options)
+    places = [os.path.abspath(word) for word in words if word] + [os.path.abspath(data.classes or ".")]
+    return remembered(lambda: reader(*words, **options), (reader.__name__, words, places, sorted(options.items())))
 
 
 def _write_scenes(folder: Path) -> None:

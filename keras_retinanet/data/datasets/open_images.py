@@ -80,7 +80,8 @@ class OpenImagesDataset(AnnotatedImages):
         file = _found(folder, set_name, f"*{set_name}-annotations-bbox.csv", _BOXES)
         described = _found(folder, set_name, "*class-descriptions*.csv", _NAMES)
         names = _described(described)
-        chosen = _chosen(names, labels_filter, parent_label, described, folder, set_name)
+        tree = _found(folder, set_name, "*hierarchy*.json", "the classes' hierarchy as JSON") if parent_label else None
+        chosen = _chosen(names, labels_filter, parent_label, described, tree)
         if class_names is not None:
             ids = {name: key for key, name in names.items()}
             chosen = {ids.get(name, name): label for label, name in enumerate(class_names)}
@@ -97,7 +98,7 @@ class OpenImagesDataset(AnnotatedImages):
             _columns(boxes, file),
             listed_in=str(file),
             bad_data=bad_data,
-            sources=[str(file), str(described), str(home)],
+            sources=[str(place) for place in (file, described, home, tree) if place is not None],
             notes=[f"{file}: {num_absent} images of the list are not in {home}"] if num_absent else [],
         )
 
@@ -170,8 +171,7 @@ def _chosen(
     labels_filter: Sequence[str] | None,
     parent_label: str | None,
     described: Path,
-    folder: Path,
-    set_name: str,
+    tree: Path | None,
 ) -> dict[str, int]:
     """Labels by id, of the classes that are wanted."""
     ids = {name: key for key, name in names.items()} | {key: key for key in names}
@@ -184,12 +184,10 @@ def _chosen(
     keys: Iterable[str] = names
     if labels_filter is not None:
         keys = dict.fromkeys(id_of(name, "the filter of labels") for name in labels_filter)
-    elif parent_label is not None:
-        parent = id_of(parent_label, "the parent label")
-        file = _found(folder, set_name, "*hierarchy*.json", "the hierarchy of the classes as JSON")
-        below = labels_below(read_hierarchy(file), parent)
+    elif parent_label is not None and tree is not None:
+        below = labels_below(read_hierarchy(tree), id_of(parent_label, "the parent label"))
         if not below:
-            raise DataError(str(file), f"{shown(parent_label)} is not in the hierarchy", "a class in it", "correct it")
+            raise DataError(str(tree), f"{shown(parent_label)} is not in the hierarchy", "a class in it", "correct it")
         keys = [key for key in names if key in below]
     return {key: label for label, key in enumerate(keys)}
 

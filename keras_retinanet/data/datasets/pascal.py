@@ -44,6 +44,7 @@ class _Layout(NamedTuple):
     texts: list[Path]
     images: list[str]
     all_texts: list[Path]
+    homes: list[Path]
     notes: list[str]
 
 
@@ -106,7 +107,7 @@ class PascalDataset(AnnotatedImages):
             columns,
             listed_in=str(layout.listed_in),
             bad_data=bad_data,
-            sources=[str(layout.listed_in), *(str(text) for text in (*layout.texts, *layout.all_texts))],
+            sources=[str(text) for text in (layout.listed_in, *layout.homes, *layout.texts, *layout.all_texts)],
             notes=layout.notes,
         )
 
@@ -142,7 +143,7 @@ def _from_list(folder: Path, set_name: str) -> _Layout:
     list_file, home = _lists(folder) / f"{set_name}.txt", folder / "Annotations"
     ids = _listed(list_file)
     texts = [home / f"{name}.xml" for name in ids]
-    return _Layout(list_file, ids, texts, _images(folder, ids, list_file), _texts(home), [])
+    return _Layout(list_file, ids, texts, _images(folder, ids, list_file), _texts(home), [home], [])
 
 
 def _from_folder(folder: Path, set_name: str) -> _Layout:
@@ -165,7 +166,7 @@ def _from_folder(folder: Path, set_name: str) -> _Layout:
     siblings = (
         [] if set_name == "." else [file for part in sorted(folder.iterdir()) for file in _texts(_homes(part)[0])]
     )
-    return _Layout(text_home, ids, texts, images, siblings, [told] if alone else [])
+    return _Layout(text_home, ids, texts, images, siblings, [text_home, image_home], [told] if alone else [])
 
 
 def _listed(file: Path) -> list[str]:

@@ -99,7 +99,7 @@ class TfRecordDataset(AnnotatedImages):
             _columns(records, names),
             listed_in=files[0],
             bad_data=bad_data,
-            sources=[*files, *([str(map_file)] if map_file is not None else [])],
+            sources=[*files, str(Path(files[0]).parent), *([str(map_file)] if map_file is not None else [])],
             category_ids=[ids.get(name) for name in names] if ids else None,
             notes=_notes(str(path), map_file, class_names),
         )

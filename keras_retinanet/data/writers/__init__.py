@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keras_retinanet.config import ImageMode
-from keras_retinanet.data.writers import coco, yolo
+from keras_retinanet.data.writers import coco, csv_file, pascal, tfrecord, yolo
 from keras_retinanet.data.writers.chunks import Chunk, Loss, Part, Progress, cut, image_names
 
 
@@ -31,15 +31,14 @@ class Writer(NamedTuple):
 
 _SETS = {"train": "train", "val": "val"}
 
+_COCO_SETS = {"train": "train2017", "val": "val2017"}
+
 WRITERS: dict[str, Writer] = {
-    "coco": Writer(
-        coco.write_chunk,
-        coco.write_index,
-        coco.losses,
-        {"train": "train2017", "val": "val2017"},
-        ("copy", "link", "none"),
-    ),
+    "coco": Writer(coco.write_chunk, coco.write_index, coco.losses, _COCO_SETS, ("copy", "link", "none")),
+    "csv": Writer(csv_file.write_chunk, csv_file.write_index, csv_file.losses, _SETS, ("copy", "link", "none")),
     "yolo": Writer(yolo.write_chunk, yolo.write_index, yolo.losses, _SETS, ("copy", "link")),
+    "pascal": Writer(pascal.write_chunk, pascal.write_index, pascal.losses, _SETS, ("copy", "link")),
+    "tfrecord": Writer(tfrecord.write_chunk, tfrecord.write_index, tfrecord.losses, _SETS, ("copy",)),
 }
 """Writers by the word that `retinanet-convert-data --to` takes."""
 
