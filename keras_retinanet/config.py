@@ -24,7 +24,11 @@ BackboneName = Literal[
     "convnext_tiny", "convnext_small", "convnext_base", "convnext_large", "convnext_xlarge",
     "efficientnet_lite0",
 ]  # fmt: skip
-DatasetName = Literal["coco", "pascal", "csv", "demo"]
+DatasetName = Literal["coco", "pascal", "csv", "kitti", "oid", "yolo", "tfrecord", "tfds", "demo"]
+BadDataPolicy = Literal["error", "skip"]
+WriterName = Literal["coco", "csv", "yolo", "pascal", "tfrecord"]
+ImageMode = Literal["copy", "link", "none"]
+DifficultRule = Literal["ignore", "keep", "drop"]
 ClassificationLossName = Literal["focal", "cross_entropy", "balanced_cross_entropy"]
 BoxLossName = Literal["smooth_l1", "l1", "giou", "diou", "ciou"]
 BoxCoderName = Literal["center", "corner"]
@@ -204,12 +208,18 @@ class DataConfig:
 
     Attributes:
         dataset: Format of the data.
-        path: Folder of the data; for CSV the annotation file stands in `annotations`.
+        path: Folder of the data (tfds: its name); for CSV the annotation file stands in `annotations`.
         train_set: Name of the split to train on. Defaults to the format's own.
         val_set: Name of the split to evaluate on. Defaults to the format's own.
         annotations: CSV file with the training annotations.
-        classes: CSV file with the class names.
+        classes: File with the class names: CSV lines of name and id, or the label map of TFRecords.
         val_annotations: CSV file with the validation annotations.
+        labels_filter: Open Images: only these classes, in this order.
+        parent_label: Open Images: only this class and those below it in the hierarchy.
+        difficult: Pascal VOC: ignore regions, objects like others, or left out.
+        bad_data: Boxes outside their image or without area, and images that cannot be decoded: stop, or go on without
+            them and say so.
+        use_index_cache: Remember what a large data set's annotations hold until they change.
         limit: Use only the first so many training images.
         workers: Threads that read and decode images. Defaults to as many as there are cores.
         use_cache: Keep the decoded images in memory.
@@ -223,6 +233,11 @@ class DataConfig:
     annotations: str | None = None
     classes: str | None = None
     val_annotations: str | None = None
+    labels_filter: tuple[str, ...] | None = None
+    parent_label: str | None = None
+    difficult: DifficultRule = "ignore"
+    bad_data: BadDataPolicy = "skip"
+    use_index_cache: bool = True
     limit: int | None = None
     workers: int | None = None
     use_cache: bool = False

@@ -51,6 +51,7 @@ ARROWS: dict[str, str] = {
     # data
     "data": "schema config",
     "open_dataset": "schema config data scenes",
+    "conversion": "schema config data open_dataset",
     # measuring
     "evaluation": "schema config inference visualize",
     "anchor_coverage": "schema config matching retinanet",
@@ -75,8 +76,8 @@ ARROWS: dict[str, str] = {
     "serving": "schema config data runtimes predict_messages",
     "serving_client": "serving",
     # commands
-    "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset scenes data fitting "
-    "training evaluation inference visualize export runtimes serving importers kept_logits",
+    "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset conversion scenes data "
+    "fitting training evaluation inference visualize export runtimes serving importers kept_logits",
 }
 """Which parts each part may import: a part is a module or a folder of the package."""
 

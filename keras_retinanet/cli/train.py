@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import math
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -30,8 +31,8 @@ WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes")
 """Settings that stand on the command line as words, not as flags."""
 
 CHANGEABLE = {
-    *WORDS, "data.val_annotations", "data.workers", "data.use_cache", "epochs", "evaluate_every", "use_evaluation",
-    "tensorboard_dir",
+    *WORDS, "data.val_annotations", "data.workers", "data.use_cache", "data.use_index_cache", "data.bad_data", "epochs",
+    "evaluate_every", "use_evaluation", "tensorboard_dir",
 }  # fmt: skip
 """Settings that may be given anew with `--resume`."""
 
@@ -68,8 +69,7 @@ def build_parser(*, has_words: bool = True) -> Parser:
     """
     parser = Parser(
         prog="retinanet-train",
-        usage="%(prog)s [flags] {coco PATH | pascal PATH | csv ANNOTATIONS [CLASSES] | demo [PATH]}\n"
-        "       %(prog)s --resume RUN [flags]",
+        usage="%(prog)s [flags] FORMAT ARGUMENT …\n       %(prog)s --resume RUN [flags]",
         description="Train a RetinaNet and keep its snapshots, settings and figures in a folder of their own.",
     )
     if has_words:
@@ -227,7 +227,7 @@ def _report(result: RunResult, config: TrainConfig) -> None:
     print(f"  retinanet-evaluate {dataset_words(config)} {snapshot}")
     print(f"  retinanet-train --resume {result.folder} --epochs {2 * config.epochs}")
     if config.data.dataset == "demo":
-        print("  retinanet-train coco PATH     # your own data; also pascal PATH, csv ANNOTATIONS [CLASSES]")
+        print("  retinanet-train coco PATH     # your own data; also yolo PATH and others, see --help")
 
 
 def _precisions(row: Mapping[str, float]) -> str:
@@ -250,8 +250,10 @@ def dataset_words(config: TrainConfig) -> str:
         return " ".join(
             ["csv", data.val_annotations or data.annotations or "", *([data.classes] if data.classes else [])]
         )
-    chosen = f" --set {data.val_set}" if data.val_set else ""
-    return f"{data.dataset} {Path(data.path)}{chosen}"
+    words = [data.dataset, data.path if data.dataset == "tfds" else str(Path(data.path)), *filter(None, [data.classes])]
+    chosen = {"--set": data.val_set, "--parent-label": data.parent_label}
+    chosen["--labels-filter"] = ",".join(data.labels_filter or ())
+    return shlex.join([*words, *(word for flag, value in chosen.items() if value for word in (flag, value))])
 
 
 if __name__ == "__main__":
