@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("keras_retinanet").setLevel(logging.INFO)
     try:
         _serve(flags)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, ImportError) as error:
         return fail("retinanet-serve", error)
     except RuntimeError as error:
         return fail("retinanet-serve", error, _FAILED)

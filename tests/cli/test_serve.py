@@ -113,7 +113,7 @@ def test_replies_are_what_the_runtime_detects(
     ("words", "message"),
     [
         (["{run}/missing"], "There is no snapshot or exported model"),
-        (["{run}/.."], "is neither a .keras file nor the folder of a SavedModel"),
+        (["{run}/.."], "nor the folder of a SavedModel"),
         (["{run}", "--port", "70000"], "--port must be at most 65535, got 70000"),
         (["{run}", "--max-pixels", "200000000"], "--max-pixels must be at most 178956970, got 200000000"),
         (["{run}", "--port", "-1"], "--port must be 0 or more, got -1"),
