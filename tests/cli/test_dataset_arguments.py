@@ -63,7 +63,7 @@ def test_optional_words_before_a_trailing_one(line, data, trailing):
         ("csv a.csv", "expected `csv ANNOTATIONS [CLASSES] SNAPSHOT`, got a.csv"),
         ("csv a b c d", "expected `csv ANNOTATIONS [CLASSES] SNAPSHOT`, got a b c d"),
         ("demo", "expected `demo [PATH] SNAPSHOT`, got nothing"),
-        ("kitti /d s.keras", "invalid choice: 'kitti'"),
+        ("voc /d s.keras", "invalid choice: 'voc'"),
         ("coco /d s.keras --no-such", "unrecognized arguments: --no-such"),
     ],
 )

@@ -106,10 +106,10 @@ def test_broken_annotations_are_named(voc, content, message):
     ("lines", "message"),
     [
         (b"", r"train\.txt: lists no image"),
-        (b"a\nd\n", r"d\.xml: cannot be read"),
+        (b"a\nd\n", r"image 'd' is not there"),
         (b"a\nc\na\n", r"train\.txt, line 3: 'a' stands there twice \(first in line 1\)"),
         (b"\xff\xff", r"train\.txt: is not UTF-8 text"),
-        (b"a\0b", "cannot be read"),
+        (b"a\0b", "image 'a.x00b' is not there"),
     ],
 )
 def test_broken_lists_are_named(voc, lines, message):
