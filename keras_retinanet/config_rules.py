@@ -53,6 +53,9 @@ def _ranges(config: TrainConfig) -> Iterator[str]:
     for name in (*_SHARE, "optimizer.momentum"):
         if not 0 <= values[name] <= 1:
             yield f"{flag_name(name)} must lie between 0 and 1, got {values[name]}."
+    for share in config.filter.class_thresholds:
+        if not 0 <= share <= 1:
+            yield f"--class-thresholds must lie between 0 and 1, got {share}."
     if config.optimizer.momentum == 1:
         yield "--momentum must be below 1, got 1."
     if config.seed >= 2**31:
@@ -85,7 +88,7 @@ def _choices(config: TrainConfig) -> Iterator[str]:
         yield "--weight-decay does nothing with adam; choose --optimizer adamw, which is Adam with weight decay."
     if config.freeze_backbone and model.weights == "none":
         yield "--freeze-backbone with --weights none would keep random features; give --weights a file or imagenet."
-    if model.weights not in ("imagenet", "none") and not Path(model.weights).is_file():
+    if model.weights not in ("imagenet", "none") and not Path(model.weights).exists():
         yield f"--weights {model.weights}: no such file; allowed are imagenet, none, or the path of a weights file."
     if config.tensorboard_dir and importlib.util.find_spec("tensorboard") is None:
         yield "--tensorboard-dir needs the package tensorboard: pip install tensorboard."

@@ -37,14 +37,17 @@ ARROWS: dict[str, str] = {
     "nms": "schema config",
     "filter_detections": "schema config nms",
     # network
-    "backbones": "schema config importers normalization",
-    "importers": "schema config",
+    "weight_files": "",
+    "backbones": "schema config weight_files normalization",
     "normalization": "schema",
     "fpn": "schema config",
     "heads": "schema config normalization",
     "losses": "schema config boxes",
     "retinanet": "schema config backbones fpn heads losses anchors matching boxes",
-    "inference": "schema config retinanet filter_detections anchors boxes muon schedules",
+    "inference": "schema config retinanet filter_detections nms anchors boxes muon schedules",
+    # other libraries' detectors
+    "kept_logits": "heads retinanet",
+    "importers": "schema config weight_files backbones boxes heads retinanet inference kept_logits",
     # data
     "data": "schema config",
     "open_dataset": "schema config data scenes",
@@ -60,25 +63,28 @@ ARROWS: dict[str, str] = {
     "muon": "schema",
     "optimization": "schema config muon schedules",
     "callbacks": "schema config evaluation inference runs curves interruption",
-    "starting_weights": "schema config importers backbones retinanet inference",
+    "starting_weights": "schema config importers backbones retinanet inference kept_logits",
     "example_pictures": "schema config data evaluation runs visualize",
     "fitting": "schema config data evaluation inference retinanet callbacks example_pictures runs interruption "
     "schedules",
     "training": "schema config config_rules data open_dataset inference retinanet callbacks fitting anchor_coverage "
     "starting_weights runs optimization schedules",
     # artefacts
-    "runtimes": "schema config data inference",
-    "export": "schema config version data inference runs runtimes",
+    "predict_messages": "",
+    "runtimes": "schema config config_tree data inference",
+    "export": "schema config version backbones nms retinanet inference data scenes runs runtimes predict_messages",
+    "serving": "schema config data runtimes predict_messages",
+    "serving_client": "serving",
     # commands
     "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset conversion scenes data "
-    "fitting training evaluation inference visualize export runtimes",
+    "fitting training evaluation inference visualize export runtimes serving importers kept_logits",
 }
 """Which parts each part may import: a part is a module or a folder of the package."""
 
 FRAMEWORKS = {"tensorflow", "keras", "jax", "torch"}
 WITHOUT_FRAMEWORK = {
     "schema", "config", "version", "config_tree", "config_rules", "presets", "snapshot_settings", "painting", "scenes",
-    "visualize", "cli",
+    "visualize", "predict_messages", "cli",
 }  # fmt: skip
 TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}
 TENSORFLOW_IN_A_BRANCH = {"nms", "losses", "matching", "normalization"}

@@ -13,8 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_reader_flags, parse_arguments
+from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
-from keras_retinanet.cli.snapshot_arguments import add_filter_flags, find_snapshot, open_detector, overridden
+from keras_retinanet.cli.snapshot_arguments import (
+    add_filter_flags,
+    find_snapshot,
+    open_detector,
+    overridden,
+    told_by_files,
+)
 from keras_retinanet.config import DataConfig, MetricName, ResizeConfig
 
 if TYPE_CHECKING:
@@ -61,7 +68,8 @@ def build_parser() -> Parser:
         prog="retinanet-evaluate",
         usage="%(prog)s [flags] FORMAT ARGUMENT … SNAPSHOT",
         description="Measure the detections of a snapshot: COCO's 12 numbers, and AP of each class. "
-        "SNAPSHOT is a .keras file, or the folder of a run (its best.keras, else its last.keras).",
+        "SNAPSHOT is a .keras file, the folder of a run (its best.keras, else its last.keras), or a checkpoint of "
+        "another library (see retinanet-import).",
     )
     add_dataset_arguments(parser, trailing=("SNAPSHOT",))
     count = number(int, least=1)
@@ -73,6 +81,7 @@ def build_parser() -> Parser:
     parser.add_argument("--save-detections", metavar="FILE", help="also write the detections, as COCO results")
     parser.add_argument("--batch-size", type=count, default=4, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--workers", type=count, metavar="N", help="threads that read images (default: all cores)")
+    parser.add_argument("--config", metavar="INI", help="fizyr's config.ini, for the anchors of its snapshot")
     own = add_filter_flags(parser)
     own.add_argument("--image-min-side", type=count, metavar="N", help="scale the shorter side to N pixels …")
     own.add_argument("--image-max-side", type=count, metavar="N", help="… unless the longer would exceed N")
@@ -89,6 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0 done, 2 wrong words, data or snapshot.
     """
     parser = build_parser()
+    refuse_old_flags(parser, sys.argv[1:] if argv is None else argv)
     flags, data, (snapshot,) = parse_arguments(parser, argv)
     if data.dataset == "csv" and flags.set:
         parser.error("--set names a split; for csv give the file of annotations")
@@ -121,11 +131,14 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     """
     from keras_retinanet.data.bad_images import BadImages
     from keras_retinanet.data.pipeline import InferenceBatches
+    from keras_retinanet.kept_logits import unnamed
     from keras_retinanet.open_dataset import choose_set, match_classes, open_dataset
 
     snapshot = find_snapshot(snapshot)
     dataset = open_dataset(data, "val")
-    model = open_detector(snapshot, flags)
+    model = open_detector(snapshot, flags, told_by_files(flags.config))
+    if model.class_names == unnamed(len(dataset.class_names)):  # a checkpoint that does not tell its classes
+        model.detector.class_names = tuple(dataset.class_names)
     samples = match_classes(list(dataset)[: flags.limit], dataset.class_names, model.class_names)
     resize = overridden(model.detector.resize, flags, "min_side", "max_side", prefix="image_")
     bad_images = BadImages(len(samples)) if data.bad_data == "skip" else None

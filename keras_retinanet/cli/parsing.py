@@ -55,11 +55,11 @@ def fail(program: str, error: Exception, status: int = WRONG) -> int:
     return status
 
 
-def add_flags(parser: argparse.ArgumentParser, settings: Iterable[Setting]) -> None:
+def add_flags(parser: argparse._ActionsContainer, settings: Iterable[Setting]) -> None:
     """Adds one flag a setting; those not given do not occur in the parsed namespace.
 
     Args:
-        parser: ArgumentParser. Gains the flags; in the namespace they have the dotted names.
+        parser: ArgumentParser, or a group of one. Gains the flags; in the namespace they have the dotted names.
         settings: Iterable. The settings, with type, choices, default and description.
     """
     for setting in settings:
@@ -124,7 +124,7 @@ def _help(setting: Setting) -> str:
     text = setting.description.replace("%", "%%").replace("`", "")
     if setting.choices:
         text += f" One of {', '.join(setting.choices)}."
-    if setting.default is None or setting.default == "":
+    if setting.default is None or setting.default in ("", ()):
         return text
     default = setting.default
     if setting.is_flag:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_retinanet.cli.parsing import number
 
 if TYPE_CHECKING:
+    from keras_retinanet.config import FilterConfig
+    from keras_retinanet.importers import Overrides
     from keras_retinanet.inference import DetectionModel
 
 SNAPSHOTS = ("best.keras", "last.keras")
 """What is taken of a run's folder, the first that is there."""
+PRESET = "task.json"
+"""What tells a preset of KerasHub, which is a folder too."""
 
 
 def add_filter_flags(parser: argparse.ArgumentParser) -> Any:
@@ -28,24 +34,77 @@ def add_filter_flags(parser: argparse.ArgumentParser) -> Any:
     count, share = number(int, least=1), number(float, least=0, most=1)
     own = parser.add_argument_group("in place of what the snapshot was saved with")
     own.add_argument("--score-threshold", type=share, metavar="X", help="drop boxes that score less")
+    own.add_argument(
+        "--class-threshold", action="append", default=[], type=named_share, metavar="NAME=X",
+        help="score threshold of one class; give it once a class",
+    )  # fmt: skip
     own.add_argument("--nms-threshold", type=share, metavar="X", help="of two boxes that overlap more, drop one")
     own.add_argument("--max-detections", type=count, metavar="N", help="most detections of an image")
     return own
+
+
+def named_share(text: str) -> tuple[str, float]:
+    """Reads `NAME=X`.
+
+    Args:
+        text: str. The word of the command line.
+
+    Returns:
+        The name, which may contain `=` itself, and the share.
+
+    Raises:
+        ArgumentTypeError: There is no number from 0 to 1 behind the last `=`.
+    """
+    name, _, value = text.rpartition("=")
+    try:
+        return name, number(float, least=0, most=1)(value)
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=X with a number X from 0 to 1") from None
+
+
+def class_thresholds(stored: FilterConfig, flags: argparse.Namespace, class_names: Sequence[str]) -> tuple[float, ...]:
+    """One threshold a class, after the flags.
+
+    Args:
+        stored: FilterConfig. What the snapshot was saved with.
+        flags: Namespace. With the flags of `add_filter_flags`; a threshold for all replaces stored ones a class.
+        class_names: Sequence. Names of the labels.
+
+    Returns:
+        The thresholds, or none where all are the same one.
+
+    Raises:
+        ValueError: There is no class of a name that was given.
+    """
+    by_class = () if flags.score_threshold is not None else stored.class_thresholds
+    if not flags.class_threshold:
+        return by_class
+    score = stored.score_threshold if flags.score_threshold is None else flags.score_threshold
+    thresholds = list(by_class or [score] * len(class_names))
+    for name, share in flags.class_threshold:
+        if name not in class_names:
+            near = difflib.get_close_matches(name, class_names, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(class_names)}."
+            raise ValueError(f"--class-threshold: no class is named {name!r}; {hint}")
+        thresholds[class_names.index(name)] = share
+    return tuple(thresholds)
 
 
 def find_snapshot(path: Path) -> Path:
     """The snapshot that a path means.
 
     Args:
-        path: Path. A snapshot, or the folder of a run.
+        path: Path. A snapshot, another library's checkpoint, or the folder of a run.
 
     Returns:
-        The file.
+        The file, or KerasHub's folder.
 
     Raises:
         ValueError: The folder has no snapshot.
     """
     if not path.is_dir():
+        return path
+    if (path / PRESET).is_file():
         return path
     for name in SNAPSHOTS:
         if (path / name).is_file():
@@ -53,27 +112,57 @@ def find_snapshot(path: Path) -> Path:
     raise ValueError(f"{path}: has no {' or '.join(SNAPSHOTS)}; name a snapshot, or the folder of a run")
 
 
-def open_detector(path: Path, flags: argparse.Namespace, **changes: Any) -> DetectionModel:
-    """The inference model of a snapshot, with the thresholds that were given.
+def open_detector(
+    path: Path, flags: argparse.Namespace, overrides: Overrides | None = None, **changes: Any
+) -> DetectionModel:
+    """The inference model of a snapshot or of another library's checkpoint, with the thresholds that were given.
 
     Args:
-        path: Path. The snapshot.
+        path: Path. The snapshot or checkpoint.
         flags: Namespace. With the flags of `add_filter_flags`.
+        overrides: Overrides. What a checkpoint does not tell; not read for snapshots.
         **changes: Further fields of `FilterConfig`.
 
     Returns:
         The model.
 
     Raises:
-        ValueError: The file is no snapshot.
+        ValueError: The file is no snapshot, or has no class of a name that was given.
         OSError: There is no such file.
     """
+    from keras_retinanet.importers import find_foreign, open_foreign
     from keras_retinanet.inference import DetectionModel, load_model
 
-    model = load_model(path, compile=False)
+    foreign = find_foreign(path)
+    model = load_model(path, compile=False) if foreign is None else open_foreign(foreign, overrides)
     network = model.detector if isinstance(model, DetectionModel) else model
+    changes["class_thresholds"] = class_thresholds(model.filter, flags, model.class_names)
     stored = overridden(model.filter, flags, "score_threshold", "nms_threshold", "max_detections")
     return DetectionModel(network, dataclasses.replace(stored, **changes))
+
+
+def told_by_files(config: str | None, class_names: str | None = None) -> Overrides:
+    """What files of fizyr tell about its snapshots.
+
+    Args:
+        config: str. Path of a `config.ini`, where one was given.
+        class_names: str. Path of a file of class names, where one was given.
+
+    Returns:
+        For `open_detector`.
+
+    Raises:
+        ValueError: A file is wrong.
+        OSError: A file cannot be opened.
+    """
+    from keras_retinanet.importers import Overrides
+    from keras_retinanet.importers.class_lists import read_class_names
+    from keras_retinanet.importers.fizyr_description import read_anchor_ini
+
+    return Overrides(
+        anchors=read_anchor_ini(config) if config else {},
+        class_names=read_class_names(class_names) if class_names else None,
+    )
 
 
 def overridden(stored: Any, flags: argparse.Namespace, *names: str, prefix: str = "") -> Any:

@@ -25,8 +25,8 @@ def cached_samples(table: SampleTable, workers: int | None = None) -> Callable[[
         ValueError: The images do not fit in the memory that is free.
     """
     starts = np.concatenate([[0], np.cumsum(table.resized.prod(axis=1) * 3)])
-    _require_memory(int(starts[-1]))
-    pixels, is_whole = np.empty(int(starts[-1]), np.uint8), np.empty(len(table), bool)
+    _require_memory(int(starts[-1]) * np.dtype(table.dtype).itemsize)
+    pixels, is_whole = np.empty(int(starts[-1]), table.dtype), np.empty(len(table), bool)
     images = tf.data.Dataset.range(len(table)).map(table.load_pixels, workers or tf.data.AUTOTUNE, deterministic=True)
     for index, (image, image_is_whole) in enumerate(images.as_numpy_iterator()):
         pixels[starts[index] : starts[index + 1]] = image.reshape(-1)

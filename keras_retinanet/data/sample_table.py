@@ -12,7 +12,14 @@ import tensorflow as tf
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.bad_images import GREY, BadImages
 from keras_retinanet.data.errors import GRAPH_MARKS, GRAPH_SEPARATOR
-from keras_retinanet.data.image import decode, resize_boxes, resize_image, resized_size
+from keras_retinanet.data.image import (
+    decode,
+    network_scale,
+    resize_boxes,
+    resize_by_rule,
+    resized_dtype,
+    resized_size,
+)
 from keras_retinanet.data.image_files import byte_range, read_sizes
 from keras_retinanet.schema import Sample, Tensor
 
@@ -29,6 +36,7 @@ class SampleTable:
     Attributes:
         num_boxes: `(I,)` int. Boxes of each of the I images.
         resized: `(I, 2)` int. Height and width of each image after resizing.
+        dtype: NumPy type of the resized images.
 
     Raises:
         ValueError: There are no samples.
@@ -46,6 +54,8 @@ class SampleTable:
         self._names = tf.constant([os.fsencode(sample["image"]) for sample in samples], tf.string)
         self._ranges = _ranges([sample["image"] for sample in samples])
         self._sizes = tf.constant(sizes, tf.int32)
+        self._scales = tf.constant(network_scale(self.resized, sizes, resize), tf.float32)
+        self.dtype = resized_dtype(resize).as_numpy_dtype
         self._targets = tf.constant(self.resized, tf.int32)
         self._splits = tf.constant(np.concatenate([[0], np.cumsum(self.num_boxes)]), tf.int64)
         self._boxes = tf.constant(_joined(samples, "boxes", np.float32, (-1, 4)))
@@ -57,13 +67,13 @@ class SampleTable:
 
     def scale(self, index: Tensor) -> Tensor:
         """`(…, 2)` float32 y, x: resized over stored pixels of image `index`."""
-        return tf.cast(tf.gather(self._targets, index), tf.float32) / tf.cast(tf.gather(self._sizes, index), tf.float32)
+        return tf.gather(self._scales, index)
 
     def load(self, index: Tensor) -> dict[str, Tensor]:
         """Image `index` and its boxes, in resized pixels.
 
         Returns:
-            `image (h, w, 3)` uint8, `boxes (N, 4)`, `labels (N,)`, `ignore (N,)`.
+            `image (h, w, 3)` of `dtype`, `boxes (N, 4)`, `labels (N,)`, `ignore (N,)`.
 
         Raises:
             tf.errors.InvalidArgumentError: The file is missing, damaged or of another size than annotated, and
@@ -73,7 +83,7 @@ class SampleTable:
         return {"image": image, **self.annotations(index, is_whole)}
 
     def load_pixels(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Read, decode and resize image `index`: `(h, w, 3)` uint8, and whether it is the image, not its replacement.
+        """Read, decode and resize image `index`: `(h, w, 3)` of `dtype`, and whether it is the image itself.
 
         Raises:
             tf.errors.InvalidArgumentError: As `load`.
@@ -90,17 +100,17 @@ class SampleTable:
                 _check(is_right | ~is_decoded, name, told, "correct the annotated size, or restore the file"),
             ]
             with tf.control_dependencies(checks):  # or the resizing would fail first, and name nothing
-                return resize_image(tf.identity(image), target, self._resize.antialias), tf.constant(True)
+                return resize_by_rule(tf.identity(image), target, self._resize), tf.constant(True)
         report = self._bad_images.report_in_graph
 
         def replaced() -> tuple[Tensor, Tensor]:
             what = tf.where(is_decoded, _told(found, size), UNDECODED)
             with tf.control_dependencies([report(name, what)]):
-                return tf.fill(tf.concat([target, [3]], axis=0), tf.constant(GREY, tf.uint8)), tf.constant(False)
+                return tf.fill(tf.concat([target, [3]], axis=0), tf.constant(GREY, self.dtype)), tf.constant(False)
 
         return tf.cond(
             is_decoded & is_right,
-            lambda: (resize_image(image, target, self._resize.antialias), tf.constant(True)),
+            lambda: (resize_by_rule(image, target, self._resize), tf.constant(True)),
             replaced,
         )
 
