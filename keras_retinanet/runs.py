@@ -25,6 +25,8 @@ from keras_retinanet import config_tree
 from keras_retinanet.config import TrainConfig, to_dict
 
 STATE_MEMBER = "run_state.json"
+SNAPSHOTS = ("best.keras", "last.keras")
+"""What is taken of a run's folder, the first that is there."""
 DIGITS = 8
 """Digits after the point in `metrics.csv`."""
 
@@ -187,6 +189,26 @@ def read_config(path: str | Path) -> TrainConfig:
         return config_tree.from_dict(TrainConfig, plain)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
         raise ValueError(f"{path}: not a configuration of a run: {str(error).splitlines()[0]}") from error
+
+
+def find_snapshot(path: Path) -> Path:
+    """The snapshot that a path means.
+
+    Args:
+        path: Path. A snapshot, or the folder of a run.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: The folder has no snapshot.
+    """
+    if not path.is_dir():
+        return path
+    for name in SNAPSHOTS:
+        if (path / name).is_file():
+            return path / name
+    raise ValueError(f"{path}: has no {' or '.join(SNAPSHOTS)}; name a snapshot, or the folder of a run")
 
 
 def save_snapshot(model: Any, path: Path, progress: Progress) -> None:

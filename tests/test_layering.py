@@ -68,16 +68,21 @@ ARROWS: dict[str, str] = {
     # artefacts
     "runtimes": "schema config data inference",
     "export": "schema config version data inference runs runtimes",
+    # detecting
+    "tiling": "schema config runtimes",
+    "detector": "schema config data inference retinanet runs runtimes tiling",
+    "video": "",
+    "detection_files": "schema visualize video",
     # commands
     "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset scenes data fitting "
-    "training evaluation inference visualize export runtimes",
+    "training evaluation inference visualize export runtimes detector detection_files video",
 }
 """Which parts each part may import: a part is a module or a folder of the package."""
 
 FRAMEWORKS = {"tensorflow", "keras", "jax", "torch"}
 WITHOUT_FRAMEWORK = {
     "schema", "config", "version", "config_tree", "config_rules", "presets", "snapshot_settings", "painting", "scenes",
-    "visualize", "cli",
+    "visualize", "video", "detection_files", "cli",
 }  # fmt: skip
 TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}
 TENSORFLOW_IN_A_BRANCH = {"nms", "losses", "matching", "normalization"}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from keras_retinanet.cli.parsing import Parser, fail
-from keras_retinanet.cli.snapshot_arguments import add_filter_flags, find_snapshot, open_detector
+from keras_retinanet.cli.snapshot_arguments import add_filter_flags, open_detector
 from keras_retinanet.config import ExportFormat
 
 
@@ -58,7 +58,7 @@ def _convert(flags: argparse.Namespace) -> Path:
     from keras_retinanet.export import FORMATS
 
     mode = "none" if flags.no_nms else "agnostic" if flags.no_class_specific_filter else None
-    detector = open_detector(find_snapshot(Path(flags.snapshot)), flags, **({"nms": mode} if mode else {}))
+    detector = open_detector(Path(flags.snapshot), flags, **({"nms": mode} if mode else {}))
     return FORMATS[flags.format](detector, Path(flags.out))
 
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, get_args
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, parse_arguments
 from keras_retinanet.cli.parsing import Parser, fail, number
-from keras_retinanet.cli.snapshot_arguments import add_filter_flags, find_snapshot, open_detector, overridden
+from keras_retinanet.cli.snapshot_arguments import add_filter_flags, open_detector, overridden
 from keras_retinanet.config import DataConfig, MetricName, ResizeConfig
+from keras_retinanet.runs import find_snapshot
 
 if TYPE_CHECKING:
     from keras_retinanet.data.datasets import Dataset

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_retinanet.cli.parsing import number
+from keras_retinanet.runs import find_snapshot
 
 if TYPE_CHECKING:
     from keras_retinanet.inference import DetectionModel
-
-SNAPSHOTS = ("best.keras", "last.keras")
-"""What is taken of a run's folder, the first that is there."""
 
 
 def add_filter_flags(parser: argparse.ArgumentParser) -> Any:
@@ -33,31 +31,11 @@ def add_filter_flags(parser: argparse.ArgumentParser) -> Any:
     return own
 
 
-def find_snapshot(path: Path) -> Path:
-    """The snapshot that a path means.
-
-    Args:
-        path: Path. A snapshot, or the folder of a run.
-
-    Returns:
-        The file.
-
-    Raises:
-        ValueError: The folder has no snapshot.
-    """
-    if not path.is_dir():
-        return path
-    for name in SNAPSHOTS:
-        if (path / name).is_file():
-            return path / name
-    raise ValueError(f"{path}: has no {' or '.join(SNAPSHOTS)}; name a snapshot, or the folder of a run")
-
-
 def open_detector(path: Path, flags: argparse.Namespace, **changes: Any) -> DetectionModel:
     """The inference model of a snapshot, with the thresholds that were given.
 
     Args:
-        path: Path. The snapshot.
+        path: Path. The snapshot, or the folder of a run.
         flags: Namespace. With the flags of `add_filter_flags`.
         **changes: Further fields of `FilterConfig`.
 
@@ -70,7 +48,7 @@ def open_detector(path: Path, flags: argparse.Namespace, **changes: Any) -> Dete
     """
     from keras_retinanet.inference import DetectionModel, load_model
 
-    model = load_model(path, compile=False)
+    model = load_model(find_snapshot(path), compile=False)
     network = model.detector if isinstance(model, DetectionModel) else model
     stored = overridden(model.filter, flags, "score_threshold", "nms_threshold", "max_detections")
     return DetectionModel(network, dataclasses.replace(stored, **changes))

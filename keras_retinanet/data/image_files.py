@@ -1,7 +1,8 @@
-"""Image files before they are decoded: are they there, and how large are they?"""
+"""Image files before they are decoded: which are meant, are they there, and how large are they?"""
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,41 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
 """Endings of the files that `keras_retinanet.data.image.decode` understands."""
 
 _READERS = 16  # header reads wait for the disk, not for a core
+
+
+def find_images(source: str | os.PathLike[str], *, is_recursive: bool = False) -> list[Path]:
+    """The image files that a path or pattern means.
+
+    Args:
+        source: str or Path. A file, which need not be there; a folder; or a pattern with `*`, `?`, `[…]` and, for any
+            depth of folders, `**`.
+        is_recursive: bool. Look into subfolders, too. Defaults to `False`.
+
+    Returns:
+        Files, those of folders and patterns by name.
+
+    Raises:
+        ValueError: A folder or pattern has no images.
+    """
+    path = Path(source)
+    if path.is_dir():
+        found = _images_in(path, "**/*" if is_recursive else "*")
+        if not found:
+            deeper = 0 if is_recursive else len(_images_in(path, "*/**/*"))
+            below = f"; its subfolders have {deeper}: search them, too" if deeper else ""
+            raise ValueError(f"{str(path)!r} has no images ({', '.join(SUFFIXES)}){below}.")
+        return found
+    if glob.has_magic(str(source)) and not path.exists():
+        matches = (Path(match) for match in glob.glob(str(source), recursive=True))
+        found = sorted(match for match in matches if match.is_file() and match.suffix.lower() in SUFFIXES)
+        if not found:
+            raise ValueError(f"No image ({', '.join(SUFFIXES)}) matches {str(source)!r}.")
+        return found
+    return [path]
+
+
+def _images_in(folder: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in folder.glob(pattern) if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
 def first_missing(paths: Sequence[str]) -> int | None:

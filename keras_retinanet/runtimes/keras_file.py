@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_retinanet.config import ResizeConfig
+from keras_retinanet.config import FilterConfig, ResizeConfig
 from keras_retinanet.data.image import pad, padded_size, resize_image, resized_size
 from keras_retinanet.inference import DetectionModel, load_model
 from keras_retinanet.runtimes.runtime import Found
@@ -23,7 +24,7 @@ class KerasRuntime:
     """
 
     def __init__(self, model: DetectionModel) -> None:
-        self._model = model
+        self.model = model
 
     @classmethod
     def open(cls, path: Path) -> KerasRuntime:
@@ -41,36 +42,68 @@ class KerasRuntime:
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the labels."""
-        return self._model.class_names
+        return self.model.class_names
+
+    @property
+    def filter(self) -> FilterConfig:
+        """The model's thresholds."""
+        return self.model.filter
+
+    @property
+    def compiles_shapes(self) -> bool:
+        """Whether each new shape of the input costs time: TensorFlow goes over to open shapes after a few."""
+        return keras.backend.backend() != "tensorflow"
 
     @property
     def resize(self) -> ResizeConfig:
         """The snapshot's rule."""
-        return self._model.detector.resize
+        return self.model.detector.resize
 
-    def detect(self, images: Sequence[Any]) -> list[Found]:
-        """Detections of a batch; see `Runtime`."""
-        batch, sizes = on_one_canvas(images, self.resize, self._model.detector.pad_value)
-        answer = self._model.predict_on_batch({"images": batch, "sizes": sizes})
+    def detect(
+        self, images: Sequence[Any], canvas: tuple[int, int] | None = None, full: int | None = None
+    ) -> list[Found]:
+        """Detections of a batch; see `Runtime`.
+
+        Args:
+            images: As in `Runtime`.
+            canvas: Height and width of the network input. Defaults to the smallest that holds all images.
+            full: Images of a full batch, to which a smaller one is filled up with copies where `compiles_shapes`.
+                Defaults to no filling.
+
+        Returns:
+            As in `Runtime`.
+        """
+        batch, sizes = on_one_canvas(images, self.resize, self.model.detector.pad_value, canvas)
+        if full is not None and self.compiles_shapes:
+            rows = np.minimum(np.arange(full), len(images) - 1)
+            batch, sizes = batch[rows], sizes[rows]
+        answer = self.model.predict_on_batch({"images": batch, "sizes": sizes})
         return [
             in_own_pixels(answer, row, network=sizes[row], given=image.shape[:2]) for row, image in enumerate(images)
         ]
 
 
-def on_one_canvas(images: Sequence[Any], resize: ResizeConfig, pad_value: Sequence[float]) -> tuple[Any, Any]:
+def on_one_canvas(
+    images: Sequence[Any],
+    resize: ResizeConfig,
+    pad_value: Sequence[float],
+    canvas: tuple[int, int] | None = None,
+) -> tuple[Any, Any]:
     """Network input of a batch.
 
     Args:
         images: Each `(h, w, 3)` uint8.
         resize: ResizeConfig. The rule.
         pad_value: Three floats, R, G, B.
+        canvas: Height and width of the input. Defaults to the smallest of the rule that holds all images.
 
     Returns:
         `(B, H, W, 3)` float32, and `(B, 2)` float32 height and width of each image before padding.
     """
     sizes = [resized_size(image.shape[0], image.shape[1], resize) for image in images]
-    height, width = np.max(sizes, axis=0)
-    canvas = padded_size(int(height), int(width), resize)
+    if canvas is None:
+        height, width = np.max(sizes, axis=0)
+        canvas = padded_size(int(height), int(width), resize)
     batch = [
         pad(resize_image(tf.convert_to_tensor(image), size, resize.antialias), tf.constant(canvas), pad_value)
         for image, size in zip(images, sizes, strict=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_retinanet.config import ResizeConfig
+from keras_retinanet.config import FilterConfig, ResizeConfig
 from keras_retinanet.runtimes.runtime import Found
 
 DESCRIPTION = "assets.extra/keras_retinanet.json"
@@ -41,6 +41,11 @@ class SavedModelRuntime:
     def class_names(self) -> tuple[str, ...]:
         """Names of the labels."""
         return tuple(self._description["class_names"])
+
+    @property
+    def filter(self) -> FilterConfig:
+        """The thresholds that the graph applies."""
+        return FilterConfig(**self._description["filter"])
 
     @property
     def resize(self) -> ResizeConfig:
