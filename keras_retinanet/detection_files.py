@@ -43,10 +43,10 @@ class Writer(Protocol):
 
 
 class CocoResults:
-    """COCO results: one list of `{"image_id", "category_id", "bbox": [x, y, width, height], "score"}`, for `COCO.loadRes`.
+    """COCO results, one list of `{"image_id", "category_id", "bbox": [x, y, width, height], "score"}`.
 
-    A second file beside it, `<stem>_images.json`, lists the images (id, file name, size) and the categories: read as
-    COCO's annotations it is the other half of `loadRes`. Category ids are label + 1.
+    `COCO.loadRes` takes it. A second file, `<stem>_images.json`, lists the images (id, file name, size) and the
+    categories: read as COCO's annotations it is the other half of `loadRes`. Category ids are label + 1.
 
     Args:
         path: Path. The file; its folder is made.

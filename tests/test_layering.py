@@ -29,7 +29,8 @@ ARROWS: dict[str, str] = {
     # pictures, without any framework
     "painting": "",
     "scenes": "painting",
-    "visualize": "",
+    "captions": "",
+    "visualize": "captions",
     # geometry
     "boxes": "schema config",
     "anchors": "schema config boxes",
@@ -82,7 +83,7 @@ ARROWS: dict[str, str] = {
 FRAMEWORKS = {"tensorflow", "keras", "jax", "torch"}
 WITHOUT_FRAMEWORK = {
     "schema", "config", "version", "config_tree", "config_rules", "presets", "snapshot_settings", "painting", "scenes",
-    "visualize", "video", "detection_files", "cli",
+    "captions", "visualize", "video", "detection_files", "cli",
 }  # fmt: skip
 TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}
 TENSORFLOW_IN_A_BRANCH = {"nms", "losses", "matching", "normalization"}

@@ -78,7 +78,7 @@ def build_parser() -> Parser:
     parser = Parser(
         prog="retinanet-detect",
         description="Find objects in images and videos: pictures with boxes, and files that other programs read.",
-        epilog="Exit status: 0 done, 1 some images could not be read and were left out, 2 wrong words, model or source.",
+        epilog="Exit status: 0 done, 1 some images could not be read and were left out, 2 wrong word, model or source.",
     )
     count, share = number(int, least=1), number(float, least=0, most=1)
     parser.add_argument("model", metavar="SNAPSHOT", help="a .keras file, the folder of a run, or an exported model")
