@@ -93,12 +93,12 @@ def compare(flags: argparse.Namespace, image: Any, boxes: Any, names: list[str])
     print(f"{width} x {height} px, {len(boxes)} objects, tiles of {flags.tile} px, overlap {flags.overlap:g}")
     print(f"score above {flags.score_threshold:g}; hit: IoU {IOU:g} and the class\n")
     print("                       boxes   hits  recall  precision   to one pass")
-    first = 0
+    first = None
     for way, tiles in ways.items():
         detector = Detector(flags.snapshot, score_threshold=flags.score_threshold, tiles=tiles)
         found = detector.detect_one(image)
         hits = count_hits(found, boxes, names)
-        first = first or hits
+        first = hits if first is None else first
         precision = hits / max(len(found.scores), 1)
         ratio = f"{hits / first:.2f}" if first else "-"
         recall = hits / len(boxes)

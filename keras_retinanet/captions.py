@@ -9,7 +9,7 @@ import numpy as np
 
 FEW = 20
 """Up to so many captions are all written; among more, those that would hide others or their objects are left out."""
-_ALLOWED = 0.6  # share that a caption may hide, of itself or of another object
+_ALLOWED = 0.3  # share that a caption may hide, of itself or of another object
 _OVERLAP = 0.1  # share of a caption that another caption may hide
 
 
@@ -83,7 +83,7 @@ def caption_size(box: Any, usual: int, least: int) -> int:
         Pixels.
     """
     side = float(np.sqrt(np.prod(np.maximum(np.asarray(box[2:], np.float64) - np.asarray(box[:2]), 0))))
-    return int(np.clip(round(side / 4), max(least, round(usual / 2.5)), max(usual, least)))
+    return int(np.clip(round(side / 5), max(least, round(usual / 3)), max(usual, least)))
 
 
 def line_width(box: Sequence[float], usual: int) -> int:

@@ -26,6 +26,7 @@ from keras_retinanet.tiling import TiledRuntime
 
 OnError = Literal["raise", "skip"]
 _BATCHES_AHEAD = 3  # how many batches of decoded images may wait for others of their aspect ratio
+_EVIDENCE = 0.5  # share of the score threshold from which on a box takes part in the merging of tiles
 _Canvas = tuple[int, int]
 
 
@@ -255,8 +256,11 @@ def _check_ranges(changes: dict[str, Any], batch_size: int) -> None:
 def _with_thresholds(runtime: Runtime, changes: dict[str, Any], *, is_tiled: bool) -> Runtime:
     """The runtime that answers all that the new thresholds let through; more may come and is cut off later."""
     built_in = runtime.filter
-    if is_tiled:  # the limit is one on the merged boxes
+    if is_tiled:  # both are limits of the merged boxes; less sure ones, too, tell what is a fragment
         changes = {name: value for name, value in changes.items() if name != "max_detections"}
+        if "score_threshold" in changes and isinstance(runtime, KerasRuntime):
+            asked = changes["score_threshold"]
+            changes["score_threshold"] = min(asked, max(built_in.score_threshold, _EVIDENCE * asked))
     if isinstance(runtime, KerasRuntime):
         most = max(built_in.max_detections, changes.get("max_detections", 0))
         wanted = dataclasses.replace(built_in, **{**changes, "max_detections": most})

@@ -109,7 +109,7 @@ def merge(pieces: Pieces, nms: NmsMode, nms_threshold: float) -> Found:
     pieces = pieces.at(order)
     whole, cut = pieces.at(~pieces.is_cut), pieces.at(pieces.is_cut)
     whole = whole.at(_picked(whole, nms, nms_threshold))
-    cut = cut.at([not _agree(cut, k, whole, nms).any() for k in range(len(cut.scores))])
+    cut = cut.at([k for k in range(len(cut.scores)) if not len(_agreeing(cut, k, whole, nms))])
     joined = _joined(cut, nms)
     together = Pieces(*(np.concatenate([getattr(p, name) for p in (whole, joined)]) for name in _FIELDS))
     together = together.at(np.argsort(-together.scores, kind="stable"))
@@ -125,11 +125,17 @@ def _picked(pieces: Pieces, nms: NmsMode, threshold: float) -> Any:
     is_left = np.ones(len(pieces.scores), bool)
     for k in range(len(is_left)):
         if is_left[k]:
-            later = slice(k + 1, None)
-            others = pieces.at(later)
+            near = _meeting(pieces.boxes[k], pieces.boxes[k + 1 :]) + k + 1
+            others = pieces.at(near)
             repeats = _compete(pieces, k, others, nms) & (_iou(pieces.boxes[k], others.boxes) > threshold)
-            is_left[later] &= ~repeats
+            is_left[near[repeats]] = False
     return np.flatnonzero(is_left)
+
+
+def _meeting(box: Any, boxes: Any) -> Any:
+    """Positions of the boxes that meet a box: of tens of thousands in a large image, few."""
+    is_beside = (boxes[:, 0] < box[2]) & (boxes[:, 2] > box[0])
+    return np.flatnonzero(is_beside & (boxes[:, 1] < box[3]) & (boxes[:, 3] > box[1]))
 
 
 def _compete(pieces: Pieces, k: int, others: Pieces, nms: NmsMode) -> Any:
@@ -140,21 +146,25 @@ def _compete(pieces: Pieces, k: int, others: Pieces, nms: NmsMode) -> Any:
     return same_class if nms == "per_class" else same_class & (others.tiles != pieces.tiles[k]).any(axis=1)
 
 
-def _agree(pieces: Pieces, k: int, others: Pieces, nms: NmsMode) -> Any:
-    """Which of `others`, from other tiles, show the object of piece `k`: clipped to the common region, they agree."""
-    tile = pieces.tiles[k]
+def _agreeing(pieces: Pieces, k: int, others: Pieces, nms: NmsMode) -> Any:
+    """Positions of `others`, from other tiles, that show the object of piece `k`.
+
+    Clipped to the region that the tiles have in common, boxes of one object agree.
+    """
+    near = _meeting(pieces.boxes[k], others.boxes)
+    tile, others = pieces.tiles[k], others.at(near)
     low, high = np.maximum(tile[:2], others.tiles[:, :2]), np.minimum(tile[2:], others.tiles[:, 2:])
     own = _clipped(pieces.boxes[k][None], low, high)
     agreement = _iou(own, _clipped(others.boxes, low, high))
     is_elsewhere = (others.tiles != tile).any(axis=1)
-    return is_elsewhere & _compete(pieces, k, others, nms) & (agreement > AGREEMENT)
+    return near[is_elsewhere & _compete(pieces, k, others, nms) & (agreement > AGREEMENT)]
 
 
 def _joined(cut: Pieces, nms: NmsMode) -> Pieces:
     """One box around the fragments of each object; fragments belong together where a chain of agreement leads."""
     group = np.arange(len(cut.scores))
     for k in range(len(group)):
-        for old in np.unique(group[_agree(cut, k, cut, nms)]):
+        for old in np.unique(group[_agreeing(cut, k, cut, nms)]):
             group[group == old] = group[k]
     firsts = np.unique(group, return_index=True)[1]  # the best of each: they are sorted
     boxes = [

@@ -51,8 +51,8 @@ def test_of_many_captions_those_that_hide_others_are_left_out() -> None:
 
 def test_letters_and_lines_shrink_with_the_object() -> None:
     assert caption_size([0, 0, 900, 400], usual=40, least=10) == 40
-    assert caption_size([0, 0, 100, 100], usual=40, least=10) == 25
-    assert caption_size([0, 0, 10, 10], usual=40, least=10) == 16
+    assert caption_size([0, 0, 100, 100], usual=40, least=10) == 20
+    assert caption_size([0, 0, 10, 10], usual=40, least=10) == 13
     assert caption_size([0, 0, 10, 10], usual=10, least=10) == 10
     assert line_width([0, 0, 500, 500], usual=4) == 4
     assert line_width([0, 0, 500, 32], usual=4) == 2
