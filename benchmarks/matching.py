@@ -93,20 +93,27 @@ def peak_of_loss(kind: str) -> None:
     logits = tf.random.normal((len(boxes), len(anchors), CLASSES)) - 4.0
     warm = tf.reduce_sum(logits)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with tf.GradientTape() as tape:
-        tape.watch(logits)
-        if kind == "ours":
-            state = match_ours(anchors, boxes, labels).astype(np.int32)
-            loss = losses.focal(logits, tf.zeros_like(state), state)
-        else:
-            state = match_like_fizyr(anchors, boxes, labels)
-            one_hot = tf.constant(np.zeros((*state.shape, CLASSES), np.float32))
-            p = tf.clip_by_value(tf.sigmoid(logits), 1e-7, 1 - 1e-7)
-            alpha = tf.where(one_hot > 0.5, 0.25, 0.75)
-            weight = alpha * tf.where(one_hot > 0.5, 1 - p, p) ** 2
-            cross = -one_hot * tf.math.log(p) - (1 - one_hot) * tf.math.log(1 - p)
-            loss = tf.reduce_sum(tf.reduce_sum(weight * cross, -1) * tf.cast(state >= 0, tf.float32))
-    gradient = tape.gradient(loss, logits)
+    if kind == "ours":
+        state = match_ours(anchors, boxes, labels).astype(np.int32)
+    else:
+        state = match_like_fizyr(anchors, boxes, labels)
+        one_hot = tf.constant(np.zeros((*state.shape, CLASSES), np.float32))
+
+    @tf.function
+    def loss_and_gradient() -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            if kind == "ours":
+                loss = losses.focal(logits, tf.zeros_like(state), state)
+            else:
+                p = tf.clip_by_value(tf.sigmoid(logits), 1e-7, 1 - 1e-7)
+                alpha = tf.where(one_hot > 0.5, 0.25, 0.75)
+                weight = alpha * tf.where(one_hot > 0.5, 1 - p, p) ** 2
+                cross = -one_hot * tf.math.log(p) - (1 - one_hot) * tf.math.log(1 - p)
+                loss = tf.reduce_sum(tf.reduce_sum(weight * cross, -1) * tf.cast(state >= 0, tf.float32))
+        return loss, tape.gradient(loss, logits)
+
+    loss, gradient = loss_and_gradient()
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"{(after - before) / 1024:.0f} {float(loss):.1f} {float(warm + tf.reduce_sum(gradient)):.1f}")
 

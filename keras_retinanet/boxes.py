@@ -23,7 +23,8 @@ EPSILON = 1e-7
 
 
 def _sides(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return boxes[..., 0], boxes[..., 1], boxes[..., 2], boxes[..., 3]
+    x1, y1, x2, y2 = ops.unstack(boxes, 4, axis=-1)  # four slices would each be padded with zeros in the gradient
+    return x1, y1, x2, y2
 
 
 def area(boxes: Tensor) -> Tensor:
@@ -112,8 +113,9 @@ def diou(a: Tensor, b: Tensor) -> Tensor:
     """
     width, height = _hull_sides(a, b)
     diagonal = width * width + height * height
-    dx = (a[..., 0] + a[..., 2] - b[..., 0] - b[..., 2]) / 2
-    dy = (a[..., 1] + a[..., 3] - b[..., 1] - b[..., 3]) / 2
+    ax1, ay1, ax2, ay2 = _sides(a)
+    bx1, by1, bx2, by2 = _sides(b)
+    dx, dy = (ax1 + ax2 - bx1 - bx2) / 2, (ay1 + ay2 - by1 - by2) / 2
     return iou(a, b) - (dx * dx + dy * dy) / ops.maximum(diagonal, EPSILON)
 
 
@@ -203,11 +205,11 @@ def decode_center(
     Returns:
         `(..., 4)` in pixels.
     """
-    deltas = deltas * ops.convert_to_tensor(std, "float32")
+    dx, dy, dw, dh = ops.unstack(deltas * ops.convert_to_tensor(std, "float32"), 4, axis=-1)
     ax, ay, aw, ah = _center_form(anchors)
-    x, y = ax + deltas[..., 0] * aw, ay + deltas[..., 1] * ah
-    w = ops.exp(ops.minimum(deltas[..., 2], max_log_scale)) * aw
-    h = ops.exp(ops.minimum(deltas[..., 3], max_log_scale)) * ah
+    x, y = ax + dx * aw, ay + dy * ah
+    w = ops.exp(ops.minimum(dw, max_log_scale)) * aw
+    h = ops.exp(ops.minimum(dh, max_log_scale)) * ah
     return ops.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], axis=-1)
 
 

@@ -31,10 +31,11 @@ BoxCoderName = Literal["center", "corner"]
 NmsMode = Literal["per_class", "agnostic", "none"]
 OptimizerName = Literal["sgd", "adam", "adamw", "muon"]
 ScheduleName = Literal["step", "cosine", "constant"]
-MixedPrecision = Literal["float16", "bfloat16"]
+MixedPrecision = Literal["none", "float16", "bfloat16"]
 AugmentName = Literal["none", "flip", "flips", "strong"]
 MetricName = Literal["coco", "voc"]
-ExportFormat = Literal["keras", "saved_model"]
+ExportFormat = Literal["keras", "saved_model", "onnx", "openvino", "litert"]
+Precision = Literal["float32", "float16", "bfloat16", "int8"]
 
 DEMO_PATH = "./demo-scenes"
 """Where the `demo` data set stands unless told otherwise."""
@@ -109,6 +110,7 @@ class FilterConfig:
         max_detections: Most detections of an image.
         top_k: Most boxes of a pyramid level that enter NMS.
         nms: Whether boxes compete within their class, with all, or not at all.
+        class_thresholds: One score threshold a class, in the order of the labels, in place of the one for all.
     """
 
     score_threshold: float = 0.05
@@ -116,6 +118,10 @@ class FilterConfig:
     max_detections: int = 300
     top_k: int = 1000
     nms: NmsMode = "per_class"
+    class_thresholds: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "class_thresholds", tuple(self.class_thresholds))  # JSON has lists
 
 
 @dataclass(frozen=True)
@@ -255,7 +261,7 @@ class TrainConfig:
         epochs: Times the run goes through the data.
         steps: Steps of an epoch. Defaults to as many as show every image once.
         seed: Seed of everything random: new weights, order and augmentation of the images.
-        mixed_precision: Compute convolutions in half precision; boxes and losses stay float32.
+        mixed_precision: Compute convolutions in half precision, or not; boxes and losses stay float32 in any case.
         freeze_backbone: Leave the backbone's weights as they are.
         snapshot_path: Folder in which each run gets its own.
         tensorboard_dir: Also write TensorBoard logs here.
@@ -275,12 +281,63 @@ class TrainConfig:
     epochs: int = 12
     steps: int | None = None
     seed: int = 0
-    mixed_precision: MixedPrecision | None = None
+    mixed_precision: MixedPrecision = "none"
     freeze_backbone: bool = False
     snapshot_path: str = "./snapshots"
     tensorboard_dir: str | None = None
     use_evaluation: bool = True
     evaluate_every: int = 1
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """How an artefact is written.
+
+    Attributes:
+        precision: Numbers that the network computes with; boxes and scores are float32 always.
+        image_size: Height and width of the only input that the artefact takes. Defaults to any size; for litert, to
+            the square that holds every image.
+        fold_batch_norm: Multiply batch normalisation into the convolutions before it. Defaults to on, but for keras.
+        representative: Folder of images from which int8 learns the ranges of its numbers.
+    """
+
+    precision: Precision = "float32"
+    image_size: tuple[int, int] | None = None
+    fold_batch_norm: bool | None = None
+    representative: str | None = None
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """The server of `retinanet-serve`.
+
+    Attributes:
+        host: Address to listen on. The default answers this machine only.
+        port: Port to listen on; 0 takes a free one.
+        name: Name of the model in URLs. Defaults to the name of its folder or file.
+        max_batch: Most images the model sees at once.
+        max_wait_ms: Milliseconds that an image waits for others of its shape before it is detected alone.
+        max_queue: Images accepted and not yet answered; further requests are sent away with status 503.
+        max_pixels: Largest image, in pixels, read from its header before anything is decoded.
+        max_request_mb: Largest request, in megabytes.
+        max_connections: Clients connected at once; further ones get status 503.
+        client_timeout: Seconds that a client may take for its headers, for its body, and for taking the answer.
+        answer_timeout: Seconds after which a request that has arrived is given up with status 504.
+        use_log: Write a line for each request.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8501
+    name: str | None = None
+    max_batch: int = 8
+    max_wait_ms: float = 5.0
+    max_queue: int = 256
+    max_pixels: int = 50_000_000
+    max_request_mb: int = 32
+    max_connections: int = 1000
+    client_timeout: float = 30.0
+    answer_timeout: float = 60.0
+    use_log: bool = True
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -49,6 +49,9 @@ def _ranges(config: TrainConfig) -> Iterator[str]:
     for name in (*_SHARE, "optimizer.momentum"):
         if not 0 <= values[name] <= 1:
             yield f"{flag_name(name)} must lie between 0 and 1, got {values[name]}."
+    for share in config.filter.class_thresholds:
+        if not 0 <= share <= 1:
+            yield f"--class-thresholds must lie between 0 and 1, got {share}."
     if config.optimizer.momentum == 1:
         yield "--momentum must be below 1, got 1."
     if config.seed >= 2**31:

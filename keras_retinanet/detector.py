@@ -17,16 +17,13 @@ from keras_retinanet.data.canvases import usual_canvas
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.given_images import GivenImage, expand, load, load_ahead
 from keras_retinanet.data.image import padded_size, resized_size
-from keras_retinanet.inference import DetectionModel
-from keras_retinanet.retinanet import RetinaNet
-from keras_retinanet.runs import SNAPSHOTS, find_snapshot
-from keras_retinanet.runtimes import Found, KerasRuntime, Runtime, open_runtime
+from keras_retinanet.open_model import open_model, with_thresholds
+from keras_retinanet.runtimes import Found, KerasRuntime, Runtime
 from keras_retinanet.schema import DetectedImage
 from keras_retinanet.tiling import TiledRuntime
 
 OnError = Literal["raise", "skip"]
 _BATCHES_AHEAD = 3  # how many batches of decoded images may wait for others of their aspect ratio
-_EVIDENCE = 0.5  # share of the score threshold from which on a box takes part in the merging of tiles
 _Canvas = tuple[int, int]
 
 
@@ -104,9 +101,9 @@ class Detector:
         changes = {name: value for name, value in wanted.items() if value is not None}
         _check_ranges(changes, batch_size)
         tiles = TileConfig(tiles) if isinstance(tiles, int) else tiles
-        self.runtime: Runtime = _with_thresholds(runtime, changes, is_tiled=tiles is not None)
+        self.runtime: Runtime = with_thresholds(runtime, changes, is_tiled=tiles is not None)
         self.class_names = runtime.class_names
-        self.score_threshold: float = changes.get("score_threshold", self.runtime.filter.score_threshold)
+        self._least_score = 0.0 if score_threshold is None else score_threshold
         self.max_detections = max_detections
         if tiles is not None:
             self.runtime = TiledRuntime(self.runtime, tiles, batch_size)
@@ -188,6 +185,8 @@ class Detector:
             yield _or_raise(done[position])
 
     def _canvas(self, pixels: Any) -> _Canvas:
+        if self.runtime.image_size is not None:
+            return self.runtime.image_size
         height, width = resized_size(pixels.shape[0], pixels.shape[1], self.runtime.resize)
         if isinstance(self.runtime, KerasRuntime) and self.runtime.compiles_shapes:
             return usual_canvas(height, width, self.runtime.resize)
@@ -203,7 +202,7 @@ class Detector:
 
     def _told(self, name: str, pixels: Any, found: Found) -> DetectedImage:
         """What is asked for of what was found."""
-        keep = found["scores"] > self.score_threshold
+        keep = found["scores"] > self._least_score
         if self._labels is not None:
             keep &= np.isin(found["labels"], self._labels)
         kept = np.flatnonzero(keep)[: self.max_detections]
@@ -218,66 +217,12 @@ class Detector:
         )
 
 
-def open_model(model: Any) -> Runtime:
-    """Open whatever can detect.
-
-    Args:
-        model: As for `Detector`.
-
-    Returns:
-        The runtime.
-
-    Raises:
-        ValueError: It is no model of this package.
-        FileNotFoundError: There is nothing at the path.
-    """
-    if isinstance(model, (str, os.PathLike)):
-        path = Path(model)
-        is_run = any((path / name).is_file() for name in SNAPSHOTS)
-        return open_runtime(find_snapshot(path) if is_run else path)
-    if isinstance(model, RetinaNet):
-        model = DetectionModel(model)
-    if isinstance(model, DetectionModel):
-        return KerasRuntime(model)
-    if hasattr(model, "detect") and hasattr(model, "filter"):
-        return model
-    allowed = "a path, a RetinaNet, a DetectionModel or a Runtime"
-    raise ValueError(f"A {type(model).__name__} cannot detect; allowed is {allowed}.")
-
-
 def _check_ranges(changes: dict[str, Any], batch_size: int) -> None:
     for name, value in (changes | {"batch_size": batch_size}).items():
         if name.endswith("threshold") and not 0 <= value <= 1:
             raise ValueError(f"{name} is from 0 to 1, not {value!r}.")
         if not name.endswith("threshold") and value < 1:
             raise ValueError(f"{name} must be at least 1, not {value!r}.")
-
-
-def _with_thresholds(runtime: Runtime, changes: dict[str, Any], *, is_tiled: bool) -> Runtime:
-    """The runtime that answers all that the new thresholds let through; more may come and is cut off later."""
-    built_in = runtime.filter
-    if is_tiled:  # both are limits of the merged boxes; less sure ones, too, tell what is a fragment
-        changes = {name: value for name, value in changes.items() if name != "max_detections"}
-        if "score_threshold" in changes and isinstance(runtime, KerasRuntime):
-            asked = changes["score_threshold"]
-            changes["score_threshold"] = min(asked, max(built_in.score_threshold, _EVIDENCE * asked))
-    if isinstance(runtime, KerasRuntime):
-        most = max(built_in.max_detections, changes.get("max_detections", 0))
-        wanted = dataclasses.replace(built_in, **{**changes, "max_detections": most})
-        return runtime if wanted == built_in else KerasRuntime(DetectionModel(runtime.model.detector, wanted))
-    for name, value in changes.items():
-        if not _is_possible(name, value, getattr(built_in, name)):
-            raise ValueError(
-                f"{name} {value:g} is not possible: {getattr(built_in, name):g} is built into this exported model. "
-                f"Convert the snapshot anew with --{name.replace('_', '-')} {value:g}, or detect with the snapshot."
-            )
-    return runtime
-
-
-def _is_possible(name: str, wanted: float, built_in: float) -> bool:
-    if name == "score_threshold":
-        return wanted >= built_in
-    return wanted <= built_in if name == "max_detections" else wanted == built_in
 
 
 def _labels_of(classes: Sequence[str] | None, class_names: Sequence[str]) -> Any | None:

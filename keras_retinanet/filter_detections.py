@@ -11,13 +11,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast, get_args
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_retinanet.config import FilterConfig, NmsMode
 from keras_retinanet.nms import Kernel, pick, take_rows, uses_tensorflow_kernel
 from keras_retinanet.schema import Detections, Tensor
 
-_SETTINGS = ("score_threshold", "nms_threshold", "max_detections", "top_k", "nms", "from_logits", "kernel")
+_SETTINGS = (
+    "score_threshold",
+    "nms_threshold",
+    "max_detections",
+    "top_k",
+    "nms",
+    "class_thresholds",
+    "from_logits",
+    "kernel",
+)
 _Candidates = tuple[Tensor, Tensor, Tensor]
 """Boxes `(B, N, 4)`, scores `(B, N)` descending with -inf after the last valid one, labels `(B, N)`."""
 
@@ -32,6 +42,7 @@ def filter_detections(
     max_detections: int = FilterConfig.max_detections,
     top_k: int | None = FilterConfig.top_k,
     nms: NmsMode = FilterConfig.nms,
+    class_thresholds: Sequence[float] = FilterConfig.class_thresholds,
     from_logits: bool = False,
     kernel: Kernel = "auto",
 ) -> Detections:
@@ -50,6 +61,8 @@ def filter_detections(
         top_k: int. Candidates (anchor and class) a level may send into the suppression. `None` sends all of them,
             which takes memory in proportion to `A * K * K`: for small inputs.
         nms: `"per_class"`; `"agnostic"`: one label an anchor, boxes of any class suppress each other; `"none"`.
+        class_thresholds: `K` floats in place of `score_threshold`. A class that does not reach its own is not there:
+            where anchors have one label, it is the best of the others. Defaults to `()`, the same for all.
         from_logits: bool. `scores` are logits: they are compared as they are, and only the kept ones become
             probabilities. Defaults to `False`.
         kernel: `"ops"`, plain `keras.ops`; `"tensorflow"`, TensorFlow's fused CPU kernel, which XLA and LiteRT do not
@@ -66,9 +79,9 @@ def filter_detections(
         (`top_k=None`, all three modes).
     """
     _check_settings(nms, kernel, nms_threshold, max_detections, top_k)
+    threshold = _thresholds(score_threshold, class_thresholds, scores.shape[-1], from_logits)
     boxes = ops.stop_gradient(ops.cast(boxes, "float32"))
     scores = ops.stop_gradient(ops.cast(scores, "float32"))
-    threshold = _logit(score_threshold) if from_logits else score_threshold
     candidates = _best_candidates(boxes, scores, level_sizes, threshold, top_k, nms == "agnostic")
     best_boxes, best_scores, labels = candidates
     picks = pick(best_boxes, best_scores > -math.inf, labels, nms, nms_threshold, max_detections, kernel)
@@ -85,6 +98,7 @@ class FilterDetections(keras.layers.Layer):
         max_detections: int.
         top_k: int or `None`.
         nms: string.
+        class_thresholds: `K` floats, or none.
         from_logits: bool.
         kernel: string. With TensorFlow's kernel `supports_jit` is `False`: XLA has no such kernel.
         **kwargs: Keras' own, such as `name`; `dtype` is always float32: bfloat16 turns 1001.3 px into 1000.
@@ -102,6 +116,7 @@ class FilterDetections(keras.layers.Layer):
         max_detections: int = FilterConfig.max_detections,
         top_k: int | None = FilterConfig.top_k,
         nms: NmsMode = FilterConfig.nms,
+        class_thresholds: Sequence[float] = FilterConfig.class_thresholds,
         from_logits: bool = False,
         kernel: Kernel = "auto",
         **kwargs: Any,
@@ -113,6 +128,7 @@ class FilterDetections(keras.layers.Layer):
         self.max_detections = max_detections
         self.top_k = top_k
         self.nms = nms
+        self.class_thresholds = tuple(float(value) for value in class_thresholds)
         self.from_logits = from_logits
         self.kernel = kernel
         self.supports_jit = not uses_tensorflow_kernel(kernel)
@@ -167,6 +183,15 @@ def _check_settings(nms: str, kernel: str, nms_threshold: float, max_detections:
         raise ValueError(f'kernel="tensorflow" needs that backend, not {keras.backend.backend()!r}: use "auto".')
 
 
+def _thresholds(score: float, by_class: Sequence[float], num_classes: int, from_logits: bool) -> Any:
+    """One threshold, or `(K,)` of them, comparable with the scores."""
+    if not by_class:
+        return _logit(score) if from_logits else score
+    if len(by_class) != num_classes:
+        raise ValueError(f"class_thresholds needs one value for each of {num_classes} classes, not {len(by_class)}.")
+    return np.array([_logit(value) if from_logits else value for value in by_class], np.float32)
+
+
 def _logit(probability: float) -> float:
     if probability <= 0:
         return -math.inf
@@ -177,12 +202,16 @@ def _best_candidates(
     boxes: Tensor,
     scores: Tensor,
     level_sizes: Sequence[int | Tensor] | None,
-    threshold: float,
+    threshold: Any,
     top_k: int | None,
     is_agnostic: bool,
 ) -> _Candidates:
     """The `top_k` best pairs of each level above `threshold`, all levels in one descending order."""
-    best = _masked(ops.max(scores, axis=-1), threshold)  # (B, A)
+    if np.ndim(threshold):  # a best class below its own threshold makes room for the next
+        scores = _masked(scores, threshold)
+        best = ops.max(scores, axis=-1)  # (B, A)
+    else:
+        best = _masked(ops.max(scores, axis=-1), threshold)
     anchors, values, labels = [], [], []
     for start, size in _spans(best, level_sizes):
         level_best, index = _top(best[:, start : start + size], top_k)
@@ -202,7 +231,7 @@ def _best_candidates(
     )
 
 
-def _best_pairs(scores: Tensor, anchors: Tensor, threshold: float, top_k: int | None) -> tuple[Tensor, Tensor, Tensor]:
+def _best_pairs(scores: Tensor, anchors: Tensor, threshold: Any, top_k: int | None) -> tuple[Tensor, Tensor, Tensor]:
     """The `top_k` pairs of a level all lie in its `top_k` anchors by best class: only those are looked at."""
     num_classes = scores.shape[-1]
     anchors = ops.sort(anchors, axis=1)  # position then follows (anchor, class), which breaks ties
@@ -211,7 +240,7 @@ def _best_pairs(scores: Tensor, anchors: Tensor, threshold: float, top_k: int | 
     return values, take_rows(anchors, pairs // num_classes), pairs % num_classes
 
 
-def _masked(scores: Tensor, threshold: float) -> Tensor:
+def _masked(scores: Tensor, threshold: Any) -> Tensor:
     return ops.where(scores > threshold, scores, -math.inf)
 
 

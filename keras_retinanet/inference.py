@@ -17,9 +17,10 @@ from keras_retinanet.boxes import ClipBoxes
 from keras_retinanet.config import FilterConfig, to_dict
 from keras_retinanet.filter_detections import FilterDetections
 from keras_retinanet.muon import ConvolutionMuon
+from keras_retinanet.nms import Kernel
 from keras_retinanet.retinanet import RetinaNet
 from keras_retinanet.schedules import WarmupSchedule
-from keras_retinanet.schema import Detections, Tensor
+from keras_retinanet.schema import Detections, Predictions, Tensor
 
 OPTIMIZER_PARTS = (ConvolutionMuon, WarmupSchedule)
 """What a snapshot of a run holds beside the model: imported here, so that Keras finds these classes too."""
@@ -32,19 +33,23 @@ class DetectionModel(keras.Model):
     Args:
         detector: A RetinaNet.
         filter: Thresholds; those stored in the detector by default.
+        kernel: What picks boxes, see `nms.Kernel`; by default the fastest of this backend.
 
     Example:
         >>> model = DetectionModel(keras_retinanet.load_model("best.keras"))
         >>> detections = model.predict(images)   # {"boxes", "scores", "labels", "num_detections"}
     """
 
-    def __init__(self, detector: RetinaNet, filter: FilterConfig | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, detector: RetinaNet, filter: FilterConfig | None = None, kernel: Kernel = "auto", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.detector = detector
         self.filter = filter or detector.filter
+        self.kernel = kernel
         self.clip_boxes = ClipBoxes(name="clip_boxes")
         self.filter_detections = FilterDetections(
-            **dataclasses.asdict(self.filter), from_logits=True, name="filter_detections"
+            **dataclasses.asdict(self.filter), from_logits=True, kernel=kernel, name="filter_detections"
         )
         self.build()
 
@@ -69,26 +74,37 @@ class DetectionModel(keras.Model):
             `schema.Detections`.
         """
         images = inputs["images"] if isinstance(inputs, Mapping) else inputs
-        predictions = self.detector(images)
-        anchors = list(predictions["anchors"].values())
-        boxes = self.detector.regress_boxes(predictions["deltas"], ops.concatenate(anchors, axis=1))
         if isinstance(inputs, Mapping):
             sizes = ops.cast(inputs["sizes"], "float32")
         else:
             sizes = ops.cast(ops.stack(ops.shape(images)[1:3]), "float32")[None]  # (1, 2)
+        return self.from_predictions(self.detector(images), sizes)
+
+    def from_predictions(self, predictions: Predictions, sizes: Tensor) -> Detections:
+        """Detections of what the detector answered.
+
+        Args:
+            predictions: `schema.Predictions`.
+            sizes: `(B, 2)` or `(1, 2)` float32. Height and width of the images before padding.
+
+        Returns:
+            `schema.Detections`.
+        """
+        anchors = list(predictions["anchors"].values())
+        boxes = self.detector.regress_boxes(predictions["deltas"], ops.concatenate(anchors, axis=1))
         boxes = self.clip_boxes(boxes, sizes)
         return self.filter_detections(boxes, predictions["logits"], levels=predictions["anchors"])
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         detector = keras.saving.serialize_keras_object(self.detector)
-        return {"name": self.name, "detector": detector, "filter": to_dict(self.filter)}
+        return {"name": self.name, "detector": detector, "filter": to_dict(self.filter), "kernel": self.kernel}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> DetectionModel:
         """The model of a `get_config`."""
         detector = keras.saving.deserialize_keras_object(config["detector"], custom_objects=custom_objects)
-        return cls(detector, FilterConfig(**config["filter"]), name=config["name"])
+        return cls(detector, FilterConfig(**config["filter"]), config.get("kernel", "auto"), name=config["name"])
 
 
 def load_model(path: str | Path, compile: bool = True) -> RetinaNet | DetectionModel:

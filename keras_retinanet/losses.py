@@ -36,15 +36,34 @@ def sigmoid_loss(logits: Tensor, labels: Tensor, state: Tensor, alpha: float | N
     Reference:
         Focal Loss for Dense Object Detection, §3.1–3.3, equations 1, 3 and 5.
     """
-    object_weight, background_weight = (1.0, 1.0) if alpha is None else (alpha, 1.0 - alpha)
-    logits = ops.cast(logits, "float32")
+    own_weight, other_weight = (1.0, 1.0) if alpha is None else (alpha, 1.0 - alpha)
+    is_counted = ops.cast(state >= 0, "float32")[..., None]  # (B, A, 1)
     own_label = ops.where(state == 1, ops.cast(labels, "int32"), -1)[..., None]
-    is_own = own_label == ops.arange(logits.shape[-1], dtype="int32")  # (B, A, K)
-    x = ops.where(is_own, -logits, logits)
-    surprise = ops.softplus(x)
-    values = surprise if gamma == 0 else surprise * ops.exp(gamma * (x - surprise))
-    weights = ops.where(is_own, object_weight, background_weight)
-    return ops.sum(ops.sum(values * weights, axis=-1) * ops.cast(state >= 0, "float32"))
+
+    def as_background(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Whether a number is the object's own; the number to charge as background, and its softplus."""
+        is_own = own_label == ops.arange(logits.shape[-1], dtype="int32")  # (B, A, K)
+        x = ops.where(is_own, -logits, logits)
+        return is_own, x, ops.softplus(x)
+
+    @ops.custom_gradient
+    def charge(logits: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
+        is_own, x, surprise = as_background(logits)
+        values = surprise if gamma == 0 else surprise * ops.exp(gamma * (x - surprise))
+        total = ops.sum(ops.sum(values * ops.where(is_own, own_weight, other_weight), axis=-1) * is_counted[..., 0])
+
+        def gradient(*args: Tensor, upstream: Tensor = None) -> Tensor:
+            """`p^γ (γ (1 - p) s + p)`, from the logits alone: nothing of their size is kept in between."""
+            is_own, x, surprise = as_background(logits)
+            slope = ops.exp((gamma + 1) * (x - surprise))
+            if gamma != 0:
+                slope = slope + gamma * surprise * ops.exp(gamma * x - (gamma + 1) * surprise)
+            weights = ops.where(is_own, -own_weight, other_weight)
+            return slope * weights * (is_counted * (args[0] if upstream is None else upstream))
+
+        return total, gradient
+
+    return charge(ops.cast(logits, "float32"))
 
 
 def focal(logits: Tensor, labels: Tensor, state: Tensor, *, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:

@@ -21,7 +21,8 @@ class ConvolutionMuon(keras.optimizers.Muon):
     the image and the last ones of the heads (`final`). An update has the root mean square 0.2 of an AdamW update
     (`rms_rate`), therefore both share one learning rate and one weight decay.
 
-    The Newton–Schulz iteration, which only has to come near an orthogonal matrix, multiplies in bfloat16.
+    The Newton–Schulz iteration runs on the Gram matrix of the shorter side, which is small: the long kernel is
+    multiplied twice and not ten times.
 
     Reference:
         Jordan et al. 2024, Muon: An optimizer for hidden layers in neural networks (convolutions flattened as there);
@@ -46,6 +47,30 @@ class ConvolutionMuon(keras.optimizers.Muon):
         self.assign_add(m, (gradient - m) * (1 - self.momentum))
         update = gradient * (1 - self.momentum) + m * self.momentum if self.nesterov else m
         matrix = ops.reshape(update, (-1, variable.shape[-1]))
-        matrix = ops.cast(self.zeropower_via_newtonschulz5(ops.cast(matrix, "bfloat16"), self.ns_steps), "float32")
+        matrix = self.zeropower_via_newtonschulz5(matrix, self.ns_steps)
         scale = (max(matrix.shape) ** 0.5) * self.rms_rate
         self.assign_sub(variable, ops.reshape(matrix, variable.shape) * (lr * scale))
+
+    def zeropower_via_newtonschulz5(self, x: Tensor, steps: int) -> Tensor:
+        """Nearly the orthogonal factor of a matrix: its singular values become about one.
+
+        With the Gram matrix G of X, one iteration is X ← X P, P = aI + bG + cG², and then G ← P G P. All P are
+        polynomials of the first G, so the product of them is formed first.
+
+        Args:
+            x: `(rows, columns)` float32.
+            steps: Iterations.
+
+        Returns:
+            `(rows, columns)` float32.
+        """
+        is_tall = x.shape[0] > x.shape[1]
+        x = x / (ops.norm(x) + 1e-7)
+        gram = ops.matmul(ops.transpose(x), x) if is_tall else ops.matmul(x, ops.transpose(x))
+        unit = ops.eye(min(x.shape), dtype=x.dtype)
+        product = unit
+        for _ in range(steps):
+            factor = self.muon_a * unit + self.muon_b * gram + self.muon_c * ops.matmul(gram, gram)
+            product = ops.matmul(product, factor)
+            gram = ops.matmul(ops.matmul(factor, gram), factor)
+        return ops.matmul(x, product) if is_tall else ops.matmul(product, x)

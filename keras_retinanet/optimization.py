@@ -91,7 +91,7 @@ def build_optimizer(
     config: OptimizerConfig,
     model: keras.Model,
     schedule: WarmupSchedule,
-    mixed_precision: MixedPrecision | None = None,
+    mixed_precision: MixedPrecision = "none",
 ) -> keras.optimizers.Optimizer:
     """A built optimizer for a model's trainable variables.
 
@@ -101,7 +101,7 @@ def build_optimizer(
         config: OptimizerConfig. Kind of optimizer, decay, clipping, momentum.
         model: keras.Model. Built, with `trainable` set as it will be trained.
         schedule: WarmupSchedule. The learning rate.
-        mixed_precision: `"float16"` wraps the optimizer in Keras' dynamic loss scaling. Defaults to `None`.
+        mixed_precision: `"float16"` wraps the optimizer in Keras' dynamic loss scaling. Defaults to `"none"`.
 
     Returns:
         The optimizer, with its variables created, ready to be restored or used.

@@ -6,12 +6,15 @@ the class. A scene is a pure function of its seed; a data set, of its counts and
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +41,9 @@ MIN_VISIBLE = 0.4
 _SETS = {"train2017": 0, "val2017": 1}  # the value enters the seed: no scene stands in both sets
 _PARTS = ("annotations", *_SETS)
 _JPEG_QUALITY = 90
+_WORTH_PROCESSES = 100  # scenes from which on the start of further processes pays
+_MAX_PROCESSES = 8
+_Record = tuple[dict[str, Any], list[tuple[int, list[float]]]]
 
 
 @dataclass(frozen=True)
@@ -245,17 +251,14 @@ def _write_set(folder: Path, name: str, count: int, seed: int, progress: Callabl
     (folder / "annotations").mkdir(exist_ok=True)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for index in range(count):
-        image_id = _SETS[name] * 1_000_000 + index + 1
-        scene = draw_scene((seed, _SETS[name], index))
-        file_name = f"{image_id:012d}.jpg"
-        Image.fromarray(scene.image).save(folder / name / file_name, quality=_JPEG_QUALITY)
-        height, width = scene.image.shape[:2]
-        images.append({"id": image_id, "file_name": file_name, "width": width, "height": height})
-        for box, label in zip(scene.boxes, scene.labels, strict=True):
-            annotations.append(_annotation(len(annotations) + 1, image_id, int(label), box))
-        if progress is not None:
-            progress(1)
+    draw = _draw_in_processes if count >= _WORTH_PROCESSES else _draw_all
+    with contextlib.closing(draw(folder / name, _SETS[name], count, seed)) as records:
+        for image, objects in records:
+            images.append(image)
+            for label, box in objects:
+                annotations.append(_annotation(len(annotations) + 1, image["id"], label, box))
+            if progress is not None:
+                progress(1)
     categories = [
         {"id": k + 1, "name": class_name, "supercategory": "shape"} for k, class_name in enumerate(CLASS_NAMES)
     ]
@@ -265,8 +268,42 @@ def _write_set(folder: Path, name: str, count: int, seed: int, progress: Callabl
     path.write_text(json.dumps(table, separators=(",", ":")), encoding="utf-8")
 
 
-def _annotation(annotation_id: int, image_id: int, label: int, box: Array) -> dict[str, Any]:
-    x1, y1, x2, y2 = (round(float(value), 2) for value in box)
+def _draw_all(folder: Path, part: int, count: int, seed: int, first: int = 0, step: int = 1) -> Generator[_Record]:
+    """Draw every `step`-th scene of a set into files; COCO's entry of each image, and its labels and boxes."""
+    for index in range(first, count, step):
+        scene = draw_scene((seed, part, index))
+        image_id = part * 1_000_000 + index + 1
+        file_name = f"{image_id:012d}.jpg"
+        Image.fromarray(scene.image).save(folder / file_name, quality=_JPEG_QUALITY)
+        height, width = scene.image.shape[:2]
+        image = {"id": image_id, "file_name": file_name, "width": width, "height": height}
+        yield image, list(zip(scene.labels.tolist(), scene.boxes.tolist(), strict=True))
+
+
+def _draw_in_processes(folder: Path, part: int, count: int, seed: int) -> Generator[_Record]:
+    """`_draw_all`, by a process a core; plain commands, which work below scripts that `multiprocessing` would rerun."""
+    step = min(os.cpu_count() or 1, _MAX_PROCESSES)
+    paths = [str(Path(__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    workers = []
+    try:
+        for first in range(step):
+            arguments = json.dumps([part, count, seed, first, step])
+            command = [sys.executable, "-m", __name__, str(folder), arguments]
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+            workers.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment))
+        for index in range(count):
+            line = workers[index % step].stdout.readline()  # type: ignore[union-attr]
+            if not line:
+                raise RuntimeError(f"the process that draws the scenes ended early at number {index}; see its message")
+            yield json.loads(line)
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate()
+
+
+def _annotation(annotation_id: int, image_id: int, label: int, box: Sequence[float]) -> dict[str, Any]:
+    x1, y1, x2, y2 = (round(value, 2) for value in box)
     width, height = round(x2 - x1, 2), round(y2 - y1, 2)
     return {
         "id": annotation_id,
@@ -276,3 +313,8 @@ def _annotation(annotation_id: int, image_id: int, label: int, box: Array) -> di
         "area": round(width * height, 2),
         "iscrowd": 0,
     }
+
+
+if __name__ == "__main__":
+    for record in _draw_all(Path(sys.argv[1]), *json.loads(sys.argv[2])):
+        print(json.dumps(record), flush=True)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.config import FilterConfig, NmsMode, ResizeConfig, TileConfig
-from keras_retinanet.runtimes.runtime import Found, Runtime
+from keras_retinanet.runtimes.runtime import Found, Raw, Runtime
 
 TOUCH = 0.02
 """A box that ends within this share of its tile's side from an inner border counts as cut."""
@@ -221,6 +221,15 @@ class TiledRuntime:
     def resize(self) -> ResizeConfig:
         """The rule for a tile."""
         return self._runtime.resize
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Any: only tiles have to fit."""
+        return None
+
+    def raw_outputs(self, images: Any) -> Raw:
+        """Deltas and logits of network input, which is not cut; see `Runtime`."""
+        return self._runtime.raw_outputs(images)
 
     def detect(self, images: Sequence[Any]) -> list[Found]:
         """Detections of each image; see `Runtime`. Any number, best first."""

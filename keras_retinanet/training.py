@@ -10,7 +10,7 @@ import keras
 
 from keras_retinanet.anchor_coverage import measure_coverage
 from keras_retinanet.callbacks import random_states
-from keras_retinanet.config import TrainConfig
+from keras_retinanet.config import MixedPrecision, TrainConfig
 from keras_retinanet.config_rules import check
 from keras_retinanet.data.augment import PRESETS
 from keras_retinanet.data.datasets import Dataset
@@ -120,9 +120,9 @@ def _val_samples(config: TrainConfig, class_names: Sequence[str], val_data: Data
 
 
 @contextmanager
-def _dtype_policy(mixed_precision: str | None) -> Iterator[None]:
+def _dtype_policy(mixed_precision: MixedPrecision) -> Iterator[None]:
     former = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(f"mixed_{mixed_precision}" if mixed_precision else "float32")
+    keras.config.set_dtype_policy("float32" if mixed_precision == "none" else f"mixed_{mixed_precision}")
     try:
         yield
     finally:

@@ -33,11 +33,11 @@ class VideoReader:
     """
 
     def __init__(self, path: Path) -> None:
-        av = _av()
+        self._av = av = _av()
         try:
             self._file = av.open(str(path))
             self._stream = self._file.streams.video[0]
-        except (OSError, IndexError) as error:  # PyAV's errors are OSErrors
+        except (av.FFmpegError, OSError, IndexError) as error:
             reason = "it has no pictures" if isinstance(error, IndexError) else error.strerror
             raise ValueError(f"{str(path)!r} cannot be read as a video: {reason}.") from None
         self._stream.thread_type = "AUTO"
@@ -62,7 +62,7 @@ class VideoReader:
         try:
             for frame in self._file.decode(self._stream):
                 yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90))
-        except OSError as error:
+        except self._av.FFmpegError as error:
             raise ValueError(f"{str(self._path)!r} is damaged: {error.strerror}.") from None
         finally:
             self._file.close()

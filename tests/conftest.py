@@ -44,6 +44,7 @@ class PaintedRuntime:
     """Answers the extent of every colour, best first, and remembers the sizes of what it was given."""
 
     class_names = ("ant", "bee", "wasp")
+    image_size = None
 
     def __init__(self, filter: Any = None, resize: Any = None) -> None:
         from keras_retinanet.config import FilterConfig, ResizeConfig

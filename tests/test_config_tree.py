@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from keras_retinanet.config import AnchorConfig, ModelConfig, TrainConfig, to_dict
+from keras_retinanet.config import AnchorConfig, ModelConfig, ServeConfig, TrainConfig, to_dict
 from keras_retinanet.config_tree import changed, descriptions, flattened, from_dict, settings
 
 
@@ -14,7 +14,7 @@ def test_every_setting_is_described() -> None:
 
 
 def test_every_described_attribute_exists() -> None:
-    for config in (AnchorConfig, ModelConfig, TrainConfig):
+    for config in (AnchorConfig, ModelConfig, TrainConfig, ServeConfig):
         assert set(descriptions(config)) == {field.name for field in dataclasses.fields(config)}
 
 
@@ -24,7 +24,7 @@ def test_types_come_from_the_annotations() -> None:
     assert found["anchors.sizes"].scalar is float
     assert found["anchors.scales"].scalar is float
     assert found["steps"].scalar is int
-    assert found["mixed_precision"].choices == ("float16", "bfloat16")
+    assert found["mixed_precision"].choices == ("none", "float16", "bfloat16")
     assert found["matching.use_force_match"].is_flag
     assert not found["epochs"].is_tuple
     assert found["epochs"].choices is None

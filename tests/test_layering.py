@@ -67,23 +67,28 @@ ARROWS: dict[str, str] = {
     "training": "schema config config_rules data open_dataset inference retinanet callbacks fitting anchor_coverage "
     "starting_weights runs optimization schedules",
     # artefacts
-    "runtimes": "schema config data inference",
-    "export": "schema config version data inference runs runtimes",
+    "predict_messages": "",
+    "runtimes": "schema config config_tree data inference",
+    "export": "schema config version backbones nms retinanet inference data scenes runs runtimes predict_messages",
+    "serving": "schema config data runtimes predict_messages",
+    "serving_client": "serving",
     # detecting
     "tiling": "schema config runtimes",
-    "detector": "schema config data inference retinanet runs runtimes tiling",
+    "open_model": "config inference retinanet runs runtimes",
+    "detector": "schema config data open_model runtimes tiling",
     "video": "",
     "detection_files": "schema visualize video",
     # commands
     "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset scenes data fitting "
-    "training evaluation inference visualize export runtimes detector detection_files video",
+    "training evaluation inference visualize export runtimes serving detector open_model "
+    "detection_files video",
 }
 """Which parts each part may import: a part is a module or a folder of the package."""
 
 FRAMEWORKS = {"tensorflow", "keras", "jax", "torch"}
 WITHOUT_FRAMEWORK = {
     "schema", "config", "version", "config_tree", "config_rules", "presets", "snapshot_settings", "painting", "scenes",
-    "captions", "visualize", "video", "detection_files", "cli",
+    "captions", "visualize", "video", "detection_files", "predict_messages", "cli",
 }  # fmt: skip
 TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}
 TENSORFLOW_IN_A_BRANCH = {"nms", "losses", "matching", "normalization"}

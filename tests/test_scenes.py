@@ -285,6 +285,27 @@ def test_each_scene_is_reported(written: Path, tmp_path: Path) -> None:
     assert reported == [1] * 19
 
 
+def test_several_processes_write_what_one_writes(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scenes, "_WORTH_PROCESSES", 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    reported: list[int] = []
+    scenes.write_dataset(tmp_path, num_train=12, num_val=7, seed=4, progress=reported.append)
+    assert snapshot(tmp_path) == snapshot(written)
+    assert reported == [1] * 19
+
+
+def test_a_process_that_fails_is_told_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(scenes, "_WORTH_PROCESSES", 1)
+    with pytest.raises(RuntimeError, match="ended early at number 0"):
+        scenes.write_dataset(tmp_path, num_train=3, num_val=0, seed=-1)
+    assert "non-negative" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("broken", ["picture", "annotations", "receipt", "version", "set"])
 def test_half_written_folders_are_rebuilt(broken: str, tmp_path: Path) -> None:
     scenes.write_dataset(tmp_path, num_train=2, num_val=1, seed=0)

@@ -71,8 +71,12 @@ class Normalize(keras.layers.Layer):
         Args:
             images: `(…, 3)` RGB, 0–255.
         """
-        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
-        normalized = (ops.cast(images, "float32") - mean) / std
+        shape = ops.shape(images)
+        # Whole rows at once: over an innermost axis of three, TensorFlow takes three times as long.
+        width = shape[-2] if len(shape) > 1 else 1
+        mean, std = (ops.tile(np.asarray(values, np.float32), (width,)) for values in (self.mean, self.std))
+        rows = ops.reshape(ops.cast(images, "float32"), (*shape[:-2], 3 * width))
+        normalized = ops.reshape((rows - mean) / std, shape)
         return ops.flip(normalized, axis=-1) if self.is_bgr else normalized
 
     def compute_output_spec(self, images: Any) -> keras.KerasTensor:

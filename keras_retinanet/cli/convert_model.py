@@ -7,11 +7,15 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-from keras_retinanet.cli.parsing import Parser, fail
+from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.snapshot_arguments import add_filter_flags, open_detector
-from keras_retinanet.config import ExportFormat
+from keras_retinanet.config import ExportConfig, ExportFormat, Precision
+from keras_retinanet.config_tree import descriptions
+
+if TYPE_CHECKING:
+    from keras_retinanet.export import Agreement
 
 
 def build_parser() -> Parser:
@@ -27,12 +31,26 @@ def build_parser() -> Parser:
     parser.add_argument("snapshot", metavar="SNAPSHOT", help="a .keras file, or the folder of a run")
     parser.add_argument("out", metavar="OUT", help="file to write; saved_model: folder that gets a new version")
     parser.add_argument("--format", choices=get_args(ExportFormat), default="keras", help="(default: %(default)s)")
+    parser.add_argument("--samples", metavar="FOLDER", help="images to compare with the snapshot (default: built-in)")
+    _add_export_flags(parser)
+    parser.add_argument(
+        "--serving-kit", metavar="DIR", help="saved_model: also write what TensorFlow Serving needs, with a README"
+    )
     suppression = add_filter_flags(parser).add_mutually_exclusive_group()
     suppression.add_argument("--no-nms", action="store_true", help="keep boxes that repeat others")
     suppression.add_argument(
         "--no-class-specific-filter", action="store_true", help="let boxes of all classes suppress each other"
     )
     return parser
+
+
+def _add_export_flags(parser: Parser) -> None:
+    about, side = descriptions(ExportConfig), number(int, least=1)
+    own = parser.add_argument_group("how it is written")
+    own.add_argument("--precision", choices=get_args(Precision), default="float32", help=about["precision"])
+    own.add_argument("--image-size", nargs=2, type=side, metavar=("H", "W"), help=about["image_size"])
+    own.add_argument("--fold-batch-norm", action=argparse.BooleanOptionalAction, help=about["fold_batch_norm"])
+    own.add_argument("--representative", metavar="FOLDER", help=about["representative"])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,24 +60,46 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Sequence. The words after the program's name. Defaults to those of this process.
 
     Returns:
-        Exit status: 0 done, 2 wrong words or snapshot.
+        Exit status: 0 done, 2 wrong words or snapshot, or an artefact that does not answer as the snapshot.
     """
     flags = build_parser().parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        written = _convert(flags)
-    except (ValueError, OSError) as error:
+        written, agreement = _convert(flags)
+    except (ValueError, OSError, ImportError) as error:
         return fail("retinanet-convert-model", error)
-    print(f"wrote {written}")
+    print(f"wrote {written}; beside the snapshot {agreement}")
     return 0
 
 
-def _convert(flags: argparse.Namespace) -> Path:
-    from keras_retinanet.export import FORMATS
+def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
+    if flags.serving_kit and flags.format != "saved_model":
+        raise ValueError(f"--serving-kit goes with --format saved_model, got --format {flags.format}.")
+    from keras_retinanet.export import (
+        FORMATS,
+        MOST_SAMPLES,
+        Verification,
+        built_in_samples,
+        check_settings,
+        folder_images,
+    )
+    from keras_retinanet.serving.kit import write_kit
 
+    settings = ExportConfig(
+        precision=flags.precision,
+        image_size=tuple(flags.image_size) if flags.image_size else None,
+        fold_batch_norm=flags.fold_batch_norm,
+        representative=flags.representative,
+    )
+    samples = folder_images(flags.samples, MOST_SAMPLES) if flags.samples else built_in_samples()
     mode = "none" if flags.no_nms else "agnostic" if flags.no_class_specific_filter else None
     detector = open_detector(Path(flags.snapshot), flags, **({"nms": mode} if mode else {}))
-    return FORMATS[flags.format](detector, Path(flags.out))
+    check_settings(flags.format, settings)
+    check = Verification(flags.format, detector, flags.precision, samples)
+    written = FORMATS[flags.format](detector, Path(flags.out), settings, check)
+    if flags.serving_kit:
+        print(f"wrote {write_kit(Path(flags.serving_kit), written, detector.class_names)}")
+    return written, check.agreement
 
 
 if __name__ == "__main__":

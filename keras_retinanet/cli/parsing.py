@@ -124,7 +124,7 @@ def _help(setting: Setting) -> str:
     text = setting.description.replace("%", "%%").replace("`", "")
     if setting.choices:
         text += f" One of {', '.join(setting.choices)}."
-    if setting.default is None or setting.default == "":
+    if setting.default is None or setting.default in ("", ()):
         return text
     default = setting.default
     if setting.is_flag:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from keras_retinanet.cli.parsing import number
 from keras_retinanet.runs import find_snapshot
 
 if TYPE_CHECKING:
+    from keras_retinanet.config import FilterConfig
     from keras_retinanet.inference import DetectionModel
 
 
@@ -26,9 +29,60 @@ def add_filter_flags(parser: argparse.ArgumentParser) -> Any:
     count, share = number(int, least=1), number(float, least=0, most=1)
     own = parser.add_argument_group("in place of what the snapshot was saved with")
     own.add_argument("--score-threshold", type=share, metavar="X", help="drop boxes that score less")
+    own.add_argument(
+        "--class-threshold", action="append", default=[], type=named_share, metavar="NAME=X",
+        help="score threshold of one class; give it once a class",
+    )  # fmt: skip
     own.add_argument("--nms-threshold", type=share, metavar="X", help="of two boxes that overlap more, drop one")
     own.add_argument("--max-detections", type=count, metavar="N", help="most detections of an image")
     return own
+
+
+def named_share(text: str) -> tuple[str, float]:
+    """Reads `NAME=X`.
+
+    Args:
+        text: str. The word of the command line.
+
+    Returns:
+        The name, which may contain `=` itself, and the share.
+
+    Raises:
+        ArgumentTypeError: There is no number from 0 to 1 behind the last `=`.
+    """
+    name, _, value = text.rpartition("=")
+    try:
+        return name, number(float, least=0, most=1)(value)
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=X with a number X from 0 to 1") from None
+
+
+def class_thresholds(stored: FilterConfig, flags: argparse.Namespace, class_names: Sequence[str]) -> tuple[float, ...]:
+    """One threshold a class, after the flags.
+
+    Args:
+        stored: FilterConfig. What the snapshot was saved with.
+        flags: Namespace. With the flags of `add_filter_flags`; a threshold for all replaces stored ones a class.
+        class_names: Sequence. Names of the labels.
+
+    Returns:
+        The thresholds, or none where all are the same one.
+
+    Raises:
+        ValueError: There is no class of a name that was given.
+    """
+    by_class = () if flags.score_threshold is not None else stored.class_thresholds
+    if not flags.class_threshold:
+        return by_class
+    score = stored.score_threshold if flags.score_threshold is None else flags.score_threshold
+    thresholds = list(by_class or [score] * len(class_names))
+    for name, share in flags.class_threshold:
+        if name not in class_names:
+            near = difflib.get_close_matches(name, class_names, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(class_names)}."
+            raise ValueError(f"--class-threshold: no class is named {name!r}; {hint}")
+        thresholds[class_names.index(name)] = share
+    return tuple(thresholds)
 
 
 def open_detector(path: Path, flags: argparse.Namespace, **changes: Any) -> DetectionModel:
@@ -43,13 +97,14 @@ def open_detector(path: Path, flags: argparse.Namespace, **changes: Any) -> Dete
         The model.
 
     Raises:
-        ValueError: The file is no snapshot.
+        ValueError: The file is no snapshot, or has no class of a name that was given.
         OSError: There is no such file.
     """
     from keras_retinanet.inference import DetectionModel, load_model
 
     model = load_model(find_snapshot(path), compile=False)
     network = model.detector if isinstance(model, DetectionModel) else model
+    changes["class_thresholds"] = class_thresholds(model.filter, flags, model.class_names)
     stored = overridden(model.filter, flags, "score_threshold", "nms_threshold", "max_detections")
     return DetectionModel(network, dataclasses.replace(stored, **changes))
 

@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.config import ResizeConfig
-from keras_retinanet.data.image import padded_size
+from keras_retinanet.data.image import padded_size, resized_size
+
+ASPECT_RATIOS = ((3, 4), (4, 3), (2, 3), (3, 2), (9, 16), (16, 9), (1, 1))
+"""Height to width of what cameras and screens make, commonest first."""
 
 _MAX_CANDIDATES = 400  # sizes that the search distinguishes; its time grows with the square
 _WORTH = 0.02  # share of the pixels that one more shape must save
@@ -68,6 +71,22 @@ def usual_canvas(height: int, width: int, resize: ResizeConfig) -> tuple[int, in
 def _next_step(side: int, low: int, high: int) -> int:
     steps = [low + -(-(high - low) * step // _STEPS) for step in range(_STEPS + 1)]
     return next((step for step in steps if step >= side), side)
+
+
+def usual_sizes(resize: ResizeConfig) -> list[tuple[int, int]]:
+    """Small images that between them need every canvas which images of the common aspect ratios get.
+
+    Args:
+        resize: ResizeConfig. The rule.
+
+    Returns:
+        `(height, width)` in pixels, one a canvas, the commonest first.
+    """
+    by_canvas: dict[tuple[int, int], tuple[int, int]] = {}
+    for height, width in ((48 * rows, 48 * columns) for rows, columns in ASPECT_RATIOS):
+        canvas = padded_size(*resized_size(height, width, resize), resize)
+        by_canvas.setdefault(canvas, (height, width))
+    return list(by_canvas.values())
 
 
 def _rounded_up(sizes: Any, multiple: int) -> Any:

@@ -1,19 +1,54 @@
-"""Artefacts that run without this package: one file a format, one function `(detector, out) -> path` each."""
+"""Artefacts for production, one file a format, one function `(detector, out, settings, check) -> path` each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
-from keras_retinanet.config import ExportFormat
+from keras_retinanet.config import ExportConfig, ExportFormat
+from keras_retinanet.export.artefact import Check, check_settings
 from keras_retinanet.export.keras_file import export_keras
+from keras_retinanet.export.litert_file import export_litert
+from keras_retinanet.export.onnx_file import export_onnx
+from keras_retinanet.export.openvino_folder import export_openvino
+from keras_retinanet.export.sample_images import MOST_SAMPLES, built_in_samples, folder_images
 from keras_retinanet.export.saved_model import export_saved_model
+from keras_retinanet.export.verification import Agreement, Verification, VerificationError
 from keras_retinanet.inference import DetectionModel
 
-FORMATS: dict[ExportFormat, Callable[[DetectionModel, Path], Path]] = {
+
+class Export(Protocol):
+    """What writes a format."""
+
+    def __call__(
+        self, detector: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
+    ) -> Path:
+        """Writes an artefact, checks it and puts it into its place, which it answers."""
+
+
+FORMATS: dict[ExportFormat, Export] = {
     "keras": export_keras,
     "saved_model": export_saved_model,
+    "onnx": export_onnx,
+    "openvino": export_openvino,
+    "litert": export_litert,
 }
 """How a detector is written, by name of the format."""
 
-__all__ = ["FORMATS", "export_keras", "export_saved_model"]
+__all__ = [
+    "FORMATS",
+    "MOST_SAMPLES",
+    "Agreement",
+    "Check",
+    "Export",
+    "Verification",
+    "VerificationError",
+    "built_in_samples",
+    "check_settings",
+    "export_keras",
+    "export_litert",
+    "export_onnx",
+    "export_openvino",
+    "export_saved_model",
+    "folder_images",
+]

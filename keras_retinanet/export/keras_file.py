@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from keras_retinanet.config import ExportConfig
+from keras_retinanet.export.artefact import Check, write_file
+from keras_retinanet.export.detection_graph import floating, prepared
 from keras_retinanet.inference import DetectionModel
-from keras_retinanet.runs import write_whole
 
 
-def export_keras(detector: DetectionModel, out: Path) -> Path:
+def export_keras(
+    detector: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
+) -> Path:
     """Write the inference model, to be opened by `keras_retinanet.load_model`.
 
     Args:
         detector: The model, with the thresholds that it keeps.
         out: A file that ends in `.keras`; replaced if it is there.
+        settings: Precision and folding. Defaults to float32, not folded.
+        check: Called with the finished file before it takes its place; raises where it is wrong.
 
     Returns:
         The file.
@@ -21,8 +27,9 @@ def export_keras(detector: DetectionModel, out: Path) -> Path:
     Raises:
         ValueError: The name does not end in `.keras`.
     """
-    if out.suffix != ".keras":
-        raise ValueError(f"The keras format is a file that ends in .keras; got {str(out)!r}.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(out, detector.save)
-    return out
+    settings = settings or ExportConfig()
+
+    def write(path: Path) -> None:
+        prepared(detector, settings, folds=False, precision=floating(settings)).save(path)
+
+    return write_file("keras", out, settings, write, check)

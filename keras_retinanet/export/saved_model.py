@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -10,28 +9,34 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from keras_retinanet.config import to_dict
+from keras_retinanet.config import ExportConfig
+from keras_retinanet.export.artefact import Check, check_settings
+from keras_retinanet.export.detection_graph import describe, floating, prepared
 from keras_retinanet.export.serving_graph import ServingGraph
+from keras_retinanet.export.warmup import write_warmup
 from keras_retinanet.inference import DetectionModel
-from keras_retinanet.version import __version__
+from keras_retinanet.runtimes.saved_model import DESCRIPTION_FILE
 
 LABELS = "labels.txt"
 """In `assets/`: a class name a line, in the order of the labels."""
-PROVENANCE = "keras_retinanet.json"
-"""In `assets.extra/`: version, class names, thresholds, resize rule and the snapshot's metadata."""
 
 PYTHON_OPS = ("PyFunc", "PyFuncStateless", "EagerPyFunc", "NumpyFunction")
 """Ops that a server has no kernel for: they call back into the Python process that wrote them."""
 
 
-def export_saved_model(detector: DetectionModel, folder: Path) -> Path:
+def export_saved_model(
+    detector: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
+) -> Path:
     """Write a new version into a model's folder.
 
-    The version is written beside its place and then renamed: a server that polls the folder sees it whole or not.
+    The version is written and checked beside its place and then renamed: a server that polls the folder sees it whole
+    or not.
 
     Args:
         detector: The model, with the thresholds that are built in.
-        folder: The model's folder, made if absent. Versions are its subfolders 1, 2, …
+        out: The model's folder, made if absent. Versions are its subfolders 1, 2, …
+        settings: Precision and folding. Defaults to float32, folded.
+        check: Called with the finished version before it takes its place; raises where it is wrong.
 
     Returns:
         The folder of the new version.
@@ -39,12 +44,16 @@ def export_saved_model(detector: DetectionModel, folder: Path) -> Path:
     Raises:
         ValueError: The model uses ops that a server cannot run.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    version = 1 + max((int(path.name) for path in folder.iterdir() if path.name.isdecimal()), default=0)
-    aside = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+    settings = settings or ExportConfig()
+    check_settings("saved_model", settings)
+    out.mkdir(parents=True, exist_ok=True)
+    version = 1 + max((int(path.name) for path in out.iterdir() if path.name.isdecimal()), default=0)
+    aside = Path(tempfile.mkdtemp(prefix=".writing-", dir=out))
     try:
         labels = aside / LABELS
         labels.write_text("".join(f"{name}\n" for name in detector.class_names), encoding="utf-8")
+        described = describe(detector, settings).to_json()
+        detector = prepared(detector, settings, precision=floating(settings))
         tracked = tf.Module()  # of Keras' own variables TensorFlow would restore copies that no signature reads
         tracked.weights = [variable.value for variable in detector.variables]
         tracked.labels = tf.saved_model.Asset(str(labels))
@@ -52,24 +61,16 @@ def export_saved_model(detector: DetectionModel, folder: Path) -> Path:
         tf.saved_model.save(tracked, str(written), signatures=ServingGraph(detector).signatures)
         if problems := unservable_ops(written):
             raise ValueError(f"A server cannot run {', '.join(problems)}, of which this model's graph makes use.")
-        (written / "assets.extra").mkdir()
-        (written / "assets.extra" / PROVENANCE).write_text(json.dumps(provenance(detector), indent=1), encoding="utf-8")
-        written.rename(folder / str(version))
+        description = written / DESCRIPTION_FILE
+        description.parent.mkdir()
+        description.write_text(described, encoding="utf-8")
+        write_warmup(description.parent, out.name, detector.detector.resize)
+        if check is not None:
+            check(written)
+        written.rename(out / str(version))
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return folder / str(version)
-
-
-def provenance(detector: DetectionModel) -> dict[str, object]:
-    """What a reader of the artefact wants to know of its origin, ready for JSON."""
-    return {
-        "keras_retinanet": __version__,
-        "tensorflow": tf.__version__,
-        "class_names": list(detector.class_names),
-        "filter": to_dict(detector.filter),
-        "resize": to_dict(detector.detector.resize),
-        "metadata": detector.detector.metadata,
-    }
+    return out / str(version)
 
 
 def unservable_ops(folder: Path) -> list[str]:

@@ -6,24 +6,48 @@ from collections.abc import Callable
 from pathlib import Path
 
 from keras_retinanet.config import ExportFormat
+from keras_retinanet.runtimes.description import Description
 from keras_retinanet.runtimes.keras_file import KerasRuntime
-from keras_retinanet.runtimes.runtime import Found, Runtime
+from keras_retinanet.runtimes.litert_file import LiteRtRuntime
+from keras_retinanet.runtimes.onnx_file import OnnxRuntime
+from keras_retinanet.runtimes.openvino_folder import MODEL, OpenVinoRuntime
+from keras_retinanet.runtimes.runtime import Found, Raw, Runtime
 from keras_retinanet.runtimes.saved_model import SavedModelRuntime
 
 RUNTIMES: dict[ExportFormat, Callable[[Path], Runtime]] = {
     "keras": KerasRuntime.open,
     "saved_model": SavedModelRuntime,
+    "onnx": OnnxRuntime,
+    "openvino": OpenVinoRuntime,
+    "litert": LiteRtRuntime,
 }
 """How an artefact is opened, by name of its format."""
 
-__all__ = ["RUNTIMES", "Found", "KerasRuntime", "Runtime", "SavedModelRuntime", "format_of", "open_runtime"]
+SUFFIXES: dict[str, ExportFormat] = {".keras": "keras", ".onnx": "onnx", ".tflite": "litert"}
+"""Endings of the formats that are one file."""
+
+__all__ = [
+    "RUNTIMES",
+    "Description",
+    "Found",
+    "KerasRuntime",
+    "LiteRtRuntime",
+    "OnnxRuntime",
+    "OpenVinoRuntime",
+    "Raw",
+    "Runtime",
+    "SavedModelRuntime",
+    "format_of",
+    "open_runtime",
+]
 
 
 def open_runtime(path: str | Path) -> Runtime:
     """Opens a snapshot or an exported artefact.
 
     Args:
-        path: str or Path. A `.keras` file, a SavedModel or the folder of its versions, of which the highest is taken.
+        path: str or Path. A `.keras`, `.onnx` or `.tflite` file, the folder of an OpenVINO model, a SavedModel or the
+            folder of its versions, of which the highest is taken.
 
     Returns:
         What detects.
@@ -31,6 +55,7 @@ def open_runtime(path: str | Path) -> Runtime:
     Raises:
         FileNotFoundError: There is nothing at `path`.
         ValueError: It is no artefact of this package.
+        ImportError: What runs it is not installed; names the extra that brings it.
     """
     path = Path(path)
     return RUNTIMES[format_of(path)](path)
@@ -51,8 +76,13 @@ def format_of(path: Path) -> ExportFormat:
     """
     if not path.exists():
         raise FileNotFoundError(f"There is no snapshot or exported model {str(path)!r}.")
-    if path.suffix == ".keras" and path.is_file():
-        return "keras"
+    if path.suffix in SUFFIXES and path.is_file():
+        return SUFFIXES[path.suffix]
+    if (path / MODEL).is_file():
+        return "openvino"
     if (path / "saved_model.pb").is_file() or any(path.glob("[0-9]*/saved_model.pb")):
         return "saved_model"
-    raise ValueError(f"{str(path)!r} is neither a .keras file nor the folder of a SavedModel.")
+    raise ValueError(
+        f"{str(path)!r} is neither a file that ends in {', '.join(SUFFIXES)} nor the folder of a SavedModel or "
+        "of an OpenVINO model."
+    )

@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras_retinanet.config import FilterConfig, ResizeConfig
 from keras_retinanet.data.image import pad, padded_size, resize_image, resized_size
 from keras_retinanet.inference import DetectionModel, load_model
-from keras_retinanet.runtimes.runtime import Found
+from keras_retinanet.runtimes.runtime import Found, Raw
 
 
 class KerasRuntime:
@@ -21,10 +21,12 @@ class KerasRuntime:
 
     Args:
         model: DetectionModel. Its own thresholds hold.
+        image_size: Height and width to which every image is brought, see `on_one_canvas`. Defaults to any.
     """
 
-    def __init__(self, model: DetectionModel) -> None:
+    def __init__(self, model: DetectionModel, image_size: tuple[int, int] | None = None) -> None:
         self.model = model
+        self.image_size = image_size
 
     @classmethod
     def open(cls, path: Path) -> KerasRuntime:
@@ -66,14 +68,14 @@ class KerasRuntime:
 
         Args:
             images: As in `Runtime`.
-            canvas: Height and width of the network input. Defaults to the smallest that holds all images.
+            canvas: Height and width of the network input. Defaults to `image_size`, else the smallest that holds all.
             full: Images of a full batch, to which a smaller one is filled up with copies where `compiles_shapes`.
                 Defaults to no filling.
 
         Returns:
             As in `Runtime`.
         """
-        batch, sizes = on_one_canvas(images, self.resize, self.model.detector.pad_value, canvas)
+        batch, sizes = on_one_canvas(images, self.resize, self.model.detector.pad_value, canvas or self.image_size)
         if full is not None and self.compiles_shapes:
             rows = np.minimum(np.arange(full), len(images) - 1)
             batch, sizes = batch[rows], sizes[rows]
@@ -82,12 +84,17 @@ class KerasRuntime:
             in_own_pixels(answer, row, network=sizes[row], given=image.shape[:2]) for row, image in enumerate(images)
         ]
 
+    def raw_outputs(self, images: Any) -> Raw:
+        """Deltas and logits of network input; see `Runtime`."""
+        answer = self.model.detector.predict_on_batch(images)
+        return {"deltas": answer["deltas"], "logits": answer["logits"]}
+
 
 def on_one_canvas(
     images: Sequence[Any],
     resize: ResizeConfig,
     pad_value: Sequence[float],
-    canvas: tuple[int, int] | None = None,
+    image_size: tuple[int, int] | None = None,
 ) -> tuple[Any, Any]:
     """Network input of a batch.
 
@@ -95,20 +102,45 @@ def on_one_canvas(
         images: Each `(h, w, 3)` uint8.
         resize: ResizeConfig. The rule.
         pad_value: Three floats, R, G, B.
-        canvas: Height and width of the input. Defaults to the smallest of the rule that holds all images.
+        image_size: `(H, W)` of the canvas. An image that the rule makes larger than that is made smaller, until it
+            fits. Defaults to the smallest canvas of the rule that holds all.
 
     Returns:
         `(B, H, W, 3)` float32, and `(B, 2)` float32 height and width of each image before padding.
     """
     sizes = [resized_size(image.shape[0], image.shape[1], resize) for image in images]
-    if canvas is None:
+    if image_size is None:
         height, width = np.max(sizes, axis=0)
         canvas = padded_size(int(height), int(width), resize)
+    else:
+        sizes = [fitting(size, image.shape[:2], image_size) for size, image in zip(sizes, images, strict=True)]
+        canvas = image_size
     batch = [
         pad(resize_image(tf.convert_to_tensor(image), size, resize.antialias), tf.constant(canvas), pad_value)
         for image, size in zip(images, sizes, strict=True)
     ]
     return np.stack([np.asarray(image) for image in batch]), np.asarray(sizes, np.float32)
+
+
+def fitting(size: tuple[int, int], given: Sequence[int], canvas: tuple[int, int]) -> tuple[int, int]:
+    """The size of an image on a fixed canvas.
+
+    Args:
+        size: Height and width that the resize rule gives it.
+        given: Height and width that it has.
+        canvas: Height and width of the canvas.
+
+    Returns:
+        The same size where the canvas holds it; else the largest of the given proportions that it holds.
+    """
+    if size[0] <= canvas[0] and size[1] <= canvas[1]:
+        return size
+    axis = 0 if canvas[0] * given[1] <= canvas[1] * given[0] else 1  # the side that decides
+    sides = [
+        min(max((2 * side * canvas[axis] + given[axis]) // (2 * given[axis]), 1), most)
+        for side, most in zip(given, canvas, strict=True)
+    ]
+    return int(sides[0]), int(sides[1])
 
 
 def in_own_pixels(answer: dict[str, Any], row: int, *, network: Any, given: Any) -> Found:

@@ -19,6 +19,15 @@ class Found(TypedDict):
     """`(D,)` int32 in `0 … K-1`."""
 
 
+class Raw(TypedDict):
+    """What the network answers before boxes are decoded; NumPy arrays."""
+
+    deltas: Any
+    """`(B, A, 4)` float32."""
+    logits: Any
+    """`(B, A, K)` float32."""
+
+
 class Runtime(Protocol):
     """An opened artefact."""
 
@@ -34,6 +43,10 @@ class Runtime(Protocol):
     def resize(self) -> ResizeConfig:
         """How it makes network input of an image: what may be grouped into one batch can be told from it."""
 
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width of the only canvas that it takes; `None` where any will do."""
+
     def detect(self, images: Sequence[Any]) -> list[Found]:
         """Detections in one batch.
 
@@ -42,4 +55,14 @@ class Runtime(Protocol):
 
         Returns:
             One entry an image, boxes in its own pixels.
+        """
+
+    def raw_outputs(self, images: Any) -> Raw:
+        """What the network itself answers.
+
+        Args:
+            images: `(B, H, W, 3)` float32, resized and padded; of the artefact's size where that is fixed.
+
+        Returns:
+            Deltas and logits.
         """

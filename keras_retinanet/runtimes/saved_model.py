@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_retinanet.config import FilterConfig, ResizeConfig
-from keras_retinanet.runtimes.runtime import Found
+from keras_retinanet.runtimes.description import Description
+from keras_retinanet.runtimes.runtime import Found, Raw
 
-DESCRIPTION = "assets.extra/keras_retinanet.json"
+DESCRIPTION_FILE = "assets.extra/keras_retinanet.json"
 """Where a SavedModel tells class names, thresholds and resize rule."""
 
 
@@ -31,30 +31,39 @@ class SavedModelRuntime:
         if not (path / "saved_model.pb").is_file():
             versions = [folder for folder in path.iterdir() if folder.name.isdecimal()]
             path = max(versions, key=lambda folder: int(folder.name))
-        description = path / DESCRIPTION
+        description = path / DESCRIPTION_FILE
         if not description.is_file():
-            raise ValueError(f"{str(path)!r} has no {DESCRIPTION}: it was not written by retinanet-convert-model.")
-        self._description = json.loads(description.read_text(encoding="utf-8"))
+            raise ValueError(f"{str(path)!r} has no {DESCRIPTION_FILE}: it was not written by retinanet-convert-model.")
+        self.description = Description.from_json(description.read_text(encoding="utf-8"), str(path))
         self._loaded = tf.saved_model.load(str(path))
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the labels."""
-        return tuple(self._description["class_names"])
+        return self.description.class_names
 
     @property
     def filter(self) -> FilterConfig:
         """The thresholds that the graph applies."""
-        return FilterConfig(**self._description["filter"])
+        return self.description.filter
 
     @property
     def resize(self) -> ResizeConfig:
         """The rule that the graph applies."""
-        return ResizeConfig(**self._description["resize"])
+        return self.description.resize
+
+    @property
+    def image_size(self) -> None:
+        """Any size will do."""
 
     def detect(self, images: Sequence[Any]) -> list[Found]:
         """Detections of a batch; see `Runtime`."""
         return [self._detect(image) for image in images]
+
+    def raw_outputs(self, images: Any) -> Raw:
+        """Deltas and logits of network input; see `Runtime`."""
+        answer = self._loaded.signatures["raw_outputs"](images=tf.convert_to_tensor(images))
+        return {"deltas": answer["deltas"].numpy(), "logits": answer["logits"].numpy()}
 
     def _detect(self, image: Any) -> Found:
         answer = self._loaded.signatures["image_tensor"](images=tf.convert_to_tensor(image)[None])

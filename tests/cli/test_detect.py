@@ -12,6 +12,7 @@ from PIL import Image
 
 from keras_retinanet import Detector, build
 from keras_retinanet.cli import detect
+from keras_retinanet.cli.detect_sources import find_sources, numbered
 from keras_retinanet.config import AnchorConfig, ModelConfig, ResizeConfig
 
 RANDOM = np.random.default_rng(1)
@@ -121,7 +122,7 @@ def test_results_of_files_of_one_name_do_not_overwrite_each_other(tmp_path: Path
     for name in ("a/1.jpg", "b/1.jpg", "b/1.png", "b/1-2.jpg", "clip.MP4"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    found, videos = detect.find_sources([str(tmp_path / "a"), str(tmp_path / "b"), str(tmp_path / "clip.MP4")], False)
+    found, videos = find_sources([str(tmp_path / "a"), str(tmp_path / "b"), str(tmp_path / "clip.MP4")], False)
     assert [source.path.relative_to(tmp_path).as_posix() for source in found] == [
         "a/1.jpg",
         "b/1-2.jpg",
@@ -133,6 +134,6 @@ def test_results_of_files_of_one_name_do_not_overwrite_each_other(tmp_path: Path
 
 
 def test_image_ids_are_the_numbers_of_the_files_where_all_have_one() -> None:
-    assert detect.numbered(["000139.jpg", "a/285.jpg"]) == {"000139.jpg": 139, "a/285.jpg": 285}
-    assert detect.numbered(["1.jpg", "a/01.jpg"]) == {}
-    assert detect.numbered(["1.jpg", "x.jpg"]) == {}
+    assert numbered(["000139.jpg", "a/285.jpg"]) == {"000139.jpg": 139, "a/285.jpg": 285}
+    assert numbered(["1.jpg", "a/01.jpg"]) == {}
+    assert numbered(["1.jpg", "x.jpg"]) == {}

@@ -1,0 +1,143 @@
+"""`retinanet-serve`: a snapshot or an exported model as a small HTTP server."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_retinanet.cli.parsing import Parser, add_flags, fail
+from keras_retinanet.config import ServeConfig
+from keras_retinanet.config_tree import flag_name, settings
+from keras_retinanet.runs import SNAPSHOTS, find_snapshot
+
+if TYPE_CHECKING:
+    from keras_retinanet.serving.app import Served
+
+_FAILED = 1
+_LEAST = {"port": 0, "max_wait_ms": 0}  # of all other numbers: more than nothing
+_MOST = {"port": 65535, "max_pixels": 2 * 89_478_485}  # Pillow itself refuses larger images
+
+
+def build_parser() -> Parser:
+    """The parser of the command.
+
+    Returns:
+        The parser.
+    """
+    parser = Parser(
+        prog="retinanet-serve",
+        description="Answer TensorFlow Serving's REST predict API on a port of this machine; / is a page to try it.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a snapshot, the folder of a run, or an exported model")
+    add_flags(parser, settings(ServeConfig))
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        argv: Sequence. The words after the program's name. Defaults to those of this process.
+
+    Returns:
+        Exit status: 0 ended by a signal, 1 the model failed, 2 wrong words or model.
+    """
+    flags = build_parser().parse_args(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("keras_retinanet").setLevel(logging.INFO)
+    try:
+        _serve(flags)
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        return fail("retinanet-serve", error)
+    except RuntimeError as error:
+        return fail("retinanet-serve", error, _FAILED)
+    return 0
+
+
+def _serve(flags: argparse.Namespace) -> None:
+    given = {name: value for name, value in vars(flags).items() if name != "model"}
+    config = ServeConfig(**given)
+    check(config)
+    from keras_retinanet.serving.server import Server
+
+    with contextlib.closing(Server(config)) as server:
+        server.run(open_model(Path(flags.model), config.name))
+
+
+def check(config: ServeConfig) -> None:
+    """Refuses settings out of range.
+
+    Args:
+        config: ServeConfig. The settings.
+
+    Raises:
+        ValueError: With the flag, its value and what is allowed.
+    """
+    for setting in settings(ServeConfig):
+        value = getattr(config, setting.name)
+        if setting.scalar in (int, float) and not setting.is_flag:
+            least = _LEAST.get(setting.name)
+            if not (value > 0 if least is None else value >= least):
+                words = "greater than 0" if least is None else "0 or more"
+                raise ValueError(f"{flag_name(setting.name)} must be {words}, got {value}.")
+    for name, most in _MOST.items():
+        if getattr(config, name) > most:
+            raise ValueError(f"{flag_name(name)} must be at most {most}, got {getattr(config, name)}.")
+    if config.max_queue < config.max_batch:
+        raise ValueError(f"--max-queue {config.max_queue} holds less than one batch: --max-batch {config.max_batch}.")
+
+
+def open_model(path: Path, name: str | None) -> Served:
+    """Opens what is served.
+
+    Args:
+        path: Path. A snapshot, the folder of a run, or an exported model.
+        name: str. Its name in URLs. Defaults to that of its file or folder.
+
+    Returns:
+        The model with its name and version.
+
+    Raises:
+        ValueError: It cannot be opened, or the name is none for a URL.
+        OSError: There is nothing at the path.
+    """
+    from keras_retinanet.runtimes import open_runtime
+    from keras_retinanet.serving.app import Served
+
+    own, version = name_and_version(path)
+    name = own if name is None else name
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError(f"The name {name!r} cannot stand in a URL; give --name of letters, digits, '.', '_' and '-'.")
+    is_run = any((path / snapshot).is_file() for snapshot in SNAPSHOTS)
+    return Served(open_runtime(find_snapshot(path) if is_run else path), name, version)
+
+
+def name_and_version(path: Path) -> tuple[str, int]:
+    """What a model is called by default.
+
+    Args:
+        path: Path. As it was given.
+
+    Returns:
+        Name of the file, of the run or of the folder that holds the versions, and the version, which is 1 for what has
+        none.
+    """
+    path = path.resolve()
+    if path.name in SNAPSHOTS:
+        return path.parent.name, 1
+    if path.name.isdecimal() and (path / "saved_model.pb").is_file():
+        return path.parent.name, int(path.name)
+    versions = [int(found.parent.name) for found in path.glob("*/saved_model.pb") if found.parent.name.isdecimal()]
+    return path.stem if path.is_file() else path.name, max(versions, default=1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

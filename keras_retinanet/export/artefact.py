@@ -1,0 +1,103 @@
+"""What the formats share: an artefact is finished and checked beside its place, and only then put there."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from keras_retinanet.config import ExportConfig, ExportFormat
+from keras_retinanet.export.tolerances import TOLERANCES
+from keras_retinanet.runs import write_whole
+from keras_retinanet.runtimes import SUFFIXES
+
+Check = Callable[[Path], object]
+"""Gets a finished artefact that is not in its place yet; raises `ValueError` where it is wrong."""
+LEAST_SIDE = 32
+"""Pixels of the smallest input that a network can halve five times."""
+
+
+def write_file(
+    name: ExportFormat, out: Path, settings: ExportConfig, write: Callable[[Path], object], check: Check | None
+) -> Path:
+    """Writes an artefact that is one file.
+
+    Args:
+        name: Its format.
+        out: Where it belongs.
+        settings: How it is written.
+        write: Gets a path of the same ending and writes the file there.
+        check: See `Check`.
+
+    Returns:
+        `out`.
+
+    Raises:
+        ValueError: The ending or the settings are not those of the format, or the check failed.
+    """
+    suffix = next(suffix for suffix, known in SUFFIXES.items() if known == name)
+    if out.suffix != suffix:
+        raise ValueError(f"The {name} format is a file that ends in {suffix}; got {str(out)!r}.")
+    check_settings(name, settings)
+    out.parent.mkdir(parents=True, exist_ok=True)
+
+    def write_and_check(path: Path) -> None:
+        write(path)
+        if check is not None:
+            check(path)
+
+    write_whole(out, write_and_check)
+    return out
+
+
+def write_folder(out: Path, write: Callable[[Path], object], check: Check | None) -> Path:
+    """Writes an artefact that is a folder.
+
+    Args:
+        out: Where it belongs; a folder that stands there is replaced.
+        write: Gets a new, empty folder beside that place and fills it.
+        check: See `Check`.
+
+    Returns:
+        `out`.
+
+    Raises:
+        ValueError: The check failed.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=".writing-", dir=out.parent))
+    try:
+        whole = aside / "new"
+        whole.mkdir()
+        write(whole)
+        if check is not None:
+            check(whole)
+        if out.exists():
+            out.rename(aside / "old")
+        whole.rename(out)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return out
+
+
+def check_settings(name: ExportFormat, settings: ExportConfig) -> None:
+    """Refuses settings that a format cannot have.
+
+    Args:
+        name: The format.
+        settings: What is wanted.
+
+    Raises:
+        ValueError: Names what is allowed.
+    """
+    allowed = [precision for known, precision in TOLERANCES if known == name]
+    if settings.precision not in allowed:
+        raise ValueError(f"The {name} format is written in {', '.join(allowed)}; got {settings.precision!r}.")
+    if settings.image_size is not None:
+        if name in ("keras", "saved_model"):
+            raise ValueError(f"The {name} format takes images of any size; leave out --image-size.")
+        if min(settings.image_size) < LEAST_SIDE:
+            raise ValueError(f"--image-size needs sides of at least {LEAST_SIDE} pixels; got {settings.image_size}.")
+    if (settings.precision == "int8") != (settings.representative is not None):
+        raise ValueError("int8 needs --representative FOLDER, images from which ranges are learnt; no other does.")

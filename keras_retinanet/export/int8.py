@@ -1,0 +1,117 @@
+"""int8 for the network alone: boxes are decoded and suppressed in float32, as are the last convolutions of the heads.
+
+Ranges of all maps are learnt from representative images; kernels have one scale a channel. What is not named here, such
+as the upsampling of the pyramid, runs in float32 between two conversions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from keras_retinanet.config import ExportConfig
+from keras_retinanet.export.sample_images import MOST_REPRESENTATIVE, folder_images
+from keras_retinanet.inference import DetectionModel
+from keras_retinanet.runtimes.keras_file import on_one_canvas
+
+ONNX_OPERATORS = ("Conv", "Relu", "Clip", "MaxPool", "Add")
+LITERT_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "PAD", "ADD")
+
+
+def network_scope(detector: DetectionModel) -> str:
+    """Regular expression of the operators that become int8, by the names that TensorFlow gave them.
+
+    Args:
+        detector: DetectionModel. What is written.
+
+    Returns:
+        The expression: inside the network, but neither pixels nor the last convolutions.
+    """
+    return rf"{re.escape(detector.detector.name)}(_\d+)?/(?!.*/(final|normalize)(_\d+)?/).*"
+
+
+def representative_inputs(detector: DetectionModel, settings: ExportConfig) -> Iterator[dict[str, Any]]:
+    """Network input of the images from which ranges are learnt.
+
+    Args:
+        detector: DetectionModel. Has the resize rule.
+        settings: ExportConfig. Names the folder, and the input size where it is fixed.
+
+    Yields:
+        `images (1, H, W, 3)` and `sizes (1, 2)`, float32.
+    """
+    network = detector.detector
+    for image in folder_images(settings.representative or "", MOST_REPRESENTATIVE):
+        images, sizes = on_one_canvas([image], network.resize, network.pad_value, settings.image_size)
+        yield {"images": images, "sizes": sizes}
+
+
+def quantize_onnx(model: Any, detector: DetectionModel, settings: ExportConfig, path: Path) -> None:
+    """Writes an ONNX model whose network computes in int8.
+
+    Args:
+        model: onnx.ModelProto. The model in float32.
+        detector: DetectionModel. Of which it was made.
+        settings: ExportConfig. Names the representative images.
+        path: Path. Where to write.
+    """
+    from onnxruntime import quantization
+
+    scope = re.compile(network_scope(detector))
+    nodes = [node.name for node in model.graph.node if node.op_type in ONNX_OPERATORS and scope.match(node.name)]
+
+    class Reader(quantization.CalibrationDataReader):
+        """The representative images, one by one."""
+
+        inputs = representative_inputs(detector, settings)
+
+        def get_next(self) -> dict[str, Any] | None:
+            """The next image, or `None` at the end."""
+            return next(self.inputs, None)
+
+    quantization.quantize_static(
+        model,
+        path,
+        Reader(),
+        op_types_to_quantize=list(ONNX_OPERATORS),
+        nodes_to_quantize=nodes,
+        per_channel=True,
+        activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8,
+    )
+
+
+def quantize_litert(contents: bytes, detector: DetectionModel, settings: ExportConfig) -> bytes:
+    """A LiteRT model whose network computes in int8.
+
+    Args:
+        contents: bytes. The model in float32.
+        detector: DetectionModel. Of which it was made.
+        settings: ExportConfig. Names the representative images.
+
+    Returns:
+        The new model.
+
+    Raises:
+        ImportError: The quantizer is not installed.
+    """
+    try:
+        from ai_edge_quantizer import qtyping
+        from ai_edge_quantizer.calibrator import CalibrationMode
+        from ai_edge_quantizer.quantizer import Quantizer
+    except ImportError as error:
+        raise ImportError("int8 for litert needs its quantizer: pip install 'keras-retinanet[litert]'") from error
+    quantizer = Quantizer(bytearray(contents))
+    for operator in LITERT_OPERATORS:
+        quantizer.add_static_config(network_scope(detector), qtyping.TFLOperationName(operator), 8, 8)
+    # Its other mode reads every tensor, of which the loop of the suppression has none outside of itself.
+    mode = CalibrationMode.CALIBRATION_PROFILER_BASED
+    ranges = None
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):  # its progress
+        for inputs in representative_inputs(detector, settings):  # one at a time: it would list them all
+            ranges = quantizer.calibrate({"serving_default": [inputs]}, ranges, mode=mode)
+        return bytes(quantizer.quantize(ranges).quantized_model)

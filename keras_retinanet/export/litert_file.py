@@ -1,0 +1,92 @@
+"""A LiteRT (TensorFlow Lite) file of built-in operators alone: one image of one size in, detections out."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import tensorflow as tf
+
+from keras_retinanet.config import ExportConfig, ResizeConfig
+from keras_retinanet.data.image import padded_size
+from keras_retinanet.export.artefact import Check, write_file
+from keras_retinanet.export.detection_graph import describe, detection_graph, prepared, save_graph
+from keras_retinanet.export.int8 import quantize_litert
+from keras_retinanet.inference import DetectionModel
+from keras_retinanet.runtimes.description import DESCRIPTION_KEY
+
+
+def export_litert(
+    detector: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
+) -> Path:
+    """Write the inference model for phones and boards.
+
+    float16 stores the weights in half precision; the CPU computes in float32.
+
+    Args:
+        detector: The model, with the thresholds that are built in.
+        out: A file that ends in `.tflite`; replaced if it is there.
+        settings: Precision, input size and folding. Defaults to float32 and `largest_square`, folded.
+        check: Called with the finished file before it takes its place; raises where it is wrong.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: The name does not end in `.tflite`.
+    """
+    settings = settings or ExportConfig()
+    if settings.image_size is None:
+        settings = dataclasses.replace(settings, image_size=largest_square(detector.detector.resize))
+    return write_file("litert", out, settings, lambda path: _write(detector, path, settings), check)
+
+
+def largest_square(resize: ResizeConfig) -> tuple[int, int]:
+    """The smallest square that holds every image after the resize rule, wide or tall.
+
+    Args:
+        resize: ResizeConfig. The rule.
+
+    Returns:
+        Height and width.
+    """
+    height, width = padded_size(resize.max_side, resize.max_side, resize)
+    return int(height), int(width)
+
+
+def _write(detector: DetectionModel, path: Path, settings: ExportConfig) -> None:
+    model = prepared(detector, settings)
+    with tempfile.TemporaryDirectory() as graph:
+        save_graph(detection_graph(model, "ops", settings.image_size, batch=1), model, graph)
+        converter = tf.lite.TFLiteConverter.from_saved_model(graph, signature_keys=["serving_default"])
+        if settings.precision == "float16":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.target_spec.supported_types = [tf.float16]
+        contents = converter.convert()
+    if settings.precision == "int8":
+        contents = quantize_litert(contents, model, settings)
+    path.write_bytes(with_metadata(contents, DESCRIPTION_KEY, describe(detector, settings).to_json()))
+
+
+def with_metadata(contents: bytes, name: str, text: str) -> bytes:
+    """A file with one more entry of metadata.
+
+    Args:
+        contents: bytes. The file.
+        name: str. Name of the entry.
+        text: str. What it holds.
+
+    Returns:
+        The new file.
+    """
+    from tensorflow.lite.python import schema_py_generated as schema
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(contents))
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = list(text.encode())
+    entry.name, entry.buffer = name, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))

@@ -1,0 +1,65 @@
+"""An ONNX file: network, box decoding and suppression in one graph of standard operators, of any batch and size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from keras_retinanet.config import ExportConfig
+from keras_retinanet.export.artefact import Check, write_file
+from keras_retinanet.export.detection_graph import describe, detection_graph, floating, prepared
+from keras_retinanet.export.int8 import quantize_onnx
+from keras_retinanet.inference import DetectionModel
+from keras_retinanet.runtimes.description import DESCRIPTION_KEY
+
+OPSET = 18
+"""Version of the operators; ONNX Runtime 1.14 of 2023 and everything since can run it."""
+
+
+def export_onnx(
+    detector: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
+) -> Path:
+    """Write the inference model for ONNX Runtime and whatever else reads ONNX.
+
+    Args:
+        detector: The model, with the thresholds that are built in.
+        out: A file that ends in `.onnx`; replaced if it is there.
+        settings: Precision, input size and folding. Defaults to float32 and any size, folded.
+        check: Called with the finished file before it takes its place; raises where it is wrong.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: The name does not end in `.onnx`.
+        ImportError: The converter is not installed.
+    """
+    settings = settings or ExportConfig()
+    return write_file("onnx", out, settings, lambda path: _write(detector, path, settings), check)
+
+
+def _write(detector: DetectionModel, path: Path, settings: ExportConfig) -> None:
+    try:
+        import onnx
+        import tf2onnx
+    except ImportError as error:
+        raise ImportError("The onnx format needs onnx and tf2onnx: pip install 'keras-retinanet[onnx]'") from error
+    network = prepared(detector, settings, precision=floating(settings))
+    function = detection_graph(network, "tensorflow", settings.image_size)
+    model, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
+    _name_axes(model)
+    if settings.precision == "int8":
+        quantize_onnx(model, network, settings, path)
+        model = onnx.load(path)
+    onnx.helper.set_model_props(model, {DESCRIPTION_KEY: describe(detector, settings).to_json()})
+    onnx.save(model, path)
+
+
+def _name_axes(model: Any) -> None:
+    """Gives open axes names that tell what they count; the converter's are serial numbers."""
+    names = {"images": ("batch", "height", "width", ""), "sizes": ("batch", "")}
+    for value in (*model.graph.input, *model.graph.output):
+        axes = names.get(value.name, ("batch", "anchors" if value.name in ("deltas", "logits") else ""))
+        for axis, name in zip(value.type.tensor_type.shape.dim, axes, strict=False):
+            if name and not axis.dim_value:
+                axis.dim_param = name

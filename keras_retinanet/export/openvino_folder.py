@@ -1,0 +1,53 @@
+"""An OpenVINO model, converted from TensorFlow's graph directly: the pair of files in a folder."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from keras_retinanet.config import ExportConfig
+from keras_retinanet.export.artefact import Check, check_settings, write_folder
+from keras_retinanet.export.detection_graph import describe, detection_graph, prepared, save_graph
+from keras_retinanet.inference import DetectionModel
+from keras_retinanet.runtimes.description import DESCRIPTION_KEY
+from keras_retinanet.runtimes.openvino_folder import MODEL
+
+
+def export_openvino(
+    detector: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
+) -> Path:
+    """Write the inference model for OpenVINO.
+
+    Weights of float16 and bfloat16 are stored as float16; what the processor computes with, the runtime chooses.
+
+    Args:
+        detector: The model, with the thresholds that are built in.
+        out: A folder, made if absent; the model in it is replaced.
+        settings: Precision, input size and folding. Defaults to float32 and any size, folded.
+        check: Called with the finished folder before it takes its place; raises where it is wrong.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: At `out` stands something else than an OpenVINO model.
+        ImportError: OpenVINO is not installed.
+    """
+    settings = settings or ExportConfig()
+    check_settings("openvino", settings)
+    if out.suffix or out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MODEL).is_file()):
+        raise ValueError(f"The openvino format is a folder of its own, without an ending; got {str(out)!r}.")
+    return write_folder(out, lambda folder: _write(detector, folder, settings), check)
+
+
+def _write(detector: DetectionModel, folder: Path, settings: ExportConfig) -> None:
+    try:
+        import openvino
+    except ImportError as error:
+        raise ImportError("The openvino format needs OpenVINO: pip install 'keras-retinanet[openvino]'") from error
+    model = prepared(detector, settings)
+    with tempfile.TemporaryDirectory() as graph:
+        save_graph(detection_graph(model, "ops", settings.image_size), model, graph)
+        converted = openvino.convert_model(graph)
+        converted.set_rt_info(describe(detector, settings).to_json(), DESCRIPTION_KEY)
+        openvino.save_model(converted, folder / MODEL, compress_to_fp16=settings.precision != "float32")

@@ -1,0 +1,69 @@
+"""The same network computing in float32, float16 or bfloat16, boxes and scores in float32 as in training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import keras
+from keras import layers
+
+from keras_retinanet.backbones import Normalize
+from keras_retinanet.export.folding import with_backbone
+from keras_retinanet.retinanet import RetinaNet
+
+Floating = Literal["float32", "float16", "bfloat16"]
+SMALL = (layers.Conv2D, layers.DepthwiseConv2D)
+"""Layers whose weights are stored small: they compute with small ones anyway."""
+
+
+def in_precision(network: RetinaNet, precision: Floating) -> RetinaNet:
+    """A network with another dtype policy, whatever it was trained with.
+
+    In half precision the kernels of convolutions are stored small, statistics and scales of normalisations in float32.
+    What is float32 under mixed precision stays so: normalisation of pixels, the last convolution of the heads, box
+    coding.
+
+    Args:
+        network: RetinaNet. Left as it is.
+        precision: What it shall compute in.
+
+    Returns:
+        A network with the same weights, rounded; the same one where it computes so already.
+    """
+    if precision == "float32" and all(layer.compute_dtype == "float32" for layer in _layers(network)):
+        return network
+
+    def replace(layer: Any) -> Any:
+        if isinstance(layer, keras.Model):
+            return keras.models.clone_model(layer, clone_function=replace)
+        config = layer.get_config()
+        if not isinstance(layer, Normalize):
+            config["dtype"] = _policy(precision, is_small=type(layer) in SMALL)
+        return layer.__class__.from_config(config)
+
+    backbone = keras.models.clone_model(network.backbone, clone_function=replace)
+    backbone.set_weights(network.backbone.get_weights())
+    neck = _rebuilt(network.neck, _policy(precision, is_small=True), backbone.output)
+    pyramid = neck.compute_output_spec(backbone.output)
+    heads = tuple(
+        _rebuilt(head, _policy(precision, is_small=head.norm == "none"), pyramid)
+        for head in (network.class_head, network.box_head)
+    )
+    return with_backbone(network, backbone, neck, heads)
+
+
+def _layers(network: RetinaNet) -> Iterator[Any]:
+    for part in (network.backbone, network.neck, network.class_head, network.box_head):
+        yield from part._flatten_layers()
+
+
+def _policy(precision: Floating, is_small: bool) -> str:
+    return precision if is_small or precision == "float32" else f"mixed_{precision}"
+
+
+def _rebuilt(layer: Any, policy: str, inputs: Mapping[str, keras.KerasTensor]) -> Any:
+    copy = layer.__class__.from_config(layer.get_config() | {"dtype": policy})
+    copy.build({level: tuple(tensor.shape) for level, tensor in inputs.items()})
+    copy.set_weights(layer.get_weights())
+    return copy

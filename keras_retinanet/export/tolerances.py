@@ -1,0 +1,56 @@
+"""How far an artefact may stray from its snapshot: one table, which is also what can be written in which numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from keras_retinanet.config import ExportFormat, Precision
+
+COUNTED_ABOVE = 0.3
+"""Detections of the snapshot that score more are looked for in the artefact."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What counts as the same.
+
+    Attributes:
+        raw: Largest difference of deltas and logits, as a share of their largest magnitude; not looked at if `None`.
+        score: Largest difference of the scores of a pair of detections.
+        iou: Least overlap of a pair of detections, which must have one label.
+        share: Share of the snapshot's detections that must have a partner.
+    """
+
+    raw: float | None
+    score: float
+    iou: float = 0.9
+    share: float = 0.95
+
+
+_EXACT = Tolerance(raw=1e-4, score=1e-3, iou=0.99)
+_HALF = Tolerance(raw=None, score=0.02)
+_BRAIN = Tolerance(raw=None, score=0.05)
+_BYTE = Tolerance(raw=None, score=0.1)
+
+TOLERANCES: Mapping[tuple[ExportFormat, Precision], Tolerance] = MappingProxyType(
+    {
+        ("keras", "float32"): _EXACT,
+        ("keras", "float16"): _HALF,
+        ("keras", "bfloat16"): _BRAIN,
+        ("saved_model", "float32"): _EXACT,
+        ("saved_model", "float16"): _HALF,
+        ("saved_model", "bfloat16"): _BRAIN,
+        ("onnx", "float32"): _EXACT,
+        ("onnx", "float16"): _HALF,
+        ("onnx", "int8"): _BYTE,
+        ("openvino", "float32"): _EXACT,
+        ("openvino", "float16"): _HALF,
+        ("openvino", "bfloat16"): _BRAIN,
+        ("litert", "float32"): _EXACT,
+        ("litert", "float16"): _HALF,
+        ("litert", "int8"): _BYTE,
+    }
+)
+"""Format and precision → tolerance; what is not listed is not written."""

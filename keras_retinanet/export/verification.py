@@ -1,0 +1,182 @@
+"""Does an artefact answer as its snapshot does? Opened by its own runtime and asked about sample images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_retinanet.config import ExportConfig, ExportFormat, Precision
+from keras_retinanet.export.detection_graph import prepared
+from keras_retinanet.export.tolerances import COUNTED_ABOVE, TOLERANCES, Tolerance
+from keras_retinanet.inference import DetectionModel
+from keras_retinanet.runtimes import Found, Runtime, open_runtime
+from keras_retinanet.runtimes.keras_file import in_own_pixels, on_one_canvas
+
+BEST_ANCHORS = 100
+"""Anchors of an image that are compared where the snapshot detects nothing above `COUNTED_ABOVE`."""
+
+
+class VerificationError(ValueError):
+    """An artefact does not answer as its snapshot."""
+
+
+@dataclass
+class Agreement:
+    """What the comparison found.
+
+    Attributes:
+        raw: Largest difference of raw outputs, as a share of their largest magnitude.
+        detections: Detections above `COUNTED_ABOVE`, those of the snapshot and those of the artefact.
+        agreeing: As many of them have a partner on the other side.
+        anchors: Best anchors compared in their place.
+        agreeing_anchors: As many of these have the same box and score.
+        score: Largest difference of scores among partners.
+    """
+
+    raw: float = 0.0
+    detections: int = 0
+    agreeing: int = 0
+    anchors: int = 0
+    agreeing_anchors: int = 0
+    score: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """Share of what was compared that agrees."""
+        if self.detections:
+            return self.agreeing / self.detections
+        return self.agreeing_anchors / max(self.anchors, 1)
+
+    def __str__(self) -> str:
+        if self.detections:
+            counted = f"{self.agreeing} of {self.detections} detections above {COUNTED_ABOVE} have a partner"
+        else:
+            counted = (
+                f"no detection scores above {COUNTED_ABOVE}, so the best anchors were compared before suppression: "
+                f"{self.agreeing_anchors} of {self.anchors} agree"
+            )
+        return f"raw outputs differ by {self.raw:.1e} of their largest, {counted}, scores within {self.score:.1e}"
+
+
+class Verification:
+    """Compares artefacts with the model of which they were made.
+
+    Args:
+        name: ExportFormat. Their format.
+        detector: DetectionModel. The snapshot; it is asked in float32, whatever it was trained with.
+        precision: Precision. What the artefacts compute with.
+        images: Sample images, each `(h, w, 3)` uint8 RGB.
+
+    Example:
+        >>> check = Verification("onnx", detector, "float32", images)
+        >>> export_onnx(detector, Path("insects.onnx"), check=check)
+        >>> print(check.agreement)
+    """
+
+    def __init__(
+        self, name: ExportFormat, detector: DetectionModel, precision: Precision, images: Sequence[Any]
+    ) -> None:
+        self.tolerance = TOLERANCES[name, precision]
+        self.agreement = Agreement()
+        plain = ExportConfig(fold_batch_norm=False)
+        self._detector, self._images = prepared(detector, plain), images
+
+    def __call__(self, path: Path) -> None:
+        """Opens an artefact and compares.
+
+        Args:
+            path: Path. The artefact.
+
+        Raises:
+            VerificationError: It answers something else.
+        """
+        self.agreement = Agreement()
+        runtime = open_runtime(path)
+        for image in self._images:
+            self._compare(runtime, image)
+        agreement, limit = self.agreement, self.tolerance
+        is_near = limit.raw is None or agreement.raw <= limit.raw
+        if not (is_near and agreement.share >= limit.share):
+            raise VerificationError(
+                f"The artefact does not answer as its snapshot and was not kept: {agreement}. Allowed are {limit}."
+            )
+
+    def _compare(self, runtime: Runtime, image: Any) -> None:
+        network, agreement, limit = self._detector.detector, self.agreement, self.tolerance
+        batch, sizes = on_one_canvas([image], network.resize, network.pad_value, runtime.image_size)
+        predictions = network(batch, training=False)
+        wanted = {name: ops.convert_to_numpy(predictions[name]) for name in ("deltas", "logits")}
+        raw = runtime.raw_outputs(batch)
+        agreement.raw = max(agreement.raw, _distance(raw["deltas"], wanted["deltas"]))
+        agreement.raw = max(agreement.raw, _distance(raw["logits"], wanted["logits"]))
+        detections: Any = self._detector.from_predictions(predictions, ops.convert_to_tensor(sizes))
+        answer = {name: ops.convert_to_numpy(value) for name, value in detections.items()}
+        expected = in_own_pixels(answer, 0, network=sizes[0], given=image.shape[:2])
+        (found,) = runtime.detect([image])
+        for one, other in ((expected, found), (found, expected)):
+            count, score = partners(one, other, limit)
+            agreement.detections += int(np.sum(one["scores"] > COUNTED_ABOVE))
+            agreement.agreeing += count
+            agreement.score = max(agreement.score, score)
+        anchors = np.concatenate([ops.convert_to_numpy(level)[0] for level in predictions["anchors"].values()])
+        self._compare_anchors(raw, wanted, anchors)
+
+    def _compare_anchors(self, raw: Any, wanted: Any, anchors: Any) -> None:
+        """The boxes and scores of the best anchors and classes, as the network answers them."""
+        logits = wanted["logits"][0]
+        best = np.argsort(-logits.ravel(), kind="stable")[:BEST_ANCHORS]
+        rows, labels = np.divmod(best, logits.shape[1])
+        decode = self._detector.detector.regress_boxes
+        boxes = [ops.convert_to_numpy(decode(side["deltas"][0, rows], anchors[rows])) for side in (raw, wanted)]
+        scores = [1 / (1 + np.exp(-np.asarray(side["logits"][0, rows, labels], np.float64))) for side in (raw, wanted)]
+        is_same = _overlap(boxes[0], boxes[1]) >= self.tolerance.iou
+        is_same &= np.abs(scores[0] - scores[1]) <= self.tolerance.score
+        self.agreement.anchors += len(best)
+        self.agreement.agreeing_anchors += int(is_same.sum())
+
+
+def partners(one: Found, other: Found, limit: Tolerance) -> tuple[int, float]:
+    """How many detections above `COUNTED_ABOVE` have a partner of the same label, box and score.
+
+    Args:
+        one: Found. The detections that are counted.
+        other: Found. Where partners are looked for, whatever they score.
+        limit: Tolerance. What a partner is.
+
+    Returns:
+        Their number, and the largest difference of scores.
+    """
+    count, largest = 0, 0.0
+    for box, score, label in zip(one["boxes"], one["scores"], one["labels"], strict=True):
+        if score <= COUNTED_ABOVE:
+            continue
+        distance = np.abs(other["scores"] - score)
+        is_partner = (other["labels"] == label) & (_overlap(other["boxes"], box[None]) >= limit.iou)
+        is_partner &= distance <= limit.score
+        if is_partner.any():
+            count += 1
+            largest = max(largest, float(distance[is_partner].min()))
+    return count, largest
+
+
+def _distance(given: Any, wanted: Any) -> float:
+    """Largest difference as a share of the largest magnitude; infinite where something is not a number."""
+    if given.shape != wanted.shape:
+        return float("inf")
+    distance = float(np.max(np.abs(np.asarray(given, np.float32) - wanted)) / max(np.max(np.abs(wanted)), 1e-30))
+    return distance if np.isfinite(distance) else float("inf")
+
+
+def _overlap(a: Any, b: Any) -> Any:
+    """IoU of boxes row by row; of two without area, 1 where they are less than a pixel apart."""
+    low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
+    common = np.prod(np.maximum(high - low, 0), axis=1)
+    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (a, b)]
+    union = areas[0] + areas[1] - common
+    is_near = np.abs(a - b).max(axis=1) < 1
+    return np.where(union > 0, common / np.maximum(union, 1e-9), is_near)

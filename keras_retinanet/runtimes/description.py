@@ -1,0 +1,81 @@
+"""What an artefact tells about itself, in every format the same text."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from keras_retinanet.config import FilterConfig, Precision, ResizeConfig, to_dict
+from keras_retinanet.config_tree import from_dict
+
+DESCRIPTION_KEY = "keras_retinanet"
+"""Under which a format's own metadata hold the description as JSON."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is needed to use an artefact, and where it comes from.
+
+    Attributes:
+        class_names: Names of the labels `0 … K-1`.
+        resize: How an image becomes network input.
+        pad_value: R, G, B in 0–255 with which it is padded.
+        filter: The thresholds that are built in.
+        image_size: Height and width of the only input it takes; any where `None`.
+        precision: Numbers that the network computes with.
+        has_folded_batch_norm: Batch normalisation is part of the convolutions.
+        keras_retinanet: Version that wrote it.
+        tensorflow: Version that made its graph.
+        metadata: What the snapshot says of itself.
+    """
+
+    class_names: tuple[str, ...]
+    resize: ResizeConfig
+    pad_value: tuple[float, float, float]
+    filter: FilterConfig
+    image_size: tuple[int, int] | None = None
+    precision: Precision = "float32"
+    has_folded_batch_norm: bool = False
+    keras_retinanet: str = ""
+    tensorflow: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The text that travels inside the artefact."""
+        return json.dumps(to_dict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str, source: str) -> Description:
+        """Reads the text again; fields that a later version added are left out.
+
+        Args:
+            text: str. What `to_json` wrote.
+            source: str. The artefact, for the message.
+
+        Returns:
+            The description.
+
+        Raises:
+            ValueError: It is no such text.
+        """
+        try:
+            plain = json.loads(text)
+            known = {name: plain[name] for name in (f.name for f in dataclasses.fields(cls)) if name in plain}
+            metadata = known.pop("metadata", {})
+            return dataclasses.replace(from_dict(cls, known), metadata=metadata)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{source!r} has a description that cannot be read: {error}") from error
+
+
+def undescribed(path: Any) -> ValueError:
+    """The error for a model without a description of ours.
+
+    Args:
+        path: Where it stands.
+
+    Returns:
+        What to raise.
+    """
+    return ValueError(f"{str(path)!r} has no description: it was not written by retinanet-convert-model.")

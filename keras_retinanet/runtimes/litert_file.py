@@ -1,0 +1,56 @@
+"""A LiteRT (TensorFlow Lite) file, run by its interpreter on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_retinanet.runtimes.description import DESCRIPTION_KEY, Description, undescribed
+from keras_retinanet.runtimes.graph_runtime import GraphRuntime
+
+
+class LiteRtRuntime(GraphRuntime):
+    """Detects through LiteRT, image by image: its graph takes one at a time.
+
+    Args:
+        path: Path. The file.
+
+    Raises:
+        ValueError: It is no LiteRT file, or was not written by this package.
+        ImportError: LiteRT is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError as error:
+            raise ImportError("LiteRT files need LiteRT: pip install 'keras-retinanet[litert]'") from error
+        contents = path.read_bytes()
+        try:
+            interpreter = Interpreter(model_content=contents)
+            self._detect = interpreter.get_signature_runner()
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(f"{str(path)!r} cannot be run by LiteRT: {error}") from error
+        text = _metadata(contents, DESCRIPTION_KEY)
+        if text is None:
+            raise undescribed(path)
+        super().__init__(Description.from_json(text, str(path)))
+
+    def run(self, images: Any, sizes: Any) -> dict[str, Any]:
+        """Runs the graph; see `GraphRuntime`."""
+        rows = [self._detect(images=image[None], sizes=size[None]) for image, size in zip(images, sizes, strict=True)]
+        return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+def _metadata(contents: bytes, name: str) -> str | None:
+    """An entry of a file's metadata."""
+    from ai_edge_litert.schema_py_generated import Model
+
+    model = Model.GetRootAs(contents)
+    for index in range(model.MetadataLength()):
+        entry = model.Metadata(index)
+        if entry.Name() == name.encode():
+            return bytes(model.Buffers(entry.Buffer()).DataAsNumpy()).decode()
+    return None

@@ -1,0 +1,43 @@
+"""An ONNX file, run by ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from keras_retinanet.runtimes.description import DESCRIPTION_KEY, Description, undescribed
+from keras_retinanet.runtimes.graph_runtime import GraphRuntime
+
+
+class OnnxRuntime(GraphRuntime):
+    """Detects through ONNX Runtime.
+
+    Args:
+        path: Path. The file.
+
+    Raises:
+        ValueError: It is no ONNX file, or was not written by this package.
+        ImportError: ONNX Runtime is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise ImportError("ONNX files need ONNX Runtime: pip install 'keras-retinanet[onnx]'") from error
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # its warnings are about what it optimises away
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # a dozen classes of its own, all without a common base
+            raise ValueError(f"{str(path)!r} cannot be run by ONNX Runtime: {error}") from error
+        text = self._session.get_modelmeta().custom_metadata_map.get(DESCRIPTION_KEY)
+        if text is None:
+            raise undescribed(path)
+        super().__init__(Description.from_json(text, str(path)))
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    def run(self, images: Any, sizes: Any) -> dict[str, Any]:
+        """Runs the graph; see `GraphRuntime`."""
+        answers = self._session.run(self._outputs, {"images": images, "sizes": sizes})
+        return dict(zip(self._outputs, answers, strict=True))

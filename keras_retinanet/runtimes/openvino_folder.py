@@ -1,0 +1,48 @@
+"""A folder with an OpenVINO model, run by OpenVINO on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from keras_retinanet.config import Precision
+from keras_retinanet.runtimes.description import DESCRIPTION_KEY, Description, undescribed
+from keras_retinanet.runtimes.graph_runtime import DETECTIONS, GraphRuntime
+
+MODEL = "model.xml"
+"""The graph; its weights stand in `model.bin` beside it."""
+HINTS: dict[Precision, str] = {"float32": "f32", "float16": "f32", "bfloat16": "bf16"}
+"""What OpenVINO shall compute with. Left alone, it takes bfloat16 wherever the processor has it."""
+
+
+class OpenVinoRuntime(GraphRuntime):
+    """Detects through OpenVINO.
+
+    Args:
+        path: Path. The folder.
+
+    Raises:
+        ValueError: It is no OpenVINO model, or was not written by this package.
+        ImportError: OpenVINO is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import openvino
+        except ImportError as error:
+            raise ImportError("OpenVINO models need OpenVINO: pip install 'keras-retinanet[openvino]'") from error
+        try:
+            core = openvino.Core()
+            model = core.read_model(path / MODEL)
+        except RuntimeError as error:
+            raise ValueError(f"{str(path)!r} cannot be opened by OpenVINO: {error}") from error
+        if not model.has_rt_info(DESCRIPTION_KEY):
+            raise undescribed(path)
+        super().__init__(Description.from_json(model.get_rt_info(DESCRIPTION_KEY).value, str(path)))
+        hint = HINTS[self.description.precision]
+        self._model = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
+
+    def run(self, images: Any, sizes: Any) -> dict[str, Any]:
+        """Runs the graph; see `GraphRuntime`."""
+        answers = self._model({"images": images, "sizes": sizes})
+        return {name: answers[name] for name in (*DETECTIONS, "deltas", "logits")}

@@ -1,0 +1,200 @@
+"""Detections from a server, TensorFlow Serving or `retinanet-serve`, over REST or gRPC. Needs no TensorFlow."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from keras_retinanet.serving.grpc_transport import GrpcTransport
+from keras_retinanet.serving.rest_transport import RestTransport
+from keras_retinanet.serving.transport import ServerError, Transport
+
+ImageFile = str | Path | bytes | bytearray | memoryview
+"""An image as a client takes it: the path of a file, or its bytes."""
+
+_MAGIC = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|BM|RIFF....WEBP", re.DOTALL)
+_NAMED = re.compile(r"image (\d+) of the request")
+
+
+class Detections(TypedDict):
+    """What was found in one image, best first, as `runtimes.Found` with the names of the classes; NumPy arrays."""
+
+    boxes: Any
+    """`(D, 4)` float32 in pixels of the image as it is stored."""
+    scores: Any
+    """`(D,)` float32, descending."""
+    labels: Any
+    """`(D,)` int32."""
+    names: list[str]
+    """Name of each label."""
+
+
+class Client:
+    """Asks one model for detections. Threads may share it.
+
+    Overload and failing connections are transient: the request is sent again, after a pause that doubles each time
+    (with a random part, so that many clients do not come back together). A time-out is not: the server is still busy
+    with the first try.
+
+    Args:
+        transport: Transport. How requests reach the server.
+        retries: int. How often a request is sent again. Defaults to 4.
+        pause: float. Seconds before the first retry. Defaults to 0.2.
+        batch_size: int. Most images of one request. Defaults to 8.
+        sleep: Callable. Waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        retries: int = 4,
+        pause: float = 0.2,
+        batch_size: int = 8,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        if batch_size < 1 or retries < 0:
+            raise ValueError(f"batch_size must be at least 1 and retries 0 or more, got {batch_size} and {retries}.")
+        self._transport, self._retries, self._pause = transport, retries, pause
+        self._batch_size, self._sleep = batch_size, sleep
+
+    def detect(self, images: Sequence[ImageFile]) -> list[Detections]:
+        """Detections in image files.
+
+        TensorFlow Serving pads the images of one request to a common canvas: send images of one aspect ratio
+        together, or one at a time, where the last digits of the scores matter.
+
+        Args:
+            images: Sequence. Paths of files, or their bytes: JPEG, PNG, BMP, GIF or WebP.
+
+        Returns:
+            One entry an image.
+
+        Raises:
+            ValueError: One of them is no image file; nothing has been sent.
+            OSError: A file cannot be read; nothing has been sent.
+            ServerError: The server refuses, fails, or cannot be reached.
+        """
+        if isinstance(images, (str, Path, bytes, bytearray, memoryview)):
+            raise ValueError("detect takes a list of images; put the one image into a list.")
+        names = [_told(index, image) for index, image in enumerate(images)]
+        files = [_contents(image, name) for image, name in zip(images, names, strict=True)]
+        found: list[Detections] = []
+        for start in range(0, len(files), self._batch_size):
+            part = slice(start, start + self._batch_size)
+            found += self._ask(files[part], names[part])
+        return found
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._transport.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, files: Sequence[bytes], names: Sequence[str]) -> list[Detections]:
+        try:
+            answer = self._patiently(files)
+        except ServerError as error:
+            if not error.is_refusal:
+                raise
+            raise error.about(names[self._culprit(files, error)]) from None
+        return list(_per_image(answer, len(files)))
+
+    def _patiently(self, files: Sequence[bytes]) -> dict[str, Any]:
+        for attempt in range(self._retries + 1):
+            try:
+                return self._transport.predict(files)
+            except ServerError as error:
+                if not error.is_transient or attempt == self._retries:
+                    raise
+                pause = self._pause * 2**attempt * random.uniform(0.5, 1.5)
+                self._sleep(max(pause, error.retry_after or 0.0))
+        raise AssertionError
+
+    def _culprit(self, files: Sequence[bytes], error: ServerError) -> int:
+        """Which image the server refused: it says so, or the images are sent one by one until one is refused."""
+        if named := _NAMED.search(str(error)):
+            return min(int(named.group(1)), len(files) - 1)
+        for index in range(len(files) - 1):
+            try:
+                self._patiently(files[index : index + 1])
+            except ServerError as own:
+                if own.is_refusal:
+                    return index
+                raise
+        return len(files) - 1
+
+
+def connect(address: str, model: str, *, version: int | None = None, timeout: float = 30.0, **options: Any) -> Client:
+    """A client of one model.
+
+    Args:
+        address: str. `http://HOST:PORT` or `https://…` for REST, `grpc://HOST:PORT` or `grpcs://…` (with TLS) for gRPC,
+            which needs the extra `grpc`.
+        model: str. Name of the model on the server.
+        version: int. Its version. Defaults to the newest that the server has.
+        timeout: float. Seconds that one try may take. Defaults to 30.
+        **options: As `Client` takes them.
+
+    Returns:
+        The client; a context manager that closes the connection.
+
+    Raises:
+        ValueError: The address is none.
+        ModuleNotFoundError: For gRPC, `grpcio` is not installed.
+    """
+    parts = urlsplit(address)
+    transports: dict[str, Callable[..., Transport]] = {
+        "http": RestTransport,
+        "https": RestTransport,
+        "grpc": GrpcTransport,
+        "grpcs": GrpcTransport,
+    }
+    if parts.scheme not in transports or not parts.hostname:
+        raise ValueError(f"The address is {address!r}; expected http://HOST:PORT, https://…, grpc://… or grpcs://….")
+    return Client(transports[parts.scheme](address, model, version, timeout), **options)
+
+
+def _told(index: int, image: ImageFile) -> str:
+    return f"image {index} ({image})" if isinstance(image, (str, Path)) else f"image {index}"
+
+
+def _contents(image: ImageFile, name: str) -> bytes:
+    contents = Path(image).read_bytes() if isinstance(image, (str, Path)) else bytes(image)
+    if not _MAGIC.match(contents):
+        wrong = "is empty" if not contents else f"is no image file: it begins with {contents[:12]!r}"
+        raise ValueError(f"{name} {wrong}; expected a JPEG, PNG, BMP, GIF or WebP file.")
+    return contents
+
+
+def _per_image(answer: dict[str, Any], count: int) -> Iterator[Detections]:
+    try:
+        for row in range(count):
+            found = int(answer["num_detections"][row])
+            names = [_text(name) for name in answer["class_names"][row][:found]]
+            yield {
+                "boxes": np.asarray(answer["boxes"][row][:found], np.float32).reshape(-1, 4),
+                "scores": np.asarray(answer["scores"][row][:found], np.float32),
+                "labels": np.asarray(answer["labels"][row][:found], np.int32),
+                "names": names,
+            }
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        given = {name: np.shape(value) for name, value in answer.items()}
+        raise ServerError(
+            f"The server's answer is not that of a model of this package: {type(error).__name__}: {error} in {given}"
+        ) from error
+
+
+def _text(name: Any) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)

@@ -1,0 +1,68 @@
+"""Requests over TensorFlow Serving's gRPC API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from keras_retinanet.predict_messages import MESSAGES, arrays, predict_request
+from keras_retinanet.serving.transport import ServerError
+
+METHOD = "/tensorflow.serving.PredictionService/Predict"
+
+_TRANSIENT = ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "ABORTED")
+_REFUSED = ("INVALID_ARGUMENT", "OUT_OF_RANGE", "DATA_LOSS")
+_MAX_MESSAGE = 256 * 2**20
+
+
+class GrpcTransport:
+    """One channel, which gRPC keeps alive and threads share.
+
+    Args:
+        address: str. `grpc://HOST:PORT`, or `grpcs://…` for TLS.
+        model: str. Name of the model.
+        version: int or None. Its version, or the newest.
+        timeout: float. Seconds that a request may take.
+
+    Raises:
+        ModuleNotFoundError: `grpcio` is not installed.
+    """
+
+    def __init__(self, address: str, model: str, version: int | None, timeout: float) -> None:
+        try:
+            import grpc
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                "gRPC needs grpcio, which is not installed: pip install 'keras-retinanet[grpc]', or use http://"
+            ) from error
+        parts = urlsplit(address)
+        options = [(f"grpc.max_{way}_message_length", _MAX_MESSAGE) for way in ("send", "receive")]
+        if parts.scheme == "grpcs":
+            self._channel = grpc.secure_channel(parts.netloc, grpc.ssl_channel_credentials(), options)
+        else:
+            self._channel = grpc.insecure_channel(parts.netloc, options)
+        self._call = self._channel.unary_unary(
+            METHOD,
+            request_serializer=lambda request: request.SerializeToString(),
+            response_deserializer=MESSAGES["PredictResponse"].FromString,
+        )
+        self._failed: type[Exception] = grpc.RpcError
+        self._address, self._model, self._version, self._timeout = address, model, version, timeout
+
+    def predict(self, files: Sequence[bytes]) -> dict[str, Any]:
+        """Asks once; see `Transport`."""
+        try:
+            return arrays(self._call(predict_request(self._model, files, self._version), timeout=self._timeout))
+        except self._failed as failed:
+            error: Any = failed
+            code = error.code().name
+            raise ServerError(
+                f"{self._address}, model {self._model!r} answered {code}: {error.details()}",
+                is_transient=code in _TRANSIENT,
+                is_refusal=code in _REFUSED,
+            ) from failed
+
+    def close(self) -> None:
+        """Closes the channel."""
+        self._channel.close()

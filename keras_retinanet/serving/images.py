@@ -1,0 +1,83 @@
+"""What a stranger sends as an image: checked by its header first, decoded on its own."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from keras_retinanet.data.image import decode
+
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
+"""What is decoded, by Pillow's names."""
+MAX_SCANS = 500
+"""Scans of a JPEG: a progressive one has about ten, and each costs a pass over all pixels."""
+
+_SCAN = b"\xff\xda"
+
+
+class BadImageError(ValueError):
+    """What was sent as an image cannot be taken; the message says what to change."""
+
+
+def checked_size(contents: bytes, max_pixels: int) -> tuple[int, int]:
+    """Height and width from the header, nothing decoded.
+
+    Args:
+        contents: bytes. The file.
+        max_pixels: int. The largest that is taken.
+
+    Returns:
+        Height and width in pixels.
+
+    Raises:
+        BadImageError: It is none of the formats, is damaged, or has too many pixels.
+    """
+    if not contents:
+        raise BadImageError("is empty; send the bytes of an image file")
+    too_large = f"more than the {max_pixels:,} pixels that are taken; send it smaller"
+    try:
+        with Image.open(io.BytesIO(contents), formats=FORMATS) as image:
+            width, height = image.size
+            is_moving = image.format == "WEBP" and getattr(image, "is_animated", False)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise BadImageError(f"has {too_large}") from None
+    except Exception:  # Pillow's plug-ins raise a dozen kinds on damaged headers, struct.error to KeyError
+        raise BadImageError(f"is no image, or damaged; send one of {', '.join(FORMATS)}") from None
+    if width * height > max_pixels:
+        raise BadImageError(f"has {width} x {height} pixels, {too_large}")
+    if is_moving:
+        raise BadImageError("is an animated WebP; send one picture")
+    if contents[:2] == b"\xff\xd8" and contents.count(_SCAN) > MAX_SCANS:
+        raise BadImageError(f"is a JPEG with more than {MAX_SCANS} scans; save it again, not progressive")
+    return height, width
+
+
+def decoded(contents: bytes, size: tuple[int, int]) -> Any:
+    """The pixels of a file that has passed `checked_size`.
+
+    Of a GIF Pillow reads the first frame only: TensorFlow would read them all, each as large as it likes.
+
+    Args:
+        contents: bytes. The file.
+        size: Height and width that its header gave.
+
+    Returns:
+        `(H, W, 3)` uint8 RGB.
+
+    Raises:
+        BadImageError: The file is damaged.
+    """
+    try:
+        if contents[:3] == b"GIF":
+            with Image.open(io.BytesIO(contents), formats=["GIF"]) as image:
+                pixels = np.asarray(image.convert("RGB"))
+        else:
+            pixels = np.asarray(decode(contents))
+    except Exception as error:  # TensorFlow's errors, and those of Pillow's plug-ins
+        raise BadImageError("is damaged and cannot be decoded; save it again") from error
+    if pixels.shape[:2] != size:
+        raise BadImageError(f"is damaged: its header tells {size}, its pixels are {pixels.shape[:2]}; save it again")
+    return pixels

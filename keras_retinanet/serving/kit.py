@@ -1,0 +1,188 @@
+"""Everything beside the model that TensorFlow Serving wants: configuration, a way to start it, requests to send."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from keras_retinanet.predict_messages import IMAGES, SIGNATURE
+
+IMAGE = "tensorflow/serving:2.21.0"
+"""The server's container image: of the TensorFlow that wrote the model, or newer."""
+
+_MODELS = """\
+# Read by the server with --model_config_file. Of the versions below base_path the highest is served; a new one is
+# found within --file_system_poll_wait_seconds.
+model_config_list {{
+  config {{
+    name: "{name}"
+    base_path: "/models/{name}"
+    model_platform: "tensorflow"
+  }}
+}}
+"""
+
+_BATCHING = """\
+# Read by the server with --enable_batching --batching_parameters_file. Requests are put into one batch on one canvas:
+# an image that cannot be decoded then fails the others of its batch, and the padding moves scores in the last digits.
+max_batch_size { value: 8 }
+batch_timeout_micros { value: 5000 }
+max_enqueued_batches { value: 100 }
+num_batch_threads { value: 2 }
+"""
+
+_COMPOSE = """\
+# docker compose up. Answers on this machine only: there is no authentication; put a proxy with TLS before it.
+services:
+  {name}:
+    image: {image}
+    command:
+      - --model_config_file=/kit/models.config
+      - --file_system_poll_wait_seconds=10
+      # Batches across requests; read batching_parameters.txt before you turn them on.
+      # - --enable_batching=true
+      # - --batching_parameters_file=/kit/batching_parameters.txt
+    ports:
+      - "127.0.0.1:8500:8500"  # gRPC
+      - "127.0.0.1:8501:8501"  # REST
+    volumes:
+      - type: bind
+        source: {models}
+        target: /models/{name}
+        read_only: true
+      - type: bind
+        source: .
+        target: /kit
+        read_only: true
+    restart: unless-stopped
+"""
+
+_RUN = """\
+#!/bin/sh
+# The same without compose. Answers on this machine only.
+set -eu
+cd "$(dirname "$0")"
+exec docker run --rm -p 127.0.0.1:8500:8500 -p 127.0.0.1:8501:8501 \\
+  -v "$(cd {models} && pwd):/models/{name}:ro" -v "$PWD:/kit:ro" \\
+  {image} --model_config_file=/kit/models.config --file_system_poll_wait_seconds=10 "$@"
+"""
+
+_README = """\
+# {name} on TensorFlow Serving
+
+| file | is |
+|---|---|
+| `models.config` | which model is served, under which name |
+| `batching_parameters.txt` | batches across requests; not in use until its two flags are given |
+| `compose.yaml`, `run.sh` | the server in a container, on this machine's ports 8500 (gRPC) and 8501 (REST) |
+
+Classes, in the order of the labels: {classes}.
+
+## Start
+
+```sh
+docker compose up        # or: sh run.sh
+curl http://127.0.0.1:8501/v1/models/{name}
+```
+
+The model says `AVAILABLE` once it has replayed its warm-up requests. A new version that appears beside the present one
+is loaded by itself. Batches across requests: uncomment their two lines in `compose.yaml`, or
+
+```sh
+sh run.sh --enable_batching=true --batching_parameters_file=/kit/batching_parameters.txt
+```
+
+## Ask by REST
+
+```sh
+(printf '{{"instances": [{{"b64": "'; base64 < photo.jpg | tr -d '\\n'; printf '"}}]}}') |
+  curl -d @- http://127.0.0.1:8501/v1/models/{name}:predict
+```
+
+From Python, with nothing but this package:
+
+```python
+from keras_retinanet.serving_client import connect
+
+with connect("http://127.0.0.1:8501", model="{name}") as client:
+    for found in client.detect(["photo.jpg"]):
+        print(found["names"], found["scores"], found["boxes"])
+```
+
+## Ask by gRPC
+
+The same with `connect("grpc://127.0.0.1:8500", model="{name}")`, after `pip install 'keras-retinanet[grpc]'`. With
+`tensorflow-serving-api` instead:
+
+```python
+import grpc
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+request = predict_pb2.PredictRequest()
+request.model_spec.name = "{name}"
+request.model_spec.signature_name = "{signature}"
+request.inputs["{images}"].CopyFrom(tf.make_tensor_proto([open("photo.jpg", "rb").read()]))
+with grpc.insecure_channel("127.0.0.1:8500") as channel:
+    answer = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=30)
+print(tf.make_ndarray(answer.outputs["boxes"]))
+```
+
+## Signatures
+
+| name | input |
+|---|---|
+| `{signature}` | `{images} (B,)`: image files |
+| `tf_example` | `examples (B,)`: serialised `tf.train.Example`s, the file in `image/encoded` |
+| `image_tensor` | `images (B, H, W, 3)` uint8, RGB |
+| `raw_outputs` | `images (B, H, W, 3)` float32, the network's input |
+
+The first three answer `boxes (B, D, 4)` x1, y1, x2, y2 in pixels of each image, `scores (B, D)`, `labels (B, D)`,
+`class_names (B, D)` and `num_detections (B,)`; what is beyond `num_detections` is padding.
+"""
+
+
+def write_kit(out: Path, version: Path, class_names: Sequence[str]) -> Path:
+    """Writes what one needs to start TensorFlow Serving and to ask it.
+
+    Args:
+        out: Path. Folder for the files, made if absent; files of the same names are replaced.
+        version: Path. The exported version, `…/NAME/N`.
+        class_names: Sequence. Names of the labels.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: The model's folder has a name that cannot stand in a URL.
+    """
+    name = version.resolve().parent.name
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError(
+            f"The model's folder is called {name!r}, which becomes its name on the server; "
+            "rename it to letters, digits, '.', '_' and '-'."
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    models = Path(os.path.relpath(version.resolve().parent, out.resolve())).as_posix()
+    models = models if models.startswith(".") else f"./{models}"
+    words = {
+        "name": name,
+        "image": IMAGE,
+        "signature": SIGNATURE,
+        "images": IMAGES,
+        "classes": ", ".join(f"`{own}`" for own in class_names),
+    }
+    files = {
+        "models.config": _MODELS.format(**words),
+        "batching_parameters.txt": _BATCHING,
+        "compose.yaml": _COMPOSE.format(models=json.dumps(models), **words),
+        "run.sh": _RUN.format(models=shlex.quote(models), **words),
+        "README.md": _README.format(**words),
+    }
+    for file, text in files.items():
+        (out / file).write_text(text, encoding="utf-8")
+    return out

@@ -1,0 +1,171 @@
+"""TensorFlow Serving's REST predict API as pure functions: what a request says, what the replies look like."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keras_retinanet.predict_messages import IMAGES, SIGNATURE
+from keras_retinanet.runtimes import Found
+
+EXAMPLE = '{"instances": [{"b64": "…base64 of an image file…"}]}'
+
+
+class RequestError(ValueError):
+    """The body is not what the API takes; the message says what to send."""
+
+
+@dataclass(frozen=True)
+class PredictCall:
+    """A request for detections.
+
+    Attributes:
+        files: The bytes of each image file.
+        is_columnar: Whether the reply has a list an output, not an object an image.
+    """
+
+    files: list[bytes]
+    is_columnar: bool
+
+
+def read_call(body: bytes | bytearray) -> PredictCall:
+    """Understands the body of a request.
+
+    Images stand in `"instances"`, a row an image, or in `"inputs"`, a column. An image is `{"b64": …}`, a row may also
+    be `{"image_bytes": {"b64": …}}`, the columns `{"image_bytes": [{"b64": …}, …]}`.
+
+    Args:
+        body: bytes. JSON.
+
+    Returns:
+        The files, decoded from base64.
+
+    Raises:
+        RequestError: It is something else.
+    """
+    try:
+        call = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise RequestError(f"The body is no JSON ({reason}); send {EXAMPLE}") from None
+    if not isinstance(call, dict) or ("instances" in call) == ("inputs" in call):
+        raise RequestError(f'The body needs either "instances" or "inputs"; send {EXAMPLE}')
+    if call.get("signature_name", SIGNATURE) not in (SIGNATURE, ""):
+        raise RequestError(f'"signature_name" is {_short(call["signature_name"])}; this server has {SIGNATURE!r} only')
+    is_columnar = "inputs" in call
+    return PredictCall(_files(call["inputs" if is_columnar else "instances"], is_columnar), is_columnar)
+
+
+def _files(images: Any, is_columnar: bool) -> list[bytes]:
+    name = "inputs" if is_columnar else "instances"
+    if is_columnar and isinstance(images, dict) and "b64" not in images:
+        images = _only_input(images, name)
+    if not isinstance(images, list) or not images:
+        raise RequestError(f'"{name}" is {_short(images)}; it must be a list with an image at least: send {EXAMPLE}')
+    return [_file(image, f"{name}[{index}]", is_columnar) for index, image in enumerate(images)]
+
+
+def _only_input(values: dict[str, Any], place: str) -> Any:
+    if set(values) != {IMAGES}:
+        raise RequestError(f'"{place}" has the inputs {_short(sorted(values))}; the only one is "{IMAGES}"')
+    return values[IMAGES]
+
+
+def _file(image: Any, place: str, is_columnar: bool) -> bytes:
+    if not is_columnar and isinstance(image, dict) and "b64" not in image:
+        image = _only_input(image, place)
+    if not isinstance(image, dict) or set(image) != {"b64"} or not isinstance(image["b64"], str):
+        raise RequestError(f'{place} is {_short(image)}; an image is {{"b64": "…base64 of an image file…"}}')
+    try:
+        return base64.b64decode(image["b64"], validate=True)
+    except (binascii.Error, ValueError):
+        raise RequestError(f"{place} is not valid base64; send the standard alphabet with its padding") from None
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=True)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def reply(call: PredictCall, found: Sequence[Found], class_names: Sequence[str]) -> dict[str, Any]:
+    """The body of the answer, ready for JSON.
+
+    All images have as many rows as the one with the most detections; the rest is padded with -1 and "".
+
+    Args:
+        call: PredictCall. What was asked.
+        found: Sequence. What was found in each image.
+        class_names: Sequence. Names of the labels.
+
+    Returns:
+        `{"predictions": …}` a row an image, or `{"outputs": …}` in columns.
+    """
+    most = max(len(one["scores"]) for one in found)
+    rows = [_row(one, most, class_names) for one in found]
+    if not call.is_columnar:
+        return {"predictions": rows}
+    return {"outputs": {name: [row[name] for row in rows] for name in rows[0]}}
+
+
+def _row(found: Found, most: int, class_names: Sequence[str]) -> dict[str, Any]:
+    count = len(found["scores"])
+    empty = most - count
+    return {
+        "boxes": found["boxes"].tolist() + [[-1.0] * 4] * empty,
+        "scores": found["scores"].tolist() + [-1.0] * empty,
+        "labels": found["labels"].tolist() + [-1] * empty,
+        "class_names": [class_names[label] for label in found["labels"]] + [""] * empty,
+        "num_detections": count,
+    }
+
+
+def status(version: int, is_ready: bool) -> dict[str, Any]:
+    """Whether the model answers, as TensorFlow Serving tells it.
+
+    Args:
+        version: int. Version of the model.
+        is_ready: bool. Whether it is warm.
+
+    Returns:
+        The body of the answer.
+    """
+    state = {"version": str(version), "state": "AVAILABLE" if is_ready else "LOADING"}
+    return {"model_version_status": [{**state, "status": {"error_code": "OK", "error_message": ""}}]}
+
+
+def metadata(name: str, version: int, class_names: Sequence[str]) -> dict[str, Any]:
+    """What the model takes and answers, as TensorFlow Serving tells it.
+
+    Args:
+        name: str. Name of the model.
+        version: int. Its version.
+        class_names: Sequence. Names of the labels, which TensorFlow Serving would not tell.
+
+    Returns:
+        The body of the answer.
+    """
+    outputs = {
+        "boxes": _tensor("DT_FLOAT", -1, -1, 4),
+        "scores": _tensor("DT_FLOAT", -1, -1),
+        "labels": _tensor("DT_INT32", -1, -1),
+        "class_names": _tensor("DT_STRING", -1, -1),
+        "num_detections": _tensor("DT_INT32", -1),
+    }
+    signature = {
+        "inputs": {IMAGES: _tensor("DT_STRING", -1)},
+        "outputs": outputs,
+        "method_name": "tensorflow/serving/predict",
+    }
+    return {
+        "model_spec": {"name": name, "signature_name": "", "version": str(version)},
+        "metadata": {"signature_def": {"signature_def": {SIGNATURE: signature}}, "class_names": list(class_names)},
+    }
+
+
+def _tensor(dtype: str, *shape: int) -> dict[str, Any]:
+    dims = [{"size": str(size), "name": ""} for size in shape]
+    return {"dtype": dtype, "tensor_shape": {"dim": dims, "unknown_rank": False}, "name": ""}

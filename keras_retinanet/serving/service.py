@@ -1,0 +1,168 @@
+"""From the files of a request to its detections: limits, checks, decoding, batches."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+
+from keras_retinanet.config import ServeConfig
+from keras_retinanet.data.canvases import usual_sizes
+from keras_retinanet.data.image import padded_size, resized_size
+from keras_retinanet.runtimes import Found, Runtime
+from keras_retinanet.serving.batching import Batcher
+from keras_retinanet.serving.images import BadImageError, checked_size, decoded
+
+T = TypeVar("T")
+
+
+class BusyError(Exception):
+    """There is no room for the request now; it may be sent again."""
+
+
+class TooManyError(ValueError):
+    """The request is larger than any that is taken."""
+
+
+class ImageError(ValueError):
+    """One image of a request cannot be taken.
+
+    Args:
+        index: int. Its place in the request.
+        reason: str. What is wrong, and what to do.
+    """
+
+    def __init__(self, index: int, reason: str) -> None:
+        super().__init__(f"image {index} of the request {reason}")
+        self.index = index
+
+
+class Room:
+    """So many units for all; who needs some waits in line until they are free.
+
+    Args:
+        size: int. The units.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._turn = asyncio.Lock()
+        self._given_back = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def taken(self, units: int) -> AsyncIterator[None]:
+        """Holds units inside; at most `size`.
+
+        Args:
+            units: int. How many.
+        """
+        async with self._turn:
+            while units > self._free:
+                self._given_back.clear()
+                await self._given_back.wait()
+            self._free -= units
+        try:
+            yield
+        finally:
+            self._free += units
+            self._given_back.set()
+
+
+class DetectionService:
+    """Detects in image files that strangers send.
+
+    A request's images are checked by their headers, all of them, before any is decoded. Each is decoded on its own,
+    by a few threads, and only while there is room for its pixels; so memory is bounded by the largest images times
+    two, beside the files themselves. Only what has been decoded enters a batch.
+
+    Args:
+        runtime: Runtime. What detects.
+        config: ServeConfig. The limits.
+    """
+
+    def __init__(self, runtime: Runtime, config: ServeConfig) -> None:
+        self.runtime, self.config = runtime, config
+        self.is_ready = False
+        self._batcher = Batcher(runtime, config.max_batch, config.max_wait_ms / 1000)
+        self._decoders = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
+        self._pixels = Room(2 * config.max_pixels)
+        self._accepted = 0
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Detects inside."""
+        batches = asyncio.create_task(self._batcher.run())
+        try:
+            yield
+        finally:
+            batches.cancel()
+            await asyncio.gather(batches, return_exceptions=True)
+            self._batcher.close()
+            self._decoders.shutdown(wait=True, cancel_futures=True)
+
+    async def warm_up(self) -> None:
+        """Detects in grey images of every usual canvas, one and `max_batch` at a time; then the service is ready."""
+        for height, width in usual_sizes(self.runtime.resize):
+            grey = np.full((height, width, 3), 127, np.uint8)
+            for count in sorted({1, self.config.max_batch}):
+                await self._batcher.detect_at_once([grey] * count)
+        self.is_ready = True
+
+    async def detect(self, files: Sequence[bytes]) -> list[Found]:
+        """Detections in the images of one request.
+
+        Args:
+            files: Sequence. The bytes of each file.
+
+        Returns:
+            What was found in each, in its own pixels.
+
+        Raises:
+            BusyError: The queue is full.
+            TooManyError: There are more images than the queue holds.
+            ImageError: One of them cannot be taken.
+        """
+        limit = self.config.max_queue
+        if len(files) > limit:
+            raise TooManyError(f"The request has {len(files)} images; send at most {limit} at once.")
+        if self._accepted + len(files) > limit:
+            raise BusyError(f"{self._accepted} images are waiting already; try again in a moment.")
+        self._accepted += len(files)
+        try:
+            sizes = await self._in_thread(self._check, files)
+            one_by_one = (self._detect(*given) for given in zip(range(len(files)), files, sizes, strict=True))
+            answers = await asyncio.gather(*one_by_one, return_exceptions=True)
+        finally:
+            self._accepted -= len(files)
+        found: list[Found] = []
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+            found.append(answer)
+        return found
+
+    def _check(self, files: Sequence[bytes]) -> list[tuple[int, int]]:
+        sizes = []
+        for index, contents in enumerate(files):
+            try:
+                sizes.append(checked_size(contents, self.config.max_pixels))
+            except BadImageError as error:
+                raise ImageError(index, str(error)) from None
+        return sizes
+
+    async def _detect(self, index: int, contents: bytes, size: tuple[int, int]) -> Found:
+        async with self._pixels.taken(size[0] * size[1]):
+            try:
+                image = await self._in_thread(decoded, contents, size)
+            except BadImageError as error:
+                raise ImageError(index, str(error)) from None
+            resize = self.runtime.resize
+            return await self._batcher.detect(image, padded_size(*resized_size(*size, resize), resize))
+
+    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, function, *arguments)

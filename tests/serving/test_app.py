@@ -1,0 +1,269 @@
+"""The REST contract, over real sockets, with a runtime whose answers tell which image they belong to."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+LIMITS = {"max_pixels": 1000, "max_request_mb": 1, "max_queue": 20, "max_batch": 4, "max_wait_ms": 20.0}
+Post = Callable[..., tuple[int, Any]]
+
+
+@pytest.fixture(scope="module")
+def server(serve: Any, pixel_runtime: Any) -> Iterator[Any]:
+    with serve(pixel_runtime(), **LIMITS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def post(server: Any, fetch: Any) -> Post:
+    def send(body: Any, place: str = "insects") -> tuple[int, Any]:
+        sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+        status, _, answer = fetch(f"{server.url}/v1/models/{place}:predict", sent)
+        return status, json.loads(answer)
+
+    return send
+
+
+def image(contents: bytes) -> dict[str, str]:
+    return {"b64": base64.b64encode(contents).decode()}
+
+
+def row(r: int, g: int, b: int, most: int) -> dict[str, Any]:
+    """What the runtime finds by the rule in its docstring, worked anew."""
+    count, label = r % 3, g % 3
+    empty = most - count
+    return {
+        "boxes": [[r, g, b, k] for k in range(count)] + [[-1] * 4] * empty,
+        "scores": [float(np.float32(1 / (k + 2))) for k in range(count)] + [-1] * empty,
+        "labels": [label] * count + [-1] * empty,
+        "class_names": [("ant", "bee", "cow")[label]] * count + [""] * empty,
+        "num_detections": count,
+    }
+
+
+def test_rows_columns_and_versions(post: Post, png: Any) -> None:
+    files = [png((5, 1, 9)), png((3, 0, 0), (16, 24)), png((1, 2, 4), (20, 20))]
+    rows = [row(5, 1, 9, 2), row(3, 0, 0, 2), row(1, 2, 4, 2)]
+    assert post({"instances": [image(file) for file in files]}) == (200, {"predictions": rows})
+    status, answer = post({"inputs": {"image_bytes": [image(file) for file in files]}}, "insects/versions/3")
+    assert status == 200
+    assert answer["outputs"] == {name: [own[name] for own in rows] for name in rows[0]}
+
+
+def test_requests_share_batches_and_get_their_own_answers(server: Any, post: Post, png: Any) -> None:
+    """32 clients at once, every second with a broken image: only their own requests fail."""
+    before = len(server.runtime.batches)
+
+    def ask(i: int) -> None:
+        good = {"instances": [image(png((i, i % 3, 50)))]}
+        if i % 2:
+            assert post({"instances": [*good["instances"], image(png((0, 0, 0))[:60])]})[0] == 400
+        else:
+            assert post(good) == (200, {"predictions": [row(i, i % 3, 50, i % 3)]})
+
+    with ThreadPoolExecutor(8) as clients:
+        list(clients.map(ask, range(32)))
+    batches = server.runtime.batches[before:]
+    assert max(len(batch) for batch in batches) > 1
+    assert all(len(batch) <= 4 for batch in batches)
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        (b"hello", "image 1 of the request is no image, or damaged; send one of JPEG"),
+        (b"", "image 1 of the request is empty"),
+    ],
+)
+def test_the_broken_image_is_named(post: Post, png: Any, contents: bytes, message: str) -> None:
+    status, answer = post({"instances": [image(png((1, 1, 1))), image(contents)]})
+    assert status == 400
+    assert message in answer["error"]
+
+
+def test_a_bomb_is_refused_by_its_header(server: Any, post: Post, png: Any) -> None:
+    before = len(server.runtime.batches)
+    status, answer = post({"instances": [image(png((1, 1, 1), (4000, 3000)))]})
+    assert (status, answer["error"]) == (
+        400,
+        "image 0 of the request has 4000 x 3000 pixels, more than the 1,000 pixels that are taken; send it smaller",
+    )
+    assert len(server.runtime.batches) == before
+
+
+def test_damage_behind_the_header_is_found_before_batching(server: Any, post: Post, png: Any) -> None:
+    status, answer = post({"instances": [image(png((1, 1, 1))[:60])]})
+    assert status == 400
+    assert "image 0 of the request is damaged and cannot be decoded; save it again" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("birds", "There is no model 'birds'; this server has 'insects'."),
+        ("insects/versions/4", "There is no version '4' of 'insects'; this server has 3."),
+        ("insects/versions/x", "There is no version 'x'"),
+    ],
+)
+def test_other_models_are_not_there(post: Post, place: str, message: str) -> None:
+    status, answer = post({"instances": []}, place)
+    assert status == 404
+    assert message in answer["error"]
+
+
+def test_wrong_json_says_what_to_send(post: Post) -> None:
+    status, answer = post(b"{")
+    assert status == 400
+    assert 'send {"instances": [{"b64": "…base64 of an image file…"}]}' in answer["error"]
+
+
+def test_wrong_pages_and_methods(server: Any, fetch: Any) -> None:
+    for status, place, body in ((404, "/v2/models", None), (405, "/v1/models/insects:predict", None), (405, "/", b"x")):
+        found, _, answer = fetch(server.url + place, body)
+        assert found == status
+        assert "this server answers POST /v1/models/insects:predict" in json.loads(answer)["error"]
+
+
+def test_too_many_images(post: Post, png: Any) -> None:
+    status, answer = post({"instances": [image(png((1, 1, 1)))] * 21})
+    assert (status, answer["error"]) == (413, "The request has 21 images; send at most 20 at once.")
+
+
+@pytest.mark.parametrize("megabytes", [1.1, 3.5, 6])
+def test_too_large_a_body(fetch: Any, server: Any, megabytes: float) -> None:
+    """Up to four times the limit it is read and thrown away, so that the client reads why; beyond, refused unread."""
+    try:
+        status, _, answer = fetch(f"{server.url}/v1/models/insects:predict", b" " * int(megabytes * 2**20))
+    except ConnectionError:  # while it reads the answer
+        status = 0
+    if megabytes > 4 and status == 0:
+        return
+    assert status == 413
+    assert json.loads(answer)["error"] == "The body has more than 1 MB; send fewer or smaller images at once."
+
+
+def test_compressed_bodies_are_refused(server: Any, fetch: Any) -> None:
+    place = f"{server.url}/v1/models/insects:predict"
+    status, _, answer = fetch(place, b"x", {"Content-Encoding": "gzip"})
+    assert (status, json.loads(answer)["error"]) == (415, "The body is encoded as 'gzip'; send it as it is.")
+
+
+def test_health_status_and_metadata(server: Any, fetch: Any) -> None:
+    for place, key in (("/healthz", "status"), ("/readyz", "status"), ("/v1/models/insects", "model_version_status")):
+        status, headers, answer = fetch(server.url + place)
+        assert status == 200
+        assert headers["Content-Type"] == "application/json"
+        assert key in json.loads(answer)
+    told = json.loads(fetch(f"{server.url}/v1/models/insects/versions/3/metadata")[2])
+    assert told["model_spec"]["version"] == "3"
+    assert told["metadata"]["class_names"] == ["ant", "bee", "cow"]
+
+
+def test_a_full_queue_sends_away_and_recovers(serve: Any, pixel_runtime: Any, png: Any, fetch: Any, until: Any) -> None:
+    may_go, is_warm = threading.Event(), threading.Event()
+    runtime = pixel_runtime(lambda images: is_warm.is_set() and may_go.wait(30))
+    body = json.dumps({"instances": [image(png((1, 0, 0)))] * 2}).encode()
+    with serve(runtime, max_queue=4, max_batch=2) as running, ThreadPoolExecutor(2) as clients:
+        is_warm.set()
+        warmed = len(runtime.batches)
+        place = f"{running.url}/v1/models/insects:predict"
+        try:
+            first = clients.submit(fetch, place, body)
+            until(lambda: len(runtime.batches) == warmed + 1)
+            second = clients.submit(fetch, place, body)
+            status, headers, answer = 200, {}, b""
+
+            def is_full() -> bool:
+                nonlocal status, headers, answer
+                status, headers, answer = fetch(place, json.dumps({"instances": [image(b"x")]}).encode())
+                return status == 503
+
+            until(is_full)  # a broken image is answered 400 as long as there is room
+            assert headers["Retry-After"] == "1"
+            assert json.loads(answer)["error"] == "4 images are waiting already; try again in a moment."
+        finally:
+            may_go.set()
+        assert [first.result()[0], second.result()[0]] == [200, 200]
+        assert fetch(place, body)[0] == 200
+
+
+def test_warm_up_comes_before_ready(serve: Any, pixel_runtime: Any, png: Any, fetch: Any, until: Any) -> None:
+    """By the rule 32 … 64 px all landscapes get 32 x 64, all portraits 64 x 32, and the square 32 x 32."""
+    may_go = threading.Event()
+    runtime = pixel_runtime(lambda images: may_go.wait(30))
+    with serve(runtime, waits=False, max_batch=5) as running:
+        try:
+            until(lambda: fetch(running.url + "/healthz")[0] == 200)
+            assert fetch(running.url + "/readyz")[0] == 503
+            state = json.loads(fetch(running.url + "/v1/models/insects")[2])["model_version_status"][0]
+            assert state["state"] == "LOADING"
+            body = json.dumps({"instances": [image(png((1, 1, 1)))]}).encode()
+            status, headers, answer = fetch(running.url + "/v1/models/insects:predict", body)
+            assert (status, headers["Retry-After"]) == (503, "1")
+            assert "warming up" in json.loads(answer)["error"]
+        finally:
+            may_go.set()
+        until(lambda: fetch(running.url + "/readyz")[0] == 200)
+    shapes = [(144, 192), (192, 144), (48, 48)]
+    assert runtime.batches == [[shape] * count for shape in shapes for count in (1, 5)]
+
+
+def test_a_model_that_fails_its_warm_up_ends_the_server(serve: Any, pixel_runtime: Any, until: Any) -> None:
+    def fail(images: Any) -> None:
+        raise RuntimeError("no such kernel")
+
+    with serve(pixel_runtime(fail), waits=False) as running:
+        until(lambda: not running.thread.is_alive())
+    assert str(running.error) == "The model failed its warm-up: no such kernel"
+
+
+def test_a_model_that_fails_is_told_without_its_inside(
+    serve: Any, pixel_runtime: Any, png: Any, fetch: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(images: Any) -> None:
+        if images[0][0, 0, 0] == 13:
+            raise RuntimeError("secret\npath")
+
+    with serve(pixel_runtime(fail)) as running:
+        body = json.dumps({"instances": [image(png((13, 0, 0)))]}).encode()
+        status, _, answer = fetch(running.url + "/v1/models/insects:predict", body)
+    assert (status, json.loads(answer)["error"]) == (500, "The model failed; the server's log tells why.")
+    assert "detection failed: RuntimeError: secret path" in caplog.messages
+
+
+def test_what_takes_too_long_is_given_up(serve: Any, pixel_runtime: Any, png: Any, fetch: Any) -> None:
+    may_go, is_warm = threading.Event(), threading.Event()
+    runtime = pixel_runtime(lambda images: is_warm.is_set() and may_go.wait(30))
+    with serve(runtime, answer_timeout=0.3) as running:
+        is_warm.set()
+        body = json.dumps({"instances": [image(png((1, 0, 0)))]}).encode()
+        status, _, answer = fetch(running.url + "/v1/models/insects:predict", body)
+        may_go.set()
+        assert (status, json.loads(answer)["error"]) == (504, "No answer within 0.3 s; the server is overloaded.")
+        assert fetch(running.url + "/v1/models/insects:predict", body)[0] == 200
+
+
+def test_one_line_a_request(
+    serve: Any, pixel_runtime: Any, png: Any, fetch: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "keras_retinanet.serving")
+    with serve(pixel_runtime()) as running:
+        body = json.dumps({"instances": [image(png((1, 0, 0)))]}).encode()
+        assert fetch(running.url + "/v1/models/insects:predict", body)[0] == 200
+        fetch(running.url + "/a%0Ab")
+    lines = caplog.messages
+    assert lines[0] == f"ready: model insects, version 3 on {running.url}"
+    assert lines[1].startswith("127.0.0.1 POST /v1/models/insects:predict: 200, 1 image, ")
+    assert lines[2].startswith("127.0.0.1 GET /a%0Ab: 404, ")
+    assert len(lines) == 3
+    with serve(pixel_runtime(), use_log=False) as running:
+        fetch(running.url + "/")
+    assert [line for line in caplog.messages[3:] if not line.startswith("ready")] == []

@@ -1,0 +1,161 @@
+"""Order, patience, and errors that name the image."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import keras_retinanet.serving_client
+from keras_retinanet.serving.client import Client, connect
+from keras_retinanet.serving.transport import ServerError
+
+
+def test_it_needs_no_framework() -> None:
+    report = "import sys, keras_retinanet.serving_client; print({'tensorflow', 'keras', 'grpc'} & set(sys.modules))"
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", report], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+    assert keras_retinanet.serving_client.connect is connect
+
+
+class Scripted:
+    """A transport that fails as told, then finds one box at (index, 0, 0, 1) in each image."""
+
+    def __init__(self, *errors: ServerError, refused: bytes = b"nothing") -> None:
+        self.errors, self.refused = list(errors), refused
+        self.asked: list[int] = []
+
+    def predict(self, files: Sequence[bytes]) -> dict[str, Any]:
+        self.asked.append(len(files))
+        if self.errors:
+            raise self.errors.pop(0)
+        if any(self.refused in file for file in files):
+            raise ServerError("Invalid JPEG data", is_refusal=True)
+        count = len(files)
+        return {
+            "boxes": [[[file[-1], 0, 0, 1], [-1] * 4] for file in files],
+            "scores": [[0.5, -1]] * count,
+            "labels": [[1, -1]] * count,
+            "class_names": [["bee", ""]] * count,
+            "num_detections": [1] * count,
+        }
+
+    def close(self) -> None:
+        self.asked.append(0)
+
+
+class SecondFails(Scripted):
+    """Fails from the second request on."""
+
+    def __init__(self, error: ServerError) -> None:
+        super().__init__()
+        self.error = error
+
+    def predict(self, files: Sequence[bytes]) -> dict[str, Any]:
+        if self.asked:
+            raise self.error
+        return super().predict(files)
+
+
+def files(count: int) -> list[bytes]:
+    return [b"\xff\xd8\xff" + bytes([index]) for index in range(count)]
+
+
+BUSY = ServerError("busy", is_transient=True)
+
+
+def test_answers_keep_their_order_over_several_requests() -> None:
+    transport = Scripted()
+    with Client(transport, batch_size=3) as client:
+        found = client.detect(files(7))
+        assert client.detect([]) == []
+    assert transport.asked == [3, 3, 1, 0]
+    assert [one["boxes"].tolist() for one in found] == [[[index, 0, 0, 1]] for index in range(7)]
+    assert found[0]["names"] == ["bee"]
+    assert found[0]["labels"].dtype == np.int32
+
+
+def test_transient_failures_are_tried_again_with_longer_pauses() -> None:
+    pauses: list[float] = []
+    slower = ServerError("busy", is_transient=True, retry_after=9.0)
+    client = Client(Scripted(BUSY, BUSY, slower), pause=1.0, sleep=pauses.append)
+    assert len(client.detect(files(1))) == 1
+    assert 0.5 <= pauses[0] <= 1.5
+    assert 1 <= pauses[1] <= 3
+    assert pauses[2] == 9.0
+
+
+def test_patience_ends() -> None:
+    transport = Scripted(*[BUSY] * 9)
+    with pytest.raises(ServerError, match=r"^busy$"):
+        Client(transport, retries=2, sleep=lambda seconds: None).detect(files(1))
+    assert transport.asked == [1, 1, 1]
+
+
+@pytest.mark.parametrize("error", [ServerError("timed out"), ServerError("no", is_refusal=True)])
+def test_other_failures_are_not_tried_again(error: ServerError) -> None:
+    transport = Scripted(error)
+    with pytest.raises(ServerError):
+        Client(transport).detect(files(1))
+    assert transport.asked == [1]
+
+
+def test_the_refused_image_is_found_and_named(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{index}.jpg" for index in range(5)]
+    for path, contents in zip(paths, files(5), strict=True):
+        path.write_bytes(contents)
+    transport = Scripted(refused=b"\x03")
+    with pytest.raises(ServerError, match=r"^image 3 \(.*3\.jpg\): Invalid JPEG data$"):
+        Client(transport).detect(paths)
+    assert transport.asked == [5, 1, 1, 1, 1]
+
+
+def test_what_the_server_says_about_which_image_is_believed() -> None:
+    told = ServerError("400: image 1 of the request is damaged", is_refusal=True)
+    transport = SecondFails(told)
+    with pytest.raises(ServerError, match=r"^image 5: 400: image 1 of the request is damaged$"):
+        Client(transport, batch_size=4).detect(files(8))
+    assert transport.asked == [4]
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        ([b"\xff\xd8\xff", b""], "image 1 is empty; expected a JPEG, PNG, BMP, GIF or WebP file"),
+        ([b"text"], "image 0 is no image file: it begins with b'text'"),
+        (b"\xff\xd8\xff", "put the one image into a list"),
+        ("a.jpg", "put the one image into a list"),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_sent(images: Any, message: str) -> None:
+    transport = Scripted()
+    with pytest.raises(ValueError, match=message):
+        Client(transport).detect(images)
+    assert transport.asked == []
+    with pytest.raises(FileNotFoundError):
+        Client(transport).detect(["missing.jpg"])
+
+
+@pytest.mark.parametrize(
+    ("address", "message"), [("127.0.0.1:8501", "expected http://HOST:PORT"), ("ftp://x", "expected http")]
+)
+def test_addresses(address: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        connect(address, "insects")
+    with pytest.raises(ValueError, match="batch_size must be at least 1"):
+        connect("http://x", "insects", batch_size=0)
+
+
+def test_an_answer_of_another_model() -> None:
+    class Other(Scripted):
+        def predict(self, files: Sequence[bytes]) -> dict[str, Any]:
+            return {"classes": [[1]]}
+
+    with pytest.raises(ServerError, match=r"not that of a model of this package: KeyError: 'num_detections' in"):
+        Client(Other()).detect(files(1))
