@@ -169,14 +169,13 @@ def _center_form(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
 
 
-def encode_center(boxes: Tensor, anchors: Tensor, std: Sequence[float], max_log_scale: float = MAX_LOG_SCALE) -> Tensor:
+def encode_center(boxes: Tensor, anchors: Tensor, std: Sequence[float]) -> Tensor:
     """Deltas `(dx, dy, dw, dh)`: centre offset over anchor size, log of the size ratio, each over its `std`.
 
     Args:
         boxes: `(..., 4)` in pixels, of positive width and height.
         anchors: `(..., 4)` in pixels, broadcast against `boxes`.
         std: Four divisors.
-        max_log_scale: Unused; the decoder's limit.
 
     Returns:
         `(..., 4)`.
@@ -184,7 +183,6 @@ def encode_center(boxes: Tensor, anchors: Tensor, std: Sequence[float], max_log_
     Reference:
         Girshick et al., R-CNN, 2014, appendix C; torchvision and Detectron2 with `std` (1, 1, 1, 1).
     """
-    del max_log_scale
     x, y, w, h = _center_form(boxes)
     ax, ay, aw, ah = _center_form(anchors)
     deltas = ops.stack([(x - ax) / aw, (y - ay) / ah, ops.log(w / aw), ops.log(h / ah)], axis=-1)
@@ -192,7 +190,11 @@ def encode_center(boxes: Tensor, anchors: Tensor, std: Sequence[float], max_log_
 
 
 def decode_center(
-    deltas: Tensor, anchors: Tensor, std: Sequence[float], max_log_scale: float = MAX_LOG_SCALE
+    deltas: Tensor,
+    anchors: Tensor,
+    std: Sequence[float],
+    max_log_scale: float | None = MAX_LOG_SCALE,
+    min_log_scale: float | None = None,
 ) -> Tensor:
     """Boxes from `(dx, dy, dw, dh)`, the inverse of `encode_center`.
 
@@ -200,16 +202,20 @@ def decode_center(
         deltas: `(..., 4)`.
         anchors: `(..., 4)` in pixels, broadcast against `deltas`.
         std: Four factors.
-        max_log_scale: `dw` and `dh` (after `std`) are cut to this from above.
+        max_log_scale: `dw` and `dh` (after `std`) are cut to this from above; `None` leaves them.
+        min_log_scale: The same from below.
 
     Returns:
         `(..., 4)` in pixels.
     """
     dx, dy, dw, dh = ops.unstack(deltas * ops.convert_to_tensor(std, "float32"), 4, axis=-1)
     ax, ay, aw, ah = _center_form(anchors)
+    if max_log_scale is not None:
+        dw, dh = ops.minimum(dw, max_log_scale), ops.minimum(dh, max_log_scale)
+    if min_log_scale is not None:
+        dw, dh = ops.maximum(dw, min_log_scale), ops.maximum(dh, min_log_scale)
     x, y = ax + dx * aw, ay + dy * ah
-    w = ops.exp(ops.minimum(dw, max_log_scale)) * aw
-    h = ops.exp(ops.minimum(dh, max_log_scale)) * ah
+    w, h = ops.exp(dw) * aw, ops.exp(dh) * ah
     return ops.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], axis=-1)
 
 
@@ -218,14 +224,13 @@ def _anchor_sizes(anchors: Tensor) -> Tensor:
     return ops.stack([w, h, w, h], axis=-1)
 
 
-def encode_corner(boxes: Tensor, anchors: Tensor, std: Sequence[float], max_log_scale: float = MAX_LOG_SCALE) -> Tensor:
+def encode_corner(boxes: Tensor, anchors: Tensor, std: Sequence[float]) -> Tensor:
     """Deltas of the four corners: offset over anchor size, each over its `std`.
 
     Args:
         boxes: `(..., 4)` in pixels.
         anchors: `(..., 4)` in pixels, broadcast against `boxes`.
         std: Four divisors.
-        max_log_scale: Unused: corners have no logarithm.
 
     Returns:
         `(..., 4)`.
@@ -233,12 +238,15 @@ def encode_corner(boxes: Tensor, anchors: Tensor, std: Sequence[float], max_log_
     Reference:
         fizyr/keras-retinanet `bbox_transform`, `std` 0.2.
     """
-    del max_log_scale
     return (boxes - anchors) / _anchor_sizes(anchors) / ops.convert_to_tensor(std, "float32")
 
 
 def decode_corner(
-    deltas: Tensor, anchors: Tensor, std: Sequence[float], max_log_scale: float = MAX_LOG_SCALE
+    deltas: Tensor,
+    anchors: Tensor,
+    std: Sequence[float],
+    max_log_scale: float | None = None,
+    min_log_scale: float | None = None,
 ) -> Tensor:
     """Boxes from corner deltas, the inverse of `encode_corner`.
 
@@ -247,11 +255,12 @@ def decode_corner(
         anchors: `(..., 4)` in pixels, broadcast against `deltas`.
         std: Four factors.
         max_log_scale: Unused: corners have no logarithm.
+        min_log_scale: Unused.
 
     Returns:
         `(..., 4)` in pixels.
     """
-    del max_log_scale
+    del max_log_scale, min_log_scale
     return anchors + deltas * ops.convert_to_tensor(std, "float32") * _anchor_sizes(anchors)
 
 
@@ -276,14 +285,17 @@ class RegressBoxes(keras.layers.Layer):
     Args:
         coder: Name in `BOX_CODERS`: `"center"` (paper) or `"corner"` (fizyr).
         std: Four factors on the deltas. Defaults to those of the coder's source.
-        max_log_scale: Limit on `dw` and `dh` of the centre coder. Defaults to `log(1000 / 16)`.
+        max_log_scale: Upper limit on `dw` and `dh` of the centre coder; `None` for none (KerasHub). Defaults to
+            `log(1000 / 16)`.
+        min_log_scale: Lower limit on them; only MMDetection has one. Defaults to `None`.
     """
 
     def __init__(
         self,
         coder: BoxCoderName = "center",
         std: Sequence[float] | None = None,
-        max_log_scale: float = MAX_LOG_SCALE,
+        max_log_scale: float | None = MAX_LOG_SCALE,
+        min_log_scale: float | None = None,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("dtype", "float32")
@@ -295,14 +307,15 @@ class RegressBoxes(keras.layers.Layer):
         if len(self.std) != 4:
             raise ValueError(f"`std` needs four values, one a delta; received {std!r}.")
         self.max_log_scale = max_log_scale
+        self.min_log_scale = min_log_scale
 
     def call(self, deltas: Tensor, anchors: Tensor) -> Tensor:
         """Boxes `(B, A, 4)` in pixels from deltas `(B, A, 4)` and anchors `(1, A, 4)` or `(B, A, 4)`."""
-        return BOX_CODERS[self.coder].decode(deltas, anchors, self.std, self.max_log_scale)
+        return BOX_CODERS[self.coder].decode(deltas, anchors, self.std, self.max_log_scale, self.min_log_scale)
 
     def encode(self, boxes: Tensor, anchors: Tensor) -> Tensor:
         """Deltas `(..., 4)` that lead from anchors to boxes."""
-        return BOX_CODERS[self.coder].encode(boxes, anchors, self.std, self.max_log_scale)
+        return BOX_CODERS[self.coder].encode(boxes, anchors, self.std)
 
     def compute_output_shape(self, deltas_shape: Any, anchors_shape: Any) -> Any:
         """The shape of the deltas."""
@@ -311,22 +324,33 @@ class RegressBoxes(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        return super().get_config() | {"coder": self.coder, "std": self.std, "max_log_scale": self.max_log_scale}
+        names = ("coder", "std", "max_log_scale", "min_log_scale")
+        return super().get_config() | {name: getattr(self, name) for name in names}
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
 class ClipBoxes(keras.layers.Layer):
-    """Cuts boxes to their image. Computes in float32 under every policy."""
+    """Cuts boxes to their image. Computes in float32 under every policy.
 
-    def __init__(self, **kwargs: Any) -> None:
+    Args:
+        margin: Pixels by which boxes end before the right and lower edge: 1 in fizyr. Defaults to 0.
+    """
+
+    def __init__(self, margin: float = 0, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
+        self.margin = margin
 
     def call(self, boxes: Tensor, sizes: Tensor) -> Tensor:
         """Boxes `(B, A, 4)` cut to `sizes` `(B, 2)` or `(1, 2)`: height and width in pixels."""
+        sizes = sizes - self.margin
         return clip(boxes, sizes[:, None, 0], sizes[:, None, 1])
 
     def compute_output_shape(self, boxes_shape: Any, sizes_shape: Any) -> Any:
         """The shape of the boxes."""
         del sizes_shape
         return boxes_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return super().get_config() | {"margin": self.margin}

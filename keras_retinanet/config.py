@@ -24,7 +24,11 @@ BackboneName = Literal[
     "convnext_tiny", "convnext_small", "convnext_base", "convnext_large", "convnext_xlarge",
     "efficientnet_lite0",
 ]  # fmt: skip
-DatasetName = Literal["coco", "pascal", "csv", "demo"]
+DatasetName = Literal["coco", "pascal", "csv", "kitti", "oid", "yolo", "tfrecord", "tfds", "demo"]
+BadDataPolicy = Literal["error", "skip"]
+WriterName = Literal["coco", "csv", "yolo", "pascal", "tfrecord"]
+ImageMode = Literal["copy", "link", "none"]
+DifficultRule = Literal["ignore", "keep", "drop"]
 ClassificationLossName = Literal["focal", "cross_entropy", "balanced_cross_entropy"]
 BoxLossName = Literal["smooth_l1", "l1", "giou", "diou", "ciou"]
 BoxCoderName = Literal["center", "corner"]
@@ -36,6 +40,10 @@ AugmentName = Literal["none", "flip", "flips", "strong"]
 MetricName = Literal["coco", "voc"]
 ExportFormat = Literal["keras", "saved_model", "onnx", "openvino", "litert"]
 Precision = Literal["float32", "float16", "bfloat16", "int8"]
+ClipTime = Literal["before_nms", "after_nms", "never"]
+Rounding = Literal["nearest", "even", "floor"]
+ResizeMethod = Literal["bilinear", "float", "cv2", "pillow"]
+SourceName = Literal["fizyr", "torchvision", "detectron2", "mmdetection", "keras_hub"]
 
 DEMO_PATH = "./demo-scenes"
 """Where the `demo` data set stands unless told otherwise."""
@@ -110,6 +118,9 @@ class FilterConfig:
         max_detections: Most detections of an image.
         top_k: Most boxes of a pyramid level that enter NMS.
         nms: Whether boxes compete within their class, with all, or not at all.
+        clip: When boxes are cut to the image; Detectron2 does it after NMS, KerasHub never.
+        clip_margin: Pixels by which boxes end before the image's right and lower edge: 1 in fizyr.
+        drop_empty: Drop boxes without area: before NMS (MMDetection), or once clipped after it (Detectron2).
         class_thresholds: One score threshold a class, in the order of the labels, in place of the one for all.
     """
 
@@ -118,6 +129,9 @@ class FilterConfig:
     max_detections: int = 300
     top_k: int = 1000
     nms: NmsMode = "per_class"
+    clip: ClipTime = "before_nms"
+    clip_margin: int = 0
+    drop_empty: bool = False
     class_thresholds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
@@ -134,6 +148,11 @@ class ResizeConfig:
         is_square: Scale the longer side to `max_side` and pad to a `max_side` square: one shape for every image.
         antialias: Low-pass before shrinking. Defaults to `False`, as cv2, torchvision and fizyr do.
         pad_multiple: Padded on the right and below to a multiple of this.
+        rounding: How a scaled side becomes whole pixels: nearest (halves up), nearest with halves to even (OpenCV
+            given a scale), or down (torchvision).
+        method: Arithmetic: bilinear, rounded once; float, not rounded (torchvision); cv2, whose weights have 11 bits;
+            pillow, antialiased and rounded after each axis (Detectron2).
+        has_one_scale: Pixels and boxes follow the unrounded scale, the same on both axes, as in fizyr.
     """
 
     min_side: int = 800
@@ -141,6 +160,9 @@ class ResizeConfig:
     is_square: bool = False
     antialias: bool = False
     pad_multiple: int = 32
+    rounding: Rounding = "nearest"
+    method: ResizeMethod = "bilinear"
+    has_one_scale: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,10 +190,13 @@ class ModelConfig:
         min_level: Finest pyramid level, of stride 2 ** level.
         max_level: Coarsest pyramid level.
         p6_source: Map from which level 6 is made: the backbone's C5 (paper) or the pyramid's P5 (torchvision v1).
+        stride_padding: Padding of levels 6 and 7: one pixel on each side, or TensorFlow's "same" (fizyr).
+        has_relu_before_p7: ReLU between levels 6 and 7; MMDetection has none.
         fpn_width: Channels of every pyramid level.
         head_width: Channels inside the two heads.
         head_depth: Convolutions before the last one of each head.
         head_norm: Normalisation after each of them.
+        head_norm_epsilon: Added to the variance by that normalisation; KerasHub has 0.001.
         has_shared_heads: Use the same head weights on every level.
         box_coder: Box parametrisation: centre and size (paper) or corners (fizyr).
     """
@@ -181,10 +206,13 @@ class ModelConfig:
     min_level: int = 3
     max_level: int = 7
     p6_source: Literal["C5", "P5"] = "C5"
+    stride_padding: Literal["symmetric", "same"] = "symmetric"
+    has_relu_before_p7: bool = True
     fpn_width: int = 256
     head_width: int = 256
     head_depth: int = 4
     head_norm: Literal["none", "group"] = "none"
+    head_norm_epsilon: float = 1e-5
     has_shared_heads: bool = True
     box_coder: BoxCoderName = "center"
 
@@ -195,12 +223,18 @@ class DataConfig:
 
     Attributes:
         dataset: Format of the data.
-        path: Folder of the data; for CSV the annotation file stands in `annotations`.
+        path: Folder of the data (tfds: its name); for CSV the annotation file stands in `annotations`.
         train_set: Name of the split to train on. Defaults to the format's own.
         val_set: Name of the split to evaluate on. Defaults to the format's own.
         annotations: CSV file with the training annotations.
-        classes: CSV file with the class names.
+        classes: File with the class names: CSV lines of name and id, or the label map of TFRecords.
         val_annotations: CSV file with the validation annotations.
+        labels_filter: Open Images: only these classes, in this order.
+        parent_label: Open Images: only this class and those below it in the hierarchy.
+        difficult: Pascal VOC: ignore regions, objects like others, or left out.
+        bad_data: Boxes outside their image or without area, and images that cannot be decoded: stop, or go on without
+            them and say so.
+        use_index_cache: Remember what a large data set's annotations hold until they change.
         limit: Use only the first so many training images.
         workers: Threads that read and decode images. Defaults to as many as there are cores.
         use_cache: Keep the decoded images in memory.
@@ -214,6 +248,11 @@ class DataConfig:
     annotations: str | None = None
     classes: str | None = None
     val_annotations: str | None = None
+    labels_filter: tuple[str, ...] | None = None
+    parent_label: str | None = None
+    difficult: DifficultRule = "ignore"
+    bad_data: BadDataPolicy = "skip"
+    use_index_cache: bool = True
     limit: int | None = None
     workers: int | None = None
     use_cache: bool = False

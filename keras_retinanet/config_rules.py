@@ -6,13 +6,17 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
-from keras_retinanet.config import TrainConfig
+from keras_retinanet.config import DataConfig, TrainConfig
 from keras_retinanet.config_tree import flag_name, flattened, settings
 
 _AT_LEAST_ONE = ("batch_size", "epochs", "steps", "evaluate_every", "data.limit", "data.workers", "resize.min_side")
 _NOT_NEGATIVE = ("seed", "optimizer.warmup_steps", "optimizer.weight_decay", "optimizer.clip_norm", "loss.box_weight")
 _POSITIVE = ("optimizer.learning_rate", "loss.beta")
 _SHARE = ("matching.positive_iou", "matching.negative_iou", "filter.score_threshold", "filter.nms_threshold")
+
+
+READER_RULES = {"labels_filter": "oid", "parent_label": "oid", "difficult": "pascal"}
+"""Settings of one reader, and the format it reads."""
 
 
 def check(config: TrainConfig) -> None:
@@ -84,19 +88,36 @@ def _choices(config: TrainConfig) -> Iterator[str]:
         yield "--weight-decay does nothing with adam; choose --optimizer adamw, which is Adam with weight decay."
     if config.freeze_backbone and model.weights == "none":
         yield "--freeze-backbone with --weights none would keep random features; give --weights a file or imagenet."
-    if model.weights not in ("imagenet", "none") and not Path(model.weights).is_file():
+    if model.weights not in ("imagenet", "none") and not Path(model.weights).exists():
         yield f"--weights {model.weights}: no such file; allowed are imagenet, none, or the path of a weights file."
     if config.tensorboard_dir and importlib.util.find_spec("tensorboard") is None:
         yield "--tensorboard-dir needs the package tensorboard: pip install tensorboard."
 
 
+def reader_problems(data: DataConfig) -> Iterator[str]:
+    """Flags that belong to another format than the one that is read.
+
+    Args:
+        data: DataConfig. Which images.
+
+    Yields:
+        One line a flag.
+    """
+    for name, dataset in READER_RULES.items():
+        if data.dataset != dataset and getattr(data, name) != getattr(DataConfig(), name):
+            yield f"{flag_name('data.' + name)} belongs to {dataset}; {data.dataset} does not know it."
+    if data.labels_filter and data.parent_label:
+        yield "--labels-filter and --parent-label both choose classes; give one of them."
+
+
 def _data(config: TrainConfig) -> Iterator[str]:
     data = config.data
+    yield from reader_problems(data)
     if data.dataset == "csv":
         if not data.annotations:
             yield "csv needs a file of annotations."
         if data.train_set or data.val_set:
-            yield "--set and --val-set name splits of coco and pascal; csv takes files: --val-annotations FILE."
+            yield "--set and --val-set name splits; csv takes files: --val-annotations FILE."
     else:
         if data.val_annotations:
             yield f"--val-annotations belongs to csv; for {data.dataset} choose the split with --val-set."

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from keras_retinanet.config import ResizeConfig
+from keras_retinanet.data.bad_images import BadImages
 from keras_retinanet.data.sample_table import SampleTable
 from keras_retinanet.evaluation.detections import ImageDetections
 from keras_retinanet.runs import write_whole
@@ -26,6 +27,7 @@ def draw_examples(
     class_names: Sequence[str],
     resize: ResizeConfig,
     path: Path,
+    bad_images: BadImages | None = None,
 ) -> None:
     """Draws the detections of the first images on one sheet, in the size in which the network sees them.
 
@@ -35,8 +37,9 @@ def draw_examples(
         class_names: Names of the labels.
         resize: The model's rule.
         path: The JPEG or PNG file.
+        bad_images: Takes account of images that cannot be decoded. Defaults to `None`: such an image is an error.
     """
-    table = SampleTable(samples[:COUNT], resize)
+    table = SampleTable(samples[:COUNT], resize, bad_images)
     drawn = []
     for index in range(len(table)):
         detections, scale = found[index], np.asarray(table.scale(index))

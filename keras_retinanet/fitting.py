@@ -20,6 +20,7 @@ from keras_retinanet.callbacks import (
     StopOnNonFinite,
 )
 from keras_retinanet.config import TrainConfig
+from keras_retinanet.data.bad_images import BadImages
 from keras_retinanet.data.errors import from_tensorflow
 from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
 from keras_retinanet.evaluation import ImageDetections, coco, detect_dataset
@@ -93,6 +94,7 @@ class Training:
         val_samples: The validation images, `None` where nothing is measured.
         schedule: The learning rate of each step.
         emit: Where lines for people go.
+        bad_images: Takes account of images that turn out broken, `None` where such an image ends the run.
     """
 
     config: TrainConfig
@@ -104,6 +106,7 @@ class Training:
     val_samples: Sequence[Sample] | None
     schedule: WarmupSchedule
     emit: Emit
+    bad_images: BadImages | None = None
 
     def fit(self) -> RunResult:
         """Trains to the end, or until a signal or a loss that is not finite.
@@ -126,9 +129,12 @@ class Training:
                 self._fit_rest(keep, callbacks)
         if guard.failure is not None:
             raise NonFiniteLossError(self._explain(guard.failure))
+        if self.bad_images is not None and (summary := self.bad_images.summary()) is not None:
+            self.emit(f"warning: {summary}")
         is_stopped = self.model.stop_training
         if self.val_samples and found and not is_stopped:
-            draw_examples(self.val_samples, found, self.model.class_names, self.model.resize, self.run.examples)
+            model, bad_images = self.model, self.bad_images
+            draw_examples(self.val_samples, found, model.class_names, model.resize, self.run.examples, bad_images)
         return self._result(request.number if is_stopped else None)
 
     def _measuring(self, found: list[ImageDetections], request: StopRequest) -> list[keras.callbacks.Callback]:
@@ -138,7 +144,11 @@ class Training:
         samples, model = self.val_samples, self.model
         detector = DetectionModel(model)
         batches = InferenceBatches(
-            samples, resize=model.resize, pad_value=model.pad_value, batch_size=self.config.batch_size
+            samples,
+            resize=model.resize,
+            pad_value=model.pad_value,
+            batch_size=self.config.batch_size,
+            bad_images=self.bad_images,
         )
 
         def measure(progress: Callable[[int], None]) -> Mapping[str, float]:

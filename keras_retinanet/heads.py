@@ -13,7 +13,7 @@ from keras_retinanet.normalization import GroupNormalization
 from keras_retinanet.schema import Tensor
 
 GROUPS = 32
-"""Groups of the group normalisation, with epsilon 1e-5 (torchvision v2)."""
+"""Groups of the group normalisation (torchvision v2)."""
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
@@ -49,7 +49,8 @@ class Head(keras.layers.Layer):
         num_anchors: Anchors in a cell, one number for all levels or one each.
         width: Channels of the tower. Defaults to 256.
         depth: Convolutions in the tower. Defaults to 4.
-        norm: `"none"` or `"group"`: GroupNorm(32, ε = 1e-5) after each convolution of the tower.
+        norm: `"none"` or `"group"`: GroupNorm of 32 groups after each convolution of the tower.
+        norm_epsilon: Added to the variance by that normalisation. Defaults to 1e-5 (torchvision v2).
         is_shared: One set of weights for all levels. Defaults to `True`.
         prior: Probability at which the answers' sigmoid starts; `None` starts the bias at 0.
 
@@ -65,6 +66,7 @@ class Head(keras.layers.Layer):
         width: int = 256,
         depth: int = 4,
         norm: Literal["none", "group"] = "none",
+        norm_epsilon: float = 1e-5,
         is_shared: bool = True,
         prior: float | None = None,
         **kwargs: Any,
@@ -85,6 +87,7 @@ class Head(keras.layers.Layer):
         self.width = width
         self.depth = depth
         self.norm = norm
+        self.norm_epsilon = norm_epsilon
         self.is_shared = is_shared
         self.prior = prior
         self.towers: list[keras.Sequential] = []
@@ -102,7 +105,10 @@ class Head(keras.layers.Layer):
                 )
             )  # fmt: skip
             if has_norm:
-                tower.add(GroupNormalization(GROUPS, epsilon=1e-5, name=f"norm{index}", dtype=self.dtype_policy))
+                norm = GroupNormalization(
+                    GROUPS, epsilon=self.norm_epsilon, name=f"norm{index}", dtype=self.dtype_policy
+                )
+                tower.add(norm)
             tower.add(keras.layers.ReLU(name=f"relu{index}", dtype=self.dtype_policy))
         return tower
 
@@ -162,5 +168,5 @@ class Head(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        names = ("values", "num_anchors", "width", "depth", "norm", "is_shared", "prior")
+        names = ("values", "num_anchors", "width", "depth", "norm", "norm_epsilon", "is_shared", "prior")
         return super().get_config() | {name: getattr(self, name) for name in names}

@@ -5,7 +5,7 @@ Importing this module makes every class of a snapshot known to `keras.models.loa
 
 from __future__ import annotations
 
-import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,16 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_retinanet.boxes import ClipBoxes
+from keras_retinanet.boxes import ClipBoxes, area
 from keras_retinanet.config import FilterConfig, to_dict
 from keras_retinanet.filter_detections import FilterDetections
 from keras_retinanet.muon import ConvolutionMuon
-from keras_retinanet.nms import Kernel
+from keras_retinanet.nms import Kernel, take_rows
 from keras_retinanet.retinanet import RetinaNet
 from keras_retinanet.schedules import WarmupSchedule
 from keras_retinanet.schema import Detections, Predictions, Tensor
 
+_CLIPPING = ("clip", "clip_margin", "drop_empty")  # settings of this model, the others are those of its filter
 OPTIMIZER_PARTS = (ConvolutionMuon, WarmupSchedule)
 """What a snapshot of a run holds beside the model: imported here, so that Keras finds these classes too."""
 
@@ -47,10 +48,9 @@ class DetectionModel(keras.Model):
         self.detector = detector
         self.filter = filter or detector.filter
         self.kernel = kernel
-        self.clip_boxes = ClipBoxes(name="clip_boxes")
-        self.filter_detections = FilterDetections(
-            **dataclasses.asdict(self.filter), from_logits=True, kernel=kernel, name="filter_detections"
-        )
+        self.clip_boxes = ClipBoxes(self.filter.clip_margin, name="clip_boxes")
+        settings = {name: value for name, value in vars(self.filter).items() if name not in _CLIPPING}
+        self.filter_detections = FilterDetections(**settings, from_logits=True, kernel=kernel, name="filter_detections")
         self.build()
 
     @property
@@ -92,8 +92,30 @@ class DetectionModel(keras.Model):
         """
         anchors = list(predictions["anchors"].values())
         boxes = self.detector.regress_boxes(predictions["deltas"], ops.concatenate(anchors, axis=1))
-        boxes = self.clip_boxes(boxes, sizes)
-        return self.filter_detections(boxes, predictions["logits"], levels=predictions["anchors"])
+        logits, is_clipped_last = predictions["logits"], self.filter.clip == "after_nms"
+        if self.filter.clip == "before_nms":
+            boxes = self.clip_boxes(boxes, sizes)
+        if self.filter.drop_empty and not is_clipped_last:
+            logits = ops.where((area(boxes) > 0)[..., None], logits, -math.inf)
+        found = self.filter_detections(boxes, logits, levels=predictions["anchors"])
+        return self._clipped(found, sizes) if is_clipped_last else found
+
+    def _clipped(self, found: Detections, sizes: Tensor) -> Detections:
+        """Detections cut to their images; those outside go, where the settings say so, and the others move up."""
+        is_found = found["labels"] >= 0
+        boxes = ops.where(is_found[..., None], self.clip_boxes(found["boxes"], sizes), -1.0)
+        if not self.filter.drop_empty:
+            return {**found, "boxes": boxes}
+        is_kept = ops.logical_and(is_found, area(boxes) > 0)  # (B, D)
+        place = ops.cast(ops.arange(self.filter.max_detections), "int32")[None]
+        order = ops.argsort(ops.where(is_kept, place, place + self.filter.max_detections), axis=1)
+        is_kept = take_rows(is_kept, order)
+        return {
+            "boxes": ops.where(is_kept[..., None], take_rows(boxes, order), -1.0),
+            "scores": ops.where(is_kept, take_rows(found["scores"], order), -1.0),
+            "labels": ops.where(is_kept, take_rows(found["labels"], order), -1),
+            "num_detections": ops.sum(ops.cast(is_kept, "int32"), axis=1),
+        }
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -15,9 +16,16 @@ from keras_retinanet import scenes
 from keras_retinanet.config import DEMO_PATH, DataConfig
 from keras_retinanet.data.datasets import DATASETS, Dataset
 from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.index_cache import remembered
 from keras_retinanet.schema import Sample
 
 Split = Literal["train", "val"]
+
+UNDIVIDED = ("trainval", ".")
+"""Sets that hold all images there are: what is trained on is also what is measured, unless another is named."""
+
+USUAL_VAL = {"coco": "val2017", "oid": "validation", "tfds": "validation"}
+"""Names of the validation set, where they are not `val`, for the message that it is not there."""
 
 
 def choose_set(data: DataConfig, split: Split) -> str | None:
@@ -37,9 +45,9 @@ def choose_set(data: DataConfig, split: Split) -> str | None:
     if asked is not None or data.dataset == "demo":
         return asked or f"{split}2017"
     train, val = DATASETS[data.dataset].default_sets(data.path)
-    if split == "train" or (val is None and train == "trainval"):
+    if split == "train" or (val is None and train in UNDIVIDED):
         return str(train)
-    return val or {"coco": "val2017", "pascal": "val"}[data.dataset]
+    return val or USUAL_VAL.get(data.dataset, "val")
 
 
 def has_validation(data: DataConfig) -> bool:
@@ -67,12 +75,15 @@ def open_dataset(data: DataConfig, split: Split) -> Dataset:
     name = choose_set(data, split)
     if name is None:
         raise DataError("csv", f"no {split} images", fix="give a file of annotations for them")
-    if data.dataset == "csv":
-        return DATASETS["csv"](name, data.classes)
+    words = {"csv": (name,), "demo": (data.path or DEMO_PATH, name)}.get(data.dataset, (data.path, name))
     if data.dataset == "demo":
-        _write_scenes(Path(data.path or DEMO_PATH))
-        return DATASETS["coco"](data.path or DEMO_PATH, name)
-    return DATASETS[data.dataset](data.path, name)
+        _write_scenes(Path(words[0]))
+    reader = DATASETS["coco" if data.dataset == "demo" else data.dataset]
+    options = {option: getattr(data, option) for option in reader.options} | {"bad_data": data.bad_data}
+    if not data.use_index_cache:
+        return reader(*words, **options)
+    places = [os.path.abspath(word) for word in words if word] + [os.path.abspath(data.classes or ".")]
+    return remembered(lambda: reader(*words, **options), (reader.__name__, words, places, sorted(options.items())))
 
 
 def _write_scenes(folder: Path) -> None:

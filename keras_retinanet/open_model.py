@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from keras_retinanet.importers import find_foreign, open_foreign
 from keras_retinanet.inference import DetectionModel
 from keras_retinanet.retinanet import RetinaNet
 from keras_retinanet.runs import SNAPSHOTS, find_snapshot
@@ -31,7 +32,12 @@ def open_model(model: Any) -> Runtime:
     if isinstance(model, (str, os.PathLike)):
         path = Path(model)
         is_run = any((path / name).is_file() for name in SNAPSHOTS)
-        return open_runtime(find_snapshot(path) if is_run else path)
+        if is_run:
+            return open_runtime(find_snapshot(path))
+        foreign = find_foreign(path)
+        if foreign is None:
+            return open_runtime(path)
+        model = open_foreign(foreign)
     if isinstance(model, RetinaNet):
         model = DetectionModel(model)
     if isinstance(model, DetectionModel):

@@ -261,6 +261,8 @@ def build(
     loss: LossConfig | None = None,
     resize: ResizeConfig | None = None,
     filter: FilterConfig | None = None,
+    backbone_options: Mapping[str, Any] | None = None,
+    regress_boxes: RegressBoxes | None = None,
 ) -> RetinaNet:
     """A new RetinaNet from its settings, each of which defaults to the paper's.
 
@@ -272,6 +274,8 @@ def build(
         loss: Names and constants of the losses.
         resize: How images become network input.
         filter: Defaults of the inference model.
+        backbone_options: Further arguments of the backbone, such as `ResNetOptions`.
+        regress_boxes: Box coder, where its settings differ from the defaults of `model.box_coder`.
 
     Returns:
         A built, uncompiled model.
@@ -290,7 +294,13 @@ def build(
         raise ValueError(f"Unknown backbone {model.backbone!r}; known are {', '.join(BACKBONES)}.")
     anchor_layer = Anchors(**dataclasses.asdict(anchors), name="anchors")
     neck = FeaturePyramid(
-        model.fpn_width, model.min_level, model.max_level, p6_source=model.p6_source, name="feature_pyramid"
+        model.fpn_width,
+        model.min_level,
+        model.max_level,
+        p6_source=model.p6_source,
+        stride_padding=model.stride_padding,
+        has_relu_before_p7=model.has_relu_before_p7,
+        name="feature_pyramid",
     )
     if len(neck.levels) != len(anchor_layer.sizes):
         raise ValueError(
@@ -303,15 +313,18 @@ def build(
         "width": model.head_width,
         "depth": model.head_depth,
         "norm": model.head_norm,
+        "norm_epsilon": model.head_norm_epsilon,
         "is_shared": model.has_shared_heads,
     }
     return RetinaNet(
-        BACKBONES[model.backbone](weights=None if model.weights == "none" else model.weights),
+        BACKBONES[model.backbone](
+            weights=None if model.weights == "none" else model.weights, **(backbone_options or {})
+        ),
         neck,
         Head(len(class_names), **head, prior=0.01, name="class_head"),
         Head(4, **head, name="box_head"),
         anchor_layer,
-        RegressBoxes(model.box_coder, name="regress_boxes"),
+        regress_boxes or RegressBoxes(model.box_coder, name="regress_boxes"),
         class_names=class_names,
         matching=matching,
         loss=loss,

@@ -27,6 +27,8 @@ from keras_retinanet.config import TrainConfig, to_dict
 STATE_MEMBER = "run_state.json"
 SNAPSHOTS = ("best.keras", "last.keras")
 """What is taken of a run's folder, the first that is there."""
+PRESET = "task.json"
+"""What tells a preset of KerasHub, which is a folder too."""
 DIGITS = 8
 """Digits after the point in `metrics.csv`."""
 
@@ -195,15 +197,17 @@ def find_snapshot(path: Path) -> Path:
     """The snapshot that a path means.
 
     Args:
-        path: Path. A snapshot, or the folder of a run.
+        path: Path. A snapshot, another library's checkpoint, or the folder of a run.
 
     Returns:
-        The file.
+        The file, or KerasHub's folder.
 
     Raises:
         ValueError: The folder has no snapshot.
     """
     if not path.is_dir():
+        return path
+    if (path / PRESET).is_file():
         return path
     for name in SNAPSHOTS:
         if (path / name).is_file():

@@ -1,4 +1,7 @@
-"""The model that a new run starts from: ImageNet features, random ones, or those of another detector."""
+"""The model that a new run starts from: ImageNet features, random ones, or those of another detector.
+
+Another detector is a snapshot of ours, or a checkpoint of a library that `importers` reads.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ import keras
 
 from keras_retinanet.backbones import freeze_batch_norm, weights_kind
 from keras_retinanet.config import TrainConfig
+from keras_retinanet.importers import CheckpointError, Overrides, find_foreign, open_foreign
 from keras_retinanet.inference import DetectionModel, load_model
+from keras_retinanet.kept_logits import copy_logits
 from keras_retinanet.retinanet import RetinaNet, build
 
 WEIGHTS_WITHOUT_FILE = ("imagenet", "none")
@@ -19,10 +24,10 @@ def build_model(config: TrainConfig, class_names: Sequence[str], emit: Callable[
     """Builds the network of a run with its starting weights.
 
     Args:
-        config: TrainConfig. `config.model.weights` is `"imagenet"`, `"none"`, or the path of backbone weights or of a
-            snapshot, told apart by content.
+        config: TrainConfig. `config.model.weights` is `"imagenet"`, `"none"`, or the path of backbone weights, of a
+            snapshot, or of another library's checkpoint, told apart by content.
         class_names: Sequence. Names of the labels `0 … K-1`.
-        emit: Callable. Is told what a snapshot could not give. Defaults to `print`.
+        emit: Callable. Is told what was kept and what a snapshot could not give. Defaults to `print`.
 
     Returns:
         The model, not compiled.
@@ -31,12 +36,30 @@ def build_model(config: TrainConfig, class_names: Sequence[str], emit: Callable[
         ValueError: If the weights do not fit the network.
     """
     weights = config.model.weights
-    if weights in WEIGHTS_WITHOUT_FILE or weights_kind(weights) != "snapshot":
+    source = None if weights in WEIGHTS_WITHOUT_FILE else _detector(weights, config)
+    if source is None:
         return _build(config, class_names)
-    opened = load_model(weights, compile=False)
-    source = opened.detector if isinstance(opened, DetectionModel) else opened
+    if source.backbone.name != config.model.backbone:
+        raise ValueError(
+            f"--weights {weights} has the backbone {source.backbone.name}, not {config.model.backbone}: leave "
+            "--backbone away, or start from other weights."
+        )
     blank = dataclasses.replace(config, model=dataclasses.replace(config.model, weights="none"))
     return _grafted(source, _build(blank, class_names), emit)
+
+
+def _detector(weights: str, config: TrainConfig) -> RetinaNet | None:
+    """The whole detector that a file holds; `None` where it holds a backbone alone."""
+    foreign = find_foreign(weights)
+    if foreign is not None:
+        try:
+            return open_foreign(foreign)
+        except CheckpointError:  # its anchors are those of the user, which it does not hold itself
+            return open_foreign(foreign, Overrides(anchors=vars(config.anchors)))
+    if weights_kind(weights) != "snapshot":
+        return None
+    opened = load_model(weights, compile=False)
+    return opened.detector if isinstance(opened, DetectionModel) else opened
 
 
 def _build(config: TrainConfig, class_names: Sequence[str]) -> RetinaNet:
@@ -54,23 +77,28 @@ def _build(config: TrainConfig, class_names: Sequence[str]) -> RetinaNet:
 def _grafted(source: RetinaNet, blank: RetinaNet, emit: Callable[[str], object]) -> RetinaNet:
     """The blank model with the backbone of the source, and the weights of its other parts where they fit.
 
-    Pretrained batch normalisation is frozen, as in a backbone that starts from a file.
+    Pretrained batch normalisation is frozen, as in a backbone that starts from a file. Logits go by the names of the
+    classes.
     """
     freeze_batch_norm(source.backbone)
+    logits = [weight for final in blank.class_head.finals for weight in final.weights]
     missed = [
         name
         for part in ("neck", "class_head", "box_head")
-        for name in _copy(getattr(source, part), getattr(blank, part))
+        for name in _copy(getattr(source, part), getattr(blank, part), without=logits)
     ]
     if missed:
         emit(f"new weights, since the snapshot's have another shape or do not exist: {', '.join(missed)}")
+    for line in copy_logits(source, blank):
+        emit(line)
+    is_same_coder = source.regress_boxes.coder == blank.regress_boxes.coder
     return RetinaNet(
         source.backbone,
         blank.neck,
         blank.class_head,
         blank.box_head,
         blank.anchors,
-        blank.regress_boxes,
+        source.regress_boxes if is_same_coder else blank.regress_boxes,
         class_names=blank.class_names,
         matching=blank.matching,
         loss=blank.loss_settings,
@@ -81,11 +109,13 @@ def _grafted(source: RetinaNet, blank: RetinaNet, emit: Callable[[str], object])
     )
 
 
-def _copy(source: keras.Layer, target: keras.Layer) -> list[str]:
+def _copy(source: keras.Layer, target: keras.Layer, without: Sequence[keras.Variable]) -> list[str]:
     """Copies the variables of the same path and shape, and names those of the target that got nothing."""
     found = {_place(variable): variable for variable in source.weights}
     missed = []
     for variable in target.weights:
+        if any(variable is other for other in without):
+            continue
         giver = found.get(_place(variable))
         if giver is None or tuple(giver.shape) != tuple(variable.shape):
             missed.append(variable.path)

@@ -13,6 +13,7 @@ from keras_retinanet.callbacks import random_states
 from keras_retinanet.config import MixedPrecision, TrainConfig
 from keras_retinanet.config_rules import check
 from keras_retinanet.data.augment import PRESETS
+from keras_retinanet.data.bad_images import BadImages
 from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.pipeline import TrainingBatches
 from keras_retinanet.fitting import Emit, NonFiniteLossError, RunResult, Training, readable_data_errors
@@ -89,34 +90,48 @@ def prepare(
     keras.utils.set_random_seed(config.seed)
     train_data = open_dataset(config.data, "train") if train_data is None else train_data
     samples = list(train_data)[: config.data.limit]
-    val_samples = _val_samples(config, train_data.class_names, val_data)
+    val_samples = _val_samples(config, train_data.class_names, val_data, emit)
+    bad_images = None
+    if config.data.bad_data == "skip":
+        bad_images = BadImages(len(samples) + len(val_samples or ()), emit)
     with _dtype_policy(config.mixed_precision):
         if resume is None:
             progress, model = Progress(seed=config.seed), build_model(config, train_data.class_names, emit)
         else:
             progress, model = _restore(resume, train_data.class_names)
         model.backbone.trainable = model.backbone.trainable and not config.freeze_backbone
-        batches = _batches(config, model, samples)
+        batches = _batches(config, model, samples, bad_images)
         total = batches.steps_per_epoch * config.epochs
         schedule = build_schedule(config.optimizer, batch_size=config.batch_size, total_steps=total)
         _compile(config, model, schedule)
-    if (warning := train_data.report.warning()) is not None:
-        emit(f"warning: {warning}")
+    _report_boxes(train_data, emit)
     with readable_data_errors():
         _describe(config, batches, model, samples, val_samples, emit)
     run = _folder(config) if resume is None else Run.find(resume)[0]
     run.write_config(config)
     emit(f"run: {run.folder}")
-    return Training(config, run, progress, model, batches, samples, val_samples, schedule, emit)
+    return Training(config, run, progress, model, batches, samples, val_samples, schedule, emit, bad_images)
 
 
-def _val_samples(config: TrainConfig, class_names: Sequence[str], val_data: Dataset | None) -> Sequence[Sample] | None:
+def _report_boxes(data: Dataset, emit: Emit) -> None:
+    if (warning := data.report.warning()) is not None:
+        emit(f"warning: {warning}")
+    for note in data.report.notes:
+        emit(f"note: {note}")
+
+
+def _val_samples(
+    config: TrainConfig, class_names: Sequence[str], val_data: Dataset | None, emit: Emit
+) -> Sequence[Sample] | None:
     """The validation images, their labels in the order of the training classes; `None` where none are measured."""
     if not config.use_evaluation:
         return None
     if val_data is None and has_validation(config.data):
         val_data = open_dataset(config.data, "val")
-    return None if val_data is None else match_classes(list(val_data), val_data.class_names, class_names)
+    if val_data is None:
+        return None
+    _report_boxes(val_data, emit)
+    return match_classes(list(val_data), val_data.class_names, class_names)
 
 
 @contextmanager
@@ -145,7 +160,9 @@ def _restore(resume: str | Path, class_names: Sequence[str]) -> tuple[Progress, 
     return progress, restored
 
 
-def _batches(config: TrainConfig, model: RetinaNet, samples: Sequence[Sample]) -> TrainingBatches:
+def _batches(
+    config: TrainConfig, model: RetinaNet, samples: Sequence[Sample], bad_images: BadImages | None
+) -> TrainingBatches:
     return TrainingBatches(
         samples,
         resize=model.resize,
@@ -156,6 +173,7 @@ def _batches(config: TrainConfig, model: RetinaNet, samples: Sequence[Sample]) -
         workers=config.data.workers,
         cache=config.data.use_cache,
         steps=config.steps,
+        bad_images=bad_images,
     )
 
 

@@ -119,3 +119,24 @@ def test_layers_keep_pixels_under_mixed_precision(policy):
 def test_unknown_coder_names_the_known():
     with pytest.raises(ValueError, match=r"'polar'.*center, corner"):
         boxes.RegressBoxes("polar")
+
+
+def test_limits_on_growth_are_settings():
+    """dw = 5 and dh = -5 on a square of 10: no limit, the usual one above, MMDetection's on both sides."""
+    anchors, deltas = np.array([[[0, 0, 10, 10]]], np.float32), np.array([[[0, 0, 5, -5]]], np.float32)
+
+    def sides(**limits):
+        layer = boxes.RegressBoxes.from_config(boxes.RegressBoxes(**limits).get_config())
+        found = np.asarray(layer(deltas, anchors))[0, 0]
+        return found[2:] - found[:2]
+
+    np.testing.assert_allclose(sides(max_log_scale=None), [10 * math.exp(5), 10 * math.exp(-5)], rtol=1e-4)
+    np.testing.assert_allclose(sides(), [625, 10 * math.exp(-5)], rtol=1e-4)
+    limit = math.log(1000 / 16)
+    np.testing.assert_allclose(sides(min_log_scale=-limit), [625, 0.16], rtol=1e-4)
+
+
+def test_boxes_may_end_before_the_edge():
+    layer = boxes.ClipBoxes.from_config(boxes.ClipBoxes(margin=1).get_config())
+    found = layer(np.array([[[-3, 2, 50, 60]]], np.float32), np.array([[40, 30]], np.float32))
+    np.testing.assert_array_equal(found, [[[0, 2, 29, 39]]])

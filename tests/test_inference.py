@@ -122,3 +122,51 @@ def test_anchors_and_logits_agree_for_every_backbone(backbone):
         count = sum(int(level.shape[1]) for level in answers["anchors"].values())
         assert answers["logits"].shape[1] == answers["deltas"].shape[1] == count
         assert count > height * width / 64 * 9 * 0.9
+
+
+def found_by(filter: FilterConfig, detector: RetinaNet) -> dict[str, np.ndarray]:
+    """Detections of four given boxes, one a corner of a 100 × 60 image, with scores 0.9, 0.8, 0.7 and 0.6."""
+    boxes = np.array([[-50, -50, -10, -10], [-20, -20, 30, 30], [80, 40, 140, 90], [200, 10, 220, 30]], np.float32)
+    scores = np.array([0.9, 0.8, 0.7, 0.6])
+    logits = np.stack([np.log(scores / (1 - scores)), np.full(4, -9.0)], axis=1).astype(np.float32)
+    unit = np.tile(np.array([0, 0, 1, 1], np.float32), (4, 1))
+    centres, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    deltas = np.concatenate([centres - 0.5, np.log(sides)], axis=1)  # against a unit square
+    model = DetectionModel(detector, filter)
+    predictions = {"deltas": ops.convert_to_tensor(deltas[None]), "logits": ops.convert_to_tensor(logits[None]),
+                   "anchors": {"P3": ops.convert_to_tensor(unit[None])}}  # fmt: skip
+    found = model.from_predictions(predictions, ops.convert_to_tensor([[60.0, 100.0]]))
+    return {name: np.asarray(value)[0] for name, value in found.items()}
+
+
+CORNERS = [[0, 0, 30, 30], [80, 40, 100, 60]]
+
+
+@pytest.mark.parametrize(
+    ("settings", "boxes", "scores"),
+    [
+        ({}, [[0, 0, 0, 0], CORNERS[0], CORNERS[1], [100, 10, 100, 30]], [0.9, 0.8, 0.7, 0.6]),
+        ({"clip_margin": 1}, [[0, 0, 0, 0], CORNERS[0], [80, 40, 99, 59], [99, 10, 99, 30]], [0.9, 0.8, 0.7, 0.6]),
+        ({"drop_empty": True}, CORNERS, [0.8, 0.7]),
+        ({"clip": "after_nms", "drop_empty": True}, CORNERS, [0.8, 0.7]),
+        ({"clip": "after_nms"}, [[0, 0, 0, 0], CORNERS[0], CORNERS[1], [100, 10, 100, 30]], [0.9, 0.8, 0.7, 0.6]),
+        (
+            {"clip": "never"},
+            [[-50, -50, -10, -10], [-20, -20, 30, 30], [80, 40, 140, 90], [200, 10, 220, 30]],
+            [0.9, 0.8, 0.7, 0.6],
+        ),
+    ],
+)
+def test_when_boxes_are_cut_and_dropped(settings, boxes, scores, detector):
+    found = found_by(FilterConfig(max_detections=6, **settings), detector)
+    assert found["num_detections"] == len(boxes)
+    np.testing.assert_allclose(found["boxes"], [*boxes, *[[-1] * 4] * (6 - len(boxes))], atol=1e-3)
+    np.testing.assert_allclose(found["scores"], [*scores, *[-1] * (6 - len(boxes))], atol=1e-5)
+    np.testing.assert_array_equal(found["labels"], [0] * len(boxes) + [-1] * (6 - len(boxes)))
+
+
+def test_boxes_cut_after_suppression_compete_uncut(detector):
+    """Dropped after suppression, an empty box has taken its place among the most detections; before, it has not."""
+    first = FilterConfig(max_detections=2, clip="after_nms", drop_empty=True)
+    assert found_by(first, detector)["num_detections"] == 1
+    assert found_by(FilterConfig(max_detections=2, drop_empty=True), detector)["num_detections"] == 2

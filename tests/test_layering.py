@@ -38,17 +38,21 @@ ARROWS: dict[str, str] = {
     "nms": "schema config",
     "filter_detections": "schema config nms",
     # network
-    "backbones": "schema config importers normalization",
-    "importers": "schema config",
+    "weight_files": "",
+    "backbones": "schema config weight_files normalization",
     "normalization": "schema",
     "fpn": "schema config",
     "heads": "schema config normalization",
     "losses": "schema config boxes",
     "retinanet": "schema config backbones fpn heads losses anchors matching boxes",
-    "inference": "schema config retinanet filter_detections anchors boxes muon schedules",
+    "inference": "schema config retinanet filter_detections nms anchors boxes muon schedules",
+    # other libraries' detectors
+    "kept_logits": "heads retinanet",
+    "importers": "schema config weight_files backbones boxes heads retinanet inference kept_logits",
     # data
     "data": "schema config",
     "open_dataset": "schema config data scenes",
+    "conversion": "schema config data open_dataset",
     # measuring
     "evaluation": "schema config inference visualize",
     "anchor_coverage": "schema config matching retinanet",
@@ -60,7 +64,7 @@ ARROWS: dict[str, str] = {
     "muon": "schema",
     "optimization": "schema config muon schedules",
     "callbacks": "schema config evaluation inference runs curves interruption",
-    "starting_weights": "schema config importers backbones retinanet inference",
+    "starting_weights": "schema config importers backbones retinanet inference kept_logits",
     "example_pictures": "schema config data evaluation runs visualize",
     "fitting": "schema config data evaluation inference retinanet callbacks example_pictures runs interruption "
     "schedules",
@@ -74,14 +78,14 @@ ARROWS: dict[str, str] = {
     "serving_client": "serving",
     # detecting
     "tiling": "schema config runtimes",
-    "open_model": "config inference retinanet runs runtimes",
+    "open_model": "config importers inference retinanet runs runtimes",
     "detector": "schema config data open_model runtimes tiling",
     "video": "",
     "detection_files": "schema visualize video",
     # commands
-    "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset scenes data fitting "
-    "training evaluation inference visualize export runtimes serving detector open_model "
-    "detection_files video",
+    "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset conversion scenes data "
+    "fitting training evaluation inference visualize export runtimes serving importers kept_logits "
+    "detector open_model detection_files video",
 }
 """Which parts each part may import: a part is a module or a folder of the package."""
 

@@ -58,28 +58,47 @@ def test_other_files_have_no_settings(tmp_path: Path) -> None:
 
 def test_a_snapshot_of_the_same_classes_gives_all_its_weights(source: tuple[retinanet.RetinaNet, Path]) -> None:
     lines: list[str] = []
-    model = build_model(changed(TrainConfig(), SETTINGS | {"model.weights": str(source[1])}), ["a", "b"], lines.append)
-    assert lines == []
-    assert model.class_names == ("a", "b")
+    config = changed(TrainConfig(), SETTINGS | {"model.weights": str(source[1])})
+    model = build_model(config, ["cat", "dog"], lines.append)
+    assert lines == ["logits kept for 2 classes (cat, dog)"]
+    assert model.class_names == ("cat", "dog")
     image = np.random.default_rng(0).uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
     ours, theirs = model.predict(image, verbose=0), source[0].predict(image, verbose=0)
     for name in ("deltas", "logits"):
         np.testing.assert_allclose(ours[name], theirs[name], atol=1e-6)
 
 
-def test_other_classes_get_a_new_last_layer_and_the_rest_is_kept(source: tuple[retinanet.RetinaNet, Path]) -> None:
+def by_class(model: retinanet.RetinaNet) -> np.ndarray:
+    """Kernel of the last convolution of the class head, classes last."""
+    kernel = arrays(model.class_head.finals[0])[0]
+    return kernel.reshape(-1, model.num_classes)
+
+
+def test_classes_with_equal_names_keep_their_logits(source: tuple[retinanet.RetinaNet, Path]) -> None:
     lines: list[str] = []
     config = changed(TrainConfig(), SETTINGS | {"model.weights": str(source[1])})
-    model = build_model(config, ["one", "two", "three"], lines.append)
-    (line,) = lines
-    assert "class_head" in line
-    assert "final" in line
-    assert "neck" not in line
-    assert "box_head" not in line
+    model = build_model(config, ["bird", "dog", "fish"], lines.append)
+    assert lines == ["logits kept for 1 class (dog); new for 2 classes (bird, fish)"]
+    np.testing.assert_array_equal(by_class(model)[:, 1], by_class(source[0])[:, 1])
+    bias = arrays(model.class_head.finals[0])[1].reshape(-1, 3)
+    np.testing.assert_allclose(bias[:, [0, 2]], -np.log(99), rtol=1e-6)  # begin at a probability of 0.01
     for part in ("backbone", "neck", "box_head"):
         for ours, theirs in zip(arrays(getattr(model, part)), arrays(getattr(source[0], part)), strict=True):
             np.testing.assert_array_equal(ours, theirs)
-    assert model.class_head.values == 3
+
+
+def test_other_anchors_get_new_last_layers(source: tuple[retinanet.RetinaNet, Path]) -> None:
+    lines: list[str] = []
+    settings = SETTINGS | {"model.weights": str(source[1]), "anchors.ratios": (1.0,)}
+    build_model(changed(TrainConfig(), settings), ["cat", "dog"], lines.append)
+    assert any("box_head" in line and "final" in line for line in lines)
+    assert any(line.startswith("new logits for all classes") for line in lines)
+
+
+def test_another_backbone_is_refused(source: tuple[retinanet.RetinaNet, Path]) -> None:
+    settings = SETTINGS | {"model.weights": str(source[1]), "model.backbone": "resnet18"}
+    with pytest.raises(ValueError, match=r"has the backbone mobilenet_025, not resnet18"):
+        build_model(changed(TrainConfig(), settings), ["cat", "dog"])
 
 
 def test_pretrained_batch_normalisation_is_frozen(source: tuple[retinanet.RetinaNet, Path]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -65,25 +65,35 @@ class Application:
         return ApplicationWeights(self.application, carry_over)
 
     def __call__(
-        self, weights: str | Path | None = None, *, normalization: PixelStatistics | None = None
+        self,
+        weights: str | Path | None = None,
+        *,
+        normalization: PixelStatistics | None = None,
+        taps: Taps | None = None,
+        stem_padding: Literal["same", "corner"] = "same",
     ) -> keras.Model:
         """Builds the backbone.
 
         Args:
             weights: `None`, `"imagenet"` or the path of a file.
             normalization: In place of the one that the ImageNet weights expect, for weights trained otherwise.
+            taps: Levels that are taken elsewhere than the table says.
+            stem_padding: Of MobileNet's first convolution: TensorFlow's "same", or one pixel on the right and below
+                whatever the size, as Keras 2.2 and 2.3 had it.
 
         Returns:
             Model from RGB images (B, H, W, 3) in 0–255 to `{"C2", "C3", "C4", "C5"}`.
         """
         statistics = normalization or self.normalization
         images, normalized = normalized_input(statistics)
+        if stem_padding == "corner":
+            normalized = layers.ZeroPadding2D(((0, 1), (0, 1)), name="conv1_pad")(normalized)
         if self.has_fixed_preprocessing:
             network = self.application(include_top=False, weights=None, input_tensor=images)
         else:
             network = self.application(include_top=False, weights=None, input_tensor=normalized, **self.options)
-        network = _with_own_normalization(network, statistics)
-        outputs = {level: _tap(network, place) for level, place in self.taps.items()}
+        network = _with_own_normalization(network, statistics, is_stem_padded=stem_padding == "corner")
+        outputs = {level: _tap(network, place) for level, place in {**self.taps, **(taps or {})}.items()}
         backbone = keras.Model(network.inputs[0], outputs, name=self.name)
         return start_from(backbone, weights, self.published)
 
@@ -96,8 +106,13 @@ def _tap(network: keras.Model, place: str) -> keras.KerasTensor:
     return network.get_layer(place).output
 
 
-def _with_own_normalization(network: keras.Model, statistics: PixelStatistics) -> keras.Model:
-    """A network with our batch normalisation, and `Normalize` where EfficientNet rescales and normalises itself."""
+def _with_own_normalization(
+    network: keras.Model, statistics: PixelStatistics, *, is_stem_padded: bool = False
+) -> keras.Model:
+    """A network with our batch normalisation, and `Normalize` where EfficientNet rescales and normalises itself.
+
+    `is_stem_padded`: the convolution `conv1` of a MobileNet gets its padding from a layer before it.
+    """
     scales_itself = any(isinstance(layer, layers.Normalization) for layer in network.layers)
 
     def replace(layer: Any) -> Any:
@@ -107,7 +122,10 @@ def _with_own_normalization(network: keras.Model, statistics: PixelStatistics) -
             return layers.Identity(name="normalized")
         is_batch_norm = isinstance(layer, layers.BatchNormalization)
         kind = BatchNormalization if is_batch_norm else layer.__class__
-        return kind.from_config(layer.get_config())
+        config = layer.get_config()
+        if is_stem_padded and layer.name == "conv1":
+            config["padding"] = "valid"
+        return kind.from_config(config)
 
     return keras.models.clone_model(network, clone_function=replace)
 

@@ -16,8 +16,8 @@ import numpy as np
 from keras import layers
 
 from keras_retinanet.backbones.normalize import EFFICIENTNET_LITE, PixelStatistics, normalized_input
-from keras_retinanet.backbones.weights import start_from, weights_kind
-from keras_retinanet.importers.torch_file import read_torch_file
+from keras_retinanet.backbones.torch_weights import fill_from_torch, is_torch_weights, load_torch_weights
+from keras_retinanet.backbones.weights import start_from
 from keras_retinanet.normalization import BatchNormalization
 
 TAPS = {
@@ -143,25 +143,7 @@ def copy_from_torch(tensors: dict[str, np.ndarray], backbone: keras.Model) -> No
     Raises:
         ValueError: A tensor is missing, left over or of another shape; names it.
     """
-    left = {name for name in tensors if not name.endswith("num_batches_tracked") and not name.startswith("_fc.")}
-    for module, layer_name in torch_names().items():
-        layer = backbone.get_layer(layer_name)
-        is_norm = isinstance(layer, layers.BatchNormalization)
-        parts = ("weight", "bias", "running_mean", "running_var") if is_norm else ("weight",)
-        missing = [f"{module}.{part}" for part in parts if f"{module}.{part}" not in left]
-        if missing:
-            raise ValueError(f"The tensor {missing[0]!r} of {backbone.name!r} is missing.")
-        values = [tensors[f"{module}.{part}"] for part in parts]
-        if not is_norm:  # (out, in, h, w), of a depthwise convolution (out, 1, h, w)
-            order = (2, 3, 0, 1) if isinstance(layer, layers.DepthwiseConv2D) else (2, 3, 1, 0)
-            values = [value.transpose(order) if value.ndim == 4 else value for value in values]
-        shapes = [tuple(weight.shape) for weight in layer.weights]
-        if shapes != [value.shape for value in values]:
-            raise ValueError(f"{module!r} has the shapes {[v.shape for v in values]}, {layer_name!r} needs {shapes}.")
-        layer.set_weights(values)
-        left -= {f"{module}.{part}" for part in parts}
-    if left:
-        raise ValueError(f"The tensors {sorted(left)} have no place in {backbone.name!r}.")
+    fill_from_torch(tensors, backbone, torch_names(), "_fc.")
 
 
 class LiteWeights:
@@ -180,14 +162,11 @@ class LiteWeights:
 
     def load_file(self, backbone: keras.Model, path: Path) -> None:
         """From a `.pth` file."""
-        if weights_kind(path) != "torch":
+        if not is_torch_weights(path):
             raise ValueError(
                 f"{str(path)!r} fits {backbone.name!r} neither as its own weights nor as a .pth of PyTorch."
             )
-        try:
-            copy_from_torch(read_torch_file(path), backbone)
-        except ValueError as error:
-            raise ValueError(f"The weights in {str(path)!r} do not fit {backbone.name!r}: {error}") from error
+        load_torch_weights(backbone, path, torch_names(), "_fc.")
 
 
 PUBLISHED = LiteWeights()

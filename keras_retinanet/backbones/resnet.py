@@ -26,6 +26,8 @@ from keras import layers
 
 from keras_retinanet.backbones.application_weights import ApplicationWeights
 from keras_retinanet.backbones.normalize import CAFFE, TORCH, PixelStatistics, normalized_input
+from keras_retinanet.backbones.resnet_names import torch_resnet_names
+from keras_retinanet.backbones.torch_weights import is_torch_weights, load_torch_weights
 from keras_retinanet.backbones.weights import PublishedWeights, start_from
 from keras_retinanet.normalization import BatchNormalization
 
@@ -177,33 +179,59 @@ def _application_name(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class NothingPublished:
-    """`PublishedWeights` of a network for which Keras has none."""
+class ResNetWeights:
+    """`PublishedWeights` of a ResNet: those of `keras.applications` where there are any, and files of PyTorch.
 
-    reason: str
+    Args:
+        application: Where the ImageNet weights come from; `None` where Keras has none of this depth.
+    """
+
+    application: ApplicationWeights | None = None
 
     def load_imagenet(self, backbone: keras.Model) -> None:
-        """Always an error."""
-        raise ValueError(f"There are no ImageNet weights for {backbone.name!r}: {self.reason}")
+        """Those of `keras.applications`."""
+        if self.application is None:
+            raise ValueError(f"There are no ImageNet weights for {backbone.name!r}: {_NO_APPLICATION}")
+        self.application.load_imagenet(backbone)
 
     def load_file(self, backbone: keras.Model, path: Path) -> None:
-        """Always an error: only the backbone's own files fit."""
-        raise ValueError(f"{str(path)!r} holds no weights that {backbone.name!r} saved: {self.reason}")
+        """A file that Keras would load, or a `.pth` or `.safetensors` in the layout of torchvision and timm."""
+        if is_torch_weights(path):
+            load_torch_weights(backbone, path, torch_names(backbone), "fc.")
+        elif self.application is None:
+            raise ValueError(f"{str(path)!r} holds no weights that {backbone.name!r} saved: {_NO_APPLICATION}")
+        else:
+            self.application.load_file(backbone, path)
 
 
-_NOTHING = NothingPublished(
-    "keras.applications has none of this depth. Use 'none', or a file written by `save_weights` of this backbone."
+_NO_APPLICATION = (
+    "keras.applications has none of this depth. Use 'none', a file written by `save_weights` of this backbone, or "
+    "torchvision's .pth."
 )
 
 
+def torch_names(backbone: keras.Model) -> dict[str, str]:
+    """PyTorch module → layer, for every layer with weights."""
+    spell = torch_resnet_names("")
+    return {spell(layer.name): layer.name for layer in backbone.layers if layer.weights}
+
+
+def _variant(weights: str | Path | None, options: ResNetOptions) -> ResNetVariant:
+    """The variant in which a file of PyTorch was trained, or the default one; `options` go first."""
+    own: ResNetOptions = {}
+    if weights not in (None, "imagenet") and is_torch_weights(str(weights)):
+        own = {"stride_on": "3x3", "epsilon": 1e-5, "normalization": TORCH}
+    return ResNetVariant(**(own | options))
+
+
 def _published(application: Callable[..., keras.Model]) -> PublishedWeights:
-    return ApplicationWeights(application, copy_with_folded_biases)
+    return ResNetWeights(ApplicationWeights(application, copy_with_folded_biases))
 
 
 PUBLISHED: dict[str, PublishedWeights] = {
-    "resnet10_050": _NOTHING,
-    "resnet18": _NOTHING,
-    "resnet34": _NOTHING,
+    "resnet10_050": ResNetWeights(),
+    "resnet18": ResNetWeights(),
+    "resnet34": ResNetWeights(),
     "resnet50": _published(keras.applications.ResNet50),
     "resnet101": _published(keras.applications.ResNet101),
     "resnet152": _published(keras.applications.ResNet152),
@@ -242,23 +270,24 @@ def resnet50(weights: str | Path | None = None, **options: Unpack[ResNetOptions]
     """ResNet-50: bottlenecks 3, 4, 6, 3; the variant of `keras.applications` unless told otherwise.
 
     Args:
-        weights: `None`, `"imagenet"` or the path of a file.
+        weights: `None`, `"imagenet"` or the path of a file. One of PyTorch (torchvision, timm) makes the variant
+            that it was trained in.
         **options: See `ResNetOptions`.
 
     Returns:
         Model from RGB images (B, H, W, 3) in 0–255 to `{"C2", "C3", "C4", "C5"}`.
     """
-    model = build_resnet("resnet50", (3, 4, 6, 3), ResNetVariant(**options), has_bottlenecks=True)
+    model = build_resnet("resnet50", (3, 4, 6, 3), _variant(weights, options), has_bottlenecks=True)
     return start_from(model, weights, PUBLISHED["resnet50"])
 
 
 def resnet101(weights: str | Path | None = None, **options: Unpack[ResNetOptions]) -> keras.Model:
     """ResNet-101: bottlenecks 3, 4, 23, 3. Arguments and answer as `resnet50`."""
-    model = build_resnet("resnet101", (3, 4, 23, 3), ResNetVariant(**options), has_bottlenecks=True)
+    model = build_resnet("resnet101", (3, 4, 23, 3), _variant(weights, options), has_bottlenecks=True)
     return start_from(model, weights, PUBLISHED["resnet101"])
 
 
 def resnet152(weights: str | Path | None = None, **options: Unpack[ResNetOptions]) -> keras.Model:
     """ResNet-152: bottlenecks 3, 8, 36, 3. Arguments and answer as `resnet50`."""
-    model = build_resnet("resnet152", (3, 8, 36, 3), ResNetVariant(**options), has_bottlenecks=True)
+    model = build_resnet("resnet152", (3, 8, 36, 3), _variant(weights, options), has_bottlenecks=True)
     return start_from(model, weights, PUBLISHED["resnet152"])

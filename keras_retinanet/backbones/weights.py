@@ -16,7 +16,7 @@ import h5py
 import keras
 
 from keras_retinanet.backbones.batch_norm import freeze_batch_norm
-from keras_retinanet.importers.torch_file import is_torch_file
+from keras_retinanet.backbones.torch_weights import is_torch_weights
 
 WeightsKind = Literal["backbone", "snapshot", "torch"]
 
@@ -40,7 +40,7 @@ def weights_kind(path: str | Path) -> WeightsKind:
     Returns:
         `"snapshot"`: a whole detector saved as `.keras`, for `keras_retinanet.load_model`. `"backbone"`: weights of a
         backbone or of the application that it is built on, in HDF5 (Keras 2 or 3), or a `.keras` of a backbone alone.
-        `"torch"`: a PyTorch checkpoint. The last two are for `load_weights`.
+        `"torch"`: a PyTorch checkpoint, also as safetensors. The last two are for `load_weights`.
 
     Raises:
         ValueError: No such file, or one of another kind.
@@ -50,12 +50,13 @@ def weights_kind(path: str | Path) -> WeightsKind:
         raise ValueError(f"Weights are 'imagenet', 'none' or a file; there is no file {str(path)!r}.")
     if h5py.is_hdf5(path):
         return "backbone"
-    if is_torch_file(path):
+    if is_torch_weights(path):
         return "torch"
     model_class = _keras_archive_class(path)
     if model_class is None:
         raise ValueError(
-            f"{str(path)!r} is no weight file: expected HDF5 (.weights.h5, .h5), a .keras snapshot or a .pth file."
+            f"{str(path)!r} is no weight file: expected HDF5 (.weights.h5, .h5), a .keras snapshot, a .pth or a "
+            ".safetensors file."
         )
     return "backbone" if model_class in ("Functional", "Model") else "snapshot"
 

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
-from keras_retinanet.cli.snapshot_arguments import add_filter_flags, open_detector
+from keras_retinanet.cli.snapshot_arguments import add_filter_flags, open_detector, told_by_files
 from keras_retinanet.config import ExportConfig, ExportFormat, Precision
 from keras_retinanet.config_tree import descriptions
 
@@ -28,9 +29,13 @@ def build_parser() -> Parser:
         prog="retinanet-convert-model",
         description="Turn a snapshot into an inference model: anchors, box decoding and filtered NMS inside.",
     )
-    parser.add_argument("snapshot", metavar="SNAPSHOT", help="a .keras file, or the folder of a run")
+    parser.add_argument(
+        "snapshot", metavar="SNAPSHOT", help="a .keras file, the folder of a run, or another library's checkpoint"
+    )
     parser.add_argument("out", metavar="OUT", help="file to write; saved_model: folder that gets a new version")
     parser.add_argument("--format", choices=get_args(ExportFormat), default="keras", help="(default: %(default)s)")
+    parser.add_argument("--config", metavar="INI", help="fizyr's config.ini, for the anchors of its snapshot")
+    parser.add_argument("--class-names", metavar="FILE", help="names that another library's checkpoint does not hold")
     parser.add_argument("--samples", metavar="FOLDER", help="images to compare with the snapshot (default: built-in)")
     _add_export_flags(parser)
     parser.add_argument(
@@ -62,7 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 done, 2 wrong words or snapshot, or an artefact that does not answer as the snapshot.
     """
-    flags = build_parser().parse_args(argv)
+    parser = build_parser()
+    refuse_old_flags(parser, sys.argv[1:] if argv is None else argv)
+    flags = parser.parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         written, agreement = _convert(flags)
@@ -93,7 +100,8 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
     )
     samples = folder_images(flags.samples, MOST_SAMPLES) if flags.samples else built_in_samples()
     mode = "none" if flags.no_nms else "agnostic" if flags.no_class_specific_filter else None
-    detector = open_detector(Path(flags.snapshot), flags, **({"nms": mode} if mode else {}))
+    told = told_by_files(flags.config, flags.class_names)
+    detector = open_detector(Path(flags.snapshot), flags, told, **({"nms": mode} if mode else {}))
     check_settings(flags.format, settings)
     check = Verification(flags.format, detector, flags.precision, samples)
     written = FORMATS[flags.format](detector, Path(flags.out), settings, check)

@@ -12,13 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, parse_arguments
+from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_reader_flags, parse_arguments
+from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
-from keras_retinanet.cli.snapshot_arguments import add_filter_flags, open_detector, overridden
+from keras_retinanet.cli.snapshot_arguments import (
+    add_filter_flags,
+    open_detector,
+    overridden,
+    told_by_files,
+)
 from keras_retinanet.config import DataConfig, MetricName, ResizeConfig
 from keras_retinanet.runs import find_snapshot
 
 if TYPE_CHECKING:
+    from keras_retinanet.data.bad_images import BadImages
     from keras_retinanet.data.datasets import Dataset
     from keras_retinanet.data.pipeline import InferenceBatches
     from keras_retinanet.evaluation import EvaluationResult, ImageDetections
@@ -38,6 +45,7 @@ class Evaluation:
         samples: Those images, labels in the order of the model's classes.
         resize: How they become network input.
         batches: They, as the model takes them.
+        bad_images: Those that cannot be decoded and count as pictures of nothing; `None` where one is an error.
     """
 
     model: DetectionModel
@@ -47,6 +55,7 @@ class Evaluation:
     samples: list[Sample]
     resize: ResizeConfig
     batches: InferenceBatches
+    bad_images: BadImages | None
 
 
 def build_parser() -> Parser:
@@ -57,19 +66,22 @@ def build_parser() -> Parser:
     """
     parser = Parser(
         prog="retinanet-evaluate",
-        usage="%(prog)s [flags] {coco PATH | pascal PATH | csv ANNOTATIONS [CLASSES] | demo [PATH]} SNAPSHOT",
+        usage="%(prog)s [flags] FORMAT ARGUMENT … SNAPSHOT",
         description="Measure the detections of a snapshot: COCO's 12 numbers, and AP of each class. "
-        "SNAPSHOT is a .keras file, or the folder of a run (its best.keras, else its last.keras).",
+        "SNAPSHOT is a .keras file, the folder of a run (its best.keras, else its last.keras), or a checkpoint of "
+        "another library (see retinanet-import).",
     )
     add_dataset_arguments(parser, trailing=("SNAPSHOT",))
     count = number(int, least=1)
-    parser.add_argument("--set", metavar="NAME", help="images to use (default: val2017; VOC: val, or trainval alone)")
+    parser.add_argument("--set", metavar="NAME", help="images to use (default: the format's val)")
+    add_reader_flags(parser)
     parser.add_argument("--limit", type=count, metavar="N", help="use only the first N images")
     parser.add_argument("--metric", choices=get_args(MetricName), default="coco", help="(default: %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="also write the numbers to this file")
     parser.add_argument("--save-detections", metavar="FILE", help="also write the detections, as COCO results")
     parser.add_argument("--batch-size", type=count, default=4, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--workers", type=count, metavar="N", help="threads that read images (default: all cores)")
+    parser.add_argument("--config", metavar="INI", help="fizyr's config.ini, for the anchors of its snapshot")
     own = add_filter_flags(parser)
     own.add_argument("--image-min-side", type=count, metavar="N", help="scale the shorter side to N pixels …")
     own.add_argument("--image-max-side", type=count, metavar="N", help="… unless the longer would exceed N")
@@ -86,9 +98,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0 done, 2 wrong words, data or snapshot.
     """
     parser = build_parser()
+    refuse_old_flags(parser, sys.argv[1:] if argv is None else argv)
     flags, data, (snapshot,) = parse_arguments(parser, argv)
     if data.dataset == "csv" and flags.set:
-        parser.error("--set names a split of coco and pascal; for csv give the file of annotations")
+        parser.error("--set names a split; for csv give the file of annotations")
     data = dataclasses.replace(data, val_set=flags.set, val_annotations=data.annotations, workers=flags.workers)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
@@ -116,18 +129,28 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         ValueError: Data or snapshot are broken, or do not belong to each other.
         OSError: A file cannot be read.
     """
+    from keras_retinanet.data.bad_images import BadImages
     from keras_retinanet.data.pipeline import InferenceBatches
+    from keras_retinanet.kept_logits import unnamed
     from keras_retinanet.open_dataset import choose_set, match_classes, open_dataset
 
     snapshot = find_snapshot(snapshot)
     dataset = open_dataset(data, "val")
-    model = open_detector(snapshot, flags)
+    model = open_detector(snapshot, flags, told_by_files(flags.config))
+    if model.class_names == unnamed(len(dataset.class_names)):  # a checkpoint that does not tell its classes
+        model.detector.class_names = tuple(dataset.class_names)
     samples = match_classes(list(dataset)[: flags.limit], dataset.class_names, model.class_names)
     resize = overridden(model.detector.resize, flags, "min_side", "max_side", prefix="image_")
+    bad_images = BadImages(len(samples)) if data.bad_data == "skip" else None
     batches = InferenceBatches(
-        samples, resize=resize, pad_value=model.detector.pad_value, batch_size=flags.batch_size, workers=data.workers
+        samples,
+        resize=resize,
+        pad_value=model.detector.pad_value,
+        batch_size=flags.batch_size,
+        workers=data.workers,
+        bad_images=bad_images,
     )
-    return Evaluation(model, snapshot, dataset, choose_set(data, "val") or "", samples, resize, batches)
+    return Evaluation(model, snapshot, dataset, choose_set(data, "val") or "", samples, resize, batches, bad_images)
 
 
 def describe(evaluation: Evaluation) -> str:
@@ -151,8 +174,9 @@ def describe(evaluation: Evaluation) -> str:
         f"images    {evaluation.set_name}: {len(samples)} images ({empty} empty), {boxes - ignored} boxes"
         + (f", {ignored} ignore regions" if ignored else ""),
     ]
-    warning = evaluation.dataset.report.warning()
-    return "\n".join([*lines, *([f"warning   {warning}"] if warning else [])])
+    warning, notes = evaluation.dataset.report.warning(), evaluation.dataset.report.notes
+    lines += [f"warning   {warning}"] if warning else []
+    return "\n".join([*lines, *(f"note      {note}" for note in notes)])
 
 
 def _detect(evaluation: Evaluation) -> list[ImageDetections]:
@@ -171,6 +195,8 @@ def _detect(evaluation: Evaluation) -> list[ImageDetections]:
             raise
         raise broken_file from error
     seconds = time.perf_counter() - start
+    if evaluation.bad_images is not None and (summary := evaluation.bad_images.summary()) is not None:
+        print(f"warning   {summary}; their boxes count as missed")
     count = sum(len(entry["scores"]) for entry in found)
     print(f"detected  {count} boxes in {seconds:.1f} s ({len(found) / seconds:.1f} images/s)\n")
     return found

@@ -55,11 +55,11 @@ def fail(program: str, error: Exception, status: int = WRONG) -> int:
     return status
 
 
-def add_flags(parser: argparse.ArgumentParser, settings: Iterable[Setting]) -> None:
+def add_flags(parser: argparse._ActionsContainer, settings: Iterable[Setting]) -> None:
     """Adds one flag a setting; those not given do not occur in the parsed namespace.
 
     Args:
-        parser: ArgumentParser. Gains the flags; in the namespace they have the dotted names.
+        parser: ArgumentParser, or a group of one. Gains the flags; in the namespace they have the dotted names.
         settings: Iterable. The settings, with type, choices, default and description.
     """
     for setting in settings:
@@ -130,7 +130,7 @@ def _help(setting: Setting) -> str:
     if setting.is_flag:
         default = "on" if default else "off"
     elif setting.is_tuple:
-        default = ",".join(f"{value:.4g}" for value in default)
+        default = ",".join(f"{value:.4g}" if isinstance(value, float) else str(value) for value in default)
     elif isinstance(default, float):
         default = f"{default:.4g}"
     return f"{text} (default: {default})"
@@ -138,7 +138,7 @@ def _help(setting: Setting) -> str:
 
 def _metavar(setting: Setting) -> str:
     if setting.is_tuple:
-        return "X,X,…"
+        return "NAME,NAME,…" if setting.scalar is str else "X,X,…"
     return {int: "N", float: "X"}.get(setting.scalar, "TEXT")
 
 
@@ -146,8 +146,8 @@ def _reader(setting: Setting) -> Callable[[str], Any]:
     scalar = setting.scalar
 
     def read(text: str) -> Any:
-        return tuple(scalar(part) for part in text.strip(",").split(",")) if setting.is_tuple else scalar(text)
+        return tuple(scalar(part.strip()) for part in text.strip(",").split(",")) if setting.is_tuple else scalar(text)
 
     kind = {int: "whole number", float: "number"}.get(scalar, "text")
-    read.__name__ = "list of numbers" if setting.is_tuple else kind
+    read.__name__ = f"list of {kind}s" if setting.is_tuple else kind
     return read

@@ -14,6 +14,7 @@ from keras_retinanet.runs import find_snapshot
 
 if TYPE_CHECKING:
     from keras_retinanet.config import FilterConfig
+    from keras_retinanet.importers import Overrides
     from keras_retinanet.inference import DetectionModel
 
 
@@ -85,12 +86,15 @@ def class_thresholds(stored: FilterConfig, flags: argparse.Namespace, class_name
     return tuple(thresholds)
 
 
-def open_detector(path: Path, flags: argparse.Namespace, **changes: Any) -> DetectionModel:
-    """The inference model of a snapshot, with the thresholds that were given.
+def open_detector(
+    path: Path, flags: argparse.Namespace, overrides: Overrides | None = None, **changes: Any
+) -> DetectionModel:
+    """The inference model of a snapshot or of another library's checkpoint, with the thresholds that were given.
 
     Args:
-        path: Path. The snapshot, or the folder of a run.
+        path: Path. The snapshot or checkpoint, or the folder of a run.
         flags: Namespace. With the flags of `add_filter_flags`.
+        overrides: Overrides. What a checkpoint does not tell; not read for snapshots.
         **changes: Further fields of `FilterConfig`.
 
     Returns:
@@ -100,13 +104,40 @@ def open_detector(path: Path, flags: argparse.Namespace, **changes: Any) -> Dete
         ValueError: The file is no snapshot, or has no class of a name that was given.
         OSError: There is no such file.
     """
+    from keras_retinanet.importers import find_foreign, open_foreign
     from keras_retinanet.inference import DetectionModel, load_model
 
-    model = load_model(find_snapshot(path), compile=False)
+    path = find_snapshot(path)
+    foreign = find_foreign(path)
+    model = load_model(path, compile=False) if foreign is None else open_foreign(foreign, overrides)
     network = model.detector if isinstance(model, DetectionModel) else model
     changes["class_thresholds"] = class_thresholds(model.filter, flags, model.class_names)
     stored = overridden(model.filter, flags, "score_threshold", "nms_threshold", "max_detections")
     return DetectionModel(network, dataclasses.replace(stored, **changes))
+
+
+def told_by_files(config: str | None, class_names: str | None = None) -> Overrides:
+    """What files of fizyr tell about its snapshots.
+
+    Args:
+        config: str. Path of a `config.ini`, where one was given.
+        class_names: str. Path of a file of class names, where one was given.
+
+    Returns:
+        For `open_detector`.
+
+    Raises:
+        ValueError: A file is wrong.
+        OSError: A file cannot be opened.
+    """
+    from keras_retinanet.importers import Overrides
+    from keras_retinanet.importers.class_lists import read_class_names
+    from keras_retinanet.importers.fizyr_description import read_anchor_ini
+
+    return Overrides(
+        anchors=read_anchor_ini(config) if config else {},
+        class_names=read_class_names(class_names) if class_names else None,
+    )
 
 
 def overridden(stored: Any, flags: argparse.Namespace, *names: str, prefix: str = "") -> Any:

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import math
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, parse_arguments
+from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config_rules import check
@@ -29,8 +31,8 @@ WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes")
 """Settings that stand on the command line as words, not as flags."""
 
 CHANGEABLE = {
-    *WORDS, "data.val_annotations", "data.workers", "data.use_cache", "epochs", "evaluate_every", "use_evaluation",
-    "tensorboard_dir",
+    *WORDS, "data.val_annotations", "data.workers", "data.use_cache", "data.use_index_cache", "data.bad_data", "epochs",
+    "evaluate_every", "use_evaluation", "tensorboard_dir",
 }  # fmt: skip
 """Settings that may be given anew with `--resume`."""
 
@@ -67,14 +69,17 @@ def build_parser(*, has_words: bool = True) -> Parser:
     """
     parser = Parser(
         prog="retinanet-train",
-        usage="%(prog)s [flags] {coco PATH | pascal PATH | csv ANNOTATIONS [CLASSES] | demo [PATH]}\n"
-        "       %(prog)s --resume RUN [flags]",
+        usage="%(prog)s [flags] FORMAT ARGUMENT …\n       %(prog)s --resume RUN [flags]",
         description="Train a RetinaNet and keep its snapshots, settings and figures in a folder of their own.",
     )
     if has_words:
         add_dataset_arguments(parser)
     parser.add_argument("--resume", metavar="RUN", help="Go on with a run: its folder, or a snapshot in it.")
-    parser.add_argument("--config", metavar="FILE", help="Take the defaults from the config.yaml of a former run.")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="Take the defaults from the config.yaml of a former run, or the anchors from fizyr's .ini file.",
+    )
     add_flags(parser, (setting for setting in settings(TrainConfig) if setting.name not in WORDS))
     return parser
 
@@ -91,6 +96,7 @@ def parse(argv: Sequence[str] | None = None) -> Order:
     """
     lists = [flag_name(setting.name) for setting in settings(TrainConfig) if setting.is_tuple]
     words = join_numbers(sys.argv[1:] if argv is None else argv, lists)
+    refuse_old_flags(build_parser(), words)
     if any(word == "--resume" or word.startswith("--resume=") for word in words):
         parser = build_parser(has_words=False)
         namespace, rest = parser.parse_known_args(words)
@@ -120,9 +126,12 @@ def flattened_data(data: Any) -> dict[str, Any]:
 def _settle(given: Mapping[str, Any], namespace: argparse.Namespace) -> TrainConfig:
     """The settings of a run from the flags given, and from where the others come."""
     if namespace.resume is None:
-        base = read_config(namespace.config) if namespace.config else TrainConfig()
+        is_ini = bool(namespace.config) and namespace.config.endswith(".ini")
+        base = read_config(namespace.config) if namespace.config and not is_ini else TrainConfig()
         preset = DEMO if given.get("data.dataset") == "demo" and not namespace.config else {}
-        inherited = read_settings(given["model.weights"]) if "model.weights" in given else {}
+        if is_ini:
+            given = {**_anchors_of(namespace.config), **given}
+        inherited = _inherited(given) if "model.weights" in given else {}
         return changed(base, {**preset, **inherited, **given})
     if namespace.config:
         raise ValueError("--resume takes the settings of its run; leave --config away.")
@@ -136,6 +145,30 @@ def _settle(given: Mapping[str, Any], namespace: argparse.Namespace) -> TrainCon
                 f"weights: --weights {run.last}"
             )
     return dataclasses.replace(changed(former, given), snapshot_path=str(run.folder.parent))
+
+
+def _anchors_of(ini: str) -> dict[str, Any]:
+    """The settings that fizyr's `config.ini` holds, and the levels that go with them."""
+    from keras_retinanet.importers.fizyr_description import read_anchor_ini
+
+    anchors = read_anchor_ini(ini)
+    strides = [int(stride) for stride in anchors["strides"]]
+    levels = {"model.min_level": strides[0].bit_length() - 1, "model.max_level": strides[-1].bit_length() - 1}
+    return {f"anchors.{name}": values for name, values in anchors.items()} | levels
+
+
+def _inherited(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run takes over from the snapshot, or from another library's checkpoint, that it starts from."""
+    weights = given["model.weights"]
+    if weights in ("imagenet", "none") or not Path(weights).exists():
+        return {}
+    if settings := read_settings(weights):
+        return settings
+    from keras_retinanet.importers import Overrides, describe_checkpoint, find_foreign, inherited_settings
+
+    anchors = {name.partition(".")[2]: value for name, value in given.items() if name.startswith("anchors.")}
+    foreign = find_foreign(weights)
+    return {} if foreign is None else inherited_settings(describe_checkpoint(foreign, overrides=Overrides(anchors)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -194,7 +227,7 @@ def _report(result: RunResult, config: TrainConfig) -> None:
     print(f"  retinanet-evaluate {dataset_words(config)} {snapshot}")
     print(f"  retinanet-train --resume {result.folder} --epochs {2 * config.epochs}")
     if config.data.dataset == "demo":
-        print("  retinanet-train coco PATH     # your own data; also pascal PATH, csv ANNOTATIONS [CLASSES]")
+        print("  retinanet-train coco PATH     # your own data; also yolo PATH and others, see --help")
 
 
 def _precisions(row: Mapping[str, float]) -> str:
@@ -217,8 +250,10 @@ def dataset_words(config: TrainConfig) -> str:
         return " ".join(
             ["csv", data.val_annotations or data.annotations or "", *([data.classes] if data.classes else [])]
         )
-    chosen = f" --set {data.val_set}" if data.val_set else ""
-    return f"{data.dataset} {Path(data.path)}{chosen}"
+    words = [data.dataset, data.path if data.dataset == "tfds" else str(Path(data.path)), *filter(None, [data.classes])]
+    chosen = {"--set": data.val_set, "--parent-label": data.parent_label}
+    chosen["--labels-filter"] = ",".join(data.labels_filter or ())
+    return shlex.join([*words, *(word for flag, value in chosen.items() if value for word in (flag, value))])
 
 
 if __name__ == "__main__":

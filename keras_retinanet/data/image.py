@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
+from keras_retinanet.data.resize_methods import METHODS, bilinear
 from keras_retinanet.schema import Tensor
 
 _BMP_HEADER = 54  # bytes up to the palette of the usual 40-byte kind of header
@@ -68,8 +69,10 @@ def resized_size(height: Any, width: Any, resize: ResizeConfig) -> tuple[Any, An
     """Size of an image after the resize rule, before padding.
 
     The shorter side becomes `min_side`, unless the longer would then exceed `max_side`, which then decides; with
-    `is_square` the longer side becomes `max_side`. Small images grow. Sides are rounded to the nearest whole pixel,
-    halves up, and are at least 1. Whole-number arithmetic, so that every framework gets the same.
+    `is_square` the longer side becomes `max_side`. Small images grow. Sides are at least 1.
+
+    Rounding to the nearest pixel, halves up, is done in whole numbers, so that every framework gets the same; the
+    others follow the float64 arithmetic of their libraries.
 
     Args:
         height: int or integer array. Pixels.
@@ -81,10 +84,31 @@ def resized_size(height: Any, width: Any, resize: ResizeConfig) -> tuple[Any, An
     """
     sides = np.stack(np.broadcast_arrays(height, width)).astype(np.int64)
     long, short = sides.max(axis=0), sides.min(axis=0)
-    is_long = resize.is_square | (long * resize.min_side > short * resize.max_side)
-    wanted, given = np.where(is_long, resize.max_side, resize.min_side), np.where(is_long, long, short)
-    new = np.maximum((2 * sides * wanted + given) // (2 * given), 1)
+    if resize.rounding == "nearest":
+        is_long = resize.is_square | (long * resize.min_side > short * resize.max_side)
+        wanted, given = np.where(is_long, resize.max_side, resize.min_side), np.where(is_long, long, short)
+        new = (2 * sides * wanted + given) // (2 * given)
+    else:
+        exact = sides * wanted_scale(height, width, resize)
+        new = (np.rint(exact) if resize.rounding == "even" else np.floor(exact)).astype(np.int64)
+    new = np.maximum(new, 1)
     return (int(new[0]), int(new[1])) if new.ndim == 1 else (new[0], new[1])
+
+
+def wanted_scale(height: Any, width: Any, resize: ResizeConfig) -> Any:
+    """The factor that the rule asks for, before sides are rounded.
+
+    Args:
+        height: int or integer array. Pixels.
+        width: int or integer array of the same shape.
+        resize: The rule.
+
+    Returns:
+        float64 of the same shape.
+    """
+    long, short = np.maximum(height, width), np.minimum(height, width)
+    by_long = np.float64(resize.max_side) / long
+    return by_long if resize.is_square else np.minimum(np.float64(resize.min_side) / short, by_long)
 
 
 def resized_size_tensor(size: Tensor, resize: ResizeConfig) -> Tensor:
@@ -98,11 +122,54 @@ def resized_size_tensor(size: Tensor, resize: ResizeConfig) -> Tensor:
         `(2,)` int32. Height and width before padding.
     """
     sides = tf.cast(size, tf.int64)
-    long, short = tf.reduce_max(sides), tf.reduce_min(sides)
-    is_long = tf.logical_or(resize.is_square, long * resize.min_side > short * resize.max_side)
-    wanted = tf.where(is_long, tf.constant(resize.max_side, tf.int64), tf.constant(resize.min_side, tf.int64))
-    given = tf.where(is_long, long, short)
-    return tf.cast(tf.maximum((2 * sides * wanted + given) // (2 * given), 1), tf.int32)
+    if resize.rounding == "nearest":
+        long, short = tf.reduce_max(sides), tf.reduce_min(sides)
+        is_long = tf.logical_or(resize.is_square, long * resize.min_side > short * resize.max_side)
+        wanted = tf.where(is_long, tf.constant(resize.max_side, tf.int64), tf.constant(resize.min_side, tf.int64))
+        given = tf.where(is_long, long, short)
+        new = (2 * sides * wanted + given) // (2 * given)
+    else:
+        exact = tf.cast(sides, tf.float64) * _wanted_scale_tensor(sides, resize)
+        new = tf.round(exact) if resize.rounding == "even" else tf.floor(exact)
+    return tf.maximum(tf.cast(new, tf.int32), 1)
+
+
+def _wanted_scale_tensor(size: Tensor, resize: ResizeConfig) -> Tensor:
+    sides = tf.cast(size, tf.float64)
+    by_long = tf.constant(resize.max_side, tf.float64) / tf.reduce_max(sides)
+    if resize.is_square:
+        return by_long
+    return tf.minimum(tf.constant(resize.min_side, tf.float64) / tf.reduce_min(sides), by_long)
+
+
+def network_scale(size: Any, given: Any, resize: ResizeConfig) -> Any:
+    """Network pixels over original pixels, by which boxes are carried from one to the other.
+
+    Args:
+        size: `(…, 2)` int. Height and width after resizing, before padding.
+        given: `(…, 2)` int. Height and width of the image as it was given.
+        resize: The rule.
+
+    Returns:
+        `(…, 2)` float64 y, x: of the whole-pixel sizes, so not quite the same for both axes, unless `has_one_scale` and
+        the sizes are those of the rule (a graph of fixed size may have asked for smaller ones).
+    """
+    given = np.asarray(given, np.float64)
+    own = np.asarray(size, np.float64) / given
+    if not resize.has_one_scale:
+        return own
+    height, width = given[..., 0], given[..., 1]
+    is_rule = np.stack(resized_size(height, width, resize), axis=-1) == np.asarray(size, np.float64)
+    return np.where(is_rule.all(axis=-1, keepdims=True), wanted_scale(height, width, resize)[..., None], own)
+
+
+def network_scale_tensor(size: Tensor, given: Tensor, resize: ResizeConfig) -> Tensor:
+    """`network_scale` of one image inside a graph: `(2,)` float64 from `(2,)` sizes."""
+    own = tf.cast(size, tf.float64) / tf.cast(given, tf.float64)
+    if not resize.has_one_scale:
+        return own
+    is_rule = tf.reduce_all(tf.cast(size, tf.int32) == resized_size_tensor(given, resize))
+    return tf.where(is_rule, _wanted_scale_tensor(given, resize), own)
 
 
 def padded_size(height: Any, width: Any, resize: ResizeConfig) -> tuple[Any, Any]:
@@ -133,10 +200,28 @@ def resize_image(image: Tensor, size: Tensor, antialias: bool = False) -> Tensor
     Returns:
         `(*size, 3)` in the type of `image`; whole values, rounded, for uint8.
     """
-    resized = tf.image.resize(image, size, antialias=antialias)
-    if image.dtype == tf.uint8:
-        resized = tf.cast(resized + 0.5, tf.uint8)  # values lie in 0–255, so truncation rounds
-    return resized
+    return bilinear(image, size, size, antialias)
+
+
+def resize_by_rule(image: Tensor, size: Tensor, resize: ResizeConfig) -> Tensor:
+    """Resize with the arithmetic of the rule.
+
+    Args:
+        image: `(h, w, 3)` uint8.
+        size: `(2,)` int32. Height and width wanted, those of `resized_size`.
+        resize: The rule.
+
+    Returns:
+        `(*size, 3)` of `resized_dtype(resize)`.
+    """
+    size = tf.convert_to_tensor(size, tf.int32)
+    scale = network_scale_tensor(size, tf.shape(image)[:2], resize)
+    return METHODS[resize.method](image, size, scale, resize.antialias)
+
+
+def resized_dtype(resize: ResizeConfig) -> Any:
+    """What `resize_by_rule` makes of uint8 images: float32 where the rule does not round, else uint8."""
+    return tf.float32 if resize.method == "float" else tf.uint8
 
 
 def resize_boxes(boxes: Tensor, scale: Tensor) -> Tensor:
@@ -144,8 +229,7 @@ def resize_boxes(boxes: Tensor, scale: Tensor) -> Tensor:
 
     Args:
         boxes: `(N, 4)` float32 x1, y1, x2, y2.
-        scale: `(2,)` float32 y, x. New size over old size, of the whole-pixel sizes and so not quite the same for
-            both axes.
+        scale: `(2,)` float32 y, x: see `network_scale`.
 
     Returns:
         `(N, 4)` float32.
@@ -191,5 +275,6 @@ def network_input(image: Tensor, resize: ResizeConfig, pad_value: Sequence[float
     given = tf.shape(image)[:2]
     size = resized_size_tensor(given, resize)
     canvas = padded_size(size[0], size[1], resize)
-    padded = pad(resize_image(image, size, resize.antialias), tf.stack(canvas), pad_value)
-    return padded, tf.cast(size, tf.float32), tf.cast(size, tf.float32) / tf.cast(given, tf.float32)
+    padded = pad(resize_by_rule(image, size, resize), tf.stack(canvas), pad_value)
+    scale = network_scale_tensor(size, given, resize)
+    return padded, tf.cast(size, tf.float32), tf.cast(scale, tf.float32)

@@ -11,7 +11,7 @@ from keras_retinanet.data.sample_table import SampleTable
 from keras_retinanet.schema import Tensor
 
 
-def cached_images(table: SampleTable, workers: int | None = None) -> Callable[[Tensor], Tensor]:
+def cached_samples(table: SampleTable, workers: int | None = None) -> Callable[[Tensor], dict[str, Tensor]]:
     """Decode and resize every image now, for a function that looks them up.
 
     Args:
@@ -19,22 +19,25 @@ def cached_images(table: SampleTable, workers: int | None = None) -> Callable[[T
         workers: int. Threads. Defaults to `None`: one a core.
 
     Returns:
-        Function from an image's number to its `(h, w, 3)` uint8 pixels, the same as `table.load_image` gives.
+        Function from an image's number to what `table.load` gives.
 
     Raises:
         ValueError: The images do not fit in the memory that is free.
     """
     starts = np.concatenate([[0], np.cumsum(table.resized.prod(axis=1) * 3)])
-    _require_memory(int(starts[-1]))
-    pixels = np.empty(int(starts[-1]), np.uint8)
-    images = tf.data.Dataset.range(len(table)).map(table.load_image, workers or tf.data.AUTOTUNE, deterministic=True)
-    for start, image in zip(starts, images.as_numpy_iterator(), strict=False):
-        pixels[start : start + image.size] = image.reshape(-1)
+    _require_memory(int(starts[-1]) * np.dtype(table.dtype).itemsize)
+    pixels, is_whole = np.empty(int(starts[-1]), table.dtype), np.empty(len(table), bool)
+    images = tf.data.Dataset.range(len(table)).map(table.load_pixels, workers or tf.data.AUTOTUNE, deterministic=True)
+    for index, (image, image_is_whole) in enumerate(images.as_numpy_iterator()):
+        pixels[starts[index] : starts[index + 1]] = image.reshape(-1)
+        is_whole[index] = image_is_whole
     row, offsets, sizes = tf.constant(pixels), tf.constant(starts), tf.constant(table.resized, tf.int32)
+    whole = tf.constant(is_whole)
 
-    def look_up(index: Tensor) -> Tensor:
+    def look_up(index: Tensor) -> dict[str, Tensor]:
         image = row[offsets[index] : offsets[index + 1]]
-        return tf.reshape(image, (sizes[index][0], sizes[index][1], 3))
+        image = tf.reshape(image, (sizes[index][0], sizes[index][1], 3))
+        return {"image": image, **table.annotations(index, whole[index])}
 
     return look_up
 

@@ -1,12 +1,19 @@
-"""Image files before they are decoded: which are meant, are they there, and how large are they?"""
+"""Image files before they are decoded: which are meant, are they there, and how large are they?
+
+An image is a path, or a reference to bytes inside a larger file, written `train.tfrecord#bytes=4711+23456` (start and
+length): a string too, so that lists, messages and graphs treat both alike.
+"""
 
 from __future__ import annotations
 
 import glob
+import io
 import os
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -15,7 +22,71 @@ from keras_retinanet.data.errors import DataError
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
 """Endings of the files that `keras_retinanet.data.image.decode` understands."""
 
+_RANGE = re.compile(r"(.*)#bytes=(\d{1,18})\+(\d{1,18})", re.DOTALL)
 _READERS = 16  # header reads wait for the disk, not for a core
+
+
+class ByteRange(NamedTuple):
+    """Bytes of a file.
+
+    Attributes:
+        file: Path of the file.
+        start: Position of the first byte.
+        length: Number of bytes.
+    """
+
+    file: str
+    start: int
+    length: int
+
+
+def image_reference(file: str, start: int, length: int) -> str:
+    """The reference to an image that stands inside a larger file.
+
+    Args:
+        file: Path of the file.
+        start: int. Position of the image's first byte.
+        length: int. Number of its bytes.
+
+    Returns:
+        What may stand where the path of an image file may.
+    """
+    return f"{file}#bytes={start}+{length}"
+
+
+def byte_range(image: str) -> ByteRange | None:
+    """The file and bytes of a reference, or `None` where the image is a file of its own."""
+    found = _RANGE.fullmatch(image)
+    return None if found is None else ByteRange(found[1], int(found[2]), int(found[3]))
+
+
+def read_bytes(image: str) -> bytes:
+    """The encoded bytes of an image.
+
+    Args:
+        image: A path or a reference.
+
+    Returns:
+        The bytes, as stored.
+
+    Raises:
+        OSError: The file cannot be read, or ends before the image does.
+    """
+    part = byte_range(image)
+    if part is None:
+        return Path(image).read_bytes()
+    with open(part.file, "rb") as file:
+        file.seek(part.start)
+        content = file.read(part.length)
+    if len(content) < part.length:
+        raise OSError(f"{part.file} ends inside of this image")
+    return content
+
+
+def file_size(image: str) -> int:
+    """Number of encoded bytes of an image, a path or a reference."""
+    part = byte_range(image)
+    return os.path.getsize(image) if part is None else part.length
 
 
 def find_images(source: str | os.PathLike[str], *, is_recursive: bool = False) -> list[Path]:
@@ -56,7 +127,8 @@ def _images_in(folder: Path, pattern: str) -> list[Path]:
 def first_missing(paths: Sequence[str]) -> int | None:
     """Position of the first path that is not there; one directory listing a folder, not one look-up a file."""
     listings: dict[str, set[str]] = {}
-    for position, path in enumerate(paths):
+    for position, image in enumerate(paths):
+        path = image if "#bytes=" not in image else (byte_range(image) or (image,))[0]
         folder, name = os.path.split(path)
         if folder not in listings:
             listings[folder] = _names_in(folder)
@@ -85,7 +157,7 @@ def read_sizes(paths: Sequence[str]) -> list[tuple[int, int]]:
     """Sizes of image files from their headers, without decoding.
 
     Args:
-        paths: Image files.
+        paths: Image files, or references.
 
     Returns:
         `(height, width)` of each, as stored (an EXIF orientation is not applied).
@@ -99,7 +171,7 @@ def read_sizes(paths: Sequence[str]) -> list[tuple[int, int]]:
 
 def _read_size(path: str) -> tuple[int, int]:
     try:
-        with Image.open(path) as image:
+        with Image.open(path if byte_range(path) is None else io.BytesIO(read_bytes(path))) as image:
             return image.height, image.width
     except Exception as error:  # Pillow's plug-ins raise a dozen kinds on damaged headers, struct.error to KeyError
         reason = str(error).replace(path, Path(path).name) or type(error).__name__

@@ -10,9 +10,10 @@ import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.augment import AUGMENTATIONS
+from keras_retinanet.data.bad_images import BadImages
 from keras_retinanet.data.canvases import choose_canvases
 from keras_retinanet.data.image import pad, padded_size
-from keras_retinanet.data.image_cache import cached_images
+from keras_retinanet.data.image_cache import cached_samples
 from keras_retinanet.data.sample_table import SampleTable
 from keras_retinanet.schema import Sample, Tensor
 
@@ -42,6 +43,8 @@ class TrainingBatches:
         cache: bool. Keep the resized images in memory (3 bytes a pixel). Defaults to `False`.
         max_shapes: int. Most canvases. Defaults to 4.
         steps: int. Batches an epoch. Defaults to `None`: one pass.
+        bad_images: Takes account of images that cannot be used; they become grey pictures without boxes, and all else
+            stays as it is. Defaults to `None`: such an image is an error.
 
     Attributes:
         canvases: `(H, W)` of the batches.
@@ -69,10 +72,11 @@ class TrainingBatches:
         cache: bool = False,
         max_shapes: int = 4,
         steps: int | None = None,
+        bad_images: BadImages | None = None,
     ) -> None:
         if unknown := [name for name in augmentations if name not in AUGMENTATIONS]:
             raise ValueError(f"Unknown augmentations {unknown}. Allowed: {', '.join(AUGMENTATIONS)}.")
-        self._table = SampleTable(samples, resize)
+        self._table = SampleTable(samples, resize, bad_images)
         self._pad_value, self._batch_size, self._seed = tuple(pad_value), batch_size, seed
         self._augmentations, self._workers = tuple(augmentations), workers
         self.canvases, self._group = _grouped(self._table, resize, max_shapes, batch_size)
@@ -80,7 +84,7 @@ class TrainingBatches:
         self._batches_per_pass = sum(-(-len(members) // batch_size) for members in self._members)
         self.steps_per_epoch = steps or self._batches_per_pass
         self.box_counts = _box_counts(self._table.num_boxes)
-        self._load_image = cached_images(self._table, workers) if cache else self._table.load_image
+        self._load_sample = cached_samples(self._table, workers) if cache else self._table.load
 
     def dataset(self, first_epoch: int = 0, last_epoch: int | None = None) -> tf.data.Dataset:
         """The batches from an epoch on.
@@ -120,7 +124,7 @@ class TrainingBatches:
 
     def _load(self, index: Tensor, draw: Tensor) -> dict[str, Tensor]:
         canvas = tf.gather(tf.constant(self.canvases, tf.int32), tf.constant(self._group)[index])
-        sample = {"image": self._load_image(index), "canvas": canvas, **self._table.annotations(index)}
+        sample = {"canvas": canvas, **self._load_sample(index)}
         seed = tf.random.fold_in(tf.constant([self._seed, 1], tf.int64), draw)
         seed = tf.random.fold_in(seed, index)
         for place, name in enumerate(self._augmentations):
@@ -161,6 +165,8 @@ class InferenceBatches:
         batch_size: int.
         workers: int. Threads. Defaults to `None`: one a core.
         max_shapes: int. Most canvases. Defaults to 4.
+        bad_images: Takes account of images that cannot be used, which become grey pictures. Defaults to `None`: such an
+            image is an error.
 
     Attributes:
         canvases: `(H, W)` of the batches.
@@ -175,8 +181,9 @@ class InferenceBatches:
         batch_size: int,
         workers: int | None = None,
         max_shapes: int = 4,
+        bad_images: BadImages | None = None,
     ) -> None:
-        self._table = SampleTable(samples, resize)
+        self._table = SampleTable(samples, resize, bad_images)
         self._pad_value, self._batch_size, self._workers = tuple(pad_value), batch_size, workers
         self.canvases, self._group = _grouped(self._table, resize, max_shapes, 1)
 

@@ -10,9 +10,17 @@ import numpy as np
 import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
+from keras_retinanet.data.bad_images import GREY, BadImages
 from keras_retinanet.data.errors import GRAPH_MARKS, GRAPH_SEPARATOR
-from keras_retinanet.data.image import decode, resize_boxes, resize_image, resized_size
-from keras_retinanet.data.image_files import read_sizes
+from keras_retinanet.data.image import (
+    decode,
+    network_scale,
+    resize_boxes,
+    resize_by_rule,
+    resized_dtype,
+    resized_size,
+)
+from keras_retinanet.data.image_files import byte_range, read_sizes
 from keras_retinanet.schema import Sample, Tensor
 
 
@@ -22,26 +30,32 @@ class SampleTable:
     Args:
         samples: The data set. Sizes that it does not tell are read from the image files.
         resize: How images are resized.
+        bad_images: Takes account of images that cannot be used, which become grey pictures without boxes. Defaults to
+            `None`: such an image is an error.
 
     Attributes:
         num_boxes: `(I,)` int. Boxes of each of the I images.
         resized: `(I, 2)` int. Height and width of each image after resizing.
+        dtype: NumPy type of the resized images.
 
     Raises:
         ValueError: There are no samples.
         DataError: An image whose size is needed cannot be read.
     """
 
-    def __init__(self, samples: Iterable[Sample], resize: ResizeConfig) -> None:
+    def __init__(self, samples: Iterable[Sample], resize: ResizeConfig, bad_images: BadImages | None = None) -> None:
         samples = list(samples)
         if not samples:
             raise ValueError("No samples: at least one image is needed; check the data set's path and the limit.")
-        self._resize = resize
+        self._resize, self._bad_images = resize, bad_images
         sizes = np.array(_sizes(samples), np.int64)
         self.resized = np.stack(resized_size(sizes[:, 0], sizes[:, 1], resize), axis=1)
         self.num_boxes = np.array([len(sample["labels"]) for sample in samples])
-        self._paths = tf.constant([os.fsencode(sample["image"]) for sample in samples], tf.string)
+        self._names = tf.constant([os.fsencode(sample["image"]) for sample in samples], tf.string)
+        self._ranges = _ranges([sample["image"] for sample in samples])
         self._sizes = tf.constant(sizes, tf.int32)
+        self._scales = tf.constant(network_scale(self.resized, sizes, resize), tf.float32)
+        self.dtype = resized_dtype(resize).as_numpy_dtype
         self._targets = tf.constant(self.resized, tf.int32)
         self._splits = tf.constant(np.concatenate([[0], np.cumsum(self.num_boxes)]), tf.int64)
         self._boxes = tf.constant(_joined(samples, "boxes", np.float32, (-1, 4)))
@@ -53,39 +67,103 @@ class SampleTable:
 
     def scale(self, index: Tensor) -> Tensor:
         """`(…, 2)` float32 y, x: resized over stored pixels of image `index`."""
-        return tf.cast(tf.gather(self._targets, index), tf.float32) / tf.cast(tf.gather(self._sizes, index), tf.float32)
+        return tf.gather(self._scales, index)
 
-    def load_image(self, index: Tensor) -> Tensor:
-        """Read, decode and resize image `index`: `(h, w, 3)` uint8.
+    def load(self, index: Tensor) -> dict[str, Tensor]:
+        """Image `index` and its boxes, in resized pixels.
+
+        Returns:
+            `image (h, w, 3)` of `dtype`, `boxes (N, 4)`, `labels (N,)`, `ignore (N,)`.
 
         Raises:
-            tf.errors.InvalidArgumentError: The file is missing, damaged or of another size than annotated;
-                `errors.from_tensorflow` turns this into a `DataError`.
+            tf.errors.InvalidArgumentError: The file is missing, damaged or of another size than annotated, and
+                `bad_images` does not take care of that; `errors.from_tensorflow` turns this into a `DataError`.
         """
-        path, size = self._paths[index], self._sizes[index]
-        image = _decoded_or_empty(path)
-        found = tf.shape(image)[:2]
-        told = tf.strings.format("is {} pixels high and wide, but {} in the annotations", (found, size))
-        checks = [
-            _check(tf.size(image) > 0, path, "cannot be decoded as an image", "replace the file or take it out"),
-            _check(
-                tf.reduce_all(tf.logical_or(found == size, found == 0)),
-                path,
-                told,
-                "correct the annotated size, or restore the file",
-            ),
-        ]
-        with tf.control_dependencies(checks):  # or the resizing would fail first, and name nothing
-            return resize_image(tf.identity(image), self._targets[index], self._resize.antialias)
+        image, is_whole = self.load_pixels(index)
+        return {"image": image, **self.annotations(index, is_whole)}
 
-    def annotations(self, index: Tensor) -> dict[str, Tensor]:
-        """Boxes of image `index` in resized pixels: `boxes (N, 4)`, `labels (N,)`, `ignore (N,)`."""
-        start, end = self._splits[index], self._splits[index + 1]
+    def load_pixels(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Read, decode and resize image `index`: `(h, w, 3)` of `dtype`, and whether it is the image itself.
+
+        Raises:
+            tf.errors.InvalidArgumentError: As `load`.
+        """
+        name, size, target = self._names[index], self._sizes[index], self._targets[index]
+        image = _decoded_or_empty(self._attempt(index))
+        found = tf.shape(image)[:2]
+        is_decoded, is_right = tf.size(image) > 0, tf.reduce_all(found == size)
+        if self._bad_images is None:
+            told = _told(found, size)
+            undecoded = _check(is_decoded, name, UNDECODED, "replace the file or take it out")
+            checks = [
+                undecoded,
+                _check(is_right | ~is_decoded, name, told, "correct the annotated size, or restore the file"),
+            ]
+            with tf.control_dependencies(checks):  # or the resizing would fail first, and name nothing
+                return resize_by_rule(tf.identity(image), target, self._resize), tf.constant(True)
+        report = self._bad_images.report_in_graph
+
+        def replaced() -> tuple[Tensor, Tensor]:
+            what = tf.where(is_decoded, _told(found, size), UNDECODED)
+            with tf.control_dependencies([report(name, what)]):
+                return tf.fill(tf.concat([target, [3]], axis=0), tf.constant(GREY, self.dtype)), tf.constant(False)
+
+        return tf.cond(
+            is_decoded & is_right,
+            lambda: (resize_by_rule(image, target, self._resize), tf.constant(True)),
+            replaced,
+        )
+
+    def load_image(self, index: Tensor) -> Tensor:
+        """The image of `load` alone."""
+        return self.load_pixels(index)[0]
+
+    def annotations(self, index: Tensor, is_whole: Tensor = True) -> dict[str, Tensor]:
+        """Boxes of image `index` in resized pixels: `boxes (N, 4)`, `labels (N,)`, `ignore (N,)`; none unless whole."""
+        start = self._splits[index]
+        end = tf.where(is_whole, self._splits[index + 1], start)
         return {
             "boxes": resize_boxes(self._boxes[start:end], self.scale(index)),
             "labels": self._labels[start:end],
             "ignore": self._ignore[start:end],
         }
+
+    def _attempt(self, index: Tensor) -> tf.data.Dataset:
+        """The bytes of an image as a data set of one element, which fails where they cannot be read."""
+        if self._ranges is None:
+            return tf.data.Dataset.from_tensors(self._names[index]).map(_read)
+        # A data set of records of fixed length, with all before and behind as header and footer, reads just this one.
+        files, ranges = self._ranges
+        start, length, rest = tf.unstack(ranges[index])
+        return tf.data.FixedLengthRecordDataset(files[index], length, header_bytes=start, footer_bytes=rest)
+
+
+UNDECODED = "cannot be decoded as an image"
+
+
+def _told(found: Tensor, size: Tensor) -> Tensor:
+    return tf.strings.format("is {} pixels high and wide, but {} in the annotations", (found, size))
+
+
+def _ranges(images: list[str]) -> tuple[Tensor, Tensor] | None:
+    """For images inside record files: their files, and `(I, 3)` bytes before, of and after each. `None` for others."""
+    parts = [byte_range(image) for image in images]
+    if not any(parts):
+        return None
+    whole = [part or (image, 0, -1) for part, image in zip(parts, images, strict=True)]
+    lengths = {file: _length(file) for file in {file for file, _, _ in whole}}
+    table = []
+    for file, start, length in whole:
+        length = lengths[file] if length < 0 else length
+        table.append((start, max(length, 1), max(lengths[file] - start - length, 0)))
+    return tf.constant([os.fsencode(file) for file, _, _ in whole], tf.string), tf.constant(table, tf.int64)
+
+
+def _length(file: str) -> int:
+    try:
+        return os.path.getsize(file)
+    except OSError:
+        return 0  # reading it will fail, and that is dealt with
 
 
 def _sizes(samples: list[Sample]) -> list[tuple[int, int]]:
@@ -101,15 +179,20 @@ def _joined(samples: list[Sample], key: str, dtype: Any, shape: tuple[int, ...])
 
 @tf.autograph.experimental.do_not_convert
 def _read(path: Tensor) -> Tensor:
-    return decode(tf.io.read_file(path))
+    return tf.io.read_file(path)
 
 
-def _decoded_or_empty(path: Tensor) -> Tensor:
-    """The image, or one without pixels where the file cannot be read.
+@tf.autograph.experimental.do_not_convert
+def _decode(contents: Tensor) -> Tensor:
+    return decode(contents)
+
+
+def _decoded_or_empty(attempt: tf.data.Dataset) -> Tensor:
+    """The image, or one without pixels where it cannot be read or decoded.
 
     Graphs know no `try`; a dataset of one element that leaves out failures is the nearest thing to it (0.5 ms).
     """
-    attempt = tf.data.Dataset.from_tensors(path).map(_read).ignore_errors()
+    attempt = attempt.map(_decode).ignore_errors()
     empty = tf.data.Dataset.from_tensors(tf.zeros((0, 0, 3), tf.uint8))
     return attempt.concatenate(empty).take(1).get_single_element()
 

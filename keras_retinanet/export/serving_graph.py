@@ -10,7 +10,15 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from keras_retinanet.data.image import decode, pad, padded_size, resize_image, resized_size_tensor
+from keras_retinanet.data.image import (
+    decode,
+    network_scale_tensor,
+    pad,
+    padded_size,
+    resize_by_rule,
+    resized_dtype,
+    resized_size_tensor,
+)
 from keras_retinanet.inference import DetectionModel
 from keras_retinanet.schema import Tensor
 
@@ -82,9 +90,9 @@ class ServingGraph:
     def _detect(self, load: Callable[[Tensor], Tensor], count: Tensor) -> dict[str, Tensor]:
         with tf.control_dependencies([tf.debugging.Assert(count > 0, ["the request has no images"])]):
             count = tf.identity(count)
-        images, sizes, given = self._on_one_canvas(load, count)
+        images, sizes, given, scale = self._on_one_canvas(load, count)
         found = self.detector({"images": images, "sizes": sizes})
-        scale, limit = sizes / given, tf.reverse(given, [1])  # (B, 2) y, x; width, height
+        limit = tf.reverse(given, [1])  # (B, 2) width, height
         boxes = found["boxes"] / tf.tile(tf.reverse(scale, [1]), (1, 2))[:, None]
         boxes = tf.clip_by_value(boxes, 0.0, tf.tile(limit, (1, 2))[:, None])
         labels = found["labels"]
@@ -97,21 +105,23 @@ class ServingGraph:
             "num_detections": found["num_detections"],
         }
 
-    def _on_one_canvas(self, load: Callable[[Tensor], Tensor], count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Network input `(B, H, W, 3)`, sizes `(B, 2)` before padding and `(B, 2)` before resizing, height first."""
-        pixels = tf.TensorArray(tf.uint8, count, element_shape=(None, None, 3), infer_shape=False)
+    def _on_one_canvas(self, load: Callable[[Tensor], Tensor], count: Tensor) -> tuple[Tensor, ...]:
+        """Network input `(B, H, W, 3)`; sizes before padding and before resizing, and the scale, `(B, 2)` y, x each."""
+        kind = resized_dtype(self._resize)
+        pixels = tf.TensorArray(kind, count, element_shape=(None, None, 3), infer_shape=False)
         sizes, given = (tf.TensorArray(tf.int32, count, element_shape=(2,)) for _ in range(2))
+        scales = tf.TensorArray(tf.float64, count, element_shape=(2,))
 
         def shrink(index: Tensor, *arrays: tf.TensorArray) -> tuple[Tensor, ...]:
             image = load(index)
             old = tf.shape(image)[:2]
             new = resized_size_tensor(old, self._resize)
-            small = resize_image(image, new, self._resize.antialias)
-            values = (small, new, old)
+            values = (resize_by_rule(image, new, self._resize), new, old, network_scale_tensor(new, old, self._resize))
             return index + 1, *(array.write(index, value) for array, value in zip(arrays, values, strict=True))
 
-        _, pixels, sizes, given = tf.while_loop(
-            lambda index, *_: index < count, shrink, (tf.constant(0), pixels, sizes, given), parallel_iterations=8
+        start = (tf.constant(0), pixels, sizes, given, scales)
+        _, pixels, sizes, given, scales = tf.while_loop(
+            lambda index, *_: index < count, shrink, start, parallel_iterations=8
         )
         all_sizes = sizes.stack()
         largest = tf.reduce_max(all_sizes, axis=0)
@@ -121,4 +131,4 @@ class ServingGraph:
             tf.range(count),
             fn_output_signature=tf.TensorSpec((None, None, 3), tf.float32),
         )
-        return images, tf.cast(all_sizes, tf.float32), tf.cast(given.stack(), tf.float32)
+        return images, *(tf.cast(values, tf.float32) for values in (all_sizes, given.stack(), scales.stack()))

@@ -116,7 +116,7 @@ class Verification:
         agreement.raw = max(agreement.raw, _distance(raw["logits"], wanted["logits"]))
         detections: Any = self._detector.from_predictions(predictions, ops.convert_to_tensor(sizes))
         answer = {name: ops.convert_to_numpy(value) for name, value in detections.items()}
-        expected = in_own_pixels(answer, 0, network=sizes[0], given=image.shape[:2])
+        expected = in_own_pixels(answer, 0, network=sizes[0], given=image.shape[:2], resize=network.resize)
         (found,) = runtime.detect([image])
         for one, other in ((expected, found), (found, expected)):
             count, score = partners(one, other, limit)

@@ -1,5 +1,184 @@
-"""Foreign checkpoints, read without running anything that they contain.
+"""Detectors of other libraries as ours: one file a library, which turns an opened checkpoint into a `Blueprint`.
 
-This file stays empty of imports: backbones read weight files through `importers.torch_file`, while importers of whole
-detectors build on `retinanet`, which builds on backbones.
+A blueprint holds the library's settings as ours (`config.py`, the arguments of our layers) and says where each of our
+layers finds its arrays. `assemble` does the rest for all. To add a library, write `recognises` and `describe` in a file
+of its name and list it in `IMPORTERS` and in `config.SourceName`.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from keras_retinanet.config import SourceName
+from keras_retinanet.importers import detectron2, fizyr, keras_hub, mmdetection, torchvision
+from keras_retinanet.importers.assemble import Report, assemble, described
+from keras_retinanet.importers.blueprint import Blueprint, CheckpointError, Overrides
+from keras_retinanet.retinanet import RetinaNet
+from keras_retinanet.weight_files.weight_file import WeightFile, open_weights, weight_layout
+
+
+class Importer(NamedTuple):
+    """One library."""
+
+    recognises: Callable[[WeightFile], bool]
+    describe: Callable[[WeightFile, Overrides], Blueprint]
+
+
+class Imported(NamedTuple):
+    """An imported detector."""
+
+    model: RetinaNet
+    report: Report
+    blueprint: Blueprint
+
+
+IMPORTERS: dict[SourceName, Importer] = {
+    "fizyr": Importer(fizyr.recognises, fizyr.describe),
+    "torchvision": Importer(torchvision.recognises, torchvision.describe),
+    "detectron2": Importer(detectron2.recognises, detectron2.describe),
+    "mmdetection": Importer(mmdetection.recognises, mmdetection.describe),
+    "keras_hub": Importer(keras_hub.recognises, keras_hub.describe),
+}
+"""Every library whose detectors can be imported, by name."""
+
+__all__ = [
+    "IMPORTERS",
+    "Blueprint",
+    "CheckpointError",
+    "Imported",
+    "Importer",
+    "Overrides",
+    "Report",
+    "assemble",
+    "describe_checkpoint",
+    "described",
+    "find_foreign",
+    "import_checkpoint",
+    "inherited_settings",
+    "open_foreign",
+]
+
+
+def describe_checkpoint(
+    path: str | Path | WeightFile, source: SourceName | None = None, overrides: Overrides | None = None
+) -> Blueprint:
+    """Finds out what a checkpoint holds, without building anything.
+
+    Args:
+        path: str or Path. Checkpoint of a whole detector: a file, or KerasHub's folder; or one that is open already.
+        source: Name in `IMPORTERS`. Defaults to `None`: told apart by content.
+        overrides: Overrides. What the user says in place of what the checkpoint cannot tell.
+
+    Returns:
+        The blueprint.
+
+    Raises:
+        CheckpointError: No library's detector, or one that cannot be imported; names the file and the reason.
+        ValueError: The file is damaged.
+        OSError: The file cannot be opened.
+    """
+    file = path if isinstance(path, WeightFile) else open_weights(path)
+    name = source or _recognised(file)
+    try:
+        if name is None:
+            raise CheckpointError(_unknown(file))
+        return IMPORTERS[name].describe(file, overrides or Overrides())
+    except CheckpointError as error:
+        raise CheckpointError(f"Cannot import {str(file.path)!r}: {error}") from error
+
+
+def import_checkpoint(
+    path: str | Path, source: SourceName | None = None, overrides: Overrides | None = None
+) -> Imported:
+    """Reads a checkpoint of another library as one of our models.
+
+    Args:
+        path: str or Path. Checkpoint of a whole detector: a file, or KerasHub's folder.
+        source: Name in `IMPORTERS`. Defaults to `None`: told apart by content.
+        overrides: Overrides. What the user says in place of what the checkpoint cannot tell.
+
+    Returns:
+        The model, not compiled; where every tensor went; what was found. Tensors may be left over or missing.
+
+    Raises:
+        CheckpointError: No library's detector, or one that cannot be imported; names the file and the reason.
+        ValueError: The file is damaged.
+        OSError: The file cannot be opened.
+
+    Example:
+        >>> model, report, blueprint = import_checkpoint("retinanet_resnet50_fpn_coco-eeacb38b.pth")
+        >>> model.save("coco.keras")
+    """
+    blueprint = describe_checkpoint(path, source, overrides)
+    try:
+        model, report = assemble(blueprint)
+    except ValueError as error:
+        raise CheckpointError(f"Cannot import {str(path)!r}: {error}") from error
+    return Imported(model, report, blueprint)
+
+
+def find_foreign(path: str | Path) -> WeightFile | None:
+    """Opens a checkpoint if it is another library's.
+
+    Args:
+        path: str or Path. Anything that may be there.
+
+    Returns:
+        The opened checkpoint of a whole detector, for `describe_checkpoint`; `None` for everything else: our own files,
+        weights of a backbone alone, other files, nothing.
+
+    Raises:
+        ValueError: The file is in the layout of a checkpoint, and damaged.
+    """
+    if weight_layout(path) is None:
+        return None
+    file = open_weights(path)
+    return file if _recognised(file) is not None else None
+
+
+def open_foreign(file: WeightFile, overrides: Overrides | None = None) -> RetinaNet:
+    """Imports an opened checkpoint, all of whose tensors have to have a place.
+
+    Args:
+        file: WeightFile. From `find_foreign`.
+        overrides: Overrides. What the user says in place of what the checkpoint cannot tell.
+
+    Returns:
+        The model, not compiled.
+
+    Raises:
+        CheckpointError: It cannot be imported, or not completely; names the file and the reason.
+    """
+    blueprint = describe_checkpoint(file, overrides=overrides)
+    try:
+        model, report = assemble(blueprint)
+        report.require_complete()
+    except ValueError as error:
+        raise CheckpointError(f"Cannot import {str(file.path)!r}: {error}") from error
+    return model
+
+
+def inherited_settings(blueprint: Blueprint) -> dict[str, Any]:
+    """What a run that starts from a checkpoint takes over, as `snapshot_settings.read_settings` does of a snapshot.
+
+    Args:
+        blueprint: Blueprint. Of the checkpoint.
+
+    Returns:
+        Dotted name → value, as `config_tree.changed` takes them.
+    """
+    groups = {"model": blueprint.model, "anchors": blueprint.anchors, "resize": blueprint.resize}
+    found = {f"{group}.{name}": value for group, config in groups.items() for name, value in vars(config).items()}
+    return {name: value for name, value in found.items() if name != "model.weights"}
+
+
+def _recognised(file: WeightFile) -> SourceName | None:
+    return next((name for name, importer in IMPORTERS.items() if importer.recognises(file)), None)
+
+
+def _unknown(file: WeightFile) -> str:
+    names = list(file.tensors) or list(file.keras.layers if file.keras else ())
+    begins = f" Its names begin with {', '.join(map(repr, names[:3]))}." if names else ""
+    return f"It holds no RetinaNet of {', '.join(IMPORTERS)}.{begins}"

@@ -65,7 +65,8 @@ class GraphRuntime(ABC):
         batch, sizes = on_one_canvas(images, about.resize, about.pad_value, about.image_size)
         answer = self.run(batch, sizes)
         return [
-            in_own_pixels(answer, row, network=sizes[row], given=image.shape[:2]) for row, image in enumerate(images)
+            in_own_pixels(answer, row, network=sizes[row], given=image.shape[:2], resize=about.resize)
+            for row, image in enumerate(images)
         ]
 
     def raw_outputs(self, images: Any) -> Raw:

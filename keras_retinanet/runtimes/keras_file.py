@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_retinanet.config import FilterConfig, ResizeConfig
-from keras_retinanet.data.image import pad, padded_size, resize_image, resized_size
+from keras_retinanet.data.image import network_scale, pad, padded_size, resize_by_rule, resized_size
 from keras_retinanet.inference import DetectionModel, load_model
 from keras_retinanet.runtimes.runtime import Found, Raw
 
@@ -81,7 +81,8 @@ class KerasRuntime:
             batch, sizes = batch[rows], sizes[rows]
         answer = self.model.predict_on_batch({"images": batch, "sizes": sizes})
         return [
-            in_own_pixels(answer, row, network=sizes[row], given=image.shape[:2]) for row, image in enumerate(images)
+            in_own_pixels(answer, row, network=sizes[row], given=image.shape[:2], resize=self.resize)
+            for row, image in enumerate(images)
         ]
 
     def raw_outputs(self, images: Any) -> Raw:
@@ -116,7 +117,7 @@ def on_one_canvas(
         sizes = [fitting(size, image.shape[:2], image_size) for size, image in zip(sizes, images, strict=True)]
         canvas = image_size
     batch = [
-        pad(resize_image(tf.convert_to_tensor(image), size, resize.antialias), tf.constant(canvas), pad_value)
+        pad(resize_by_rule(tf.convert_to_tensor(image), size, resize), tf.constant(canvas), pad_value)
         for image, size in zip(images, sizes, strict=True)
     ]
     return np.stack([np.asarray(image) for image in batch]), np.asarray(sizes, np.float32)
@@ -143,7 +144,7 @@ def fitting(size: tuple[int, int], given: Sequence[int], canvas: tuple[int, int]
     return int(sides[0]), int(sides[1])
 
 
-def in_own_pixels(answer: dict[str, Any], row: int, *, network: Any, given: Any) -> Found:
+def in_own_pixels(answer: dict[str, Any], row: int, *, network: Any, given: Any, resize: ResizeConfig) -> Found:
     """One image's detections without padding, in the pixels of the image as it was given.
 
     Args:
@@ -151,16 +152,16 @@ def in_own_pixels(answer: dict[str, Any], row: int, *, network: Any, given: Any)
         row: int. The image's place in the batch.
         network: Height and width in the network's pixels.
         given: Height and width of the image as it was given.
+        resize: ResizeConfig. The rule that led from one to the other.
 
     Returns:
         Its detections.
     """
     count = int(answer["num_detections"][row])
-    given = np.asarray(given, np.float32)
-    scale = np.tile((np.asarray(network, np.float32) / given)[::-1], 2)  # x, y, x, y
+    scale = np.tile(network_scale(network, given, resize).astype(np.float32)[::-1], 2)  # x, y, x, y
     boxes = np.asarray(answer["boxes"][row, :count], np.float32) / scale  # (D, 4)
     return {
-        "boxes": np.clip(boxes, 0, np.tile(given[::-1], 2)),
+        "boxes": np.clip(boxes, 0, np.tile(np.asarray(given, np.float32)[::-1], 2)),
         "scores": np.asarray(answer["scores"][row, :count], np.float32),
         "labels": np.asarray(answer["labels"][row, :count], np.int32),
     }

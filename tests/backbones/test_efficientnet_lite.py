@@ -12,7 +12,7 @@ import pytest
 from keras_retinanet.backbones import efficientnet_lite, load_weights
 from keras_retinanet.backbones.batch_norm import batch_norm_layers
 from keras_retinanet.backbones.efficientnet_lite import copy_from_torch, efficientnet_lite0, torch_names
-from keras_retinanet.importers.torch_file import read_torch_file
+from keras_retinanet.weight_files.torch_file import read_torch_file
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, BoxReport
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, BoxReport, Index
 from keras_retinanet.data.datasets.coco import CocoDataset
 from keras_retinanet.data.datasets.csv_file import CsvDataset
+from keras_retinanet.data.datasets.kitti import KITTI_CLASSES, KittiDataset
+from keras_retinanet.data.datasets.open_images import OpenImagesDataset
 from keras_retinanet.data.datasets.pascal import VOC_CLASSES, PascalDataset
+from keras_retinanet.data.datasets.tfds import TfdsDataset
+from keras_retinanet.data.datasets.tfrecord import TfRecordDataset
+from keras_retinanet.data.datasets.yolo import YoloDataset
 from keras_retinanet.schema import Sample
 
 
@@ -32,11 +37,17 @@ DATASETS: dict[str, Any] = {
     "coco": CocoDataset,
     "pascal": PascalDataset,
     "csv": CsvDataset,
+    "kitti": KittiDataset,
+    "oid": OpenImagesDataset,
+    "yolo": YoloDataset,
+    "tfrecord": TfRecordDataset,
+    "tfds": TfdsDataset,
 }
 """Readers by the word that the command line uses."""
 
 __all__ = [
     "DATASETS",
+    "KITTI_CLASSES",
     "VOC_CLASSES",
     "AnnotatedImages",
     "BoxColumns",
@@ -44,5 +55,11 @@ __all__ = [
     "CocoDataset",
     "CsvDataset",
     "Dataset",
+    "Index",
+    "KittiDataset",
+    "OpenImagesDataset",
     "PascalDataset",
+    "TfRecordDataset",
+    "TfdsDataset",
+    "YoloDataset",
 ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import Any, Self, overload
 
 import numpy as np
 
+from keras_retinanet.config import BadDataPolicy
 from keras_retinanet.data.errors import DataError, shown
 from keras_retinanet.data.image_files import first_missing, read_sizes
 from keras_retinanet.schema import Sample
@@ -18,19 +19,21 @@ _NAMED = 5  # cases named in the warning
 
 @dataclass
 class BoxReport:
-    """Boxes that a reader had to leave out or clip.
+    """What a reader had to leave out or clip, and what else its user should know.
 
     Attributes:
         num_boxes: Boxes that remain, ignore regions included.
         num_dropped: Boxes left out: no area, or wholly outside their image.
         num_clipped: Boxes cut at their image's border (more than one pixel stood out).
         examples: The first few of both, in words.
+        notes: Choices that the files left to the reader, one sentence each.
     """
 
     num_boxes: int = 0
     num_dropped: int = 0
     num_clipped: int = 0
     examples: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def warning(self) -> str | None:
         """One sentence for the command line, or `None` where all boxes were fine."""
@@ -52,6 +55,7 @@ class BoxColumns:
         ignore: `(M,)` bool.
         name: Where row i stands: file and line, or annotation id.
         areas: `(M,)` float64, the objects' areas in pixels where the source tells them.
+        is_relative: Coordinates are shares of the image's width and height, not pixels.
     """
 
     image: Any
@@ -60,6 +64,40 @@ class BoxColumns:
     ignore: Any
     name: Callable[[int], str]
     areas: Any = None
+    is_relative: bool = False
+
+
+@dataclass
+class Index:
+    """A data set as read and checked: what the index cache keeps.
+
+    Attributes:
+        class_names: Names, label 0 first.
+        images: Paths of the image files, or references into record files.
+        image_ids: The source's id of each image.
+        sizes: `(I, 2)` int64. Height and width.
+        boxes: `(M, 4)` float32, sorted by image.
+        labels: `(M,)` int32.
+        ignore: `(M,)` bool.
+        areas: `(M,)` float64, or `None`.
+        splits: `(I + 1,)` int64. Image i has the boxes `splits[i]` to `splits[i + 1]`.
+        report: Boxes left out and clipped, and notes.
+        category_ids: The source's own id of each label, where it has such.
+        sources: Files and folders that all this was read from.
+    """
+
+    class_names: tuple[str, ...]
+    images: list[str]
+    image_ids: list[int | str]
+    sizes: Any
+    boxes: Any
+    labels: Any
+    ignore: Any
+    areas: Any
+    splits: Any
+    report: BoxReport
+    category_ids: tuple[int | None, ...] | None
+    sources: list[str]
 
 
 class AnnotatedImages(Sequence[Sample]):
@@ -70,14 +108,26 @@ class AnnotatedImages(Sequence[Sample]):
 
     Args:
         class_names: Names, label 0 first.
-        images: Paths of the image files. Each must exist.
+        images: Paths of the image files, or references into record files. Each file must exist.
         image_ids: The source's id of each image.
         sizes: `(height, width)` of each image; `None` reads the headers of the files.
         columns: All boxes.
         listed_in: The file that names the images, for messages.
+        bad_data: `"skip"` leaves out and clips; `"error"` raises at the first such box. Defaults to `"skip"`.
+        sources: Files and folders that annotations were read from; a change of one invalidates the index cache.
+            Defaults to none: nothing is cached.
+        category_ids: The source's own id of each label. Defaults to `None`.
+        notes: Choices that the files left to the reader, for `report`.
+
+    Attributes:
+        class_names: Names, label 0 first.
+        report: Boxes left out and clipped, and notes.
+        category_ids: The source's own id of each label, or `None`.
+        contents: All of it, as read.
+        options: `DataConfig` fields that the constructor takes as keywords, beside path, set and `bad_data`.
     """
 
-    report: BoxReport
+    options: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -88,21 +138,48 @@ class AnnotatedImages(Sequence[Sample]):
         columns: BoxColumns,
         *,
         listed_in: str,
+        bad_data: BadDataPolicy = "skip",
+        sources: Sequence[str] = (),
+        category_ids: Sequence[int | None] | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
-        self.class_names = tuple(class_names)
-        self._images, self._image_ids = list(images), list(image_ids)
-        _require_images(self._images, listed_in)
-        self._sizes = _completed(self._images, sizes)
-        self._boxes, kept, self.report = _cleaned(columns, self._sizes)
+        images = list(images)
+        require_images(images, listed_in)
+        all_sizes = _completed(images, sizes)
+        boxes, kept, report = _cleaned(columns, all_sizes, bad_data)
+        report.notes.extend(notes)
         order = kept[np.argsort(columns.image[kept], kind="stable")]
-        self._boxes = self._boxes[order]
-        self._labels = columns.labels[order].astype(np.int32)
-        self._ignore = columns.ignore[order].astype(bool)
-        self._areas = None if columns.areas is None else columns.areas[order]
-        self._splits = np.searchsorted(columns.image[order], np.arange(len(self._images) + 1))
+        # A size read from an image is one more thing that a change of that image undoes.
+        measured = [path for path, size in zip(images, sizes, strict=True) if size is None]
+        index = Index(
+            class_names=tuple(class_names),
+            images=images,
+            image_ids=list(image_ids),
+            sizes=all_sizes,
+            boxes=boxes[order],
+            labels=columns.labels[order].astype(np.int32),
+            ignore=columns.ignore[order].astype(bool),
+            areas=None if columns.areas is None else columns.areas[order],
+            splits=np.searchsorted(columns.image[order], np.arange(len(images) + 1)),
+            report=report,
+            category_ids=None if category_ids is None else tuple(category_ids),
+            sources=[*sources, *measured] if sources else [],
+        )
+        self._adopt(index)
+
+    @classmethod
+    def from_index(cls, index: Index) -> Self:
+        """The data set with these contents, without reading its files."""
+        dataset = cls.__new__(cls)
+        dataset._adopt(index)
+        return dataset
+
+    def _adopt(self, index: Index) -> None:
+        self.contents = index
+        self.class_names, self.report, self.category_ids = index.class_names, index.report, index.category_ids
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self.contents.images)
 
     @overload
     def __getitem__(self, index: int) -> Sample: ...
@@ -111,25 +188,34 @@ class AnnotatedImages(Sequence[Sample]):
     def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
         if isinstance(index, slice):
             return [self[position] for position in range(*index.indices(len(self)))]
-        position = range(len(self))[index]
-        rows = slice(self._splits[position], self._splits[position + 1])
+        position, read = range(len(self))[index], self.contents
+        rows = slice(read.splits[position], read.splits[position + 1])
         sample = Sample(
-            image=self._images[position],
-            image_id=self._image_ids[position],
-            boxes=self._boxes[rows],
-            labels=self._labels[rows],
-            ignore=self._ignore[rows],
-            size=self._sizes[position],
+            image=read.images[position],
+            image_id=read.image_ids[position],
+            boxes=read.boxes[rows],
+            labels=read.labels[rows],
+            ignore=read.ignore[rows],
+            size=(int(read.sizes[position][0]), int(read.sizes[position][1])),
         )
-        if self._areas is not None:
-            sample["areas"] = self._areas[rows]
+        if read.areas is not None:
+            sample["areas"] = read.areas[rows]
         return sample
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[position] for position in range(len(self)))
 
 
-def _require_images(images: list[str], listed_in: str) -> None:
+def require_images(images: Sequence[str], listed_in: str) -> None:
+    """Look for every image.
+
+    Args:
+        images: Paths, or references into record files.
+        listed_in: The file that names them.
+
+    Raises:
+        DataError: There are none, or one of them is not there.
+    """
     if not images:
         raise DataError(listed_in, "lists no image", "at least one image", "check the path and the set's name")
     missing = first_missing(images)
@@ -142,19 +228,39 @@ def _require_images(images: list[str], listed_in: str) -> None:
         )
 
 
-def _completed(images: list[str], sizes: Sequence[tuple[int, int] | None]) -> list[tuple[int, int]]:
+def _completed(images: list[str], sizes: Sequence[tuple[int, int] | None]) -> Any:
+    """`(I, 2)` int64 height, width."""
     unknown = [position for position, size in enumerate(sizes) if size is None]
     read = dict(zip(unknown, read_sizes([images[position] for position in unknown]), strict=True))
-    return [read[position] if size is None else size for position, size in enumerate(sizes)]
+    told = [read[position] if size is None else size for position, size in enumerate(sizes)]
+    return np.array(told, np.int64).reshape(-1, 2)
 
 
-def _cleaned(columns: BoxColumns, sizes: Sequence[tuple[int, int]]) -> tuple[Any, Any, BoxReport]:
+def _cleaned(columns: BoxColumns, sizes: Any, bad_data: BadDataPolicy) -> tuple[Any, Any, BoxReport]:
     """Clip to the images.
 
     Returns:
         float32 boxes `(M, 4)`, the rows worth keeping, and the report.
     """
     boxes = np.asarray(columns.boxes, np.float64).reshape(-1, 4)
+    limits = sizes.astype(np.float64)[columns.image][:, [1, 0, 1, 0]]  # (M, 4): W, H, W, H
+    if columns.is_relative:
+        boxes = boxes * limits
+    _require_finite(boxes, columns)
+    clipped = np.clip(boxes, 0.0, limits).astype(np.float32)
+    has_area = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
+    stands_out = ((boxes < -_SLACK) | (boxes > limits + _SLACK)).any(axis=1) & has_area
+    report = BoxReport(int(has_area.sum()), int((~has_area).sum()), int(stands_out.sum()))
+    for row in np.flatnonzero(stands_out | ~has_area)[:_NAMED]:
+        reached = np.array2string(boxes[row], separator=", ", precision=2, suppress_small=True)
+        if bad_data == "error":
+            _refuse(columns.name(int(row)), reached, limits[row], bool(has_area[row]))
+        verdict = "clipped" if has_area[row] else "left out"
+        report.examples.append(f"{columns.name(int(row))} {reached} {verdict}")
+    return clipped, np.flatnonzero(has_area), report
+
+
+def _require_finite(boxes: Any, columns: BoxColumns) -> None:
     broken = np.flatnonzero(~np.isfinite(boxes).all(axis=1))
     if broken.size:
         raise DataError(
@@ -163,13 +269,13 @@ def _cleaned(columns: BoxColumns, sizes: Sequence[tuple[int, int]]) -> tuple[Any
             "finite numbers",
             "correct the box or take it out",
         )
-    limits = np.asarray(sizes, np.float64).reshape(-1, 2)[columns.image][:, [1, 0, 1, 0]]  # (M, 4): W, H, W, H
-    clipped = np.clip(boxes, 0.0, limits).astype(np.float32)
-    has_area = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
-    stands_out = ((boxes < -_SLACK) | (boxes > limits + _SLACK)).any(axis=1) & has_area
-    report = BoxReport(int(has_area.sum()), int((~has_area).sum()), int(stands_out.sum()))
-    for row in np.flatnonzero(stands_out | ~has_area)[:_NAMED]:
-        reached = np.array2string(boxes[row], separator=", ", precision=2, suppress_small=True)
-        verdict = "clipped" if has_area[row] else "left out"
-        report.examples.append(f"{columns.name(int(row))} {reached} {verdict}")
-    return clipped, np.flatnonzero(has_area), report
+
+
+def _refuse(where: str, box: str, limits: Any, has_area: bool) -> None:
+    width, height = limits[:2]
+    raise DataError(
+        where,
+        f"box {box} " + ("stands out of its image" if has_area else "has no area inside its image"),
+        f"x1 < x2 and y1 < y2 inside {width:.0f} × {height:.0f} pixels",
+        f"correct it, take it out, or let --bad-data skip {'clip it' if has_area else 'leave it out'}",
+    )

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_retinanet.config import BadDataPolicy
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.errors import DataError, shown
@@ -40,6 +41,7 @@ class CocoDataset(AnnotatedImages):
         set_name: Which set. Defaults to `"train2017"`.
         class_names: Names in the order of the labels wanted, for evaluating a model on its own classes. Defaults to
             the categories of the file.
+        bad_data: What becomes of boxes outside their image or without area. Defaults to `"skip"`.
 
     Attributes:
         class_names: Category names, label 0 first.
@@ -55,6 +57,7 @@ class CocoDataset(AnnotatedImages):
         set_name: str | None = None,
         *,
         class_names: Sequence[str] | None = None,
+        bad_data: BadDataPolicy = "skip",
     ) -> None:
         folder, set_name = Path(path), set_name or self.default_sets(path)[0]
         file = folder / "annotations" / f"instances_{set_name}.json"
@@ -62,7 +65,6 @@ class CocoDataset(AnnotatedImages):
         categories = _categories(content["categories"], file)
         names = tuple(class_names if class_names is not None else categories.values())
         ids = {name: category for category, name in categories.items()}
-        self.category_ids = tuple(ids.get(name) for name in names)
         images = _images(content["images"], file)
         super().__init__(
             names,
@@ -71,6 +73,9 @@ class CocoDataset(AnnotatedImages):
             [_size(image) for image in images.values()],
             _columns(content["annotations"], list(images), categories, names, file),
             listed_in=str(file),
+            bad_data=bad_data,
+            sources=[str(file)],
+            category_ids=[ids.get(name) for name in names],
         )
 
     @staticmethod

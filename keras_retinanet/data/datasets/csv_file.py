@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_retinanet.config import BadDataPolicy
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns
 from keras_retinanet.data.datasets.class_names import label_of
+from keras_retinanet.data.datasets.text_files import number, read_text
 from keras_retinanet.data.errors import DataError, shown
 
 _COLUMNS = {
@@ -40,6 +42,7 @@ class CsvDataset(AnnotatedImages):
         classes: File of lines `name,id`; labels are the positions sorted by id. Defaults to `None`: the sorted names
             that occur.
         class_names: Names in the order of the labels wanted; takes the place of `classes`.
+        bad_data: What becomes of boxes outside their image or without area. Defaults to `"skip"`.
 
     Attributes:
         class_names: Names, label 0 first.
@@ -48,31 +51,38 @@ class CsvDataset(AnnotatedImages):
         DataError: Something in the files is broken.
     """
 
+    options = ("classes",)
+
     def __init__(
         self,
         annotations: str | os.PathLike[str],
         classes: str | os.PathLike[str] | None = None,
         *,
         class_names: Sequence[str] | None = None,
+        bad_data: BadDataPolicy = "skip",
     ) -> None:
         file = Path(annotations)
         rows = list(_rows(file))
+        is_sorted = class_names is None and classes is None
         names = tuple(class_names) if class_names is not None else _class_names(classes, rows)
         paths = list(dict.fromkeys(path for path, *_ in rows))
         images = [os.path.join(file.parent, path) for path in paths]
-        columns = _columns(rows, paths, names)
-        super().__init__(names, images, paths, [None] * len(paths), columns, listed_in=str(file))
+        super().__init__(
+            names,
+            images,
+            paths,
+            [None] * len(paths),
+            _columns(rows, paths, names),
+            listed_in=str(file),
+            bad_data=bad_data,
+            sources=[str(file), *([str(classes)] if classes is not None else [])],
+            notes=[f"{file}: no file of classes; labels count its class names in sorted order"] if is_sorted else [],
+        )
 
 
 def _lines(file: Path) -> Iterator[tuple[str, list[str]]]:
     """Non-empty lines with where they stand, cut at the commas."""
-    try:
-        text = file.read_text("utf-8-sig")
-    except OSError as error:
-        raise DataError(str(file), f"cannot be read ({error.strerror})", "a CSV file", "check the path") from None
-    except ValueError as error:
-        raise DataError(str(file), f"is not UTF-8 text ({error})", "a CSV file", "save it as CSV UTF-8") from None
-    reader = csv.reader(io.StringIO(text), skipinitialspace=True)
+    reader = csv.reader(io.StringIO(read_text(file, "a CSV file")), skipinitialspace=True)
     while True:
         try:
             fields = next(reader, None)
@@ -114,15 +124,8 @@ def _row(fields: list[str], order: list[int], where: str) -> _Row:
         return path, None, "", where
     if not name:
         raise DataError(where, "names no class", _FORMAT, "complete the line")
-    box = [_number(text, side, where) for text, side in zip(sides, ("x1", "y1", "x2", "y2"), strict=True)]
+    box = [number(text, side, where, _FORMAT) for text, side in zip(sides, ("x1", "y1", "x2", "y2"), strict=True)]
     return path, (box[0], box[1], box[2], box[3]), name, where
-
-
-def _number(text: str, side: str, where: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise DataError(where, f"{side} is {shown(text)}", _FORMAT, "write a number") from None
 
 
 def _class_names(classes: str | os.PathLike[str] | None, rows: list[_Row]) -> tuple[str, ...]:
@@ -133,21 +136,21 @@ def _class_names(classes: str | os.PathLike[str] | None, rows: list[_Row]) -> tu
     for where, fields in _lines(Path(classes)):
         if len(fields) != 2 or not fields[0]:
             raise DataError(where, f"is {shown(','.join(fields))}", allowed, "correct the line")
-        name, number = fields
-        if not (number.isascii() and number.isdigit() and len(number) < 19):
-            if not ids and number.lower() in ("id", "class_id", "label"):
+        name, given = fields
+        if not (given.isascii() and given.isdigit() and len(given) < 19):
+            if not ids and given.lower() in ("id", "class_id", "label"):
                 continue  # a header line
-            raise DataError(where, f"id {shown(number)}", "a whole number from 0", "correct the line")
-        if name in ids or int(number) in ids.values():
+            raise DataError(where, f"id {shown(given)}", "a whole number from 0", "correct the line")
+        if name in ids or int(given) in ids.values():
             raise DataError(where, f"{shown(','.join(fields))} repeats a name or an id", allowed, "correct the line")
-        ids[name] = int(number)
+        ids[name] = int(given)
     if not ids:
         raise DataError(str(classes), "names no class", allowed, "add the classes")
     return tuple(sorted(ids, key=lambda name: ids[name]))
 
 
 def _columns(rows: list[_Row], paths: list[str], class_names: Sequence[str]) -> BoxColumns:
-    position = {path: number for number, path in enumerate(paths)}
+    position = {path: place for place, path in enumerate(paths)}
     labels = {name: label for label, name in enumerate(class_names)}
     boxed = [(position[path], box, name, where) for path, box, name, where in rows if box is not None]
     return BoxColumns(

@@ -13,8 +13,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from keras_retinanet.config import BadDataPolicy, DifficultRule
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns
 from keras_retinanet.data.datasets.class_names import label_of
+from keras_retinanet.data.datasets.text_files import images_by_stem
 from keras_retinanet.data.errors import DataError, shown
 from keras_retinanet.data.image_files import SUFFIXES
 
@@ -34,22 +36,41 @@ class _Object(NamedTuple):
     where: str
 
 
+class _Layout(NamedTuple):
+    """Where the files of a set are."""
+
+    listed_in: Path
+    ids: list[str]
+    texts: list[Path]
+    images: list[str]
+    all_texts: list[Path]
+    homes: list[Path]
+    notes: list[str]
+
+
 class PascalDataset(AnnotatedImages):
     """Pascal VOC: `ImageSets/Main/<set>.txt`, `JPEGImages/<name>.jpg` (or .png …), `Annotations/<name>.xml`.
+
+    Without `ImageSets` the set is a folder: every `<name>.xml` in it with the image of that name beside it (or in its
+    `Annotations` and `JPEGImages`). Images without an XML file are left out, and told.
 
     VOC counts pixels from 1 and includes the last one: `xmin = 1, xmax = W` is the whole width. As edges in pixels
     counted from 0 that is `x1 = xmin - 1 = 0` and `x2 = xmax = W`, so 1 is taken from `xmin` and `ymin` only, as
     Detectron2 does. (fizyr's keras-retinanet takes 1 from all four and cuts off the last pixel.) A box whose `xmax`
     is not above its `xmin` as written counts as one without area: tools write such boxes for a click without a drag.
 
-    Objects marked difficult become ignore regions. Sizes are read from the image files, because the `size` tag is
-    often wrong.
+    Objects marked difficult become ignore regions, unless told otherwise. Sizes are read from the image files, because
+    the `size` tag is often wrong.
 
     Args:
         path: Folder of the data set.
-        set_name: Which set. Defaults to `train`, or `trainval` where that is all there is.
-        class_names: Names in the order of the labels wanted. Defaults to the 20 VOC classes where they cover every
-            name in the data set, else to the sorted names of the *whole* data set, so that all sets agree.
+        set_name: Which set. Defaults to `train`, or `trainval` where that is all there is. Without `ImageSets` a folder
+            in `path`, `"."` (the default where XML files stand in it) for `path` itself.
+        class_names: Names in the order of the labels wanted. Defaults to the 20 VOC classes where `ImageSets` is there
+            and they cover every name, else to the sorted names of the *whole* data set, so that all sets agree.
+        bad_data: What becomes of boxes outside their image or without area. Defaults to `"skip"`.
+        difficult: What becomes of objects marked difficult: `"ignore"` (regions), `"keep"` (objects like others) or
+            `"drop"`. Defaults to `"ignore"`.
 
     Attributes:
         class_names: Names, label 0 first.
@@ -58,28 +79,94 @@ class PascalDataset(AnnotatedImages):
         DataError: Something in the files is broken.
     """
 
+    options = ("difficult",)
+
     def __init__(
         self,
         path: str | os.PathLike[str],
         set_name: str | None = None,
         *,
         class_names: Sequence[str] | None = None,
+        bad_data: BadDataPolicy = "skip",
+        difficult: DifficultRule = "ignore",
     ) -> None:
         folder, set_name = Path(path), set_name or self.default_sets(path)[0]
-        list_file = folder / "ImageSets" / "Main" / f"{set_name}.txt"
-        ids = _listed(list_file)
-        objects = {name: _objects(folder / "Annotations" / f"{name}.xml") for name in ids}
-        names = tuple(class_names) if class_names is not None else _all_classes(folder, objects)
-        images = _images(folder, ids, list_file)
+        is_listed = _lists(folder).is_dir()
+        layout = _from_list(folder, set_name) if is_listed else _from_folder(folder, set_name)
+        objects = {text: _objects(text) for text in layout.texts}
+        names = tuple(class_names) if class_names is not None else _all_classes(layout, objects, is_listed=is_listed)
+        if difficult == "drop":
+            objects = {text: [item for item in items if not item.is_difficult] for text, items in objects.items()}
         columns = _columns(objects.values(), names)
-        super().__init__(names, images, ids, [None] * len(ids), columns, listed_in=str(list_file))
+        columns.ignore &= difficult == "ignore"
+        super().__init__(
+            names,
+            layout.images,
+            layout.ids,
+            [None] * len(layout.ids),
+            columns,
+            listed_in=str(layout.listed_in),
+            bad_data=bad_data,
+            sources=[str(text) for text in (layout.listed_in, *layout.homes, *layout.texts, *layout.all_texts)],
+            notes=layout.notes,
+        )
 
     @staticmethod
     def default_sets(path: str | os.PathLike[str]) -> tuple[str, str | None]:
         """Names of the training set and, where there is one, of the validation set."""
-        folder = Path(path) / "ImageSets" / "Main"
-        has_train, has_val = ((folder / f"{name}.txt").is_file() for name in ("train", "val"))
-        return ("train", "val" if has_val else None) if has_train else ("trainval", None)
+        folder = Path(path)
+        if _lists(folder).is_dir():
+            has_train, has_val = ((_lists(folder) / f"{name}.txt").is_file() for name in ("train", "val"))
+            return ("train", "val" if has_val else None) if has_train else ("trainval", None)
+        there = [name for name in ("train", "val", "valid", "validation") if _texts(_homes(folder / name)[0])]
+        if "train" not in there or _texts(_homes(folder)[0]):
+            return (".", None) if _texts(_homes(folder)[0]) else ("trainval", None)
+        return "train", next((name for name in there if name != "train"), None)
+
+
+def _lists(folder: Path) -> Path:
+    return folder / "ImageSets" / "Main"
+
+
+def _texts(folder: Path) -> list[Path]:
+    """XML files in a folder, without those that macOS leaves (`._x.xml`)."""
+    return sorted(file for file in folder.glob("*.xml") if not file.name.startswith("."))
+
+
+def _homes(folder: Path) -> tuple[Path, Path]:
+    """Folders of the XML files and of the images."""
+    apart = folder / "Annotations", folder / "JPEGImages"
+    return apart if all(part.is_dir() for part in apart) else (folder, folder)
+
+
+def _from_list(folder: Path, set_name: str) -> _Layout:
+    list_file, home = _lists(folder) / f"{set_name}.txt", folder / "Annotations"
+    ids = _listed(list_file)
+    texts = [home / f"{name}.xml" for name in ids]
+    return _Layout(list_file, ids, texts, _images(folder, ids, list_file), _texts(home), [home], [])
+
+
+def _from_folder(folder: Path, set_name: str) -> _Layout:
+    home = folder / set_name
+    text_home, image_home = _homes(home)
+    texts = _texts(text_home)
+    if not texts:
+        allowed = "ImageSets/Main/<set>.txt, or a folder of XML files beside images"
+        raise DataError(str(home), "has no Pascal VOC annotations", allowed, "check the path and the set's name")
+    files = images_by_stem(image_home)
+    images = []
+    for text in texts:
+        if text.stem not in files:
+            allowed = f"{text.stem} ending in {', '.join(SUFFIXES)} in {image_home}"
+            raise DataError(str(text), "has no image", allowed, "put the image there or take the file away")
+        images.append(os.path.join(image_home, files[text.stem]))
+    ids = [text.stem for text in texts]
+    alone = sorted(set(files) - set(ids))
+    told = f"{image_home}: {len(alone)} images without an XML file are left out ({shown(alone[:1])[2:-2]} …)"
+    siblings = (
+        [] if set_name == "." else [file for part in sorted(folder.iterdir()) for file in _texts(_homes(part)[0])]
+    )
+    return _Layout(text_home, ids, texts, images, siblings, [text_home, image_home], [told] if alone else [])
 
 
 def _listed(file: Path) -> list[str]:
@@ -107,14 +194,8 @@ def _listed(file: Path) -> list[str]:
 
 def _images(folder: Path, ids: list[str], list_file: Path) -> list[str]:
     """Image files, whatever their ending."""
-    home = str(folder / "JPEGImages")
-    by_stem: dict[str, str] = {}
-    try:
-        found = sorted(os.listdir(home), reverse=True)
-    except OSError as error:
-        raise DataError(home, f"cannot be read ({error.strerror})", "a folder of images", "check the path") from None
-    for suffix in reversed(SUFFIXES):  # the first ending of the list wins
-        by_stem |= {name[: -len(suffix)]: name for name in found if name.lower().endswith(suffix)}
+    home = folder / "JPEGImages"
+    by_stem = images_by_stem(home)
     for name in ids:
         if name not in by_stem and os.path.basename(name) == name:
             allowed = f"JPEGImages/{name} ending in {', '.join(SUFFIXES)}"
@@ -160,15 +241,11 @@ def _is_difficult(item: ElementTree.Element, where: str) -> bool:
     raise DataError(where, f"<difficult> is {shown(text)}", "0 or 1", "correct it")
 
 
-def _all_classes(folder: Path, read: dict[str, list[_Object]]) -> tuple[str, ...]:
+def _all_classes(layout: _Layout, read: dict[Path, list[_Object]], *, is_listed: bool) -> tuple[str, ...]:
     """Class names of the whole data set, those of the files outside this set included."""
-    names = {item.name for items in read.values() for item in items}
-    for file in sorted((folder / "Annotations").glob("*.xml")):
-        if file.stem not in read and not file.name.startswith("."):  # "._x.xml": left by macOS
-            names |= {item.name for item in _objects(file)}
-    if names <= set(VOC_CLASSES):
-        return VOC_CLASSES
-    return tuple(sorted(names))
+    others = (item for file in layout.all_texts if file not in read for item in _objects(file))
+    names = {item.name for items in read.values() for item in items} | {item.name for item in others}
+    return VOC_CLASSES if is_listed and names <= set(VOC_CLASSES) else tuple(sorted(names))
 
 
 def _columns(objects: Iterable[list[_Object]], class_names: Sequence[str]) -> BoxColumns:

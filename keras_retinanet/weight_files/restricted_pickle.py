@@ -21,6 +21,32 @@ class AllowedGlobal(NamedTuple):
     """Called for the pickle's arguments; `None` where the name may be mentioned but not called."""
 
 
+class Stateful:
+    """What a function of the table may return to be told its state by the pickle, the only objects that are."""
+
+    def set_state(self, state: Any) -> None:
+        """Checks and takes over what the pickle says.
+
+        Args:
+            state: Anything.
+
+        Raises:
+            ValueError: It is not what belongs here.
+        """
+        raise NotImplementedError
+
+
+class Ignored(Stateful):
+    """Stands for an object beside the weights, such as a run's arguments; remembers nothing."""
+
+    def __init__(self, *arguments: Any) -> None:
+        del arguments
+
+    def set_state(self, state: Any) -> None:
+        """Drops it."""
+        del state
+
+
 _MARK = object()
 _KEY_TYPES = (str, int, float, bytes, type(None))  # tuples could nest until hashing them overflows the C stack
 _CONSTANTS: dict[str, Callable[[], Any]] = {
@@ -34,7 +60,7 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
 }
 _LITERALS = {
     "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
-    "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BINSTRING", "SHORT_BINSTRING",
+    "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "BINSTRING", "SHORT_BINSTRING",
 }  # fmt: skip
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _PUTS = ("BINPUT", "LONG_BINPUT", "PUT")
@@ -153,9 +179,17 @@ class _Machine:
         except TypeError as error:
             raise ValueError(f"wrong arguments for {function.name}: {error}") from error
 
+    def _op_newobj(self, argument: Any) -> None:
+        self._op_reduce(argument)  # what builds an allowed name is a function of the table, never a class of the file
+
     def _op_build(self, _: Any) -> None:
-        self._pop()  # attributes of a dict, such as a state dict's version numbers, are no weights
-        if not isinstance(self._top(), dict):
+        state = self._pop()
+        target = self._top()
+        if isinstance(target, Stateful):
+            target.set_state(state)
+        elif not isinstance(
+            target, dict
+        ):  # attributes of a dict, such as a state dict's version numbers, are no weights
             raise ValueError(f"refused to set the state of a {type(self._top()).__name__}")
 
     def _op_binpersid(self, _: Any) -> None:
@@ -194,3 +228,22 @@ def load(
         except KeyError as error:
             raise ValueError(f"the pickle refers to a value that it has not made: {error}") from error
     raise ValueError("the pickle has no end")
+
+
+def ordered_dict(pairs: Any = ()) -> dict[Any, Any]:
+    """Stands for `collections.OrderedDict` in a table of names.
+
+    Args:
+        pairs: Keys, text or numbers, with their values.
+
+    Returns:
+        A dict.
+
+    Raises:
+        ValueError: Something else than such pairs.
+    """
+    if not isinstance(pairs, (list, tuple)) or any(not isinstance(p, (list, tuple)) or len(p) != 2 for p in pairs):
+        raise ValueError("an OrderedDict is made of something else than pairs")
+    if any(not isinstance(key, (str, int)) for key, _ in pairs):
+        raise ValueError("an OrderedDict has a key that is neither text nor number")
+    return dict(pairs)

@@ -2,68 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 import collections
 import io
 import os
 import pickle
+import runpy
 import struct
 import zipfile
 from pathlib import Path
-from typing import Any, ClassVar
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from keras_retinanet.importers import restricted_pickle
-from keras_retinanet.importers.torch_file import LEGACY_MAGIC, is_torch_file, read_torch_file
+from keras_retinanet.weight_files import restricted_pickle
+from keras_retinanet.weight_files.torch_file import LEGACY_MAGIC, is_torch_file, read_torch_file
 
-# A pickler that writes what PyTorch writes, without PyTorch: names of classes and references to storages.
-
-
-class Name:
-    """A global name, pickled as such."""
-
-    def __init__(self, module: str, name: str) -> None:
-        self.module, self.name = module, name
-
-
-class Call:
-    """A call of a global name."""
-
-    def __init__(self, name: Name, *arguments: Any) -> None:
-        self.name, self.arguments = name, arguments
-
-
-class Reference(tuple):
-    """A persistent id."""
-
-
-class TorchPickler(pickle._Pickler):  # type: ignore[name-defined]
-    """The pickler written in Python, which lets itself be taught."""
-
-    dispatch: ClassVar[dict[Any, Any]] = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
-
-    def persistent_id(self, obj: Any) -> Any:
-        return tuple(obj) if isinstance(obj, Reference) else None
-
-    def save_name(self, obj: Name) -> None:
-        self.write(pickle.GLOBAL + f"{obj.module}\n{obj.name}\n".encode())
-
-    def save_call(self, obj: Call) -> None:
-        self.save(obj.name)
-        self.save(obj.arguments)
-        self.write(pickle.REDUCE)
-
-    dispatch[Name] = save_name
-    dispatch[Call] = save_call
-
-
-def dumps(content: Any, protocol: int = 2) -> bytes:
-    stream = io.BytesIO()
-    TorchPickler(stream, protocol).dump(content)
-    return stream.getvalue()
-
-
+PICKLES = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("pickles.py"))))
+Name, Call, Reference, dumps, Exploit = (
+    PICKLES.Name, PICKLES.Call, PICKLES.Reference, PICKLES.dumps, PICKLES.Exploit,
+)  # fmt: skip
 REBUILD = Name("torch._utils", "_rebuild_tensor_v2")
 
 
@@ -167,6 +127,24 @@ def test_a_training_checkpoint_and_parameters(key: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_torch_file(path)["w"], FLOATS)
 
 
+def test_what_training_scripts_put_beside_the_weights(tmp_path: Path) -> None:
+    """torchvision's write the arguments and the milestones of the schedule; both are dropped."""
+    arguments = argparse.Namespace(lr=0.1, data="x")
+    beside = pickle.dumps({"args": arguments, "milestones": collections.Counter({16: 1, 22: 1})}, 2)
+    whole = dumps({"model": {"w": tensor("FloatStorage", "0", 6, (6,), (1,))}})
+    # One dict of both: the second pickle's items are set on the first one's.
+    joined = whole[:-1] + beside[beside.index(b"}") + 3 :]
+    path = write_zip(tmp_path / "a.pth", joined, {"0": FLOATS.tobytes()})
+    np.testing.assert_array_equal(read_torch_file(path)["w"], FLOATS)
+
+
+def test_new_objects_are_made_of_allowed_names_only() -> None:
+    class_of_file = pickle.dumps(WithNew(), 2)
+    assert b"\x81" in class_of_file  # NEWOBJ
+    with pytest.raises(ValueError, match=r"refused '.*WithNew'"):
+        restricted_pickle.load(io.BytesIO(class_of_file), {})
+
+
 def test_other_content_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a\.pth.*'epoch' is no tensor"):
         read_torch_file(write_zip(tmp_path / "a.pth", {"epoch": 3}, {}))
@@ -177,14 +155,8 @@ def test_other_content_is_named(tmp_path: Path) -> None:
 # Files that want something run.
 
 
-class Exploit:
-    """Pickles into a call; the file would run it on loading."""
-
-    def __init__(self, function: Any, *arguments: Any) -> None:
-        self.function, self.arguments = function, arguments
-
-    def __reduce__(self) -> Any:
-        return self.function, self.arguments
+class WithNew:
+    """Pickles into NEWOBJ."""
 
 
 class WithState:
@@ -205,7 +177,7 @@ EXPLOITS = {
     "in a list": ({"w": [1, {"deep": Exploit(os.system, "touch marker")}]}, r"\.system"),
     "pickle in pickle": (Exploit(pickle.loads, pickle.dumps(Exploit(os.system, "touch marker"))), r"pickle\.loads"),
     "another class": (Path("marker"), r"pathlib"),
-    "numpy": (np.arange(3), r"numpy"),
+    "numpy": (Exploit(np.load, "marker"), r"numpy.*load"),
 }
 
 

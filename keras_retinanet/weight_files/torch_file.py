@@ -17,13 +17,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from keras_retinanet.importers import restricted_pickle
+from keras_retinanet.weight_files import numpy_pickle, restricted_pickle
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """First bytes of a file in the older layout: its magic number, pickled."""
-STATE_DICT_KEYS = ("model", "state_dict", "model_state_dict")
-"""Where training checkpoints keep the table of weights."""
 
 _DTYPES = {
     "FloatStorage": "f4", "DoubleStorage": "f8", "HalfStorage": "f2", "BFloat16Storage": "bfloat16",
@@ -94,16 +92,11 @@ def _rebuild_parameter(tensor: Any, requires_grad: Any = None, hooks: Any = None
     return tensor
 
 
-def _ordered_dict(pairs: Any = ()) -> dict[Any, Any]:
-    if not isinstance(pairs, (list, tuple)) or any(not isinstance(p, (list, tuple)) or len(p) != 2 for p in pairs):
-        raise ValueError("an OrderedDict is made of something else than pairs")
-    if any(not isinstance(key, (str, int)) for key, _ in pairs):
-        raise ValueError("an OrderedDict has a key that is neither text nor number")
-    return dict(pairs)
-
-
 ALLOWED: dict[str, Callable[..., Any] | None] = {
-    "collections.OrderedDict": _ordered_dict,
+    **numpy_pickle.ALLOWED,
+    "collections.OrderedDict": restricted_pickle.ordered_dict,
+    "argparse.Namespace": restricted_pickle.Ignored,
+    "collections.Counter": restricted_pickle.Ignored,
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
     "torch._utils._rebuild_tensor": _rebuild_tensor,
     "torch._utils._rebuild_parameter": _rebuild_parameter,
@@ -184,19 +177,6 @@ def _read_legacy(stream: io.BytesIO) -> Any:
     return content
 
 
-def _state_dict(content: Any) -> dict[str, _Tensor]:
-    if not isinstance(content, dict):
-        raise ValueError(f"it holds a {type(content).__name__}, not a table of weights")
-    for key in STATE_DICT_KEYS:
-        if isinstance(content.get(key), dict):
-            content = content[key]
-            break
-    others = [key for key, value in content.items() if not isinstance(key, str) or not isinstance(value, _Tensor)]
-    if others:
-        raise ValueError(f"entry {others[0]!r} is no tensor; a table of weights may stand under {STATE_DICT_KEYS}")
-    return content
-
-
 def is_torch_file(path: str | Path) -> bool:
     """Whether the file starts as a PyTorch checkpoint does, in either layout; a missing file does not."""
     path = Path(path)
@@ -216,7 +196,7 @@ def read_torch_file(path: str | Path) -> dict[str, np.ndarray]:
     """The weights of a `.pth` file, by name in the file's order.
 
     Args:
-        path: A state dict saved by `torch.save`, or a training checkpoint with one under `STATE_DICT_KEYS`.
+        path: A state dict saved by `torch.save`, or a training checkpoint with one under `numpy_pickle.MODEL_KEYS`.
 
     Returns:
         Name → array, read-only. bfloat16 becomes float32; every other type stays as it is.
@@ -225,6 +205,18 @@ def read_torch_file(path: str | Path) -> dict[str, np.ndarray]:
         ValueError: The file is cut short, is no PyTorch file, or asks for a name outside `ALLOWED`; names the file
             and the reason.
         OSError: The file cannot be opened.
+    """
+    return read_torch_checkpoint(path)[0]
+
+
+def read_torch_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The weights of a `.pth` file and what stands beside them; arguments and errors as `read_torch_file`.
+
+    Args:
+        path: As `read_torch_file`.
+
+    Returns:
+        Name → array, and the other entries of a training checkpoint, such as MMDetection's `meta`.
     """
     path = Path(path)
     with path.open("rb"):  # what cannot be opened is an OSError; the others mean damage
@@ -236,6 +228,7 @@ def read_torch_file(path: str | Path) -> dict[str, np.ndarray]:
             content = _read_legacy(io.BytesIO(path.read_bytes()))
         else:
             raise ValueError("it starts with neither layout of PyTorch")
-        return {name: tensor.array() for name, tensor in _state_dict(content).items()}
+        return numpy_pickle.as_table(content, (_Tensor, numpy_pickle.PickledArray))
     except (ValueError, OverflowError, zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f"Cannot read {str(path)!r} as a PyTorch weight file: {error}.") from error
+        advice = "; save a state dict alone, without the objects around it" if "refused" in str(error) else ""
+        raise ValueError(f"Cannot read {str(path)!r} as a PyTorch weight file: {error}{advice}.") from error

@@ -1,0 +1,139 @@
+"""How long until a large data set is ready, and in how much memory: read anew, and from the index cache.
+
+    python benchmarks/indexing.py [--images 118000] [--boxes 860000] [--formats coco csv yolo pascal kitti tfrecord]
+
+Writes a synthetic data set of COCO's size in each format (one tiny image, linked under every name) and reads it in
+processes of their own: with the reader alone, and through the cache. The peer for COCO is pycocotools, which checks
+nothing and looks for no image. Peak memory is that of the whole process, TensorFlow's 700 MB among it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import multiprocessing
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from keras_retinanet.data.datasets import DATASETS
+from keras_retinanet.data.index_cache import remembered
+from keras_retinanet.data.writers import WRITERS, Part, cut, write_chunk
+from keras_retinanet.data.writers.placing import place_images
+from keras_retinanet.schema import Sample
+
+CLASSES = tuple(f"class {number}" for number in range(80))
+FORMATS = ("coco", "csv", "yolo", "pascal", "kitti", "tfrecord")
+HEIGHT, WIDTH = 480, 640
+
+
+def make_part(folder: Path, num_images: int, num_boxes: int) -> Part:
+    """Images with as many boxes each as chance gives them."""
+    rng = np.random.default_rng(0)
+    image = folder / "image.png"
+    Image.new("L", (WIDTH, HEIGHT)).save(image)
+    edges = np.searchsorted(np.sort(rng.integers(0, num_images, num_boxes)), np.arange(num_images + 1))
+    corners = rng.uniform(0, 1, (num_boxes, 2)) * [WIDTH - 30, HEIGHT - 30]
+    boxes = np.concatenate([corners, corners + rng.uniform(5, 30, (num_boxes, 2))], axis=1).astype(np.float32)
+    labels = rng.integers(0, len(CLASSES), num_boxes).astype(np.int32)
+    samples = [
+        Sample(
+            image=str(image),
+            image_id=number + 1,
+            boxes=boxes[start:end],
+            labels=labels[start:end],
+            ignore=np.zeros(end - start, bool),
+            size=(HEIGHT, WIDTH),
+        )
+        for number, (start, end) in enumerate(zip(edges, edges[1:], strict=False))
+    ]
+    names = [f"{number:012d}.png" for number in range(num_images)]
+    return Part("train", samples, names, CLASSES, tuple(range(1, 81)))
+
+
+def write(word: str, part: Part, folder: Path) -> list[str]:
+    """Write the part and answer the words for its reader."""
+    if word == "kitti":
+        return write_kitti(part, folder)
+    images = "copy" if word == "tfrecord" else "link"
+    for chunk in cut(word, str(folder), part, images, 8):
+        write_chunk(chunk)
+    WRITERS[word].write_index(folder, [part], images)
+    if word == "csv":
+        return [str(folder / "train.csv"), str(folder / "classes.csv")]
+    return [str(folder), "train"]
+
+
+def write_kitti(part: Part, folder: Path) -> list[str]:
+    (folder / "train" / "labels").mkdir(parents=True)
+    for chunk in cut("kitti", str(folder), part, "link", 1):
+        place_images(chunk, folder / "train" / "images", lambda count: None)
+    for sample, name in zip(part.samples, part.names, strict=True):
+        lines = [
+            f"Car 0.00 0 0 {' '.join(f'{side:.2f}' for side in box)} 0 0 0 0 0 0 0\n"
+            for box in sample["boxes"].tolist()
+        ]
+        (folder / "train" / "labels" / name).with_suffix(".txt").write_text("".join(lines))
+    return [str(folder), "train"]
+
+
+def read(word: str, words: list[str]) -> int:
+    return len(DATASETS[word](*words))
+
+
+def read_remembered(word: str, words: list[str], cache: Path) -> int:
+    return len(remembered(lambda: DATASETS[word](*words), (word, words), folder=cache, min_seconds=0.0))
+
+
+def read_pycocotools(folder: str) -> int:
+    from pycocotools.coco import COCO
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        return len(COCO(str(Path(folder) / "annotations" / "instances_train.json")).imgs)
+
+
+def measured(function: Callable[..., int], *arguments: Any) -> str:
+    """Wall and CPU seconds and peak memory of a call in a process of its own, imports not counted."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        wall, cpu, peak, count = pool.apply(_measure, (function, *arguments))
+    return f"{wall:8.2f} s wall  {cpu:8.2f} s CPU  {peak:6.2f} GB peak  {count} images"
+
+
+def _measure(function: Callable[..., int], *arguments: Any) -> tuple[float, float, float, int]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    count = function(*arguments)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return time.perf_counter() - wall, time.process_time() - cpu, peak, count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=118_000)
+    parser.add_argument("--boxes", type=int, default=860_000)
+    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
+    flags = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        part = make_part(Path(scratch), flags.images, flags.boxes)
+        for word in flags.formats:
+            folder, cache = Path(scratch) / word, Path(scratch) / "cache" / word
+            folder.mkdir()
+            words = write(word, part, folder)
+            time.sleep(3)  # what has just been written is not remembered
+            print(f"{word:9} reader     {measured(read, word, words)}", flush=True)
+            if word == "coco":
+                print(f"{'':9} pycocotools{measured(read_pycocotools, str(folder))}", flush=True)
+            read_remembered(word, words, cache)
+            size = sum(file.stat().st_size for file in cache.iterdir()) / 1e6
+            print(f"{'':9} remembered {measured(read_remembered, word, words, cache)}  {size:.0f} MB file", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""State dicts of PyTorch, put into a backbone layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_retinanet.weight_files.safetensors_file import is_safetensors_file
+from keras_retinanet.weight_files.torch_file import is_torch_file
+from keras_retinanet.weight_files.weight_file import open_weights
+
+_NORM = ("weight", "bias", "running_mean", "running_var")
+
+
+def is_torch_weights(path: str | Path) -> bool:
+    """Whether a file holds tensors of PyTorch: its own layouts, or safetensors."""
+    return is_torch_file(path) or is_safetensors_file(path)
+
+
+def load_torch_weights(backbone: keras.Model, path: Path, names: Mapping[str, str], classifier: str) -> None:
+    """Reads a state dict into a backbone.
+
+    Args:
+        backbone: Changed in place.
+        path: `.pth` or `.safetensors`.
+        names: PyTorch module → layer, for every layer with weights.
+        classifier: Beginning of the names that are left aside.
+
+    Raises:
+        ValueError: A tensor is missing, left over or of another shape; names the file and it.
+    """
+    tensors = open_weights(path).tensors
+    try:
+        fill_from_torch(tensors, backbone, names, classifier)
+    except ValueError as error:
+        raise ValueError(f"The weights in {str(path)!r} do not fit {backbone.name!r}: {error}") from error
+
+
+def fill_from_torch(
+    tensors: Mapping[str, np.ndarray], backbone: keras.Model, names: Mapping[str, str], classifier: str
+) -> None:
+    """Puts the tensors of a state dict into a backbone; all but the classifier have to be used.
+
+    Args:
+        tensors: Name → array, in PyTorch's layouts.
+        backbone: Changed in place.
+        names: PyTorch module → layer, for every layer with weights.
+        classifier: Beginning of the names that are left aside.
+
+    Raises:
+        ValueError: A tensor is missing, left over or of another shape; names it.
+    """
+    left = {name for name in tensors if not name.endswith("num_batches_tracked") and not name.startswith(classifier)}
+    for module, layer_name in names.items():
+        layer = backbone.get_layer(layer_name)
+        is_norm = isinstance(layer, layers.BatchNormalization)
+        parts = _NORM if is_norm else ("weight",)
+        missing = [f"{module}.{part}" for part in parts if f"{module}.{part}" not in left]
+        if missing:
+            raise ValueError(f"The tensor {missing[0]!r} of {backbone.name!r} is missing.")
+        values = [tensors[f"{module}.{part}"] for part in parts]
+        if not is_norm:  # (out, in, h, w), of a depthwise convolution (out, 1, h, w)
+            order = (2, 3, 0, 1) if isinstance(layer, layers.DepthwiseConv2D) else (2, 3, 1, 0)
+            values = [value.transpose(order) if value.ndim == 4 else value for value in values]
+        shapes = [tuple(weight.shape) for weight in layer.weights]
+        if shapes != [value.shape for value in values]:
+            raise ValueError(f"{module!r} has the shapes {[v.shape for v in values]}, {layer_name!r} needs {shapes}.")
+        layer.set_weights(values)
+        left -= {f"{module}.{part}" for part in parts}
+    if left:
+        raise ValueError(f"The tensors {sorted(left)} have no place in {backbone.name!r}.")

@@ -1,0 +1,111 @@
+"""`retinanet-convert-data`: from one data set format to another."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_reader_flags, parse_arguments
+from keras_retinanet.cli.parsing import Parser, fail, number
+from keras_retinanet.config import DataConfig, ImageMode, WriterName
+
+if TYPE_CHECKING:
+    from keras_retinanet.conversion import Conversion
+    from keras_retinanet.data.writers import Chunk
+    from keras_retinanet.open_dataset import Split
+
+PROGRAM = "retinanet-convert-data"
+
+
+def build_parser() -> Parser:
+    """The parser of the command.
+
+    Returns:
+        The parser.
+    """
+    parser = Parser(
+        prog=PROGRAM,
+        usage="%(prog)s [flags] {FORMAT ARGUMENT … | PATH} OUT --to NAME",
+        description="Write a data set in another format, training and validation images alike. OUT is a new folder.",
+    )
+    add_dataset_arguments(parser, trailing=("OUT",), can_detect=True)
+    parser.add_argument("--to", choices=get_args(WriterName), required=True, help="format to write")
+    parser.add_argument("--set", metavar="NAME", help="training images (default: the format's train)")
+    parser.add_argument("--val-set", metavar="NAME", help="validation images (default: the format's val, if any)")
+    parser.add_argument("--val-annotations", metavar="FILE", help="csv: validation annotations")
+    parser.add_argument("--only", choices=("train", "val"), help="write one of the two")
+    add_reader_flags(parser)
+    parser.add_argument(
+        "--images", choices=get_args(ImageMode), default="copy", help="what becomes of the files (default: %(default)s)"
+    )
+    count = number(int, least=1)
+    parser.add_argument("--shards", type=count, metavar="N", help="tfrecord: files a split (default: 200 MB each)")
+    parser.add_argument("--runner", metavar="NAME", help="run as an Apache Beam pipeline: DirectRunner, FlinkRunner …")
+    parser.add_argument(
+        "--beam-options", metavar="TEXT", default="", help="the runner's own flags: '--project=p --region=r'"
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        argv: Sequence. The words after the program's name. Defaults to those of this process.
+
+    Returns:
+        Exit status: 0 done, 2 wrong words or data.
+    """
+    parser = build_parser()
+    flags, data, (out,) = parse_arguments(parser, argv)
+    if data.dataset == "csv" and (flags.set or flags.val_set):
+        parser.error("--set and --val-set name splits; csv takes files: --val-annotations FILE")
+    if data.dataset != "csv" and flags.val_annotations:
+        parser.error(f"--val-annotations belongs to csv; for {data.dataset} choose the split with --val-set")
+    if flags.shards and flags.to != "tfrecord":
+        parser.error("--shards belongs to --to tfrecord")
+    if flags.beam_options and not flags.runner:
+        parser.error("--beam-options are those of a --runner")
+    data = dataclasses.replace(data, train_set=flags.set, val_set=flags.val_set, val_annotations=flags.val_annotations)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        done = _convert(flags, data, Path(out))
+    except (ValueError, OSError, ImportError) as error:
+        return fail(PROGRAM, error)
+    for note in done.notes:
+        print(f"note: {note}")
+    sets = ", ".join(f"{name} {count} images" for name, count in done.num_images.items())
+    print(f"wrote {done.folder}: {sets}, {done.num_boxes} boxes")
+    return 0
+
+
+def _convert(flags: argparse.Namespace, data: DataConfig, out: Path) -> Conversion:
+    from keras_retinanet.conversion import convert
+    from keras_retinanet.data.writers.beam import write_with_beam
+
+    def with_beam(chunks: Sequence[Chunk]) -> None:
+        write_with_beam(chunks, flags.runner, flags.beam_options.split())
+
+    splits: Sequence[Split] = (flags.only,) if flags.only else ("train", "val")
+    run = with_beam if flags.runner else _with_bar
+    return convert(data, out, flags.to, splits=splits, images=flags.images, shards=flags.shards, run=run)
+
+
+def _with_bar(chunks: Sequence[Chunk]) -> None:
+    from tqdm import tqdm
+
+    from keras_retinanet.data.writers import write_chunk
+
+    total = sum(len(chunk.part.samples) for chunk in chunks)
+    with tqdm(total=total, desc="writing", unit=" images", leave=False, disable=None) as bar:
+        for chunk in chunks:
+            write_chunk(chunk, bar.update)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""`retinanet-import`: from a checkpoint of another library to a snapshot."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers, number
+from keras_retinanet.cli.snapshot_arguments import told_by_files
+from keras_retinanet.config import AnchorConfig, FilterConfig, ResizeConfig, SourceName
+from keras_retinanet.config_tree import flag_name, settings
+
+if TYPE_CHECKING:
+    from keras_retinanet.importers import Blueprint, Overrides, Report
+
+PROGRAM = "retinanet-import"
+GROUPS: Mapping[str, type] = {"anchors": AnchorConfig, "resize": ResizeConfig, "filter": FilterConfig}
+"""Settings that may be given in place of what a checkpoint tells."""
+
+
+def build_parser() -> Parser:
+    """The parser of the command.
+
+    Returns:
+        The parser.
+    """
+    parser = Parser(
+        prog=PROGRAM,
+        description="Read a detector of another library and write it as a snapshot. Nothing in the file is run, and "
+        "the other library is not needed.",
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help=".h5, .pth, .pkl, .safetensors, or KerasHub's folder")
+    parser.add_argument("out", metavar="OUT", help="snapshot to write, a file that ends in .keras")
+    parser.add_argument(
+        "--source", choices=("auto", *get_args(SourceName)), default="auto", help="library (default: told by content)"
+    )
+    parser.add_argument("--class-names", metavar="FILE", help="names, one a line, or lines name,index")
+    parser.add_argument("--config", metavar="INI", help="fizyr's config.ini, for its anchors")
+    parser.add_argument("--drop-unused-classes", action="store_true", help="torchvision: 80 classes in place of 91")
+    parser.add_argument("--allow-unused", action="store_true", help="leave tensors aside that have no place")
+    parser.add_argument("--allow-missing", action="store_true", help="keep random weights where tensors are missing")
+    parser.add_argument("--verify", action="store_true", help="check every number of the written snapshot, and run it")
+    quirks = parser.add_argument_group("what a checkpoint does not tell")
+    quirks.add_argument(
+        "--norm-epsilon", type=number(float, least=0), metavar="X", help="torchvision v1 without COCO weights: 1e-5"
+    )
+    quirks.add_argument(
+        "--style", choices=("pytorch", "caffe"), help="MMDetection, Detectron2: where ResNet has strides"
+    )
+    quirks.add_argument("--stem", choices=("padded", "same"), help="fizyr: stem of keras-resnet 0.1 or 0.2")
+    own = parser.add_argument_group("in place of what the checkpoint or its library says")
+    for group, config in GROUPS.items():
+        add_flags(own, (dataclasses.replace(s, default=None) for s in settings(config, f"{group}.")))
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        argv: Sequence. The words after the program's name. Defaults to those of this process.
+
+    Returns:
+        Exit status: 0 done, 2 a checkpoint that cannot be imported, or one whose tensors do not all have a place.
+    """
+    lists = [flag_name(s.name) for group, config in GROUPS.items() for s in settings(config, f"{group}.") if s.is_tuple]
+    flags = build_parser().parse_args(join_numbers(sys.argv[1:] if argv is None else argv, lists))
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        _import(flags)
+    except (ValueError, OSError) as error:
+        return fail(PROGRAM, error)
+    return 0
+
+
+def _import(flags: argparse.Namespace) -> None:
+    from keras_retinanet.importers import assemble, describe_checkpoint
+    from keras_retinanet.runs import write_whole
+
+    out = Path(flags.out)
+    if out.suffix != ".keras":
+        raise ValueError(f"a snapshot is a file that ends in .keras; got {str(out)!r}")
+    source = None if flags.source == "auto" else flags.source
+    blueprint = describe_checkpoint(flags.checkpoint, source, overrides(flags))
+    print(describe(blueprint), flush=True)
+    model, report = assemble(blueprint)
+    print(account(report))
+    report.require_complete(allow_unused=flags.allow_unused, allow_missing=flags.allow_missing)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(out, model.save)
+    print(f"wrote {out}")
+    if flags.verify:
+        from keras_retinanet.importers.verification import verify_snapshot
+
+        print(f"verified  {verify_snapshot(out, (model, report, blueprint))}")
+
+
+def overrides(flags: argparse.Namespace) -> Overrides:
+    """What the flags say in place of the checkpoint.
+
+    Args:
+        flags: Namespace. The parsed flags.
+
+    Returns:
+        For `import_checkpoint`.
+
+    Raises:
+        ValueError: A file of names or anchors is wrong.
+        OSError: Such a file cannot be opened.
+    """
+    files = told_by_files(flags.config, flags.class_names)
+    given = {group: _fields(flags, group) for group in GROUPS}
+    return dataclasses.replace(
+        files,
+        anchors={**files.anchors, **given["anchors"]},
+        resize=given["resize"],
+        filter=given["filter"],
+        drop_unused_classes=flags.drop_unused_classes,
+        norm_epsilon=flags.norm_epsilon,
+        style=flags.style,
+        stem=flags.stem,
+    )
+
+
+def _fields(flags: argparse.Namespace, group: str) -> dict[str, Any]:
+    found = {name.partition(".")[2]: value for name, value in vars(flags).items() if name.startswith(f"{group}.")}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def describe(blueprint: Blueprint) -> str:
+    """What was found in a checkpoint, for people.
+
+    Args:
+        blueprint: Blueprint. Of the checkpoint.
+
+    Returns:
+        Lines on architecture, classes, anchors, images and thresholds, and what was assumed.
+    """
+    model, anchors, resize, filter = blueprint.model, blueprint.anchors, blueprint.resize, blueprint.filter
+    options = ", ".join(f"{name} {_short(value)}" for name, value in blueprint.backbone_options.items())
+    names = ", ".join(blueprint.class_names[:5]) + (" …" if len(blueprint.class_names) > 5 else "")
+    norm = f", {model.head_norm} normalisation ε {model.head_norm_epsilon:g}" if model.head_norm != "none" else ""
+    scales = anchors.scales if not isinstance(anchors.scales[0], tuple) else anchors.scales[0]
+    sides = f"{resize.max_side} px square" if resize.is_square else f"sides {resize.min_side} to {resize.max_side} px"
+    lines = [
+        f"source    {blueprint.source}",
+        f"network   {model.backbone} ({options})",
+        f"pyramid   P{model.min_level}–P{model.max_level} of {model.fpn_width} channels, P6 from {model.p6_source}, "
+        f"{model.stride_padding} padding{'' if model.has_relu_before_p7 else ', no ReLU before P7'}",
+        f"heads     {model.head_depth} convolutions of {model.head_width} channels{norm}, {model.box_coder} coding",
+        f"classes   {len(blueprint.class_names)}: {names}",
+        f"anchors   sizes {_listed(anchors.sizes)}, ratios {_listed(anchors.ratios)}, scales {_listed(scales)}, "
+        f"offset {anchors.offset:g}{', rounded' if anchors.is_rounded else ''}, strides {anchors.stride_mode}",
+        f"images    {sides}, rounded {resize.rounding}, method {resize.method}, padded to {resize.pad_multiple}",
+        f"filter    score {filter.score_threshold:g}, NMS {filter.nms_threshold:g} {filter.nms}, "
+        f"{filter.max_detections} detections, {filter.top_k or 'all'} a level, clipped {filter.clip}",
+    ]
+    return "\n".join([*lines, *(f"note      {note}" for note in blueprint.notes)])
+
+
+def _short(value: Any) -> str:
+    if hasattr(value, "mean"):
+        mean = ", ".join(f"{number:.4g}" for number in value.mean)
+        return f"mean {mean} std {', '.join(f'{n:.4g}' for n in value.std)} {'BGR' if value.is_bgr else 'RGB'}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _listed(values: Sequence[float]) -> str:
+    return " ".join(f"{value:.4g}" for value in values)
+
+
+def account(report: Report) -> str:
+    """How many tensors went where.
+
+    Args:
+        report: Report. Of an import.
+
+    Returns:
+        One line.
+    """
+    return f"tensors   {len(report.used)} used, {len(report.unused)} unused, {len(report.missing)} missing"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""Flags of fizyr/keras-retinanet that have other names now, or no purpose: what to use in their place."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+
+_DEVICES = "set the environment variable CUDA_VISIBLE_DEVICES, for example CUDA_VISIBLE_DEVICES=0"
+_NOT_NEEDED = "leave it away"
+_STORED = "leave it away: the snapshot knows it"
+
+OLD_FLAGS: Mapping[str, Mapping[str, str]] = {
+    "retinanet-train": {
+        "--snapshot": "--resume RUN goes on with a run; --weights FILE starts a new one from any snapshot or .h5",
+        "--imagenet-weights": "--weights imagenet, which is the default",
+        "--no-weights": "--weights none",
+        "--gpu": _DEVICES,
+        "--multi-gpu": _DEVICES,
+        "--multi-gpu-force": _NOT_NEEDED,
+        "--initial-epoch": "--resume RUN, which knows its epoch",
+        "--lr": "--learning-rate X (Adam at 1e-5 was the default there: --optimizer adam --learning-rate 1e-5)",
+        "--optimizer-clipnorm": "--clip-norm X",
+        "--tensorboard-freq": "--tensorboard-dir DIR alone; it is written every epoch",
+        "--no-snapshots": _NOT_NEEDED + ": snapshots are what a run is for (--snapshot-path chooses their folder)",
+        "--random-transform": "--augment strong",
+        "--no-resize": "--image-min-side and --image-max-side at the size of the images",
+        "--weighted-average": "the table of retinanet-evaluate lists every class with its boxes",
+        "--compute-val-loss": "AP on the validation images is measured every epoch (--evaluate-every)",
+        "--reduce-lr-patience": "--schedule step or cosine",
+        "--reduce-lr-factor": "--schedule step or cosine",
+        "--group-method": _NOT_NEEDED + ": images are grouped by aspect ratio",
+        "--multiprocessing": _NOT_NEEDED + ": images are read by threads (--workers)",
+        "--max-queue-size": _NOT_NEEDED,
+    },
+    "retinanet-evaluate": {
+        "--convert-model": _NOT_NEEDED + ": training snapshots are evaluated as they are",
+        "--backbone": _STORED,
+        "--gpu": _DEVICES,
+        "--iou-threshold": "--metric coco, whose AP50 is this at 0.5, or --metric voc",
+        "--save-path": "retinanet-detect, which draws; --save-detections FILE for numbers",
+        "--no-resize": "--image-min-side and --image-max-side at the size of the images",
+        "--group-method": _NOT_NEEDED,
+    },
+    "retinanet-convert-model": {
+        "--backbone": _STORED,
+        "--parallel-iterations": _NOT_NEEDED,
+    },
+}
+"""Command → flag of old → what to use now. Flags that still work are not listed."""
+
+
+def refuse_old_flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """Ends the program with status 2 where a word is a flag of old, and names its successor.
+
+    Args:
+        parser: ArgumentParser. Of the command.
+        words: Sequence. The command line.
+    """
+    old = OLD_FLAGS[parser.prog]
+    for word in words:
+        flag = word.partition("=")[0]
+        if flag in old:
+            parser.error(f"{flag} belongs to fizyr/keras-retinanet; now: {old[flag]}. See docs/migrating.md")

@@ -1,0 +1,81 @@
+"""Images that turn out broken while a run is under way: reported, counted, replaced, until there are too many."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_retinanet.data.errors import GRAPH_MARKS, GRAPH_SEPARATOR, DataError
+from keras_retinanet.schema import Tensor
+
+MOST = 0.1
+"""Share of the images that may be broken before a run stops after all: by then it is the disk, not a file."""
+
+GREY = 127
+"""Every pixel of the picture that stands for a broken one; it has no boxes, and so teaches only background."""
+
+
+class BadImages:
+    """Keeps account of broken images, for the pipelines that go on without them.
+
+    An image is reported when it is met first, and counted once however often it comes round. A tenth of a data set
+    (but at least one image) may be broken; one more ends the run.
+
+    Args:
+        num_images: int. Images of the data set.
+        emit: Callable. Takes the line that reports an image. Defaults to `print`.
+
+    Attributes:
+        found: What was wrong with each, by path.
+    """
+
+    def __init__(self, num_images: int, emit: Callable[[str], object] = print) -> None:
+        self.found: dict[str, str] = {}
+        self._most, self._num_images, self._emit = max(1, int(num_images * MOST)), num_images, emit
+        self._lock = threading.Lock()
+
+    def report_in_graph(self, path: Tensor, found: Tensor) -> Tensor:
+        """Report an image from inside a tf.data graph.
+
+        Args:
+            path: Scalar string.
+            found: Scalar string. What is wrong with it.
+
+        Returns:
+            Scalar bool, to make other operations depend on.
+
+        Raises:
+            tf.errors.OpError: There are too many; `errors.from_tensorflow` turns this into a `DataError`.
+        """
+        return tf.numpy_function(self._report, [path, found], tf.bool)
+
+    def summary(self) -> str | None:
+        """One sentence on all of them, or `None` where every image was whole."""
+        if not self.found:
+            return None
+        names = ", ".join(list(self.found)[:5]) + (f" and {len(self.found) - 5} more" if len(self.found) > 5 else "")
+        return f"{len(self.found)} broken images were replaced by grey ones without boxes: {names}"
+
+    def _report(self, path: bytes, found: bytes) -> Any:
+        name, what = path.decode("utf-8", "replace"), found.decode("utf-8", "replace")
+        with self._lock:
+            is_new = name not in self.found
+            self.found[name] = what
+            count = len(self.found)
+        if count > self._most:
+            raise _too_many(name, what, count, self._num_images)
+        if is_new:
+            self._emit(f"warning: {name} {what}; a grey picture without boxes takes its place (broken so far: {count})")
+        return np.bool_(True)
+
+
+def _too_many(name: str, what: str, count: int, num_images: int) -> DataError:
+    """A data error whose text survives TensorFlow."""
+    fix = "see whether the disk is still there, and restore the files"
+    found = f"{what}, as are others: {count} of {num_images} images"
+    parts = GRAPH_SEPARATOR.join([name, found, f"a share of {MOST:g}", fix])
+    return DataError(f"{GRAPH_MARKS[0]}{parts}{GRAPH_MARKS[1]}", "too many broken images")

@@ -1,0 +1,161 @@
+"""KITTI: one text file of fifteen columns beside each image.
+
+Reference: Geiger et al., "Are we ready for Autonomous Driving? The KITTI Vision Benchmark Suite"; the object
+development kit's readme.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_retinanet.config import BadDataPolicy
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns
+from keras_retinanet.data.datasets.class_names import label_of
+from keras_retinanet.data.datasets.text_files import images_by_stem, names_in, number, numbered_lines
+from keras_retinanet.data.errors import DataError, shown
+
+KITTI_CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc")
+"""The classes of the benchmark; `DontCare` is none of them."""
+
+DONT_CARE = "DontCare"
+_ROW = "'type truncated occluded alpha x1 y1 x2 y2 …', 15 columns (16 with a score) separated by blanks"
+_LAYOUT = "<set>/image_2 with <set>/label_2, or <set>/images with <set>/labels"
+
+
+class _Object(NamedTuple):
+    image: int
+    name: str
+    box: tuple[float, float, float, float]
+    where: str
+
+
+class KittiDataset(AnnotatedImages):
+    """KITTI as it unzips (`training/image_2`, `training/label_2`), or `<set>/images` and `<set>/labels`.
+
+    Every image of the folder has a text file, an empty one where it shows nothing. Where `ImageSets/<set>.txt` lists
+    names, the set is these images of `training`. `DontCare` boxes become ignore regions; as they may hide an object
+    of any class, each stands once for every class.
+
+    Args:
+        path: Folder of the data set.
+        set_name: Which set. Defaults to `train`, or `training` where that is the folder's name.
+        class_names: Names in the order of the labels wanted. Defaults to the eight of the benchmark where they cover
+            every name of the set, else to the sorted names.
+        bad_data: What becomes of boxes outside their image or without area. Defaults to `"skip"`.
+
+    Attributes:
+        class_names: Names, label 0 first.
+
+    Raises:
+        DataError: Something in the files is broken.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        set_name: str | None = None,
+        *,
+        class_names: Sequence[str] | None = None,
+        bad_data: BadDataPolicy = "skip",
+    ) -> None:
+        folder, set_name = Path(path), set_name or self.default_sets(path)[0]
+        list_file = folder / "ImageSets" / f"{set_name}.txt"
+        home = folder / ("training" if list_file.is_file() else set_name)
+        image_folder, label_folder = _folders(home)
+        files = images_by_stem(image_folder)
+        stems = _listed(list_file, files) if list_file.is_file() else sorted(files)
+        texts = _label_files(label_folder, stems, files, is_whole=not list_file.is_file())
+        objects = [item for image, text in enumerate(texts) for item in _objects(text, image)]
+        names = tuple(class_names) if class_names is not None else _class_names(objects)
+        super().__init__(
+            names,
+            [os.path.join(image_folder, files[stem]) for stem in stems],
+            stems,
+            [None] * len(stems),
+            _columns(objects, names),
+            listed_in=str(list_file if list_file.is_file() else image_folder),
+            bad_data=bad_data,
+            sources=[str(list_file), str(image_folder), str(label_folder), *(str(text) for text in texts)],
+        )
+
+    @staticmethod
+    def default_sets(path: str | os.PathLike[str]) -> tuple[str, str | None]:
+        """Names of the training set and, where there is one, of the validation set."""
+        folder = Path(path)
+
+        def is_there(name: str) -> bool:
+            return (folder / name).is_dir() or (folder / "ImageSets" / f"{name}.txt").is_file()
+
+        train = "train" if is_there("train") or not is_there("training") else "training"
+        return train, next((name for name in ("val", "validation") if is_there(name)), None)
+
+
+def _folders(home: Path) -> tuple[Path, Path]:
+    for images, labels in (("image_2", "label_2"), ("images", "labels")):
+        if (home / images).is_dir() and (home / labels).is_dir():
+            return home / images, home / labels
+    there = ", ".join(names_in(home, _LAYOUT)) or "nothing"
+    fix = f"check the path and the set's name (there is: {shown(there, 120)})"
+    raise DataError(str(home), "has no images and labels", _LAYOUT, fix)
+
+
+def _listed(file: Path, files: dict[str, str]) -> list[str]:
+    stems: dict[str, str] = {}
+    for where, words in numbered_lines(file, "a list of image names"):
+        stem = words[0]
+        if stem in stems:
+            raise DataError(where, f"{shown(stem)} stands there twice", "each image once", "take one of the lines out")
+        if stem not in files:
+            fix = "put the image there or take the line out"
+            raise DataError(where, f"image {shown(stem)} is not there", "names in training/image_2", fix)
+        stems[stem] = where
+    return list(stems)
+
+
+def _label_files(folder: Path, stems: list[str], files: dict[str, str], *, is_whole: bool) -> list[Path]:
+    """The text file of each image; with `is_whole` there may be no others."""
+    there = {name.removesuffix(".txt") for name in names_in(folder, _LAYOUT) if name.endswith(".txt")}
+    for stem in stems:
+        if stem not in there:
+            fix = "add the file (empty if the image shows nothing) or take the image away"
+            raise DataError(str(folder / f"{stem}.txt"), "is not there", "a text file for each image", fix)
+    if is_whole and (left := sorted(there - set(files))):
+        fix = "put the image there or take the file away"
+        raise DataError(str(folder / f"{left[0]}.txt"), "has no image", "an image for each text file", fix)
+    return [folder / f"{stem}.txt" for stem in stems]
+
+
+def _objects(file: Path, image: int) -> Iterator[_Object]:
+    for where, words in numbered_lines(file, _ROW):
+        if len(words) not in (15, 16):
+            raise DataError(where, f"{len(words)} columns in {shown(' '.join(words))}", _ROW, "complete the line")
+        x1, y1, x2, y2 = (
+            number(text, side, where, _ROW) for text, side in zip(words[4:8], ("x1", "y1", "x2", "y2"), strict=True)
+        )
+        yield _Object(image, words[0], (x1, y1, x2, y2), where)
+
+
+def _class_names(objects: list[_Object]) -> tuple[str, ...]:
+    names = {item.name for item in objects} - {DONT_CARE}
+    return KITTI_CLASSES if names <= set(KITTI_CLASSES) else tuple(sorted(names))
+
+
+def _columns(objects: list[_Object], class_names: Sequence[str]) -> BoxColumns:
+    wanted = {name: label for label, name in enumerate(class_names)}
+    rows = [
+        (item, label)
+        for item in objects
+        for label in (wanted.values() if item.name == DONT_CARE else [label_of(item.name, wanted, item.where)])
+    ]
+    return BoxColumns(
+        image=np.array([item.image for item, _ in rows], np.int64),
+        boxes=np.array([item.box for item, _ in rows], np.float64).reshape(-1, 4),
+        labels=np.array([label for _, label in rows], np.int64),
+        ignore=np.array([item.name == DONT_CARE for item, _ in rows], bool),
+        name=lambda row: rows[row][0].where,
+    )

@@ -1,0 +1,67 @@
+"""The hierarchy of Open Images: which classes are kinds of another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from keras_retinanet.data.datasets.text_files import read_text
+from keras_retinanet.data.errors import DataError, shown
+
+_ALLOWED = "objects {'LabelName': …, 'Subcategory': […]}"
+
+
+def read_hierarchy(file: Path) -> dict[str, list[str]]:
+    """Read `bbox_labels_600_hierarchy.json`.
+
+    Args:
+        file: The file.
+
+    Returns:
+        Ids of the classes directly below each class. A class may stand below several.
+
+    Raises:
+        DataError: It is not such a file.
+    """
+    try:
+        content = json.loads(read_text(file, "the hierarchy of the classes as JSON"))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(str(file), f"is not JSON ({shown(str(error), 120)})", _ALLOWED, "download it again") from None
+    below: dict[str, list[str]] = {}
+    waiting: list[Any] = [content]
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, dict) or not isinstance(node.get("LabelName"), str):
+            raise DataError(str(file), f"has {shown(node)}", _ALLOWED, "download it again")
+        children = node.get("Subcategory", [])
+        if not isinstance(children, list):
+            raise DataError(str(file), f"'Subcategory' is {shown(children)}", "a list", "download it again")
+        waiting += children
+        names = [child.get("LabelName") for child in children if isinstance(child, dict)]
+        below.setdefault(node["LabelName"], []).extend(str(name) for name in names)
+    return below
+
+
+def labels_below(hierarchy: dict[str, list[str]], parent: str) -> set[str]:
+    """A class and all below it.
+
+    Args:
+        hierarchy: From `read_hierarchy`.
+        parent: Id of the class.
+
+    Returns:
+        Ids; none where the hierarchy does not have the class.
+    """
+    if parent not in hierarchy:
+        return set()
+    found: set[str] = set()
+    waiting = [parent]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += hierarchy.get(name, [])
+    return found

@@ -1,0 +1,244 @@
+"""Open Images: the CSV files of versions 4 to 7 and of the challenges.
+
+Reference: https://storage.googleapis.com/openimages/web/download_v7.html, "Data formats".
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_retinanet.config import BadDataPolicy
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns
+from keras_retinanet.data.datasets.class_names import label_of
+from keras_retinanet.data.datasets.label_hierarchy import labels_below, read_hierarchy
+from keras_retinanet.data.datasets.text_files import images_by_stem, number
+from keras_retinanet.data.errors import DataError, shown
+
+_BOXES, _NAMES = "a CSV file of boxes", "a CSV file of lines 'label,name'"
+_FIELDS = ("ImageID", "LabelName", "XMin", "YMin", "XMax", "YMax", "IsGroupOf")
+_BESIDE = (".", "annotations", "labels", "metadata", "csv")
+"""Folders in which the files may stand, beside `<set>` and those of former releases (`2018_04`, `challenge2018`)."""
+
+
+class _Boxes(NamedTuple):
+    """Columns of the boxes whose class is wanted, and the images in the order of the file."""
+
+    images: dict[str, int]
+    image: array[int]
+    label: array[int]
+    sides: array[float]
+    group: array[int]
+    line: array[int]
+
+
+class OpenImagesDataset(AnnotatedImages):
+    """Open Images with boxes, as downloaded, in whole or in part.
+
+    Reads `<set>-annotations-bbox.csv` (`oidv6-train-annotations-bbox.csv` and the like), the class descriptions
+    (`class-descriptions-boxable.csv`, `oidv7-class-descriptions-boxable.csv`) and images `<id>.jpg` in `<set>/`,
+    `images/<set>/` or `<set>/data/`. The CSV files may stand in the folder itself, in `<set>/`, `annotations/` and so
+    on. The data set is the images that are there: few have all 1.7 million of the list. Boxes of groups (`IsGroupOf`)
+    become ignore regions.
+
+    Args:
+        path: Folder of the data set.
+        set_name: Which set. Defaults to `train`.
+        class_names: Names in the order of the labels wanted. Defaults to the described classes, in their order.
+        bad_data: What becomes of boxes outside their image or without area. Defaults to `"skip"`.
+        labels_filter: Only these classes (names or ids such as `/m/01g317`), in this order, and only images that show
+            one. Defaults to `None`: all.
+        parent_label: Only this class and those below it in the hierarchy file. Defaults to `None`: all.
+
+    Attributes:
+        class_names: Names, label 0 first.
+
+    Raises:
+        DataError: Something in the files is broken.
+    """
+
+    options = ("labels_filter", "parent_label")
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        set_name: str | None = None,
+        *,
+        class_names: Sequence[str] | None = None,
+        bad_data: BadDataPolicy = "skip",
+        labels_filter: Sequence[str] | None = None,
+        parent_label: str | None = None,
+    ) -> None:
+        folder, set_name = Path(path), set_name or "train"
+        file = _found(folder, set_name, f"*{set_name}-annotations-bbox.csv", _BOXES)
+        described = _found(folder, set_name, "*class-descriptions*.csv", _NAMES)
+        names = _described(described)
+        tree = _found(folder, set_name, "*hierarchy*.json", "the classes' hierarchy as JSON") if parent_label else None
+        chosen = _chosen(names, labels_filter, parent_label, described, tree)
+        if class_names is not None:
+            ids = {name: key for key, name in names.items()}
+            chosen = {ids.get(name, name): label for label, name in enumerate(class_names)}
+        wanted = tuple(class_names) if class_names is not None else tuple(names[key] for key in chosen)
+        home = _image_folder(folder, set_name)
+        there = images_by_stem(home)
+        is_filtered = labels_filter is not None or parent_label is not None
+        boxes, num_absent = _read_boxes(file, chosen, names, there, is_filtered=is_filtered)
+        super().__init__(
+            wanted,
+            [os.path.join(home, there[name]) for name in boxes.images],
+            list(boxes.images),
+            [None] * len(boxes.images),
+            _columns(boxes, file),
+            listed_in=str(file),
+            bad_data=bad_data,
+            sources=[str(place) for place in (file, described, home, tree) if place is not None],
+            notes=[f"{file}: {num_absent} images of the list are not in {home}"] if num_absent else [],
+        )
+
+    @staticmethod
+    def default_sets(path: str | os.PathLike[str]) -> tuple[str, str | None]:
+        """Names of the training set and, where there is one, of the validation set."""
+        has_val = _search(Path(path), "validation", "*validation-annotations-bbox.csv")
+        return "train", "validation" if has_val else None
+
+
+def _search(folder: Path, set_name: str, pattern: str) -> Path | None:
+    homes = [*(folder / name for name in _BESIDE), folder / set_name, *sorted(folder.glob("20??_*"))]
+    homes += sorted(folder.glob("challenge*"))
+    return next((file for home in homes for file in sorted(home.glob(pattern))), None)
+
+
+def _found(folder: Path, set_name: str, pattern: str, kind: str) -> Path:
+    file = _search(folder, set_name, pattern)
+    if file is None:
+        fix = "download it into this folder, or check the path and the set's name"
+        raise DataError(str(folder), f"has no {pattern}", kind, fix)
+    return file
+
+
+def _image_folder(folder: Path, set_name: str) -> Path:
+    homes = [folder / set_name / "data", folder / "images" / set_name, folder / set_name, folder / "images"]
+    home = next((home for home in homes if home.is_dir() and images_by_stem(home)), None)
+    if home is None:
+        allowed = f"images in {set_name}/, {set_name}/data/ or images/{set_name}/"
+        raise DataError(str(folder), f"has no images of {set_name!r}", allowed, "download them, or check the path")
+    return home
+
+
+def _lines(file: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
+    """Lines with their number, cut at the commas; one at a time, since there may be 15 million."""
+    try:
+        with closing(file.open(encoding="utf-8-sig", newline="")) as text:
+            reader = csv.reader(text)
+            for fields in reader:
+                if fields:
+                    yield reader.line_num, fields
+    except OSError as error:
+        raise DataError(str(file), f"cannot be read ({error.strerror})", kind, "check the path") from None
+    except (ValueError, csv.Error) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(str(file), f"is not UTF-8 text with commas ({error})", kind, "download it again") from None
+
+
+def _described(file: Path) -> dict[str, str]:
+    """Names by id, in the order of the file."""
+    names: dict[str, str] = {}
+    for line, fields in _lines(file, _NAMES):
+        where = f"{file}, line {line}"
+        if len(fields) != 2 or not all(fields):
+            raise DataError(where, f"is {shown(','.join(fields))}", "'label,name'", "correct the line")
+        key, name = fields
+        if not names and key.lower() == "labelname":
+            continue  # a header line
+        if key in names or name in names.values():
+            raise DataError(where, f"{shown(','.join(fields))} repeats a label or a name", "each once", "take one out")
+        names[key] = name
+    if not names:
+        raise DataError(str(file), "describes no class", "'label,name'", "download it again")
+    return names
+
+
+def _chosen(
+    names: dict[str, str],
+    labels_filter: Sequence[str] | None,
+    parent_label: str | None,
+    described: Path,
+    tree: Path | None,
+) -> dict[str, int]:
+    """Labels by id, of the classes that are wanted."""
+    ids = {name: key for key, name in names.items()} | {key: key for key in names}
+
+    def id_of(name: str, flag: str) -> str:
+        if name not in ids:
+            raise DataError(str(described), f"{flag} names {shown(name)}", "names or ids of this file", "correct it")
+        return ids[name]
+
+    keys: Iterable[str] = names
+    if labels_filter is not None:
+        keys = dict.fromkeys(id_of(name, "the filter of labels") for name in labels_filter)
+    elif parent_label is not None and tree is not None:
+        below = labels_below(read_hierarchy(tree), id_of(parent_label, "the parent label"))
+        if not below:
+            raise DataError(str(tree), f"{shown(parent_label)} is not in the hierarchy", "a class in it", "correct it")
+        keys = [key for key in names if key in below]
+    return {key: label for label, key in enumerate(keys)}
+
+
+def _read_boxes(
+    file: Path, chosen: dict[str, int], names: dict[str, str], there: dict[str, str], *, is_filtered: bool
+) -> tuple[_Boxes, int]:
+    """The boxes of the images that are there, and how many images are not."""
+    lines = _lines(file, _BOXES)
+    header = next(lines, (0, []))[1]
+    if missing := [name for name in _FIELDS if name not in header]:
+        raise DataError(f"{file}, line 1", f"has no column {missing[0]}", ", ".join(_FIELDS), "download it again")
+    columns = [header.index(name) for name in _FIELDS]
+    boxes = _Boxes({}, array("q"), array("q"), array("d"), array("b"), array("q"))
+    absent: set[str] = set()
+    for line, fields in lines:
+        where = f"{file}, line {line}"
+        if len(fields) < len(header):
+            found = f"{len(fields)} columns in {shown(','.join(fields))}"
+            raise DataError(where, found, f"{len(header)} as in line 1", "complete the line")
+        image, key, *sides, group = (fields[column] for column in columns)
+        if key not in names:
+            raise DataError(where, f"unknown class {shown(key)}", "the described classes", "add its description")
+        if image not in there:
+            absent.add(image)
+            continue
+        if key not in chosen:
+            if is_filtered:
+                continue
+            label_of(names[key], {names[key]: label for key, label in chosen.items() if key in names}, where)
+        boxes.image.append(boxes.images.setdefault(image, len(boxes.images)))
+        boxes.label.append(chosen[key])
+        named = zip(sides, _FIELDS[2:-1], strict=True)
+        boxes.sides.extend(number(text, name, where, "a share of the image's side") for text, name in named)
+        boxes.group.append(_is_group(group, where))
+        boxes.line.append(line)
+    return boxes, len(absent)
+
+
+def _is_group(text: str, where: str) -> int:
+    if text not in ("0", "1", "-1"):  # -1: unknown
+        raise DataError(where, f"IsGroupOf is {shown(text)}", "0, 1 or -1", "correct it")
+    return int(text == "1")
+
+
+def _columns(boxes: _Boxes, file: Path) -> BoxColumns:
+    return BoxColumns(
+        image=np.array(boxes.image, np.int64),
+        boxes=np.array(boxes.sides, np.float64).reshape(-1, 4),
+        labels=np.array(boxes.label, np.int64),
+        ignore=np.array(boxes.group, bool),
+        name=lambda row: f"{file}, line {boxes.line[row]}",
+        is_relative=True,
+    )

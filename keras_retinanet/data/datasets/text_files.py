@@ -1,0 +1,78 @@
+"""Text and folders that the readers read, with the errors that name them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.image_files import SUFFIXES
+
+
+def read_text(file: Path, kind: str, fix: str = "check the path") -> str:
+    """A text file's content.
+
+    Args:
+        file: Its path.
+        kind: What it should be, as `"a CSV file"`.
+        fix: What helps if it cannot be read. Defaults to `"check the path"`.
+
+    Returns:
+        The text, without a byte order mark.
+
+    Raises:
+        DataError: It cannot be read, or is not UTF-8.
+    """
+    try:
+        return file.read_text("utf-8-sig")
+    except OSError as error:
+        raise DataError(str(file), f"cannot be read ({error.strerror})", kind, fix) from None
+    except ValueError as error:  # also a zero byte in the path
+        raise DataError(str(file), f"is not UTF-8 text ({error})", kind, "save it as UTF-8") from None
+
+
+def numbered_lines(file: Path, kind: str, fix: str = "check the path") -> Iterator[tuple[str, list[str]]]:
+    """The words of each line that has any, with where it stands."""
+    for number, line in enumerate(read_text(file, kind, fix).splitlines(), start=1):
+        if words := line.split():
+            yield f"{file}, line {number}", words
+
+
+def number(text: str, name: str, where: str, allowed: str) -> float:
+    """A number of a line.
+
+    Raises:
+        DataError: The text is none.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise DataError(where, f"{name} is {shown(text)}", allowed, "write a number") from None
+
+
+def names_in(folder: str | os.PathLike[str], kind: str = "a folder of images") -> list[str]:
+    """Sorted names in a folder, hidden ones (macOS leaves `._a.jpg`) left out.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(str(folder), f"cannot be read ({reason})", kind, "check the path") from None
+
+
+def is_image(name: str) -> bool:
+    """Whether a name ends as those of image files do."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def images_by_stem(folder: str | os.PathLike[str]) -> dict[str, str]:
+    """Names of the image files in a folder by name without ending; of several the first ending of `SUFFIXES` counts."""
+    found = list(reversed(names_in(folder)))
+    by_stem: dict[str, str] = {}
+    for suffix in reversed(SUFFIXES):
+        by_stem |= {name[: -len(suffix)]: name for name in found if name.lower().endswith(suffix)}
+    return by_stem

@@ -1,0 +1,235 @@
+"""TFRecords in the schema of the TF Object Detection API: one `tf.train.Example` an image, its file inside.
+
+Reference: https://github.com/tensorflow/models/blob/master/research/object_detection/g3doc/using_your_own_dataset.md.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from PIL import Image
+
+from keras_retinanet.config import BadDataPolicy
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns
+from keras_retinanet.data.datasets.class_names import label_of
+from keras_retinanet.data.datasets.label_map import read_label_map
+from keras_retinanet.data.datasets.record_files import has_set, read_records, record_files
+from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.image_files import image_reference
+
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+_FLAGS = ("is_crowd", "difficult", "group_of")
+_TRAIN, _VAL = ("train", "training", "trainval"), ("val", "validation", "valid", "eval", "minival")
+_FARTHEST = 2.0  # shares beyond this are pixels by mistake
+_REMAKE = "write the records again (retinanet-convert-data … --to tfrecord)"
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What one example says of its image."""
+
+    image: str
+    image_id: int | str
+    size: tuple[int, int]
+    boxes: Any
+    names: list[str]
+    ignore: Any
+    areas: Any
+    where: str
+
+
+class TfRecordDataset(AnnotatedImages):
+    """TFRecord files of the TF Object Detection API.
+
+    Reads `image/encoded`, `image/source_id` (or `image/filename`) and, of the objects, `bbox/xmin` … `bbox/ymax` as
+    shares of the image's sides, `class/text` or `class/label`, and `is_crowd`, `difficult` and `group_of`, which make
+    ignore regions. Images stay where they are: a sample's `image` tells the file and the bytes, and any of them is read
+    without reading what stands before it. For that the files must not be compressed.
+
+    Args:
+        path: A folder, a file, or a pattern such as `data/train.record-*`.
+        set_name: In a folder, a word of the files' names. Defaults to `train`, or to all files where that names none.
+        class_names: Names in the order of the labels wanted.
+        bad_data: What becomes of boxes outside their image or without area. Defaults to `"skip"`.
+        classes: Label map (`.pbtxt`). Defaults to the one in the folder, else to the sorted names of the records.
+
+    Attributes:
+        class_names: Names, label 0 first.
+        category_ids: Ids of the label map, where there is one.
+
+    Raises:
+        DataError: Something in the files is broken.
+    """
+
+    options = ("classes",)
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        set_name: str | None = None,
+        *,
+        class_names: Sequence[str] | None = None,
+        bad_data: BadDataPolicy = "skip",
+        classes: str | os.PathLike[str] | None = None,
+    ) -> None:
+        files = record_files(path, set_name or self.default_sets(path)[0])
+        map_file = Path(classes) if classes is not None else _map_beside(Path(files[0]).parent)
+        label_map = read_label_map(map_file) if map_file is not None else {}
+        records = [
+            _record(file, number, position, content, label_map)
+            for file in files
+            for number, (position, content) in enumerate(read_records(file), start=1)
+        ]
+        _require_unique(records)
+        names = tuple(class_names or label_map.values() or _occurring(records))
+        ids = {name: number for number, name in label_map.items()}
+        super().__init__(
+            names,
+            [record.image for record in records],
+            [record.image_id for record in records],
+            [record.size for record in records],
+            _columns(records, names),
+            listed_in=files[0],
+            bad_data=bad_data,
+            sources=[*files, str(Path(files[0]).parent), *([str(map_file)] if map_file is not None else [])],
+            category_ids=[ids.get(name) for name in names] if ids else None,
+            notes=_notes(str(path), map_file, class_names),
+        )
+
+    @staticmethod
+    def default_sets(path: str | os.PathLike[str]) -> tuple[str, str | None]:
+        """Names of the training set and, where there is one, of the validation set; `"."` is all files."""
+        train = next((name for name in _TRAIN if has_set(path, name)), ".")
+        return train, next((name for name in _VAL if has_set(path, name)), None)
+
+
+def _map_beside(folder: Path) -> Path | None:
+    found = sorted(folder.glob("*.pbtxt"))
+    return found[0] if len(found) == 1 else None
+
+
+def _notes(path: str, map_file: Path | None, class_names: Sequence[str] | None) -> list[str]:
+    if map_file is not None or class_names is not None:
+        return []
+    return [f"{path}: no label map; labels count the class names of the records in sorted order"]
+
+
+def _record(file: str, number: int, position: int, content: bytes, label_map: dict[int, str]) -> _Record:
+    where = f"{file}, record {number}"
+    try:
+        features = dict(tf.train.Example.FromString(content).features.feature)
+    except DecodeError:
+        raise DataError(where, "is not a tf.train.Example", "the TF Object Detection API's schema", _REMAKE) from None
+
+    def values(key: str, kind: str, count: int | None = None) -> list[Any]:
+        return _values(features, key, kind, where, count)
+
+    encoded = next(iter(values("image/encoded", "bytes")), b"")
+    size = _size(encoded, where)
+    sides = [values(f"image/object/bbox/{side}", "float") for side in _SIDES]
+    count = len(sides[0])
+    if any(len(side) != count for side in sides):
+        found = f"{', '.join(str(len(side)) for side in sides)} values of {', '.join(_SIDES)}"
+        raise DataError(where, found, "as many of each", _REMAKE)
+    boxes = np.array(sides, np.float64).reshape(4, -1).T
+    if (np.abs(boxes) > _FARTHEST).any():
+        worst = shown(boxes[(np.abs(boxes) > _FARTHEST).any(axis=1)][0].tolist(), 100)
+        raise DataError(where, f"box {worst}", "shares of the image's sides", f"divide by its size, or {_REMAKE}")
+    flags = [values(f"image/object/{flag}", "int64", count) for flag in _FLAGS]
+    areas = values("image/object/area", "float", count)
+    return _Record(
+        image=image_reference(file, position + content.find(encoded), len(encoded)),
+        image_id=_image_id(values("image/source_id", "bytes"), values("image/filename", "bytes"), where),
+        size=size,
+        boxes=boxes * np.array([size[1], size[0]] * 2, np.float64),
+        names=_names(values, count, label_map, where),
+        ignore=np.any([np.array(flag, bool) for flag in flags if flag] or [np.zeros(count, bool)], axis=0),
+        areas=np.array(areas, np.float64) if len(areas) == count else None,
+        where=where,
+    )
+
+
+def _values(features: dict[str, Any], key: str, kind: str, where: str, count: int | None) -> list[Any]:
+    """Values of a feature, none where it is missing; `count` values or none, if a count is given."""
+    feature = features.get(key)
+    found = feature.WhichOneof("kind") if feature is not None else None
+    if found is None:
+        return []
+    if found != f"{kind}_list":
+        raise DataError(where, f"{key} is a {found}", f"a {kind}_list", _REMAKE)
+    values = list(getattr(feature, found).value)
+    if count is not None and len(values) not in (0, count):
+        raise DataError(where, f"{len(values)} values of {key} for {count} boxes", "one a box", _REMAKE)
+    return values
+
+
+def _size(encoded: bytes, where: str) -> tuple[int, int]:
+    """Height and width as the image itself says; `image/height` is not asked."""
+    if not encoded:
+        raise DataError(where, "has no image/encoded", "the bytes of an image file", _REMAKE)
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            return image.height, image.width
+    except Exception as error:  # Pillow's plug-ins raise a dozen kinds on damaged headers
+        reason = type(error).__name__
+        raise DataError(where, f"image/encoded cannot be read ({reason})", "an image file", _REMAKE) from None
+
+
+def _image_id(source_ids: list[bytes], file_names: list[bytes], where: str) -> int | str:
+    text = next((value for value in (*source_ids, *file_names) if value), where.encode()).decode("utf-8", "replace")
+    is_number = text.isascii() and text.isdigit() and len(text) < 19 and str(int(text)) == text
+    return int(text) if is_number else text
+
+
+def _names(values: Any, count: int, label_map: dict[int, str], where: str) -> list[str]:
+    """Class name of each box: its text, else its id looked up in the label map, else its id as text."""
+    texts = values("image/object/class/text", "bytes", count)
+    ids = values("image/object/class/label", "int64", count)
+    if len(texts) == count and all(texts):
+        return [text.decode("utf-8", "replace") for text in texts]
+    if len(ids) != count:
+        raise DataError(where, "has boxes without classes", "image/object/class/text or …/label", _REMAKE)
+    if label_map and (unknown := [number for number in ids if number not in label_map]):
+        fix = "add it to the label map or correct the record"
+        raise DataError(where, f"unknown class id {unknown[0]}", shown(list(label_map), 200), fix)
+    return [label_map.get(number, str(number)) for number in ids]
+
+
+def _occurring(records: list[_Record]) -> list[str]:
+    """Sorted names; by number where all are ids."""
+    names = {name for record in records for name in record.names}
+    return sorted(names, key=int if all(name.isdecimal() for name in names) else None)
+
+
+def _require_unique(records: list[_Record]) -> None:
+    seen: dict[int | str, str] = {}
+    for record in records:
+        if record.image_id in seen:
+            found = f"image/source_id {shown(record.image_id)} stands there twice (first in {seen[record.image_id]})"
+            raise DataError(record.where, found, "each id once", "give each image its own")
+        seen[record.image_id] = record.where
+
+
+def _columns(records: list[_Record], class_names: Sequence[str]) -> BoxColumns:
+    wanted = {name: label for label, name in enumerate(class_names)}
+    counts = [len(record.names) for record in records]
+    owner = np.repeat(np.arange(len(records)), counts)
+    first = np.cumsum([0, *counts])
+    has_areas = all(record.areas is not None for record in records)
+    labels = [label_of(name, wanted, record.where) for record in records for name in record.names]
+    return BoxColumns(
+        image=owner,
+        boxes=np.concatenate([record.boxes for record in records] or [np.zeros((0, 4))]),
+        labels=np.array(labels, np.int64),
+        ignore=np.concatenate([record.ignore for record in records] or [np.zeros(0, bool)]),
+        name=lambda row: f"{records[owner[row]].where}, object {row - first[owner[row]] + 1}",
+        areas=np.concatenate([record.areas for record in records]) if has_areas and records else None,
+    )

@@ -1,0 +1,244 @@
+"""YOLO: a `data.yaml` that names classes and folders, and one text file of boxes beside each image.
+
+Reference: https://docs.ultralytics.com/datasets/detect/, "Ultralytics YOLO format".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import yaml
+
+from keras_retinanet.config import BadDataPolicy
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, require_images
+from keras_retinanet.data.datasets.class_names import label_of
+from keras_retinanet.data.datasets.text_files import is_image, names_in, number, read_text
+from keras_retinanet.data.errors import DataError, shown
+
+_VAL = ("val", "valid", "validation")
+_ROW = "'class x_center y_center width height', shares of the image's sides; or 'class x1 y1 x2 y2 x3 y3 …'"
+_FARTHEST = 2.0  # shares beyond this are pixels by mistake, not a box that stands out
+_YAML = "data.yaml with 'names', 'train' and 'val'"
+
+
+class _Row(NamedTuple):
+    image: int
+    label: int
+    box: tuple[float, float, float, float]
+    where: str
+
+
+class YoloDataset(AnnotatedImages):
+    """YOLO as Ultralytics, Roboflow and others write it.
+
+    `data.yaml` has `names` (a list, or a mapping from ids), `train` and `val` (each a folder, a text file that lists
+    images, or a list of these) and perhaps `path`, to which they are relative. The boxes of `…/images/a.jpg` stand in
+    `…/labels/a.txt`, or beside the image where no folder is named `images`. An image without such a file has no boxes.
+    Lines of a polygon become the box around it.
+
+    Args:
+        path: The YAML file, or the folder in which it stands.
+        set_name: A key of the file. Defaults to `train`.
+        class_names: Names in the order of the labels wanted. Defaults to those of the file, sorted by id.
+        bad_data: What becomes of boxes outside their image or without area. Defaults to `"skip"`.
+
+    Attributes:
+        class_names: Names, label 0 first.
+        category_ids: The file's class id of each label.
+
+    Raises:
+        DataError: Something in the files is broken.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        set_name: str | None = None,
+        *,
+        class_names: Sequence[str] | None = None,
+        bad_data: BadDataPolicy = "skip",
+    ) -> None:
+        file, content = _read_yaml(path)
+        set_name = set_name or "train"
+        classes = _classes(content, file)
+        names = tuple(class_names) if class_names is not None else tuple(classes.values())
+        images, listed = _images(file, content, set_name)
+        require_images(images, f"{file}, {set_name!r}")
+        texts = [_label_file(image) for image in images]
+        rows = list(_rows(texts, classes, names))
+        columns = BoxColumns(
+            image=np.array([row.image for row in rows], np.int64),
+            boxes=np.array([row.box for row in rows], np.float64).reshape(-1, 4),
+            labels=np.array([row.label for row in rows], np.int64),
+            ignore=np.zeros(len(rows), bool),
+            name=lambda row: rows[row].where,
+            is_relative=True,
+        )
+        ids = {name: number for number, name in classes.items()}
+        super().__init__(
+            names,
+            images,
+            _image_ids(images, file),
+            [None] * len(images),
+            columns,
+            listed_in=f"{file}, {set_name!r}",
+            bad_data=bad_data,
+            sources=[str(file), *listed, *texts],
+            category_ids=[ids.get(name) for name in names],
+        )
+
+    @staticmethod
+    def default_sets(path: str | os.PathLike[str]) -> tuple[str, str | None]:
+        """Names of the training set and, where there is one, of the validation set."""
+        content = _read_yaml(path)[1]
+        return "train", next((name for name in _VAL if content.get(name)), None)
+
+
+def _read_yaml(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
+    file = Path(path)
+    if file.is_dir():
+        found = [name for name in names_in(file) if name.endswith((".yaml", ".yml"))]
+        named = [name for name in found if name in ("data.yaml", "data.yml", "dataset.yaml")] or found
+        if len(named) != 1:
+            raise DataError(str(file), f"has {len(named)} YAML files", _YAML, "give the path of the file itself")
+        file = file / named[0]
+    try:
+        content = yaml.safe_load(read_text(file, _YAML))
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        reason = shown(" ".join(str(error).split()), 120)
+        raise DataError(str(file), f"is not YAML ({reason})", _YAML, "correct it") from None
+    if not isinstance(content, dict):
+        raise DataError(str(file), f"is {shown(content)}", _YAML, "correct it")
+    return file, content
+
+
+def _classes(content: dict[str, Any], file: Path) -> dict[int, str]:
+    """Names by id, sorted by id."""
+    names = content.get("names")
+    items = dict(enumerate(names)) if isinstance(names, list) else names
+    allowed = "a list of names, or a mapping from ids 0, 1, … to names"
+    if not isinstance(items, dict) or not items:
+        raise DataError(str(file), f"'names' is {shown(names)}", allowed, "write the classes there")
+    for key, name in items.items():
+        if type(key) is not int or key < 0 or not isinstance(name, (str, int, float)) or isinstance(name, bool):
+            raise DataError(str(file), f"'names' has {shown(key)}: {shown(name)}", allowed, "correct it")
+    classes = {key: str(items[key]) for key in sorted(items)}
+    if len(set(classes.values())) < len(classes):
+        raise DataError(str(file), f"'names' has a name twice: {shown(names, 200)}", "each name once", "correct it")
+    count = content.get("nc", len(classes))
+    if count != len(classes):
+        raise DataError(str(file), f"'nc' is {shown(count)}", f"{len(classes)}, as many as 'names'", "correct either")
+    return classes
+
+
+def _images(file: Path, content: dict[str, Any], set_name: str) -> tuple[list[str], list[str]]:
+    """Paths of the images of a set, and the folders and lists they were found in."""
+    entries = content.get(set_name)
+    entries = [entries] if isinstance(entries, str) else entries
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, str) for entry in entries):
+        there = ", ".join(name for name in ("train", *_VAL, "test") if content.get(name)) or "none"
+        allowed = "a folder, a text file that lists images, or a list of these"
+        raise DataError(str(file), f"{set_name!r} is {shown(entries)}", allowed, f"add it (sets there: {there})")
+    images: list[str] = []
+    sources: list[str] = []
+    for entry in entries:
+        place = _located(file, content, entry)
+        found, read = _walk(place) if place.is_dir() else (_listed(place), [str(place)])
+        images += found
+        sources += read
+    seen: set[str] = set()
+    for image in images:
+        if image in seen:
+            found_twice = f"{shown(image, 200)} stands there twice"
+            raise DataError(f"{file}, {set_name!r}", found_twice, "each image once", "take one of them out")
+        seen.add(image)
+    return images, sources
+
+
+def _located(file: Path, content: dict[str, Any], entry: str) -> Path:
+    """Where an entry leads: from `path`, else from the file; Roboflow writes `../train/images` for `train/images`."""
+    root = content.get("path") or "."
+    if not isinstance(root, str):
+        raise DataError(str(file), f"'path' is {shown(root)}", "a folder", "correct it")
+    tried = [file.parent / root / entry, file.parent / entry, file.parent / entry.removeprefix("../")]
+    for place in tried:
+        try:
+            if place.exists():
+                return place
+        except (OSError, ValueError):
+            break
+    where = " or ".join(dict.fromkeys(str(place) for place in tried[:2]))
+    raise DataError(str(file), f"{shown(entry)} is not there", f"a folder or file at {where}", "correct it or 'path'")
+
+
+def _walk(folder: Path) -> tuple[list[str], list[str]]:
+    """All images below a folder in the order of their paths, and all folders."""
+    images: list[str] = []
+    folders: list[str] = []
+    for parent, _, names in os.walk(folder):
+        folders.append(parent)
+        images += [os.path.join(parent, name) for name in names if is_image(name) and not name.startswith(".")]
+    return sorted(images), folders
+
+
+def _listed(file: Path) -> list[str]:
+    """Images of a list, one a line, relative to the list where they do not begin with a slash."""
+    lines = read_text(file, "a list of images").splitlines()
+    return [os.path.join(file.parent, line.strip().removeprefix("./")) for line in lines if line.strip()]
+
+
+def _label_file(image: str) -> str:
+    """The last folder `images` becomes `labels`, the ending `.txt`."""
+    parts = os.path.splitext(image)[0].split(os.sep)
+    if "images" in parts[:-1]:
+        parts[-2 - parts[-2::-1].index("images")] = "labels"
+    return os.sep.join(parts) + ".txt"
+
+
+def _image_ids(images: list[str], file: Path) -> list[int | str]:
+    """Names without folders where these differ, else paths relative to the YAML file."""
+    names = [os.path.basename(image) for image in images]
+    return [*names] if len(set(names)) == len(names) else [os.path.relpath(image, file.parent) for image in images]
+
+
+def _rows(texts: list[str], classes: dict[int, str], class_names: Sequence[str]) -> Iterator[_Row]:
+    there: dict[str, set[str]] = {}
+    wanted = {name: label for label, name in enumerate(class_names)}
+    has_text = False
+    for position, text in enumerate(texts):
+        folder, name = os.path.split(text)
+        if folder not in there:
+            there[folder] = set(names_in(folder)) if os.path.isdir(folder) else set()
+        if name not in there[folder]:
+            continue
+        has_text = True
+        for line, row in enumerate(read_text(Path(text), _ROW).splitlines(), start=1):
+            if fields := row.split():
+                yield _row(fields, position, classes, wanted, f"{text}, line {line}")
+    if not has_text:
+        fix = "put the text files into a folder 'labels' beside 'images', or beside the images"
+        raise DataError(texts[0], "is not there, nor is that of any other image", "a text file of boxes", fix)
+
+
+def _row(fields: list[str], image: int, classes: dict[int, str], wanted: dict[str, int], where: str) -> _Row:
+    if len(fields) != 5 and (len(fields) < 7 or len(fields) % 2 == 0):
+        raise DataError(where, f"{len(fields)} numbers in {shown(' '.join(fields))}", _ROW, "complete the line")
+    given, *sides = (number(field, "a number", where, _ROW) for field in fields)
+    if given not in classes:
+        allowed = f"ids of 'names': {shown(', '.join(map(str, classes)), 200)}"
+        raise DataError(where, f"unknown class {shown(fields[0])}", allowed, "add it to 'names' or correct the line")
+    if not all(abs(side) <= _FARTHEST for side in sides):
+        found = f"coordinates {shown(' '.join(fields[1:]), 100)}"
+        raise DataError(where, found, _ROW, "divide x by the image's width and y by its height")
+    if len(sides) == 4:
+        x, y, width, height = sides
+        box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    else:
+        box = (min(sides[::2]), min(sides[1::2]), max(sides[::2]), max(sides[1::2]))
+    return _Row(image, label_of(classes[int(given)], wanted, where), box, where)

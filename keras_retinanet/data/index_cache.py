@@ -1,0 +1,120 @@
+"""Remembers what a large data set's annotations hold, until one of the files changes.
+
+Arrays and JSON in the user's cache folder, no pickles: a file there can at worst be wrong, not run code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxReport, Index
+from keras_retinanet.data.image_files import first_missing
+
+MIN_SECONDS = 1.0
+"""What is read faster than this is not remembered."""
+
+_ARRAYS = ("sizes", "boxes", "labels", "ignore", "areas", "splits")
+_FRESH = 2_000_000_000  # ns; a file changed so shortly before it was read might change again within its clock's tick
+
+
+def cache_folder() -> Path:
+    """Where the indexes stand: `keras_retinanet` in `$XDG_CACHE_HOME`, by default `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keras_retinanet"
+
+
+def remembered(
+    read: Callable[[], AnnotatedImages],
+    key: Sequence[object],
+    *,
+    folder: Path | None = None,
+    min_seconds: float = MIN_SECONDS,
+) -> AnnotatedImages:
+    """Read a data set, or take it from the cache where none of its files has changed.
+
+    Size and time of change of every file are compared, and every image is looked for, as reading would.
+
+    Args:
+        read: Reads the data set.
+        key: Everything that decides what is read: format, paths, options.
+        folder: Where indexes stand. Defaults to `cache_folder()`.
+        min_seconds: float. Time that reading must take for the result to be kept. Defaults to `MIN_SECONDS`.
+
+    Returns:
+        The data set.
+    """
+    digest = hashlib.blake2b(repr([_code_state(), *key]).encode(), digest_size=16).hexdigest()
+    file = (folder or cache_folder()) / f"{digest}.npz"
+    found = _load(file)
+    if found is not None:
+        return AnnotatedImages.from_index(found)
+    began, clock = time.time_ns(), time.perf_counter()
+    dataset = read()
+    if time.perf_counter() - clock >= min_seconds and dataset.contents.sources:
+        _store(file, dataset.contents, began)
+    return dataset
+
+
+def _code_state() -> list[tuple[int, int]]:
+    """Size and time of change of the readers' own code: another version reads anew."""
+    here = Path(sys.modules[AnnotatedImages.__module__].__file__ or "").parent
+    return [(int(size), int(changed)) for size, changed in _states([str(file) for file in sorted(here.glob("*.py"))])]
+
+
+def _states(paths: Sequence[str]) -> Any:
+    """`(S, 2)` int64: size and time of change in ns of each file or folder, -1 where there is none."""
+    states = np.full((len(paths), 2), -1, np.int64)
+    for row, path in enumerate(paths):
+        with contextlib.suppress(OSError, ValueError):
+            state = os.stat(path)
+            states[row] = state.st_size, state.st_mtime_ns
+    return states
+
+
+def _load(file: Path) -> Index | None:
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            texts = json.loads(stored["texts"].tobytes())
+            if not np.array_equal(_states(texts["sources"]), stored["states"]):
+                return None
+            arrays = {name: stored[name] for name in _ARRAYS if name in stored}
+        texts["report"] = BoxReport(**texts["report"])
+        for name in ("class_names", "category_ids"):
+            texts[name] = None if texts[name] is None else tuple(texts[name])
+        index = Index(**{"areas": None, **arrays, **texts})
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError):
+        return None  # there is none, or it was cut off
+    return index if first_missing(index.images) is None else None
+
+
+def _store(file: Path, index: Index, began: int) -> None:
+    states = _states(index.sources)
+    if states[:, 1].max() > began - _FRESH:
+        return
+    fields = {field.name: getattr(index, field.name) for field in dataclasses.fields(index)}
+    arrays = {name: fields.pop(name) for name in _ARRAYS}
+    fields["report"] = dataclasses.asdict(index.report)
+    texts = np.frombuffer(json.dumps(fields).encode(), np.uint8)
+    arrays = {name: value for name, value in arrays.items() if value is not None}
+    with contextlib.suppress(OSError):  # a full or read-only disk is no reason to stop
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as out:
+                np.savez(out, allow_pickle=False, texts=texts, states=states, **arrays)
+            os.replace(temporary, file)
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)

@@ -1,0 +1,76 @@
+"""Writes COCO as it unzips: `annotations/instances_<set>.json`, `<set>/*.jpg`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_retinanet.data.image_files import byte_range
+from keras_retinanet.data.writers.chunks import Chunk, Loss, Part, Progress, absolute
+from keras_retinanet.data.writers.numbers import exact
+from keras_retinanet.data.writers.placing import place_images
+from keras_retinanet.schema import Sample
+
+
+def write_chunk(chunk: Chunk, progress: Progress) -> None:
+    """Place the images."""
+    place_images(chunk, Path(chunk.folder) / chunk.part.name, progress)
+
+
+def write_index(folder: Path, parts: list[Part], images: str) -> None:
+    """One JSON file a set. Image ids stay where they are whole numbers and differ; else images are counted from 1."""
+    own_ids = [sample["image_id"] for part in parts for sample in part.samples]
+    has_ids = all(isinstance(image_id, int) for image_id in own_ids) and len(set(own_ids)) == len(own_ids)
+    (folder / "annotations").mkdir(parents=True, exist_ok=True)
+    first = 1
+    for part in parts:
+        ids = [int(sample["image_id"]) if has_ids else first + n for n, sample in enumerate(part.samples)]
+        first += len(part.samples)
+        table = _table(part, ids, is_elsewhere=images == "none")
+        file = folder / "annotations" / f"instances_{part.name}.json"
+        file.write_text(json.dumps(table, separators=(",", ":"), ensure_ascii=False), encoding="utf-8")
+
+
+def losses(parts: list[Part]) -> list[Loss]:
+    """Nothing: crowd regions hold ignore regions."""
+    del parts
+    return []
+
+
+def _table(part: Part, ids: list[int], *, is_elsewhere: bool) -> dict[str, Any]:
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for sample, name, image_id in zip(part.samples, part.names, ids, strict=True):
+        height, width = sample["size"]
+        place = absolute(sample["image"]) if is_elsewhere and byte_range(sample["image"]) is None else name
+        images.append({"id": image_id, "file_name": place, "width": width, "height": height})
+        annotations += _annotations(sample, image_id, part, len(annotations))
+    pairs = zip(part.category_ids, part.class_names, strict=True)
+    return {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": number, "name": name} for number, name in pairs],
+    }
+
+
+def _annotations(sample: Sample, image_id: int, part: Part, first: int) -> list[dict[str, Any]]:
+    found = []
+    areas = sample.get("areas", np.prod(sample["boxes"][:, 2:] - sample["boxes"][:, :2], axis=1))
+    rows = zip(sample["boxes"], sample["labels"], sample["ignore"], areas, strict=True)
+    for number, (box, label, is_ignored, area) in enumerate(rows, start=first + 1):
+        x1, y1, x2, y2 = (exact(side) for side in box)
+        found.append(
+            {
+                "id": number,
+                "image_id": image_id,
+                "category_id": part.category_ids[label],
+                # Nine places: a hundredth of what a float32 distinguishes at 0.01 pixels.
+                "bbox": [x1, y1, round(x2 - x1, 9), round(y2 - y1, 9)],
+                "area": round(float(area), 4),
+                "iscrowd": int(is_ignored),
+            }
+        )
+    return found

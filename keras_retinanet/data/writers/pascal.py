@@ -1,0 +1,78 @@
+"""Writes Pascal VOC: `ImageSets/Main/<set>.txt`, `JPEGImages/*.jpg`, `Annotations/*.xml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from keras_retinanet.data.writers.chunks import Chunk, Loss, Part, Progress
+from keras_retinanet.data.writers.numbers import exact
+from keras_retinanet.data.writers.placing import place_images
+from keras_retinanet.schema import Sample
+
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+
+def write_chunk(chunk: Chunk, progress: Progress) -> None:
+    """Place the images, and an XML file for each."""
+    folder, part = Path(chunk.folder), chunk.part
+    texts = folder / "Annotations"
+    texts.mkdir(parents=True, exist_ok=True)
+    for sample, name in zip(part.samples, part.names, strict=True):
+        tree = ElementTree.ElementTree(_annotation(sample, name, part.class_names))
+        ElementTree.indent(tree)
+        tree.write((texts / name).with_suffix(".xml"), encoding="utf-8")
+    place_images(chunk, folder / "JPEGImages", progress)
+
+
+def write_index(folder: Path, parts: list[Part], images: str) -> None:
+    """The list of each set."""
+    del images
+    lists = folder / "ImageSets" / "Main"
+    lists.mkdir(parents=True, exist_ok=True)
+    for part in parts:
+        stems = "".join(f"{Path(name).stem}\n" for name in part.names)
+        (lists / f"{part.name}.txt").write_text(stems, encoding="utf-8")
+
+
+def losses(parts: list[Part]) -> list[Loss]:
+    """Boxes of a pixel or less: counted from 1 and with the last pixel, their `xmax` would not be above `xmin`."""
+    boxes = (box for part in parts for sample in part.samples for box in sample["boxes"])
+    number = sum(not _can_hold(_counted_from_1(box)) for box in boxes)
+    return [Loss("boxes a pixel wide or high, or less", number)] if number else []
+
+
+def _counted_from_1(box: Any) -> tuple[float, float, float, float]:
+    """Edges from 0 to first and last pixel from 1: the inverse of what the reader does."""
+    x1, y1, x2, y2 = (exact(side) for side in box)
+    return round(x1 + 1, 9), round(y1 + 1, 9), x2, y2
+
+
+def _can_hold(box: tuple[float, float, float, float]) -> bool:
+    return box[0] < box[2] and box[1] < box[3]
+
+
+def _annotation(sample: Sample, name: str, class_names: tuple[str, ...]) -> ElementTree.Element:
+    root = ElementTree.Element("annotation")
+    ElementTree.SubElement(root, "filename").text = name
+    size = ElementTree.SubElement(root, "size")
+    height, width = sample["size"]
+    for tag, value in (("width", width), ("height", height), ("depth", 3)):
+        ElementTree.SubElement(size, tag).text = str(value)
+    for given, label, is_ignored in zip(sample["boxes"], sample["labels"], sample["ignore"], strict=True):
+        box = _counted_from_1(given)
+        if _can_hold(box):
+            _add_object(root, class_names[label], box, is_difficult=bool(is_ignored))
+    return root
+
+
+def _add_object(
+    root: ElementTree.Element, name: str, box: tuple[float, float, float, float], *, is_difficult: bool
+) -> None:
+    item = ElementTree.SubElement(root, "object")
+    for tag, text in (("name", name), ("truncated", "0"), ("difficult", str(int(is_difficult)))):
+        ElementTree.SubElement(item, tag).text = text
+    sides = ElementTree.SubElement(item, "bndbox")
+    for tag, side in zip(_SIDES, box, strict=True):
+        ElementTree.SubElement(sides, tag).text = f"{side:.12g}"

@@ -1,0 +1,48 @@
+"""Writes YOLO: `data.yaml`, `images/<set>/*.jpg`, `labels/<set>/*.txt`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from keras_retinanet.data.writers.chunks import Chunk, Loss, Part, Progress
+from keras_retinanet.data.writers.ignored import ignore_regions
+from keras_retinanet.data.writers.placing import place_images
+from keras_retinanet.schema import Sample
+
+
+def write_chunk(chunk: Chunk, progress: Progress) -> None:
+    """Place the images, and a text file for each, an empty one where there is no box."""
+    folder, part = Path(chunk.folder), chunk.part
+    labels = folder / "labels" / part.name
+    labels.mkdir(parents=True, exist_ok=True)
+    for sample, name in zip(part.samples, part.names, strict=True):
+        text = "".join(f"{line}\n" for line in _lines(sample))
+        (labels / name).with_suffix(".txt").write_text(text, encoding="utf-8")
+    place_images(chunk, folder / "images" / part.name, progress)
+
+
+def write_index(folder: Path, parts: list[Part], images: str) -> None:
+    """`data.yaml`."""
+    del images
+    sets = {part.name: f"images/{part.name}" for part in parts}
+    content = {**sets, "names": dict(enumerate(parts[0].class_names))}
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    (folder / "data.yaml").write_text(text, encoding="utf-8")
+
+
+def losses(parts: list[Part]) -> list[Loss]:
+    """Ignore regions."""
+    return ignore_regions(parts)
+
+
+def _lines(sample: Sample) -> list[str]:
+    height, width = sample["size"]
+    lines = []
+    for box, label, is_ignored in zip(sample["boxes"].tolist(), sample["labels"], sample["ignore"], strict=True):
+        if not is_ignored:
+            x1, y1, x2, y2 = box
+            shares = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
+            lines.append(f"{label} " + " ".join(f"{share:.10g}" for share in shares))
+    return lines

@@ -1,0 +1,179 @@
+"""From a blueprint to a detector with the checkpoint's weights, and an account of every tensor."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_retinanet.backbones import freeze_batch_norm
+from keras_retinanet.boxes import RegressBoxes
+from keras_retinanet.config import to_dict
+from keras_retinanet.heads import Head
+from keras_retinanet.importers.blueprint import Blueprint, CheckpointError
+from keras_retinanet.retinanet import RetinaNet, build
+
+SHOWN = 8
+"""Tensors that a message names; the others are counted."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Which tensors went where.
+
+    Attributes:
+        used: Names in the checkpoint, in its order.
+        unused: Tensors without a place in the model.
+        missing: Variables of the model that the checkpoint has nothing for, by their path and the name looked for.
+    """
+
+    used: tuple[str, ...]
+    unused: tuple[str, ...]
+    missing: tuple[str, ...]
+
+    def require_complete(self, *, allow_unused: bool = False, allow_missing: bool = False) -> None:
+        """Raises where tensors are left over or missing.
+
+        Args:
+            allow_unused: Tensors may be left over.
+            allow_missing: Variables may keep their random weights.
+
+        Raises:
+            CheckpointError: Names the first of them, and the flag of `retinanet-import` that goes on without them.
+        """
+        for what, names, is_allowed, meaning in (
+            ("unused", self.unused, allow_unused, "have no place in the model"),
+            ("missing", self.missing, allow_missing, "are missing in the checkpoint"),
+        ):
+            if names and not is_allowed:
+                rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+                raise CheckpointError(
+                    f"{', '.join(names[:SHOWN])}{rest} {meaning}. `retinanet-import --allow-{what}` goes on without "
+                    "them."
+                )
+
+
+def assemble(blueprint: Blueprint) -> tuple[RetinaNet, Report]:
+    """Builds the detector of a blueprint and fills it.
+
+    Args:
+        blueprint: Settings, names and tensors.
+
+    Returns:
+        The model, not compiled, with frozen batch normalisation in the backbone; and where every tensor went.
+
+    Raises:
+        CheckpointError: A tensor has another shape than its place.
+        ValueError: The settings contradict each other.
+    """
+    coder = RegressBoxes(blueprint.model.box_coder, **blueprint.box_coder, name="regress_boxes")
+    model = build(
+        blueprint.model,
+        class_names=blueprint.class_names,
+        anchors=blueprint.anchors,
+        resize=blueprint.resize,
+        filter=blueprint.filter,
+        backbone_options=blueprint.backbone_options,
+        regress_boxes=coder,
+    )
+    model.metadata["imported_from"] = blueprint.source
+    report = _fill(model, blueprint)
+    freeze_batch_norm(model.backbone)
+    return model, report
+
+
+def weighted_layers(model: RetinaNet) -> Iterator[tuple[str, keras.Layer]]:
+    """The layers of a detector that have weights, by the paths that `Blueprint.place` takes.
+
+    Args:
+        model: Its heads are shared between levels.
+
+    Yields:
+        Path and layer: `backbone/<layer>`, `neck/lateral3 … output3 … extra6 …`, `class_head/conv0 … norm0 … final`,
+        `box_head/…`.
+    """
+    for layer in model.backbone.layers:
+        if layer.weights:
+            yield f"backbone/{layer.name}", layer
+    neck = model.neck
+    for layer in (*neck.laterals.values(), *neck.outputs.values(), *neck.extras.values()):
+        yield f"neck/{layer.name}", layer
+    for name in ("class_head", "box_head"):
+        head = getattr(model, name)
+        for layer in (*head.towers[0].layers, head.finals[0]):
+            if layer.weights:
+                yield f"{name}/{layer.name}", layer
+
+
+def _fill(model: RetinaNet, blueprint: Blueprint) -> Report:
+    used: set[str] = set()
+    missing = []
+    for path, layer in weighted_layers(model):
+        place = blueprint.place(path)
+        for variable in layer.weights:
+            name = place + blueprint.spelling.separator + _kind(layer, variable, blueprint)
+            if name not in blueprint.tensors:
+                missing.append(f"{path}/{variable.name} ({name})")
+                continue
+            used.add(name)
+            value = _laid_out(np.asarray(blueprint.tensors[name]), layer, blueprint)
+            if layer.name == "final":
+                value = _reordered(value, path.partition("/")[0], model, blueprint)
+            if value.shape != tuple(variable.shape):
+                raise CheckpointError(
+                    f"{name!r} has the shape {tuple(blueprint.tensors[name].shape)}, which does not fit "
+                    f"{path}/{variable.name} of shape {tuple(variable.shape)} (height, width, in, out). Wide and "
+                    "grouped ResNets and backbones that are not listed in docs/migrating.md cannot be imported."
+                )
+            variable.assign(value)
+    unused = [name for name in blueprint.tensors if name not in used and not blueprint.is_no_weight(name)]
+    return Report(tuple(name for name in blueprint.tensors if name in used), tuple(unused), tuple(missing))
+
+
+def _kind(layer: keras.Layer, variable: Any, blueprint: Blueprint) -> str:
+    is_depthwise = isinstance(layer, keras.layers.DepthwiseConv2D) and variable.name == "kernel"
+    kind = "depthwise_kernel" if is_depthwise and not blueprint.spelling.is_transposed else str(variable.name)
+    return blueprint.spelling.kinds.get(kind, kind)
+
+
+def _laid_out(value: np.ndarray, layer: keras.Layer, blueprint: Blueprint) -> np.ndarray:
+    if value.dtype.kind not in "fiu":
+        raise CheckpointError(f"A tensor for {layer.name!r} is of type {value.dtype}, not of numbers.")
+    value = value.astype(np.float32)
+    if value.ndim == 4 and blueprint.spelling.is_transposed:
+        is_depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+        value = value.transpose((2, 3, 0, 1) if is_depthwise else (2, 3, 1, 0))
+    return value
+
+
+def _reordered(value: np.ndarray, head_name: str, model: RetinaNet, blueprint: Blueprint) -> np.ndarray:
+    """The last layer of a head `(…, anchors · values)` with our order of anchors, and the classes that are kept."""
+    head: Head = getattr(model, head_name)
+    counts = head.num_anchors if isinstance(head.num_anchors, int) else head.num_anchors[0]
+    if value.shape[-1] % counts:
+        return value  # the caller names the shapes
+    parts = value.reshape(*value.shape[:-1], counts, -1)
+    if blueprint.anchor_order is not None:
+        parts = parts[..., list(blueprint.anchor_order), :]
+    if head_name == "class_head" and blueprint.kept_classes is not None:
+        parts = parts[..., list(blueprint.kept_classes)]
+    return parts.reshape(*value.shape[:-1], -1)
+
+
+def described(blueprint: Blueprint) -> dict[str, Any]:
+    """The settings of a blueprint as plain values, for people and files."""
+    groups = ("model", "anchors", "resize", "filter")
+    return {group: to_dict(getattr(blueprint, group)) for group in groups} | {
+        "backbone_options": {name: _plain(value) for name, value in blueprint.backbone_options.items()},
+        "box_coder": dict(blueprint.box_coder),
+    }
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return list(value) if isinstance(value, tuple) else value

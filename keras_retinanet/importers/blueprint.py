@@ -1,0 +1,131 @@
+"""What an importer finds out about a checkpoint, before anything is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, ResizeConfig, SourceName
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot become one of our models; says why, and what can be done."""
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """How a framework names and lays out the arrays of a layer.
+
+    Attributes:
+        kinds: Our variable's name → its name there.
+        separator: Stands between the layer's name and the array's.
+        is_transposed: Whether kernels are `(out, in, height, width)` as in PyTorch.
+    """
+
+    kinds: Mapping[str, str]
+    separator: str
+    is_transposed: bool
+
+
+TORCH_SPELLING = Spelling(
+    {
+        "kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias",
+        "moving_mean": "running_mean", "moving_variance": "running_var",
+    },
+    ".",
+    is_transposed=True,
+)  # fmt: skip
+KERAS_SPELLING = Spelling({}, "/", is_transposed=False)
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the user says in place of what a checkpoint cannot tell, or tells wrongly.
+
+    Attributes:
+        anchors: Fields of `AnchorConfig`.
+        resize: Fields of `ResizeConfig`.
+        filter: Fields of `FilterConfig`.
+        class_names: Names of all labels of the checkpoint.
+        drop_unused_classes: Leave out the slots of torchvision's 91 classes that no object of COCO has.
+        norm_epsilon: Of the backbone's batch normalisation, for torchvision models trained without the COCO weights.
+        style: Of MMDetection's ResNet: `"pytorch"` or `"caffe"`.
+        stem: Of fizyr's ResNet: `"padded"` (keras-resnet 0.1) or `"same"` (0.2).
+    """
+
+    anchors: Mapping[str, Any] = field(default_factory=dict)
+    resize: Mapping[str, Any] = field(default_factory=dict)
+    filter: Mapping[str, Any] = field(default_factory=dict)
+    class_names: Sequence[str] | None = None
+    drop_unused_classes: bool = False
+    norm_epsilon: float | None = None
+    style: str | None = None
+    stem: str | None = None
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """A detector as settings and names: all that is needed to build it and to fill it.
+
+    Attributes:
+        source: Library that the checkpoint comes from.
+        tensors: Name → array, names as the library spells them today.
+        place: From the path of one of our layers, such as `backbone/stage3_block1_conv2` or `class_head/conv0`, to the
+            name of the layer in the checkpoint.
+        spelling: How the arrays of a layer are named.
+        model: The network. Its `weights` are `"none"`.
+        class_names: Names of the labels that are kept.
+        kept_classes: The checkpoint's index of each label; `None` keeps all.
+        anchor_order: The checkpoint's index of each of our anchors in a cell; `None` where both count alike.
+        anchors: The anchors.
+        resize: How images become network input.
+        filter: How scored boxes become detections.
+        backbone_options: Arguments of the backbone.
+        box_coder: Arguments of `RegressBoxes` beside its coder.
+        is_no_weight: Which tensors are no weights, such as counters.
+        notes: What was assumed or is worth knowing, in sentences.
+    """
+
+    source: SourceName
+    tensors: Mapping[str, np.ndarray]
+    place: Callable[[str], str]
+    spelling: Spelling
+    model: ModelConfig
+    class_names: tuple[str, ...]
+    anchors: AnchorConfig
+    resize: ResizeConfig
+    filter: FilterConfig
+    kept_classes: tuple[int, ...] | None = None
+    anchor_order: tuple[int, ...] | None = None
+    backbone_options: Mapping[str, Any] = field(default_factory=dict)
+    box_coder: Mapping[str, Any] = field(default_factory=dict)
+    is_no_weight: Callable[[str], bool] = lambda name: name.endswith("num_batches_tracked")
+    notes: tuple[str, ...] = ()
+
+
+def by_part(
+    backbone: Callable[[str], str], neck: Callable[[str, int], str], head: Callable[[str, str], str]
+) -> Callable[[str], str]:
+    """A `Blueprint.place` from the names of each part.
+
+    Args:
+        backbone: From our layer's name to the checkpoint's.
+        neck: From `"lateral"`, `"output"` or `"extra"` and the level.
+        head: From `"class_head"` or `"box_head"` and our layer: `conv0`, `norm0`, `final`.
+
+    Returns:
+        From the path of a layer to its name in the checkpoint.
+    """
+
+    def place(path: str) -> str:
+        part, _, layer = path.partition("/")
+        if part == "backbone":
+            return backbone(layer)
+        if part == "neck":
+            return neck(layer[:-1], int(layer[-1]))
+        return head(part, layer)
+
+    return place

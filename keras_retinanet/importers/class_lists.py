@@ -1,0 +1,59 @@
+"""Class names that checkpoints count on without holding them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from keras_retinanet.importers.blueprint import CheckpointError
+
+COCO = (
+    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
+    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant",
+    "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard",
+    "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle",
+    "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli",
+    "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed", "dining table", "toilet",
+    "tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink",
+    "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
+)  # fmt: skip
+"""The 80 classes of COCO in the order of their ids."""
+TORCHVISION_UNUSED = frozenset((0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83))
+"""COCO ids below 91 that no object has; torchvision's labels are those ids."""
+
+
+def _by_id() -> tuple[str, ...]:
+    names = iter(COCO)
+    unused = {0: "__background__"}
+    return tuple(unused.get(i, f"N/A {i}") if i in TORCHVISION_UNUSED else next(names) for i in range(91))
+
+
+CLASS_LISTS: dict[int, tuple[str, ...]] = {80: COCO, 91: _by_id()}
+"""Names by the number of classes: COCO's, and the slots of torchvision's."""
+
+
+def read_class_names(path: str | Path) -> tuple[str, ...]:
+    """Names from a text file: one a line, or lines `name,index` as fizyr's class files have them.
+
+    Args:
+        path: UTF-8 text; empty lines are skipped.
+
+    Returns:
+        The names in the order of their indices.
+
+    Raises:
+        CheckpointError: The indices are not 0, 1, 2 …, or a name stands twice; names file and line.
+    """
+    try:
+        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path}: is no UTF-8 text.") from error
+    pairs = [line.rpartition(",") for line in lines]
+    if lines and all(comma and index.strip().isdecimal() for _, comma, index in pairs):
+        by_index = {int(index): name.strip() for name, _, index in pairs}
+        if sorted(by_index) != list(range(len(lines))):
+            raise CheckpointError(f"{path}: indices have to be 0 … {len(lines) - 1}, each once.")
+        lines = [by_index[index] for index in range(len(lines))]
+    twice = sorted({name for name in lines if lines.count(name) > 1})
+    if twice or not lines:
+        raise CheckpointError(f"{path}: {f'{twice[0]!r} stands twice' if twice else 'holds no names'}.")
+    return tuple(lines)

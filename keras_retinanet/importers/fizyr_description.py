@@ -1,0 +1,172 @@
+"""What the text of a fizyr model tells: anchors, thresholds, box coder, epsilon of the batch normalisation.
+
+Also fizyr's `config.ini`, which holds the anchors that its training snapshots do not.
+"""
+
+from __future__ import annotations
+
+import configparser
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from keras_retinanet.importers.blueprint import CheckpointError
+
+STD = (0.2, 0.2, 0.2, 0.2)
+_OLD_STD = (0.1, 0.1, 0.2, 0.2)
+SECTION, LEVELS = "anchor_parameters", "pyramid_levels"
+KEYS = ("sizes", "strides", "ratios", "scales")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What was told; files of weights alone tell nothing.
+
+    Attributes:
+        anchors: `sizes`, `strides`, `ratios` and `scales`, of inference models.
+        filter: Fields of `FilterConfig`, of inference models.
+        std: Of the box coder.
+        epsilon: Of the batch normalisation.
+        stem_pad: Padding in front of the first convolution of a MobileNet, `None` where there is none.
+    """
+
+    anchors: dict[str, Any] = field(default_factory=dict)
+    filter: dict[str, Any] = field(default_factory=dict)
+    std: tuple[float, ...] = STD
+    epsilon: float | None = None
+    stem_pad: Any = None
+
+
+def read_description(config: Any) -> Description:
+    """Reads the description of a model.
+
+    Args:
+        config: JSON of the attribute `model_config`, or `None`.
+
+    Returns:
+        What it tells.
+
+    Raises:
+        CheckpointError: Channels first, boxes coded as before April 2018, or numbers that are none.
+    """
+    try:
+        layers = list(_layers(config))
+        return _described(layers)
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"Its model description cannot be read: {type(error).__name__} {error}.") from error
+
+
+def _described(layers: list[tuple[str, dict[str, Any]]]) -> Description:
+    if any(settings.get("data_format") == "channels_first" for _, settings in layers):
+        raise CheckpointError(
+            "It is a channels-first model. Load it in keras-retinanet with image_data_format channels_last in "
+            "~/.keras/keras.json, save it again, and import that file."
+        )
+    anchors = sorted((s for kind, s in layers if kind == "Anchors"), key=lambda s: float(s["size"]))
+    coder = next((settings for kind, settings in layers if kind == "RegressBoxes"), {})
+    suppression = next((settings for kind, settings in layers if kind == "FilterDetections"), None)
+    norms = {float(s["epsilon"]) for kind, s in layers if kind == "BatchNormalization" and "epsilon" in s}
+    if len(norms) > 1 and max(norms) > 1.01 * min(norms):
+        raise CheckpointError(f"Its batch normalisations differ in epsilon: {sorted(norms)}.")
+    pad = next((settings["padding"] for kind, settings in layers if settings.get("name") == "conv1_pad"), None)
+    return Description(
+        _anchors(anchors), _filter(suppression), _std(coder), min(norms) if norms else None, stem_pad=pad
+    )
+
+
+def _layers(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Class and settings of every layer, those of sub-models included."""
+    if config is None:
+        return
+    for layer in config["config"]["layers"]:
+        yield str(layer["class_name"]), layer["config"]
+        if "layers" in layer["config"]:
+            yield from _layers(layer)
+
+
+def _anchors(levels: list[dict[str, Any]]) -> dict[str, Any]:
+    if not levels:
+        return {}
+    shapes = {(_numbers(level["ratios"]), _numbers(level["scales"])) for level in levels}
+    if len(shapes) != 1:
+        raise CheckpointError("Its levels have anchors of different ratios or scales.")
+    ratios, scales = shapes.pop()
+    return {
+        "sizes": tuple(float(level["size"]) for level in levels),
+        "strides": tuple(int(level["stride"]) for level in levels),
+        "ratios": ratios,
+        "scales": scales,
+    }
+
+
+def _filter(settings: dict[str, Any] | None) -> dict[str, Any]:
+    if settings is None:
+        return {}
+    mode = "agnostic" if not settings.get("class_specific_filter", True) else "per_class"
+    return {
+        "nms": mode if settings.get("nms", True) else "none",
+        "nms_threshold": float(settings.get("nms_threshold", 0.5)),
+        "score_threshold": float(settings.get("score_threshold", 0.05)),
+        "max_detections": int(settings.get("max_detections", 300)),
+    }
+
+
+def _std(coder: dict[str, Any]) -> tuple[float, ...]:
+    std, mean = _numbers(coder.get("std") or STD), _numbers(coder.get("mean") or (0, 0, 0, 0))
+    if std == _OLD_STD:
+        raise CheckpointError(
+            "Its boxes are coded by centre and size, as before April 2018. Convert it with the keras-retinanet of that "
+            "time, or train anew."
+        )
+    if any(mean) or len(std) != 4:
+        raise CheckpointError(f"Its box coder has mean {mean} and std {std}; a mean of 0 can be imported.")
+    return std
+
+
+def _numbers(values: Any) -> tuple[float, ...]:
+    """Plain numbers, also where Keras wrapped an array as `{"type": "ndarray", "value": …}`."""
+    values = values["value"] if isinstance(values, dict) else values
+    return tuple(float(value) for value in values)
+
+
+def read_anchor_ini(path: str | Path) -> dict[str, tuple[float, ...]]:
+    """The anchors of fizyr's `config.ini`.
+
+    Args:
+        path: File with the section `anchor_parameters`, and perhaps `pyramid_levels`.
+
+    Returns:
+        Fields of `AnchorConfig`: `sizes`, `strides`, `ratios`, `scales`.
+
+    Raises:
+        CheckpointError: A section or key is missing, unknown, or holds no numbers; names file and key.
+        OSError: The file cannot be opened.
+    """
+    parser = configparser.ConfigParser()
+    try:
+        parser.read_string(Path(path).read_text(encoding="utf-8"))
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: {' '.join(str(error).split())}") from error
+    if not parser.has_section(SECTION):
+        raise CheckpointError(f"{path}: has no section [{SECTION}].")
+    section = parser[SECTION]
+    if wrong := [*(set(section) - set(KEYS)), *(set(KEYS) - set(section))]:
+        raise CheckpointError(f"{path}: [{SECTION}] needs the keys {', '.join(KEYS)}; {wrong[0]!r} is not right.")
+    found: dict[str, tuple[float, ...]] = {}
+    for key in KEYS:
+        kind = int if key in ("sizes", "strides") else float
+        try:
+            found[key] = tuple(kind(value) for value in section[key].split())
+        except ValueError as error:
+            raise CheckpointError(f"{path}: {key} = {section[key]!r} are no numbers.") from error
+    if len(found["sizes"]) != len(found["strides"]) or not all(found.values()):
+        raise CheckpointError(
+            f"{path}: sizes and strides need one number a level each, ratios and scales at least one."
+        )
+    levels = parser.get(LEVELS, "levels", fallback="").split()
+    if levels and len(levels) != len(found["sizes"]):
+        raise CheckpointError(f"{path}: {len(levels)} pyramid levels and {len(found['sizes'])} sizes.")
+    return found

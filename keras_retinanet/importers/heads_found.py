@@ -1,0 +1,235 @@
+"""What the shapes of a head and of a pyramid tell: classes, anchors, widths, depth, levels."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_retinanet.config import AnchorConfig, BackboneName, ModelConfig
+from keras_retinanet.importers.blueprint import CheckpointError, Overrides
+from keras_retinanet.importers.class_lists import CLASS_LISTS, TORCHVISION_UNUSED
+from keras_retinanet.kept_logits import unnamed
+
+OCTAVE = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
+
+
+def shape_of(tensors: Mapping[str, np.ndarray], name: str) -> tuple[int, ...]:
+    """Shape of a tensor that has to be there.
+
+    Args:
+        tensors: Of the checkpoint.
+        name: Its name.
+
+    Returns:
+        The shape.
+
+    Raises:
+        CheckpointError: The checkpoint lacks it.
+    """
+    if name not in tensors:
+        raise CheckpointError(f"The checkpoint lacks {name!r}.")
+    return tuple(int(side) for side in tensors[name].shape)
+
+
+def count_consecutive(tensors: Mapping[str, np.ndarray], pattern: str, start: int = 0) -> int:
+    """How many of `pattern.format(start)`, `pattern.format(start + 1)` … are there without a gap."""
+    count = 0
+    while pattern.format(start + count) in tensors:
+        count += 1
+    return count
+
+
+def count_anchors_and_classes(box_outputs: int, class_outputs: int) -> tuple[int, int]:
+    """Anchors in a cell and classes, from the channels of the last layers.
+
+    Args:
+        box_outputs: Channels of the box head.
+        class_outputs: Channels of the class head.
+
+    Returns:
+        Both counts.
+
+    Raises:
+        CheckpointError: They do not divide.
+    """
+    anchors, rest = divmod(box_outputs, 4)
+    if rest or not anchors or class_outputs % anchors or not class_outputs:
+        raise CheckpointError(
+            f"A box head of {box_outputs} and a class head of {class_outputs} channels belong to no RetinaNet: the "
+            "first is 4 times the anchors in a cell, the second a multiple of these."
+        )
+    return anchors, class_outputs // anchors
+
+
+def torch_network(
+    tensors: Mapping[str, np.ndarray],
+    backbone: BackboneName,
+    levels: tuple[int, int],
+    *,
+    lateral: str,
+    p6: str,
+    tower: str,
+    depth: int,
+    is_grouped: bool,
+    **others: Any,
+) -> ModelConfig:
+    """The network of a checkpoint of PyTorch, its widths read from kernels `(out, in, height, width)`.
+
+    Args:
+        tensors: Of the checkpoint.
+        backbone: Found already.
+        levels: Finest and coarsest level of the pyramid.
+        lateral: Kernel of the pyramid's finest lateral convolution.
+        p6: Kernel that makes level 6, read where there is one: from C5, unless it takes as many channels as P5 has.
+        tower: Kernel of the first convolution of the class head.
+        depth: Convolutions of a head before its last one.
+        is_grouped: Whether they are normalised in groups.
+        **others: Further fields of `ModelConfig`.
+
+    Returns:
+        The settings.
+    """
+    width = shape_of(tensors, lateral)[0]
+    has_p5_source = levels[1] > 5 and shape_of(tensors, p6)[1] == width
+    return ModelConfig(
+        backbone,
+        "none",
+        min_level=levels[0],
+        max_level=levels[1],
+        p6_source="P5" if has_p5_source else "C5",
+        fpn_width=width,
+        head_width=shape_of(tensors, tower)[0],
+        head_depth=depth,
+        head_norm="group" if is_grouped else "none",
+        **others,
+    )
+
+
+def find_anchors(
+    count: int, levels: Sequence[int], found: Mapping[str, Any], overrides: Overrides, notes: list[str]
+) -> AnchorConfig:
+    """The anchors of a checkpoint: what the file tells, else the library's defaults, else what the user says.
+
+    Args:
+        count: Anchors in a cell, known from the heads.
+        levels: Levels of the pyramid, finest first.
+        found: Fields of `AnchorConfig` that the file or the library fixes.
+        overrides: Of the user.
+        notes: Gets a sentence where a default was assumed.
+
+    Returns:
+        The anchors.
+
+    Raises:
+        CheckpointError: They are not as many as the heads answer for.
+    """
+    default = {
+        "sizes": tuple(4.0 * 2**level for level in levels),
+        "strides": tuple(2**level for level in levels),
+        "ratios": (0.5, 1.0, 2.0),
+        "scales": OCTAVE,
+    }
+    anchors = AnchorConfig(**{**default, **found, **overrides.anchors})
+    per_level = anchors.scales if isinstance(anchors.scales[0], tuple) else (anchors.scales,)
+    own = {len(anchors.ratios) * len(scales) for scales in per_level if isinstance(scales, tuple)}
+    if own != {count}:
+        raise CheckpointError(
+            f"The heads answer for {count} anchors in a cell, but {len(anchors.ratios)} ratios and the scales "
+            f"{anchors.scales} make {', '.join(map(str, sorted(own)))}. The checkpoint does not hold its anchors: give "
+            "--anchor-ratios, --anchor-scales and, where they differ, --anchor-sizes (fizyr: --config FILE.ini)."
+        )
+    if not {"sizes", "ratios", "scales"} & (set(found) | set(overrides.anchors)):
+        notes.append("The file does not hold its anchors: the library's defaults were taken.")
+    return anchors
+
+
+def scale_major_order(anchors: AnchorConfig) -> tuple[int, ...]:
+    """For each of our anchors, which count ratio by ratio, its index where a library counts scale by scale."""
+    ratios = len(anchors.ratios)
+    scales = len(anchors.scales[0]) if isinstance(anchors.scales[0], tuple) else len(anchors.scales)
+    return tuple(scale * ratios + ratio for ratio in range(ratios) for scale in range(scales))
+
+
+def anchors_from_cells(cells: Sequence[np.ndarray]) -> dict[str, Any] | None:
+    """Sizes, ratios and scales of base anchors stored scale by scale.
+
+    Args:
+        cells: `(anchors, 4)` a level, centred on 0.
+
+    Returns:
+        Fields of `AnchorConfig`, or `None` where the boxes are no such product.
+    """
+    sides, all_ratios = [], []
+    for cell in cells:
+        width, height = cell[:, 2] - cell[:, 0], cell[:, 3] - cell[:, 1]
+        if not np.allclose(cell[:, :2], -cell[:, 2:], atol=1e-3) or width.min() <= 0 or height.min() <= 0:
+            return None
+        sides.append(np.sqrt(width.astype(np.float64) * height))
+        all_ratios.append(height.astype(np.float64) / width)
+    ratios = all_ratios[0]
+    period = next((n for n in range(1, len(ratios) + 1) if np.allclose(ratios[:n], np.resize(ratios, n))
+                   and np.allclose(ratios, np.resize(ratios[:n], len(ratios)), rtol=1e-4)), len(ratios))  # fmt: skip
+    if len(ratios) % period or any(not np.allclose(other, ratios, rtol=1e-4) for other in all_ratios):
+        return None
+    if any(not np.allclose(side, np.repeat(side[::period], period), rtol=1e-4) for side in sides):
+        return None
+    scales = tuple(tuple(_tidy(value / side[0]) for value in side[::period]) for side in sides)
+    shared = scales[0] if all(np.allclose(own, scales[0], rtol=1e-4) for own in scales) else scales
+    return {
+        "sizes": tuple(_tidy(side[0]) for side in sides),
+        "ratios": tuple(_tidy(ratio) for ratio in ratios[:period]),
+        "scales": shared,
+    }
+
+
+def _tidy(value: float) -> float:
+    """A float32's value without its last digits where a power of 2^(1/3), a half or a whole number was meant."""
+    for meant in (round(value * 2) / 2, 2 ** (round(3 * math.log2(value)) / 3)):
+        if meant and abs(value / meant - 1) < 1e-5:
+            return float(meant)
+    return float(value)
+
+
+def find_classes(
+    count: int, found: Sequence[str] | None, overrides: Overrides, notes: list[str]
+) -> tuple[tuple[str, ...], tuple[int, ...] | None]:
+    """Names of the labels, and which of the checkpoint's classes are kept.
+
+    Args:
+        count: Classes of the heads.
+        found: Names in the file, where it has any.
+        overrides: Of the user.
+        notes: Gets a sentence where names were assumed.
+
+    Returns:
+        Names, and the checkpoint's index of each label or `None` for all.
+
+    Raises:
+        CheckpointError: There are not as many names as classes, or nothing is unused.
+    """
+    given = overrides.class_names
+    names = tuple(given if given is not None else found or ())
+    if names and len(names) != count:
+        where = "--class-names" if given is not None else "the checkpoint"
+        raise CheckpointError(f"The class head has {count} classes, {where} names {len(names)}.")
+    if not names:
+        names = CLASS_LISTS.get(count, unnamed(count))
+        if count in CLASS_LISTS:
+            notes.append(f"The file does not name its {count} classes: those of COCO were assumed (--class-names).")
+        else:
+            notes.append("The file does not name its classes: they are called class_0 … (--class-names).")
+    if not overrides.drop_unused_classes:
+        return names, None
+    if count != len(TORCHVISION_UNUSED) + 80:
+        raise CheckpointError(f"--drop-unused-classes belongs to torchvision's 91 COCO classes; there are {count}.")
+    kept = tuple(index for index in range(count) if index not in TORCHVISION_UNUSED)
+    return tuple(names[index] for index in kept), kept
+
+
+def replaced(config: Any, values: Mapping[str, Any]) -> Any:
+    """A settings dataclass with the user's values in it."""
+    return dataclasses.replace(config, **values)

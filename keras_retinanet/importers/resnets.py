@@ -1,0 +1,48 @@
+"""Which ResNet a checkpoint of another library holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from keras_retinanet.config import BackboneName
+from keras_retinanet.importers.blueprint import CheckpointError
+
+DEPTHS: dict[tuple[tuple[int, ...], bool], BackboneName] = {
+    ((2, 2, 2, 2), False): "resnet18",
+    ((3, 4, 6, 3), False): "resnet34",
+    ((3, 4, 6, 3), True): "resnet50",
+    ((3, 4, 23, 3), True): "resnet101",
+    ((3, 8, 36, 3), True): "resnet152",
+}
+"""Blocks of the stages, and whether they are bottlenecks → our backbone."""
+
+
+def find_resnet(names: Iterable[str], block: str, bottleneck: str) -> BackboneName:
+    """Which ResNet the names of tensors belong to.
+
+    Args:
+        names: Of all tensors.
+        block: Regular expression of a name inside a residual block, with the groups `stage` (2 … 5, or 1 … 4) and
+            `block`.
+        bottleneck: Regular expression that only bottlenecks have, such as a third convolution.
+
+    Returns:
+        Name of the backbone.
+
+    Raises:
+        CheckpointError: The numbers of blocks are those of no ResNet here.
+    """
+    names = list(names)
+    found = [match for name in names if (match := re.match(block, name))]
+    blocks: dict[int, set[str]] = {}
+    for match in found:
+        blocks.setdefault(int(match["stage"]), set()).add(match["block"])
+    counts = tuple(len(blocks[stage]) for stage in sorted(blocks))
+    has_bottlenecks = any(re.match(bottleneck, name) for name in names)
+    if (counts, has_bottlenecks) not in DEPTHS:
+        kind = "bottlenecks" if has_bottlenecks else "basic blocks"
+        raise CheckpointError(
+            f"The backbone has stages of {counts or 'no'} {kind}; ResNet-18, 34, 50, 101 and 152 can be imported."
+        )
+    return DEPTHS[counts, has_bottlenecks]

@@ -1,0 +1,152 @@
+"""RetinaNet of torchvision: `retinanet_resnet50_fpn` (v1), `…_fpn_v2`, and the same class on other ResNets.
+
+Integer anchors from the corner of the image, strides `image side // grid side`, sizes rounded down, images resized as
+numbers without rounding. The published v1 runs with a batch normalisation epsilon of 0 and takes P6 from P5.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from keras_retinanet.backbones.normalize import TORCH
+from keras_retinanet.backbones.resnet_names import torch_resnet_names
+from keras_retinanet.config import FilterConfig, ResizeConfig
+from keras_retinanet.importers.blueprint import TORCH_SPELLING, Blueprint, CheckpointError, Overrides, by_part
+from keras_retinanet.importers.heads_found import (
+    count_anchors_and_classes,
+    count_consecutive,
+    find_anchors,
+    find_classes,
+    replaced,
+    shape_of,
+    torch_network,
+)
+from keras_retinanet.importers.resnets import find_resnet
+from keras_retinanet.weight_files.weight_file import WeightFile
+
+FPN = "backbone.fpn."
+_CLASS, _BOX = "head.classification_head.", "head.regression_head."
+
+
+def recognises(file: WeightFile) -> bool:
+    """Whether the tensors are those of torchvision's RetinaNet."""
+    return f"{_CLASS}cls_logits.weight" in file.tensors
+
+
+def with_new_names(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tensors under today's names; the published v1 file has those of before they were nested.
+
+    Args:
+        tensors: By old or new names.
+
+    Returns:
+        By new names, in the same order.
+    """
+    is_old = any(re.match(r"head\.\w+_head\.conv\.\d+\.weight$", name) for name in tensors)
+    renamed = {}
+    for name, value in tensors.items():
+        new = re.sub(r"^(backbone\.fpn\.(?:inner|layer)_blocks\.\d+)\.(weight|bias)$", r"\1.0.\2", name)
+        if is_old:  # activations were counted too
+            new = re.sub(
+                r"^(head\.\w+_head\.conv)\.(\d+)\.(weight|bias)$",
+                lambda found: f"{found[1]}.{int(found[2]) // 2}.0.{found[3]}",
+                new,
+            )
+        renamed[new] = value
+    return renamed
+
+
+def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
+    """Finds out what a checkpoint holds.
+
+    Args:
+        file: The opened checkpoint.
+        overrides: What the user says.
+
+    Returns:
+        The blueprint of the detector.
+
+    Raises:
+        CheckpointError: It is something that cannot be imported; says what.
+    """
+    tensors = with_new_names(file.tensors)
+    notes: list[str] = []
+    backbone = find_resnet(
+        tensors, r"backbone\.body\.layer(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", r".*layer1\.0\.conv3"
+    )
+    levels = _levels(tensors)
+    is_grouped = f"{_CLASS}conv.0.1.weight" in tensors
+    count, classes = count_anchors_and_classes(
+        shape_of(tensors, f"{_BOX}bbox_reg.weight")[0], shape_of(tensors, f"{_CLASS}cls_logits.weight")[0]
+    )
+    names, kept = find_classes(classes, None, overrides, notes)
+    fixed = {"offset": 0.0, "is_rounded": True, "stride_mode": "grid"}
+    return Blueprint(
+        "torchvision",
+        tensors,
+        by_part(torch_resnet_names("backbone.body."), _neck(levels[0]), _head),
+        TORCH_SPELLING,
+        torch_network(
+            tensors,
+            backbone,
+            levels,
+            lateral=f"{FPN}inner_blocks.0.0.weight",
+            p6=f"{FPN}extra_blocks.p6.weight",
+            tower=f"{_CLASS}conv.0.0.weight",
+            depth=count_consecutive(tensors, f"{_CLASS}conv.{{}}.0.weight"),
+            is_grouped=is_grouped,
+        ),
+        names,
+        find_anchors(count, range(levels[0], levels[1] + 1), fixed, overrides, notes),
+        replaced(ResizeConfig(800, 1333, rounding="floor", method="float"), overrides.resize),
+        replaced(FilterConfig(0.05, 0.5, 300, 1000), overrides.filter),
+        kept_classes=kept,
+        backbone_options=_backbone_options(tensors, is_grouped, overrides, notes),
+        notes=tuple(notes),
+    )
+
+
+def _levels(tensors: Mapping[str, np.ndarray]) -> tuple[int, int]:
+    count = count_consecutive(tensors, f"{FPN}inner_blocks.{{}}.0.weight")
+    extras = [level for level in (6, 7) if f"{FPN}extra_blocks.p{level}.weight" in tensors]
+    if count not in (3, 4) or extras not in ([6], [6, 7]):
+        raise CheckpointError(
+            f"The pyramid has {count} lateral levels and the extra levels {extras or 'none, or a pooled one'}; three "
+            "or four (from C3 or C2) with P6 and P7 as convolutions can be imported (`LastLevelP6P7`)."
+        )
+    return 6 - count, extras[-1]
+
+
+def _backbone_options(
+    tensors: Mapping[str, np.ndarray], is_v2: bool, overrides: Overrides, notes: list[str]
+) -> dict[str, Any]:
+    """The library sets an epsilon of 0 where it loads its COCO weights of v1, and 1e-5 in every other case."""
+    epsilon = overrides.norm_epsilon
+    if epsilon is None:
+        has_counters = any(name.endswith("num_batches_tracked") for name in tensors)
+        epsilon = 1e-5 if is_v2 or has_counters else 0.0
+        if epsilon == 0:
+            notes.append(
+                "Batch normalisation epsilon 0, as torchvision runs its published v1 weights; for a model that was "
+                "trained without starting from these, give --norm-epsilon 1e-5."
+            )
+    return {"stride_on": "3x3", "epsilon": epsilon, "normalization": TORCH}
+
+
+def _neck(min_level: int) -> Callable[[str, int], str]:
+    def place(kind: str, level: int) -> str:
+        if kind == "extra":
+            return f"{FPN}extra_blocks.p{level}"
+        return f"{FPN}{'inner' if kind == 'lateral' else 'layer'}_blocks.{level - min_level}.0"
+
+    return place
+
+
+def _head(head: str, layer: str) -> str:
+    if layer == "final":
+        return f"{_CLASS}cls_logits" if head == "class_head" else f"{_BOX}bbox_reg"
+    return f"{_CLASS if head == 'class_head' else _BOX}conv.{layer[4:]}.{0 if layer.startswith('conv') else 1}"

@@ -1,0 +1,182 @@
+"""HDF5 files that Keras 1 and 2 wrote: layers in order, each with its arrays in order, and the text of the model.
+
+Nothing is deserialised: the model's description is JSON that callers read names and numbers from.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+_PROBE = Path(__file__).with_name("hdf5_probe.py")
+_CHUNKS = 10_000  # an attribute longer than HDF5 allows is cut into `name0`, `name1` …
+
+
+@dataclass(frozen=True)
+class KerasHdf5:
+    """What stands in such a file.
+
+    Attributes:
+        layers: Layer → its arrays in order, each with the name that it was saved under, such as `conv1/kernel`. Layers
+            without weights are listed too.
+        config: The model's description, `None` in files of weights alone.
+        version: Version of Keras, `None` where the file does not tell.
+    """
+
+    layers: dict[str, list[tuple[str, np.ndarray]]]
+    config: Any
+    version: str | None
+
+
+def is_keras_hdf5(path: str | Path) -> bool:
+    """Whether the file is HDF5 in the layout of Keras 1 and 2; raises `ValueError` where it is damaged HDF5."""
+    if not Path(path).is_file() or not h5py.is_hdf5(path):
+        return False
+    _require_readable(path)
+    try:
+        with h5py.File(path, "r") as file:
+            return bool({"layer_names", "layer_names0"} & set(_weights(file).attrs))
+    except (OSError, RuntimeError, KeyError):
+        return False
+
+
+def read_keras_hdf5(path: str | Path) -> KerasHdf5:
+    """Reads a file of weights, or of a whole model; the optimizer's state is left aside.
+
+    Args:
+        path: HDF5 file.
+
+    Returns:
+        Its content.
+
+    Raises:
+        ValueError: The file is damaged, or of another layout; names the file and the reason.
+        OSError: The file cannot be opened.
+    """
+    with Path(path).open("rb"):
+        pass
+    _require_readable(path)
+    try:
+        with h5py.File(path, "r") as file:
+            group = _weights(file)
+            layers = {name: list(_arrays(group, name)) for name in _texts(group, "layer_names")}
+            config, version = file.attrs.get("model_config"), _text_or_none(group.attrs.get("keras_version"))
+            return KerasHdf5(
+                layers,
+                None if config is None else json.loads(_text(config)),
+                version or _text_or_none(file.attrs.get("keras_version")),
+            )
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"Cannot read {str(path)!r} as a file of Keras 2: {error}.") from error
+
+
+def read_tree(path: str | Path) -> dict[str, np.ndarray]:
+    """All arrays of an HDF5 file by their place in it, as Keras 3 writes weights.
+
+    Args:
+        path: HDF5 file.
+
+    Returns:
+        Path inside the file → array.
+
+    Raises:
+        ValueError: The file is damaged; names it.
+    """
+    found: dict[str, np.ndarray] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = _numbers(item)
+
+    _require_readable(path)
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(visit)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ValueError(f"Cannot read {str(path)!r} as a weight file of Keras 3: {error}.") from error
+    return found
+
+
+def _require_readable(path: str | Path) -> None:
+    """Raises where a process that walks through the file fails: HDF5's library may crash on damaged files."""
+    path = Path(path)
+    stat = path.stat()
+    if (reason := _probed(str(path.resolve()), stat.st_mtime_ns, stat.st_size)) is not None:
+        raise ValueError(f"{str(path)!r} is a damaged HDF5 file: {reason}.")
+
+
+@functools.lru_cache(maxsize=64)
+def _probed(path: str, changed: int, size: int) -> str | None:
+    """Why a file of this content cannot be read, `None` where it can."""
+    del changed, size
+    if not sys.executable:  # embedded in another program
+        return None
+    done = subprocess.run([sys.executable, str(_PROBE), path], capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return None
+    return done.stderr.strip() if done.returncode > 0 else f"reading it ends in signal {-done.returncode}"
+
+
+def _weights(file: h5py.File) -> Any:
+    return _inside(file, "model_weights") if "model_weights" in file else file
+
+
+def _arrays(group: Any, name: str) -> Iterator[tuple[str, np.ndarray]]:
+    layer = _inside(group, name)
+    for weight in _texts(layer, "weight_names"):
+        dataset = _inside(layer, weight)
+        if not isinstance(dataset, h5py.Dataset):
+            raise ValueError(f"{weight!r} of layer {name!r} is no array")
+        yield weight.removesuffix(":0"), _numbers(dataset)
+
+
+def _inside(group: Any, path: str) -> Any:
+    """What stands at a path of the same file: links out of it are not followed."""
+    for part in path.split("/"):
+        if not isinstance(group.get(part, getlink=True), h5py.HardLink):
+            raise ValueError(f"{path!r} is missing, or stands outside of the file")
+        group = group[part]
+    return group
+
+
+def _numbers(dataset: h5py.Dataset) -> np.ndarray:
+    if dataset.dtype.kind not in "fiub" or dataset.external or dataset.is_virtual:
+        raise ValueError(f"{dataset.name!r} holds no numbers, or keeps them outside of the file")
+    if dataset.nbytes > 2**33 or (dataset.chunks and dataset.nbytes > 2000 * max(dataset.id.get_storage_size(), 1)):
+        raise ValueError(f"{dataset.name!r} claims {dataset.nbytes} bytes, which the file does not hold")
+    values: np.ndarray = dataset[()]
+    return values
+
+
+def _texts(group: Any, name: str) -> list[str]:
+    """An attribute that lists names; none where a layer has no weights and lists nothing."""
+    if name in group.attrs:
+        return [_text(value) for value in group.attrs[name]]
+    chunks: list[Any] = []
+    while len(chunks) < _CHUNKS and f"{name}{len(chunks)}" in group.attrs:
+        chunks.append(group.attrs[f"{name}{len(chunks)}"])
+    if not chunks:
+        raise ValueError(f"it has no {name}")
+    return [_text(value) for chunk in chunks for value in chunk]
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _text(value: Any) -> str:
+    """Newer h5py answers text where older ones wrote bytes."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    if not isinstance(value, str):
+        raise ValueError(f"a name is a {type(value).__name__}")
+    return str(value)

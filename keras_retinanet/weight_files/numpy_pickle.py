@@ -1,0 +1,175 @@
+"""NumPy arrays inside pickles, as Detectron2 publishes its models, made without NumPy's own unpickling functions.
+
+`ALLOWED` is the table for `restricted_pickle`: it knows arrays, dtypes and scalars of plain numbers, in the spelling of
+NumPy 1 and 2 and of Python 2 and 3.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_retinanet.weight_files import restricted_pickle
+from keras_retinanet.weight_files.restricted_pickle import Stateful
+
+_PLAIN_NUMBERS = frozenset("fiub")
+_ORDERS = ("<", ">", "=", "|")
+STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+"""First bytes of a binary pickle, by protocol."""
+MODEL_KEYS = ("model", "state_dict", "model_state_dict", "module")
+"""Where training checkpoints of any framework keep the table of weights."""
+
+
+class _DType(Stateful):
+    """A dtype of plain numbers; the pickle tells its byte order afterwards."""
+
+    def __init__(self, name: Any, align: Any = False, copy: Any = True) -> None:
+        del align, copy
+        if not isinstance(name, str):
+            raise ValueError(f"a dtype is named by a {type(name).__name__}")
+        try:
+            self.dtype = np.dtype(name)
+        except TypeError as error:
+            raise ValueError(f"{name!r} is no dtype") from error
+        if self.dtype.kind not in _PLAIN_NUMBERS:
+            raise ValueError(f"arrays of dtype {name!r} are no weights")
+
+    def set_state(self, state: Any) -> None:
+        """`(version, byte order, …)`; the rest describes compound types."""
+        if not isinstance(state, tuple) or len(state) < 2 or state[1] not in _ORDERS:
+            raise ValueError("a dtype has no byte order")
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class PickledArray(Stateful):
+    """An array; shape, dtype and numbers come as its state."""
+
+    def __init__(self) -> None:
+        self.values: np.ndarray | None = None
+
+    def set_state(self, state: Any) -> None:
+        """`(version, shape, dtype, is in Fortran order, bytes)`, the version left out by old NumPys."""
+        if not isinstance(state, tuple) or len(state) not in (4, 5):
+            raise ValueError("an array is not described by shape, dtype, order and bytes")
+        shape, dtype, is_fortran, data = state[-4:]
+        self.values = _from_bytes(data, dtype, shape, "F" if is_fortran else "C")
+
+    def array(self) -> np.ndarray:
+        """The numbers."""
+        if self.values is None:
+            raise ValueError("an array's numbers are missing")
+        return self.values
+
+
+def _from_bytes(data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
+    if isinstance(data, str):  # a byte string of Python 2
+        data = _encode(data, "latin1")
+    if not isinstance(data, (bytes, bytearray)) or not isinstance(dtype, _DType) or order not in ("C", "F"):
+        raise ValueError("an array is not described by bytes, dtype, shape and order")
+    if not isinstance(shape, tuple) or any(type(side) is not int or side < 0 for side in shape):
+        raise ValueError(f"an array has the shape {shape!r}")
+    if math.prod(shape) * dtype.dtype.itemsize != len(data) or len(shape) > 32:
+        raise ValueError(f"an array of shape {shape} and {dtype.dtype} has {len(data)} bytes")
+    values = np.frombuffer(bytes(data), dtype.dtype)
+    return values.astype(values.dtype.newbyteorder("=")).reshape(shape, order=order)
+
+
+def _reconstruct(kind: Any, shape: Any, code: Any) -> PickledArray:
+    del shape, code
+    if not isinstance(kind, restricted_pickle.AllowedGlobal) or kind.name != "numpy.ndarray":
+        raise ValueError("an array is of another class than numpy.ndarray")
+    return PickledArray()
+
+
+def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any, *axes: Any) -> PickledArray:
+    del axes
+    made = PickledArray()
+    made.values = _from_bytes(data, dtype, shape, order)
+    return made
+
+
+def _scalar(dtype: Any, data: Any) -> PickledArray:
+    return _from_buffer(data, dtype, (), "C")
+
+
+def _encode(text: Any, encoding: Any) -> bytes:
+    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+        raise ValueError("bytes are spelled as something else than latin1 text")
+    try:
+        return text.encode("latin1")
+    except UnicodeEncodeError as error:
+        raise ValueError("bytes are spelled with letters beyond latin1") from error
+
+
+def _empty_bytes() -> bytes:
+    return b""
+
+
+_MODULES = ("numpy.core", "numpy._core")
+ALLOWED: dict[str, Callable[..., Any] | None] = {
+    "numpy.ndarray": None,
+    "numpy.dtype": _DType,
+    "_codecs.encode": _encode,
+    "builtins.bytes": _empty_bytes,
+    "__builtin__.bytes": _empty_bytes,
+    **{f"{module}.multiarray._reconstruct": _reconstruct for module in _MODULES},
+    **{f"{module}.multiarray.scalar": _scalar for module in _MODULES},
+    **{f"{module}.numeric._frombuffer": _from_buffer for module in _MODULES},
+}
+"""Global names that pickled arrays use, and what is made of them."""
+
+
+def as_table(content: Any, kinds: tuple[type, ...]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The table of weights in what a pickle held, and what stood beside it.
+
+    Args:
+        content: What `restricted_pickle.load` returned.
+        kinds: Classes of the reader with a method `array`.
+
+    Returns:
+        Name → array in the file's order, and the other entries of a training checkpoint by their keys.
+
+    Raises:
+        ValueError: There is no table of weights.
+    """
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds a {type(content).__name__}, not a table of weights")
+    beside: dict[str, Any] = {}
+    for key in MODEL_KEYS:
+        if isinstance(content.get(key), dict):
+            beside = {name: value for name, value in content.items() if name != key}
+            content = content[key]
+            break
+    others = [key for key, value in content.items() if not isinstance(key, str) or not isinstance(value, kinds)]
+    if others:
+        raise ValueError(f"entry {others[0]!r} is no tensor; a table of weights may stand under {MODEL_KEYS}")
+    return {name: value.array() for name, value in content.items()}, beside
+
+
+def read_numpy_pickle(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays of a `.pkl` file, by name in the file's order.
+
+    Args:
+        path: A pickled dict of arrays, or one with such a dict under `MODEL_KEYS`.
+
+    Returns:
+        Name → array, and the other entries of the outer dict.
+
+    Raises:
+        ValueError: The file is cut short, is no pickle of arrays, or asks for a name outside `ALLOWED`; names the file
+            and the reason.
+        OSError: The file cannot be opened.
+    """
+    data = Path(path).read_bytes()
+    try:
+        if not data.startswith(STARTS):
+            raise ValueError("it does not start as a pickle")
+        allowed = ALLOWED | {"collections.OrderedDict": restricted_pickle.ordered_dict}
+        return as_table(restricted_pickle.load(io.BytesIO(data), allowed), (PickledArray,))
+    except (ValueError, OverflowError, EOFError, MemoryError) as error:
+        raise ValueError(f"Cannot read {str(path)!r} as a pickle of arrays: {error}.") from error

@@ -1,0 +1,78 @@
+"""`.safetensors` files: the length of a JSON header, that header, and the numbers of all tensors back to back."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+MAX_HEADER = 100_000_000
+"""Bytes of the longest header that the format allows."""
+_DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
+}  # fmt: skip
+
+
+def is_safetensors_file(path: str | Path) -> bool:
+    """Whether the file starts as the format does: a length that fits into it, and an opening brace."""
+    path = Path(path)
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        start = stream.read(9)
+    if len(start) < 9 or start[8:] != b"{":
+        return False
+    return 8 + struct.unpack("<Q", start[:8])[0] <= path.stat().st_size
+
+
+def read_safetensors_file(path: str | Path) -> dict[str, np.ndarray]:
+    """The tensors of a file, by name in the order of its header.
+
+    Args:
+        path: A `.safetensors` file.
+
+    Returns:
+        Name → array. bfloat16 becomes float32; every other type stays as it is.
+
+    Raises:
+        ValueError: The file is cut short or contradicts itself; names the file and the reason.
+        OSError: The file cannot be opened.
+    """
+    data = Path(path).read_bytes()
+    try:
+        if len(data) < 8:
+            raise ValueError("it is shorter than the length of its header")
+        length = struct.unpack("<Q", data[:8])[0]
+        if length > min(MAX_HEADER, len(data) - 8):
+            raise ValueError(f"its header of {length} bytes does not fit into the file of {len(data)}")
+        header = json.loads(data[8 : 8 + length].decode("utf-8"))
+        if not isinstance(header, dict):
+            raise ValueError("its header is no JSON object")
+        numbers = memoryview(data)[8 + length :]
+        return {name: _tensor(name, entry, numbers) for name, entry in header.items() if name != "__metadata__"}
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"Cannot read {str(path)!r} as a safetensors file: {error}.") from error
+
+
+def _tensor(name: str, entry: Any, numbers: memoryview) -> np.ndarray:
+    if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= set(entry):
+        raise ValueError(f"tensor {name!r} is not described by dtype, shape and data_offsets")
+    kind, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(kind, str) or kind not in _DTYPES:
+        raise ValueError(f"tensor {name!r} has the dtype {kind!r}; known are {', '.join(_DTYPES)}")
+    whole = [*shape, *offsets] if isinstance(shape, list) and isinstance(offsets, list) else [None]
+    if any(type(number) is not int or number < 0 for number in whole) or len(offsets) != 2 or len(shape) > 32:
+        raise ValueError(f"tensor {name!r} has the shape {shape!r} at {offsets!r}")
+    start, end = offsets
+    dtype = np.dtype(_DTYPES[kind])
+    if not start <= end <= len(numbers) or end - start != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"tensor {name!r} of shape {shape} and {kind} stands at {offsets} of {len(numbers)} bytes")
+    values = np.frombuffer(numbers[start:end], dtype)
+    if kind == "BF16":  # the upper half of a float32
+        values = (values.astype(np.uint32) << 16).view(np.float32)
+    return values.astype(values.dtype.newbyteorder("=")).reshape(shape)

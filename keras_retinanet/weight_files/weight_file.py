@@ -1,0 +1,95 @@
+"""Any weight file, opened by what it contains rather than by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from keras_retinanet.weight_files.keras_hdf5 import KerasHdf5, is_keras_hdf5, read_keras_hdf5
+from keras_retinanet.weight_files.numpy_pickle import STARTS, read_numpy_pickle
+from keras_retinanet.weight_files.safetensors_file import is_safetensors_file, read_safetensors_file
+from keras_retinanet.weight_files.torch_file import is_torch_file, read_torch_checkpoint
+
+Layout = Literal["torch", "pickle", "safetensors", "keras_hdf5", "folder"]
+WRAPPERS = ("module.", "model.")
+"""Prefixes that training wrappers of PyTorch put before every name."""
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """An opened file.
+
+    Attributes:
+        path: Where it stands.
+        layout: What kind of file it is; `"folder"` is left to those who know what should stand in it.
+        tensors: Name → array in the file's order; empty for `"keras_hdf5"` and `"folder"`.
+        beside: What a training checkpoint holds beside its weights.
+        keras: Content of a `"keras_hdf5"`.
+    """
+
+    path: Path
+    layout: Layout
+    tensors: Mapping[str, np.ndarray] = field(default_factory=dict)
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    keras: KerasHdf5 | None = None
+
+
+def weight_layout(path: str | Path) -> Layout | None:
+    """The layout of a file by its first bytes, `None` where it is none of those known."""
+    path = Path(path)
+    if path.is_dir():
+        return "folder"
+    if is_keras_hdf5(path):
+        return "keras_hdf5"
+    if is_torch_file(path):
+        return "torch"
+    if is_safetensors_file(path):
+        return "safetensors"
+    if path.is_file():
+        with path.open("rb") as stream:
+            if stream.read(2) in STARTS:
+                return "pickle"
+    return None
+
+
+def open_weights(path: str | Path) -> WeightFile:
+    """Reads a weight file; nothing that it contains is run.
+
+    Args:
+        path: PyTorch checkpoint, pickle of NumPy arrays, `.safetensors`, HDF5 of Keras 2, or a folder.
+
+    Returns:
+        The opened file. Prefixes that all names share because of a training wrapper are taken off.
+
+    Raises:
+        ValueError: The file is of none of these layouts, or damaged; names it and the reason.
+        OSError: The file cannot be opened.
+    """
+    path = Path(path)
+    layout = weight_layout(path)
+    if layout == "folder":
+        return WeightFile(path, layout)
+    if layout == "keras_hdf5":
+        return WeightFile(path, layout, keras=read_keras_hdf5(path))
+    if layout == "safetensors":
+        return WeightFile(path, layout, _unwrapped(read_safetensors_file(path)))
+    if layout in ("torch", "pickle"):
+        tensors, beside = (read_torch_checkpoint if layout == "torch" else read_numpy_pickle)(path)
+        return WeightFile(path, layout, _unwrapped(tensors), beside)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file {str(path)!r}.")
+    raise ValueError(
+        f"{str(path)!r} is no weight file that is known by its content: expected a PyTorch .pth, a pickle of arrays, "
+        "a .safetensors, or an .h5 of Keras 2."
+    )
+
+
+def _unwrapped(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    for prefix in WRAPPERS:
+        if tensors and all(name.startswith(prefix) for name in tensors):
+            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    return tensors

@@ -1,0 +1,107 @@
+"""A preset that KerasHub itself writes, against what KerasHub answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from keras_retinanet.importers import CheckpointError, describe_checkpoint, import_checkpoint
+from keras_retinanet.importers.keras_hub import _encoder_order
+from keras_retinanet.inference import DetectionModel
+
+SIDE = 96
+
+
+def randomize(model: Any) -> None:
+    rng = np.random.default_rng(0)
+    for variable in model.weights:
+        z = rng.standard_normal(variable.shape).astype(np.float32)
+        if len(variable.shape) == 4:
+            variable.assign(z * np.sqrt(2 / np.prod(variable.shape[:-1])))
+        elif variable.name == "gamma":
+            variable.assign((1 + 0.1 * z) * 0.5)
+        elif variable.name == "moving_variance":
+            variable.assign(1 + 0.2 * np.abs(z))
+        else:
+            variable.assign(0.1 * z)
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A detector of KerasHub on ResNet-18 with group normalisation in its heads, and its preset."""
+    keras_hub = pytest.importorskip("keras_hub")
+    encoder = keras_hub.models.ResNetBackbone(
+        [64], [7], [64, 128, 256, 512], [2, 2, 2, 2], [1, 2, 2, 2], "basic_block", image_shape=(None, None, 3)
+    )
+    backbone = keras_hub.models.RetinaNetBackbone(encoder, 3, 7, use_p5=True, image_shape=(None, None, 3))
+    converter = keras_hub.layers.RetinaNetImageConverter(
+        image_size=(SIDE, SIDE), scale=[1 / 58, 1 / 57, 1 / 56], offset=[-2.1, -2.0, -1.8],
+        crop_to_aspect_ratio=False, pad_to_aspect_ratio=True,
+    )  # fmt: skip
+    preprocessor = keras_hub.models.RetinaNetObjectDetectorPreprocessor(image_converter=converter)
+    model = keras_hub.models.RetinaNetObjectDetector(
+        backbone, num_classes=3, use_prediction_head_norm=True, preprocessor=preprocessor
+    )
+    randomize(model)
+    folder = tmp_path_factory.mktemp("hub") / "preset"
+    model.save_to_preset(str(folder))
+    return SimpleNamespace(model=model, converter=converter, folder=folder, imported=import_checkpoint(folder))
+
+
+def test_every_tensor_has_its_place(hub: SimpleNamespace) -> None:
+    assert hub.imported.report.unused == hub.imported.report.missing == ()
+    assert hub.imported.blueprint.source == "keras_hub"
+    assert hub.imported.blueprint.model.backbone == "resnet18"
+    assert hub.imported.model.filter.score_threshold == 0.5
+
+
+@pytest.mark.parametrize("sides", [(96, 96), (64, 160)])
+def test_raw_answers_and_detections(sides: tuple[int, int], hub: SimpleNamespace) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (1, *sides, 3)).astype(np.float32)
+    prepared = images * np.float32(hub.converter.scale) + np.float32(hub.converter.offset)
+    theirs = hub.model(prepared)
+    ours = hub.imported.model(images)
+    np.testing.assert_allclose(ours["logits"], theirs["cls_logits"], atol=1e-3)
+    np.testing.assert_allclose(ours["deltas"], theirs["bbox_regression"], atol=1e-4)
+    expected = hub.model.decode_predictions(theirs, prepared)
+    expected = {name: np.asarray(value)[0] for name, value in expected.items()}
+    found = {name: np.asarray(value)[0] for name, value in DetectionModel(hub.imported.model)(images).items()}
+    count = int(found["num_detections"])
+    assert count == int(expected["num_detections"]) > 5
+    np.testing.assert_array_equal(found["labels"][:count], expected["labels"][:count])
+    boxes = expected["boxes"][:count][:, [1, 0, 3, 2]]
+    np.testing.assert_allclose(found["boxes"][:count], boxes, atol=2e-2)
+
+
+def test_an_image_of_the_presets_size_is_normalised_alike(hub: SimpleNamespace) -> None:
+    image = np.random.default_rng(2).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    theirs = np.asarray(hub.converter(image.astype(np.float32)[None]))
+    ours = np.asarray(hub.imported.model.backbone.get_layer("normalize")(image[None]))
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    assert hub.imported.model.resize.max_side == SIDE
+
+
+def test_the_order_of_a_block_with_a_shortcut() -> None:
+    """As KerasHub numbers `stack0_block0_{1, 2, 0, 3}_conv`, then the next block."""
+    assert _encoder_order("resnet50")[:8] == [
+        (0, 0, 0), (2, 1, 1), (2, 1, 2), (2, 1, 0), (2, 1, 3), (2, 2, 1), (2, 2, 2), (2, 2, 3),
+    ]  # fmt: skip
+    assert len(_encoder_order("resnet50")) == 53
+    assert _encoder_order("resnet18")[:6] == [(0, 0, 0), (2, 1, 1), (2, 1, 2), (2, 2, 1), (2, 2, 2), (3, 1, 1)]
+
+
+def test_other_folders_and_broken_presets(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="holds no RetinaNet"):
+        describe_checkpoint(tmp_path)
+    task = {"class_name": "RetinaNetObjectDetector", "config": {"backbone": {"class_name": "X", "config": {}}}}
+    (tmp_path / "task.json").write_text(json.dumps(task))
+    for name in ("model.weights.h5", "task.weights.h5"):
+        keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save_weights(tmp_path / name)
+    with pytest.raises(CheckpointError, match=r"task\.json lacks"):
+        describe_checkpoint(tmp_path)

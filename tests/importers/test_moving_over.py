@@ -1,0 +1,126 @@
+"""A user of fizyr/keras-retinanet moves over: his snapshot and CSV files, four commands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_retinanet.cli import convert_model, evaluate, import_checkpoint, train
+from keras_retinanet.cli.old_flags import OLD_FLAGS
+from keras_retinanet.inference import load_model
+from keras_retinanet.retinanet import RetinaNet
+from keras_retinanet.runtimes import open_runtime
+
+SIDES = ("--image-min-side", "64", "--image-max-side", "96")
+
+
+@pytest.fixture(scope="module")
+def home(mobilenet: keras.Model, files: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What lies on the user's disk: snapshot, anchors, annotations, classes, images."""
+    folder = tmp_path_factory.mktemp("home")
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        Image.fromarray(rng.integers(0, 256, (64, 96, 3), np.uint8)).save(folder / f"{name}.png")
+    (folder / "annotations.csv").write_text("a.png,5,5,40,50,cat\na.png,50,10,90,60,dog\nb.png,10,8,70,60,dog\n")
+    (folder / "classes.csv").write_text("dog,0\ncat,1\n")
+    (folder / "config.ini").write_text(
+        "[anchor_parameters]\nsizes = 16 32 64 128 256\nstrides = 8 16 32 64 128\nratios = 0.5 1 2\n"
+        "scales = 1 1.2 1.6\n"
+    )
+    layers, arrays = files.snapshot(mobilenet, files.MOBILENET_TAPS)
+    files.h5(folder / "resnet50_csv_50.h5", layers, arrays, is_old=True, version="2.3.1")
+    return folder
+
+
+def test_four_commands(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    words = ["csv", str(home / "annotations.csv"), str(home / "classes.csv")]
+    snapshot, ini = str(home / "resnet50_csv_50.h5"), str(home / "config.ini")
+
+    assert evaluate.main([*SIDES, *words, snapshot, "--config", ini, "--batch-size", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert "2 classes, sides 64 to 96 px" in printed
+    assert "cat" in printed
+
+    arguments = ["--weights", snapshot, "--config", ini, "--epochs", "1", "--steps", "1", "--batch-size", "1"]
+    assert train.main([*words, *arguments, *SIDES, "--snapshot-path", str(tmp_path / "runs"), "--augment", "none"]) == 0
+    printed = capsys.readouterr().out
+    assert "do not name their 2 classes: taken for those of the data" in printed
+    assert "logits kept for 2 classes (dog, cat)" in printed
+    (run,) = (tmp_path / "runs").iterdir()
+    tuned = load_model(run / "last.keras", compile=False)
+    assert isinstance(tuned, RetinaNet)
+    assert tuned.class_names == ("dog", "cat")
+    assert tuned.anchors.sizes == (16, 32, 64, 128, 256)
+    assert tuned.regress_boxes.coder == "corner"
+    assert tuned.neck.stride_padding == "same"
+    assert tuned.resize.method == "cv2"
+    assert tuned.resize.has_one_scale
+
+    assert convert_model.main([str(run), str(tmp_path / "served"), "--format", "saved_model"]) == 0
+    image = np.asarray(Image.open(home / "a.png"))
+    (found,) = open_runtime(tmp_path / "served").detect([image])
+    assert open_runtime(tmp_path / "served").class_names == ("dog", "cat")
+    assert len(found["boxes"]) > 0
+    assert (found["boxes"] <= [96, 64, 96, 64]).all()
+
+
+def test_import_writes_a_snapshot_and_says_what_it_found(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "model.keras"
+    words = [str(home / "resnet50_csv_50.h5"), str(out), "--class-names", str(home / "classes.csv"), "--verify"]
+    words += ["--config", str(home / "config.ini"), "--anchor-sizes", "8", "16", "32", "64", "128"]
+    assert import_checkpoint.main([*words, "--max-detections", "7"]) == 0
+    printed = capsys.readouterr().out
+    for expected in ("source    fizyr", "mobilenet_025", "2: dog, cat", "sizes 8 16 32 64 128", "scales 1 1.2 1.6",
+                     "method cv2", "0 unused, 0 missing", "read back equal", "fizyr itself was not run"):  # fmt: skip
+        assert expected in printed, expected
+    model = load_model(out)
+    assert model.class_names == ("dog", "cat")
+    assert model.filter.max_detections == 7
+    assert model.filter.clip_margin == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["{h5}", "out.h5"], r"ends in \.keras"),
+        (["{h5}", "{out}", "--source", "torchvision"], "lacks"),
+        (["lost.pth", "{out}"], "no file 'lost.pth'"),
+        (["{csv}", "{out}"], "no weight file that is known"),
+        (["{h5}", "{out}", "--anchor-ratios", "1,2"], "answer for 9 anchors"),
+        (["{h5}", "{out}", "--class-names", "{csv}"], "stands twice|names 3"),
+        (["{h5}", "{out}", "--drop-unused-classes"], "torchvision's 91"),
+    ],
+)
+def test_mistakes_end_in_one_line(
+    words: list[str], message: str, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    paths = {"h5": home / "resnet50_csv_50.h5", "csv": home / "annotations.csv", "out": tmp_path / "out.keras"}
+    assert import_checkpoint.main([word.format(**paths) for word in words]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert re.search(message, error), error
+    assert not paths["out"].exists()
+
+
+COMMANDS = {"retinanet-train": train, "retinanet-evaluate": evaluate, "retinanet-convert-model": convert_model}
+
+
+@pytest.mark.parametrize(("program", "flag"), [(name, flag) for name, flags in OLD_FLAGS.items() for flag in flags])
+def test_a_flag_of_old_names_its_successor(program: str, flag: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        COMMANDS[program].main([f"{flag}=1", "csv", "a.csv", "b.csv"])
+    error = capsys.readouterr().err
+    assert f"{flag} belongs to fizyr/keras-retinanet; now: {OLD_FLAGS[program][flag]}" in error
+    known = {option for action in COMMANDS[program].build_parser()._actions for option in action.option_strings}
+    assert flag not in known
+    for word in OLD_FLAGS[program][flag].replace(",", " ").replace(")", " ").replace(":", " ").split():
+        if word.startswith("--") and "retinanet-" not in OLD_FLAGS[program][flag]:
+            assert word in known, word

@@ -1,0 +1,265 @@
+"""Checkpoints of PyTorch libraries beyond the reference: what is told by their tensors, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from keras_retinanet.backbones.normalize import TORCH
+from keras_retinanet.importers import CheckpointError, Overrides, describe_checkpoint, import_checkpoint
+from keras_retinanet.importers.detectron2 import MEAN_ONLY
+from keras_retinanet.importers.mmdetection import LOG_LIMIT
+
+WIDTH, CLASSES = 32, 3
+BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
+Spell = Callable[[int, int, str], str]
+"""Stage 1 … 4, block from 0, convolution "1" … or "down" → name of the convolution."""
+
+
+def random(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    scale = np.sqrt(1 / np.prod(shape[1:])) if len(shape) == 4 else 0.1
+    return (scale * rng.standard_normal(shape)).astype(np.float32)
+
+
+def resnet(depth: int, stem: tuple[str, str], conv: Spell, norm: Spell, *, is_empty: bool) -> dict[str, np.ndarray]:
+    """Tensors of a ResNet under the names of a library; without numbers where only shapes matter."""
+    rng = np.random.default_rng(0)
+    tensors: dict[str, np.ndarray] = {}
+
+    def add(name: str, norm_name: str, *shape: int) -> None:
+        kernel = np.zeros(shape, np.float32) if is_empty else random(rng, *shape)
+        tensors[f"{name}.weight"] = kernel
+        for part, offset in (("weight", 1), ("bias", 0), ("running_mean", 0), ("running_var", 1)):
+            tensors[f"{norm_name}.{part}"] = offset + np.abs(random(rng, shape[0]))
+
+    add(*stem, 64, 3, 7, 7)
+    inputs = 64
+    for stage, count in enumerate(BLOCKS[depth], start=1):
+        own = 32 * 2**stage
+        for block in range(count):
+            shapes = [(own, inputs, 3, 3), (own, own, 3, 3)]
+            if depth == 50:
+                shapes = [(own, inputs, 1, 1), (own, own, 3, 3), (4 * own, own, 1, 1)]
+            for index, shape in enumerate(shapes, start=1):
+                add(conv(stage, block, str(index)), norm(stage, block, str(index)), *shape)
+            if block == 0 and (stage > 1 or depth == 50):
+                add(conv(stage, 0, "down"), norm(stage, 0, "down"), shapes[-1][0], inputs, 1, 1)
+            inputs = shapes[-1][0]
+    return tensors
+
+
+def torch_spelling(prefix: str, kind: str) -> Spell:
+    def spell(stage: int, block: int, index: str) -> str:
+        tail = f"downsample.{0 if kind == 'conv' else 1}" if index == "down" else f"{kind}{index}"
+        return f"{prefix}layer{stage}.{block}.{tail}"
+
+    return spell
+
+
+def rest(names: dict[str, str], c5: int, anchors: int = 9, *, depth: int = 1) -> dict[str, np.ndarray]:
+    """Pyramid and heads; `names` has the library's for ours."""
+    rng = np.random.default_rng(1)
+    tensors: dict[str, np.ndarray] = {}
+
+    def add(ours: str, *shape: int) -> None:
+        tensors[f"{names[ours]}.weight"], tensors[f"{names[ours]}.bias"] = random(rng, *shape), random(rng, shape[0])
+
+    for level in (3, 4, 5):
+        add(f"lateral{level}", WIDTH, c5 // 2 ** (5 - level), 1, 1)
+        add(f"output{level}", WIDTH, WIDTH, 3, 3)
+    add("extra6", WIDTH, c5, 3, 3)
+    add("extra7", WIDTH, WIDTH, 3, 3)
+    for index in range(depth):
+        add(f"class{index}", WIDTH, WIDTH, 3, 3)
+        add(f"box{index}", WIDTH, WIDTH, 3, 3)
+    add("logits", anchors * CLASSES, WIDTH, 3, 3)
+    add("deltas", anchors * 4, WIDTH, 3, 3)
+    return tensors
+
+
+TORCHVISION = {
+    **{f"lateral{i}": f"backbone.fpn.inner_blocks.{i - 3}.0" for i in (3, 4, 5)},
+    **{f"output{i}": f"backbone.fpn.layer_blocks.{i - 3}.0" for i in (3, 4, 5)},
+    **{f"extra{i}": f"backbone.fpn.extra_blocks.p{i}" for i in (6, 7)},
+    "class0": "head.classification_head.conv.0.0", "box0": "head.regression_head.conv.0.0",
+    "logits": "head.classification_head.cls_logits", "deltas": "head.regression_head.bbox_reg",
+}  # fmt: skip
+MMDETECTION = {
+    **{f"lateral{i}": f"neck.lateral_convs.{i - 3}.conv" for i in (3, 4, 5)},
+    **{f"output{i}": f"neck.fpn_convs.{i - 3}.conv" for i in (3, 4, 5)},
+    **{f"extra{i}": f"neck.fpn_convs.{i - 3}.conv" for i in (6, 7)},
+    "class0": "bbox_head.cls_convs.0.conv", "box0": "bbox_head.reg_convs.0.conv",
+    "logits": "bbox_head.retina_cls", "deltas": "bbox_head.retina_reg",
+}  # fmt: skip
+DETECTRON = {
+    **{f"lateral{i}": f"backbone.fpn_lateral{i}" for i in (3, 4, 5)},
+    **{f"output{i}": f"backbone.fpn_output{i}" for i in (3, 4, 5)},
+    **{f"extra{i}": f"backbone.top_block.p{i}" for i in (6, 7)},
+    "class0": "head.cls_subnet.0", "class1": "head.cls_subnet.2", "box0": "head.bbox_subnet.0",
+    "box1": "head.bbox_subnet.2", "logits": "head.cls_score", "deltas": "head.bbox_pred",
+}  # fmt: skip
+
+
+def torchvision(depth: int = 18, **options: Any) -> dict[str, np.ndarray]:
+    body = "backbone.body."
+    backbone = resnet(
+        depth, (f"{body}conv1", f"{body}bn1"), torch_spelling(body, "conv"), torch_spelling(body, "bn"),
+        is_empty=options.pop("is_empty", True),
+    )  # fmt: skip
+    return backbone | rest(TORCHVISION, 512 if depth == 18 else 2048, **options)
+
+
+def mmdetection(depth: int = 18, *, is_empty: bool = True) -> dict[str, np.ndarray]:
+    spellings = (torch_spelling("backbone.", kind) for kind in ("conv", "bn"))
+    backbone = resnet(depth, ("backbone.conv1", "backbone.bn1"), *spellings, is_empty=is_empty)
+    return backbone | rest(MMDETECTION, 512 if depth == 18 else 2048)
+
+
+def detectron(depth: int = 18) -> dict[str, np.ndarray]:
+    def conv(stage: int, block: int, index: str) -> str:
+        return f"backbone.bottom_up.res{stage + 1}.{block}.{'shortcut' if index == 'down' else f'conv{index}'}"
+
+    stem = "backbone.bottom_up.stem.conv1"
+    backbone = resnet(depth, (stem, f"{stem}.norm"), conv, lambda *at: f"{conv(*at)}.norm", is_empty=True)
+    return backbone | rest(DETECTRON, 512 if depth == 18 else 2048, depth=2)
+
+
+def test_mmdetection_is_the_same_network_without_a_relu(files: SimpleNamespace, tmp_path: Path) -> None:
+    """The tensors of one network under two libraries' names: all maps are equal but P7, which has no ReLU before it."""
+    ours = import_checkpoint(
+        files.torch(tmp_path / "m.pth", mmdetection(is_empty=False), {"meta": {"mmdet_version": "3.3.0"}})
+    )
+    theirs = import_checkpoint(
+        files.torch(tmp_path / "t.pth", torchvision(is_empty=False)), overrides=Overrides(norm_epsilon=1e-5)
+    )
+    assert ours.report.unused == ours.report.missing == theirs.report.unused == theirs.report.missing == ()
+    image = np.random.default_rng(0).uniform(0, 255, (1, 99, 131, 3)).astype(np.float32)
+    ours_maps, their_maps = (found.model.neck(found.model.backbone(image)) for found in (ours, theirs))
+    for level in ("P3", "P4", "P5", "P6"):
+        np.testing.assert_allclose(ours_maps[level], their_maps[level], atol=1e-4)
+    assert np.asarray(ours_maps["P6"]).min() < 0
+    kernel, bias = ours.model.neck.extras["P7"].get_weights()
+    padded = np.pad(np.asarray(ours_maps["P6"]), ((0, 0), (1, 1), (1, 1), (0, 0)))[0]
+    corner = np.tensordot(padded[:3, :3], kernel, 3) + bias  # the first pixel of a stride-2 convolution
+    np.testing.assert_allclose(np.asarray(ours_maps["P7"])[0, 0, 0], corner, atol=1e-5)
+    with_relu = np.tensordot(np.maximum(padded[:3, :3], 0), kernel, 3) + bias
+    np.testing.assert_allclose(np.asarray(their_maps["P7"])[0, 0, 0], with_relu, atol=1e-5)
+
+
+def test_what_mmdetection_stores(files: SimpleNamespace, tmp_path: Path) -> None:
+    meta = {
+        "mmdet_version": "2.28.1", "CLASSES": ("a", "b", "c"), "config": "backbone=dict(depth=50, style = 'caffe')",
+    }  # fmt: skip
+    found = describe_checkpoint(files.torch(tmp_path / "a.pth", mmdetection(50), {"meta": meta}))
+    assert found.class_names == ("a", "b", "c")
+    assert (found.model.backbone, found.model.head_depth, found.model.fpn_width) == ("resnet50", 1, WIDTH)
+    assert found.model.has_relu_before_p7 is False
+    assert found.model.p6_source == "C5"
+    assert found.backbone_options == {"stride_on": "1x1", "epsilon": 1e-5, "normalization": MEAN_ONLY}
+    assert found.box_coder == {"max_log_scale": LOG_LIMIT, "min_log_scale": -LOG_LIMIT}
+    assert pytest.approx(4.135166556742356) == LOG_LIMIT
+    assert (found.filter.max_detections, found.filter.drop_empty, found.filter.clip) == (100, True, "before_nms")
+    assert (found.resize.method, found.resize.rounding, found.resize.pad_multiple) == ("cv2", "nearest", 32)
+    plain = describe_checkpoint(files.torch(tmp_path / "b.pth", mmdetection(50), {"meta": {}}))
+    assert plain.backbone_options == {"stride_on": "3x3", "epsilon": 1e-5, "normalization": TORCH}
+    assert sum("assumed" in note for note in plain.notes) == 3  # version, style, anchors count as taken
+    old = files.torch(tmp_path / "c.pth", mmdetection(50), {"meta": {"mmdet_version": "1.0rc1+abc"}})
+    with pytest.raises(CheckpointError, match=r"c\.pth.*MMDetection 1\.0rc1.*background"):
+        describe_checkpoint(old)
+
+
+def test_what_detectron2_stores(files: SimpleNamespace, tmp_path: Path) -> None:
+    tensors = detectron(50)
+    plain = describe_checkpoint(files.pickle(tmp_path / "a.pkl", tensors, protocol=4))
+    assert plain.backbone_options == {"stride_on": "1x1", "epsilon": 1e-5, "normalization": MEAN_ONLY}
+    assert plain.model.head_depth == 2
+    assert plain.anchor_order == (0, 3, 6, 1, 4, 7, 2, 5, 8)
+    assert (plain.filter.clip, plain.filter.drop_empty, plain.filter.max_detections) == ("after_nms", True, 100)
+    sides = np.array([[8.0, 12.0, 16.0]])
+    cells = {}
+    for level, factor in enumerate((1, 2, 4, 8, 16)):
+        side = np.repeat(factor * sides[0], 3)  # scale by scale
+        ratio = np.tile([0.5, 1, 2], 3)
+        width, height = side / np.sqrt(ratio), side * np.sqrt(ratio)
+        cells[f"anchor_generator.cell_anchors.{level}"] = (
+            np.stack([-width, -height, width, height], axis=1) / 2
+        ).astype(np.float32)
+    buffers = {"pixel_mean": np.float32([124, 116, 104]).reshape(3, 1, 1), "pixel_std": np.float32([58, 57, 56])}
+    path = files.torch(tmp_path / "b.pth", {**tensors, **cells, **buffers}, {"iteration": 90000, "scheduler": {"x": 1}})
+    found = describe_checkpoint(path, overrides=Overrides(style="pytorch"))
+    assert found.source == "detectron2"
+    assert found.anchors.sizes == (8, 16, 32, 64, 128)
+    assert found.anchors.ratios == pytest.approx((0.5, 1, 2))
+    assert found.anchors.scales == pytest.approx((1, 1.5, 2))
+    pixels = found.backbone_options["normalization"]
+    assert (pixels.mean, pixels.std, pixels.is_bgr) == ((124, 116, 104), (58, 57, 56), False)
+    assert found.backbone_options["stride_on"] == "3x3"
+    assert all(found.is_no_weight(name) for name in (*cells, *buffers))
+
+
+def test_torchvision_by_what_its_tensors_tell(files: SimpleNamespace, tmp_path: Path) -> None:
+    tensors = torchvision(50)
+    v1 = describe_checkpoint(files.torch(tmp_path / "a.pth", {f"module.{k}": v for k, v in tensors.items()}))
+    assert v1.backbone_options["epsilon"] == 0
+    assert any("epsilon 0" in note for note in v1.notes)
+    counted = {**tensors, "backbone.body.bn1.num_batches_tracked": np.array(3)}
+    assert describe_checkpoint(files.torch(tmp_path / "b.pth", counted)).backbone_options["epsilon"] == 1e-5
+    two = torchvision(50, anchors=2)
+    path = files.torch(tmp_path / "c.pth", two)
+    with pytest.raises(CheckpointError, match=r"answer for 2 anchors in a cell.*--anchor-ratios"):
+        describe_checkpoint(path)
+    found = describe_checkpoint(path, overrides=Overrides(anchors={"ratios": (1.0,), "scales": (1.0, 2.0)}))
+    assert found.anchors.sizes == (32, 64, 128, 256, 512)
+    assert found.anchors.is_rounded
+
+
+def test_the_classes_of_coco_without_the_unused_ones(files: SimpleNamespace, tmp_path: Path) -> None:
+    """Label k of torchvision is COCO's id k: 91 slots, of which 80 are used."""
+    tensors = torchvision(50)
+    logits = np.zeros((9, 91, WIDTH, 3, 3), np.float32) + np.arange(91, dtype=np.float32)[:, None, None, None]
+    tensors["head.classification_head.cls_logits.weight"] = logits.reshape(-1, WIDTH, 3, 3)
+    tensors["head.classification_head.cls_logits.bias"] = np.tile(np.arange(91, dtype=np.float32), 9)
+    path = files.torch(tmp_path / "a.pth", tensors)
+    whole = describe_checkpoint(path)
+    assert len(whole.class_names) == 91
+    assert (whole.class_names[1], whole.class_names[17], whole.class_names[90]) == ("person", "cat", "toothbrush")
+    model = import_checkpoint(path, overrides=Overrides(drop_unused_classes=True)).model
+    assert len(model.class_names) == 80
+    assert (model.class_names[0], model.class_names[15], model.class_names[79]) == ("person", "cat", "toothbrush")
+    bias = np.asarray(model.class_head.finals[0].bias).reshape(9, 80)
+    np.testing.assert_array_equal(bias[:, [0, 10, 11, 15, 79]], np.tile([1, 11, 13, 17, 90], (9, 1)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop("backbone.fpn.extra_blocks.p6.weight"), "extra levels"),
+        (lambda t: t.pop("backbone.fpn.inner_blocks.2.0.weight"), "2 lateral levels"),
+        (lambda t: t.pop("head.regression_head.bbox_reg.weight"), "lacks 'head.regression_head.bbox_reg.weight'"),
+        (lambda t: t.update({"backbone.body.layer3.6.conv1.weight": np.zeros(1)}), r"stages of \(3, 4, 7, 3\)"),
+        (lambda t: t.update({"head.regression_head.bbox_reg.weight": np.zeros((35, 1))}), "belong to no RetinaNet"),
+    ],
+)
+def test_what_cannot_be_imported(change: Any, message: str, files: SimpleNamespace, tmp_path: Path) -> None:
+    tensors = torchvision(50)
+    change(tensors)
+    with pytest.raises(CheckpointError, match=rf"a\.pth.*{message}"):
+        describe_checkpoint(files.torch(tmp_path / "a.pth", tensors))
+
+
+def test_grouped_convolutions_are_named(files: SimpleNamespace, tmp_path: Path) -> None:
+    tensors = torchvision()
+    tensors["backbone.body.layer1.0.conv2.weight"] = np.zeros((64, 2, 3, 3), np.float32)
+    with pytest.raises(CheckpointError, match=r"layer1\.0\.conv2.*\(64, 2, 3, 3\).*grouped"):
+        import_checkpoint(files.torch(tmp_path / "a.pth", tensors))
+
+
+def test_a_backbone_alone_is_no_detector(files: SimpleNamespace, tmp_path: Path) -> None:
+    path = files.torch(tmp_path / "a.pth", {"conv1.weight": np.zeros((64, 3, 7, 7), np.float32)})
+    with pytest.raises(CheckpointError, match=r"a\.pth.*holds no RetinaNet.*'conv1.weight'"):
+        describe_checkpoint(path)
