@@ -85,6 +85,28 @@ def painted_runtime() -> type[PaintedRuntime]:
     return PaintedRuntime
 
 
+@pytest.fixture(scope="session")
+def spread_model() -> Any:
+    """A small network of classes ant and bee that finds boxes in noise, scores from one half to nearly one."""
+    import keras
+
+    from keras_retinanet import build
+    from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, ResizeConfig
+
+    keras.utils.set_random_seed(2)
+    model = build(
+        ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
+        class_names=["ant", "bee"],
+        anchors=AnchorConfig((16.0, 32.0, 64.0), (8, 16, 32)),
+        resize=ResizeConfig(64, 96),
+        filter=FilterConfig(score_threshold=0.6, max_detections=8),
+    )
+    final = model.class_head.finals[0]
+    kernel, bias = final.get_weights()
+    final.set_weights([np.random.default_rng(5).normal(0, 0.02, kernel.shape), 0 * bias])
+    return model
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     """The same random numbers in every test, whatever ran before it."""

@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
 import keras_retinanet
-from keras_retinanet import DetectionModel, Detector, build, detect
-from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, ResizeConfig, TileConfig
+from keras_retinanet import DetectionModel, Detector, detect
+from keras_retinanet.config import FilterConfig, ResizeConfig, TileConfig
 from keras_retinanet.data.image import resize_image
 from keras_retinanet.retinanet import RetinaNet
 
@@ -23,25 +22,8 @@ RANDOM = np.random.default_rng(1)
 PICTURE = RANDOM.integers(0, 256, (60, 90, 3), np.uint8)
 
 
-@pytest.fixture(scope="module")
-def model() -> RetinaNet:
-    """A small network, whose scores spread around one half."""
-    keras.utils.set_random_seed(2)
-    network = build(
-        ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
-        class_names=["ant", "bee"],
-        anchors=AnchorConfig((16.0, 32.0, 64.0), (8, 16, 32)),
-        resize=ResizeConfig(64, 96),
-        filter=FilterConfig(score_threshold=0.6, max_detections=8),
-    )
-    final = network.class_head.finals[0]
-    kernel, bias = final.get_weights()
-    final.set_weights([np.random.default_rng(5).normal(0, 0.02, kernel.shape), 0 * bias])
-    return network
-
-
-def test_a_run_s_folder_an_image_file_and_what_they_give(model: RetinaNet, tmp_path: Path) -> None:
-    model.save(tmp_path / "last.keras")
+def test_a_run_s_folder_an_image_file_and_what_they_give(spread_model: RetinaNet, tmp_path: Path) -> None:
+    spread_model.save(tmp_path / "last.keras")
     Image.fromarray(PICTURE).save(tmp_path / "a.png")
     found = detect(tmp_path, tmp_path / "a.png")
     assert found.image == str(tmp_path / "a.png")
@@ -51,25 +33,23 @@ def test_a_run_s_folder_an_image_file_and_what_they_give(model: RetinaNet, tmp_p
     assert found.names == tuple(("ant", "bee")[label] for label in found.labels)
     assert (found.boxes[:, 2:] <= (90, 60)).all()
     network_input = np.asarray(resize_image(tf.constant(PICTURE), (64, 96)), np.float32)  # which needs no padding
-    by_hand = DetectionModel(model).predict_on_batch(network_input[None])
+    by_hand = DetectionModel(spread_model).predict_on_batch(network_input[None])
     np.testing.assert_allclose(found.scores, by_hand["scores"][0, : len(found.scores)], rtol=1e-4)
     boxes = by_hand["boxes"][0, : len(found.scores)] * [90 / 96, 60 / 64, 90 / 96, 60 / 64]
     np.testing.assert_allclose(found.boxes, boxes, atol=1e-3)
 
 
-def test_a_model_in_memory_answers_below_its_own_threshold(model: RetinaNet) -> None:
-    stored = detect(model, PICTURE)
-    surer = detect(model, PICTURE, score_threshold=float(stored.scores[2]))
+def test_a_model_in_memory_answers_below_its_own_threshold(spread_model: RetinaNet) -> None:
+    stored = detect(spread_model, PICTURE)
+    surer = detect(spread_model, PICTURE, score_threshold=float(stored.scores[2]))
     assert len(surer.scores) == 2, "strictly above"
-    detector = Detector(
-        DetectionModel(model, FilterConfig(0.6, max_detections=8)), score_threshold=0.4, max_detections=50
-    )
-    more = detector.detect_one(PICTURE)
-    assert len(more.scores) == 50 or more.scores.min() < 0.6
-    assert len(more.scores) > len(stored.scores)
-    np.testing.assert_allclose(more.boxes[: len(stored.boxes)], stored.boxes, atol=1e-3)
-    assert len(detect(model, PICTURE, max_detections=1).scores) == 1
-    bees = detect(model, PICTURE, classes=["bee"])
+    strict = DetectionModel(spread_model, FilterConfig(0.75, class_thresholds=(0.75, 0.75)))
+    few, more = Detector(strict).detect_one(PICTURE), Detector(strict, score_threshold=0.73).detect_one(PICTURE)
+    assert few.scores.min() > 0.75 > more.scores.min() > 0.73
+    np.testing.assert_allclose(more.boxes[: len(few.boxes)], few.boxes, atol=1e-3)
+    assert len(Detector(spread_model, score_threshold=0.4, max_detections=50).detect_one(PICTURE).scores) == 50
+    assert len(detect(spread_model, PICTURE, max_detections=1).scores) == 1
+    bees = detect(spread_model, PICTURE, classes=["bee"])
     assert bees.names
     assert set(bees.names) == {"bee"}
 
@@ -88,6 +68,10 @@ def test_thresholds_that_an_artefact_does_not_have_are_refused(painted_runtime: 
     ):
         with pytest.raises(ValueError, match=said):
             Detector(runtime, **setting)
+    by_class = painted_runtime(FilterConfig(class_thresholds=(0.3, 0.6, 0.3)))
+    assert len(detect(by_class, image).scores) == 3, "its own thresholds hold"
+    with pytest.raises(ValueError, match=r"score_threshold 0\.5 is not possible: 0\.6 is built in"):
+        Detector(by_class, score_threshold=0.5)
 
 
 @pytest.mark.parametrize(

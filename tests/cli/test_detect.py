@@ -4,35 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from keras_retinanet import Detector, build
+from keras_retinanet import Detector
 from keras_retinanet.cli import detect
 from keras_retinanet.cli.detect_sources import find_sources, numbered
-from keras_retinanet.config import AnchorConfig, ModelConfig, ResizeConfig
 
 RANDOM = np.random.default_rng(1)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a run with one snapshot, whose scores spread around one half."""
-    keras.utils.set_random_seed(2)
-    model = build(
-        ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
-        class_names=["ant", "bee"],
-        anchors=AnchorConfig((16.0, 32.0, 64.0), (8, 16, 32)),
-        resize=ResizeConfig(64, 96),
-    )
-    final = model.class_head.finals[0]
-    kernel, bias = final.get_weights()
-    final.set_weights([np.random.default_rng(5).normal(0, 0.02, kernel.shape), 0 * bias])
+def run(spread_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a run with one snapshot."""
     folder = tmp_path_factory.mktemp("run")
-    model.save(folder / "last.keras")
+    spread_model.save(folder / "last.keras")
     return folder
 
 
