@@ -76,7 +76,7 @@ def test_tiles_and_nothing_found(run: Path, images: Path, tmp_path: Path, capsys
         (["{run}", "{images}/*.gif"], "No image (.jpg"),
         (["{run}", "{out}"], "has no images"),
         (["{out}/missing.keras", "{images}/7.png"], "There is no snapshot or exported model"),
-        (["{out}", "{images}/7.png"], "neither a .keras file nor"),
+        (["{out}", "{images}/7.png"], "neither a file that ends in"),
         (["{run}", "{images}/7.png", "--class", "beee"], "no class 'beee'; it has ant, bee. Did you mean 'bee'?"),
     ],
 )
