@@ -167,10 +167,10 @@ def test_mixed_sizes_share_the_smallest_canvas(detector: DetectionModel, answers
 
 
 def test_raw_outputs(detector: DetectionModel, answers: dict[str, Arrays]) -> None:
-    """Of the very model that was written: with its batch normalisation folded."""
+    """Of the very model that was written, its batch normalisation folded; equal to 1e-5 of the largest output."""
     wanted = prepared(detector, ExportConfig()).detector.predict(NETWORK_INPUT, verbose=0)
     for name in ("deltas", "logits"):
-        np.testing.assert_allclose(answers["raw"][name], wanted[name], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(answers["raw"][name], wanted[name], rtol=0, atol=1e-5 * np.abs(wanted[name]).max())
 
 
 @pytest.mark.parametrize(
