@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,31 @@ def shared() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def small_model() -> Callable[[], Any]:
+    """Makes a network of two classes for images of 64 to 96 px, whose random scores spread around one half."""
+    import keras
+    import numpy as np
+
+    from keras_retinanet import build
+    from keras_retinanet.config import AnchorConfig, ModelConfig, ResizeConfig
+
+    def make() -> Any:
+        keras.utils.set_random_seed(2)
+        model = build(
+            ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
+            class_names=["ant", "bee"],
+            anchors=AnchorConfig((16.0, 32.0, 64.0), (8, 16, 32)),
+            resize=ResizeConfig(64, 96),
+        )
+        final = model.class_head.finals[0]
+        kernel, bias = final.get_weights()
+        final.set_weights([np.random.default_rng(5).normal(0, 0.3, kernel.shape), 0 * bias])
+        return model
+
+    return make
 
 
 @pytest.fixture(autouse=True)
