@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def make_part(folder: Path, num_images: int, num_boxes: int) -> Part:
             ignore=np.zeros(end - start, bool),
             size=(HEIGHT, WIDTH),
         )
-        for number, (start, end) in enumerate(zip(edges, edges[1:], strict=False))
+        for number, (start, end) in enumerate(itertools.pairwise(edges))
     ]
     names = [f"{number:012d}.png" for number in range(num_images)]
     return Part("train", samples, names, CLASSES, tuple(range(1, 81)))
@@ -74,7 +74,7 @@ def write(word: str, part: Part, folder: Path) -> list[str]:
 def write_kitti(part: Part, folder: Path) -> list[str]:
     (folder / "train" / "labels").mkdir(parents=True)
     for chunk in cut("kitti", str(folder), part, "link", 1):
-        place_images(chunk, folder / "train" / "images", lambda count: None)
+        place_images(chunk, folder / "train" / "images", int)
     for sample, name in zip(part.samples, part.names, strict=True):
         lines = [
             f"Car 0.00 0 0 {' '.join(f'{side:.2f}' for side in box)} 0 0 0 0 0 0 0\n"
@@ -110,8 +110,10 @@ def measured(function: Callable[..., int], *arguments: Any) -> str:
 def _measure(function: Callable[..., int], *arguments: Any) -> tuple[float, float, float, int]:
     wall, cpu = time.perf_counter(), time.process_time()
     count = function(*arguments)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    return time.perf_counter() - wall, time.process_time() - cpu, peak, count
+    spent = time.perf_counter() - wall, time.process_time() - cpu
+    # Not ru_maxrss, which begins with that of the parent process.
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return *spent, int(peak.split()[1]) / 1e6, count
 
 
 def main() -> None:

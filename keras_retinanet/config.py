@@ -166,6 +166,21 @@ class ResizeConfig:
 
 
 @dataclass(frozen=True)
+class TileConfig:
+    """How a large image is cut into tiles, each of which is detected by itself.
+
+    Attributes:
+        size: Side of the square tiles in pixels of the image.
+        overlap: Share of a tile that neighbours have in common, at least.
+        has_whole_pass: Also detect once in the whole image, to find what is larger than the overlap.
+    """
+
+    size: int = 800
+    overlap: float = 0.25
+    has_whole_pass: bool = True
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """The network. Everything here is stored in the snapshot as the layers' own arguments.
 

@@ -5,6 +5,7 @@ import pytest
 
 from keras_retinanet import open_dataset, scenes
 from keras_retinanet.config import DataConfig
+from keras_retinanet.config_rules import READER_RULES
 from keras_retinanet.data.errors import DataError
 
 
@@ -45,6 +46,34 @@ def test_validation_needs_images_of_its_own(tmp_path):
     assert not has(dataset="pascal", path=str(tmp_path))  # trainval holds the images of train
     (lists / "val.txt").write_text("one\n")
     assert has(dataset="pascal", path=str(tmp_path))
+
+
+def test_sets_and_readers_of_every_format(tmp_path, monkeypatch):
+    asked = []
+
+    class Reader:
+        options = ("difficult",)
+
+        def __init__(self, *words, **options):
+            asked.append((words, options))
+
+        @staticmethod
+        def default_sets(path):
+            return "train", None
+
+    monkeypatch.setitem(open_dataset.DATASETS, "pascal", Reader)
+    monkeypatch.setitem(open_dataset.DATASETS, "oid", Reader)
+    fields = {"path": "/d", "difficult": "drop", "bad_data": "error", "use_index_cache": False}
+    open_dataset.open_dataset(DataConfig(dataset="pascal", **fields), "train")
+    open_dataset.open_dataset(DataConfig(dataset="oid", **fields), "val")
+    options = {"difficult": "drop", "bad_data": "error"}
+    assert asked == [(("/d", "train"), options), (("/d", "validation"), options)]
+    assert not open_dataset.has_validation(DataConfig(dataset="oid", path="/d"))
+
+
+def test_flags_of_one_reader_are_options_of_that_reader():
+    for name, word in READER_RULES.items():
+        assert [key for key, reader in open_dataset.DATASETS.items() if name in reader.options] == [word]
 
 
 def make_sample(labels):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, get_args
 
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
-from keras_retinanet.cli.snapshot_arguments import add_filter_flags, find_snapshot, open_detector, told_by_files
+from keras_retinanet.cli.snapshot_arguments import add_filter_flags, open_detector, told_by_files
 from keras_retinanet.config import ExportConfig, ExportFormat, Precision
 from keras_retinanet.config_tree import descriptions
 
@@ -101,7 +101,7 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
     samples = folder_images(flags.samples, MOST_SAMPLES) if flags.samples else built_in_samples()
     mode = "none" if flags.no_nms else "agnostic" if flags.no_class_specific_filter else None
     told = told_by_files(flags.config, flags.class_names)
-    detector = open_detector(find_snapshot(Path(flags.snapshot)), flags, told, **({"nms": mode} if mode else {}))
+    detector = open_detector(Path(flags.snapshot), flags, told, **({"nms": mode} if mode else {}))
     check_settings(flags.format, settings)
     check = Verification(flags.format, detector, flags.precision, samples)
     written = FORMATS[flags.format](detector, Path(flags.out), settings, check)

@@ -60,8 +60,9 @@ class BadImages:
         names = ", ".join(list(self.found)[:5]) + (f" and {len(self.found) - 5} more" if len(self.found) > 5 else "")
         return f"{len(self.found)} broken images were replaced by grey ones without boxes: {names}"
 
-    def _report(self, path: bytes, found: bytes) -> Any:
-        name, what = path.decode("utf-8", "replace"), found.decode("utf-8", "replace")
+    def _report(self, path: Any, found: Any) -> Any:
+        # Bytes inside a graph, arrays of one outside.
+        name, what = (np.asarray(text).item().decode("utf-8", "replace") for text in (path, found))
         with self._lock:
             is_new = name not in self.found
             self.found[name] = what

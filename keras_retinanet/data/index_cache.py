@@ -85,7 +85,7 @@ def _states(paths: Sequence[str]) -> Any:
 
 def _load(file: Path) -> Index | None:
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with file.open("rb") as content, np.load(content, allow_pickle=False) as stored:
             texts = json.loads(stored["texts"].tobytes())
             if not np.array_equal(_states(texts["sources"]), stored["states"]):
                 return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,9 @@ def quantize_litert(contents: bytes, detector: DetectionModel, settings: ExportC
     # Its other mode reads every tensor, of which the loop of the suppression has none outside of itself.
     mode = CalibrationMode.CALIBRATION_PROFILER_BASED
     ranges = None
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):  # its progress
+    quiet = io.StringIO()
+    with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors")  # which it sets itself
         for inputs in representative_inputs(detector, settings):  # one at a time: it would list them all
             ranges = quantizer.calibrate({"serving_default": [inputs]}, ranges, mode=mode)
         return bytes(quantizer.quantize(ranges).quantized_model)

@@ -47,6 +47,9 @@ def test_flags_stand_anywhere(line):
         ("demo s.keras", DataConfig(dataset="demo", path=DEMO_PATH), "s.keras"),
         ("demo there s.keras", DataConfig(dataset="demo", path="there"), "s.keras"),
         ("pascal voc s.keras", DataConfig(dataset="pascal", path="voc"), "s.keras"),
+        ("tfrecord /d map.pbtxt s.keras", DataConfig(dataset="tfrecord", path="/d", classes="map.pbtxt"), "s.keras"),
+        ("tfds voc/2007 s.keras", DataConfig(dataset="tfds", path="voc/2007"), "s.keras"),
+        ("tfds:voc/2007 s.keras", DataConfig(dataset="tfds", path="voc/2007"), "s.keras"),
     ],
 )  # fmt: skip
 def test_optional_words_before_a_trailing_one(line, data, trailing):
@@ -63,7 +66,7 @@ def test_optional_words_before_a_trailing_one(line, data, trailing):
         ("csv a.csv", "expected `csv ANNOTATIONS [CLASSES] SNAPSHOT`, got a.csv"),
         ("csv a b c d", "expected `csv ANNOTATIONS [CLASSES] SNAPSHOT`, got a b c d"),
         ("demo", "expected `demo [PATH] SNAPSHOT`, got nothing"),
-        ("kitti /d s.keras", "invalid choice: 'kitti'"),
+        ("voc /d s.keras", "invalid choice: 'voc'"),
         ("coco /d s.keras --no-such", "unrecognized arguments: --no-such"),
     ],
 )
@@ -74,11 +77,24 @@ def test_words_that_do_not_fit_are_named(line, words, capsys):
     assert words in capsys.readouterr().err
 
 
+def test_flags_of_the_readers_enter_the_settings():
+    parser = make_parser()
+    dataset_arguments.add_reader_flags(parser)
+    line = "oid /d --labels-filter Cat,Dog --bad-data error --no-index-cache"
+    _, data, _ = dataset_arguments.parse_arguments(parser, line.split())
+    assert (data.labels_filter, data.bad_data, data.use_index_cache) == (("Cat", "Dog"), "error", False)
+
+
 def test_help_shows_each_format_with_its_words(capsys):
     with pytest.raises(SystemExit):
         parse("--help", ("SNAPSHOT",))
     text = capsys.readouterr().out
-    for line in ("coco PATH SNAPSHOT ", "csv ANNOTATIONS [CLASSES] SNAPSHOT ", "demo [PATH] SNAPSHOT "):
+    for line in (
+        "coco PATH SNAPSHOT ",
+        "csv ANNOTATIONS [CLASSES] SNAPSHOT ",
+        "tfds NAME SNAPSHOT ",
+        "demo [PATH] SNAPSHOT ",
+    ):
         assert line in text
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from PIL import Image
 
 from keras_retinanet import DetectionModel
 from keras_retinanet.cli import convert_model, serve
-from keras_retinanet.config import FilterConfig, ServeConfig
+from keras_retinanet.config import ServeConfig
 from keras_retinanet.runtimes import open_runtime
 from keras_retinanet.serving import server
 from keras_retinanet.serving_client import connect
@@ -25,11 +24,11 @@ pytest.importorskip("uvicorn", reason="needs the extra `serve`")
 
 
 @pytest.fixture(scope="module")
-def run(small_model: Callable[[], Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(spread_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a run with one snapshot."""
     folder = tmp_path_factory.mktemp("runs") / "garden"
     folder.mkdir()
-    DetectionModel(small_model(), FilterConfig(score_threshold=0.5, max_detections=20)).save(folder / "best.keras")
+    DetectionModel(spread_model).save(folder / "best.keras")
     return folder
 
 

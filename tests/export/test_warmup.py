@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +48,8 @@ def test_the_usual_rule_has_seven_canvases() -> None:
 
 
 @pytest.fixture(scope="module")
-def version(small_model: Callable[[], Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_saved_model(DetectionModel(small_model()), tmp_path_factory.mktemp("served") / "insects")
+def version(spread_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export_saved_model(DetectionModel(spread_model), tmp_path_factory.mktemp("served") / "insects")
 
 
 def test_the_model_answers_its_own_warm_up(version: Path) -> None:

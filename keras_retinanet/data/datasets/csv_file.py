@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +17,27 @@ from keras_retinanet.data.datasets.text_files import number, read_text
 from keras_retinanet.data.errors import DataError, shown
 
 _COLUMNS = {
-    "path": ("path", "image_path", "img_path", "image", "img_file", "image_file", "file", "filename", "file_name"),
-    "x1": ("x1", "xmin", "x_min", "left"),
-    "y1": ("y1", "ymin", "y_min", "top"),
-    "x2": ("x2", "xmax", "x_max", "right"),
-    "y2": ("y2", "ymax", "y_max", "bottom"),
-    "class": ("class", "label", "class_name", "name", "category"),
+    "path": (
+        "path", "image_path", "img_path", "image", "img_file", "image_file", "file", "filename", "file_name",
+        "image_name", "img_name", "img",
+    ),
+    "x1": ("x1", "xmin", "x_min", "left", "bbox_x1", "bbox_xmin"),
+    "y1": ("y1", "ymin", "y_min", "top", "bbox_y1", "bbox_ymin"),
+    "x2": ("x2", "xmax", "x_max", "right", "bbox_x2", "bbox_xmax"),
+    "y2": ("y2", "ymax", "y_max", "bottom", "bbox_y2", "bbox_ymax"),
+    "class": ("class", "label", "class_name", "label_name", "name", "category", "category_name", "class_id"),
+}  # fmt: skip
+_EXTENT = {
+    "x1": ("bbox_x", "x", "left", "x1", "xmin"),
+    "y1": ("bbox_y", "y", "top", "y1", "ymin"),
+    "x2": ("bbox_width", "bbox_w", "w", "box_width", "width"),
+    "y2": ("bbox_height", "bbox_h", "h", "box_height", "height"),
 }
+"""Names of a corner and the width and height of the box, where the second corner is not named."""
 _FORMAT = "'path,x1,y1,x2,y2,class', or 'path,,,,,' for an image without boxes"
 
-_Row = tuple[str, tuple[float, float, float, float] | None, str, str]
+_Box = tuple[float, float, float, float]
+_Row = tuple[str, _Box | None, str, str]
 """Image path, box, class name, and where the line stands."""
 
 
@@ -35,7 +46,8 @@ class CsvDataset(AnnotatedImages):
 
     Coordinates are pixel edges counted from 0, whole or not. Paths are relative to the file. Without a header line the
     six columns stand in this order and further ones are ignored; with one (`image_path,xmin,ymin,xmax,ymax,label` and
-    other usual names) they stand in any order.
+    other usual names) they stand in any order, and `x,y,w,h` or `bbox_x,bbox_y,bbox_width,bbox_height` may give a
+    corner and a size.
 
     Args:
         annotations: The file.
@@ -97,20 +109,36 @@ def _lines(file: Path) -> Iterator[tuple[str, list[str]]]:
 def _rows(file: Path) -> Iterator[_Row]:
     lines = _lines(file)
     where, first = next(lines, ("", []))
-    order = _header(first)
+    order, has_extent = _header(first, _COLUMNS), False
+    if order is None and (order := _header(first, _COLUMNS | _EXTENT)) is not None:
+        has_extent = True
     if order is None:
         order = list(range(6))
         if first:
+            _require_no_header(first, where)
             yield _row(first, order, where)
     for where, fields in lines:
-        yield _row(fields, order, where)
+        row = _row(fields, order, where)
+        yield row if not has_extent or row[1] is None else (row[0], _corners(row[1]), *row[2:])
 
 
-def _header(fields: list[str]) -> list[int] | None:
+def _header(fields: list[str], columns: Mapping[str, tuple[str, ...]]) -> list[int] | None:
     """Where the six columns stand, if this line names all of them."""
     lowered = [field.lower() for field in fields]
-    order = [next((lowered.index(name) for name in names if name in lowered), -1) for names in _COLUMNS.values()]
+    order = [next((lowered.index(name) for name in names if name in lowered), -1) for names in columns.values()]
     return None if -1 in order else order
+
+
+def _corners(box: _Box) -> _Box:
+    return box[0], box[1], box[0] + box[2], box[1] + box[3]
+
+
+def _require_no_header(fields: list[str], where: str) -> None:
+    """A first line with words for numbers is a header that we do not know."""
+    if len(fields) >= 6 and all(field[:1].isalpha() and field.lower() not in ("nan", "inf") for field in fields[1:5]):
+        known = "; ".join(f"{column}: {', '.join(names[:3])}" for column, names in _COLUMNS.items())
+        found = f"is a header with columns that are not known: {shown(','.join(fields), 120)}"
+        raise DataError(where, found, f"names such as {known}", "rename the columns, or take the line out")
 
 
 def _row(fields: list[str], order: list[int], where: str) -> _Row:

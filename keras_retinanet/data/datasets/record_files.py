@@ -94,15 +94,17 @@ def read_records(file: str) -> Iterator[tuple[int, bytes]]:
         try:
             record = next(records).numpy()
         except StopIteration:
+            if position - _HEAD != os.path.getsize(file):  # TensorFlow takes some torn ends for the end
+                raise _damage(file, number + 1, position - _HEAD, "truncated") from None
             return
         except tf.errors.OpError as error:
-            raise _damage(file, number + 1, position - _HEAD, error) from None
+            raise _damage(file, number + 1, position - _HEAD, str(error)) from None
         yield position, record
         position += len(record) + _TAIL + _HEAD
         number += 1
 
 
-def _damage(file: str, number: int, position: int, error: Exception) -> DataError:
+def _damage(file: str, number: int, position: int, error: str) -> DataError:
     where = f"{file}, record {number}"
     try:
         with open(file, "rb") as content:
@@ -112,5 +114,5 @@ def _damage(file: str, number: int, position: int, error: Exception) -> DataErro
     if number == 1 and head == _GZIP:
         fix = "unpack it (gzip): images are read from their place in the file"
         return DataError(file, "is compressed", "TFRecord files without compression", fix)
-    reason = "is cut off" if isinstance(error, tf.errors.OutOfRangeError) or "truncated" in str(error) else "is damaged"
+    reason = "is cut off" if "truncated" in error else "is damaged"
     return DataError(where, f"{reason} (at byte {position})", "whole records with right checksums", "copy it again")

@@ -161,11 +161,9 @@ def _values(features: dict[str, Any], key: str, kind: str, where: str, count: in
     """Values of a feature, none where it is missing; `count` values or none, if a count is given."""
     feature = features.get(key)
     found = feature.WhichOneof("kind") if feature is not None else None
-    if found is None:
-        return []
-    if found != f"{kind}_list":
+    values = list(getattr(feature, found).value) if found is not None else []
+    if values and found != f"{kind}_list":  # an empty list may have lost its kind
         raise DataError(where, f"{key} is a {found}", f"a {kind}_list", _REMAKE)
-    values = list(getattr(feature, found).value)
     if count is not None and len(values) not in (0, count):
         raise DataError(where, f"{len(values)} values of {key} for {count} boxes", "one a box", _REMAKE)
     return values

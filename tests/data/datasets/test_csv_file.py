@@ -54,6 +54,25 @@ def test_headers_quotes_and_line_ends(write, text):
     assert data[0]["boxes"].tolist() == [[1, 2, 3, 4]]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "label_name,bbox_x,bbox_y,bbox_width,bbox_height,image_name,image_width,image_height\nx,1,2,2,2.5,a.jpg,60,40\n",
+        "filename,x,y,w,h,class\na.jpg,1,2,2,2.5,x\n",
+        "img_name,left,top,width,height,label\na.jpg,1,2,2,2.5,x\n",
+    ],
+)
+def test_a_corner_and_a_size(write, text):
+    assert CsvDataset(*write(text))[0]["boxes"].tolist() == [[1, 2, 3, 4.5]]
+
+
+def test_names_in_sorted_order_are_said_to_be(write):
+    notes = CsvDataset(*write(FIZYR)).report.notes
+    assert len(notes) == 1
+    assert notes[0].endswith("boxes.csv: no file of classes; labels count its class names in sorted order")
+    assert CsvDataset(*write(FIZYR, "dog,0\ncat,1\n")).report.notes == []
+
+
 def test_without_classes_names_are_sorted_and_absolute_paths_work(write, tmp_path):
     data = CsvDataset(*write(f"{tmp_path}/a.jpg,1,2,3,4,zoo\nb.jpg,1,2,3,4,ant\n"))
     assert data.class_names == ("ant", "zoo")
@@ -86,6 +105,7 @@ def test_boxes_without_area_are_left_out_by_line(write):
     ("text", "message"),
     [
         ("", r"boxes\.csv: lists no image"),
+        ("a,b,c,d,e,f\na.jpg,1,2,3,4,x\n", "line 1: is a header with columns that are not known: 'a,b,c,d,e,f'"),
         ("a.jpg,1,2,3,4,x\na.jpg,1,2,3\n", "line 2: 4 columns in 'a.jpg,1,2,3'"),
         ("a.jpg;1;2;3;4;x\n", "line 1: 1 columns.*fix: separate with commas"),
         ("a.jpg,1,2,3,4,x\n\na.jpg,1,q,3,4,x\n", "line 3: y1 is 'q'"),

@@ -68,6 +68,37 @@ def test_boxes_of_no_size_are_left_out_and_zero_based_ones_accepted(voc, xml_obj
     assert "a.xml, object 1 [5., 5., 5., 5.] left out" in data.report.warning()
 
 
+def test_difficult_objects_may_be_kept_or_dropped(voc):
+    kept = PascalDataset(voc, difficult="keep")
+    assert (len(kept[0]["labels"]), kept[0]["ignore"].any()) == (2, False)
+    assert [VOC_CLASSES[label] for label in PascalDataset(voc, difficult="drop")[0]["labels"]] == ["dog"]
+
+
+def test_a_plain_folder_of_xml_files_beside_images(tmp_path, write_images, xml_object):
+    write_images(tmp_path, {"a.jpg": (40, 60), "b.PNG": (60, 40), "c.jpg": (30, 30)})
+    (tmp_path / "a.xml").write_text(f"<annotation>{xml_object('dog', (1, 1, 60, 40))}</annotation>")
+    (tmp_path / "b.xml").write_text(f"<annotation>{xml_object('ant', (2, 2, 9, 9))}</annotation>")
+    assert PascalDataset.default_sets(tmp_path) == (".", None)
+    data = PascalDataset(tmp_path)
+    assert data.class_names == ("ant", "dog")  # not the twenty of the challenge
+    assert [sample["image_id"] for sample in data] == ["a", "b"]
+    assert data[0]["boxes"].tolist() == [[0, 0, 60, 40]]
+    assert data.report.notes == [f"{tmp_path / '.'}: 1 images without an XML file are left out (c …)"]
+    (tmp_path / "d.xml").write_text("<annotation/>")
+    with pytest.raises(DataError, match=r"d\.xml: has no image"):
+        PascalDataset(tmp_path)
+
+
+def test_folders_of_sets(tmp_path, write_images, xml_object):
+    for name, word in (("train", "dog"), ("valid", "ant")):
+        write_images(tmp_path / name, {"a.jpg": (40, 60)})
+        (tmp_path / name / "a.xml").write_text(f"<annotation>{xml_object(word, (1, 1, 5, 5))}</annotation>")
+    assert PascalDataset.default_sets(tmp_path) == ("train", "valid")
+    assert PascalDataset(tmp_path).class_names == PascalDataset(tmp_path, "valid").class_names == ("ant", "dog")
+    with pytest.raises(DataError, match="has no Pascal VOC annotations"):
+        PascalDataset(tmp_path, "test")
+
+
 def test_images_may_be_of_any_kind(voc):
     (voc / "JPEGImages" / "a.jpg").unlink()
     Image.new("RGB", (5, 4)).save(voc / "JPEGImages" / "a.PNG")
@@ -106,10 +137,10 @@ def test_broken_annotations_are_named(voc, content, message):
     ("lines", "message"),
     [
         (b"", r"train\.txt: lists no image"),
-        (b"a\nd\n", r"d\.xml: cannot be read"),
+        (b"a\nd\n", r"image 'd' is not there"),
         (b"a\nc\na\n", r"train\.txt, line 3: 'a' stands there twice \(first in line 1\)"),
         (b"\xff\xff", r"train\.txt: is not UTF-8 text"),
-        (b"a\0b", "cannot be read"),
+        (b"a\0b", "image 'a.x00b' is not there"),
     ],
 )
 def test_broken_lists_are_named(voc, lines, message):
@@ -121,9 +152,20 @@ def test_broken_lists_are_named(voc, lines, message):
 def test_missing_parts_are_named(voc):
     with pytest.raises(DataError, match=r"test\.txt: cannot be read .*sets there: train, val"):
         PascalDataset(voc, "test")
+    (voc / "Annotations" / "c.xml").rename(voc / "c.xml")
+    with pytest.raises(DataError, match=r"c\.xml: cannot be read"):
+        PascalDataset(voc)
     (voc / "JPEGImages" / "c.jpg").unlink()
     with pytest.raises(DataError, match=r"train\.txt: image 'c' is not there"):
         PascalDataset(voc)
+
+
+def test_trees(shared, tmp_path):
+    for file in shared("data/trees").glob("2019_YELL_2_541000_4977000_image_crop.*"):
+        (tmp_path / file.name).symlink_to(file)
+    data = PascalDataset(tmp_path)
+    assert (len(data), data.class_names) == (1, ("Tree",))
+    assert len(data[0]["labels"]) + data.report.num_dropped == 279
 
 
 FUZZ = hypothesis.settings(

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import hypothesis
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+
+from keras_retinanet.data.datasets import YoloDataset
+from keras_retinanet.data.errors import DataError
+
+YAML = "path: .\ntrain: images/train\nval: images/val\nnames: {0: dog, 1: cat}\n"
+
+
+@pytest.fixture
+def yolo(tmp_path, write_images):
+    """a (40 x 60) has a box and a triangle, c (30 x 30) an empty file; b (60 x 40), alone in val, one box."""
+    write_images(tmp_path / "images" / "train", {"a.jpg": (40, 60), "c.jpg": (30, 30)})
+    write_images(tmp_path / "images" / "val", {"b.jpg": (60, 40)})
+    for name, text in (
+        ("train/a", "1 0.5 0.5 0.5 0.25\n\n0 0.1 0.1 0.5 0.2 0.3 0.9\n"),
+        ("train/c", ""),
+        ("val/b", "0 0.25 0.5 0.5 1\n"),
+    ):
+        file = tmp_path / "labels" / f"{name}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    (tmp_path / "data.yaml").write_text(YAML)
+    return tmp_path
+
+
+def test_reads_boxes_polygons_and_images_without(yolo):
+    data = YoloDataset(yolo)
+    assert data.class_names == ("dog", "cat")
+    assert data.category_ids == (0, 1)
+    assert [sample["image_id"] for sample in data] == ["a.jpg", "c.jpg"]
+    # (0.5 ± 0.25) · 60, (0.5 ± 0.125) · 40; the triangle reaches from (0.1, 0.1) to (0.5, 0.9)
+    np.testing.assert_allclose(data[0]["boxes"], [[15, 15, 45, 25], [6, 4, 30, 36]], rtol=1e-6)
+    assert data[0]["labels"].tolist() == [1, 0]
+    assert data[1]["boxes"].shape == (0, 4)
+    assert not data[0]["ignore"].any()
+    assert YoloDataset.default_sets(yolo) == ("train", "val")
+    assert YoloDataset(yolo / "data.yaml", "val")[0]["boxes"].tolist() == [[0, 0, 20, 60]]
+
+
+def test_wanted_class_names_give_the_labels(yolo):
+    assert YoloDataset(yolo, class_names=("cat", "emu", "dog"))[0]["labels"].tolist() == [0, 2]
+    with pytest.raises(DataError, match=r"a\.txt, line 3: unknown class 'dog'"):
+        YoloDataset(yolo, class_names=("cat",))
+
+
+@pytest.mark.parametrize(
+    "train",
+    ["../images/train", "[images/train]", "train.txt", "[train.txt]"],
+    ids=["as Roboflow writes it", "list of folders", "list of images", "list of lists"],
+)
+def test_where_images_are_said_to_be(yolo, train):
+    (yolo / "train.txt").write_text("./images/train/a.jpg\n\nimages/train/c.jpg\n")
+    (yolo / "data.yaml").write_text(f"train: {train}\nnames: [dog, cat]\n")
+    data = YoloDataset(yolo)
+    assert [sample["image_id"] for sample in data] == ["a.jpg", "c.jpg"]
+    assert data[0]["labels"].tolist() == [1, 0]
+    assert YoloDataset.default_sets(yolo) == ("train", None)
+
+
+def test_text_files_may_stand_beside_the_images(tmp_path, write_images):
+    write_images(tmp_path / "train", {"a.jpg": (40, 60), "b.jpg": (60, 40)})
+    (tmp_path / "train" / "a.txt").write_text("0 0.5 0.5 1 1\n")
+    (tmp_path / "coins.yaml").write_text("train: train\nnames: [coin]\n")
+    data = YoloDataset(tmp_path)
+    assert data[0]["boxes"].tolist() == [[0, 0, 60, 40]]
+    assert len(data[1]["labels"]) == 0  # no file: nothing to see
+
+
+def test_relative_paths(yolo, monkeypatch):
+    monkeypatch.chdir(yolo)
+    assert YoloDataset(".")[0]["labels"].tolist() == [1, 0]
+    assert YoloDataset("data.yaml")[0]["image"] == "images/train/a.jpg"
+
+
+def test_boxes_that_stand_out_are_clipped_or_refused(yolo):
+    (yolo / "labels" / "train" / "a.txt").write_text("0 0.9 0.5 0.4 0.5\n1 0.5 0.5 0 0.1\n")
+    data = YoloDataset(yolo)
+    np.testing.assert_allclose(data[0]["boxes"], [[42, 10, 60, 30]], rtol=1e-6)
+    assert (data.report.num_clipped, data.report.num_dropped) == (1, 1)
+    assert "a.txt, line 2 [30., 18., 30., 22.] left out" in data.report.warning()
+    message = r"a\.txt, line 1: box .* stands out of its image. allowed: .* 60 × 40 pixels. fix: .*--bad-data skip"
+    with pytest.raises(DataError, match=message):
+        YoloDataset(yolo, bad_data="error")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("0 0.1 0.1 0.1", "line 1: 4 numbers in '0 0.1 0.1 0.1'. allowed: 'class x_center"),
+        ("0 0.1 0.1 0.1 0.1 0.9", "line 1: 6 numbers"),
+        ("0 0.1 0.1 0.1 0.1 0.1 0.1 0.1", "line 1: 8 numbers"),
+        ("2 0.1 0.1 0.1 0.1", "line 1: unknown class '2'. allowed: ids of 'names': '0, 1'"),
+        ("0.5 0.1 0.1 0.1 0.1", "line 1: unknown class '0.5'"),
+        ("dog 0.1 0.1 0.1 0.1", "line 1: a number is 'dog'"),
+        ("0 32 20 10 10", "line 1: coordinates '32 20 10 10'.*fix: divide x by the image's width"),
+        ("0 nan 0.5 0.1 0.1", "line 1: coordinates 'nan"),
+    ],
+)
+def test_broken_lines_are_named(yolo, line, message):
+    (yolo / "labels" / "train" / "a.txt").write_text(line)
+    with pytest.raises(DataError, match=rf"a\.txt, {message}") as caught:
+        YoloDataset(yolo)
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is None. allowed: data.yaml with 'names'"),
+        ("names: [", "is not YAML"),
+        ("- a", r"is \['a'\]"),
+        ("train: images/train", "'names' is None"),
+        ("train: images/train\nnames: dog", "'names' is 'dog'"),
+        ("train: images/train\nnames: {a: dog}", "'names' has 'a': 'dog'"),
+        ("train: images/train\nnames: [dog, dog]", "'names' has a name twice"),
+        ("train: images/train\nnames: [dog, cat]\nnc: 3", "'nc' is 3. allowed: 2"),
+        ("names: [dog, cat]\nval: images/val", r"'train' is None. allowed: a folder"),
+        ("train: 7\nnames: [dog, cat]", "'train' is 7"),
+        ("train: images/no\nnames: [dog, cat]", "'images/no' is not there. allowed: a folder or file at"),
+        ("path: 3\ntrain: images/train\nnames: [dog, cat]", "'path' is 3"),
+        ("train: [images/train, images/train]\nnames: [dog, cat]", r"a\.jpg' stands there twice"),
+        ("train: labels\nnames: [dog, cat]", "lists no image"),
+    ],
+)
+def test_broken_yaml_is_named(yolo, content, message):
+    (yolo / "data.yaml").write_text(content)
+    with pytest.raises(DataError, match=rf"data\.yaml.*{message}.*fix: "):
+        YoloDataset(yolo)
+
+
+def test_missing_files_are_named(yolo):
+    (yolo / "train.txt").write_text("images/train/a.jpg\nimages/train/gone.jpg\n")
+    (yolo / "data.yaml").write_text("train: train.txt\nnames: [dog, cat]\n")
+    with pytest.raises(DataError, match=r"gone\.jpg' \(number 2 of 2\) is not there"):
+        YoloDataset(yolo)
+    (yolo / "other.yaml").write_text("")
+    with pytest.raises(DataError, match=r"has 0 YAML files.*give the path of the file itself"):
+        YoloDataset(yolo / "images")
+    with pytest.raises(DataError, match=r"none\.yaml: cannot be read"):
+        YoloDataset(yolo / "none.yaml")
+
+
+def test_labels_in_the_wrong_place_are_no_data_set_without_boxes(yolo):
+    (yolo / "labels").rename(yolo / "boxes")
+    with pytest.raises(DataError, match=r"a\.txt: is not there, nor is that of any other image.*folder 'labels'"):
+        YoloDataset(yolo)
+
+
+FUZZ = hypothesis.settings(
+    max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck)
+)
+WORD = st.sampled_from(["0", "1", "0.5", "-1", "nan", "1e999", "x", "\0", "é", "\n", "9" * 400])
+PIECE = st.sampled_from(
+    ["train: ", "names: ", "path: ", "images/train", "[", "]", "{", "0: ", "dog", "\n", ": ", "- ", "~", "2020-01-01",
+     "!!python/name:x", "&a ", "*a", "\t", "'", "\x07", "1e400", "? ", "../", "a\\0b", '"\\0"']
+)  # fmt: skip
+
+
+@FUZZ
+@hypothesis.given(words=st.lists(WORD, max_size=9), pieces=st.lists(PIECE, max_size=9), noise=st.binary(max_size=12))
+def test_fuzzed_files_never_give_another_error(yolo, words, pieces, noise):
+    for label, content in (
+        (" ".join(words).encode(), YAML.encode()),
+        (noise, YAML.encode()),
+        (b"", "".join(pieces).encode()),
+        (b"", YAML.encode() + "".join(pieces).encode()),
+        (b"", noise),
+    ):
+        (yolo / "labels" / "train" / "a.txt").write_bytes(label)
+        (yolo / "data.yaml").write_bytes(content)
+        try:
+            data = YoloDataset(yolo)
+        except DataError:
+            continue
+        assert all((sample["labels"] < len(data.class_names)).all() for sample in data)
