@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from keras_retinanet import scenes
 from keras_retinanet.backbones import BACKBONES, Normalize
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config_tree import changed
+from keras_retinanet.data.errors import DataError
 from keras_retinanet.fitting import NonFiniteLossError
 from keras_retinanet.inference import load_model
 from keras_retinanet.runs import Run, read_config, read_progress
@@ -102,6 +104,27 @@ def stop_at(text: str) -> Callable[[str], None]:
 def weights(path: Path) -> list[np.ndarray]:
     model = load_model(path)
     return [variable.numpy() for variable in (*model.weights, *model.optimizer.variables)]
+
+
+def test_an_image_cut_off_while_a_run_is_under_way(tiny: TrainConfig, data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    image = next((tmp_path / "data" / "train2017").iterdir())
+    config = changed(tiny, {"data.path": str(tmp_path / "data"), "epochs": 1})
+    lines: list[str] = []
+
+    def cut(line: str) -> None:
+        lines.append(line)
+        if line.startswith("run: "):
+            image.write_bytes(image.read_bytes()[:500])
+
+    result = train(config, emit=cut)
+    assert result.epochs == 1
+    told = [line for line in lines if str(image) in line]
+    assert len(told) == 2
+    assert told[0].startswith(f"warning: {image} cannot be decoded as an image; a grey picture")
+    assert told[1] == f"warning: 1 broken images were replaced by grey ones without boxes: {image}"
+    with pytest.raises(DataError, match="cannot be decoded as an image"):
+        prepare(changed(config, {"data.bad_data": "error"}), emit=quiet)
 
 
 def test_a_run_leaves_its_whole_folder(measured: Run, tiny: TrainConfig) -> None:

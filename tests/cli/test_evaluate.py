@@ -129,8 +129,12 @@ def test_csv_with_and_without_classes(run, tmp_path, capsys):
 
 def test_an_unreadable_image_is_named(run, tmp_path, capsys):
     annotations = write_csv(tmp_path, NAMES[0], is_broken=True)
-    assert evaluate.main(["csv", annotations, str(run)]) == 2
+    assert evaluate.main(["csv", annotations, str(run), "--bad-data", "error"]) == 2
     assert_one_line(capsys.readouterr().err, "two.png")
+    assert evaluate.main(["csv", annotations, str(run)]) == 0
+    text = capsys.readouterr().out
+    assert "warning   1 broken images were replaced by grey ones without boxes: " in text
+    assert "two.png; their boxes count as missed" in text
 
 
 def test_classes_that_the_snapshot_does_not_know_are_named(run, tmp_path, capsys):
