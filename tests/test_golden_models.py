@@ -9,6 +9,7 @@ import json
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -190,9 +191,19 @@ def load(model: RetinaNet, weights: Weights, source: Source) -> None:
     assert not weights.unused
 
 
+class Case(NamedTuple):
+    """Our network with a source's weights, what it answers to the source's images, and what the source answered."""
+
+    name: str
+    model: RetinaNet
+    features: dict
+    pyramid: dict
+    answers: dict
+    reference: np.lib.npyio.NpzFile
+
+
 @pytest.fixture(scope="module", params=SOURCES)
-def case(request, shared):
-    """Name, our model with the source's weights, the reference, and the images as our network takes them."""
+def case(request, shared) -> Case:
     name, source = request.param, SOURCES[request.param]
     reference = np.load(shared(f"reference/{name}/reference.npz"))
     model = RetinaNet(
@@ -206,7 +217,8 @@ def case(request, shared):
     pixels = source.backbone["normalization"]
     rgb = network_input[..., ::-1] if pixels.is_bgr else network_input
     images = (rgb.astype(np.float64) * pixels.std + pixels.mean).astype(np.float32)
-    return name, model, reference, images
+    features = model.backbone(images)
+    return Case(name, model, features, model.neck(features), model(images), reference)
 
 
 def check_maps(maps, reference, tolerance: float) -> None:
@@ -219,18 +231,15 @@ def check_maps(maps, reference, tolerance: float) -> None:
 
 
 def test_backbone_and_pyramid(case):
-    _, model, reference, images = case
-    features = model.backbone(images)
-    check_maps({name: features[name] for name in ("C3", "C4", "C5")}, reference, 1e-4)
-    check_maps(model.neck(features), reference, 2e-4)
+    check_maps({name: case.features[name] for name in ("C3", "C4", "C5")}, case.reference, 1e-4)
+    check_maps(case.pyramid, case.reference, 2e-4)
 
 
 def test_heads_and_anchors(case):
-    name, model, reference, images = case
-    answers = model.predict_on_batch(images)
-    logits, deltas = answers["logits"], answers["deltas"]
-    anchors = np.concatenate([np.asarray(a)[0] for a in model(images)["anchors"].values()])
-    if name == "detectron2_r50":  # scale-major: permute the anchors of each cell
+    reference = case.reference
+    logits, deltas = np.asarray(case.answers["logits"]), np.asarray(case.answers["deltas"])
+    anchors = np.concatenate([np.asarray(level)[0] for level in case.answers["anchors"].values()])
+    if case.name == "detectron2_r50":  # scale-major: permute the anchors of each cell
         order = np.array([0, 3, 6, 1, 4, 7, 2, 5, 8])
         anchors = anchors.reshape(-1, 9, 4)[:, order].reshape(-1, 4)
     np.testing.assert_allclose(anchors, reference["anchors"], atol=1e-3)
@@ -243,9 +252,9 @@ def test_heads_and_anchors(case):
 
 
 def test_detections(case):
-    name, model, reference, images = case
-    answers = model.predict_on_batch(images)
-    boxes = np.asarray(model.regress_boxes(answers["deltas"], reference["anchors"][None].astype(np.float32)))
+    name, reference = case.name, case.reference
+    anchors = reference["anchors"][None].astype(np.float32)
+    boxes = np.asarray(case.model.regress_boxes(case.answers["deltas"], anchors))
     np.testing.assert_allclose(boxes[0], reference["decoded"], atol=2e-2)
     is_fizyr = name.startswith("fizyr")
     height, width = (198, 278) if is_fizyr else (192, 270)
@@ -255,7 +264,7 @@ def test_detections(case):
     settings = FilterConfig(max_detections=100 if name == "detectron2_r50" else 300)
     level_sizes = [int(height * width * 9) for height, width in reference["level_shapes"]]
     found = filter_detections(
-        boxes, answers["logits"], level_sizes=None if is_fizyr else level_sizes, from_logits=True,
+        boxes, case.answers["logits"], level_sizes=None if is_fizyr else level_sizes, from_logits=True,
         max_detections=settings.max_detections, top_k=None if is_fizyr else 1000,
     )  # fmt: skip
     count = int(found["num_detections"][0])

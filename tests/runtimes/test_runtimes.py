@@ -11,7 +11,7 @@ import pytest
 from keras_retinanet import DetectionModel, build
 from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.export import FORMATS
-from keras_retinanet.runtimes import RUNTIMES, open_runtime
+from keras_retinanet.runtimes import RUNTIMES, Found, open_runtime
 
 RANDOM = np.random.default_rng(1)
 IMAGES = [RANDOM.integers(0, 256, size, np.uint8) for size in ((50, 91, 3), (120, 80, 3))]
@@ -33,11 +33,19 @@ def detector() -> DetectionModel:
     return DetectionModel(model, FilterConfig(score_threshold=0.5, max_detections=20))
 
 
+@pytest.fixture(scope="module")
+def wanted(detector: DetectionModel, tmp_path_factory: pytest.TempPathFactory) -> list[Found]:
+    """What the snapshot detects."""
+    path = tmp_path_factory.mktemp("snapshot") / "snapshot.keras"
+    detector.save(path)
+    snapshot = open_runtime(path)
+    return [snapshot.detect([image])[0] for image in IMAGES]
+
+
 @pytest.mark.parametrize("name", RUNTIMES)
-def test_an_artefact_answers_as_its_model(detector: DetectionModel, tmp_path: Path, name: str) -> None:
-    snapshot = tmp_path / "snapshot.keras"
-    detector.save(snapshot)
-    wanted = [open_runtime(snapshot).detect([image])[0] for image in IMAGES]
+def test_an_artefact_answers_as_its_model(
+    detector: DetectionModel, wanted: list[Found], tmp_path: Path, name: str
+) -> None:
     written = FORMATS[name](detector, tmp_path / ("out.keras" if name == "keras" else "out"))
     runtime = open_runtime(written)
     assert runtime.class_names == ("ant", "bee")
