@@ -55,8 +55,8 @@ def test_a_keras_file_detects_as_the_snapshot(
     written = keras_retinanet.load_model(out)
     assert isinstance(written, DetectionModel)
     assert written.filter == expected
-    answer = written.predict(IMAGES, verbose=0)
-    wanted = DetectionModel(keras_retinanet.load_model(run / "last.keras"), expected).predict(IMAGES, verbose=0)
+    answer = written(IMAGES)
+    wanted = DetectionModel(keras_retinanet.load_model(run / "last.keras"), expected)(IMAGES)
     assert wanted["num_detections"][0] > 3
     for name in wanted:
         np.testing.assert_allclose(answer[name], wanted[name], rtol=1e-6, atol=1e-6)
@@ -64,8 +64,9 @@ def test_a_keras_file_detects_as_the_snapshot(
 
 
 def test_a_saved_model_becomes_a_version(run: Path, tmp_path: Path) -> None:
-    assert convert_model.main([str(run / "last.keras"), str(tmp_path / "insects"), "--format", "saved_model"]) == 0
-    loaded = tf.saved_model.load(str(tmp_path / "insects" / "1"))
+    folder = tmp_path / "deep" / "insects"
+    assert convert_model.main([str(run / "last.keras"), str(folder), "--format", "saved_model"]) == 0
+    loaded = tf.saved_model.load(str(folder / "1"))
     answer = loaded.signatures["raw_outputs"](images=tf.constant(IMAGES))
     wanted = keras_retinanet.load_model(run / "last.keras").predict(IMAGES, verbose=0)
     np.testing.assert_allclose(answer["logits"], wanted["logits"], rtol=1e-5, atol=1e-5)

@@ -38,11 +38,11 @@ def run(tmp_path_factory):
     """Folder of a run whose model finds random boxes."""
     folder = tmp_path_factory.mktemp("run")
     keras.utils.set_random_seed(7)
-    settings = ModelConfig(backbone="resnet10_050", weights="none", fpn_width=16, head_width=16, head_depth=1)
+    settings = ModelConfig("resnet10_050", "none", max_level=5, fpn_width=16, head_width=16, head_depth=1)
     model = build(
         settings,
         class_names=NAMES,
-        anchors=AnchorConfig(sizes=(16.0, 32.0, 64.0, 128.0, 256.0)),
+        anchors=AnchorConfig(sizes=(16.0, 32.0, 64.0), strides=(8, 16, 32)),
         resize=ResizeConfig(max_side=160, is_square=True),  # one canvas: one trace a test
     )
     model.save(folder / "last.keras")

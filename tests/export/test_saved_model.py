@@ -62,7 +62,11 @@ def detector() -> DetectionModel:
 
 @pytest.fixture(scope="module")
 def version(detector: DetectionModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_saved_model(detector, tmp_path_factory.mktemp("served") / "deep" / "insects")
+    """Written into a folder that holds a version already, and something else."""
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "7").mkdir()
+    (folder / "notes").mkdir()
+    return export_saved_model(detector, folder)
 
 
 def example(file: bytes) -> bytes:
@@ -194,20 +198,19 @@ def test_class_names_thresholds_and_origin_travel_along(version: Path) -> None:
     assert origin["resize"]["max_side"] == 96
 
 
-def test_versions_count_up_and_nothing_half_written_stays(detector: DetectionModel, tmp_path: Path) -> None:
-    (tmp_path / "7").mkdir()
-    (tmp_path / "notes").mkdir()
-    assert export_saved_model(detector, tmp_path) == tmp_path / "8"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["7", "8", "notes"]
+def test_versions_count_up_and_nothing_half_written_stays(version: Path) -> None:
+    assert version.name == "8"
+    assert sorted(path.name for path in version.parent.iterdir()) == ["7", "8", "notes"]
 
 
 def test_a_python_function_in_the_graph_is_refused(
     detector: DetectionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def predict_raw(self: ServingGraph, images: Any) -> dict[str, Any]:
+    @tf.function(input_signature=[tf.TensorSpec((None,))])
+    def call_back(images: Any) -> dict[str, Any]:
         return {"same": tf.numpy_function(lambda x: x, [images], tf.float32)}
 
-    monkeypatch.setattr(ServingGraph, "predict_raw", predict_raw)
+    monkeypatch.setattr(ServingGraph, "signatures", {"raw_outputs": call_back})
     with pytest.raises(ValueError, match="PyFunc"):
         export_saved_model(detector, tmp_path)
     assert list(tmp_path.iterdir()) == []
