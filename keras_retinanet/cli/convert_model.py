@@ -29,7 +29,7 @@ def build_parser() -> Parser:
         description="Turn a snapshot into an inference model: anchors, box decoding and filtered NMS inside.",
     )
     parser.add_argument("snapshot", metavar="SNAPSHOT", help="a .keras file, or the folder of a run")
-    parser.add_argument("out", metavar="OUT", help="file to write; saved_model: folder that gets a new version")
+    parser.add_argument("out", metavar="OUT", help="file to write; saved_model: folder of versions; openvino: folder")
     parser.add_argument("--format", choices=get_args(ExportFormat), default="keras", help="(default: %(default)s)")
     parser.add_argument("--samples", metavar="FOLDER", help="images to compare with the snapshot (default: built-in)")
     _add_export_flags(parser)
@@ -47,7 +47,12 @@ def build_parser() -> Parser:
 def _add_export_flags(parser: Parser) -> None:
     about, side = descriptions(ExportConfig), number(int, least=1)
     own = parser.add_argument_group("how it is written")
-    own.add_argument("--precision", choices=get_args(Precision), default="float32", help=about["precision"])
+    own.add_argument(
+        "--precision",
+        choices=get_args(Precision),
+        default="float32",
+        help=f"{about['precision']} (default: %(default)s)",
+    )
     own.add_argument("--image-size", nargs=2, type=side, metavar=("H", "W"), help=about["image_size"])
     own.add_argument("--fold-batch-norm", action=argparse.BooleanOptionalAction, help=about["fold_batch_norm"])
     own.add_argument("--representative", metavar="FOLDER", help=about["representative"])
