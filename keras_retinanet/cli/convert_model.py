@@ -47,12 +47,8 @@ def build_parser() -> Parser:
 def _add_export_flags(parser: Parser) -> None:
     about, side = descriptions(ExportConfig), number(int, least=1)
     own = parser.add_argument_group("how it is written")
-    own.add_argument(
-        "--precision",
-        choices=get_args(Precision),
-        default="float32",
-        help=f"{about['precision']} (default: %(default)s)",
-    )
+    precision = f"{about['precision']} (default: %(default)s)"
+    own.add_argument("--precision", choices=get_args(Precision), default="float32", help=precision)
     own.add_argument("--image-size", nargs=2, type=side, metavar=("H", "W"), help=about["image_size"])
     own.add_argument("--fold-batch-norm", action=argparse.BooleanOptionalAction, help=about["fold_batch_norm"])
     own.add_argument("--representative", metavar="FOLDER", help=about["representative"])
