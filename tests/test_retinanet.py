@@ -243,7 +243,8 @@ def test_snapshots_name_no_weights_to_download():
 
 def test_build_passes_every_setting_on():
     config = ModelConfig(
-        "mobilenet_025", "none", 3, 6, "P5", 24, 32, 3, "group", False, "corner"
+        "mobilenet_025", "none", 3, 6, "P5", fpn_width=24, head_width=32, head_depth=3, head_norm="group",
+        has_shared_heads=False, box_coder="corner",
     )  # fmt: skip
     anchors = AnchorConfig((10, 20, 40, 80), (8, 16, 32, 64), (1.0,), ((1.0,), (1.0, 2.0), (1.0,), (1.0,)), 0.0)
     model = build(config, class_names=["a", "b"], anchors=anchors)
