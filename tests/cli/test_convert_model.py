@@ -70,7 +70,7 @@ def test_a_saved_model_becomes_a_version(run: Path, tmp_path: Path) -> None:
     loaded = tf.saved_model.load(str(folder / "1"))
     answer = loaded.signatures["raw_outputs"](images=tf.constant(IMAGES))
     wanted = keras_retinanet.load_model(run / "last.keras").predict(IMAGES, verbose=0)
-    np.testing.assert_allclose(answer["logits"], wanted["logits"], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(answer["logits"], wanted["logits"], rtol=0, atol=1e-4 * np.abs(wanted["logits"]).max())
 
 
 @pytest.mark.parametrize(
