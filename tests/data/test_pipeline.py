@@ -10,7 +10,7 @@ from PIL import Image
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data import errors
-from keras_retinanet.data.augment import AUGMENTATIONS
+from keras_retinanet.data.augment import AUGMENTATIONS, MIXTURES
 from keras_retinanet.data.image import decode, network_input
 from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
 
@@ -140,7 +140,7 @@ def test_a_batch_larger_than_the_data_set_repeats_its_images(samples):
     assert len({image.tobytes() for image in images}) == 8  # each repetition is augmented anew
 
 
-ALL = tuple(AUGMENTATIONS)
+ALL = tuple([*MIXTURES, *AUGMENTATIONS])
 
 
 def test_a_resumed_run_sees_the_same_batches(samples):
