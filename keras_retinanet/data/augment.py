@@ -1,8 +1,8 @@
 """Random changes to training images by name, and the combinations of them that `--augment` offers.
 
-An augmentation is a function `(sample, seed) -> sample`; `augmentations.placement` says what a sample is. A mixture takes
-other images of the data set too: see `augmentations.mixtures`. A seed is a `(2,)` int64 tensor; the same seed gives the
-same change, whatever ran before.
+An augmentation is a function `(sample, seed) -> sample`; `augmentations.placement` says what a sample is. A mixture
+takes other images of the data set too: see `augmentations.mixtures`. A seed is a `(2,)` int64 tensor; the same seed
+gives the same change, whatever ran before.
 """
 
 from __future__ import annotations
@@ -101,8 +101,5 @@ def augmented(sample: GraphSample, names: Sequence[str], seed: Tensor, another: 
     """
     for place, name in enumerate(names):
         own = tf.random.fold_in(seed, place)
-        if name in MIXTURES:
-            sample = MIXTURES[name].apply(sample, own, another)
-        else:
-            sample = AUGMENTATIONS[name](sample, own)
+        sample = MIXTURES[name].apply(sample, own, another) if name in MIXTURES else AUGMENTATIONS[name](sample, own)
     return sample

@@ -38,7 +38,8 @@ class TrainingBatches:
         pad_value: Three floats, R, G, B: the model's `pad_value`.
         batch_size: int. Every batch has so many images.
         seed: int. Of order and augmentation.
-        augmentations: Names from `AUGMENTATIONS` and `MIXTURES`, applied in this order. Defaults to the horizontal flip.
+        augmentations: Names from `AUGMENTATIONS` and `MIXTURES`, applied in this order. Defaults to the
+            horizontal flip.
         workers: int. Threads. Defaults to `None`: one a core.
         cache: bool. Keep the resized images in memory (3 bytes a pixel). Defaults to `False`.
         max_shapes: int. Most canvases. Defaults to 4.

@@ -140,7 +140,7 @@ def test_a_batch_larger_than_the_data_set_repeats_its_images(samples):
     assert len({image.tobytes() for image in images}) == 8  # each repetition is augmented anew
 
 
-ALL = tuple([*MIXTURES, *AUGMENTATIONS])
+ALL = (*MIXTURES, *AUGMENTATIONS)
 
 
 def test_a_resumed_run_sees_the_same_batches(samples):

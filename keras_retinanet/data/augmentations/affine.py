@@ -18,8 +18,8 @@ STRENGTH = 0.1
 def affine(sample: GraphSample, seed: Tensor) -> GraphSample:
     """Rotate and shear by up to 0.1 radians (5.7°), shift by up to a tenth and stretch either side by up to a tenth.
 
-    The picture keeps its size; what comes in from outside has the colour of padding. A box becomes the frame of its four
-    turned corners: it still holds all of its object, but fits as tightly as before only around rectangles.
+    The picture keeps its size; what comes in from outside has the colour of padding. A box becomes the frame of its
+    four turned corners: it still holds all of its object, but fits as tightly as before only around rectangles.
     """
     seeds = tf.unstack(tf.random.split(seed, 4))
     matrix = affine_matrix(

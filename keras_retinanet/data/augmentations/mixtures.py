@@ -1,8 +1,8 @@
 """Pictures made of several images of the data set.
 
-A mixture is a function `(sample, seed, another) -> sample`. `another(seed)` loads a random image of the data set, resized
-but otherwise as it is; as it loads inside the graph, and only where it is called, a picture that stays as it is costs
-nothing more.
+A mixture is a function `(sample, seed, another) -> sample`. `another(seed)` loads a random image of the data set,
+resized but otherwise as it is; as it loads inside the graph, and only where it is called, a picture that stays as it
+is costs nothing more.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def mirrored(sample: GraphSample, axis: int) -> GraphSample:
 
 
 def transposed(sample: GraphSample) -> GraphSample:
-    """x and y exchanged."""
+    """Rows and columns exchanged."""
     boxes = tf.gather(sample["boxes"], [1, 0, 3, 2], axis=1)
     return {**sample, "image": tf.transpose(sample["image"], (1, 0, 2)), "boxes": boxes}
 

@@ -29,8 +29,8 @@ def test_effects_are_those_of_fizyr(shared):
     for name, changes, most in (
         ("contrast", {"contrast": 1.07}, 1),
         ("brightness", {"brightness": 0.05}, 1),
-        # OpenCV keeps hue in steps of 2°: of the 5.4 steps asked for, five are left; rounding it moves a colour by up to
-        # 1/60 of 255, and two more roundings by 1 each.
+        # OpenCV keeps hue in steps of 2°: of the 5.4 steps asked for, five are left; rounding it moves a colour by up
+        # to 1/60 of 255, and two more roundings by 1 each.
         ("effect", {"contrast": 1.05, "brightness": -0.04, "hue": 5 / 180, "saturation": 0.97}, 6.5),
     ):
         out = changed_colours(image, **{**NOTHING, **changes}).numpy()
