@@ -4,9 +4,9 @@
 
 Ours are `AUGMENTATIONS` inside tf.data, as training runs them. The peers do the same to the same picture: Keras'
 preprocessing layers (`keras.layers.Random*`) inside tf.data, one image at a time with its boxes, and albumentations
-(OpenCV) or Pillow image by image in Python, where they are installed. CPU time an image is the figure to trust on a busy
-machine. Then each side moves three discs and rectangles on black, and the boxes are compared with the pixels: how far a
-box falls short of its object, and how far it reaches beyond, at most, in pixels.
+(OpenCV) or Pillow image by image in Python, where they are installed. CPU time an image is the figure to trust on a
+busy machine. Then each side moves three discs and rectangles on black, and the boxes are compared with the pixels: how far
+a box falls short of its object, and how far it reaches beyond, at most, in pixels.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def ours(names: tuple[str, ...], image: Any, count: int) -> Any:
             "canvas": tf.constant(image.shape[:2]),
             "pad_value": tf.zeros(3),
         }
-        out = augmented(sample, names, tf.stack([number, 7]), lambda seed: sample)
+        out = augmented(sample, names, tf.stack([number, 7]), lambda _: dict(sample))
         return out["image"], out["boxes"], out["labels"]
 
     return tf.data.Dataset.range(count).map(change, 1)
@@ -66,7 +66,7 @@ def keras_layers(layers: list[Any], image: Any, count: int) -> Any:
 
 
 def keras_affine() -> list[Any]:
-    """fizyr's strengths; one layer each, for Keras has no affine layer. Rotation is in turns, shear in sides."""
+    """The strengths of fizyr; one layer each, for Keras has no affine layer. Rotation is in turns, shear in sides."""
     options = {"fill_mode": "constant", "data_format": "channels_last", "seed": 1}
     layers = [
         keras.layers.RandomRotation(0.1 / (2 * np.pi), **options),

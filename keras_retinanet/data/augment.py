@@ -67,7 +67,9 @@ PRESETS: dict[str, tuple[str, ...]] = {
     "multi_scale": ("horizontal_flip", "multi_scale"),
     "strong": ("horizontal_flip", "scale_jitter", "colour"),
     "large_jitter": ("horizontal_flip", "large_scale_jitter", "colour"),
+    "aerial": ("rotate90", "horizontal_flip", "scale_jitter", "colour"),
     "mosaic": ("mosaic", "horizontal_flip", "scale_jitter", "colour"),
+    "heavy": ("mosaic", "mixup", "horizontal_flip", "scale_jitter", "crop", "colour", "blur", "jpeg"),
 }
 """Usual combinations by name."""
 
