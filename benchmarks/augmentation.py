@@ -5,8 +5,8 @@
 Ours are `AUGMENTATIONS` inside tf.data, as training runs them. The peers do the same to the same picture: Keras'
 preprocessing layers (`keras.layers.Random*`) inside tf.data, one image at a time with its boxes, and albumentations
 (OpenCV) or Pillow image by image in Python, where they are installed. CPU time an image is the figure to trust on a
-busy machine. Then each side moves three discs and rectangles on black, and the boxes are compared with the pixels: how far
-a box falls short of its object, and how far it reaches beyond, at most, in pixels.
+busy machine. Then each side moves three discs and rectangles on black, and the boxes are compared with the pixels: how
+far a box falls short of its object, and how far it reaches beyond, at most, in pixels.
 """
 
 from __future__ import annotations

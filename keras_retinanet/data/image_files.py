@@ -153,11 +153,12 @@ def _is_file(path: str) -> bool:
         return False
 
 
-def read_sizes(paths: Sequence[str]) -> list[tuple[int, int]]:
+def read_sizes(paths: Sequence[str], fallback: tuple[int, int] | None = None) -> list[tuple[int, int]]:
     """Sizes of image files from their headers, without decoding.
 
     Args:
         paths: Image files, or references.
+        fallback: Height and width of what cannot be read. Defaults to `None`: an error.
 
     Returns:
         `(height, width)` of each, as stored (an EXIF orientation is not applied).
@@ -165,8 +166,17 @@ def read_sizes(paths: Sequence[str]) -> list[tuple[int, int]]:
     Raises:
         DataError: A file cannot be opened, or is no image.
     """
+
+    def read(path: str) -> tuple[int, int]:
+        try:
+            return _read_size(path)
+        except DataError:
+            if fallback is None:
+                raise
+            return fallback
+
     with ThreadPoolExecutor(_READERS) as readers:
-        return list(readers.map(_read_size, paths, chunksize=16))
+        return list(readers.map(read, paths, chunksize=16))
 
 
 def _read_size(path: str) -> tuple[int, int]:

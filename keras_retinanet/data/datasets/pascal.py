@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from keras_retinanet.config import BadDataPolicy, DifficultRule
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns
+from keras_retinanet.config import DifficultRule
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.text_files import images_by_stem
 from keras_retinanet.data.errors import DataError, shown
@@ -87,7 +87,7 @@ class PascalDataset(AnnotatedImages):
         set_name: str | None = None,
         *,
         class_names: Sequence[str] | None = None,
-        bad_data: BadDataPolicy = "skip",
+        bad_data: Policy = "skip",
         difficult: DifficultRule = "ignore",
     ) -> None:
         folder, set_name = Path(path), set_name or self.default_sets(path)[0]
