@@ -209,9 +209,7 @@ def _reach(side: Any, other: Any, step: Any, positive_iou: float) -> int:
     return int(np.ceil(np.max(furthest / step, initial=0))) + 1
 
 
-def _window(
-    boxes: Any, base: Any, level: _Level, image: Any, offset: float, axis: int, reach: int
-) -> tuple[Any, Any]:
+def _window(boxes: Any, base: Any, level: _Level, image: Any, offset: float, axis: int, reach: int) -> tuple[Any, Any]:
     """`(p, 2 * reach + 1)` positions around each box along an axis, and the overlaps there; 0 outside of the image."""
     step, count = level.stride[image, 1 - axis], level.count[image, 1 - axis]
     middle = (boxes[:, axis] + boxes[:, axis + 2] - base[:, axis] - base[:, axis + 2]) / 2

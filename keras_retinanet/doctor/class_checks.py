@@ -58,7 +58,11 @@ def check_both(train: Opened, val: Opened) -> list[Finding]:
     """
     trained = dict(zip(train.class_names, count_boxes(train).tolist(), strict=True))
     counts = zip(val.class_names, count_boxes(val).tolist(), strict=True)
-    cases = [Example(name, f"{count} boxes in val, none in train") for name, count in counts if count and not trained.get(name)]
+    cases = [
+        Example(name, f"{count} boxes in val, none in train")
+        for name, count in counts
+        if count and not trained.get(name)
+    ]
     title = "classes are to be found in the validation images that no training image shows"
     fix = "divide the images anew: such a class has AP 0 whatever is trained"
     is_unknown = any(case.where not in trained for case in cases)
@@ -70,8 +74,12 @@ def _names(opened: Opened) -> list[Finding]:
     plain: dict[str, list[str]] = {}
     for name in opened.class_names:
         plain.setdefault("".join(name.casefold().split()).replace("_", "").replace("-", ""), []).append(name)
-    cases = [Example(names[0], "also written " + ", ".join(map(repr, names[1:]))) for names in plain.values() if names[1:]]
-    background = [Example(name) for name in opened.class_names if name.casefold() in ("background", "__background__", "bg")]
+    cases = [
+        Example(names[0], "also written " + ", ".join(map(repr, names[1:]))) for names in plain.values() if names[1:]
+    ]
+    background = [
+        Example(name) for name in opened.class_names if name.casefold() in ("background", "__background__", "bg")
+    ]
     return [
         *found("similar-names", "warning", opened.split, "classes differ from others in spelling only", cases,
                "give them one name"),
@@ -93,9 +101,7 @@ def _unused(opened: Opened, counts: Any) -> list[Finding]:
     cases = [Example(name) for name, count in zip(opened.class_names, counts, strict=True) if not count]
     is_train = opened.split == "train"
     fix = "annotate some, or take them out of the list of classes" if is_train else "their AP cannot be measured"
-    return found(
-        "unused-class", "warning" if is_train else "note", opened.split, "classes have no box", cases, fix
-    )
+    return found("unused-class", "warning" if is_train else "note", opened.split, "classes have no box", cases, fix)
 
 
 def _rare(opened: Opened, counts: Any) -> list[Finding]:
@@ -107,7 +113,10 @@ def _rare(opened: Opened, counts: Any) -> list[Finding]:
         "annotate more of them, or leave them out: so few teach little and make AP a matter of luck",
     )  # fmt: skip
     if len(used) and used.max() >= IMBALANCE * used.min():
-        most, least = opened.class_names[int(order[-1])], rare[0].where if rare else opened.class_names[order[counts[order] > 0][0]]
+        most, least = (
+            opened.class_names[int(order[-1])],
+            rare[0].where if rare else opened.class_names[order[counts[order] > 0][0]],
+        )
         title = f"{most} has {used.max() // used.min():,} times as many boxes as {least}"
         fix = "the focal loss bears it; show rare classes more often if their AP lags"
         findings.append(Finding("imbalance", "note", opened.split, title, 1, (), fix))

@@ -62,7 +62,11 @@ class AnchorCoverage:
 
 
 def measure(
-    found: NetworkBoxes, class_names: tuple[str, ...], anchors: AnchorConfig, matching: MatchConfig, resize: ResizeConfig
+    found: NetworkBoxes,
+    class_names: tuple[str, ...],
+    anchors: AnchorConfig,
+    matching: MatchConfig,
+    resize: ResizeConfig,
 ) -> AnchorCoverage:
     """Measures coverage.
 
@@ -80,7 +84,9 @@ def measure(
     sides = np.sqrt(np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1))
     bins = np.digitize(sides, SIZES)
     edges = [0.0, *SIZES]
-    names = [f"{low:g} to {high:g} px" for low, high in zip(edges[:-1], edges[1:], strict=True)] + [f"over {SIZES[-1]:g} px"]
+    names = [f"{low:g} to {high:g} px" for low, high in zip(edges[:-1], edges[1:], strict=True)] + [
+        f"over {SIZES[-1]:g} px"
+    ]
     by_size = [_row(names[k], fit, bins == k) for k in range(len(names))]
     by_class = [_row(name, fit, found.labels == k) for k, name in enumerate(class_names)]
     is_missed = fit.positives == 0
