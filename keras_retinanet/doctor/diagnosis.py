@@ -143,7 +143,7 @@ def diagnose(
 
 def _silent(total: int) -> Callable[[int], object]:
     del total
-    return lambda done: None
+    return lambda _: None
 
 
 def _structure(split: str, error: DataError) -> Finding:

@@ -33,11 +33,15 @@ body{font:15px/1.45 system-ui,sans-serif;color:#1c2730;background:#f5f7f9;margin
 main{max-width:1080px;margin:auto;padding:24px}h1{font-size:24px;margin:0 0 4px}h2{font-size:18px;margin:32px 0 8px}
 table{border-collapse:collapse;background:#fff}td,th{border:1px solid #dde3e8;padding:4px 10px;text-align:right}
 td:first-child,th:first-child{text-align:left}code,pre{background:#e9eef2;padding:2px 5px;white-space:pre-wrap}
-.finding{background:#fff;border-left:6px solid #8aa;margin:10px 0;padding:10px 14px}.error{border-color:#c0392b}
-.warning{border-color:#e39b16}.note{border-color:#7aa5c4}.finding h3{font-size:15px;margin:0}.fix{color:#38525f;margin:4px 0}
-.cases{display:flex;flex-wrap:wrap;gap:10px}.case{width:190px;font-size:11px;overflow-wrap:anywhere}.case img{display:block}
+.finding{background:#fff;border-left:6px solid #8aa;margin:10px 0;padding:10px 14px}
+.error{border-color:#c0392b}
+.warning{border-color:#e39b16}.note{border-color:#7aa5c4}
+.finding h3{font-size:15px;margin:0}.fix{color:#38525f;margin:4px 0}
+.cases{display:flex;flex-wrap:wrap;gap:10px}.case{width:190px;font-size:11px;overflow-wrap:anywhere}
+.case img{display:block}
 .text{width:100%}.plots{display:flex;flex-wrap:wrap;gap:14px}.plots figure{margin:0;background:#fff;padding:8px}
-.plots img{max-width:100%;width:500px}figcaption{font-weight:600}.tag{font-size:12px;color:#567}.scroll{max-height:320px;overflow:auto}
+.plots img{max-width:100%;width:500px}figcaption{font-weight:600}
+.tag{font-size:12px;color:#567}.scroll{max-height:320px;overflow:auto}
 """
 
 
@@ -166,7 +170,7 @@ def _plots(diagnosis: Diagnosis) -> Iterator[str]:
 
 def _coverage(split: str, coverage: AnchorCoverage) -> Iterator[str]:
     kind = "are" if coverage.is_forced else "would be"
-    yield f"<p>{split}: {coverage.forced:,} boxes {kind} force-matched; {coverage.hopeless:,} meet no anchor at all.</p>"
+    yield f"<p>{split}: {coverage.forced:,} boxes {kind} force-matched; {coverage.hopeless:,} meet no anchor.</p>"
     yield "<div class=scroll><table><tr><th></th><th>boxes</th><th>train an anchor</th><th>anchors a box</th></tr>"
     rows: tuple[Row, ...] = (coverage.all, *coverage.by_size, *sorted(coverage.by_class, key=lambda row: row.share))
     for row in rows:

@@ -87,7 +87,7 @@ def _bars(axes: Any, counts: dict[str, dict[str, int]], what: str) -> None:
     axes.set_yticks(places + 0.4 - width / 2, names, fontsize=8, parse_math=False)
     axes.invert_yaxis()
     axes.set_xlabel(what if len(names) < MOST_CLASSES else f"{what} (the {MOST_CLASSES} most frequent classes)")
-    axes.legend()
+    axes.legend(loc="lower right")
 
 
 def _sides(found: NetworkBoxes) -> Any:
@@ -101,9 +101,9 @@ def _histograms(axes: Any, values: dict[str, Any], bins: Any) -> None:
             numbers, bins, weights=weights, label=split, histtype="stepfilled", alpha=0.6, color=(INK, SOFT)[k % 2]
         )
     axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter(lambda value, place: f"{value:g}")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_ylabel("share of the boxes")
-    axes.legend()
+    axes.legend(loc="upper right")
 
 
 def _sizes(axes: Any, boxes: dict[str, NetworkBoxes]) -> None:
