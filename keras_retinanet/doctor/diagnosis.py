@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,8 +65,8 @@ class Proposal:
 
     anchors: AnchorConfig
     flags: str
-    before: dict[str, AnchorCoverage]
-    after: dict[str, AnchorCoverage]
+    before: Mapping[str, AnchorCoverage]
+    after: Mapping[str, AnchorCoverage]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ INK, SOFT = "#2f6f9f", "#9cc3dd"
 
 
 def draw_plots(
-    boxes: dict[str, NetworkBoxes], class_names: dict[str, Sequence[str]], coverage: dict[str, AnchorCoverage]
+    boxes: Mapping[str, NetworkBoxes], class_names: Mapping[str, Sequence[str]], coverage: Mapping[str, AnchorCoverage]
 ) -> Iterator[tuple[str, bytes]]:
     """All plots.
 
@@ -106,19 +106,19 @@ def _histograms(axes: Any, values: dict[str, Any], bins: Any) -> None:
     axes.legend(loc="upper right")
 
 
-def _sizes(axes: Any, boxes: dict[str, NetworkBoxes]) -> None:
+def _sizes(axes: Any, boxes: Mapping[str, NetworkBoxes]) -> None:
     values = {split: np.sqrt(np.prod(_sides(found), axis=1)) for split, found in boxes.items()}
     _histograms(axes, values, 2.0 ** np.arange(1, 11.01, 0.25))
     axes.set_xlabel("side (root of the area) in pixels after resizing")
 
 
-def _ratios(axes: Any, boxes: dict[str, NetworkBoxes]) -> None:
+def _ratios(axes: Any, boxes: Mapping[str, NetworkBoxes]) -> None:
     values = {split: _sides(found)[:, 1] / _sides(found)[:, 0] for split, found in boxes.items()}
     _histograms(axes, values, 2.0 ** np.arange(-4, 4.01, 0.2))
     axes.set_xlabel("height over width")
 
 
-def heat(boxes: dict[str, NetworkBoxes]) -> Any:
+def heat(boxes: Mapping[str, NetworkBoxes]) -> Any:
     """How many boxes cover each cell of a grid over their images, `(GRID, GRID)`."""
     cells = np.zeros((GRID + 1, GRID + 1))
     for found in boxes.values():
@@ -137,7 +137,7 @@ def heat(boxes: dict[str, NetworkBoxes]) -> Any:
     return cells.cumsum(axis=0).cumsum(axis=1)[:GRID, :GRID]
 
 
-def _places(axes: Any, boxes: dict[str, NetworkBoxes]) -> None:
+def _places(axes: Any, boxes: Mapping[str, NetworkBoxes]) -> None:
     shown = axes.imshow(heat(boxes), extent=(0, 1, 1, 0), cmap="viridis", aspect=0.75)
     axes.figure.colorbar(shown, ax=axes, label="boxes")
     axes.set(xlabel="share of the width", ylabel="share of the height")

@@ -21,7 +21,7 @@ def noise(seed: int, height: int = 48, width: int = 64) -> Image.Image:
 
 
 def write_coco(folder: Path, set_name: str, images: list[Any], boxes: list[Any], names: list[str]) -> None:
-    """`images`: (file, height, width); `boxes`: (image from 1, class from 1, x, y, w, h, crowd); ids in order from 1."""
+    """`images`: (file, height, width); `boxes`: (image, class, x, y, w, h, crowd), all counted from 1."""
     annotations = [
         {"id": k, "image_id": image, "category_id": label, "bbox": box, "iscrowd": crowd}
         for k, (image, label, *box, crowd) in enumerate(boxes, start=1)

@@ -95,7 +95,7 @@ def test_coverage_by_class_and_size():
 def test_the_search_finds_flat_boxes_and_leaves_good_anchors_alone():
     rng = np.random.default_rng(0)
     low = rng.uniform(0, 40, (60, 2))
-    flat = boxes_of(np.concatenate([low, low + [44, 9]], axis=1))
+    flat = boxes_of(np.hstack([low, low + np.array([44, 9])]))
     better = search_anchors(flat, SMALL, RESIZE, 0.5, progress=None)
     shares = [np.mean(fit_anchors(flat, choice, RESIZE, 0.5).positives > 0) for choice in (SMALL, better)]
     assert shares[0] < 0.1
