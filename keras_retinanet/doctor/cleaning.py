@@ -56,7 +56,7 @@ def clean(opened: Opened) -> CleanSplit:
     for sample in opened.usable:
         kept = _first_of_each(sample)
         copies += len(kept) - int(kept.sum())
-        rows: dict[str, Any] = {key: np.asarray(sample[key])[kept] for key in ("boxes", "labels", "ignore")}  # type: ignore[literal-required]
+        rows: dict[str, Any] = {key: np.asarray(sample[key])[kept] for key in ("boxes", "labels", "ignore")}
         if "areas" in sample:
             rows["areas"] = np.asarray(sample["areas"])[kept]
         samples.append(Sample(**{**sample, **rows}))  # type: ignore[typeddict-item]

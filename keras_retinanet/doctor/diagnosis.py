@@ -179,9 +179,8 @@ def _propose(opened: list[Opened], config: TrainConfig, bar: Bar) -> Proposal:
     anchors = search_anchors(
         from_train, config.anchors, config.resize, config.matching.positive_iou, config.seed, bar(0)
     )
-    before, after = (
-        {part.split: _coverage(part, config, choice) for part in opened} for choice in (config.anchors, anchors)
-    )
+    before: dict[str, AnchorCoverage] = {part.split: _coverage(part, config, config.anchors) for part in opened}
+    after: dict[str, AnchorCoverage] = {part.split: _coverage(part, config, anchors) for part in opened}
     first = opened[0].split
     if after[first].all.covered <= before[first].all.covered:
         anchors, after = config.anchors, before

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from keras_retinanet.data.image_files import read_bytes
-from keras_retinanet.doctor.anchor_fit import network_boxes
+from keras_retinanet.doctor.anchor_fit import NetworkBoxes, network_boxes
 from keras_retinanet.doctor.coverage import AnchorCoverage, Row
 from keras_retinanet.doctor.diagnosis import Diagnosis
 from keras_retinanet.doctor.findings import Example, Finding
@@ -157,10 +157,12 @@ def _window(box: np.ndarray | None, width: int, height: int) -> tuple[int, int, 
 
 
 def _plots(diagnosis: Diagnosis) -> Iterator[str]:
-    boxes = {part.split: network_boxes(part.usable, diagnosis.config.resize) for part in diagnosis.opened}
+    boxes: dict[str, NetworkBoxes] = {
+        part.split: network_boxes(part.usable, diagnosis.config.resize) for part in diagnosis.opened
+    }
     if not any(len(found.boxes) for found in boxes.values()):
         return
-    names = {part.split: part.class_names for part in diagnosis.opened}
+    names: dict[str, Sequence[str]] = {part.split: part.class_names for part in diagnosis.opened}
     coverage = {split.split: split.coverage for split in diagnosis.splits}
     yield "<h2>Boxes</h2><div class=plots>"
     for title, picture in draw_plots(boxes, names, coverage):
