@@ -56,6 +56,8 @@ ARROWS: dict[str, str] = {
     # measuring
     "evaluation": "schema config inference visualize",
     "anchor_coverage": "schema config matching retinanet",
+    # looking before training
+    "doctor": "schema config version data open_dataset conversion anchors matching visualize",
     # training
     "interruption": "",
     "runs": "schema config config_tree",
@@ -85,7 +87,7 @@ ARROWS: dict[str, str] = {
     # commands
     "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset conversion scenes data "
     "fitting training evaluation inference visualize export runtimes serving importers kept_logits "
-    "detector open_model detection_files video",
+    "detector open_model detection_files video doctor",
 }
 """Which parts each part may import: a part is a module or a folder of the package."""
 

@@ -34,6 +34,8 @@ def build_parser() -> Parser:
     )
     add_network_arguments(parser)
     parser.add_argument("--json", metavar="FILE", help="also write all of it as JSON")
+    parser.add_argument("--page", metavar="FILE", help="also write an HTML page with plots and thumbnails")
+    parser.add_argument("--fix", metavar="OUT", help="write a clean copy of the annotations into a new folder")
     parser.add_argument("--optimise-anchors", action="store_true", help="search for anchors that more boxes meet")
     return parser
 
@@ -78,6 +80,19 @@ def _write(diagnosis: Diagnosis, namespace: argparse.Namespace) -> None:
     if namespace.json:
         Path(namespace.json).write_text(json.dumps(diagnosis.to_dict(), indent=2, default=str), encoding="utf-8")
         print(f"wrote {namespace.json}")
+    if namespace.page:
+        from keras_retinanet.doctor.page import write_page
+
+        write_page(diagnosis, Path(namespace.page))
+        print(f"wrote {namespace.page}")
+    if namespace.fix:
+        from keras_retinanet.doctor.cleaning import write_clean
+
+        done = write_clean(diagnosis, Path(namespace.fix))
+        for note in done.notes:
+            print(f"note: {note}")
+        sets = ", ".join(f"{name} {count} images" for name, count in done.num_images.items())
+        print(f"wrote {done.folder}: {sets}, {done.num_boxes} boxes")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ hundred times the time.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -171,7 +172,7 @@ def _whole_images(image: Any) -> list[slice]:
     for start in [*starts.tolist(), len(image)]:
         if start - cuts[-1] >= _CHUNK or start == len(image):
             cuts.append(start)
-    return [slice(low, high) for low, high in zip(cuts[:-1], cuts[1:], strict=True) if high > low]
+    return [slice(low, high) for low, high in itertools.pairwise(cuts) if high > low]
 
 
 def _cells(

@@ -77,7 +77,7 @@ def _places(opened: Opened) -> list[Finding]:
         ),
         *_found(
             opened, "overrun", "warning", "boxes stand out of their image", np.flatnonzero(stands_out & is_inside),
-            "see whether the image was scaled or cropped after annotation; training clips them, and so does --fix", size,
+            "see whether the image was scaled or cropped after annotation; training and --fix clip them", size,
         ),
     ]  # fmt: skip
 
@@ -135,6 +135,6 @@ def _extents(opened: Opened, resize: ResizeConfig) -> list[Finding]:
         ),
         *_found(
             opened, "huge", "warning" if len(huge) > least else "note", "boxes cover their whole image", huge,
-            "fine for portraits; otherwise see whether they are labels of the image, not boxes", lambda row: "",
+            "fine for portraits; otherwise see whether they are labels of the image, not boxes", lambda _: "",
         ),
     ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,9 +85,7 @@ def measure(
     sides = np.sqrt(np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1))
     bins = np.digitize(sides, SIZES)
     edges = [0.0, *SIZES]
-    names = [f"{low:g} to {high:g} px" for low, high in zip(edges[:-1], edges[1:], strict=True)] + [
-        f"over {SIZES[-1]:g} px"
-    ]
+    names = [f"{low:g} to {high:g} px" for low, high in itertools.pairwise(edges)] + [f"over {SIZES[-1]:g} px"]
     by_size = [_row(names[k], fit, bins == k) for k in range(len(names))]
     by_class = [_row(name, fit, found.labels == k) for k, name in enumerate(class_names)]
     is_missed = fit.positives == 0

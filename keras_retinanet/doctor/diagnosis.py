@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,8 +65,8 @@ class Proposal:
 
     anchors: AnchorConfig
     flags: str
-    before: dict[str, AnchorCoverage]
-    after: dict[str, AnchorCoverage]
+    before: Mapping[str, AnchorCoverage]
+    after: Mapping[str, AnchorCoverage]
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def diagnose(
 
 def _silent(total: int) -> Callable[[int], object]:
     del total
-    return lambda done: None
+    return lambda _: None
 
 
 def _structure(split: str, error: DataError) -> Finding:
@@ -179,9 +179,8 @@ def _propose(opened: list[Opened], config: TrainConfig, bar: Bar) -> Proposal:
     anchors = search_anchors(
         from_train, config.anchors, config.resize, config.matching.positive_iou, config.seed, bar(0)
     )
-    before, after = (
-        {part.split: _coverage(part, config, choice) for part in opened} for choice in (config.anchors, anchors)
-    )
+    before: dict[str, AnchorCoverage] = {part.split: _coverage(part, config, config.anchors) for part in opened}
+    after: dict[str, AnchorCoverage] = {part.split: _coverage(part, config, anchors) for part in opened}
     first = opened[0].split
     if after[first].all.covered <= before[first].all.covered:
         anchors, after = config.anchors, before

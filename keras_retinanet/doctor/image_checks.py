@@ -27,7 +27,7 @@ def check_images(opened: Opened) -> list[Finding]:
 
 
 def _cases(
-    opened: Opened, is_case: Callable[[ImageFacts], bool], what: Callable[[ImageFacts], str] = lambda facts: ""
+    opened: Opened, is_case: Callable[[ImageFacts], bool], what: Callable[[ImageFacts], str] = lambda _: ""
 ) -> list[Example]:
     return [opened.image_example(i, what(facts)) for i, facts in enumerate(opened.facts) if is_case(facts)]
 

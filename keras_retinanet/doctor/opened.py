@@ -34,9 +34,10 @@ class Opened:
         raw_ignore: `(N,)` bool.
         name: Where raw box i stands.
         notes: What the reader has to say.
+        category_ids: The source's own id of each label, or `None`.
     """
 
-    split: str
+    split: Split
     class_names: tuple[str, ...]
     samples: list[Sample]
     facts: list[ImageFacts]
@@ -47,6 +48,7 @@ class Opened:
     raw_ignore: Any
     name: Callable[[int], str]
     notes: tuple[str, ...] = ()
+    category_ids: tuple[int | None, ...] | None = None
 
     @cached_property
     def sizes(self) -> Any:
@@ -100,7 +102,7 @@ def open_split(data: DataConfig, split: Split, progress: Callable[[int], Callabl
     return _joined(split, dataset, survey, samples, facts)
 
 
-def _joined(split: str, dataset: Dataset, survey: Survey, samples: list[Sample], facts: list[ImageFacts]) -> Opened:
+def _joined(split: Split, dataset: Dataset, survey: Survey, samples: list[Sample], facts: list[ImageFacts]) -> Opened:
     columns, told = survey.columns, survey.told_sizes[: len(samples)]
     assert columns is not None  # every reader fills it in
     rows = np.flatnonzero(columns.image < len(samples))
@@ -120,4 +122,5 @@ def _joined(split: str, dataset: Dataset, survey: Survey, samples: list[Sample],
         raw_ignore=np.asarray(columns.ignore)[rows],
         name=lambda row: columns.name(int(rows[row])),
         notes=tuple(dataset.report.notes),
+        category_ids=getattr(dataset, "category_ids", None),
     )
