@@ -149,7 +149,7 @@ def errors(results: list[Result]) -> str:
     """How far boxes fall short of the pixels of their objects and reach beyond them, at most."""
     short, beyond = {"rectangle": 0.0, "ellipse": 0.0}, {"rectangle": 0.0, "ellipse": 0.0}
     for image, boxes, labels in results:
-        for box, label in zip(np.asarray(boxes), np.asarray(labels), strict=True):
+        for box, label in zip(np.asarray(boxes), np.asarray(labels, int), strict=True):
             if label < 0 or label >= len(SHAPES):
                 continue
             rows, columns = np.nonzero(np.asarray(image)[..., label] > 127)
