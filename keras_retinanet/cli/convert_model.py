@@ -32,7 +32,7 @@ def build_parser() -> Parser:
     parser.add_argument(
         "snapshot", metavar="SNAPSHOT", help="a .keras file, the folder of a run, or another library's checkpoint"
     )
-    parser.add_argument("out", metavar="OUT", help="file to write; saved_model: folder that gets a new version")
+    parser.add_argument("out", metavar="OUT", help="file to write; saved_model: folder of versions; openvino: folder")
     parser.add_argument("--format", choices=get_args(ExportFormat), default="keras", help="(default: %(default)s)")
     parser.add_argument("--config", metavar="INI", help="fizyr's config.ini, for the anchors of its snapshot")
     parser.add_argument("--class-names", metavar="FILE", help="names that another library's checkpoint does not hold")
@@ -52,7 +52,8 @@ def build_parser() -> Parser:
 def _add_export_flags(parser: Parser) -> None:
     about, side = descriptions(ExportConfig), number(int, least=1)
     own = parser.add_argument_group("how it is written")
-    own.add_argument("--precision", choices=get_args(Precision), default="float32", help=about["precision"])
+    precision = f"{about['precision']} (default: %(default)s)"
+    own.add_argument("--precision", choices=get_args(Precision), default="float32", help=precision)
     own.add_argument("--image-size", nargs=2, type=side, metavar=("H", "W"), help=about["image_size"])
     own.add_argument("--fold-batch-norm", action=argparse.BooleanOptionalAction, help=about["fold_batch_norm"])
     own.add_argument("--representative", metavar="FOLDER", help=about["representative"])

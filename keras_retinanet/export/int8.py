@@ -63,7 +63,11 @@ def quantize_onnx(model: Any, detector: DetectionModel, settings: ExportConfig, 
     from onnxruntime import quantization
 
     scope = re.compile(network_scope(detector))
-    nodes = [node.name for node in model.graph.node if node.op_type in ONNX_OPERATORS and scope.match(node.name)]
+    nodes = [
+        node.name  # the converter renames a convolution that takes in its padding; others than the network's there are not
+        for node in model.graph.node
+        if node.op_type in ONNX_OPERATORS and (scope.match(node.name) or node.name.startswith("Conv__"))
+    ]
 
     class Reader(quantization.CalibrationDataReader):
         """The representative images, one by one."""

@@ -13,6 +13,11 @@ from keras_retinanet.cli import debug, doctor
 SMALL = ["--image-min-side", "64", "--image-max-side", "64"]
 
 
+def read(path):
+    with Image.open(path) as opened:
+        return np.array(opened)
+
+
 @pytest.fixture
 def boxes(tmp_path):
     rng = np.random.default_rng(0)
@@ -45,12 +50,12 @@ def test_pictures_and_sheet(boxes, tmp_path, capsys):
     assert debug.main([*words, "--sheet", str(tmp_path / "sheet.png")]) == 0
     assert "2 images: 20 boxes train an anchor (green), 1 nothing (red), 0 ignored (grey)" in capsys.readouterr().out
     (first, second) = sorted((tmp_path / "out").iterdir())
-    pictures = [np.asarray(Image.open(path)) for path in (first, second)]
+    pictures = [read(path) for path in (first, second)]
     assert [picture.shape for picture in pictures] == [(64, 64, 3)] * 2
     has_red = [bool((picture == (255, 50, 50)).all(axis=2).any()) for picture in pictures]
     assert sorted(has_red) == [False, True]  # the tiny box
     assert all((picture == (40, 210, 80)).all(axis=2).any() for picture in pictures)
-    assert Image.open(tmp_path / "sheet.png").size == (4 + 68 * 2, 72)
+    assert read(tmp_path / "sheet.png").shape == (72, 4 + 68 * 2, 3)
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,13 @@ def test_the_reference_layouts_are_recognised(shared, files: SimpleNamespace, tm
     for folder, padding in (("fizyr_resnet50", "symmetric"), ("fizyr_resnet50_stem020", "same")):
         layouts = json.loads(shared(f"reference/{folder}/h5_layout.json").read_text())
         records = json.loads(shared(f"reference/{folder}/weights.json").read_text())["tensors"]
-        arrays = {record["name"]: np.zeros(record["shape"], np.float32) for record in records}
+        # Only heads and pyramid tell something by their shapes: the backbone's arrays may be small.
+        arrays = {
+            record["name"]: np.zeros(
+                record["shape"] if record["name"].startswith(("pyramid", "C", "P")) else 1, np.float32
+            )
+            for record in records
+        }
         for kind, layout in layouts.items():
             config = None
             if layout["has_model_config"]:
