@@ -1,8 +1,9 @@
 """Images that look alike: the same picture, saved again, scaled or lightly changed.
 
-Each picture is a 16 × 16 grey one, of which every pixel is compared with its right-hand neighbour: 240 bits tell where it grows brighter. Two
-pictures are alike where few bits differ and the grey values are close. By the pigeonhole principle pictures that differ
-in fewer bits than there are bands agree in one whole band, so only those that share a band are compared.
+Each picture is a 16 × 16 grey one, of which every pixel is compared with its right-hand neighbour: 240 bits tell where
+it grows brighter. Two pictures are alike where few bits differ and the grey values are close. By the pigeonhole
+principle pictures that differ in fewer bits than there are bands agree in one whole band, so only those that share a
+band are compared.
 """
 
 from __future__ import annotations
