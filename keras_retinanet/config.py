@@ -36,7 +36,9 @@ NmsMode = Literal["per_class", "agnostic", "none"]
 OptimizerName = Literal["sgd", "adam", "adamw", "muon"]
 ScheduleName = Literal["step", "cosine", "constant"]
 MixedPrecision = Literal["none", "float16", "bfloat16"]
-AugmentName = Literal["none", "flip", "flips", "strong"]
+AugmentName = Literal[
+    "none", "flip", "flips", "fizyr", "multi_scale", "strong", "large_jitter", "aerial", "mosaic", "heavy"
+]
 MetricName = Literal["coco", "voc"]
 ExportFormat = Literal["keras", "saved_model", "onnx", "openvino", "litert"]
 Precision = Literal["float32", "float16", "bfloat16", "int8"]

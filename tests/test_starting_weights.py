@@ -97,7 +97,7 @@ def test_other_anchors_get_new_last_layers(source: tuple[retinanet.RetinaNet, Pa
 
 def test_another_backbone_is_refused(source: tuple[retinanet.RetinaNet, Path]) -> None:
     settings = SETTINGS | {"model.weights": str(source[1]), "model.backbone": "resnet18"}
-    with pytest.raises(ValueError, match=r"has the backbone mobilenet_025, not resnet18"):
+    with pytest.raises(ValueError, match=r"has the backbone resnet10_050, not resnet18"):
         build_model(changed(TrainConfig(), settings), ["cat", "dog"])
 
 

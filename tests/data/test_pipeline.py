@@ -10,14 +10,14 @@ from PIL import Image
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data import errors
-from keras_retinanet.data.augment import AUGMENTATIONS
+from keras_retinanet.data.augment import AUGMENTATIONS, MIXTURES
 from keras_retinanet.data.image import decode, network_input
 from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
 
 RESIZE = ResizeConfig(min_side=48, max_side=80, pad_multiple=16)
 PAD = (123.5, 116.5, 103.5)
 MARKER = np.array([250, 10, 10])
-ALL = tuple(AUGMENTATIONS)
+ALL = (*MIXTURES, *AUGMENTATIONS)
 
 
 @pytest.fixture(scope="module")
