@@ -1,8 +1,9 @@
 """Images that look alike: the same picture, saved again, scaled or lightly changed.
 
-Each picture is a 16 × 16 grey one, of which every pixel is compared with its right-hand neighbour: 240 bits. Two
-pictures are alike where few bits differ and the grey values are close. By the pigeonhole principle pictures that differ
-in fewer bits than there are bands agree in one whole band, so only those that share a band are compared.
+Each picture is a 16 × 16 grey one, of which every pixel is compared with its right-hand neighbour: 240 bits tell where
+it grows brighter. Two pictures are alike where few bits differ and the grey values are close. By the pigeonhole
+principle pictures that differ in fewer bits than there are bands agree in one whole band, so only those that share a
+band are compared.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ MOST_BITS = 14
 
 MOST_GREY = 6.0
 """Mean difference of the grey values, each picture taken about its own mean."""
+
+MARGIN = 3.0
+"""Grey levels by which a pixel must be brighter, so that even areas do not decide by chance."""
 
 _BANDS = 15
 _ONES = np.array([number.bit_count() for number in range(256)])
@@ -38,7 +42,9 @@ def alike_groups(looks: Sequence[bytes | None]) -> list[list[int]]:
         return []
     raw = b"".join(looks[number] or b"" for number in positions)
     pictures = np.frombuffer(raw, np.uint8).reshape(-1, GRID, GRID).astype(np.float32)
-    bits = np.packbits(pictures[:, :, 1:] > pictures[:, :, :-1], axis=None).reshape(len(pictures), -1)  # (I, 30)
+    bits = np.packbits(pictures[:, :, 1:] > pictures[:, :, :-1] + MARGIN, axis=None).reshape(
+        len(pictures), -1
+    )  # (I, 30)
     owner = np.arange(len(pictures))
     for first, second in _alike_pairs(pictures - pictures.mean(axis=(1, 2), keepdims=True), bits):
         roots = _root(owner, first), _root(owner, second)

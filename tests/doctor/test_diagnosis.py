@@ -137,7 +137,7 @@ def test_exit_status_is_that_of_the_worst():
 
 def test_alike_are_scaled_and_saved_again_but_not_others_or_plain_ones(tmp_path):
     rng = np.random.default_rng(0)
-    pictures = [Image.fromarray(rng.integers(0, 256, (8, 8), np.uint8)).resize((64, 64), 0) for _ in range(4)]
+    pictures = [Image.fromarray(rng.integers(0, 256, (8, 8), np.uint8)).resize((64, 64)) for _ in range(4)]
     pictures += [pictures[1].resize((100, 90)), Image.new("L", (64, 64), 9), Image.new("L", (64, 64), 200)]
     looks = []
     for number, picture in enumerate(pictures):
