@@ -97,11 +97,11 @@ def test_coverage_by_class_and_size():
 def test_the_search_finds_flat_boxes_and_leaves_good_anchors_alone():
     rng = np.random.default_rng(0)
     low = rng.uniform(0, 40, (60, 2))
-    flat = boxes_of(np.hstack([low, low + np.array([44, 14])]))
+    flat = boxes_of(np.hstack([low, low + np.array([44, 9])]))  # sixty that compete for the anchors of one image
     better = search_anchors(flat, SMALL, RESIZE, 0.5, progress=None)
     shares = [np.mean(fit_anchors(flat, choice, RESIZE, 0.5).positives > 0) for choice in (SMALL, better)]
-    assert shares[0] < 0.5
-    assert shares[1] > 0.9
+    assert shares[0] < 0.1
+    assert shares[1] > 0.6
     assert better.strides == SMALL.strides
     assert (len(better.ratios), len(better.scales)) == (3, 2)
     assert better == search_anchors(flat, SMALL, RESIZE, 0.5)
