@@ -45,7 +45,7 @@ ARROWS: dict[str, str] = {
     "heads": "schema config normalization",
     "losses": "schema config boxes",
     "retinanet": "schema config backbones fpn heads losses anchors matching boxes",
-    "inference": "schema config retinanet filter_detections nms anchors boxes muon schedules",
+    "inference": "schema config retinanet filter_detections nms nms anchors boxes muon schedules",
     # other libraries' detectors
     "kept_logits": "heads retinanet",
     "importers": "schema config weight_files backbones boxes heads retinanet inference kept_logits",
