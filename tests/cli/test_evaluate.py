@@ -150,7 +150,7 @@ def test_classes_that_the_snapshot_does_not_know_are_named(run, tmp_path, capsys
         (["coco", "{demo}", "{tmp}/text.keras"], "'{tmp}/text.keras' cannot be opened as a snapshot"),
         (["coco", "{tmp}", "{run}"], "{tmp}/annotations/instances_val2017.json: cannot be read"),
         (["coco", "{demo}", "{run}", "--set", "test2017"], "annotation files there: instances_train2017.json"),
-        (["pascal", "{tmp}", "{run}"], "cannot be read"),
+        (["pascal", "{tmp}", "{run}"], "has no Pascal VOC annotations"),
         (["csv", "{tmp}/none.csv", "{run}"], "{tmp}/none.csv: cannot be read"),
     ],
 )
@@ -172,7 +172,7 @@ def assert_one_line(text, *said):
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["csv", "a.csv", "s.keras", "--set", "val"], "--set names a split of coco and pascal"),
+        (["csv", "a.csv", "s.keras", "--set", "val"], "--set names a split; for csv give"),
         (["coco", "d", "s.keras", "--batch-size", "0"], "0 is less than 1"),
         (["coco", "d", "s.keras", "--score-threshold", "1.5"], "1.5 is not between 0 and 1"),
         (["coco", "d", "s.keras", "--nms-threshold", "half"], "invalid number value: 'half'"),

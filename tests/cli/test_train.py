@@ -114,7 +114,7 @@ def test_csv_words() -> None:
         (["coco", "data", "--head-norm", "group", "--head-width", "48"], "multiple of 32"),
         (["coco", "data", "--learning-rate", "0"], "--learning-rate must be greater than 0"),
         (["coco", "data", "--seed", "-1"], "--seed must be 0 or more"),
-        (["csv", "a.csv", "--set", "train"], "splits of coco and pascal"),
+        (["csv", "a.csv", "--set", "train"], "name splits; csv takes files"),
         (["coco", "data", "--config", "no/such.yaml"], "no/such.yaml"),
         (["--resume", "no/such/run"], "no/such/run: no such run"),
         (["--resume", "no/such/run", "--epoch", "3"], "did you mean --epochs?"),
