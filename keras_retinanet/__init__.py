@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 from keras_retinanet.version import __version__
 
 if TYPE_CHECKING:
+    from keras_retinanet.detector import Detector, detect
     from keras_retinanet.inference import DetectionModel, load_model
     from keras_retinanet.retinanet import RetinaNet, build
 
 _HOMES = {
+    "Detector": "keras_retinanet.detector",
+    "detect": "keras_retinanet.detector",
     "RetinaNet": "keras_retinanet.retinanet",
     "build": "keras_retinanet.retinanet",
     "DetectionModel": "keras_retinanet.inference",
     "load_model": "keras_retinanet.inference",
 }
 
-__all__ = ["DetectionModel", "RetinaNet", "__version__", "build", "load_model"]
+__all__ = ["DetectionModel", "Detector", "RetinaNet", "__version__", "build", "detect", "load_model"]
 
 
 def __getattr__(name: str) -> Any:

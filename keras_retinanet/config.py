@@ -36,7 +36,9 @@ NmsMode = Literal["per_class", "agnostic", "none"]
 OptimizerName = Literal["sgd", "adam", "adamw", "muon"]
 ScheduleName = Literal["step", "cosine", "constant"]
 MixedPrecision = Literal["none", "float16", "bfloat16"]
-AugmentName = Literal["none", "flip", "flips", "strong"]
+AugmentName = Literal[
+    "none", "flip", "flips", "fizyr", "multi_scale", "strong", "large_jitter", "aerial", "mosaic", "heavy"
+]
 MetricName = Literal["coco", "voc"]
 ExportFormat = Literal["keras", "saved_model", "onnx", "openvino", "litert"]
 Precision = Literal["float32", "float16", "bfloat16", "int8"]
@@ -163,6 +165,21 @@ class ResizeConfig:
     rounding: Rounding = "nearest"
     method: ResizeMethod = "bilinear"
     has_one_scale: bool = False
+
+
+@dataclass(frozen=True)
+class TileConfig:
+    """How a large image is cut into tiles, each of which is detected by itself.
+
+    Attributes:
+        size: Side of the square tiles in pixels of the image.
+        overlap: Share of a tile that neighbours have in common, at least.
+        has_whole_pass: Also detect once in the whole image, to find what is larger than the overlap.
+    """
+
+    size: int = 800
+    overlap: float = 0.25
+    has_whole_pass: bool = True
 
 
 @dataclass(frozen=True)

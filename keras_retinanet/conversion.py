@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,12 +74,40 @@ def convert(
     Raises:
         ValueError: The data are broken, `out` is not empty, or the format cannot do without the images.
     """
-    writer = WRITERS[to]
-    if images not in writer.image_modes:
-        allowed = " or ".join(writer.image_modes)
-        raise ValueError(f"--images {images} does not go with --to {to}; allowed: {allowed}.")
+    _require_mode(to, images)
     _require_empty(out)
     read = {split: open_dataset(data, split) for split in splits if split == "train" or has_validation(data)}
+    return write_dataset(read, out, to, images=images, shards=shards, run=run)
+
+
+def write_dataset(
+    read: Mapping[Split, Dataset],
+    out: Path,
+    to: WriterName,
+    *,
+    images: ImageMode = "copy",
+    shards: int | None = None,
+    run: Runner = write_here,
+) -> Conversion:
+    """Write splits that are open already.
+
+    Args:
+        read: Mapping. The data sets by split.
+        out: Path. As `convert`.
+        to: The format.
+        images: What becomes of the images, as `convert`.
+        shards: int. TFRecord files of each split. Defaults to as many as hold 200 MB each.
+        run: Callable. Writes chunks, in any order and anywhere.
+
+    Returns:
+        What was written and what was not.
+
+    Raises:
+        ValueError: As `convert`.
+    """
+    _require_mode(to, images)
+    _require_empty(out)
+    writer = WRITERS[to]
     parts = _parts(read, to)
     lost = writer.losses(parts)
     notes = [*_notes(read), *(f"{to} cannot hold {what}: {number} left out" for what, number in lost)]
@@ -97,6 +125,12 @@ def convert(
     boxes = sum(len(sample["labels"]) for part in parts for sample in part.samples)
     boxes -= sum(number for _, number in lost)
     return Conversion(out, {part.name: len(part.samples) for part in parts}, boxes, tuple(notes))
+
+
+def _require_mode(to: WriterName, images: ImageMode) -> None:
+    if images not in WRITERS[to].image_modes:
+        allowed = " or ".join(WRITERS[to].image_modes)
+        raise ValueError(f"--images {images} does not go with --to {to}; allowed: {allowed}.")
 
 
 def _require_empty(out: Path) -> None:
@@ -118,7 +152,7 @@ def _move_in(aside: Path, out: Path) -> None:
     aside.rename(out)
 
 
-def _parts(read: dict[Split, Dataset], to: WriterName) -> list[Part]:
+def _parts(read: Mapping[Split, Dataset], to: WriterName) -> list[Part]:
     """The splits with names for their images and labels that count in one list of classes."""
     names = tuple(dict.fromkeys(name for dataset in read.values() for name in dataset.class_names))
     samples = {split: match_classes(list(dataset), dataset.class_names, names) for split, dataset in read.items()}
@@ -140,7 +174,7 @@ def _category_ids(read: Iterable[Dataset], names: Sequence[str]) -> tuple[int, .
     return ids if min(ids, default=0) > 0 and len(set(ids)) == len(ids) else tuple(range(1, len(names) + 1))
 
 
-def _notes(read: dict[Split, Dataset]) -> Iterator[str]:
+def _notes(read: Mapping[Split, Dataset]) -> Iterator[str]:
     for split, dataset in read.items():
         if (warning := dataset.report.warning()) is not None:
             yield f"{split}: {warning}"

@@ -128,10 +128,20 @@ def _compiled(thresholds: tuple[tuple[str, Any], ...]) -> Callable[..., tuple[Te
 
     def run(anchors: Tensor, boxes: Tensor, labels: Tensor, ignore: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
         one = functools.partial(match, anchors, **dict(thresholds))
-        return ops.map(lambda image: one(*image), (boxes, labels, ignore, sizes))
+        return _each(lambda image: one(*image), (boxes, labels, ignore, sizes), anchors.shape[:1])
 
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(run, jit_compile=True)
+        # Without Python conditions there is nothing for AutoGraph to translate, half of the tracing time.
+        return tf.function(run, autograph=False, jit_compile=True)
     return run
+
+
+def _each(one: Callable[..., tuple[Tensor, Tensor]], batch: tuple[Tensor, ...], shape: Any) -> tuple[Tensor, Tensor]:
+    """`ops.map` to two int32 tensors of known shape; without it TensorFlow would trace `one` a second time."""
+    if keras.backend.backend() != "tensorflow":
+        return ops.map(one, batch)
+    import tensorflow as tf
+
+    return tf.map_fn(one, batch, fn_output_signature=(tf.TensorSpec(shape, tf.int32),) * 2)

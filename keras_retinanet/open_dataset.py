@@ -17,6 +17,7 @@ from keras_retinanet.config import DEMO_PATH, DataConfig
 from keras_retinanet.data.datasets import DATASETS, Dataset
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.index_cache import remembered
+from keras_retinanet.data.survey import Survey
 from keras_retinanet.schema import Sample
 
 Split = Literal["train", "val"]
@@ -59,12 +60,13 @@ def has_validation(data: DataConfig) -> bool:
     return DATASETS[data.dataset].default_sets(data.path)[1] is not None
 
 
-def open_dataset(data: DataConfig, split: Split) -> Dataset:
+def open_dataset(data: DataConfig, split: Split, survey: Survey | None = None) -> Dataset:
     """Open one split with its reader; `demo` writes its scenes first where they are missing.
 
     Args:
         data: Which dataset.
         split: `"train"` or `"val"`.
+        survey: Takes down what stands in the files; missing images are then no error. Defaults to `None`.
 
     Returns:
         The reader, an iterable of `schema.Sample`.
@@ -79,8 +81,8 @@ def open_dataset(data: DataConfig, split: Split) -> Dataset:
     if data.dataset == "demo":
         _write_scenes(Path(words[0]))
     reader = DATASETS["coco" if data.dataset == "demo" else data.dataset]
-    options = {option: getattr(data, option) for option in reader.options} | {"bad_data": data.bad_data}
-    if not data.use_index_cache:
+    options = {option: getattr(data, option) for option in reader.options} | {"bad_data": survey or data.bad_data}
+    if survey is not None or not data.use_index_cache:
         return reader(*words, **options)
     places = [os.path.abspath(word) for word in words if word] + [os.path.abspath(data.classes or ".")]
     return remembered(lambda: reader(*words, **options), (reader.__name__, words, places, sorted(options.items())))

@@ -25,6 +25,10 @@ from keras_retinanet import config_tree
 from keras_retinanet.config import TrainConfig, to_dict
 
 STATE_MEMBER = "run_state.json"
+SNAPSHOTS = ("best.keras", "last.keras")
+"""What is taken of a run's folder, the first that is there."""
+PRESET = "task.json"
+"""What tells a preset of KerasHub, which is a folder too."""
 DIGITS = 8
 """Digits after the point in `metrics.csv`."""
 
@@ -187,6 +191,28 @@ def read_config(path: str | Path) -> TrainConfig:
         return config_tree.from_dict(TrainConfig, plain)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
         raise ValueError(f"{path}: not a configuration of a run: {str(error).splitlines()[0]}") from error
+
+
+def find_snapshot(path: Path) -> Path:
+    """The snapshot that a path means.
+
+    Args:
+        path: Path. A snapshot, another library's checkpoint, or the folder of a run.
+
+    Returns:
+        The file, or KerasHub's folder.
+
+    Raises:
+        ValueError: The folder has no snapshot.
+    """
+    if not path.is_dir():
+        return path
+    if (path / PRESET).is_file():
+        return path
+    for name in SNAPSHOTS:
+        if (path / name).is_file():
+            return path / name
+    raise ValueError(f"{path}: has no {' or '.join(SNAPSHOTS)}; name a snapshot, or the folder of a run")
 
 
 def save_snapshot(model: Any, path: Path, progress: Progress) -> None:

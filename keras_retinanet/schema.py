@@ -6,6 +6,7 @@ Shape letters: `B` batch, `H W C` image, `A` anchors, `N` boxes of an image (pad
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
 Tensor = Any
@@ -69,3 +70,28 @@ class Detections(TypedDict):
     """`(B, D)` int32."""
     num_detections: Tensor
     """`(B,)` int32."""
+
+
+@dataclass(frozen=True, eq=False)
+class DetectedImage:
+    """What was found in one image, best first; NumPy arrays without padding.
+
+    Attributes:
+        image: Path as it was given; `"image 3"` for the fourth image where it came without a file.
+        size: Height and width of the stored image in pixels; `None` where it could not be read.
+        boxes: `(D, 4)` float32 in pixels of the stored image.
+        scores: `(D,)` float32, descending.
+        labels: `(D,)` int32 in `0 … K-1`.
+        names: The class of each box.
+        error: Why the image could not be read, else `None`.
+        pixels: `(H, W, 3)` uint8 where they were asked for.
+    """
+
+    image: str
+    size: tuple[int, int] | None
+    boxes: Any
+    scores: Any
+    labels: Any
+    names: tuple[str, ...]
+    error: str | None = None
+    pixels: Any = None

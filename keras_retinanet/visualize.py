@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
+
+from keras_retinanet.captions import caption_size, place_captions
+from keras_retinanet.captions import line_width as thinner_line
 
 Array = NDArray[Any]
 Colour = tuple[int, int, int]
@@ -77,14 +80,16 @@ def draw_boxes(
     captions: Sequence[str] | None = None,
     line_width: int | None = None,
 ) -> Array:
-    """Draw boxes, later ones over earlier ones, and captions over all of them.
+    """Draw boxes, later ones over earlier ones, and captions over all of them, where they hide least.
+
+    Of many captions, those are left out that would hide others or other objects; the later boxes' are kept.
 
     Args:
         image: `(H, W, 3)` uint8 RGB; left as it is.
         boxes: `(N, 4)` x1, y1, x2, y2 in pixels. Boxes without area or with values that are not finite are skipped.
         colours: `(3,)` for all boxes or `(N, 3)`, RGB of 0–255.
         captions: One text a box, empty for none. Defaults to no captions.
-        line_width: Pixels. Defaults to a width that suits the size of the image.
+        line_width: Pixels. Defaults to what suits the image, thinner around small boxes.
 
     Returns:
         A new `(H, W, 3)` uint8 image.
@@ -100,14 +105,14 @@ def draw_boxes(
         raise ValueError(f"{len(captions)} captions for {len(boxes)} boxes; expected one for each, empty for none")
     shades = [_as_colour(colour) for colour in np.broadcast_to(np.asarray(colours), (len(boxes), 3))]
     shown = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-    width = line_width or max(1, round(math.hypot(*canvas.size) / 350))
+    usual = max(1, round(math.hypot(*canvas.size) / 350))
     pen = ImageDraw.Draw(canvas)
     drawn = np.flatnonzero(shown).tolist()
     for index in drawn:
+        width = line_width or thinner_line(boxes[index], usual)
         pen.rectangle(_covered_pixels(boxes[index], canvas.size), outline=shades[index], width=width)
-    for index in drawn:
-        if captions is not None and captions[index]:
-            _write_caption(pen, captions[index], boxes[index], shades[index], canvas.size)
+    if captions is not None:
+        _write_captions(pen, [(captions[k], boxes[k], shades[k]) for k in drawn if captions[k]], canvas.size)
     return np.array(canvas)
 
 
@@ -130,7 +135,7 @@ def draw_detections(
         scores: `(D,)` float of 0–1.
         class_names: Names of the `K` classes; each has a colour of its own.
         score_threshold: Less sure detections are not drawn. Defaults to 0.
-        line_width: Pixels. Defaults to a width that suits the size of the image.
+        line_width: Pixels. Defaults to what suits the image, thinner around small boxes.
 
     Returns:
         A new `(H, W, 3)` uint8 image.
@@ -165,7 +170,7 @@ def draw_annotations(
         labels: `(N,)` int, index into `class_names`; rows of padding, -1, are skipped.
         class_names: Names of the `K` classes; each has a colour of its own.
         ignore: `(N,)` bool. Defaults to none ignored.
-        line_width: Pixels. Defaults to a width that suits the size of the image.
+        line_width: Pixels. Defaults to what suits the image, thinner around small boxes.
 
     Returns:
         A new `(H, W, 3)` uint8 image.
@@ -239,22 +244,42 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _write_caption(pen: ImageDraw.ImageDraw, text: str, box: Array, colour: Colour, size: tuple[int, int]) -> None:
-    """Write above the box where there is room, else inside it; always within the image."""
-    font_size = max(_USUAL_FONT_SIZE, round(math.hypot(*size) / 45))
+def _write_captions(
+    pen: ImageDraw.ImageDraw, captions: Sequence[tuple[str, Array, Colour]], size: tuple[int, int]
+) -> None:
+    """Write each beside its box, the last ones first: they get the best places."""
+    usual = max(_USUAL_FONT_SIZE, round(math.hypot(*size) / 45))
+    labels = [_fitted(pen, text, caption_size(box, usual, _USUAL_FONT_SIZE), size[0]) for text, box, _ in captions]
+    extents = [label.extent for label in labels]
+    places = place_captions([box for _, box, _ in captions], extents, size)
+    for label, place, (_, _, colour) in zip(labels, places, captions, strict=True):
+        if place is not None:
+            (x, y), (width, height) = place, label.extent
+            pen.rectangle((x, y, x + width - 1, y + height - 1), fill=colour)
+            corner = x + label.offset[0], y + label.offset[1]
+            pen.text(corner, label.text, fill=_contrast_colour(colour), font=label.font)
+
+
+class _Label(NamedTuple):
+    """A text that fits the image; `offset` is where it is written in its field of `extent`, width and height."""
+
+    text: str
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+    extent: tuple[int, int]
+    offset: tuple[float, float]
+
+
+def _fitted(pen: ImageDraw.ImageDraw, text: str, font_size: int, width: int) -> _Label:
+    """The text in smaller letters, and then cut, until it fits the width."""
     pad = max(1, font_size // 6)
-    room = size[0] - 2 * pad
+    room = width - 2 * pad
     needed = pen.textlength(text, font=_font(font_size))
     font = _font(max(_MIN_FONT_SIZE, int(font_size * min(1.0, room / needed))))
     while len(text) > 1 and pen.textlength(text, font=font) > room:
         text = text[:-1]
     left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
-    width, height = math.ceil(right - left) + 2 * pad, math.ceil(bottom - top) + 2 * pad
-    x = min(max(math.floor(box[0]), 0), max(size[0] - width, 0))
-    y = math.floor(box[1]) - height
-    y = min(max(y if y >= 0 else math.floor(box[1]), 0), max(size[1] - height, 0))
-    pen.rectangle((x, y, x + width - 1, y + height - 1), fill=colour)
-    pen.text((x + pad - left, y + pad - top), text, fill=_contrast_colour(colour), font=font)
+    extent = math.ceil(right - left) + 2 * pad, math.ceil(bottom - top) + 2 * pad
+    return _Label(text, font, extent, (pad - left, pad - top))
 
 
 def _contrast_colour(colour: Colour) -> Colour:

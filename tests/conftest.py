@@ -1,18 +1,31 @@
-"""Fixtures of the whole suite: where reference data may stand, and a fixed seed for every test."""
+"""Fixtures of the whole suite: where reference data may stand, a detector of painted rectangles, and a fixed seed."""
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # figures of the tests are those of the CPU
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Code for a few pixels is compiled more often than run: what XLA computes is tested, not how fast.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_collections() -> None:
+    """The frameworks' million objects stay: searching them for garbage again and again took a fifth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +39,83 @@ def shared() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+def _paint(
+    height: int, width: int, boxes: Sequence[Sequence[int]], labels: Sequence[int], scores: Sequence[int]
+) -> Any:
+    """Rectangles on black: red tells the label, green the percent of the score, blue which rectangle it is."""
+    image = np.zeros((height, width, 3), np.uint8)
+    for k, ((x1, y1, x2, y2), label, score) in enumerate(zip(boxes, labels, scores, strict=True)):
+        image[y1:y2, x1:x2] = (label + 1, score, k + 1)
+    return image
+
+
+class PaintedRuntime:
+    """Answers the extent of every colour, best first, and remembers the sizes of what it was given."""
+
+    class_names = ("ant", "bee", "wasp")
+    image_size = None
+
+    def __init__(self, filter: Any = None, resize: Any = None) -> None:
+        from keras_retinanet.config import FilterConfig, ResizeConfig
+
+        self.filter = filter or FilterConfig()
+        self.resize = resize or ResizeConfig()
+        self.batches: list[list[tuple[int, int]]] = []
+
+    def detect(self, images: Sequence[Any]) -> list[Any]:
+        self.batches.append([image.shape[:2] for image in images])
+        return [self._detect(image) for image in images]
+
+    def _detect(self, image: Any) -> Any:
+        colours = np.unique(image.reshape(-1, 3), axis=0)
+        colours = colours[colours[:, 0] > 0]
+        colours = colours[np.argsort(-colours[:, 1].astype(int), kind="stable")]
+        boxes = []
+        for colour in colours:
+            rows, columns = np.nonzero((image == colour).all(axis=2))
+            boxes.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+        kept = colours[:, 1] / 100 > self.filter.score_threshold
+        return {
+            "boxes": np.array(boxes, np.float32).reshape(-1, 4)[kept],
+            "scores": (colours[:, 1] / 100).astype(np.float32)[kept],
+            "labels": colours[:, 0].astype(np.int32)[kept] - 1,
+        }
+
+
+@pytest.fixture(scope="session")
+def paint() -> Callable[..., Any]:
+    """Paints what `painted_runtime` finds: `(height, width, boxes, labels, scores in percent) -> image`."""
+    return _paint
+
+
+@pytest.fixture(scope="session")
+def painted_runtime() -> type[PaintedRuntime]:
+    """A `Runtime` of which every answer is known to the pixel."""
+    return PaintedRuntime
+
+
+@pytest.fixture(scope="session")
+def spread_model() -> Any:
+    """A small network of classes ant and bee that finds boxes in noise, scores from one half to nearly one."""
+    import keras
+
+    from keras_retinanet import build
+    from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, ResizeConfig
+
+    keras.utils.set_random_seed(2)
+    model = build(
+        ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
+        class_names=["ant", "bee"],
+        anchors=AnchorConfig((16.0, 32.0, 64.0), (8, 16, 32)),
+        resize=ResizeConfig(64, 96),
+        filter=FilterConfig(score_threshold=0.6, max_detections=8),
+    )
+    final = model.class_head.finals[0]
+    kernel, bias = final.get_weights()
+    final.set_weights([np.random.default_rng(5).normal(0, 0.02, kernel.shape), 0 * bias])
+    return model
 
 
 @pytest.fixture(autouse=True)

@@ -136,6 +136,42 @@ def test_modes_on_two_classes(kernel: str) -> None:
 
 
 @each_kernel
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_each_class_has_its_own_threshold(kernel: str, from_logits: bool) -> None:
+    """By hand: of class 0 only .9 and .6 exceed .55; of class 1 .2 exceeds .15, and .15 itself does not."""
+    apart = np.arange(4, dtype="float32")[None, :, None] * 100 + np.array([0, 0, 10, 10], "float32")
+    scores = np.array([[[0.9, 0.1], [0.6, 0.2], [0.5, 0.15], [0.54, 0.7]]])
+    if from_logits:
+        scores = np.log(scores / (1 - scores))
+    settings = {"kernel": kernel, "from_logits": from_logits, "class_thresholds": (0.55, 0.1501), "max_detections": 6}
+    found = run(apart, scores, **settings)
+    np.testing.assert_allclose(found["scores"][0], [0.9, 0.7, 0.6, 0.2, -1, -1], rtol=1e-6)
+    assert found["labels"][0].tolist() == [0, 1, 0, 1, -1, -1]
+    assert found["boxes"][0, :4, 0].tolist() == [0, 300, 100, 100]
+    # one label an anchor: the best of the classes that are there
+    found = run(apart, scores, nms="agnostic", **{**settings, "class_thresholds": (0.7, 0.05)})
+    assert found["labels"][0].tolist() == [0, 1, 1, 1, -1, -1]
+    np.testing.assert_allclose(found["scores"][0, :4], [0.9, 0.7, 0.2, 0.15], rtol=1e-6)
+    assert found["boxes"][0, :4, 0].tolist() == [0, 300, 100, 200]
+
+
+@each_kernel
+def test_equal_class_thresholds_are_one_threshold(kernel: str) -> None:
+    boxes, scores, sizes = random_case(4, B=2, A=60, K=3, levels=2)
+    settings = {"kernel": kernel, "level_sizes": sizes, "top_k": 20}
+    one = run(boxes, scores, score_threshold=0.4, **settings)
+    each = run(boxes, scores, class_thresholds=(0.4, 0.4, 0.4), **settings)
+    assert one["num_detections"].min() > 3
+    for name, value in one.items():
+        np.testing.assert_array_equal(each[name], value)
+
+
+def test_as_many_thresholds_as_classes() -> None:
+    with pytest.raises(ValueError, match="one value for each of 1 classes, not 2"):
+        filter_detections(ROW, np.zeros((1, 4, 1), "float32"), class_thresholds=(0.1, 0.2))
+
+
+@each_kernel
 def test_equal_scores_go_by_anchor_then_class(kernel: str) -> None:
     apart = np.arange(6, dtype="float32")[None, :, None] * 100 + np.array([0, 0, 10, 10], "float32")
     found = run(apart, np.full((1, 6, 3), 0.5), kernel=kernel, max_detections=5, top_k=4, level_sizes=(4, 2))
@@ -297,6 +333,7 @@ NON_DEFAULT = {
     "max_detections": 7,
     "top_k": 9,
     "nms": "agnostic",
+    "class_thresholds": (0.25, 0.5),
     "from_logits": True,
     "kernel": "ops",
 }

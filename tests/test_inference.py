@@ -6,12 +6,11 @@ import pytest
 from keras import ops
 
 import keras_retinanet
-from keras_retinanet.backbones import BACKBONES
 from keras_retinanet.config import FilterConfig, ModelConfig
 from keras_retinanet.inference import DetectionModel
 from keras_retinanet.retinanet import RetinaNet, build
 
-SMALL = ModelConfig(backbone="mobilenet_025", weights="none", fpn_width=16, head_width=16, head_depth=1)
+SMALL = ModelConfig(backbone="resnet10_050", weights="none", fpn_width=16, head_width=16, head_depth=1)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +29,7 @@ def silence(detector: RetinaNet) -> None:
 
 
 def test_detections_worked_by_hand():
-    """One anchor of each cell speaks, so the coarsest level's single cell gives a box known in advance."""
+    """One anchor of each cell speaks, so the first cell gives a box known in advance."""
     detector = build(SMALL, class_names=["cat", "dog"])
     silence(detector)
     bias = np.full(18, -6.9)
@@ -101,27 +100,6 @@ def test_boxes_keep_their_pixels_under_mixed_precision(policy):
     expected = [x - side / 2, 0, min(x + side / 2, 1344), 4 + 0.002 * 32 + side / 2]
     distance = np.abs(boxes - expected).max(axis=1)
     assert distance.min() < 1e-3
-
-
-def names(*wanted: str) -> list:
-    """The light backbones by default, the others marked slow."""
-    return [name if name in wanted else pytest.param(name, marks=pytest.mark.slow) for name in BACKBONES]
-
-
-@pytest.mark.parametrize(
-    "backbone",
-    names("resnet18", "resnet50", "vgg16", "mobilenet", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large",
-          "densenet121", "efficientnet_b0", "efficientnet_v2_b0", "convnext_tiny", "efficientnet_lite0"),
-)  # fmt: skip
-def test_anchors_and_logits_agree_for_every_backbone(backbone):
-    model = build(
-        ModelConfig(backbone=backbone, weights="none", fpn_width=8, head_width=8, head_depth=0), class_names=["a"]
-    )
-    for height, width in ((203, 149), (224, 224), (333, 500)):
-        answers = model(np.zeros((1, height, width, 3), np.float32))
-        count = sum(int(level.shape[1]) for level in answers["anchors"].values())
-        assert answers["logits"].shape[1] == answers["deltas"].shape[1] == count
-        assert count > height * width / 64 * 9 * 0.9
 
 
 def found_by(filter: FilterConfig, detector: RetinaNet) -> dict[str, np.ndarray]:

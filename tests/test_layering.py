@@ -29,7 +29,8 @@ ARROWS: dict[str, str] = {
     # pictures, without any framework
     "painting": "",
     "scenes": "painting",
-    "visualize": "",
+    "captions": "",
+    "visualize": "captions",
     # geometry
     "boxes": "schema config",
     "anchors": "schema config boxes",
@@ -55,6 +56,8 @@ ARROWS: dict[str, str] = {
     # measuring
     "evaluation": "schema config inference visualize",
     "anchor_coverage": "schema config matching retinanet",
+    # looking before training
+    "doctor": "schema config version data open_dataset conversion anchors matching visualize",
     # training
     "interruption": "",
     "runs": "schema config config_tree",
@@ -75,16 +78,23 @@ ARROWS: dict[str, str] = {
     "export": "schema config version backbones nms retinanet inference data scenes runs runtimes predict_messages",
     "serving": "schema config data runtimes predict_messages",
     "serving_client": "serving",
+    # detecting
+    "tiling": "schema config runtimes",
+    "open_model": "config importers inference retinanet runs runtimes",
+    "detector": "schema config data open_model runtimes tiling",
+    "video": "",
+    "detection_files": "schema visualize video",
     # commands
     "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset conversion scenes data "
-    "fitting training evaluation inference visualize export runtimes serving importers kept_logits",
+    "fitting training evaluation inference visualize export runtimes serving importers kept_logits "
+    "detector open_model detection_files video doctor",
 }
 """Which parts each part may import: a part is a module or a folder of the package."""
 
 FRAMEWORKS = {"tensorflow", "keras", "jax", "torch"}
 WITHOUT_FRAMEWORK = {
     "schema", "config", "version", "config_tree", "config_rules", "presets", "snapshot_settings", "painting", "scenes",
-    "visualize", "predict_messages", "cli",
+    "captions", "visualize", "video", "detection_files", "predict_messages", "cli",
 }  # fmt: skip
 TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}
 TENSORFLOW_IN_A_BRANCH = {"nms", "losses", "matching", "normalization"}

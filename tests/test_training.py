@@ -26,12 +26,15 @@ TINY = {
     "data.dataset": "coco",
     "model.backbone": "mobilenet_025",
     "model.weights": "none",
+    "model.max_level": 5,
     "model.fpn_width": 8,
     "model.head_width": 8,
     "model.head_depth": 1,
     "resize.min_side": 64,
     "resize.max_side": 96,
-    "anchors.sizes": (8.0, 16.0, 32.0, 64.0, 96.0),
+    "resize.is_square": True,
+    "anchors.sizes": (16.0, 32.0, 64.0),
+    "anchors.strides": (8, 16, 32),
     "optimizer.learning_rate": 0.01,
     "optimizer.schedule": "cosine",
     "optimizer.warmup_steps": 2,
@@ -68,16 +71,22 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tiny(data: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
-    """Three steps an epoch, without measuring."""
+    """Three steps an epoch on one canvas, without measuring."""
     runs = str(tmp_path_factory.mktemp("runs"))
     values = TINY | {"data.path": str(data), "snapshot_path": runs, "use_evaluation": False}
     return changed(TrainConfig(), values)
 
 
 @pytest.fixture(scope="module")
-def measured(tiny: TrainConfig) -> Run:
+def whole(tiny: TrainConfig) -> TrainConfig:
+    """With measurements, and on canvases of several shapes."""
+    return changed(tiny, {"use_evaluation": True, "resize.is_square": False})
+
+
+@pytest.fixture(scope="module")
+def measured(whole: TrainConfig) -> Run:
     """A complete run of two epochs with measurements; read only."""
-    return Run(train(dataclasses.replace(tiny, use_evaluation=True), emit=quiet).folder)
+    return Run(train(whole, emit=quiet).folder)
 
 
 @pytest.fixture(scope="module")
@@ -127,11 +136,11 @@ def test_an_image_cut_off_while_a_run_is_under_way(tiny: TrainConfig, data: Path
         prepare(changed(config, {"data.bad_data": "error"}), emit=quiet)
 
 
-def test_a_run_leaves_its_whole_folder(measured: Run, tiny: TrainConfig) -> None:
+def test_a_run_leaves_its_whole_folder(measured: Run, whole: TrainConfig) -> None:
     assert {path.name for path in measured.folder.iterdir()} == {
         "last.keras", "best.keras", "config.yaml", "metrics.csv", "curves.png", "state.json", "detections.jpg",
     }  # fmt: skip
-    assert read_config(measured.config) == dataclasses.replace(tiny, use_evaluation=True)
+    assert read_config(measured.config) == whole
     rows = measured.rows()
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert {"loss", "classification_loss", "box_loss", "learning_rate", "val_AP", "val_AP50"} <= set(rows[0])
@@ -156,7 +165,7 @@ def test_snapshots_carry_what_detection_needs(measured: Run) -> None:
 def test_stopped_inside_an_epoch_and_resumed_equals_straight(finished: Run, tiny: TrainConfig) -> None:
     """SIGTERM comes at the end of epoch 1, so that step 1 of epoch 2 is done before the run stops."""
     former = signal.getsignal(signal.SIGTERM)
-    stopped = train(tiny, emit=stop_at("epoch 1/2"))
+    stopped = train(tiny, emit=stop_at("epoch 1/2  3 steps"))
     assert stopped.stopped_by == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) == former
     progress = read_progress(stopped.folder / "last.keras")
@@ -171,9 +180,7 @@ def test_stopped_inside_an_epoch_and_resumed_equals_straight(finished: Run, tiny
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-def test_stopped_while_measuring_is_measured_on_resuming(
-    measured: Run, tiny: TrainConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stopped_while_measuring_is_measured_on_resuming(tiny: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     config = dataclasses.replace(tiny, use_evaluation=True, epochs=1)
     with monkeypatch.context() as patch:
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, get_args
 
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
-from keras_retinanet.cli.snapshot_arguments import add_filter_flags, find_snapshot, open_detector, told_by_files
+from keras_retinanet.cli.snapshot_arguments import add_filter_flags, open_detector, told_by_files
 from keras_retinanet.config import ExportConfig, ExportFormat, Precision
 from keras_retinanet.config_tree import descriptions
 
@@ -32,7 +32,7 @@ def build_parser() -> Parser:
     parser.add_argument(
         "snapshot", metavar="SNAPSHOT", help="a .keras file, the folder of a run, or another library's checkpoint"
     )
-    parser.add_argument("out", metavar="OUT", help="file to write; saved_model: folder that gets a new version")
+    parser.add_argument("out", metavar="OUT", help="file to write; saved_model: folder of versions; openvino: folder")
     parser.add_argument("--format", choices=get_args(ExportFormat), default="keras", help="(default: %(default)s)")
     parser.add_argument("--config", metavar="INI", help="fizyr's config.ini, for the anchors of its snapshot")
     parser.add_argument("--class-names", metavar="FILE", help="names that another library's checkpoint does not hold")
@@ -52,7 +52,8 @@ def build_parser() -> Parser:
 def _add_export_flags(parser: Parser) -> None:
     about, side = descriptions(ExportConfig), number(int, least=1)
     own = parser.add_argument_group("how it is written")
-    own.add_argument("--precision", choices=get_args(Precision), default="float32", help=about["precision"])
+    precision = f"{about['precision']} (default: %(default)s)"
+    own.add_argument("--precision", choices=get_args(Precision), default="float32", help=precision)
     own.add_argument("--image-size", nargs=2, type=side, metavar=("H", "W"), help=about["image_size"])
     own.add_argument("--fold-batch-norm", action=argparse.BooleanOptionalAction, help=about["fold_batch_norm"])
     own.add_argument("--representative", metavar="FOLDER", help=about["representative"])
@@ -101,7 +102,7 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
     samples = folder_images(flags.samples, MOST_SAMPLES) if flags.samples else built_in_samples()
     mode = "none" if flags.no_nms else "agnostic" if flags.no_class_specific_filter else None
     told = told_by_files(flags.config, flags.class_names)
-    detector = open_detector(find_snapshot(Path(flags.snapshot)), flags, told, **({"nms": mode} if mode else {}))
+    detector = open_detector(Path(flags.snapshot), flags, told, **({"nms": mode} if mode else {}))
     check_settings(flags.format, settings)
     check = Verification(flags.format, detector, flags.precision, samples)
     written = FORMATS[flags.format](detector, Path(flags.out), settings, check)

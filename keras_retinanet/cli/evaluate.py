@@ -17,12 +17,12 @@ from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.snapshot_arguments import (
     add_filter_flags,
-    find_snapshot,
     open_detector,
     overridden,
     told_by_files,
 )
 from keras_retinanet.config import DataConfig, MetricName, ResizeConfig
+from keras_retinanet.runs import find_snapshot
 
 if TYPE_CHECKING:
     from keras_retinanet.data.bad_images import BadImages

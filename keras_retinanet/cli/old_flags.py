@@ -22,7 +22,7 @@ OLD_FLAGS: Mapping[str, Mapping[str, str]] = {
         "--optimizer-clipnorm": "--clip-norm X",
         "--tensorboard-freq": "--tensorboard-dir DIR alone; it is written every epoch",
         "--no-snapshots": _NOT_NEEDED + ": snapshots are what a run is for (--snapshot-path chooses their folder)",
-        "--random-transform": "--augment strong",
+        "--random-transform": "--augment fizyr",
         "--no-resize": "--image-min-side and --image-max-side at the size of the images",
         "--weighted-average": "the table of retinanet-evaluate lists every class with its boxes",
         "--compute-val-loss": "AP on the validation images is measured every epoch (--evaluate-every)",

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_retinanet.cli.parsing import Parser, add_flags, fail
-from keras_retinanet.cli.snapshot_arguments import SNAPSHOTS, find_snapshot
 from keras_retinanet.config import ServeConfig
 from keras_retinanet.config_tree import flag_name, settings
+from keras_retinanet.runs import SNAPSHOTS, find_snapshot
 
 if TYPE_CHECKING:
     from keras_retinanet.serving.app import Served
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("keras_retinanet").setLevel(logging.INFO)
     try:
         _serve(flags)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, ImportError) as error:
         return fail("retinanet-serve", error)
     except RuntimeError as error:
         return fail("retinanet-serve", error, _FAILED)

@@ -10,16 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_retinanet.cli.parsing import number
+from keras_retinanet.runs import find_snapshot
 
 if TYPE_CHECKING:
     from keras_retinanet.config import FilterConfig
     from keras_retinanet.importers import Overrides
     from keras_retinanet.inference import DetectionModel
-
-SNAPSHOTS = ("best.keras", "last.keras")
-"""What is taken of a run's folder, the first that is there."""
-PRESET = "task.json"
-"""What tells a preset of KerasHub, which is a folder too."""
 
 
 def add_filter_flags(parser: argparse.ArgumentParser) -> Any:
@@ -90,35 +86,13 @@ def class_thresholds(stored: FilterConfig, flags: argparse.Namespace, class_name
     return tuple(thresholds)
 
 
-def find_snapshot(path: Path) -> Path:
-    """The snapshot that a path means.
-
-    Args:
-        path: Path. A snapshot, another library's checkpoint, or the folder of a run.
-
-    Returns:
-        The file, or KerasHub's folder.
-
-    Raises:
-        ValueError: The folder has no snapshot.
-    """
-    if not path.is_dir():
-        return path
-    if (path / PRESET).is_file():
-        return path
-    for name in SNAPSHOTS:
-        if (path / name).is_file():
-            return path / name
-    raise ValueError(f"{path}: has no {' or '.join(SNAPSHOTS)}; name a snapshot, or the folder of a run")
-
-
 def open_detector(
     path: Path, flags: argparse.Namespace, overrides: Overrides | None = None, **changes: Any
 ) -> DetectionModel:
     """The inference model of a snapshot or of another library's checkpoint, with the thresholds that were given.
 
     Args:
-        path: Path. The snapshot or checkpoint.
+        path: Path. The snapshot or checkpoint, or the folder of a run.
         flags: Namespace. With the flags of `add_filter_flags`.
         overrides: Overrides. What a checkpoint does not tell; not read for snapshots.
         **changes: Further fields of `FilterConfig`.
@@ -133,6 +107,7 @@ def open_detector(
     from keras_retinanet.importers import find_foreign, open_foreign
     from keras_retinanet.inference import DetectionModel, load_model
 
+    path = find_snapshot(path)
     foreign = find_foreign(path)
     model = load_model(path, compile=False) if foreign is None else open_foreign(foreign, overrides)
     network = model.detector if isinstance(model, DetectionModel) else model

@@ -14,6 +14,7 @@ ASPECT_RATIOS = ((3, 4), (4, 3), (2, 3), (3, 2), (9, 16), (16, 9), (1, 1))
 
 _MAX_CANDIDATES = 400  # sizes that the search distinguishes; its time grows with the square
 _WORTH = 0.02  # share of the pixels that one more shape must save
+_STEPS = 4  # between the shortest and the longest side that the usual canvases have
 
 
 def choose_canvases(
@@ -44,6 +45,32 @@ def choose_canvases(
         height, width = unique[order[start:end]].max(axis=0)
         canvases.append((int(height), int(width)))
     return canvases, group_of_kind[kind.reshape(-1)]
+
+
+def usual_canvas(height: int, width: int, resize: ResizeConfig) -> tuple[int, int]:
+    """The canvas on which a resized image stands while nothing is known of the other images.
+
+    There are at most sixteen for a rule: the shorter side grows to the next quarter of `min_side`, the longer one to
+    the next quarter of the way from `min_side` to `max_side`.
+
+    Args:
+        height: int. Pixels after resizing.
+        width: int. Likewise.
+        resize: The rule.
+
+    Returns:
+        `(H, W)`, at least as large.
+    """
+    short, long = sorted((height, width))
+    least = min(resize.min_side, resize.max_side)
+    short = _next_step(short, 0, least)
+    long = max(short, _next_step(long, least, resize.max_side))
+    return padded_size(*((short, long) if height <= width else (long, short)), resize)
+
+
+def _next_step(side: int, low: int, high: int) -> int:
+    steps = [low + -(-(high - low) * step // _STEPS) for step in range(_STEPS + 1)]
+    return next((step for step in steps if step >= side), side)
 
 
 def usual_sizes(resize: ResizeConfig) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Image files before they are decoded: are they there, and how large are they?
+"""Image files before they are decoded: which are meant, are they there, and how large are they?
 
 An image is a path, or a reference to bytes inside a larger file, written `train.tfrecord#bytes=4711+23456` (start and
 length): a string too, so that lists, messages and graphs treat both alike.
@@ -6,6 +6,7 @@ length): a string too, so that lists, messages and graphs treat both alike.
 
 from __future__ import annotations
 
+import glob
 import io
 import os
 import re
@@ -88,6 +89,41 @@ def file_size(image: str) -> int:
     return os.path.getsize(image) if part is None else part.length
 
 
+def find_images(source: str | os.PathLike[str], *, is_recursive: bool = False) -> list[Path]:
+    """The image files that a path or pattern means.
+
+    Args:
+        source: str or Path. A file, which need not be there; a folder; or a pattern with `*`, `?`, `[…]` and, for any
+            depth of folders, `**`.
+        is_recursive: bool. Look into subfolders, too. Defaults to `False`.
+
+    Returns:
+        Files, those of folders and patterns by name.
+
+    Raises:
+        ValueError: A folder or pattern has no images.
+    """
+    path = Path(source)
+    if path.is_dir():
+        found = _images_in(path, "**/*" if is_recursive else "*")
+        if not found:
+            deeper = 0 if is_recursive else len(_images_in(path, "*/**/*"))
+            below = f"; its subfolders have {deeper}: search them, too" if deeper else ""
+            raise ValueError(f"{str(path)!r} has no images ({', '.join(SUFFIXES)}){below}.")
+        return found
+    if glob.has_magic(str(source)) and not path.exists():
+        matches = (Path(match) for match in glob.glob(str(source), recursive=True))
+        found = sorted(match for match in matches if match.is_file() and match.suffix.lower() in SUFFIXES)
+        if not found:
+            raise ValueError(f"No image ({', '.join(SUFFIXES)}) matches {str(source)!r}.")
+        return found
+    return [path]
+
+
+def _images_in(folder: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in folder.glob(pattern) if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
 def first_missing(paths: Sequence[str]) -> int | None:
     """Position of the first path that is not there; one directory listing a folder, not one look-up a file."""
     listings: dict[str, set[str]] = {}
@@ -117,11 +153,12 @@ def _is_file(path: str) -> bool:
         return False
 
 
-def read_sizes(paths: Sequence[str]) -> list[tuple[int, int]]:
+def read_sizes(paths: Sequence[str], fallback: tuple[int, int] | None = None) -> list[tuple[int, int]]:
     """Sizes of image files from their headers, without decoding.
 
     Args:
         paths: Image files, or references.
+        fallback: Height and width of what cannot be read. Defaults to `None`: an error.
 
     Returns:
         `(height, width)` of each, as stored (an EXIF orientation is not applied).
@@ -129,8 +166,17 @@ def read_sizes(paths: Sequence[str]) -> list[tuple[int, int]]:
     Raises:
         DataError: A file cannot be opened, or is no image.
     """
+
+    def read(path: str) -> tuple[int, int]:
+        try:
+            return _read_size(path)
+        except DataError:
+            if fallback is None:
+                raise
+            return fallback
+
     with ThreadPoolExecutor(_READERS) as readers:
-        return list(readers.map(_read_size, paths, chunksize=16))
+        return list(readers.map(read, paths, chunksize=16))
 
 
 def _read_size(path: str) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
-from keras_retinanet.data.augment import AUGMENTATIONS
+from keras_retinanet.data.augment import augmented, images_in_one, require_known
 from keras_retinanet.data.bad_images import BadImages
 from keras_retinanet.data.canvases import choose_canvases
 from keras_retinanet.data.image import pad, padded_size
@@ -38,7 +38,8 @@ class TrainingBatches:
         pad_value: Three floats, R, G, B: the model's `pad_value`.
         batch_size: int. Every batch has so many images.
         seed: int. Of order and augmentation.
-        augmentations: Names from `AUGMENTATIONS`, applied in this order. Defaults to the horizontal flip.
+        augmentations: Names from `AUGMENTATIONS` and `MIXTURES`, applied in this order. Defaults to the
+            horizontal flip.
         workers: int. Threads. Defaults to `None`: one a core.
         cache: bool. Keep the resized images in memory (3 bytes a pixel). Defaults to `False`.
         max_shapes: int. Most canvases. Defaults to 4.
@@ -74,8 +75,7 @@ class TrainingBatches:
         steps: int | None = None,
         bad_images: BadImages | None = None,
     ) -> None:
-        if unknown := [name for name in augmentations if name not in AUGMENTATIONS]:
-            raise ValueError(f"Unknown augmentations {unknown}. Allowed: {', '.join(AUGMENTATIONS)}.")
+        require_known(augmentations)
         self._table = SampleTable(samples, resize, bad_images)
         self._pad_value, self._batch_size, self._seed = tuple(pad_value), batch_size, seed
         self._augmentations, self._workers = tuple(augmentations), workers
@@ -83,7 +83,7 @@ class TrainingBatches:
         self._members = [np.flatnonzero(self._group == group) for group in range(len(self.canvases))]
         self._batches_per_pass = sum(-(-len(members) // batch_size) for members in self._members)
         self.steps_per_epoch = steps or self._batches_per_pass
-        self.box_counts = _box_counts(self._table.num_boxes)
+        self.box_counts = _box_counts(self._table.num_boxes * images_in_one(augmentations))
         self._load_sample = cached_samples(self._table, workers) if cache else self._table.load
 
     def dataset(self, first_epoch: int = 0, last_epoch: int | None = None) -> tf.data.Dataset:
@@ -124,11 +124,15 @@ class TrainingBatches:
 
     def _load(self, index: Tensor, draw: Tensor) -> dict[str, Tensor]:
         canvas = tf.gather(tf.constant(self.canvases, tf.int32), tf.constant(self._group)[index])
-        sample = {"canvas": canvas, **self._load_sample(index)}
+        setting = {"canvas": canvas, "pad_value": tf.constant(self._pad_value, tf.float32)}
         seed = tf.random.fold_in(tf.constant([self._seed, 1], tf.int64), draw)
         seed = tf.random.fold_in(seed, index)
-        for place, name in enumerate(self._augmentations):
-            sample = AUGMENTATIONS[name](sample, tf.random.fold_in(seed, place))
+
+        def another(seed: Tensor) -> dict[str, Tensor]:
+            number = tf.random.stateless_uniform((), seed, 0, len(self._table), tf.int32)
+            return {**setting, **self._load_sample(number)}
+
+        sample = augmented({**setting, **self._load_sample(index)}, self._augmentations, seed, another)
         missing = [[0, self.box_counts[-1] - tf.shape(sample["labels"])[0]]]
         count = (self.box_counts[-1],)
         return {

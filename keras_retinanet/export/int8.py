@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,11 @@ def quantize_onnx(model: Any, detector: DetectionModel, settings: ExportConfig, 
     from onnxruntime import quantization
 
     scope = re.compile(network_scope(detector))
-    nodes = [node.name for node in model.graph.node if node.op_type in ONNX_OPERATORS and scope.match(node.name)]
+    nodes = [
+        node.name  # the converter renames a convolution that takes in its padding; others than the network's there are not
+        for node in model.graph.node
+        if node.op_type in ONNX_OPERATORS and (scope.match(node.name) or node.name.startswith("Conv__"))
+    ]
 
     class Reader(quantization.CalibrationDataReader):
         """The representative images, one by one."""
@@ -111,7 +116,9 @@ def quantize_litert(contents: bytes, detector: DetectionModel, settings: ExportC
     # Its other mode reads every tensor, of which the loop of the suppression has none outside of itself.
     mode = CalibrationMode.CALIBRATION_PROFILER_BASED
     ranges = None
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):  # its progress
+    quiet = io.StringIO()
+    with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors")  # which it sets itself
         for inputs in representative_inputs(detector, settings):  # one at a time: it would list them all
             ranges = quantizer.calibrate({"serving_default": [inputs]}, ranges, mode=mode)
         return bytes(quantizer.quantize(ranges).quantized_model)

@@ -47,11 +47,15 @@ class ServingGraph:
         examples = tf.TensorSpec((None,), tf.string, "examples")
         pixels = tf.TensorSpec((None, None, None, 3), tf.uint8, "images")
         prepared = tf.TensorSpec((None, None, None, 3), tf.float32, "images")
-        return {
-            "serving_default": tf.function(self.detect_encoded, input_signature=[encoded]),
-            "tf_example": tf.function(self.detect_examples, input_signature=[examples]),
-            "image_tensor": tf.function(self.detect_pixels, input_signature=[pixels]),
-            "raw_outputs": tf.function(self.predict_raw, input_signature=[prepared]),
+        functions: dict[str, tuple[Callable[..., dict[str, Tensor]], tf.TensorSpec]] = {
+            "serving_default": (self.detect_encoded, encoded),
+            "tf_example": (self.detect_examples, examples),
+            "image_tensor": (self.detect_pixels, pixels),
+            "raw_outputs": (self.predict_raw, prepared),
+        }
+        return {  # no Python conditions on tensors: nothing for AutoGraph to translate
+            name: tf.function(function, input_signature=[spec], autograph=False)
+            for name, (function, spec) in functions.items()
         }
 
     def detect_encoded(self, image_bytes: Tensor) -> dict[str, Tensor]:

@@ -89,7 +89,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         kept_classes=kept,
         backbone_options={"stride_on": "3x3", "epsilon": 1e-5, "normalization": pixels},
         box_coder={"max_log_scale": None},
-        is_no_weight=lambda tensor: "seed_generator" in tensor,
+        is_no_weight=lambda tensor: "seed_generator" in tensor or tensor.startswith("task/optimizer/"),
         notes=tuple(notes),
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_retinanet.config import ResizeConfig
+from keras_retinanet.config import FilterConfig, ResizeConfig
 from keras_retinanet.runtimes.description import Description
 from keras_retinanet.runtimes.keras_file import in_own_pixels, on_one_canvas
 from keras_retinanet.runtimes.runtime import Found, Raw
@@ -31,6 +31,11 @@ class GraphRuntime(ABC):
     def class_names(self) -> tuple[str, ...]:
         """Names of the labels."""
         return self.description.class_names
+
+    @property
+    def filter(self) -> FilterConfig:
+        """The thresholds that the graph applies."""
+        return self.description.filter
 
     @property
     def resize(self) -> ResizeConfig:

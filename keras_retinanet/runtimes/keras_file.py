@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_retinanet.config import ResizeConfig
+from keras_retinanet.config import FilterConfig, ResizeConfig
 from keras_retinanet.data.image import network_scale, pad, padded_size, resize_by_rule, resized_size
 from keras_retinanet.inference import DetectionModel, load_model
 from keras_retinanet.runtimes.runtime import Found, Raw
@@ -24,7 +25,7 @@ class KerasRuntime:
     """
 
     def __init__(self, model: DetectionModel, image_size: tuple[int, int] | None = None) -> None:
-        self._model = model
+        self.model = model
         self.image_size = image_size
 
     @classmethod
@@ -43,17 +44,42 @@ class KerasRuntime:
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the labels."""
-        return self._model.class_names
+        return self.model.class_names
+
+    @property
+    def filter(self) -> FilterConfig:
+        """The model's thresholds."""
+        return self.model.filter
+
+    @property
+    def compiles_shapes(self) -> bool:
+        """Whether each new shape of the input costs time: TensorFlow goes over to open shapes after a few."""
+        return keras.backend.backend() != "tensorflow"
 
     @property
     def resize(self) -> ResizeConfig:
         """The snapshot's rule."""
-        return self._model.detector.resize
+        return self.model.detector.resize
 
-    def detect(self, images: Sequence[Any]) -> list[Found]:
-        """Detections of a batch; see `Runtime`."""
-        batch, sizes = on_one_canvas(images, self.resize, self._model.detector.pad_value, self.image_size)
-        answer = self._model.predict_on_batch({"images": batch, "sizes": sizes})
+    def detect(
+        self, images: Sequence[Any], canvas: tuple[int, int] | None = None, full: int | None = None
+    ) -> list[Found]:
+        """Detections of a batch; see `Runtime`.
+
+        Args:
+            images: As in `Runtime`.
+            canvas: Height and width of the network input. Defaults to `image_size`, else the smallest that holds all.
+            full: Images of a full batch, to which a smaller one is filled up with copies where `compiles_shapes`.
+                Defaults to no filling.
+
+        Returns:
+            As in `Runtime`.
+        """
+        batch, sizes = on_one_canvas(images, self.resize, self.model.detector.pad_value, canvas or self.image_size)
+        if full is not None and self.compiles_shapes:
+            rows = np.minimum(np.arange(full), len(images) - 1)
+            batch, sizes = batch[rows], sizes[rows]
+        answer = self.model.predict_on_batch({"images": batch, "sizes": sizes})
         return [
             in_own_pixels(answer, row, network=sizes[row], given=image.shape[:2], resize=self.resize)
             for row, image in enumerate(images)
@@ -61,7 +87,7 @@ class KerasRuntime:
 
     def raw_outputs(self, images: Any) -> Raw:
         """Deltas and logits of network input; see `Runtime`."""
-        answer = self._model.detector.predict_on_batch(images)
+        answer = self.model.detector.predict_on_batch(images)
         return {"deltas": answer["deltas"], "logits": answer["logits"]}
 
 

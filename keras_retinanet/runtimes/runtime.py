@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, TypedDict
 
-from keras_retinanet.config import ResizeConfig
+from keras_retinanet.config import FilterConfig, ResizeConfig
 
 
 class Found(TypedDict):
@@ -34,6 +34,10 @@ class Runtime(Protocol):
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the labels `0 … K-1`."""
+
+    @property
+    def filter(self) -> FilterConfig:
+        """The thresholds that are built in: nothing below them is answered."""
 
     @property
     def resize(self) -> ResizeConfig:

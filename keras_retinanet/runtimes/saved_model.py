@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_retinanet.config import ResizeConfig
+from keras_retinanet.config import FilterConfig, ResizeConfig
 from keras_retinanet.runtimes.description import Description
 from keras_retinanet.runtimes.runtime import Found, Raw
 
@@ -41,6 +41,11 @@ class SavedModelRuntime:
     def class_names(self) -> tuple[str, ...]:
         """Names of the labels."""
         return self.description.class_names
+
+    @property
+    def filter(self) -> FilterConfig:
+        """The thresholds that the graph applies."""
+        return self.description.filter
 
     @property
     def resize(self) -> ResizeConfig:

@@ -107,7 +107,8 @@ class DetectionService:
 
     async def warm_up(self) -> None:
         """Detects in grey images of every usual canvas, one and `max_batch` at a time; then the service is ready."""
-        for height, width in usual_sizes(self.runtime.resize):
+        sizes = usual_sizes(self.runtime.resize)
+        for height, width in sizes[:1] if self.runtime.image_size else sizes:
             grey = np.full((height, width, 3), 127, np.uint8)
             for count in sorted({1, self.config.max_batch}):
                 await self._batcher.detect_at_once([grey] * count)
@@ -161,8 +162,12 @@ class DetectionService:
                 image = await self._in_thread(decoded, contents, size)
             except BadImageError as error:
                 raise ImageError(index, str(error)) from None
-            resize = self.runtime.resize
-            return await self._batcher.detect(image, padded_size(*resized_size(*size, resize), resize))
+            return await self._batcher.detect(image, self._canvas(size))
+
+    def _canvas(self, size: tuple[int, int]) -> tuple[int, int]:
+        """What decides with which others an image may share a batch."""
+        resize = self.runtime.resize
+        return self.runtime.image_size or padded_size(*resized_size(*size, resize), resize)
 
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._decoders, function, *arguments)

@@ -15,14 +15,20 @@ import numpy as np
 import pytest
 from keras import layers
 
+from keras_retinanet.anchors import Anchors
 from keras_retinanet.backbones import BACKBONES, PUBLISHED, efficientnet_lite, pad_value
 from keras_retinanet.backbones.applications import APPLICATIONS
 from keras_retinanet.backbones.batch_norm import batch_norm_layers
+from keras_retinanet.boxes import RegressBoxes
 from keras_retinanet.config import BackboneName
+from keras_retinanet.fpn import FeaturePyramid
+from keras_retinanet.heads import Head
+from keras_retinanet.retinanet import RetinaNet
 
 LIGHT = {
-    "resnet10_050", "resnet18", "vgg16", "mobilenet", "mobilenet_v2", "mobilenet_v3_small", "densenet121",
-    "efficientnet_b0", "efficientnet_v2_b0", "convnext_tiny", "efficientnet_lite0",
+    "resnet10_050", "resnet18", "resnet50", "vgg16", "mobilenet", "mobilenet_v2", "mobilenet_v3_small",
+    "mobilenet_v3_large", "densenet121", "efficientnet_b0", "efficientnet_v2_b0", "convnext_tiny",
+    "efficientnet_lite0",
 }  # fmt: skip
 """One of each code path; the others differ from one of these in width and depth only."""
 
@@ -108,6 +114,23 @@ def test_maps_have_their_strides(built: Built) -> None:
                 assert side // stride <= length <= -(-side // stride), (size, level)
 
 
+def test_sizes_worked_out_are_the_real_ones(built: Built) -> None:
+    """`map_sizes` runs no network; here it runs."""
+    answer = built.backbone(np.zeros((1, 75, 97, 3), "float32"))
+    assert {level: tuple(value.shape[1:3]) for level, value in answer.items()} == map_sizes(built.backbone, (75, 97))
+
+
+def test_anchors_and_answers_agree(built: Built) -> None:
+    heads = [Head(values, 9, width=8, depth=0) for values in (1, 4)]
+    model = RetinaNet(built.backbone, FeaturePyramid(8), *heads, Anchors(), RegressBoxes(), class_names=["a"])
+    for height, width in SIZES:
+        answers = model.compute_output_spec(keras.KerasTensor((1, height, width, 3)))
+        count = sum(level.shape[1] for level in answers["anchors"].values())
+        assert answers["logits"].shape == (1, count, 1)
+        assert answers["deltas"].shape == (1, count, 4)
+        assert count > height * width / 64 * 9 * 0.9
+
+
 def test_maps_equal_the_application(
     built: Built, randomize: Callable[..., Any], assert_maps_equal: Callable[..., None]
 ) -> None:
@@ -186,11 +209,3 @@ def test_opens_in_a_fresh_process(
     subprocess.run(code, check=True, capture_output=True, cwd=DOCS.parents[1])
     for name, path in zip(names, paths, strict=True):
         assert_maps_equal(dict(np.load(f"{path}.npz")), expected[name], 1e-5)
-
-
-def test_known_sizes_of_maps_are_the_real_ones() -> None:
-    """`map_sizes` above only works the sizes out; here the network runs."""
-    backbone = BACKBONES["mobilenet_v3_small"]()
-    for size in SIZES:
-        answer = backbone(np.zeros((1, *size, 3), "float32"))
-        assert {level: tuple(value.shape[1:3]) for level, value in answer.items()} == map_sizes(backbone, size)

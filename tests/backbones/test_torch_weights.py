@@ -73,7 +73,9 @@ def test_what_does_not_fit_is_named(network: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a\.bin' do not fit 'resnet10_050'.*'layer2\.0\.bn1\.bias'.*missing"):
         load_weights(network, write(tmp_path / "a.bin", tensors))
     with pytest.raises(ValueError, match=r"\['layer1\.0\.se\.weight'\] have no place"):
-        load_weights(network, write(tmp_path / "b.bin", torch_tensors(network) | {"layer1.0.se.weight": np.zeros(1)}))
+        load_weights(
+            network, write(tmp_path / "b.bin", torch_tensors(network) | {"layer1.0.se.weight": np.zeros(1, np.float32)})
+        )
 
 
 def test_a_file_of_torch_makes_the_variant_it_was_trained_in(network: Any, tmp_path: Path) -> None:

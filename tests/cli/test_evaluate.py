@@ -18,9 +18,9 @@ from pycocotools.cocoeval import COCOeval
 from keras_retinanet import build, scenes
 from keras_retinanet.cli import evaluate
 from keras_retinanet.cli.dataset_arguments import parse_arguments
-from keras_retinanet.cli.snapshot_arguments import find_snapshot
 from keras_retinanet.config import AnchorConfig, ModelConfig, ResizeConfig
 from keras_retinanet.evaluation import coco
+from keras_retinanet.runs import find_snapshot
 
 NAMES = tuple(reversed(scenes.CLASS_NAMES))
 """Another order than the data's, so that only matching by name is right."""
@@ -38,11 +38,11 @@ def run(tmp_path_factory):
     """Folder of a run whose model finds random boxes."""
     folder = tmp_path_factory.mktemp("run")
     keras.utils.set_random_seed(7)
-    settings = ModelConfig(backbone="resnet10_050", weights="none", fpn_width=16, head_width=16, head_depth=1)
+    settings = ModelConfig("resnet10_050", "none", max_level=5, fpn_width=16, head_width=16, head_depth=1)
     model = build(
         settings,
         class_names=NAMES,
-        anchors=AnchorConfig(sizes=(16.0, 32.0, 64.0, 128.0, 256.0)),
+        anchors=AnchorConfig(sizes=(16.0, 32.0, 64.0), strides=(8, 16, 32)),
         resize=ResizeConfig(max_side=160, is_square=True),  # one canvas: one trace a test
     )
     model.save(folder / "last.keras")
@@ -150,7 +150,7 @@ def test_classes_that_the_snapshot_does_not_know_are_named(run, tmp_path, capsys
         (["coco", "{demo}", "{tmp}/text.keras"], "'{tmp}/text.keras' cannot be opened as a snapshot"),
         (["coco", "{tmp}", "{run}"], "{tmp}/annotations/instances_val2017.json: cannot be read"),
         (["coco", "{demo}", "{run}", "--set", "test2017"], "annotation files there: instances_train2017.json"),
-        (["pascal", "{tmp}", "{run}"], "has no Pascal VOC annotations"),
+        (["pascal", "{tmp}", "{run}"], "allowed: ImageSets/Main/<set>.txt, or a folder of XML files beside images"),
         (["csv", "{tmp}/none.csv", "{run}"], "{tmp}/none.csv: cannot be read"),
     ],
 )
@@ -172,7 +172,7 @@ def assert_one_line(text, *said):
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["csv", "a.csv", "s.keras", "--set", "val"], "--set names a split; for csv give"),
+        (["csv", "a.csv", "s.keras", "--set", "val"], "--set names a split; for csv give the file of annotations"),
         (["coco", "d", "s.keras", "--batch-size", "0"], "0 is less than 1"),
         (["coco", "d", "s.keras", "--score-threshold", "1.5"], "1.5 is not between 0 and 1"),
         (["coco", "d", "s.keras", "--nms-threshold", "half"], "invalid number value: 'half'"),

@@ -6,15 +6,15 @@ import io
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from keras_retinanet import DetectionModel, build
+from keras_retinanet import DetectionModel
 from keras_retinanet.cli import convert_model, serve
-from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, ResizeConfig, ServeConfig
+from keras_retinanet.config import ServeConfig
 from keras_retinanet.runtimes import open_runtime
 from keras_retinanet.serving import server
 from keras_retinanet.serving_client import connect
@@ -24,21 +24,11 @@ pytest.importorskip("uvicorn", reason="needs the extra `serve`")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a run with one snapshot, whose scores spread around one half."""
-    keras.utils.set_random_seed(2)
-    model = build(
-        ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
-        class_names=["ant", "bee"],
-        anchors=AnchorConfig((16.0, 32.0, 64.0), (8, 16, 32)),
-        resize=ResizeConfig(64, 96),
-    )
-    final = model.class_head.finals[0]
-    kernel, bias = final.get_weights()
-    final.set_weights([np.random.default_rng(5).normal(0, 0.3, kernel.shape), 0 * bias])
+def run(spread_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a run with one snapshot."""
     folder = tmp_path_factory.mktemp("runs") / "garden"
     folder.mkdir()
-    DetectionModel(model, FilterConfig(score_threshold=0.5, max_detections=20)).save(folder / "best.keras")
+    DetectionModel(spread_model).save(folder / "best.keras")
     return folder
 
 
@@ -113,7 +103,7 @@ def test_replies_are_what_the_runtime_detects(
     ("words", "message"),
     [
         (["{run}/missing"], "There is no snapshot or exported model"),
-        (["{run}/.."], "is neither a .keras file nor the folder of a SavedModel"),
+        (["{run}/.."], "nor the folder of a SavedModel"),
         (["{run}", "--port", "70000"], "--port must be at most 65535, got 70000"),
         (["{run}", "--max-pixels", "200000000"], "--max-pixels must be at most 178956970, got 200000000"),
         (["{run}", "--port", "-1"], "--port must be 0 or more, got -1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -189,9 +190,9 @@ def test_words_are_settings() -> None:
 
 
 TINY = {
-    "--backbone": "mobilenet_025", "--weights": "none", "--fpn-width": "8", "--head-width": "8", "--head-depth": "1",
-    "--batch-size": "2", "--image-min-side": "64", "--image-max-side": "96", "--anchor-sizes": "8,16,32,64,96",
-    "--epochs": "1000", "--evaluate-every": "1000",
+    "--backbone": "resnet10_050", "--weights": "none", "--fpn-width": "8", "--head-width": "8", "--head-depth": "1",
+    "--max-level": "5", "--anchor-sizes": "16,32,64", "--anchor-strides": "8,16,32", "--batch-size": "2",
+    "--image-min-side": "64", "--image-max-side": "96", "--epochs": "1000", "--evaluate-every": "1000",
 }  # fmt: skip
 
 
@@ -199,7 +200,7 @@ def test_sigterm_saves_and_tells_how_to_go_on(tmp_path: Path) -> None:
     scenes.write_dataset(tmp_path / "scenes", num_train=4, num_val=2, seed=1)
     command = [sys.executable, str(ROOT / "bin/retinanet-train"), "coco", str(tmp_path / "scenes")]
     process = subprocess.Popen(
-        [*command, "--snapshot-path", str(tmp_path / "runs"), *(word for pair in TINY.items() for word in pair)],
+        [*command, "--snapshot-path", str(tmp_path / "runs"), "--image-square", *itertools.chain(*TINY.items())],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     assert process.stdout is not None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_retinanet.config import ResizeConfig
-from keras_retinanet.data.canvases import choose_canvases
+from keras_retinanet.data.canvases import choose_canvases, usual_canvas
 from keras_retinanet.data.image import resized_size
 
 
@@ -83,3 +83,26 @@ def test_coco_like_sizes_waste_little():
     canvases, group = choose_canvases(sizes, pad_multiple=32, batch_size=4)
     assert len(canvases) <= 4
     assert _pixels(sizes, canvases, group, 4) < 1.06 * sizes.prod(axis=1).sum()
+
+
+def test_usual_canvases_worked_by_hand():
+    resize = ResizeConfig(800, 1333)
+    assert usual_canvas(800, 800, resize) == (800, 800)
+    assert usual_canvas(800, 801, resize) == (800, 960)  # 800 + 533 / 4, up to a multiple of 32
+    assert usual_canvas(1067, 800, resize) == (1088, 800)  # 4 : 3 needs nothing more than its padding
+    assert usual_canvas(750, 1333, resize) == (800, 1344)
+    assert usual_canvas(150, 1333, resize) == (224, 1344)
+    assert usual_canvas(30, 100, ResizeConfig(max_side=100, is_square=True)) == (128, 128)
+
+
+def test_usual_canvases_hold_their_images_and_are_few():
+    rng = np.random.default_rng(0)
+    for resize in (ResizeConfig(), ResizeConfig(256, 256), ResizeConfig(600, 1000, pad_multiple=128)):
+        canvases = set()
+        for sides in np.exp(rng.uniform(3, 8, (500, 2))).astype(int):
+            height, width = resized_size(int(sides[0]), int(sides[1]), resize)
+            canvas = usual_canvas(height, width, resize)
+            assert canvas[0] >= height
+            assert canvas[1] >= width
+            canvases.add(canvas)
+        assert len(canvases) <= 16

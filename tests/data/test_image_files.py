@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from keras_retinanet.data.errors import DataError
-from keras_retinanet.data.image_files import first_missing, read_sizes
+from keras_retinanet.data.image_files import find_images, first_missing, read_sizes
 
 
 def test_first_missing(tmp_path, write_images):
@@ -39,3 +41,31 @@ def test_a_damaged_file_is_named(tmp_path, content):
     file.write_bytes(content)
     with pytest.raises(DataError, match=r"bad\.png: cannot be read as an image .* fix: "):
         read_sizes([str(file)])
+
+
+def test_folders_and_patterns_give_images_by_name(tmp_path: Path) -> None:
+    for name in ("b.jpg", "a.PNG", "deep/c.webp", "deep/er/d.bmp", "notes.txt", "empty/x.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+
+    def names(source: str, **settings: bool) -> list[str]:
+        return [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path / source, **settings)]
+
+    assert names(".") == ["a.PNG", "b.jpg"]
+    assert names(".", is_recursive=True) == ["a.PNG", "b.jpg", "deep/c.webp", "deep/er/d.bmp"]
+    assert names("*.*") == ["a.PNG", "b.jpg"]
+    assert names("**/*") == ["a.PNG", "b.jpg", "deep/c.webp", "deep/er/d.bmp"]
+    assert names("missing.jpg") == ["missing.jpg"]
+    (tmp_path / "x[1].jpg").write_bytes(b"")
+    assert names("x[1].jpg") == ["x[1].jpg"], "a file of that name goes before the pattern"
+
+
+def test_folders_and_patterns_without_images_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"has no images \(\.jpg"):
+        find_images(tmp_path)
+    with pytest.raises(ValueError, match=r"No image \(.*\) matches .*\*\.jpg"):
+        find_images(tmp_path / "*.jpg")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.jpg").write_bytes(b"")
+    with pytest.raises(ValueError, match="its subfolders have 1: search them, too"):
+        find_images(tmp_path)

@@ -10,18 +10,20 @@ from PIL import Image
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data import errors
-from keras_retinanet.data.augment import AUGMENTATIONS
+from keras_retinanet.data.augment import AUGMENTATIONS, MIXTURES
 from keras_retinanet.data.image import decode, network_input
 from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
 
 RESIZE = ResizeConfig(min_side=48, max_side=80, pad_multiple=16)
 PAD = (123.5, 116.5, 103.5)
 MARKER = np.array([250, 10, 10])
+ALL = (*MIXTURES, *AUGMENTATIONS)
 
 
-@pytest.fixture
-def samples(tmp_path):
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
     """Eleven images, landscape and portrait, each with one red rectangle (the last with none) on noise."""
+    folder = tmp_path_factory.mktemp("drawn")
     rng = np.random.default_rng(0)
     out = []
     for number in range(11):
@@ -33,11 +35,11 @@ def samples(tmp_path):
             x2, y2 = x1 + rng.integers(12, 30), y1 + rng.integers(12, 30)
             pixels[y1:y2, x1:x2] = MARKER
             boxes = np.array([[x1, y1, x2, y2]], np.float32)
-        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        Image.fromarray(pixels).save(folder / f"{number}.png")
         labels = np.full(len(boxes), number, np.int32)
         out.append(
             {
-                "image": str(tmp_path / f"{number}.png"),
+                "image": str(folder / f"{number}.png"),
                 "image_id": number,
                 "boxes": boxes,
                 "labels": labels,
@@ -46,6 +48,18 @@ def samples(tmp_path):
             }
         )
     return out
+
+
+@pytest.fixture
+def samples(drawn):
+    """The images' records, free to be changed."""
+    return [dict(sample) for sample in drawn]
+
+
+@pytest.fixture(scope="module")
+def whole(drawn):
+    """Four passes of six batches with all augmentations, as a run that is never stopped sees them."""
+    return listed(training(drawn, augmentations=ALL).dataset(0, 4))
 
 
 def training(samples, **options):
@@ -140,29 +154,22 @@ def test_a_batch_larger_than_the_data_set_repeats_its_images(samples):
     assert len({image.tobytes() for image in images}) == 8  # each repetition is augmented anew
 
 
-ALL = tuple(AUGMENTATIONS)
-
-
-def test_a_resumed_run_sees_the_same_batches(samples):
-    whole = listed(training(samples, augmentations=ALL).dataset(0, 4))
+def test_a_resumed_run_sees_the_same_batches(samples, whole):
     resumed = listed(training(samples, augmentations=ALL).dataset(2, 4))
     assert_same(whole[12:], resumed)
 
 
-def test_a_resumed_run_sees_the_same_batches_with_steps(samples):
-    options = {"augmentations": ALL, "steps": 4}  # 6 batches a pass
-    assert training(samples, **options).steps_per_epoch == 4
-    whole = listed(training(samples, **options).dataset(0, 6))
-    assert len(whole) == 24
-    assert_same(whole[20:], listed(training(samples, **options).dataset(5, 6)))
-    assert_same(whole[:6], listed(training(samples, augmentations=ALL).dataset(0, 1)))
+def test_a_resumed_run_sees_the_same_batches_with_steps(samples, whole):
+    batches = training(samples, augmentations=ALL, steps=4)  # 6 batches a pass
+    assert batches.steps_per_epoch == 4
+    assert_same(whole, listed(batches.dataset(0, 6)))
+    assert_same(whole[20:], listed(batches.dataset(5, 6)))
     assert set(itertools.chain(*indices(whole[6:12]))) == set(range(11))  # the second pass, not the first again
 
 
-def test_workers_and_cache_change_nothing(samples):
-    plain = listed(training(samples, augmentations=ALL, workers=1).dataset(1, 2))
-    assert_same(plain, listed(training(samples, augmentations=ALL, workers=3).dataset(1, 2)))
-    assert_same(plain, listed(training(samples, augmentations=ALL, cache=True).dataset(1, 2)))
+@pytest.mark.parametrize("options", [{"workers": 1}, {"workers": 3, "cache": True}])
+def test_workers_and_cache_change_nothing(samples, whole, options):
+    assert_same(whole[6:12], listed(training(samples, augmentations=ALL, **options).dataset(1, 2)))
 
 
 def test_seeds_differ_and_may_be_any_number(samples):
@@ -220,6 +227,7 @@ def test_unknown_augmentations_are_refused(samples):
 
 
 def test_a_damaged_image_is_named(samples, tmp_path):
+    samples[5]["image"] = str(tmp_path / "5.png")
     (tmp_path / "5.png").write_bytes(b"damaged")
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         listed(training(samples).dataset(0, 1))

@@ -1,10 +1,10 @@
 """Runs a SavedModel as TensorFlow Serving does: TensorFlow's own C++ loader, in a process without Python ops.
 
-    python native_loader.py FOLDER REQUEST.npz …
+    python native_loader.py FOLDER {REQUEST.npz | IMAGE} …
 
 A request holds `signature` and its inputs by name; byte strings are arrays of dtype object. The answer, or its
-`error`, stands beside it in REQUEST.answer.npz. `tensorflow` is never imported: its libraries are opened by ctypes,
-through the stable C API.
+`error`, stands beside it in REQUEST.answer.npz. What is found in an image is printed. `tensorflow` is never imported:
+its libraries are opened by ctypes, through the stable C API.
 """
 
 from __future__ import annotations
@@ -148,13 +148,26 @@ def varint(message: bytes, place: int) -> tuple[int, int]:
             return value, place
 
 
+def answer_request(loader: Loader, request: Path) -> None:
+    """Writes what a request of any signature is answered, or the error."""
+    given = dict(np.load(request, allow_pickle=True))
+    try:
+        answer = loader.run(str(given.pop("signature")), given)
+    except RuntimeError as error:
+        answer = {"error": np.array(str(error))}
+    np.savez(request.with_suffix(".answer.npz"), **answer)
+
+
+def print_detections(loader: Loader, image: Path) -> None:
+    """Prints what the signature for encoded images finds, an object a line."""
+    found = loader.run("serving_default", {"image_bytes": np.array([image.read_bytes()], object)})
+    for row in range(found["num_detections"][0]):
+        corners = " ".join(f"{side:.2f}" for side in found["boxes"][0, row])
+        print(f"{image}: {found['class_names'][0, row]} {found['scores'][0, row]:.4f} at {corners}")
+
+
 if __name__ == "__main__":
-    loader = Loader(sys.argv[1])
-    for request in map(Path, sys.argv[2:]):
-        given = dict(np.load(request, allow_pickle=True))
-        try:
-            answer = loader.run(str(given.pop("signature")), given)
-        except RuntimeError as error:
-            answer = {"error": np.array(str(error))}
-        np.savez(request.with_suffix(".answer.npz"), **answer)
+    model = Loader(sys.argv[1])
+    for path in map(Path, sys.argv[2:]):
+        (answer_request if path.suffix == ".npz" else print_detections)(model, path)
     assert not any(name.split(".")[0] == "tensorflow" for name in sys.modules)

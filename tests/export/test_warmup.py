@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_retinanet import DetectionModel, build
-from keras_retinanet.config import AnchorConfig, ModelConfig, ResizeConfig
+from keras_retinanet import DetectionModel
+from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.canvases import usual_sizes
 from keras_retinanet.export import export_saved_model
 from keras_retinanet.export.warmup import WARMUP, write_warmup
@@ -49,15 +48,8 @@ def test_the_usual_rule_has_seven_canvases() -> None:
 
 
 @pytest.fixture(scope="module")
-def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    keras.utils.set_random_seed(4)
-    model = build(
-        ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
-        class_names=["ant", "bee"],
-        anchors=AnchorConfig((16.0, 32.0, 64.0), (8, 16, 32)),
-        resize=ResizeConfig(64, 96),
-    )
-    return export_saved_model(DetectionModel(model), tmp_path_factory.mktemp("served") / "insects")
+def version(spread_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export_saved_model(DetectionModel(spread_model), tmp_path_factory.mktemp("served") / "insects")
 
 
 def test_the_model_answers_its_own_warm_up(version: Path) -> None:

@@ -30,7 +30,7 @@ def test_an_image_gives_the_maps_of_the_original_network(
         files.WIDTH,
     )
     image = np.random.default_rng(2).uniform(0, 255, (1, 67, 101, 3)).astype(np.float32)
-    expected = keras.Model(mobilenet.inputs, mobilenet.get_layer(files.MOBILENET_TAPS[4]).output)(
+    expected = keras.Model(mobilenet.input, mobilenet.get_layer(files.MOBILENET_TAPS[4]).output)(
         image[..., ::-1] / 127.5 - 1
     )
     np.testing.assert_allclose(model.backbone(image)["C4"], expected, atol=1e-4)
@@ -133,7 +133,7 @@ def test_mobilenet_as_keras_2_3_padded_it(mobilenet: keras.Model, files: SimpleN
     padded = np.pad(image[..., ::-1] / 127.5 - 1, ((0, 0), (0, 1), (0, 1), (0, 0)))
     kernel = np.asarray(mobilenet.get_layer("conv1").kernel)
     expected = keras.ops.conv(padded, kernel, strides=2, padding="valid")
-    conv = keras.Model(model.backbone.inputs, model.backbone.get_layer("conv1").output)
+    conv = keras.Model(model.backbone.input, model.backbone.get_layer("conv1").output)
     np.testing.assert_allclose(conv(image), expected, atol=1e-4)
     assert expected.shape[1:3] == (33, 50)
 
@@ -176,7 +176,7 @@ def test_other_backbones(
     application: str, taps: dict[int, str], mode: str, files: SimpleNamespace, tmp_path: Path
 ) -> None:
     whole = getattr(keras.applications, application)(include_top=False, weights=None, input_shape=(None, None, 3))
-    network = keras.Model(whole.inputs, [whole.get_layer(tap).output for tap in taps.values()])
+    network = keras.Model(whole.input, [whole.get_layer(tap).output for tap in taps.values()])
     model, report, _ = import_checkpoint(files.h5(tmp_path / "a.h5", *files.snapshot(network, taps)))
     assert report.unused == report.missing == ()
     image = np.random.default_rng(2).uniform(0, 255, (1, 99, 67, 3)).astype(np.float32)
@@ -210,7 +210,13 @@ def test_the_reference_layouts_are_recognised(shared, files: SimpleNamespace, tm
     for folder, padding in (("fizyr_resnet50", "symmetric"), ("fizyr_resnet50_stem020", "same")):
         layouts = json.loads(shared(f"reference/{folder}/h5_layout.json").read_text())
         records = json.loads(shared(f"reference/{folder}/weights.json").read_text())["tensors"]
-        arrays = {record["name"]: np.zeros(record["shape"], np.float32) for record in records}
+        # Only heads and pyramid tell something by their shapes: the backbone's arrays may be small.
+        arrays = {
+            record["name"]: np.zeros(
+                record["shape"] if record["name"].startswith(("pyramid", "C", "P")) else 1, np.float32
+            )
+            for record in records
+        }
         for kind, layout in layouts.items():
             config = None
             if layout["has_model_config"]:

@@ -91,7 +91,7 @@ def test_import_writes_a_snapshot_and_says_what_it_found(
     ("words", "message"),
     [
         (["{h5}", "out.h5"], r"ends in \.keras"),
-        (["{h5}", "{out}", "--source", "torchvision"], "lacks"),
+        (["{h5}", "{out}", "--source", "torchvision"], "stages of no basic blocks"),
         (["lost.pth", "{out}"], "no file 'lost.pth'"),
         (["{csv}", "{out}"], "no weight file that is known"),
         (["{h5}", "{out}", "--anchor-ratios", "1,2"], "answer for 9 anchors"),

@@ -167,7 +167,7 @@ def test_what_mmdetection_stores(files: SimpleNamespace, tmp_path: Path) -> None
     assert (found.resize.method, found.resize.rounding, found.resize.pad_multiple) == ("cv2", "nearest", 32)
     plain = describe_checkpoint(files.torch(tmp_path / "b.pth", mmdetection(50), {"meta": {}}))
     assert plain.backbone_options == {"stride_on": "3x3", "epsilon": 1e-5, "normalization": TORCH}
-    assert sum("assumed" in note for note in plain.notes) == 3  # version, style, anchors count as taken
+    assert sum("assumed" in note for note in plain.notes) == 2  # version and style
     old = files.torch(tmp_path / "c.pth", mmdetection(50), {"meta": {"mmdet_version": "1.0rc1+abc"}})
     with pytest.raises(CheckpointError, match=r"c\.pth.*MMDetection 1\.0rc1.*background"):
         describe_checkpoint(old)
@@ -241,8 +241,14 @@ def test_the_classes_of_coco_without_the_unused_ones(files: SimpleNamespace, tmp
         (lambda t: t.pop("backbone.fpn.extra_blocks.p6.weight"), "extra levels"),
         (lambda t: t.pop("backbone.fpn.inner_blocks.2.0.weight"), "2 lateral levels"),
         (lambda t: t.pop("head.regression_head.bbox_reg.weight"), "lacks 'head.regression_head.bbox_reg.weight'"),
-        (lambda t: t.update({"backbone.body.layer3.6.conv1.weight": np.zeros(1)}), r"stages of \(3, 4, 7, 3\)"),
-        (lambda t: t.update({"head.regression_head.bbox_reg.weight": np.zeros((35, 1))}), "belong to no RetinaNet"),
+        (
+            lambda t: t.update({"backbone.body.layer3.6.conv1.weight": np.zeros(1, np.float32)}),
+            r"stages of \(3, 4, 7, 3\)",
+        ),
+        (
+            lambda t: t.update({"head.regression_head.bbox_reg.weight": np.zeros((35, 1), np.float32)}),
+            "belong to no RetinaNet",
+        ),
     ],
 )
 def test_what_cannot_be_imported(change: Any, message: str, files: SimpleNamespace, tmp_path: Path) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -9,12 +14,24 @@ import numpy as np
 import pytest
 
 from keras_retinanet import DetectionModel, build
-from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, ResizeConfig
-from keras_retinanet.export import FORMATS
-from keras_retinanet.runtimes import RUNTIMES, open_runtime
+from keras_retinanet.config import AnchorConfig, ExportConfig, FilterConfig, ModelConfig, ResizeConfig
+from keras_retinanet.export import FORMATS, Verification, export_litert, export_openvino
+from keras_retinanet.export.tolerances import TOLERANCES
+from keras_retinanet.runtimes import RUNTIMES, Description, Found, KerasRuntime, Runtime, open_runtime
+from keras_retinanet.runtimes.keras_file import fitting, on_one_canvas
+from keras_retinanet.version import __version__
 
 RANDOM = np.random.default_rng(1)
-IMAGES = [RANDOM.integers(0, 256, size, np.uint8) for size in ((50, 91, 3), (120, 80, 3))]
+IMAGES = [RANDOM.integers(0, 256, size, np.uint8) for size in ((50, 91, 3), (120, 80, 3), (64, 96, 3))]
+NAMES = {"keras": "out.keras", "saved_model": "out", "onnx": "out.onnx", "openvino": "out", "litert": "out.tflite"}
+SUFFIXES = r"\.keras, \.onnx, \.tflite"
+PACKAGES = {"onnx": ("onnx", "tf2onnx", "onnxruntime"), "openvino": ("openvino",), "litert": ("ai_edge_litert",)}
+
+
+def need(*packages: str) -> None:
+    """Skips where a package of an extra is not installed."""
+    if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
+        pytest.skip(f"needs {', '.join(missing)}: pip install -e '.[test]'")
 
 
 @pytest.fixture(scope="module")
@@ -30,23 +47,230 @@ def detector() -> DetectionModel:
     final = model.class_head.finals[0]
     kernel, bias = final.get_weights()
     final.set_weights([np.random.default_rng(5).normal(0, 0.3, kernel.shape), 0 * bias])
-    return DetectionModel(model, FilterConfig(score_threshold=0.5, max_detections=20))
+    random = np.random.default_rng(6)
+    for layer in model.backbone.layers:
+        if layer.name.endswith("_bn1"):
+            layer.set_weights([random.uniform(0.8, 1.2, weight.shape) for weight in layer.get_weights()])
+    return DetectionModel(model, FilterConfig(max_detections=20, class_thresholds=(0.5, 0.7)))
 
 
-@pytest.mark.parametrize("name", RUNTIMES)
-def test_an_artefact_answers_as_its_model(detector: DetectionModel, tmp_path: Path, name: str) -> None:
-    snapshot = tmp_path / "snapshot.keras"
-    detector.save(snapshot)
-    wanted = [open_runtime(snapshot).detect([image])[0] for image in IMAGES]
-    written = FORMATS[name](detector, tmp_path / ("out.keras" if name == "keras" else "out"))
-    runtime = open_runtime(written)
+Reference = Callable[..., list[Found]]
+
+
+@pytest.fixture(scope="module")
+def reference(detector: DetectionModel) -> Reference:
+    """What the Keras model finds in images, given by their places, on one canvas; each asked once."""
+
+    @functools.cache
+    def detect(*places: int, image_size: tuple[int, int] | None = None) -> list[Found]:
+        return KerasRuntime(detector, image_size).detect([IMAGES[place] for place in places])
+
+    return detect
+
+
+@pytest.fixture(scope="module", params=RUNTIMES)
+def runtime(
+    request: pytest.FixtureRequest, detector: DetectionModel, tmp_path_factory: pytest.TempPathFactory
+) -> Runtime:
+    """Each format with its defaults, written, compared by itself, moved to another place and opened."""
+    need(*PACKAGES.get(request.param, ()))
+    folder = tmp_path_factory.mktemp(request.param)
+    check = Verification(request.param, detector, "float32", IMAGES)
+    written = FORMATS[request.param](detector, folder / NAMES[request.param], None, check)
+    assert check.agreement.raw < 1e-5
+    assert check.agreement.detections == check.agreement.agreeing > 40
+    moved = written.rename(folder / f"moved{written.suffix}")
+    return open_runtime(moved)
+
+
+def test_an_artefact_answers_as_its_model(reference: Reference, runtime: Runtime) -> None:
     assert runtime.class_names == ("ant", "bee")
     assert runtime.resize == ResizeConfig(64, 96)
-    for image, expected in zip(IMAGES, wanted, strict=True):
-        (found,) = runtime.detect([image])
+    for place, image in enumerate(IMAGES):
+        (expected,), (found,) = reference(place, image_size=runtime.image_size), runtime.detect([image])
         assert len(found["scores"]) > 3
+        assert (found["scores"] > np.array([0.5, 0.7])[found["labels"]]).all()
         np.testing.assert_array_equal(found["labels"], expected["labels"])
         np.testing.assert_allclose(found["scores"], expected["scores"], rtol=1e-5)
         np.testing.assert_allclose(found["boxes"], expected["boxes"], rtol=1e-5, atol=1e-3)
         assert found["boxes"].max(axis=0)[2] <= image.shape[1]
         assert found["boxes"].max(axis=0)[3] <= image.shape[0]
+        assert (found["boxes"].dtype, found["scores"].dtype, found["labels"].dtype) == ("float32", "float32", "int32")
+
+
+def test_a_batch_answers_as_its_images(reference: Reference, runtime: Runtime) -> None:
+    """Of one canvas both, 64 × 96."""
+    wanted = reference(0, 2, image_size=runtime.image_size)
+    for found, expected in zip(runtime.detect([IMAGES[0], IMAGES[2]]), wanted, strict=True):
+        np.testing.assert_array_equal(found["labels"], expected["labels"])
+        np.testing.assert_allclose(found["boxes"], expected["boxes"], rtol=1e-5, atol=1e-3)
+
+
+def test_raw_outputs(detector: DetectionModel, runtime: Runtime) -> None:
+    images, _ = on_one_canvas(IMAGES[:1], runtime.resize, detector.detector.pad_value, runtime.image_size)
+    wanted = detector.detector.predict_on_batch(images)
+    given = runtime.raw_outputs(images)
+    for name in ("deltas", "logits"):
+        np.testing.assert_allclose(given[name], wanted[name], atol=1e-4 * np.abs(wanted[name]).max())
+
+
+def test_only_the_format_that_needs_it_has_a_fixed_size(runtime: Runtime) -> None:
+    assert runtime.image_size == ((96, 96) if type(runtime).__name__ == "LiteRtRuntime" else None)
+
+
+def test_a_description_travels_inside(detector: DetectionModel, runtime: Runtime) -> None:
+    if isinstance(runtime, KerasRuntime):
+        return  # the model itself
+    about = runtime.description
+    assert about.filter == detector.filter
+    assert about.pad_value == pytest.approx((123.675, 116.28, 103.53))
+    assert (about.precision, about.has_folded_batch_norm, about.keras_retinanet) == ("float32", True, __version__)
+    assert about.metadata["model"]["backbone"] == "resnet10_050"
+    assert Description.from_json(about.to_json(), "text") == about
+
+
+# Fixed sizes
+
+
+@pytest.mark.parametrize(
+    ("size", "given", "expected"),
+    [
+        ((64, 96), (60, 90), (64, 96)),  # it fits: the rule's own size
+        ((800, 1067), (480, 640), (64, 85)),  # 640 · 64 / 480 = 85.33
+        ((1067, 800), (640, 480), (64, 48)),  # tall: the height decides
+        ((400, 1333), (300, 1000), (29, 96)),  # 300 · 96 / 1000 = 28.8
+        ((800, 1), (9000, 1), (64, 1)),  # never less than a pixel
+    ],
+)
+def test_sizes_on_a_fixed_canvas(size: tuple[int, int], given: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert fitting(size, given, (64, 96)) == expected
+
+
+def test_a_fixed_canvas_is_filled_with_the_colour_of_padding() -> None:
+    image = np.full((60, 30, 3), 200, np.uint8)
+    batch, sizes = on_one_canvas([image], ResizeConfig(64, 96), (1.0, 2.0, 3.0), (64, 64))
+    assert batch.shape == (1, 64, 64, 3)
+    assert sizes.tolist() == [[64, 32]]
+    assert (batch[0, :, :32] == 200).all()
+    assert (batch[0, :, 32:] == [1, 2, 3]).all()
+
+
+def test_a_smaller_canvas_than_the_rule_wants(detector: DetectionModel, tmp_path: Path) -> None:
+    """And bfloat16, in the runtime that has the most to do with it."""
+    need("openvino")
+    settings = ExportConfig(image_size=(64, 64), precision="bfloat16")
+    path = export_openvino(detector, tmp_path / "out", settings)
+    runtime = open_runtime(path)
+    assert runtime.image_size == (64, 64)
+    raw = runtime.raw_outputs(np.zeros((2, 64, 64, 3), np.float32))
+    assert raw["logits"].shape == (2, 9 * (64 + 16 + 4), 2)
+    wanted = KerasRuntime(detector, (64, 64)).detect(IMAGES)
+    for found, expected in zip(runtime.detect(IMAGES), wanted, strict=True):
+        np.testing.assert_allclose(found["boxes"][:1], expected["boxes"][:1], atol=3)
+    size = (path / "model.bin").stat().st_size
+    assert size < 0.6 * 4 * detector.detector.count_params()  # weights of two bytes
+
+
+# Fewer bits
+
+
+def calm(detector: DetectionModel) -> DetectionModel:
+    """Scores between 0.2 and 0.8, no suppression: what few bits change is the numbers alone, not who wins."""
+    network = detector.detector
+    final = network.class_head.finals[0]
+    kernel, bias = final.get_weights()
+    final.set_weights([kernel / 20, bias])
+    return DetectionModel(network, FilterConfig(score_threshold=0.01, max_detections=3000, top_k=3000, nms="none"))
+
+
+@pytest.fixture(scope="module")
+def calm_detector(detector: DetectionModel, tmp_path_factory: pytest.TempPathFactory) -> DetectionModel:
+    path = tmp_path_factory.mktemp("calm") / "model.keras"
+    detector.save(path)
+    return calm(keras.models.load_model(path))
+
+
+@pytest.fixture(scope="module")
+def representative(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("representative")
+    for index, image in enumerate(IMAGES):
+        keras.utils.save_img(folder / f"{index}.png", image, scale=False)
+    return str(folder)
+
+
+def test_litert_in_int8(calm_detector: DetectionModel, representative: str, tmp_path: Path) -> None:
+    need("ai_edge_litert", "ai_edge_quantizer")
+    settings = ExportConfig(precision="int8", representative=representative)
+    check = Verification("litert", calm_detector, "int8", IMAGES)
+    path = export_litert(calm_detector, tmp_path / "out.tflite", settings, check)
+    assert path.stat().st_size < 0.4 * 4 * calm_detector.detector.count_params()
+    assert check.agreement.detections > 1000
+    assert 1e-3 < check.agreement.raw < 0.1
+
+
+SLOW = [key for key in TOLERANCES if key[1] != "float32" and key not in (("litert", "int8"), ("openvino", "bfloat16"))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "precision"), SLOW)
+def test_fewer_bits(calm_detector: DetectionModel, representative: str, tmp_path: Path, name, precision) -> None:
+    need(*PACKAGES.get(name, ()))
+    settings = ExportConfig(precision=precision, representative=representative if precision == "int8" else None)
+    check = Verification(name, calm_detector, precision, IMAGES)
+    written = FORMATS[name](calm_detector, tmp_path / NAMES[name], settings, check)
+    assert check.agreement.detections > 1000
+    assert 1e-5 < check.agreement.raw < 0.1
+    size = sum(path.stat().st_size for path in ([written] if written.is_file() else written.rglob("*")))
+    assert size < (0.5 if precision == "int8" else 0.75) * 4 * calm_detector.detector.count_params()
+
+
+# What cannot be opened
+
+
+def test_files_of_others_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no snapshot or exported model"):
+        open_runtime(tmp_path / "none.onnx")
+    with pytest.raises(ValueError, match=f"neither a file that ends in {SUFFIXES} nor the folder"):
+        open_runtime(tmp_path)
+    (tmp_path / "a.onnx").write_bytes(b"none")
+    (tmp_path / "a.tflite").write_bytes(b"none")
+    (tmp_path / "model.xml").write_text("none")
+    for name, packages in PACKAGES.items():
+        need(*packages)
+        path = tmp_path / {"onnx": "a.onnx", "openvino": "", "litert": "a.tflite"}[name]
+        with pytest.raises(ValueError, match=r"cannot be (run|opened) by"):
+            open_runtime(path)
+
+
+def test_an_onnx_file_without_description(tmp_path: Path) -> None:
+    need("onnx", "onnxruntime")
+    from onnx import TensorProto, helper, save
+
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", [x], [y])
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path / "relu.onnx")
+    with pytest.raises(ValueError, match="has no description: it was not written by retinanet-convert-model"):
+        open_runtime(tmp_path / "relu.onnx")
+
+
+@pytest.mark.parametrize(
+    ("package", "extra"), [("onnxruntime", "onnx"), ("openvino", "openvino"), ("ai_edge_litert.interpreter", "litert")]
+)
+def test_a_missing_runtime_is_named_with_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    (tmp_path / "a.onnx").touch()
+    (tmp_path / "a.tflite").touch()
+    (tmp_path / "model.xml").touch()
+    path = tmp_path / {"onnx": "a.onnx", "openvino": "", "litert": "a.tflite"}[extra]
+    with pytest.raises(ImportError, match=rf"pip install 'keras-retinanet\[{extra}\]'"):
+        open_runtime(path)
+
+
+def test_a_description_of_a_later_version_is_read_and_a_broken_one_named() -> None:
+    about = Description(("ant",), ResizeConfig(), (1.0, 2.0, 3.0), FilterConfig(class_thresholds=(0.5,)), (64, 96))
+    later = json.dumps(json.loads(about.to_json()) | {"colour": "blue"})
+    assert Description.from_json(later, "file") == about
+    with pytest.raises(ValueError, match="'file' has a description that cannot be read"):
+        Description.from_json("{", "file")

@@ -26,6 +26,7 @@ class PixelRuntime:
 
     class_names = NAMES
     resize = ResizeConfig(32, 64)
+    image_size: tuple[int, int] | None = None
 
     def __init__(self, before: Callable[[Sequence[Any]], None] = lambda images: None) -> None:
         self.before = before

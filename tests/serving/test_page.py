@@ -45,6 +45,7 @@ class CornerRuntime:
 
     class_names = ("ant", "<b>bee</b>")
     resize = ResizeConfig(64, 96)
+    image_size = None
 
     def detect(self, images: Any) -> list[dict[str, Any]]:
         return [

@@ -67,6 +67,25 @@ def test_pixels_in_memory_are_bounded(pixel_runtime: Any, png: Any) -> None:
     assert max(len(batch) for batch in runtime.batches) == 2
 
 
+def test_one_canvas_for_all_lets_all_shapes_share(pixel_runtime: Any, png: Any) -> None:
+    """Lying and upright images: two batches, or one where the model has only one canvas, which is all to warm up."""
+
+    async def act(runtime: Any) -> list[list[tuple[int, int]]]:
+        service = DetectionService(runtime, ServeConfig(max_batch=2, max_wait_ms=50.0))
+        async with service.running():
+            await service.warm_up()
+            await service.detect([png((1, 0, 0), (24, 16)), png((2, 0, 0), (16, 24))])
+        batches: list[list[tuple[int, int]]] = runtime.batches
+        return batches
+
+    free, fixed = pixel_runtime(), pixel_runtime()
+    fixed.image_size = (64, 64)
+    assert sorted(asyncio.run(act(free))[6:]) == [[(16, 24)], [(24, 16)]]
+    first, both, last = asyncio.run(act(fixed))
+    assert (first, both) == ([(144, 192)], [(144, 192)] * 2)
+    assert sorted(last) == [(16, 24), (24, 16)]
+
+
 def test_limits_and_errors(pixel_runtime: Any, png: Any) -> None:
     may_go = threading.Event()
     runtime = pixel_runtime(lambda images: may_go.wait(30))

@@ -11,7 +11,11 @@ import numpy as np
 from keras_retinanet.config import BadDataPolicy
 from keras_retinanet.data.errors import DataError, shown
 from keras_retinanet.data.image_files import first_missing, read_sizes
+from keras_retinanet.data.survey import Survey
 from keras_retinanet.schema import Sample
+
+Policy = BadDataPolicy | Survey
+"""What a reader does with bad data: `"skip"`, `"error"`, or take them down in a survey."""
 
 _SLACK = 1.0  # pixels; boxes overrun by less through rounding and through counting from 0 or 1, which is no news
 _NAMED = 5  # cases named in the warning
@@ -113,7 +117,8 @@ class AnnotatedImages(Sequence[Sample]):
         sizes: `(height, width)` of each image; `None` reads the headers of the files.
         columns: All boxes.
         listed_in: The file that names the images, for messages.
-        bad_data: `"skip"` leaves out and clips; `"error"` raises at the first such box. Defaults to `"skip"`.
+        bad_data: `"skip"` leaves out and clips; `"error"` raises at the first such box; a `Survey` takes down what was
+            read, then skips. Defaults to `"skip"`.
         sources: Files and folders that annotations were read from; a change of one invalidates the index cache.
             Defaults to none: nothing is cached.
         category_ids: The source's own id of each label. Defaults to `None`.
@@ -138,14 +143,18 @@ class AnnotatedImages(Sequence[Sample]):
         columns: BoxColumns,
         *,
         listed_in: str,
-        bad_data: BadDataPolicy = "skip",
+        bad_data: Policy = "skip",
         sources: Sequence[str] = (),
         category_ids: Sequence[int | None] | None = None,
         notes: Sequence[str] = (),
     ) -> None:
         images = list(images)
-        require_images(images, listed_in)
-        all_sizes = _completed(images, sizes)
+        is_survey = isinstance(bad_data, Survey)
+        if isinstance(bad_data, Survey):
+            bad_data.columns, bad_data.told_sizes, bad_data.listed_in = columns, list(sizes), listed_in
+        if not is_survey or not images:
+            require_images(images, listed_in)
+        all_sizes = _completed(images, sizes, is_lenient=is_survey)
         boxes, kept, report = _cleaned(columns, all_sizes, bad_data)
         report.notes.extend(notes)
         order = kept[np.argsort(columns.image[kept], kind="stable")]
@@ -228,15 +237,16 @@ def require_images(images: Sequence[str], listed_in: str) -> None:
         )
 
 
-def _completed(images: list[str], sizes: Sequence[tuple[int, int] | None]) -> Any:
-    """`(I, 2)` int64 height, width."""
+def _completed(images: list[str], sizes: Sequence[tuple[int, int] | None], *, is_lenient: bool) -> Any:
+    """`(I, 2)` int64 height, width; 0 for what cannot be read, if that is allowed."""
     unknown = [position for position, size in enumerate(sizes) if size is None]
-    read = dict(zip(unknown, read_sizes([images[position] for position in unknown]), strict=True))
+    found = read_sizes([images[position] for position in unknown], fallback=(0, 0) if is_lenient else None)
+    read = dict(zip(unknown, found, strict=True))
     told = [read[position] if size is None else size for position, size in enumerate(sizes)]
     return np.array(told, np.int64).reshape(-1, 2)
 
 
-def _cleaned(columns: BoxColumns, sizes: Any, bad_data: BadDataPolicy) -> tuple[Any, Any, BoxReport]:
+def _cleaned(columns: BoxColumns, sizes: Any, bad_data: Policy) -> tuple[Any, Any, BoxReport]:
     """Clip to the images.
 
     Returns:

@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_retinanet.config import BadDataPolicy
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.errors import DataError, shown
 from keras_retinanet.data.image_files import first_missing
@@ -57,7 +56,7 @@ class CocoDataset(AnnotatedImages):
         set_name: str | None = None,
         *,
         class_names: Sequence[str] | None = None,
-        bad_data: BadDataPolicy = "skip",
+        bad_data: Policy = "skip",
     ) -> None:
         folder, set_name = Path(path), set_name or self.default_sets(path)[0]
         file = folder / "annotations" / f"instances_{set_name}.json"

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_retinanet.config import BadDataPolicy
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.text_files import number, read_text
 from keras_retinanet.data.errors import DataError, shown
@@ -71,7 +70,7 @@ class CsvDataset(AnnotatedImages):
         classes: str | os.PathLike[str] | None = None,
         *,
         class_names: Sequence[str] | None = None,
-        bad_data: BadDataPolicy = "skip",
+        bad_data: Policy = "skip",
     ) -> None:
         file = Path(annotations)
         rows = list(_rows(file))

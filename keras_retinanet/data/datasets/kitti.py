@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_retinanet.config import BadDataPolicy
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.text_files import images_by_stem, names_in, number, numbered_lines
 from keras_retinanet.data.errors import DataError, shown
@@ -61,7 +60,7 @@ class KittiDataset(AnnotatedImages):
         set_name: str | None = None,
         *,
         class_names: Sequence[str] | None = None,
-        bad_data: BadDataPolicy = "skip",
+        bad_data: Policy = "skip",
     ) -> None:
         folder, set_name = Path(path), set_name or self.default_sets(path)[0]
         list_file = folder / "ImageSets" / f"{set_name}.txt"

@@ -15,8 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_retinanet.config import BadDataPolicy
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.label_hierarchy import labels_below, read_hierarchy
 from keras_retinanet.data.datasets.text_files import images_by_stem, number
@@ -72,7 +71,7 @@ class OpenImagesDataset(AnnotatedImages):
         set_name: str | None = None,
         *,
         class_names: Sequence[str] | None = None,
-        bad_data: BadDataPolicy = "skip",
+        bad_data: Policy = "skip",
         labels_filter: Sequence[str] | None = None,
         parent_label: str | None = None,
     ) -> None:

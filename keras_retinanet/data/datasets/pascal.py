@@ -13,12 +13,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from keras_retinanet.config import BadDataPolicy, DifficultRule
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns
+from keras_retinanet.config import DifficultRule
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.text_files import images_by_stem
 from keras_retinanet.data.errors import DataError, shown
 from keras_retinanet.data.image_files import SUFFIXES
+from keras_retinanet.data.survey import Survey
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
@@ -87,12 +88,13 @@ class PascalDataset(AnnotatedImages):
         set_name: str | None = None,
         *,
         class_names: Sequence[str] | None = None,
-        bad_data: BadDataPolicy = "skip",
+        bad_data: Policy = "skip",
         difficult: DifficultRule = "ignore",
     ) -> None:
         folder, set_name = Path(path), set_name or self.default_sets(path)[0]
         is_listed = _lists(folder).is_dir()
-        layout = _from_list(folder, set_name) if is_listed else _from_folder(folder, set_name)
+        is_lenient = isinstance(bad_data, Survey)
+        layout = (_from_list if is_listed else _from_folder)(folder, set_name, is_lenient=is_lenient)
         objects = {text: _objects(text) for text in layout.texts}
         names = tuple(class_names) if class_names is not None else _all_classes(layout, objects, is_listed=is_listed)
         if difficult == "drop":
@@ -139,14 +141,16 @@ def _homes(folder: Path) -> tuple[Path, Path]:
     return apart if all(part.is_dir() for part in apart) else (folder, folder)
 
 
-def _from_list(folder: Path, set_name: str) -> _Layout:
+def _from_list(folder: Path, set_name: str, *, is_lenient: bool) -> _Layout:
     list_file, home = _lists(folder) / f"{set_name}.txt", folder / "Annotations"
     ids = _listed(list_file)
     texts = [home / f"{name}.xml" for name in ids]
-    return _Layout(list_file, ids, texts, _images(folder, ids, list_file), _texts(home), [home], [])
+    return _Layout(
+        list_file, ids, texts, _images(folder, ids, list_file, is_lenient=is_lenient), _texts(home), [home], []
+    )
 
 
-def _from_folder(folder: Path, set_name: str) -> _Layout:
+def _from_folder(folder: Path, set_name: str, *, is_lenient: bool) -> _Layout:
     home = folder / set_name
     text_home, image_home = _homes(home)
     texts = _texts(text_home)
@@ -156,10 +160,10 @@ def _from_folder(folder: Path, set_name: str) -> _Layout:
     files = images_by_stem(image_home)
     images = []
     for text in texts:
-        if text.stem not in files:
+        if text.stem not in files and not is_lenient:
             allowed = f"{text.stem} ending in {', '.join(SUFFIXES)} in {image_home}"
             raise DataError(str(text), "has no image", allowed, "put the image there or take the file away")
-        images.append(os.path.join(image_home, files[text.stem]))
+        images.append(os.path.join(image_home, files.get(text.stem, f"{text.stem}.jpg")))
     ids = [text.stem for text in texts]
     alone = sorted(set(files) - set(ids))
     told = f"{image_home}: {len(alone)} images without an XML file are left out ({shown(alone[:1])[2:-2]} …)"
@@ -192,12 +196,12 @@ def _listed(file: Path) -> list[str]:
     return list(ids)
 
 
-def _images(folder: Path, ids: list[str], list_file: Path) -> list[str]:
+def _images(folder: Path, ids: list[str], list_file: Path, *, is_lenient: bool) -> list[str]:
     """Image files, whatever their ending."""
     home = folder / "JPEGImages"
     by_stem = images_by_stem(home)
     for name in ids:
-        if name not in by_stem and os.path.basename(name) == name:
+        if name not in by_stem and os.path.basename(name) == name and not is_lenient:
             allowed = f"JPEGImages/{name} ending in {', '.join(SUFFIXES)}"
             fix = "put the image there or take the line out"
             raise DataError(str(list_file), f"image {shown(name)} is not there", allowed, fix)

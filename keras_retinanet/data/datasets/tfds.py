@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from keras_retinanet.config import BadDataPolicy
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.record_files import read_records
 from keras_retinanet.data.errors import DataError, shown
@@ -71,7 +70,7 @@ class TfdsDataset(AnnotatedImages):
         set_name: str | None = None,
         *,
         class_names: Sequence[str] | None = None,
-        bad_data: BadDataPolicy = "skip",
+        bad_data: Policy = "skip",
     ) -> None:
         builder, split = _builder(os.fspath(path)), set_name or "train"
         keys = _keys(builder, os.fspath(path))

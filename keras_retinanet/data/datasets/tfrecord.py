@@ -17,8 +17,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from PIL import Image
 
-from keras_retinanet.config import BadDataPolicy
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.label_map import read_label_map
 from keras_retinanet.data.datasets.record_files import has_set, read_records, record_files
@@ -77,7 +76,7 @@ class TfRecordDataset(AnnotatedImages):
         set_name: str | None = None,
         *,
         class_names: Sequence[str] | None = None,
-        bad_data: BadDataPolicy = "skip",
+        bad_data: Policy = "skip",
         classes: str | os.PathLike[str] | None = None,
     ) -> None:
         files = record_files(path, set_name or self.default_sets(path)[0])

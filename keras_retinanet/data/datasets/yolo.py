@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from keras_retinanet.config import BadDataPolicy
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, require_images
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, Policy, require_images
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.text_files import is_image, names_in, number, read_text
 from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.survey import Survey
 
 _VAL = ("val", "valid", "validation")
 _ROW = "'class x_center y_center width height', shares of the image's sides; or 'class x1 y1 x2 y2 x3 y3 …'"
@@ -60,14 +60,15 @@ class YoloDataset(AnnotatedImages):
         set_name: str | None = None,
         *,
         class_names: Sequence[str] | None = None,
-        bad_data: BadDataPolicy = "skip",
+        bad_data: Policy = "skip",
     ) -> None:
         file, content = _read_yaml(path)
         set_name = set_name or "train"
         classes = _classes(content, file)
         names = tuple(class_names) if class_names is not None else tuple(classes.values())
         images, listed = _images(file, content, set_name)
-        require_images(images, f"{file}, {set_name!r}")
+        if not isinstance(bad_data, Survey):
+            require_images(images, f"{file}, {set_name!r}")
         texts = [_label_file(image) for image in images]
         rows = list(_rows(texts, classes, names))
         columns = BoxColumns(

@@ -1,0 +1,228 @@
+"""How long from a JPEG file to its boxes, artefact by artefact? ResNet-50, 80 classes, 800 x 1333 pixels, two cores.
+
+    python benchmarks/export.py [--side 256] [--repeats 3] [--cores 2] [--only onnx openvino]
+
+Each is written, then opened and timed in a process of its own, all in turn: the snapshot in Keras, SavedModels (plain,
+folded, bfloat16), ONNX Runtime, OpenVINO (float32, bfloat16), LiteRT, and two peers that are no artefacts: keras-hub's
+RetinaNet and one in plain PyTorch. Decoding and padding are part of every time. Then post-processing alone: 25,353
+anchors of 80 classes, two million scores, to 300 boxes. What is not installed is named and left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from inference import K, make_images, run_keras_hub, run_torch
+from models import make_ours, spread_logits
+from PIL import Image
+from timing import Run, interleave_processes, print_table
+
+ARTEFACTS = {
+    "Keras snapshot": ("keras", "snapshot.keras", {}),
+    "SavedModel": ("saved_model", "plain", {"fold_batch_norm": False}),
+    "SavedModel, folded": ("saved_model", "folded", {}),
+    "SavedModel, bfloat16": ("saved_model", "small", {"precision": "bfloat16"}),
+    "ONNX Runtime": ("onnx", "model.onnx", {}),
+    "OpenVINO": ("openvino", "openvino", {}),
+    "OpenVINO, bfloat16": ("openvino", "openvino_small", {"precision": "bfloat16"}),
+    "LiteRT": ("litert", "model.tflite", {}),
+}
+"""Name → format, place, settings."""
+POST_SIZE = (384, 352)
+"""Pixels of the image that has two million scores."""
+
+
+def jpeg(size: tuple[int, int]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(make_images(size)[0].astype("uint8")).save(buffer, "jpeg", quality=90)
+    return buffer.getvalue()
+
+
+def canvas(size: tuple[int, int]) -> tuple[int, int]:
+    """Padded to multiples of 32."""
+    return -(-size[0] // 32) * 32, -(-size[1] // 32) * 32
+
+
+def write_all(folder: Path, size: tuple[int, int], wanted: list[str]) -> None:
+    """The snapshot and what is made of it; each size is printed."""
+    import tensorflow as tf
+
+    from keras_retinanet.config import ExportConfig, ResizeConfig
+    from keras_retinanet.export import FORMATS
+    from keras_retinanet.inference import DetectionModel
+
+    model, images = make_ours(K), tf.constant(make_images(size))
+    model.resize = ResizeConfig(min(size), max(size))
+    final = model.class_head.finals[0]
+    final.set_weights(spread_logits(*final.get_weights(), tf.function(model)(images)["logits"].numpy()))
+    for name in wanted:
+        kind, place, options = ARTEFACTS[name]
+        settings = ExportConfig(**options, **({"image_size": canvas(size)} if kind == "litert" else {}))
+        try:
+            written = FORMATS[kind](DetectionModel(model), folder / place, settings)
+        except ImportError as error:
+            print(f"  {name}: not written: {error}", flush=True)
+            continue
+        files = [written] if written.is_file() else [path for path in written.rglob("*") if path.is_file()]
+        print(f"  {name}: {sum(path.stat().st_size for path in files) / 1e6:.1f} MB", flush=True)
+
+
+def run_artefact(name: str, folder: str, size: tuple[int, int], cores: int) -> Run:
+    limit(cores)
+    import tensorflow as tf
+
+    from keras_retinanet.data.image import decode
+    from keras_retinanet.runtimes import open_runtime
+
+    kind, place, _ = ARTEFACTS[name]
+    contents = jpeg(size)
+    if kind == "saved_model":  # decodes by itself
+        loaded = tf.saved_model.load(str(max((Path(folder) / place).iterdir())))
+        detect = loaded.signatures["serving_default"]
+        return lambda: f"{int(detect(image_bytes=tf.constant([contents]))['num_detections'][0])} detections"
+    runtime = open_runtime(Path(folder) / place)
+    return lambda: f"{len(runtime.detect([decode(tf.constant(contents)).numpy()])[0]['scores'])} detections"
+
+
+def run_peer(maker: Callable[..., Run], size: tuple[int, int], cores: int) -> Run:
+    """Decoding is added to the peers of `inference.py`, which take a fixed image of the same size."""
+    limit(cores)
+    contents, detect = jpeg(size), maker("float32", canvas(size), network_only=False)
+
+    def run() -> Any:
+        np.asarray(Image.open(io.BytesIO(contents)).convert("RGB"), np.float32)
+        return detect()
+
+    return run
+
+
+def limit(cores: int) -> None:
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+
+
+# Post-processing alone
+
+
+def post_graph(kernel: str) -> Any:
+    """From deltas and logits to boxes, and an example of both."""
+    import tensorflow as tf
+
+    from keras_retinanet.boxes import RegressBoxes
+    from keras_retinanet.filter_detections import FilterDetections
+
+    random = np.random.default_rng(0)
+    shapes = [tuple(-(-side // stride) for side in POST_SIZE) for stride in (8, 16, 32, 64, 128)]
+    lengths = [9 * height * width for height, width in shapes]
+    corners = random.uniform(0, np.array(POST_SIZE[::-1]) - 48, (sum(lengths), 2))
+    anchors = np.concatenate([corners, corners + random.uniform(16, 48, corners.shape)], axis=1).astype("float32")
+    levels = {f"P{3 + i}": tf.zeros((1, length, 4)) for i, length in enumerate(lengths)}
+    regress, filters = RegressBoxes(), FilterDetections(from_logits=True, kernel=kernel)
+
+    def post(deltas: Any, logits: Any) -> Any:
+        return filters(regress(deltas, anchors[None]), logits, levels=levels)
+
+    shape = (1, sum(lengths))
+    signature = [tf.TensorSpec((*shape, 4), name="deltas"), tf.TensorSpec((*shape, K), name="logits")]
+    example = {"deltas": random.normal(0, 0.1, (*shape, 4)), "logits": random.normal(-5, 1, (*shape, K))}
+    inputs = {name: value.astype("float32") for name, value in example.items()}
+    return tf.function(post, input_signature=signature, autograph=False), inputs
+
+
+def count(answer: Any) -> str:
+    return f"{int(np.asarray(answer['num_detections'])[0])} detections"
+
+
+def post_tensorflow(cores: int) -> Run:
+    limit(cores)
+    import tensorflow as tf
+
+    post, inputs = post_graph("tensorflow")
+    tensors = {name: tf.constant(value) for name, value in inputs.items()}
+    return lambda: count(post(**tensors))
+
+
+def post_onnx(cores: int) -> Run:
+    limit(cores)
+    import onnxruntime
+    import tf2onnx
+
+    post, inputs = post_graph("tensorflow")
+    model, _ = tf2onnx.convert.from_function(post, input_signature=post.input_signature, opset=18)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return lambda: count(dict(zip(names, session.run(names, inputs), strict=True)))
+
+
+def post_openvino(cores: int) -> Run:
+    limit(cores)
+    import openvino
+    import tensorflow as tf
+
+    post, inputs = post_graph("ops")
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(tf.Module(), folder, signatures={"serving_default": post})
+        model = openvino.compile_model(openvino.convert_model(folder), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return lambda: count({"num_detections": model(inputs)["num_detections"]})
+
+
+def post_litert(cores: int) -> Run:
+    limit(cores)
+    import tensorflow as tf
+    from ai_edge_litert.interpreter import Interpreter
+
+    post, inputs = post_graph("ops")
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([post.get_concrete_function()], post)
+    runner = Interpreter(model_content=converter.convert(), num_threads=cores).get_signature_runner()
+    return lambda: count(runner(**inputs))
+
+
+POST = {
+    "TensorFlow": post_tensorflow,
+    "ONNX Runtime": post_onnx,
+    "OpenVINO": post_openvino,
+    "LiteRT": post_litert,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--side", type=int, help="a square image of this side in place of 800 x 1333, to try it out")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="artefacts whose names contain one")
+    parser.add_argument("--post-only", action="store_true", help="post-processing alone")
+    parser.add_argument("--write", metavar="FOLDER", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    size = (options.side, options.side) if options.side else (800, 1333)
+    words = [word.lower() for word in options.only]
+    wanted = [name for name in ARTEFACTS if not words or any(word in name.lower() for word in words)]
+    if options.write:
+        write_all(Path(options.write), size, wanted)
+        return
+    if not options.post_only:
+        print(f"from a JPEG file of {size[0]} x {size[1]} to boxes, {options.cores} cores")
+        with tempfile.TemporaryDirectory() as folder:
+            # in a process of its own: this one shall load no framework before it starts the others
+            subprocess.run([sys.executable, __file__, *sys.argv[1:], "--write", folder], check=True)
+            makers = {name: partial(run_artefact, name, folder, size, options.cores) for name in wanted}
+            if not words:
+                makers["keras-hub"] = partial(run_peer, run_keras_hub, size, options.cores)
+                makers["PyTorch"] = partial(run_peer, run_torch, size, options.cores)
+            print_table(interleave_processes(makers, options.repeats), ours="Keras snapshot")
+    print("\npost-processing alone, two million scores")
+    post = {name: partial(maker, options.cores) for name, maker in POST.items()}
+    print_table(interleave_processes(post, options.repeats), ours="TensorFlow")
+
+
+if __name__ == "__main__":
+    main()

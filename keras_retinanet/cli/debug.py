@@ -1,0 +1,131 @@
+"""`retinanet-debug`: see what the network is shown, and which boxes train an anchor."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from keras_retinanet.cli.network_settings import add_network_arguments, parse_network_arguments
+from keras_retinanet.cli.parsing import Parser, fail
+from keras_retinanet.config import AugmentName, DataConfig, TrainConfig
+
+if TYPE_CHECKING:
+    from keras_retinanet.doctor.training_pictures import TrainingPicture
+
+PROGRAM = "retinanet-debug"
+SHEET_COLUMNS, SHEET_WIDTH = 4, 480
+
+
+def build_parser() -> Parser:
+    """The parser of the command.
+
+    Returns:
+        The parser.
+    """
+    parser = Parser(
+        prog=PROGRAM,
+        usage="%(prog)s [flags] {FORMAT ARGUMENT … | PATH}",
+        description="Draw training images after augmentation: green boxes train at least one anchor, red ones nothing, "
+        "grey ones are ignore regions, blue ones are positive anchors (--anchors).",
+    )
+    add_network_arguments(parser)
+    preset = DataConfig().augment
+    parser.add_argument(
+        "--augment", choices=get_args(AugmentName), default=preset, help="preset of changes (default: %(default)s)"
+    )
+    parser.add_argument("--split", choices=("train", "val"), default="train", help="which images (default: train)")
+    parser.add_argument("--anchors", action="store_true", help="also draw the positive anchors")
+    parser.add_argument("--out", metavar="FOLDER", help="write one picture an image (default without --sheet: ./debug)")
+    parser.add_argument("--sheet", metavar="FILE", help="write all of them into one picture")
+    parser.add_argument("--window", action="store_true", help="show the sheet, where there is a display")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        argv: Sequence. The words after the program's name. Defaults to those of this process.
+
+    Returns:
+        Exit status: 0 done, 2 wrong words or data.
+    """
+    parser = build_parser()
+    namespace, config = parse_network_arguments(parser, argv)
+    if namespace.window and not (os.environ.get("DISPLAY") or sys.platform in ("darwin", "win32")):
+        parser.error("--window needs a display, and there is none; write pictures with --out or --sheet")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    data = dataclasses.replace(config.data, augment=namespace.augment)
+    try:
+        return _draw(namespace, dataclasses.replace(config, data=data))
+    except (ValueError, OSError, ImportError) as error:
+        return fail(PROGRAM, error)
+
+
+def _draw(namespace: argparse.Namespace, config: TrainConfig) -> int:
+    from keras_retinanet.doctor.training_pictures import training_pictures
+    from keras_retinanet.fitting import readable_data_errors
+    from keras_retinanet.open_dataset import open_dataset
+
+    dataset = open_dataset(config.data, namespace.split)
+    samples = list(dataset)
+    count = min(len(samples), config.data.limit or 16)
+    pictures = training_pictures(samples, dataset.class_names, config, has_anchors=namespace.anchors)
+    folder = Path(namespace.out) if namespace.out else None
+    if folder is None and not namespace.sheet and not namespace.window:
+        folder = Path("debug")
+    with readable_data_errors():
+        made = list(_written(itertools.islice(pictures, count), folder))
+    covered, missed, ignored = (sum(getattr(one, key) for one in made) for key in ("covered", "missed", "ignored"))
+    print(
+        f"{len(made)} images: {covered} boxes train an anchor (green), {missed} nothing (red), {ignored} ignored (grey)"
+    )
+    if folder is not None:
+        print(f"wrote {folder}")
+    _show_sheet(made, namespace)
+    return 0
+
+
+def _written(pictures: Iterator[TrainingPicture], folder: Path | None) -> Iterator[TrainingPicture]:
+    """Pictures on their way, each written as a file of its own if there is a folder."""
+    from PIL import Image
+
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    for place, picture in enumerate(pictures):
+        if folder is not None:
+            stem = "".join(letter if letter.isalnum() else "_" for letter in Path(picture.image).stem)
+            Image.fromarray(picture.pixels).save(folder / f"{place:04d}_{stem[:80]}.png")
+        yield picture
+
+
+def _show_sheet(made: Sequence[TrainingPicture], namespace: argparse.Namespace) -> None:
+    if not namespace.sheet and not namespace.window:
+        return
+    import numpy as np
+    from PIL import Image
+
+    from keras_retinanet.visualize import contact_sheet
+
+    small = []
+    for picture in made:
+        image = Image.fromarray(picture.pixels)
+        scale = min(1.0, SHEET_WIDTH / image.width)
+        size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+        small.append(np.array(image.resize(size, Image.Resampling.LANCZOS)))
+    sheet = Image.fromarray(contact_sheet(small, SHEET_COLUMNS))
+    if namespace.sheet:
+        sheet.save(namespace.sheet)
+        print(f"wrote {namespace.sheet}")
+    if namespace.window:
+        sheet.show(PROGRAM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,244 @@
+"""`retinanet-detect`: find the objects in pictures and videos, draw them and write them down."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import itertools
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_retinanet.cli.detect_sources import Source, find_sources, numbered
+from keras_retinanet.cli.parsing import Parser, fail, number
+from keras_retinanet.config import TileConfig
+
+if TYPE_CHECKING:
+    from keras_retinanet.detection_files import Writer
+    from keras_retinanet.detector import Detector
+    from keras_retinanet.schema import DetectedImage
+
+USUAL_THRESHOLD = 0.3
+SOME_UNREAD, INTERRUPTED = 1, 130
+"""Exit statuses: images were left out; stopped by Ctrl-C."""
+_NAMED = 8  # classes in the summary
+
+
+@dataclass
+class Tally:
+    """What was done so far.
+
+    Attributes:
+        images: Images in which objects were looked for.
+        unread: Images that could not be read.
+        boxes: Boxes by class name.
+    """
+
+    images: int = 0
+    unread: int = 0
+    boxes: collections.Counter[str] = field(default_factory=collections.Counter)
+
+    def add(self, found: DetectedImage) -> None:
+        """Counts one image, and tells if it could not be read.
+
+        Args:
+            found: What was found in it.
+        """
+        from tqdm import tqdm
+
+        if found.error is None:
+            self.images += 1
+            self.boxes.update(found.names)
+        else:
+            self.unread += 1
+            tqdm.write(f"left out  {' '.join(found.error.split())}", file=sys.stderr)
+
+
+def build_parser() -> Parser:
+    """The parser of the command.
+
+    Returns:
+        The parser.
+    """
+    parser = Parser(
+        prog="retinanet-detect",
+        description="Find objects in images and videos: pictures with boxes, and files that other programs read.",
+        epilog="Exit status: 0 done, 1 some images could not be read and were left out, 2 wrong word, model or source.",
+    )
+    count, share = number(int, least=1), number(float, least=0, most=1)
+    parser.add_argument("model", metavar="SNAPSHOT", help="a .keras file, the folder of a run, or an exported model")
+    parser.add_argument("sources", metavar="SOURCE", nargs="+", help="image, folder, pattern ('*.jpg') or video")
+    parser.add_argument("--recursive", action="store_true", help="look into the subfolders of folders, too")
+    parser.add_argument("--limit", type=count, metavar="N", help="take only the first N images, and frames of a video")
+    found = parser.add_argument_group("what counts as found")
+    found.add_argument(
+        "--score-threshold", type=share, metavar="X", help=f"drop boxes that score less (default: {USUAL_THRESHOLD})"
+    )
+    found.add_argument("--nms-threshold", type=share, metavar="X", help="of two boxes that overlap more, drop one")
+    found.add_argument("--max-detections", type=count, metavar="N", help="most boxes of an image")
+    found.add_argument("--class", dest="classes", action="append", metavar="NAME", help="only this class; repeatable")
+    large = parser.add_argument_group("large images")
+    large.add_argument("--tile", type=count, metavar="SIZE", help="cut images into squares of SIZE pixels")
+    large.add_argument(
+        "--overlap", type=number(float, 0, 0.9), metavar="X", help=f"of tiles (default: {TileConfig.overlap})"
+    )
+    large.add_argument("--no-whole-pass", action="store_true", help="do not look at the whole image, too")
+    out = parser.add_argument_group("output")
+    out.add_argument("--out", default="detections", metavar="DIR", help="pictures with boxes (default: %(default)s)")
+    out.add_argument("--no-pictures", action="store_true", help="draw nothing")
+    out.add_argument("--json", metavar="FILE", help="COCO results, and FILE's name with _images: ids and file names")
+    out.add_argument("--csv", metavar="FILE", help="lines of image,x1,y1,x2,y2,class,score")
+    out.add_argument("--yolo", metavar="DIR", help="a text file an image, lines of label x y width height score")
+    parser.add_argument("--batch-size", type=count, default=4, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--workers", type=count, metavar="N", help="threads that read images (default: all cores)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        argv: Sequence. The words after the program's name. Defaults to those of this process.
+
+    Returns:
+        Exit status: 0 done, 1 some images could not be read, 2 wrong words, model or sources, 130 Ctrl-C.
+    """
+    parser = build_parser()
+    flags = parser.parse_intermixed_args(argv)
+    if flags.tile is None and (flags.overlap is not None or flags.no_whole_pass):
+        parser.error("--overlap and --no-whole-pass need --tile")
+    if flags.no_pictures and not (flags.json or flags.csv or flags.yolo):
+        parser.error("--no-pictures leaves nothing to write: name a --json, --csv or --yolo")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        return _run(flags)
+    except (ValueError, OSError) as error:
+        return fail("retinanet-detect", error)
+
+
+def _run(flags: argparse.Namespace) -> int:
+    images, videos = find_sources(flags.sources, flags.recursive)
+    images = images[: flags.limit]
+    detector = _open(flags)
+    writers = _writers(flags, images, videos, detector.class_names)
+    tally, status = Tally(), 0
+    try:
+        _detect_images(detector, images, writers, tally)
+        for video in videos:
+            _detect_video(detector, video, writers, tally, flags)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    finally:
+        written = {name: writer.close() for name, writer in writers.items()}
+    print(summary(tally, written, is_whole=not status))
+    return status or (SOME_UNREAD if tally.unread else 0)
+
+
+def _open(flags: argparse.Namespace) -> Detector:
+    from keras_retinanet.detector import Detector
+    from keras_retinanet.open_model import open_model
+
+    runtime = open_model(flags.model)
+    threshold = flags.score_threshold
+    if threshold is None and not runtime.filter.class_thresholds:
+        threshold = max(USUAL_THRESHOLD, runtime.filter.score_threshold)
+    tiles = None
+    if flags.tile is not None:
+        overlap = TileConfig.overlap if flags.overlap is None else flags.overlap
+        tiles = TileConfig(flags.tile, overlap, not flags.no_whole_pass)
+    return Detector(
+        runtime,
+        score_threshold=threshold,
+        nms_threshold=flags.nms_threshold,
+        max_detections=flags.max_detections,
+        classes=flags.classes,
+        batch_size=flags.batch_size,
+        tiles=tiles,
+        workers=flags.workers,
+    )
+
+
+def _writers(
+    flags: argparse.Namespace, images: Sequence[Source], videos: Sequence[Source], class_names: Sequence[str]
+) -> dict[str, Writer]:
+    from keras_retinanet import detection_files
+
+    writers: dict[str, Writer] = {}
+    if not flags.no_pictures:
+        writers["pictures"] = detection_files.PictureFolder(Path(flags.out), class_names)
+    if flags.json:
+        ids = {} if videos else numbered([image.name for image in images])
+        writers["json"] = detection_files.CocoResults(Path(flags.json), class_names, ids)
+    if flags.csv:
+        writers["csv"] = detection_files.CsvTable(Path(flags.csv))
+    if flags.yolo:
+        writers["yolo"] = detection_files.YoloFolder(Path(flags.yolo), class_names)
+    return writers
+
+
+def _detect_images(detector: Detector, images: Sequence[Source], writers: dict[str, Writer], tally: Tally) -> None:
+    from tqdm import tqdm
+
+    paths = [image.path for image in images]
+    results = detector.detect(paths, on_error="skip", keeps_pixels="pictures" in writers)
+    progress = tqdm(results, total=len(images), unit=" images", disable=None if images else True)
+    for image, found in zip(images, progress, strict=True):
+        tally.add(found)
+        if found.error is None:
+            for writer in writers.values():
+                writer.add(image.name, found)
+
+
+def _detect_video(
+    detector: Detector, video: Source, writers: dict[str, Writer], tally: Tally, flags: argparse.Namespace
+) -> None:
+    from tqdm import tqdm
+
+    from keras_retinanet.detection_files import AnnotatedVideo
+    from keras_retinanet.video import VideoReader
+
+    reader = VideoReader(video.path)
+    own = {name: writer for name, writer in writers.items() if name != "pictures"}
+    if not flags.no_pictures:
+        path = (Path(flags.out) / video.name).with_suffix(".mp4")
+        own["video"] = AnnotatedVideo(path, reader.rate, detector.class_names)
+    total = min((n for n in (reader.count, flags.limit) if n is not None), default=None)
+    frames = itertools.islice(reader, flags.limit)
+    results = detector.detect(frames, keeps_pixels=True)
+    try:
+        for number, found in enumerate(tqdm(results, desc=video.name, total=total, unit=" frames", disable=None), 1):
+            tally.add(found)
+            for writer in own.values():
+                writer.add(f"{video.name}/{number:06d}.jpg", found)
+    finally:
+        if "video" in own:
+            own["video"].close()
+
+
+def summary(tally: Tally, written: Mapping[str, Sequence[Path]], *, is_whole: bool) -> str:
+    """What was done, and where it stands.
+
+    Args:
+        tally: Tally. The counts.
+        written: Mapping. Kind of output → files or folders.
+        is_whole: bool. Nothing was stopped.
+
+    Returns:
+        A few lines.
+    """
+    boxes = sum(tally.boxes.values())
+    lines = [f"images    {tally.images}" + (f", {tally.unread} left out" if tally.unread else "")]
+    lines[0] += "" if is_whole else ", stopped"
+    named = ", ".join(f"{name} {count}" for name, count in tally.boxes.most_common(_NAMED))
+    more = f" and {len(tally.boxes) - _NAMED} classes more" if len(tally.boxes) > _NAMED else ""
+    lines.append(f"boxes     {boxes}" + (f": {named}{more}" if named else ""))
+    if tally.images and not boxes:
+        lines.append("hint      a lower --score-threshold shows what the model is less sure of")
+    return "\n".join(lines + [f"{name:<8}  {', '.join(map(str, paths))}" for name, paths in written.items()])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""The words of `retinanet-detect` that name images and videos, and the names of their results."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to detect in.
+
+    Attributes:
+        path: The file.
+        name: Under which its results stand: relative, and no other's even without its ending.
+    """
+
+    path: Path
+    name: str
+
+
+def find_sources(words: Sequence[str], is_recursive: bool) -> tuple[list[Source], list[Source]]:
+    """The files that the words of the command line mean.
+
+    Args:
+        words: Sequence. Files, folders and patterns.
+        is_recursive: bool. Look into subfolders, too.
+
+    Returns:
+        Images and videos, in the order given.
+
+    Raises:
+        ValueError: There is no such file, or a folder or pattern has no images.
+    """
+    from keras_retinanet.data.image_files import find_images
+    from keras_retinanet.video import VIDEO_SUFFIXES
+
+    taken: collections.Counter[str] = collections.Counter()
+    images: list[Source] = []
+    videos: list[Source] = []
+    for word in words:
+        for path in find_images(word, is_recursive=is_recursive):
+            if not path.exists():
+                raise ValueError(f"There is no image, video or folder {word!r}.")
+            name = _own_name(path.relative_to(word) if Path(word).is_dir() else Path(path.name), taken)
+            (videos if path.suffix.lower() in VIDEO_SUFFIXES else images).append(Source(path, name))
+    return images, videos
+
+
+def _own_name(path: Path, taken: collections.Counter[str]) -> str:
+    """The path, with a number where another file has the same but for its ending."""
+    stem = str(path.with_suffix(""))
+    taken[stem] += 1
+    if taken[stem] == 1:
+        return path.as_posix()
+    return _own_name(path.with_stem(f"{path.stem}-{taken[stem]}"), taken)
+
+
+def numbered(names: Sequence[str]) -> dict[str, int]:
+    """Image ids that stand in the file names, as COCO's do (`000000000139.jpg` is 139).
+
+    Args:
+        names: Sequence. File names.
+
+    Returns:
+        The number of each name; none where a name is no number, or two are the same.
+    """
+    ids = {name: int(stem) for name in names if (stem := Path(name).stem).isascii() and stem.isdecimal()}
+    return ids if len(set(ids.values())) == len(names) else {}

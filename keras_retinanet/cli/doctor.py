@@ -1,0 +1,99 @@
+"""`retinanet-doctor`: what is wrong with a data set, and do the anchors meet its boxes?"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_retinanet.cli.network_settings import add_network_arguments, parse_network_arguments
+from keras_retinanet.cli.parsing import Parser, fail
+
+if TYPE_CHECKING:
+    import argparse
+
+    from keras_retinanet.doctor import Diagnosis
+
+PROGRAM = "retinanet-doctor"
+
+
+def build_parser() -> Parser:
+    """The parser of the command.
+
+    Returns:
+        The parser.
+    """
+    parser = Parser(
+        prog=PROGRAM,
+        usage="%(prog)s [flags] {FORMAT ARGUMENT … | PATH}",
+        description="Look for faults in a data set, training and validation images alike, and see whether the anchors "
+        "meet its boxes. Exit status: 0 clean, 1 warnings, 2 errors.",
+    )
+    add_network_arguments(parser)
+    parser.add_argument("--json", metavar="FILE", help="also write all of it as JSON")
+    parser.add_argument("--page", metavar="FILE", help="also write an HTML page with plots and thumbnails")
+    parser.add_argument("--fix", metavar="OUT", help="write a clean copy of the annotations into a new folder")
+    parser.add_argument("--optimise-anchors", action="store_true", help="search for anchors that more boxes meet")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        argv: Sequence. The words after the program's name. Defaults to those of this process.
+
+    Returns:
+        Exit status: 0 clean, 1 warnings, 2 errors in the data or wrong words.
+    """
+    namespace, config = parse_network_arguments(build_parser(), argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from keras_retinanet.doctor import diagnose
+    from keras_retinanet.doctor.summary import describe
+
+    try:
+        bars = _bar("images", " images"), _bar("searching anchors", " tries")
+        diagnosis = diagnose(config, use_search=namespace.optimise_anchors, images_bar=bars[0], search_bar=bars[1])
+        for line in describe(diagnosis):
+            print(line)
+        _write(diagnosis, namespace)
+    except (ValueError, OSError, ImportError) as error:
+        return fail(PROGRAM, error)
+    return diagnosis.status
+
+
+def _bar(what: str, unit: str) -> Callable[[int], Callable[[int], object]]:
+    """A bar on a terminal, nothing elsewhere."""
+
+    def begin(total: int) -> Callable[[int], object]:
+        from tqdm import tqdm
+
+        return tqdm(total=total or None, desc=what, unit=unit, leave=False, disable=None).update
+
+    return begin
+
+
+def _write(diagnosis: Diagnosis, namespace: argparse.Namespace) -> None:
+    if namespace.json:
+        Path(namespace.json).write_text(json.dumps(diagnosis.to_dict(), indent=2, default=str), encoding="utf-8")
+        print(f"wrote {namespace.json}")
+    if namespace.page:
+        from keras_retinanet.doctor.page import write_page
+
+        write_page(diagnosis, Path(namespace.page))
+        print(f"wrote {namespace.page}")
+    if namespace.fix:
+        from keras_retinanet.doctor.cleaning import write_clean
+
+        done = write_clean(diagnosis, Path(namespace.fix))
+        for note in done.notes:
+            print(f"note: {note}")
+        sets = ", ".join(f"{name} {count} images" for name, count in done.num_images.items())
+        print(f"wrote {done.folder}: {sets}, {done.num_boxes} boxes")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

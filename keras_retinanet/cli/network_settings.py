@@ -1,0 +1,58 @@
+"""Flags of the settings that decide how a data set meets the network: resizing, anchors, matching."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_reader_flags, parse_arguments
+from keras_retinanet.cli.parsing import Parser, add_flags, join_numbers
+from keras_retinanet.config import TrainConfig
+from keras_retinanet.config_rules import check
+from keras_retinanet.config_tree import changed, flag_name, settings
+from keras_retinanet.presets import DEMO
+from keras_retinanet.runs import read_config
+
+GROUPS = ("anchors.", "matching.", "resize.", "model.min_level", "model.max_level", "seed")
+SETS = ("data.train_set", "data.val_set", "data.val_annotations", "data.limit", "data.workers")
+
+
+def add_network_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the dataset words, and the flags of readers, sets, resizing, anchors and matching.
+
+    Args:
+        parser: ArgumentParser. The command's parser; read it with `parse_network_arguments`.
+    """
+    add_dataset_arguments(parser, can_detect=True)
+    add_reader_flags(parser)
+    parser.add_argument("--config", metavar="FILE", help="take the settings from the config.yaml of a run")
+    chosen = [setting for setting in settings(TrainConfig) if setting.name.startswith(GROUPS) or setting.name in SETS]
+    add_flags(parser, chosen)
+
+
+def parse_network_arguments(
+    parser: Parser, argv: Sequence[str] | None = None
+) -> tuple[argparse.Namespace, TrainConfig]:
+    """Reads a command line; what does not fit ends the program with status 2 and one line.
+
+    Args:
+        parser: Parser. One that went through `add_network_arguments`.
+        argv: Sequence. The words after the program's name. Defaults to those of this process.
+
+    Returns:
+        All flags, and the settings that a training with them would have.
+    """
+    lists = [flag_name(setting.name) for setting in settings(TrainConfig) if setting.is_tuple]
+    namespace, data, _ = parse_arguments(parser, join_numbers(sys.argv[1:] if argv is None else argv, lists))
+    given = {name: value for name, value in vars(namespace).items() if name.startswith(GROUPS) or name in SETS}
+    try:
+        base = read_config(namespace.config) if namespace.config else TrainConfig()
+        preset = DEMO if data.dataset == "demo" and not namespace.config else {}
+        # A run's weights need not be here, and are not needed.
+        config = changed(changed(base, {"data": data}), {**preset, "model.weights": "none", "freeze_backbone": False})
+        config = changed(config, given)
+        check(config)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    return namespace, config

@@ -1,0 +1,110 @@
+"""Small rotations, shifts, shears and stretches: fizyr/keras-retinanet's `--random-transform`, and its numbers.
+
+Matrices are `(3, 3)` float32 and map points `(x, y, 1)` of the old picture to the new one. Points are continuous: pixel
+i reaches from i to i + 1, as box coordinates do.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from keras_retinanet.data.augmentations.placement import GraphSample, framed
+from keras_retinanet.schema import Tensor
+
+STRENGTH = 0.1
+"""Most rotation and shear in radians, shift in widths and heights, and change of either side."""
+
+
+def affine(sample: GraphSample, seed: Tensor) -> GraphSample:
+    """Rotate and shear by up to 0.1 radians (5.7°), shift by up to a tenth and stretch either side by up to a tenth.
+
+    The picture keeps its size; what comes in from outside has the colour of padding. A box becomes the frame of its
+    four turned corners: it still holds all of its object, but fits as tightly as before only around rectangles.
+    """
+    seeds = tf.unstack(tf.random.split(seed, 4))
+    matrix = affine_matrix(
+        rotation=tf.random.stateless_uniform((), seeds[0], -STRENGTH, STRENGTH),
+        translation=tf.random.stateless_uniform((2,), seeds[1], -STRENGTH, STRENGTH),
+        shear=tf.random.stateless_uniform((), seeds[2], -STRENGTH, STRENGTH),
+        scaling=tf.random.stateless_uniform((2,), seeds[3], 1 - STRENGTH, 1 + STRENGTH),
+    )
+    matrix = about_centre(matrix, tf.shape(sample["image"])[:2])
+    return framed(sample, warp(sample["image"], matrix, sample["pad_value"]), hulls(sample["boxes"], matrix))
+
+
+def affine_matrix(rotation: Tensor, translation: Tensor, shear: Tensor, scaling: Tensor) -> Tensor:
+    """Stretch, then shear, shift and rotate about the origin.
+
+    Args:
+        rotation: Scalar float32, radians, from the x axis towards the y axis.
+        translation: `(2,)` float32 x, y.
+        shear: Scalar float32, radians: the angle by which the y axis leans towards negative x.
+        scaling: `(2,)` float32 x, y.
+
+    Returns:
+        `(3, 3)` float32.
+    """
+    zero, one = tf.constant(0.0), tf.constant(1.0)
+    sin, cos = tf.sin(rotation), tf.cos(rotation)
+    turn = tf.stack([tf.stack([cos, -sin, zero]), tf.stack([sin, cos, zero]), tf.stack([zero, zero, one])])
+    lean = tf.stack([tf.stack([one, -tf.sin(shear), zero]), tf.stack([zero, tf.cos(shear), zero]), turn[2]])
+    return turn @ _shift(translation) @ lean @ tf.linalg.diag(tf.concat([scaling, [1.0]], axis=0))
+
+
+def about_centre(matrix: Tensor, size: Tensor) -> Tensor:
+    """The same about the centre of an image, with its shift in widths and heights turned into pixels.
+
+    Args:
+        matrix: `(3, 3)` float32.
+        size: `(2,)` int32. Height and width.
+
+    Returns:
+        `(3, 3)` float32.
+    """
+    width_height = tf.cast(tf.reverse(size, [0]), tf.float32)
+    matrix = tf.concat([matrix[:, :2], matrix[:, 2:] * tf.concat([width_height, [1.0]], axis=0)[:, None]], axis=1)
+    return _shift(width_height / 2) @ matrix @ _shift(-width_height / 2)
+
+
+def warp(image: Tensor, matrix: Tensor, fill: Tensor) -> Tensor:
+    """Move the pixels of an image, bilinearly.
+
+    Args:
+        image: `(h, w, 3)` uint8 or float32.
+        matrix: `(3, 3)` float32, which can be inverted.
+        fill: `(3,)` float32. Colour of what comes in from outside.
+
+    Returns:
+        `(h, w, 3)` float32.
+    """
+    half = tf.constant([0.5, 0.5])  # the kernel puts pixel i at i, not at i + ½
+    backwards = tf.reshape(_shift(-half) @ tf.linalg.inv(matrix) @ _shift(half), (1, 9))[:, :8]
+    warped = tf.raw_ops.ImageProjectiveTransformV3(
+        images=(tf.cast(image, tf.float32) - fill)[None],
+        transforms=backwards,
+        output_shape=tf.shape(image)[:2],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )
+    return tf.ensure_shape(warped[0], (None, None, 3)) + fill
+
+
+def hulls(boxes: Tensor, matrix: Tensor) -> Tensor:
+    """Frames of moved boxes.
+
+    Args:
+        boxes: `(N, 4)` float32.
+        matrix: `(3, 3)` float32.
+
+    Returns:
+        `(N, 4)` float32: the smallest boxes around the four moved corners of each.
+    """
+    x = tf.gather(boxes, [0, 2, 0, 2], axis=1)
+    y = tf.gather(boxes, [1, 1, 3, 3], axis=1)
+    points = tf.stack([x, y], axis=-1) @ tf.transpose(matrix[:2, :2]) + matrix[:2, 2]  # (N, 4, 2)
+    return tf.concat([tf.reduce_min(points, axis=1), tf.reduce_max(points, axis=1)], axis=1)
+
+
+def _shift(by: Tensor) -> Tensor:
+    return tf.concat([tf.eye(3)[:, :2], tf.concat([by, [1.0]], axis=0)[:, None]], axis=1)

@@ -1,0 +1,60 @@
+"""Worse pictures: out of focus, or compressed hard."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from keras_retinanet.data.augmentations.placement import GraphSample, coin
+from keras_retinanet.schema import Tensor
+
+_RADIUS = 4  # pixels to either side that the widest blur reaches
+_SIGMAS = (0.5, 1.5)
+_QUALITIES = (20, 90)
+
+
+def blur(sample: GraphSample, seed: Tensor) -> GraphSample:
+    """Every second time, a Gaussian blur of 0.5 to 1.5 pixels."""
+    seeds = tf.unstack(tf.random.split(seed, 2))
+    sigma = tf.random.stateless_uniform((), seeds[1], *_SIGMAS)
+    image = tf.cond(
+        coin(seeds[0]),
+        lambda: blurred(sample["image"], sigma),
+        lambda: tf.cast(sample["image"], tf.float32),
+    )
+    return {**sample, "image": image}
+
+
+def jpeg(sample: GraphSample, seed: Tensor) -> GraphSample:
+    """Every second time, the traces of JPEG at quality 20 to 90."""
+    seeds = tf.unstack(tf.random.split(seed, 2))
+    quality = tf.random.stateless_uniform((), seeds[1], _QUALITIES[0], _QUALITIES[1] + 1, tf.int32)
+
+    def compressed() -> Tensor:
+        pixels = tf.cast(tf.round(tf.cast(sample["image"], tf.float32)), tf.uint8)
+        contents = tf.raw_ops.EncodeJpegVariableQuality(images=pixels, quality=quality)
+        return tf.cast(tf.io.decode_jpeg(contents, channels=3), tf.float32)
+
+    image = tf.cond(coin(seeds[0]), compressed, lambda: tf.cast(sample["image"], tf.float32))
+    return {**sample, "image": tf.ensure_shape(image, (None, None, 3))}
+
+
+def blurred(image: Tensor, sigma: Tensor) -> Tensor:
+    """Blur by a Gaussian, first along the rows, then along the columns; beyond an edge its last pixel goes on.
+
+    Args:
+        image: `(h, w, 3)` uint8 or float32.
+        sigma: Scalar float32. Standard deviation in pixels.
+
+    Returns:
+        `(h, w, 3)` float32.
+    """
+    distance = tf.range(-_RADIUS, _RADIUS + 1, dtype=tf.float32)
+    weights = tf.nn.softmax(-0.5 * (distance / sigma) ** 2)
+    image = tf.cast(image, tf.float32)
+    for axis in (1, 0):
+        side = tf.shape(image)[axis]
+        places = tf.clip_by_value(tf.range(-_RADIUS, side + _RADIUS), 0, side - 1)
+        wide = tf.gather(image, places, axis=axis)
+        parts = [wide[:, tap : tap + side] if axis == 1 else wide[tap : tap + side] for tap in range(2 * _RADIUS + 1)]
+        image = tf.add_n([part * weights[tap] for tap, part in enumerate(parts)])
+    return image

@@ -1,0 +1,96 @@
+"""Pictures made of several images of the data set.
+
+A mixture is a function `(sample, seed, another) -> sample`. `another(seed)` loads a random image of the data set,
+resized but otherwise as it is; as it loads inside the graph, and only where it is called, a picture that stays as it
+is costs nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from keras_retinanet.data.augmentations.placement import GraphSample, coin, fitted, rounded, somewhere, zoomed
+from keras_retinanet.schema import Tensor
+
+Another = Callable[[Tensor], GraphSample]
+
+MOSAIC_OTHERS = 3
+MIXUP_OTHERS = 1
+
+
+def mosaic(sample: GraphSample, seed: Tensor, another: Another) -> GraphSample:
+    """Every second time, four images around a point near the middle of the canvas, which they fill.
+
+    Each is scaled so that it just covers its quarter, or up to half as large again, and shows a random part of itself.
+
+    Reference: Bochkovskiy et al., YOLOv4 (2020), §3.3.
+    """
+    seeds = tf.unstack(tf.random.split(seed, 3 + 2 * MOSAIC_OTHERS))
+
+    def four() -> GraphSample:
+        canvas = sample["canvas"]
+        middle = rounded(tf.cast(canvas, tf.float32) * tf.random.stateless_uniform((2,), seeds[1], 0.3, 0.7))
+        y, x = tf.unstack(middle)
+        height, width = tf.unstack(canvas - middle)
+        parts = [
+            _covering(sample, tf.stack([y, x]), seeds[2]),
+            _covering(another(seeds[3]), tf.stack([y, width]), seeds[4]),
+            _covering(another(seeds[5]), tf.stack([height, x]), seeds[6]),
+            _covering(another(seeds[7]), tf.stack([height, width]), seeds[8]),
+        ]
+        left, above = tf.cast(x, tf.float32), tf.cast(y, tf.float32)
+        rows = [tf.concat([parts[row]["image"], parts[row + 1]["image"]], axis=1) for row in (0, 2)]
+        shifts = tf.stack([[0.0, 0.0] * 2, [left, 0.0] * 2, [0.0, above] * 2, [left, above] * 2])
+        return {**sample, "image": tf.concat(rows, axis=0), **_together(parts, shifts)}
+
+    whole = {**sample, "image": tf.cast(sample["image"], tf.float32)}
+    return tf.cond(coin(seeds[0]), four, lambda: whole)
+
+
+def mixup(sample: GraphSample, seed: Tensor, another: Another) -> GraphSample:
+    """Every second time, another image shines through, with 35 to 65 % of the light; the boxes of both count.
+
+    Reference: Zhang et al., Bag of Freebies for Training Object Detection Neural Networks (2019), §3.1.
+    """
+    seeds = tf.unstack(tf.random.split(seed, 4))
+
+    def both() -> GraphSample:
+        other = fitted({**another(seeds[1]), "canvas": sample["canvas"]})
+        sizes = [tf.shape(part["image"])[:2] for part in (sample, other)]
+        size = tf.maximum(*sizes)
+        offset = somewhere(size - sizes[1], seeds[2])
+        share = tf.random.stateless_uniform((), seeds[3], 0.35, 0.65)
+        fill = sample["pad_value"]
+        first = _on_ground(sample["image"], tf.zeros(2, tf.int32), size, fill)
+        second = _on_ground(other["image"], offset, size, fill)
+        y, x = tf.unstack(tf.cast(offset, tf.float32))
+        boxes = _together([sample, other], tf.stack([tf.zeros(4), tf.stack([x, y, x, y])]))
+        return {**sample, "image": first + share * (second - first), **boxes}
+
+    whole = {**sample, "image": tf.cast(sample["image"], tf.float32)}
+    return tf.cond(coin(seeds[0]), both, lambda: whole)
+
+
+def _covering(sample: GraphSample, target: Tensor, seed: Tensor) -> GraphSample:
+    """A random part of the sample, as large as `target`."""
+    seeds = tf.unstack(tf.random.split(seed, 2))
+    size, wanted = tf.cast(tf.shape(sample["image"])[:2], tf.float32), tf.cast(target, tf.float32)
+    factor = tf.reduce_max(wanted / size) * tf.random.stateless_uniform((), seeds[0], 1.0, 1.5)
+    window = rounded(tf.minimum(wanted / factor, size))
+    part = zoomed(sample, somewhere(tf.cast(size, tf.int32) - window, seeds[1]), window, target)
+    return {**part, "image": tf.cast(part["image"], tf.float32)}
+
+
+def _together(parts: list[GraphSample], shifts: Tensor) -> GraphSample:
+    """Boxes of all parts; those of part i are moved by the `(4,)` of `shifts[i]`."""
+    boxes = tf.concat([part["boxes"] + shifts[number] for number, part in enumerate(parts)], axis=0)
+    return {"boxes": boxes, **{key: tf.concat([part[key] for part in parts], axis=0) for key in ("labels", "ignore")}}
+
+
+def _on_ground(image: Tensor, offset: Tensor, size: Tensor, fill: Tensor) -> Tensor:
+    """The image at an offset in a picture of one colour."""
+    before = tf.stack([*tf.unstack(offset), 0])
+    after = tf.concat([size - offset - tf.shape(image)[:2], [0]], axis=0)
+    return tf.pad(tf.cast(image, tf.float32) - fill, tf.stack([before, after], axis=1)) + fill

@@ -1,0 +1,144 @@
+"""An image moved together with its boxes, and what becomes of boxes that hardly fit any more.
+
+A sample is a dict of tensors: `image` `(h, w, 3)` uint8 or float32 RGB 0–255, unpadded; `boxes` `(N, 4)` float32;
+`labels` `(N,)` int32; `ignore` `(N,)` bool; `canvas` `(2,)` int32 H, W, into which the image must still fit afterwards;
+`pad_value` `(3,)` float32, the colour of what lies outside the image.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from keras_retinanet.data.image import resize_boxes, resize_image
+from keras_retinanet.schema import Tensor
+
+GraphSample = dict[str, Tensor]
+
+MIN_VISIBLE = 0.3
+"""Share of a box's area that must remain in the picture for it to remain an object."""
+
+MIN_SIDE = 4.0
+"""Pixels that the shorter side of a box must keep for it to remain an object: half a cell of the finest level."""
+
+
+def coin(seed: Tensor) -> Tensor:
+    """Heads or tails."""
+    return tf.random.stateless_uniform((), seed) < 0.5
+
+
+def framed(sample: GraphSample, image: Tensor, boxes: Tensor) -> GraphSample:
+    """The sample with another image, in which its boxes lie elsewhere, perhaps beyond the edges.
+
+    Boxes are clipped. Of which nothing is left, go. Those that keep less than `MIN_VISIBLE` of their area, or shrink to
+    a side below `MIN_SIDE`, become ignore regions: too little to learn the object from, and yet not background. What is
+    to be ignored stays so.
+
+    Args:
+        sample: The sample before.
+        image: `(h, w, 3)`. The new image.
+        boxes: `(N, 4)` float32. The boxes of the sample in pixels of the new image, not clipped.
+
+    Returns:
+        The new sample, with at most N boxes.
+    """
+    height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
+    clipped = tf.clip_by_value(boxes, 0.0, tf.stack([width, height, width, height]))
+    visible, side = _area(clipped), _shorter_side(clipped)
+    is_hidden = visible < MIN_VISIBLE * _area(boxes)
+    is_tiny = tf.logical_and(side < MIN_SIDE, side < 0.99 * _shorter_side(sample["boxes"]))
+    ignore = sample["ignore"] | is_hidden | is_tiny
+    is_left = visible > 0
+    return {
+        **sample,
+        "image": image,
+        "boxes": tf.boolean_mask(clipped, is_left),
+        "labels": tf.boolean_mask(sample["labels"], is_left),
+        "ignore": tf.boolean_mask(ignore, is_left),
+    }
+
+
+def cropped(sample: GraphSample, offset: Tensor, size: Tensor) -> GraphSample:
+    """Cut out a window.
+
+    Args:
+        sample: The sample.
+        offset: `(2,)` int32 y, x of the upper left corner.
+        size: `(2,)` int32 height and width.
+
+    Returns:
+        The sample of the window, boxes as `framed` leaves them.
+    """
+    return framed(sample, _cut(sample["image"], offset, size), sample["boxes"] - _twice(offset))
+
+
+def zoomed(sample: GraphSample, offset: Tensor, size: Tensor, target: Tensor) -> GraphSample:
+    """Cut out a window and resize it.
+
+    Args:
+        sample: The sample.
+        offset: `(2,)` int32 y, x of the upper left corner.
+        size: `(2,)` int32 height and width of the window.
+        target: `(2,)` int32 height and width that the window gets.
+
+    Returns:
+        The sample of the window, boxes as `framed` leaves them.
+    """
+    image = resize_image(_cut(sample["image"], offset, size), target, antialias=True)
+    scale = tf.cast(target, tf.float32) / tf.cast(size, tf.float32)
+    return framed(sample, image, resize_boxes(sample["boxes"] - _twice(offset), scale))
+
+
+def scaled(sample: GraphSample, factor: Any) -> GraphSample:
+    """The whole image, larger or smaller."""
+    size = tf.shape(sample["image"])[:2]
+    return zoomed(sample, tf.zeros(2, tf.int32), size, rounded(tf.cast(size, tf.float32) * factor))
+
+
+def fitted(sample: GraphSample) -> GraphSample:
+    """Shrunk where it is larger than the canvas."""
+    room = tf.reduce_min(tf.cast(sample["canvas"], tf.float32) / tf.cast(tf.shape(sample["image"])[:2], tf.float32))
+    return tf.cond(room < 1, lambda: scaled(sample, room), lambda: dict(sample))
+
+
+def mirrored(sample: GraphSample, axis: int) -> GraphSample:
+    """Left and right (`axis` 1) or top and bottom (0) exchanged."""
+    side = tf.cast(tf.shape(sample["image"])[axis], tf.float32)
+    x1, y1, x2, y2 = tf.unstack(sample["boxes"], axis=1)
+    boxes = tf.stack([side - x2, y1, side - x1, y2] if axis == 1 else [x1, side - y2, x2, side - y1], axis=1)
+    return {**sample, "image": tf.reverse(sample["image"], [axis]), "boxes": boxes}
+
+
+def transposed(sample: GraphSample) -> GraphSample:
+    """Rows and columns exchanged."""
+    boxes = tf.gather(sample["boxes"], [1, 0, 3, 2], axis=1)
+    return {**sample, "image": tf.transpose(sample["image"], (1, 0, 2)), "boxes": boxes}
+
+
+def rounded(size: Tensor) -> Tensor:
+    """Sides in whole pixels, at least one."""
+    return tf.maximum(tf.cast(tf.round(size), tf.int32), 1)
+
+
+def somewhere(room: Tensor, seed: Tensor) -> Tensor:
+    """A random place: `(2,)` int32 from 0 to `room`, both included."""
+    return tf.cast(tf.random.stateless_uniform((2,), seed) * tf.cast(room + 1, tf.float32), tf.int32)
+
+
+def _cut(image: Tensor, offset: Tensor, size: Tensor) -> Tensor:
+    y, x = tf.unstack(offset)
+    return image[y : y + size[0], x : x + size[1]]
+
+
+def _twice(offset: Tensor) -> Tensor:
+    y, x = tf.unstack(tf.cast(offset, tf.float32))
+    return tf.stack([x, y, x, y])
+
+
+def _area(boxes: Tensor) -> Tensor:
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+
+def _shorter_side(boxes: Tensor) -> Tensor:
+    return tf.reduce_min(boxes[:, 2:] - boxes[:, :2], axis=1)

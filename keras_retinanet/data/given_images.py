@@ -1,0 +1,179 @@
+"""Images in whatever form they are given (files, folders, patterns, bytes, arrays, Pillow), as uint8 RGB arrays."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.image import decode
+from keras_retinanet.data.image_files import SUFFIXES, find_images
+
+_ALLOWED = f"an image file ({', '.join(SUFFIXES)})"
+_ARRAYS = "uint8 (H, W, 3) RGB, (H, W, 4) RGBA, (H, W) or (H, W, 1) grey"
+
+
+@dataclass(frozen=True)
+class GivenImage:
+    """One image before it is decoded.
+
+    Attributes:
+        name: Path as given; `"image 3"` for the fourth of a row that came without a file.
+        content: Path, bytes, array or Pillow image.
+    """
+
+    name: str
+    content: Any
+
+
+def expand(images: Any, *, is_recursive: bool = False) -> Iterable[GivenImage]:
+    """Every single image of what was given, in the order given; files of a folder or pattern by name.
+
+    Args:
+        images: str, Path, bytes, array or Pillow image; a folder; a pattern such as `"day*/*.jpg"`; or an iterable of
+            all these, which is not run ahead of.
+        is_recursive: bool. Look into the subfolders of folders, too. Defaults to `False`.
+
+    Returns:
+        The images. Files need not be there: `load` tells.
+
+    Raises:
+        ValueError: A folder or pattern has no images.
+    """
+    if isinstance(images, (str, os.PathLike)):
+        return [GivenImage(str(path), path) for path in find_images(images, is_recursive=is_recursive)]
+    if isinstance(images, (bytes, Image.Image)) or hasattr(images, "__array__") or not isinstance(images, Iterable):
+        return [_without_path(0, images)]
+    return _expand_each(images, is_recursive)
+
+
+def _expand_each(images: Iterable[Any], is_recursive: bool) -> Iterator[GivenImage]:
+    for position, image in enumerate(images):
+        if isinstance(image, (str, os.PathLike)):
+            yield from expand(image, is_recursive=is_recursive)
+        else:
+            yield _without_path(position, image)
+
+
+def _without_path(position: int, image: Any) -> GivenImage:
+    return GivenImage(str(getattr(image, "filename", "") or f"image {position}"), image)
+
+
+def load(image: GivenImage) -> Any:
+    """The pixels.
+
+    Alpha is dropped, not blended, and of 16 bits the upper eight are kept, whatever the form. An EXIF orientation is
+    not applied.
+
+    Args:
+        image: What was given.
+
+    Returns:
+        `(H, W, 3)` uint8 RGB.
+
+    Raises:
+        DataError: It cannot be read, or is of another form.
+    """
+    content = image.content
+    if isinstance(content, (str, os.PathLike)):
+        try:
+            content = Path(content).read_bytes()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise DataError(image.name, f"cannot be read ({reason})", _ALLOWED, "check the path") from None
+    if isinstance(content, bytes):
+        return _from_bytes(content, image.name)
+    if isinstance(content, Image.Image):
+        return _from_pillow(content, image.name)
+    if hasattr(content, "__array__"):
+        return _from_array(np.asarray(content), image.name)
+    allowed = "a path, bytes, a NumPy array or a Pillow image"
+    raise DataError(image.name, f"is a {type(content).__name__}", allowed, "give one of these")
+
+
+def _from_bytes(content: bytes, name: str) -> Any:
+    try:
+        return np.asarray(decode(tf.constant(content)))
+    except tf.errors.OpError:
+        found = "cannot be decoded as an image" if content else "is empty"
+        raise DataError(name, found, _ALLOWED, "replace or re-export the file") from None
+
+
+def _from_pillow(image: Image.Image, name: str) -> Any:
+    if image.mode == "F" or (image.mode == "I" and not _is_16_bit(image)):
+        found = f"is a Pillow image of mode {image.mode!r}, whose range is not known"
+        raise DataError(name, found, "any mode of 8 or 16 bits", "scale it to 0–255 and convert it to 'L'")
+    try:
+        if image.mode.startswith("I"):
+            grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+            return np.repeat(grey[..., None], 3, axis=-1)
+        if image.mode in ("La", "RGBa"):  # colours multiplied by alpha
+            image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
+        return np.array(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DataError(name, f"cannot be converted to RGB ({error})", _ALLOWED, "replace or convert it") from None
+
+
+def _is_16_bit(image: Image.Image) -> bool:
+    values = np.asarray(image)
+    return bool(values.min() >= 0 and 255 < values.max() <= 65535)  # how older versions of Pillow open a 16-bit PNG
+
+
+def _from_array(image: Any, name: str) -> Any:
+    if image.dtype != np.uint8:
+        fix = {
+            "f": "scale it to 0–255 and convert it: (255 * image).round().astype('uint8') for values of 0–1",
+            "u": "keep the upper eight bits: (image >> 8).astype('uint8') for 16 bits",
+            "b": "convert it: 255 * image.astype('uint8')",
+        }.get(image.dtype.kind, "convert it to 0–255: image.astype('uint8')")
+        raise DataError(name, f"is an array of {image.dtype}", _ARRAYS, fix)
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if image.ndim not in (2, 3) or channels not in (1, 3, 4) or 0 in image.shape:
+        fix = "give a list of images" if image.ndim == 4 else "transpose it to channels last"
+        raise DataError(name, f"is an array of shape {image.shape}", _ARRAYS, fix)
+    if channels == 1:
+        return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=-1)
+    return np.ascontiguousarray(image[..., :3])
+
+
+def load_ahead(
+    images: Iterable[GivenImage], workers: int, depth: int
+) -> Iterator[tuple[GivenImage, Any | None, DataError | None]]:
+    """Load images in threads while earlier ones are worked on.
+
+    Args:
+        images: What was given.
+        workers: int. Threads.
+        depth: int. Most images that are loaded and not taken yet.
+
+    Yields:
+        In the order given: the image, and its pixels or what is wrong with it.
+    """
+    waiting: deque[tuple[GivenImage, Any]] = deque()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for image in images:
+            waiting.append((image, pool.submit(_attempt, image)))
+            if len(waiting) > depth:
+                first, future = waiting.popleft()
+                yield (first, *future.result())
+        for first, future in waiting:
+            yield (first, *future.result())
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _attempt(image: GivenImage) -> tuple[Any | None, DataError | None]:
+    try:
+        return load(image), None
+    except DataError as error:
+        return None, error

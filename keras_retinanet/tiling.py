@@ -1,0 +1,254 @@
+"""Large images in tiles: cut with overlap, detect in each, make one answer of all.
+
+Neighbouring tiles see some objects twice and cut others in two. A box that touches the inner border of its tile is a
+fragment. It is compared with the boxes of other tiles only where both tiles see: clipped to what the two tiles have in
+common, boxes of one object agree. So a fragment goes where a neighbour shows the object whole, and fragments of an
+object that no tile shows whole become one box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_retinanet.config import FilterConfig, NmsMode, ResizeConfig, TileConfig
+from keras_retinanet.runtimes.runtime import Found, Raw, Runtime
+
+TOUCH = 0.02
+"""A box that ends within this share of its tile's side from an inner border counts as cut."""
+AGREEMENT = 0.5
+"""IoU in the common region from which on a fragment shows the same object."""
+
+
+def cut_tiles(height: int, width: int, size: int, overlap: float) -> Any:
+    """Squares that cover an image, spread evenly; neighbours have at least `overlap` of a side in common.
+
+    Args:
+        height: int. Of the image, in pixels.
+        width: int. Likewise.
+        size: int. Side of a tile in pixels; tiles are no larger than the image.
+        overlap: float. Share of `size`, below 1.
+
+    Returns:
+        `(T, 4)` int64 x1, y1, x2, y2, row by row.
+    """
+    tops, lefts = _starts(height, size, overlap), _starts(width, size, overlap)
+    return np.array([(x, y, min(x + size, width), min(y + size, height)) for y in tops for x in lefts], np.int64)
+
+
+def _starts(side: int, size: int, overlap: float) -> list[int]:
+    step = max(1, int(size * (1 - overlap)))
+    more = -(-max(side - size, 0) // step)
+    return [k * (side - size) // more for k in range(more + 1)] if more else [0]
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Boxes from all tiles of an image.
+
+    Attributes:
+        boxes: `(N, 4)` float32 in pixels of the image.
+        scores: `(N,)` float32.
+        labels: `(N,)` int32.
+        tiles: `(N, 4)` float32, the tile in which each box was found.
+        is_cut: `(N,)` bool: the box touches an inner border of its tile.
+    """
+
+    boxes: Any
+    scores: Any
+    labels: Any
+    tiles: Any
+    is_cut: Any
+
+    @classmethod
+    def of(cls, found: Sequence[Found], tiles: Any, height: int, width: int) -> Pieces:
+        """Moves the boxes of each tile to their place in the image.
+
+        Args:
+            found: Detections of each tile, in its own pixels.
+            tiles: `(T, 4)` in pixels of the image.
+            height: int. Of the image.
+            width: int. Likewise.
+
+        Returns:
+            All of them.
+        """
+        counts = [len(entry["scores"]) for entry in found]
+        tiles = np.repeat(np.asarray(tiles, np.float32), counts, axis=0)  # (N, 4)
+        boxes = np.concatenate([np.asarray(entry["boxes"], np.float32).reshape(-1, 4) for entry in found])
+        boxes = boxes + np.tile(tiles[:, :2], 2)
+        scores = np.concatenate([np.asarray(entry["scores"], np.float32) for entry in found])
+        labels = np.concatenate([np.asarray(entry["labels"], np.int32) for entry in found])
+        is_inner = tiles != np.array([0, 0, width, height], np.float32)
+        slack = TOUCH * np.max(tiles[:, 2:] - tiles[:, :2], axis=1, initial=0, keepdims=True)
+        return cls(boxes, scores, labels, tiles, (is_inner & (np.abs(boxes - tiles) <= slack)).any(axis=1))
+
+    def at(self, index: Any) -> Pieces:
+        """Those at some positions, or where a mask is true."""
+        return Pieces(self.boxes[index], self.scores[index], self.labels[index], self.tiles[index], self.is_cut[index])
+
+
+def merge(pieces: Pieces, nms: NmsMode, nms_threshold: float) -> Found:
+    """One answer for the image.
+
+    Whole boxes of different tiles suppress each other as the model's own do. Fragments go where a whole box shows the
+    same object; those left that show one object become the box around them, with the best of their scores.
+
+    Args:
+        pieces: The boxes of all tiles.
+        nms: Whether boxes compete within their class, with all, or (`"none"`) only with those of other tiles.
+        nms_threshold: float. Of two whole boxes of IoU above this the lower scored goes.
+
+    Returns:
+        What was found, best first.
+    """
+    order = np.argsort(-pieces.scores, kind="stable")
+    pieces = pieces.at(order)
+    whole, cut = pieces.at(~pieces.is_cut), pieces.at(pieces.is_cut)
+    whole = whole.at(_picked(whole, nms, nms_threshold))
+    cut = cut.at([k for k in range(len(cut.scores)) if not len(_agreeing(cut, k, whole, nms))])
+    joined = _joined(cut, nms)
+    together = Pieces(*(np.concatenate([getattr(p, name) for p in (whole, joined)]) for name in _FIELDS))
+    together = together.at(np.argsort(-together.scores, kind="stable"))
+    together = together.at(_picked(together, nms, nms_threshold))
+    return {"boxes": together.boxes, "scores": together.scores, "labels": together.labels}
+
+
+_FIELDS = ("boxes", "scores", "labels", "tiles", "is_cut")
+
+
+def _picked(pieces: Pieces, nms: NmsMode, threshold: float) -> Any:
+    """Positions that stay when each box, from the best on, suppresses the later ones that repeat it."""
+    is_left = np.ones(len(pieces.scores), bool)
+    for k in range(len(is_left)):
+        if is_left[k]:
+            near = _meeting(pieces.boxes[k], pieces.boxes[k + 1 :]) + k + 1
+            others = pieces.at(near)
+            repeats = _compete(pieces, k, others, nms) & (_iou(pieces.boxes[k], others.boxes) > threshold)
+            is_left[near[repeats]] = False
+    return np.flatnonzero(is_left)
+
+
+def _meeting(box: Any, boxes: Any) -> Any:
+    """Positions of the boxes that meet a box: of tens of thousands in a large image, few."""
+    is_beside = (boxes[:, 0] < box[2]) & (boxes[:, 2] > box[0])
+    return np.flatnonzero(is_beside & (boxes[:, 1] < box[3]) & (boxes[:, 3] > box[1]))
+
+
+def _compete(pieces: Pieces, k: int, others: Pieces, nms: NmsMode) -> Any:
+    """Which of `others` could be piece `k` again."""
+    if nms == "agnostic":
+        return np.ones(len(others.scores), bool)
+    same_class = others.labels == pieces.labels[k]
+    return same_class if nms == "per_class" else same_class & (others.tiles != pieces.tiles[k]).any(axis=1)
+
+
+def _agreeing(pieces: Pieces, k: int, others: Pieces, nms: NmsMode) -> Any:
+    """Positions of `others`, from other tiles, that show the object of piece `k`.
+
+    Clipped to the region that the tiles have in common, boxes of one object agree.
+    """
+    near = _meeting(pieces.boxes[k], others.boxes)
+    tile, others = pieces.tiles[k], others.at(near)
+    low, high = np.maximum(tile[:2], others.tiles[:, :2]), np.minimum(tile[2:], others.tiles[:, 2:])
+    own = _clipped(pieces.boxes[k][None], low, high)
+    agreement = _iou(own, _clipped(others.boxes, low, high))
+    is_elsewhere = (others.tiles != tile).any(axis=1)
+    return near[is_elsewhere & _compete(pieces, k, others, nms) & (agreement > AGREEMENT)]
+
+
+def _joined(cut: Pieces, nms: NmsMode) -> Pieces:
+    """One box around the fragments of each object; fragments belong together where a chain of agreement leads."""
+    group = np.arange(len(cut.scores))
+    for k in range(len(group)):
+        for old in np.unique(group[_agreeing(cut, k, cut, nms)]):
+            group[group == old] = group[k]
+    firsts = np.unique(group, return_index=True)[1]  # the best of each: they are sorted
+    boxes = [
+        np.concatenate([cut.boxes[members, :2].min(axis=0), cut.boxes[members, 2:].max(axis=0)])
+        for members in (group == group[first] for first in firsts)
+    ]
+    best = cut.at(firsts)
+    return Pieces(np.array(boxes, np.float32).reshape(-1, 4), best.scores, best.labels, best.tiles, best.is_cut)
+
+
+def _clipped(boxes: Any, low: Any, high: Any) -> Any:
+    limits = np.concatenate([low, low], axis=1), np.concatenate([high, high], axis=1)
+    return np.minimum(np.maximum(boxes, limits[0]), np.maximum(*limits))
+
+
+def _iou(a: Any, b: Any) -> Any:
+    """IoU of boxes `(..., 4)`; 0 where one is empty."""
+    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
+    common = np.prod(np.maximum(high - low, 0), axis=-1)
+    areas = [np.prod(np.maximum(box[..., 2:] - box[..., :2], 0), axis=-1) for box in (a, b)]
+    return common / np.maximum(areas[0] + areas[1] - common, 1e-6)
+
+
+class TiledRuntime:
+    """Detects in tiles of each image, with another runtime.
+
+    Args:
+        runtime: What detects in a tile.
+        tiles: TileConfig. How images are cut.
+        batch_size: int. Tiles that the runtime sees at once. Defaults to 4.
+
+    Raises:
+        ValueError: The side is not positive, or the overlap not in `0 … 0.9`.
+    """
+
+    def __init__(self, runtime: Runtime, tiles: TileConfig, batch_size: int = 4) -> None:
+        if tiles.size < 1:
+            raise ValueError(f"The side of a tile must be at least 1 pixel, not {tiles.size!r}.")
+        if not 0 <= tiles.overlap <= 0.9:
+            raise ValueError(f"The overlap of tiles is a share from 0 to 0.9, not {tiles.overlap!r}.")
+        self._runtime, self._tiles, self._batch_size = runtime, tiles, batch_size
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the labels."""
+        return self._runtime.class_names
+
+    @property
+    def filter(self) -> FilterConfig:
+        """Thresholds in a tile; the number of detections in the whole image is not limited."""
+        return self._runtime.filter
+
+    @property
+    def resize(self) -> ResizeConfig:
+        """The rule for a tile."""
+        return self._runtime.resize
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Any: only tiles have to fit."""
+        return None
+
+    def raw_outputs(self, images: Any) -> Raw:
+        """Deltas and logits of network input, which is not cut; see `Runtime`."""
+        return self._runtime.raw_outputs(images)
+
+    def detect(self, images: Sequence[Any]) -> list[Found]:
+        """Detections of each image; see `Runtime`. Any number, best first."""
+        return [self._detect(image) for image in images]
+
+    def _detect(self, image: Any) -> Found:
+        height, width = image.shape[:2]
+        tiles = cut_tiles(height, width, self._tiles.size, self._tiles.overlap)
+        found: list[Found] = []
+        for start in range(0, len(tiles), self._batch_size):
+            batch = [image[y1:y2, x1:x2] for x1, y1, x2, y2 in tiles[start : start + self._batch_size]]
+            found += self._runtime.detect(batch)
+        if len(tiles) > 1 and self._tiles.has_whole_pass:
+            found.append(self._larger_than_the_overlap(self._runtime.detect([image])[0]))
+            tiles = np.concatenate([tiles, [[0, 0, width, height]]])
+        return merge(Pieces.of(found, tiles, height, width), self.filter.nms, self.filter.nms_threshold)
+
+    def _larger_than_the_overlap(self, found: Found) -> Found:
+        """What the tiles may have cut: smaller objects are whole in one of them, and seen better there."""
+        boxes = found["boxes"]
+        is_large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) > self._tiles.overlap * self._tiles.size
+        return {"boxes": boxes[is_large], "scores": found["scores"][is_large], "labels": found["labels"][is_large]}

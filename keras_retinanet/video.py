@@ -1,0 +1,113 @@
+"""Video files frame by frame, and pictures as a video file. PyAV (FFmpeg) does the work: the extra `video`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
+"""Endings by which a video is told from a picture."""
+
+
+def _av() -> Any:
+    try:
+        import av
+    except ImportError:
+        raise ValueError("Videos need PyAV: pip install 'keras-retinanet[video]'.") from None
+    return av
+
+
+class VideoReader:
+    """The pictures of a video file, upright.
+
+    Args:
+        path: Path. The file.
+
+    Raises:
+        ValueError: It is no video, or PyAV is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._av = av = _av()
+        try:
+            self._file = av.open(str(path))
+            self._stream = self._file.streams.video[0]
+        except (av.FFmpegError, OSError, IndexError) as error:
+            reason = "it has no pictures" if isinstance(error, IndexError) else error.strerror
+            raise ValueError(f"{str(path)!r} cannot be read as a video: {reason}.") from None
+        self._stream.thread_type = "AUTO"
+        self._path = path
+
+    @property
+    def rate(self) -> Fraction:
+        """Pictures a second, on average."""
+        return Fraction(self._stream.average_rate or 25)
+
+    @property
+    def count(self) -> int | None:
+        """Pictures that the file says it has."""
+        return self._stream.frames or None
+
+    def __iter__(self) -> Iterator[Any]:
+        """Pictures `(H, W, 3)` uint8 RGB in the order in which they are shown.
+
+        Raises:
+            ValueError: The file is damaged.
+        """
+        try:
+            for frame in self._file.decode(self._stream):
+                yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90))
+        except self._av.FFmpegError as error:
+            raise ValueError(f"{str(self._path)!r} is damaged: {error.strerror}.") from None
+        finally:
+            self._file.close()
+
+
+class VideoWriter:
+    """Writes an MP4 (H.264) beside its place; it is moved there at the end.
+
+    Args:
+        path: Path. The file; its folder is made.
+        rate: Pictures a second.
+
+    Raises:
+        ValueError: PyAV is not installed.
+    """
+
+    def __init__(self, path: Path, rate: Fraction) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path, self._temporary = path, path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+        self._av = _av()
+        self._file = self._av.open(str(self._temporary), "w")
+        self._stream = self._file.add_stream("h264", rate=rate, options={"crf": "20"})
+        self._stream.pix_fmt = "yuv420p"
+        self._is_empty = True
+
+    def add(self, picture: Any) -> None:
+        """Writes the next picture.
+
+        Args:
+            picture: `(H, W, 3)` uint8 RGB, all of one size; the codec cuts an odd last row or column.
+        """
+        height, width = (side // 2 * 2 for side in picture.shape[:2])
+        if self._is_empty:
+            self._stream.height, self._stream.width = height, width
+            self._is_empty = False
+        frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(picture[:height, :width]), format="rgb24")
+        self._file.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Ends the file; without pictures none is left."""
+        try:
+            if not self._is_empty:
+                self._file.mux(self._stream.encode())
+            self._file.close()
+            if not self._is_empty:
+                os.replace(self._temporary, self._path)
+        finally:
+            self._temporary.unlink(missing_ok=True)

@@ -1,0 +1,128 @@
+"""The command on a small snapshot: what it draws and writes, what it leaves out, and how it tells mistakes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_retinanet import Detector
+from keras_retinanet.cli import detect
+from keras_retinanet.cli.detect_sources import find_sources, numbered
+
+RANDOM = np.random.default_rng(1)
+
+
+@pytest.fixture(scope="module")
+def run(spread_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a run with one snapshot."""
+    folder = tmp_path_factory.mktemp("run")
+    spread_model.save(folder / "last.keras")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three images, one of them in a subfolder, and a broken one."""
+    folder = tmp_path_factory.mktemp("images")
+    (folder / "deep").mkdir()
+    for name in ("7.png", "12.jpg", "deep/9.png"):
+        Image.fromarray(RANDOM.integers(0, 256, (60, 90, 3), np.uint8)).save(folder / name)
+    (folder / "8.jpg").write_bytes(b"no image")
+    return folder
+
+
+def test_pictures_and_files_of_a_folder_with_a_broken_image(
+    run: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(run), str(images), "--recursive", "--out", str(tmp_path / "out"), "--json", str(tmp_path / "a.json")]
+    words += ["--csv", str(tmp_path / "a.csv"), "--yolo", str(tmp_path / "yolo"), "--max-detections", "5"]
+    assert detect.main([*words, "--class", "bee", "--score-threshold", "0.5"]) == 1
+    told = capsys.readouterr()
+    assert told.out.splitlines()[0] == "images    3, 1 left out"
+    assert told.out.splitlines()[1] == "boxes     15: bee 15"
+    assert f"json      {tmp_path / 'a.json'}, {tmp_path / 'a_images.json'}" in told.out
+    assert f"left out  {images / '8.jpg'}: cannot be decoded as an image" in told.err
+    names = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.jpg"))
+    assert names == ["12.jpg", "7.jpg", "deep/9.jpg"]
+    assert np.asarray(Image.open(tmp_path / "out" / "7.jpg")).shape == (60, 90, 3)
+    records = json.loads((tmp_path / "a.json").read_text())
+    assert [record["image_id"] for record in records] == [12] * 5 + [7] * 5 + [9] * 5, "numbers of the file names"
+    expected = Detector(run, score_threshold=0.5, classes=["bee"]).detect_one(images / "7.png")
+    x1, y1, x2, y2 = expected.boxes[0].tolist()
+    best = next(record for record in records if record["image_id"] == 7)
+    assert best["bbox"] == pytest.approx([x1, y1, x2 - x1, y2 - y1], abs=0.02)
+    assert best["score"] == pytest.approx(float(expected.scores[0]), abs=1e-4)
+    assert len((tmp_path / "yolo" / "deep" / "9.txt").read_text().splitlines()) == 5
+
+
+def test_tiles_and_nothing_found(run: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [str(run), str(images / "7.png"), "--no-pictures", "--csv", str(tmp_path / "a.csv")]
+    assert detect.main([*words, "--tile", "48", "--overlap", "0.5", "--no-whole-pass", "--score-threshold", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "boxes     0\n" in told
+    assert "hint      a lower --score-threshold" in told
+    assert (tmp_path / "a.csv").read_text().splitlines()[1].endswith("7.png,,,,,,")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["{run}", "{images}/missing.jpg"], "There is no image, video or folder"),
+        (["{run}", "{images}/*.gif"], "No image (.jpg"),
+        (["{run}", "{out}"], "has no images"),
+        (["{out}/missing.keras", "{images}/7.png"], "There is no snapshot or exported model"),
+        (["{out}", "{images}/7.png"], "neither a file that ends in"),
+        (["{run}", "{images}/7.png", "--class", "beee"], "no class 'beee'; it has ant, bee. Did you mean 'bee'?"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    run: Path, images: Path, tmp_path: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert detect.main([word.format(run=run, images=images, out=tmp_path) for word in words]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["a.keras"], "the following arguments are required: SOURCE"),
+        (["a.keras", "b.jpg", "--overlap", "0.1"], "--overlap and --no-whole-pass need --tile"),
+        (["a.keras", "b.jpg", "--no-pictures"], "leaves nothing to write"),
+        (["a.keras", "b.jpg", "--score-threshold", "2"], "2 is not between 0 and 1"),
+        (["a.keras", "b.jpg", "--treshold", "1"], "unrecognized arguments"),
+    ],
+)
+def test_wrong_words_end_with_status_2(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        detect.main(words)
+    assert stop.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_results_of_files_of_one_name_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    for name in ("a/1.jpg", "b/1.jpg", "b/1.png", "b/1-2.jpg", "clip.MP4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    found, videos = find_sources([str(tmp_path / "a"), str(tmp_path / "b"), str(tmp_path / "clip.MP4")], False)
+    assert [source.path.relative_to(tmp_path).as_posix() for source in found] == [
+        "a/1.jpg",
+        "b/1-2.jpg",
+        "b/1.jpg",
+        "b/1.png",
+    ]
+    assert [source.name for source in found] == ["1.jpg", "1-2.jpg", "1-2-2.jpg", "1-3.png"]
+    assert [source.name for source in videos] == ["clip.MP4"]
+
+
+def test_image_ids_are_the_numbers_of_the_files_where_all_have_one() -> None:
+    assert numbered(["000139.jpg", "a/285.jpg"]) == {"000139.jpg": 139, "a/285.jpg": 285}
+    assert numbered(["1.jpg", "a/01.jpg"]) == {}
+    assert numbered(["1.jpg", "x.jpg"]) == {}

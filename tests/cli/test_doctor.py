@@ -1,0 +1,78 @@
+"""The two commands that look at data before training."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_retinanet.cli import debug, doctor
+
+SMALL = ["--image-min-side", "64", "--image-max-side", "64"]
+
+
+def read(path):
+    with Image.open(path) as opened:
+        return np.array(opened)
+
+
+@pytest.fixture
+def boxes(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = []
+    for k in range(2):
+        grey = rng.integers(0, 256, (8, 8, 3), np.uint8)
+        Image.fromarray(grey).resize((64, 64)).save(tmp_path / f"{k}.png")
+        lines += [f"{k}.png,{x},{y},{x + 32},{y + 32},cow" for x in range(0, 33, 8) for y in (0, 32)]
+    lines += ["0.png,2,2,5,5,cow", "0.png,40,2,43,5,cow"]
+    (tmp_path / "boxes.csv").write_text("\n".join(lines))
+    return tmp_path / "boxes.csv"
+
+
+def test_clean_and_unclean(boxes, tmp_path, capsys):
+    small, report = tmp_path / "small", tmp_path / "report.json"
+    assert doctor.main([str(boxes), "--anchor-sizes", "32", "64", "128", "256", "512", *SMALL]) == 1
+    text = capsys.readouterr().out
+    assert "22 boxes, 0 of them ignored; 1 of 1 classes" in text
+    assert "boxes are smaller than 8 × 8 pixels once resized" in text
+    boxes.write_text("\n".join(boxes.read_text().splitlines()[:-2]))
+    assert doctor.main(["csv", str(boxes), *SMALL, "--json", str(report), "--fix", str(small)]) == 0
+    assert "clean: nothing to mend" in capsys.readouterr().out
+    content = json.loads(report.read_text())
+    assert (content["status"], content["splits"][0]["coverage"]["all"]["covered"]) == (0, 20)
+    assert (small / "train.csv").read_text().count("cow") == 20
+
+
+def test_pictures_and_sheet(boxes, tmp_path, capsys):
+    words = ["csv", str(boxes), *SMALL, "--augment", "none", "--anchors", "--out", str(tmp_path / "out")]
+    assert debug.main([*words, "--sheet", str(tmp_path / "sheet.png")]) == 0
+    assert "2 images: 20 boxes train an anchor (green), 2 nothing (red), 0 ignored (grey)" in capsys.readouterr().out
+    (first, second) = sorted((tmp_path / "out").iterdir())
+    pictures = [read(path) for path in (first, second)]
+    assert [picture.shape for picture in pictures] == [(64, 64, 3)] * 2
+    has_red = [bool((picture == (255, 50, 50)).all(axis=2).any()) for picture in pictures]
+    assert sorted(has_red) == [False, True]  # the tiny boxes
+    assert all((picture == (40, 210, 80)).all(axis=2).any() for picture in pictures)
+    assert read(tmp_path / "sheet.png").shape == (72, 4 + 68 * 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "message"),
+    [
+        (doctor, ["csv", "gone.csv", "--anchor-sizes", "1"], "--anchor-sizes needs one value for each of the 5"),
+        (doctor, ["yolo"], "expected `yolo PATH`"),
+        (debug, ["csv", "gone.csv"], "gone.csv: cannot be read"),
+        (debug, ["csv", "gone.csv", "--augment", "wild"], "invalid choice: 'wild'"),
+        (debug, ["csv", "gone.csv", "--window"], "--window needs a display"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(command, words, message, capsys, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    try:
+        status = command.main(words)
+    except SystemExit as stop:
+        status = stop.code
+    assert status == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,148 @@
+"""Every fault made by hand is found, counted, named and weighed; nothing else is."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_retinanet.config import DataConfig
+from keras_retinanet.data.errors import DataError
+from keras_retinanet.doctor import diagnose
+from keras_retinanet.doctor.cleaning import write_clean
+from keras_retinanet.doctor.findings import Finding, exit_status
+from keras_retinanet.doctor.image_scan import scan_image
+from keras_retinanet.doctor.lookalikes import alike_groups
+from keras_retinanet.doctor.page import write_page
+from keras_retinanet.open_dataset import open_dataset
+
+EXPECTED = {
+    ("missing", "train"): ("error", 1, "gone.png"),
+    ("truncated", "train"): ("error", 1, "cut.jpg"),
+    ("unreadable", "train"): ("error", 1, "text.jpg"),
+    ("size", "train"): ("error", 2, "turned.jpg"),
+    ("cmyk", "train"): ("warning", 1, "cmyk.jpg"),
+    ("16-bit", "train"): ("warning", 1, "deep.png"),
+    ("exif", "train"): ("warning", 1, "turned.jpg"),
+    ("duplicate-image", "train"): ("warning", 1, "again.jpg"),
+    ("leakage", "train, val"): ("warning", 1, "leaked.png"),
+    ("duplicate-box", "train"): ("warning", 1, "annotation id 2"),
+    ("contradiction", "train"): ("warning", 1, "annotation id 3"),
+    ("degenerate", "train"): ("warning", 1, "annotation id 4"),
+    ("overrun", "train"): ("warning", 1, "annotation id 5"),
+    ("outside", "train"): ("warning", 1, "annotation id 6"),
+    ("tiny", "train"): ("warning", 1, "annotation id 7"),
+    ("huge", "train"): ("warning", 1, "annotation id 8"),
+    ("ignored", "train"): ("note", 1, "annotation id 10"),
+    ("similar-names", "train"): ("warning", 1, "cat"),
+    ("background-class", "train"): ("warning", 1, "background"),
+    ("one-based", "train"): ("warning", 1, "background"),
+    ("unused-class", "train"): ("warning", 1, "background"),
+    ("unused-class", "val"): ("note", 2, "cat"),
+    ("rare-class", "train"): ("warning", 2, "Cat"),
+    ("untrained-class", "train, val"): ("warning", 1, "background"),
+    ("empty-image", "train"): ("note", 5, "gone.png"),
+    ("empty-image", "val"): ("note", 1, "leaked.png"),
+    ("coverage", "train"): ("warning", 2, ""),
+    ("coverage", "val"): ("warning", 1, ""),
+}
+
+
+def test_each_fault_is_found_and_no_other(diagnosis):
+    found = {(finding.kind, finding.split): finding for finding in diagnosis.findings}
+    seen = {key: (finding.severity, finding.count) for key, finding in found.items()}
+    by_hand = {key: (severity, count) for key, (severity, count, _) in EXPECTED.items() if key[0] != "coverage"}
+    assert {key: value for key, value in seen.items() if key[0] != "coverage"} == by_hand
+    for key, (_, _, where) in EXPECTED.items():
+        if key[0] != "coverage":
+            assert found[key].examples[0].where.endswith(where), key
+            assert found[key].fix
+    assert diagnosis.status == 2
+    assert [finding.severity for finding in diagnosis.findings][:4] == ["error"] * 4
+
+
+def test_the_numbers_are_those_of_the_files(diagnosis):
+    train, val = diagnosis.splits
+    assert (train.images, train.usable, train.boxes, train.ignored, train.empty) == (11, 6, 11, 1, 5)
+    assert train.boxes_by_class == {"background": 0, "cat": 5, "Cat": 2}  # 1, 2, 5, 7, 9 and 3, 8
+    assert (val.images, val.usable, val.boxes) == (2, 2, 1)
+
+
+def test_what_a_finding_says(diagnosis):
+    said = {finding.kind: finding for finding in diagnosis.findings if finding.split != "val"}
+    assert said["size"].examples[0].what == "is 64 × 48 pixels, 48 × 64 in the annotations"
+    assert said["size"].fix.startswith("1 of them have height and width swapped")
+    assert said["overrun"].examples[0].what == "[50, 30, 80, 40] in an image of 64 × 48 pixels"
+    assert said["contradiction"].examples[0].what == "[4, 4, 24, 24] is cat and Cat"
+    assert said["tiny"].examples[0].what == "[5, 5, 8, 8] is 3.0 pixels after resizing"
+    assert said["exif"].examples[0].what == "EXIF orientation 6"
+
+
+def test_a_clean_copy_can_be_opened_and_has_only_what_trains(diagnosis, tmp_path):
+    done = write_clean(diagnosis, tmp_path / "out")
+    copy = open_dataset(DataConfig("coco", str(tmp_path / "out"), bad_data="error"), "train")
+    assert [Path(sample["image"]).name for sample in copy] == [
+        "good.png", "cmyk.jpg", "deep.png", "first.png", "again.jpg", "empty.png",
+    ]  # fmt: skip
+    assert copy[0]["boxes"].tolist() == [[4, 4, 24, 24], [4, 4, 24, 24], [50, 30, 64, 40]]
+    assert [copy.class_names[label] for label in copy[0]["labels"]] == ["cat", "Cat", "cat"]
+    assert "train: 5 images that cannot be used left out" in done.notes
+    assert "train: 2 boxes without area in their image left out" in done.notes
+    assert "train: 1 boxes that were there twice left out" in done.notes
+
+
+def test_the_page_needs_nothing_else(diagnosis, tmp_path):
+    write_page(diagnosis, tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert "http" not in text.replace("http-equiv", "")
+    assert text.count("data:image/png;base64,") == 7  # five plots, and coverage by size of either split
+    assert text.count("data:image/jpeg;base64,") > 10
+    for finding in diagnosis.findings:
+        assert f"<h3>{finding.title.replace('&', '&amp;')}</h3>" in text
+
+
+def test_broken_structure_is_a_finding(tmp_path, config):
+    (tmp_path / "boxes.csv").write_text("a.png,1,2,3,4,cow\na.png,1,2,x,4,cow\n")
+    broken = diagnose(dataclasses.replace(config, data=DataConfig("csv", annotations=str(tmp_path / "boxes.csv"))))
+    (finding,) = broken.findings
+    assert (finding.kind, finding.severity, broken.status) == ("structure", "error", 2)
+    assert finding.examples[0].where.endswith("boxes.csv, line 2")
+    with pytest.raises(ValueError, match="broken in structure"):
+        write_clean(broken, tmp_path / "out")
+
+
+def test_relative_boxes_and_missing_images_of_yolo(tmp_path, config):
+    for part in ("images/train", "labels/train"):
+        (tmp_path / part).mkdir(parents=True)
+    Image.new("RGB", (40, 20)).save(tmp_path / "images/train/a.png")
+    (tmp_path / "labels/train/a.txt").write_text("0 0.5 0.5 0.25 0.5\n0 1.0 0.5 0.5 0.5\n")
+    (tmp_path / "list.txt").write_text("images/train/a.png\nimages/train/b.png\n")
+    (tmp_path / "data.yaml").write_text("train: list.txt\nval: list.txt\nnames: [cat]\n")
+    found = diagnose(dataclasses.replace(config, data=DataConfig("yolo", str(tmp_path))))
+    said = {finding.kind: finding for finding in found.findings if finding.split == "train"}
+    assert said["missing"].examples[0].where.endswith("b.png")
+    assert said["overrun"].examples[0].what == "[30, 5, 50, 15] in an image of 40 × 20 pixels"
+    assert said["rare-class"].examples[0].what == "2 boxes"
+    with pytest.raises(DataError, match=r"b\.png"):
+        open_dataset(DataConfig("yolo", str(tmp_path)), "train")
+
+
+def test_exit_status_is_that_of_the_worst():
+    note, warning, error = (Finding("x", severity, "train", "", 1) for severity in ("note", "warning", "error"))
+    assert [exit_status(those) for those in ([], [note], [note, warning], [warning, error])] == [0, 0, 1, 2]
+
+
+def test_alike_are_scaled_and_saved_again_but_not_others_or_plain_ones(tmp_path):
+    rng = np.random.default_rng(0)
+    pictures = [Image.fromarray(rng.integers(0, 256, (8, 8), np.uint8)).resize((64, 64)) for _ in range(4)]
+    pictures += [pictures[1].resize((100, 90)), Image.new("L", (64, 64), 9), Image.new("L", (64, 64), 200)]
+    looks = []
+    for number, picture in enumerate(pictures):
+        picture.save(tmp_path / f"{number}.png")
+        looks.append(scan_image(str(tmp_path / f"{number}.png")).look)
+    assert looks[5] is None
+    assert alike_groups(looks) == [[1, 4]]
+    assert alike_groups([]) == []

@@ -1,0 +1,66 @@
+"""What is refused, and what stands there after a failure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from keras_retinanet.config import ExportConfig, ResizeConfig
+from keras_retinanet.export.artefact import check_settings, write_file, write_folder
+from keras_retinanet.export.litert_file import largest_square
+
+
+def fail(path: Path) -> None:
+    raise ValueError(f"{path.name} is wrong")
+
+
+def write(path: Path) -> None:
+    (path / "new.txt" if path.is_dir() else path).write_text("new")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("onnx", {"precision": "bfloat16"}, "The onnx format is written in float32, float16, int8; got 'bfloat16'."),
+        ("openvino", {"precision": "int8"}, "is written in float32, float16, bfloat16; got 'int8'"),
+        ("saved_model", {"image_size": (64, 64)}, "takes images of any size; leave out --image-size"),
+        ("onnx", {"image_size": (16, 640)}, r"at least 32 pixels; got \(16, 640\)"),
+        ("litert", {"precision": "int8"}, "needs --representative FOLDER"),
+        ("litert", {"representative": "images"}, "needs --representative FOLDER"),
+    ],
+)
+def test_settings_that_a_format_cannot_have(name, settings, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_settings(name, ExportConfig(**settings))
+
+
+def test_a_wrong_file_never_takes_the_place_of_another(tmp_path: Path) -> None:
+    out = tmp_path / "insects.onnx"
+    out.write_text("old")
+    with pytest.raises(ValueError, match="is wrong"):
+        write_file("onnx", out, ExportConfig(), write, fail)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"insects.onnx": "old"}
+    assert write_file("onnx", out, ExportConfig(), write, None) == out
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"insects.onnx": "new"}
+    with pytest.raises(ValueError, match=r"a file that ends in \.tflite; got .*insects\.onnx"):
+        write_file("litert", out, ExportConfig(), write, None)
+
+
+def test_a_wrong_folder_never_takes_the_place_of_another(tmp_path: Path) -> None:
+    out = tmp_path / "insects"
+    out.mkdir()
+    (out / "old.txt").write_text("old")
+    with pytest.raises(ValueError, match="is wrong"):
+        write_folder(out, write, fail)
+    assert [path.name for path in tmp_path.rglob("*")] == ["insects", "old.txt"]
+    seen = []
+    assert write_folder(out, write, lambda path: seen.append([item.name for item in path.iterdir()])) == out
+    assert seen == [["new.txt"]]
+    assert [path.name for path in tmp_path.rglob("*")] == ["insects", "new.txt"]
+
+
+def test_the_square_holds_wide_and_tall_images() -> None:
+    """1333 padded to a multiple of 32 is 1344; of a square rule, the side decides alone."""
+    assert largest_square(ResizeConfig()) == (1344, 1344)
+    assert largest_square(ResizeConfig(300, 500, is_square=True, pad_multiple=128)) == (512, 512)
