@@ -64,7 +64,7 @@ def quantize_onnx(model: Any, detector: DetectionModel, settings: ExportConfig, 
 
     scope = re.compile(network_scope(detector))
     nodes = [
-        node.name  # the converter renames a convolution that takes in its padding; others than the network's there are not
+        node.name  # the converter renames a convolution that takes in its padding; only the network has such
         for node in model.graph.node
         if node.op_type in ONNX_OPERATORS and (scope.match(node.name) or node.name.startswith("Conv__"))
     ]
