@@ -76,10 +76,13 @@ def test_every_box_still_frames_its_own_rectangle(name):
         assert image.min() >= 0
         assert image.max() <= 255
         labels = out["labels"].numpy()
-        for box, label, ignore in zip(out["boxes"].numpy(), labels, out["ignore"].numpy(), strict=True):
+        outer = np.concatenate([np.floor(out["boxes"][:, :2]), np.ceil(out["boxes"][:, 2:])], axis=1).astype(int)
+        for number, (box, label, ignore) in enumerate(zip(out["boxes"].numpy(), labels, out["ignore"], strict=True)):
             region = np.zeros(image.shape[:2], bool)
-            x1, y1, x2, y2 = np.concatenate([np.floor(box[:2]) - 4, np.ceil(box[2:]) + 4]).clip(0).astype(int)
-            region[y1:y2, x1:x2] = True  # a mosaic may show the same rectangle twice
+            x1, y1, x2, y2 = (outer[number] + [-4, -4, 4, 4]).clip(0)
+            region[y1:y2, x1:x2] = True
+            for x1, y1, x2, y2 in outer[(labels == label) & (np.arange(len(labels)) != number)]:
+                region[y1:y2, x1:x2] = False  # a mosaic may show the same rectangle twice, side by side
             found = framed(np.where(region[..., None], image, GREY), label)
             if found is None:
                 assert (box[2:] - box[:2]).min() < 1.5  # a sliver too thin to keep its colour
@@ -126,8 +129,9 @@ def test_boxes_still_hold_the_objects_of_a_scene(name):
             if len(rows) == 0:
                 continue  # only a corner of the box is left, without any of the object
             found = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
-            assert (found[:2] >= box[:2] - 1).all(), (box, found)
-            assert (found[2:] <= box[2:] + 1).all(), (box, found)
+            slack = 2 if name == "large_scale_jitter" else 1  # enlarged twice, a stored pixel covers two
+            assert (found[:2] >= box[:2] - slack).all(), (box, found)
+            assert (found[2:] <= box[2:] + slack).all(), (box, found)
 
 
 @pytest.mark.parametrize("name", KEEP_PLACES)

@@ -125,7 +125,8 @@ def test_boxes_frame_their_rectangles_in_the_batch(samples, name):
                 continue
             rows, columns = np.nonzero(is_red)
             found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-            np.testing.assert_allclose(box, found, atol=1.2)
+            # a JPEG holds colour at half the resolution
+            np.testing.assert_allclose(box, found, atol=2 if name == "jpeg" else 1.2)
             seen += 1
     assert seen > 12
 
