@@ -184,7 +184,7 @@ def _visible_share(owner: Array, mask: painting.Mask, index: int) -> float:
 def write_dataset(
     folder: str | os.PathLike[str],
     *,
-    num_train: int = 1400,
+    num_train: int = 1450,
     num_val: int = 200,
     seed: int = 0,
     progress: Callable[[int], object] | None = None,
