@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from keras_retinanet.cli.network_settings import add_network_arguments, parse_network_arguments
+from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail
 from keras_retinanet.config import AugmentName, DataConfig, TrainConfig
 
@@ -57,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0 done, 2 wrong words or data.
     """
     parser = build_parser()
+    refuse_old_flags(parser, sys.argv[1:] if argv is None else argv)
     namespace, config = parse_network_arguments(parser, argv)
     if namespace.window and not (os.environ.get("DISPLAY") or sys.platform in ("darwin", "win32")):
         parser.error("--window needs a display, and there is none; write pictures with --out or --sheet")

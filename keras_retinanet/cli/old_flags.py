@@ -45,6 +45,18 @@ OLD_FLAGS: Mapping[str, Mapping[str, str]] = {
         "--backbone": _STORED,
         "--parallel-iterations": _NOT_NEEDED,
     },
+    "retinanet-debug": {
+        "--random-transform": "--augment fizyr",
+        "--no-gui": _NOT_NEEDED + ": pictures are written unless --window is given",
+        "--output-dir": "--out FOLDER",
+        "--flatten-output": _NOT_NEEDED + ": pictures are numbered",
+        "--display-name": _NOT_NEEDED + ": files have the images' names",
+        "--show-annotations": _NOT_NEEDED + ": boxes are always drawn",
+        "--no-resize": "--image-min-side and --image-max-side at the size of the images",
+        "--group-method": _NOT_NEEDED,
+        "--coco-set": "--set NAME",
+        "--pascal-set": "--set NAME",
+    },
 }
 """Command → flag of old → what to use now. Flags that still work are not listed."""
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_retinanet.cli import convert_model, evaluate, import_checkpoint, train
+from keras_retinanet.cli import convert_model, debug, evaluate, import_checkpoint, train
 from keras_retinanet.cli.old_flags import OLD_FLAGS
 from keras_retinanet.inference import load_model
 from keras_retinanet.retinanet import RetinaNet
@@ -110,7 +110,12 @@ def test_mistakes_end_in_one_line(
     assert not paths["out"].exists()
 
 
-COMMANDS = {"retinanet-train": train, "retinanet-evaluate": evaluate, "retinanet-convert-model": convert_model}
+COMMANDS = {
+    "retinanet-train": train,
+    "retinanet-evaluate": evaluate,
+    "retinanet-convert-model": convert_model,
+    "retinanet-debug": debug,
+}
 
 
 @pytest.mark.parametrize(("program", "flag"), [(name, flag) for name, flags in OLD_FLAGS.items() for flag in flags])
