@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from keras_retinanet.cli.network_settings import add_network_arguments, parse_network_arguments
+from keras_retinanet.cli.network_settings import network_parser, parse_network_arguments
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail
 from keras_retinanet.config import AugmentName, DataConfig, TrainConfig
@@ -24,18 +24,16 @@ SHEET_COLUMNS, SHEET_WIDTH = 4, 480
 
 
 def build_parser() -> Parser:
-    """The parser of the command.
+    """Network flags, and what is drawn where.
 
     Returns:
         The parser.
     """
-    parser = Parser(
-        prog=PROGRAM,
-        usage="%(prog)s [flags] {FORMAT ARGUMENT … | PATH}",
-        description="Draw training images after augmentation: green boxes train at least one anchor, red ones nothing, "
+    parser = network_parser(
+        PROGRAM,
+        "Draw training images after augmentation: green boxes train at least one anchor, red ones nothing, "
         "grey ones are ignore regions, blue ones are positive anchors (--anchors).",
     )
-    add_network_arguments(parser)
     preset = DataConfig().augment
     parser.add_argument(
         "--augment", choices=get_args(AugmentName), default=preset, help="preset of changes (default: %(default)s)"
@@ -49,10 +47,10 @@ def build_parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command.
+    """Draws and writes the pictures.
 
     Args:
-        argv: Sequence. The words after the program's name. Defaults to those of this process.
+        argv: Sequence. Words of the command line. Defaults to `sys.argv[1:]`.
 
     Returns:
         Exit status: 0 done, 2 wrong words or data.

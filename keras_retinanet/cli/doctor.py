@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_retinanet.cli.network_settings import add_network_arguments, parse_network_arguments
+from keras_retinanet.cli.network_settings import network_parser, parse_network_arguments
 from keras_retinanet.cli.parsing import Parser, fail
 
 if TYPE_CHECKING:
@@ -21,18 +21,16 @@ PROGRAM = "retinanet-doctor"
 
 
 def build_parser() -> Parser:
-    """The parser of the command.
+    """Network flags, and what is written beside.
 
     Returns:
         The parser.
     """
-    parser = Parser(
-        prog=PROGRAM,
-        usage="%(prog)s [flags] {FORMAT ARGUMENT … | PATH}",
-        description="Look for faults in a data set, training and validation images alike, and see whether the anchors "
+    parser = network_parser(
+        PROGRAM,
+        "Look for faults in a data set, training and validation images alike, and see whether the anchors "
         "meet its boxes. Exit status: 0 clean, 1 warnings, 2 errors.",
     )
-    add_network_arguments(parser)
     parser.add_argument("--json", metavar="FILE", help="also write all of it as JSON")
     parser.add_argument("--page", metavar="FILE", help="also write an HTML page with plots and thumbnails")
     parser.add_argument("--fix", metavar="OUT", help="write a clean copy of the annotations into a new folder")
@@ -41,7 +39,7 @@ def build_parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command.
+    """Examines the data set and tells what it finds.
 
     Args:
         argv: Sequence. The words after the program's name. Defaults to those of this process.

@@ -18,17 +18,23 @@ GROUPS = ("anchors.", "matching.", "resize.", "model.min_level", "model.max_leve
 SETS = ("data.train_set", "data.val_set", "data.val_annotations", "data.limit", "data.workers")
 
 
-def add_network_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the dataset words, and the flags of readers, sets, resizing, anchors and matching.
+def network_parser(program: str, description: str) -> Parser:
+    """A parser of the dataset words, and of the flags of readers, sets, resizing, anchors and matching.
 
     Args:
-        parser: ArgumentParser. The command's parser; read it with `parse_network_arguments`.
+        program: str. The command's name.
+        description: str. What it does.
+
+    Returns:
+        The parser, to which a command adds its own flags; read it with `parse_network_arguments`.
     """
+    parser = Parser(prog=program, usage="%(prog)s [flags] {FORMAT ARGUMENT … | PATH}", description=description)
     add_dataset_arguments(parser, can_detect=True)
     add_reader_flags(parser)
     parser.add_argument("--config", metavar="FILE", help="take the settings from the config.yaml of a run")
     chosen = [setting for setting in settings(TrainConfig) if setting.name.startswith(GROUPS) or setting.name in SETS]
     add_flags(parser, chosen)
+    return parser
 
 
 def parse_network_arguments(
@@ -37,7 +43,7 @@ def parse_network_arguments(
     """Reads a command line; what does not fit ends the program with status 2 and one line.
 
     Args:
-        parser: Parser. One that went through `add_network_arguments`.
+        parser: Parser. One of `network_parser`, with the command's own flags.
         argv: Sequence. The words after the program's name. Defaults to those of this process.
 
     Returns:

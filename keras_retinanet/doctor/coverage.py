@@ -118,8 +118,9 @@ def check_coverage(coverage: AnchorCoverage, split: str) -> list[Finding]:
     missed = coverage.all.boxes - coverage.all.covered
     if missed <= WORRYING_SHARE * coverage.all.boxes or coverage.is_forced:
         return []
-    worst = sorted((*coverage.by_size, *coverage.by_class), key=lambda row: (row.share, -row.boxes))
+    rows = [row for row in (*coverage.by_size, *coverage.by_class) if row.covered < row.boxes]
+    worst = sorted(rows, key=lambda row: (row.share, -row.boxes))
     cases = tuple(Example(row.name, f"{row.covered} of {row.boxes} boxes train an anchor") for row in worst[:5])
     title = f"{missed:,} of {coverage.all.boxes:,} boxes train no anchor ({1 - coverage.all.share:.1%})"
     fix = "try --optimise-anchors, a larger --image-min-side and --image-max-side, or --force-match"
-    return [Finding("coverage", "warning", split, title, missed, cases, fix)]
+    return [Finding("coverage", "warning", split, title, missed, cases, fix, are_cases=False)]

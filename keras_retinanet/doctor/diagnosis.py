@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,12 +11,13 @@ import numpy as np
 
 from keras_retinanet.config import AnchorConfig, TrainConfig
 from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.survey import Survey
 from keras_retinanet.doctor.anchor_fit import network_boxes
 from keras_retinanet.doctor.anchor_search import anchor_flags, search_anchors
 from keras_retinanet.doctor.box_checks import check_boxes
 from keras_retinanet.doctor.class_checks import check_both, check_classes, count_boxes
 from keras_retinanet.doctor.coverage import AnchorCoverage, check_coverage, measure
-from keras_retinanet.doctor.findings import Example, Finding, exit_status, sort
+from keras_retinanet.doctor.findings import Example, Finding, exit_status, found, sort
 from keras_retinanet.doctor.image_checks import check_images, check_leakage
 from keras_retinanet.doctor.opened import Opened, open_split
 from keras_retinanet.open_dataset import Split, has_validation
@@ -127,16 +128,18 @@ def diagnose(
     except DataError as error:
         findings.append(_structure("train", error))
     for split in splits if not findings else []:
+        survey = Survey()
         try:
-            opened.append(open_split(config.data, split, images_bar or _silent))
+            opened.append(open_split(config.data, split, images_bar or _silent, survey))
         except DataError as error:
             findings.append(_structure(split, error))
+        findings += _faults(split, survey.faults)
     for part in opened:
         findings += [*check_images(part), *check_boxes(part, config.resize), *check_classes(part)]
     if len(opened) == 2:
         findings += [*check_leakage(*opened), *check_both(*opened)]
     summaries = tuple(_summary(part, config, config.anchors) for part in opened)
-    findings += [found for summary in summaries for found in check_coverage(summary.coverage, summary.split)]
+    findings += [one for summary in summaries for one in check_coverage(summary.coverage, summary.split)]
     proposal = _propose(opened, config, search_bar or _silent) if use_search and opened else None
     return Diagnosis(config, summaries, tuple(sort(findings)), proposal, tuple(opened))
 
@@ -144,6 +147,14 @@ def diagnose(
 def _silent(total: int) -> Callable[[int], object]:
     del total
     return lambda _: None
+
+
+def _faults(split: str, errors: Sequence[DataError]) -> list[Finding]:
+    """What the reader left out to go on; a training would end there."""
+    cases = [Example(error.where, error.found) for error in errors]
+    fixes = list(dict.fromkeys(f"{error.fix} (allowed: {error.allowed})" for error in errors))
+    title = "lines, files or annotations are broken: a training ends at the first"
+    return found("structure", "error", split, title, cases, "; ".join(fixes[:3]))
 
 
 def _structure(split: str, error: DataError) -> Finding:
@@ -169,8 +180,8 @@ def _summary(opened: Opened, config: TrainConfig, anchors: AnchorConfig) -> Spli
 
 
 def _coverage(opened: Opened, config: TrainConfig, anchors: AnchorConfig) -> AnchorCoverage:
-    found = network_boxes(opened.usable, config.resize)
-    return measure(found, opened.class_names, anchors, config.matching, config.resize)
+    boxes = network_boxes(opened.usable, config.resize)
+    return measure(boxes, opened.class_names, anchors, config.matching, config.resize)
 
 
 def _propose(opened: list[Opened], config: TrainConfig, bar: Bar) -> Proposal:

@@ -45,6 +45,7 @@ class Finding:
         count: Cases.
         examples: The first few.
         fix: What to do about it.
+        are_cases: Examples are some of the cases counted; else they tell where most of them are.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class Finding:
     count: int
     examples: tuple[Example, ...] = ()
     fix: str = ""
+    are_cases: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

@@ -54,13 +54,17 @@ def _sizes(opened: Opened) -> list[Finding]:
             cases.append(opened.image_example(i, what))
             turned += facts.size == told[::-1]
     title = "images have another size than their annotations say"
-    fix = "correct the annotated size, or restore the files that were annotated; --fix takes these images out"
+    fix = "correct the annotated size, or restore the files that were annotated"
+    if opened.is_size_binding:
+        fix += "; --fix takes these images out"
+    else:
+        fix += "; a training takes the size of the file, so look at a few of them with retinanet-debug"
     if turned:
         fix = (
             f"{turned} of them have height and width swapped, as if annotated upright by their EXIF orientation: "
             "save the images upright. Otherwise " + fix
         )
-    return found("size", "error", opened.split, title, cases, fix)
+    return found("size", "error" if opened.is_size_binding else "warning", opened.split, title, cases, fix)
 
 
 def _odd(opened: Opened) -> list[Finding]:

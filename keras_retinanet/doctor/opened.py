@@ -28,6 +28,7 @@ class Opened:
         samples: Images with the boxes that a training would use; none of images that cannot be read.
         facts: What each image file tells of itself.
         told_sizes: Height and width of each image as annotated, or `None`.
+        is_size_binding: The reader took the annotated sizes for those of the files.
         raw_boxes: `(N, 4)` float64 as annotated, in pixels.
         raw_image: `(N,)` int, position of the image of each.
         raw_labels: `(N,)` int.
@@ -49,6 +50,7 @@ class Opened:
     name: Callable[[int], str]
     notes: tuple[str, ...] = ()
     category_ids: tuple[int | None, ...] | None = None
+    is_size_binding: bool = True
 
     @cached_property
     def sizes(self) -> Any:
@@ -58,9 +60,15 @@ class Opened:
 
     @cached_property
     def is_usable(self) -> Any:
-        """`(I,)` bool: the file can be decoded and has the annotated size."""
+        """`(I,)` bool: the file can be decoded and has the size that the reader counts on."""
         pairs = zip(self.facts, self.told_sizes, strict=True)
-        return np.array([facts.state == "whole" and told in (None, facts.size) for facts, told in pairs], bool)
+        return np.array(
+            [
+                facts.state == "whole" and (not self.is_size_binding or told in (None, facts.size))
+                for facts, told in pairs
+            ],
+            bool,
+        )
 
     @cached_property
     def usable(self) -> list[Sample]:
@@ -81,21 +89,23 @@ class Opened:
         return Example(image, what, image)
 
 
-def open_split(data: DataConfig, split: Split, progress: Callable[[int], Callable[[int], object]]) -> Opened:
+def open_split(
+    data: DataConfig, split: Split, progress: Callable[[int], Callable[[int], object]], survey: Survey
+) -> Opened:
     """Reads the annotations of a split and looks at its images.
 
     Args:
         data: Which data set; `limit` counts for both splits.
         split: `"train"` or `"val"`.
         progress: Called with the number of images; answers what is called with 1 after each.
+        survey: A new one. It takes down what is broken and was left out, whether the split can be opened or not.
 
     Returns:
         The split.
 
     Raises:
-        DataError: The annotations are broken in structure.
+        DataError: The annotations are broken in structure, so that the rest means nothing.
     """
-    survey = Survey()
     dataset = open_dataset(data, split, survey)
     samples = list(dataset)[: data.limit]
     facts = scan_images([sample["image"] for sample in samples], progress(len(samples)), data.workers)
@@ -123,4 +133,5 @@ def _joined(split: Split, dataset: Dataset, survey: Survey, samples: list[Sample
         name=lambda row: columns.name(int(rows[row])),
         notes=tuple(dataset.report.notes),
         category_ids=getattr(dataset, "category_ids", None),
+        is_size_binding=survey.is_size_binding,
     )

@@ -37,9 +37,9 @@ td:first-child,th:first-child{text-align:left}code,pre{background:#e9eef2;paddin
 .error{border-color:#c0392b}
 .warning{border-color:#e39b16}.note{border-color:#7aa5c4}
 .finding h3{font-size:15px;margin:0}.fix{color:#38525f;margin:4px 0}
-.cases{display:flex;flex-wrap:wrap;gap:10px}.case{width:190px;font-size:11px;overflow-wrap:anywhere}
+.cases{display:flex;flex-wrap:wrap;gap:4px 10px}.case{width:190px;font-size:11px;overflow-wrap:anywhere}
 .case img{display:block}
-.text{width:100%}.plots{display:flex;flex-wrap:wrap;gap:14px}.plots figure{margin:0;background:#fff;padding:8px}
+.case.text{width:100%;font-size:13px}.plots{display:flex;flex-wrap:wrap;gap:14px}.plots figure{margin:0;background:#fff;padding:8px}
 .plots img{max-width:100%;width:500px}figcaption{font-weight:600}
 .tag{font-size:12px;color:#567}.scroll{max-height:320px;overflow:auto}
 """
@@ -100,11 +100,13 @@ def _finding(finding: Finding) -> Iterator[str]:
     yield f"<p class=fix>{escape(finding.fix)}</p><div class=cases>"
     for example in finding.examples:
         picture = thumbnail(example)
-        text = escape(example.where) + (f"<br>{escape(example.what)}" if example.what else "")
+        where, what = escape(example.where), escape(example.what)
         if picture is None:
-            yield f"<div class='case text'>{text}</div>"
+            yield f"<div class='case text'>{where}{': ' if what else ''}{what}</div>"
         else:
-            yield f"<div class=case><img src='{_data_uri(picture, 'jpeg')}' alt=''>{text}</div>"
+            name = where.replace("\\", "/").rsplit("/", 1)[-1]  # the whole path would fill three lines under each
+            image = f"<img src='{_data_uri(picture, 'jpeg')}' alt=''>"
+            yield f"<div class=case title='{where}'>{image}{name}{'<br>' if what else ''}{what}</div>"
     yield "</div></div>"
 
 

@@ -87,7 +87,7 @@ def _bars(axes: Any, counts: dict[str, dict[str, int]], what: str) -> None:
     axes.set_yticks(places + 0.4 - width / 2, names, fontsize=8, parse_math=False)
     axes.invert_yaxis()
     axes.set_xlabel(what if len(names) < MOST_CLASSES else f"{what} (the {MOST_CLASSES} most frequent classes)")
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize=8, frameon=False)  # clear of the bars
 
 
 def _sides(found: NetworkBoxes) -> Any:

@@ -64,7 +64,7 @@ def _finding_lines(finding: Finding) -> Iterator[str]:
     for example in finding.examples[:3]:
         yield f"      {example.where}" + (f": {example.what}" if example.what else "")
     more = finding.count - min(len(finding.examples), 3)
-    if more > 0 and finding.examples:
+    if more > 0 and finding.examples and finding.are_cases:
         yield f"      and {more:,} more"
     if finding.fix:
         yield f"      fix: {finding.fix}"

@@ -21,6 +21,9 @@ from keras_retinanet.visualize import IGNORED_COLOUR, draw_boxes
 TRAINS, TRAINS_NOTHING, ANCHOR = (40, 210, 80), (255, 50, 50), (90, 150, 255)
 """Colours of boxes that train at least one anchor, of those that train none, and of positive anchors."""
 
+GROUND = (123.68, 116.779, 103.939)
+"""Colour of what changes leave empty: the mean that networks with weights of ImageNet pad with, to within 4 levels."""
+
 
 @dataclass(frozen=True)
 class TrainingPicture:
@@ -58,7 +61,7 @@ def training_pictures(
     batches = TrainingBatches(
         samples,
         resize=config.resize,
-        pad_value=(0.0, 0.0, 0.0),
+        pad_value=GROUND,
         batch_size=1,
         seed=config.seed,
         augmentations=PRESETS[config.data.augment],

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_retinanet.config import DataConfig
+from keras_retinanet.config import DataConfig, ResizeConfig, TrainConfig
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.doctor import diagnose
 from keras_retinanet.doctor.cleaning import write_clean
@@ -146,3 +146,23 @@ def test_alike_are_scaled_and_saved_again_but_not_others_or_plain_ones(tmp_path)
     assert looks[5] is None
     assert alike_groups(looks) == [[1, 4]]
     assert alike_groups([]) == []
+
+
+def test_several_faults_of_structure_and_a_wrong_size_tag_in_one_run(tmp_path):
+    image = "<size><width>{}</width><height>48</height></size>"
+    texts = {
+        "a": image.format(64) + "<object><name>cat</name></object>",
+        "b": image.format(46),
+        "c": image.format(0),
+        "d": "<",
+    }
+    for number, (name, xml) in enumerate(texts.items()):
+        pixels = np.random.default_rng(number).integers(0, 256, (48, 64, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+        (tmp_path / f"{name}.xml").write_text(f"<annotation>{xml}</annotation>")
+    diagnosis = diagnose(TrainConfig(data=DataConfig("pascal", str(tmp_path)), resize=ResizeConfig(48, 64)))
+    said = {finding.kind: finding for finding in diagnosis.findings}
+    assert [example.where.rsplit("/", 1)[1] for example in said["structure"].examples] == ["a.xml, object 1", "d.xml"]
+    assert (said["structure"].severity, said["size"].severity, said["size"].count) == ("error", "warning", 1)
+    assert said["size"].examples[0].what == "is 64 × 48 pixels, 46 × 48 in the annotations"
+    assert diagnosis.splits[0].usable == 4  # a training takes the size of the file

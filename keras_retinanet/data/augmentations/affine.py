@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from keras_retinanet.data.augmentations.compiled import compiled, cut_off, laid_on
 from keras_retinanet.data.augmentations.placement import GraphSample, framed
 from keras_retinanet.schema import Tensor
 
@@ -29,7 +30,8 @@ def affine(sample: GraphSample, seed: Tensor) -> GraphSample:
         scaling=tf.random.stateless_uniform((2,), seeds[3], 1 - STRENGTH, 1 + STRENGTH),
     )
     matrix = about_centre(matrix, tf.shape(sample["image"])[:2])
-    return framed(sample, warp(sample["image"], matrix, sample["pad_value"]), hulls(sample["boxes"], matrix))
+    image = warp(sample["image"], matrix, sample["pad_value"], sample.get("canvas"))
+    return framed(sample, image, hulls(sample["boxes"], matrix))
 
 
 def affine_matrix(rotation: Tensor, translation: Tensor, shear: Tensor, scaling: Tensor) -> Tensor:
@@ -66,28 +68,52 @@ def about_centre(matrix: Tensor, size: Tensor) -> Tensor:
     return _shift(width_height / 2) @ matrix @ _shift(-width_height / 2)
 
 
-def warp(image: Tensor, matrix: Tensor, fill: Tensor) -> Tensor:
+def warp(image: Tensor, matrix: Tensor, fill: Tensor, canvas: Tensor | None = None) -> Tensor:
     """Move the pixels of an image, bilinearly.
 
     Args:
         image: `(h, w, 3)` uint8 or float32.
-        matrix: `(3, 3)` float32, which can be inverted.
+        matrix: `(3, 3)` float32, affine, which can be inverted.
         fill: `(3,)` float32. Colour of what comes in from outside.
+        canvas: `(2,)` int32. See `compiled`. Defaults to `None`: the size of the image.
 
     Returns:
         `(h, w, 3)` float32.
     """
-    half = tf.constant([0.5, 0.5])  # the kernel puts pixel i at i, not at i + ½
-    backwards = tf.reshape(_shift(-half) @ tf.linalg.inv(matrix) @ _shift(half), (1, 9))[:, :8]
-    warped = tf.raw_ops.ImageProjectiveTransformV3(
-        images=(tf.cast(image, tf.float32) - fill)[None],
-        transforms=backwards,
-        output_shape=tf.shape(image)[:2],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
+    half = tf.constant([0.5, 0.5])  # below, pixel i lies at i, not at i + ½
+    backwards = _shift(-half) @ tf.linalg.inv(matrix) @ _shift(half)
+    size = tf.shape(image)[:2]
+    return cut_off(_warped(laid_on(image, canvas), size, backwards[:2], fill), size)
+
+
+@compiled
+def _warped(image: Tensor, size: Tensor, backwards: Tensor, fill: Tensor) -> Tensor:
+    """`(H, W, 3)` float32; `backwards` `(2, 3)` leads from a new pixel to the place in the old picture."""
+    height, width = tf.unstack(tf.shape(image)[:2])
+    x, y = tf.range(width, dtype=tf.float32)[None], tf.range(height, dtype=tf.float32)[:, None]
+    left, right, left_share, right_share = _neighbours(
+        backwards[0, 0] * x + backwards[0, 1] * y + backwards[0, 2], size[1]
     )
-    return tf.ensure_shape(warped[0], (None, None, 3)) + fill
+    above, below, upper_share, lower_share = _neighbours(
+        backwards[1, 0] * x + backwards[1, 1] * y + backwards[1, 2], size[0]
+    )
+    pixels = tf.reshape(image, (-1, 3))
+
+    def row(start: Tensor) -> Tensor:
+        parts = (left, left_share), (right, right_share)
+        return sum(tf.cast(tf.gather(pixels, start * width + x), tf.float32) * share[..., None] for x, share in parts)
+
+    inside = (left_share + right_share) * (upper_share + lower_share)
+    return row(above) * upper_share[..., None] + row(below) * lower_share[..., None] + (1.0 - inside)[..., None] * fill
+
+
+def _neighbours(place: Tensor, side: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The pixels before and after a place along an axis, and their shares: nothing for those outside the picture."""
+    share = place - tf.floor(place)
+    first = tf.cast(tf.floor(place), tf.int32)
+    parts = (first, 1.0 - share), (first + 1, share)
+    shares = [part * tf.cast(tf.logical_and(pixel >= 0, pixel < side), tf.float32) for pixel, part in parts]
+    return tf.clip_by_value(first, 0, side - 1), tf.clip_by_value(first + 1, 0, side - 1), *shares
 
 
 def hulls(boxes: Tensor, matrix: Tensor) -> Tensor:

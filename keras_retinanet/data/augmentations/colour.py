@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from keras_retinanet.data.augmentations.compiled import compiled, cut_off, laid_on
 from keras_retinanet.data.augmentations.placement import GraphSample
 from keras_retinanet.schema import Tensor
 
@@ -11,13 +12,15 @@ from keras_retinanet.schema import Tensor
 def colour(sample: GraphSample, seed: Tensor) -> GraphSample:
     """Gentle changes of brightness (±12 %), contrast and saturation (±20 %) and hue (±9°)."""
     seeds = tf.unstack(tf.random.split(seed, 4))
-    image = tf.cast(sample["image"], tf.float32) / 255.0
-    image = image * tf.random.stateless_uniform((), seeds[0], 0.88, 1.12)
-    image = tf.image.stateless_random_contrast(image, 0.8, 1.2, seeds[1])
-    image = tf.clip_by_value(image, 0.0, 1.0)
-    image = tf.image.stateless_random_saturation(image, 0.8, 1.2, seeds[2])
-    image = tf.image.stateless_random_hue(image, 0.025, seeds[3])
-    return {**sample, "image": tf.clip_by_value(image * 255.0, 0.0, 255.0)}
+    image = changed_colours(
+        sample["image"],
+        sample.get("canvas"),
+        gain=tf.random.stateless_uniform((), seeds[0], 0.88, 1.12),
+        contrast=tf.random.stateless_uniform((), seeds[1], 0.8, 1.2),
+        saturation=tf.random.stateless_uniform((), seeds[2], 0.8, 1.2),
+        hue=tf.random.stateless_uniform((), seeds[3], -0.025, 0.025),
+    )
+    return {**sample, "image": image}
 
 
 def visual_effects(sample: GraphSample, seed: Tensor) -> GraphSample:
@@ -25,6 +28,7 @@ def visual_effects(sample: GraphSample, seed: Tensor) -> GraphSample:
     seeds = tf.unstack(tf.random.split(seed, 4))
     image = changed_colours(
         sample["image"],
+        sample.get("canvas"),
         contrast=tf.random.stateless_uniform((), seeds[0], 0.9, 1.1),
         brightness=tf.random.stateless_uniform((), seeds[1], -0.1, 0.1),
         hue=tf.random.stateless_uniform((), seeds[2], -0.05, 0.05),
@@ -33,20 +37,66 @@ def visual_effects(sample: GraphSample, seed: Tensor) -> GraphSample:
     return {**sample, "image": image}
 
 
-def changed_colours(image: Tensor, *, contrast: Tensor, brightness: Tensor, hue: Tensor, saturation: Tensor) -> Tensor:
-    """Contrast, brightness, hue and saturation, in this order.
+def changed_colours(
+    image: Tensor,
+    canvas: Tensor | None = None,
+    *,
+    gain: Tensor | float = 1.0,
+    contrast: Tensor | float = 1.0,
+    brightness: Tensor | float = 0.0,
+    hue: Tensor | float = 0.0,
+    saturation: Tensor | float = 1.0,
+) -> Tensor:
+    """Gain, contrast, brightness, hue and saturation, in this order.
 
     Args:
         image: `(h, w, 3)` uint8 or float32 RGB 0–255.
-        contrast: Scalar. Factor of the distance from each channel's mean.
-        brightness: Scalar. Added, where 1 is the way from black to white.
-        hue: Scalar. Added, where 1 is the whole circle.
-        saturation: Scalar. Factor.
+        canvas: `(2,)` int32. See `compiled`. Defaults to `None`: the size of the image.
+        gain: Scalar. Factor of all light. Defaults to 1.
+        contrast: Scalar. Factor of the distance from each channel's mean. Defaults to 1.
+        brightness: Scalar. Added, where 1 is the way from black to white. Defaults to 0.
+        hue: Scalar. Added, where 1 is the whole circle; from -1 to 1. Defaults to 0.
+        saturation: Scalar. Factor. Defaults to 1.
 
     Returns:
         `(h, w, 3)` float32 RGB 0–255.
     """
-    image = tf.image.adjust_contrast(tf.cast(image, tf.float32) / 255.0, contrast)
-    image = tf.clip_by_value(tf.clip_by_value(image, 0.0, 1.0) + brightness, 0.0, 1.0)
-    image = tf.image.adjust_saturation(tf.image.adjust_hue(image, hue), saturation)
-    return tf.clip_by_value(image * 255.0, 0.0, 255.0)
+    size = tf.shape(image)[:2]
+    changes = tf.stack([tf.cast(one, tf.float32) for one in (gain, contrast, brightness, hue, saturation)])
+    return cut_off(_changed(laid_on(image, canvas), size, changes), size)
+
+
+@compiled
+def _changed(image: Tensor, size: Tensor, changes: Tensor) -> Tensor:
+    gain, contrast, brightness, hue, saturation = tf.unstack(changes)
+    means = _sums(image) / tf.cast(size[0] * size[1], tf.float32) * gain  # the canvas beyond the image is black
+    channels = []
+    for number in range(3):
+        light = (tf.cast(image[..., number], tf.float32) * gain - means[number]) * contrast + means[number]
+        channels.append(tf.clip_by_value(tf.clip_by_value(light, 0.0, 255.0) + 255.0 * brightness, 0.0, 255.0))
+    return tf.stack(_turned(channels, hue, saturation), axis=-1)
+
+
+def _sums(image: Tensor) -> Tensor:
+    """Of each channel: first down the columns, where float32 is exact, and vectors are long."""
+    height, width = tf.unstack(tf.shape(image)[:2])
+    rows = tf.reshape(tf.cast(image, tf.float32), (height, 3 * width))
+    return tf.reduce_sum(tf.reshape(tf.reduce_sum(rows, axis=0), (width, 3)), axis=0)
+
+
+def _turned(channels: list[Tensor], hue: Tensor, saturation: Tensor) -> list[Tensor]:
+    """Hue and saturation of HSV changed, without a way through HSV: the value stays, the chroma grows as far as it can.
+
+    Reference: https://en.wikipedia.org/wiki/HSL_and_HSV#HSV_to_RGB_alternative, k and f.
+    """
+    red, green, blue = channels
+    value = tf.maximum(tf.maximum(red, green), blue)
+    chroma = value - tf.minimum(tf.minimum(red, green), blue)
+    share = 1.0 / tf.maximum(chroma, 1e-6)
+    angle = tf.where(value == green, 2.0 + (blue - red) * share, 4.0 + (red - green) * share)
+    angle = tf.where(value == red, (green - blue) * share, angle) + 6.0 * hue  # sixths of the circle
+    angle = tf.where(angle < 0.0, angle + 6.0, angle)
+    angle = tf.where(angle >= 6.0, angle - 6.0, angle)
+    chroma = tf.minimum(chroma * saturation, value)
+    shares = tf.abs(angle - 3.0) - 1.0, 2.0 - tf.abs(angle - 2.0), 2.0 - tf.abs(angle - 4.0)
+    return [value - chroma + chroma * tf.clip_by_value(part, 0.0, 1.0) for part in shares]

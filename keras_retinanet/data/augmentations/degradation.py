@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from keras_retinanet.data.augmentations.compiled import compiled, cut_off
 from keras_retinanet.data.augmentations.placement import GraphSample, coin
 from keras_retinanet.schema import Tensor
 
@@ -18,7 +19,7 @@ def blur(sample: GraphSample, seed: Tensor) -> GraphSample:
     sigma = tf.random.stateless_uniform((), seeds[1], *_SIGMAS)
     image = tf.cond(
         coin(seeds[0]),
-        lambda: blurred(sample["image"], sigma),
+        lambda: blurred(sample["image"], sigma, sample.get("canvas")),
         lambda: tf.cast(sample["image"], tf.float32),
     )
     return {**sample, "image": image}
@@ -38,23 +39,35 @@ def jpeg(sample: GraphSample, seed: Tensor) -> GraphSample:
     return {**sample, "image": tf.ensure_shape(image, (None, None, 3))}
 
 
-def blurred(image: Tensor, sigma: Tensor) -> Tensor:
+def blurred(image: Tensor, sigma: Tensor, canvas: Tensor | None = None) -> Tensor:
     """Blur by a Gaussian, first along the rows, then along the columns; beyond an edge its last pixel goes on.
 
     Args:
         image: `(h, w, 3)` uint8 or float32.
         sigma: Scalar float32. Standard deviation in pixels.
+        canvas: `(2,)` int32. See `compiled`. Defaults to `None`: the size of the image.
 
     Returns:
         `(h, w, 3)` float32.
     """
     distance = tf.range(-_RADIUS, _RADIUS + 1, dtype=tf.float32)
     weights = tf.nn.softmax(-0.5 * (distance / sigma) ** 2)
-    image = tf.cast(image, tf.float32)
-    for axis in (1, 0):
-        side = tf.shape(image)[axis]
-        places = tf.clip_by_value(tf.range(-_RADIUS, side + _RADIUS), 0, side - 1)
-        wide = tf.gather(image, places, axis=axis)
-        parts = [wide[:, tap : tap + side] if axis == 1 else wide[tap : tap + side] for tap in range(2 * _RADIUS + 1)]
-        image = tf.add_n([part * weights[tap] for tap, part in enumerate(parts)])
-    return image
+    size = tf.shape(image)[:2]
+    height, width = tf.unstack(size if canvas is None else tf.maximum(canvas, size))
+    image = tf.gather(image, tf.clip_by_value(tf.range(-_RADIUS, height + _RADIUS), 0, size[0] - 1), axis=0)
+    image = tf.gather(image, tf.clip_by_value(tf.range(-_RADIUS, width + _RADIUS), 0, size[1] - 1), axis=1)
+    # Two calls: in one, XLA would sum all 81 pixels of a square instead of 9 and 9.
+    rows = _summed(tf.reshape(image, (height + 2 * _RADIUS, -1)), weights, axis=1)
+    image = tf.reshape(_summed(rows, weights, axis=0), (height, width, 3))
+    return cut_off(image, size)
+
+
+@compiled
+def _summed(rows: Tensor, weights: Tensor, axis: int) -> Tensor:
+    """Weighted sums of neighbours along one axis of `(H, 3 * W)`, which gets shorter by twice the radius."""
+    rows = tf.cast(rows, tf.float32)
+    step = 3 if axis == 1 else 1
+    side = tf.shape(rows)[axis] - 2 * _RADIUS * step
+    starts = [tap * step for tap in range(2 * _RADIUS + 1)]
+    parts = [rows[:, start : start + side] if axis == 1 else rows[start : start + side] for start in starts]
+    return tf.add_n([part * weights[tap] for tap, part in enumerate(parts)])

@@ -19,6 +19,7 @@ Policy = BadDataPolicy | Survey
 
 _SLACK = 1.0  # pixels; boxes overrun by less through rounding and through counting from 0 or 1, which is no news
 _NAMED = 5  # cases named in the warning
+_FARTHEST = 2.0  # shares beyond this are pixels by mistake
 
 
 @dataclass
@@ -123,6 +124,8 @@ class AnnotatedImages(Sequence[Sample]):
             Defaults to none: nothing is cached.
         category_ids: The source's own id of each label. Defaults to `None`.
         notes: Choices that the files left to the reader, for `report`.
+        told_sizes: `(height, width)` of each image as annotated, where `sizes` come from the files instead; a survey
+            compares them. Defaults to `sizes`.
 
     Attributes:
         class_names: Names, label 0 first.
@@ -147,11 +150,14 @@ class AnnotatedImages(Sequence[Sample]):
         sources: Sequence[str] = (),
         category_ids: Sequence[int | None] | None = None,
         notes: Sequence[str] = (),
+        told_sizes: Sequence[tuple[int, int] | None] | None = None,
     ) -> None:
         images = list(images)
         is_survey = isinstance(bad_data, Survey)
         if isinstance(bad_data, Survey):
-            bad_data.columns, bad_data.told_sizes, bad_data.listed_in = columns, list(sizes), listed_in
+            bad_data.columns, bad_data.listed_in = columns, listed_in
+            bad_data.told_sizes = list(sizes if told_sizes is None else told_sizes)
+            bad_data.is_size_binding = told_sizes is None
         if not is_survey or not images:
             require_images(images, listed_in)
         all_sizes = _completed(images, sizes, is_lenient=is_survey)
@@ -254,6 +260,7 @@ def _cleaned(columns: BoxColumns, sizes: Any, bad_data: Policy) -> tuple[Any, An
     """
     boxes = np.asarray(columns.boxes, np.float64).reshape(-1, 4)
     limits = sizes.astype(np.float64)[columns.image][:, [1, 0, 1, 0]]  # (M, 4): W, H, W, H
+    _require_unit(boxes, columns, limits)
     if columns.is_relative:
         boxes = boxes * limits
     _require_finite(boxes, columns)
@@ -267,7 +274,24 @@ def _cleaned(columns: BoxColumns, sizes: Any, bad_data: Policy) -> tuple[Any, An
             _refuse(columns.name(int(row)), reached, limits[row], bool(has_area[row]))
         verdict = "clipped" if has_area[row] else "left out"
         report.examples.append(f"{columns.name(int(row))} {reached} {verdict}")
+    if num_reversed := int((boxes[:, :2] > boxes[:, 2:]).any(axis=1).sum()):
+        told = "boxes end before they begin and are left out: corners swapped, or x, y, width, height?"
+        report.notes.append(f"{num_reversed} {told}")
     return clipped, np.flatnonzero(has_area), report
+
+
+def _require_unit(boxes: Any, columns: BoxColumns, limits: Any) -> None:
+    """Shares of the sides are not taken for pixels, nor pixels for shares."""
+    if columns.is_relative:
+        far = np.flatnonzero((np.abs(boxes) > _FARTHEST).any(axis=1))
+        allowed, fix = "shares of the image's sides, from 0 to 1", "divide x by the image's width and y by its height"
+    else:
+        are_shares = (np.abs(boxes) <= 1).all() and (boxes % 1 != 0).any() and (limits > _FARTHEST).all()
+        far = np.arange(len(boxes)) if are_shares else np.zeros(0, np.int64)
+        allowed, fix = "pixels; here no box reaches beyond 1", "multiply x by the image's width and y by its height"
+    if far.size:
+        found = f"coordinates {shown(np.round(boxes[far[0]], 4).tolist(), 120)}"
+        raise DataError(columns.name(int(far[0])), found, allowed, fix)
 
 
 def _require_finite(boxes: Any, columns: BoxColumns) -> None:

@@ -5,6 +5,7 @@ Reference: https://cocodataset.org/#format-data, "Object Detection".
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import os
@@ -18,8 +19,10 @@ import numpy as np
 
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
+from keras_retinanet.data.datasets.text_files import fix_level
 from keras_retinanet.data.errors import DataError, shown
 from keras_retinanet.data.image_files import first_missing
+from keras_retinanet.data.survey import surveyed
 
 _Id = int | str
 # Outlines are two thirds of a COCO file and of the time to parse it, and nobody asks for them here. Inside a text the
@@ -70,7 +73,7 @@ class CocoDataset(AnnotatedImages):
             _located(folder, set_name, [image["file_name"] for image in images.values()]),
             list(images),
             [_size(image) for image in images.values()],
-            _columns(content["annotations"], list(images), categories, names, file),
+            _columns(content["annotations"], list(images), categories, names, file, bad_data),
             listed_in=str(file),
             bad_data=bad_data,
             sources=[str(file)],
@@ -80,8 +83,12 @@ class CocoDataset(AnnotatedImages):
     @staticmethod
     def default_sets(path: str | os.PathLike[str]) -> tuple[str, str | None]:
         """Names of the training set and, where there is one, of the validation set."""
-        has_val = (Path(path) / "annotations" / "instances_val2017.json").is_file()
-        return "train2017", "val2017" if has_val else None
+        home = Path(path) / "annotations"
+        train, val = (
+            [name for name in names if (home / f"instances_{name}.json").is_file()]
+            for names in (("train2017", "train"), ("val2017", "val"))
+        )
+        return (train or ["train2017"])[0], (val or [None])[0]
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -90,7 +97,8 @@ def _read(file: Path) -> dict[str, Any]:
             content = json.loads(_POLYGONS.sub(b'"segmentation":0', file.read_bytes()))
     except OSError as error:
         there = ", ".join(sorted(found.name for found in file.parent.glob("*.json"))) or "none"
-        fix = f"check the path and the set's name (annotation files there: {there})"
+        fix = fix_level(file.parent.parent, ("annotations",), "check the path and the set's name")
+        fix += f" (annotation files there: {there})"
         raise DataError(str(file), f"cannot be read ({error.strerror})", "a COCO JSON file", fix) from None
     except (ValueError, RecursionError) as error:  # ValueError: malformed JSON and malformed UTF-8 alike
         raise DataError(str(file), f"is not JSON ({shown(str(error), 120)})", "COCO JSON", _REMAKE) from None
@@ -174,9 +182,17 @@ def _located(folder: Path, set_name: str, file_names: list[str]) -> list[str]:
 
 
 def _columns(
-    items: list[Any], image_ids: list[_Id], categories: dict[int, str], class_names: Sequence[str], file: Path
+    items: list[Any],
+    image_ids: list[_Id],
+    categories: dict[int, str],
+    class_names: Sequence[str],
+    file: Path,
+    policy: Policy,
 ) -> BoxColumns:
-    """All boxes at once; only where that fails are they looked at one by one, to name the culprit."""
+    """All boxes at once; only where that fails are they looked at one by one, to name the culprit.
+
+    A survey gets those that are sound.
+    """
     wanted = {name: label for label, name in enumerate(class_names)}
     labels = {category: wanted[name] for category, name in categories.items() if name in wanted}
     position = {image: number for number, image in enumerate(image_ids)}
@@ -195,7 +211,10 @@ def _columns(
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         is_sound = False
     if not is_sound:
-        _find_culprit(items, position, categories, wanted, file)
+        sound = _sound(items, position, categories, wanted, file, policy)
+        if len(sound) == len(items):
+            raise DataError(str(file), "the annotations cannot be read", "COCO annotations", _REMAKE)
+        return _columns(sound, image_ids, categories, class_names, file, policy)
     return columns
 
 
@@ -220,29 +239,51 @@ def _where(item: Any, position: int, file: Path) -> str:
     return f"{file}, annotation " + (f"id {shown(item['id'])}" if has_id else f"number {position + 1}")
 
 
-def _find_culprit(
-    items: list[Any], images: dict[_Id, int], categories: dict[int, str], labels: dict[str, int], file: Path
-) -> None:
+def _sound(
+    items: list[Any],
+    images: dict[_Id, int],
+    categories: dict[int, str],
+    labels: dict[str, int],
+    file: Path,
+    policy: Policy,
+) -> list[Any]:
+    """The annotations without a fault. Faults are raised, or taken down in a survey."""
     seen: dict[Any, None] = {}
-    for position, item in enumerate(items):
-        where = _where(item, position, file)
-        image = _field(item, "image_id", where, (int, str), "the id of an image")
-        if image not in images:
-            raise DataError(where, f"image_id {shown(image)} is no image", "ids of the list 'images'", _REMAKE)
-        category = _field(item, "category_id", where, (int,), "the id of a category")
-        if category not in categories:
-            allowed = shown(list(categories), 200)
-            raise DataError(where, f"category_id {category} is no category", allowed, "add it to 'categories'")
-        label_of(categories[category], labels, where)
-        box = _field(item, "bbox", where, (list,), "[x, y, width, height]")
-        if len(box) != 4 or not all(isinstance(side, (int, float)) and abs(side) < 1e300 for side in box):
-            raise DataError(where, f"bbox is {shown(box)}", "[x, y, width, height], four numbers", "correct it")
-        if item.get("iscrowd") not in (0, 1, None):
-            raise DataError(where, f"iscrowd is {shown(item['iscrowd'])}", "0 or 1", "correct it")
-        if not isinstance(item.get("area") or 0, (int, float)):
-            raise DataError(where, f"area is {shown(item['area'])}", "a number", "correct it or take it out")
+
+    def is_sound(item: Any, where: str) -> bool:
+        _require_reference(item, images, categories, labels, where)
+        _require_numbers(item, where)
         if "id" in item:
             _field(item, "id", where, (int, str), "a number or a text")
             _unique(item, seen, "id", where)
             seen[item["id"]] = None
-    raise DataError(str(file), "the annotations cannot be read", "COCO annotations", _REMAKE)
+        return True
+
+    return [
+        item
+        for position, item in enumerate(items)
+        if surveyed(policy, functools.partial(is_sound, item, _where(item, position, file)), False)
+    ]
+
+
+def _require_reference(
+    item: Any, images: dict[_Id, int], categories: dict[int, str], labels: dict[str, int], where: str
+) -> None:
+    image = _field(item, "image_id", where, (int, str), "the id of an image")
+    if image not in images:
+        raise DataError(where, f"image_id {shown(image)} is no image", "ids of the list 'images'", _REMAKE)
+    category = _field(item, "category_id", where, (int,), "the id of a category")
+    if category not in categories:
+        allowed = shown(list(categories), 200)
+        raise DataError(where, f"category_id {category} is no category", allowed, "add it to 'categories'")
+    label_of(categories[category], labels, where)
+
+
+def _require_numbers(item: dict[str, Any], where: str) -> None:
+    box = _field(item, "bbox", where, (list,), "[x, y, width, height]")
+    if len(box) != 4 or not all(isinstance(side, (int, float)) and abs(side) < 1e300 for side in box):
+        raise DataError(where, f"bbox is {shown(box)}", "[x, y, width, height], four numbers", "correct it")
+    if item.get("iscrowd") not in (0, 1, None):
+        raise DataError(where, f"iscrowd is {shown(item['iscrowd'])}", "0 or 1", "correct it")
+    if not isinstance(item.get("area") or 0, (int, float)):
+        raise DataError(where, f"area is {shown(item['area'])}", "a number", "correct it or take it out")

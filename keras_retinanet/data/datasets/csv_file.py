@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
+import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +16,7 @@ from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxC
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.text_files import number, read_text
 from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.survey import surveyed
 
 _COLUMNS = {
     "path": (
@@ -73,17 +76,17 @@ class CsvDataset(AnnotatedImages):
         bad_data: Policy = "skip",
     ) -> None:
         file = Path(annotations)
-        rows = list(_rows(file))
+        rows = list(_rows(file, bad_data))
         is_sorted = class_names is None and classes is None
         names = tuple(class_names) if class_names is not None else _class_names(classes, rows)
         paths = list(dict.fromkeys(path for path, *_ in rows))
-        images = [os.path.join(file.parent, path) for path in paths]
+        images = [os.path.join(file.parent, path.replace("\\", "/") if os.sep == "/" else path) for path in paths]
         super().__init__(
             names,
             images,
             paths,
             [None] * len(paths),
-            _columns(rows, paths, names),
+            _columns(rows, paths, names, bad_data),
             listed_in=str(file),
             bad_data=bad_data,
             sources=[str(file), *([str(classes)] if classes is not None else [])],
@@ -105,7 +108,7 @@ def _lines(file: Path) -> Iterator[tuple[str, list[str]]]:
             yield f"{file}, line {reader.line_num}", [field.strip() for field in fields]
 
 
-def _rows(file: Path) -> Iterator[_Row]:
+def _rows(file: Path, policy: Policy) -> Iterator[_Row]:
     lines = _lines(file)
     where, first = next(lines, ("", []))
     order, has_extent = _header(first, _COLUMNS), False
@@ -115,10 +118,11 @@ def _rows(file: Path) -> Iterator[_Row]:
         order = list(range(6))
         if first:
             _require_no_header(first, where)
-            yield _row(first, order, where)
+            lines = itertools.chain([(where, first)], lines)
     for where, fields in lines:
-        row = _row(fields, order, where)
-        yield row if not has_extent or row[1] is None else (row[0], _corners(row[1]), *row[2:])
+        row = surveyed(policy, functools.partial(_row, fields, order, where), None)
+        if row is not None:
+            yield row if not has_extent or row[1] is None else (row[0], _corners(row[1]), *row[2:])
 
 
 def _header(fields: list[str], columns: Mapping[str, tuple[str, ...]]) -> list[int] | None:
@@ -140,7 +144,7 @@ def _require_no_header(fields: list[str], where: str) -> None:
         raise DataError(where, found, f"names such as {known}", "rename the columns, or take the line out")
 
 
-def _row(fields: list[str], order: list[int], where: str) -> _Row:
+def _row(fields: list[str], order: list[int], where: str) -> _Row | None:
     if len(fields) <= max(order):
         fix = "separate with commas" if any(mark in fields[0] for mark in ";\t") else "complete the line"
         raise DataError(where, f"{len(fields)} columns in {shown(','.join(fields))}", _FORMAT, fix)
@@ -176,14 +180,19 @@ def _class_names(classes: str | os.PathLike[str] | None, rows: list[_Row]) -> tu
     return tuple(sorted(ids, key=lambda name: ids[name]))
 
 
-def _columns(rows: list[_Row], paths: list[str], class_names: Sequence[str]) -> BoxColumns:
+def _columns(rows: list[_Row], paths: list[str], class_names: Sequence[str], policy: Policy) -> BoxColumns:
     position = {path: place for place, path in enumerate(paths)}
     labels = {name: label for label, name in enumerate(class_names)}
-    boxed = [(position[path], box, name, where) for path, box, name, where in rows if box is not None]
+
+    def label(name: str, where: str) -> int:
+        return surveyed(policy, lambda: label_of(name, labels, where), -1)
+
+    found = [(position[path], box, label(name, where), where) for path, box, name, where in rows if box is not None]
+    boxed = [row for row in found if row[2] >= 0]
     return BoxColumns(
         image=np.array([image for image, *_ in boxed], np.int64),
         boxes=np.array([box for _, box, *_ in boxed], np.float64).reshape(-1, 4),
-        labels=np.array([label_of(name, labels, where) for *_, name, where in boxed], np.int64),
+        labels=np.array([label for *_, label, _ in boxed], np.int64),
         ignore=np.zeros(len(boxed), bool),
         name=lambda row: boxed[row][3],
     )

@@ -6,6 +6,7 @@ development kit's readme.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,8 +16,9 @@ import numpy as np
 
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
-from keras_retinanet.data.datasets.text_files import images_by_stem, names_in, number, numbered_lines
+from keras_retinanet.data.datasets.text_files import fix_level, images_by_stem, names_in, number, numbered_lines
 from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.survey import surveyed
 
 KITTI_CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc")
 """The classes of the benchmark; `DontCare` is none of them."""
@@ -69,14 +71,14 @@ class KittiDataset(AnnotatedImages):
         files = images_by_stem(image_folder)
         stems = _listed(list_file, files) if list_file.is_file() else sorted(files)
         texts = _label_files(label_folder, stems, files, is_whole=not list_file.is_file())
-        objects = [item for image, text in enumerate(texts) for item in _objects(text, image)]
+        objects = [item for image, text in enumerate(texts) for item in _objects(text, image, bad_data)]
         names = tuple(class_names) if class_names is not None else _class_names(objects)
         super().__init__(
             names,
             [os.path.join(image_folder, files[stem]) for stem in stems],
             stems,
             [None] * len(stems),
-            _columns(objects, names),
+            _columns(objects, names, bad_data),
             listed_in=str(list_file if list_file.is_file() else image_folder),
             bad_data=bad_data,
             sources=[str(list_file), str(image_folder), str(label_folder), *(str(text) for text in texts)],
@@ -98,7 +100,8 @@ def _folders(home: Path) -> tuple[Path, Path]:
     for images, labels in (("image_2", "label_2"), ("images", "labels")):
         if (home / images).is_dir() and (home / labels).is_dir():
             return home / images, home / labels
-    there = ", ".join(names_in(home, _LAYOUT)) or "nothing"
+    markers = ("training", "train", "ImageSets")
+    there = ", ".join(names_in(home, _LAYOUT, fix_level(home.parent, markers))) or "nothing"
     fix = f"check the path and the set's name (there is: {shown(there, 120)})"
     raise DataError(str(home), "has no images and labels", _LAYOUT, fix)
 
@@ -129,14 +132,22 @@ def _label_files(folder: Path, stems: list[str], files: dict[str, str], *, is_wh
     return [folder / f"{stem}.txt" for stem in stems]
 
 
-def _objects(file: Path, image: int) -> Iterator[_Object]:
+def _objects(file: Path, image: int, policy: Policy) -> Iterator[_Object]:
     for where, words in numbered_lines(file, _ROW):
-        if len(words) not in (15, 16):
-            raise DataError(where, f"{len(words)} columns in {shown(' '.join(words))}", _ROW, "complete the line")
-        x1, y1, x2, y2 = (
-            number(text, side, where, _ROW) for text, side in zip(words[4:8], ("x1", "y1", "x2", "y2"), strict=True)
-        )
-        yield _Object(image, words[0], (x1, y1, x2, y2), where)
+        found = surveyed(policy, functools.partial(_object, words, image, where), None)
+        if found is not None:
+            yield found
+
+
+def _object(words: list[str], image: int, where: str) -> _Object | None:
+    if len(words) not in (15, 16):
+        fix = "separate with blanks" if "," in words[0] else "complete the line"
+        raise DataError(where, f"{len(words)} columns in {shown(' '.join(words))}", _ROW, fix)
+    number(words[1], "truncated (a type is one word)", where, _ROW)
+    x1, y1, x2, y2 = (
+        number(text, side, where, _ROW) for text, side in zip(words[4:8], ("x1", "y1", "x2", "y2"), strict=True)
+    )
+    return _Object(image, words[0], (x1, y1, x2, y2), where)
 
 
 def _class_names(objects: list[_Object]) -> tuple[str, ...]:
@@ -144,13 +155,15 @@ def _class_names(objects: list[_Object]) -> tuple[str, ...]:
     return KITTI_CLASSES if names <= set(KITTI_CLASSES) else tuple(sorted(names))
 
 
-def _columns(objects: list[_Object], class_names: Sequence[str]) -> BoxColumns:
+def _columns(objects: list[_Object], class_names: Sequence[str], policy: Policy) -> BoxColumns:
     wanted = {name: label for label, name in enumerate(class_names)}
-    rows = [
-        (item, label)
-        for item in objects
-        for label in (wanted.values() if item.name == DONT_CARE else [label_of(item.name, wanted, item.where)])
-    ]
+
+    def labels(item: _Object) -> list[int]:
+        if item.name == DONT_CARE:
+            return list(wanted.values())
+        return surveyed(policy, lambda: [label_of(item.name, wanted, item.where)], [])
+
+    rows = [(item, label) for item in objects for label in labels(item)]
     return BoxColumns(
         image=np.array([item.image for item, _ in rows], np.int64),
         boxes=np.array([item.box for item, _ in rows], np.float64).reshape(-1, 4),

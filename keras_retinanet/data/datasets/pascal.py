@@ -5,6 +5,7 @@ Reference: Everingham et al., "The PASCAL Visual Object Classes Challenge 2012 D
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,10 +17,10 @@ import numpy as np
 from keras_retinanet.config import DifficultRule
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
-from keras_retinanet.data.datasets.text_files import images_by_stem
+from keras_retinanet.data.datasets.text_files import fix_level, images_by_stem
 from keras_retinanet.data.errors import DataError, shown
 from keras_retinanet.data.image_files import SUFFIXES
-from keras_retinanet.data.survey import Survey
+from keras_retinanet.data.survey import Survey, surveyed
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
@@ -35,6 +36,13 @@ class _Object(NamedTuple):
     box: tuple[float, float, float, float]
     is_difficult: bool
     where: str
+
+
+class _Text(NamedTuple):
+    """What an XML file tells of its image."""
+
+    objects: list[_Object]
+    size: tuple[int, int] | None
 
 
 class _Layout(NamedTuple):
@@ -95,11 +103,12 @@ class PascalDataset(AnnotatedImages):
         is_listed = _lists(folder).is_dir()
         is_lenient = isinstance(bad_data, Survey)
         layout = (_from_list if is_listed else _from_folder)(folder, set_name, is_lenient=is_lenient)
-        objects = {text: _objects(text) for text in layout.texts}
-        names = tuple(class_names) if class_names is not None else _all_classes(layout, objects, is_listed=is_listed)
+        read = [surveyed(bad_data, functools.partial(_text, text), _Text([], None)) for text in layout.texts]
+        objects = {text: found.objects for text, found in zip(layout.texts, read, strict=True)}
+        names = tuple(class_names) if class_names is not None else _all_classes(layout, objects, is_listed, bad_data)
         if difficult == "drop":
             objects = {text: [item for item in items if not item.is_difficult] for text, items in objects.items()}
-        columns = _columns(objects.values(), names)
+        columns = _columns(objects.values(), names, bad_data)
         columns.ignore &= difficult == "ignore"
         super().__init__(
             names,
@@ -111,6 +120,7 @@ class PascalDataset(AnnotatedImages):
             bad_data=bad_data,
             sources=[str(text) for text in (layout.listed_in, *layout.homes, *layout.texts, *layout.all_texts)],
             notes=layout.notes,
+            told_sizes=[found.size for found in read],
         )
 
     @staticmethod
@@ -143,7 +153,7 @@ def _homes(folder: Path) -> tuple[Path, Path]:
 
 def _from_list(folder: Path, set_name: str, *, is_lenient: bool) -> _Layout:
     list_file, home = _lists(folder) / f"{set_name}.txt", folder / "Annotations"
-    ids = _listed(list_file)
+    ids = _listed(list_file, {text.stem for text in _texts(home)})
     texts = [home / f"{name}.xml" for name in ids]
     return _Layout(
         list_file, ids, texts, _images(folder, ids, list_file, is_lenient=is_lenient), _texts(home), [home], []
@@ -156,13 +166,15 @@ def _from_folder(folder: Path, set_name: str, *, is_lenient: bool) -> _Layout:
     texts = _texts(text_home)
     if not texts:
         allowed = "ImageSets/Main/<set>.txt, or a folder of XML files beside images"
-        raise DataError(str(home), "has no Pascal VOC annotations", allowed, "check the path and the set's name")
+        fix = fix_level(folder, ("ImageSets", "JPEGImages", "Annotations"))
+        raise DataError(str(home), "has no Pascal VOC annotations", allowed, fix)
     files = images_by_stem(image_home)
     images = []
     for text in texts:
         if text.stem not in files and not is_lenient:
             allowed = f"{text.stem} ending in {', '.join(SUFFIXES)} in {image_home}"
-            raise DataError(str(text), "has no image", allowed, "put the image there or take the file away")
+            fix = "put the image there or take the file away"
+            raise DataError(str(text), "has no image", allowed, fix_level(home, ("JPEGImages",), fix))
         images.append(os.path.join(image_home, files.get(text.stem, f"{text.stem}.jpg")))
     ids = [text.stem for text in texts]
     alone = sorted(set(files) - set(ids))
@@ -173,8 +185,8 @@ def _from_folder(folder: Path, set_name: str, *, is_lenient: bool) -> _Layout:
     return _Layout(text_home, ids, texts, images, siblings, [text_home, image_home], [told] if alone else [])
 
 
-def _listed(file: Path) -> list[str]:
-    """First word of each line."""
+def _listed(file: Path, known: set[str]) -> list[str]:
+    """The name in each line: all of it, without an ending, or its first word, whichever has an XML file."""
     try:
         lines = file.read_text("utf-8-sig").splitlines()
     except OSError as error:
@@ -187,7 +199,8 @@ def _listed(file: Path) -> list[str]:
         ) from None
     ids: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
-        name = (line.split() or [""])[0]
+        whole, first = line.strip(), (line.split() or [""])[0]
+        name = next((name for name in (whole, os.path.splitext(whole)[0]) if name in known), first)
         if name in ids:
             found = f"{shown(name)} stands there twice (first in line {ids[name]})"
             raise DataError(f"{file}, line {number}", found, "each image once", "take one of the lines out")
@@ -208,7 +221,7 @@ def _images(folder: Path, ids: list[str], list_file: Path, *, is_lenient: bool) 
     return [os.path.join(home, by_stem.get(name, f"{name}.jpg")) for name in ids]
 
 
-def _objects(file: Path) -> list[_Object]:
+def _text(file: Path) -> _Text:
     try:
         root = ElementTree.fromstring(file.read_bytes())
     except (OSError, ValueError) as error:
@@ -217,7 +230,16 @@ def _objects(file: Path) -> list[_Object]:
         raise DataError(str(file), f"cannot be read ({reason})", "an XML file for each image", fix) from None
     except (ElementTree.ParseError, LookupError) as error:  # LookupError: an unknown encoding
         raise DataError(str(file), f"is not XML ({error})", "a VOC annotation", "repair or export it again") from None
-    return [_object(item, f"{file}, object {number}") for number, item in enumerate(root.iterfind("object"), start=1)]
+    if root.tag.lower() != "annotation" and root.find("object") is None:
+        found = f"begins with <{shown(root.tag)[1:-1]}>"
+        raise DataError(str(file), found, "<annotation>", "take the file away or export the annotation again")
+    objects = [
+        _object(item, f"{file}, object {number}") for number, item in enumerate(root.iterfind("object"), start=1)
+    ]
+    height, width = ((root.findtext(f"size/{side}") or "").strip() for side in ("height", "width"))
+    is_told = all(side.isascii() and side.isdigit() and 0 < len(side) < 10 for side in (height, width))
+    size = (int(height), int(width)) if is_told else (0, 0)
+    return _Text(objects, size if min(size) > 0 else None)
 
 
 def _object(item: ElementTree.Element, where: str) -> _Object:
@@ -245,23 +267,30 @@ def _is_difficult(item: ElementTree.Element, where: str) -> bool:
     raise DataError(where, f"<difficult> is {shown(text)}", "0 or 1", "correct it")
 
 
-def _all_classes(layout: _Layout, read: dict[Path, list[_Object]], *, is_listed: bool) -> tuple[str, ...]:
+def _all_classes(layout: _Layout, read: dict[Path, list[_Object]], is_listed: bool, policy: Policy) -> tuple[str, ...]:
     """Class names of the whole data set, those of the files outside this set included."""
-    others = (item for file in layout.all_texts if file not in read for item in _objects(file))
+    nothing = _Text([], None)
+    texts = (file for file in layout.all_texts if file not in read)
+    others = (item for file in texts for item in surveyed(policy, functools.partial(_text, file), nothing).objects)
     names = {item.name for items in read.values() for item in items} | {item.name for item in others}
     return VOC_CLASSES if is_listed and names <= set(VOC_CLASSES) else tuple(sorted(names))
 
 
-def _columns(objects: Iterable[list[_Object]], class_names: Sequence[str]) -> BoxColumns:
-    rows = [(position, item) for position, items in enumerate(objects) for item in items]
+def _columns(objects: Iterable[list[_Object]], class_names: Sequence[str], policy: Policy) -> BoxColumns:
     wanted = {name: label for label, name in enumerate(class_names)}
-    boxes = np.array([item.box for _, item in rows], np.float64).reshape(-1, 4)
+
+    def label(item: _Object) -> int:
+        return surveyed(policy, lambda: label_of(item.name, wanted, item.where), -1)
+
+    labelled = [(position, item, label(item)) for position, items in enumerate(objects) for item in items]
+    rows = [row for row in labelled if row[2] >= 0]
+    boxes = np.array([item.box for _, item, _ in rows], np.float64).reshape(-1, 4)
     has_area = (boxes[:, :2] < boxes[:, 2:]).all(axis=1)
     boxes[has_area, :2] -= 1.0  # only here: 1-based, last pixel included → edges counted from 0
     return BoxColumns(
-        image=np.array([position for position, _ in rows], np.int64),
+        image=np.array([position for position, _, _ in rows], np.int64),
         boxes=boxes,
-        labels=np.array([label_of(item.name, wanted, item.where) for _, item in rows], np.int64),
-        ignore=np.array([item.is_difficult for _, item in rows], bool),
+        labels=np.array([label for _, _, label in rows], np.int64),
+        ignore=np.array([item.is_difficult for _, item, _ in rows], bool),
         name=lambda row: rows[row][1].where,
     )

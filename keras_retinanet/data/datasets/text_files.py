@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from keras_retinanet.data.errors import DataError, shown
@@ -51,7 +51,24 @@ def number(text: str, name: str, where: str, allowed: str) -> float:
         raise DataError(where, f"{name} is {shown(text)}", allowed, "write a number") from None
 
 
-def names_in(folder: str | os.PathLike[str], kind: str = "a folder of images") -> list[str]:
+def fix_level(path: Path, markers: Sequence[str], fix: str = "check the path and the set's name") -> str:
+    """A fix that tells of a path which leads too deep.
+
+    Args:
+        path: The path given.
+        markers: Names of which one stands in the folder wanted.
+        fix: What else helps. Defaults to checking path and set.
+
+    Returns:
+        `fix`, or the folder above that has a marker.
+    """
+    places = [folder for folder in list(path.parents)[:2] if any((folder / name).exists() for name in markers)]
+    return f"give the path of the folder above it, {places[0]}" if places else fix
+
+
+def names_in(
+    folder: str | os.PathLike[str], kind: str = "a folder of images", fix: str = "check the path"
+) -> list[str]:
     """Sorted names in a folder, hidden ones (macOS leaves `._a.jpg`) left out.
 
     Raises:
@@ -61,7 +78,7 @@ def names_in(folder: str | os.PathLike[str], kind: str = "a folder of images") -
         return sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DataError(str(folder), f"cannot be read ({reason})", kind, "check the path") from None
+        raise DataError(str(folder), f"cannot be read ({reason})", kind, fix) from None
 
 
 def is_image(name: str) -> bool:

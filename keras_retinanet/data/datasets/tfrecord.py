@@ -5,6 +5,7 @@ Reference: https://github.com/tensorflow/models/blob/master/research/object_dete
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from keras_retinanet.data.datasets.label_map import read_label_map
 from keras_retinanet.data.datasets.record_files import has_set, read_records, record_files
 from keras_retinanet.data.errors import DataError, shown
 from keras_retinanet.data.image_files import image_reference
+from keras_retinanet.data.survey import surveyed
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _FLAGS = ("is_crowd", "difficult", "group_of")
@@ -38,6 +40,7 @@ class _Record:
     image: str
     image_id: int | str
     size: tuple[int, int]
+    told: tuple[int, int] | None
     boxes: Any
     names: list[str]
     ignore: Any
@@ -82,11 +85,12 @@ class TfRecordDataset(AnnotatedImages):
         files = record_files(path, set_name or self.default_sets(path)[0])
         map_file = Path(classes) if classes is not None else _map_beside(Path(files[0]).parent)
         label_map = read_label_map(map_file) if map_file is not None else {}
-        records = [
-            _record(file, number, position, content, label_map)
+        found = [
+            surveyed(bad_data, functools.partial(_record, file, number, position, content, label_map), None)
             for file in files
             for number, (position, content) in enumerate(read_records(file), start=1)
         ]
+        records = [record for record in found if record is not None]
         _require_unique(records)
         names = tuple(class_names or label_map.values() or _occurring(records))
         ids = {name: number for number, name in label_map.items()}
@@ -101,6 +105,7 @@ class TfRecordDataset(AnnotatedImages):
             sources=[*files, str(Path(files[0]).parent), *([str(map_file)] if map_file is not None else [])],
             category_ids=[ids.get(name) for name in names] if ids else None,
             notes=_notes(str(path), map_file, class_names),
+            told_sizes=[record.told for record in records],
         )
 
     @staticmethod
@@ -121,7 +126,7 @@ def _notes(path: str, map_file: Path | None, class_names: Sequence[str] | None) 
     return [f"{path}: no label map; labels count the class names of the records in sorted order"]
 
 
-def _record(file: str, number: int, position: int, content: bytes, label_map: dict[int, str]) -> _Record:
+def _record(file: str, number: int, position: int, content: bytes, label_map: dict[int, str]) -> _Record | None:
     where = f"{file}, record {number}"
     try:
         features = dict(tf.train.Example.FromString(content).features.feature)
@@ -148,6 +153,7 @@ def _record(file: str, number: int, position: int, content: bytes, label_map: di
         image=image_reference(file, position + content.find(encoded), len(encoded)),
         image_id=_image_id(values("image/source_id", "bytes"), values("image/filename", "bytes"), where),
         size=size,
+        told=_told(values("image/height", "int64"), values("image/width", "int64")),
         boxes=boxes * np.array([size[1], size[0]] * 2, np.float64),
         names=_names(values, count, label_map, where),
         ignore=np.any([np.array(flag, bool) for flag in flags if flag] or [np.zeros(count, bool)], axis=0),
@@ -178,6 +184,10 @@ def _size(encoded: bytes, where: str) -> tuple[int, int]:
     except Exception as error:  # Pillow's plug-ins raise a dozen kinds on damaged headers
         reason = type(error).__name__
         raise DataError(where, f"image/encoded cannot be read ({reason})", "an image file", _REMAKE) from None
+
+
+def _told(heights: list[int], widths: list[int]) -> tuple[int, int] | None:
+    return (heights[0], widths[0]) if len(heights) == len(widths) == 1 and min(heights[0], widths[0]) > 0 else None
 
 
 def _image_id(source_ids: list[bytes], file_names: list[bytes], where: str) -> int | str:

@@ -5,6 +5,7 @@ Reference: https://docs.ultralytics.com/datasets/detect/, "Ultralytics YOLO form
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,9 +16,9 @@ import yaml
 
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, Policy, require_images
 from keras_retinanet.data.datasets.class_names import label_of
-from keras_retinanet.data.datasets.text_files import is_image, names_in, number, read_text
+from keras_retinanet.data.datasets.text_files import fix_level, is_image, names_in, number, read_text
 from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.survey import Survey
+from keras_retinanet.data.survey import Survey, surveyed
 
 _VAL = ("val", "valid", "validation")
 _ROW = "'class x_center y_center width height', shares of the image's sides; or 'class x1 y1 x2 y2 x3 y3 …'"
@@ -70,7 +71,7 @@ class YoloDataset(AnnotatedImages):
         if not isinstance(bad_data, Survey):
             require_images(images, f"{file}, {set_name!r}")
         texts = [_label_file(image) for image in images]
-        rows = list(_rows(texts, classes, names))
+        rows = list(_rows(texts, classes, names, bad_data))
         columns = BoxColumns(
             image=np.array([row.image for row in rows], np.int64),
             boxes=np.array([row.box for row in rows], np.float64).reshape(-1, 4),
@@ -105,7 +106,9 @@ def _read_yaml(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
         found = [name for name in names_in(file) if name.endswith((".yaml", ".yml"))]
         named = [name for name in found if name in ("data.yaml", "data.yml", "dataset.yaml")] or found
         if len(named) != 1:
-            raise DataError(str(file), f"has {len(named)} YAML files", _YAML, "give the path of the file itself")
+            fix = fix_level(file, ("data.yaml", "data.yml", "dataset.yaml"), "write one: see docs/datasets.md")
+            fix = "give the path of the file itself" if named else fix
+            raise DataError(str(file), f"has {len(named)} YAML files", _YAML, fix)
         file = file / named[0]
     try:
         content = yaml.safe_load(read_text(file, _YAML))
@@ -208,7 +211,7 @@ def _image_ids(images: list[str], file: Path) -> list[int | str]:
     return [*names] if len(set(names)) == len(names) else [os.path.relpath(image, file.parent) for image in images]
 
 
-def _rows(texts: list[str], classes: dict[int, str], class_names: Sequence[str]) -> Iterator[_Row]:
+def _rows(texts: list[str], classes: dict[int, str], class_names: Sequence[str], policy: Policy) -> Iterator[_Row]:
     there: dict[str, set[str]] = {}
     wanted = {name: label for label, name in enumerate(class_names)}
     has_text = False
@@ -219,21 +222,29 @@ def _rows(texts: list[str], classes: dict[int, str], class_names: Sequence[str])
         if name not in there[folder]:
             continue
         has_text = True
-        for line, row in enumerate(read_text(Path(text), _ROW).splitlines(), start=1):
+        content = surveyed(policy, functools.partial(read_text, Path(text), _ROW), "")
+        for line, row in enumerate(content.splitlines(), start=1):
             if fields := row.split():
-                yield _row(fields, position, classes, wanted, f"{text}, line {line}")
+                where = f"{text}, line {line}"
+                read = functools.partial(_row, fields, position, classes, wanted, where)
+                found = surveyed(policy, read, None)
+                if found is not None:
+                    yield found
     if not has_text:
         fix = "put the text files into a folder 'labels' beside 'images', or beside the images"
         raise DataError(texts[0], "is not there, nor is that of any other image", "a text file of boxes", fix)
 
 
-def _row(fields: list[str], image: int, classes: dict[int, str], wanted: dict[str, int], where: str) -> _Row:
+def _row(fields: list[str], image: int, classes: dict[int, str], wanted: dict[str, int], where: str) -> _Row | None:
     if len(fields) != 5 and (len(fields) < 7 or len(fields) % 2 == 0):
-        raise DataError(where, f"{len(fields)} numbers in {shown(' '.join(fields))}", _ROW, "complete the line")
+        fix = "separate with blanks" if "," in fields[0] else "complete the line"
+        fix = "take the score at its end out" if len(fields) == 6 else fix
+        raise DataError(where, f"{len(fields)} numbers in {shown(' '.join(fields))}", _ROW, fix)
     given, *sides = (number(field, "a number", where, _ROW) for field in fields)
     if given not in classes:
         allowed = f"ids of 'names': {shown(', '.join(map(str, classes)), 200)}"
-        raise DataError(where, f"unknown class {shown(fields[0])}", allowed, "add it to 'names' or correct the line")
+        fix = "add it to 'names' or correct the line; ids count from 0, not from 1"
+        raise DataError(where, f"unknown class {shown(fields[0])}", allowed, fix)
     if not all(abs(side) <= _FARTHEST for side in sides):
         found = f"coordinates {shown(' '.join(fields[1:]), 100)}"
         raise DataError(where, found, _ROW, "divide x by the image's width and y by its height")

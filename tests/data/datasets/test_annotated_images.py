@@ -11,7 +11,7 @@ from keras_retinanet.data.errors import DataError
 def read(tmp_path, write_images):
     """A data set of a.jpg (40 x 60), b.jpg (60 x 40), c.jpg (30 x 30) with the boxes given."""
 
-    def build(images, boxes, ignore=None, sizes=None):
+    def build(images, boxes, ignore=None, sizes=None, is_relative=False):
         write_images(tmp_path)
         columns = BoxColumns(
             image=np.array(images, np.int64),
@@ -19,6 +19,7 @@ def read(tmp_path, write_images):
             labels=np.arange(len(images)),
             ignore=np.zeros(len(images), bool) if ignore is None else np.array(ignore),
             name=lambda row: f"box {row}",
+            is_relative=is_relative,
         )
         paths = [str(tmp_path / name) for name in ("a.jpg", "b.jpg", "c.jpg")]
         return AnnotatedImages(["x"] * 9, paths, [1, 2, 3], sizes or [None] * 3, columns, listed_in="list")
@@ -74,6 +75,19 @@ def test_the_warning_names_five_cases_and_counts_the_rest(read):
 def test_coordinates_that_are_no_numbers_are_an_error(read, value):
     with pytest.raises(DataError, match=r"box 1: coordinates .* allowed: finite numbers"):
         read([0, 0], [[0, 0, 1, 1], [0, 0, value, 1]])
+
+
+def test_shares_are_not_taken_for_pixels_nor_pixels_for_shares(read):
+    with pytest.raises(DataError, match=r"box 0: coordinates .0\.1, 0\.2, 0\.5, 0\.9.*pixels; .* fix: multiply x by"):
+        read([0, 1], [[0.1, 0.2, 0.5, 0.9], [0, 0, 1, 1]])
+    assert len(read([0, 1], [[0.1, 0.2, 0.5, 0.9], [0, 0, 9, 1]])[0]["boxes"]) == 1  # one tiny box among others
+    with pytest.raises(DataError, match=r"box 1: coordinates .10\.0, .*shares of the image's sides.* fix: divide x by"):
+        read([0, 1], [[0.1, 0.2, 0.5, 0.9], [10, 10, 20, 20]], is_relative=True)
+
+
+def test_boxes_that_end_before_they_begin_are_told(read):
+    notes = read([0, 0], [[9, 9, 3, 20], [1, 1, 5, 5]]).report.notes
+    assert notes == ["1 boxes end before they begin and are left out: corners swapped, or x, y, width, height?"]
 
 
 def test_stated_sizes_are_trusted(read):

@@ -1,0 +1,39 @@
+import numpy as np
+import tensorflow as tf
+
+from keras_retinanet.data.augmentations.affine import about_centre, affine_matrix, warp
+from keras_retinanet.data.augmentations.colour import changed_colours
+from keras_retinanet.data.augmentations.compiled import cut_off, laid_on
+from keras_retinanet.data.augmentations.degradation import blurred
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+CANVAS = tf.constant([8, 9])
+
+
+def test_laid_on_a_canvas_and_cut_off_again():
+    laid = laid_on(IMAGE, CANVAS).numpy()
+    assert laid.shape == (8, 9, 3)
+    np.testing.assert_array_equal(laid[:5, :7], IMAGE)
+    assert laid[5:].sum() == laid[:, 7:].sum() == 0
+    np.testing.assert_array_equal(cut_off(laid, tf.constant([5, 7])), IMAGE)
+    np.testing.assert_array_equal(laid_on(IMAGE, tf.constant([3, 9]))[:, :7], IMAGE)  # too small is no error
+
+
+def test_the_canvas_changes_nothing():
+    matrix = affine_matrix(tf.constant(0.1), tf.constant([0.1, 0.0]), tf.constant(0.1), tf.constant([1.1, 0.9]))
+    matrix = about_centre(matrix, tf.constant([5, 7]))
+    changes = {"gain": 1.1, "contrast": 0.8, "brightness": 0.05, "hue": -0.04, "saturation": 1.2}
+    for made in (
+        lambda canvas: warp(IMAGE, matrix, tf.constant([1.0, 2.0, 3.0]), canvas),
+        lambda canvas: changed_colours(IMAGE, canvas, **changes),
+        lambda canvas: blurred(IMAGE, tf.constant(1.3), canvas),
+    ):
+        np.testing.assert_allclose(made(CANVAS), made(None), atol=1e-3)
+
+
+def test_inside_a_pipeline_of_images_of_all_sizes():
+    images = [IMAGE, IMAGE[:3], np.ascontiguousarray(IMAGE[:, :4])]
+    given = tf.data.Dataset.from_generator(lambda: images, output_signature=tf.TensorSpec((None, None, 3), tf.uint8))
+    made = list(given.map(lambda image: changed_colours(image, CANVAS, gain=0.5)))
+    assert [tuple(image.shape) for image in made] == [(5, 7, 3), (3, 7, 3), (5, 4, 3)]
+    np.testing.assert_allclose(made[1], IMAGE[:3] * 0.5, atol=1e-3)
