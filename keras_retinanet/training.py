@@ -90,6 +90,8 @@ def prepare(
     keras.utils.set_random_seed(config.seed)
     train_data = open_dataset(config.data, "train") if train_data is None else train_data
     samples = list(train_data)[: config.data.limit]
+    if not train_data.class_names:
+        raise ValueError("The training images have no box, so no class is known: annotate some, or name the classes.")
     val_samples = _val_samples(config, train_data.class_names, val_data, emit)
     bad_images = None
     if config.data.bad_data == "skip":

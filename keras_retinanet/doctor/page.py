@@ -39,7 +39,8 @@ td:first-child,th:first-child{text-align:left}code,pre{background:#e9eef2;paddin
 .finding h3{font-size:15px;margin:0}.fix{color:#38525f;margin:4px 0}
 .cases{display:flex;flex-wrap:wrap;gap:4px 10px}.case{width:190px;font-size:11px;overflow-wrap:anywhere}
 .case img{display:block}
-.case.text{width:100%;font-size:13px}.plots{display:flex;flex-wrap:wrap;gap:14px}.plots figure{margin:0;background:#fff;padding:8px}
+.case.text{width:100%;font-size:13px}
+.plots{display:flex;flex-wrap:wrap;gap:14px}.plots figure{margin:0;background:#fff;padding:8px}
 .plots img{max-width:100%;width:500px}figcaption{font-weight:600}
 .tag{font-size:12px;color:#567}.scroll{max-height:320px;overflow:auto}
 """

@@ -37,6 +37,15 @@ def test_csv(tmp_path, write_images):
     assert found(CsvDataset, tmp_path / "boxes.csv", class_names=["cat"]) == (2, wrong)
 
 
+def test_sizes_in_csv(tmp_path, write_images):
+    write_images(tmp_path)
+    lines = "filename,width,height,class,xmin,ymin,xmax,ymax", "a.jpg,61,40,cat,1,2,9,9", "b.jpg,,40,cat,1,2,9,9"
+    (tmp_path / "boxes.csv").write_text("\n".join(lines))
+    survey = Survey()
+    assert CsvDataset(tmp_path / "boxes.csv", bad_data=survey)[0]["size"] == (40, 60)
+    assert (survey.told_sizes, survey.is_size_binding) == ([(40, 61), None], False)
+
+
 def test_coco(tmp_path, write_coco, coco):
     coco["annotations"] += [
         {"id": 7, "image_id": 99, "category_id": 9, "bbox": [1, 2, 3, 4]},

@@ -85,10 +85,10 @@ class CocoDataset(AnnotatedImages):
         """Names of the training set and, where there is one, of the validation set."""
         home = Path(path) / "annotations"
         train, val = (
-            [name for name in names if (home / f"instances_{name}.json").is_file()]
+            next((name for name in names if (home / f"instances_{name}.json").is_file()), None)
             for names in (("train2017", "train"), ("val2017", "val"))
         )
-        return (train or ["train2017"])[0], (val or [None])[0]
+        return train or "train2017", val
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import functools
 import io
 import itertools
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -36,6 +37,12 @@ _EXTENT = {
     "y2": ("bbox_height", "bbox_h", "h", "box_height", "height"),
 }
 """Names of a corner and the width and height of the box, where the second corner is not named."""
+_SIZE = {
+    "height": ("image_height", "img_height", "height"),
+    "width": ("image_width", "img_width", "width"),
+}
+"""Names of columns that tell the size of the image, where they are not those of the box."""
+_SIDE = re.compile("[1-9][0-9]{0,8}")
 _FORMAT = "'path,x1,y1,x2,y2,class', or 'path,,,,,' for an image without boxes"
 
 _Box = tuple[float, float, float, float]
@@ -76,7 +83,8 @@ class CsvDataset(AnnotatedImages):
         bad_data: Policy = "skip",
     ) -> None:
         file = Path(annotations)
-        rows = list(_rows(file, bad_data))
+        told: dict[str, tuple[int, int]] = {}
+        rows = list(_rows(file, bad_data, told))
         is_sorted = class_names is None and classes is None
         names = tuple(class_names) if class_names is not None else _class_names(classes, rows)
         paths = list(dict.fromkeys(path for path, *_ in rows))
@@ -90,6 +98,7 @@ class CsvDataset(AnnotatedImages):
             listed_in=str(file),
             bad_data=bad_data,
             sources=[str(file), *([str(classes)] if classes is not None else [])],
+            told_sizes=[told.get(path) for path in paths],
             notes=[f"{file}: no file of classes; labels count its class names in sorted order"] if is_sorted else [],
         )
 
@@ -108,7 +117,8 @@ def _lines(file: Path) -> Iterator[tuple[str, list[str]]]:
             yield f"{file}, line {reader.line_num}", [field.strip() for field in fields]
 
 
-def _rows(file: Path, policy: Policy) -> Iterator[_Row]:
+def _rows(file: Path, policy: Policy, told: dict[str, tuple[int, int]]) -> Iterator[_Row]:
+    """The lines; sizes of images, where columns tell them, go into `told`."""
     lines = _lines(file)
     where, first = next(lines, ("", []))
     order, has_extent = _header(first, _COLUMNS), False
@@ -119,9 +129,13 @@ def _rows(file: Path, policy: Policy) -> Iterator[_Row]:
         if first:
             _require_no_header(first, where)
             lines = itertools.chain([(where, first)], lines)
+    sizes = _header(first, _SIZE) if not has_extent else None
     for where, fields in lines:
         row = surveyed(policy, functools.partial(_row, fields, order, where), None)
         if row is not None:
+            given = [] if sizes is None else [fields[column] for column in sizes if column < len(fields)]
+            if len(given) == 2 and all(_SIDE.fullmatch(side) for side in given):
+                told[row[0]] = int(given[0]), int(given[1])
             yield row if not has_extent or row[1] is None else (row[0], _corners(row[1]), *row[2:])
 
 
