@@ -77,6 +77,8 @@ def convert(
     _require_mode(to, images)
     _require_empty(out)
     read = {split: open_dataset(data, split) for split in splits if split == "train" or has_validation(data)}
+    if not read:
+        raise ValueError(f"The data set has no {' or '.join(splits)} images to write; name the set that has them.")
     return write_dataset(read, out, to, images=images, shards=shards, run=run)
 
 

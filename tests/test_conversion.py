@@ -199,6 +199,8 @@ def test_what_the_reader_left_out_is_told_and_classes_are_joined(tmp_path, write
     assert "labels count its class names in sorted order" in out.notes[1]
     assert open_dataset(DataConfig("yolo", str(out.folder)), "val").class_names == ("hen", "cow")
     assert not convert(both, tmp_path / "val", "csv", splits=("val",)).num_images.get("train")
+    with pytest.raises(ValueError, match="has no val images to write"):
+        convert(train, tmp_path / "none", "csv", splits=("val",))
 
 
 def test_nothing_is_left_of_a_conversion_that_fails(tmp_path, write_tiny_csv):

@@ -37,6 +37,7 @@ def check_classes(opened: Opened) -> list[Finding]:
     """
     counts, is_train = count_boxes(opened), opened.split == "train"
     return [
+        *(_none(opened) if is_train else []),
         *(_names(opened) if is_train else []),
         *(_base(opened, counts) if is_train else []),
         *_unused(opened, counts),
@@ -44,6 +45,12 @@ def check_classes(opened: Opened) -> list[Finding]:
         *_without_boxes(opened),
         *_ignored(opened),
     ]
+
+
+def _none(opened: Opened) -> list[Finding]:
+    title = "training images, and not one box that names a class: a training cannot begin"
+    fix = "annotate some, or name the classes: csv takes a file of them"
+    return [] if opened.class_names else found("no-class", "error", "train", title, [], fix, len(opened.samples))
 
 
 def check_both(train: Opened, val: Opened) -> list[Finding]:

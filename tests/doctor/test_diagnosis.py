@@ -107,9 +107,13 @@ def test_the_page_needs_nothing_else(diagnosis, tmp_path):
 def test_broken_structure_is_a_finding(tmp_path, config):
     (tmp_path / "boxes.csv").write_text("a.png,1,2,3,4,cow\na.png,1,2,x,4,cow\n")
     broken = diagnose(dataclasses.replace(config, data=DataConfig("csv", annotations=str(tmp_path / "boxes.csv"))))
-    (finding,) = broken.findings
+    finding = broken.findings[0]
     assert (finding.kind, finding.severity, broken.status) == ("structure", "error", 2)
     assert finding.examples[0].where.endswith("boxes.csv, line 2")
+    assert {other.kind for other in broken.findings[1:]} == {
+        "missing",
+        "rare-class",
+    }  # of line 1
     with pytest.raises(ValueError, match="broken in structure"):
         write_clean(broken, tmp_path / "out")
 
@@ -166,3 +170,11 @@ def test_several_faults_of_structure_and_a_wrong_size_tag_in_one_run(tmp_path):
     assert (said["structure"].severity, said["size"].severity, said["size"].count) == ("error", "warning", 1)
     assert said["size"].examples[0].what == "is 64 × 48 pixels, 46 × 48 in the annotations"
     assert diagnosis.splits[0].usable == 4  # a training takes the size of the file
+
+
+def test_a_data_set_without_classes_cannot_be_trained_on(tmp_path):
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
+    (tmp_path / "boxes.csv").write_text("a.png,,,,,\n")
+    diagnosis = diagnose(TrainConfig(data=DataConfig("csv", annotations=str(tmp_path / "boxes.csv"))))
+    assert (diagnosis.findings[0].kind, diagnosis.status) == ("no-class", 2)
+    assert diagnosis.findings[0].title.startswith("1 training images, and not one box")

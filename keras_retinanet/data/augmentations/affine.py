@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_retinanet.data.augmentations.compiled import compiled, cut_off, laid_on
+from keras_retinanet.data.augmentations.compiled import compiled, cut_off, laid_on, typed_as
 from keras_retinanet.data.augmentations.placement import GraphSample, framed
 from keras_retinanet.schema import Tensor
 
@@ -78,7 +78,7 @@ def warp(image: Tensor, matrix: Tensor, fill: Tensor, canvas: Tensor | None = No
         canvas: `(2,)` int32. See `compiled`. Defaults to `None`: the size of the image.
 
     Returns:
-        `(h, w, 3)` float32.
+        `(h, w, 3)` in the type of `image`.
     """
     half = tf.constant([0.5, 0.5])  # below, pixel i lies at i, not at i + ½
     backwards = _shift(-half) @ tf.linalg.inv(matrix) @ _shift(half)
@@ -88,7 +88,7 @@ def warp(image: Tensor, matrix: Tensor, fill: Tensor, canvas: Tensor | None = No
 
 @compiled
 def _warped(image: Tensor, size: Tensor, backwards: Tensor, fill: Tensor) -> Tensor:
-    """`(H, W, 3)` float32; `backwards` `(2, 3)` leads from a new pixel to the place in the old picture."""
+    """`(H, W, 3)`; `backwards` `(2, 3)` leads from a new pixel to the place in the old picture."""
     height, width = tf.unstack(tf.shape(image)[:2])
     x, y = tf.range(width, dtype=tf.float32)[None], tf.range(height, dtype=tf.float32)[:, None]
     left, right, left_share, right_share = _neighbours(
@@ -104,7 +104,8 @@ def _warped(image: Tensor, size: Tensor, backwards: Tensor, fill: Tensor) -> Ten
         return sum(tf.cast(tf.gather(pixels, start * width + x), tf.float32) * share[..., None] for x, share in parts)
 
     inside = (left_share + right_share) * (upper_share + lower_share)
-    return row(above) * upper_share[..., None] + row(below) * lower_share[..., None] + (1.0 - inside)[..., None] * fill
+    moved = row(above) * upper_share[..., None] + row(below) * lower_share[..., None]
+    return typed_as(moved + (1.0 - inside)[..., None] * fill, image)
 
 
 def _neighbours(place: Tensor, side: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

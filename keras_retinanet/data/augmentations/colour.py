@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_retinanet.data.augmentations.compiled import compiled, cut_off, laid_on
+from keras_retinanet.data.augmentations.compiled import compiled, cut_off, laid_on, typed_as
 from keras_retinanet.data.augmentations.placement import GraphSample
 from keras_retinanet.schema import Tensor
 
@@ -59,7 +59,7 @@ def changed_colours(
         saturation: Scalar. Factor. Defaults to 1.
 
     Returns:
-        `(h, w, 3)` float32 RGB 0–255.
+        `(h, w, 3)` RGB 0–255 in the type of `image`.
     """
     size = tf.shape(image)[:2]
     changes = tf.stack([tf.cast(one, tf.float32) for one in (gain, contrast, brightness, hue, saturation)])
@@ -74,7 +74,7 @@ def _changed(image: Tensor, size: Tensor, changes: Tensor) -> Tensor:
     for number in range(3):
         light = (tf.cast(image[..., number], tf.float32) * gain - means[number]) * contrast + means[number]
         channels.append(tf.clip_by_value(tf.clip_by_value(light, 0.0, 255.0) + 255.0 * brightness, 0.0, 255.0))
-    return tf.stack(_turned(channels, hue, saturation), axis=-1)
+    return typed_as(tf.stack(_turned(channels, hue, saturation), axis=-1), image)
 
 
 def _sums(image: Tensor) -> Tensor:

@@ -37,6 +37,13 @@ def laid_on(image: Tensor, canvas: Tensor | None) -> Tensor:
     return tf.cond(tf.reduce_any(right_below > 0), lambda: tf.pad(image, missing), lambda: image)
 
 
+def typed_as(image: Tensor, given: Tensor) -> Tensor:
+    """An image of float32 0–255 in the type of another: whole values, rounded, for uint8, a quarter of the memory."""
+    if given.dtype != tf.uint8:
+        return image
+    return tf.cast(tf.cast(image + 0.5, tf.int32), tf.uint8)
+
+
 def cut_off(image: Tensor, size: Tensor) -> Tensor:
     """The `(2,)` h, w upper left pixels of an image."""
     is_whole = tf.reduce_all(tf.shape(image)[:2] == size)

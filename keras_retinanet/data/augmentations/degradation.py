@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_retinanet.data.augmentations.compiled import compiled, cut_off
+from keras_retinanet.data.augmentations.compiled import compiled, cut_off, typed_as
 from keras_retinanet.data.augmentations.placement import GraphSample, coin
 from keras_retinanet.schema import Tensor
 
@@ -20,7 +20,7 @@ def blur(sample: GraphSample, seed: Tensor) -> GraphSample:
     image = tf.cond(
         coin(seeds[0]),
         lambda: blurred(sample["image"], sigma, sample.get("canvas")),
-        lambda: tf.cast(sample["image"], tf.float32),
+        lambda: tf.identity(sample["image"]),
     )
     return {**sample, "image": image}
 
@@ -33,9 +33,9 @@ def jpeg(sample: GraphSample, seed: Tensor) -> GraphSample:
     def compressed() -> Tensor:
         pixels = tf.cast(tf.round(tf.cast(sample["image"], tf.float32)), tf.uint8)
         contents = tf.raw_ops.EncodeJpegVariableQuality(images=pixels, quality=quality)
-        return tf.cast(tf.io.decode_jpeg(contents, channels=3), tf.float32)
+        return tf.cast(tf.io.decode_jpeg(contents, channels=3), sample["image"].dtype)
 
-    image = tf.cond(coin(seeds[0]), compressed, lambda: tf.cast(sample["image"], tf.float32))
+    image = tf.cond(coin(seeds[0]), compressed, lambda: tf.identity(sample["image"]))
     return {**sample, "image": tf.ensure_shape(image, (None, None, 3))}
 
 
@@ -48,7 +48,7 @@ def blurred(image: Tensor, sigma: Tensor, canvas: Tensor | None = None) -> Tenso
         canvas: `(2,)` int32. See `compiled`. Defaults to `None`: the size of the image.
 
     Returns:
-        `(h, w, 3)` float32.
+        `(h, w, 3)` in the type of `image`.
     """
     distance = tf.range(-_RADIUS, _RADIUS + 1, dtype=tf.float32)
     weights = tf.nn.softmax(-0.5 * (distance / sigma) ** 2)
@@ -58,8 +58,8 @@ def blurred(image: Tensor, sigma: Tensor, canvas: Tensor | None = None) -> Tenso
     image = tf.gather(image, tf.clip_by_value(tf.range(-_RADIUS, width + _RADIUS), 0, size[1] - 1), axis=1)
     # Two calls: in one, XLA would sum all 81 pixels of a square instead of 9 and 9.
     rows = _summed(tf.reshape(image, (height + 2 * _RADIUS, -1)), weights, axis=1)
-    image = tf.reshape(_summed(rows, weights, axis=0), (height, width, 3))
-    return cut_off(image, size)
+    rows = typed_as(_summed(rows, weights, axis=0), image)
+    return cut_off(tf.reshape(rows, (height, width, 3)), size)
 
 
 @compiled

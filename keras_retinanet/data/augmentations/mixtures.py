@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from keras_retinanet.data.augmentations.compiled import typed_as
 from keras_retinanet.data.augmentations.placement import GraphSample, coin, fitted, rounded, somewhere, zoomed
 from keras_retinanet.schema import Tensor
 
@@ -41,12 +42,12 @@ def mosaic(sample: GraphSample, seed: Tensor, another: Another) -> GraphSample:
             _covering(another(seeds[7]), tf.stack([height, width]), seeds[8]),
         ]
         left, above = tf.cast(x, tf.float32), tf.cast(y, tf.float32)
-        rows = [tf.concat([parts[row]["image"], parts[row + 1]["image"]], axis=1) for row in (0, 2)]
+        images = [tf.cast(part["image"], sample["image"].dtype) for part in parts]
+        rows = [tf.concat(images[row : row + 2], axis=1) for row in (0, 2)]
         shifts = tf.stack([[0.0, 0.0] * 2, [left, 0.0] * 2, [0.0, above] * 2, [left, above] * 2])
         return {**sample, "image": tf.concat(rows, axis=0), **_together(parts, shifts)}
 
-    whole = {**sample, "image": tf.cast(sample["image"], tf.float32)}
-    return tf.cond(coin(seeds[0]), four, lambda: whole)
+    return tf.cond(coin(seeds[0]), four, lambda: dict(sample))
 
 
 def mixup(sample: GraphSample, seed: Tensor, another: Another) -> GraphSample:
@@ -67,10 +68,9 @@ def mixup(sample: GraphSample, seed: Tensor, another: Another) -> GraphSample:
         second = _on_ground(other["image"], offset, size, fill)
         y, x = tf.unstack(tf.cast(offset, tf.float32))
         boxes = _together([sample, other], tf.stack([tf.zeros(4), tf.stack([x, y, x, y])]))
-        return {**sample, "image": first + share * (second - first), **boxes}
+        return {**sample, "image": typed_as(first + share * (second - first), sample["image"]), **boxes}
 
-    whole = {**sample, "image": tf.cast(sample["image"], tf.float32)}
-    return tf.cond(coin(seeds[0]), both, lambda: whole)
+    return tf.cond(coin(seeds[0]), both, lambda: dict(sample))
 
 
 def _covering(sample: GraphSample, target: Tensor, seed: Tensor) -> GraphSample:
@@ -79,8 +79,7 @@ def _covering(sample: GraphSample, target: Tensor, seed: Tensor) -> GraphSample:
     size, wanted = tf.cast(tf.shape(sample["image"])[:2], tf.float32), tf.cast(target, tf.float32)
     factor = tf.reduce_max(wanted / size) * tf.random.stateless_uniform((), seeds[0], 1.0, 1.5)
     window = rounded(tf.minimum(wanted / factor, size))
-    part = zoomed(sample, somewhere(tf.cast(size, tf.int32) - window, seeds[1]), window, target)
-    return {**part, "image": tf.cast(part["image"], tf.float32)}
+    return zoomed(sample, somewhere(tf.cast(size, tf.int32) - window, seeds[1]), window, target)
 
 
 def _together(parts: list[GraphSample], shifts: Tensor) -> GraphSample:

@@ -23,8 +23,11 @@ IMAGE = np.array([[[200, 100, 100], [100, 100, 100]]], np.uint8)
     ],
 )
 def test_colours_by_hand(changes, wanted):
-    out = changed_colours(IMAGE, **{**NOTHING, **changes})
+    out = changed_colours(IMAGE.astype(np.float32), **{**NOTHING, **changes})
     np.testing.assert_allclose(out, [wanted], atol=0.02)
+    out = changed_colours(IMAGE, **{**NOTHING, **changes})
+    assert out.dtype == np.uint8
+    np.testing.assert_allclose(out, [wanted], atol=0.52)
 
 
 def test_effects_are_those_of_fizyr(shared):

@@ -28,7 +28,7 @@ def test_the_canvas_changes_nothing():
         lambda canvas: changed_colours(IMAGE, canvas, **changes),
         lambda canvas: blurred(IMAGE, tf.constant(1.3), canvas),
     ):
-        np.testing.assert_allclose(made(CANVAS), made(None), atol=1e-3)
+        np.testing.assert_array_equal(made(CANVAS), made(None))
 
 
 def test_inside_a_pipeline_of_images_of_all_sizes():
@@ -36,4 +36,4 @@ def test_inside_a_pipeline_of_images_of_all_sizes():
     given = tf.data.Dataset.from_generator(lambda: images, output_signature=tf.TensorSpec((None, None, 3), tf.uint8))
     made = list(given.map(lambda image: changed_colours(image, CANVAS, gain=0.5)))
     assert [tuple(image.shape) for image in made] == [(5, 7, 3), (3, 7, 3), (5, 4, 3)]
-    np.testing.assert_allclose(made[1], IMAGE[:3] * 0.5, atol=1e-3)
+    np.testing.assert_allclose(made[1], IMAGE[:3] * 0.5, atol=0.501)

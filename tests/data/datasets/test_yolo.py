@@ -139,7 +139,7 @@ def test_missing_files_are_named(yolo):
     with pytest.raises(DataError, match=r"gone\.jpg' \(number 2 of 2\) is not there"):
         YoloDataset(yolo)
     (yolo / "other.yaml").write_text("")
-    with pytest.raises(DataError, match=r"has 0 YAML files.*give the path of the file itself"):
+    with pytest.raises(DataError, match=r"has 0 YAML files.*fix: give the path of the folder above it"):
         YoloDataset(yolo / "images")
     with pytest.raises(DataError, match=r"none\.yaml: cannot be read"):
         YoloDataset(yolo / "none.yaml")
