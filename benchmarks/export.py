@@ -4,8 +4,9 @@
 
 Each is written, then opened and timed in a process of its own, all in turn: the snapshot in Keras, SavedModels (plain,
 folded, bfloat16), ONNX Runtime, OpenVINO (float32, bfloat16), LiteRT, and two peers that are no artefacts: keras-hub's
-RetinaNet and one in plain PyTorch. Decoding and padding are part of every time. Then post-processing alone: 25,353
-anchors of 80 classes, two million scores, to 300 boxes. What is not installed is named and left out.
+RetinaNet and one in plain PyTorch, in both precisions; `--compile` adds the peers under XLA and `torch.compile`, which
+take minutes to get ready. Decoding and padding are part of every time. Then post-processing alone: 25,353 anchors of
+80 classes, two million scores, to 300 boxes. What is not installed is named and left out.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 from inference import K, make_images, run_keras_hub, run_torch
 from models import make_ours, spread_logits
 from PIL import Image
-from timing import Run, interleave_processes, print_table
+from timing import Run, Timing, interleave_processes, print_table
 
 ARTEFACTS = {
     "Keras snapshot": ("keras", "snapshot.keras", {}),
@@ -38,6 +39,19 @@ ARTEFACTS = {
     "LiteRT": ("litert", "model.tflite", {}),
 }
 """Name → format, place, settings."""
+PEERS = {
+    "keras-hub": (run_keras_hub, "float32", {}),
+    "keras-hub, bfloat16": (run_keras_hub, "bfloat16", {}),
+    "PyTorch": (run_torch, "float32", {}),
+    "PyTorch, bfloat16": (run_torch, "bfloat16", {}),
+}
+COMPILED_PEERS = {
+    "keras-hub, XLA": (run_keras_hub, "float32", {"jit": True}),
+    "keras-hub, XLA, bfloat16": (run_keras_hub, "bfloat16", {"jit": True}),
+    "PyTorch, compiled": (run_torch, "float32", {"compiles": True}),
+    "PyTorch, compiled, bfloat16": (run_torch, "bfloat16", {"compiles": True}),
+}
+"""Name → maker, precision, settings."""
 POST_SIZE = (384, 352)
 """Pixels of the image that has two million scores."""
 
@@ -94,16 +108,27 @@ def run_artefact(name: str, folder: str, size: tuple[int, int], cores: int) -> R
     return lambda: f"{len(runtime.detect([decode(tf.constant(contents)).numpy()])[0]['scores'])} detections"
 
 
-def run_peer(maker: Callable[..., Run], size: tuple[int, int], cores: int) -> Run:
+def run_peer(maker: Callable[..., Run], dtype: str, options: dict[str, Any], size: tuple[int, int], cores: int) -> Run:
     """Decoding is added to the peers of `inference.py`, which take a fixed image of the same size."""
     limit(cores)
-    contents, detect = jpeg(size), maker("float32", canvas(size), network_only=False)
+    contents, detect = jpeg(size), maker(dtype, canvas(size), network_only=False, **options)
 
     def run() -> Any:
         np.asarray(Image.open(io.BytesIO(contents)).convert("RGB"), np.float32)
         return detect()
 
     return run
+
+
+def print_best(timings: dict[str, Timing]) -> None:
+    """In each precision: the quickest artefact as a share of the quickest peer."""
+    for dtype in ("float32", "bfloat16"):
+        times = {name: timing for name, timing in timings.items() if ("bfloat16" in name) == (dtype == "bfloat16")}
+        sides = [[name for name in times if (name in ARTEFACTS) is ours] for ours in (True, False)]
+        if all(sides):
+            ours, peer = (min(side, key=lambda name: times[name].wall) for side in sides)
+            wall, cpu = times[ours].wall / times[peer].wall, times[ours].cpu / times[peer].cpu
+            print(f"{dtype}: {ours} takes {wall:.2f} of the wall time and {cpu:.2f} of the CPU time of {peer}")
 
 
 def limit(cores: int) -> None:
@@ -199,6 +224,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, help="a square image of this side in place of 800 x 1333, to try it out")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--compile", action="store_true", help="peers compiled, too")
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="artefacts whose names contain one")
     parser.add_argument("--post-only", action="store_true", help="post-processing alone")
     parser.add_argument("--write", metavar="FOLDER", help=argparse.SUPPRESS)
@@ -216,9 +242,11 @@ def main() -> None:
             subprocess.run([sys.executable, __file__, *sys.argv[1:], "--write", folder], check=True)
             makers = {name: partial(run_artefact, name, folder, size, options.cores) for name in wanted}
             if not words:
-                makers["keras-hub"] = partial(run_peer, run_keras_hub, size, options.cores)
-                makers["PyTorch"] = partial(run_peer, run_torch, size, options.cores)
-            print_table(interleave_processes(makers, options.repeats), ours="Keras snapshot")
+                peers = PEERS | (COMPILED_PEERS if options.compile else {})
+                makers |= {name: partial(run_peer, *peer, size, options.cores) for name, peer in peers.items()}
+            timings = interleave_processes(makers, options.repeats)
+            print_table(timings, ours="Keras snapshot")
+            print_best(timings)
     print("\npost-processing alone, two million scores")
     post = {name: partial(maker, options.cores) for name, maker in POST.items()}
     print_table(interleave_processes(post, options.repeats), ours="TensorFlow")
