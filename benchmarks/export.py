@@ -193,10 +193,13 @@ def post_openvino(cores: int) -> Run:
     import openvino
     import tensorflow as tf
 
-    post, inputs = post_graph("ops")
+    from keras_retinanet.export.openvino_rules import convert
+
+    post, inputs = post_graph("tensorflow")
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(tf.Module(), folder, signatures={"serving_default": post})
-        model = openvino.compile_model(openvino.convert_model(folder), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        converted = convert(folder)
+        model = openvino.compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         return lambda: count({"num_detections": model(inputs)["num_detections"]})
 
 
