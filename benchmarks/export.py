@@ -138,7 +138,7 @@ def limit(cores: int) -> None:
 # Post-processing alone
 
 
-def post_graph(kernel: str) -> Any:
+def post_graph(kernel: str, *, is_fixed: bool = False) -> Any:
     """From deltas and logits to boxes, and an example of both."""
     import tensorflow as tf
 
@@ -150,14 +150,16 @@ def post_graph(kernel: str) -> Any:
     lengths = [9 * height * width for height, width in shapes]
     corners = random.uniform(0, np.array(POST_SIZE[::-1]) - 48, (sum(lengths), 2))
     anchors = np.concatenate([corners, corners + random.uniform(16, 48, corners.shape)], axis=1).astype("float32")
-    levels = {f"P{3 + i}": tf.zeros((1, length, 4)) for i, length in enumerate(lengths)}
+    starts = np.cumsum([0, *lengths])
     regress, filters = RegressBoxes(), FilterDetections(from_logits=True, kernel=kernel)
 
     def post(deltas: Any, logits: Any) -> Any:
+        levels = {f"P{3 + i}": deltas[:, starts[i] : starts[i + 1]] for i in range(5)}
         return filters(regress(deltas, anchors[None]), logits, levels=levels)
 
     shape = (1, sum(lengths))
-    signature = [tf.TensorSpec((*shape, 4), name="deltas"), tf.TensorSpec((*shape, K), name="logits")]
+    known = shape if is_fixed else (None, None)
+    signature = [tf.TensorSpec((*known, 4), name="deltas"), tf.TensorSpec((*known, K), name="logits")]
     example = {"deltas": random.normal(0, 0.1, (*shape, 4)), "logits": random.normal(-5, 1, (*shape, K))}
     inputs = {name: value.astype("float32") for name, value in example.items()}
     return tf.function(post, input_signature=signature, autograph=False), inputs
@@ -208,9 +210,12 @@ def post_litert(cores: int) -> Run:
     import tensorflow as tf
     from ai_edge_litert.interpreter import Interpreter
 
-    post, inputs = post_graph("ops")
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([post.get_concrete_function()], post)
-    runner = Interpreter(model_content=converter.convert(), num_threads=cores).get_signature_runner()
+    post, inputs = post_graph("ops", is_fixed=True)
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(tf.Module(), folder, signatures={"serving_default": post})
+        contents = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serving_default"]).convert()
+    interpreter = Interpreter(model_content=contents, num_threads=cores)
+    runner = interpreter.get_signature_runner("serving_default")
     return lambda: count(runner(**inputs))
 
 
