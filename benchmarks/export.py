@@ -233,13 +233,17 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--compile", action="store_true", help="peers compiled, too")
-    parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="artefacts whose names contain one")
+    parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="only those whose names contain one")
     parser.add_argument("--post-only", action="store_true", help="post-processing alone")
     parser.add_argument("--write", metavar="FOLDER", help=argparse.SUPPRESS)
     options = parser.parse_args()
     size = (options.side, options.side) if options.side else (800, 1333)
     words = [word.lower() for word in options.only]
-    wanted = [name for name in ARTEFACTS if not words or any(word in name.lower() for word in words)]
+
+    def is_wanted(name: str) -> bool:
+        return not words or any(word in name.lower() for word in words)
+
+    wanted = [name for name in ARTEFACTS if is_wanted(name)]
     if options.write:
         write_all(Path(options.write), size, wanted)
         return
@@ -249,9 +253,9 @@ def main() -> None:
             # in a process of its own: this one shall load no framework before it starts the others
             subprocess.run([sys.executable, __file__, *sys.argv[1:], "--write", folder], check=True)
             makers = {name: partial(run_artefact, name, folder, size, options.cores) for name in wanted}
-            if not words:
-                peers = PEERS | (COMPILED_PEERS if options.compile else {})
-                makers |= {name: partial(run_peer, *peer, size, options.cores) for name, peer in peers.items()}
+            for name, peer in (PEERS | (COMPILED_PEERS if options.compile else {})).items():
+                if is_wanted(name):
+                    makers[name] = partial(run_peer, *peer, size, options.cores)
             timings = interleave_processes(makers, options.repeats)
             print_table(timings, ours="Keras snapshot")
             print_best(timings)
