@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -19,9 +21,11 @@ def sample(value, size, label, canvas=(80, 120)):
     }
 
 
-def outcomes(mixture, another):
+def outcomes(mixture, another, dtype=tf.uint8):
     apply = tf.function(lambda given, seed: mixture(given, seed, another))
-    return [apply(sample(200, (60, 100), 0), seed) for seed in SEEDS]
+    given = sample(200, (60, 100), 0)
+    given["image"] = tf.cast(given["image"], dtype)
+    return [apply(given, seed) for seed in SEEDS]
 
 
 def test_a_mosaic_fills_the_canvas_with_four_images():
@@ -47,7 +51,11 @@ def test_a_mosaic_fills_the_canvas_with_four_images():
 
 
 def test_in_a_mixup_both_images_shine_through():
-    outs = outcomes(mixup, lambda seed: sample(100, (160, 60), 1))  # shrinks to 80 x 30
+    another = functools.partial(sample, 100, (160, 60), 1)  # shrinks to 80 x 30
+    outs, rounded = (outcomes(mixup, lambda seed: another(), dtype) for dtype in (tf.float32, tf.uint8))
+    for out, other in zip(outs, rounded, strict=True):
+        assert other["image"].dtype == tf.uint8
+        np.testing.assert_allclose(out["image"], other["image"], atol=0.501)
     whole = [out for out in outs if len(out["labels"]) == 1]
     assert 2 < len(whole) < 10
     shares = []
