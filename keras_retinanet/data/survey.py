@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from keras_retinanet.data.errors import DataError
 
 if TYPE_CHECKING:
-    from keras_retinanet.data.datasets.annotated_images import BoxColumns
+    from keras_retinanet.data.datasets.box_columns import BoxColumns
 
 Read = TypeVar("Read")
 

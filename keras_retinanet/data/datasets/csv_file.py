@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, Policy
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
+from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.text_files import number, read_text
 from keras_retinanet.data.errors import DataError, shown

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, Policy
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
+from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.text_files import fix_level, images_by_stem, names_in, number, numbered_lines
 from keras_retinanet.data.errors import DataError, shown

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, Policy
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
+from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.label_hierarchy import labels_below, read_hierarchy
 from keras_retinanet.data.datasets.text_files import images_by_stem, number

@@ -15,7 +15,8 @@ from xml.etree import ElementTree
 import numpy as np
 
 from keras_retinanet.config import DifficultRule
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, Policy
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
+from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.text_files import fix_level, images_by_stem
 from keras_retinanet.data.errors import DataError, shown

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, Policy
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
+from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.record_files import read_records
 from keras_retinanet.data.errors import DataError, shown

@@ -18,7 +18,8 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from PIL import Image
 
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, Policy
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
+from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.label_map import read_label_map
 from keras_retinanet.data.datasets.record_files import has_set, read_records, record_files

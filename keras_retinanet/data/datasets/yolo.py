@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, BoxColumns, Policy, require_images
+from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, require_images
+from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.text_files import fix_level, is_image, names_in, number, read_text
 from keras_retinanet.data.errors import DataError, shown
