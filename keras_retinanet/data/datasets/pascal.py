@@ -247,7 +247,8 @@ def _object(item: ElementTree.Element, where: str) -> _Object:
     name = (item.findtext("name") or "").strip()
     if not name:
         raise DataError(where, "has no <name>", "the name of a class", "add it")
-    sides = [_number(item.findtext(f"bndbox/{side}"), side, where) for side in _SIDES]
+    corners = item.find("bndbox")  # one step at a time: a path is looked up in Python, a name in C
+    sides = [_number(None if corners is None else corners.findtext(side), side, where) for side in _SIDES]
     return _Object(name, (sides[0], sides[1], sides[2], sides[3]), _is_difficult(item, where), where)
 
 
