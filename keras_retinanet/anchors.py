@@ -29,7 +29,7 @@ def base_anchors(size: float, ratios: Sequence[float], scales: Sequence[float], 
     """
     sides = np.asarray(size, np.float64) * np.asarray(scales, np.float64)
     if is_rounded:
-        sides = np.floor(sides)
+        sides = np.floor(sides + 1e-6)  # 30 · (47 / 30) is 46.999…
     widths = sides[None, :] / np.sqrt(np.asarray(ratios, np.float64))[:, None]  # (ratios, scales)
     heights = widths * np.asarray(ratios, np.float64)[:, None]
     corners = np.stack([-widths, -heights, widths, heights], axis=-1).reshape(-1, 4) / 2

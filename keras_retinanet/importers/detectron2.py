@@ -45,8 +45,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     levels = _levels(tensors)
     convolutions = _tower(tensors)
     norms = [index + 1 for index in convolutions if f"head.cls_subnet.{index + 1}.weight" in tensors]
-    if norms and f"head.cls_subnet.{norms[0]}.running_mean" in tensors:
-        raise CheckpointError("Its heads have batch normalisation; group normalisation or none can be imported.")
+    _check_norms(tensors)
     count, classes = count_anchors_and_classes(
         shape_of(tensors, "head.bbox_pred.weight")[0], shape_of(tensors, "head.cls_score.weight")[0]
     )
@@ -92,6 +91,13 @@ def _levels(tensors: Mapping[str, np.ndarray]) -> tuple[int, int]:
     if laterals not in ([3, 4, 5], [2, 3, 4, 5]) or extras not in ([], [6], [6, 7]):
         raise CheckpointError(f"The pyramid has the lateral levels {laterals} and the extra levels {extras}.")
     return laterals[0], (extras or [5])[-1]
+
+
+def _check_norms(tensors: Mapping[str, np.ndarray]) -> None:
+    if any(re.match(r"head\.\w+_subnet\.\d+\.(\d+\.)?running_mean$", name) for name in tensors):
+        raise CheckpointError("Its heads have batch normalisation; group normalisation or none can be imported.")
+    if any(re.match(r"backbone\.fpn_\w+\.norm\.", name) for name in tensors):
+        raise CheckpointError("Its pyramid has normalisation; one of plain convolutions can be imported.")
 
 
 def _tower(tensors: Mapping[str, np.ndarray]) -> list[int]:
