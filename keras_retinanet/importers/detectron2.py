@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_retinanet.backbones.normalize import PixelStatistics
 from keras_retinanet.backbones.resnet_names import place_of
-from keras_retinanet.config import FilterConfig, ResizeConfig
+from keras_retinanet.config import FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.importers.blueprint import TORCH_SPELLING, Blueprint, CheckpointError, Overrides, by_part
 from keras_retinanet.importers.heads_found import (
     anchors_from_cells,
@@ -41,10 +41,8 @@ def recognises(file: WeightFile) -> bool:
 def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     """Finds out what a checkpoint holds. Arguments, answer and errors as `torchvision.describe`."""
     tensors, notes = file.tensors, list[str]()
-    backbone = find_resnet(tensors, rf"{_BODY}res(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", rf"{_BODY}res2\.0\.conv3")
     levels = _levels(tensors)
     convolutions = _tower(tensors)
-    norms = [index + 1 for index in convolutions if f"head.cls_subnet.{index + 1}.weight" in tensors]
     _check_norms(tensors)
     count, classes = count_anchors_and_classes(
         shape_of(tensors, "head.bbox_pred.weight")[0], shape_of(tensors, "head.cls_score.weight")[0]
@@ -57,16 +55,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         tensors,
         by_part(_backbone, _neck, _head(convolutions)),
         TORCH_SPELLING,
-        torch_network(
-            tensors,
-            backbone,
-            levels,
-            lateral=f"backbone.fpn_lateral{levels[0]}.weight",
-            p6="backbone.top_block.p6.weight",
-            tower="head.cls_subnet.0.weight",
-            depth=len(convolutions),
-            is_grouped=bool(norms),
-        ),
+        _network(tensors, levels, convolutions),
         names,
         anchors,
         replaced(ResizeConfig(800, 1333, method="pillow"), overrides.resize),
@@ -80,6 +69,19 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         },
         is_no_weight=lambda name: _BUFFER.match(name) is not None,
         notes=tuple(notes),
+    )
+
+
+def _network(tensors: Mapping[str, np.ndarray], levels: tuple[int, int], convolutions: list[int]) -> ModelConfig:
+    return torch_network(
+        tensors,
+        find_resnet(tensors, rf"{_BODY}res(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", rf"{_BODY}res2\.0\.conv3"),
+        levels,
+        lateral=f"backbone.fpn_lateral{levels[0]}.weight",
+        p6="backbone.top_block.p6.weight",
+        tower="head.cls_subnet.0.weight",
+        depth=len(convolutions),
+        is_grouped=any(f"head.cls_subnet.{index + 1}.weight" in tensors for index in convolutions),
     )
 
 

@@ -69,19 +69,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         tensors,
         by_part(_backbone(name), _neck(levels[0]), _head),
         _SPELLING,
-        ModelConfig(
-            name,
-            "none",
-            min_level=levels[0],
-            max_level=levels[-1],
-            p6_source="C5" if backbone["use_p5"] else "P5",
-            stride_padding="same",
-            fpn_width=shape_of(tensors, f"{_FPN}lateral_conv_layers/conv2d/vars/0")[-1],
-            head_width=shape_of(tensors, f"{_HEADS['box_head']}/conv_layers/conv2d/vars/0")[-1],
-            head_depth=1 + count_consecutive(tensors, f"{_HEADS['box_head']}/conv_layers/conv2d_{{}}/vars/0", start=1),
-            head_norm="group" if is_grouped else "none",
-            head_norm_epsilon=1e-3,
-        ),
+        _network(tensors, name, levels, is_grouped=is_grouped, has_c5=bool(backbone["use_p5"])),
         names,
         find_anchors(count, levels, anchors, overrides, notes),
         replaced(resize, overrides.resize),
@@ -91,6 +79,25 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         box_coder={"max_log_scale": None},
         is_no_weight=lambda tensor: "seed_generator" in tensor or tensor.startswith("task/optimizer/"),
         notes=tuple(notes),
+    )
+
+
+def _network(
+    tensors: Mapping[str, np.ndarray], name: BackboneName, levels: Sequence[int], *, is_grouped: bool, has_c5: bool
+) -> ModelConfig:
+    tower = f"{_HEADS['box_head']}/conv_layers/conv2d"
+    return ModelConfig(
+        name,
+        "none",
+        min_level=levels[0],
+        max_level=levels[-1],
+        p6_source="C5" if has_c5 else "P5",
+        stride_padding="same",
+        fpn_width=shape_of(tensors, f"{_FPN}lateral_conv_layers/conv2d/vars/0")[-1],
+        head_width=shape_of(tensors, f"{tower}/vars/0")[-1],
+        head_depth=1 + count_consecutive(tensors, f"{tower}_{{}}/vars/0", start=1),
+        head_norm="group" if is_grouped else "none",
+        head_norm_epsilon=1e-3,
     )
 
 
@@ -153,19 +160,30 @@ def _images(folder: Path, task: Mapping[str, Any], notes: list[str]) -> tuple[Re
         _read(folder / "preprocessor.json") if (folder / "preprocessor.json").is_file() else None
     )
     converter = _config(_config(stored)["image_converter"]) if stored else {}
-    scale, offset = converter.get("scale") or (1.0,) * 3, converter.get("offset") or (0.0,) * 3
-    if len(scale) != 3 or len(offset) != 3 or min(scale) <= 0:
+    scale, offset = _three(converter.get("scale"), 1.0), _three(converter.get("offset"), 0.0)
+    if min(scale) <= 0:
         raise CheckpointError(f"It normalises images with scale {scale} and offset {offset}.")
-    std = tuple(1 / float(value) for value in scale)
-    mean = tuple(-float(shift) * own for shift, own in zip(offset, std, strict=True))
+    std = tuple(1 / value for value in scale)
+    mean = tuple(-shift * own for shift, own in zip(offset, std, strict=True))
     size = converter.get("image_size") or (800, 800)
+    if not isinstance(size, (list, tuple)) or [type(side) for side in size] != [int, int]:
+        raise CheckpointError(f"It makes images of the size {size}; two whole numbers can be imported.")
+    way = "centred on black" if converter.get("pad_to_aspect_ratio") else "stretched or cropped"
     notes.append(
-        f"KerasHub makes images {size[0]}×{size[1]}, centred on black; here they keep their shape, stand in the "
+        f"KerasHub makes images {size[0]}×{size[1]}, {way}; here they keep their shape, stand in the "
         "corner, and are padded with the mean. On images of that size the answers are the same."
     )
     side = int(max(size))
     antialias = bool(converter.get("antialias", False))
     return ResizeConfig(side, side, is_square=True, antialias=antialias), PixelStatistics(mean, std)  # type: ignore[arg-type]
+
+
+def _three(value: Any, default: float) -> tuple[float, ...]:
+    """Numbers a colour, of a list of them, of one for all, or of none."""
+    values = [default] if value is None else value if isinstance(value, (list, tuple)) else [value]
+    if len(values) not in (1, 3) or any(not isinstance(number, (int, float)) for number in values):
+        raise CheckpointError(f"It normalises images with {value!r}; one number or three can be imported.")
+    return tuple(float(number) for number in values) * (3 if len(values) == 1 else 1)
 
 
 def _tensors(folder: Path) -> dict[str, np.ndarray]:

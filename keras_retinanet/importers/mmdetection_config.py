@@ -8,11 +8,10 @@ from typing import Any
 
 from keras_retinanet.backbones.normalize import TORCH, PixelStatistics
 from keras_retinanet.importers.blueprint import CheckpointError
+from keras_retinanet.importers.detectron2 import MEAN_ONLY
 
 UNKNOWN = object()
 """Stands for an expression that is no literal."""
-MEAN_ONLY = PixelStatistics((123.675, 116.28, 103.53), (1.0, 1.0, 1.0), is_bgr=True)
-"""Of Detectron's ResNets, which MMDetection calls `caffe`: blue first, mean subtracted."""
 
 
 def read_config(text: str) -> dict[str, Any]:

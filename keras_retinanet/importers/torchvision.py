@@ -76,26 +76,13 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     """
     tensors = with_new_names(file.tensors)
     notes: list[str] = []
-    backbone = find_resnet(
-        tensors, r"backbone\.body\.layer(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", r".*layer1\.0\.conv3"
-    )
     levels = _levels(tensors)
-    is_grouped = f"{_CLASS}conv.0.1.weight" in tensors
     count, classes = count_anchors_and_classes(
         shape_of(tensors, f"{_BOX}bbox_reg.weight")[0], shape_of(tensors, f"{_CLASS}cls_logits.weight")[0]
     )
     names, kept = find_classes(classes, None, overrides, notes)
     fixed = {"offset": 0.0, "is_rounded": True, "stride_mode": "grid"}
-    network = torch_network(
-        tensors,
-        backbone,
-        levels,
-        lateral=f"{FPN}inner_blocks.0.0.weight",
-        p6=f"{FPN}extra_blocks.p6.weight",
-        tower=f"{_CLASS}conv.0.0.weight",
-        depth=count_consecutive(tensors, f"{_CLASS}conv.{{}}.0.weight"),
-        is_grouped=is_grouped,
-    )
+    network = _network(tensors, levels)
     epsilon = overrides.norm_epsilon
     if epsilon is None:
         epsilon = _epsilon(tensors, network, file.beside, notes)
@@ -112,6 +99,19 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         kept_classes=kept,
         backbone_options={"stride_on": "3x3", "epsilon": epsilon, "normalization": TORCH},
         notes=tuple(notes),
+    )
+
+
+def _network(tensors: Mapping[str, np.ndarray], levels: tuple[int, int]) -> ModelConfig:
+    return torch_network(
+        tensors,
+        find_resnet(tensors, r"backbone\.body\.layer(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", r".*layer1\.0\.conv3"),
+        levels,
+        lateral=f"{FPN}inner_blocks.0.0.weight",
+        p6=f"{FPN}extra_blocks.p6.weight",
+        tower=f"{_CLASS}conv.0.0.weight",
+        depth=count_consecutive(tensors, f"{_CLASS}conv.{{}}.0.weight"),
+        is_grouped=f"{_CLASS}conv.0.1.weight" in tensors,
     )
 
 
