@@ -140,12 +140,15 @@ def find_foreign(path: str | Path) -> WeightFile | None:
     return file if _recognised(file) is not None else None
 
 
-def open_foreign(file: WeightFile, overrides: Overrides | None = None) -> RetinaNet:
+def open_foreign(
+    file: WeightFile, overrides: Overrides | None = None, emit: Callable[[str], object] | None = None
+) -> RetinaNet:
     """Imports an opened checkpoint, all of whose tensors have to have a place.
 
     Args:
         file: WeightFile. From `find_foreign`.
         overrides: Overrides. What the user says in place of what the checkpoint cannot tell.
+        emit: Callable. Is told what had to be assumed, a line each. Defaults to `None`.
 
     Returns:
         The model, not compiled.
@@ -159,6 +162,9 @@ def open_foreign(file: WeightFile, overrides: Overrides | None = None) -> Retina
         report.require_complete()
     except ValueError as error:
         raise CheckpointError(f"Cannot import {str(file.path)!r}: {error}") from error
+    if emit is not None:
+        for note in blueprint.notes:
+            emit(f"{blueprint.source}: {note}")
     return model
 
 

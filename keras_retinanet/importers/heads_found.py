@@ -14,6 +14,8 @@ from keras_retinanet.importers.blueprint import CheckpointError, Overrides
 from keras_retinanet.importers.class_lists import CLASS_LISTS, TORCHVISION_UNUSED
 from keras_retinanet.kept_logits import unnamed
 
+MAX_SCALES = 100
+"""More than anyone has: a damaged file may tell of any number."""
 OCTAVE = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 
 
@@ -137,6 +139,8 @@ def find_anchors(
         "scales": OCTAVE,
     }
     anchors = AnchorConfig(**{**default, **found, **overrides.anchors})
+    if not anchors.ratios or not anchors.scales:
+        raise CheckpointError("The anchors need at least one ratio and one scale.")
     if not len(anchors.sizes) == len(anchors.strides) == len(levels):
         raise CheckpointError(
             f"The pyramid has the {len(levels)} levels P{levels[0]}–P{levels[-1]}, but there are {len(anchors.sizes)} "

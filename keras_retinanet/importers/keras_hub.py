@@ -17,7 +17,15 @@ from keras_retinanet.backbones.normalize import PixelStatistics
 from keras_retinanet.backbones.resnet_names import place_of
 from keras_retinanet.config import BackboneName, FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.importers.blueprint import Blueprint, CheckpointError, Overrides, Spelling, by_part
-from keras_retinanet.importers.heads_found import count_consecutive, find_anchors, find_classes, replaced, shape_of
+from keras_retinanet.importers.heads_found import (
+    MAX_SCALES,
+    count_anchors_and_classes,
+    count_consecutive,
+    find_anchors,
+    find_classes,
+    replaced,
+    shape_of,
+)
 from keras_retinanet.importers.resnets import DEPTHS
 from keras_retinanet.weight_files.keras_hdf5 import read_tree
 from keras_retinanet.weight_files.weight_file import WeightFile
@@ -53,17 +61,21 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     try:
         backbone = _config(task["backbone"])
         levels = range(int(backbone["min_level"]), int(backbone["max_level"]) + 1)
+        if not 2 <= levels.start < levels.stop <= 8:
+            raise CheckpointError(f"Its pyramid runs from level {levels.start} to {levels.stop - 1}.")
         name = _resnet(task["backbone"], _config(backbone["image_encoder"]), backbone)
         anchors = _anchors(_config(task["anchor_generator"]), levels)
         filter = _filter(_config(task["prediction_decoder"]))
-        classes, is_grouped = int(task["num_classes"]), bool(task["use_prediction_head_norm"])
+        is_grouped = bool(task["use_prediction_head_norm"])
+        resize, pixels = _images(file.path, task, notes)
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{TASK} lacks something or is wrong: {type(error).__name__} {error}.") from error
-    resize, pixels = _images(file.path, task, notes)
+    count, classes = count_anchors_and_classes(
+        *(shape_of(tensors, f"{_HEADS[head]}/prediction_layer/vars/0")[-1] for head in ("box_head", "class_head"))
+    )
     names, kept = find_classes(classes, None, overrides, notes)
-    count = len(anchors["ratios"]) * len(anchors["scales"])
     return Blueprint(
         "keras_hub",
         tensors,
@@ -120,10 +132,10 @@ def _config(serialised: Any) -> dict[str, Any]:
 
 def _resnet(serialised: Mapping[str, Any], encoder: Mapping[str, Any], backbone: Mapping[str, Any]) -> BackboneName:
     kind, of = serialised.get("class_name"), backbone["image_encoder"].get("class_name")
-    if kind != "RetinaNetBackbone" or of != "ResNetBackbone" or backbone.get("use_fpn_batch_norm"):
-        raise CheckpointError(
-            f"It is a {kind} on a {of}; a RetinaNetBackbone without batch normalisation on a ResNet can be imported."
-        )
+    if kind != "RetinaNetBackbone" or of != "ResNetBackbone":
+        raise CheckpointError(f"It is a {kind} on a {of}; a RetinaNetBackbone on a ResNetBackbone can be imported.")
+    if backbone.get("use_fpn_batch_norm"):
+        raise CheckpointError("Its pyramid has batch normalisation; one of plain convolutions can be imported.")
     wrong = {name: encoder.get(name) for name, value in _RESNET.items() if encoder.get(name) != value}
     key = tuple(encoder["stackwise_num_blocks"]), encoder["block_type"] == "bottleneck_block"
     if wrong or key not in DEPTHS or encoder["block_type"] not in ("bottleneck_block", "basic_block"):
@@ -133,6 +145,8 @@ def _resnet(serialised: Mapping[str, Any], encoder: Mapping[str, Any], backbone:
 
 def _anchors(generator: Mapping[str, Any], levels: Sequence[int]) -> dict[str, Any]:
     count = int(generator["num_scales"])
+    if not 1 <= count <= MAX_SCALES:
+        raise CheckpointError(f"{TASK} tells of {count} scales of anchors.")
     return {
         "sizes": tuple(float(generator["anchor_size"]) * 2**level for level in levels),
         "ratios": tuple(float(ratio) for ratio in generator["aspect_ratios"]),

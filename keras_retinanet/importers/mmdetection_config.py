@@ -9,6 +9,7 @@ from typing import Any
 from keras_retinanet.backbones.normalize import TORCH, PixelStatistics
 from keras_retinanet.importers.blueprint import CheckpointError
 from keras_retinanet.importers.detectron2 import MEAN_ONLY
+from keras_retinanet.importers.heads_found import MAX_SCALES
 
 UNKNOWN = object()
 """Stands for an expression that is no literal."""
@@ -112,7 +113,7 @@ def anchors_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     if offset and list(bases) != steps:
         raise CheckpointError("Its anchors have a center_offset that refers to base_sizes other than the strides.")
     if told.get("octave_base_scale"):
-        count = int(told["scales_per_octave"])
+        count = min(int(told["scales_per_octave"]), MAX_SCALES)
         base, scales = float(told["octave_base_scale"]), tuple(2 ** (index / count) for index in range(count))
     else:
         base, scales = 1.0, _numbers(told["scales"])
