@@ -10,7 +10,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -143,7 +143,8 @@ def _network(
         head_norm_epsilon=float(part(settings, "model", "bbox_head", "norm_cfg").get("eps", 1e-5)),
         has_relu_before_p7=neck.get("relu_before_extra_convs") is True,
     )
-    told = {"on_input": "C5", "on_output": "P5"}.get(str(neck.get("add_extra_convs")))
+    sources: dict[Any, Literal["C5", "P5"]] = {"on_input": "C5", "on_output": "P5"}
+    told = sources.get(str(neck.get("add_extra_convs")))
     return network if told is None else dataclasses.replace(network, p6_source=told)
 
 

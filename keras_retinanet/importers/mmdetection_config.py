@@ -177,7 +177,7 @@ def pixels_of(settings: Mapping[str, Any], style: str) -> PixelStatistics:
     mean, std = _numbers(told["mean"]), _numbers(told["std"])
     if len(mean) != 3 or len(std) != 3:
         raise CheckpointError(f"It normalises pixels with mean {mean} and std {std}; images have three colours.")
-    return PixelStatistics(mean[::-1], std[::-1], True) if is_bgr else PixelStatistics(mean, std)  # type: ignore[arg-type]
+    return PixelStatistics(mean[::-1], std[::-1], True) if is_bgr else PixelStatistics(mean, std)
 
 
 def resize_of(settings: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:

@@ -134,7 +134,7 @@ def test_other_networks_are_refused_by_what_they_are() -> None:
     assert _resnet(kind, encoder, parts) == "resnet18"
     with pytest.raises(CheckpointError, match="pyramid has batch normalisation"):
         _resnet(kind, encoder, parts | {"use_fpn_batch_norm": True})
-    with pytest.raises(CheckpointError, match="another one than ResNet-18.*use_pre_activation"):
+    with pytest.raises(CheckpointError, match=r"another one than ResNet-18.*use_pre_activation"):
         _resnet(kind, encoder | {"use_pre_activation": True}, parts)
     with pytest.raises(CheckpointError, match="on a DenseNetBackbone"):
         _resnet(kind, encoder, {"image_encoder": {"class_name": "DenseNetBackbone"}})
