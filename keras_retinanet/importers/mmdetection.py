@@ -1,4 +1,4 @@
-"""RetinaNet of MMDetection 2 and 3, after its specification: no checkpoint of it was at hand to compare with.
+"""RetinaNet of MMDetection 2 and 3; where the file holds a config, as their trainers write it, its settings are taken.
 
 No ReLU between P6 and P7; boxes grow and shrink by a limited factor; those without area are dropped before suppression;
 images resized as OpenCV does. `style="caffe"` ResNets read blue first and have the stride in the 1x1 convolution.
@@ -63,8 +63,8 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     )
     names, kept = find_classes(classes, _class_names(meta, classes), overrides, notes)
     try:
-        told = _told(settings, overrides, notes)
-    except (KeyError, TypeError, ValueError) as error:
+        told, network = _told(settings, overrides, notes), _network(tensors, backbone, levels, settings)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"Its config cannot be read: {type(error).__name__} {error}.") from error
@@ -73,7 +73,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         tensors,
         by_part(torch_resnet_names("backbone."), _neck(levels[0]), _head),
         TORCH_SPELLING,
-        _network(tensors, backbone, levels, settings),
+        network,
         names,
         find_anchors(count, range(levels[0], levels[1] + 1), told.anchors, overrides, notes),
         replaced(ResizeConfig(800, 1333, method="cv2"), {**told.resize, **overrides.resize}),

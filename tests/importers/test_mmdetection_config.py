@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from keras_retinanet.backbones.normalize import TORCH
-from keras_retinanet.importers.blueprint import CheckpointError
+from keras_retinanet.importers.blueprint import CheckpointError, Overrides
 from keras_retinanet.importers.detectron2 import MEAN_ONLY
+from keras_retinanet.importers.mmdetection import _told
 from keras_retinanet.importers.mmdetection_config import (
     anchors_of,
     filter_of,
@@ -128,6 +130,22 @@ def test_parts_that_compute_something_else_are_refused(model: dict[str, Any], me
 def test_anchors_that_ours_has_not(generator: dict[str, Any], message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         anchors_of({"model": {"bbox_head": {"anchor_generator": generator}}})
+
+
+def test_random_changes_of_a_config_end_in_settings_or_an_error() -> None:
+    rng = np.random.default_rng(0)
+    errors = 0
+    for _ in range(300):
+        text = list(VERSION_3 if rng.random() < 0.5 else VERSION_2)
+        for place in rng.integers(0, len(text), 3):
+            text[place] = str(rng.choice(list("0123456789.,'()[]=x -e")))
+        settings = read_config("".join(text))
+        try:
+            require_known_parts(settings)
+            _told(settings, Overrides(), [])
+        except (CheckpointError, KeyError, TypeError, ValueError, OverflowError):  # `describe` names the file
+            errors += 1
+    assert 0 < errors < 300
 
 
 def test_what_is_done_otherwise_is_said() -> None:
