@@ -37,10 +37,11 @@ def base_anchors(
     sides = np.asarray(size, np.float64) * np.asarray(scales, np.float64)
     if is_rounded:
         sides = np.round(sides, 6)  # 30 · (47 / 30) is 46.999…
-        sides = np.floor(sides) if has_whole_sizes else sides
-    widths = sides[None, :] / np.sqrt(np.asarray(ratios, np.float64))[:, None]  # (ratios, scales)
-    heights = widths * np.asarray(ratios, np.float64)[:, None]
-    corners = np.stack([-widths, -heights, widths, heights], axis=-1).reshape(-1, 4) / 2
+        # In torchvision's float32, too, which decides where a half is met.
+        sides = (np.floor(sides) if has_whole_sizes else sides).astype(np.float32)
+    tall = np.sqrt(np.asarray(ratios, sides.dtype))[:, None]
+    widths, heights = 1 / tall * sides, tall * sides  # (ratios, scales)
+    corners = np.stack([-widths, -heights, widths, heights], axis=-1).reshape(-1, 4).astype(np.float64) / 2
     return np.round(corners) if is_rounded else corners
 
 
