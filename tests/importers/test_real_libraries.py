@@ -168,6 +168,17 @@ def test_torchvision(kind: str, torch: Any, tmp_path: Path) -> None:
         check_detections(detections(ours, tmp_path / "a.png"), expected)
 
 
+class Operators(ModuleType):
+    """Stands for compiled operators, of which only the suppression is called."""
+
+    nms: Any
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return suppress
+
+
 @pytest.fixture(scope="module")
 def mmdetection(torch: Any) -> Any:
     """MMDetection with an operator for suppression; `mmcv-lite` comes without compiled ones."""
@@ -175,8 +186,8 @@ def mmdetection(torch: Any) -> Any:
     try:
         import mmcv._ext
     except ModuleNotFoundError:
-        operators = type("Operators", (ModuleType,), {"__getattr__": lambda self, name: suppress})("mmcv._ext")
-        operators.nms = lambda boxes, scores, iou_threshold, offset: suppress(boxes, scores, iou_threshold)  # type: ignore[attr-defined]
+        operators = Operators("mmcv._ext")
+        operators.nms = lambda boxes, scores, iou_threshold, offset: suppress(boxes, scores, iou_threshold)
         sys.modules["mmcv._ext"] = operators
     mmcv.__version__ = "2.1.0"  # MMDetection 3.3 wants less than 2.2
     mmdet: Any = pytest.importorskip("mmdet")
