@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_retinanet.backbones.normalize import PixelStatistics
 from keras_retinanet.backbones.resnet_names import place_of
-from keras_retinanet.config import FilterConfig, ModelConfig, ResizeConfig
+from keras_retinanet.config import BackboneName, FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.importers.blueprint import TORCH_SPELLING, Blueprint, CheckpointError, Overrides, by_part
 from keras_retinanet.importers.heads_found import (
     anchors_from_cells,
@@ -41,6 +41,7 @@ def recognises(file: WeightFile) -> bool:
 def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     """Finds out what a checkpoint holds. Arguments, answer and errors as `torchvision.describe`."""
     tensors, notes = file.tensors, list[str]()
+    backbone = find_resnet(tensors, rf"{_BODY}res(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", rf"{_BODY}res2\.0\.conv3")
     levels = _levels(tensors)
     convolutions = _tower(tensors)
     _check_norms(tensors)
@@ -55,7 +56,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         tensors,
         by_part(_backbone, _neck, _head(convolutions)),
         TORCH_SPELLING,
-        _network(tensors, levels, convolutions),
+        _network(tensors, backbone, levels, convolutions),
         names,
         anchors,
         replaced(ResizeConfig(800, 1333, method="pillow"), overrides.resize),
@@ -72,10 +73,12 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     )
 
 
-def _network(tensors: Mapping[str, np.ndarray], levels: tuple[int, int], convolutions: list[int]) -> ModelConfig:
+def _network(
+    tensors: Mapping[str, np.ndarray], backbone: BackboneName, levels: tuple[int, int], convolutions: list[int]
+) -> ModelConfig:
     return torch_network(
         tensors,
-        find_resnet(tensors, rf"{_BODY}res(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", rf"{_BODY}res2\.0\.conv3"),
+        backbone,
         levels,
         lateral=f"backbone.fpn_lateral{levels[0]}.weight",
         p6="backbone.top_block.p6.weight",

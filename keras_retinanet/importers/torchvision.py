@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_retinanet.backbones.normalize import TORCH
 from keras_retinanet.backbones.resnet_names import torch_resnet_names
-from keras_retinanet.config import FilterConfig, ModelConfig, ResizeConfig
+from keras_retinanet.config import BackboneName, FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.importers.blueprint import TORCH_SPELLING, Blueprint, CheckpointError, Overrides, by_part
 from keras_retinanet.importers.heads_found import (
     count_anchors_and_classes,
@@ -76,13 +76,16 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     """
     tensors = with_new_names(file.tensors)
     notes: list[str] = []
+    backbone = find_resnet(
+        tensors, r"backbone\.body\.layer(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", r".*layer1\.0\.conv3"
+    )
     levels = _levels(tensors)
     count, classes = count_anchors_and_classes(
         shape_of(tensors, f"{_BOX}bbox_reg.weight")[0], shape_of(tensors, f"{_CLASS}cls_logits.weight")[0]
     )
     names, kept = find_classes(classes, None, overrides, notes)
     fixed = {"offset": 0.0, "is_rounded": True, "stride_mode": "grid"}
-    network = _network(tensors, levels)
+    network = _network(tensors, backbone, levels)
     epsilon = overrides.norm_epsilon
     if epsilon is None:
         epsilon = _epsilon(tensors, network, file.beside, notes)
@@ -102,10 +105,10 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     )
 
 
-def _network(tensors: Mapping[str, np.ndarray], levels: tuple[int, int]) -> ModelConfig:
+def _network(tensors: Mapping[str, np.ndarray], backbone: BackboneName, levels: tuple[int, int]) -> ModelConfig:
     return torch_network(
         tensors,
-        find_resnet(tensors, r"backbone\.body\.layer(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", r".*layer1\.0\.conv3"),
+        backbone,
         levels,
         lateral=f"{FPN}inner_blocks.0.0.weight",
         p6=f"{FPN}extra_blocks.p6.weight",
