@@ -149,8 +149,8 @@ async def client(address: tuple[str, int], path: str, make: Requests, end: float
         try:
             status, body = await asyncio.wait_for(converse(address, path, attempt), 120)
         except (OSError, TimeoutError) as error:
-            if attempt.kind != "too large":  # the server may hang up while it is still being sent
-                tally.problems[f"{attempt.kind}: {type(error).__name__}"] += 1
+            is_hung_up = attempt.kind == "too large"  # the server may do so while it is still being sent
+            (tally.outcomes if is_hung_up else tally.problems)[f"{attempt.kind}: {type(error).__name__}"] += 1
             continue
         tally.outcomes[f"{attempt.kind}: {'-' if attempt.hangs_up else status}"] += 1
         if problem := problem_of(attempt, status, body):

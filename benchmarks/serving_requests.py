@@ -59,7 +59,10 @@ class Requests:
             (0.03, lambda: self._spoilt("bomb", bomb(), bad)),
             (0.03, lambda: self._spoilt("no image", b"hello", bad)),
             (0.03, lambda: self._plain("wrong JSON", self._random.choice([b"{", b"[]", b'{"instances": [3]}']), bad)),
-            (0.01, lambda: self._plain("too large", b" " * ((self._too_large_mb) * 2**20), [413])),
+            (
+                0.01,
+                lambda: self._plain("too large", b" " * ((self._too_large_mb) * 2**20), [413, 408]),
+            ),  # 408: not sent in time
             (0.03, lambda: self._partly("stops half-way", hangs_up=False)),
             (0.03, lambda: self._partly("hangs up", hangs_up=True)),
         ]

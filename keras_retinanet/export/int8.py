@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import re
 import warnings
 from collections.abc import Iterator
@@ -83,16 +84,31 @@ def quantize_onnx(model: Any, detector: DetectionModel, settings: ExportConfig, 
             """The next image, or `None` at the end."""
             return next(self.inputs, None)
 
-    quantization.quantize_static(
-        model,
-        path,
-        Reader(),
-        op_types_to_quantize=list(ONNX_OPERATORS),
-        nodes_to_quantize=nodes,
-        per_channel=True,
-        activation_type=quantization.QuantType.QUInt8,
-        weight_type=quantization.QuantType.QInt8,
-    )
+    with _no_advice():
+        quantization.quantize_static(
+            model,
+            path,
+            Reader(),
+            op_types_to_quantize=list(ONNX_OPERATORS),
+            nodes_to_quantize=nodes,
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+        )
+
+
+@contextlib.contextmanager
+def _no_advice() -> Iterator[None]:
+    """Keeps back what ONNX Runtime's quantizer says to every model: to optimise it first, which folding has done."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("Please consider")
+
+    logging.getLogger().addFilter(is_other)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeFilter(is_other)
 
 
 def quantize_litert(contents: bytes, detector: DetectionModel, settings: ExportConfig) -> bytes:
