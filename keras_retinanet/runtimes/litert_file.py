@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ class LiteRtRuntime(GraphRuntime):
             raise ImportError("LiteRT files need LiteRT: pip install 'keras-retinanet[litert]'") from error
         contents = path.read_bytes()
         try:
-            interpreter = Interpreter(model_content=contents)
+            interpreter = Interpreter(model_content=contents, num_threads=os.cpu_count())  # one, unless told
             self._detect = interpreter.get_signature_runner()
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"{str(path)!r} cannot be run by LiteRT: {error}") from error
