@@ -4,8 +4,9 @@
 
 Each is written, then opened and timed in a process of its own, all in turn: the snapshot in Keras, SavedModels (plain,
 folded, bfloat16), ONNX Runtime, OpenVINO (float32, bfloat16), LiteRT, and two peers that are no artefacts: keras-hub's
-RetinaNet and one in plain PyTorch. Decoding and padding are part of every time. Then post-processing alone: 25,353
-anchors of 80 classes, two million scores, to 300 boxes. What is not installed is named and left out.
+RetinaNet and one in plain PyTorch, in both precisions; `--compile` adds the peers under XLA and `torch.compile`, which
+take minutes to get ready. Decoding and padding are part of every time. Then post-processing alone: 25,353 anchors of
+80 classes, two million scores, to 300 boxes. What is not installed is named and left out.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 from inference import K, make_images, run_keras_hub, run_torch
 from models import make_ours, spread_logits
 from PIL import Image
-from timing import Run, interleave_processes, print_table
+from timing import Run, Timing, interleave_processes, print_table
 
 ARTEFACTS = {
     "Keras snapshot": ("keras", "snapshot.keras", {}),
@@ -38,6 +39,19 @@ ARTEFACTS = {
     "LiteRT": ("litert", "model.tflite", {}),
 }
 """Name → format, place, settings."""
+PEERS = {
+    "keras-hub": (run_keras_hub, "float32", {}),
+    "keras-hub, bfloat16": (run_keras_hub, "bfloat16", {}),
+    "PyTorch": (run_torch, "float32", {}),
+    "PyTorch, bfloat16": (run_torch, "bfloat16", {}),
+}
+COMPILED_PEERS = {
+    "keras-hub, XLA": (run_keras_hub, "float32", {"jit": True}),
+    "keras-hub, XLA, bfloat16": (run_keras_hub, "bfloat16", {"jit": True}),
+    "PyTorch, compiled": (run_torch, "float32", {"compiles": True}),
+    "PyTorch, compiled, bfloat16": (run_torch, "bfloat16", {"compiles": True}),
+}
+"""Name → maker, precision, settings."""
 POST_SIZE = (384, 352)
 """Pixels of the image that has two million scores."""
 
@@ -94,16 +108,27 @@ def run_artefact(name: str, folder: str, size: tuple[int, int], cores: int) -> R
     return lambda: f"{len(runtime.detect([decode(tf.constant(contents)).numpy()])[0]['scores'])} detections"
 
 
-def run_peer(maker: Callable[..., Run], size: tuple[int, int], cores: int) -> Run:
+def run_peer(maker: Callable[..., Run], dtype: str, options: dict[str, Any], size: tuple[int, int], cores: int) -> Run:
     """Decoding is added to the peers of `inference.py`, which take a fixed image of the same size."""
     limit(cores)
-    contents, detect = jpeg(size), maker("float32", canvas(size), network_only=False)
+    contents, detect = jpeg(size), maker(dtype, canvas(size), network_only=False, **options)
 
     def run() -> Any:
         np.asarray(Image.open(io.BytesIO(contents)).convert("RGB"), np.float32)
         return detect()
 
     return run
+
+
+def print_best(timings: dict[str, Timing]) -> None:
+    """In each precision: the quickest artefact as a share of the quickest peer."""
+    for dtype in ("float32", "bfloat16"):
+        times = {name: timing for name, timing in timings.items() if ("bfloat16" in name) == (dtype == "bfloat16")}
+        sides = [[name for name in times if (name in ARTEFACTS) is ours] for ours in (True, False)]
+        if all(sides):
+            ours, peer = (min(side, key=lambda name: times[name].wall) for side in sides)
+            wall, cpu = times[ours].wall / times[peer].wall, times[ours].cpu / times[peer].cpu
+            print(f"{dtype}: {ours} takes {wall:.2f} of the wall time and {cpu:.2f} of the CPU time of {peer}")
 
 
 def limit(cores: int) -> None:
@@ -113,7 +138,7 @@ def limit(cores: int) -> None:
 # Post-processing alone
 
 
-def post_graph(kernel: str) -> Any:
+def post_graph(kernel: str, *, is_fixed: bool = False) -> Any:
     """From deltas and logits to boxes, and an example of both."""
     import tensorflow as tf
 
@@ -125,14 +150,16 @@ def post_graph(kernel: str) -> Any:
     lengths = [9 * height * width for height, width in shapes]
     corners = random.uniform(0, np.array(POST_SIZE[::-1]) - 48, (sum(lengths), 2))
     anchors = np.concatenate([corners, corners + random.uniform(16, 48, corners.shape)], axis=1).astype("float32")
-    levels = {f"P{3 + i}": tf.zeros((1, length, 4)) for i, length in enumerate(lengths)}
+    starts = np.cumsum([0, *lengths])
     regress, filters = RegressBoxes(), FilterDetections(from_logits=True, kernel=kernel)
 
     def post(deltas: Any, logits: Any) -> Any:
+        levels = {f"P{3 + i}": deltas[:, starts[i] : starts[i + 1]] for i in range(5)}
         return filters(regress(deltas, anchors[None]), logits, levels=levels)
 
     shape = (1, sum(lengths))
-    signature = [tf.TensorSpec((*shape, 4), name="deltas"), tf.TensorSpec((*shape, K), name="logits")]
+    known = shape if is_fixed else (None, None)
+    signature = [tf.TensorSpec((*known, 4), name="deltas"), tf.TensorSpec((*known, K), name="logits")]
     example = {"deltas": random.normal(0, 0.1, (*shape, 4)), "logits": random.normal(-5, 1, (*shape, K))}
     inputs = {name: value.astype("float32") for name, value in example.items()}
     return tf.function(post, input_signature=signature, autograph=False), inputs
@@ -168,10 +195,13 @@ def post_openvino(cores: int) -> Run:
     import openvino
     import tensorflow as tf
 
-    post, inputs = post_graph("ops")
+    from keras_retinanet.export.openvino_rules import convert
+
+    post, inputs = post_graph("tensorflow")
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(tf.Module(), folder, signatures={"serving_default": post})
-        model = openvino.compile_model(openvino.convert_model(folder), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        converted = convert(folder)
+        model = openvino.compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         return lambda: count({"num_detections": model(inputs)["num_detections"]})
 
 
@@ -180,9 +210,12 @@ def post_litert(cores: int) -> Run:
     import tensorflow as tf
     from ai_edge_litert.interpreter import Interpreter
 
-    post, inputs = post_graph("ops")
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([post.get_concrete_function()], post)
-    runner = Interpreter(model_content=converter.convert(), num_threads=cores).get_signature_runner()
+    post, inputs = post_graph("ops", is_fixed=True)
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(tf.Module(), folder, signatures={"serving_default": post})
+        contents = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serving_default"]).convert()
+    interpreter = Interpreter(model_content=contents, num_threads=cores)
+    runner = interpreter.get_signature_runner("serving_default")
     return lambda: count(runner(**inputs))
 
 
@@ -199,13 +232,18 @@ def main() -> None:
     parser.add_argument("--side", type=int, help="a square image of this side in place of 800 x 1333, to try it out")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="artefacts whose names contain one")
+    parser.add_argument("--compile", action="store_true", help="peers compiled, too")
+    parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="only those whose names contain one")
     parser.add_argument("--post-only", action="store_true", help="post-processing alone")
     parser.add_argument("--write", metavar="FOLDER", help=argparse.SUPPRESS)
     options = parser.parse_args()
     size = (options.side, options.side) if options.side else (800, 1333)
     words = [word.lower() for word in options.only]
-    wanted = [name for name in ARTEFACTS if not words or any(word in name.lower() for word in words)]
+
+    def is_wanted(name: str) -> bool:
+        return not words or any(word in name.lower() for word in words)
+
+    wanted = [name for name in ARTEFACTS if is_wanted(name)]
     if options.write:
         write_all(Path(options.write), size, wanted)
         return
@@ -215,10 +253,12 @@ def main() -> None:
             # in a process of its own: this one shall load no framework before it starts the others
             subprocess.run([sys.executable, __file__, *sys.argv[1:], "--write", folder], check=True)
             makers = {name: partial(run_artefact, name, folder, size, options.cores) for name in wanted}
-            if not words:
-                makers["keras-hub"] = partial(run_peer, run_keras_hub, size, options.cores)
-                makers["PyTorch"] = partial(run_peer, run_torch, size, options.cores)
-            print_table(interleave_processes(makers, options.repeats), ours="Keras snapshot")
+            for name, peer in (PEERS | (COMPILED_PEERS if options.compile else {})).items():
+                if is_wanted(name):
+                    makers[name] = partial(run_peer, *peer, size, options.cores)
+            timings = interleave_processes(makers, options.repeats)
+            print_table(timings, ours="Keras snapshot")
+            print_best(timings)
     print("\npost-processing alone, two million scores")
     post = {name: partial(maker, options.cores) for name, maker in POST.items()}
     print_table(interleave_processes(post, options.repeats), ours="TensorFlow")

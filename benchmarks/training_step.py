@@ -1,9 +1,10 @@
 """How long does a training step take? ResNet-50, 80 classes, two images of 512 x 512, eight boxes each, CPU.
 
-    python benchmarks/training_step.py [--dtypes float32 bfloat16] [--repeats 3] [--compile]
+    python benchmarks/training_step.py [--dtypes float32 bfloat16] [--repeats 3] [--compile] [--profile]
 
 Matching, forward pass, both losses, gradients and an SGD step, all weights trained, beside keras-hub's RetinaNet and
 one in plain PyTorch (channels last). keras-hub runs without XLA unless `--compile`, which also adds `torch.compile`.
+`--profile` tells how the time of ours is spent: each row does what the row above does, and more.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from models import make_keras_hub, make_ours, set_precision
-from timing import Run, interleave_processes, print_table
+from timing import Run, interleave, interleave_processes, print_table
 
 K = 80
 
@@ -97,6 +98,51 @@ def step_torch(dtype: str, batch: int, side: int, compiles: bool = False) -> Run
     return run
 
 
+def profile(dtype: str, batch: int, side: int, repeats: int) -> None:
+    """Prints how the time of ours grows from the network alone to a whole step."""
+    import keras
+    import tensorflow as tf
+
+    set_precision(dtype)
+    model = make_ours(K)
+    model.compile(keras.optimizers.SGD(1e-4, momentum=0.9))
+    images, targets = make_batch(batch, side)
+    images, targets = tf.constant(images), {name: tf.constant(value) for name, value in targets.items()}
+    weights = model.trainable_variables
+
+    def forward(network: Any) -> Any:
+        return [tf.reduce_sum(tf.cast(value, tf.float32)) for value in tf.nest.flatten(network(images, training=True))]
+
+    def loss() -> Any:
+        return model.compute_loss(images, targets, model(images, training=True))
+
+    def gradients(value: Any, sources: Any) -> Any:
+        with tf.GradientTape() as tape:
+            value = value()
+        return [tf.reduce_sum(gradient) for gradient in tape.gradient(value, [source.value for source in sources])]
+
+    def pyramid(x: Any, training: bool) -> Any:
+        return model.neck(model.backbone(x, training=training), training=training)
+
+    parts = {
+        "backbone": lambda: forward(model.backbone),
+        "backbone and pyramid": lambda: forward(pyramid),
+        "network": lambda: forward(model),
+        "and matching and loss": loss,
+        "and gradients": lambda: gradients(loss, weights),
+    }
+    runs: dict[str, Run] = {name: partial(_finish, tf.function(part)) for name, part in parts.items()}
+    runs["the whole step"] = lambda: model.train_on_batch(images, targets, return_dict=True)
+    print_table(interleave(runs, repeats), ours="the whole step")
+
+
+def _finish(part: Any) -> None:
+    import tensorflow as tf
+
+    for tensor in tf.nest.flatten(part()):
+        tensor.numpy()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"], choices=["float32", "bfloat16"])
@@ -104,10 +150,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--compile", action="store_true", help="peers compiled, too")
+    parser.add_argument("--profile", action="store_true", help="only ours, part by part")
     options = parser.parse_args()
     for dtype in options.dtypes:
         print(f"\n{dtype}, {options.batch} x {options.side} x {options.side}, one training step")
         setting = (dtype, options.batch, options.side)
+        if options.profile:
+            profile(*setting, options.repeats)
+            continue
         makers = {
             "ours": partial(step_ours, *setting),
             "keras-hub": partial(step_keras_hub, *setting),

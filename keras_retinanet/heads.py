@@ -42,7 +42,7 @@ class PriorProbability(keras.initializers.Initializer):
 class Head(keras.layers.Layer):
     """A tower of 3x3 convolutions that answers a few numbers for every anchor.
 
-    The last convolution computes and answers in float32 under every dtype policy.
+    It answers in float32, and its last convolution computes in float32 under every dtype policy.
 
     Args:
         values: Numbers an anchor: 4 deltas, or one logit a class.
@@ -53,6 +53,7 @@ class Head(keras.layers.Layer):
         norm_epsilon: Added to the variance by that normalisation. Defaults to 1e-5 (torchvision v2).
         is_shared: One set of weights for all levels. Defaults to `True`.
         prior: Probability at which the answers' sigmoid starts; `None` starts the bias at 0.
+        final_dtype: What the last convolution computes in. Defaults to `"float32"`.
 
     Raises:
         ValueError: Shared weights with unequal numbers of anchors, or a width that groups cannot divide.
@@ -69,6 +70,7 @@ class Head(keras.layers.Layer):
         norm_epsilon: float = 1e-5,
         is_shared: bool = True,
         prior: float | None = None,
+        final_dtype: str = "float32",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -90,6 +92,7 @@ class Head(keras.layers.Layer):
         self.norm_epsilon = norm_epsilon
         self.is_shared = is_shared
         self.prior = prior
+        self.final_dtype = final_dtype
         self.towers: list[keras.Sequential] = []
         self.finals: list[keras.layers.Conv2D] = []
 
@@ -120,7 +123,7 @@ class Head(keras.layers.Layer):
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
             bias_initializer="zeros" if self.prior is None else PriorProbability(self.prior),
             name="final",
-            dtype="float32",
+            dtype=self.final_dtype,
         )
 
     def build(self, input_shapes: Mapping[str, Any]) -> None:
@@ -155,7 +158,7 @@ class Head(keras.layers.Layer):
             features = self.towers[index](features)
             answer = self.finals[index](features)  # (B, h, w, a * values)
             answers.append(ops.reshape(answer, (ops.shape(answer)[0], -1, self.values)))
-        return ops.concatenate(answers, axis=1)
+        return ops.cast(ops.concatenate(answers, axis=1), "float32")
 
     def compute_output_spec(self, pyramid: Mapping[str, Any]) -> keras.KerasTensor:
         """Shape and dtype of the answer."""
@@ -168,5 +171,5 @@ class Head(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        names = ("values", "num_anchors", "width", "depth", "norm", "norm_epsilon", "is_shared", "prior")
+        names = ("values", "num_anchors", "width", "depth", "norm", "norm_epsilon", "is_shared", "prior", "final_dtype")
         return super().get_config() | {name: getattr(self, name) for name in names}

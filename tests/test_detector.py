@@ -16,6 +16,7 @@ import keras_retinanet
 from keras_retinanet import DetectionModel, Detector, detect
 from keras_retinanet.config import FilterConfig, ResizeConfig, TileConfig
 from keras_retinanet.data.image import resize_image
+from keras_retinanet.open_model import open_model
 from keras_retinanet.retinanet import RetinaNet
 
 RANDOM = np.random.default_rng(1)
@@ -52,6 +53,30 @@ def test_a_model_in_memory_answers_below_its_own_threshold(spread_model: RetinaN
     bees = detect(spread_model, PICTURE, classes=["bee"])
     assert bees.names
     assert set(bees.names) == {"bee"}
+
+
+def test_the_function_keeps_the_model_of_its_last_call_open(
+    spread_model: RetinaNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Any] = []
+
+    def count(model: Any) -> Any:
+        opened.append(model)
+        return open_model(model)
+
+    monkeypatch.setattr(importlib.import_module("keras_retinanet.detector"), "open_model", count)
+    for _ in range(3):
+        first = detect(spread_model, PICTURE)
+    assert opened == [spread_model]
+    assert len(detect(spread_model, PICTURE, max_detections=1).scores) == 1
+    assert len(detect(spread_model, PICTURE).scores) == len(first.scores) > 1
+    assert len(opened) == 3, "other settings are another detector"
+    path = tmp_path / "last.keras"
+    for _ in range(2):
+        spread_model.save(path)
+        for _ in range(2):
+            np.testing.assert_allclose(detect(path, PICTURE).scores, first.scores, rtol=1e-5)
+    assert opened[3:] == [path, path], "a file that was written anew is opened anew"
 
 
 def test_thresholds_that_an_artefact_does_not_have_are_refused(painted_runtime: Any, paint: Any) -> None:

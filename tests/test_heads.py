@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 from keras import ops
@@ -99,10 +100,20 @@ def test_outputs_are_float32_under_mixed_precision(policy):
     assert len(np.unique(values)) > values.size / 2  # bfloat16 would collapse them to a few hundred
 
 
+def test_a_last_convolution_of_its_own_dtype_answers_in_float32():
+    head = Head(4, 9, width=32, depth=1, final_dtype="bfloat16")
+    head.build(dict.fromkeys(("P3", "P4"), (None, None, None, 16)))
+    out = head({level: ops.ones((1, 3, 3, 16)) for level in ("P3", "P4")})
+    assert head.finals[0].compute_dtype == "bfloat16"
+    assert keras.backend.standardize_dtype(out.dtype) == "float32"
+    values = ops.convert_to_numpy(out)
+    np.testing.assert_array_equal(values, values.astype(ml_dtypes.bfloat16).astype("float32"))
+
+
 def test_every_argument_survives_serialisation():
     arguments = {
         "values": 5, "num_anchors": (3, 4), "width": 64, "depth": 2, "norm": "group", "is_shared": False,
-        "prior": 0.2,
+        "prior": 0.2, "final_dtype": "bfloat16",
     }  # fmt: skip
     again = Head.from_config(Head(**arguments).get_config())
     assert {name: getattr(again, name) for name in arguments} == arguments

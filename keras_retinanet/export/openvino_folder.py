@@ -8,6 +8,7 @@ from pathlib import Path
 from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.artefact import Check, check_settings, write_folder
 from keras_retinanet.export.detection_graph import describe, detection_graph, prepared, save_graph
+from keras_retinanet.export.openvino_rules import convert
 from keras_retinanet.inference import DetectionModel
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY
 from keras_retinanet.runtimes.openvino_folder import MODEL
@@ -47,7 +48,7 @@ def _write(detector: DetectionModel, folder: Path, settings: ExportConfig) -> No
         raise ImportError("The openvino format needs OpenVINO: pip install 'keras-retinanet[openvino]'") from error
     model = prepared(detector, settings)
     with tempfile.TemporaryDirectory() as graph:
-        save_graph(detection_graph(model, "ops", settings.image_size), model, graph)
-        converted = openvino.convert_model(graph)
+        save_graph(detection_graph(model, "tensorflow", settings.image_size), model, graph)
+        converted = convert(graph)
         converted.set_rt_info(describe(detector, settings).to_json(), DESCRIPTION_KEY)
         openvino.save_model(converted, folder / MODEL, compress_to_fp16=settings.precision != "float32")
