@@ -121,6 +121,7 @@ def test_numbers_are_those_of_tensorflow(snapshot, reference, backend, tmp_path)
         np.testing.assert_allclose(answers[name], reference[name], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_folder_of_many_sizes_is_detected_in_as_with_tensorflow(spread_model: RetinaNet, tmp_path: Path) -> None:
     """Three lying images, which make a full batch and one that is filled up, and one that stands."""
     if importlib.util.find_spec("jax") is None or keras.backend.backend() != "tensorflow":

@@ -186,6 +186,7 @@ def strict_protocol(timeout: float, most: int) -> type:
     class StrictProtocol(H11Protocol):
         """Hangs up on clients that are too slow, sends away those that are too many."""
 
+        app: Any
         _headers_due: Any = None
         _taken_due: Any = None
 

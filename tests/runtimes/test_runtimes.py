@@ -226,6 +226,20 @@ def test_fewer_bits(calm_detector: DetectionModel, representative: str, tmp_path
     assert size < (0.5 if precision == "int8" else 0.75) * 4 * calm_detector.detector.count_params()
 
 
+# Every way of suppression
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["agnostic", "none"])
+@pytest.mark.parametrize("name", [name for name in RUNTIMES if name != "keras"])
+def test_every_suppression_runs_everywhere(detector: DetectionModel, tmp_path: Path, name, mode) -> None:
+    need(*PACKAGES.get(name, ()))
+    model = DetectionModel(detector.detector, FilterConfig(max_detections=20, class_thresholds=(0.5, 0.7), nms=mode))
+    check = Verification(name, model, "float32", IMAGES)
+    FORMATS[name](model, tmp_path / NAMES[name], None, check)
+    assert check.agreement.detections == check.agreement.agreeing > 40
+
+
 # What cannot be opened
 
 
