@@ -24,7 +24,7 @@ def detector() -> DetectionModel:
     """Scores between 0.2 and 0.8, no suppression: numbers count, not who wins. Boxes are near their small anchors."""
     keras.utils.set_random_seed(2)
     model = build(
-        ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1, head_norm="group"),
+        ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
         class_names=["ant", "bee"],
         anchors=AnchorConfig((8.0, 16.0, 32.0), (8, 16, 32)),
         resize=ResizeConfig(256, 256, is_square=True),
