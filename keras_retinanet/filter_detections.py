@@ -232,7 +232,7 @@ def _best_candidates(
 
 
 def _first_largest(rows: Tensor) -> Tensor:
-    """`argmax` of the last axis; Keras' own, of floats, looks at bits, for which ONNX of opset 18 has no operator."""
+    """`argmax` of the last axis; Keras' own, of floats, tests sign bits, which neither ONNX nor LiteRT can."""
     is_largest = rows == ops.max(rows, axis=-1, keepdims=True)
     return ops.argmax(ops.cast(is_largest, "int32"), axis=-1)
 
