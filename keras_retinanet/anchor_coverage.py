@@ -114,7 +114,7 @@ def _cover(model: RetinaNet, shape: tuple[int, int], targets: Targets) -> tuple[
         use_force_match=rule.use_force_match,
     )
     is_object, index = ops.convert_to_numpy(state) == 1, ops.convert_to_numpy(index)  # (B, A)
-    is_missed = (labels >= 0) & ~ignore  # (B, N)
+    is_missed = (labels >= 0) & (ignore == 0)  # (B, N)
     count = int(is_missed.sum())
     for image in range(len(boxes)):
         is_missed[image, index[image][is_object[image]]] = False

@@ -33,12 +33,13 @@ class StopOnNonFinite(keras.callbacks.Callback):
         super().__init__()
         self.image_names = image_names
         self.failure: str | None = None
+        self.first_step = 0
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Looks at the loss."""
         values = logs or {}
         if not all(math.isfinite(value) for name, value in values.items() if name.endswith("loss")):
-            self._stop(f"The loss of step {batch + 1} is not finite ({values.get('loss')}).")
+            self._stop(f"The loss of step {self.first_step + batch + 1} is not finite ({values.get('loss')}).")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Looks at the weights: the loss of the last batch says nothing about the update that followed it."""

@@ -80,7 +80,7 @@ class MatchConfig:
 
     Attributes:
         positive_iou: An anchor that overlaps a box at least this much learns it.
-        negative_iou: An anchor that overlaps every box less than this is background; between the two it is ignored.
+        negative_iou: An anchor that overlaps every box at most this is background; between the two it is ignored.
         use_force_match: Let each box also train the anchor that fits it best, however badly that one fits.
     """
 

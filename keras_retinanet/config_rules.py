@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
+import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from keras_retinanet.config import DataConfig, TrainConfig
 from keras_retinanet.config_tree import flag_name, flattened, settings
 
-_AT_LEAST_ONE = ("batch_size", "epochs", "steps", "evaluate_every", "data.limit", "data.workers", "resize.min_side")
-_NOT_NEGATIVE = ("seed", "optimizer.warmup_steps", "optimizer.weight_decay", "optimizer.clip_norm", "loss.box_weight")
-_POSITIVE = ("optimizer.learning_rate", "loss.beta")
+_AT_LEAST_ONE = (
+    "batch_size", "epochs", "steps", "evaluate_every", "data.limit", "data.workers", "resize.min_side",
+    "resize.max_side", "resize.pad_multiple", "filter.max_detections", "filter.top_k", "model.fpn_width",
+    "model.head_width",
+)  # fmt: skip
+_NOT_NEGATIVE = (
+    "seed", "optimizer.warmup_steps", "optimizer.weight_decay", "optimizer.clip_norm", "loss.box_weight", "loss.gamma",
+    "model.head_depth", "filter.clip_margin",
+)  # fmt: skip
+_POSITIVE = ("optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon")
 _SHARE = ("matching.positive_iou", "matching.negative_iou", "filter.score_threshold", "filter.nms_threshold")
 
 
@@ -50,7 +59,10 @@ def _ranges(config: TrainConfig) -> Iterator[str]:
     for name in _POSITIVE:
         if values[name] is not None and not values[name] > 0:
             yield f"{flag_name(name)} must be greater than 0, got {values[name]}."
-    for name in (*_SHARE, "optimizer.momentum"):
+    for name, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            yield f"{flag_name(name)} must be a finite number, got {value}."
+    for name in (*_SHARE, "optimizer.momentum", "loss.alpha"):
         if not 0 <= values[name] <= 1:
             yield f"{flag_name(name)} must lie between 0 and 1, got {values[name]}."
     for share in config.filter.class_thresholds:
@@ -64,7 +76,9 @@ def _ranges(config: TrainConfig) -> Iterator[str]:
 
 def _shapes(config: TrainConfig) -> Iterator[str]:
     resize, model, anchors = config.resize, config.model, config.anchors
-    if resize.min_side > resize.max_side:
+    if model.min_level not in (2, 3) or model.max_level not in (5, 6, 7):
+        yield (f"--min-level is 2 or 3 and --max-level 5, 6 or 7; got {model.min_level} and {model.max_level}.")
+    if resize.min_side > resize.max_side and not resize.is_square:
         yield f"--image-min-side {resize.min_side} is larger than --image-max-side {resize.max_side}."
     levels = model.max_level - model.min_level + 1
     for flag, given in (("--anchor-sizes", anchors.sizes), ("--anchor-strides", anchors.strides)):
@@ -90,8 +104,19 @@ def _choices(config: TrainConfig) -> Iterator[str]:
         yield "--freeze-backbone with --weights none would keep random features; give --weights a file or imagenet."
     if model.weights not in ("imagenet", "none") and not Path(model.weights).exists():
         yield f"--weights {model.weights}: no such file; allowed are imagenet, none, or the path of a weights file."
+    yield from _folders(config)
     if config.tensorboard_dir and importlib.util.find_spec("tensorboard") is None:
         yield "--tensorboard-dir needs the package tensorboard: pip install tensorboard."
+
+
+def _folders(config: TrainConfig) -> Iterator[str]:
+    """What would go wrong when the run's folder is made, after minutes of work."""
+    path = Path(config.snapshot_path).absolute()
+    there = next(part for part in (path, *path.parents) if os.path.lexists(part))
+    if not there.is_dir():
+        yield f"--snapshot-path {config.snapshot_path}: {there} is no folder."
+    elif not os.access(there, os.W_OK):
+        yield f"--snapshot-path {config.snapshot_path}: nothing can be written in {there}."
 
 
 def reader_problems(data: DataConfig) -> Iterator[str]:

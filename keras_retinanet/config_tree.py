@@ -144,18 +144,20 @@ def changed(config: ConfigT, values: Mapping[str, Any]) -> ConfigT:
     return dataclasses.replace(config, **direct)  # type: ignore[type-var]
 
 
-def from_dict(config_class: type[ConfigT], plain: Mapping[str, Any]) -> ConfigT:
+def from_dict(config_class: type[ConfigT], plain: Mapping[str, Any], prefix: str = "") -> ConfigT:
     """Reads back what `config.to_dict` wrote; settings that are missing keep their defaults.
 
     Args:
         config_class: type. The config dataclass.
         plain: Mapping. Nested plain values, lists for tuples.
+        prefix: str. Put before names in messages. Defaults to nothing.
 
     Returns:
         An instance of `config_class`.
 
     Raises:
-        ValueError: If `plain` has a name that the class does not know, or a group that is not a mapping.
+        ValueError: If `plain` has a name that the class does not know, a group that is not a mapping, or a value of
+            another type.
     """
     if not isinstance(plain, Mapping):
         raise ValueError(f"{config_class.__name__} needs names and values, got {plain!r}.")
@@ -163,7 +165,9 @@ def from_dict(config_class: type[ConfigT], plain: Mapping[str, Any]) -> ConfigT:
     if unknown := sorted(set(plain) - set(hints)):
         raise ValueError(f"Unknown setting {unknown[0]!r} of {config_class.__name__}; known are {', '.join(hints)}.")
     values = {
-        name: from_dict(hints[name], value) if dataclasses.is_dataclass(hints[name]) else _tupled(value)
+        name: from_dict(hints[name], value, f"{prefix}{name}.")
+        if dataclasses.is_dataclass(hints[name])
+        else _typed(prefix + name, hints[name], value)
         for name, value in plain.items()
     }
     return config_class(**values)
@@ -190,5 +194,43 @@ def _scalar(kind: Any) -> type:
     return result
 
 
-def _tupled(value: Any) -> Any:
-    return tuple(_tupled(item) for item in value) if isinstance(value, list) else value
+def _typed(name: str, kind: Any, value: Any) -> Any:
+    """The value as the type that the setting has; a file cannot tell tuples from lists, nor 1e-3 from a word."""
+    for allowed in get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,):
+        try:
+            return _as_kind(allowed, value)
+        except (TypeError, ValueError):
+            continue
+    raise ValueError(f"{name} is {value!r}, which is not {_described(kind)}.")
+
+
+def _as_kind(kind: Any, value: Any) -> Any:
+    if kind is Any or (kind is type(None) and value is None):
+        return value
+    if get_origin(kind) is tuple and isinstance(value, list | tuple):
+        first, *others = get_args(kind)  # all of one type, in any number or in that of the types
+        if others != [Ellipsis] and len(value) != 1 + len(others):
+            raise ValueError
+        return tuple(_as_kind(first, item) for item in value)
+    if get_origin(kind) is Literal or kind is str:
+        kind = str
+    if kind is bool or isinstance(value, bool):
+        if kind is bool and isinstance(value, bool):
+            return value
+        raise TypeError
+    if kind is float and isinstance(value, str | int | float):
+        return float(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(kind, type) and isinstance(value, kind):
+        return value
+    raise TypeError
+
+
+def _described(kind: Any) -> str:
+    if get_origin(kind) in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(_described(part) for part in get_args(kind)))
+    if get_origin(kind) is tuple:
+        return f"a list of {_described(get_args(kind)[0]).removeprefix('a ')}s"
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", type(None): "null"}
+    return "a text" if get_origin(kind) is Literal else names.get(kind, str(kind))

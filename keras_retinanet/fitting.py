@@ -126,7 +126,7 @@ class Training:
             callbacks = [guard, LogLearningRate(self.schedule), keep, *after, *self._loggers()]
             with readable_data_errors():
                 self._finish_epoch(after)
-                self._fit_rest(keep, callbacks)
+                self._fit_rest(guard, keep, callbacks)
         if guard.failure is not None:
             raise NonFiniteLossError(self._explain(guard.failure))
         if self.bad_images is not None and (summary := self.bad_images.summary()) is not None:
@@ -148,6 +148,7 @@ class Training:
             resize=model.resize,
             pad_value=model.pad_value,
             batch_size=self.config.batch_size,
+            workers=self.config.data.workers,
             bad_images=self.bad_images,
         )
 
@@ -183,14 +184,16 @@ class Training:
             loggers.append(keras.callbacks.TensorBoard(str(folder), write_graph=False))
         return loggers
 
-    def _fit_rest(self, keep: KeepSnapshot, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    def _fit_rest(
+        self, guard: StopOnNonFinite, keep: KeepSnapshot, callbacks: Sequence[keras.callbacks.Callback]
+    ) -> None:
         """The rest of an epoch that was stopped in its middle, then all whole epochs that remain."""
         progress, epochs = self.progress, self.config.epochs
         while progress.epoch < epochs and not self.model.stop_training:
             epoch, step = progress.epoch, progress.step
-            keep.first_step = step
+            guard.first_step = keep.first_step = step
             self.model.fit(
-                self.batches.dataset(epoch).skip(step),
+                self.batches.dataset(epoch, first_step=step),
                 initial_epoch=epoch,
                 epochs=epoch + 1 if step else epochs,
                 steps_per_epoch=self.batches.steps_per_epoch - step,

@@ -97,7 +97,7 @@ class Head(keras.layers.Layer):
         self.finals: list[keras.layers.Conv2D] = []
 
     def _tower(self) -> keras.Sequential:
-        tower = keras.Sequential([keras.layers.Identity(name="levels")], name="tower")
+        tower = keras.Sequential([keras.layers.Identity(name="levels")], name="tower")  # it may have no convolution
         for index in range(self.depth):
             kernel = keras.initializers.RandomNormal(stddev=0.01)  # §4.1; one each: a reused one repeats its values
             has_norm = self.norm == "group"

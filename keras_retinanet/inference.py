@@ -6,6 +6,7 @@ Importing this module makes every class of a snapshot known to `keras.models.loa
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,8 @@ def load_model(path: str | Path, compile: bool = True) -> RetinaNet | DetectionM
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no snapshot {str(path)!r}.")
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{str(path)!r} is no snapshot, or damaged: a .keras file is a ZIP archive. Copy it anew.")
     try:
         model = keras.models.load_model(path, compile=compile)
     except (ValueError, TypeError, OSError, KeyError) as error:

@@ -188,12 +188,16 @@ class RetinaNet(keras.Model):
 
     def _targets(self, anchors: Tensor, y: Targets) -> tuple[Tensor, Tensor, Tensor]:
         """State `(B, A)`, label `(B, A)` and box `(B, A, 4)` of every anchor; background owns itself as box."""
-        y = {name: ops.convert_to_tensor(value) for name, value in y.items()}  # type: ignore[assignment]
+        boxes, labels, ignore = (ops.convert_to_tensor(y[name]) for name in ("boxes", "labels", "ignore"))
+        if boxes.shape[1] == 0:  # a batch without any box: one row of padding, so that there is something to point at
+            boxes = ops.pad(boxes, [[0, 0], [0, 1], [0, 0]])
+            labels = ops.pad(labels, [[0, 0], [0, 1]], constant_values=-1)
+            ignore = ops.zeros_like(labels)
         thresholds = dataclasses.asdict(self.matching)
-        state, index = match_batch(anchors, y["boxes"], y["labels"], y["ignore"], y["size"], **thresholds)
+        state, index = match_batch(anchors, boxes, labels, ops.cast(ignore, "bool"), y["size"], **thresholds)
         state, index = ops.stop_gradient(state), ops.stop_gradient(index)
-        labels = ops.take_along_axis(y["labels"], index, axis=1)
-        own = ops.take_along_axis(y["boxes"], index[..., None], axis=1)  # (B, A, 4)
+        labels = ops.take_along_axis(labels, index, axis=1)
+        own = ops.take_along_axis(boxes, index[..., None], axis=1)  # (B, A, 4)
         matched = ops.where((state == 1)[..., None], own, anchors[None])
         return state, labels, matched
 

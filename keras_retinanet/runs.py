@@ -43,6 +43,7 @@ class Progress:
         seed: Seed of the run.
         figures: Training figures of the last complete epoch; where `metrics.csv` lacks its row, it is still to measure.
         random: States of the model's random generators (dropout), in the order of its variables.
+        images: Images that the run trains on; 0 in snapshots that do not tell.
     """
 
     epoch: int = 0
@@ -50,6 +51,7 @@ class Progress:
     seed: int = 0
     figures: dict[str, float] = field(default_factory=dict)
     random: list[list[int]] = field(default_factory=list)
+    images: int = 0
 
 
 class Run:
@@ -79,6 +81,9 @@ class Run:
 
         Returns:
             The run of the new, empty folder.
+
+        Raises:
+            OSError: No folder can be made there.
         """
         stem, tries = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{name}", 1
         while True:
@@ -86,6 +91,8 @@ class Run:
             try:
                 folder.mkdir(parents=True)
             except FileExistsError:
+                if not folder.exists():  # something above it is no folder
+                    raise
                 tries += 1
                 continue
             return cls(folder)

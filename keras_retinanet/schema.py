@@ -41,7 +41,7 @@ class Targets(TypedDict):
     labels: Tensor
     """`(B, N)` int32, padding -1."""
     ignore: Tensor
-    """`(B, N)` bool."""
+    """`(B, N)` int32, 1 for ignore regions; `tf.distribute` cannot average booleans, as Keras makes it do."""
     size: Tensor
     """`(B, 2)` float32: height and width of each image before padding."""
     image_index: Tensor

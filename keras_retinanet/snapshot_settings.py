@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-SNAPSHOT_CLASS = "RetinaNet"
+SNAPSHOT_CLASS, INFERENCE_CLASS = "RetinaNet", "DetectionModel"
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:
@@ -24,6 +24,8 @@ def read_settings(path: str | Path) -> dict[str, Any]:
             stored = json.loads(archive.read("config.json"))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return {}
+    if isinstance(stored, dict) and stored.get("class_name") == INFERENCE_CLASS:
+        stored = stored["config"].get("detector")
     if not isinstance(stored, dict) or stored.get("class_name") != SNAPSHOT_CLASS:
         return {}
     config = _plain(stored["config"])

@@ -6,16 +6,19 @@ Another detector is a snapshot of ours, or a checkpoint of a library that `impor
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import keras
 
-from keras_retinanet.backbones import freeze_batch_norm, weights_kind
-from keras_retinanet.config import TrainConfig
+from keras_retinanet.backbones import freeze_batch_norm, weights_kind, with_policy
+from keras_retinanet.config import TrainConfig, to_dict
 from keras_retinanet.importers import CheckpointError, Overrides, find_foreign, open_foreign
 from keras_retinanet.inference import DetectionModel, load_model
 from keras_retinanet.kept_logits import copy_logits
 from keras_retinanet.retinanet import RetinaNet, build
+from keras_retinanet.runs import find_snapshot
 
 WEIGHTS_WITHOUT_FILE = ("imagenet", "none")
 
@@ -36,16 +39,18 @@ def build_model(config: TrainConfig, class_names: Sequence[str], emit: Callable[
         ValueError: If the weights do not fit the network.
     """
     weights = config.model.weights
+    if weights not in WEIGHTS_WITHOUT_FILE:
+        weights = str(find_snapshot(Path(weights)))
     source = None if weights in WEIGHTS_WITHOUT_FILE else _detector(weights, config)
     if source is None:
-        return _build(config, class_names)
+        return _build(config, class_names)  # which finds a backbone's file by itself
     if source.backbone.name != config.model.backbone:
         raise ValueError(
             f"--weights {weights} has the backbone {source.backbone.name}, not {config.model.backbone}: leave "
             "--backbone away, or start from other weights."
         )
     blank = dataclasses.replace(config, model=dataclasses.replace(config.model, weights="none"))
-    return _grafted(source, _build(blank, class_names), emit)
+    return _grafted(source, _build(blank, class_names), {"model": to_dict(config.model)}, emit)
 
 
 def _detector(weights: str, config: TrainConfig) -> RetinaNet | None:
@@ -74,13 +79,19 @@ def _build(config: TrainConfig, class_names: Sequence[str]) -> RetinaNet:
     )
 
 
-def _grafted(source: RetinaNet, blank: RetinaNet, emit: Callable[[str], object]) -> RetinaNet:
+def _grafted(
+    source: RetinaNet, blank: RetinaNet, metadata: Mapping[str, Any], emit: Callable[[str], object]
+) -> RetinaNet:
     """The blank model with the backbone of the source, and the weights of its other parts where they fit.
 
-    Pretrained batch normalisation is frozen, as in a backbone that starts from a file. Logits go by the names of the
-    classes.
+    The backbone computes in the dtype of this run, and learns even where it did not in its own. Pretrained batch
+    normalisation is frozen, as in a backbone that starts from a file. Logits go by the names of the classes.
     """
-    freeze_batch_norm(source.backbone)
+    policy = keras.config.dtype_policy().name
+    backbone = with_policy(source.backbone, lambda _: policy)
+    for layer in backbone._flatten_layers():
+        layer.trainable = True
+    freeze_batch_norm(backbone)
     logits = [weight for final in blank.class_head.finals for weight in final.weights]
     missed = [
         name
@@ -93,7 +104,7 @@ def _grafted(source: RetinaNet, blank: RetinaNet, emit: Callable[[str], object])
         emit(line)
     is_same_coder = source.regress_boxes.coder == blank.regress_boxes.coder
     return RetinaNet(
-        source.backbone,
+        backbone,
         blank.neck,
         blank.class_head,
         blank.box_head,
@@ -104,7 +115,7 @@ def _grafted(source: RetinaNet, blank: RetinaNet, emit: Callable[[str], object])
         loss=blank.loss_settings,
         resize=blank.resize,
         filter=blank.filter,
-        metadata=blank.metadata,
+        metadata=metadata,
         name=blank.name,
     )
 

@@ -89,6 +89,7 @@ def prepare(
     check(config)
     keras.utils.set_random_seed(config.seed)
     train_data = open_dataset(config.data, "train") if train_data is None else train_data
+    _check_thresholds(config, train_data.class_names)
     samples = list(train_data)[: config.data.limit]
     val_samples = _val_samples(config, train_data.class_names, val_data, emit)
     bad_images = None
@@ -96,10 +97,12 @@ def prepare(
         bad_images = BadImages(len(samples) + len(val_samples or ()), emit)
     with _dtype_policy(config.mixed_precision):
         if resume is None:
-            progress, model = Progress(seed=config.seed), build_model(config, train_data.class_names, emit)
+            progress = Progress(seed=config.seed, images=len(samples))
+            model = build_model(config, train_data.class_names, emit)
         else:
-            progress, model = _restore(resume, train_data.class_names)
-        model.backbone.trainable = model.backbone.trainable and not config.freeze_backbone
+            progress, model = _restore(resume, train_data.class_names, len(samples))
+        if config.freeze_backbone:
+            model.backbone.trainable = False
         batches = _batches(config, model, samples, bad_images)
         total = batches.steps_per_epoch * config.epochs
         schedule = build_schedule(config.optimizer, batch_size=config.batch_size, total_steps=total)
@@ -111,6 +114,15 @@ def prepare(
     run.write_config(config)
     emit(f"run: {run.folder}")
     return Training(config, run, progress, model, batches, samples, val_samples, schedule, emit, bad_images)
+
+
+def _check_thresholds(config: TrainConfig, class_names: Sequence[str]) -> None:
+    given = len(config.filter.class_thresholds)
+    if given not in (0, len(class_names)):
+        raise ValueError(
+            f"--class-thresholds needs one value for each of the {len(class_names)} classes "
+            f"({', '.join(class_names[:10])}{' …' if len(class_names) > 10 else ''}), got {given}."
+        )
 
 
 def _report_boxes(data: Dataset, emit: Emit) -> None:
@@ -148,13 +160,18 @@ def _folder(config: TrainConfig) -> Run:
     return Run.create(config.snapshot_path, f"{config.data.dataset}-{config.model.backbone}")
 
 
-def _restore(resume: str | Path, class_names: Sequence[str]) -> tuple[Progress, RetinaNet]:
+def _restore(resume: str | Path, class_names: Sequence[str], num_images: int) -> tuple[Progress, RetinaNet]:
     """Progress and model as the snapshot of a former run left them."""
     snapshot = Run.find(resume)[1]
     progress = read_progress(snapshot)
     restored = load_model(snapshot)
     if not isinstance(restored, RetinaNet) or restored.class_names != tuple(class_names):
         raise ValueError(f"{snapshot}: its classes are not those of the data; for a new run: --weights {snapshot}.")
+    if progress.images not in (0, num_images):
+        raise ValueError(
+            f"{snapshot} was trained on {progress.images} images, and now there are {num_images}: order and learning "
+            f"rate would not go on where they were. To train on other images, start anew: --weights {snapshot}."
+        )
     for variable, state in zip(random_states(restored), progress.random, strict=True):
         variable.assign(state)
     return progress, restored

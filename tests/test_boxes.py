@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from keras_retinanet import boxes
@@ -43,6 +44,21 @@ def test_ciou_worked_by_hand():
     v = 4 / math.pi**2 * (math.atan(1) - math.atan(2)) ** 2
     diou = 0.5 - 25 / 500
     np.testing.assert_allclose(boxes.ciou(a, b), [diou - v / (0.5 + v) * v], rtol=1e-5)
+
+
+def test_the_weight_in_ciou_carries_no_gradient():
+    a, b = tf.constant([[0.0, 0.0, 4.0, 2.0]]), tf.constant([[1.0, 0.0, 3.0, 5.0]])
+
+    def v(a):
+        return 4 / np.pi**2 * (tf.atan((a[:, 2] - a[:, 0]) / (a[:, 3] - a[:, 1])) - np.arctan(2 / 5)) ** 2
+
+    weight = float((boxes.diou(a, b) - boxes.ciou(a, b))[0] / v(a)[0])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(a)
+        values = {"ciou": boxes.ciou(a, b), "diou": boxes.diou(a, b), "v": v(a)}
+    gradients = {name: tape.gradient(value, a).numpy() for name, value in values.items()}
+    assert np.abs(gradients["v"]).min() > 0.01
+    np.testing.assert_allclose(gradients["ciou"], gradients["diou"] - weight * gradients["v"], atol=1e-6)
 
 
 @pytest.mark.parametrize("function", [boxes.iou, boxes.giou, boxes.diou, boxes.ciou])

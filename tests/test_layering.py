@@ -66,7 +66,7 @@ ARROWS: dict[str, str] = {
     "muon": "schema",
     "optimization": "schema config muon schedules",
     "callbacks": "schema config evaluation inference runs curves interruption",
-    "starting_weights": "schema config importers backbones retinanet inference kept_logits",
+    "starting_weights": "schema config importers backbones retinanet inference kept_logits runs",
     "example_pictures": "schema config data evaluation runs visualize",
     "fitting": "schema config data evaluation inference retinanet callbacks example_pictures runs interruption "
     "schedules",

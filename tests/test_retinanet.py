@@ -128,6 +128,51 @@ def test_loss_worked_by_hand():
     np.testing.assert_allclose(model.box_loss_tracker.result(), box / positives, rtol=1e-5)
 
 
+def test_the_box_loss_is_on_the_boxes_of_the_targets_and_has_a_weight():
+    """All deltas 0: the predicted boxes are the anchors."""
+    images, targets = batch()
+    targets["boxes"][:, 1:], targets["labels"][:, 1:] = 0, -1
+    losses = {}
+    for weight in (1.0, 2.5):
+        model = tiny(loss=LossConfig(box="giou", box_weight=weight))
+        answers = model(images)
+        count = answers["deltas"].shape[1]
+        answers |= {"deltas": np.zeros((2, count, 4), np.float32), "logits": np.zeros((2, count, 2), np.float32)}
+        total = float(model.compute_loss(images, targets, answers))
+        losses[weight] = float(model.box_loss_tracker.result())
+        np.testing.assert_allclose(total, losses[weight] + float(model.classification_loss_tracker.result()), rtol=1e-6)
+    anchors = ops.convert_to_numpy(ops.concatenate(list(answers["anchors"].values()), axis=1))[0].astype(float)
+    expected = []
+    for gx1, gy1, gx2, gy2 in targets["boxes"][:, 0].astype(float):
+        for x1, y1, x2, y2 in anchors:
+            common = max(min(x2, gx2) - max(x1, gx1), 0) * max(min(y2, gy2) - max(y1, gy1), 0)
+            union = (x2 - x1) * (y2 - y1) + (gx2 - gx1) * (gy2 - gy1) - common
+            hull = (max(x2, gx2) - min(x1, gx1)) * (max(y2, gy2) - min(y1, gy1))
+            if common / union >= 0.5 and (x1 + x2) / 2 < 96 and (y1 + y2) / 2 < 64:
+                expected.append(1 - (common / union - (hull - union) / hull))
+    assert len(expected) > 3
+    np.testing.assert_allclose(losses[1.0], np.mean(expected), rtol=1e-5)
+    np.testing.assert_allclose(losses[2.5], 2.5 * np.mean(expected), rtol=1e-5)
+
+
+def test_penalties_of_layers_are_part_of_the_loss():
+    images, targets = batch()
+    plain, fined = tiny(), tiny()
+    fined.set_weights(plain.get_weights())
+    fined.neck.laterals["C3"].kernel.regularizer = lambda kernel: 0.0 * ops.sum(kernel) + 0.75
+    losses = [float(model.compute_loss(images, targets, model(images))) for model in (plain, fined)]
+    np.testing.assert_allclose(losses[1] - losses[0], 0.75, atol=1e-4)
+
+
+def test_a_batch_without_any_row_of_boxes_is_background(model):
+    images, targets = batch()
+    padding = targets | {"labels": np.full((2, 3), -1, np.int32)}
+    nothing = targets | {name: targets[name][:, :0] for name in ("boxes", "labels", "ignore")}
+    answers = model(images)
+    expected = float(model.compute_loss(images, padding, answers))
+    np.testing.assert_allclose(float(model.compute_loss(images, nothing, answers)), expected, rtol=1e-6)
+
+
 def test_images_without_boxes_are_background(model):
     images, targets = batch()
     targets = targets | {"labels": np.full((2, 3), -1, np.int32)}

@@ -109,3 +109,11 @@ def test_a_broken_config_is_named(text: str, tmp_path: Path) -> None:
 def test_curves_are_a_picture_whatever_was_measured(rows: list[dict[str, str]], tmp_path: Path) -> None:
     draw_curves(rows, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_folder_is_made_below_a_file_nor_a_link_to_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "below")
+    for name in ("file", "link"):
+        with pytest.raises(OSError, match=name):
+            Run.create(tmp_path / name, "x")

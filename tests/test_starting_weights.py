@@ -109,10 +109,45 @@ def test_pretrained_batch_normalisation_is_frozen(source: tuple[retinanet.Retina
     assert not any(layer.trainable for layer in norms)
 
 
+def test_a_frozen_backbone_learns_again_in_the_next_run(
+    source: tuple[retinanet.RetinaNet, Path], tmp_path: Path
+) -> None:
+    frozen = retinanet.RetinaNet.from_config(source[0].get_config())
+    frozen.backbone.trainable = False
+    frozen.save(tmp_path / "frozen.keras")
+    config = changed(TrainConfig(), SETTINGS | {"model.weights": str(tmp_path / "frozen.keras")})
+    model = build_model(config, ["cat", "dog"])
+    kernels = [layer for layer in model.backbone._flatten_layers() if isinstance(layer, keras.layers.Conv2D)]
+    assert len(model.backbone.trainable_variables) == len(kernels) > 5
+
+
+@pytest.mark.parametrize(("before", "after"), [("float32", "mixed_bfloat16"), ("mixed_bfloat16", "float32")])
+def test_the_backbone_computes_in_the_dtype_of_the_new_run(before: str, after: str, tmp_path: Path) -> None:
+    keras.config.set_dtype_policy(before)
+    try:
+        build_model(changed(TrainConfig(), SETTINGS), ["cat"]).save(tmp_path / "before.keras")
+        keras.config.set_dtype_policy(after)
+        config = changed(TrainConfig(), SETTINGS | {"model.weights": str(tmp_path / "before.keras")})
+        model = build_model(config, ["cat"])
+    finally:
+        keras.config.set_dtype_policy("float32")
+    layers = {layer.name: layer.dtype_policy.name for layer in model.backbone.layers}
+    assert layers.pop("normalize") == "float32"
+    assert set(layers.values()) == {after}
+    assert model.metadata["model"]["weights"] == str(tmp_path / "before.keras")
+
+
+def test_a_run_s_folder_stands_for_its_snapshot(source: tuple[retinanet.RetinaNet, Path]) -> None:
+    config = changed(TrainConfig(), SETTINGS | {"model.weights": str(source[1].parent)})
+    model = build_model(config, ["cat", "dog"])
+    np.testing.assert_array_equal(arrays(model.neck)[0], arrays(source[0].neck)[0])
+
+
 def test_an_inference_model_serves_too(source: tuple[retinanet.RetinaNet, Path], tmp_path: Path) -> None:
     detector = DetectionModel(source[0])
     detector(np.zeros((1, 64, 64, 3), np.float32))
     detector.save(tmp_path / "detector.keras")
+    assert read_settings(tmp_path / "detector.keras") == read_settings(source[1])
     config = changed(TrainConfig(), SETTINGS | {"model.weights": str(tmp_path / "detector.keras")})
     model = build_model(config, ["cat", "dog"])
     np.testing.assert_array_equal(arrays(model.neck)[0], arrays(source[0].neck)[0])

@@ -242,6 +242,17 @@ def test_says_what_it_found_before_the_first_step(tiny: TrainConfig) -> None:
     assert "positive anchors an image" in text
 
 
+def test_other_images_than_the_snapshots_cannot_be_resumed(finished: Run, tiny: TrainConfig) -> None:
+    assert read_progress(finished.last).images == 6
+    with pytest.raises(ValueError, match=r"was trained on 6 images, and now there are 4.*--weights"):
+        prepare(changed(tiny, {"data.limit": 4}), resume=finished.folder, emit=quiet)
+
+
+def test_a_threshold_a_class_needs_all_classes(tiny: TrainConfig) -> None:
+    with pytest.raises(ValueError, match=r"one value for each of the 6 classes \(disc, ring, .*got 1"):
+        prepare(changed(tiny, {"filter.class_thresholds": (0.5,)}), emit=quiet)
+
+
 def test_other_classes_than_the_snapshots_cannot_be_resumed(finished: Run, tiny: TrainConfig) -> None:
     class Other:
         class_names = ("one", "two")

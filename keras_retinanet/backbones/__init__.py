@@ -15,6 +15,7 @@ import keras
 from keras_retinanet.backbones import efficientnet_lite, resnet
 from keras_retinanet.backbones.applications import APPLICATIONS
 from keras_retinanet.backbones.batch_norm import freeze_batch_norm
+from keras_retinanet.backbones.dtype import with_policy
 from keras_retinanet.backbones.efficientnet_lite import efficientnet_lite0
 from keras_retinanet.backbones.normalize import Normalize, PixelStatistics, pad_value
 from keras_retinanet.backbones.resnet import resnet10_050, resnet18, resnet34, resnet50, resnet101, resnet152
@@ -67,4 +68,5 @@ __all__ = [
     "load_weights",
     "pad_value",
     "weights_kind",
+    "with_policy",
 ]

@@ -116,7 +116,8 @@ def join_numbers(words: Sequence[str], flags: Iterable[str]) -> list[str]:
             numbers += 1
         else:
             joined.append(word)
-            numbers = 0 if word in takes_many else -1
+            flag, equals, _ = word.partition("=")
+            numbers = len(equals) if flag in takes_many else -1
     return joined
 
 

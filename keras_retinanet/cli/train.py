@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, parse_arguments
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers
-from keras_retinanet.config import TrainConfig
+from keras_retinanet.config import DataConfig, TrainConfig
 from keras_retinanet.config_rules import check
 from keras_retinanet.config_tree import changed, flag_name, flattened, settings
 from keras_retinanet.presets import DEMO
-from keras_retinanet.runs import Run, read_config
+from keras_retinanet.runs import Run, find_snapshot, read_config
 from keras_retinanet.snapshot_settings import read_settings
 
 if TYPE_CHECKING:
@@ -131,7 +131,11 @@ def _settle(given: Mapping[str, Any], namespace: argparse.Namespace) -> TrainCon
         preset = DEMO if given.get("data.dataset") == "demo" and not namespace.config else {}
         if is_ini:
             given = {**_anchors_of(namespace.config), **given}
-        inherited = _inherited(given) if "model.weights" in given else {}
+        inherited: dict[str, Any] = {}
+        if "model.weights" in given:
+            if Path(given["model.weights"]).is_dir():  # a run stands for its snapshot
+                given = {**given, "model.weights": str(find_snapshot(Path(given["model.weights"])))}
+            inherited = _inherited(given)
         return changed(base, {**preset, **inherited, **given})
     if namespace.config:
         raise ValueError("--resume takes the settings of its run; leave --config away.")
@@ -203,6 +207,9 @@ def _train(order: Order) -> int:
         return fail(PROGRAM, error, NOT_FINITE)
     except DataError as error:
         return fail(PROGRAM, error)
+    except OSError as error:
+        kept = f"the snapshots in {training.run.folder} are whole; when this is mended: --resume {training.run.folder}"
+        return fail(PROGRAM, OSError(f"{error}; {kept}"))
     _report(result, order.config)
     return 0 if result.stopped_by is None else 128 + result.stopped_by
 
@@ -210,9 +217,13 @@ def _train(order: Order) -> int:
 def _report(result: RunResult, config: TrainConfig) -> None:
     """The last lines: where the snapshots are, what they reached, what to do next."""
     print()
+    folder = shlex.quote(str(result.folder))
     if result.stopped_by is not None:
-        print(f"Stopped in epoch {result.epochs + 1} of {config.epochs}. Go on with:")
-        print(f"  retinanet-train --resume {result.folder}")
+        if result.epochs < config.epochs:
+            print(f"Stopped in epoch {result.epochs + 1} of {config.epochs}. Go on with:")
+        else:
+            print(f"All {config.epochs} epochs are trained; stopped before the last was measured. Measure it with:")
+        print(f"  retinanet-train --resume {folder}")
         return
     print(f"Done: {result.epochs} epochs, loss {result.figures.get('loss', math.nan):.4g}.")
     print(f"  last  {result.folder / 'last.keras'}{_precisions(result.figures)}")
@@ -224,8 +235,8 @@ def _report(result: RunResult, config: TrainConfig) -> None:
     print(f"  pictures: {', '.join(str(result.folder / name) for name in pictures)}")
     snapshot = result.folder / ("best.keras" if result.best else "last.keras")
     print("Next:")
-    print(f"  retinanet-evaluate {dataset_words(config)} {snapshot}")
-    print(f"  retinanet-train --resume {result.folder} --epochs {2 * config.epochs}")
+    print(f"  retinanet-evaluate {dataset_words(config)} {shlex.quote(str(snapshot))}")
+    print(f"  retinanet-train --resume {folder} --epochs {2 * config.epochs}")
     if config.data.dataset == "demo":
         print("  retinanet-train coco PATH     # your own data; also yolo PATH and others, see --help")
 
@@ -247,12 +258,11 @@ def dataset_words(config: TrainConfig) -> str:
     """
     data = config.data
     if data.dataset == "csv":
-        return " ".join(
-            ["csv", data.val_annotations or data.annotations or "", *([data.classes] if data.classes else [])]
-        )
+        return shlex.join(filter(None, ["csv", data.val_annotations or data.annotations, data.classes]))
     words = [data.dataset, data.path if data.dataset == "tfds" else str(Path(data.path)), *filter(None, [data.classes])]
     chosen = {"--set": data.val_set, "--parent-label": data.parent_label}
     chosen["--labels-filter"] = ",".join(data.labels_filter or ())
+    chosen["--difficult"] = None if data.difficult == DataConfig().difficult else data.difficult
     return shlex.join([*words, *(word for flag, value in chosen.items() if value for word in (flag, value))])
 
 

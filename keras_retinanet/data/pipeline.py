@@ -86,20 +86,22 @@ class TrainingBatches:
         self.box_counts = _box_counts(self._table.num_boxes * images_in_one(augmentations))
         self._load_sample = cached_samples(self._table, workers) if cache else self._table.load
 
-    def dataset(self, first_epoch: int = 0, last_epoch: int | None = None) -> tf.data.Dataset:
+    def dataset(self, first_epoch: int = 0, last_epoch: int | None = None, *, first_step: int = 0) -> tf.data.Dataset:
         """The batches from an epoch on.
 
         Args:
             first_epoch: int. Counted from 0. Defaults to 0.
             last_epoch: int. The epoch before which to stop. Defaults to `None`: never.
+            first_step: int. Batches of the first epoch that are left out; nothing is read for them. Defaults to 0.
 
         Returns:
             Dataset of `(images (B, H, W, 3) float32, schema.Targets)`.
         """
-        start, skipped = divmod(first_epoch * self.steps_per_epoch, self._batches_per_pass)
+        first = first_epoch * self.steps_per_epoch + first_step
+        start, skipped = divmod(first, self._batches_per_pass)
         order = tf.data.Dataset.counter(start).map(_as_it_is(self._order)).unbatch().skip(skipped * self._batch_size)
         if last_epoch is not None:
-            order = order.take((last_epoch - first_epoch) * self.steps_per_epoch * self._batch_size)
+            order = order.take((last_epoch * self.steps_per_epoch - first) * self._batch_size)
         loaded = order.map(_as_it_is(self._load), _parallel(self._workers), deterministic=True)
         batches = loaded.batch(self._batch_size, drop_remainder=True).map(_as_it_is(self._finish))
         return batches.with_options(_options(self._workers)).prefetch(_PREFETCH)
@@ -139,7 +141,7 @@ class TrainingBatches:
             "image": tf.ensure_shape(pad(sample["image"], canvas, self._pad_value), self._static_shape()),
             "boxes": tf.ensure_shape(tf.pad(sample["boxes"], [*missing, [0, 0]]), (*count, 4)),
             "labels": tf.ensure_shape(tf.pad(sample["labels"], missing, constant_values=-1), count),
-            "ignore": tf.ensure_shape(tf.pad(sample["ignore"], missing), count),
+            "ignore": tf.ensure_shape(tf.pad(tf.cast(sample["ignore"], tf.int32), missing), count),
             "size": tf.cast(tf.shape(sample["image"])[:2], tf.float32),
             "image_index": tf.cast(index, tf.int32),
         }

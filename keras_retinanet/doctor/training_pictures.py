@@ -112,7 +112,7 @@ def _drawn(
     is_object = ops.convert_to_numpy(state) == 1
     kept = target["labels"] >= 0
     trains = np.isin(np.arange(len(kept)), ops.convert_to_numpy(index)[is_object])[kept]
-    boxes, labels, ignore = (target[name][kept] for name in ("boxes", "labels", "ignore"))
+    boxes, labels, ignore = target["boxes"][kept], target["labels"][kept], target["ignore"][kept] > 0
     height, width = target["size"].astype(int)
     pixels = np.clip(np.rint(image[:height, :width]), 0, 255).astype(np.uint8)
     if has_anchors:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
-from keras_retinanet.backbones import Normalize
+from keras_retinanet.backbones import with_policy
 from keras_retinanet.export.folding import with_backbone
 from keras_retinanet.retinanet import RetinaNet
 
@@ -35,16 +35,7 @@ def in_precision(network: RetinaNet, precision: Floating) -> RetinaNet:
     if precision == "float32" and all(layer.compute_dtype == "float32" for layer in _layers(network)):
         return network
 
-    def replace(layer: Any) -> Any:
-        if isinstance(layer, keras.Model):
-            return keras.models.clone_model(layer, clone_function=replace)
-        config = layer.get_config()
-        if not isinstance(layer, Normalize):
-            config["dtype"] = _policy(precision, is_small=type(layer) in SMALL)
-        return layer.__class__.from_config(config)
-
-    backbone = keras.models.clone_model(network.backbone, clone_function=replace)
-    backbone.set_weights(network.backbone.get_weights())
+    backbone = with_policy(network.backbone, lambda layer: _policy(precision, is_small=type(layer) in SMALL))
     neck = _rebuilt(network.neck, _policy(precision, is_small=True), backbone.output)
     pyramid = neck.compute_output_spec(backbone.output)
     heads = tuple(

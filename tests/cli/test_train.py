@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import signal
@@ -13,9 +14,10 @@ import pytest
 
 from keras_retinanet import scenes
 from keras_retinanet.cli.parsing import join_numbers
-from keras_retinanet.cli.train import WORDS, dataset_words, main, parse
+from keras_retinanet.cli.train import WORDS, _report, dataset_words, main, parse
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config_tree import changed, flag_name, settings
+from keras_retinanet.fitting import RunResult
 from keras_retinanet.presets import DEMO
 from keras_retinanet.runs import Run
 
@@ -83,6 +85,15 @@ def test_only_numbers_right_after_a_list_flag_are_joined() -> None:
     assert join_numbers(words, ["--anchor-sizes"]) == ["--anchor-sizes", "1,2.5", "coco", "7", "--seed", "1", "2"]
 
 
+def test_the_first_number_may_stand_behind_an_equals_sign() -> None:
+    words = ["--anchor-sizes=1", "2.5", "coco", "--seed=1", "2"]
+    assert join_numbers(words, ["--anchor-sizes"]) == ["--anchor-sizes=1,2.5", "coco", "--seed=1", "2"]
+
+
+def test_a_square_of_pixels_has_no_shorter_side_to_refuse() -> None:
+    assert parse(["coco", "data", "--image-square", "--image-max-side", "512"]).config.resize.max_side == 512
+
+
 def test_demo_brings_its_preset_and_flags_go_before_it() -> None:
     config = parse(["demo", "somewhere", "--epochs", "1"]).config
     assert config == changed(TrainConfig(), {**DEMO, "data.dataset": "demo", "data.path": "somewhere", "epochs": 1})
@@ -106,6 +117,18 @@ def test_csv_words() -> None:
         (["coco", "data", "--anchor-sizes", "32,64"], "one value for each of the 5 pyramid levels"),
         (["coco", "data", "--anchor-ratios", "0"], "--anchor-ratios must be greater than 0"),
         (["coco", "data", "--min-level", "2"], "6 pyramid levels (2 to 7), got 5"),
+        (["coco", "data", "--max-level", "8"], "--min-level is 2 or 3 and --max-level 5, 6 or 7; got 3 and 8"),
+        (["coco", "data", "--max-detections", "0"], "--max-detections must be at least 1, got 0"),
+        (["coco", "data", "--top-k", "0"], "--top-k must be at least 1, got 0"),
+        (["coco", "data", "--image-pad-multiple", "0"], "--image-pad-multiple must be at least 1, got 0"),
+        (["coco", "data", "--head-depth=-1"], "--head-depth must be 0 or more, got -1"),
+        (["coco", "data", "--clip-margin=-5"], "--clip-margin must be 0 or more, got -5"),
+        (["coco", "data", "--focal-gamma=-1"], "--focal-gamma must be 0 or more, got -1"),
+        (["coco", "data", "--focal-alpha", "nan"], "--focal-alpha must be a finite number, got nan"),
+        (["coco", "data", "--focal-alpha", "2"], "--focal-alpha must lie between 0 and 1, got 2"),
+        (["coco", "data", "--learning-rate", "inf"], "--learning-rate must be a finite number, got inf"),
+        (["coco", "data", "--snapshot-path", f"{__file__}/runs"], "test_train.py is no folder"),
+        (["coco", "data", "--weights", str(ROOT / "tests")], "has no best.keras or last.keras"),
         (["coco", "data", "--image-min-side", "900", "--image-max-side", "800"], "larger than --image-max-side 800"),
         (["coco", "data", "--optimizer", "adam", "--weight-decay", "0.1"], "adamw"),
         (["coco", "data", "--freeze-backbone", "--weights", "none"], "random features"),
@@ -172,6 +195,14 @@ def test_a_broken_config_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     message = refused(["coco", "data", "--config", str(tmp_path / "config.yaml")], capsys)
     assert "Unknown setting 'epoch'" in message
     assert "config.yaml" in message
+    (tmp_path / "config.yaml").write_text("anchors:\n  sizes: 32\n", encoding="utf-8")
+    message = refused(["coco", "data", "--config", str(tmp_path / "config.yaml")], capsys)
+    assert "anchors.sizes is 32, which is not a list of numbers" in message
+
+
+def test_a_rate_that_yaml_takes_for_a_word_is_a_number(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("optimizer:\n  learning_rate: 1e-3\n", encoding="utf-8")
+    assert parse(["coco", "data", "--config", str(tmp_path / "config.yaml")]).config.optimizer.learning_rate == 0.001
 
 
 def test_data_that_are_not_there_end_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,6 +214,35 @@ def test_data_that_are_not_there_end_in_one_line(tmp_path: Path, capsys: pytest.
 def test_the_words_of_the_next_command() -> None:
     assert dataset_words(parse(["pascal", "voc", "--val-set", "test"]).config) == "pascal voc --set test"
     assert dataset_words(parse(["csv", "a.csv", "c.csv", "--val-annotations", "v.csv"]).config) == "csv v.csv c.csv"
+    assert dataset_words(parse(["csv", "my data/a.csv"]).config) == "csv 'my data/a.csv'"
+    assert dataset_words(parse(["pascal", "voc", "--difficult", "keep"]).config) == "pascal voc --difficult keep"
+
+
+def test_what_a_stopped_run_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = changed(TrainConfig(), {"epochs": 2})
+    _report(RunResult(tmp_path / "my run", 1, {}, {}, signal.SIGINT), config)
+    assert capsys.readouterr().out == (
+        f"\nStopped in epoch 2 of 2. Go on with:\n  retinanet-train --resume '{tmp_path}/my run'\n"
+    )
+    _report(RunResult(tmp_path, 2, {}, {}, signal.SIGINT), config)
+    assert "All 2 epochs are trained; stopped before the last was measured" in capsys.readouterr().out
+
+
+def test_a_full_disk_ends_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Full:
+        run = Run(tmp_path)
+
+        def fit(self) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("keras_retinanet.training.prepare", lambda *args, **kwargs: Full())
+    assert main(["coco", str(tmp_path), "--weights", "none"]) == 2
+    text = capsys.readouterr().err
+    assert "No space left on device" in text
+    assert f"--resume {tmp_path}" in text
+    assert text.count("\n") == 1
 
 
 def test_words_are_settings() -> None:

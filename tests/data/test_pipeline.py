@@ -92,7 +92,7 @@ def test_batches_have_the_shapes_types_and_padding_promised(samples):
         assert {key: (value.shape, value.dtype.name) for key, value in targets.items()} == {
             "boxes": ((2, 8, 4), "float32"),
             "labels": ((2, 8), "int32"),
-            "ignore": ((2, 8), "bool"),
+            "ignore": ((2, 8), "int32"),
             "size": ((2, 2), "float32"),
             "image_index": ((2,), "int32"),
         }
@@ -158,6 +158,15 @@ def test_a_batch_larger_than_the_data_set_repeats_its_images(samples):
 def test_a_resumed_run_sees_the_same_batches(samples, whole):
     resumed = listed(training(samples, augmentations=ALL).dataset(2, 4))
     assert_same(whole[12:], resumed)
+
+
+def test_a_run_resumed_inside_an_epoch_reads_nothing_of_its_beginning(samples, whole):
+    assert_same(whole[8:12], listed(training(samples, augmentations=ALL).dataset(1, 2, first_step=2)))
+    flipped = listed(training(samples).dataset(0, 1))
+    before, after = (set(itertools.chain(*indices(part))) for part in (flipped[:3], flipped[3:]))
+    assert before - after
+    rest = [{**sample, "image": "no/such.jpg"} if i not in after else sample for i, sample in enumerate(samples)]
+    assert_same(flipped[3:], listed(training(rest).dataset(0, 1, first_step=3)))
 
 
 def test_a_resumed_run_sees_the_same_batches_with_steps(samples, whole):
