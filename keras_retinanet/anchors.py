@@ -15,24 +15,33 @@ from keras_retinanet.schema import Tensor
 _DEFAULTS = AnchorConfig()
 
 
-def base_anchors(size: float, ratios: Sequence[float], scales: Sequence[float], is_rounded: bool = False) -> np.ndarray:
+def base_anchors(
+    size: float,
+    ratios: Sequence[float],
+    scales: Sequence[float],
+    is_rounded: bool = False,
+    has_whole_sizes: bool = True,
+) -> np.ndarray:
     """The anchors of one cell, centred on the origin, ratio-major: index = ratio · len(scales) + scale.
 
     Args:
         size: Side in pixels of the square anchor of scale 1.
         ratios: Height over width.
         scales: Factors on `size`.
-        is_rounded: Truncate `size · scale` and round the corners (half to even) to integers, as torchvision does.
+        is_rounded: Round the corners (half to even) to integers, as torchvision does…
+        has_whole_sizes: …and `size · scale` down before that, as the sizes of torchvision's own anchors are.
 
     Returns:
         `(len(ratios) · len(scales), 4)` float64 in pixels.
     """
     sides = np.asarray(size, np.float64) * np.asarray(scales, np.float64)
     if is_rounded:
-        sides = np.floor(sides)
-    widths = sides[None, :] / np.sqrt(np.asarray(ratios, np.float64))[:, None]  # (ratios, scales)
-    heights = widths * np.asarray(ratios, np.float64)[:, None]
-    corners = np.stack([-widths, -heights, widths, heights], axis=-1).reshape(-1, 4) / 2
+        sides = np.round(sides, 6)  # 30 · (47 / 30) is 46.999…
+        # In torchvision's float32, too, which decides where a half is met.
+        sides = (np.floor(sides) if has_whole_sizes else sides).astype(np.float32)
+    tall = np.sqrt(np.asarray(ratios, sides.dtype))[:, None]
+    widths, heights = 1 / tall * sides, tall * sides  # (ratios, scales)
+    corners = np.stack([-widths, -heights, widths, heights], axis=-1).reshape(-1, 4).astype(np.float64) / 2
     return np.round(corners) if is_rounded else corners
 
 
@@ -68,6 +77,7 @@ class Anchors(keras.layers.Layer):
         scales: Factors on `sizes`; a sequence of sequences gives each level its own.
         offset: Position of the first centre as a share of the stride: 0.5 (fizyr) or 0 (torchvision, Detectron2).
         is_rounded: Integer anchors, as torchvision's.
+        has_whole_sizes: Of integer anchors: `sizes · scales` are rounded down first.
         stride_mode: `"nominal"` or `"grid"`: the image's side `// ` the map's, as torchvision does.
 
     Raises:
@@ -83,6 +93,7 @@ class Anchors(keras.layers.Layer):
         *,
         offset: float = _DEFAULTS.offset,
         is_rounded: bool = _DEFAULTS.is_rounded,
+        has_whole_sizes: bool = _DEFAULTS.has_whole_sizes,
         stride_mode: Literal["nominal", "grid"] = _DEFAULTS.stride_mode,
         **kwargs: Any,
     ) -> None:
@@ -94,6 +105,7 @@ class Anchors(keras.layers.Layer):
         self.scales = _as_tuples(scales)
         self.offset = offset
         self.is_rounded = is_rounded
+        self.has_whole_sizes = has_whole_sizes
         self.stride_mode = stride_mode
         self._check()
 
@@ -143,7 +155,9 @@ class Anchors(keras.layers.Layer):
             stride: tuple[Any, Any] = (self.strides[index], self.strides[index])
             if self.stride_mode == "grid":
                 stride = (image_shape[1] // height, image_shape[2] // width)
-            base = base_anchors(self.sizes[index], self.ratios, self.level_scales[index], self.is_rounded)
+            base = base_anchors(
+                self.sizes[index], self.ratios, self.level_scales[index], self.is_rounded, self.has_whole_sizes
+            )
             anchors[name] = level_anchors(height, width, stride, base, self.offset)[None]
         return anchors
 
@@ -159,7 +173,7 @@ class Anchors(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        names = ("sizes", "strides", "ratios", "scales", "offset", "is_rounded", "stride_mode")
+        names = ("sizes", "strides", "ratios", "scales", "offset", "is_rounded", "has_whole_sizes", "stride_mode")
         config = super().get_config() | {name: getattr(self, name) for name in names}
         del config["trainable"]  # there is nothing to train
         return config

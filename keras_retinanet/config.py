@@ -62,6 +62,8 @@ class AnchorConfig:
         scales: Factors on `sizes`; a tuple of tuples gives each level its own.
         offset: Position of the first centre as a share of the stride (0.5 fizyr, 0 torchvision and Detectron2).
         is_rounded: Round the base anchors' corners to integers, as torchvision does.
+        has_whole_sizes: Round size times scale down before that, as torchvision's own anchors are; those that its
+            `AnchorGenerator` is given are not.
         stride_mode: `"nominal"` takes `strides`; `"grid"` takes `image side // grid side`, as torchvision does.
     """
 
@@ -71,6 +73,7 @@ class AnchorConfig:
     scales: tuple[float, ...] | tuple[tuple[float, ...], ...] = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
     offset: float = 0.5
     is_rounded: bool = False
+    has_whole_sizes: bool = True
     stride_mode: Literal["nominal", "grid"] = "nominal"
 
 

@@ -41,7 +41,7 @@ def build_model(config: TrainConfig, class_names: Sequence[str], emit: Callable[
     weights = config.model.weights
     if weights not in WEIGHTS_WITHOUT_FILE:
         weights = str(find_snapshot(Path(weights)))
-    source = None if weights in WEIGHTS_WITHOUT_FILE else _detector(weights, config)
+    source = None if weights in WEIGHTS_WITHOUT_FILE else _detector(weights, config, emit)
     if source is None:
         return _build(config, class_names)  # which finds a backbone's file by itself
     if source.backbone.name != config.model.backbone:
@@ -53,14 +53,14 @@ def build_model(config: TrainConfig, class_names: Sequence[str], emit: Callable[
     return _grafted(source, _build(blank, class_names), {"model": to_dict(config.model)}, emit)
 
 
-def _detector(weights: str, config: TrainConfig) -> RetinaNet | None:
+def _detector(weights: str, config: TrainConfig, emit: Callable[[str], object]) -> RetinaNet | None:
     """The whole detector that a file holds; `None` where it holds a backbone alone."""
     foreign = find_foreign(weights)
     if foreign is not None:
         try:
-            return open_foreign(foreign)
+            return open_foreign(foreign, emit=emit)
         except CheckpointError:  # its anchors are those of the user, which it does not hold itself
-            return open_foreign(foreign, Overrides(anchors=vars(config.anchors)))
+            return open_foreign(foreign, Overrides(anchors=vars(config.anchors)), emit)
     if weights_kind(weights) != "snapshot":
         return None
     opened = load_model(weights, compile=False)

@@ -30,6 +30,15 @@ def test_rounded_base_anchors_are_torchvisions():
     np.testing.assert_array_equal(got[:, 2:][3:6], [[64, 64], [80, 80], [102, 102]])  # 203 / 2 rounds to even
 
 
+def test_rounded_base_anchors_of_sizes_that_are_given():
+    """32 · 2^(1/3) = 40.3: a quarter as high as wide it is 80.6 by 20.2, of a size rounded down 80 by 20."""
+    scales = (2 ** (1 / 3),)
+    np.testing.assert_array_equal(base_anchors(32, (0.25,), scales, True, False), [[-40, -10, 40, 10]])
+    np.testing.assert_array_equal(base_anchors(33, (0.25,), scales, True, False), [[-42, -10, 42, 10]])  # 41.6
+    np.testing.assert_array_equal(base_anchors(33, (0.25,), scales, True, True), [[-41, -10, 41, 10]])  # 41
+    np.testing.assert_array_equal(base_anchors(30, (1,), (47 / 30,), True), [[-24, -24, 24, 24]])  # 23.5 is made even
+
+
 def test_rows_before_columns_before_anchors():
     layer = Anchors((4,), (8,), (1,), (1, 2))
     got = layer({"P3": np.zeros((2, 2, 3, 5), np.float32)}, np.zeros((2, 16, 24, 3), np.float32))["P3"]

@@ -54,6 +54,7 @@ def fill_from_torch(
     Raises:
         ValueError: A tensor is missing, left over or of another shape; names it.
     """
+    _check_kind(tensors)
     left = {name for name in tensors if not name.endswith("num_batches_tracked") and not name.startswith(classifier)}
     for module, layer_name in names.items():
         layer = backbone.get_layer(layer_name)
@@ -68,8 +69,27 @@ def fill_from_torch(
             values = [value.transpose(order) if value.ndim == 4 else value for value in values]
         shapes = [tuple(weight.shape) for weight in layer.weights]
         if shapes != [value.shape for value in values]:
-            raise ValueError(f"{module!r} has the shapes {[v.shape for v in values]}, {layer_name!r} needs {shapes}.")
+            raise ValueError(
+                f"{module!r} has the shapes {[v.shape for v in values]}, {layer_name!r} needs {shapes}. Wide and "
+                "grouped networks (ResNeXt) cannot be used."
+            )
         layer.set_weights(values)
         left -= {f"{module}.{part}" for part in parts}
     if left:
-        raise ValueError(f"The tensors {sorted(left)} have no place in {backbone.name!r}.")
+        first = sorted(left)[:8]
+        rest = f" and {len(left) - len(first)} more" if len(left) > len(first) else ""
+        raise ValueError(f"The tensors {first}{rest} have no place in {backbone.name!r}.")
+
+
+def _check_kind(tensors: Mapping[str, np.ndarray]) -> None:
+    """Raises for the variants of ResNet whose blocks are others, by the names that timm and torchvision give them."""
+    for name, reason in (
+        ("conv1.0.weight", "a deep stem of three convolutions (ResNet-C, -D, -S, -T)"),
+        ("layer1.0.downsample.1.weight", "shortcuts with average pooling (ResNet-D)"),
+        ("layer1.0.se.fc1.weight", "squeeze-and-excitation (SE-ResNet)"),
+        ("layer1.0.se.conv.weight", "channel attention (ECA-ResNet)"),
+    ):
+        if name in tensors and (np.ndim(tensors[name]) > 2):
+            raise ValueError(f"It has {reason}; ResNets with a 7x7 stem and plain blocks can be used.")
+    if "bn1.weight" in tensors and "bn1.running_mean" not in tensors:
+        raise ValueError("It has group normalisation in place of batch normalisation, which ours has not.")

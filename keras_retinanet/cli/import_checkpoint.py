@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -52,6 +52,15 @@ def build_parser() -> Parser:
     quirks.add_argument(
         "--style", choices=("pytorch", "caffe"), help="MMDetection, Detectron2: where ResNet has strides"
     )
+    quirks.add_argument("--pixel-mean", type=_numbers(3), metavar="R,G,B", help="subtracted from pixels of 0–255")
+    quirks.add_argument("--pixel-std", type=_numbers(3), metavar="R,G,B", help="by which they are divided then")
+    quirks.add_argument("--pixel-order", choices=("rgb", "bgr"), help="which colour the network reads first")
+    quirks.add_argument(
+        "--box-std",
+        type=_numbers(4),
+        metavar="X,Y,W,H",
+        help="factors on deltas: 1 / BBOX_REG_WEIGHTS of Detectron2",
+    )
     quirks.add_argument("--stem", choices=("padded", "same"), help="fizyr: stem of keras-resnet 0.1 or 0.2")
     own = parser.add_argument_group("in place of what the checkpoint or its library says")
     for group, config in GROUPS.items():
@@ -69,6 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0 done, 2 a checkpoint that cannot be imported, or one whose tensors do not all have a place.
     """
     lists = [flag_name(s.name) for group, config in GROUPS.items() for s in settings(config, f"{group}.") if s.is_tuple]
+    lists += ["--pixel-mean", "--pixel-std", "--box-std"]
     flags = build_parser().parse_args(join_numbers(sys.argv[1:] if argv is None else argv, lists))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
@@ -120,6 +130,8 @@ def overrides(flags: argparse.Namespace) -> Overrides:
         anchors={**files.anchors, **given["anchors"]},
         resize=given["resize"],
         filter=given["filter"],
+        pixels=_pixels(flags),
+        box_std=flags.box_std,
         drop_unused_classes=flags.drop_unused_classes,
         norm_epsilon=flags.norm_epsilon,
         style=flags.style,
@@ -130,6 +142,25 @@ def overrides(flags: argparse.Namespace) -> Overrides:
 def _fields(flags: argparse.Namespace, group: str) -> dict[str, Any]:
     found = {name.partition(".")[2]: value for name, value in vars(flags).items() if name.startswith(f"{group}.")}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _pixels(flags: argparse.Namespace) -> dict[str, Any]:
+    order = None if flags.pixel_order is None else flags.pixel_order == "bgr"
+    found = {"mean": flags.pixel_mean, "std": flags.pixel_std, "is_bgr": order}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _numbers(count: int) -> Callable[[str], tuple[float, ...]]:
+    """An argument type: so many numbers, apart by commas."""
+
+    def read(text: str) -> tuple[float, ...]:
+        values = tuple(float(value) for value in text.split(","))
+        if len(values) != count:
+            raise argparse.ArgumentTypeError(f"{count} numbers are needed, as in {','.join('1' * count)}; got {text!r}")
+        return values
+
+    read.__name__ = f"list of {count} numbers"
+    return read
 
 
 def describe(blueprint: Blueprint) -> str:

@@ -7,6 +7,11 @@ from collections.abc import Mapping, Sequence
 
 _DEVICES = "set the environment variable CUDA_VISIBLE_DEVICES, for example CUDA_VISIBLE_DEVICES=0"
 _NOT_NEEDED = "leave it away"
+_EXTENSION = _NOT_NEEDED + ": the extension is found"
+_OPEN_IMAGES: Mapping[str, str] = {
+    "--version": _NOT_NEEDED + ": the files in the folder tell",
+    "--annotation-cache-dir": _NOT_NEEDED + ": what was read is kept unless --no-index-cache is given",
+}
 _STORED = "leave it away: the snapshot knows it"
 
 OLD_FLAGS: Mapping[str, Mapping[str, str]] = {
@@ -31,8 +36,12 @@ OLD_FLAGS: Mapping[str, Mapping[str, str]] = {
         "--group-method": _NOT_NEEDED + ": images are grouped by aspect ratio",
         "--multiprocessing": _NOT_NEEDED + ": images are read by threads (--workers)",
         "--max-queue-size": _NOT_NEEDED,
+        "--image-extension": _EXTENSION,
+        **_OPEN_IMAGES,
     },
     "retinanet-evaluate": {
+        "--kitti_path": "the folder as a word: retinanet-evaluate kitti PATH MODEL",
+        "--image-extension": _EXTENSION,
         "--convert-model": _NOT_NEEDED + ": training snapshots are evaluated as they are",
         "--backbone": _STORED,
         "--gpu": _DEVICES,
@@ -56,6 +65,8 @@ OLD_FLAGS: Mapping[str, Mapping[str, str]] = {
         "--group-method": _NOT_NEEDED,
         "--coco-set": "--set NAME",
         "--pascal-set": "--set NAME",
+        "--image-extension": _EXTENSION,
+        **_OPEN_IMAGES,
     },
 }
 """Command → flag of old → what to use now. Flags that still work are not listed."""

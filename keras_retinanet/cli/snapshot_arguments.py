@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,11 +110,16 @@ def open_detector(
 
     path = find_snapshot(path)
     foreign = find_foreign(path)
-    model = load_model(path, compile=False) if foreign is None else open_foreign(foreign, overrides)
+    model = load_model(path, compile=False) if foreign is None else open_foreign(foreign, overrides, _tell)
     network = model.detector if isinstance(model, DetectionModel) else model
     changes["class_thresholds"] = class_thresholds(model.filter, flags, model.class_names)
     stored = overridden(model.filter, flags, "score_threshold", "nms_threshold", "max_detections")
     return DetectionModel(network, dataclasses.replace(stored, **changes))
+
+
+def _tell(line: str) -> None:
+    """What a checkpoint left to be assumed: not among the answers, which other programs may read."""
+    print(line, file=sys.stderr)
 
 
 def told_by_files(config: str | None, class_names: str | None = None) -> Overrides:

@@ -93,9 +93,8 @@ def _levels(sizes: Any, anchors: AnchorConfig, resize: ResizeConfig) -> list[_Le
             maps = -(-maps // 2)  # every halving of the backbone and of levels 6 and 7 rounds up
         step = padded // maps if anchors.stride_mode == "grid" else np.full_like(padded, stride)
         inside = np.ceil(sizes / step - anchors.offset).astype(np.int64)
-        levels.append(
-            _Level(base_anchors(size, anchors.ratios, scales, anchors.is_rounded), step, np.minimum(maps, inside))
-        )
+        base = base_anchors(size, anchors.ratios, scales, anchors.is_rounded, anchors.has_whole_sizes)
+        levels.append(_Level(base, step, np.minimum(maps, inside)))
     return levels
 
 

@@ -81,10 +81,7 @@ def grid_anchors(anchors: AnchorConfig, height: int, width: int) -> Any:
     Returns:
         `(A, 4)` float32 in pixels.
     """
-    layer = Anchors(
-        anchors.sizes, anchors.strides, anchors.ratios, anchors.scales,
-        offset=anchors.offset, is_rounded=anchors.is_rounded, stride_mode=anchors.stride_mode,
-    )  # fmt: skip
+    layer = Anchors(**vars(anchors))
     maps = {str(stride): np.zeros((1, *_map_shape(height, width, stride), 1), np.float32) for stride in anchors.strides}
     levels = layer(maps, np.zeros((1, height, width, 1), np.float32))
     return np.concatenate([ops.convert_to_numpy(level)[0] for level in levels.values()])

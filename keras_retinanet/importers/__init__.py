@@ -7,6 +7,7 @@ of its name and list it in `IMPORTERS` and in `config.SourceName`.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -84,7 +85,8 @@ def describe_checkpoint(
     try:
         if name is None:
             raise CheckpointError(_unknown(file))
-        return IMPORTERS[name].describe(file, overrides or Overrides())
+        overrides = overrides or Overrides()
+        return _with_overrides(IMPORTERS[name].describe(file, overrides), overrides)
     except CheckpointError as error:
         raise CheckpointError(f"Cannot import {str(file.path)!r}: {error}") from error
 
@@ -138,12 +140,15 @@ def find_foreign(path: str | Path) -> WeightFile | None:
     return file if _recognised(file) is not None else None
 
 
-def open_foreign(file: WeightFile, overrides: Overrides | None = None) -> RetinaNet:
+def open_foreign(
+    file: WeightFile, overrides: Overrides | None = None, emit: Callable[[str], object] | None = None
+) -> RetinaNet:
     """Imports an opened checkpoint, all of whose tensors have to have a place.
 
     Args:
         file: WeightFile. From `find_foreign`.
         overrides: Overrides. What the user says in place of what the checkpoint cannot tell.
+        emit: Callable. Is told what had to be assumed, a line each. Defaults to `None`.
 
     Returns:
         The model, not compiled.
@@ -157,6 +162,9 @@ def open_foreign(file: WeightFile, overrides: Overrides | None = None) -> Retina
         report.require_complete()
     except ValueError as error:
         raise CheckpointError(f"Cannot import {str(file.path)!r}: {error}") from error
+    if emit is not None:
+        for note in blueprint.notes:
+            emit(f"{blueprint.source}: {note}")
     return model
 
 
@@ -172,6 +180,16 @@ def inherited_settings(blueprint: Blueprint) -> dict[str, Any]:
     groups = {"model": blueprint.model, "anchors": blueprint.anchors, "resize": blueprint.resize}
     found = {f"{group}.{name}": value for group, config in groups.items() for name, value in vars(config).items()}
     return {name: value for name, value in found.items() if name != "model.weights"}
+
+
+def _with_overrides(blueprint: Blueprint, overrides: Overrides) -> Blueprint:
+    """The blueprint with what the user says of pixels and box coding; each importer takes the rest into account."""
+    options, coder = dict(blueprint.backbone_options), dict(blueprint.box_coder)
+    if overrides.pixels:
+        options["normalization"] = options["normalization"]._replace(**overrides.pixels)
+    if overrides.box_std is not None:
+        coder["std"] = tuple(overrides.box_std)
+    return dataclasses.replace(blueprint, backbone_options=options, box_coder=coder)
 
 
 def _recognised(file: WeightFile) -> SourceName | None:

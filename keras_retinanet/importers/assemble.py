@@ -154,13 +154,14 @@ def _reordered(value: np.ndarray, head_name: str, model: RetinaNet, blueprint: B
     """The last layer of a head `(…, anchors · values)` with our order of anchors, and the classes that are kept."""
     head: Head = getattr(model, head_name)
     counts = head.num_anchors if isinstance(head.num_anchors, int) else head.num_anchors[0]
-    if value.shape[-1] % counts:
+    kept = blueprint.kept_classes if head_name == "class_head" else None
+    if not value.ndim or value.shape[-1] % counts or value.shape[-1] <= counts * max(kept or (0,)):
         return value  # the caller names the shapes
     parts = value.reshape(*value.shape[:-1], counts, -1)
     if blueprint.anchor_order is not None:
         parts = parts[..., list(blueprint.anchor_order), :]
-    if head_name == "class_head" and blueprint.kept_classes is not None:
-        parts = parts[..., list(blueprint.kept_classes)]
+    if kept is not None:
+        parts = parts[..., list(kept)]
     return parts.reshape(*value.shape[:-1], -1)
 
 

@@ -49,6 +49,8 @@ class Overrides:
         anchors: Fields of `AnchorConfig`.
         resize: Fields of `ResizeConfig`.
         filter: Fields of `FilterConfig`.
+        pixels: Fields of `PixelStatistics`: how the network's pixels were normalised.
+        box_std: Four factors on the deltas, such as 1 / `BBOX_REG_WEIGHTS` of Detectron2.
         class_names: Names of all labels of the checkpoint.
         drop_unused_classes: Leave out the slots of torchvision's 91 classes that no object of COCO has.
         norm_epsilon: Of the backbone's batch normalisation, for torchvision models trained without the COCO weights.
@@ -59,6 +61,8 @@ class Overrides:
     anchors: Mapping[str, Any] = field(default_factory=dict)
     resize: Mapping[str, Any] = field(default_factory=dict)
     filter: Mapping[str, Any] = field(default_factory=dict)
+    pixels: Mapping[str, Any] = field(default_factory=dict)
+    box_std: Sequence[float] | None = None
     class_names: Sequence[str] | None = None
     drop_unused_classes: bool = False
     norm_epsilon: float | None = None

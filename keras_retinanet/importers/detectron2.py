@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_retinanet.backbones.normalize import PixelStatistics
 from keras_retinanet.backbones.resnet_names import place_of
-from keras_retinanet.config import FilterConfig, ResizeConfig
+from keras_retinanet.config import BackboneName, FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.importers.blueprint import TORCH_SPELLING, Blueprint, CheckpointError, Overrides, by_part
 from keras_retinanet.importers.heads_found import (
     anchors_from_cells,
@@ -44,9 +44,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     backbone = find_resnet(tensors, rf"{_BODY}res(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", rf"{_BODY}res2\.0\.conv3")
     levels = _levels(tensors)
     convolutions = _tower(tensors)
-    norms = [index + 1 for index in convolutions if f"head.cls_subnet.{index + 1}.weight" in tensors]
-    if norms and f"head.cls_subnet.{norms[0]}.running_mean" in tensors:
-        raise CheckpointError("Its heads have batch normalisation; group normalisation or none can be imported.")
+    _check_norms(tensors)
     count, classes = count_anchors_and_classes(
         shape_of(tensors, "head.bbox_pred.weight")[0], shape_of(tensors, "head.cls_score.weight")[0]
     )
@@ -58,16 +56,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         tensors,
         by_part(_backbone, _neck, _head(convolutions)),
         TORCH_SPELLING,
-        torch_network(
-            tensors,
-            backbone,
-            levels,
-            lateral=f"backbone.fpn_lateral{levels[0]}.weight",
-            p6="backbone.top_block.p6.weight",
-            tower="head.cls_subnet.0.weight",
-            depth=len(convolutions),
-            is_grouped=bool(norms),
-        ),
+        _network(tensors, backbone, levels, convolutions),
         names,
         anchors,
         replaced(ResizeConfig(800, 1333, method="pillow"), overrides.resize),
@@ -84,6 +73,21 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     )
 
 
+def _network(
+    tensors: Mapping[str, np.ndarray], backbone: BackboneName, levels: tuple[int, int], convolutions: list[int]
+) -> ModelConfig:
+    return torch_network(
+        tensors,
+        backbone,
+        levels,
+        lateral=f"backbone.fpn_lateral{levels[0]}.weight",
+        p6="backbone.top_block.p6.weight",
+        tower="head.cls_subnet.0.weight",
+        depth=len(convolutions),
+        is_grouped=any(f"head.cls_subnet.{index + 1}.weight" in tensors for index in convolutions),
+    )
+
+
 def _levels(tensors: Mapping[str, np.ndarray]) -> tuple[int, int]:
     laterals = sorted(
         int(found[1]) for name in tensors if (found := re.match(r"backbone\.fpn_lateral(\d)\.weight", name))
@@ -92,6 +96,13 @@ def _levels(tensors: Mapping[str, np.ndarray]) -> tuple[int, int]:
     if laterals not in ([3, 4, 5], [2, 3, 4, 5]) or extras not in ([], [6], [6, 7]):
         raise CheckpointError(f"The pyramid has the lateral levels {laterals} and the extra levels {extras}.")
     return laterals[0], (extras or [5])[-1]
+
+
+def _check_norms(tensors: Mapping[str, np.ndarray]) -> None:
+    if any(re.match(r"head\.\w+_subnet\.\d+\.(\d+\.)?running_mean$", name) for name in tensors):
+        raise CheckpointError("Its heads have batch normalisation; group normalisation or none can be imported.")
+    if any(re.match(r"backbone\.fpn_\w+\.norm\.", name) for name in tensors):
+        raise CheckpointError("Its pyramid has normalisation; one of plain convolutions can be imported.")
 
 
 def _tower(tensors: Mapping[str, np.ndarray]) -> list[int]:

@@ -14,6 +14,7 @@ from keras_retinanet.backbones.resnet_names import place_of
 from keras_retinanet.config import BackboneName
 from keras_retinanet.importers.blueprint import CheckpointError, Overrides
 from keras_retinanet.importers.fizyr_description import Description
+from keras_retinanet.importers.heads_found import shape_of
 from keras_retinanet.importers.resnets import find_resnet
 
 TF_BGR = PixelStatistics(TF.mean, TF.std, is_bgr=True)
@@ -107,7 +108,7 @@ def _resnet(layers: Collection[str], told: Description, overrides: Overrides, no
 
 
 def _mobilenet(layers: Collection[str], tensors: Mapping[str, np.ndarray], told: Description) -> FoundBackbone:
-    width = tensors["conv1/kernel"].shape[-1] if "conv1/kernel" in tensors else 0
+    width = shape_of(tensors, "conv1/kernel")[-1]
     if width not in _MOBILENETS:
         raise CheckpointError(f"Its MobileNet begins with {width} channels; α of 0.25, 0.5, 0.75 and 1 have 8 to 32.")
     is_padded = "conv1_pad" in layers

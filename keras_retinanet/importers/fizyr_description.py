@@ -145,7 +145,7 @@ def read_anchor_ini(path: str | Path) -> dict[str, tuple[float, ...]]:
         CheckpointError: A section or key is missing, unknown, or holds no numbers; names file and key.
         OSError: The file cannot be opened.
     """
-    parser = configparser.ConfigParser()
+    parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(Path(path).read_text(encoding="utf-8"))
     except (configparser.Error, UnicodeDecodeError) as error:

@@ -14,6 +14,8 @@ from keras_retinanet.importers.blueprint import CheckpointError, Overrides
 from keras_retinanet.importers.class_lists import CLASS_LISTS, TORCHVISION_UNUSED
 from keras_retinanet.kept_logits import unnamed
 
+MAX_SCALES = 100
+"""More than anyone has: a damaged file may tell of any number."""
 OCTAVE = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 
 
@@ -28,11 +30,14 @@ def shape_of(tensors: Mapping[str, np.ndarray], name: str) -> tuple[int, ...]:
         The shape.
 
     Raises:
-        CheckpointError: The checkpoint lacks it.
+        CheckpointError: The checkpoint lacks it, or it has no channels.
     """
     if name not in tensors:
         raise CheckpointError(f"The checkpoint lacks {name!r}.")
-    return tuple(int(side) for side in tensors[name].shape)
+    shape = tuple(int(side) for side in tensors[name].shape)
+    if len(shape) < (1 if name.endswith("bias") else 2):
+        raise CheckpointError(f"{name!r} has the shape {shape}; it belongs to no convolution.")
+    return shape
 
 
 def count_consecutive(tensors: Mapping[str, np.ndarray], pattern: str, start: int = 0) -> int:
@@ -134,6 +139,13 @@ def find_anchors(
         "scales": OCTAVE,
     }
     anchors = AnchorConfig(**{**default, **found, **overrides.anchors})
+    if not anchors.ratios or not anchors.scales:
+        raise CheckpointError("The anchors need at least one ratio and one scale.")
+    if not len(anchors.sizes) == len(anchors.strides) == len(levels):
+        raise CheckpointError(
+            f"The pyramid has the {len(levels)} levels P{levels[0]}–P{levels[-1]}, but there are {len(anchors.sizes)} "
+            f"anchor sizes and {len(anchors.strides)} strides: each level needs one."
+        )
     per_level = anchors.scales if isinstance(anchors.scales[0], tuple) else (anchors.scales,)
     own = {len(anchors.ratios) * len(scales) for scales in per_level if isinstance(scales, tuple)}
     if own != {count}:

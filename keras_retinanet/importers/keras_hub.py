@@ -17,7 +17,15 @@ from keras_retinanet.backbones.normalize import PixelStatistics
 from keras_retinanet.backbones.resnet_names import place_of
 from keras_retinanet.config import BackboneName, FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.importers.blueprint import Blueprint, CheckpointError, Overrides, Spelling, by_part
-from keras_retinanet.importers.heads_found import count_consecutive, find_anchors, find_classes, replaced, shape_of
+from keras_retinanet.importers.heads_found import (
+    MAX_SCALES,
+    count_anchors_and_classes,
+    count_consecutive,
+    find_anchors,
+    find_classes,
+    replaced,
+    shape_of,
+)
 from keras_retinanet.importers.resnets import DEPTHS
 from keras_retinanet.weight_files.keras_hdf5 import read_tree
 from keras_retinanet.weight_files.weight_file import WeightFile
@@ -53,35 +61,27 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     try:
         backbone = _config(task["backbone"])
         levels = range(int(backbone["min_level"]), int(backbone["max_level"]) + 1)
+        if not 2 <= levels.start < levels.stop <= 8:
+            raise CheckpointError(f"Its pyramid runs from level {levels.start} to {levels.stop - 1}.")
         name = _resnet(task["backbone"], _config(backbone["image_encoder"]), backbone)
         anchors = _anchors(_config(task["anchor_generator"]), levels)
         filter = _filter(_config(task["prediction_decoder"]))
-        classes, is_grouped = int(task["num_classes"]), bool(task["use_prediction_head_norm"])
+        is_grouped = bool(task["use_prediction_head_norm"])
+        resize, pixels = _images(file.path, task, notes)
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{TASK} lacks something or is wrong: {type(error).__name__} {error}.") from error
-    resize, pixels = _images(file.path, task, notes)
+    count, classes = count_anchors_and_classes(
+        *(shape_of(tensors, f"{_HEADS[head]}/prediction_layer/vars/0")[-1] for head in ("box_head", "class_head"))
+    )
     names, kept = find_classes(classes, None, overrides, notes)
-    count = len(anchors["ratios"]) * len(anchors["scales"])
     return Blueprint(
         "keras_hub",
         tensors,
         by_part(_backbone(name), _neck(levels[0]), _head),
         _SPELLING,
-        ModelConfig(
-            name,
-            "none",
-            min_level=levels[0],
-            max_level=levels[-1],
-            p6_source="C5" if backbone["use_p5"] else "P5",
-            stride_padding="same",
-            fpn_width=shape_of(tensors, f"{_FPN}lateral_conv_layers/conv2d/vars/0")[-1],
-            head_width=shape_of(tensors, f"{_HEADS['box_head']}/conv_layers/conv2d/vars/0")[-1],
-            head_depth=1 + count_consecutive(tensors, f"{_HEADS['box_head']}/conv_layers/conv2d_{{}}/vars/0", start=1),
-            head_norm="group" if is_grouped else "none",
-            head_norm_epsilon=1e-3,
-        ),
+        _network(tensors, name, levels, is_grouped=is_grouped, has_c5=bool(backbone["use_p5"])),
         names,
         find_anchors(count, levels, anchors, overrides, notes),
         replaced(resize, overrides.resize),
@@ -91,6 +91,25 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         box_coder={"max_log_scale": None},
         is_no_weight=lambda tensor: "seed_generator" in tensor or tensor.startswith("task/optimizer/"),
         notes=tuple(notes),
+    )
+
+
+def _network(
+    tensors: Mapping[str, np.ndarray], name: BackboneName, levels: Sequence[int], *, is_grouped: bool, has_c5: bool
+) -> ModelConfig:
+    tower = f"{_HEADS['box_head']}/conv_layers/conv2d"
+    return ModelConfig(
+        name,
+        "none",
+        min_level=levels[0],
+        max_level=levels[-1],
+        p6_source="C5" if has_c5 else "P5",
+        stride_padding="same",
+        fpn_width=shape_of(tensors, f"{_FPN}lateral_conv_layers/conv2d/vars/0")[-1],
+        head_width=shape_of(tensors, f"{tower}/vars/0")[-1],
+        head_depth=1 + count_consecutive(tensors, f"{tower}_{{}}/vars/0", start=1),
+        head_norm="group" if is_grouped else "none",
+        head_norm_epsilon=1e-3,
     )
 
 
@@ -113,10 +132,10 @@ def _config(serialised: Any) -> dict[str, Any]:
 
 def _resnet(serialised: Mapping[str, Any], encoder: Mapping[str, Any], backbone: Mapping[str, Any]) -> BackboneName:
     kind, of = serialised.get("class_name"), backbone["image_encoder"].get("class_name")
-    if kind != "RetinaNetBackbone" or of != "ResNetBackbone" or backbone.get("use_fpn_batch_norm"):
-        raise CheckpointError(
-            f"It is a {kind} on a {of}; a RetinaNetBackbone without batch normalisation on a ResNet can be imported."
-        )
+    if kind != "RetinaNetBackbone" or of != "ResNetBackbone":
+        raise CheckpointError(f"It is a {kind} on a {of}; a RetinaNetBackbone on a ResNetBackbone can be imported.")
+    if backbone.get("use_fpn_batch_norm"):
+        raise CheckpointError("Its pyramid has batch normalisation; one of plain convolutions can be imported.")
     wrong = {name: encoder.get(name) for name, value in _RESNET.items() if encoder.get(name) != value}
     key = tuple(encoder["stackwise_num_blocks"]), encoder["block_type"] == "bottleneck_block"
     if wrong or key not in DEPTHS or encoder["block_type"] not in ("bottleneck_block", "basic_block"):
@@ -126,6 +145,8 @@ def _resnet(serialised: Mapping[str, Any], encoder: Mapping[str, Any], backbone:
 
 def _anchors(generator: Mapping[str, Any], levels: Sequence[int]) -> dict[str, Any]:
     count = int(generator["num_scales"])
+    if not 1 <= count <= MAX_SCALES:
+        raise CheckpointError(f"{TASK} tells of {count} scales of anchors.")
     return {
         "sizes": tuple(float(generator["anchor_size"]) * 2**level for level in levels),
         "ratios": tuple(float(ratio) for ratio in generator["aspect_ratios"]),
@@ -153,19 +174,30 @@ def _images(folder: Path, task: Mapping[str, Any], notes: list[str]) -> tuple[Re
         _read(folder / "preprocessor.json") if (folder / "preprocessor.json").is_file() else None
     )
     converter = _config(_config(stored)["image_converter"]) if stored else {}
-    scale, offset = converter.get("scale") or (1.0,) * 3, converter.get("offset") or (0.0,) * 3
-    if len(scale) != 3 or len(offset) != 3 or min(scale) <= 0:
+    scale, offset = _three(converter.get("scale"), 1.0), _three(converter.get("offset"), 0.0)
+    if min(scale) <= 0:
         raise CheckpointError(f"It normalises images with scale {scale} and offset {offset}.")
-    std = tuple(1 / float(value) for value in scale)
-    mean = tuple(-float(shift) * own for shift, own in zip(offset, std, strict=True))
+    std = tuple(1 / value for value in scale)
+    mean = tuple(-shift * own for shift, own in zip(offset, std, strict=True))
     size = converter.get("image_size") or (800, 800)
+    if not isinstance(size, (list, tuple)) or [type(side) for side in size] != [int, int]:
+        raise CheckpointError(f"It makes images of the size {size}; two whole numbers can be imported.")
+    way = "centred on black" if converter.get("pad_to_aspect_ratio") else "stretched or cropped"
     notes.append(
-        f"KerasHub makes images {size[0]}×{size[1]}, centred on black; here they keep their shape, stand in the "
+        f"KerasHub makes images {size[0]}×{size[1]}, {way}; here they keep their shape, stand in the "
         "corner, and are padded with the mean. On images of that size the answers are the same."
     )
     side = int(max(size))
     antialias = bool(converter.get("antialias", False))
     return ResizeConfig(side, side, is_square=True, antialias=antialias), PixelStatistics(mean, std)  # type: ignore[arg-type]
+
+
+def _three(value: Any, default: float) -> tuple[float, ...]:
+    """Numbers a colour, of a list of them, of one for all, or of none."""
+    values = [default] if value is None else value if isinstance(value, (list, tuple)) else [value]
+    if len(values) not in (1, 3) or any(not isinstance(number, (int, float)) for number in values):
+        raise CheckpointError(f"It normalises images with {value!r}; one number or three can be imported.")
+    return tuple(float(number) for number in values) * (3 if len(values) == 1 else 1)
 
 
 def _tensors(folder: Path) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""RetinaNet of MMDetection 2 and 3, after its specification: no checkpoint of it was at hand to compare with.
+"""RetinaNet of MMDetection 2 and 3; where the file holds a config, as their trainers write it, its settings are taken.
 
 No ReLU between P6 and P7; boxes grow and shrink by a limited factor; those without area are dropped before suppression;
 images resized as OpenCV does. `style="caffe"` ResNets read blue first and have the stride in the 1x1 convolution.
@@ -6,18 +6,17 @@ images resized as OpenCV does. `style="caffe"` ResNets read blue first and have 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from keras_retinanet.backbones.normalize import TORCH
 from keras_retinanet.backbones.resnet_names import torch_resnet_names
-from keras_retinanet.config import FilterConfig, ResizeConfig
+from keras_retinanet.config import BackboneName, FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.importers.blueprint import TORCH_SPELLING, Blueprint, CheckpointError, Overrides, by_part
-from keras_retinanet.importers.detectron2 import MEAN_ONLY
 from keras_retinanet.importers.heads_found import (
     count_anchors_and_classes,
     count_consecutive,
@@ -26,6 +25,15 @@ from keras_retinanet.importers.heads_found import (
     replaced,
     shape_of,
     torch_network,
+)
+from keras_retinanet.importers.mmdetection_config import (
+    anchors_of,
+    filter_of,
+    part,
+    pixels_of,
+    read_config,
+    require_known_parts,
+    resize_of,
 )
 from keras_retinanet.importers.resnets import find_resnet
 from keras_retinanet.weight_files.weight_file import WeightFile
@@ -45,45 +53,99 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     meta = file.beside.get("meta")
     meta = meta if isinstance(meta, dict) else {}
     _check_version(meta, notes)
-    settings = str(meta.get("config") or meta.get("cfg") or "")
+    settings = _settings(meta, notes)
     backbone = find_resnet(
         tensors, r"backbone\.layer(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", r"backbone\.layer1\.0\.conv3"
     )
-    levels = _levels(tensors, settings)
+    levels = _levels(tensors, part(settings, "model", "neck"), notes)
     count, classes = count_anchors_and_classes(
         shape_of(tensors, "bbox_head.retina_reg.weight")[0], shape_of(tensors, "bbox_head.retina_cls.weight")[0]
     )
     names, kept = find_classes(classes, _class_names(meta, classes), overrides, notes)
-    style = _style(settings, overrides, notes)
+    try:
+        told, network = _told(settings, overrides, notes), _network(tensors, backbone, levels, settings)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"Its config cannot be read: {type(error).__name__} {error}.") from error
     return Blueprint(
         "mmdetection",
         tensors,
         by_part(torch_resnet_names("backbone."), _neck(levels[0]), _head),
         TORCH_SPELLING,
-        torch_network(
-            tensors,
-            backbone,
-            levels,
-            lateral="neck.lateral_convs.0.conv.weight",
-            p6=f"neck.fpn_convs.{6 - levels[0]}.conv.weight",
-            tower="bbox_head.cls_convs.0.conv.weight",
-            depth=count_consecutive(tensors, "bbox_head.cls_convs.{}.conv.weight"),
-            is_grouped="bbox_head.cls_convs.0.gn.weight" in tensors,
-            has_relu_before_p7="relu_before_extra_convs=True" in settings.replace(" ", ""),
-        ),
+        network,
         names,
-        find_anchors(count, range(levels[0], levels[1] + 1), {"offset": 0.0}, overrides, notes),
-        replaced(ResizeConfig(800, 1333, method="cv2"), overrides.resize),
-        replaced(FilterConfig(0.05, 0.5, 100, 1000, drop_empty=True), overrides.filter),
+        find_anchors(count, range(levels[0], levels[1] + 1), told.anchors, overrides, notes),
+        replaced(ResizeConfig(800, 1333, method="cv2"), {**told.resize, **overrides.resize}),
+        replaced(FilterConfig(0.05, 0.5, 100, 1000, drop_empty=True), {**told.filter, **overrides.filter}),
         kept_classes=kept,
-        backbone_options={
-            "stride_on": "1x1" if style == "caffe" else "3x3",
-            "epsilon": 1e-5,
-            "normalization": MEAN_ONLY if style == "caffe" else TORCH,
-        },
-        box_coder={"max_log_scale": LOG_LIMIT, "min_log_scale": -LOG_LIMIT},
-        notes=(*notes, "MMDetection's numbers follow its specification; no checkpoint of it was compared."),
+        backbone_options=told.backbone_options,
+        box_coder={"std": told.std, "max_log_scale": LOG_LIMIT, "min_log_scale": -LOG_LIMIT},
+        notes=tuple(notes),
     )
+
+
+class _Told(NamedTuple):
+    """What the config tells, and the library's defaults where it does not."""
+
+    anchors: dict[str, Any]
+    resize: dict[str, Any]
+    filter: dict[str, Any]
+    backbone_options: dict[str, Any]
+    std: tuple[float, ...]
+
+
+def _settings(meta: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+    """The config in the file's `meta`, where it has one that can be read."""
+    text = meta.get("cfg") or meta.get("config")
+    settings = read_config(text) if isinstance(text, str) else {}
+    if "backbone" in settings:  # the model alone
+        settings = {"model": settings}
+    if "model" not in settings:
+        notes.append("The file holds no config: the settings of MMDetection's own retinanet_* configs are assumed.")
+    require_known_parts(settings)
+    return settings
+
+
+def _told(settings: Mapping[str, Any], overrides: Overrides, notes: list[str]) -> _Told:
+    style = overrides.style or part(settings, "model", "backbone").get("style")
+    if style not in ("pytorch", "caffe"):
+        if "model" not in settings:
+            notes.append("The file does not tell the style of its ResNet: 'pytorch' is assumed (--style caffe).")
+        style = "pytorch"
+    coder = part(settings, "model", "bbox_head", "bbox_coder")
+    return _Told(
+        anchors_of(settings),
+        resize_of(settings, notes),
+        filter_of(settings, notes),
+        {
+            "stride_on": "1x1" if style == "caffe" else "3x3",
+            "epsilon": float(part(settings, "model", "backbone", "norm_cfg").get("eps", 1e-5)),
+            "normalization": pixels_of(settings, style),
+        },
+        tuple(float(value) for value in coder.get("target_stds", (1.0,) * 4)),
+    )
+
+
+def _network(
+    tensors: Mapping[str, np.ndarray], backbone: BackboneName, levels: tuple[int, int], settings: Mapping[str, Any]
+) -> ModelConfig:
+    neck = part(settings, "model", "neck")
+    network = torch_network(
+        tensors,
+        backbone,
+        levels,
+        lateral="neck.lateral_convs.0.conv.weight",
+        p6=f"neck.fpn_convs.{6 - levels[0]}.conv.weight",
+        tower="bbox_head.cls_convs.0.conv.weight",
+        depth=count_consecutive(tensors, "bbox_head.cls_convs.{}.conv.weight"),
+        is_grouped="bbox_head.cls_convs.0.gn.weight" in tensors,
+        head_norm_epsilon=float(part(settings, "model", "bbox_head", "norm_cfg").get("eps", 1e-5)),
+        has_relu_before_p7=neck.get("relu_before_extra_convs") is True,
+    )
+    sources: dict[Any, Literal["C5", "P5"]] = {"on_input": "C5", "on_output": "P5"}
+    told = sources.get(str(neck.get("add_extra_convs")))
+    return network if told is None else dataclasses.replace(network, p6_source=told)
 
 
 def _check_version(meta: Mapping[str, Any], notes: list[str]) -> None:
@@ -107,22 +169,22 @@ def _class_names(meta: Mapping[str, Any], count: int) -> tuple[str, ...] | None:
     return tuple(found) if len(set(found)) == len(found) == count else None
 
 
-def _style(settings: str, overrides: Overrides, notes: list[str]) -> str:
-    if overrides.style is not None:
-        return overrides.style
-    found = re.search(r"style\s*=\s*['\"](pytorch|caffe)['\"]", settings)
-    if found is None:
-        notes.append("The file does not tell the style of its ResNet: 'pytorch' is assumed (--style caffe).")
-    return found[1] if found else "pytorch"
-
-
-def _levels(tensors: Mapping[str, np.ndarray], settings: str) -> tuple[int, int]:
+def _levels(tensors: Mapping[str, np.ndarray], neck: Mapping[str, Any], notes: list[str]) -> tuple[int, int]:
     laterals = count_consecutive(tensors, "neck.lateral_convs.{}.conv.weight")
     outputs = count_consecutive(tensors, "neck.fpn_convs.{}.conv.weight")
     if laterals not in (3, 4) or not 0 <= outputs - laterals <= 2:
         raise CheckpointError(f"The pyramid has {laterals} lateral and {outputs} output convolutions.")
-    if "on_lateral" in settings:
-        raise CheckpointError("Its P6 is made from a lateral map (add_extra_convs='on_lateral'), which ours has not.")
+    if neck.get("num_outs", outputs) != outputs:
+        raise CheckpointError(
+            f"Its pyramid has {neck['num_outs']} levels and {outputs} output convolutions: the others are pooled, "
+            "which ours has not."
+        )
+    if outputs == laterals and not neck:
+        notes.append("The pyramid is taken to end with P5; levels that are pooled from it would leave no trace.")
+    if any(re.match(r"neck\.\w+\.\d+\.(bn|gn|norm)\.", name) for name in tensors):
+        raise CheckpointError("Its pyramid has normalisation; one of plain convolutions can be imported.")
+    if any(re.match(r"bbox_head\.\w+_convs\.\d+\.bn\.", name) for name in tensors):
+        raise CheckpointError("Its heads have batch normalisation; group normalisation or none can be imported.")
     return 6 - laterals, 5 + outputs - laterals
 
 

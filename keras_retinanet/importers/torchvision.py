@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_retinanet.backbones.normalize import TORCH
 from keras_retinanet.backbones.resnet_names import torch_resnet_names
-from keras_retinanet.config import FilterConfig, ResizeConfig
+from keras_retinanet.config import BackboneName, FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.importers.blueprint import TORCH_SPELLING, Blueprint, CheckpointError, Overrides, by_part
 from keras_retinanet.importers.heads_found import (
     count_anchors_and_classes,
@@ -26,6 +26,7 @@ from keras_retinanet.importers.heads_found import (
     torch_network,
 )
 from keras_retinanet.importers.resnets import find_resnet
+from keras_retinanet.weight_files.restricted_pickle import Settings
 from keras_retinanet.weight_files.weight_file import WeightFile
 
 FPN = "backbone.fpn."
@@ -79,34 +80,41 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         tensors, r"backbone\.body\.layer(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", r".*layer1\.0\.conv3"
     )
     levels = _levels(tensors)
-    is_grouped = f"{_CLASS}conv.0.1.weight" in tensors
     count, classes = count_anchors_and_classes(
         shape_of(tensors, f"{_BOX}bbox_reg.weight")[0], shape_of(tensors, f"{_CLASS}cls_logits.weight")[0]
     )
     names, kept = find_classes(classes, None, overrides, notes)
     fixed = {"offset": 0.0, "is_rounded": True, "stride_mode": "grid"}
+    network = _network(tensors, backbone, levels)
+    epsilon = overrides.norm_epsilon
+    if epsilon is None:
+        epsilon = _epsilon(tensors, network, file.beside, notes)
     return Blueprint(
         "torchvision",
         tensors,
         by_part(torch_resnet_names("backbone.body."), _neck(levels[0]), _head),
         TORCH_SPELLING,
-        torch_network(
-            tensors,
-            backbone,
-            levels,
-            lateral=f"{FPN}inner_blocks.0.0.weight",
-            p6=f"{FPN}extra_blocks.p6.weight",
-            tower=f"{_CLASS}conv.0.0.weight",
-            depth=count_consecutive(tensors, f"{_CLASS}conv.{{}}.0.weight"),
-            is_grouped=is_grouped,
-        ),
+        network,
         names,
         find_anchors(count, range(levels[0], levels[1] + 1), fixed, overrides, notes),
         replaced(ResizeConfig(800, 1333, rounding="floor", method="float"), overrides.resize),
         replaced(FilterConfig(0.05, 0.5, 300, 1000), overrides.filter),
         kept_classes=kept,
-        backbone_options=_backbone_options(tensors, is_grouped, overrides, notes),
+        backbone_options={"stride_on": "3x3", "epsilon": epsilon, "normalization": TORCH},
         notes=tuple(notes),
+    )
+
+
+def _network(tensors: Mapping[str, np.ndarray], backbone: BackboneName, levels: tuple[int, int]) -> ModelConfig:
+    return torch_network(
+        tensors,
+        backbone,
+        levels,
+        lateral=f"{FPN}inner_blocks.0.0.weight",
+        p6=f"{FPN}extra_blocks.p6.weight",
+        tower=f"{_CLASS}conv.0.0.weight",
+        depth=count_consecutive(tensors, f"{_CLASS}conv.{{}}.0.weight"),
+        is_grouped=f"{_CLASS}conv.0.1.weight" in tensors,
     )
 
 
@@ -121,20 +129,27 @@ def _levels(tensors: Mapping[str, np.ndarray]) -> tuple[int, int]:
     return 6 - count, extras[-1]
 
 
-def _backbone_options(
-    tensors: Mapping[str, np.ndarray], is_v2: bool, overrides: Overrides, notes: list[str]
-) -> dict[str, Any]:
-    """The library sets an epsilon of 0 where it loads its COCO weights of v1, and 1e-5 in every other case."""
-    epsilon = overrides.norm_epsilon
-    if epsilon is None:
-        has_counters = any(name.endswith("num_batches_tracked") for name in tensors)
-        epsilon = 1e-5 if is_v2 or has_counters else 0.0
-        if epsilon == 0:
-            notes.append(
-                "Batch normalisation epsilon 0, as torchvision runs its published v1 weights; for a model that was "
-                "trained without starting from these, give --norm-epsilon 1e-5."
-            )
-    return {"stride_on": "3x3", "epsilon": epsilon, "normalization": TORCH}
+def _epsilon(
+    tensors: Mapping[str, np.ndarray], network: ModelConfig, beside: Mapping[str, Any], notes: list[str]
+) -> float:
+    """Of the batch normalisation: 0 where the library loads its COCO weights of v1, and 1e-5 in every other case.
+
+    Those weights are of a ResNet-50 with P6 from P5 and frozen normalisation, which has no counters. The arguments of
+    the library's training script tell whether a run began with them.
+    """
+    has_counters = any(name.endswith("num_batches_tracked") for name in tensors)
+    is_v1 = (network.backbone, network.p6_source, network.head_norm) == ("resnet50", "P5", "none")
+    told = beside.get("args")
+    arguments = told.values if isinstance(told, Settings) else {}
+    if has_counters or not is_v1:
+        return 1e-5
+    if "weights" in arguments and "weights_backbone" in arguments:
+        return 0.0 if arguments["weights"] else 1e-5
+    notes.append(
+        "Batch normalisation epsilon 0, as torchvision runs its published v1 weights; for a model that was trained "
+        "without starting from these, give --norm-epsilon 1e-5."
+    )
+    return 0.0
 
 
 def _neck(min_level: int) -> Callable[[str, int], str]:

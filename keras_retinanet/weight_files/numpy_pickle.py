@@ -138,17 +138,32 @@ def as_table(content: Any, kinds: tuple[type, ...]) -> tuple[dict[str, np.ndarra
         ValueError: There is no table of weights.
     """
     if not isinstance(content, dict):
-        raise ValueError(f"it holds a {type(content).__name__}, not a table of weights")
+        kind = "whole object" if isinstance(content, Stateful) else type(content).__name__
+        raise ValueError(f"it holds a {kind}, not a table of weights")
     beside: dict[str, Any] = {}
-    for key in MODEL_KEYS:
-        if isinstance(content.get(key), dict):
-            beside = {name: value for name, value in content.items() if name != key}
-            content = content[key]
-            break
+    if (key := _table_key(content, kinds)) is not None:
+        beside = {name: value for name, value in content.items() if name != key}
+        content = content[key]
     others = [key for key, value in content.items() if not isinstance(key, str) or not isinstance(value, kinds)]
     if others:
         raise ValueError(f"entry {others[0]!r} is no tensor; a table of weights may stand under {MODEL_KEYS}")
     return {name: value.array() for name, value in content.items()}, beside
+
+
+def _table_key(content: dict[Any, Any], kinds: tuple[type, ...]) -> Any:
+    """Where the table stands in a training checkpoint, `None` where it is the whole content.
+
+    By its usual names, or by whatever name where one entry alone is a table, as of a moving average.
+    """
+    for key in MODEL_KEYS:
+        if isinstance(content.get(key), dict):
+            return key
+    tables = [
+        key
+        for key, value in content.items()
+        if isinstance(value, dict) and value and all(isinstance(tensor, kinds) for tensor in value.values())
+    ]
+    return tables[0] if len(tables) == 1 else None
 
 
 def read_numpy_pickle(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

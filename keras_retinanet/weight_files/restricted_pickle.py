@@ -37,7 +37,7 @@ class Stateful:
 
 
 class Ignored(Stateful):
-    """Stands for an object beside the weights, such as a run's arguments; remembers nothing."""
+    """Stands for an object beside the weights, such as a logger; takes items and state, and remembers nothing."""
 
     def __init__(self, *arguments: Any) -> None:
         del arguments
@@ -47,6 +47,24 @@ class Ignored(Stateful):
         del state
 
 
+class Settings(Stateful):
+    """Stands for a run's arguments, an `argparse.Namespace`: keeps what it is told as plain values."""
+
+    def __init__(self) -> None:
+        self.values: dict[Any, Any] = {}
+
+    def set_state(self, state: Any) -> None:
+        """Keeps a dict; anything else is no state of such an object."""
+        if not isinstance(state, dict):
+            raise ValueError(f"the arguments of a run are a {type(state).__name__}")
+        self.values = state
+
+
+BESIDE = (
+    "datetime.", "torch.optim.", "mmengine.", "mmcv.", "detectron2.", "fvcore.", "yacs.", "omegaconf.",
+    "pytorch_lightning.", "lightning.", "lightning_fabric.",
+)  # fmt: skip
+"""Beginnings of the names of what trainers leave beside the weights: read over as `Ignored`, never imported."""
 _MARK = object()
 _KEY_TYPES = (str, int, float, bytes, type(None))  # tuples could nest until hashing them overflows the C stack
 _CONSTANTS: dict[str, Callable[[], Any]] = {
@@ -144,12 +162,16 @@ class _Machine:
 
     def _extend(self, items: list[Any]) -> None:
         target = self._top()
+        if isinstance(target, Ignored):
+            return
         if not isinstance(target, list):
             raise ValueError(f"the pickle appends to a {type(target).__name__}")
         target.extend(items)
 
     def _set_items(self, items: list[Any]) -> None:
         target = self._top()
+        if isinstance(target, Ignored):
+            return
         if not isinstance(target, dict) or len(items) % 2:
             raise ValueError(f"the pickle sets items of a {type(target).__name__}")
         for key, value in zip(items[::2], items[1::2], strict=True):
@@ -166,9 +188,12 @@ class _Machine:
 
     def _find(self, module: Any, name: Any = "") -> None:
         full_name = f"{module}.{name}"
-        if full_name not in self.allowed:
-            raise ValueError(f"refused {full_name!r}: only {', '.join(sorted(self.allowed))} are read")
-        self.stack.append(AllowedGlobal(full_name, self.allowed[full_name]))
+        if full_name in self.allowed:
+            self.stack.append(AllowedGlobal(full_name, self.allowed[full_name]))
+        elif full_name.startswith(BESIDE):
+            self.stack.append(AllowedGlobal(full_name, Ignored))
+        else:
+            raise ValueError(f"refused {full_name!r}, which no table of weights needs; nothing of the file was run")
 
     def _op_reduce(self, _: Any) -> None:
         arguments, function = self._pop(), self._pop()
@@ -247,3 +272,27 @@ def ordered_dict(pairs: Any = ()) -> dict[Any, Any]:
     if any(not isinstance(key, (str, int)) for key, _ in pairs):
         raise ValueError("an OrderedDict has a key that is neither text nor number")
     return dict(pairs)
+
+
+def attribute_beside(owner: Any, name: Any) -> AllowedGlobal:
+    """Stands for `getattr`, which loggers mention their methods by: of names under `BESIDE`, and nothing is looked up.
+
+    Args:
+        owner: A global name under `BESIDE`.
+        name: Of its attribute.
+
+    Returns:
+        The name of both, to be read over.
+
+    Raises:
+        ValueError: The owner is anything else.
+    """
+    if not isinstance(owner, AllowedGlobal) or owner.build is not Ignored or not isinstance(name, str):
+        raise ValueError("refused 'builtins.getattr' of what is no logger; nothing of the file was run")
+    return AllowedGlobal(f"{owner.name}.{name}", Ignored)
+
+
+def default_dict(factory: Any = None) -> dict[Any, Any]:
+    """Stands for `collections.defaultdict`: a dict, whatever its factory is."""
+    del factory
+    return {}

@@ -30,6 +30,9 @@ _DTYPES = {
 }  # fmt: skip
 
 
+_DTYPE_NAMES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
+
+
 @dataclass
 class _Storage:
     """Numbers in a row; `values` arrive after the pickle in the older layout."""
@@ -95,12 +98,20 @@ def _rebuild_parameter(tensor: Any, requires_grad: Any = None, hooks: Any = None
 ALLOWED: dict[str, Callable[..., Any] | None] = {
     **numpy_pickle.ALLOWED,
     "collections.OrderedDict": restricted_pickle.ordered_dict,
-    "argparse.Namespace": restricted_pickle.Ignored,
+    "argparse.Namespace": restricted_pickle.Settings,
     "collections.Counter": restricted_pickle.Ignored,
+    "collections.defaultdict": restricted_pickle.default_dict,
+    "torch.device": restricted_pickle.Ignored,
+    **dict.fromkeys(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("int", "list", "dict")),
+    **{f"{module}.set": restricted_pickle.Ignored for module in ("builtins", "__builtin__")},
+    **{f"{module}.getattr": restricted_pickle.attribute_beside for module in ("builtins", "__builtin__")},
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
     "torch._utils._rebuild_tensor": _rebuild_tensor,
     "torch._utils._rebuild_parameter": _rebuild_parameter,
     "torch.Size": lambda size=(): size,
+    **dict.fromkeys(
+        f"torch.{kind}" for kind in ("float64", "float32", "float16", "bfloat16", "int64", "int32", "bool")
+    ),
     **{f"torch.{name}": None for name in _DTYPES},
     **{f"torch.cuda.{name}": None for name in _DTYPES},
 }

@@ -15,8 +15,10 @@ from keras_retinanet.weight_files.safetensors_file import is_safetensors_file, r
 from keras_retinanet.weight_files.torch_file import is_torch_file, read_torch_checkpoint
 
 Layout = Literal["torch", "pickle", "safetensors", "keras_hdf5", "folder"]
-WRAPPERS = ("module.", "model.")
-"""Prefixes that training wrappers of PyTorch put before every name."""
+WRAPPERS = ("module.", "model.", "_orig_mod.")
+"""Prefixes that training wrappers of PyTorch put before every name, also one inside another."""
+COUNTER = "n_averaged"
+"""What PyTorch's `AveragedModel` holds beside the averaged weights."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def open_weights(path: str | Path) -> WeightFile:
 
 
 def _unwrapped(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    for prefix in WRAPPERS:
-        if tensors and all(name.startswith(prefix) for name in tensors):
-            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    tensors = {name: value for name, value in tensors.items() if name != COUNTER}
+    while prefix := next((p for p in WRAPPERS if tensors and all(name.startswith(p) for name in tensors)), None):
+        tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
     return tensors

@@ -13,6 +13,7 @@ import pytest
 from keras_retinanet.backbones import BACKBONES, load_weights, weights_kind
 from keras_retinanet.backbones.normalize import CAFFE, TORCH
 from keras_retinanet.backbones.resnet import _variant, torch_names
+from keras_retinanet.backbones.torch_weights import fill_from_torch
 
 NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 
@@ -92,3 +93,24 @@ def test_names_of_a_bottleneck() -> None:
     assert names["layer4.0.downsample.1"] == "stage5_block1_shortcut_bn"
     assert names["bn1"] == "stem_bn"
     assert len(names) == 24
+
+
+@pytest.mark.parametrize(
+    ("tensors", "reason"),
+    [
+        ({"conv1.0.weight": (32, 3, 3, 3)}, "deep stem of three convolutions"),
+        ({"layer1.0.downsample.1.weight": (256, 64, 1, 1)}, "average pooling"),
+        ({"layer1.0.se.fc1.weight": (16, 256, 1, 1)}, "squeeze-and-excitation"),
+        ({"layer1.0.se.conv.weight": (1, 1, 5)}, "channel attention"),
+        ({"bn1.weight": (64,)}, "group normalisation"),
+    ],
+)
+def test_other_kinds_of_resnet_are_refused_by_what_they_are(tensors: dict[str, tuple[int, ...]], reason: str) -> None:
+    with pytest.raises(ValueError, match=f"It has .*{reason}"):
+        fill_from_torch({name: np.zeros(shape, np.float32) for name, shape in tensors.items()}, None, {}, "fc.")
+
+
+def test_what_is_left_over_is_named_in_part(network: Any) -> None:
+    tensors = torch_tensors(network) | {f"layer9.{index}.weight": np.zeros(1) for index in range(20)}
+    with pytest.raises(ValueError, match=r"'layer9\.0\.weight'.* and 12 more have no place in 'resnet10_050'"):
+        fill_from_torch(tensors, network, torch_names(network), "fc.")

@@ -11,7 +11,14 @@ import keras
 import numpy as np
 import pytest
 
-from keras_retinanet.importers import CheckpointError, Overrides, describe_checkpoint, import_checkpoint
+from keras_retinanet.importers import (
+    CheckpointError,
+    Overrides,
+    describe_checkpoint,
+    find_foreign,
+    import_checkpoint,
+    open_foreign,
+)
 from keras_retinanet.importers.fizyr_backbones import find_backbone
 from keras_retinanet.importers.fizyr_description import Description, read_anchor_ini
 from keras_retinanet.weight_files.weight_file import open_weights
@@ -38,9 +45,13 @@ def test_an_image_gives_the_maps_of_the_original_network(
 
 def test_names_that_a_session_numbered_anew(mobilenet: keras.Model, files: SimpleNamespace, tmp_path: Path) -> None:
     plain = import_checkpoint(files.h5(tmp_path / "a.h5", *files.snapshot(mobilenet, files.MOBILENET_TAPS))).model
-    numbered = import_checkpoint(
-        files.h5(tmp_path / "b.h5", *files.snapshot(mobilenet, files.MOBILENET_TAPS, suffix="_8"))
-    ).model
+    opened = find_foreign(files.h5(tmp_path / "b.h5", *files.snapshot(mobilenet, files.MOBILENET_TAPS, suffix="_8")))
+    assert opened is not None
+    told: list[str] = []
+    numbered = open_foreign(opened, emit=told.append)
+    assert [line.partition(":")[0] for line in told] == ["fizyr"] * 2
+    assert "called class_0" in told[0]
+    assert "defaults were taken" in told[1]
     for ours, theirs in zip(plain.weights, numbered.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from keras_retinanet.importers import CheckpointError, describe_checkpoint, import_checkpoint
-from keras_retinanet.importers.keras_hub import _encoder_order
+from keras_retinanet.importers.keras_hub import _encoder_order, _images, _resnet
 from keras_retinanet.inference import DetectionModel
 
 SIDE = 96
@@ -105,3 +105,36 @@ def test_other_folders_and_broken_presets(tmp_path: Path) -> None:
         keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save_weights(tmp_path / name)
     with pytest.raises(CheckpointError, match=r"task\.json lacks"):
         describe_checkpoint(tmp_path)
+
+
+def test_image_converters_of_every_form(tmp_path: Path) -> None:
+    def images(**converter: Any) -> Any:
+        return _images(tmp_path, {"preprocessor": {"config": {"image_converter": {"config": converter}}}}, notes)
+
+    notes: list[str] = []
+    resize, pixels = images(scale=1 / 255, offset=None, image_size=[320, 512], pad_to_aspect_ratio=True)
+    assert (resize.max_side, resize.is_square) == (512, True)
+    assert pixels.std == pytest.approx((255, 255, 255))
+    assert pixels.mean == pytest.approx((0, 0, 0))
+    assert images(scale=[0.5, 0.25, 0.1], offset=[-1, -2, 3])[1].mean == pytest.approx((2, 8, -30))
+    assert ["320×512, centred on black" in note or "stretched" in note for note in notes] == [True, True]
+    for wrong in ({"scale": [1, 2]}, {"offset": "x"}, {"image_size": 512}, {"scale": -1}):
+        with pytest.raises(CheckpointError, match=r"It (normalises|makes) images"):
+            images(**wrong)
+
+
+def test_other_networks_are_refused_by_what_they_are() -> None:
+    encoder = {
+        "input_conv_filters": [64], "input_conv_kernel_sizes": [7], "stackwise_num_filters": [64, 128, 256, 512],
+        "stackwise_num_strides": [1, 2, 2, 2], "use_pre_activation": False, "block_type": "basic_block",
+        "stackwise_num_blocks": [2, 2, 2, 2],
+    }  # fmt: skip
+    parts = {"image_encoder": {"class_name": "ResNetBackbone"}}
+    kind = {"class_name": "RetinaNetBackbone"}
+    assert _resnet(kind, encoder, parts) == "resnet18"
+    with pytest.raises(CheckpointError, match="pyramid has batch normalisation"):
+        _resnet(kind, encoder, parts | {"use_fpn_batch_norm": True})
+    with pytest.raises(CheckpointError, match=r"another one than ResNet-18.*use_pre_activation"):
+        _resnet(kind, encoder | {"use_pre_activation": True}, parts)
+    with pytest.raises(CheckpointError, match="on a DenseNetBackbone"):
+        _resnet(kind, encoder, {"image_encoder": {"class_name": "DenseNetBackbone"}})

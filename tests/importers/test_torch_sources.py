@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 from keras_retinanet.backbones.normalize import TORCH
+from keras_retinanet.cli import import_checkpoint as import_command
+from keras_retinanet.cli.parsing import join_numbers
 from keras_retinanet.importers import CheckpointError, Overrides, describe_checkpoint, import_checkpoint
 from keras_retinanet.importers.detectron2 import MEAN_ONLY
 from keras_retinanet.importers.mmdetection import LOG_LIMIT
@@ -161,13 +164,13 @@ def test_what_mmdetection_stores(files: SimpleNamespace, tmp_path: Path) -> None
     assert found.model.has_relu_before_p7 is False
     assert found.model.p6_source == "C5"
     assert found.backbone_options == {"stride_on": "1x1", "epsilon": 1e-5, "normalization": MEAN_ONLY}
-    assert found.box_coder == {"max_log_scale": LOG_LIMIT, "min_log_scale": -LOG_LIMIT}
+    assert found.box_coder == {"std": (1, 1, 1, 1), "max_log_scale": LOG_LIMIT, "min_log_scale": -LOG_LIMIT}
     assert pytest.approx(4.135166556742356) == LOG_LIMIT
     assert (found.filter.max_detections, found.filter.drop_empty, found.filter.clip) == (100, True, "before_nms")
     assert (found.resize.method, found.resize.rounding, found.resize.pad_multiple) == ("cv2", "nearest", 32)
     plain = describe_checkpoint(files.torch(tmp_path / "b.pth", mmdetection(50), {"meta": {}}))
     assert plain.backbone_options == {"stride_on": "3x3", "epsilon": 1e-5, "normalization": TORCH}
-    assert sum("assumed" in note for note in plain.notes) == 2  # version and style
+    assert sum("assumed" in note for note in plain.notes) == 3  # version, config and style
     old = files.torch(tmp_path / "c.pth", mmdetection(50), {"meta": {"mmdet_version": "1.0rc1+abc"}})
     with pytest.raises(CheckpointError, match=r"c\.pth.*MMDetection 1\.0rc1.*background"):
         describe_checkpoint(old)
@@ -202,8 +205,44 @@ def test_what_detectron2_stores(files: SimpleNamespace, tmp_path: Path) -> None:
     assert all(found.is_no_weight(name) for name in (*cells, *buffers))
 
 
+def test_the_epsilon_of_torchvision(files: SimpleNamespace, tmp_path: Path) -> None:
+    """It is 0 for what began with the COCO weights of v1 alone: a ResNet-50 with P6 from P5, normalisation frozen."""
+
+    def epsilon(tensors: dict[str, np.ndarray], beside: Any = None) -> float:
+        path = files.torch(tmp_path / "a.pth", tensors, beside)
+        return float(describe_checkpoint(path).backbone_options["epsilon"])
+
+    def arguments(**values: Any) -> dict[str, Any]:
+        return {"args": argparse.Namespace(**values), "epoch": 3}
+
+    from_c5 = torchvision(50)
+    v1 = from_c5 | {"backbone.fpn.extra_blocks.p6.weight": np.zeros((WIDTH, WIDTH, 3, 3), np.float32)}
+    assert epsilon(v1) == 0
+    assert epsilon(v1, arguments(weights="RetinaNet_ResNet50_FPN_Weights.COCO_V1", weights_backbone=None)) == 0
+    assert epsilon(v1, arguments(weights=None, weights_backbone="ResNet50_Weights.IMAGENET1K_V1")) == 1e-5
+    assert epsilon(v1 | {"backbone.body.bn1.num_batches_tracked": np.array(3)}) == 1e-5
+    assert epsilon(from_c5) == 1e-5
+    assert epsilon(torchvision(18)) == 1e-5
+
+
+def test_pixels_and_box_factors_of_the_user(files: SimpleNamespace, tmp_path: Path) -> None:
+    words = ["a.pth", "o.keras", "--pixel-mean", "1,2,3", "--pixel-order", "bgr", "--box-std", ".1", ".1", ".2", ".2"]
+    flags = import_command.build_parser().parse_args(join_numbers(words, ["--box-std"]))
+    path = files.torch(tmp_path / "a.pth", torchvision(18))
+    found = describe_checkpoint(path, overrides=import_command.overrides(flags))
+    assert found.backbone_options["normalization"] == ((1, 2, 3), TORCH.std, True)
+    assert found.box_coder == {"std": (0.1, 0.1, 0.2, 0.2)}
+
+
+def test_levels_need_a_size_and_a_stride_each(files: SimpleNamespace, tmp_path: Path) -> None:
+    path = files.torch(tmp_path / "a.pth", torchvision(18))
+    three = {"sizes": (8.0, 16.0, 32.0), "strides": (8, 16, 32)}
+    with pytest.raises(CheckpointError, match=r"5 levels P3–P7, but there are 3 anchor sizes and 3 strides"):
+        describe_checkpoint(path, overrides=Overrides(anchors=three))
+
+
 def test_torchvision_by_what_its_tensors_tell(files: SimpleNamespace, tmp_path: Path) -> None:
-    tensors = torchvision(50)
+    tensors = torchvision(50) | {"backbone.fpn.extra_blocks.p6.weight": np.zeros((WIDTH, WIDTH, 3, 3), np.float32)}
     v1 = describe_checkpoint(files.torch(tmp_path / "a.pth", {f"module.{k}": v for k, v in tensors.items()}))
     assert v1.backbone_options["epsilon"] == 0
     assert any("epsilon 0" in note for note in v1.notes)

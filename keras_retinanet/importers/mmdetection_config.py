@@ -1,0 +1,226 @@
+"""What the text of an MMDetection config tells: Python, of which literals and `dict(…)` are read and nothing is run."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from keras_retinanet.backbones.normalize import TORCH, PixelStatistics
+from keras_retinanet.importers.blueprint import CheckpointError
+from keras_retinanet.importers.detectron2 import MEAN_ONLY
+from keras_retinanet.importers.heads_found import MAX_SCALES
+
+UNKNOWN = object()
+"""Stands for an expression that is no literal."""
+
+
+def read_config(text: str) -> dict[str, Any]:
+    """The settings of a config.
+
+    Args:
+        text: `cfg.pretty_text`, as the file keeps it.
+
+    Returns:
+        Name → value of every assignment at the top; empty where the text is no Python.
+    """
+    try:
+        body = ast.parse(text).body
+        return {
+            line.targets[0].id: _value(line.value)
+            for line in body
+            if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name)
+        }
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
+        return {keyword.arg: _value(keyword.value) for keyword in node.keywords if keyword.arg}
+    if isinstance(node, ast.Dict):
+        pairs = zip(node.keys, node.values, strict=True)
+        return {key.value: _value(value) for key, value in pairs if isinstance(key, ast.Constant)}
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_value(item) for item in node.elts]
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError):
+        return UNKNOWN
+
+
+def part(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """A dict inside of the settings, empty where there is none."""
+    found: Any = settings
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def require_known_parts(settings: Mapping[str, Any]) -> None:
+    """Raises where a part computes something that ours does not, though its tensors might fit.
+
+    Args:
+        settings: Of `read_config`; empty where the file holds none.
+
+    Raises:
+        CheckpointError: Names the part, what it is, and what can be imported.
+    """
+    model = part(settings, "model")
+    allowed = {
+        ("backbone", "type"): "ResNet",
+        ("backbone", "deep_stem"): False,
+        ("backbone", "avg_down"): False,
+        ("backbone", "dcn"): None,
+        ("neck", "type"): "FPN",
+        ("bbox_head", "anchor_generator", "type"): "AnchorGenerator",
+        ("bbox_head", "bbox_coder", "type"): "DeltaXYWHBBoxCoder",
+        ("bbox_head", "loss_cls", "use_sigmoid"): True,
+    }
+    for (*path, name), wanted in allowed.items():
+        given = part(model, *path).get(name, wanted)
+        if given not in (wanted, f"mmdet.{wanted}"):
+            raise CheckpointError(f"Its {'.'.join(path)} has {name}={given!r}; {wanted!r} can be imported.")
+    coder = part(model, "bbox_head", "bbox_coder")
+    if any(_numbers(coder.get("target_means", [0.0]))) or coder.get("add_ctr_clamp"):
+        raise CheckpointError("Its box coder has target_means or add_ctr_clamp; a mean of 0 without can be imported.")
+    if part(model, "neck").get("add_extra_convs") == "on_lateral":
+        raise CheckpointError("Its P6 is made from a lateral map (add_extra_convs='on_lateral'), which ours has not.")
+    if part(model, "bbox_head", "norm_cfg").get("num_groups", 32) != 32:
+        raise CheckpointError("Its heads normalise in other than 32 groups.")
+
+
+def anchors_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of `AnchorConfig`: those of the anchor generator, or none that the config does not tell.
+
+    Args:
+        settings: Of `read_config`.
+
+    Returns:
+        Field → value. An anchor counts as in ours, ratio by ratio (`scale_major`, a name for that order).
+    """
+    told = part(settings, "model", "bbox_head", "anchor_generator")
+    if not told:
+        return {"offset": 0.0}
+    strides = [_numbers(stride) for stride in told.get("strides", ())]
+    if any(len(set(stride)) != 1 for stride in strides):
+        raise CheckpointError(f"Its anchors have the strides {told.get('strides')}, which differ in x and y.")
+    if told.get("scale_major", True) is not True:
+        raise CheckpointError("Its anchors count scale by scale (scale_major=False).")
+    steps = [stride[0] for stride in strides]
+    bases = _numbers(told["base_sizes"]) if told.get("base_sizes") else steps
+    offset = float(told.get("center_offset", 0.0))
+    if offset and list(bases) != steps:
+        raise CheckpointError("Its anchors have a center_offset that refers to base_sizes other than the strides.")
+    if told.get("octave_base_scale"):
+        count = min(int(told["scales_per_octave"]), MAX_SCALES)
+        base, scales = float(told["octave_base_scale"]), tuple(2 ** (index / count) for index in range(count))
+    else:
+        base, scales = 1.0, _numbers(told["scales"])
+    return {
+        "sizes": tuple(base * size for size in bases),
+        "strides": tuple(int(step) for step in steps),
+        "ratios": _numbers(told["ratios"]),
+        "scales": scales,
+        "offset": offset,
+    }
+
+
+def filter_of(settings: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+    """Fields of `FilterConfig` that the config tells.
+
+    Args:
+        settings: Of `read_config`.
+        notes: Gets a sentence on what ours does otherwise.
+
+    Returns:
+        Field → value.
+    """
+    told = part(settings, "model", "test_cfg") or part(settings, "test_cfg")
+    if "score_thr" not in told:
+        return {}
+    nms = part(told, "nms")
+    if nms.get("type", "nms") != "nms":
+        notes.append(f"Its suppression is {nms['type']!r}; here boxes are suppressed by greedy NMS.")
+    if told.get("min_bbox_size", 0) > 0:
+        notes.append(f"It drops boxes below {told['min_bbox_size']} pixels; here only those without area go.")
+    found = {
+        "score_threshold": float(told["score_thr"]),
+        "nms_threshold": float(nms.get("iou_threshold", nms.get("iou_thr", 0.5))),
+        "max_detections": int(told.get("max_per_img", 100)),
+        "top_k": max(int(told.get("nms_pre", 1000)), 0),
+        "nms": "agnostic" if nms.get("class_agnostic") else "per_class",
+    }
+    if part(settings, "model", "bbox_head", "bbox_coder").get("clip_border") is False:
+        found["clip"] = "never"
+    return found
+
+
+def pixels_of(settings: Mapping[str, Any], style: str) -> PixelStatistics:
+    """How pixels are normalised: as the config tells, else as the style of the ResNet is published with.
+
+    Args:
+        settings: Of `read_config`.
+        style: `"pytorch"` or `"caffe"`.
+
+    Returns:
+        Mean, deviation, and whether blue comes first.
+    """
+    told = part(settings, "model", "data_preprocessor")
+    is_bgr = not told.get("bgr_to_rgb", False)
+    if not told:  # version 2
+        told = next((step for step in _steps(settings) if step.get("type") == "Normalize"), {})
+        told = told if "mean" in told else part(settings, "img_norm_cfg")
+        is_bgr = not told.get("to_rgb", True)
+    if not {"mean", "std"} <= set(told):
+        return MEAN_ONLY if style == "caffe" else TORCH
+    mean, std = _numbers(told["mean"]), _numbers(told["std"])
+    if len(mean) != 3 or len(std) != 3:
+        raise CheckpointError(f"It normalises pixels with mean {mean} and std {std}; images have three colours.")
+    return PixelStatistics(mean[::-1], std[::-1], True) if is_bgr else PixelStatistics(mean, std)
+
+
+def resize_of(settings: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+    """Fields of `ResizeConfig` that the config tells.
+
+    Args:
+        settings: Of `read_config`.
+        notes: Gets a sentence on what ours does otherwise.
+
+    Returns:
+        Field → value.
+    """
+    found: dict[str, Any] = {}
+    for step in _steps(settings):
+        scale = step.get("scale", step.get("img_scale"))
+        if step.get("type") in ("Resize", "FixScaleResize", "MultiScaleFlipAug") and isinstance(scale, list):
+            sides = sorted(_numbers(scale))
+            if len(sides) == 2:
+                found |= {"min_side": int(sides[0]), "max_side": int(sides[1])}
+        # Where it is not said, version 2 keeps the ratio, and 3, which calls the size `scale`, does not.
+        if step.get("type") == "Resize" and not step.get("keep_ratio", "scale" not in step):
+            notes.append("It stretches images to one size (keep_ratio=False); here they keep their shape.")
+        divisor = step.get("size_divisor") if step.get("type") == "Pad" else None
+        if isinstance(divisor, int):
+            found["pad_multiple"] = divisor
+    divisor = part(settings, "model", "data_preprocessor").get("pad_size_divisor")
+    return found | ({"pad_multiple": divisor} if isinstance(divisor, int) else {})
+
+
+def _steps(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The steps that make an image of a file, those inside of others included."""
+    pipeline = settings.get("test_pipeline") or part(settings, "data", "test").get("pipeline")
+    waiting = list(pipeline) if isinstance(pipeline, list) else []
+    while waiting:
+        step = waiting.pop(0)
+        if isinstance(step, dict):
+            yield step
+            inner = step.get("transforms")
+            waiting[:0] = inner if isinstance(inner, list) else []
+
+
+def _numbers(values: Any) -> tuple[float, ...]:
+    try:
+        return tuple(float(value) for value in (values if isinstance(values, (list, tuple)) else [values]))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"Its config has {values!r} where numbers belong.") from error
