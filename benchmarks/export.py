@@ -3,10 +3,11 @@
     python benchmarks/export.py [--side 256] [--repeats 3] [--cores 2] [--only onnx openvino]
 
 Each is written, then opened and timed in a process of its own, all in turn: the snapshot in Keras, SavedModels (plain,
-folded, bfloat16), ONNX Runtime, OpenVINO (float32, bfloat16), LiteRT, and two peers that are no artefacts: keras-hub's
-RetinaNet and one in plain PyTorch, in both precisions; `--compile` adds the peers under XLA and `torch.compile`, which
-take minutes to get ready. Decoding and padding are part of every time. Then post-processing alone: 25,353 anchors of
-80 classes, two million scores, to 300 boxes. What is not installed is named and left out.
+folded, bfloat16), ONNX Runtime (float32, int8), OpenVINO (float32, bfloat16), LiteRT (float32, int8), and two peers
+that are no artefacts: keras-hub's RetinaNet and one in plain PyTorch, in both precisions; `--compile` adds the peers
+under XLA and `torch.compile`, which take minutes to get ready. Decoding and padding are part of every time. Then
+post-processing alone: 25,353 anchors of 80 classes, two million scores, to 300 boxes. What is not installed is named
+and left out.
 """
 
 from __future__ import annotations
@@ -34,9 +35,11 @@ ARTEFACTS = {
     "SavedModel, folded": ("saved_model", "folded", {}),
     "SavedModel, bfloat16": ("saved_model", "small", {"precision": "bfloat16"}),
     "ONNX Runtime": ("onnx", "model.onnx", {}),
+    "ONNX Runtime, int8": ("onnx", "small.onnx", {"precision": "int8"}),
     "OpenVINO": ("openvino", "openvino", {}),
     "OpenVINO, bfloat16": ("openvino", "openvino_small", {"precision": "bfloat16"}),
     "LiteRT": ("litert", "model.tflite", {}),
+    "LiteRT, int8": ("litert", "small.tflite", {"precision": "int8"}),
 }
 """Name → format, place, settings."""
 PEERS = {
@@ -81,6 +84,10 @@ def write_all(folder: Path, size: tuple[int, int], wanted: list[str]) -> None:
     final.set_weights(spread_logits(*final.get_weights(), tf.function(model)(images)["logits"].numpy()))
     for name in wanted:
         kind, place, options = ARTEFACTS[name]
+        if "int8" in name:  # ranges of this very image: what counts is the time
+            (folder / "photos").mkdir(exist_ok=True)
+            (folder / "photos" / "a.jpg").write_bytes(jpeg(size))
+            options = {**options, "representative": str(folder / "photos")}
         settings = ExportConfig(**options, **({"image_size": canvas(size)} if kind == "litert" else {}))
         try:
             written = FORMATS[kind](DetectionModel(model), folder / place, settings)
@@ -123,7 +130,8 @@ def run_peer(maker: Callable[..., Run], dtype: str, options: dict[str, Any], siz
 def print_best(timings: dict[str, Timing]) -> None:
     """In each precision: the quickest artefact as a share of the quickest peer."""
     for dtype in ("float32", "bfloat16"):
-        times = {name: timing for name, timing in timings.items() if ("bfloat16" in name) == (dtype == "bfloat16")}
+        floats = {name: timing for name, timing in timings.items() if "int8" not in name}
+        times = {name: timing for name, timing in floats.items() if ("bfloat16" in name) == (dtype == "bfloat16")}
         sides = [[name for name in times if (name in ARTEFACTS) is ours] for ours in (True, False)]
         if all(sides):
             ours, peer = (min(side, key=lambda name: times[name].wall) for side in sides)

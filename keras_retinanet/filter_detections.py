@@ -217,7 +217,7 @@ def _best_candidates(
         level_best, index = _top(best[:, start : start + size], top_k)
         if is_agnostic:
             level_values, index = level_best, index + start
-            level_labels = ops.argmax(take_rows(scores, index), axis=-1)
+            level_labels = _first_largest(take_rows(scores, index))
         else:
             level_values, index, level_labels = _best_pairs(scores, index + start, threshold, top_k)
         anchors.append(index)
@@ -229,6 +229,12 @@ def _best_candidates(
         values,
         take_rows(ops.concatenate(labels, 1), order),
     )
+
+
+def _first_largest(rows: Tensor) -> Tensor:
+    """`argmax` of the last axis; Keras' own, of floats, tests sign bits, which neither ONNX nor LiteRT can."""
+    is_largest = rows == ops.max(rows, axis=-1, keepdims=True)
+    return ops.argmax(ops.cast(is_largest, "int32"), axis=-1)
 
 
 def _best_pairs(scores: Tensor, anchors: Tensor, threshold: Any, top_k: int | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,8 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+from PIL import Image
+
+from keras_retinanet import Detector
+from keras_retinanet.retinanet import RetinaNet
 
 ROOT = Path(__file__).resolve().parents[1]
 SNAPSHOT, ANSWERS = "start.keras", "answers.npz"
@@ -59,6 +64,17 @@ np.savez(
 )
 """
 
+DETECT = """
+import sys
+from pathlib import Path
+import numpy as np
+import keras_retinanet
+
+found = keras_retinanet.Detector(sys.argv[1], batch_size=2).detect(sys.argv[2])
+names = ("boxes", "scores", "labels")
+np.savez(sys.argv[3], **{f"{Path(one.image).stem}_{name}": getattr(one, name) for one in found for name in names})
+"""
+
 
 def run(backend: str, script: str, *arguments: Path) -> None:
     environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
@@ -103,6 +119,26 @@ def test_numbers_are_those_of_tensorflow(snapshot, reference, backend, tmp_path)
     weights = [name for name in reference.files if name.startswith("weight_")]
     for name in weights:
         np.testing.assert_allclose(answers[name], reference[name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_folder_of_many_sizes_is_detected_in_as_with_tensorflow(spread_model: RetinaNet, tmp_path: Path) -> None:
+    """Three lying images, which make a full batch and one that is filled up, and one that stands."""
+    if importlib.util.find_spec("jax") is None or keras.backend.backend() != "tensorflow":
+        pytest.skip("compares jax with tensorflow; needs jax, and KERAS_BACKEND=tensorflow here")
+    folder, rng = tmp_path / "photos", np.random.default_rng(3)
+    folder.mkdir()
+    for name, size in (("a", (60, 90, 3)), ("b", (90, 61, 3)), ("c", (128, 190, 3)), ("d", (33, 50, 3))):
+        Image.fromarray(rng.integers(0, 256, size, np.uint8)).save(folder / f"{name}.png")
+    spread_model.save(tmp_path / SNAPSHOT)
+    run("jax", DETECT, tmp_path / SNAPSHOT, folder, tmp_path / ANSWERS)
+    answers = np.load(tmp_path / ANSWERS)
+    for wanted in Detector(spread_model, batch_size=2).detect(folder):
+        name = Path(wanted.image).stem
+        assert len(wanted.scores) > 3
+        np.testing.assert_array_equal(answers[f"{name}_labels"], wanted.labels)
+        np.testing.assert_allclose(answers[f"{name}_scores"], wanted.scores, atol=1e-4)
+        np.testing.assert_allclose(answers[f"{name}_boxes"], wanted.boxes, atol=1e-2)
 
 
 def test_the_model_needs_no_tensorflow_on_other_backends():

@@ -503,3 +503,20 @@ def test_other_backends(backend: str, selection: str) -> None:
 def test_threshold_in_logits_is_the_threshold() -> None:
     logits = np.array([[[math.log(0.3 / 0.7) + d] for d in (-1e-4, 1e-4)]])
     assert run(ROW[:, :2], logits, from_logits=True, score_threshold=0.3)["num_detections"].tolist() == [1]
+
+
+@only_tensorflow
+@pytest.mark.parametrize("nms", ["per_class", "agnostic", "none"])
+def test_graphs_have_no_operator_that_a_runtime_lacks(nms: str) -> None:
+    """Keras' argmax of floats tests their sign bits: ONNX of opset 18 lacks the one operator, LiteRT the other."""
+    import tensorflow as tf
+
+    function = tf.function(partial(filter_detections, nms=nms, class_thresholds=(0.3, 0.6)))
+    graph = function.get_concrete_function(tf.TensorSpec((None, None, 4)), tf.TensorSpec((None, None, 2))).graph
+    assert {operation.type for operation in graph.get_operations()}.isdisjoint({"Bitcast", "BitwiseAnd"})
+
+
+def test_the_best_class_is_the_first_of_equal_ones() -> None:
+    scores = [[[0.4, 0.7, 0.7], [-0.0, 0.0, -1.0], [0.2, 0.1, 0.3]]]
+    found = run([[[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]]], scores, nms="agnostic", score_threshold=-0.5)
+    assert found["labels"][0, :3].tolist() == [1, 2, 0]

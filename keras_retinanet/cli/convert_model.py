@@ -99,11 +99,13 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
         fold_batch_norm=flags.fold_batch_norm,
         representative=flags.representative,
     )
+    check_settings(flags.format, settings)
+    if flags.representative:
+        folder_images(flags.representative, 1)  # found out now if it is none, not after the conversion
     samples = folder_images(flags.samples, MOST_SAMPLES) if flags.samples else built_in_samples()
     mode = "none" if flags.no_nms else "agnostic" if flags.no_class_specific_filter else None
     told = told_by_files(flags.config, flags.class_names)
     detector = open_detector(Path(flags.snapshot), flags, told, **({"nms": mode} if mode else {}))
-    check_settings(flags.format, settings)
     check = Verification(flags.format, detector, flags.precision, samples)
     written = FORMATS[flags.format](detector, Path(flags.out), settings, check)
     if flags.serving_kit:

@@ -93,7 +93,11 @@ def check_settings(name: ExportFormat, settings: ExportConfig) -> None:
     """
     allowed = [precision for known, precision in TOLERANCES if known == name]
     if settings.precision not in allowed:
-        raise ValueError(f"The {name} format is written in {', '.join(allowed)}; got {settings.precision!r}.")
+        others = ", ".join(other for other, precision in TOLERANCES if precision == settings.precision)
+        raise ValueError(
+            f"The {name} format is written in {', '.join(allowed)}; got {settings.precision!r}. "
+            f"In {settings.precision} can be written {others}."
+        )
     if settings.image_size is not None:
         if name in ("keras", "saved_model"):
             raise ValueError(f"The {name} format takes images of any size; leave out --image-size.")

@@ -1,24 +1,29 @@
-"""int8 for the network alone: boxes are decoded and suppressed in float32, as are the last convolutions of the heads.
+"""int8 for the convolutions of the network: its last ones, anchors, group normalisation and all after it are float32.
 
-Ranges of all maps are learnt from representative images; kernels have one scale a channel. What is not named here, such
-as the upsampling of the pyramid, runs in float32 between two conversions.
+A map has one range, which holds all that was seen of it in representative images; kernels have one scale a channel.
+What is not named here, such as the upsampling of the pyramid, runs in float32 between two conversions.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.sample_images import MOST_REPRESENTATIVE, folder_images
 from keras_retinanet.inference import DetectionModel
 from keras_retinanet.runtimes.keras_file import on_one_canvas
 
+Ranges = dict[str, dict[str, Any]]
+"""Name of a map → `min` and `max`, arrays of one number each."""
 ONNX_OPERATORS = ("Conv", "Relu", "Clip", "MaxPool", "Add")
 LITERT_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "PAD", "ADD")
 
@@ -30,9 +35,10 @@ def network_scope(detector: DetectionModel) -> str:
         detector: DetectionModel. What is written.
 
     Returns:
-        The expression: inside the network, but neither pixels nor the last convolutions.
+        The expression: inside the network, but neither anchors, whose coordinates need more than 256 steps, nor the
+        normalisation of pixels and of groups, nor the last convolutions.
     """
-    return rf"{re.escape(detector.detector.name)}(_\d+)?/(?!.*/(final|normalize)(_\d+)?/).*"
+    return rf"{re.escape(detector.detector.name)}(_\d+)?/(?!(.*/)?(anchors|normalize|norm\d+|final)(_\d+)?/).*"
 
 
 def representative_inputs(detector: DetectionModel, settings: ExportConfig) -> Iterator[dict[str, Any]]:
@@ -78,16 +84,31 @@ def quantize_onnx(model: Any, detector: DetectionModel, settings: ExportConfig, 
             """The next image, or `None` at the end."""
             return next(self.inputs, None)
 
-    quantization.quantize_static(
-        model,
-        path,
-        Reader(),
-        op_types_to_quantize=list(ONNX_OPERATORS),
-        nodes_to_quantize=nodes,
-        per_channel=True,
-        activation_type=quantization.QuantType.QUInt8,
-        weight_type=quantization.QuantType.QInt8,
-    )
+    with _no_advice():
+        quantization.quantize_static(
+            model,
+            path,
+            Reader(),
+            op_types_to_quantize=list(ONNX_OPERATORS),
+            nodes_to_quantize=nodes,
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+        )
+
+
+@contextlib.contextmanager
+def _no_advice() -> Iterator[None]:
+    """Keeps back what ONNX Runtime's quantizer says to every model: to optimise it first, which folding has done."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("Please consider")
+
+    logging.getLogger().addFilter(is_other)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeFilter(is_other)
 
 
 def quantize_litert(contents: bytes, detector: DetectionModel, settings: ExportConfig) -> bytes:
@@ -115,10 +136,31 @@ def quantize_litert(contents: bytes, detector: DetectionModel, settings: ExportC
         quantizer.add_static_config(network_scope(detector), qtyping.TFLOperationName(operator), 8, 8)
     # Its other mode reads every tensor, of which the loop of the suppression has none outside of itself.
     mode = CalibrationMode.CALIBRATION_PROFILER_BASED
-    ranges = None
+    ranges: Ranges = {}
     quiet = io.StringIO()
     with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors")  # which it sets itself
         for inputs in representative_inputs(detector, settings):  # one at a time: it would list them all
-            ranges = quantizer.calibrate({"serving_default": [inputs]}, ranges, mode=mode)
+            ranges = widest(ranges, quantizer.calibrate({"serving_default": [inputs]}, mode=mode))
         return bytes(quantizer.quantize(ranges).quantized_model)
+
+
+def widest(known: Ranges, seen: Ranges) -> Ranges:
+    """Ranges that hold what any image needs.
+
+    The quantizer's own way is a moving average that begins at the first image: it cuts off what is largest, which is
+    where objects are, and depends on the order of the images.
+
+    Args:
+        known: Ranges of the images before.
+        seen: Ranges of one more.
+
+    Returns:
+        Of each map the smaller `min` and the larger `max`.
+    """
+    merged = dict(known)
+    for name, one in seen.items():
+        if other := known.get(name):
+            one = {"min": np.minimum(one["min"], other["min"]), "max": np.maximum(one["max"], other["max"])}
+        merged[name] = one
+    return merged

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -63,10 +64,32 @@ def _write(detector: DetectionModel, path: Path, settings: ExportConfig) -> None
         if settings.precision == "float16":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]
-        contents = converter.convert()
+        contents = converted(converter)
     if settings.precision == "int8":
         contents = quantize_litert(contents, model, settings)
     path.write_bytes(with_metadata(contents, DESCRIPTION_KEY, describe(detector, settings).to_json()))
+
+
+def converted(converter: Any) -> bytes:
+    """What a converter makes of its graph.
+
+    Args:
+        converter: tf.lite.TFLiteConverter. Ready to run.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: The graph has something that LiteRT cannot run.
+    """
+    from tensorflow.lite.python.convert import ConverterError
+
+    try:
+        contents: bytes = converter.convert()
+    except ConverterError as error:
+        what = next(iter(str(error).strip().splitlines()), "")
+        raise ValueError(f"LiteRT cannot run this model: {what[:300]} Use --format onnx or openvino.") from error
+    return contents
 
 
 def with_metadata(contents: bytes, name: str, text: str) -> bytes:

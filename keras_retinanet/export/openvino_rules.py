@@ -27,7 +27,11 @@ def convert(saved_model: str) -> Any:
     from openvino.frontend.tensorflow import ConversionExtension
 
     rule = ConversionExtension("CombinedNonMaxSuppression", _convert_suppression)
-    model = openvino.convert_model(saved_model, extension=[rule])
+    try:
+        model = openvino.convert_model(saved_model, extension=[rule])
+    except openvino.frontend.OpConversionFailure as error:
+        what = " ".join(str(error).split())
+        raise ValueError(f"OpenVINO cannot run this model: {what[:300]} Use --format onnx.") from error
     for node in model.get_ordered_ops():
         if node.get_type_name() == "TopK" and _is_slow(node):
             _replace(node)

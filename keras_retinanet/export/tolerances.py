@@ -28,6 +28,10 @@ class Tolerance:
     iou: float = 0.9
     share: float = 0.95
 
+    def __str__(self) -> str:
+        raw = "" if self.raw is None else f"raw outputs within {self.raw:g} of their largest, and "
+        return f"{raw}partners for {self.share:.0%}, of IoU {self.iou:g} and scores within {self.score:g}"
+
 
 _EXACT = Tolerance(raw=1e-4, score=1e-3, iou=0.99)
 _HALF = Tolerance(raw=None, score=0.02)
@@ -54,3 +58,16 @@ TOLERANCES: Mapping[tuple[ExportFormat, Precision], Tolerance] = MappingProxyTyp
     }
 )
 """Format and precision → tolerance; what is not listed is not written."""
+
+REMEDIES: Mapping[Precision, str] = MappingProxyType(
+    {
+        "float32": "Please report this, with the snapshot's settings; until then another --format may serve.",
+        "float16": "Use --precision float32.",
+        "bfloat16": "Use --precision float16 or float32.",
+        "int8": (
+            "Put more images into the folder of --representative, of the kind that the model will see (up to 100 are "
+            "used); if that does not help, use --precision float16."
+        ),
+    }
+)
+"""What to do where an artefact of such numbers strays too far."""

@@ -12,7 +12,7 @@ from keras import ops
 
 from keras_retinanet.config import ExportConfig, ExportFormat, Precision
 from keras_retinanet.export.detection_graph import prepared
-from keras_retinanet.export.tolerances import COUNTED_ABOVE, TOLERANCES, Tolerance
+from keras_retinanet.export.tolerances import COUNTED_ABOVE, REMEDIES, TOLERANCES, Tolerance
 from keras_retinanet.inference import DetectionModel
 from keras_retinanet.runtimes import Found, Runtime, open_runtime
 from keras_retinanet.runtimes.keras_file import in_own_pixels, on_one_canvas
@@ -81,7 +81,7 @@ class Verification:
     def __init__(
         self, name: ExportFormat, detector: DetectionModel, precision: Precision, images: Sequence[Any]
     ) -> None:
-        self.tolerance = TOLERANCES[name, precision]
+        self.tolerance, self._remedy = TOLERANCES[name, precision], REMEDIES[precision]
         self.agreement = Agreement()
         plain = ExportConfig(fold_batch_norm=False)
         self._detector, self._images = prepared(detector, plain), images
@@ -103,7 +103,8 @@ class Verification:
         is_near = limit.raw is None or agreement.raw <= limit.raw
         if not (is_near and agreement.share >= limit.share):
             raise VerificationError(
-                f"The artefact does not answer as its snapshot and was not kept: {agreement}. Allowed are {limit}."
+                f"The artefact does not answer as its snapshot and was not kept: {agreement}. Allowed are {limit}. "
+                f"{self._remedy}"
             )
 
     def _compare(self, runtime: Runtime, image: Any) -> None:

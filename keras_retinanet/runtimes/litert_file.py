@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ class LiteRtRuntime(GraphRuntime):
             raise ImportError("LiteRT files need LiteRT: pip install 'keras-retinanet[litert]'") from error
         contents = path.read_bytes()
         try:
-            interpreter = Interpreter(model_content=contents)
+            interpreter = Interpreter(model_content=contents, num_threads=_cores())  # one, unless told
             self._detect = interpreter.get_signature_runner()
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"{str(path)!r} cannot be run by LiteRT: {error}") from error
@@ -42,6 +43,11 @@ class LiteRtRuntime(GraphRuntime):
         """Runs the graph; see `GraphRuntime`."""
         rows = [self._detect(images=image[None], sizes=size[None]) for image, size in zip(images, sizes, strict=True)]
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _metadata(contents: bytes, name: str) -> str | None:

@@ -84,7 +84,9 @@ class DetectionApi:
             *(Route(f"{place}/metadata", self._metadata) for place in places),
             *(Route(place, self._status) for place in places),
         ]
-        return Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={HTTPException: self._http_error})
+        app = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={HTTPException: self._http_error})
+        app.router.redirect_slashes = False  # nothing is elsewhere
+        return app
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -129,7 +131,7 @@ class DetectionApi:
         from starlette.exceptions import HTTPException
 
         if request.method != "POST":  # or a GET would look for a model called NAME:predict
-            raise HTTPException(405)
+            raise HTTPException(405, headers={"Allow": "POST"})
         if unknown := self._unknown(request):
             return unknown
         if not self._service.is_ready:

@@ -52,7 +52,7 @@ class BodyReader:
         Raises:
             BodyError: It is too large or too slow, there is no memory for it now, or it is compressed.
         """
-        if (coding := request.headers.get("content-encoding", "identity")) != "identity":
+        if (coding := request.headers.get("content-encoding", "identity").lower()) != "identity":
             raise BodyError(415, f"The body is encoded as {coding[:20]!r}; send it as it is.")
         if int(request.headers.get("content-length", 0)) > _DRAINED * self._limit:
             raise self._too_large()

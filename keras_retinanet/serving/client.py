@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
@@ -16,8 +18,8 @@ from keras_retinanet.serving.grpc_transport import GrpcTransport
 from keras_retinanet.serving.rest_transport import RestTransport
 from keras_retinanet.serving.transport import ServerError, Transport
 
-ImageFile = str | Path | bytes | bytearray | memoryview
-"""An image as a client takes it: the path of a file, or its bytes."""
+ImageFile = str | Path | bytes | bytearray | memoryview | Mapping[str, str]
+"""An image as a client takes it: the path of a file, its bytes, or `{"b64": …}` with its bytes in base64."""
 
 _MAGIC = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|BM|RIFF....WEBP", re.DOTALL)
 _NAMED = re.compile(r"image (\d+) of the request")
@@ -72,7 +74,7 @@ class Client:
         together, or one at a time, where the last digits of the scores matter.
 
         Args:
-            images: Sequence. Paths of files, or their bytes: JPEG, PNG, BMP, GIF or WebP.
+            images: Sequence. Paths of files, their bytes, or these as `{"b64": …}`: JPEG, PNG, BMP, GIF or WebP.
 
         Returns:
             One entry an image.
@@ -82,7 +84,7 @@ class Client:
             OSError: A file cannot be read; nothing has been sent.
             ServerError: The server refuses, fails, or cannot be reached.
         """
-        if isinstance(images, (str, Path, bytes, bytearray, memoryview)):
+        if isinstance(images, (str, Path, bytes, bytearray, memoryview, Mapping)):
             raise ValueError("detect takes a list of images; put the one image into a list.")
         names = [_told(index, image) for index, image in enumerate(images)]
         files = [_contents(image, name) for image, name in zip(images, names, strict=True)]
@@ -171,11 +173,22 @@ def _told(index: int, image: ImageFile) -> str:
 
 
 def _contents(image: ImageFile, name: str) -> bytes:
-    contents = Path(image).read_bytes() if isinstance(image, (str, Path)) else bytes(image)
+    if isinstance(image, Mapping):
+        contents = _from_base64(image, name)
+    else:
+        contents = Path(image).read_bytes() if isinstance(image, (str, Path)) else bytes(image)
     if not _MAGIC.match(contents):
         wrong = "is empty" if not contents else f"is no image file: it begins with {contents[:12]!r}"
         raise ValueError(f"{name} {wrong}; expected a JPEG, PNG, BMP, GIF or WebP file.")
     return contents
+
+
+def _from_base64(image: Mapping[str, str], name: str) -> bytes:
+    try:
+        return base64.b64decode(image["b64"], validate=True)
+    except (KeyError, TypeError, binascii.Error, ValueError):
+        given = ", ".join(map(repr, image)) or "nothing"
+        raise ValueError(f'{name} is no {{"b64": "…base64 of an image file…"}}; it is a mapping of {given}.') from None
 
 
 def _per_image(answer: dict[str, Any], count: int) -> Iterator[Detections]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import socket
 import time
@@ -56,7 +57,7 @@ class Server:
         app: Any = DetectionApi(served, self._config, lambda error: self._warmed(served, error)).app()
         settings = uvicorn.Config(
             RequestLog(app) if self._config.use_log else app,
-            http=deadline_protocol(self._config.client_timeout),
+            http=strict_protocol(self._config.client_timeout, self._config.max_connections),
             ws="none",
             backlog=self._config.max_connections,
             lifespan="on",
@@ -64,7 +65,6 @@ class Server:
             log_level="error",
             access_log=False,
             server_header=False,
-            limit_concurrency=self._config.max_connections,
             timeout_graceful_shutdown=int(self._config.answer_timeout) + _GRACE,
         )
         self._server = uvicorn.Server(settings)
@@ -166,22 +166,45 @@ class RequestLog:
             LOG.info("%s %s %s: %d%s, %.0f ms", client, scope["method"], path, status, images, took)
 
 
-def deadline_protocol(timeout: float) -> type:
-    """Uvicorn's HTTP/1.1 with a deadline for headers to arrive and for answers to be taken; it has none.
+def strict_protocol(timeout: float, most: int) -> type:
+    """Uvicorn's HTTP/1.1 with what it lacks: deadlines for headers to arrive and for answers to be taken, JSON errors.
 
     Args:
         timeout: float. Seconds.
+        most: int. Connections; requests on further ones are answered 503.
 
     Returns:
         The protocol class.
     """
+    import h11
+    from starlette.responses import JSONResponse
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
-    class DeadlineProtocol(H11Protocol):
-        """Hangs up on clients that are too slow."""
+    full = {"error": f"{most} clients are connected already; try again in a moment."}
+    sent_away = JSONResponse(full, 503, {"Retry-After": "1", "Connection": "close"})
 
+    class StrictProtocol(H11Protocol):
+        """Hangs up on clients that are too slow, sends away those that are too many."""
+
+        app: Any
         _headers_due: Any = None
         _taken_due: Any = None
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._served = self.app
+
+        def handle_events(self) -> None:
+            self.app = sent_away if len(self.connections) > most else self._served
+            super().handle_events()
+
+        def send_400_response(self, msg: str) -> None:
+            body = json.dumps({"error": msg}).encode()
+            headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
+            answer = h11.Response(status_code=400, headers=list(headers.items()), reason="Bad Request")
+            for event in (answer, h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+            self.transport.close()
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
@@ -217,7 +240,7 @@ def deadline_protocol(timeout: float) -> type:
             self._headers_due = None
             self.transport.abort()
 
-    return DeadlineProtocol
+    return StrictProtocol
 
 
 def _cancelled(timer: Any) -> Any:

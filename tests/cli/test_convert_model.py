@@ -86,6 +86,7 @@ def test_a_saved_model_becomes_a_version(run: Path, tmp_path: Path) -> None:
         (["{run}", "{}/out", "--format", "onnx"], "a file that ends in .onnx"),
         (["{run}", "{}/out.xml", "--format", "openvino"], "a folder of its own, without an ending"),
         (["{run}", "{}/out.keras", "--samples", "{}/none"], "There is no folder"),
+        (["{run}", "{}/o.onnx", "--format=onnx", "--precision=int8", "--representative={}/none"], "There is no folder"),
     ],
 )
 def test_mistakes_are_told_in_one_line(

@@ -8,7 +8,7 @@ import pytest
 
 from keras_retinanet.config import ExportConfig, ResizeConfig
 from keras_retinanet.export.artefact import check_settings, write_file, write_folder
-from keras_retinanet.export.litert_file import largest_square
+from keras_retinanet.export.litert_file import converted, largest_square
 
 
 def fail(path: Path) -> None:
@@ -23,7 +23,7 @@ def write(path: Path) -> None:
     ("name", "settings", "message"),
     [
         ("onnx", {"precision": "bfloat16"}, "The onnx format is written in float32, float16, int8; got 'bfloat16'."),
-        ("openvino", {"precision": "int8"}, "is written in float32, float16, bfloat16; got 'int8'"),
+        ("openvino", {"precision": "int8"}, "got 'int8'. In int8 can be written onnx, litert."),
         ("saved_model", {"image_size": (64, 64)}, "takes images of any size; leave out --image-size"),
         ("onnx", {"image_size": (16, 640)}, r"at least 32 pixels; got \(16, 640\)"),
         ("litert", {"precision": "int8"}, "needs --representative FOLDER"),
@@ -64,3 +64,14 @@ def test_the_square_holds_wide_and_tall_images() -> None:
     """1333 padded to a multiple of 32 is 1344; of a square rule, the side decides alone."""
     assert largest_square(ResizeConfig()) == (1344, 1344)
     assert largest_square(ResizeConfig(300, 500, is_square=True, pad_multiple=128)) == (512, 512)
+
+
+def test_what_litert_cannot_run_is_told() -> None:
+    from tensorflow.lite.python.convert import ConverterError
+
+    class Converter:
+        def convert(self) -> bytes:
+            raise ConverterError("\nop is neither a custom op nor a flex op\nthe whole graph …")
+
+    with pytest.raises(ValueError, match=r"^LiteRT cannot run this model: op is neither .* Use --format onnx or open"):
+        converted(Converter())

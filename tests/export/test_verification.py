@@ -129,6 +129,23 @@ def test_detections_are_compared_where_there_are_any(detector: DetectionModel, m
         check(detector, "invent", monkeypatch)
 
 
+@pytest.mark.parametrize(
+    ("precision", "message"),
+    [
+        ("int8", r"partners for 95%, of IoU 0\.9 and scores within 0\.1\. Put more images into the folder of --repr"),
+        ("float16", r"scores within 0\.02\. Use --precision float32\.$"),
+        ("float32", r"Allowed are raw outputs within 0\.0001 of their largest, and partners for 95%, .* Please report"),
+    ],
+)
+def test_a_refusal_tells_what_to_do(
+    detector: DetectionModel, monkeypatch: pytest.MonkeyPatch, precision: Any, message: str
+) -> None:
+    confident(detector)
+    monkeypatch.setattr(verification, "open_runtime", lambda path: Altered(detector, "shift"))
+    with pytest.raises(VerificationError, match=message):
+        Verification("onnx", detector, precision, IMAGES)(Path("any"))
+
+
 def test_samples(tmp_path: Path) -> None:
     assert [image.shape for image in built_in_samples()] == [(403, 379, 3), (438, 363, 3)]
     with pytest.raises(ValueError, match="There is no folder"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 import tensorflow as tf
 
 from keras_retinanet import DetectionModel
-from keras_retinanet.config import ResizeConfig
+from keras_retinanet.config import FilterConfig, ResizeConfig
 from keras_retinanet.data.canvases import usual_sizes
 from keras_retinanet.export import export_saved_model
 from keras_retinanet.export.warmup import WARMUP, write_warmup
 from keras_retinanet.predict_messages import MESSAGES
+from keras_retinanet.serving.client import connect
 
 # The shorter side becomes 64, unless the longer would exceed 100; multiples of 32. 3:4 → 64 x 85 → 64 x 96; 2:3 → 64 x
 # 96; 9:16 → 56 x 100 → 64 x 128; 1:1 → 64 x 64.
@@ -49,18 +51,71 @@ def test_the_usual_rule_has_seven_canvases() -> None:
 
 @pytest.fixture(scope="module")
 def version(spread_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_saved_model(DetectionModel(spread_model), tmp_path_factory.mktemp("served") / "insects")
+    """Low enough a threshold for boxes in grey images."""
+    model = DetectionModel(spread_model, FilterConfig(score_threshold=0.1, max_detections=8))
+    return export_saved_model(model, tmp_path_factory.mktemp("served") / "insects")
 
 
-def test_the_model_answers_its_own_warm_up(version: Path) -> None:
-    """Replayed as the server does: the official classes parse the record, the signature takes the tensor."""
+@pytest.fixture(scope="module")
+def signature(version: Path) -> Any:
+    loaded = tf.saved_model.load(str(version))
+    function = loaded.signatures["serving_default"]
+    function.keeps = loaded  # or its variables go
+    return function
+
+
+@pytest.fixture(scope="module")
+def requests(version: Path) -> list[Any]:
+    """The warm-up as the official classes read it."""
     log = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2", reason="needs tensorflow-serving-api")
-    signature = tf.saved_model.load(str(version)).signatures["serving_default"]
+    records = tf.data.TFRecordDataset(str(version / "assets.extra" / WARMUP))
+    return [log.PredictionLog.FromString(record.numpy()).predict_log.request for record in records]
+
+
+def test_the_model_answers_its_own_warm_up(signature: Any, requests: list[Any]) -> None:
+    """Replayed as the server does: the official classes parse the record, the signature takes the tensor."""
     counts = []
-    for record in tf.data.TFRecordDataset(str(version / "assets.extra" / WARMUP)):
-        request = log.PredictionLog.FromString(record.numpy()).predict_log.request
+    for request in requests:
         assert request.model_spec.name == "insects"
         answer = signature(image_bytes=tf.constant(tf.make_ndarray(request.inputs["image_bytes"])))
         counts.append(int(answer["num_detections"].shape[0]))
         assert np.isfinite(answer["boxes"]).all()
     assert counts == [1, 1, 1, 2, 4]
+
+
+def test_a_server_of_the_official_protocol_answers_the_client_as_it_answers_the_warm_up(
+    signature: Any, requests: list[Any]
+) -> None:
+    """What the client sends is what stands in the warm-up, and what it makes of the answer is what the model says."""
+    grpc = pytest.importorskip("grpc", reason="needs the extra `grpc`")
+    predict = pytest.importorskip("tensorflow_serving.apis.predict_pb2", reason="needs tensorflow-serving-api")
+    service = pytest.importorskip("tensorflow_serving.apis.prediction_service_pb2_grpc")
+    seen: list[Any] = []
+
+    class Servicer(service.PredictionServiceServicer):
+        def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
+            seen.append(request)
+            answer = signature(image_bytes=tf.constant(tf.make_ndarray(request.inputs["image_bytes"])))
+            tensors = {name: tf.make_tensor_proto(value.numpy()) for name, value in answer.items()}
+            return predict.PredictResponse(outputs=tensors)
+
+    server = grpc.server(ThreadPoolExecutor(2))
+    service.add_PredictionServiceServicer_to_server(Servicer(), server)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    try:
+        with grpc.insecure_channel(address) as channel, connect(f"grpc://{address}", "insects") as client:
+            stub = service.PredictionServiceStub(channel)
+            for request in requests:
+                wanted = {name: tf.make_ndarray(value) for name, value in stub.Predict(request).outputs.items()}
+                found = client.detect(tf.make_ndarray(request.inputs["image_bytes"]).tolist())
+                replayed, asked = seen[-2:]
+                assert (asked.model_spec.name, asked.inputs) == (replayed.model_spec.name, replayed.inputs)
+                for row, one in enumerate(found):
+                    count = int(wanted["num_detections"][row])
+                    assert len(one["scores"]) == count > 0
+                    for name in ("boxes", "scores", "labels"):
+                        np.testing.assert_array_equal(one[name], wanted[name][row, :count])
+                    assert one["names"] == [name.decode() for name in wanted["class_names"][row, :count]]
+    finally:
+        server.stop(None).wait()

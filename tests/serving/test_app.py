@@ -126,10 +126,29 @@ def test_wrong_json_says_what_to_send(post: Post) -> None:
 
 
 def test_wrong_pages_and_methods(server: Any, fetch: Any) -> None:
-    for status, place, body in ((404, "/v2/models", None), (405, "/v1/models/insects:predict", None), (405, "/", b"x")):
-        found, _, answer = fetch(server.url + place, body)
+    predict, nowhere = "/v1/models/insects:predict", "/v1/models/insects/"
+    for status, place, body in (
+        (404, "/v2/models", None),
+        (404, nowhere, None),
+        (405, predict, None),
+        (405, "/", b"x"),
+    ):
+        found, headers, answer = fetch(server.url + place, body)
         assert found == status
+        assert sorted(headers.get("Allow", "").split(", ")) == {predict: ["POST"], "/": ["GET", "HEAD"]}.get(
+            place, [""]
+        )
         assert "this server answers POST /v1/models/insects:predict" in json.loads(answer)["error"]
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "image/jpeg", "multipart/form-data"])
+def test_the_content_type_is_not_looked_at(server: Any, fetch: Any, png: Any, kind: str) -> None:
+    """As in TensorFlow Serving: only the body counts."""
+    place, told = f"{server.url}/v1/models/insects:predict", {"Content-Type": kind}
+    assert fetch(place, json.dumps({"instances": [image(png((1, 0, 0)))]}).encode(), told)[0] == 200
+    status, _, answer = fetch(place, png((1, 0, 0)), told)
+    assert status == 400
+    assert json.loads(answer)["error"].startswith("The body is no JSON")
 
 
 def test_too_many_images(post: Post, png: Any) -> None:
@@ -154,6 +173,7 @@ def test_compressed_bodies_are_refused(server: Any, fetch: Any) -> None:
     place = f"{server.url}/v1/models/insects:predict"
     status, _, answer = fetch(place, b"x", {"Content-Encoding": "gzip"})
     assert (status, json.loads(answer)["error"]) == (415, "The body is encoded as 'gzip'; send it as it is.")
+    assert fetch(place, b"{", {"Content-Encoding": "Identity"})[0] == 400
 
 
 def test_health_status_and_metadata(server: Any, fetch: Any) -> None:
@@ -239,7 +259,7 @@ def test_a_model_that_fails_is_told_without_its_inside(
     assert "detection failed: RuntimeError: secret path" in caplog.messages
 
 
-def test_what_takes_too_long_is_given_up(serve: Any, pixel_runtime: Any, png: Any, fetch: Any) -> None:
+def test_what_takes_too_long_is_given_up(serve: Any, pixel_runtime: Any, png: Any, fetch: Any, until: Any) -> None:
     may_go, is_warm = threading.Event(), threading.Event()
     runtime = pixel_runtime(lambda images: is_warm.is_set() and may_go.wait(30))
     with serve(runtime, answer_timeout=0.3) as running:
@@ -248,7 +268,7 @@ def test_what_takes_too_long_is_given_up(serve: Any, pixel_runtime: Any, png: An
         status, _, answer = fetch(running.url + "/v1/models/insects:predict", body)
         may_go.set()
         assert (status, json.loads(answer)["error"]) == (504, "No answer within 0.3 s; the server is overloaded.")
-        assert fetch(running.url + "/v1/models/insects:predict", body)[0] == 200
+        until(lambda: fetch(running.url + "/v1/models/insects:predict", body)[0] == 200)
 
 
 def test_one_line_a_request(

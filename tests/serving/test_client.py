@@ -98,6 +98,14 @@ def test_patience_ends() -> None:
     assert transport.asked == [1, 1, 1]
 
 
+def test_paths_bytes_and_base64_are_the_same_file(tmp_path: Path) -> None:
+    contents = b"\xff\xd8\xff\x07"
+    path = tmp_path / "a.jpg"
+    path.write_bytes(contents)
+    given = [path, str(path), contents, bytearray(contents), memoryview(contents), {"b64": "/9j/Bw=="}]
+    assert [one["boxes"].tolist() for one in Client(Scripted()).detect(given)] == [[[7, 0, 0, 1]]] * 6
+
+
 @pytest.mark.parametrize("error", [ServerError("timed out"), ServerError("no", is_refusal=True)])
 def test_other_failures_are_not_tried_again(error: ServerError) -> None:
     transport = Scripted(error)
@@ -131,6 +139,11 @@ def test_what_the_server_says_about_which_image_is_believed() -> None:
         ([b"text"], "image 0 is no image file: it begins with b'text'"),
         (b"\xff\xd8\xff", "put the one image into a list"),
         ("a.jpg", "put the one image into a list"),
+        ({"b64": "/9j/"}, "put the one image into a list"),
+        ([{"b64": "/9j/"}, {"b64": "_9j/"}], r'image 1 is no {"b64": "…base64 of an image file…"}'),
+        ([{"b64": 3}], r'image 0 is no {"b64": "…base64 of an image file…"}'),
+        ([{"path": "a.jpg"}], "image 0 is no .*; it is a mapping of 'path'"),
+        ([{"b64": "dGV4dA=="}], "image 0 is no image file: it begins with b'text'"),
     ],
 )
 def test_mistakes_are_found_before_anything_is_sent(images: Any, message: str) -> None:

@@ -35,6 +35,14 @@ def png_bomb(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
+def jpeg_bomb(side: int) -> bytes:
+    """A small JPEG whose frame header tells a side as large as the format allows."""
+    contents = bytearray(saved("jpeg"))
+    frame = contents.index(b"\xff\xc0")
+    contents[frame + 5 : frame + 9] = struct.pack(">HH", side, side)
+    return bytes(contents)
+
+
 def gif_with_a_large_second_frame() -> bytes:
     """A screen of 4 x 3 pixels and a second frame of 60,000 x 60,000, which a decoder of all frames would fill."""
     frames = [Image.new("RGB", (4, 3), colour) for colour in ((255, 0, 0), (0, 255, 0))]
@@ -72,6 +80,8 @@ def test_grey_becomes_rgb() -> None:
         (png_bomb(100, 11), "has 100 x 11 pixels, more than the 1,000 pixels that are taken; send it smaller"),
         (png_bomb(30_000, 30_000), "has more than the 1,000 pixels"),
         (png_bomb(10_000, 10_000), "has more than the 1,000 pixels"),
+        (jpeg_bomb(65_500), "has more than the 1,000 pixels"),
+        (jpeg_bomb(5_000), "has 5000 x 5000 pixels, more than the 1,000"),
         (saved("jpeg", progressive=True) + b"\xff\xda" * 500, "more than 500 scans; save it again, not progressive"),
     ],
 )

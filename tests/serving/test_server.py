@@ -92,7 +92,9 @@ def test_two_requests_on_one_connection(impatient: Any, png: Any) -> None:
 def test_no_http_at_all(impatient: Any) -> None:
     with socket.create_connection(impatient.address) as connection:
         connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
-        assert everything(connection).startswith(b"HTTP/1.1 400 ")
+        head, _, answer = everything(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n")
+    assert json.loads(answer) == {"error": "Invalid HTTP request received."}
 
 
 def test_slow_clients_harm_no_other(impatient: Any, png: Any, fetch: Any) -> None:
@@ -108,6 +110,9 @@ def test_too_many_connections(serve: Any, pixel_runtime: Any, fetch: Any, until:
     with serve(pixel_runtime(), max_connections=5, client_timeout=20.0) as running:
         idle = [socket.create_connection(running.address) for _ in range(5)]
         until(lambda: fetch(running.url + "/healthz")[0] == 503)
+        _, headers, answer = fetch(running.url + "/healthz")
+        assert (headers["Content-Type"], headers["Retry-After"]) == ("application/json", "1")
+        assert json.loads(answer) == {"error": "5 clients are connected already; try again in a moment."}
         for connection in idle:
             connection.close()
         until(lambda: fetch(running.url + "/healthz")[0] == 200)
