@@ -160,8 +160,7 @@ def test_a_resumed_run_sees_the_same_batches(samples, whole):
     assert_same(whole[12:], resumed)
 
 
-def test_a_run_resumed_inside_an_epoch_reads_nothing_of_its_beginning(samples, whole):
-    assert_same(whole[8:12], listed(training(samples, augmentations=ALL).dataset(1, 2, first_step=2)))
+def test_a_run_resumed_inside_an_epoch_reads_nothing_of_its_beginning(samples):
     flipped = listed(training(samples).dataset(0, 1))
     before, after = (set(itertools.chain(*indices(part))) for part in (flipped[:3], flipped[3:]))
     assert before - after
@@ -169,8 +168,9 @@ def test_a_run_resumed_inside_an_epoch_reads_nothing_of_its_beginning(samples, w
     assert_same(flipped[3:], listed(training(rest).dataset(0, 1, first_step=3)))
 
 
-def test_a_resumed_run_sees_the_same_batches_with_steps(samples, whole):
-    batches = training(samples, augmentations=ALL, steps=4)  # 6 batches a pass
+def test_a_resumed_run_sees_the_same_batches_with_steps(samples):
+    whole = listed(training(samples).dataset(0, 4))
+    batches = training(samples, steps=4)  # 6 batches a pass
     assert batches.steps_per_epoch == 4
     assert_same(whole, listed(batches.dataset(0, 6)))
     assert_same(whole[20:], listed(batches.dataset(5, 6)))
