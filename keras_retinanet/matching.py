@@ -44,7 +44,7 @@ def match(
         anchors: `(A, 4)` in pixels.
         boxes: `(N, 4)` in pixels.
         labels: `(N,)` int; rows with a negative label are padding.
-        ignore: `(N,)` bool: ignore regions.
+        ignore: `(N,)` bool, or int with 1 for ignore regions.
         size: `(2,)` height and width of the image before padding.
         positive_iou: From this IoU on an anchor is an object.
         negative_iou: Up to this IoU an anchor is background.
@@ -111,7 +111,7 @@ def match_batch(
         anchors: `(A, 4)` in pixels, the same for every image.
         boxes: `(B, N, 4)` in pixels.
         labels: `(B, N)` int, padding negative.
-        ignore: `(B, N)` bool.
+        ignore: `(B, N)` bool, or int with 1 for ignore regions.
         sizes: `(B, 2)` height and width before padding.
         **thresholds: Keyword arguments of `match`.
 

@@ -194,7 +194,7 @@ class RetinaNet(keras.Model):
             labels = ops.pad(labels, [[0, 0], [0, 1]], constant_values=-1)
             ignore = ops.zeros_like(labels)
         thresholds = dataclasses.asdict(self.matching)
-        state, index = match_batch(anchors, boxes, labels, ops.cast(ignore, "bool"), y["size"], **thresholds)
+        state, index = match_batch(anchors, boxes, labels, ignore, y["size"], **thresholds)
         state, index = ops.stop_gradient(state), ops.stop_gradient(index)
         labels = ops.take_along_axis(labels, index, axis=1)
         own = ops.take_along_axis(boxes, index[..., None], axis=1)  # (B, A, 4)

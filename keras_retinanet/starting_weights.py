@@ -43,7 +43,7 @@ def build_model(config: TrainConfig, class_names: Sequence[str], emit: Callable[
         weights = str(find_snapshot(Path(weights)))
     source = None if weights in WEIGHTS_WITHOUT_FILE else _detector(weights, config, emit)
     if source is None:
-        return _build(config, class_names)  # which finds a backbone's file by itself
+        return _build(config, class_names)
     if source.backbone.name != config.model.backbone:
         raise ValueError(
             f"--weights {weights} has the backbone {source.backbone.name}, not {config.model.backbone}: leave "

@@ -97,25 +97,40 @@ def painted_runtime() -> type[PaintedRuntime]:
 
 
 @pytest.fixture(scope="session")
-def spread_model() -> Any:
-    """A small network of classes ant and bee that finds boxes in noise, scores from one half to nearly one."""
-    import keras
+def small_network() -> Callable[..., Any]:
+    """Builds a network of classes ant and bee: `(spread=0.0, smallest=16.0, **settings) -> RetinaNet`.
 
-    from keras_retinanet import build
-    from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, ResizeConfig
+    Its logits have no bias, and deviate the more, the larger `spread`, unless that is 0: then they are as at the start.
+    """
 
-    keras.utils.set_random_seed(2)
-    model = build(
-        ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
-        class_names=["ant", "bee"],
-        anchors=AnchorConfig((16.0, 32.0, 64.0), (8, 16, 32)),
-        resize=ResizeConfig(64, 96),
-        filter=FilterConfig(score_threshold=0.6, max_detections=8),
-    )
-    final = model.class_head.finals[0]
-    kernel, bias = final.get_weights()
-    final.set_weights([np.random.default_rng(5).normal(0, 0.02, kernel.shape), 0 * bias])
-    return model
+    def make(spread: float = 0.0, smallest: float = 16.0, **settings: Any) -> Any:
+        import keras
+
+        from keras_retinanet import build
+        from keras_retinanet.config import AnchorConfig, ModelConfig, ResizeConfig
+
+        keras.utils.set_random_seed(2)
+        model = build(
+            ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
+            class_names=["ant", "bee"],
+            anchors=AnchorConfig((smallest, 2 * smallest, 4 * smallest), (8, 16, 32)),
+            **{"resize": ResizeConfig(64, 96), **settings},
+        )
+        if spread:
+            final = model.class_head.finals[0]
+            kernel, bias = final.get_weights()
+            final.set_weights([np.random.default_rng(5).normal(0, spread, kernel.shape), 0 * bias])
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def spread_model(small_network: Callable[..., Any]) -> Any:
+    """A small network that finds boxes in noise, scores from one half to nearly one."""
+    from keras_retinanet.config import FilterConfig
+
+    return small_network(0.02, filter=FilterConfig(score_threshold=0.6, max_detections=8))
 
 
 @pytest.fixture(autouse=True)

@@ -131,11 +131,7 @@ def _settle(given: Mapping[str, Any], namespace: argparse.Namespace) -> TrainCon
         preset = DEMO if given.get("data.dataset") == "demo" and not namespace.config else {}
         if is_ini:
             given = {**_anchors_of(namespace.config), **given}
-        inherited: dict[str, Any] = {}
-        if "model.weights" in given:
-            if Path(given["model.weights"]).is_dir():  # a run stands for its snapshot
-                given = {**given, "model.weights": str(find_snapshot(Path(given["model.weights"])))}
-            inherited = _inherited(given)
+        inherited = _inherited(given) if "model.weights" in given else {}
         return changed(base, {**preset, **inherited, **given})
     if namespace.config:
         raise ValueError("--resume takes the settings of its run; leave --config away.")
@@ -166,6 +162,7 @@ def _inherited(given: Mapping[str, Any]) -> dict[str, Any]:
     weights = given["model.weights"]
     if weights in ("imagenet", "none") or not Path(weights).exists():
         return {}
+    weights = str(find_snapshot(Path(weights)))
     if settings := read_settings(weights):
         return settings
     from keras_retinanet.importers import Overrides, describe_checkpoint, find_foreign, inherited_settings

@@ -119,6 +119,8 @@ The same with `connect("grpc://127.0.0.1:8500", model="{name}")`, after `pip ins
 `tensorflow-serving-api` instead:
 
 ```python
+from pathlib import Path
+
 import grpc
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
@@ -126,7 +128,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 request = predict_pb2.PredictRequest()
 request.model_spec.name = "{name}"
 request.model_spec.signature_name = "{signature}"
-request.inputs["{images}"].CopyFrom(tf.make_tensor_proto([open("photo.jpg", "rb").read()]))
+request.inputs["{images}"].CopyFrom(tf.make_tensor_proto([Path("photo.jpg").read_bytes()]))
 with grpc.insecure_channel("127.0.0.1:8500") as channel:
     answer = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=30)
 print(tf.make_ndarray(answer.outputs["boxes"]))

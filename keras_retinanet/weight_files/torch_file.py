@@ -30,9 +30,6 @@ _DTYPES = {
 }  # fmt: skip
 
 
-_DTYPE_NAMES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
-
-
 @dataclass
 class _Storage:
     """Numbers in a row; `values` arrive after the pickle in the older layout."""

@@ -12,26 +12,17 @@ import keras
 import numpy as np
 import pytest
 
-from keras_retinanet import DetectionModel, build
-from keras_retinanet.config import AnchorConfig, ExportConfig, FilterConfig, ModelConfig, ResizeConfig
+from keras_retinanet import DetectionModel
+from keras_retinanet.config import ExportConfig, FilterConfig, ResizeConfig
 from keras_retinanet.export import FORMATS, Verification, built_in_samples
 from keras_retinanet.export.int8 import network_scope, widest
 from keras_retinanet.scenes import draw_scene
 
 
 @pytest.fixture(scope="module")
-def detector() -> DetectionModel:
+def detector(small_network: Any) -> DetectionModel:
     """Scores between 0.2 and 0.8, all 6,048 kept: numbers count, not who wins. Boxes are near their small anchors."""
-    keras.utils.set_random_seed(2)
-    model = build(
-        ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
-        class_names=["ant", "bee"],
-        anchors=AnchorConfig((8.0, 16.0, 32.0), (8, 16, 32)),
-        resize=ResizeConfig(128, 128, is_square=True),
-    )
-    final = model.class_head.finals[0]
-    kernel, bias = final.get_weights()
-    final.set_weights([np.random.default_rng(5).normal(0, 0.03, kernel.shape), 0 * bias])
+    model = small_network(0.03, smallest=8.0, resize=ResizeConfig(128, 128, is_square=True))
     final = model.box_head.finals[0]
     final.set_weights([weight / 4 for weight in final.get_weights()])
     return DetectionModel(model, FilterConfig(score_threshold=0.01, max_detections=6048, top_k=6048, nms="none"))

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_retinanet import DetectionModel, build
-from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, ResizeConfig
+from keras_retinanet import DetectionModel
+from keras_retinanet.config import FilterConfig
 from keras_retinanet.export import Verification, VerificationError, verification
 from keras_retinanet.export.sample_images import built_in_samples, folder_images
 from keras_retinanet.export.tolerances import Tolerance
@@ -81,16 +81,8 @@ class Altered(KerasRuntime):
 
 
 @pytest.fixture(scope="module")
-def detector() -> DetectionModel:
-    keras.utils.set_random_seed(2)
-    model = build(
-        ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
-        class_names=["ant", "bee"],
-        anchors=AnchorConfig((16.0, 32.0, 64.0), (8, 16, 32)),
-        resize=ResizeConfig(64, 96),
-        filter=FilterConfig(max_detections=20),
-    )
-    return DetectionModel(model)
+def detector(small_network: Any) -> DetectionModel:
+    return DetectionModel(small_network(filter=FilterConfig(max_detections=20)))
 
 
 def confident(detector: DetectionModel) -> None:

@@ -8,13 +8,14 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
-from keras_retinanet import DetectionModel, build
-from keras_retinanet.config import AnchorConfig, ExportConfig, FilterConfig, ModelConfig, ResizeConfig
+from keras_retinanet import DetectionModel
+from keras_retinanet.config import ExportConfig, FilterConfig, ResizeConfig
 from keras_retinanet.export import FORMATS, Verification, VerificationError, export_litert, export_openvino
 from keras_retinanet.export.tolerances import TOLERANCES
 from keras_retinanet.runtimes import RUNTIMES, Description, Found, KerasRuntime, Runtime, open_runtime
@@ -35,18 +36,9 @@ def need(*packages: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def detector() -> DetectionModel:
+def detector(small_network: Any) -> DetectionModel:
     """A small detector, whose scores spread around one half."""
-    keras.utils.set_random_seed(2)
-    model = build(
-        ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
-        class_names=["ant", "bee"],
-        anchors=AnchorConfig((16.0, 32.0, 64.0), (8, 16, 32)),
-        resize=ResizeConfig(64, 96),
-    )
-    final = model.class_head.finals[0]
-    kernel, bias = final.get_weights()
-    final.set_weights([np.random.default_rng(5).normal(0, 0.3, kernel.shape), 0 * bias])
+    model = small_network(0.3)
     random = np.random.default_rng(6)
     for layer in model.backbone.layers:
         if layer.name.endswith("_bn1"):

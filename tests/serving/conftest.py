@@ -7,6 +7,7 @@ import io
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -146,3 +147,43 @@ def fetch(url: str, body: bytes | None = None, headers: dict[str, str] | None = 
             return error.code, error.headers, error.read()
     except urllib.error.URLError:
         return 0, {}, b""
+
+
+@pytest.fixture(scope="module")
+def grpc_server(pixel_runtime: Any) -> Iterator[Any]:
+    grpc = pytest.importorskip("grpc", reason="needs the extra `grpc`")
+    predict = pytest.importorskip("tensorflow_serving.apis.predict_pb2", reason="needs tensorflow-serving-api")
+    service = pytest.importorskip("tensorflow_serving.apis.prediction_service_pb2_grpc")
+    import tensorflow as tf
+
+    from keras_retinanet.serving.images import decoded
+    from keras_retinanet.serving.predict_api import PredictCall, reply
+
+    class Servicer(service.PredictionServiceServicer):
+        def __init__(self) -> None:
+            self.errors: list[Any] = []
+            self.seen: list[Any] = []
+
+        def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
+            self.seen.append(request)
+            if self.errors:
+                context.abort(self.errors.pop(0), "The batch scheduling queue is full")
+            if request.model_spec.name != "insects":
+                context.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {request.model_spec.name}")
+            files = tf.make_ndarray(request.inputs["image_bytes"]).tolist()
+            if any(b"broken" in file for file in files):
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, "Invalid PNG data")
+            found = [pixel_runtime.found(decoded(file, (16, 24))[0, 0]) for file in files]
+            response = predict.PredictResponse()
+            for name, column in reply(PredictCall([], True), found, NAMES)["outputs"].items():
+                kind = {"labels": np.int32, "num_detections": np.int32, "class_names": object}.get(name, np.float32)
+                response.outputs[name].CopyFrom(tf.make_tensor_proto(np.array(column, kind)))
+            return response
+
+    server = grpc.server(ThreadPoolExecutor(2))
+    servicer = Servicer()
+    service.add_PredictionServiceServicer_to_server(servicer, server)
+    servicer.address = f"grpc://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    yield servicer
+    server.stop(None).wait()

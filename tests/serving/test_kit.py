@@ -105,8 +105,16 @@ def test_the_readme_asks_by_rest(
     assert "['cow'] [0.5] [[1. 2. 3. 0.]]" in capsys.readouterr().out
 
 
-def test_the_readme_asks_by_grpc(kit: Path) -> None:
-    compile(block(kit, "python", "import grpc"), "README.md", "exec")
+def test_the_readme_asks_by_grpc(
+    kit: Path, grpc_server: Any, png: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (tmp_path / "photo.jpg").write_bytes(png((1, 2, 3)))
+    monkeypatch.chdir(tmp_path)
+    snippet = block(kit, "python", "import grpc").replace("127.0.0.1:8500", grpc_server.address.removeprefix("grpc://"))
+    exec(compile(snippet, "README.md", "exec"), {})
+    assert grpc_server.seen[-1].model_spec.signature_name == "serving_default"
+    assert capsys.readouterr().out == "[[[1. 2. 3. 0.]]]\n"
 
 
 def test_a_name_that_cannot_stand_in_a_url(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def _warped(image: Tensor, size: Tensor, backwards: Tensor, fill: Tensor) -> Ten
 
     def row(start: Tensor) -> Tensor:
         parts = (left, left_share), (right, right_share)
-        return sum(tf.cast(tf.gather(pixels, start * width + x), tf.float32) * share[..., None] for x, share in parts)
+        return sum(tf.cast(tf.gather(pixels, start * width + at), tf.float32) * share[..., None] for at, share in parts)
 
     inside = (left_share + right_share) * (upper_share + lower_share)
     moved = row(above) * upper_share[..., None] + row(below) * lower_share[..., None]

@@ -11,30 +11,24 @@ from keras_retinanet.schema import Tensor
 
 def colour(sample: GraphSample, seed: Tensor) -> GraphSample:
     """Gentle changes of brightness (±12 %), contrast and saturation (±20 %) and hue (±9°)."""
-    seeds = tf.unstack(tf.random.split(seed, 4))
-    image = changed_colours(
-        sample["image"],
-        sample.get("canvas"),
-        gain=tf.random.stateless_uniform((), seeds[0], 0.88, 1.12),
-        contrast=tf.random.stateless_uniform((), seeds[1], 0.8, 1.2),
-        saturation=tf.random.stateless_uniform((), seeds[2], 0.8, 1.2),
-        hue=tf.random.stateless_uniform((), seeds[3], -0.025, 0.025),
-    )
-    return {**sample, "image": image}
+    return _recoloured(sample, seed, gain=(0.88, 1.12), contrast=(0.8, 1.2), saturation=(0.8, 1.2), hue=(-0.025, 0.025))
 
 
 def visual_effects(sample: GraphSample, seed: Tensor) -> GraphSample:
     """The colours of fizyr's `--random-transform`: contrast ±10 %, brightness ±0.1, hue ±18°, saturation ±5 %."""
-    seeds = tf.unstack(tf.random.split(seed, 4))
-    image = changed_colours(
-        sample["image"],
-        sample.get("canvas"),
-        contrast=tf.random.stateless_uniform((), seeds[0], 0.9, 1.1),
-        brightness=tf.random.stateless_uniform((), seeds[1], -0.1, 0.1),
-        hue=tf.random.stateless_uniform((), seeds[2], -0.05, 0.05),
-        saturation=tf.random.stateless_uniform((), seeds[3], 0.95, 1.05),
+    return _recoloured(
+        sample, seed, contrast=(0.9, 1.1), brightness=(-0.1, 0.1), hue=(-0.05, 0.05), saturation=(0.95, 1.05)
     )
-    return {**sample, "image": image}
+
+
+def _recoloured(sample: GraphSample, seed: Tensor, **ranges: tuple[float, float]) -> GraphSample:
+    """With arguments of `changed_colours` drawn from these ranges, in this order."""
+    seeds = tf.unstack(tf.random.split(seed, len(ranges)))
+    changes = {
+        name: tf.random.stateless_uniform((), own, *ends)
+        for own, (name, ends) in zip(seeds, ranges.items(), strict=True)
+    }
+    return {**sample, "image": changed_colours(sample["image"], sample.get("canvas"), **changes)}
 
 
 def changed_colours(
