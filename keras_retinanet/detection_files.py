@@ -74,10 +74,11 @@ class CocoResults:
 
     def close(self) -> list[Path]:
         """Ends both files; see `Writer`."""
+        results = self._lines.close()
         listed = _Lines(self._listed, "", "", "\n")
         table = {"images": self._images, "categories": self._categories, "annotations": []}
         listed.add(json.dumps(table, ensure_ascii=False))
-        return [self._lines.close(), listed.close()]
+        return [results, listed.close()]
 
 
 class CsvTable:
@@ -212,7 +213,10 @@ class _Lines:
     write = add  # what csv.writer calls
 
     def close(self) -> Path:
-        self._file.write(self._tail)
-        self._file.close()
-        os.replace(self._temporary, self._path)
+        try:
+            with self._file:
+                self._file.write(self._tail)
+            os.replace(self._temporary, self._path)
+        finally:
+            self._temporary.unlink(missing_ok=True)
         return self._path

@@ -151,7 +151,7 @@ def load_model(path: str | Path, compile: bool = True) -> RetinaNet | DetectionM
         raise ValueError(f"{str(path)!r} is no snapshot, or damaged: a .keras file is a ZIP archive. Copy it anew.")
     try:
         model = keras.models.load_model(path, compile=compile)
-    except (ValueError, TypeError, OSError, KeyError) as error:
+    except Exception as error:  # Keras, h5py and zipfile raise a dozen kinds on damaged files
         raise ValueError(f"{str(path)!r} cannot be opened as a snapshot: {error}") from error
     if not isinstance(model, (RetinaNet, DetectionModel)):
         raise ValueError(f"{str(path)!r} holds a {type(model).__name__}, not a RetinaNet.")

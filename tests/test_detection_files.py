@@ -105,3 +105,20 @@ def test_pictures_show_the_boxes_in_the_colour_of_their_class(tmp_path: Path) ->
     drawn = np.asarray(Image.open(tmp_path / "out" / "deep" / "a.jpg")).astype(int)
     assert np.abs(drawn[89, 120:170] - class_colours(2)[1]).mean() < 30
     assert np.abs(drawn[5:30, 5:60] - 90).max() < 6
+
+
+def test_a_full_disk_leaves_what_was_there_and_nothing_half(entries: dict[str, DetectedImage], tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="limits of file sizes are POSIX")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "a.json").write_text("old")
+    writer = CocoResults(folder / "a.json", NAMES)
+    writer.add("a.png", entries["a.png"])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            writer.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"a.json": "old"}

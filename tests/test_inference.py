@@ -74,6 +74,11 @@ def test_a_snapshot_of_the_inference_model_answers_the_same(detector, tmp_path):
     found = again.predict(images, verbose=0)
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, atol=1e-4)
+    contents = bytearray((tmp_path / "inference.keras").read_bytes())
+    contents[len(contents) // 2] ^= 255  # among the weights: what zipfile finds out is no ValueError
+    (tmp_path / "damaged.keras").write_bytes(contents)
+    with pytest.raises(ValueError, match=r"damaged\.keras' cannot be opened as a snapshot: .*CRC"):
+        keras_retinanet.load_model(tmp_path / "damaged.keras")
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

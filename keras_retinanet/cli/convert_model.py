@@ -14,6 +14,7 @@ from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.snapshot_arguments import add_filter_flags, open_detector, told_by_files
 from keras_retinanet.config import ExportConfig, ExportFormat, Precision
 from keras_retinanet.config_tree import descriptions
+from keras_retinanet.runs import find_snapshot
 
 if TYPE_CHECKING:
     from keras_retinanet.export import Agreement
@@ -91,8 +92,13 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
         check_settings,
         folder_images,
     )
-    from keras_retinanet.serving.kit import write_kit
+    from keras_retinanet.serving.kit import served_name, write_kit
 
+    snapshot, out = find_snapshot(Path(flags.snapshot)), Path(flags.out)
+    if out.exists() and snapshot.exists() and out.samefile(snapshot):
+        raise ValueError(f"OUT is the snapshot itself, which would be lost: {str(out)!r}; name another file.")
+    if flags.serving_kit:  # found out now, not when the new version is there already
+        served_name(out)
     settings = ExportConfig(
         precision=flags.precision,
         image_size=tuple(flags.image_size) if flags.image_size else None,
@@ -105,9 +111,9 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
     samples = folder_images(flags.samples, MOST_SAMPLES) if flags.samples else built_in_samples()
     mode = "none" if flags.no_nms else "agnostic" if flags.no_class_specific_filter else None
     told = told_by_files(flags.config, flags.class_names)
-    detector = open_detector(Path(flags.snapshot), flags, told, **({"nms": mode} if mode else {}))
+    detector = open_detector(snapshot, flags, told, **({"nms": mode} if mode else {}))
     check = Verification(flags.format, detector, flags.precision, samples)
-    written = FORMATS[flags.format](detector, Path(flags.out), settings, check)
+    written = FORMATS[flags.format](detector, out, settings, check)
     if flags.serving_kit:
         print(f"wrote {write_kit(Path(flags.serving_kit), written, detector.class_names)}")
     return written, check.agreement

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import itertools
 import os
 import sys
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_retinanet.cli.detect_sources import Source, find_sources, numbered
+from keras_retinanet.cli.detect_sources import Source, find_sources, numbered, refuse_overwriting
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.config import TileConfig
 
@@ -115,13 +116,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         return _run(flags)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         return fail("retinanet-detect", error)
 
 
 def _run(flags: argparse.Namespace) -> int:
     images, videos = find_sources(flags.sources, flags.recursive)
     images = images[: flags.limit]
+    if not flags.no_pictures:
+        refuse_overwriting(images, videos, Path(flags.out))
     detector = _open(flags)
     writers = _writers(flags, images, videos, detector.class_names)
     tally, status = Tally(), 0
@@ -132,7 +135,7 @@ def _run(flags: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         status = INTERRUPTED
     finally:
-        written = {name: writer.close() for name, writer in writers.items()}
+        written = _close(writers)
     print(summary(tally, written, is_whole=not status))
     return status or (SOME_UNREAD if tally.unread else 0)
 
@@ -177,6 +180,15 @@ def _writers(
     if flags.yolo:
         writers["yolo"] = detection_files.YoloFolder(Path(flags.yolo), class_names)
     return writers
+
+
+def _close(writers: Mapping[str, Writer]) -> dict[str, list[Path]]:
+    """Ends every output, also where another cannot be ended."""
+    written: dict[str, list[Path]] = {}
+    with contextlib.ExitStack() as endings:
+        for name, writer in writers.items():
+            endings.callback(lambda name=name, writer=writer: written.update({name: writer.close()}))
+    return {name: written[name] for name in writers}
 
 
 def _detect_images(detector: Detector, images: Sequence[Source], writers: dict[str, Writer], tally: Tally) -> None:

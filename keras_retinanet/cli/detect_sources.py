@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,25 @@ def _own_name(path: Path, taken: collections.Counter[str]) -> str:
     if taken[stem] == 1:
         return path.as_posix()
     return _own_name(path.with_stem(f"{path.stem}-{taken[stem]}"), taken)
+
+
+def refuse_overwriting(images: Sequence[Source], videos: Sequence[Source], out: Path) -> None:
+    """Sees to it that no picture with boxes takes the place of one that was given.
+
+    Args:
+        images: Sequence. What pictures are drawn of.
+        videos: Sequence. Likewise.
+        out: Path. Folder of the pictures.
+
+    Raises:
+        ValueError: One of them stands where its own, or another's, result would go.
+    """
+    given = {os.path.realpath(source.path) for source in (*images, *videos)}
+    for sources, suffix in ((images, ".jpg"), (videos, ".mp4")):
+        for source in sources:
+            place = (out / source.name).with_suffix(suffix)
+            if os.path.realpath(place) in given:
+                raise ValueError(f"The picture with boxes would replace {str(place)!r}; name another folder in --out.")
 
 
 def numbered(names: Sequence[str]) -> dict[str, int]:

@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(describe(evaluation), flush=True)
         found = _detect(evaluation)
         _publish(evaluation, found, flags)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         return fail("retinanet-evaluate", error)
     return 0
 

@@ -130,13 +130,14 @@ def name_and_version(path: Path) -> tuple[str, int]:
         Name of the file, of the run or of the folder that holds the versions, and the version, which is 1 for what has
         none.
     """
+    from keras_retinanet.runtimes import versions_of
+
     path = path.resolve()
     if path.name in SNAPSHOTS:
         return path.parent.name, 1
     if path.name.isdecimal() and (path / "saved_model.pb").is_file():
         return path.parent.name, int(path.name)
-    versions = [int(found.parent.name) for found in path.glob("*/saved_model.pb") if found.parent.name.isdecimal()]
-    return path.stem if path.is_file() else path.name, max(versions, default=1)
+    return path.stem if path.is_file() else path.name, max(versions_of(path), default=1)
 
 
 if __name__ == "__main__":

@@ -196,7 +196,7 @@ def _train(order: Order) -> int:
 
     try:
         training = prepare(order.config, resume=order.resume)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         return fail(PROGRAM, error)
     try:
         result = training.fit()

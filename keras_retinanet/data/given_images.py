@@ -19,6 +19,7 @@ from keras_retinanet.data.image import decode
 from keras_retinanet.data.image_files import SUFFIXES, find_images
 
 _ALLOWED = f"an image file ({', '.join(SUFFIXES)})"
+_BYTES = (bytes, bytearray, memoryview)
 _ARRAYS = "uint8 (H, W, 3) RGB, (H, W, 4) RGBA, (H, W) or (H, W, 1) grey"
 
 
@@ -51,7 +52,7 @@ def expand(images: Any, *, is_recursive: bool = False) -> Iterable[GivenImage]:
     """
     if isinstance(images, (str, os.PathLike)):
         return [GivenImage(str(path), path) for path in find_images(images, is_recursive=is_recursive)]
-    if isinstance(images, (bytes, Image.Image)) or hasattr(images, "__array__") or not isinstance(images, Iterable):
+    if isinstance(images, (*_BYTES, Image.Image)) or hasattr(images, "__array__") or not isinstance(images, Iterable):
         return [_without_path(0, images)]
     return _expand_each(images, is_recursive)
 
@@ -90,8 +91,8 @@ def load(image: GivenImage) -> Any:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise DataError(image.name, f"cannot be read ({reason})", _ALLOWED, "check the path") from None
-    if isinstance(content, bytes):
-        return _from_bytes(content, image.name)
+    if isinstance(content, _BYTES):
+        return _from_bytes(bytes(content), image.name)
     if isinstance(content, Image.Image):
         return _from_pillow(content, image.name)
     if hasattr(content, "__array__"):
@@ -109,18 +110,28 @@ def _from_bytes(content: bytes, name: str) -> Any:
 
 
 def _from_pillow(image: Image.Image, name: str) -> Any:
-    if image.mode == "F" or (image.mode == "I" and not _is_16_bit(image)):
-        found = f"is a Pillow image of mode {image.mode!r}, whose range is not known"
-        raise DataError(name, found, "any mode of 8 or 16 bits", "scale it to 0–255 and convert it to 'L'")
+    if 0 in image.size:
+        raise DataError(name, f"is a Pillow image of size {image.size}", "at least one pixel", "leave it out")
     try:
-        if image.mode.startswith("I"):
-            grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
-            return np.repeat(grey[..., None], 3, axis=-1)
-        if image.mode in ("La", "RGBa"):  # colours multiplied by alpha
-            image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
-        return np.array(image.convert("RGB"))
+        pixels = _rgb(image)
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(name, f"cannot be converted to RGB ({error})", _ALLOWED, "replace or convert it") from None
+    if pixels is None:
+        found = f"is a Pillow image of mode {image.mode!r}, whose range is not known"
+        raise DataError(name, found, "any mode of 8 or 16 bits", "scale it to 0–255 and convert it to 'L'")
+    return pixels
+
+
+def _rgb(image: Image.Image) -> Any | None:
+    """`(H, W, 3)` uint8, or `None` where it is not known which value is white."""
+    if image.mode == "F" or (image.mode == "I" and not _is_16_bit(image)):
+        return None
+    if image.mode.startswith("I"):
+        grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=-1)
+    if image.mode in ("La", "RGBa"):  # colours multiplied by alpha
+        image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
+    return np.array(image.convert("RGB"))
 
 
 def _is_16_bit(image: Image.Image) -> bool:

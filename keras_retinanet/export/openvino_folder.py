@@ -11,7 +11,7 @@ from keras_retinanet.export.detection_graph import describe, detection_graph, pr
 from keras_retinanet.export.openvino_rules import convert
 from keras_retinanet.inference import DetectionModel
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY
-from keras_retinanet.runtimes.openvino_folder import MODEL
+from keras_retinanet.runtimes.openvino_folder import MODEL, WEIGHTS
 
 
 def export_openvino(
@@ -31,13 +31,15 @@ def export_openvino(
         The folder.
 
     Raises:
-        ValueError: At `out` stands something else than an OpenVINO model.
+        ValueError: At `out` stands something else than an OpenVINO model, or beside one.
         ImportError: OpenVINO is not installed.
     """
     settings = settings or ExportConfig()
     check_settings("openvino", settings)
-    if out.suffix or out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MODEL).is_file()):
-        raise ValueError(f"The openvino format is a folder of its own, without an ending; got {str(out)!r}.")
+    others = {path.name for path in out.iterdir()} - {MODEL, WEIGHTS} if out.is_dir() else set()
+    if out.suffix or out.is_file() or others:
+        has = f", in which stands {min(others)!r}" if others else ""
+        raise ValueError(f"The openvino format is a folder of its own, without an ending; got {str(out)!r}{has}.")
     return write_folder(out, lambda folder: _write(detector, folder, settings), check)
 
 

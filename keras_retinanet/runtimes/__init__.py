@@ -12,7 +12,7 @@ from keras_retinanet.runtimes.litert_file import LiteRtRuntime
 from keras_retinanet.runtimes.onnx_file import OnnxRuntime
 from keras_retinanet.runtimes.openvino_folder import MODEL, OpenVinoRuntime
 from keras_retinanet.runtimes.runtime import Found, Raw, Runtime
-from keras_retinanet.runtimes.saved_model import SavedModelRuntime
+from keras_retinanet.runtimes.saved_model import GRAPH, SavedModelRuntime, versions_of
 
 RUNTIMES: dict[ExportFormat, Callable[[Path], Runtime]] = {
     "keras": KerasRuntime.open,
@@ -39,6 +39,7 @@ __all__ = [
     "SavedModelRuntime",
     "format_of",
     "open_runtime",
+    "versions_of",
 ]
 
 
@@ -80,7 +81,7 @@ def format_of(path: Path) -> ExportFormat:
         return SUFFIXES[path.suffix]
     if (path / MODEL).is_file():
         return "openvino"
-    if (path / "saved_model.pb").is_file() or any(path.glob("[0-9]*/saved_model.pb")):
+    if (path / GRAPH).is_file() or versions_of(path):
         return "saved_model"
     raise ValueError(
         f"{str(path)!r} is neither a file that ends in {', '.join(SUFFIXES)} nor the folder of a SavedModel or "

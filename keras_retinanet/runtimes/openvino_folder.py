@@ -10,7 +10,9 @@ from keras_retinanet.runtimes.description import DESCRIPTION_KEY, Description, u
 from keras_retinanet.runtimes.graph_runtime import DETECTIONS, GraphRuntime
 
 MODEL = "model.xml"
-"""The graph; its weights stand in `model.bin` beside it."""
+"""The graph."""
+WEIGHTS = "model.bin"
+"""Its weights, beside it."""
 HINTS: dict[Precision, str] = {"float32": "f32", "float16": "f32", "bfloat16": "bf16"}
 """What OpenVINO shall compute with. Left alone, it takes bfloat16 wherever the processor has it."""
 

@@ -15,6 +15,20 @@ from keras_retinanet.runtimes.runtime import Found, Raw
 
 DESCRIPTION_FILE = "assets.extra/keras_retinanet.json"
 """Where a SavedModel tells class names, thresholds and resize rule."""
+GRAPH = "saved_model.pb"
+"""What every SavedModel has."""
+
+
+def versions_of(path: Path) -> dict[int, Path]:
+    """The versions that stand in a model's folder.
+
+    Args:
+        path: Path. The folder.
+
+    Returns:
+        Number → the SavedModel; what has no number for a name, or no model in it, is none.
+    """
+    return {int(found.parent.name): found.parent for found in path.glob(f"*/{GRAPH}") if found.parent.name.isdecimal()}
 
 
 class SavedModelRuntime:
@@ -24,18 +38,20 @@ class SavedModelRuntime:
         path: Path. A SavedModel, or the folder of its versions, of which the highest is taken.
 
     Raises:
-        ValueError: It was not written by this package.
+        ValueError: It is damaged, or was not written by this package.
     """
 
     def __init__(self, path: Path) -> None:
-        if not (path / "saved_model.pb").is_file():
-            versions = [folder for folder in path.iterdir() if folder.name.isdecimal()]
-            path = max(versions, key=lambda folder: int(folder.name))
+        if not (path / GRAPH).is_file():
+            path = max(versions_of(path).items())[1]
         description = path / DESCRIPTION_FILE
         if not description.is_file():
             raise ValueError(f"{str(path)!r} has no {DESCRIPTION_FILE}: it was not written by retinanet-convert-model.")
         self.description = Description.from_json(description.read_text(encoding="utf-8"), str(path))
-        self._loaded = tf.saved_model.load(str(path))
+        try:
+            self._loaded = tf.saved_model.load(str(path))
+        except Exception as error:  # OpError, OSError, IndexError …: it depends on which file is damaged, and how
+            raise ValueError(f"{str(path)!r} cannot be opened by TensorFlow: {error}") from error
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -110,8 +110,15 @@ class Client:
         except ServerError as error:
             if not error.is_refusal:
                 raise
-            raise error.about(names[self._culprit(files, error)]) from None
-        return list(_per_image(answer, len(files)))
+            named = _NAMED.search(str(error))
+            if named or len(files) == 1:
+                index = min(int(named.group(1)), len(files) - 1) if named else 0
+                raise error.about(names[index]) from None
+        else:
+            return list(_per_image(answer, len(files)))
+        # One of them is refused, or all are too much at once: either comes out in halves.
+        half = len(files) // 2
+        return [*self._ask(files[:half], names[:half]), *self._ask(files[half:], names[half:])]
 
     def _patiently(self, files: Sequence[bytes]) -> dict[str, Any]:
         for attempt in range(self._retries + 1):
@@ -123,19 +130,6 @@ class Client:
                 pause = self._pause * 2**attempt * random.uniform(0.5, 1.5)
                 self._sleep(max(pause, error.retry_after or 0.0))
         raise AssertionError
-
-    def _culprit(self, files: Sequence[bytes], error: ServerError) -> int:
-        """Which image the server refused: it says so, or the images are sent one by one until one is refused."""
-        if named := _NAMED.search(str(error)):
-            return min(int(named.group(1)), len(files) - 1)
-        for index in range(len(files) - 1):
-            try:
-                self._patiently(files[index : index + 1])
-            except ServerError as own:
-                if own.is_refusal:
-                    return index
-                raise
-        return len(files) - 1
 
 
 def connect(address: str, model: str, *, version: int | None = None, timeout: float = 30.0, **options: Any) -> Client:

@@ -148,6 +148,27 @@ The first three answer `boxes (B, D, 4)` x1, y1, x2, y2 in pixels of each image,
 """
 
 
+def served_name(model: Path) -> str:
+    """What a model is called on the server.
+
+    Args:
+        model: Path. Its folder, with the versions in it.
+
+    Returns:
+        The folder's name.
+
+    Raises:
+        ValueError: It cannot stand in a URL.
+    """
+    name = model.resolve().name
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError(
+            f"The model's folder is called {name!r}, which becomes its name on the server; "
+            "rename it to letters, digits, '.', '_' and '-'."
+        )
+    return name
+
+
 def write_kit(out: Path, version: Path, class_names: Sequence[str]) -> Path:
     """Writes what one needs to start TensorFlow Serving and to ask it.
 
@@ -162,12 +183,7 @@ def write_kit(out: Path, version: Path, class_names: Sequence[str]) -> Path:
     Raises:
         ValueError: The model's folder has a name that cannot stand in a URL.
     """
-    name = version.resolve().parent.name
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise ValueError(
-            f"The model's folder is called {name!r}, which becomes its name on the server; "
-            "rename it to letters, digits, '.', '_' and '-'."
-        )
+    name = served_name(version.parent)
     out.mkdir(parents=True, exist_ok=True)
     models = Path(os.path.relpath(version.resolve().parent, out.resolve())).as_posix()
     models = models if models.startswith(".") else f"./{models}"
@@ -181,7 +197,7 @@ def write_kit(out: Path, version: Path, class_names: Sequence[str]) -> Path:
     files = {
         "models.config": _MODELS.format(**words),
         "batching_parameters.txt": _BATCHING,
-        "compose.yaml": _COMPOSE.format(models=json.dumps(models), **words),
+        "compose.yaml": _COMPOSE.format(models=json.dumps(models).replace("$", "$$"), **words),  # else a variable
         "run.sh": _RUN.format(models=shlex.quote(models), **words),
         "README.md": _README.format(**words),
     }

@@ -79,6 +79,8 @@ def test_a_saved_model_becomes_a_version(run: Path, tmp_path: Path) -> None:
         (["{}/missing.keras", "{}/out.keras"], "There is no snapshot"),
         (["{}", "{}/out.keras"], "has no best.keras or last.keras"),
         (["{run}", "{}/out.h5"], "ends in .keras"),
+        (["{run}", "{run}/last.keras"], "OUT is the snapshot itself, which would be lost"),
+        (["{run}", "{}/my model", "--format=saved_model", "--serving-kit={}/kit"], "folder is called 'my model'"),
         (["{run}", "{}/out.keras", "--class-threshold", "bea=0.5"], "no class is named 'bea'; did you mean 'bee'?"),
         (["{run}", "{}/out.keras", "--class-threshold", "xyz=0.5"], "no class is named 'xyz'; there are ant, bee."),
         (["{run}", "{}/out.keras", "--precision", "int8"], "is written in float32, float16, bfloat16; got 'int8'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -77,17 +78,22 @@ def test_tiles_and_nothing_found(run: Path, images: Path, tmp_path: Path, capsys
         (["{run}", "{out}"], "has no images"),
         (["{out}/missing.keras", "{images}/7.png"], "There is no snapshot or exported model"),
         (["{out}", "{images}/7.png"], "neither a file that ends in"),
+        (["{run}", "{images}", "--out", "{images}"], "The picture with boxes would replace '{images}/12.jpg'; name"),
+        (["{out}/a.onnx", "{images}/7.png"], "pip install 'keras-retinanet[onnx]'"),
         (["{run}", "{images}/7.png", "--class", "beee"], "no class 'beee'; it has ant, bee. Did you mean 'bee'?"),
     ],
 )
 def test_mistakes_are_told_in_one_line(
-    run: Path, images: Path, tmp_path: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+    run: Path, images: Path, tmp_path: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # as where the extra is not installed
+    (tmp_path / "a.onnx").touch()
     assert detect.main([word.format(run=run, images=images, out=tmp_path) for word in words]) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert said.format(images=images) in error
     assert error.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,9 @@ def pixels(image: Any) -> Any:
 def test_files_bytes_and_arrays_give_the_same(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png(Image.fromarray(RGB)))
-    for form in (path, str(path), path.read_bytes(), RGB, Image.open(path), RGB[:, ::-1][:, ::-1]):
+    contents = path.read_bytes()
+    forms = (path, str(path), contents, bytearray(contents), memoryview(contents), RGB, RGB[:, ::-1][:, ::-1])
+    for form in (*forms, Image.open(path)):
         np.testing.assert_array_equal(pixels(form), RGB)
 
 
@@ -89,6 +91,7 @@ def test_an_orientation_tag_is_not_applied(tmp_path: Path) -> None:
         (np.zeros((5, 0, 3), np.uint8), r"\(5, 0, 3\)"),
         (Image.fromarray(GREY.astype(np.float32)), r"mode 'F', whose range is not known"),
         (Image.fromarray(GREY.astype(np.int32)), r"mode 'I'"),
+        (Image.new("RGB", (0, 5)), r"size \(0, 5\). allowed: at least one pixel"),
         (b"", r"image 0: is empty"),
         (b"no image", r"image 0: cannot be decoded.*\.webp"),
         (3, r"is a int.*allowed: a path, bytes, a NumPy array"),
@@ -101,12 +104,14 @@ def test_what_is_wrong_is_named(image: Any, said: str) -> None:
 
 
 def test_damaged_files_are_named(tmp_path: Path) -> None:
-    whole = png(Image.fromarray(np.repeat(np.repeat(RGB, 30, axis=0), 30, axis=1)))
-    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"half.png: cannot be decoded as an image. allowed: .* fix: replace"):
-        pixels(tmp_path / "half.png")
-    with Image.open(tmp_path / "half.png") as half, pytest.raises(DataError, match=r"half.png: cannot be converted"):
-        pixels(half)
+    large = np.repeat(np.repeat(RGB, 30, axis=0), 30, axis=1)
+    for image in (large, large[..., 0].astype(np.uint16) * 200):
+        whole = png(Image.fromarray(image))
+        (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(DataError, match=r"half.png: cannot be decoded as an image. allowed: .* fix: replace"):
+            pixels(tmp_path / "half.png")
+        with Image.open(tmp_path / "half.png") as half, pytest.raises(DataError, match=r"half.png: cannot be conv"):
+            pixels(half)
 
 
 def test_lists_may_hold_every_form_and_keep_their_order(tmp_path: Path) -> None:

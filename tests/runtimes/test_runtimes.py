@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_retinanet import DetectionModel
 from keras_retinanet.config import ExportConfig, FilterConfig, ResizeConfig
@@ -248,6 +250,24 @@ def test_files_of_others_are_named(tmp_path: Path) -> None:
         path = tmp_path / {"onnx": "a.onnx", "openvino": "", "litert": "a.tflite"}[name]
         with pytest.raises(ValueError, match=r"cannot be (run|opened) by"):
             open_runtime(path)
+
+
+@pytest.mark.parametrize("file", ["saved_model.pb", "variables/variables.index", "variables/variables.data-*"])
+def test_a_damaged_saved_model_is_named(tmp_path: Path, file: str) -> None:
+    """Each of its files is told by another exception; folders beside the versions are none."""
+    module = tf.Module()
+    module.weights = tf.Variable(tf.zeros(100))
+    tf.saved_model.save(module, str(tmp_path / "2"))
+    about = tmp_path / "2" / "assets.extra" / "keras_retinanet.json"
+    about.parent.mkdir()
+    about.write_text(Description(("ant",), ResizeConfig(), (1.0, 2.0, 3.0), FilterConfig()).to_json())
+    (tmp_path / "9").mkdir()
+    shutil.copytree(tmp_path / "2", tmp_path / "10-old")
+    assert open_runtime(tmp_path).class_names == ("ant",)
+    (damaged,) = (tmp_path / "2").glob(file)
+    damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
+    with pytest.raises(ValueError, match=r"/2' cannot be opened by TensorFlow: "):
+        open_runtime(tmp_path)
 
 
 def test_an_onnx_file_without_description(tmp_path: Path) -> None:

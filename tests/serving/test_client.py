@@ -121,7 +121,23 @@ def test_the_refused_image_is_found_and_named(tmp_path: Path) -> None:
     transport = Scripted(refused=b"\x03")
     with pytest.raises(ServerError, match=r"^image 3 \(.*3\.jpg\): Invalid JPEG data$"):
         Client(transport).detect(paths)
-    assert transport.asked == [5, 1, 1, 1, 1]
+    assert transport.asked == [5, 2, 3, 1, 2, 1]
+
+
+def test_what_is_too_much_at_once_is_sent_in_parts() -> None:
+    """Eight photographs of a few megabytes are more than a server takes; none of them is to blame."""
+
+    class Small(Scripted):
+        def predict(self, files: Sequence[bytes]) -> dict[str, Any]:
+            if len(files) > 2:
+                self.asked.append(len(files))
+                raise ServerError("413: The body has more than 32 MB", is_refusal=True)
+            return super().predict(files)
+
+    transport = Small()
+    found = Client(transport).detect(files(7))
+    assert [one["boxes"].tolist() for one in found] == [[[index, 0, 0, 1]] for index in range(7)]
+    assert transport.asked == [7, 3, 1, 2, 4, 2, 2]
 
 
 def test_what_the_server_says_about_which_image_is_believed() -> None:
