@@ -187,8 +187,12 @@ def _close(writers: Mapping[str, Writer]) -> dict[str, list[Path]]:
     written: dict[str, list[Path]] = {}
     with contextlib.ExitStack() as endings:
         for name, writer in writers.items():
-            endings.callback(lambda name=name, writer=writer: written.update({name: writer.close()}))
+            endings.callback(_close_one, writer, name, written)
     return {name: written[name] for name in writers}
+
+
+def _close_one(writer: Writer, name: str, written: dict[str, list[Path]]) -> None:
+    written[name] = writer.close()
 
 
 def _detect_images(detector: Detector, images: Sequence[Source], writers: dict[str, Writer], tally: Tally) -> None:

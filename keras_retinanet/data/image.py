@@ -16,6 +16,7 @@ from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.resize_methods import METHODS, bilinear
 from keras_retinanet.schema import Tensor
 
+_WEBP_ANIMATION = 2  # bit of the flags of an extended WebP
 _BMP_HEADER = 54  # bytes up to the palette of the usual 40-byte kind of header
 
 
@@ -23,8 +24,8 @@ def decode(contents: Tensor) -> Tensor:
     """Decode an image file to RGB.
 
     JPEG (grey, RGB and CMYK), PNG (grey, palette, 16-bit, alpha), BMP (8, 24 and 32 bit, uncompressed), GIF (the first
-    frame) and WebP. Alpha is dropped, not blended; of 16 bits the upper eight are kept. JPEGs are decoded with the
-    accurate DCT, which gives the same values as Pillow; TensorFlow's default is off by up to 13.
+    frame) and WebP (no animated ones). Alpha is dropped, not blended; of 16 bits the upper eight are kept. JPEGs are
+    decoded with the accurate DCT, which gives the same values as Pillow; TensorFlow's default is off by up to 13.
 
     Args:
         contents: Scalar string. The bytes of the file.
@@ -42,6 +43,7 @@ def decode(contents: Tensor) -> Tensor:
                 lambda: tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE"),
             ),
             (tf.strings.substr(contents, 0, 2) == b"BM", lambda: _decode_bmp(contents)),
+            (tf.strings.substr(contents, 0, 4) == b"RIFF", lambda: _decode_webp(contents)),
         ],
         default=lambda: tf.io.decode_image(contents, channels=3, expand_animations=False),
     )
@@ -63,6 +65,16 @@ def _decode_bmp(contents: Tensor) -> Tensor:
         return tf.gather(tf.reshape(palette, (-1, 4))[:, 2::-1], indices)  # stored as B, G, R, 0
 
     return tf.cond(bits == 8, look_up, lambda: tf.io.decode_image(contents, channels=3, expand_animations=False))
+
+
+def _decode_webp(contents: Tensor) -> Tensor:
+    """TensorFlow refuses alpha where three channels are asked for, and writes beyond its buffer in animated ones."""
+    is_extended = tf.strings.substr(contents, 12, 4) == b"VP8X"
+    flags = tf.cast(tf.io.decode_raw(tf.strings.substr(contents, 20, 1), tf.uint8)[0], tf.int32)
+    is_animated = tf.logical_and(is_extended, flags // _WEBP_ANIMATION % 2 == 1)
+    with tf.control_dependencies([tf.debugging.Assert(tf.logical_not(is_animated), ["animated WebP"])]):
+        contents = tf.identity(contents)
+    return tf.io.decode_image(contents, channels=0, expand_animations=False)[..., :3]
 
 
 def resized_size(height: Any, width: Any, resize: ResizeConfig) -> tuple[Any, Any]:

@@ -73,7 +73,8 @@ def decoded(contents: bytes, size: tuple[int, int]) -> Any:
     try:
         if contents[:3] == b"GIF":
             with Image.open(io.BytesIO(contents), formats=["GIF"]) as image:
-                pixels = np.asarray(image.convert("RGB"))
+                coloured = np.asarray(image.convert("RGBA"))
+            pixels = coloured[..., :3] * (coloured[..., 3:] > 0)  # transparent is black, as TensorFlow has it
         else:
             pixels = np.asarray(decode(contents))
     except Exception as error:  # TensorFlow's errors, and those of Pillow's plug-ins

@@ -61,6 +61,7 @@ KINDS = {
     "gif": lambda p: encoded(p.quantize(64), "GIF"),
     "gif animated": lambda p: encoded(p.quantize(64), "GIF", save_all=True, append_images=[p.rotate(90).quantize(64)]),
     "webp": lambda p: encoded(p, "WEBP", lossless=True),
+    "webp alpha": lambda p: encoded(with_alpha(p), "WEBP", lossless=True, exact=True),
 }
 
 
@@ -99,6 +100,13 @@ def test_run_length_coded_bmp_is_refused(picture):
     contents[30] = 1
     with pytest.raises(tf.errors.InvalidArgumentError, match="compressed BMP"):
         decode(bytes(contents))
+
+
+def test_an_animated_webp_is_refused(picture):
+    """TensorFlow itself ends with a bus error."""
+    contents = encoded(picture, "WEBP", save_all=True, append_images=[picture.rotate(90)])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="animated WebP"):
+        decode(contents)
 
 
 @pytest.mark.parametrize(

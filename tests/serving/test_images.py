@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_retinanet.data.image import decode
 from keras_retinanet.serving.images import BadImageError, checked_size, decoded
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (17, 23, 3), dtype=np.uint8)
@@ -62,6 +63,13 @@ def test_size_and_pixels_of_every_format(kind: str) -> None:
     expected = np.asarray(Image.open(io.BytesIO(contents)).convert("RGB"))
     np.testing.assert_array_equal(pixels, expected)
     assert kind in ("gif", "jpeg") or (pixels == PIXELS).all()
+
+
+def test_a_transparent_gif_has_the_pixels_that_every_other_way_sees() -> None:
+    contents = saved("gif", "P", transparency=3)
+    pixels = decoded(contents, (17, 23))
+    np.testing.assert_array_equal(pixels, decode(contents))
+    assert (pixels == 0).all(axis=-1).any()
 
 
 def test_grey_becomes_rgb() -> None:
