@@ -13,6 +13,7 @@ METHOD = "/tensorflow.serving.PredictionService/Predict"
 
 _TRANSIENT = ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "ABORTED")
 _REFUSED = ("INVALID_ARGUMENT", "OUT_OF_RANGE", "DATA_LOSS")
+_TOO_LARGE = "message larger than max"  # what gRPC says of a message, sent or received; with the code of overload
 _MAX_MESSAGE = 256 * 2**20
 
 
@@ -57,10 +58,11 @@ class GrpcTransport:
         except self._failed as failed:
             error: Any = failed
             code = error.code().name
+            is_too_large = code == "RESOURCE_EXHAUSTED" and _TOO_LARGE in error.details()
             raise ServerError(
                 f"{self._address}, model {self._model!r} answered {code}: {error.details()}",
-                is_transient=code in _TRANSIENT,
-                is_refusal=code in _REFUSED,
+                is_transient=code in _TRANSIENT and not is_too_large,
+                is_refusal=code in _REFUSED or is_too_large,
             ) from failed
 
     def close(self) -> None:

@@ -43,6 +43,17 @@ def test_grpc_tries_again_and_passes_on_what_the_server_says(grpc_server: Any, p
         other.detect([png((1, 0, 0))])
 
 
+def test_grpc_sends_what_is_too_much_at_once_in_halves(grpc_server: Any, png: Any) -> None:
+    """gRPC itself takes 4 MB, and says of more that it has no room."""
+    pauses: list[float] = []
+    with connect(grpc_server.address, "insects", sleep=pauses.append) as client:
+        found = client.detect([png((count, 0, 0)) + bytes(3 * 2**20) for count in (1, 2)])
+        assert [len(one["scores"]) for one in found] == [1, 2]
+        with pytest.raises(ServerError, match=r"^image 0: .*RESOURCE_EXHAUSTED: .*larger than max"):
+            client.detect([png((1, 0, 0)) + bytes(5 * 2**20)])
+    assert pauses == []
+
+
 def test_grpc_where_nobody_listens() -> None:
     pytest.importorskip("grpc", reason="needs the extra `grpc`")
     pauses: list[float] = []
