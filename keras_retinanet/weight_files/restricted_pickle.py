@@ -55,7 +55,8 @@ class Ignored(Stateful):
 
 BESIDE = (
     "datetime.", "torch.optim.", "mmengine.", "mmcv.", "detectron2.", "fvcore.", "yacs.", "omegaconf.",
-    "pytorch_lightning.", "lightning.", "lightning_fabric.",
+    "pytorch_lightning.", "lightning.", "lightning_fabric.", "pathlib.", "torch.torch_version.", "numpy.random.",
+    "collections.deque", "types.SimpleNamespace",
 )  # fmt: skip
 """Beginnings of the names of what trainers leave beside the weights: read over as `Ignored`, never imported."""
 GROWTH, SLACK = 16, 2**20

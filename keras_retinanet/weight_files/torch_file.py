@@ -86,16 +86,25 @@ def _rebuild_tensor(
     is_known = len(size) == len(stride) <= MAX_DIMENSIONS and all(map(restricted_pickle.is_count, numbers))
     if not is_known:
         raise ValueError(f"a tensor has offset, size and stride {restricted_pickle.short(numbers)}")
-    count = math.prod(size)
     last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
-    if count and (last >= storage.length or count > storage.length):
+    if math.prod(size) and last >= storage.length:
         raise ValueError(f"a tensor of size {size} reaches beyond its storage of {storage.length}")
     return _Tensor(storage, offset, size, stride)
 
 
-def _rebuild_parameter(tensor: Any, requires_grad: Any = None, hooks: Any = None) -> Any:
-    del requires_grad, hooks
+def _rebuild_parameter(tensor: Any, requires_grad: Any = None, hooks: Any = None, state: Any = None) -> Any:
+    del requires_grad, hooks, state
     return tensor
+
+
+def _rebuild_typed(function: Any, kind: Any, arguments: Any, state: Any = None) -> _Tensor:
+    """A tensor to which someone gave attributes: these are dropped."""
+    del kind, state
+    if not isinstance(function, restricted_pickle.AllowedGlobal) or function.build is not _rebuild_tensor:
+        raise ValueError("a tensor is made by something else than PyTorch's function for tensors")
+    if not isinstance(arguments, tuple):
+        raise ValueError("a tensor is not described by storage, offset, size and stride")
+    return _rebuild_tensor(*arguments)
 
 
 ALLOWED: dict[str, Callable[..., Any] | None] = {
@@ -111,6 +120,9 @@ ALLOWED: dict[str, Callable[..., Any] | None] = {
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
     "torch._utils._rebuild_tensor": _rebuild_tensor,
     "torch._utils._rebuild_parameter": _rebuild_parameter,
+    "torch._utils._rebuild_parameter_with_state": _rebuild_parameter,
+    "torch._tensor._rebuild_from_type_v2": _rebuild_typed,
+    **dict.fromkeys(("torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer")),
     "torch.Size": lambda size=(): size,
     **dict.fromkeys(
         f"torch.{kind}" for kind in ("float64", "float32", "float16", "bfloat16", "int64", "int32", "bool")
@@ -243,7 +255,8 @@ def read_torch_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict
         else:
             raise ValueError("it starts with neither layout of PyTorch")
         table, beside = numpy_pickle.as_table(content, (_Tensor, numpy_pickle.PickledArray))
-        if sum(value.nbytes for value in table.values()) > restricted_pickle.GROWTH * path.stat().st_size:
+        room = restricted_pickle.SLACK + restricted_pickle.GROWTH * path.stat().st_size
+        if sum(value.nbytes for value in table.values()) > room:
             raise ValueError("its tensors show the same numbers again and again, far more than it holds")
         return table, beside
     except (*UNREADABLE, RuntimeError) as error:
