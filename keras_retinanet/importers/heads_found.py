@@ -110,6 +110,7 @@ def torch_network(
         head_width=shape_of(tensors, tower)[0],
         head_depth=depth,
         head_norm="group" if is_grouped else "none",
+        has_head_bias=is_grouped and f"{tower.removesuffix('weight')}bias" in tensors,
         **others,
     )
 

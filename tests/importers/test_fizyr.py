@@ -148,7 +148,7 @@ def test_a_custom_submodel_is_left_over_and_named(
 def test_the_paddings_of_mobilenet_by_the_layers_of_its_era(
     stem: str, others: str, padded: tuple[str, ...], mobilenet: keras.Model, files: SimpleNamespace, tmp_path: Path
 ) -> None:
-    """Keras of today: "same" in the stem, a pixel on the right and below elsewhere. At odd sizes each is another one."""
+    """Keras of today: "same" in the stem, a pixel on the right and below elsewhere. Each differs at odd sizes."""
     layers, arrays = files.snapshot(mobilenet, files.MOBILENET_TAPS)
     if others == "same":
         layers = [layer for layer in layers if "pad" not in layer["layer"]]

@@ -205,6 +205,24 @@ def test_what_detectron2_stores(files: SimpleNamespace, tmp_path: Path) -> None:
     assert all(found.is_no_weight(name) for name in (*cells, *buffers))
 
 
+def test_heads_of_detectron2_have_biases_before_their_norms(files: SimpleNamespace, tmp_path: Path) -> None:
+    """Its convolutions keep their biases; those of torchvision and MMDetection have none there."""
+    rng = np.random.default_rng(0)
+    tensors = {name: value for name, value in detectron(18).items() if "_subnet." not in name}
+    for head in ("cls", "bbox"):
+        tensors[f"head.{head}_subnet.0.weight"] = random(rng, WIDTH, WIDTH, 3, 3)
+        for name in ("0.bias", "1.weight", "1.bias"):
+            tensors[f"head.{head}_subnet.{name}"] = random(rng, WIDTH)
+    model, report, blueprint = import_checkpoint(files.pickle(tmp_path / "a.pkl", tensors))
+    assert report.unused == report.missing == ()
+    assert (blueprint.model.head_norm, blueprint.model.has_head_bias, blueprint.model.head_depth) == ("group", True, 1)
+    features = np.random.default_rng(1).standard_normal((1, 3, 3, WIDTH)).astype(np.float32)
+    patch = features[0].transpose(2, 0, 1)[None]
+    x = (patch * tensors["head.cls_subnet.0.weight"]).sum((1, 2, 3)) + tensors["head.cls_subnet.0.bias"]
+    conv = model.class_head.towers[0].get_layer("conv0")
+    np.testing.assert_allclose(conv(features)[0, 1, 1], x, atol=1e-5)
+
+
 def test_norms_of_caffe2_have_a_factor_and_a_shift_alone(files: SimpleNamespace, tmp_path: Path) -> None:
     """Detectron2 completes them with mean 0 and variance 1 when it loads a file."""
     whole = detectron(18)
