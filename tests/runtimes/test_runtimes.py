@@ -20,6 +20,7 @@ from keras_retinanet.export import FORMATS, Verification, VerificationError, exp
 from keras_retinanet.export.tolerances import TOLERANCES
 from keras_retinanet.runtimes import RUNTIMES, Description, Found, KerasRuntime, Runtime, open_runtime
 from keras_retinanet.runtimes.keras_file import fitting, on_one_canvas
+from keras_retinanet.runtimes.openvino_folder import shared_core
 from keras_retinanet.version import __version__
 
 RANDOM = np.random.default_rng(1)
@@ -147,6 +148,15 @@ def test_a_fixed_canvas_is_filled_with_the_colour_of_padding() -> None:
     assert (batch[0, :, 32:] == [1, 2, 3]).all()
 
 
+def test_one_openvino_core_serves_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second one would break signals."""
+    need("openvino")
+    shared_core()
+    monkeypatch.delattr("openvino.Core")
+    assert "CPU" in shared_core().available_devices
+
+
+@pytest.mark.slow
 def test_a_smaller_canvas_than_the_rule_wants(detector: DetectionModel, tmp_path: Path) -> None:
     """And bfloat16, in the runtime that has the most to do with it."""
     need("openvino")
@@ -190,6 +200,7 @@ def representative(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+@pytest.mark.slow
 def test_an_int8_artefact_that_disagrees_is_not_kept(calm_detector: DetectionModel, tmp_path: Path) -> None:
     """Black images do not show the ranges of the numbers."""
     need("ai_edge_litert", "ai_edge_quantizer")
