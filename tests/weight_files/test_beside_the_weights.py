@@ -69,6 +69,15 @@ def test_a_logger_is_never_called(tmp_path: Path) -> None:
         read_torch_file(written(tmp_path / "a.pth", {"w": tensor(1), "x": call}))
 
 
+def test_paths_and_versions_beside_the_weights_are_read_over(tmp_path: Path) -> None:
+    beside = {
+        "folder": PICKLES.Call(PICKLES.Name("pathlib", "PosixPath"), "runs", "1"),
+        "version": PICKLES.Call(PICKLES.Name("torch.torch_version", "TorchVersion"), "2.6"),
+    }
+    file = open_weights(written(tmp_path / "a.pth", {"model": {"w": tensor(1)}, **beside}))
+    assert list(file.tensors) == ["w"]
+
+
 def test_a_whole_object_is_no_table(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds a whole object, not a table of weights"):
         read_torch_file(written(tmp_path / "a.pth", PICKLES.Call(BUFFER)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import decimal
 import io
 import os
 import pickle
@@ -192,7 +193,7 @@ EXPLOITS = {
     "nested": (Exploit(getattr, Exploit(__import__, "os"), "system"), r"\.(getattr|__import__)"),
     "in a list": ({"w": [1, {"deep": Exploit(os.system, "touch marker")}]}, r"\.system"),
     "pickle in pickle": (Exploit(pickle.loads, pickle.dumps(Exploit(os.system, "touch marker"))), r"pickle\.loads"),
-    "another class": (Path("marker"), r"pathlib"),
+    "another class": (decimal.Decimal(1), r"decimal"),
     "numpy": (Exploit(np.load, "marker"), r"numpy.*load"),
 }
 
