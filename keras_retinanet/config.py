@@ -202,6 +202,7 @@ class ModelConfig:
         head_depth: Convolutions before the last one of each head.
         head_norm: Normalisation after each of them.
         head_norm_epsilon: Added to the variance by that normalisation; KerasHub has 0.001.
+        has_head_bias: Convolutions have biases before that normalisation too, as Detectron2's.
         has_shared_heads: Use the same head weights on every level.
         box_coder: Box parametrisation: centre and size (paper) or corners (fizyr).
     """
@@ -218,6 +219,7 @@ class ModelConfig:
     head_depth: int = 4
     head_norm: Literal["none", "group"] = "none"
     head_norm_epsilon: float = 1e-5
+    has_head_bias: bool = False
     has_shared_heads: bool = True
     box_coder: BoxCoderName = "center"
 

@@ -51,6 +51,7 @@ class Head(keras.layers.Layer):
         depth: Convolutions in the tower. Defaults to 4.
         norm: `"none"` or `"group"`: GroupNorm of 32 groups after each convolution of the tower.
         norm_epsilon: Added to the variance by that normalisation. Defaults to 1e-5 (torchvision v2).
+        has_bias: Convolutions have biases before that normalisation too, as Detectron2's. Defaults to `False`.
         is_shared: One set of weights for all levels. Defaults to `True`.
         prior: Probability at which the answers' sigmoid starts; `None` starts the bias at 0.
         final_dtype: What the last convolution computes in. Defaults to `"float32"`.
@@ -68,6 +69,7 @@ class Head(keras.layers.Layer):
         depth: int = 4,
         norm: Literal["none", "group"] = "none",
         norm_epsilon: float = 1e-5,
+        has_bias: bool = False,
         is_shared: bool = True,
         prior: float | None = None,
         final_dtype: str = "float32",
@@ -90,6 +92,7 @@ class Head(keras.layers.Layer):
         self.depth = depth
         self.norm = norm
         self.norm_epsilon = norm_epsilon
+        self.has_bias = has_bias
         self.is_shared = is_shared
         self.prior = prior
         self.final_dtype = final_dtype
@@ -103,7 +106,7 @@ class Head(keras.layers.Layer):
             has_norm = self.norm == "group"
             tower.add(
                 keras.layers.Conv2D(
-                    self.width, 3, padding="same", use_bias=not has_norm, kernel_initializer=kernel,
+                    self.width, 3, padding="same", use_bias=self.has_bias or not has_norm, kernel_initializer=kernel,
                     name=f"conv{index}", dtype=self.dtype_policy,
                 )
             )  # fmt: skip
@@ -171,5 +174,8 @@ class Head(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        names = ("values", "num_anchors", "width", "depth", "norm", "norm_epsilon", "is_shared", "prior", "final_dtype")
+        names = (
+            "values", "num_anchors", "width", "depth", "norm", "norm_epsilon", "has_bias", "is_shared", "prior",
+            "final_dtype",
+        )  # fmt: skip
         return super().get_config() | {name: getattr(self, name) for name in names}

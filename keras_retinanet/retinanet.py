@@ -318,6 +318,7 @@ def build(
         "depth": model.head_depth,
         "norm": model.head_norm,
         "norm_epsilon": model.head_norm_epsilon,
+        "has_bias": model.has_head_bias,
         "is_shared": model.has_shared_heads,
     }
     return RetinaNet(

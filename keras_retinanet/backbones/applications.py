@@ -35,6 +35,10 @@ Taps = Mapping[str, str]
 """Level → `"<layer>"`, `"input of <layer>"` where the layer has no stable name itself, or `"output"`."""
 
 
+Padding = Literal["same", "corner", "symmetric"]
+_PADS = {"corner": ((0, 1), (0, 1)), "symmetric": ((1, 1), (1, 1))}
+
+
 @dataclass(frozen=True)
 class Application:
     """A backbone of the table: calling it builds the model.
@@ -70,7 +74,8 @@ class Application:
         *,
         normalization: PixelStatistics | None = None,
         taps: Taps | None = None,
-        stem_padding: Literal["same", "corner"] = "same",
+        stem_padding: Padding = "same",
+        block_padding: Padding = "corner",
     ) -> keras.Model:
         """Builds the backbone.
 
@@ -78,21 +83,23 @@ class Application:
             weights: `None`, `"imagenet"` or the path of a file.
             normalization: In place of the one that the ImageNet weights expect, for weights trained otherwise.
             taps: Levels that are taken elsewhere than the table says.
-            stem_padding: Of MobileNet's first convolution: TensorFlow's "same", or one pixel on the right and below
-                whatever the size, as Keras 2.2 and 2.3 had it.
+            stem_padding: Of MobileNet's first convolution: TensorFlow's "same"; `"corner"`, one pixel on the right and
+                below whatever the size, as Keras 2.2 and 2.3 had it; or `"symmetric"`, one on each side, as in 2018.
+            block_padding: Of MobileNet's other convolutions of stride 2: `"corner"`; or `"symmetric"` or `"same"`, as
+                in Keras of 2018.
 
         Returns:
             Model from RGB images (B, H, W, 3) in 0–255 to `{"C2", "C3", "C4", "C5"}`.
         """
         statistics = normalization or self.normalization
         images, normalized = normalized_input(statistics)
-        if stem_padding == "corner":
-            normalized = layers.ZeroPadding2D(((0, 1), (0, 1)), name="conv1_pad")(normalized)
+        if stem_padding != "same":
+            normalized = layers.ZeroPadding2D(_PADS[stem_padding], name="conv1_pad")(normalized)
         if self.has_fixed_preprocessing:
             network = self.application(include_top=False, weights=None, input_tensor=images)
         else:
             network = self.application(include_top=False, weights=None, input_tensor=normalized, **self.options)
-        network = _with_own_normalization(network, statistics, is_stem_padded=stem_padding == "corner")
+        network = _with_own_layers(network, statistics, stem_padding, block_padding)
         outputs = {level: _tap(network, place) for level, place in {**self.taps, **(taps or {})}.items()}
         backbone = keras.Model(network.inputs[0], outputs, name=self.name)
         return start_from(backbone, weights, self.published)
@@ -106,12 +113,12 @@ def _tap(network: keras.Model, place: str) -> keras.KerasTensor:
     return network.get_layer(place).output
 
 
-def _with_own_normalization(
-    network: keras.Model, statistics: PixelStatistics, *, is_stem_padded: bool = False
+def _with_own_layers(
+    network: keras.Model, statistics: PixelStatistics, stem_padding: Padding, block_padding: Padding
 ) -> keras.Model:
     """A network with our batch normalisation, and `Normalize` where EfficientNet rescales and normalises itself.
 
-    `is_stem_padded`: the convolution `conv1` of a MobileNet gets its padding from a layer before it.
+    The paddings are those of MobileNet's convolutions of stride 2, which get all but "same" from a layer before them.
     """
     scales_itself = any(isinstance(layer, layers.Normalization) for layer in network.layers)
 
@@ -123,8 +130,14 @@ def _with_own_normalization(
         is_batch_norm = isinstance(layer, layers.BatchNormalization)
         kind = BatchNormalization if is_batch_norm else layer.__class__
         config = layer.get_config()
-        if is_stem_padded and layer.name == "conv1":
+        if layer.name == "conv1" and stem_padding != "same":
             config["padding"] = "valid"
+        if layer.name.startswith("conv_pad_"):
+            if block_padding == "same":
+                return layers.Identity(name=layer.name)
+            config["padding"] = _PADS[block_padding]
+        if layer.name.startswith("conv_dw_") and block_padding == "same" and "padding" in config:
+            config["padding"] = "same"
         return kind.from_config(config)
 
     return keras.models.clone_model(network, clone_function=replace)

@@ -108,7 +108,9 @@ def parse_arguments(
     most = len(fields.required) + len(fields.optional) + len(names)
     if not len(fields.required) + len(names) <= len(words) <= most:
         given = " ".join(words) if words else "nothing"
-        parser.error(f"expected `{dataset} {fields.usage(names)}`, got {given} after {dataset!r}")
+        has_sets = any("--set" in action.option_strings for action in parser._actions)
+        hint = "; a set is named by --set" if len(words) > most and has_sets else ""
+        parser.error(f"expected `{dataset} {fields.usage(names)}`, got {given} after {dataset!r}{hint}")
     count = len(words) - len(names)
     own = dict(zip(fields.required + fields.optional, words[:count], strict=False))
     data = DataConfig(dataset=dataset, path=own.get("path", DEMO_PATH if dataset == "demo" else ""))

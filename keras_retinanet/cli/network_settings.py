@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_reader_flags, parse_arguments
 from keras_retinanet.cli.parsing import Parser, add_flags, join_numbers
@@ -31,10 +32,36 @@ def network_parser(program: str, description: str) -> Parser:
     parser = Parser(prog=program, usage="%(prog)s [flags] {FORMAT ARGUMENT … | PATH}", description=description)
     add_dataset_arguments(parser, can_detect=True)
     add_reader_flags(parser)
-    parser.add_argument("--config", metavar="FILE", help="take the settings from the config.yaml of a run")
+    parser.add_argument(
+        "--config", metavar="FILE", help="take the settings from the config.yaml of a run, or anchors from fizyr's .ini"
+    )
     chosen = [setting for setting in settings(TrainConfig) if setting.name.startswith(GROUPS) or setting.name in SETS]
     add_flags(parser, chosen)
     return parser
+
+
+def read_settings_file(path: str | None) -> tuple[TrainConfig, dict[str, Any]]:
+    """What a `--config` tells.
+
+    Args:
+        path: str. The `config.yaml` of a run, or fizyr's `.ini`; `None` where none was given.
+
+    Returns:
+        The settings of the run, else the defaults; and dotted name → value of what an `.ini` holds, its anchors and
+        the levels that go with them.
+
+    Raises:
+        ValueError: The file is wrong.
+        OSError: It cannot be opened.
+    """
+    if not path or not path.endswith(".ini"):
+        return read_config(path) if path else TrainConfig(), {}
+    from keras_retinanet.importers.fizyr_description import read_anchor_ini
+
+    anchors = read_anchor_ini(path)
+    strides = [int(stride) for stride in anchors["strides"]]
+    levels = {"model.min_level": strides[0].bit_length() - 1, "model.max_level": strides[-1].bit_length() - 1}
+    return TrainConfig(), {f"anchors.{name}": values for name, values in anchors.items()} | levels
 
 
 def parse_network_arguments(
@@ -53,11 +80,11 @@ def parse_network_arguments(
     namespace, data, _ = parse_arguments(parser, join_numbers(sys.argv[1:] if argv is None else argv, lists))
     given = {name: value for name, value in vars(namespace).items() if name.startswith(GROUPS) or name in SETS}
     try:
-        base = read_config(namespace.config) if namespace.config else TrainConfig()
+        base, told = read_settings_file(namespace.config)
         preset = DEMO if data.dataset == "demo" and not namespace.config else {}
         # A run's weights need not be here, and are not needed.
         config = changed(changed(base, {"data": data}), {**preset, "model.weights": "none", "freeze_backbone": False})
-        config = changed(config, given)
+        config = changed(config, {**told, **given})
         check(config)
     except (ValueError, OSError) as error:
         parser.error(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 
 _DEVICES = "set the environment variable CUDA_VISIBLE_DEVICES, for example CUDA_VISIBLE_DEVICES=0"
@@ -72,6 +73,28 @@ OLD_FLAGS: Mapping[str, Mapping[str, str]] = {
 """Command → flag of old → what to use now. Flags that still work are not listed."""
 
 
+_MOBILENETS = {1.0: "mobilenet", 0.75: "mobilenet_075", 0.5: "mobilenet_050", 0.25: "mobilenet_025"}
+
+
+def new_backbone(name: str) -> str | None:
+    """What a backbone of old is called now.
+
+    Args:
+        name: str. Of fizyr's: `mobilenet224_1.0`, `EfficientNetB0`, `seresnet50`.
+
+    Returns:
+        The `--backbone` to use, or that there is none; `None` for all other names.
+    """
+    if found := re.fullmatch(r"mobilenet(?:128|160|192|224)_(\d(?:\.\d+)?)", name):
+        alpha = _MOBILENETS.get(float(found[1]))
+        return f"--backbone {alpha}" if alpha else "--backbone mobilenet, or with _075, _050 or _025"
+    if found := re.fullmatch(r"EfficientNetB([0-7])", name):
+        return f"--backbone efficientnet_b{found[1]}"
+    if re.match(r"seresnext|seresnet|senet", name):
+        return "another one, as resnet50: SE-Nets are not built here"
+    return None
+
+
 def refuse_old_flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     """Ends the program with status 2 where a word is a flag of old, and names its successor.
 
@@ -80,7 +103,11 @@ def refuse_old_flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> N
         words: Sequence. The command line.
     """
     old = OLD_FLAGS[parser.prog]
-    for word in words:
-        flag = word.partition("=")[0]
+    for index, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        if flag == "--backbone" and flag not in old:
+            name = value if equals else "".join(words[index + 1 : index + 2])
+            if now := new_backbone(name):
+                parser.error(f"--backbone {name} belongs to fizyr/keras-retinanet; now: {now}. See docs/migrating.md")
         if flag in old:
             parser.error(f"{flag} belongs to fizyr/keras-retinanet; now: {old[flag]}. See docs/migrating.md")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, parse_arguments
+from keras_retinanet.cli.network_settings import read_settings_file
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers
 from keras_retinanet.config import DataConfig, TrainConfig
@@ -113,7 +114,7 @@ def parse(argv: Sequence[str] | None = None) -> Order:
     try:
         config = _settle(given, namespace)
         check(config)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         parser.error(str(error))
     return Order(config, namespace.resume)
 
@@ -126,11 +127,9 @@ def flattened_data(data: Any) -> dict[str, Any]:
 def _settle(given: Mapping[str, Any], namespace: argparse.Namespace) -> TrainConfig:
     """The settings of a run from the flags given, and from where the others come."""
     if namespace.resume is None:
-        is_ini = bool(namespace.config) and namespace.config.endswith(".ini")
-        base = read_config(namespace.config) if namespace.config and not is_ini else TrainConfig()
+        base, told = read_settings_file(namespace.config)
         preset = DEMO if given.get("data.dataset") == "demo" and not namespace.config else {}
-        if is_ini:
-            given = {**_anchors_of(namespace.config), **given}
+        given = {**told, **given}
         inherited = _inherited(given) if "model.weights" in given else {}
         return changed(base, {**preset, **inherited, **given})
     if namespace.config:
@@ -145,16 +144,6 @@ def _settle(given: Mapping[str, Any], namespace: argparse.Namespace) -> TrainCon
                 f"weights: --weights {run.last}"
             )
     return dataclasses.replace(changed(former, given), snapshot_path=str(run.folder.parent))
-
-
-def _anchors_of(ini: str) -> dict[str, Any]:
-    """The settings that fizyr's `config.ini` holds, and the levels that go with them."""
-    from keras_retinanet.importers.fizyr_description import read_anchor_ini
-
-    anchors = read_anchor_ini(ini)
-    strides = [int(stride) for stride in anchors["strides"]]
-    levels = {"model.min_level": strides[0].bit_length() - 1, "model.max_level": strides[-1].bit_length() - 1}
-    return {f"anchors.{name}": values for name, values in anchors.items()} | levels
 
 
 def _inherited(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -70,6 +70,7 @@ def assemble(blueprint: Blueprint) -> tuple[RetinaNet, Report]:
         CheckpointError: A tensor has another shape than its place.
         ValueError: The settings contradict each other.
     """
+    _require_plausible(blueprint)
     coder = RegressBoxes(blueprint.model.box_coder, **blueprint.box_coder, name="regress_boxes")
     model = build(
         blueprint.model,
@@ -84,6 +85,21 @@ def assemble(blueprint: Blueprint) -> tuple[RetinaNet, Report]:
     report = _fill(model, blueprint)
     freeze_batch_norm(model.backbone)
     return model, report
+
+
+def _require_plausible(blueprint: Blueprint) -> None:
+    """Raises where pyramid and heads would be far larger than the checkpoint, before there is memory made for them."""
+    model = blueprint.model
+    levels = model.max_level - model.min_level + 1
+    anchors = len(blueprint.anchors.ratios) * np.size(blueprint.anchors.scales)
+    heads = 2 * model.head_depth * model.head_width**2 + model.head_width * anchors * (len(blueprint.class_names) + 4)
+    needed = 9 * (levels * model.fpn_width**2 + heads)
+    held = sum(value.size for value in blueprint.tensors.values())
+    if needed > 10**7 + 4 * held:
+        raise CheckpointError(
+            f"A pyramid of {model.fpn_width} and heads of {model.head_depth} times {model.head_width} channels have "
+            f"about {needed} numbers, the checkpoint holds {held}: its shapes contradict each other."
+        )
 
 
 def weighted_layers(model: RetinaNet) -> Iterator[tuple[str, keras.Layer]]:

@@ -38,9 +38,29 @@ def recognises(file: WeightFile) -> bool:
     return "head.cls_score.weight" in file.tensors and any(name.startswith(_BODY) for name in file.tensors)
 
 
+def with_statistics(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tensors with mean 0 and variance 1 where a norm of the backbone has none.
+
+    Caffe2's backbones hold a factor and a shift alone, and Detectron2 completes them so when it loads them.
+
+    Args:
+        tensors: Of the checkpoint.
+
+    Returns:
+        The same, completed.
+    """
+    completed = dict(tensors)
+    for name, factor in tensors.items():
+        norm = name.removesuffix(".weight")
+        if name.startswith(_BODY) and norm.endswith(".norm") and f"{norm}.running_mean" not in tensors:
+            completed.setdefault(f"{norm}.running_mean", np.zeros(factor.shape, np.float32))
+            completed.setdefault(f"{norm}.running_var", np.ones(factor.shape, np.float32))
+    return completed
+
+
 def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     """Finds out what a checkpoint holds. Arguments, answer and errors as `torchvision.describe`."""
-    tensors, notes = file.tensors, list[str]()
+    tensors, notes = with_statistics(file.tensors), list[str]()
     backbone = find_resnet(tensors, rf"{_BODY}res(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", rf"{_BODY}res2\.0\.conv3")
     levels = _levels(tensors)
     convolutions = _tower(tensors)

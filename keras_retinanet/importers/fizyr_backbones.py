@@ -20,6 +20,7 @@ from keras_retinanet.importers.resnets import find_resnet
 TF_BGR = PixelStatistics(TF.mean, TF.std, is_bgr=True)
 """fizyr's "tf" mode: -1 … 1, and still blue first."""
 STEMS = {"padded": "symmetric", "same": "same"}
+MOBILENET_PADS = {"symmetric": [[1, 1], [1, 1]], "corner": [[0, 1], [0, 1]]}
 _MOBILENETS: dict[int, BackboneName] = {8: "mobilenet_025", 16: "mobilenet_050", 24: "mobilenet_075", 32: "mobilenet"}
 _DENSENETS: dict[tuple[int, int], BackboneName] = {
     (24, 16): "densenet121",
@@ -111,10 +112,15 @@ def _mobilenet(layers: Collection[str], tensors: Mapping[str, np.ndarray], told:
     width = shape_of(tensors, "conv1/kernel")[-1]
     if width not in _MOBILENETS:
         raise CheckpointError(f"Its MobileNet begins with {width} channels; α of 0.25, 0.5, 0.75 and 1 have 8 to 32.")
-    is_padded = "conv1_pad" in layers
-    if is_padded and told.stem_pad not in (None, [[0, 1], [0, 1]]):
-        raise CheckpointError(f"Its MobileNet pads images by {told.stem_pad}, as Keras did before 2.2.")
-    options = {"normalization": TF_BGR, "stem_padding": "corner" if is_padded else "same"}
+    # Keras 2.1.6 padded in front of every depthwise convolution, later ones only where it has a stride.
+    padded = "symmetric" if "conv_pad_1" in layers else "corner"
+    if told.stem_pad not in (None, MOBILENET_PADS[padded]):
+        raise CheckpointError(f"Its MobileNet pads images by {told.stem_pad}, as no Keras does.")
+    options = {
+        "normalization": TF_BGR,
+        "stem_padding": padded if "conv1_pad" in layers else "same",
+        "block_padding": padded if "conv_pad_2" in layers else "same",
+    }
     return FoundBackbone(_MOBILENETS[width], options, _as_it_is)
 
 

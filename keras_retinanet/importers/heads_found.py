@@ -30,12 +30,12 @@ def shape_of(tensors: Mapping[str, np.ndarray], name: str) -> tuple[int, ...]:
         The shape.
 
     Raises:
-        CheckpointError: The checkpoint lacks it, or it has no channels.
+        CheckpointError: The checkpoint lacks it, or it has no channels or numbers.
     """
     if name not in tensors:
         raise CheckpointError(f"The checkpoint lacks {name!r}.")
     shape = tuple(int(side) for side in tensors[name].shape)
-    if len(shape) < (1 if name.endswith("bias") else 2):
+    if len(shape) < (1 if name.endswith("bias") else 2) or 0 in shape:
         raise CheckpointError(f"{name!r} has the shape {shape}; it belongs to no convolution.")
     return shape
 
@@ -110,6 +110,7 @@ def torch_network(
         head_width=shape_of(tensors, tower)[0],
         head_depth=depth,
         head_norm="group" if is_grouped else "none",
+        has_head_bias=is_grouped and f"{tower.removesuffix('weight')}bias" in tensors,
         **others,
     )
 

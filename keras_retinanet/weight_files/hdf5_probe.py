@@ -8,9 +8,13 @@ Ends with 0 where everything that names and describes arrays can be read. Import
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import h5py
+
+GROWTH = 16
+"""Bytes of memory that a byte of the file may become."""
 
 
 def visit(name: str, item: Any) -> None:
@@ -21,13 +25,34 @@ def visit(name: str, item: Any) -> None:
     if isinstance(item, h5py.Dataset):
         shape, kind = item.shape, item.dtype
         is_own = not item.external and not item.is_virtual
-        if item.chunks and is_own and item.nbytes <= 2000 * max(item.id.get_storage_size(), 1):
+        if item.chunks and is_own and holds_its_numbers(item):
             item[()]
         del shape, kind
 
 
+def holds_its_numbers(dataset: h5py.Dataset) -> bool:
+    """Whether an array takes about as many bytes in the file as in memory, or few: weights can hardly be packed."""
+    return bool(dataset.nbytes <= 2**24 + GROWTH * dataset.id.get_storage_size())
+
+
+def limit(size: int) -> None:
+    """Bounds the memory and the time of this process by the size of a file, where the system can (Linux)."""
+    try:
+        import resource
+
+        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+        memory, seconds = used + 2**29 + GROWTH * size, 60 + size // 10**7
+        for kind, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds)):
+            allowed = resource.getrlimit(kind)[1]
+            most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+            resource.setrlimit(kind, (most, allowed))
+    except (ImportError, OSError, ValueError):
+        return
+
+
 def main(path: str) -> int:
     """Exit status: 0 for a file that can be walked through, 1 for one that h5py refuses."""
+    limit(Path(path).stat().st_size)
     try:
         with h5py.File(path, "r") as file:
             visit("/", file)

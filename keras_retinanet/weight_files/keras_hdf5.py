@@ -17,6 +17,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from keras_retinanet.weight_files.hdf5_probe import GROWTH, holds_its_numbers
+
 _PROBE = Path(__file__).with_name("hdf5_probe.py")
 _CHUNKS = 10_000  # an attribute longer than HDF5 allows is cut into `name0`, `name1` …
 
@@ -67,8 +69,8 @@ def read_keras_hdf5(path: str | Path) -> KerasHdf5:
     _require_readable(path)
     try:
         with h5py.File(path, "r") as file:
-            group = _weights(file)
-            layers = {name: list(_arrays(group, name)) for name in _texts(group, "layer_names")}
+            group, numbers = _weights(file), _Numbers(Path(path).stat().st_size)
+            layers = {name: list(_arrays(group, name, numbers)) for name in _texts(group, "layer_names")}
             config, version = file.attrs.get("model_config"), _text_or_none(group.attrs.get("keras_version"))
             return KerasHdf5(
                 layers,
@@ -92,10 +94,11 @@ def read_tree(path: str | Path) -> dict[str, np.ndarray]:
         ValueError: The file is damaged; names it.
     """
     found: dict[str, np.ndarray] = {}
+    numbers = _Numbers(Path(path).stat().st_size)
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
-            found[name] = _numbers(item)
+            found[name] = numbers.read(item)
 
     _require_readable(path)
     try:
@@ -130,13 +133,13 @@ def _weights(file: h5py.File) -> Any:
     return _inside(file, "model_weights") if "model_weights" in file else file
 
 
-def _arrays(group: Any, name: str) -> Iterator[tuple[str, np.ndarray]]:
+def _arrays(group: Any, name: str, numbers: _Numbers) -> Iterator[tuple[str, np.ndarray]]:
     layer = _inside(group, name)
     for weight in _texts(layer, "weight_names"):
         dataset = _inside(layer, weight)
         if not isinstance(dataset, h5py.Dataset):
             raise ValueError(f"{weight!r} of layer {name!r} is no array")
-        yield weight.removesuffix(":0"), _numbers(dataset)
+        yield weight.removesuffix(":0"), numbers.read(dataset)
 
 
 def _inside(group: Any, path: str) -> Any:
@@ -148,13 +151,21 @@ def _inside(group: Any, path: str) -> Any:
     return group
 
 
-def _numbers(dataset: h5py.Dataset) -> np.ndarray:
-    if dataset.dtype.kind not in "fiub" or dataset.external or dataset.is_virtual:
-        raise ValueError(f"{dataset.name!r} holds no numbers, or keeps them outside of the file")
-    if dataset.nbytes > 2**33 or (dataset.chunks and dataset.nbytes > 2000 * max(dataset.id.get_storage_size(), 1)):
-        raise ValueError(f"{dataset.name!r} claims {dataset.nbytes} bytes, which the file does not hold")
-    values: np.ndarray = dataset[()]
-    return values
+class _Numbers:
+    """Reads arrays of a file, and no more than such a file may hold: packed, empty and linked ones cost it nothing."""
+
+    def __init__(self, size: int) -> None:
+        self.room = 2**26 + GROWTH * size
+
+    def read(self, dataset: h5py.Dataset) -> np.ndarray:
+        """All numbers of an array."""
+        if dataset.dtype.kind not in "fiub" or dataset.external or dataset.is_virtual:
+            raise ValueError(f"{dataset.name!r} holds no numbers, or keeps them outside of the file")
+        self.room -= dataset.nbytes
+        if self.room < 0 or not holds_its_numbers(dataset):
+            raise ValueError(f"{dataset.name!r} claims {dataset.nbytes} bytes, which the file does not hold")
+        values: np.ndarray = dataset[()]
+        return values
 
 
 def _texts(group: Any, name: str) -> list[str]:

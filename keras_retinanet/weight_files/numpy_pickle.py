@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from keras_retinanet.weight_files import restricted_pickle
+from keras_retinanet.weight_files import restricted_pickle, stand_ins
 from keras_retinanet.weight_files.restricted_pickle import Stateful
 
 _PLAIN_NUMBERS = frozenset("fiub")
 _ORDERS = ("<", ">", "=", "|")
+MAX_NAME = 16
+"""Letters of the longest name of a plain dtype; compound ones of a megabyte take long to make."""
 STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 """First bytes of a binary pickle, by protocol."""
 MODEL_KEYS = ("model", "state_dict", "model_state_dict", "module")
@@ -30,8 +32,8 @@ class _DType(Stateful):
 
     def __init__(self, name: Any, align: Any = False, copy: Any = True) -> None:
         del align, copy
-        if not isinstance(name, str):
-            raise ValueError(f"a dtype is named by a {type(name).__name__}")
+        if not isinstance(name, str) or len(name) > MAX_NAME:
+            raise ValueError(f"a dtype is named by {restricted_pickle.short(name)}")
         try:
             self.dtype = np.dtype(name)
         except TypeError as error:
@@ -59,6 +61,11 @@ class PickledArray(Stateful):
         shape, dtype, is_fortran, data = state[-4:]
         self.values = _from_bytes(data, dtype, shape, "F" if is_fortran else "C")
 
+    @property
+    def nbytes(self) -> int:
+        """Of the numbers."""
+        return 0 if self.values is None else self.values.nbytes
+
     def array(self) -> np.ndarray:
         """The numbers."""
         if self.values is None:
@@ -71,12 +78,12 @@ def _from_bytes(data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
         data = _encode(data, "latin1")
     if not isinstance(data, (bytes, bytearray)) or not isinstance(dtype, _DType) or order not in ("C", "F"):
         raise ValueError("an array is not described by bytes, dtype, shape and order")
-    if not isinstance(shape, tuple) or any(type(side) is not int or side < 0 for side in shape):
-        raise ValueError(f"an array has the shape {shape!r}")
-    if math.prod(shape) * dtype.dtype.itemsize != len(data) or len(shape) > 32:
+    if not isinstance(shape, tuple) or len(shape) > 32 or any(not restricted_pickle.is_count(side) for side in shape):
+        raise ValueError(f"an array has the shape {restricted_pickle.short(shape)}")
+    if math.prod(shape) * dtype.dtype.itemsize != len(data):
         raise ValueError(f"an array of shape {shape} and {dtype.dtype} has {len(data)} bytes")
-    values = np.frombuffer(bytes(data), dtype.dtype)
-    return values.astype(values.dtype.newbyteorder("=")).reshape(shape, order=order)
+    values = np.frombuffer(data, dtype.dtype)
+    return values.astype(values.dtype.newbyteorder("="), copy=False).reshape(shape, order=order)
 
 
 def _reconstruct(kind: Any, shape: Any, code: Any) -> PickledArray:
@@ -146,7 +153,8 @@ def as_table(content: Any, kinds: tuple[type, ...]) -> tuple[dict[str, np.ndarra
         content = content[key]
     others = [key for key, value in content.items() if not isinstance(key, str) or not isinstance(value, kinds)]
     if others:
-        raise ValueError(f"entry {others[0]!r} is no tensor; a table of weights may stand under {MODEL_KEYS}")
+        name = restricted_pickle.short(others[0])
+        raise ValueError(f"entry {name} is no tensor; a table of weights may stand under {MODEL_KEYS}")
     return {name: value.array() for name, value in content.items()}, beside
 
 
@@ -184,7 +192,7 @@ def read_numpy_pickle(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str
     try:
         if not data.startswith(STARTS):
             raise ValueError("it does not start as a pickle")
-        allowed = ALLOWED | {"collections.OrderedDict": restricted_pickle.ordered_dict}
+        allowed = ALLOWED | {"collections.OrderedDict": stand_ins.ordered_dict}
         return as_table(restricted_pickle.load(io.BytesIO(data), allowed), (PickledArray,))
-    except (ValueError, OverflowError, EOFError, MemoryError) as error:
+    except (ValueError, OverflowError, EOFError, MemoryError, RecursionError) as error:
         raise ValueError(f"Cannot read {str(path)!r} as a pickle of arrays: {error}.") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickletools
+import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -23,6 +24,11 @@ class AllowedGlobal(NamedTuple):
 
 class Stateful:
     """What a function of the table may return to be told its state by the pickle, the only objects that are."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return 0
 
     def set_state(self, state: Any) -> None:
         """Checks and takes over what the pickle says.
@@ -47,24 +53,16 @@ class Ignored(Stateful):
         del state
 
 
-class Settings(Stateful):
-    """Stands for a run's arguments, an `argparse.Namespace`: keeps what it is told as plain values."""
-
-    def __init__(self) -> None:
-        self.values: dict[Any, Any] = {}
-
-    def set_state(self, state: Any) -> None:
-        """Keeps a dict; anything else is no state of such an object."""
-        if not isinstance(state, dict):
-            raise ValueError(f"the arguments of a run are a {type(state).__name__}")
-        self.values = state
-
-
 BESIDE = (
     "datetime.", "torch.optim.", "mmengine.", "mmcv.", "detectron2.", "fvcore.", "yacs.", "omegaconf.",
-    "pytorch_lightning.", "lightning.", "lightning_fabric.",
+    "pytorch_lightning.", "lightning.", "lightning_fabric.", "pathlib.", "torch.torch_version.", "numpy.random.",
+    "collections.deque", "types.SimpleNamespace",
 )  # fmt: skip
 """Beginnings of the names of what trainers leave beside the weights: read over as `Ignored`, never imported."""
+GROWTH, SLACK = 16, 2**20
+"""Bytes that may be built from each byte of a pickle, and from none: what it names again and again costs it little."""
+MAX_NUMBER = 2**60
+"""Beyond any side, length or key: larger numbers are chosen to be slow to multiply, or to share one hash."""
 _MARK = object()
 _KEY_TYPES = (str, int, float, bytes, type(None))  # tuples could nest until hashing them overflows the C stack
 _CONSTANTS: dict[str, Callable[[], Any]] = {
@@ -88,8 +86,14 @@ _GETS = ("BINGET", "LONG_BINGET", "GET")
 class _Machine:
     """The stack machine that pickle's opcodes drive."""
 
-    def __init__(self, allowed: Mapping[str, Callable[..., Any] | None], load_persistent: Callable[[Any], Any]) -> None:
+    def __init__(
+        self,
+        allowed: Mapping[str, Callable[..., Any] | None],
+        load_persistent: Callable[[Any], Any],
+        room: int,
+    ) -> None:
         self.stack: list[Any] = []
+        self.room = room
         self.memo: dict[int, Any] = {}
         self.allowed = allowed
         self.load_persistent = load_persistent
@@ -175,8 +179,7 @@ class _Machine:
         if not isinstance(target, dict) or len(items) % 2:
             raise ValueError(f"the pickle sets items of a {type(target).__name__}")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(key, _KEY_TYPES):
-                raise ValueError(f"the pickle has a dict key of type {type(key).__name__}")
+            require_key(key)
             target[key] = value
 
     def _op_global(self, argument: str) -> None:
@@ -200,9 +203,17 @@ class _Machine:
         if not isinstance(function, AllowedGlobal) or function.build is None or not isinstance(arguments, tuple):
             raise ValueError(f"refused to call {getattr(function, 'name', type(function).__name__)!r}")
         try:
-            self.stack.append(function.build(*arguments))
+            built = function.build(*arguments)
         except TypeError as error:
             raise ValueError(f"wrong arguments for {function.name}: {error}") from error
+        self._make_room(built)
+        self.stack.append(built)
+
+    def _make_room(self, built: Any) -> None:
+        """Counts what a function of the table made, of which one opcode may make as much as the file is long."""
+        self.room -= built.nbytes if isinstance(built, Stateful) else _bytes_of(built)
+        if self.room < 0:
+            raise ValueError("the pickle makes far more than it holds, by naming the same things again and again")
 
     def _op_newobj(self, argument: Any) -> None:
         self._op_reduce(argument)  # what builds an allowed name is a function of the table, never a class of the file
@@ -212,6 +223,7 @@ class _Machine:
         target = self._top()
         if isinstance(target, Stateful):
             target.set_state(state)
+            self._make_room(target)
         elif not isinstance(
             target, dict
         ):  # attributes of a dict, such as a state dict's version numbers, are no weights
@@ -219,6 +231,31 @@ class _Machine:
 
     def _op_binpersid(self, _: Any) -> None:
         self.stack.append(self.load_persistent(self._pop()))
+
+
+def short(value: Any) -> str:
+    """A value of a file for a message: a few levels and items, since one that is nested in itself has no end."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python writes no number of more than 4300 digits
+        return f"a {type(value).__name__} of very large numbers"
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value of a file is a whole number that can be a side, an offset or a length."""
+    return type(value) is int and 0 <= value < MAX_NUMBER
+
+
+def require_key(key: Any) -> None:
+    """Raises where a value of a file is no key of a table: text or a number of usual size."""
+    if not isinstance(key, _KEY_TYPES) or (isinstance(key, int) and abs(key) >= MAX_NUMBER):
+        raise ValueError(f"the pickle has a dict key of type {type(key).__name__}, or one that is too large")
+
+
+def _bytes_of(value: Any) -> int:
+    if isinstance(value, dict):
+        return 64 * len(value)
+    return len(value) if isinstance(value, bytes) else 0
 
 
 def _no_persistent(identifier: Any) -> Any:
@@ -244,7 +281,7 @@ def load(
     Raises:
         ValueError: A name outside `allowed`, an opcode that makes objects, or a pickle cut short; says which.
     """
-    machine = _Machine(allowed, load_persistent)
+    machine = _Machine(allowed, load_persistent, SLACK + GROWTH * stream.getbuffer().nbytes)
     for opcode, argument, _ in pickletools.genops(stream):
         if opcode.name == "STOP":
             return machine._pop()
@@ -253,46 +290,3 @@ def load(
         except KeyError as error:
             raise ValueError(f"the pickle refers to a value that it has not made: {error}") from error
     raise ValueError("the pickle has no end")
-
-
-def ordered_dict(pairs: Any = ()) -> dict[Any, Any]:
-    """Stands for `collections.OrderedDict` in a table of names.
-
-    Args:
-        pairs: Keys, text or numbers, with their values.
-
-    Returns:
-        A dict.
-
-    Raises:
-        ValueError: Something else than such pairs.
-    """
-    if not isinstance(pairs, (list, tuple)) or any(not isinstance(p, (list, tuple)) or len(p) != 2 for p in pairs):
-        raise ValueError("an OrderedDict is made of something else than pairs")
-    if any(not isinstance(key, (str, int)) for key, _ in pairs):
-        raise ValueError("an OrderedDict has a key that is neither text nor number")
-    return dict(pairs)
-
-
-def attribute_beside(owner: Any, name: Any) -> AllowedGlobal:
-    """Stands for `getattr`, which loggers mention their methods by: of names under `BESIDE`, and nothing is looked up.
-
-    Args:
-        owner: A global name under `BESIDE`.
-        name: Of its attribute.
-
-    Returns:
-        The name of both, to be read over.
-
-    Raises:
-        ValueError: The owner is anything else.
-    """
-    if not isinstance(owner, AllowedGlobal) or owner.build is not Ignored or not isinstance(name, str):
-        raise ValueError("refused 'builtins.getattr' of what is no logger; nothing of the file was run")
-    return AllowedGlobal(f"{owner.name}.{name}", Ignored)
-
-
-def default_dict(factory: Any = None) -> dict[Any, Any]:
-    """Stands for `collections.defaultdict`: a dict, whatever its factory is."""
-    del factory
-    return {}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
 import struct
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,25 +56,49 @@ def read_safetensors_file(path: str | Path) -> dict[str, np.ndarray]:
         if not isinstance(header, dict):
             raise ValueError("its header is no JSON object")
         numbers = memoryview(data)[8 + length :]
-        return {name: _tensor(name, entry, numbers) for name, entry in header.items() if name != "__metadata__"}
+        header.pop("__metadata__", None)
+        places = [_place(name, entry, len(numbers)) for name, entry in header.items()]
+        _require_apart(places)
+        return {name: place.array(numbers) for name, place in zip(header, places, strict=True)}
     except (ValueError, RecursionError) as error:
         raise ValueError(f"Cannot read {str(path)!r} as a safetensors file: {error}.") from error
 
 
-def _tensor(name: str, entry: Any, numbers: memoryview) -> np.ndarray:
+class _Place(NamedTuple):
+    """Where the numbers of a tensor stand."""
+
+    start: int
+    end: int
+    kind: str
+    shape: tuple[int, ...]
+
+    def array(self, numbers: memoryview) -> np.ndarray:
+        values = np.frombuffer(numbers[self.start : self.end], np.dtype(_DTYPES[self.kind]))
+        if self.kind == "BF16":  # the upper half of a float32
+            values = (values.astype(np.uint32) << 16).view(np.float32)
+        return values.astype(values.dtype.newbyteorder("=")).reshape(self.shape)
+
+
+def _require_apart(places: Iterable[_Place]) -> None:
+    """Raises where tensors share bytes, as the format forbids: a small file could hold any number of them."""
+    last = 0
+    for place in sorted(place for place in places if place.end > place.start):
+        if place.start < last:
+            raise ValueError(f"two tensors stand at the byte {place.start}")
+        last = place.end
+
+
+def _place(name: str, entry: Any, available: int) -> _Place:
     if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= set(entry):
         raise ValueError(f"tensor {name!r} is not described by dtype, shape and data_offsets")
     kind, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(kind, str) or kind not in _DTYPES:
-        raise ValueError(f"tensor {name!r} has the dtype {kind!r}; known are {', '.join(_DTYPES)}")
+        raise ValueError(f"tensor {name!r} has the dtype {reprlib.repr(kind)}; known are {', '.join(_DTYPES)}")
     whole = [*shape, *offsets] if isinstance(shape, list) and isinstance(offsets, list) else [None]
     if any(type(number) is not int or number < 0 for number in whole) or len(offsets) != 2 or len(shape) > 32:
-        raise ValueError(f"tensor {name!r} has the shape {shape!r} at {offsets!r}")
+        raise ValueError(f"tensor {name!r} has the shape {reprlib.repr(shape)} at {reprlib.repr(offsets)}")
     start, end = offsets
     dtype = np.dtype(_DTYPES[kind])
-    if not start <= end <= len(numbers) or end - start != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"tensor {name!r} of shape {shape} and {kind} stands at {offsets} of {len(numbers)} bytes")
-    values = np.frombuffer(numbers[start:end], dtype)
-    if kind == "BF16":  # the upper half of a float32
-        values = (values.astype(np.uint32) << 16).view(np.float32)
-    return values.astype(values.dtype.newbyteorder("=")).reshape(shape)
+    if not start <= end <= available or end - start != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"tensor {name!r} of shape {shape} and {kind} stands at {offsets} of {available} bytes")
+    return _Place(start, end, kind, tuple(shape))

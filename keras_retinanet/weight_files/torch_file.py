@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +18,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from keras_retinanet.weight_files import numpy_pickle, restricted_pickle
+from keras_retinanet.weight_files import numpy_pickle, restricted_pickle, stand_ins
 
+UNREADABLE = (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError, OverflowError, EOFError, OSError)
+"""What damage inside of an archive or a pickle raises."""
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """First bytes of a file in the older layout: its magic number, pickled."""
 
+MAX_DIMENSIONS = 32
+"""Of a tensor: as many as every NumPy can have."""
 _DTYPES = {
     "FloatStorage": "f4", "DoubleStorage": "f8", "HalfStorage": "f2", "BFloat16Storage": "bfloat16",
     "LongStorage": "i8", "IntStorage": "i4", "ShortStorage": "i2", "CharStorage": "i1", "ByteStorage": "u1",
@@ -78,33 +83,46 @@ def _rebuild_tensor(
     if not isinstance(storage, _Storage) or not isinstance(size, tuple) or not isinstance(stride, tuple):
         raise ValueError("a tensor is not described by storage, offset, size and stride")
     numbers = (offset, *size, *stride)
-    if any(type(number) is not int or number < 0 for number in numbers) or len(size) != len(stride):
-        raise ValueError(f"a tensor has offset, size and stride {numbers}")
-    count = math.prod(size)
+    is_known = len(size) == len(stride) <= MAX_DIMENSIONS and all(map(restricted_pickle.is_count, numbers))
+    if not is_known:
+        raise ValueError(f"a tensor has offset, size and stride {restricted_pickle.short(numbers)}")
     last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
-    if count and (last >= storage.length or count > storage.length):
+    if math.prod(size) and last >= storage.length:
         raise ValueError(f"a tensor of size {size} reaches beyond its storage of {storage.length}")
     return _Tensor(storage, offset, size, stride)
 
 
-def _rebuild_parameter(tensor: Any, requires_grad: Any = None, hooks: Any = None) -> Any:
-    del requires_grad, hooks
+def _rebuild_parameter(tensor: Any, requires_grad: Any = None, hooks: Any = None, state: Any = None) -> Any:
+    del requires_grad, hooks, state
     return tensor
+
+
+def _rebuild_typed(function: Any, kind: Any, arguments: Any, state: Any = None) -> _Tensor:
+    """A tensor to which someone gave attributes: these are dropped."""
+    del kind, state
+    if not isinstance(function, restricted_pickle.AllowedGlobal) or function.build is not _rebuild_tensor:
+        raise ValueError("a tensor is made by something else than PyTorch's function for tensors")
+    if not isinstance(arguments, tuple):
+        raise ValueError("a tensor is not described by storage, offset, size and stride")
+    return _rebuild_tensor(*arguments)
 
 
 ALLOWED: dict[str, Callable[..., Any] | None] = {
     **numpy_pickle.ALLOWED,
-    "collections.OrderedDict": restricted_pickle.ordered_dict,
-    "argparse.Namespace": restricted_pickle.Settings,
+    "collections.OrderedDict": stand_ins.ordered_dict,
+    "argparse.Namespace": stand_ins.Settings,
     "collections.Counter": restricted_pickle.Ignored,
-    "collections.defaultdict": restricted_pickle.default_dict,
+    "collections.defaultdict": stand_ins.default_dict,
     "torch.device": restricted_pickle.Ignored,
     **dict.fromkeys(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("int", "list", "dict")),
     **{f"{module}.set": restricted_pickle.Ignored for module in ("builtins", "__builtin__")},
-    **{f"{module}.getattr": restricted_pickle.attribute_beside for module in ("builtins", "__builtin__")},
+    **{f"{module}.getattr": stand_ins.attribute_beside for module in ("builtins", "__builtin__")},
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
     "torch._utils._rebuild_tensor": _rebuild_tensor,
     "torch._utils._rebuild_parameter": _rebuild_parameter,
+    "torch._utils._rebuild_parameter_with_state": _rebuild_parameter,
+    "torch._tensor._rebuild_from_type_v2": _rebuild_typed,
+    **dict.fromkeys(("torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer")),
     "torch.Size": lambda size=(): size,
     **dict.fromkeys(
         f"torch.{kind}" for kind in ("float64", "float32", "float16", "bfloat16", "int64", "int32", "bool")
@@ -128,7 +146,7 @@ class _Storages:
         kind, key, length = identifier[1], identifier[2], identifier[4]
         if not isinstance(kind, restricted_pickle.AllowedGlobal) or not isinstance(key, str) or type(length) is not int:
             raise ValueError("a storage is not described by type, key and length")
-        if length < 0 or identifier[5:] not in ((), (None,)):
+        if not restricted_pickle.is_count(length) or identifier[5:] not in ((), (None,)):
             raise ValueError("a storage is a view of another one, as PyTorch wrote before 0.4")
         dtype = _DTYPES.get(kind.name.rpartition(".")[2])
         if dtype is None:
@@ -196,7 +214,7 @@ def is_torch_file(path: str | Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.rpartition("/")[2] == "data.pkl" for name in archive.namelist())
-    except zipfile.BadZipFile:
+    except UNREADABLE:
         return False
 
 
@@ -236,7 +254,11 @@ def read_torch_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict
             content = _read_legacy(io.BytesIO(path.read_bytes()))
         else:
             raise ValueError("it starts with neither layout of PyTorch")
-        return numpy_pickle.as_table(content, (_Tensor, numpy_pickle.PickledArray))
-    except (ValueError, OverflowError, zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
+        table, beside = numpy_pickle.as_table(content, (_Tensor, numpy_pickle.PickledArray))
+        room = restricted_pickle.SLACK + restricted_pickle.GROWTH * path.stat().st_size
+        if sum(value.nbytes for value in table.values()) > room:
+            raise ValueError("its tensors show the same numbers again and again, far more than it holds")
+        return table, beside
+    except (*UNREADABLE, RuntimeError) as error:
         advice = "; save a state dict alone, without the objects around it" if "refused" in str(error) else ""
         raise ValueError(f"Cannot read {str(path)!r} as a PyTorch weight file: {error}{advice}.") from error

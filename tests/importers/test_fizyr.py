@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_retinanet.backbones.applications import APPLICATIONS
 from keras_retinanet.importers import (
     CheckpointError,
     Overrides,
@@ -135,18 +136,44 @@ def test_a_custom_submodel_is_left_over_and_named(
     report.require_complete(allow_unused=True)
 
 
-def test_mobilenet_as_keras_2_3_padded_it(mobilenet: keras.Model, files: SimpleNamespace, tmp_path: Path) -> None:
-    """A pixel on the right and below whatever the size: at odd sizes the maps are one pixel smaller."""
+@pytest.mark.parametrize(
+    ("stem", "others", "padded"),
+    [
+        ("corner", "corner", ()),
+        ("symmetric", "symmetric", ("conv_pad_1", "conv_pad_3")),
+        ("same", "same", ()),
+    ],
+    ids=["Keras 2.2", "Keras 2.1.6", "before"],
+)
+def test_the_paddings_of_mobilenet_by_the_layers_of_its_era(
+    stem: str, others: str, padded: tuple[str, ...], mobilenet: keras.Model, files: SimpleNamespace, tmp_path: Path
+) -> None:
+    """Keras of today: "same" in the stem, a pixel on the right and below elsewhere. Each differs at odd sizes."""
     layers, arrays = files.snapshot(mobilenet, files.MOBILENET_TAPS)
-    layers.insert(1, {"layer": "conv1_pad", "weight_names": []})
-    model = import_checkpoint(files.h5(tmp_path / "a.h5", layers, arrays)).model
+    if others == "same":
+        layers = [layer for layer in layers if "pad" not in layer["layer"]]
+    else:
+        layers += [{"layer": name, "weight_names": []} for name in ("conv1_pad", *padded)]
+    found = describe_checkpoint(files.h5(tmp_path / "a.h5", layers, arrays)).backbone_options
+    assert (found["stem_padding"], found["block_padding"]) == (stem, others)
+    backbone = APPLICATIONS["mobilenet_025"](**found)
+    for layer in backbone.layers:
+        if layer.weights:
+            layer.set_weights(mobilenet.get_layer(layer.name).get_weights())
     image = np.random.default_rng(2).uniform(0, 255, (1, 67, 101, 3)).astype(np.float32)
-    padded = np.pad(image[..., ::-1] / 127.5 - 1, ((0, 0), (0, 1), (0, 1), (0, 0)))
-    kernel = np.asarray(mobilenet.get_layer("conv1").kernel)
-    expected = keras.ops.conv(padded, kernel, strides=2, padding="valid")
-    conv = keras.Model(model.backbone.input, model.backbone.get_layer("conv1").output)
-    np.testing.assert_allclose(conv(image), expected, atol=1e-4)
-    assert expected.shape[1:3] == (33, 50)
+    pads = {"corner": (0, 1), "symmetric": (1, 1)}
+    x = keras.ops.convert_to_tensor(image[..., ::-1] / 127.5 - 1)
+    for layer in mobilenet.layers[1:]:
+        if isinstance(layer, keras.layers.ZeroPadding2D):
+            continue
+        if getattr(layer, "strides", None) != (2, 2):
+            x = layer(x)
+            continue
+        pad = pads.get(stem if layer.name == "conv1" else others)
+        x = x if pad is None else keras.ops.pad(x, ((0, 0), pad, pad, (0, 0)))
+        apply = keras.ops.conv if layer.name == "conv1" else keras.ops.depthwise_conv
+        x = apply(x, layer.kernel, strides=2, padding="same" if pad is None else "valid")
+    np.testing.assert_allclose(backbone(image)["C5"], x, atol=1e-5)
 
 
 @pytest.mark.parametrize(

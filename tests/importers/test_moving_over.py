@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from keras_retinanet.cli import convert_model, debug, evaluate, import_checkpoint, train
+from keras_retinanet.cli.network_settings import parse_network_arguments
 from keras_retinanet.cli.old_flags import OLD_FLAGS
 from keras_retinanet.inference import load_model
 from keras_retinanet.retinanet import RetinaNet
@@ -64,8 +65,9 @@ def test_four_commands(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 
     assert convert_model.main([str(run), str(tmp_path / "served"), "--format", "saved_model"]) == 0
     image = np.asarray(Image.open(home / "a.png"))
-    (found,) = open_runtime(tmp_path / "served").detect([image])
-    assert open_runtime(tmp_path / "served").class_names == ("dog", "cat")
+    served = open_runtime(tmp_path / "served")
+    (found,) = served.detect([image])
+    assert served.class_names == ("dog", "cat")
     assert len(found["boxes"]) > 0
     assert (found["boxes"] <= [96, 64, 96, 64]).all()
 
@@ -129,3 +131,34 @@ def test_a_flag_of_old_names_its_successor(program: str, flag: str, capsys: pyte
     for word in OLD_FLAGS[program][flag].replace(",", " ").replace(")", " ").replace(":", " ").split():
         if word.startswith("--") and "retinanet-" not in OLD_FLAGS[program][flag]:
             assert word in known, word
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("train --backbone mobilenet128_0.75 csv a.csv", "now: --backbone mobilenet_075"),
+        ("train --backbone=mobilenet224_1.0 csv a.csv", "now: --backbone mobilenet. See"),
+        ("train --backbone EfficientNetB3 csv a.csv", "now: --backbone efficientnet_b3"),
+        ("train --backbone seresnext50 csv a.csv", "SE-Nets are not built here"),
+        ("train csv a.csv --config lost.ini", "No such file or directory: 'lost.ini'"),
+        ("debug kitti folder val", "got folder val after 'kitti'; a set is named by --set"),
+        ("debug oid folder train --labels-filter Tree", "after 'oid'; a set is named by --set"),
+        ("debug csv a.csv --config lost.ini", "No such file or directory: 'lost.ini'"),
+    ],
+)
+def test_a_value_of_old_names_its_successor(words: str, message: str, capsys: pytest.CaptureFixture) -> None:
+    program, *rest = words.split()
+    with pytest.raises(SystemExit, match="2"):
+        COMMANDS[f"retinanet-{program}"].main(rest)
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
+
+
+def test_debug_takes_the_anchors_of_an_ini(home: Path) -> None:
+    words = ["csv", str(home / "annotations.csv"), "--config", str(home / "config.ini"), "--anchor-ratios", "1"]
+    _, config = parse_network_arguments(debug.build_parser(), words)
+    assert config.anchors.sizes == (16, 32, 64, 128, 256)
+    assert config.anchors.scales == (1, 1.2, 1.6)
+    assert config.anchors.ratios == (1,)
+    assert (config.model.min_level, config.model.max_level) == (3, 7)

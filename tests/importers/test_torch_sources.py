@@ -205,6 +205,47 @@ def test_what_detectron2_stores(files: SimpleNamespace, tmp_path: Path) -> None:
     assert all(found.is_no_weight(name) for name in (*cells, *buffers))
 
 
+def test_heads_of_detectron2_have_biases_before_their_norms(files: SimpleNamespace, tmp_path: Path) -> None:
+    """Its convolutions keep their biases; those of torchvision and MMDetection have none there."""
+    rng = np.random.default_rng(0)
+    tensors = {name: value for name, value in detectron(18).items() if "_subnet." not in name}
+    for head in ("cls", "bbox"):
+        tensors[f"head.{head}_subnet.0.weight"] = random(rng, WIDTH, WIDTH, 3, 3)
+        for name in ("0.bias", "1.weight", "1.bias"):
+            tensors[f"head.{head}_subnet.{name}"] = random(rng, WIDTH)
+    model, report, blueprint = import_checkpoint(files.pickle(tmp_path / "a.pkl", tensors))
+    assert report.unused == report.missing == ()
+    assert (blueprint.model.head_norm, blueprint.model.has_head_bias, blueprint.model.head_depth) == ("group", True, 1)
+    features = np.random.default_rng(1).standard_normal((1, 3, 3, WIDTH)).astype(np.float32)
+    patch = features[0].transpose(2, 0, 1)[None]
+    x = (patch * tensors["head.cls_subnet.0.weight"]).sum((1, 2, 3)) + tensors["head.cls_subnet.0.bias"]
+    conv = model.class_head.towers[0].get_layer("conv0")
+    np.testing.assert_allclose(conv(features)[0, 1, 1], x, atol=1e-5)
+
+
+def test_norms_of_caffe2_have_a_factor_and_a_shift_alone(files: SimpleNamespace, tmp_path: Path) -> None:
+    """Detectron2 completes them with mean 0 and variance 1 when it loads a file."""
+    whole = detectron(18)
+    tensors = {name: value for name, value in whole.items() if not name.endswith(("running_mean", "running_var"))}
+    found = describe_checkpoint(files.pickle(tmp_path / "a.pkl", tensors)).tensors
+    assert set(found) == set(whole)
+    norm = "backbone.bottom_up.res2.0.conv1.norm"
+    np.testing.assert_array_equal(found[f"{norm}.running_mean"], np.zeros(64))
+    np.testing.assert_array_equal(found[f"{norm}.running_var"], np.ones(64))
+    np.testing.assert_array_equal(found[f"{norm}.weight"], whole[f"{norm}.weight"])
+
+
+def test_shapes_that_would_need_far_more_than_the_file_holds(files: SimpleNamespace, tmp_path: Path) -> None:
+    """Widths are read from single tensors; the network that they describe is compared before it is built."""
+    tensors = torchvision(18)
+    wide = {"backbone.fpn.inner_blocks.0.0.weight": np.zeros((500_000, 1, 1, 1), np.float32)}
+    with pytest.raises(CheckpointError, match=r"a\.pth.*pyramid of 500000.*shapes contradict each other"):
+        import_checkpoint(files.torch(tmp_path / "a.pth", tensors | wide))
+    empty = {"backbone.fpn.inner_blocks.0.0.weight": np.zeros((10**9, 0, 1, 1), np.float32)}
+    with pytest.raises(CheckpointError, match=r"b\.pth.*\(1000000000, 0, 1, 1\); it belongs to no convolution"):
+        describe_checkpoint(files.torch(tmp_path / "b.pth", tensors | empty))
+
+
 def test_the_epsilon_of_torchvision(files: SimpleNamespace, tmp_path: Path) -> None:
     """It is 0 for what began with the COCO weights of v1 alone: a ResNet-50 with P6 from P5, normalisation frozen."""
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keras_retinanet.weight_files.restricted_pickle import Settings
+from keras_retinanet.weight_files.stand_ins import Settings
 from keras_retinanet.weight_files.torch_file import read_torch_checkpoint, read_torch_file
 from keras_retinanet.weight_files.weight_file import open_weights
 
@@ -67,6 +67,15 @@ def test_a_logger_is_never_called(tmp_path: Path) -> None:
     call = PICKLES.Call(PICKLES.Call(BUFFER), 1)
     with pytest.raises(ValueError, match=r"refused to call 'Ignored'"):
         read_torch_file(written(tmp_path / "a.pth", {"w": tensor(1), "x": call}))
+
+
+def test_paths_and_versions_beside_the_weights_are_read_over(tmp_path: Path) -> None:
+    beside = {
+        "folder": PICKLES.Call(PICKLES.Name("pathlib", "PosixPath"), "runs", "1"),
+        "version": PICKLES.Call(PICKLES.Name("torch.torch_version", "TorchVersion"), "2.6"),
+    }
+    file = open_weights(written(tmp_path / "a.pth", {"model": {"w": tensor(1)}, **beside}))
+    assert list(file.tensors) == ["w"]
 
 
 def test_a_whole_object_is_no_table(tmp_path: Path) -> None:

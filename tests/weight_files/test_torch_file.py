@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import decimal
 import io
 import os
 import pickle
@@ -127,6 +128,22 @@ def test_a_training_checkpoint_and_parameters(key: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_torch_file(path)["w"], FLOATS)
 
 
+def test_tensors_to_which_someone_gave_attributes(tmp_path: Path) -> None:
+    """PyTorch then wraps the function that makes them; only its own is called."""
+    plain = tensor("FloatStorage", "0", 6, (2, 3), (3, 1))
+    typed = Name("torch._tensor", "_rebuild_from_type_v2")
+    content = {
+        "tensor": Call(typed, REBUILD, Name("torch", "Tensor"), plain.arguments, {"note": 1}),
+        "parameter": Call(Name("torch._utils", "_rebuild_parameter_with_state"), plain, True, None, {"note": 1}),
+    }
+    found = read_torch_file(write_zip(tmp_path / "a.pth", content, {"0": FLOATS.tobytes()}))
+    for name in content:
+        np.testing.assert_array_equal(found[name], FLOATS.reshape(2, 3))
+    other = {"w": Call(typed, Name("collections", "OrderedDict"), Name("torch", "Tensor"), ([],), None)}
+    with pytest.raises(ValueError, match=r"b\.pth.*something else than PyTorch's function"):
+        read_torch_file(write_zip(tmp_path / "b.pth", other, {}))
+
+
 def test_what_training_scripts_put_beside_the_weights(tmp_path: Path) -> None:
     """torchvision's write the arguments and the milestones of the schedule; both are dropped."""
     arguments = argparse.Namespace(lr=0.1, data="x")
@@ -176,7 +193,7 @@ EXPLOITS = {
     "nested": (Exploit(getattr, Exploit(__import__, "os"), "system"), r"\.(getattr|__import__)"),
     "in a list": ({"w": [1, {"deep": Exploit(os.system, "touch marker")}]}, r"\.system"),
     "pickle in pickle": (Exploit(pickle.loads, pickle.dumps(Exploit(os.system, "touch marker"))), r"pickle\.loads"),
-    "another class": (Path("marker"), r"pathlib"),
+    "another class": (decimal.Decimal(1), r"decimal"),
     "numpy": (Exploit(np.load, "marker"), r"numpy.*load"),
 }
 
