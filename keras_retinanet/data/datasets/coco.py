@@ -22,7 +22,7 @@ from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.text_files import fix_level
 from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.image_files import first_missing
+from keras_retinanet.data.image_files import first_missing, hint_of_name
 from keras_retinanet.data.survey import surveyed
 
 _Id = int | str
@@ -99,7 +99,7 @@ def _read(file: Path) -> dict[str, Any]:
     except OSError as error:
         there = ", ".join(sorted(found.name for found in file.parent.glob("*.json"))) or "none"
         fix = fix_level(file.parent.parent, ("annotations",), "check the path and the set's name")
-        fix += f" (annotation files there: {there})"
+        fix = hint_of_name(file) + fix + f" (annotation files there: {there})"
         raise DataError(str(file), f"cannot be read ({error.strerror})", "a COCO JSON file", fix) from None
     except (ValueError, RecursionError) as error:  # ValueError: malformed JSON and malformed UTF-8 alike
         raise DataError(str(file), f"is not JSON ({shown(str(error), 120)})", "COCO JSON", _REMAKE) from None

@@ -21,6 +21,7 @@ from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.label_hierarchy import labels_below, read_hierarchy
 from keras_retinanet.data.datasets.text_files import images_by_stem, number
 from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.survey import tell
 
 _BOXES, _NAMES = "a CSV file of boxes", "a CSV file of lines 'label,name'"
 _FIELDS = ("ImageID", "LabelName", "XMin", "YMin", "XMax", "YMax", "IsGroupOf")
@@ -37,6 +38,28 @@ class _Boxes(NamedTuple):
     sides: array[float]
     group: array[int]
     line: array[int]
+
+
+class _Wanted(NamedTuple):
+    """What decides whether a line counts.
+
+    Attributes:
+        columns: Where `_FIELDS` stand.
+        width: Columns of a line.
+        names: Names of the described classes by id.
+        chosen: Labels of the wanted ones by id.
+        is_filtered: Boxes of others are passed over; else they are an error.
+        there: Images that are there.
+        absent: Takes the names of those that are not.
+    """
+
+    columns: list[int]
+    width: int
+    names: dict[str, str]
+    chosen: dict[str, int]
+    is_filtered: bool
+    there: dict[str, str]
+    absent: set[str]
 
 
 class OpenImagesDataset(AnnotatedImages):
@@ -89,7 +112,7 @@ class OpenImagesDataset(AnnotatedImages):
         home = _image_folder(folder, set_name)
         there = images_by_stem(home)
         is_filtered = labels_filter is not None or parent_label is not None
-        boxes, num_absent = _read_boxes(file, chosen, names, there, is_filtered=is_filtered)
+        boxes, num_absent = _read_boxes(file, chosen, names, there, bad_data, is_filtered=is_filtered)
         super().__init__(
             wanted,
             [os.path.join(home, there[name]) for name in boxes.images],
@@ -193,7 +216,13 @@ def _chosen(
 
 
 def _read_boxes(
-    file: Path, chosen: dict[str, int], names: dict[str, str], there: dict[str, str], *, is_filtered: bool
+    file: Path,
+    chosen: dict[str, int],
+    names: dict[str, str],
+    there: dict[str, str],
+    policy: Policy,
+    *,
+    is_filtered: bool,
 ) -> tuple[_Boxes, int]:
     """The boxes of the images that are there, and how many images are not."""
     lines = _lines(file, _BOXES)
@@ -201,30 +230,43 @@ def _read_boxes(
     if missing := [name for name in _FIELDS if name not in header]:
         raise DataError(f"{file}, line 1", f"has no column {missing[0]}", ", ".join(_FIELDS), "download it again")
     columns = [header.index(name) for name in _FIELDS]
+    wanted = _Wanted(columns, len(header), names, chosen, is_filtered, there, set())
     boxes = _Boxes({}, array("q"), array("q"), array("d"), array("b"), array("q"))
-    absent: set[str] = set()
     for line, fields in lines:
-        where = f"{file}, line {line}"
-        if len(fields) < len(header):
-            found = f"{len(fields)} columns in {shown(','.join(fields))}"
-            raise DataError(where, found, f"{len(header)} as in line 1", "complete the line")
-        image, key, *sides, group = (fields[column] for column in columns)
-        if key not in names:
-            raise DataError(where, f"unknown class {shown(key)}", "the described classes", "add its description")
-        if image not in there:
-            absent.add(image)
+        try:
+            found = _box(fields, wanted, f"{file}, line {line}")
+        except DataError as error:
+            tell(policy, error)
             continue
-        if key not in chosen:
-            if is_filtered:
-                continue
-            label_of(names[key], {names[key]: label for key, label in chosen.items() if key in names}, where)
-        boxes.image.append(boxes.images.setdefault(image, len(boxes.images)))
-        boxes.label.append(chosen[key])
-        named = zip(sides, _FIELDS[2:-1], strict=True)
-        boxes.sides.extend(number(text, name, where, "a share of the image's side") for text, name in named)
-        boxes.group.append(_is_group(group, where))
-        boxes.line.append(line)
-    return boxes, len(absent)
+        if found is not None:
+            image, label, sides, group = found
+            boxes.image.append(boxes.images.setdefault(image, len(boxes.images)))
+            boxes.label.append(label)
+            boxes.sides.extend(sides)
+            boxes.group.append(group)
+            boxes.line.append(line)
+    return boxes, len(wanted.absent)
+
+
+def _box(fields: list[str], wanted: _Wanted, where: str) -> tuple[str, int, list[float], int] | None:
+    """Image, label, sides and whether it is a group; `None` for a box that is not wanted."""
+    if len(fields) < wanted.width:
+        found = f"{len(fields)} columns in {shown(','.join(fields))}"
+        raise DataError(where, found, f"{wanted.width} as in line 1", "complete the line")
+    image, key, *sides, group = (fields[column] for column in wanted.columns)
+    if key not in wanted.names:
+        raise DataError(where, f"unknown class {shown(key)}", "the described classes", "add its description")
+    if image not in wanted.there:
+        wanted.absent.add(image)
+        return None
+    if key not in wanted.chosen:
+        if wanted.is_filtered:
+            return None
+        labels = {wanted.names[key]: label for key, label in wanted.chosen.items() if key in wanted.names}
+        label_of(wanted.names[key], labels, where)
+    named = zip(sides, _FIELDS[2:-1], strict=True)
+    box = [number(text, name, where, "a share of the image's side") for text, name in named]
+    return image, wanted.chosen[key], box, _is_group(group, where)
 
 
 def _is_group(text: str, where: str) -> int:

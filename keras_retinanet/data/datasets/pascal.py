@@ -20,7 +20,7 @@ from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.text_files import fix_level, images_by_stem
 from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.image_files import SUFFIXES
+from keras_retinanet.data.image_files import SUFFIXES, hint_of_name
 from keras_retinanet.data.survey import Survey, surveyed
 
 VOC_CLASSES = (
@@ -174,7 +174,7 @@ def _from_folder(folder: Path, set_name: str, *, is_lenient: bool) -> _Layout:
     for text in texts:
         if text.stem not in files and not is_lenient:
             allowed = f"{text.stem} ending in {', '.join(SUFFIXES)} in {image_home}"
-            fix = "put the image there or take the file away"
+            fix = f"{hint_of_name(image_home / f'{text.stem}.jpg')}put the image there or take the file away"
             raise DataError(str(text), "has no image", allowed, fix_level(home, ("JPEGImages",), fix))
         images.append(os.path.join(image_home, files.get(text.stem, f"{text.stem}.jpg")))
     ids = [text.stem for text in texts]
@@ -217,7 +217,7 @@ def _images(folder: Path, ids: list[str], list_file: Path, *, is_lenient: bool) 
     for name in ids:
         if name not in by_stem and os.path.basename(name) == name and not is_lenient:
             allowed = f"JPEGImages/{name} ending in {', '.join(SUFFIXES)}"
-            fix = "put the image there or take the line out"
+            fix = f"{hint_of_name(home / f'{name}.jpg')}put the image there or take the line out"
             raise DataError(str(list_file), f"image {shown(name)} is not there", allowed, fix)
     return [os.path.join(home, by_stem.get(name, f"{name}.jpg")) for name in ids]
 
@@ -227,7 +227,7 @@ def _text(file: Path) -> _Text:
         root = ElementTree.fromstring(file.read_bytes())
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        fix = "add the file (without objects if the image shows none) or take the image out of the set"
+        fix = f"{hint_of_name(file)}add the file (without objects if the image shows none) or take the image out"
         raise DataError(str(file), f"cannot be read ({reason})", "an XML file for each image", fix) from None
     except (ElementTree.ParseError, LookupError) as error:  # LookupError: an unknown encoding
         raise DataError(str(file), f"is not XML ({error})", "a VOC annotation", "repair or export it again") from None

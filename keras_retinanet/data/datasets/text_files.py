@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.image_files import SUFFIXES
+from keras_retinanet.data.image_files import SUFFIXES, hint_of_name
 
 
 def read_text(file: Path, kind: str, fix: str = "check the path") -> str:
@@ -27,7 +27,7 @@ def read_text(file: Path, kind: str, fix: str = "check the path") -> str:
     try:
         return file.read_text("utf-8-sig")
     except OSError as error:
-        raise DataError(str(file), f"cannot be read ({error.strerror})", kind, fix) from None
+        raise DataError(str(file), f"cannot be read ({error.strerror})", kind, hint_of_name(file) + fix) from None
     except ValueError as error:  # also a zero byte in the path
         raise DataError(str(file), f"is not UTF-8 text ({error})", kind, "save it as UTF-8") from None
 

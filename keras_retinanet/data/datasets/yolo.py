@@ -19,6 +19,7 @@ from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.text_files import fix_level, is_image, names_in, number, read_text
 from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.image_files import hint_of_name, near_file
 from keras_retinanet.data.survey import Survey, surveyed
 
 _VAL = ("val", "valid", "validation")
@@ -178,8 +179,9 @@ def _located(file: Path, content: dict[str, Any], entry: str) -> Path:
                 return place
         except (OSError, ValueError):
             break
-    where = " or ".join(dict.fromkeys(str(place) for place in tried[:2]))
-    raise DataError(str(file), f"{shown(entry)} is not there", f"a folder or file at {where}", "correct it or 'path'")
+    where, fix = " or ".join(dict.fromkeys(str(place) for place in tried[:2])), "correct it or 'path'"
+    fix = hint_of_name(tried[0]) + fix
+    raise DataError(str(file), f"{shown(entry)} is not there", f"a folder or file at {where}", fix)
 
 
 def _walk(folder: Path) -> tuple[list[str], list[str]]:
@@ -215,12 +217,13 @@ def _image_ids(images: list[str], file: Path) -> list[int | str]:
 def _rows(texts: list[str], classes: dict[int, str], class_names: Sequence[str], policy: Policy) -> Iterator[_Row]:
     there: dict[str, set[str]] = {}
     wanted = {name: label for label, name in enumerate(class_names)}
-    has_text = False
+    has_text, whole = False, set(texts)
     for position, text in enumerate(texts):
         folder, name = os.path.split(text)
         if folder not in there:
             there[folder] = set(names_in(folder)) if os.path.isdir(folder) else set()
         if name not in there[folder]:
+            surveyed(policy, functools.partial(_require_no_other_case, text, whole), None)
             continue
         has_text = True
         content = surveyed(policy, functools.partial(read_text, Path(text), _ROW), "")
@@ -234,6 +237,13 @@ def _rows(texts: list[str], classes: dict[int, str], class_names: Sequence[str],
     if not has_text:
         fix = "put the text files into a folder 'labels' beside 'images', or beside the images"
         raise DataError(texts[0], "is not there, nor is that of any other image", "a text file of boxes", fix)
+
+
+def _require_no_other_case(text: str, texts: set[str]) -> None:
+    """A text file whose name differs in case only would be overlooked, and its boxes with it."""
+    near = near_file(text)
+    if near is not None and near not in texts:
+        raise DataError(text, "is not there", "text files named as their images", f"rename {near!r}")
 
 
 def _row(fields: list[str], image: int, classes: dict[int, str], wanted: dict[str, int], where: str) -> _Row | None:

@@ -80,7 +80,11 @@ def test_missing_parts_are_named(kitti):
     with pytest.raises(DataError, match=r"b\.txt: is not there. allowed: a text file for each image"):
         KittiDataset(kitti)
     (kitti / "ImageSets").mkdir()
-    for text, message in (("a\na\n", "line 2: 'a' stands there twice"), ("a\nz\n", "line 2: image 'z' is not there")):
+    for text, message in (
+        ("a\na\n", "line 2: 'a' stands there twice"),
+        ("a\nz\n", "line 2: image 'z' is not there"),
+        ("A\n", r"line 1: image 'A' is not there.*there is '.*image_2/a\.[a-z]+'"),
+    ):
         (kitti / "ImageSets" / "train.txt").write_text(text)
         with pytest.raises(DataError, match=message):
             KittiDataset(kitti)

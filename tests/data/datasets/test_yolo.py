@@ -145,6 +145,14 @@ def test_missing_files_are_named(yolo):
         YoloDataset(yolo / "none.yaml")
 
 
+def test_a_text_file_whose_name_differs_in_case_is_not_overlooked(yolo):
+    (yolo / "labels" / "train" / "a.txt").rename(yolo / "labels" / "train" / "A.txt")
+    with pytest.raises(DataError, match=r"train/a\.txt: is not there.*fix: rename '.*train/A\.txt'"):
+        YoloDataset(yolo)
+    (yolo / "images" / "train" / "c.jpg").rename(yolo / "images" / "train" / "A.jpg")  # so that both are images
+    assert [len(sample["labels"]) for sample in YoloDataset(yolo)] == [2, 0]
+
+
 def test_labels_in_the_wrong_place_are_no_data_set_without_boxes(yolo):
     (yolo / "labels").rename(yolo / "boxes")
     with pytest.raises(DataError, match=r"a\.txt: is not there, nor is that of any other image.*folder 'labels'"):
