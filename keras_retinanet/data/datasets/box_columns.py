@@ -85,17 +85,17 @@ def sound_columns(columns: BoxColumns, policy: Policy) -> BoxColumns:
         DataError: The first that is not, without a survey.
     """
     boxes = np.asarray(columns.boxes, np.float64).reshape(-1, 4)
-    is_finite = np.isfinite(boxes).all(axis=1)
-    is_near = (np.abs(boxes) <= _FARTHEST).all(axis=1) if columns.is_relative else np.ones(len(boxes), bool)
-    if (is_finite & is_near).all():
+    is_finite: Any = np.isfinite(boxes).all(axis=1)
+    is_sound = is_finite & (np.abs(boxes) <= _FARTHEST).all(axis=1) if columns.is_relative else is_finite
+    if is_sound.all():
         return columns
-    for row in np.flatnonzero(~(is_finite & is_near)):
+    for row in np.flatnonzero(~is_sound):
         found = f"coordinates {shown([round(side, 4) for side in boxes[row].tolist()], 120)}"
         allowed, fix = "finite numbers", "correct the box or take it out"
         if is_finite[row]:
             allowed, fix = _SHARES, "divide x by the image's width and y by its height"
         tell(policy, DataError(columns.name(int(row)), found, allowed, fix))
-    return rows_of(columns, is_finite & is_near)
+    return rows_of(columns, is_sound)
 
 
 def rows_of(columns: BoxColumns, is_chosen: Any) -> BoxColumns:

@@ -159,8 +159,12 @@ def _object(words: list[str], image: int, where: str) -> _Object | None:
     return _Object(image, words[0], (x1, y1, x2, y2), where)
 
 
+def _is_region(item: _Object) -> bool:
+    return item.name.casefold() == DONT_CARE.casefold()
+
+
 def _class_names(objects: list[_Object]) -> tuple[str, ...]:
-    names = {item.name for item in objects} - {DONT_CARE}
+    names = {item.name for item in objects if not _is_region(item)}
     return KITTI_CLASSES if names <= set(KITTI_CLASSES) else tuple(sorted(names))
 
 
@@ -168,7 +172,7 @@ def _columns(objects: list[_Object], class_names: Sequence[str], policy: Policy)
     wanted = {name: label for label, name in enumerate(class_names)}
 
     def labels(item: _Object) -> list[int]:
-        if item.name == DONT_CARE:
+        if _is_region(item):
             return list(wanted.values())
         return surveyed(policy, lambda: [label_of(item.name, wanted, item.where)], [])
 
@@ -177,6 +181,6 @@ def _columns(objects: list[_Object], class_names: Sequence[str], policy: Policy)
         image=np.array([item.image for item, _ in rows], np.int64),
         boxes=np.array([item.box for item, _ in rows], np.float64).reshape(-1, 4),
         labels=np.array([label for _, label in rows], np.int64),
-        ignore=np.array([item.name == DONT_CARE for item, _ in rows], bool),
+        ignore=np.array([_is_region(item) for item, _ in rows], bool),
         name=lambda row: rows[row][0].where,
     )

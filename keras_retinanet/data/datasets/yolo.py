@@ -17,7 +17,7 @@ import yaml
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, require_images
 from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
-from keras_retinanet.data.datasets.text_files import fix_level, is_image, names_in, number, read_text
+from keras_retinanet.data.datasets.text_files import fix_level, is_image, names_in, number, read_text, with_slashes
 from keras_retinanet.data.errors import DataError, shown
 from keras_retinanet.data.image_files import hint_of_name, near_file
 from keras_retinanet.data.survey import Survey, surveyed
@@ -131,9 +131,10 @@ def _classes(content: dict[str, Any], file: Path) -> dict[int, str]:
     allowed = "a list of names, or a mapping from ids 0, 1, … to names"
     if not isinstance(items, dict) or not items:
         raise DataError(str(file), f"'names' is {shown(names)}", allowed, "write the classes there")
+    fix = "correct it; names such as yes, no, on and off stand in quotes"
     for key, name in items.items():
         if type(key) is not int or key < 0 or not isinstance(name, (str, int, float)) or isinstance(name, bool):
-            raise DataError(str(file), f"'names' has {shown(key)}: {shown(name)}", allowed, "correct it")
+            raise DataError(str(file), f"'names' has {shown(key)}: {shown(name)}", allowed, fix)
     classes = {key: str(items[key]) for key in sorted(items)}
     if len(set(classes.values())) < len(classes):
         raise DataError(str(file), f"'names' has a name twice: {shown(names, 200)}", "each name once", "correct it")
@@ -154,7 +155,7 @@ def _images(file: Path, content: dict[str, Any], set_name: str) -> tuple[list[st
     images: list[str] = []
     sources: list[str] = []
     for entry in entries:
-        place = _located(file, content, entry)
+        place = _located(file, content, with_slashes(entry))
         found, read = _walk(place) if place.is_dir() else (_listed(place), [str(place)])
         images += found
         sources += read
@@ -197,7 +198,7 @@ def _walk(folder: Path) -> tuple[list[str], list[str]]:
 def _listed(file: Path) -> list[str]:
     """Images of a list, one a line, relative to the list where they do not begin with a slash."""
     lines = read_text(file, "a list of images").splitlines()
-    return [os.path.join(file.parent, line.strip().removeprefix("./")) for line in lines if line.strip()]
+    return [os.path.join(file.parent, with_slashes(line.strip()).removeprefix("./")) for line in lines if line.strip()]
 
 
 def _label_file(image: str) -> str:

@@ -48,7 +48,7 @@ def test_other_layouts(kitti):
 
 
 def test_other_classes_are_sorted(kitti):
-    (kitti / "training" / "label_2" / "b.txt").write_text(row("Bike", 1, 1, 5, 5) + row("DontCare", 0, 0, 9, 9))
+    (kitti / "training" / "label_2" / "b.txt").write_text(row("Bike", 1, 1, 5, 5) + row("dontcare", 0, 0, 9, 9))
     data = KittiDataset(kitti)
     assert data.class_names == ("Bike", "Car")
     assert data[1]["labels"].tolist() == [0, 0, 1]

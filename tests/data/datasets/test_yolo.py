@@ -50,11 +50,11 @@ def test_wanted_class_names_give_the_labels(yolo):
 
 @pytest.mark.parametrize(
     "train",
-    ["../images/train", "[images/train]", "train.txt", "[train.txt]"],
-    ids=["as Roboflow writes it", "list of folders", "list of images", "list of lists"],
+    ["../images/train", "[images/train]", "train.txt", "[train.txt]", "images\\train"],
+    ids=["as Roboflow writes it", "list of folders", "list of images", "list of lists", "as Windows writes it"],
 )
 def test_where_images_are_said_to_be(yolo, train):
-    (yolo / "train.txt").write_text("./images/train/a.jpg\n\nimages/train/c.jpg\n")
+    (yolo / "train.txt").write_text("./images/train/a.jpg\n\nimages\\train\\c.jpg\n")
     (yolo / "data.yaml").write_text(f"train: {train}\nnames: [dog, cat]\n")
     data = YoloDataset(yolo)
     assert [sample["image_id"] for sample in data] == ["a.jpg", "c.jpg"]
