@@ -200,16 +200,16 @@ def post_onnx(cores: int) -> Run:
 
 def post_openvino(cores: int) -> Run:
     limit(cores)
-    import openvino
     import tensorflow as tf
 
     from keras_retinanet.export.openvino_rules import convert
+    from keras_retinanet.runtimes.openvino_folder import shared_core
 
     post, inputs = post_graph("tensorflow")
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(tf.Module(), folder, signatures={"serving_default": post})
         converted = convert(folder)
-        model = openvino.compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        model = shared_core().compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         return lambda: count({"num_detections": model(inputs)["num_detections"]})
 
 

@@ -494,7 +494,8 @@ def test_other_backends(backend: str, selection: str) -> None:
         __file__,
     ]
     root = Path(__file__).resolve().parents[1]
-    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(root)}
+    fast = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling takes longer than the little that is computed
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(root), **fast}
     outcome = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, timeout=300)
     assert outcome.returncode == 0, outcome.stdout[-3000:] + outcome.stderr[-1000:]
     assert "passed" in outcome.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,24 @@ MODEL = "model.xml"
 """The graph; its weights stand in `model.bin` beside it."""
 HINTS: dict[Precision, str] = {"float32": "f32", "float16": "f32", "bfloat16": "bf16"}
 """What OpenVINO shall compute with. Left alone, it takes bfloat16 wherever the processor has it."""
+
+
+@functools.cache
+def shared_core() -> Any:
+    """The one `openvino.Core` of this process.
+
+    Where the processor has AMX, a core gives the thread a stack for signal handlers and takes it back when it goes. Of
+    two cores the second brings back the stack of the first, even if that is gone: the next Ctrl-C kills the process
+    (OpenVINO 2026.4).
+
+    Raises:
+        ImportError: OpenVINO is not installed.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise ImportError("OpenVINO models need OpenVINO: pip install 'keras-retinanet[openvino]'") from error
+    return openvino.Core()
 
 
 class OpenVinoRuntime(GraphRuntime):
@@ -27,12 +46,8 @@ class OpenVinoRuntime(GraphRuntime):
     """
 
     def __init__(self, path: Path) -> None:
+        core = shared_core()
         try:
-            import openvino
-        except ImportError as error:
-            raise ImportError("OpenVINO models need OpenVINO: pip install 'keras-retinanet[openvino]'") from error
-        try:
-            core = openvino.Core()
             model = core.read_model(path / MODEL)
         except RuntimeError as error:
             raise ValueError(f"{str(path)!r} cannot be opened by OpenVINO: {error}") from error

@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 
 from keras_retinanet.export.openvino_rules import convert
+from keras_retinanet.runtimes.openvino_folder import shared_core
 
-openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed")
+pytest.importorskip("openvino", reason="OpenVINO is not installed")
 
 
 def compile_function(
@@ -23,7 +24,7 @@ def compile_function(
     tf.saved_model.save(tf.Module(), str(folder), signatures={"serving_default": graph})
     model = convert(str(folder))
     assert not [node for node in model.get_ops() if node.get_type_name() in ("Loop", "TensorIterator")]
-    compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = shared_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda **values: compiled(values)
 
 
