@@ -1,6 +1,6 @@
 """How long until a large data set is ready, and in how much memory: read anew, and from the index cache.
 
-    python benchmarks/indexing.py [--images 118000] [--boxes 860000] [--formats coco csv yolo pascal kitti tfrecord]
+    python benchmarks/indexing.py [--images 118000] [--boxes 860000] [--formats coco csv yolo pascal kitti oid tfrecord]
 
 Writes a synthetic data set of COCO's size in each format (one tiny image, linked under every name) and reads it in
 processes of their own: with the reader alone, and through the cache. The peer for COCO is pycocotools, which checks
@@ -30,7 +30,7 @@ from keras_retinanet.data.writers.placing import place_images
 from keras_retinanet.schema import Sample
 
 CLASSES = tuple(f"class {number}" for number in range(80))
-FORMATS = ("coco", "csv", "yolo", "pascal", "kitti", "tfrecord")
+FORMATS = ("coco", "csv", "yolo", "pascal", "kitti", "oid", "tfrecord")
 HEIGHT, WIDTH = 480, 640
 
 
@@ -60,8 +60,8 @@ def make_part(folder: Path, num_images: int, num_boxes: int) -> Part:
 
 def write(word: str, part: Part, folder: Path) -> list[str]:
     """Write the part and answer the words for its reader."""
-    if word == "kitti":
-        return write_kitti(part, folder)
+    if word in OWN_WRITERS:
+        return OWN_WRITERS[word](part, folder)
     images = "copy" if word == "tfrecord" else "link"
     for chunk in cut(word, str(folder), part, images, 8):
         write_chunk(chunk)
@@ -82,6 +82,27 @@ def write_kitti(part: Part, folder: Path) -> list[str]:
         ]
         (folder / "train" / "labels" / name).with_suffix(".txt").write_text("".join(lines))
     return [str(folder), "train"]
+
+
+def write_open_images(part: Part, folder: Path) -> list[str]:
+    for chunk in cut("oid", str(folder), part, "link", 1):
+        place_images(chunk, folder / "train", int)
+    described = "".join(f"/m/{label},{name}\n" for label, name in enumerate(CLASSES))
+    (folder / "class-descriptions-boxable.csv").write_text(described)
+    with (folder / "train-annotations-bbox.csv").open("w") as out:
+        out.write(
+            "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside\n"
+        )
+        for sample, name in zip(part.samples, part.names, strict=True):
+            shares = sample["boxes"] / [WIDTH, HEIGHT, WIDTH, HEIGHT]
+            out.writelines(
+                f"{Path(name).stem},xclick,/m/{label},1,{x1:.6f},{x2:.6f},{y1:.6f},{y2:.6f},0,0,0,0,0\n"
+                for (x1, y1, x2, y2), label in zip(shares.tolist(), sample["labels"].tolist(), strict=True)
+            )
+    return [str(folder), "train"]
+
+
+OWN_WRITERS = {"kitti": write_kitti, "oid": write_open_images}
 
 
 def read(word: str, words: list[str]) -> int:

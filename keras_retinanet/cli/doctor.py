@@ -47,7 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 clean, 1 warnings, 2 errors in the data or wrong words.
     """
-    namespace, config = parse_network_arguments(build_parser(), argv)
+    parser = build_parser()
+    namespace, config = parse_network_arguments(parser, argv)
+    _require_places(parser, namespace)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from keras_retinanet.doctor import diagnose
     from keras_retinanet.doctor.summary import describe
@@ -61,6 +63,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, ImportError) as error:
         return fail(PROGRAM, error)
     return diagnosis.status
+
+
+def _require_places(parser: Parser, namespace: argparse.Namespace) -> None:
+    """What cannot be written is told before everything is looked at, not after."""
+    for flag, name in (("--json", namespace.json), ("--page", namespace.page)):
+        if name and (Path(name).is_dir() or not Path(name).absolute().parent.is_dir()):
+            found = "is a folder" if Path(name).is_dir() else f"there is no folder {Path(name).absolute().parent}"
+            parser.error(f"{flag} {name}: {found}; give the name of a file in a folder that is there")
+    if namespace.fix and Path(namespace.fix).is_dir() and any(Path(namespace.fix).iterdir()):
+        parser.error(f"--fix {namespace.fix}: is not empty; give a new folder, or move it away")
 
 
 def _bar(what: str, unit: str) -> Callable[[int], Callable[[int], object]]:

@@ -6,10 +6,12 @@ length): a string too, so that lists, messages and graphs treat both alike.
 
 from __future__ import annotations
 
+import functools
 import glob
 import io
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -136,6 +138,62 @@ def first_missing(paths: Sequence[str]) -> int | None:
         if name not in listings[folder] and not _is_file(path):
             return position
     return None
+
+
+def near_file(path: str | os.PathLike[str]) -> str | None:
+    """What is there under almost the same name, where a file or one of its folders is missing.
+
+    Looks into one folder, the lowest that exists.
+
+    Args:
+        path: What is not there.
+
+    Returns:
+        A path, or `None`. Names are almost the same that differ in case, in the coding of their accents, or in the
+        ending of an image.
+    """
+    missing = Path(path)
+    while not _is_folder(missing.parent) and missing.parent != missing:
+        missing = missing.parent
+    try:
+        whole, stems = _folded_names(str(missing.parent), os.stat(missing.parent).st_mtime_ns)
+    except (OSError, ValueError):
+        return None
+    name = _folded(missing.name)
+    near = whole.get(name) or stems.get(_stem(name) or "")
+    return None if near in (None, missing.name) else str(missing.parent / near)
+
+
+def hint_of_name(path: str | os.PathLike[str]) -> str:
+    """What a message should say of `near_file`, to be followed by other advice; nothing where there is no such file."""
+    near = near_file(path)
+    return "" if near is None else f"there is {near!r}: give both the same name; "
+
+
+@functools.lru_cache(maxsize=4)
+def _folded_names(folder: str, changed: int) -> tuple[dict[str, str], dict[str, str]]:
+    """Names in a folder by what near names have in common, and those of images by their stems."""
+    del changed  # makes another entry of a folder that is another by now
+    names = sorted(os.listdir(folder), reverse=True)  # of several the first counts
+    stems = {stem: name for name in names if (stem := _stem(_folded(name))) is not None}
+    return {_folded(name): name for name in names}, stems
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _stem(folded: str) -> str | None:
+    """A name without its ending, if that is an image's."""
+    stem, suffix = os.path.splitext(folded)
+    return stem if suffix in SUFFIXES else None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _names_in(folder: str) -> set[str]:

@@ -71,16 +71,20 @@ def remembered(
 def _code_state() -> list[tuple[int, int]]:
     """Size and time of change of the readers' own code: another version reads anew."""
     here = Path(sys.modules[AnnotatedImages.__module__].__file__ or "").parent
-    return [(int(size), int(changed)) for size, changed in _states([str(file) for file in sorted(here.glob("*.py"))])]
+    states = _states([str(file) for file in sorted(here.glob("*.py"))])
+    return [(int(size), int(changed)) for size, changed, _ in states]
 
 
 def _states(paths: Sequence[str]) -> Any:
-    """`(S, 2)` int64: size and time of change in ns of each file or folder, -1 where there is none."""
-    states = np.full((len(paths), 2), -1, np.int64)
+    """`(S, 3)` int64: size and times of change in ns of each file or folder, -1 where there is none.
+
+    The second time is the file system's own, which no editor sets back.
+    """
+    states = np.full((len(paths), 3), -1, np.int64)
     for row, path in enumerate(paths):
         with contextlib.suppress(OSError, ValueError):
             state = os.stat(path)
-            states[row] = state.st_size, state.st_mtime_ns
+            states[row] = state.st_size, state.st_mtime_ns, state.st_ctime_ns
     return states
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 Read = TypeVar("Read")
 
+MOST = 1000
+"""Faults that a survey keeps; a wrong list of classes breaks every line of millions, and says so in the first."""
+
 
 @dataclass
 class Survey:
@@ -27,7 +30,8 @@ class Survey:
         told_sizes: Height and width of each image as annotated, `None` where the annotations do not tell.
         is_size_binding: Images of another size than told are of no use; else the reader took the size of the file.
         listed_in: The file that names the images.
-        faults: Errors of structure after which the reader could go on.
+        faults: Errors of structure after which the reader could go on, the first `MOST` of them.
+        num_faults: How many there were.
     """
 
     columns: BoxColumns | None = None
@@ -35,6 +39,24 @@ class Survey:
     is_size_binding: bool = True
     listed_in: str = ""
     faults: list[DataError] = field(default_factory=list)
+    num_faults: int = 0
+
+
+def tell(policy: object, error: DataError) -> None:
+    """Raises an error, or takes it down where there is a survey.
+
+    Args:
+        policy: A survey, or what else stands in its place.
+        error: What is broken.
+
+    Raises:
+        DataError: There is no survey.
+    """
+    if not isinstance(policy, Survey):
+        raise error
+    policy.num_faults += 1
+    if len(policy.faults) < MOST:
+        policy.faults.append(error)
 
 
 def surveyed(policy: object, read: Callable[[], Read], instead: Read) -> Read:
@@ -51,7 +73,5 @@ def surveyed(policy: object, read: Callable[[], Read], instead: Read) -> Read:
     try:
         return read()
     except DataError as error:
-        if not isinstance(policy, Survey):
-            raise
-        policy.faults.append(error)
+        tell(policy, error)
         return instead

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,7 +133,7 @@ def diagnose(
             opened.append(open_split(config.data, split, images_bar or _silent, survey))
         except DataError as error:
             findings.append(_structure(split, error))
-        findings += _faults(split, survey.faults)
+        findings += _faults(split, survey)
     for part in opened:
         findings += [*check_images(part), *check_boxes(part, config.resize), *check_classes(part)]
     if len(opened) == 2:
@@ -149,12 +149,12 @@ def _silent(total: int) -> Callable[[int], object]:
     return lambda _: None
 
 
-def _faults(split: str, errors: Sequence[DataError]) -> list[Finding]:
+def _faults(split: str, survey: Survey) -> list[Finding]:
     """What the reader left out to go on; a training would end there."""
-    cases = [Example(error.where, error.found) for error in errors]
-    fixes = list(dict.fromkeys(f"{error.fix} (allowed: {error.allowed})" for error in errors))
+    cases = [Example(error.where, error.found) for error in survey.faults]
+    fixes = list(dict.fromkeys(f"{error.fix} (allowed: {error.allowed})" for error in survey.faults))
     title = "lines, files or annotations are broken: a training ends at the first"
-    return found("structure", "error", split, title, cases, "; ".join(fixes[:3]))
+    return found("structure", "error", split, title, cases, "; ".join(fixes[:3]), survey.num_faults)
 
 
 def _structure(split: str, error: DataError) -> Finding:

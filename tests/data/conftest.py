@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -76,6 +77,31 @@ def write_voc(write_images: Callable[..., None]) -> Callable[..., Path]:
         for name, lines in sets.items():
             (folder / "ImageSets" / "Main" / f"{name}.txt").write_text(lines)
         return folder
+
+    return write
+
+
+@pytest.fixture
+def write_records() -> Callable[..., None]:
+    """`write_records(file, {"id": …, "text": […], "xmin": […], …}, …)`: TFRecords of 8 × 8 images."""
+    import tensorflow as tf
+
+    def feature(values: list[Any]) -> Any:
+        if values and isinstance(values[0], bytes):
+            return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+
+    def write(file: Path, *records: dict[str, Any]) -> None:
+        png = io.BytesIO()
+        Image.new("RGB", (8, 8)).save(png, "PNG")
+        with tf.io.TFRecordWriter(str(file)) as writer:
+            for record in records:
+                features = {f"image/object/bbox/{side}": record[side] for side in ("xmin", "ymin", "xmax", "ymax")}
+                features["image/object/class/text"] = [text.encode() for text in record["text"]]
+                features |= {"image/encoded": [png.getvalue()], "image/source_id": [record["id"].encode()]}
+                content = {name: feature(values) for name, values in features.items()}
+                example = tf.train.Example(features=tf.train.Features(feature=content))
+                writer.write(example.SerializeToString())
 
     return write
 

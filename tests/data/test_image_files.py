@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from keras_retinanet.data.errors import DataError
-from keras_retinanet.data.image_files import find_images, first_missing, read_sizes
+from keras_retinanet.data.image_files import find_images, first_missing, hint_of_name, read_sizes
 
 
 def test_first_missing(tmp_path, write_images):
@@ -23,6 +23,22 @@ def test_folders_and_impossible_names_are_missing(tmp_path):
     (tmp_path / "folder").mkdir()
     for name in (f"{tmp_path}/folder", f"{tmp_path}/", f"{tmp_path}/a\0b", f"{tmp_path}/\ud800"):
         assert first_missing([name]) == 0
+
+
+def test_a_name_that_differs_in_case_accents_or_ending_is_told(tmp_path):
+    for name in ("Photos/IMG_1.JPG", "Photos/cafe\u0301.png", "Photos/img_2.jpg", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for missing, there in {
+        "Photos/img_1.jpg": "Photos/IMG_1.JPG",
+        "Photos/IMG_1.png": "Photos/IMG_1.JPG",
+        "Photos/caf\u00e9.png": "Photos/cafe\u0301.png",
+        "photos/img_2.jpg": "Photos",
+        "Notes.txt": "notes.txt",
+    }.items():
+        assert hint_of_name(tmp_path / missing) == f"there is {str(tmp_path / there)!r}: give both the same name; "
+    for missing in ("Photos/img_3.jpg", "notes.csv", "notes.txt", "a\0b", "other/place.jpg"):
+        assert hint_of_name(tmp_path / missing) == ""
 
 
 def test_sizes_are_height_and_width_as_stored(tmp_path, write_images):

@@ -64,6 +64,13 @@ def test_a_change_is_seen(coco_folder, tmp_path, coco, write_coco):
     reading()
     reading()
     assert reading.times == 4  # changed a moment ago: might change again within the clock's tick
+    age(coco_folder, 900)
+    reading()
+    state = file.stat()
+    file.write_text(file.read_text().replace("owl", "elk"))
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))  # size and time as before
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (state.st_size, state.st_mtime_ns)
+    assert reading().class_names[2] == "elk"
     with np.testing.assert_raises_regex(Exception, "b.jpg.*is not there"):
         age(coco_folder)
         reading()

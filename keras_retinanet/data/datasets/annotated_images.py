@@ -8,9 +8,9 @@ from typing import Any, Self, overload
 
 import numpy as np
 
-from keras_retinanet.data.datasets.box_columns import BoxColumns, BoxReport, Policy, cleaned_boxes
+from keras_retinanet.data.datasets.box_columns import BoxColumns, BoxReport, Policy, cleaned_boxes, sound_columns
 from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.image_files import first_missing, read_sizes
+from keras_retinanet.data.image_files import first_missing, hint_of_name, read_sizes
 from keras_retinanet.data.survey import Survey
 from keras_retinanet.schema import Sample
 
@@ -97,6 +97,7 @@ class AnnotatedImages(Sequence[Sample]):
     ) -> None:
         images = list(images)
         is_survey = isinstance(bad_data, Survey)
+        columns = sound_columns(columns, bad_data)
         if isinstance(bad_data, Survey):
             bad_data.columns, bad_data.listed_in = columns, listed_in
             bad_data.told_sizes = list(sizes if told_sizes is None else told_sizes)
@@ -182,7 +183,7 @@ def require_images(images: Sequence[str], listed_in: str) -> None:
             listed_in,
             f"image {shown(images[missing], 200)} (number {missing + 1} of {len(images)}) is not there",
             "images that exist",
-            "put the file there, correct its name, or take it out of the annotations",
+            f"{hint_of_name(images[missing])}put the file there, correct its name, or take it out of the annotations",
         )
 
 

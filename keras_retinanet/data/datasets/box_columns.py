@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_retinanet.config import BadDataPolicy
 from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.survey import Survey
+from keras_retinanet.data.survey import Survey, tell
 
 Policy = BadDataPolicy | Survey
 """What a reader does with bad data: `"skip"`, `"error"`, or take them down in a survey."""
@@ -18,6 +18,7 @@ Policy = BadDataPolicy | Survey
 _SLACK = 1.0  # pixels; boxes overrun by less through rounding and through counting from 0 or 1, which is no news
 _NAMED = 5  # cases named in the warning
 _FARTHEST = 2.0  # shares beyond this are pixels by mistake
+_SHARES = "shares of the image's sides, from 0 to 1"
 
 
 @dataclass
@@ -70,11 +71,60 @@ class BoxColumns:
     is_relative: bool = False
 
 
+def sound_columns(columns: BoxColumns, policy: Policy) -> BoxColumns:
+    """Boxes whose coordinates can be where they say: finite numbers, and shares of a side where they are shares.
+
+    Args:
+        columns: The boxes as read.
+        policy: A survey takes the others down, and they are left out.
+
+    Returns:
+        The columns.
+
+    Raises:
+        DataError: The first that is not, without a survey.
+    """
+    boxes = np.asarray(columns.boxes, np.float64).reshape(-1, 4)
+    is_finite: Any = np.isfinite(boxes).all(axis=1)
+    is_sound = is_finite & (np.abs(boxes) <= _FARTHEST).all(axis=1) if columns.is_relative else is_finite
+    if is_sound.all():
+        return columns
+    for row in np.flatnonzero(~is_sound):
+        found = f"coordinates {shown([round(side, 4) for side in boxes[row].tolist()], 120)}"
+        allowed, fix = "finite numbers", "correct the box or take it out"
+        if is_finite[row]:
+            allowed, fix = _SHARES, "divide x by the image's width and y by its height"
+        tell(policy, DataError(columns.name(int(row)), found, allowed, fix))
+    return rows_of(columns, is_sound)
+
+
+def rows_of(columns: BoxColumns, is_chosen: Any) -> BoxColumns:
+    """Some of the boxes.
+
+    Args:
+        columns: All of them.
+        is_chosen: `(M,)` bool.
+
+    Returns:
+        The chosen ones; each still knows where it stands.
+    """
+    rows = np.flatnonzero(is_chosen)
+    return BoxColumns(
+        image=np.asarray(columns.image)[rows],
+        boxes=np.asarray(columns.boxes, np.float64).reshape(-1, 4)[rows],
+        labels=np.asarray(columns.labels)[rows],
+        ignore=np.asarray(columns.ignore)[rows],
+        name=lambda row: columns.name(int(rows[row])),
+        areas=None if columns.areas is None else columns.areas[rows],
+        is_relative=columns.is_relative,
+    )
+
+
 def cleaned_boxes(columns: BoxColumns, sizes: Any, bad_data: Policy) -> tuple[Any, Any, BoxReport]:
     """Clip to the images.
 
     Args:
-        columns: The boxes as read.
+        columns: The boxes, from `sound_columns`.
         sizes: `(I, 2)` int64 height and width of each image.
         bad_data: What becomes of boxes outside their image or without area.
 
@@ -83,10 +133,10 @@ def cleaned_boxes(columns: BoxColumns, sizes: Any, bad_data: Policy) -> tuple[An
     """
     boxes = np.asarray(columns.boxes, np.float64).reshape(-1, 4)
     limits = sizes.astype(np.float64)[columns.image][:, [1, 0, 1, 0]]  # (M, 4): W, H, W, H
-    _require_unit(boxes, columns, limits)
     if columns.is_relative:
         boxes = boxes * limits
-    _require_finite(boxes, columns)
+    else:
+        _require_pixels(boxes, columns, limits)
     clipped = np.clip(boxes, 0.0, limits).astype(np.float32)
     has_area = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
     stands_out = ((boxes < -_SLACK) | (boxes > limits + _SLACK)).any(axis=1) & has_area
@@ -103,29 +153,12 @@ def cleaned_boxes(columns: BoxColumns, sizes: Any, bad_data: Policy) -> tuple[An
     return clipped, np.flatnonzero(has_area), report
 
 
-def _require_unit(boxes: Any, columns: BoxColumns, limits: Any) -> None:
-    """Shares of the sides are not taken for pixels, nor pixels for shares."""
-    if columns.is_relative:
-        far = np.flatnonzero((np.abs(boxes) > _FARTHEST).any(axis=1))
-        allowed, fix = "shares of the image's sides, from 0 to 1", "divide x by the image's width and y by its height"
-    else:
-        are_shares = (np.abs(boxes) <= 1).all() and (boxes % 1 != 0).any() and (limits > _FARTHEST).all()
-        far = np.arange(len(boxes)) if are_shares else np.zeros(0, np.int64)
-        allowed, fix = "pixels; here no box reaches beyond 1", "multiply x by the image's width and y by its height"
-    if far.size:
-        found = f"coordinates {shown(np.round(boxes[far[0]], 4).tolist(), 120)}"
-        raise DataError(columns.name(int(far[0])), found, allowed, fix)
-
-
-def _require_finite(boxes: Any, columns: BoxColumns) -> None:
-    broken = np.flatnonzero(~np.isfinite(boxes).all(axis=1))
-    if broken.size:
-        raise DataError(
-            columns.name(int(broken[0])),
-            f"coordinates {shown(boxes[broken[0]].tolist(), 120)}",
-            "finite numbers",
-            "correct the box or take it out",
-        )
+def _require_pixels(boxes: Any, columns: BoxColumns, limits: Any) -> None:
+    """Shares of the sides are not taken for pixels."""
+    if len(boxes) and (np.abs(boxes) <= _FARTHEST).all() and (boxes % 1 != 0).any() and (limits > _FARTHEST).all():
+        found = f"coordinates {shown(np.round(boxes[0], 4).tolist(), 120)}"
+        allowed, fix = "pixels; here no box reaches beyond 2", "multiply x by the image's width and y by its height"
+        raise DataError(columns.name(0), found, allowed, fix)
 
 
 def _refuse(where: str, box: str, limits: Any, has_area: bool) -> None:

@@ -20,9 +20,9 @@ import numpy as np
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
 from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
-from keras_retinanet.data.datasets.text_files import fix_level
+from keras_retinanet.data.datasets.text_files import fix_level, with_slashes
 from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.image_files import first_missing
+from keras_retinanet.data.image_files import first_missing, hint_of_name
 from keras_retinanet.data.survey import surveyed
 
 _Id = int | str
@@ -35,9 +35,9 @@ _REMAKE = "export the annotations again as COCO 'instances' JSON"
 class CocoDataset(AnnotatedImages):
     """COCO as it unzips, or as fizyr's keras-retinanet expects it.
 
-    Reads `<path>/annotations/instances_<set>.json`, and the images from `<path>/<set>/`, `<path>/images/<set>/` or
-    `<path>/images/`, whichever holds them. Labels are the positions of the categories sorted by id; crowd regions
-    become ignore regions; images without boxes stay.
+    Reads `<path>/annotations/instances_<set>.json`, and the images from `<path>/<set>/`, `<path>/images/<set>/`,
+    `<path>/images/` or `<path>` itself, whichever holds them. Labels are the positions of the categories sorted by id;
+    crowd regions become ignore regions; images without boxes stay.
 
     Args:
         path: Folder of the data set.
@@ -99,7 +99,7 @@ def _read(file: Path) -> dict[str, Any]:
     except OSError as error:
         there = ", ".join(sorted(found.name for found in file.parent.glob("*.json"))) or "none"
         fix = fix_level(file.parent.parent, ("annotations",), "check the path and the set's name")
-        fix += f" (annotation files there: {there})"
+        fix = hint_of_name(file) + fix + f" (annotation files there: {there})"
         raise DataError(str(file), f"cannot be read ({error.strerror})", "a COCO JSON file", fix) from None
     except (ValueError, RecursionError) as error:  # ValueError: malformed JSON and malformed UTF-8 alike
         raise DataError(str(file), f"is not JSON ({shown(str(error), 120)})", "COCO JSON", _REMAKE) from None
@@ -175,10 +175,10 @@ def _size(image: dict[str, Any]) -> tuple[int, int] | None:
 
 def _located(folder: Path, set_name: str, file_names: list[str]) -> list[str]:
     """Paths in the first of the usual folders that holds the first image."""
-    folders = [str(folder / set_name), str(folder / "images" / set_name), str(folder / "images")]
-    if os.sep == "/":
-        file_names = [name.replace("\\", "/") for name in file_names]
-    home = next((home for home in folders if first_missing([os.path.join(home, *file_names[:1])]) is None), folders[0])
+    folders = [str(folder / set_name), str(folder / "images" / set_name), str(folder / "images"), str(folder)]
+    file_names = [with_slashes(name) for name in file_names]
+    holds = (home for home in folders if first_missing([os.path.join(home, *file_names[:1])]) is None)
+    home = next(holds, next((home for home in folders[:3] if os.path.isdir(home)), folders[0]))
     return [os.path.join(home, name) for name in file_names]
 
 
@@ -228,11 +228,10 @@ def _corners(boxes: list[Any]) -> Any:
 
 def _areas(items: list[Any]) -> Any:
     """Areas of the outlines, by which COCO tells small from large; of the boxes where one is not told."""
-    areas = [item.get("area") for item in items]
-    return np.array(
-        [item["bbox"][2] * item["bbox"][3] if area is None else area for area, item in zip(areas, items, strict=True)],
-        np.float64,
-    )
+    told = np.array([item.get("area") for item in items], np.float64)  # none is NaN
+    sides = np.array([item["bbox"][2:] for item in items], np.float64).reshape(-1, 2)
+    with np.errstate(over="ignore"):  # reported as a box that is not finite
+        return np.where(told >= 0, told, sides[:, 0] * sides[:, 1])
 
 
 def _where(item: Any, position: int, file: Path) -> str:

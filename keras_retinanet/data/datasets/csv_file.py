@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import io
 import itertools
@@ -16,14 +15,14 @@ import numpy as np
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
 from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
-from keras_retinanet.data.datasets.text_files import number, read_text
+from keras_retinanet.data.datasets.text_files import csv_records, number, read_text, with_slashes
 from keras_retinanet.data.errors import DataError, shown
 from keras_retinanet.data.survey import surveyed
 
 _COLUMNS = {
     "path": (
         "path", "image_path", "img_path", "image", "img_file", "image_file", "file", "filename", "file_name",
-        "image_name", "img_name", "img",
+        "image_name", "img_name", "img", "image_id",
     ),
     "x1": ("x1", "xmin", "x_min", "left", "bbox_x1", "bbox_xmin"),
     "y1": ("y1", "ymin", "y_min", "top", "bbox_y1", "bbox_ymin"),
@@ -88,14 +87,18 @@ class CsvDataset(AnnotatedImages):
         rows = list(_rows(file, bad_data, told))
         is_sorted = class_names is None and classes is None
         names = tuple(class_names) if class_names is not None else _class_names(classes, rows)
-        paths = list(dict.fromkeys(path for path, *_ in rows))
-        images = [os.path.join(file.parent, path.replace("\\", "/") if os.sep == "/" else path) for path in paths]
+        place = {path: os.path.normpath(with_slashes(path)) for path in dict.fromkeys(row[0] for row in rows)}
+        first: dict[str, str] = {}  # how each image is written first: ./a.jpg and a.jpg are one
+        for path, image in place.items():
+            first.setdefault(image, path)
+        paths = list(first.values())
+        position = {image: number for number, image in enumerate(first)}
         super().__init__(
             names,
-            images,
+            [os.path.join(file.parent, with_slashes(path)) for path in paths],
             paths,
             [None] * len(paths),
-            _columns(rows, paths, names, bad_data),
+            _columns(rows, {path: position[image] for path, image in place.items()}, names, bad_data),
             listed_in=str(file),
             bad_data=bad_data,
             sources=[str(file), *([str(classes)] if classes is not None else [])],
@@ -106,16 +109,9 @@ class CsvDataset(AnnotatedImages):
 
 def _lines(file: Path) -> Iterator[tuple[str, list[str]]]:
     """Non-empty lines with where they stand, cut at the commas."""
-    reader = csv.reader(io.StringIO(read_text(file, "a CSV file")), skipinitialspace=True)
-    while True:
-        try:
-            fields = next(reader, None)
-        except csv.Error as error:
-            raise DataError(f"{file}, line {reader.line_num}", str(error), "a line of CSV", "correct it") from None
-        if fields is None:
-            return
+    for line, fields in csv_records(io.StringIO(read_text(file, "a CSV file")), file, skipinitialspace=True):
         if any(field.strip() for field in fields):
-            yield f"{file}, line {reader.line_num}", [field.strip() for field in fields]
+            yield f"{file}, line {line}", [field.strip() for field in fields]
 
 
 def _rows(file: Path, policy: Policy, told: dict[str, tuple[int, int]]) -> Iterator[_Row]:
@@ -142,9 +138,15 @@ def _rows(file: Path, policy: Policy, told: dict[str, tuple[int, int]]) -> Itera
 
 def _header(fields: list[str], columns: Mapping[str, tuple[str, ...]]) -> list[int] | None:
     """Where the six columns stand, if this line names all of them."""
-    lowered = [field.lower() for field in fields]
-    order = [next((lowered.index(name) for name in names if name in lowered), -1) for names in columns.values()]
+    plain = [_plain(field) for field in fields]
+    known = ([_plain(name) for name in names] for names in columns.values())
+    order = [next((plain.index(name) for name in names if name in plain), -1) for names in known]
     return None if -1 in order else order
+
+
+def _plain(name: str) -> str:
+    """`x_min`, `X Min` and `xMin` are one name."""
+    return name.lower().replace("_", "").replace(" ", "").replace("-", "")
 
 
 def _corners(box: _Box) -> _Box:
@@ -195,8 +197,7 @@ def _class_names(classes: str | os.PathLike[str] | None, rows: list[_Row]) -> tu
     return tuple(sorted(ids, key=lambda name: ids[name]))
 
 
-def _columns(rows: list[_Row], paths: list[str], class_names: Sequence[str], policy: Policy) -> BoxColumns:
-    position = {path: place for place, path in enumerate(paths)}
+def _columns(rows: list[_Row], position: dict[str, int], class_names: Sequence[str], policy: Policy) -> BoxColumns:
     labels = {name: label for label, name in enumerate(class_names)}
 
     def label(name: str, where: str) -> int:

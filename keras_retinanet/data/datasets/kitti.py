@@ -19,7 +19,8 @@ from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.text_files import fix_level, images_by_stem, names_in, number, numbered_lines
 from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.survey import surveyed
+from keras_retinanet.data.image_files import hint_of_name
+from keras_retinanet.data.survey import surveyed, tell
 
 KITTI_CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc")
 """The classes of the benchmark; `DontCare` is none of them."""
@@ -70,9 +71,11 @@ class KittiDataset(AnnotatedImages):
         home = folder / ("training" if list_file.is_file() else set_name)
         image_folder, label_folder = _folders(home)
         files = images_by_stem(image_folder)
-        stems = _listed(list_file, files) if list_file.is_file() else sorted(files)
-        texts = _label_files(label_folder, stems, files, is_whole=not list_file.is_file())
-        objects = [item for image, text in enumerate(texts) for item in _objects(text, image, bad_data)]
+        is_listed = list_file.is_file()
+        listed = _listed(list_file, image_folder, files, bad_data) if is_listed else sorted(files)
+        texts = _label_files(label_folder, listed, files, bad_data, is_whole=not is_listed)
+        stems = list(texts)
+        objects = [item for image, text in enumerate(texts.values()) for item in _objects(text, image, bad_data)]
         names = tuple(class_names) if class_names is not None else _class_names(objects)
         super().__init__(
             names,
@@ -80,9 +83,9 @@ class KittiDataset(AnnotatedImages):
             stems,
             [None] * len(stems),
             _columns(objects, names, bad_data),
-            listed_in=str(list_file if list_file.is_file() else image_folder),
+            listed_in=str(list_file if is_listed else image_folder),
             bad_data=bad_data,
-            sources=[str(list_file), str(image_folder), str(label_folder), *(str(text) for text in texts)],
+            sources=[str(list_file), str(image_folder), str(label_folder), *(str(text) for text in texts.values())],
         )
 
     @staticmethod
@@ -107,30 +110,35 @@ def _folders(home: Path) -> tuple[Path, Path]:
     raise DataError(str(home), "has no images and labels", _LAYOUT, fix)
 
 
-def _listed(file: Path, files: dict[str, str]) -> list[str]:
+def _listed(file: Path, image_folder: Path, files: dict[str, str], policy: Policy) -> list[str]:
     stems: dict[str, str] = {}
     for where, words in numbered_lines(file, "a list of image names"):
         stem = words[0]
         if stem in stems:
-            raise DataError(where, f"{shown(stem)} stands there twice", "each image once", "take one of the lines out")
-        if stem not in files:
-            fix = "put the image there or take the line out"
-            raise DataError(where, f"image {shown(stem)} is not there", "names in training/image_2", fix)
-        stems[stem] = where
+            found = f"{shown(stem)} stands there twice"
+            tell(policy, DataError(where, found, "each image once", "take one of the lines out"))
+        elif stem not in files:
+            fix = f"{hint_of_name(image_folder / f'{stem}.png')}put the image there or take the line out"
+            tell(policy, DataError(where, f"image {shown(stem)} is not there", "names in training/image_2", fix))
+        else:
+            stems[stem] = where
     return list(stems)
 
 
-def _label_files(folder: Path, stems: list[str], files: dict[str, str], *, is_whole: bool) -> list[Path]:
-    """The text file of each image; with `is_whole` there may be no others."""
+def _label_files(
+    folder: Path, stems: list[str], files: dict[str, str], policy: Policy, *, is_whole: bool
+) -> dict[str, Path]:
+    """The text file of each image by name; with `is_whole` there may be no others."""
     there = {name.removesuffix(".txt") for name in names_in(folder, _LAYOUT) if name.endswith(".txt")}
     for stem in stems:
         if stem not in there:
-            fix = "add the file (empty if the image shows nothing) or take the image away"
-            raise DataError(str(folder / f"{stem}.txt"), "is not there", "a text file for each image", fix)
-    if is_whole and (left := sorted(there - set(files))):
+            file = folder / f"{stem}.txt"
+            fix = f"{hint_of_name(file)}add the file (empty if the image shows nothing) or take the image away"
+            tell(policy, DataError(str(file), "is not there", "a text file for each image", fix))
+    for stem in sorted(there - set(files)) if is_whole else []:
         fix = "put the image there or take the file away"
-        raise DataError(str(folder / f"{left[0]}.txt"), "has no image", "an image for each text file", fix)
-    return [folder / f"{stem}.txt" for stem in stems]
+        tell(policy, DataError(str(folder / f"{stem}.txt"), "has no image", "an image for each text file", fix))
+    return {stem: folder / f"{stem}.txt" for stem in stems if stem in there}
 
 
 def _objects(file: Path, image: int, policy: Policy) -> Iterator[_Object]:
@@ -151,8 +159,12 @@ def _object(words: list[str], image: int, where: str) -> _Object | None:
     return _Object(image, words[0], (x1, y1, x2, y2), where)
 
 
+def _is_region(item: _Object) -> bool:
+    return item.name.casefold() == DONT_CARE.casefold()
+
+
 def _class_names(objects: list[_Object]) -> tuple[str, ...]:
-    names = {item.name for item in objects} - {DONT_CARE}
+    names = {item.name for item in objects if not _is_region(item)}
     return KITTI_CLASSES if names <= set(KITTI_CLASSES) else tuple(sorted(names))
 
 
@@ -160,7 +172,7 @@ def _columns(objects: list[_Object], class_names: Sequence[str], policy: Policy)
     wanted = {name: label for label, name in enumerate(class_names)}
 
     def labels(item: _Object) -> list[int]:
-        if item.name == DONT_CARE:
+        if _is_region(item):
             return list(wanted.values())
         return surveyed(policy, lambda: [label_of(item.name, wanted, item.where)], [])
 
@@ -169,6 +181,6 @@ def _columns(objects: list[_Object], class_names: Sequence[str], policy: Policy)
         image=np.array([item.image for item, _ in rows], np.int64),
         boxes=np.array([item.box for item, _ in rows], np.float64).reshape(-1, 4),
         labels=np.array([label for _, label in rows], np.int64),
-        ignore=np.array([item.name == DONT_CARE for item, _ in rows], bool),
+        ignore=np.array([_is_region(item) for item, _ in rows], bool),
         name=lambda row: rows[row][0].where,
     )

@@ -5,7 +5,6 @@ Reference: https://storage.googleapis.com/openimages/web/download_v7.html, "Data
 
 from __future__ import annotations
 
-import csv
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,10 +18,14 @@ from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
 from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.label_hierarchy import labels_below, read_hierarchy
-from keras_retinanet.data.datasets.text_files import images_by_stem, number
+from keras_retinanet.data.datasets.text_files import csv_records, images_by_stem, number
 from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.survey import tell
 
 _BOXES, _NAMES = "a CSV file of boxes", "a CSV file of lines 'label,name'"
+_CLASS_FILES = ("*class-descriptions*.csv", "*classes-description*.csv", "classes.csv")
+_TREES = ("*hierarchy*.json",)
+_FIFTYONE_BOXES = "detections.csv"
 _FIELDS = ("ImageID", "LabelName", "XMin", "YMin", "XMax", "YMax", "IsGroupOf")
 _BESIDE = (".", "annotations", "labels", "metadata", "csv")
 """Folders in which the files may stand, beside `<set>` and those of former releases (`2018_04`, `challenge2018`)."""
@@ -39,14 +42,36 @@ class _Boxes(NamedTuple):
     line: array[int]
 
 
+class _Wanted(NamedTuple):
+    """What decides whether a line counts.
+
+    Attributes:
+        columns: Where `_FIELDS` stand.
+        width: Columns of a line.
+        names: Names of the described classes by id.
+        chosen: Labels of the wanted ones by id.
+        is_filtered: Boxes of others are passed over; else they are an error.
+        there: Images that are there.
+        absent: Takes the names of those that are not.
+    """
+
+    columns: list[int]
+    width: int
+    names: dict[str, str]
+    chosen: dict[str, int]
+    is_filtered: bool
+    there: dict[str, str]
+    absent: set[str]
+
+
 class OpenImagesDataset(AnnotatedImages):
     """Open Images with boxes, as downloaded, in whole or in part.
 
     Reads `<set>-annotations-bbox.csv` (`oidv6-train-annotations-bbox.csv` and the like), the class descriptions
     (`class-descriptions-boxable.csv`, `oidv7-class-descriptions-boxable.csv`) and images `<id>.jpg` in `<set>/`,
-    `images/<set>/` or `<set>/data/`. The CSV files may stand in the folder itself, in `<set>/`, `annotations/` and so
-    on. The data set is the images that are there: few have all 1.7 million of the list. Boxes of groups (`IsGroupOf`)
-    become ignore regions.
+    `images/<set>/` or `<set>/data/`; the names that the challenges and FiftyOne give these files, too. The CSV files
+    may stand in the folder itself, in `<set>/`, `annotations/` and so on. The data set is the images that are there:
+    few have all 1.7 million of the list. Boxes of groups (`IsGroupOf`) become ignore regions.
 
     Args:
         path: Folder of the data set.
@@ -77,10 +102,10 @@ class OpenImagesDataset(AnnotatedImages):
         parent_label: str | None = None,
     ) -> None:
         folder, set_name = Path(path), set_name or "train"
-        file = _found(folder, set_name, f"*{set_name}-annotations-bbox.csv", _BOXES)
-        described = _found(folder, set_name, "*class-descriptions*.csv", _NAMES)
+        file = _found(folder, set_name, _box_files(set_name), _BOXES)
+        described = _found(folder, set_name, _CLASS_FILES, _NAMES)
         names = _described(described)
-        tree = _found(folder, set_name, "*hierarchy*.json", "the classes' hierarchy as JSON") if parent_label else None
+        tree = _found(folder, set_name, _TREES, "the classes' hierarchy as JSON") if parent_label else None
         chosen = _chosen(names, labels_filter, parent_label, described, tree)
         if class_names is not None:
             ids = {name: key for key, name in names.items()}
@@ -89,7 +114,10 @@ class OpenImagesDataset(AnnotatedImages):
         home = _image_folder(folder, set_name)
         there = images_by_stem(home)
         is_filtered = labels_filter is not None or parent_label is not None
-        boxes, num_absent = _read_boxes(file, chosen, names, there, is_filtered=is_filtered)
+        boxes, num_absent = _read_boxes(file, chosen, names, there, bad_data, is_filtered=is_filtered)
+        if num_absent and not boxes.images:
+            fix = "see whether they are of another set, and named <ImageID>.jpg in the same letters"
+            raise DataError(str(file), f"lists {num_absent} images, none of them in {home}", "images of the list", fix)
         super().__init__(
             wanted,
             [os.path.join(home, there[name]) for name in boxes.images],
@@ -105,21 +133,28 @@ class OpenImagesDataset(AnnotatedImages):
     @staticmethod
     def default_sets(path: str | os.PathLike[str]) -> tuple[str, str | None]:
         """Names of the training set and, where there is one, of the validation set."""
-        has_val = _search(Path(path), "validation", "*validation-annotations-bbox.csv")
+        has_val = _search(Path(path), "validation", _box_files("validation"))
         return "train", "validation" if has_val else None
 
 
-def _search(folder: Path, set_name: str, pattern: str) -> Path | None:
-    homes = [*(folder / name for name in _BESIDE), folder / set_name, *sorted(folder.glob("20??_*"))]
+def _box_files(set_name: str) -> tuple[str, ...]:
+    return f"*{set_name}-annotations-bbox.csv", f"*{set_name}-detection-bbox.csv", _FIFTYONE_BOXES
+
+
+def _search(folder: Path, set_name: str, patterns: Sequence[str]) -> Path | None:
+    own = [folder / set_name, folder / set_name / "labels", folder / set_name / "metadata"]
+    homes = [*(folder / name for name in _BESIDE), *own, *sorted(folder.glob("20??_*"))]
     homes += sorted(folder.glob("challenge*"))
-    return next((file for home in homes for file in sorted(home.glob(pattern))), None)
+    found = (file for pattern in patterns for home in homes for file in sorted(home.glob(pattern)))
+    # Under FiftyOne's names, which tell no set, a file counts in the folder of its set alone.
+    return next((file for file in found if file.name != _FIFTYONE_BOXES or file.parent in own), None)
 
 
-def _found(folder: Path, set_name: str, pattern: str, kind: str) -> Path:
-    file = _search(folder, set_name, pattern)
+def _found(folder: Path, set_name: str, patterns: Sequence[str], kind: str) -> Path:
+    file = _search(folder, set_name, patterns)
     if file is None:
         fix = "download it into this folder, or check the path and the set's name"
-        raise DataError(str(folder), f"has no {pattern}", kind, fix)
+        raise DataError(str(folder), f"has no {patterns[0]}", kind, fix)
     return file
 
 
@@ -136,15 +171,10 @@ def _lines(file: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
     """Lines with their number, cut at the commas; one at a time, since there may be 15 million."""
     try:
         with closing(file.open(encoding="utf-8-sig", newline="")) as text:
-            reader = csv.reader(text)
-            for fields in reader:
-                if fields:
-                    yield reader.line_num, fields
+            yield from csv_records(text, file)
     except OSError as error:
         raise DataError(str(file), f"cannot be read ({error.strerror})", kind, "check the path") from None
-    except (ValueError, csv.Error) as error:
-        if isinstance(error, DataError):
-            raise
+    except UnicodeDecodeError as error:
         raise DataError(str(file), f"is not UTF-8 text with commas ({error})", kind, "download it again") from None
 
 
@@ -193,7 +223,13 @@ def _chosen(
 
 
 def _read_boxes(
-    file: Path, chosen: dict[str, int], names: dict[str, str], there: dict[str, str], *, is_filtered: bool
+    file: Path,
+    chosen: dict[str, int],
+    names: dict[str, str],
+    there: dict[str, str],
+    policy: Policy,
+    *,
+    is_filtered: bool,
 ) -> tuple[_Boxes, int]:
     """The boxes of the images that are there, and how many images are not."""
     lines = _lines(file, _BOXES)
@@ -201,30 +237,43 @@ def _read_boxes(
     if missing := [name for name in _FIELDS if name not in header]:
         raise DataError(f"{file}, line 1", f"has no column {missing[0]}", ", ".join(_FIELDS), "download it again")
     columns = [header.index(name) for name in _FIELDS]
+    wanted = _Wanted(columns, len(header), names, chosen, is_filtered, there, set())
     boxes = _Boxes({}, array("q"), array("q"), array("d"), array("b"), array("q"))
-    absent: set[str] = set()
     for line, fields in lines:
-        where = f"{file}, line {line}"
-        if len(fields) < len(header):
-            found = f"{len(fields)} columns in {shown(','.join(fields))}"
-            raise DataError(where, found, f"{len(header)} as in line 1", "complete the line")
-        image, key, *sides, group = (fields[column] for column in columns)
-        if key not in names:
-            raise DataError(where, f"unknown class {shown(key)}", "the described classes", "add its description")
-        if image not in there:
-            absent.add(image)
+        try:
+            found = _box(fields, wanted, f"{file}, line {line}")
+        except DataError as error:
+            tell(policy, error)
             continue
-        if key not in chosen:
-            if is_filtered:
-                continue
-            label_of(names[key], {names[key]: label for key, label in chosen.items() if key in names}, where)
-        boxes.image.append(boxes.images.setdefault(image, len(boxes.images)))
-        boxes.label.append(chosen[key])
-        named = zip(sides, _FIELDS[2:-1], strict=True)
-        boxes.sides.extend(number(text, name, where, "a share of the image's side") for text, name in named)
-        boxes.group.append(_is_group(group, where))
-        boxes.line.append(line)
-    return boxes, len(absent)
+        if found is not None:
+            image, label, sides, group = found
+            boxes.image.append(boxes.images.setdefault(image, len(boxes.images)))
+            boxes.label.append(label)
+            boxes.sides.extend(sides)
+            boxes.group.append(group)
+            boxes.line.append(line)
+    return boxes, len(wanted.absent)
+
+
+def _box(fields: list[str], wanted: _Wanted, where: str) -> tuple[str, int, list[float], int] | None:
+    """Image, label, sides and whether it is a group; `None` for a box that is not wanted."""
+    if len(fields) < wanted.width:
+        found = f"{len(fields)} columns in {shown(','.join(fields))}"
+        raise DataError(where, found, f"{wanted.width} as in line 1", "complete the line")
+    image, key, *sides, group = (fields[column] for column in wanted.columns)
+    if key not in wanted.names:
+        raise DataError(where, f"unknown class {shown(key)}", "the described classes", "add its description")
+    if image not in wanted.there:
+        wanted.absent.add(image)
+        return None
+    if key not in wanted.chosen:
+        if wanted.is_filtered:
+            return None
+        labels = {wanted.names[key]: label for key, label in wanted.chosen.items() if key in wanted.names}
+        label_of(wanted.names[key], labels, where)
+    named = zip(sides, _FIELDS[2:-1], strict=True)
+    box = [number(text, name, where, "a share of the image's side") for text, name in named]
+    return image, wanted.chosen[key], box, _is_group(group, where)
 
 
 def _is_group(text: str, where: str) -> int:

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from xml.etree import ElementTree
 
 import numpy as np
 
@@ -19,8 +18,9 @@ from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
 from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.text_files import fix_level, images_by_stem
+from keras_retinanet.data.datasets.voc_xml import VocObject, VocText, read_voc_xml
 from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.image_files import SUFFIXES
+from keras_retinanet.data.image_files import SUFFIXES, hint_of_name
 from keras_retinanet.data.survey import Survey, surveyed
 
 VOC_CLASSES = (
@@ -28,22 +28,6 @@ VOC_CLASSES = (
     "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 """The 20 classes of the challenge in their usual, alphabetical order."""
-
-_SIDES = ("xmin", "ymin", "xmax", "ymax")
-
-
-class _Object(NamedTuple):
-    name: str
-    box: tuple[float, float, float, float]
-    is_difficult: bool
-    where: str
-
-
-class _Text(NamedTuple):
-    """What an XML file tells of its image."""
-
-    objects: list[_Object]
-    size: tuple[int, int] | None
 
 
 class _Layout(NamedTuple):
@@ -104,7 +88,7 @@ class PascalDataset(AnnotatedImages):
         is_listed = _lists(folder).is_dir()
         is_lenient = isinstance(bad_data, Survey)
         layout = (_from_list if is_listed else _from_folder)(folder, set_name, is_lenient=is_lenient)
-        read = [surveyed(bad_data, functools.partial(_text, text), _Text([], None)) for text in layout.texts]
+        read = [surveyed(bad_data, functools.partial(read_voc_xml, text), VocText([], None)) for text in layout.texts]
         objects = {text: found.objects for text, found in zip(layout.texts, read, strict=True)}
         names = tuple(class_names) if class_names is not None else _all_classes(layout, objects, is_listed, bad_data)
         if difficult == "drop":
@@ -174,7 +158,7 @@ def _from_folder(folder: Path, set_name: str, *, is_lenient: bool) -> _Layout:
     for text in texts:
         if text.stem not in files and not is_lenient:
             allowed = f"{text.stem} ending in {', '.join(SUFFIXES)} in {image_home}"
-            fix = "put the image there or take the file away"
+            fix = f"{hint_of_name(image_home / f'{text.stem}.jpg')}put the image there or take the file away"
             raise DataError(str(text), "has no image", allowed, fix_level(home, ("JPEGImages",), fix))
         images.append(os.path.join(image_home, files.get(text.stem, f"{text.stem}.jpg")))
     ids = [text.stem for text in texts]
@@ -217,71 +201,28 @@ def _images(folder: Path, ids: list[str], list_file: Path, *, is_lenient: bool) 
     for name in ids:
         if name not in by_stem and os.path.basename(name) == name and not is_lenient:
             allowed = f"JPEGImages/{name} ending in {', '.join(SUFFIXES)}"
-            fix = "put the image there or take the line out"
+            fix = f"{hint_of_name(home / f'{name}.jpg')}put the image there or take the line out"
             raise DataError(str(list_file), f"image {shown(name)} is not there", allowed, fix)
     return [os.path.join(home, by_stem.get(name, f"{name}.jpg")) for name in ids]
 
 
-def _text(file: Path) -> _Text:
-    try:
-        root = ElementTree.fromstring(file.read_bytes())
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        fix = "add the file (without objects if the image shows none) or take the image out of the set"
-        raise DataError(str(file), f"cannot be read ({reason})", "an XML file for each image", fix) from None
-    except (ElementTree.ParseError, LookupError) as error:  # LookupError: an unknown encoding
-        raise DataError(str(file), f"is not XML ({error})", "a VOC annotation", "repair or export it again") from None
-    if root.tag.lower() != "annotation" and root.find("object") is None:
-        found = f"begins with <{shown(root.tag)[1:-1]}>"
-        raise DataError(str(file), found, "<annotation>", "take the file away or export the annotation again")
-    objects = [
-        _object(item, f"{file}, object {number}") for number, item in enumerate(root.iterfind("object"), start=1)
-    ]
-    height, width = ((root.findtext(f"size/{side}") or "").strip() for side in ("height", "width"))
-    is_told = all(side.isascii() and side.isdigit() and 0 < len(side) < 10 for side in (height, width))
-    size = (int(height), int(width)) if is_told else (0, 0)
-    return _Text(objects, size if min(size) > 0 else None)
-
-
-def _object(item: ElementTree.Element, where: str) -> _Object:
-    name = (item.findtext("name") or "").strip()
-    if not name:
-        raise DataError(where, "has no <name>", "the name of a class", "add it")
-    corners = item.find("bndbox")  # one step at a time: a path is looked up in Python, a name in C
-    sides = [_number(None if corners is None else corners.findtext(side), side, where) for side in _SIDES]
-    return _Object(name, (sides[0], sides[1], sides[2], sides[3]), _is_difficult(item, where), where)
-
-
-def _number(text: str | None, tag: str, where: str) -> float:
-    try:
-        return float(text or "")
-    except ValueError:
-        found = f"has no <bndbox><{tag}>" if text is None else f"<{tag}> is {shown(text)}"
-        raise DataError(where, found, "a number", "correct it or take the object out") from None
-
-
-def _is_difficult(item: ElementTree.Element, where: str) -> bool:
-    text = (item.findtext("difficult") or "").strip().lower()
-    if text in ("", "0", "false", "unspecified"):
-        return False
-    if text in ("1", "true"):
-        return True
-    raise DataError(where, f"<difficult> is {shown(text)}", "0 or 1", "correct it")
-
-
-def _all_classes(layout: _Layout, read: dict[Path, list[_Object]], is_listed: bool, policy: Policy) -> tuple[str, ...]:
+def _all_classes(
+    layout: _Layout, read: dict[Path, list[VocObject]], is_listed: bool, policy: Policy
+) -> tuple[str, ...]:
     """Class names of the whole data set, those of the files outside this set included."""
-    nothing = _Text([], None)
+    nothing = VocText([], None)
     texts = (file for file in layout.all_texts if file not in read)
-    others = (item for file in texts for item in surveyed(policy, functools.partial(_text, file), nothing).objects)
+    others = (
+        item for file in texts for item in surveyed(policy, functools.partial(read_voc_xml, file), nothing).objects
+    )
     names = {item.name for items in read.values() for item in items} | {item.name for item in others}
     return VOC_CLASSES if is_listed and names <= set(VOC_CLASSES) else tuple(sorted(names))
 
 
-def _columns(objects: Iterable[list[_Object]], class_names: Sequence[str], policy: Policy) -> BoxColumns:
+def _columns(objects: Iterable[list[VocObject]], class_names: Sequence[str], policy: Policy) -> BoxColumns:
     wanted = {name: label for label, name in enumerate(class_names)}
 
-    def label(item: _Object) -> int:
+    def label(item: VocObject) -> int:
         return surveyed(policy, lambda: label_of(item.name, wanted, item.where), -1)
 
     labelled = [(position, item, label(item)) for position, items in enumerate(objects) for item in items]

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from keras_retinanet.data.datasets.box_columns import Policy
 from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.survey import tell
 
 _KINDS = (".tfrecord", ".record", ".tfrec")
 _SHARD = re.compile(r"(.*)-(\d{1,9})-of-(\d{1,9})(.*)")
@@ -76,17 +78,18 @@ def _require_all_shards(files: Sequence[str]) -> None:
             raise DataError(name, "is not there", f"all {int(count)} shards", "put it there, or name the files wanted")
 
 
-def read_records(file: str) -> Iterator[tuple[int, bytes]]:
+def read_records(file: str, policy: Policy = "error") -> Iterator[tuple[int, bytes]]:
     """The records of a file, their checksums tested.
 
     Args:
         file: Its path.
+        policy: A survey takes down what is wrong with the file, of which the records before are used.
 
     Yields:
         Position of the record's first byte in the file, and the record.
 
     Raises:
-        DataError: The file is cut off, damaged, compressed, or something else.
+        DataError: The file is cut off, damaged, compressed, or something else, without a survey.
     """
     position, number = _HEAD, 0
     records = iter(tf.data.TFRecordDataset(file))
@@ -95,10 +98,11 @@ def read_records(file: str) -> Iterator[tuple[int, bytes]]:
             record = next(records).numpy()
         except StopIteration:
             if position - _HEAD != os.path.getsize(file):  # TensorFlow takes some torn ends for the end
-                raise _damage(file, number + 1, position - _HEAD, "truncated") from None
+                tell(policy, _damage(file, number + 1, position - _HEAD, "truncated"))
             return
         except tf.errors.OpError as error:
-            raise _damage(file, number + 1, position - _HEAD, str(error)) from None
+            tell(policy, _damage(file, number + 1, position - _HEAD, str(error)))
+            return
         yield position, record
         position += len(record) + _TAIL + _HEAD
         number += 1

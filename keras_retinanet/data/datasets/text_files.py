@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.image_files import SUFFIXES
+from keras_retinanet.data.image_files import SUFFIXES, hint_of_name
 
 
 def read_text(file: Path, kind: str, fix: str = "check the path") -> str:
@@ -27,7 +29,7 @@ def read_text(file: Path, kind: str, fix: str = "check the path") -> str:
     try:
         return file.read_text("utf-8-sig")
     except OSError as error:
-        raise DataError(str(file), f"cannot be read ({error.strerror})", kind, fix) from None
+        raise DataError(str(file), f"cannot be read ({error.strerror})", kind, hint_of_name(file) + fix) from None
     except ValueError as error:  # also a zero byte in the path
         raise DataError(str(file), f"is not UTF-8 text ({error})", kind, "save it as UTF-8") from None
 
@@ -39,6 +41,36 @@ def numbered_lines(file: Path, kind: str, fix: str = "check the path") -> Iterat
             yield f"{file}, line {number}", words
 
 
+def csv_records(lines: Iterable[str], file: Path, **options: Any) -> Iterator[tuple[int, list[str]]]:
+    """Lines of CSV cut at the commas, with their numbers; empty ones are passed over.
+
+    Args:
+        lines: The lines, as `csv.reader` takes them.
+        file: Where they stand.
+        options: Of `csv.reader`.
+
+    Yields:
+        The number of the line, and its fields.
+
+    Raises:
+        DataError: A line cannot be cut; or it goes on in the next, as where a quote has no end, and would hide that.
+    """
+    reader, before = csv.reader(lines, **options), 0
+    while True:
+        try:
+            fields = next(reader, None)
+        except csv.Error as error:
+            raise DataError(f"{file}, line {reader.line_num}", str(error), "a line of CSV", "correct it") from None
+        if fields is None:
+            return
+        if reader.line_num > before + 1:
+            where, found = f"{file}, line {before + 1}", f"opens a quote that line {reader.line_num} ends, or none"
+            raise DataError(where, found, "quotes that end in their own line", "close the quote, or take it out")
+        before = reader.line_num
+        if fields:
+            yield before, fields
+
+
 def number(text: str, name: str, where: str, allowed: str) -> float:
     """A number of a line.
 
@@ -46,7 +78,7 @@ def number(text: str, name: str, where: str, allowed: str) -> float:
         DataError: The text is none.
     """
     try:
-        return float(text)
+        return float(text if "_" not in text else "")  # Python takes 1_0 for 10
     except ValueError:
         raise DataError(where, f"{name} is {shown(text)}", allowed, "write a number") from None
 
@@ -64,6 +96,11 @@ def fix_level(path: Path, markers: Sequence[str], fix: str = "check the path and
     """
     places = [folder for folder in list(path.parents)[:2] if any((folder / name).exists() for name in markers)]
     return f"give the path of the folder above it, {places[0]}" if places else fix
+
+
+def with_slashes(path: str) -> str:
+    """A path as written on Windows, for this machine."""
+    return path.replace("\\", "/") if os.sep == "/" else path
 
 
 def names_in(

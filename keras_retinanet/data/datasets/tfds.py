@@ -5,6 +5,7 @@ Reference: https://www.tensorflow.org/datasets/catalog/overview#object_detection
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 from collections.abc import Iterator, Sequence
@@ -14,11 +15,12 @@ import numpy as np
 from PIL import Image
 
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
+from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy, rows_of
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.record_files import read_records
 from keras_retinanet.data.errors import DataError, shown
 from keras_retinanet.data.image_files import image_reference
+from keras_retinanet.data.survey import surveyed
 
 _FLAGS = ("is_crowd", "is_difficult", "is_group_of")
 _IDS = ("image/id", "image/filename", "image_id", "id", "filename")
@@ -78,13 +80,13 @@ class TfdsDataset(AnnotatedImages):
         own = _own_names(builder, keys)
         names = tuple(class_names) if class_names is not None else own
         shards = _shards(builder, split, os.fspath(path))
-        examples = [example for shard in shards for example in _examples(builder, keys, *shard)]
+        examples = [example for shard in shards for example in _examples(builder, keys, *shard, bad_data)]
         super().__init__(
             names,
             [example.image for example in examples],
             [example.image_id for example in examples],
             [example.size for example in examples],
-            _columns(examples, own, names),
+            _columns(examples, own, names, bad_data),
             listed_in=f"tfds:{os.fspath(path)}, {split}",
             bad_data=bad_data,
             sources=[file for file, _, _ in shards],
@@ -158,37 +160,37 @@ def _shards(builder: Any, split: str, name: str) -> list[tuple[str, int, int]]:
     ]
 
 
-def _examples(builder: Any, keys: _Keys, file: str, first: int, end: int) -> Iterator[_Example]:
-    import tensorflow_datasets as tfds
-
-    decoders = {keys.image: tfds.decode.SkipDecoding()}
-    for number, (position, content) in enumerate(read_records(file)):
+def _examples(builder: Any, keys: _Keys, file: str, first: int, end: int, policy: Policy) -> Iterator[_Example]:
+    for number, (position, content) in enumerate(read_records(file, policy)):
         if number >= end:
             return
-        if number < first:
-            continue
-        where = f"{file}, record {number + 1}"
-        try:
-            read = builder.info.features.deserialize_example_np(content, decoders=decoders)
-            encoded = bytes(np.asarray(read[keys.image], object).item())
-            with Image.open(io.BytesIO(encoded)) as image:
-                size = (image.height, image.width)
-        except Exception as error:  # of the parser, or of one of Pillow's plug-ins
-            reason = shown(str(error), 100)
-            raise DataError(where, f"cannot be read ({reason})", "what the features say", "prepare it anew") from None
-        yield _example(read, keys, file, position + content.find(encoded), len(encoded), size, where)
+        if number >= first:
+            where = f"{file}, record {number + 1}"
+            read = functools.partial(_example, builder, keys, file, position, content, where)
+            example = surveyed(policy, read, None)
+            if example is not None:
+                yield example
 
 
-def _example(
-    read: dict[str, Any], keys: _Keys, file: str, start: int, length: int, size: tuple[int, int], where: str
-) -> _Example:
+def _example(builder: Any, keys: _Keys, file: str, position: int, content: bytes, where: str) -> _Example | None:
+    import tensorflow_datasets as tfds
+
+    try:
+        decoders = {keys.image: tfds.decode.SkipDecoding()}
+        read = builder.info.features.deserialize_example_np(content, decoders=decoders)
+        encoded = bytes(np.asarray(read[keys.image], object).item())
+        with Image.open(io.BytesIO(encoded)) as image:
+            size = (image.height, image.width)
+    except Exception as error:  # of the parser, or of one of Pillow's plug-ins
+        reason = shown(str(error), 100)
+        raise DataError(where, f"cannot be read ({reason})", "what the features say", "prepare it anew") from None
     objects = read[keys.objects]
     shares = np.asarray(objects[keys.box], np.float64).reshape(-1, 4)  # y1, x1, y2, x2
     count = len(shares)
     flags = [np.asarray(objects[flag], bool) for flag in _FLAGS if flag in objects]
     found = np.asarray(next((read[key] for key in _IDS if key in read), where)).item()
     return _Example(
-        image=image_reference(file, start, length),
+        image=image_reference(file, position + content.find(encoded), len(encoded)),
         image_id=found.decode("utf-8", "replace") if isinstance(found, bytes) else found,
         size=size,
         boxes=shares[:, [1, 0, 3, 2]] * np.array([size[1], size[0]] * 2, np.float64),
@@ -198,19 +200,28 @@ def _example(
     )
 
 
-def _columns(examples: list[_Example], own: Sequence[str], class_names: Sequence[str]) -> BoxColumns:
+def _columns(examples: list[_Example], own: Sequence[str], class_names: Sequence[str], policy: Policy) -> BoxColumns:
     wanted = {name: label for label, name in enumerate(class_names)}
     owner = np.repeat(np.arange(len(examples)), [len(example.labels) for example in examples])
-    labels = []
-    for example in examples:
-        for label in example.labels:
-            if not 0 <= label < len(own):  # -1: an annotation without a class
-                raise DataError(example.where, f"class label {label}", f"0 to {len(own) - 1}", "prepare it anew")
-            labels.append(label_of(own[label], wanted, example.where))
-    return BoxColumns(
+
+    def label_at(given: int, where: str) -> int:
+        if not 0 <= given < len(own):  # -1: an annotation without a class
+            raise DataError(where, f"class label {given}", f"0 to {len(own) - 1}", "prepare it anew")
+        return label_of(own[given], wanted, where)
+
+    labels = np.array(
+        [
+            surveyed(policy, functools.partial(label_at, label, example.where), -1)
+            for example in examples
+            for label in example.labels
+        ],
+        np.int64,
+    )
+    columns = BoxColumns(
         image=owner,
         boxes=np.concatenate([example.boxes for example in examples] or [np.zeros((0, 4))]),
-        labels=np.array(labels, np.int64),
+        labels=labels,
         ignore=np.concatenate([example.ignore for example in examples] or [np.zeros(0, bool)]),
         name=lambda row: examples[owner[row]].where,
     )
+    return rows_of(columns, labels >= 0)

@@ -19,13 +19,13 @@ from google.protobuf.message import DecodeError
 from PIL import Image
 
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
+from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy, rows_of
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.label_map import read_label_map
 from keras_retinanet.data.datasets.record_files import has_set, read_records, record_files
 from keras_retinanet.data.errors import DataError, shown
 from keras_retinanet.data.image_files import image_reference
-from keras_retinanet.data.survey import surveyed
+from keras_retinanet.data.survey import surveyed, tell
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _FLAGS = ("is_crowd", "difficult", "group_of")
@@ -89,10 +89,9 @@ class TfRecordDataset(AnnotatedImages):
         found = [
             surveyed(bad_data, functools.partial(_record, file, number, position, content, label_map), None)
             for file in files
-            for number, (position, content) in enumerate(read_records(file), start=1)
+            for number, (position, content) in enumerate(read_records(file, bad_data), start=1)
         ]
-        records = [record for record in found if record is not None]
-        _require_unique(records)
+        records = _unique([record for record in found if record is not None], bad_data)
         names = tuple(class_names or label_map.values() or _occurring(records))
         ids = {name: number for number, name in label_map.items()}
         super().__init__(
@@ -100,7 +99,7 @@ class TfRecordDataset(AnnotatedImages):
             [record.image for record in records],
             [record.image_id for record in records],
             [record.size for record in records],
-            _columns(records, names),
+            _columns(records, names, bad_data),
             listed_in=files[0],
             bad_data=bad_data,
             sources=[*files, str(Path(files[0]).parent), *([str(map_file)] if map_file is not None else [])],
@@ -217,27 +216,35 @@ def _occurring(records: list[_Record]) -> list[str]:
     return sorted(names, key=int if all(name.isdecimal() for name in names) else None)
 
 
-def _require_unique(records: list[_Record]) -> None:
-    seen: dict[int | str, str] = {}
+def _unique(records: list[_Record], policy: Policy) -> list[_Record]:
+    """The records, if their ids differ; for a survey the first of each id."""
+    seen: dict[int | str, _Record] = {}
     for record in records:
-        if record.image_id in seen:
-            found = f"image/source_id {shown(record.image_id)} stands there twice (first in {seen[record.image_id]})"
-            raise DataError(record.where, found, "each id once", "give each image its own")
-        seen[record.image_id] = record.where
+        first = seen.setdefault(record.image_id, record)
+        if first is not record:
+            found = f"image/source_id {shown(record.image_id)} stands there twice (first in {first.where})"
+            tell(policy, DataError(record.where, found, "each id once", "give each image its own"))
+    return list(seen.values())
 
 
-def _columns(records: list[_Record], class_names: Sequence[str]) -> BoxColumns:
+def _columns(records: list[_Record], class_names: Sequence[str], policy: Policy) -> BoxColumns:
     wanted = {name: label for label, name in enumerate(class_names)}
     counts = [len(record.names) for record in records]
     owner = np.repeat(np.arange(len(records)), counts)
     first = np.cumsum([0, *counts])
     has_areas = all(record.areas is not None for record in records)
-    labels = [label_of(name, wanted, record.where) for record in records for name in record.names]
-    return BoxColumns(
+    found = (
+        surveyed(policy, functools.partial(label_of, name, wanted, record.where), -1)
+        for record in records
+        for name in record.names
+    )
+    labels = np.fromiter(found, np.int64)
+    columns = BoxColumns(
         image=owner,
         boxes=np.concatenate([record.boxes for record in records] or [np.zeros((0, 4))]),
-        labels=np.array(labels, np.int64),
+        labels=labels,
         ignore=np.concatenate([record.ignore for record in records] or [np.zeros(0, bool)]),
         name=lambda row: f"{records[owner[row]].where}, object {row - first[owner[row]] + 1}",
         areas=np.concatenate([record.areas for record in records]) if has_areas and records else None,
     )
+    return rows_of(columns, labels >= 0)

@@ -17,8 +17,9 @@ import yaml
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, require_images
 from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
 from keras_retinanet.data.datasets.class_names import label_of
-from keras_retinanet.data.datasets.text_files import fix_level, is_image, names_in, number, read_text
+from keras_retinanet.data.datasets.text_files import fix_level, is_image, names_in, number, read_text, with_slashes
 from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.image_files import hint_of_name, near_file
 from keras_retinanet.data.survey import Survey, surveyed
 
 _VAL = ("val", "valid", "validation")
@@ -130,9 +131,10 @@ def _classes(content: dict[str, Any], file: Path) -> dict[int, str]:
     allowed = "a list of names, or a mapping from ids 0, 1, … to names"
     if not isinstance(items, dict) or not items:
         raise DataError(str(file), f"'names' is {shown(names)}", allowed, "write the classes there")
+    fix = "correct it; names such as yes, no, on and off stand in quotes"
     for key, name in items.items():
         if type(key) is not int or key < 0 or not isinstance(name, (str, int, float)) or isinstance(name, bool):
-            raise DataError(str(file), f"'names' has {shown(key)}: {shown(name)}", allowed, "correct it")
+            raise DataError(str(file), f"'names' has {shown(key)}: {shown(name)}", allowed, fix)
     classes = {key: str(items[key]) for key in sorted(items)}
     if len(set(classes.values())) < len(classes):
         raise DataError(str(file), f"'names' has a name twice: {shown(names, 200)}", "each name once", "correct it")
@@ -153,7 +155,7 @@ def _images(file: Path, content: dict[str, Any], set_name: str) -> tuple[list[st
     images: list[str] = []
     sources: list[str] = []
     for entry in entries:
-        place = _located(file, content, entry)
+        place = _located(file, content, with_slashes(entry))
         found, read = _walk(place) if place.is_dir() else (_listed(place), [str(place)])
         images += found
         sources += read
@@ -178,8 +180,9 @@ def _located(file: Path, content: dict[str, Any], entry: str) -> Path:
                 return place
         except (OSError, ValueError):
             break
-    where = " or ".join(dict.fromkeys(str(place) for place in tried[:2]))
-    raise DataError(str(file), f"{shown(entry)} is not there", f"a folder or file at {where}", "correct it or 'path'")
+    where, fix = " or ".join(dict.fromkeys(str(place) for place in tried[:2])), "correct it or 'path'"
+    fix = hint_of_name(tried[0]) + fix
+    raise DataError(str(file), f"{shown(entry)} is not there", f"a folder or file at {where}", fix)
 
 
 def _walk(folder: Path) -> tuple[list[str], list[str]]:
@@ -195,7 +198,7 @@ def _walk(folder: Path) -> tuple[list[str], list[str]]:
 def _listed(file: Path) -> list[str]:
     """Images of a list, one a line, relative to the list where they do not begin with a slash."""
     lines = read_text(file, "a list of images").splitlines()
-    return [os.path.join(file.parent, line.strip().removeprefix("./")) for line in lines if line.strip()]
+    return [os.path.join(file.parent, with_slashes(line.strip()).removeprefix("./")) for line in lines if line.strip()]
 
 
 def _label_file(image: str) -> str:
@@ -215,12 +218,13 @@ def _image_ids(images: list[str], file: Path) -> list[int | str]:
 def _rows(texts: list[str], classes: dict[int, str], class_names: Sequence[str], policy: Policy) -> Iterator[_Row]:
     there: dict[str, set[str]] = {}
     wanted = {name: label for label, name in enumerate(class_names)}
-    has_text = False
+    has_text, whole = False, set(texts)
     for position, text in enumerate(texts):
         folder, name = os.path.split(text)
         if folder not in there:
             there[folder] = set(names_in(folder)) if os.path.isdir(folder) else set()
         if name not in there[folder]:
+            surveyed(policy, functools.partial(_require_no_other_case, text, whole), None)
             continue
         has_text = True
         content = surveyed(policy, functools.partial(read_text, Path(text), _ROW), "")
@@ -234,6 +238,13 @@ def _rows(texts: list[str], classes: dict[int, str], class_names: Sequence[str],
     if not has_text:
         fix = "put the text files into a folder 'labels' beside 'images', or beside the images"
         raise DataError(texts[0], "is not there, nor is that of any other image", "a text file of boxes", fix)
+
+
+def _require_no_other_case(text: str, texts: set[str]) -> None:
+    """A text file whose name differs in case only would be overlooked, and its boxes with it."""
+    near = near_file(text)
+    if near is not None and near not in texts:
+        raise DataError(text, "is not there", "text files named as their images", f"rename {near!r}")
 
 
 def _row(fields: list[str], image: int, classes: dict[int, str], wanted: dict[str, int], where: str) -> _Row | None:

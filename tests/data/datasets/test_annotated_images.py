@@ -100,3 +100,6 @@ def test_no_images_and_missing_images_are_errors(tmp_path):
         AnnotatedImages(["x"], [], [], [], empty, listed_in="list")
     with pytest.raises(DataError, match=r"list: image .*gone\.jpg' \(number 1 of 1\) is not there"):
         AnnotatedImages(["x"], [str(tmp_path / "gone.jpg")], [1], [None], empty, listed_in="list")
+    (tmp_path / "GONE.JPG").touch()
+    with pytest.raises(DataError, match=r"fix: there is '.*GONE\.JPG': give both the same name; put the file there"):
+        AnnotatedImages(["x"], [str(tmp_path / "gone.jpg")], [1], [None], empty, listed_in="list")

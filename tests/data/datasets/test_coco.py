@@ -30,6 +30,7 @@ def test_reads_it_as_it_unzips(tmp_path, write_coco):
 def test_areas_are_the_annotations_or_those_of_the_boxes(tmp_path, write_coco, coco):
     coco["annotations"][0]["area"] = 123.5
     del coco["annotations"][1]["area"]
+    coco["annotations"][2]["area"] = float("nan")
     data = CocoDataset(write_coco(tmp_path, coco))
     assert data[0]["areas"].tolist() == [123.5, 2400.0]  # the outline's, not the 200 of the box
     assert data[1]["areas"].tolist() == [30.25 * 7]
@@ -42,7 +43,7 @@ def test_an_area_that_is_no_number_is_named(tmp_path, write_coco, coco):
         CocoDataset(write_coco(tmp_path, coco))
 
 
-@pytest.mark.parametrize("images", ["images/train2017", "images"])
+@pytest.mark.parametrize("images", ["images/train2017", "images", "."])
 def test_other_image_folders(tmp_path, write_coco, images):
     assert CocoDataset(write_coco(tmp_path, images=images))[0]["image"] == str(tmp_path / images / "a.jpg")
 

@@ -46,6 +46,7 @@ def test_fizyr_format(write, tmp_path):
         "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,9,9,x,1,2,3,4\n",  # other order, more columns
         '\n"a.jpg", 1, 2, 3, 4, "x"\n\n',
         "a.jpg,1,2,3,4,x",
+        "Image Path,X Min,y-min,xMax,Y_MAX,ClassName\na.jpg,1,2,3,4,x\n",
     ],
 )
 def test_headers_quotes_and_line_ends(write, text):
@@ -88,6 +89,12 @@ def test_wanted_class_names_win(write):
     assert data[0]["labels"].tolist() == [2, 0]
 
 
+def test_two_ways_to_write_a_path_are_one_image(write, tmp_path):
+    data = CsvDataset(*write("./a.jpg,1,2,3,4,x\na.jpg,5,6,7,8,x\nno\\..\\a.jpg,,,,,\n"))
+    assert [sample["image_id"] for sample in data] == ["./a.jpg"]
+    assert data[0]["boxes"].tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
+
+
 def test_only_images_without_boxes(write):
     data = CsvDataset(*write("a.jpg,,,,,\n"))
     assert (len(data), data.class_names) == (1, ())
@@ -112,6 +119,8 @@ def test_boxes_without_area_are_left_out_by_line(write):
         ("a.jpg,1,2,3,,x\n", "line 1: y2 is ''"),
         ("a.jpg,1,2,3,4,\n", "line 1: names no class"),
         (",1,2,3,4,x\n", "line 1: names no image"),
+        ('b.jpg,,,,,\na.jpg,1,2,3,4,"x\n' + "b.jpg,1,2,3,4,x\n" * 3, "line 2: opens a quote that line 5 ends, or none"),
+        ("a.jpg,1_0,2,30,40,x\n", "line 1: x1 is '1_0'"),
         ("a.jpg,1,2,inf,4,x\n", "line 1: coordinates"),
         ("no.jpg,1,2,3,4,x\n", r"no\.jpg' \(number 1 of 1\) is not there"),
         ("a\0b,1,2,3,4,x\n", "boxes.csv"),

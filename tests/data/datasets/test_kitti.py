@@ -48,7 +48,7 @@ def test_other_layouts(kitti):
 
 
 def test_other_classes_are_sorted(kitti):
-    (kitti / "training" / "label_2" / "b.txt").write_text(row("Bike", 1, 1, 5, 5) + row("DontCare", 0, 0, 9, 9))
+    (kitti / "training" / "label_2" / "b.txt").write_text(row("Bike", 1, 1, 5, 5) + row("dontcare", 0, 0, 9, 9))
     data = KittiDataset(kitti)
     assert data.class_names == ("Bike", "Car")
     assert data[1]["labels"].tolist() == [0, 0, 1]
@@ -80,7 +80,11 @@ def test_missing_parts_are_named(kitti):
     with pytest.raises(DataError, match=r"b\.txt: is not there. allowed: a text file for each image"):
         KittiDataset(kitti)
     (kitti / "ImageSets").mkdir()
-    for text, message in (("a\na\n", "line 2: 'a' stands there twice"), ("a\nz\n", "line 2: image 'z' is not there")):
+    for text, message in (
+        ("a\na\n", "line 2: 'a' stands there twice"),
+        ("a\nz\n", "line 2: image 'z' is not there"),
+        ("A\n", r"line 1: image 'A' is not there.*there is '.*image_2/a\.[a-z]+'"),
+    ):
         (kitti / "ImageSets" / "train.txt").write_text(text)
         with pytest.raises(DataError, match=message):
             KittiDataset(kitti)

@@ -62,6 +62,22 @@ def test_the_layout_of_former_releases(oid):
     assert len(OpenImagesDataset(oid)) == 2
 
 
+@pytest.mark.parametrize(
+    ("boxes", "names"),
+    [
+        ("challenge-2019-train-detection-bbox.csv", "challenge-2019-classes-description-500.csv"),
+        ("train/labels/detections.csv", "train/metadata/classes.csv"),
+    ],
+    ids=["challenge", "FiftyOne"],
+)
+def test_other_names_of_the_files(oid, boxes, names):
+    for old, new in (("oidv6-train-annotations-bbox.csv", boxes), ("class-descriptions-boxable.csv", names)):
+        (oid / new).parent.mkdir(exist_ok=True)
+        (oid / old).rename(oid / new)
+    assert len(OpenImagesDataset(oid)) == 2
+    assert OpenImagesDataset.default_sets(oid) == ("train", None)  # detections.csv tells no set
+
+
 def test_version_7_describes_classes_under_a_header(oid):
     (oid / "class-descriptions-boxable.csv").unlink()
     (oid / "oidv7-class-descriptions-boxable.csv").write_text("LabelName,DisplayName\n" + NAMES)
@@ -108,6 +124,8 @@ def test_wanted_class_names_give_the_labels(oid):
         (HEADER + "\n" + row("a", "/m/car", 0, 1, 0, 1, group=5), "line 2: IsGroupOf is '5'"),
         (HEADER + "\n" + row("a", "/m/car", 0, "nan", 0, 1), "line 2: coordinates"),
         (HEADER + "\n", "lists no image"),
+        (HEADER + "\n" + row("A", "/m/car", 0, 1, 0, 1), "lists 1 images, none of them in"),
+        (HEADER + "\n" + row('"a', "/m/car", 0, 1, 0, 1) * 3, "line 2: opens a quote that line"),
         (b"\xff\xff", "is not UTF-8 text"),
     ],
 )

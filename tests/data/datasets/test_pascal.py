@@ -99,6 +99,12 @@ def test_folders_of_sets(tmp_path, write_images, xml_object):
         PascalDataset(tmp_path, "test")
 
 
+def test_a_namespace_is_passed_over(voc, xml_object):
+    box = xml_object("cat", (2, 3, 5, 6))
+    (voc / "Annotations" / "a.xml").write_text(f'<annotation xmlns="urn:voc">{box}</annotation>')
+    assert PascalDataset(voc)[0]["boxes"].tolist() == [[1, 2, 5, 6]]
+
+
 def test_images_may_be_of_any_kind(voc):
     (voc / "JPEGImages" / "a.jpg").unlink()
     Image.new("RGB", (5, 4)).save(voc / "JPEGImages" / "a.PNG")
@@ -118,6 +124,10 @@ BOX = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>4</xmax><ymax>4</ymax></bndbox>
     ("content", "message"),
     [
         (b"", r"a\.xml: is not XML"),
+        (b'<?xml version="1.0" encoding="gbk"?><annotation/>', r"a\.xml: is not XML .multi-byte.*annotation in UTF-8"),
+        (b"<annotation><Object><name>cat</name></Object></annotation>", r"a\.xml: has <Object>. allowed: <object>"),
+        (b"<Annotation/>", r"a\.xml: begins with <Annotation>"),
+        (_object(f"<name>cat</name>{BOX}{BOX}"), r"a\.xml, object 1: has 2 <bndbox>. allowed: one"),
         (b"<annotation>", r"a\.xml: is not XML"),
         (b'<?xml version="1.0" encoding="none"?><a/>', r"a\.xml: "),
         (_object(BOX), r"a\.xml, object 1: has no <name>"),

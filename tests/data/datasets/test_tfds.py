@@ -9,6 +9,7 @@ import pytest
 from keras_retinanet.data.datasets import TfdsDataset
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.image_files import read_bytes
+from keras_retinanet.data.survey import Survey
 
 IS_INSTALLED = importlib.util.find_spec("tensorflow_datasets") is not None
 needs_tfds = pytest.mark.skipif(not IS_INSTALLED, reason="tensorflow-datasets is not installed (extra `tfds`)")
@@ -81,6 +82,9 @@ def test_what_is_missing_is_named(prepared):
         TfdsDataset("no_such_set_of_boxes")
     with pytest.raises(DataError, match="unknown class 'cat'"):
         TfdsDataset(prepared, class_names=("dog",))
+    survey = Survey()
+    assert sum(len(sample["labels"]) for sample in TfdsDataset(prepared, class_names=("dog",), bad_data=survey)) == 0
+    assert [error.found for error in survey.faults] == ["unknown class 'cat'"] * 2
 
 
 @pytest.mark.skipif(IS_INSTALLED, reason="tensorflow-datasets is installed")

@@ -50,11 +50,11 @@ def test_wanted_class_names_give_the_labels(yolo):
 
 @pytest.mark.parametrize(
     "train",
-    ["../images/train", "[images/train]", "train.txt", "[train.txt]"],
-    ids=["as Roboflow writes it", "list of folders", "list of images", "list of lists"],
+    ["../images/train", "[images/train]", "train.txt", "[train.txt]", "images\\train"],
+    ids=["as Roboflow writes it", "list of folders", "list of images", "list of lists", "as Windows writes it"],
 )
 def test_where_images_are_said_to_be(yolo, train):
-    (yolo / "train.txt").write_text("./images/train/a.jpg\n\nimages/train/c.jpg\n")
+    (yolo / "train.txt").write_text("./images/train/a.jpg\n\nimages\\train\\c.jpg\n")
     (yolo / "data.yaml").write_text(f"train: {train}\nnames: [dog, cat]\n")
     data = YoloDataset(yolo)
     assert [sample["image_id"] for sample in data] == ["a.jpg", "c.jpg"]
@@ -143,6 +143,14 @@ def test_missing_files_are_named(yolo):
         YoloDataset(yolo / "images")
     with pytest.raises(DataError, match=r"none\.yaml: cannot be read"):
         YoloDataset(yolo / "none.yaml")
+
+
+def test_a_text_file_whose_name_differs_in_case_is_not_overlooked(yolo):
+    (yolo / "labels" / "train" / "a.txt").rename(yolo / "labels" / "train" / "A.txt")
+    with pytest.raises(DataError, match=r"train/a\.txt: is not there.*fix: rename '.*train/A\.txt'"):
+        YoloDataset(yolo)
+    (yolo / "images" / "train" / "c.jpg").rename(yolo / "images" / "train" / "A.jpg")  # so that both are images
+    assert [len(sample["labels"]) for sample in YoloDataset(yolo)] == [2, 0]
 
 
 def test_labels_in_the_wrong_place_are_no_data_set_without_boxes(yolo):

@@ -1,0 +1,117 @@
+"""The XML files of Pascal VOC, one an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.image_files import hint_of_name
+
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+
+class VocObject(NamedTuple):
+    """An object as it stands in the file: xmin, ymin, xmax, ymax counted from 1.
+
+    Attributes:
+        name: Its class.
+        box: The four sides.
+        is_difficult: Whether it is marked so.
+        where: File and number of the object.
+    """
+
+    name: str
+    box: tuple[float, float, float, float]
+    is_difficult: bool
+    where: str
+
+
+class VocText(NamedTuple):
+    """What an XML file tells of its image.
+
+    Attributes:
+        objects: In the order of the file.
+        size: Height and width, or `None`.
+    """
+
+    objects: list[VocObject]
+    size: tuple[int, int] | None
+
+
+def read_voc_xml(file: Path) -> VocText:
+    """Read one file.
+
+    Args:
+        file: Its path.
+
+    Returns:
+        Its objects and, if it tells one, the size of its image.
+
+    Raises:
+        DataError: It is no such file, or one of its objects is broken.
+    """
+    try:
+        content = file.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        fix = f"{hint_of_name(file)}add the file (without objects if the image shows none) or take the image out"
+        raise DataError(str(file), f"cannot be read ({reason})", "an XML file for each image", fix) from None
+    root = _parsed(content, file)
+    objects = [
+        _object(item, f"{file}, object {number}") for number, item in enumerate(root.iterfind("object"), start=1)
+    ]
+    height, width = ((root.findtext(f"size/{side}") or "").strip() for side in ("height", "width"))
+    is_told = all(side.isascii() and side.isdigit() and 0 < len(side) < 10 for side in (height, width))
+    size = (int(height), int(width)) if is_told else (0, 0)
+    return VocText(objects, size if min(size) > 0 else None)
+
+
+def _parsed(content: bytes, file: Path) -> ElementTree.Element:
+    try:
+        root = ElementTree.fromstring(content)
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # the latter two: encodings that are not known
+        raise DataError(
+            str(file), f"is not XML ({error})", "a VOC annotation in UTF-8", "repair or export it again"
+        ) from None
+    if root.tag.startswith("{"):
+        for item in root.iter():
+            item.tag = item.tag.rpartition("}")[2]  # of a namespace
+    if root.tag != "annotation" and root.find("object") is None:
+        found = f"begins with <{shown(root.tag)[1:-1]}>"
+        raise DataError(str(file), found, "<annotation>", "take the file away or export the annotation again")
+    for item in root:
+        if item.tag != "object" and item.tag.casefold() in ("object", "objects"):
+            fix = "write the tags as VOC does, one <object> an object"
+            raise DataError(str(file), f"has <{shown(item.tag)[1:-1]}>", "<object>", fix)
+    return root
+
+
+def _object(item: ElementTree.Element, where: str) -> VocObject:
+    name = (item.findtext("name") or "").strip()
+    if not name:
+        raise DataError(where, "has no <name>", "the name of a class", "add it")
+    frames = item.findall("bndbox")  # one step at a time: a path is looked up in Python, a name in C
+    if len(frames) > 1:
+        raise DataError(where, f"has {len(frames)} <bndbox>", "one", "give each box an object of its own")
+    corners = frames[0] if frames else None
+    sides = [_number(None if corners is None else corners.findtext(side), side, where) for side in _SIDES]
+    return VocObject(name, (sides[0], sides[1], sides[2], sides[3]), _is_difficult(item, where), where)
+
+
+def _number(text: str | None, tag: str, where: str) -> float:
+    try:
+        return float(text or "")
+    except ValueError:
+        found = f"has no <bndbox><{tag}>" if text is None else f"<{tag}> is {shown(text)}"
+        raise DataError(where, found, "a number", "correct it or take the object out") from None
+
+
+def _is_difficult(item: ElementTree.Element, where: str) -> bool:
+    text = (item.findtext("difficult") or "").strip().lower()
+    if text in ("", "0", "false", "unspecified"):
+        return False
+    if text in ("1", "true"):
+        return True
+    raise DataError(where, f"<difficult> is {shown(text)}", "0 or 1", "correct it")
