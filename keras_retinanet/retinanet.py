@@ -99,6 +99,8 @@ class RetinaNet(keras.Model):
         self.class_names = tuple(str(name) for name in class_names)
         if len(self.class_names) != class_head.values:
             raise ValueError(f"{len(self.class_names)} class names for a head of {class_head.values} classes.")
+        if broken := [name for name in self.class_names if len(f"{name}.".splitlines()) > 1]:
+            raise ValueError(f"The class {broken[0]!r} has a line break in its name; label files hold a name a line.")
         self.matching = matching or MatchConfig()
         self.loss_settings = loss or LossConfig()
         self.resize = resize or ResizeConfig()

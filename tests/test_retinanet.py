@@ -313,11 +313,14 @@ def test_settings_that_do_not_fit_are_named(config, anchors, message):
         build(config, class_names=["a"], anchors=anchors)
 
 
-def test_class_names_must_fit_the_head():
-    with pytest.raises(ValueError, match="1 class names for a head of 2"):
+@pytest.mark.parametrize(
+    ("names", "message"), [(["only"], "1 class names for a head of 2"), (["a", "b\n"], r"'b\\n' has a line break")]
+)
+def test_class_names_must_fit_the_head_and_a_line(names, message):
+    with pytest.raises(ValueError, match=message):
         RetinaNet(
             tiny_backbone(), FeaturePyramid(8), Head(2, 9, width=8), Head(4, 9, width=8), Anchors(), RegressBoxes(),
-            class_names=["only"],
+            class_names=names,
         )  # fmt: skip
 
 
