@@ -20,7 +20,15 @@ from keras_retinanet import DetectionModel
 from keras_retinanet.config import ExportConfig, FilterConfig, ResizeConfig
 from keras_retinanet.export import FORMATS, Verification, VerificationError, export_litert, export_openvino
 from keras_retinanet.export.tolerances import TOLERANCES
-from keras_retinanet.runtimes import RUNTIMES, Description, Found, KerasRuntime, Runtime, open_runtime
+from keras_retinanet.runtimes import (
+    RUNTIMES,
+    Description,
+    Found,
+    KerasRuntime,
+    Runtime,
+    open_runtime,
+    openvino_folder,
+)
 from keras_retinanet.runtimes.keras_file import fitting, on_one_canvas
 from keras_retinanet.runtimes.openvino_folder import shared_core
 from keras_retinanet.version import __version__
@@ -299,6 +307,7 @@ def test_a_missing_runtime_is_named_with_its_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, extra: str
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(openvino_folder, "shared_core", shared_core.__wrapped__)  # not the core that is there already
     (tmp_path / "a.onnx").touch()
     (tmp_path / "a.tflite").touch()
     (tmp_path / "model.xml").touch()
