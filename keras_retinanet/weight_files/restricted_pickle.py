@@ -6,6 +6,7 @@ object it meets. Here no opcode reaches an attribute, and a name outside the cal
 
 from __future__ import annotations
 
+import abc
 import io
 import pickletools
 import reprlib
@@ -22,7 +23,7 @@ class AllowedGlobal(NamedTuple):
     """Called for the pickle's arguments; `None` where the name may be mentioned but not called."""
 
 
-class Stateful:
+class Stateful(abc.ABC):
     """What a function of the table may return to be told its state by the pickle, the only objects that are."""
 
     @property
@@ -30,6 +31,7 @@ class Stateful:
         """Memory that it takes."""
         return 0
 
+    @abc.abstractmethod
     def set_state(self, state: Any) -> None:
         """Checks and takes over what the pickle says.
 
@@ -39,7 +41,6 @@ class Stateful:
         Raises:
             ValueError: It is not what belongs here.
         """
-        raise NotImplementedError
 
 
 class Ignored(Stateful):
