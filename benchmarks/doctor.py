@@ -16,9 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from PIL import Image
 
 from keras_retinanet.config import DataConfig, TrainConfig
+from keras_retinanet.data.open_dataset import open_dataset
 from keras_retinanet.doctor import Diagnosis, diagnose
 from keras_retinanet.doctor.image_scan import scan_images
-from keras_retinanet.open_dataset import open_dataset
 
 
 def timed(action: Callable[[], object]) -> tuple[float, float]:

@@ -76,7 +76,7 @@ def write_all(folder: Path, size: tuple[int, int], wanted: list[str]) -> None:
 
     from keras_retinanet.config import ExportConfig, ResizeConfig
     from keras_retinanet.export import FORMATS
-    from keras_retinanet.inference import DetectionModel
+    from keras_retinanet.model.detection_model import DetectionModel
 
     model, images = make_ours(K), tf.constant(make_images(size))
     model.resize = ResizeConfig(min(size), max(size))
@@ -150,8 +150,8 @@ def post_graph(kernel: str, *, is_fixed: bool = False) -> Any:
     """From deltas and logits to boxes, and an example of both."""
     import tensorflow as tf
 
-    from keras_retinanet.boxes import RegressBoxes
-    from keras_retinanet.filter_detections import FilterDetections
+    from keras_retinanet.geometry.boxes import RegressBoxes
+    from keras_retinanet.geometry.filter_detections import FilterDetections
 
     random = np.random.default_rng(0)
     shapes = [tuple(-(-side // stride) for side in POST_SIZE) for stride in (8, 16, 32, 64, 128)]

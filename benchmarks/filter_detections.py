@@ -20,8 +20,8 @@ import numpy as np
 import tensorflow as tf
 from timing import interleave, print_table
 
-from keras_retinanet.anchors import Anchors
-from keras_retinanet.filter_detections import filter_detections
+from keras_retinanet.geometry.anchors import Anchors
+from keras_retinanet.geometry.filter_detections import filter_detections
 
 LEVEL_SHAPES = [(100, 167), (50, 84), (25, 42), (13, 21), (7, 11)]
 THRESHOLD, NMS, D = 0.05, 0.5, 300

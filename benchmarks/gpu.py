@@ -34,7 +34,7 @@ def infer_ours(backend: str, dtype: str, images: np.ndarray) -> Run:
     set_precision(dtype)
     from keras import ops
 
-    from keras_retinanet.inference import DetectionModel
+    from keras_retinanet.model.detection_model import DetectionModel
 
     model = make_ours(K)
     final = model.class_head.finals[0]

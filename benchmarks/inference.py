@@ -43,7 +43,7 @@ def prepare_ours(dtype: str, size: tuple[int, int]) -> tuple[Any, Any]:
 def run_ours(dtype: str, size: tuple[int, int], network_only: bool) -> Run:
     import tensorflow as tf
 
-    from keras_retinanet.inference import DetectionModel
+    from keras_retinanet.model.detection_model import DetectionModel
 
     model, images = prepare_ours(dtype, size)
     if network_only:
@@ -113,7 +113,7 @@ def profile(dtype: str, size: tuple[int, int], repeats: int) -> None:
     """Prints what each part of ours adds to the time."""
     import tensorflow as tf
 
-    from keras_retinanet.inference import DetectionModel
+    from keras_retinanet.model.detection_model import DetectionModel
 
     model, images = prepare_ours(dtype, size)
     pyramid = tf.function(lambda x: model.neck(model.backbone(x)))

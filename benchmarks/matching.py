@@ -24,7 +24,7 @@ CLASSES = 80
 
 def make_problem(images: int, boxes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Anchors `(A, 4)`, boxes `(B, N, 4)` and labels `(B, N)`."""
-    from keras_retinanet.anchors import Anchors
+    from keras_retinanet.geometry.anchors import Anchors
 
     maps = {f"P{i}": np.zeros((1, -(-800 // 2**i), -(-1333 // 2**i), 1), np.float32) for i in range(3, 8)}
     levels = Anchors()(maps, np.zeros((1, 800, 1333, 3), np.float32)).values()
@@ -37,7 +37,7 @@ def make_problem(images: int, boxes: int) -> tuple[np.ndarray, np.ndarray, np.nd
 
 def match_ours(anchors: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """State `(B, A)`."""
-    from keras_retinanet.matching import match_batch
+    from keras_retinanet.assigners.iou_threshold import match_batch
 
     sizes = np.tile(np.array([[800, 1333]], np.float32), (len(boxes), 1))
     state, index = match_batch(anchors, boxes, labels, np.zeros(labels.shape, bool), sizes)

@@ -20,12 +20,12 @@ def set_precision(dtype: str) -> None:
 
 def make_ours(num_classes: int) -> Any:
     """Our RetinaNet on whichever backend Keras has."""
-    from keras_retinanet.anchors import Anchors
     from keras_retinanet.backbones import BACKBONES
-    from keras_retinanet.boxes import RegressBoxes
-    from keras_retinanet.fpn import FeaturePyramid
-    from keras_retinanet.heads import Head
-    from keras_retinanet.retinanet import RetinaNet
+    from keras_retinanet.geometry.anchors import Anchors
+    from keras_retinanet.geometry.boxes import RegressBoxes
+    from keras_retinanet.model.fpn import FeaturePyramid
+    from keras_retinanet.model.heads import Head
+    from keras_retinanet.model.retinanet import RetinaNet
 
     return RetinaNet(
         BACKBONES["resnet50"](weights=None, stride_on="3x3"),

@@ -32,8 +32,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_retinanet import Detector, scenes
+from keras_retinanet import Detector
 from keras_retinanet.config import TileConfig
+from keras_retinanet.demo import scenes
 
 IOU = 0.4
 VISIBLE = 0.4  # share of a box that a crop must show

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 from keras_retinanet.version import __version__
 
 if TYPE_CHECKING:
-    from keras_retinanet.detector import Detector, detect
+    from keras_retinanet.detection.detector import Detector, detect
     from keras_retinanet.inference import DetectionModel, load_model
-    from keras_retinanet.retinanet import RetinaNet, build
+    from keras_retinanet.model.retinanet import RetinaNet, build
 
 _HOMES = {
-    "Detector": "keras_retinanet.detector",
-    "detect": "keras_retinanet.detector",
-    "RetinaNet": "keras_retinanet.retinanet",
-    "build": "keras_retinanet.retinanet",
+    "Detector": "keras_retinanet.detection.detector",
+    "detect": "keras_retinanet.detection.detector",
+    "RetinaNet": "keras_retinanet.model.retinanet",
+    "build": "keras_retinanet.model.retinanet",
     "DetectionModel": "keras_retinanet.inference",
     "load_model": "keras_retinanet.inference",
 }

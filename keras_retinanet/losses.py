@@ -12,8 +12,8 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from keras_retinanet import boxes
 from keras_retinanet.config import BoxLossName, ClassificationLossName
+from keras_retinanet.geometry import boxes
 from keras_retinanet.schema import Tensor
 
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from keras_retinanet import Detector
-from keras_retinanet.retinanet import RetinaNet
+from keras_retinanet.model.retinanet import RetinaNet
 
 ROOT = Path(__file__).resolve().parents[1]
 SNAPSHOT, ANSWERS = "start.keras", "answers.npz"
@@ -23,7 +23,7 @@ MAKE = """
 import sys
 import keras
 from keras_retinanet.config import LossConfig, ModelConfig
-from keras_retinanet.retinanet import build
+from keras_retinanet.model.retinanet import build
 
 keras.utils.set_random_seed(3)
 model = build(

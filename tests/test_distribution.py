@@ -17,11 +17,13 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
-from keras_retinanet import build, scenes
+from keras_retinanet import build
+
+from keras_retinanet.demo import scenes
 from keras_retinanet.backbones import freeze_batch_norm
 from keras_retinanet.config import AnchorConfig, DataConfig, ModelConfig, ResizeConfig
 from keras_retinanet.data.pipeline import TrainingBatches
-from keras_retinanet.open_dataset import open_dataset
+from keras_retinanet.data.open_dataset import open_dataset
 
 scenes.write_dataset(sys.argv[1], num_train=6, num_val=1, seed=1)
 samples = list(open_dataset(DataConfig("coco", sys.argv[1]), "train"))

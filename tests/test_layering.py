@@ -1,9 +1,10 @@
-"""Imports follow the arrows of docs/architecture.md, run in no circle, and cost nothing before they are needed."""
+"""Imports equal the table of docs/architecture.md, run in no circle, and cost nothing before they are needed."""
 
 from __future__ import annotations
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -16,89 +17,33 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "keras_retinanet"
 
-ARROWS: dict[str, str] = {
-    # the words that all share
-    "schema": "",
-    "config": "",
-    "version": "",
-    # settings, without any framework
-    "config_tree": "config",
-    "config_rules": "config config_tree",
-    "presets": "",
-    "snapshot_settings": "",
-    # pictures, without any framework
-    "painting": "",
-    "scenes": "painting",
-    "captions": "",
-    "visualize": "captions",
-    # geometry
-    "boxes": "schema config",
-    "anchors": "schema config boxes",
-    "matching": "schema config boxes",
-    "nms": "schema config",
-    "filter_detections": "schema config nms",
-    # network
-    "weight_files": "",
-    "backbones": "schema config weight_files normalization",
-    "normalization": "schema",
-    "fpn": "schema config",
-    "heads": "schema config normalization",
-    "losses": "schema config boxes",
-    "retinanet": "schema config backbones fpn heads losses anchors matching boxes",
-    "inference": "schema config retinanet filter_detections nms nms anchors boxes muon schedules",
-    # other libraries' detectors
-    "kept_logits": "heads retinanet",
-    "importers": "schema config weight_files backbones boxes heads retinanet inference kept_logits",
-    # data
-    "data": "schema config",
-    "open_dataset": "schema config data scenes",
-    "conversion": "schema config data open_dataset",
-    # measuring
-    "evaluation": "schema config inference visualize",
-    "anchor_coverage": "schema config matching retinanet",
-    # looking before training
-    "doctor": "schema config version data open_dataset conversion anchors matching visualize",
-    # training
-    "interruption": "",
-    "runs": "schema config config_tree",
-    "curves": "runs",
-    "schedules": "schema config",
-    "muon": "schema",
-    "optimization": "schema config muon schedules",
-    "callbacks": "schema config evaluation inference runs curves interruption",
-    "starting_weights": "schema config importers backbones retinanet inference kept_logits runs",
-    "example_pictures": "schema config data evaluation runs visualize",
-    "fitting": "schema config data evaluation inference retinanet callbacks example_pictures runs interruption "
-    "schedules",
-    "training": "schema config config_rules data open_dataset inference retinanet callbacks fitting anchor_coverage "
-    "starting_weights runs optimization schedules",
-    # artefacts
-    "predict_messages": "",
-    "runtimes": "schema config config_tree data inference",
-    "export": "schema config version backbones nms retinanet inference data scenes runs runtimes predict_messages",
-    "serving": "schema config data runtimes predict_messages",
-    "serving_client": "serving",
-    # detecting
-    "tiling": "schema config runtimes",
-    "open_model": "config importers inference retinanet runs runtimes",
-    "detector": "schema config data open_model runtimes tiling",
-    "video": "",
-    "detection_files": "schema visualize video",
-    # commands
-    "cli": "schema config config_tree config_rules presets snapshot_settings runs open_dataset conversion scenes data "
-    "fitting training evaluation inference visualize export runtimes serving importers kept_logits "
-    "detector open_model detection_files video doctor",
-}
-"""Which parts each part may import: a part is a module or a folder of the package."""
+
+def rooms_of_the_docs() -> dict[str, set[str]]:
+    """Room → the rooms it imports, as the table in docs/architecture.md states them."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([\w ]*)\|$", page, flags=re.MULTILINE)
+    return {room: set(imported.split()) for room, imported in rows}
+
+
+def rows_of_the_picture() -> list[set[str]]:
+    """The rows of rooms in the picture of docs/architecture.md, from bottom to top."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    picture = page.partition("## The rooms")[2].split("```")[1]
+    return [set(re.findall(r"\w+", line)) for line in reversed(picture.strip().splitlines())]
+
+
+ARROWS = rooms_of_the_docs()
+"""Which rooms each room imports: a room is a package or a module directly below `keras_retinanet`."""
 
 FRAMEWORKS = {"tensorflow", "keras", "jax", "torch"}
 WITHOUT_FRAMEWORK = {
-    "schema", "config", "version", "config_tree", "config_rules", "presets", "snapshot_settings", "painting", "scenes",
-    "captions", "visualize", "video", "detection_files", "predict_messages", "cli",
+    "", "schema", "config", "version", "snapshots", "demo", "drawing", "cli", "detection.video",
+    "detection.result_files", "serving.predict_messages",
 }  # fmt: skip
+"""Rooms and modules whose import loads no framework."""
 TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}
-TENSORFLOW_IN_A_BRANCH = {"nms", "losses", "matching", "normalization"}
-"""Parts that import TensorFlow inside the branch of that backend."""
+TENSORFLOW_IN_A_BRANCH = {"geometry.nms", "losses", "assigners.iou_threshold", "backbones.normalization"}
+"""Modules that import TensorFlow inside the branch of that backend."""
 
 
 class Import(NamedTuple):
@@ -148,25 +93,40 @@ IMPORTS = [
 OWN = [found for found in IMPORTS if found.target.split(".")[0] == PACKAGE]
 
 
-def part(module: str) -> str:
+def below_package(module: str) -> str:
+    """The dotted name below the package; empty for the package itself."""
+    return module.removeprefix(PACKAGE).lstrip(".")
+
+
+def room_of(module: str) -> str:
     """First component below the package; empty for the package itself."""
-    return module.removeprefix(PACKAGE).lstrip(".").split(".")[0]
+    return below_package(module).split(".")[0]
 
 
-def told(found: Import) -> str:
+def listed(module: str, names: set[str]) -> bool:
+    """True if the module, or its room, is among the names."""
+    return below_package(module) in names or room_of(module) in names
+
+
+def describe(found: Import) -> str:
     return f"{found.module}, line {found.line}: imports {found.target}"
 
 
-def against_the_arrows(found: Import) -> bool:
-    here, there = part(found.module), part(found.target)
-    return bool(here) and here != there and there not in ARROWS.get(here, "").split()
+def between_rooms(imports: list[Import]) -> dict[str, set[str]]:
+    """Room → rooms that its modules import, type-checking imports included; the package's face left out."""
+    arrows: dict[str, set[str]] = {}
+    for found in imports:
+        here, there = room_of(found.module), room_of(found.target)
+        if here and here != there:
+            arrows.setdefault(here, set()).add(there)
+    return arrows
 
 
 def circle(imports: list[Import]) -> list[str]:
-    """The modules of an import circle, or none. Imports for the type checker do not run."""
+    """The modules of an import circle, or none; type-checking imports count."""
     graph: dict[str, set[str]] = {}
     for found in imports:
-        if not found.is_typing and found.module != PACKAGE:
+        if found.module != PACKAGE:
             graph.setdefault(found.module, set()).add(found.target)
     try:
         graphlib.TopologicalSorter(graph).prepare()
@@ -175,40 +135,49 @@ def circle(imports: list[Import]) -> list[str]:
     return []
 
 
-def example(source: str, module: str = "keras_retinanet.boxes") -> list[Import]:
+def example(source: str, module: str = "keras_retinanet.geometry.boxes") -> list[Import]:
     return list(imports_of(module, ast.parse(source), set(MODULES)))
 
 
 def test_the_checks_see_what_they_should() -> None:
-    wrong = example("from keras_retinanet import retinanet")
-    assert [found.target for found in wrong] == ["keras_retinanet.retinanet"]
-    assert against_the_arrows(wrong[0])
-    assert not against_the_arrows(example("import keras_retinanet.schema")[0])
-    assert against_the_arrows(example("from keras_retinanet import build")[0]), "the package itself is above all"
+    wrong = example("from keras_retinanet.model import retinanet")
+    assert [found.target for found in wrong] == ["keras_retinanet.model.retinanet"]
+    assert between_rooms(wrong) == {"geometry": {"model"}}
+    assert between_rooms(example("import keras_retinanet.geometry.anchors")) == {}
+    assert between_rooms(example("from keras_retinanet import build")) == {"geometry": {""}}
     assert example("def f():\n    import keras")[0].is_local
-    assert example("if TYPE_CHECKING:\n    import keras")[0].is_typing
+    for_types = example("if TYPE_CHECKING:\n    import keras_retinanet.model.fpn")
+    assert for_types[0].is_typing
+    assert between_rooms(for_types) == {"geometry": {"model"}}
     there, back = (
-        example("import keras_retinanet.anchors"),
-        example("import keras_retinanet.boxes", f"{PACKAGE}.anchors"),
+        example("import keras_retinanet.geometry.anchors"),
+        example("import keras_retinanet.geometry.boxes", f"{PACKAGE}.geometry.anchors"),
     )
-    assert set(circle(there + back)) == {"keras_retinanet.boxes", "keras_retinanet.anchors"}
+    assert set(circle(there + back)) == {"keras_retinanet.geometry.boxes", "keras_retinanet.geometry.anchors"}
     assert circle(there) == []
 
 
-def test_every_part_stands_in_the_table_and_every_row_is_a_part() -> None:
-    parts = {part(name) for name in MODULES} - {""}
-    assert parts - set(ARROWS) == set(), "add these to ARROWS, and to docs/architecture.md"
-    assert set(ARROWS) - parts == set(), "these are no longer there"
+def test_every_room_is_in_the_table_and_every_row_is_a_room() -> None:
+    rooms = {room_of(name) for name in MODULES} - {""}
+    assert rooms == set(ARROWS), "docs/architecture.md, table of rooms"
 
 
-def test_the_arrows_have_no_circle() -> None:
-    order = list(graphlib.TopologicalSorter({name: row.split() for name, row in ARROWS.items()}).static_order())
-    assert order.index("boxes") < order.index("matching") < order.index("retinanet") < order.index("training")
+@pytest.mark.parametrize("room", sorted(ARROWS))
+def test_imports_between_rooms_equal_the_table(room: str) -> None:
+    assert between_rooms(OWN).get(room, set()) == ARROWS[room], f"docs/architecture.md, row {room}"
+
+
+def test_the_picture_holds_each_room_once_above_all_that_it_imports() -> None:
+    rows = rows_of_the_picture()
+    heights = {room: height for height, row in enumerate(rows) for room in row}
+    assert sorted(room for row in rows for room in row) == sorted(ARROWS)
+    upward = [(room, other) for room, row in ARROWS.items() for other in row if heights[other] >= heights[room]]
+    assert upward == []
 
 
 @pytest.mark.parametrize(
     ("above", "below"),
-    [("retinanet", "data"), ("inference", "data"), ("data", "anchors"), ("data", "retinanet"), ("boxes", "retinanet")],
+    [("model", "data"), ("inference", "data"), ("data", "geometry"), ("data", "model"), ("geometry", "model")],
 )
 def test_what_must_not_be_reached_by_any_path(above: str, below: str) -> None:
     reached, waiting = set(), [above]
@@ -216,12 +185,8 @@ def test_what_must_not_be_reached_by_any_path(above: str, below: str) -> None:
         name = waiting.pop()
         if name not in reached:
             reached.add(name)
-            waiting += ARROWS[name].split()
+            waiting += ARROWS[name]
     assert below not in reached
-
-
-def test_imports_follow_the_arrows() -> None:
-    assert [told(found) for found in OWN if against_the_arrows(found)] == []
 
 
 def test_imports_run_in_no_circle() -> None:
@@ -229,36 +194,37 @@ def test_imports_run_in_no_circle() -> None:
 
 
 def test_own_modules_are_imported_at_the_top_except_by_commands_after_parsing() -> None:
-    assert [told(found) for found in OWN if found.is_local and part(found.module) != "cli"] == []
+    assert [describe(found) for found in OWN if found.is_local and room_of(found.module) != "cli"] == []
 
 
 def test_commands_import_what_needs_a_framework_inside_functions() -> None:
-    light = WITHOUT_FRAMEWORK | {"runs"}
     heavy = [
         found
         for found in OWN
-        if part(found.module) == "cli"
+        if room_of(found.module) == "cli"
         and not found.is_local
         and not found.is_typing
-        and part(found.target) not in light
+        and not listed(found.target, WITHOUT_FRAMEWORK)
     ]
-    assert [told(found) for found in heavy] == []
+    assert [describe(found) for found in heavy] == []
 
 
 def test_frameworks_are_imported_only_where_they_belong() -> None:
     wrong = []
     for found in IMPORTS:
-        library, here = found.target.split(".")[0], part(found.module)
+        library, here = found.target.split(".")[0], room_of(found.module)
         if library not in FRAMEWORKS or found.is_typing:
             continue
-        if here in WITHOUT_FRAMEWORK or not here:
+        if listed(found.module, WITHOUT_FRAMEWORK):
             is_right = here == "cli" and found.is_local
         elif library == "tensorflow":
-            is_right = here in TENSORFLOW_AT_THE_TOP or (found.is_local and here in TENSORFLOW_IN_A_BRANCH)
+            is_right = here in TENSORFLOW_AT_THE_TOP or (
+                found.is_local and listed(found.module, TENSORFLOW_IN_A_BRANCH)
+            )
         else:
             is_right = library == "keras" and here != "data"
         if not is_right:
-            wrong.append(told(found))
+            wrong.append(describe(found))
     assert wrong == []
 
 

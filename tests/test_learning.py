@@ -16,17 +16,17 @@ from keras_retinanet.config import (
     ResizeConfig,
     TrainConfig,
 )
-from keras_retinanet.config_tree import changed
+from keras_retinanet.config.presets import DEMO
+from keras_retinanet.config.tree import changed
+from keras_retinanet.data.open_dataset import open_dataset
 from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
+from keras_retinanet.demo.scenes import write_dataset
 from keras_retinanet.evaluation.coco import evaluate
 from keras_retinanet.evaluation.detections import detect_dataset
-from keras_retinanet.inference import DetectionModel
-from keras_retinanet.open_dataset import open_dataset
-from keras_retinanet.presets import DEMO
-from keras_retinanet.retinanet import RetinaNet, build
-from keras_retinanet.scenes import write_dataset
+from keras_retinanet.model.detection_model import DetectionModel
+from keras_retinanet.model.retinanet import RetinaNet, build
 from keras_retinanet.schema import Sample
-from keras_retinanet.training import train
+from keras_retinanet.training.prepare import train
 
 RESIZE = ResizeConfig(min_side=192, max_side=192)
 STEPS = 300

@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 
 import keras_retinanet
-from keras_retinanet import scenes
 from keras_retinanet.cli import convert_model, train
+from keras_retinanet.demo import scenes
 
 ROOT = Path(__file__).resolve().parents[1]
 SECTION = (

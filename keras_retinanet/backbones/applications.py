@@ -18,6 +18,7 @@ import numpy as np
 from keras import applications, layers
 
 from keras_retinanet.backbones.application_weights import ApplicationWeights, copy_by_name
+from keras_retinanet.backbones.normalization import BatchNormalization
 from keras_retinanet.backbones.normalize import (
     CAFFE,
     EFFICIENTNET,
@@ -29,7 +30,6 @@ from keras_retinanet.backbones.normalize import (
     normalized_input,
 )
 from keras_retinanet.backbones.weights import start_from
-from keras_retinanet.normalization import BatchNormalization
 
 Taps = Mapping[str, str]
 """Level → `"<layer>"`, `"input of <layer>"` where the layer has no stable name itself, or `"output"`."""

@@ -15,10 +15,10 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_retinanet.backbones.normalization import BatchNormalization
 from keras_retinanet.backbones.normalize import EFFICIENTNET_LITE, PixelStatistics, normalized_input
 from keras_retinanet.backbones.torch_weights import fill_from_torch, is_torch_weights, load_torch_weights
 from keras_retinanet.backbones.weights import start_from
-from keras_retinanet.normalization import BatchNormalization
 
 TAPS = {
     "C2": "block3a_expand_activation",

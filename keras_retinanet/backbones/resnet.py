@@ -25,11 +25,11 @@ import numpy as np
 from keras import layers
 
 from keras_retinanet.backbones.application_weights import ApplicationWeights
+from keras_retinanet.backbones.normalization import BatchNormalization
 from keras_retinanet.backbones.normalize import CAFFE, TORCH, PixelStatistics, normalized_input
 from keras_retinanet.backbones.resnet_names import torch_resnet_names
 from keras_retinanet.backbones.torch_weights import is_torch_weights, load_torch_weights
 from keras_retinanet.backbones.weights import PublishedWeights, start_from
-from keras_retinanet.normalization import BatchNormalization
 
 Padding = Literal["symmetric", "same"]
 

@@ -15,9 +15,9 @@ from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.config import DataConfig, ImageMode, WriterName
 
 if TYPE_CHECKING:
-    from keras_retinanet.conversion import Conversion
+    from keras_retinanet.data.conversion import Conversion
+    from keras_retinanet.data.open_dataset import Split
     from keras_retinanet.data.writers import Chunk
-    from keras_retinanet.open_dataset import Split
 
 PROGRAM = "retinanet-convert-data"
 
@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _convert(flags: argparse.Namespace, data: DataConfig, out: Path) -> Conversion:
-    from keras_retinanet.conversion import convert
+    from keras_retinanet.data.conversion import convert
     from keras_retinanet.data.writers.beam import write_with_beam
 
     def with_beam(chunks: Sequence[Chunk]) -> None:

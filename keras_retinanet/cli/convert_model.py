@@ -13,8 +13,8 @@ from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.snapshot_arguments import add_filter_flags, open_detector, told_by_files
 from keras_retinanet.config import ExportConfig, ExportFormat, Precision
-from keras_retinanet.config_tree import descriptions
-from keras_retinanet.runs import find_snapshot
+from keras_retinanet.config.tree import descriptions
+from keras_retinanet.snapshots.run_folder import find_snapshot
 
 if TYPE_CHECKING:
     from keras_retinanet.export import Agreement

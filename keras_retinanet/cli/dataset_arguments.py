@@ -1,7 +1,7 @@
 """The dataset words of the command lines: `coco PATH`, `csv ANNOTATIONS [CLASSES]`, `tfds NAME`, `demo [PATH]` ….
 
 Flags may stand before, between or after these words. Nothing of a framework is imported here;
-`keras_retinanet.open_dataset` opens what was parsed.
+`keras_retinanet.data.open_dataset` opens what was parsed.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import get_args
 from keras_retinanet.cli.detect_format import detect_format
 from keras_retinanet.cli.parsing import add_flags
 from keras_retinanet.config import DEMO_PATH, DataConfig, DatasetName, TrainConfig
-from keras_retinanet.config_rules import reader_problems
-from keras_retinanet.config_tree import settings
+from keras_retinanet.config.rules import reader_problems
+from keras_retinanet.config.tree import settings
 
 READER_SETTINGS = tuple(
     f"data.{name}" for name in ("labels_filter", "parent_label", "difficult", "bad_data", "use_index_cache")

@@ -69,9 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _draw(namespace: argparse.Namespace, config: TrainConfig) -> int:
+    from keras_retinanet.data.open_dataset import open_dataset
     from keras_retinanet.doctor.training_pictures import training_pictures
-    from keras_retinanet.fitting import readable_data_errors
-    from keras_retinanet.open_dataset import open_dataset
+    from keras_retinanet.training.fit import readable_data_errors
 
     dataset = open_dataset(config.data, namespace.split)
     samples = list(dataset)
@@ -111,7 +111,7 @@ def _show_sheet(made: Sequence[TrainingPicture], namespace: argparse.Namespace) 
     import numpy as np
     from PIL import Image
 
-    from keras_retinanet.visualize import contact_sheet
+    from keras_retinanet.drawing.visualize import contact_sheet
 
     small = []
     for picture in made:

@@ -18,8 +18,8 @@ from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.config import TileConfig
 
 if TYPE_CHECKING:
-    from keras_retinanet.detection_files import Writer
-    from keras_retinanet.detector import Detector
+    from keras_retinanet.detection.detector import Detector
+    from keras_retinanet.detection.result_files import Writer
     from keras_retinanet.schema import DetectedImage
 
 USUAL_THRESHOLD = 0.3
@@ -141,8 +141,8 @@ def _run(flags: argparse.Namespace) -> int:
 
 
 def _open(flags: argparse.Namespace) -> Detector:
-    from keras_retinanet.detector import Detector
-    from keras_retinanet.open_model import open_model
+    from keras_retinanet.detection.detector import Detector
+    from keras_retinanet.runtimes.open_model import open_model
 
     runtime = open_model(flags.model)
     threshold = flags.score_threshold
@@ -167,7 +167,7 @@ def _open(flags: argparse.Namespace) -> Detector:
 def _writers(
     flags: argparse.Namespace, images: Sequence[Source], videos: Sequence[Source], class_names: Sequence[str]
 ) -> dict[str, Writer]:
-    from keras_retinanet import detection_files
+    from keras_retinanet.detection import result_files as detection_files
 
     writers: dict[str, Writer] = {}
     if not flags.no_pictures:
@@ -213,8 +213,8 @@ def _detect_video(
 ) -> None:
     from tqdm import tqdm
 
-    from keras_retinanet.detection_files import AnnotatedVideo
-    from keras_retinanet.video import VideoReader
+    from keras_retinanet.detection.result_files import AnnotatedVideo
+    from keras_retinanet.detection.video import VideoReader
 
     reader = VideoReader(video.path)
     own = {name: writer for name, writer in writers.items() if name != "pictures"}

@@ -36,7 +36,7 @@ def find_sources(words: Sequence[str], is_recursive: bool) -> tuple[list[Source]
         ValueError: There is no such file, or a folder or pattern has no images.
     """
     from keras_retinanet.data.image_files import find_images
-    from keras_retinanet.video import VIDEO_SUFFIXES
+    from keras_retinanet.detection.video import VIDEO_SUFFIXES
 
     taken: collections.Counter[str] = collections.Counter()
     images: list[Source] = []

@@ -22,14 +22,14 @@ from keras_retinanet.cli.snapshot_arguments import (
     told_by_files,
 )
 from keras_retinanet.config import DataConfig, MetricName, ResizeConfig
-from keras_retinanet.runs import find_snapshot
+from keras_retinanet.snapshots.run_folder import find_snapshot
 
 if TYPE_CHECKING:
     from keras_retinanet.data.bad_images import BadImages
     from keras_retinanet.data.datasets import Dataset
     from keras_retinanet.data.pipeline import InferenceBatches
     from keras_retinanet.evaluation import EvaluationResult, ImageDetections
-    from keras_retinanet.inference import DetectionModel
+    from keras_retinanet.model.detection_model import DetectionModel
     from keras_retinanet.schema import Sample
 
 
@@ -130,9 +130,9 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         OSError: A file cannot be read.
     """
     from keras_retinanet.data.bad_images import BadImages
+    from keras_retinanet.data.open_dataset import choose_set, match_classes, open_dataset
     from keras_retinanet.data.pipeline import InferenceBatches
-    from keras_retinanet.kept_logits import unnamed
-    from keras_retinanet.open_dataset import choose_set, match_classes, open_dataset
+    from keras_retinanet.model.class_transfer import unnamed
 
     snapshot = find_snapshot(snapshot)
     dataset = open_dataset(data, "val")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers, number
 from keras_retinanet.cli.snapshot_arguments import told_by_files
 from keras_retinanet.config import AnchorConfig, FilterConfig, ResizeConfig, SourceName
-from keras_retinanet.config_tree import flag_name, settings
+from keras_retinanet.config.tree import flag_name, settings
 
 if TYPE_CHECKING:
     from keras_retinanet.importers import Blueprint, Overrides, Report
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _import(flags: argparse.Namespace) -> None:
     from keras_retinanet.importers import assemble, describe_checkpoint
-    from keras_retinanet.runs import write_whole
+    from keras_retinanet.snapshots.atomic_files import write_whole
 
     out = Path(flags.out)
     if out.suffix != ".keras":

@@ -10,10 +10,10 @@ from typing import Any
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_reader_flags, parse_arguments
 from keras_retinanet.cli.parsing import Parser, add_flags, join_numbers
 from keras_retinanet.config import TrainConfig
-from keras_retinanet.config_rules import check
-from keras_retinanet.config_tree import changed, flag_name, settings
-from keras_retinanet.presets import DEMO
-from keras_retinanet.runs import read_config
+from keras_retinanet.config.presets import DEMO
+from keras_retinanet.config.rules import check
+from keras_retinanet.config.tree import changed, flag_name, settings
+from keras_retinanet.snapshots.run_folder import read_config
 
 GROUPS = ("anchors.", "matching.", "resize.", "model.min_level", "model.max_level", "seed")
 SETS = ("data.train_set", "data.val_set", "data.val_annotations", "data.limit", "data.workers")

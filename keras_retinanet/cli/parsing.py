@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from keras_retinanet.config_tree import Setting, flag_name
+from keras_retinanet.config.tree import Setting, flag_name
 
 WRONG = 2
 """Exit status of wrong words, data or snapshots."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from keras_retinanet.cli.parsing import Parser, add_flags, fail
 from keras_retinanet.config import ServeConfig
-from keras_retinanet.config_tree import flag_name, settings
-from keras_retinanet.runs import SNAPSHOTS, find_snapshot
+from keras_retinanet.config.tree import flag_name, settings
+from keras_retinanet.snapshots.run_folder import SNAPSHOTS, find_snapshot
 
 if TYPE_CHECKING:
     from keras_retinanet.serving.app import Served

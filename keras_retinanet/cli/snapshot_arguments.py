@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_retinanet.cli.parsing import number
-from keras_retinanet.runs import find_snapshot
+from keras_retinanet.snapshots.run_folder import find_snapshot
 
 if TYPE_CHECKING:
     from keras_retinanet.config import FilterConfig
     from keras_retinanet.importers import Overrides
-    from keras_retinanet.inference import DetectionModel
+    from keras_retinanet.model.detection_model import DetectionModel
 
 
 def add_filter_flags(parser: argparse.ArgumentParser) -> Any:
@@ -106,7 +106,8 @@ def open_detector(
         OSError: There is no such file.
     """
     from keras_retinanet.importers import find_foreign, open_foreign
-    from keras_retinanet.inference import DetectionModel, load_model
+    from keras_retinanet.inference import load_model
+    from keras_retinanet.model.detection_model import DetectionModel
 
     path = find_snapshot(path)
     foreign = find_foreign(path)

@@ -19,14 +19,14 @@ from keras_retinanet.cli.network_settings import read_settings_file
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers
 from keras_retinanet.config import DataConfig, TrainConfig
-from keras_retinanet.config_rules import check
-from keras_retinanet.config_tree import changed, flag_name, flattened, settings
-from keras_retinanet.presets import DEMO
-from keras_retinanet.runs import Run, find_snapshot, read_config
-from keras_retinanet.snapshot_settings import read_settings
+from keras_retinanet.config.presets import DEMO
+from keras_retinanet.config.rules import check
+from keras_retinanet.config.tree import changed, flag_name, flattened, settings
+from keras_retinanet.snapshots.run_folder import Run, find_snapshot, read_config
+from keras_retinanet.snapshots.snapshot_settings import read_settings
 
 if TYPE_CHECKING:
-    from keras_retinanet.training import RunResult
+    from keras_retinanet.training.prepare import RunResult
 
 WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes")
 """Settings that stand on the command line as words, not as flags."""
@@ -181,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(order: Order) -> int:
     from keras_retinanet.data.errors import DataError
-    from keras_retinanet.training import NonFiniteLossError, prepare
+    from keras_retinanet.training.prepare import NonFiniteLossError, prepare
 
     try:
         training = prepare(order.config, resume=order.resume)

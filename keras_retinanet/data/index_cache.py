@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_retinanet.data.box_columns import BoxReport
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, Index
-from keras_retinanet.data.datasets.box_columns import BoxReport
 from keras_retinanet.data.image_files import first_missing
 
 MIN_SECONDS = 1.0

@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.augment import augmented, images_in_one, require_known
 from keras_retinanet.data.bad_images import BadImages
-from keras_retinanet.data.canvases import choose_canvases
+from keras_retinanet.data.batch_shapes import choose_canvases
 from keras_retinanet.data.image import pad, padded_size
 from keras_retinanet.data.image_cache import cached_samples
 from keras_retinanet.data.sample_table import SampleTable

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_retinanet.anchors import Anchors, base_anchors
 from keras_retinanet.config import AnchorConfig, ResizeConfig
 from keras_retinanet.data.image import padded_size, resized_size
+from keras_retinanet.geometry.anchors import Anchors, base_anchors
 from keras_retinanet.schema import Sample
 
 _CHUNK = 20_000  # boxes compared at once

@@ -10,7 +10,7 @@ import numpy as np
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.image import resized_size
 from keras_retinanet.doctor.findings import Finding, Severity, found
-from keras_retinanet.doctor.opened import Opened
+from keras_retinanet.doctor.split_scan import Opened
 
 SLACK = 1.0
 """Pixels by which boxes overrun through rounding, which is no news."""

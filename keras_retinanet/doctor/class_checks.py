@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.doctor.findings import Example, Finding, found
-from keras_retinanet.doctor.opened import Opened
+from keras_retinanet.doctor.split_scan import Opened
 
 FEW = 20
 """Boxes that a class should have to be learned at all."""

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.config import ImageMode, WriterName
-from keras_retinanet.conversion import Conversion, write_dataset
+from keras_retinanet.data.conversion import Conversion, write_dataset
 from keras_retinanet.data.datasets import BoxReport
 from keras_retinanet.data.writers import WRITERS
 from keras_retinanet.doctor.diagnosis import Diagnosis
-from keras_retinanet.doctor.opened import Opened
+from keras_retinanet.doctor.split_scan import Opened
 from keras_retinanet.schema import Sample
 
 

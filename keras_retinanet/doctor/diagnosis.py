@@ -11,7 +11,8 @@ import numpy as np
 
 from keras_retinanet.config import AnchorConfig, TrainConfig
 from keras_retinanet.data.errors import DataError
-from keras_retinanet.data.survey import Survey
+from keras_retinanet.data.fault_log import Survey
+from keras_retinanet.data.open_dataset import Split, has_validation
 from keras_retinanet.doctor.anchor_fit import network_boxes
 from keras_retinanet.doctor.anchor_search import anchor_flags, search_anchors
 from keras_retinanet.doctor.box_checks import check_boxes
@@ -19,8 +20,7 @@ from keras_retinanet.doctor.class_checks import check_both, check_classes, count
 from keras_retinanet.doctor.coverage import AnchorCoverage, check_coverage, measure
 from keras_retinanet.doctor.findings import Example, Finding, exit_status, found, sort
 from keras_retinanet.doctor.image_checks import check_images, check_leakage
-from keras_retinanet.doctor.opened import Opened, open_split
-from keras_retinanet.open_dataset import Split, has_validation
+from keras_retinanet.doctor.split_scan import Opened, open_split
 
 Bar = Callable[[int], Callable[[int], object]]
 """Called with how many there are; answers what is called with 1 after each."""

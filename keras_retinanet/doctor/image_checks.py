@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from keras_retinanet.doctor.findings import Example, Finding, found
 from keras_retinanet.doctor.image_scan import ImageFacts
-from keras_retinanet.doctor.lookalikes import alike_groups
-from keras_retinanet.doctor.opened import Opened
+from keras_retinanet.doctor.near_duplicates import alike_groups
+from keras_retinanet.doctor.split_scan import Opened
 
 CMYK = ("CMYK", "YCCK")
 SIXTEEN_BIT = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")

@@ -19,8 +19,8 @@ from keras_retinanet.doctor.diagnosis import Diagnosis
 from keras_retinanet.doctor.findings import Example, Finding
 from keras_retinanet.doctor.plots import draw_plots
 from keras_retinanet.doctor.summary import VERDICTS, proposal_lines
+from keras_retinanet.drawing.visualize import draw_boxes
 from keras_retinanet.version import __version__
-from keras_retinanet.visualize import draw_boxes
 
 THUMBNAIL = 180
 """Longer side of the thumbnails in pixels."""

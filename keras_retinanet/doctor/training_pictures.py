@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_retinanet.anchors import Anchors
+from keras_retinanet.assigners.iou_threshold import match
 from keras_retinanet.config import AnchorConfig, TrainConfig
 from keras_retinanet.data.augment import PRESETS
 from keras_retinanet.data.bad_images import BadImages
 from keras_retinanet.data.pipeline import TrainingBatches
-from keras_retinanet.matching import match
+from keras_retinanet.drawing.visualize import IGNORED_COLOUR, draw_boxes
+from keras_retinanet.geometry.anchors import Anchors
 from keras_retinanet.schema import Sample
-from keras_retinanet.visualize import IGNORED_COLOUR, draw_boxes
 
 TRAINS, TRAINS_NOTHING, ANCHOR = (40, 210, 80), (255, 50, 50), (90, 150, 255)
 """Colours of boxes that train at least one anchor, of those that train none, and of positive anchors."""

@@ -14,7 +14,7 @@ from keras_retinanet.export.openvino_folder import export_openvino
 from keras_retinanet.export.sample_images import MOST_SAMPLES, built_in_samples, folder_images
 from keras_retinanet.export.saved_model import export_saved_model
 from keras_retinanet.export.verification import Agreement, Verification, VerificationError
-from keras_retinanet.inference import DetectionModel
+from keras_retinanet.model.detection_model import DetectionModel
 
 
 class Export(Protocol):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from keras_retinanet.config import ExportConfig, ExportFormat
 from keras_retinanet.export.tolerances import TOLERANCES
-from keras_retinanet.runs import write_whole
 from keras_retinanet.runtimes import SUFFIXES
+from keras_retinanet.snapshots.atomic_files import write_whole
 
 Check = Callable[[Path], object]
 """Gets a finished artefact that is not in its place yet; raises `ValueError` where it is wrong."""

@@ -9,8 +9,8 @@ import tensorflow as tf
 from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.folding import fold_batch_norm
 from keras_retinanet.export.precision import Floating, in_precision
-from keras_retinanet.inference import DetectionModel
-from keras_retinanet.nms import Kernel
+from keras_retinanet.geometry.nms import Kernel
+from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes import Description
 from keras_retinanet.schema import Tensor
 from keras_retinanet.version import __version__

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_retinanet.retinanet import RetinaNet
+from keras_retinanet.model.retinanet import RetinaNet
 
 
 def fold_batch_norm(network: RetinaNet) -> RetinaNet:

@@ -19,7 +19,7 @@ import numpy as np
 
 from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.sample_images import MOST_REPRESENTATIVE, folder_images
-from keras_retinanet.inference import DetectionModel
+from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.keras_file import on_one_canvas
 
 Ranges = dict[str, dict[str, Any]]

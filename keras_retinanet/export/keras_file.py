@@ -7,7 +7,7 @@ from pathlib import Path
 from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.artefact import Check, write_file
 from keras_retinanet.export.detection_graph import floating, prepared
-from keras_retinanet.inference import DetectionModel
+from keras_retinanet.model.detection_model import DetectionModel
 
 
 def export_keras(

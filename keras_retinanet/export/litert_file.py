@@ -14,7 +14,7 @@ from keras_retinanet.data.image import padded_size
 from keras_retinanet.export.artefact import Check, write_file
 from keras_retinanet.export.detection_graph import describe, detection_graph, prepared, save_graph
 from keras_retinanet.export.int8 import quantize_litert
-from keras_retinanet.inference import DetectionModel
+from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY
 
 

@@ -9,7 +9,7 @@ from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.artefact import Check, write_file
 from keras_retinanet.export.detection_graph import describe, detection_graph, floating, prepared
 from keras_retinanet.export.int8 import quantize_onnx
-from keras_retinanet.inference import DetectionModel
+from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY
 
 OPSET = 18

@@ -9,7 +9,7 @@ from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.artefact import Check, check_settings, write_folder
 from keras_retinanet.export.detection_graph import describe, detection_graph, prepared, save_graph
 from keras_retinanet.export.openvino_rules import convert
-from keras_retinanet.inference import DetectionModel
+from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY
 from keras_retinanet.runtimes.openvino_folder import MODEL, WEIGHTS
 

@@ -10,7 +10,7 @@ from keras import layers
 
 from keras_retinanet.backbones import with_policy
 from keras_retinanet.export.folding import with_backbone
-from keras_retinanet.retinanet import RetinaNet
+from keras_retinanet.model.retinanet import RetinaNet
 
 Floating = Literal["float32", "float16", "bfloat16"]
 SMALL = (layers.Conv2D, layers.DepthwiseConv2D)

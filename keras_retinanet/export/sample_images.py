@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_retinanet.data.image import decode
 from keras_retinanet.data.image_files import SUFFIXES
-from keras_retinanet.scenes import draw_scene
+from keras_retinanet.demo.scenes import draw_scene
 
 SCENES = ((800, 23), (800, 20))
 """Seeds of the built-in images: a wide and a tall one."""

@@ -14,7 +14,7 @@ from keras_retinanet.export.artefact import Check, check_settings
 from keras_retinanet.export.detection_graph import describe, floating, prepared
 from keras_retinanet.export.serving_graph import ServingGraph
 from keras_retinanet.export.warmup import write_warmup
-from keras_retinanet.inference import DetectionModel
+from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.saved_model import DESCRIPTION_FILE
 
 LABELS = "labels.txt"

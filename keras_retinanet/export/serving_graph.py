@@ -19,7 +19,7 @@ from keras_retinanet.data.image import (
     resized_dtype,
     resized_size_tensor,
 )
-from keras_retinanet.inference import DetectionModel
+from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.schema import Tensor
 
 EXAMPLE_IMAGE = "image/encoded"

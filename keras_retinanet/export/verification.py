@@ -13,7 +13,7 @@ from keras import ops
 from keras_retinanet.config import ExportConfig, ExportFormat, Precision
 from keras_retinanet.export.detection_graph import prepared
 from keras_retinanet.export.tolerances import COUNTED_ABOVE, REMEDIES, TOLERANCES, Tolerance
-from keras_retinanet.inference import DetectionModel
+from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes import Found, Runtime, open_runtime
 from keras_retinanet.runtimes.keras_file import in_own_pixels, on_one_canvas
 

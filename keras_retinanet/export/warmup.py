@@ -7,8 +7,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
-from keras_retinanet.data.canvases import usual_sizes
-from keras_retinanet.predict_messages import warmup_record
+from keras_retinanet.data.batch_shapes import usual_sizes
+from keras_retinanet.serving.predict_messages import warmup_record
 
 WARMUP = "tf_serving_warmup_requests"
 """In `assets.extra/`: a TFRecord of `PredictionLog`s; the server takes at most 1,000."""

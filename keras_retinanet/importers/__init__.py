@@ -16,7 +16,7 @@ from keras_retinanet.config import SourceName
 from keras_retinanet.importers import detectron2, fizyr, keras_hub, mmdetection, torchvision
 from keras_retinanet.importers.assemble import Report, assemble, described
 from keras_retinanet.importers.blueprint import Blueprint, CheckpointError, Overrides
-from keras_retinanet.retinanet import RetinaNet
+from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.weight_files.weight_file import WeightFile, open_weights, weight_layout
 
 

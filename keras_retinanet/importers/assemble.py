@@ -11,11 +11,11 @@ import keras
 import numpy as np
 
 from keras_retinanet.backbones import freeze_batch_norm
-from keras_retinanet.boxes import RegressBoxes
 from keras_retinanet.config import to_dict
-from keras_retinanet.heads import Head
+from keras_retinanet.geometry.boxes import RegressBoxes
 from keras_retinanet.importers.blueprint import Blueprint, CheckpointError
-from keras_retinanet.retinanet import RetinaNet, build
+from keras_retinanet.model.heads import Head
+from keras_retinanet.model.retinanet import RetinaNet, build
 
 SHOWN = 8
 """Tensors that a message names; the others are counted."""

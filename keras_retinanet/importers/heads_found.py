@@ -12,7 +12,7 @@ import numpy as np
 from keras_retinanet.config import AnchorConfig, BackboneName, ModelConfig
 from keras_retinanet.importers.blueprint import CheckpointError, Overrides
 from keras_retinanet.importers.class_lists import CLASS_LISTS, TORCHVISION_UNUSED
-from keras_retinanet.kept_logits import unnamed
+from keras_retinanet.model.class_transfer import unnamed
 
 MAX_SCALES = 100
 """More than anyone has: a damaged file may tell of any number."""

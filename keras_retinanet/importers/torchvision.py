@@ -26,7 +26,7 @@ from keras_retinanet.importers.heads_found import (
     torch_network,
 )
 from keras_retinanet.importers.resnets import find_resnet
-from keras_retinanet.weight_files.stand_ins import Settings
+from keras_retinanet.weight_files.pickle_stubs import Settings
 from keras_retinanet.weight_files.weight_file import WeightFile
 
 FPN = "backbone.fpn."

@@ -9,8 +9,9 @@ import numpy as np
 
 from keras_retinanet.importers.assemble import Report
 from keras_retinanet.importers.blueprint import Blueprint, CheckpointError
-from keras_retinanet.inference import DetectionModel, load_model
-from keras_retinanet.retinanet import RetinaNet
+from keras_retinanet.inference import load_model
+from keras_retinanet.model.detection_model import DetectionModel
+from keras_retinanet.model.retinanet import RetinaNet
 
 SIDES = (203, 149)
 """Height and width of the image that is tried: odd at every level."""

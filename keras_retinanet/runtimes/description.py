@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keras_retinanet.config import FilterConfig, Precision, ResizeConfig, to_dict
-from keras_retinanet.config_tree import from_dict
+from keras_retinanet.config.tree import from_dict
 
 DESCRIPTION_KEY = "keras_retinanet"
 """Under which a format's own metadata hold the description as JSON."""

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from keras_retinanet.config import FilterConfig, ResizeConfig
 from keras_retinanet.data.image import network_scale, pad, padded_size, resize_by_rule, resized_size
-from keras_retinanet.inference import DetectionModel, load_model
+from keras_retinanet.inference import load_model
+from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.runtime import Found, Raw
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from keras_retinanet.predict_messages import MESSAGES, arrays, predict_request
+from keras_retinanet.serving.predict_messages import MESSAGES, arrays, predict_request
 from keras_retinanet.serving.transport import ServerError
 
 METHOD = "/tensorflow.serving.PredictionService/Predict"

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_retinanet.predict_messages import IMAGES, SIGNATURE
+from keras_retinanet.serving.predict_messages import IMAGES, SIGNATURE
 
 IMAGE = "tensorflow/serving:2.21.0"
 """The server's container image: of the TensorFlow that wrote the model, or newer."""

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from keras_retinanet.predict_messages import IMAGES, SIGNATURE
 from keras_retinanet.runtimes import Found
+from keras_retinanet.serving.predict_messages import IMAGES, SIGNATURE
 
 EXAMPLE = '{"instances": [{"b64": "…base64 of an image file…"}]}'
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from keras_retinanet.predict_messages import IMAGES
+from keras_retinanet.serving.predict_messages import IMAGES
 from keras_retinanet.serving.transport import ServerError
 
 _TRANSIENT = (429, 502, 503)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from keras_retinanet.config import ServeConfig
-from keras_retinanet.data.canvases import usual_sizes
+from keras_retinanet.data.batch_shapes import usual_sizes
 from keras_retinanet.data.image import padded_size, resized_size
 from keras_retinanet.runtimes import Found, Runtime
 from keras_retinanet.serving.batching import Batcher

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_retinanet.weight_files import restricted_pickle, stand_ins
+from keras_retinanet.weight_files import pickle_stubs, restricted_pickle
 from keras_retinanet.weight_files.restricted_pickle import Stateful
 
 _PLAIN_NUMBERS = frozenset("fiub")
@@ -192,7 +192,7 @@ def read_numpy_pickle(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str
     try:
         if not data.startswith(STARTS):
             raise ValueError("it does not start as a pickle")
-        allowed = ALLOWED | {"collections.OrderedDict": stand_ins.ordered_dict}
+        allowed = ALLOWED | {"collections.OrderedDict": pickle_stubs.ordered_dict}
         return as_table(restricted_pickle.load(io.BytesIO(data), allowed), (PickledArray,))
     except (ValueError, OverflowError, EOFError, MemoryError, RecursionError) as error:
         raise ValueError(f"Cannot read {str(path)!r} as a pickle of arrays: {error}.") from error

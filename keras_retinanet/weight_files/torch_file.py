@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from keras_retinanet.weight_files import numpy_pickle, restricted_pickle, stand_ins
+from keras_retinanet.weight_files import numpy_pickle, pickle_stubs, restricted_pickle
 
 UNREADABLE = (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError, OverflowError, EOFError, OSError)
 """What damage inside of an archive or a pickle raises."""
@@ -109,14 +109,14 @@ def _rebuild_typed(function: Any, kind: Any, arguments: Any, state: Any = None) 
 
 ALLOWED: dict[str, Callable[..., Any] | None] = {
     **numpy_pickle.ALLOWED,
-    "collections.OrderedDict": stand_ins.ordered_dict,
-    "argparse.Namespace": stand_ins.Settings,
+    "collections.OrderedDict": pickle_stubs.ordered_dict,
+    "argparse.Namespace": pickle_stubs.Settings,
     "collections.Counter": restricted_pickle.Ignored,
-    "collections.defaultdict": stand_ins.default_dict,
+    "collections.defaultdict": pickle_stubs.default_dict,
     "torch.device": restricted_pickle.Ignored,
     **dict.fromkeys(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("int", "list", "dict")),
     **{f"{module}.set": restricted_pickle.Ignored for module in ("builtins", "__builtin__")},
-    **{f"{module}.getattr": stand_ins.attribute_beside for module in ("builtins", "__builtin__")},
+    **{f"{module}.getattr": pickle_stubs.attribute_beside for module in ("builtins", "__builtin__")},
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
     "torch._utils._rebuild_tensor": _rebuild_tensor,
     "torch._utils._rebuild_parameter": _rebuild_parameter,

@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_retinanet.anchors import Anchors
 from keras_retinanet.backbones import BACKBONES, PUBLISHED, efficientnet_lite, pad_value
 from keras_retinanet.backbones.applications import APPLICATIONS
 from keras_retinanet.backbones.batch_norm import batch_norm_layers
-from keras_retinanet.boxes import RegressBoxes
 from keras_retinanet.config import BackboneName
-from keras_retinanet.fpn import FeaturePyramid
-from keras_retinanet.heads import Head
-from keras_retinanet.retinanet import RetinaNet
+from keras_retinanet.geometry.anchors import Anchors
+from keras_retinanet.geometry.boxes import RegressBoxes
+from keras_retinanet.model.fpn import FeaturePyramid
+from keras_retinanet.model.heads import Head
+from keras_retinanet.model.retinanet import RetinaNet
 
 LIGHT = {
     "resnet10_050", "resnet18", "resnet50", "vgg16", "mobilenet", "mobilenet_v2", "mobilenet_v3_small",

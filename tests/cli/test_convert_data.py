@@ -4,8 +4,8 @@ from PIL import Image
 from keras_retinanet.cli import convert_data
 from keras_retinanet.cli.detect_format import detect_format
 from keras_retinanet.config import DataConfig, WriterName
+from keras_retinanet.data.open_dataset import open_dataset
 from keras_retinanet.data.writers import WRITERS
-from keras_retinanet.open_dataset import open_dataset
 
 
 @pytest.fixture

@@ -15,12 +15,13 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from keras_retinanet import build, scenes
+from keras_retinanet import build
 from keras_retinanet.cli import evaluate
 from keras_retinanet.cli.dataset_arguments import parse_arguments
 from keras_retinanet.config import AnchorConfig, ModelConfig, ResizeConfig
+from keras_retinanet.demo import scenes
 from keras_retinanet.evaluation import coco
-from keras_retinanet.runs import find_snapshot
+from keras_retinanet.snapshots.run_folder import find_snapshot
 
 NAMES = tuple(reversed(scenes.CLASS_NAMES))
 """Another order than the data's, so that only matching by name is right."""

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from keras_retinanet import scenes
 from keras_retinanet.cli.parsing import join_numbers
 from keras_retinanet.cli.train import WORDS, _report, dataset_words, main, parse
 from keras_retinanet.config import TrainConfig
-from keras_retinanet.config_tree import changed, flag_name, settings
-from keras_retinanet.fitting import RunResult
-from keras_retinanet.presets import DEMO
-from keras_retinanet.runs import Run
+from keras_retinanet.config.presets import DEMO
+from keras_retinanet.config.tree import changed, flag_name, settings
+from keras_retinanet.demo import scenes
+from keras_retinanet.snapshots.run_folder import Run
+from keras_retinanet.training.fit import RunResult
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_retinanet import painting
 from keras_retinanet.config import AugmentName
 from keras_retinanet.data.augment import AUGMENTATIONS, MIXTURES, PRESETS, augmented, images_in_one
-from keras_retinanet.scenes import draw_scene
+from keras_retinanet.demo import painting
+from keras_retinanet.demo.scenes import draw_scene
 
 COLOURS = np.array([[250, 10, 10], [10, 250, 10], [10, 10, 250], [240, 240, 10]], np.uint8)
 BOXES = np.array([[8, 12, 40, 30], [50, 5, 75, 50], [10, 40, 30, 60], [60, 55, 95, 65]], np.float32)

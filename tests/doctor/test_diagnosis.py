@@ -11,13 +11,13 @@ from PIL import Image
 
 from keras_retinanet.config import DataConfig, ResizeConfig, TrainConfig
 from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.open_dataset import open_dataset
 from keras_retinanet.doctor import diagnose
 from keras_retinanet.doctor.cleaning import write_clean
 from keras_retinanet.doctor.findings import Finding, exit_status
 from keras_retinanet.doctor.image_scan import scan_image
-from keras_retinanet.doctor.lookalikes import alike_groups
+from keras_retinanet.doctor.near_duplicates import alike_groups
 from keras_retinanet.doctor.page import write_page
-from keras_retinanet.open_dataset import open_dataset
 
 EXPECTED = {
     ("missing", "train"): ("error", 1, "gone.png"),

@@ -14,9 +14,9 @@ import pytest
 
 from keras_retinanet import DetectionModel
 from keras_retinanet.config import ExportConfig, FilterConfig, ResizeConfig
+from keras_retinanet.demo.scenes import draw_scene
 from keras_retinanet.export import FORMATS, Verification, built_in_samples
 from keras_retinanet.export.int8 import network_scope, widest
-from keras_retinanet.scenes import draw_scene
 
 
 @pytest.fixture(scope="module")

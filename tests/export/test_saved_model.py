@@ -22,7 +22,7 @@ from keras_retinanet.export import export_saved_model
 from keras_retinanet.export.detection_graph import prepared
 from keras_retinanet.export.saved_model import unservable_ops
 from keras_retinanet.export.serving_graph import ServingGraph
-from keras_retinanet.inference import DetectionModel
+from keras_retinanet.model.detection_model import DetectionModel
 
 LOADER = Path(__file__).with_name("native_loader.py")
 NAMES = ["ant", "bee"]

@@ -12,11 +12,11 @@ import tensorflow as tf
 
 from keras_retinanet import DetectionModel
 from keras_retinanet.config import FilterConfig, ResizeConfig
-from keras_retinanet.data.canvases import usual_sizes
+from keras_retinanet.data.batch_shapes import usual_sizes
 from keras_retinanet.export import export_saved_model
 from keras_retinanet.export.warmup import WARMUP, write_warmup
-from keras_retinanet.predict_messages import MESSAGES
 from keras_retinanet.serving.client import connect
+from keras_retinanet.serving.predict_messages import MESSAGES
 
 # The shorter side becomes 64, unless the longer would exceed 100; multiples of 32. 3:4 → 64 x 85 → 64 x 96; 2:3 → 64 x
 # 96; 9:16 → 56 x 100 → 64 x 128; 1:1 → 64 x 64.

@@ -13,7 +13,7 @@ import pytest
 
 from keras_retinanet.importers import CheckpointError, describe_checkpoint, import_checkpoint
 from keras_retinanet.importers.keras_hub import _encoder_order, _images, _resnet
-from keras_retinanet.inference import DetectionModel
+from keras_retinanet.model.detection_model import DetectionModel
 
 SIDE = 96
 

@@ -15,7 +15,7 @@ from keras_retinanet.cli import convert_model, debug, evaluate, import_checkpoin
 from keras_retinanet.cli.network_settings import parse_network_arguments
 from keras_retinanet.cli.old_flags import OLD_FLAGS
 from keras_retinanet.inference import load_model
-from keras_retinanet.retinanet import RetinaNet
+from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.runtimes import open_runtime
 
 SIDES = ("--image-min-side", "64", "--image-max-side", "96")

@@ -19,7 +19,7 @@ from PIL import Image
 
 from keras_retinanet.data.image import decode
 from keras_retinanet.importers import Imported, Overrides, import_checkpoint
-from keras_retinanet.inference import DetectionModel
+from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.keras_file import in_own_pixels, on_one_canvas
 
 SETTINGS: dict[bool, dict[str, dict[str, Any]]] = {

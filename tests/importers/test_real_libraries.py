@@ -18,7 +18,7 @@ from PIL import Image
 
 from keras_retinanet.data.image import decode
 from keras_retinanet.importers import Overrides, import_checkpoint
-from keras_retinanet.inference import DetectionModel
+from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.keras_file import in_own_pixels, on_one_canvas
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # other libraries' warnings are theirs

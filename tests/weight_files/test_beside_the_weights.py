@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keras_retinanet.weight_files.stand_ins import Settings
+from keras_retinanet.weight_files.pickle_stubs import Settings
 from keras_retinanet.weight_files.torch_file import read_torch_checkpoint, read_torch_file
 from keras_retinanet.weight_files.weight_file import open_weights
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from keras_retinanet.data.box_columns import BoxColumns, BoxReport
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, Index
-from keras_retinanet.data.datasets.box_columns import BoxColumns, BoxReport
 from keras_retinanet.data.datasets.coco import CocoDataset
 from keras_retinanet.data.datasets.csv_file import CsvDataset
 from keras_retinanet.data.datasets.kitti import KITTI_CLASSES, KittiDataset

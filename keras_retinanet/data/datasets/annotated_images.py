@@ -8,10 +8,11 @@ from typing import Any, Self, overload
 
 import numpy as np
 
-from keras_retinanet.data.datasets.box_columns import BoxColumns, BoxReport, Policy, cleaned_boxes, sound_columns
+from keras_retinanet.data.box_columns import BoxColumns, BoxReport
+from keras_retinanet.data.datasets.box_cleaning import Policy, cleaned_boxes, sound_columns
 from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.fault_log import Survey
 from keras_retinanet.data.image_files import first_missing, hint_of_name, read_sizes
-from keras_retinanet.data.survey import Survey
 from keras_retinanet.schema import Sample
 
 

@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from keras_retinanet.data.box_columns import BoxColumns
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
+from keras_retinanet.data.datasets.box_cleaning import Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.text_files import fix_level, with_slashes
 from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.fault_log import surveyed
 from keras_retinanet.data.image_files import first_missing, hint_of_name
-from keras_retinanet.data.survey import surveyed
 
 _Id = int | str
 # Outlines are two thirds of a COCO file and of the time to parse it, and nobody asks for them here. Inside a text the

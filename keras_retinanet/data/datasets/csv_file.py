@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_retinanet.data.box_columns import BoxColumns
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
+from keras_retinanet.data.datasets.box_cleaning import Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.text_files import csv_records, number, read_text, with_slashes
 from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.survey import surveyed
+from keras_retinanet.data.fault_log import surveyed
 
 _COLUMNS = {
     "path": (

@@ -14,13 +14,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_retinanet.data.box_columns import BoxColumns
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
+from keras_retinanet.data.datasets.box_cleaning import Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.text_files import fix_level, images_by_stem, names_in, number, numbered_lines
 from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.fault_log import surveyed, tell
 from keras_retinanet.data.image_files import hint_of_name
-from keras_retinanet.data.survey import surveyed, tell
 
 KITTI_CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc")
 """The classes of the benchmark; `DontCare` is none of them."""

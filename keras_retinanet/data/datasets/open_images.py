@@ -14,13 +14,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_retinanet.data.box_columns import BoxColumns
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
+from keras_retinanet.data.datasets.box_cleaning import Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.label_hierarchy import labels_below, read_hierarchy
 from keras_retinanet.data.datasets.text_files import csv_records, images_by_stem, number
 from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.survey import tell
+from keras_retinanet.data.fault_log import tell
 
 _BOXES, _NAMES = "a CSV file of boxes", "a CSV file of lines 'label,name'"
 _CLASS_FILES = ("*class-descriptions*.csv", "*classes-description*.csv", "classes.csv")

@@ -14,14 +14,15 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_retinanet.config import DifficultRule
+from keras_retinanet.data.box_columns import BoxColumns
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
+from keras_retinanet.data.datasets.box_cleaning import Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.text_files import fix_level, images_by_stem
 from keras_retinanet.data.datasets.voc_xml import VocObject, VocText, read_voc_xml
 from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.fault_log import Survey, surveyed
 from keras_retinanet.data.image_files import SUFFIXES, hint_of_name
-from keras_retinanet.data.survey import Survey, surveyed
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",

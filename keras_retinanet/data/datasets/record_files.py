@@ -10,9 +10,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from keras_retinanet.data.datasets.box_columns import Policy
+from keras_retinanet.data.datasets.box_cleaning import Policy
 from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.survey import tell
+from keras_retinanet.data.fault_log import tell
 
 _KINDS = (".tfrecord", ".record", ".tfrec")
 _SHARD = re.compile(r"(.*)-(\d{1,9})-of-(\d{1,9})(.*)")

@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from keras_retinanet.data.box_columns import BoxColumns, rows_of
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy, rows_of
+from keras_retinanet.data.datasets.box_cleaning import Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.record_files import read_records
 from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.fault_log import surveyed
 from keras_retinanet.data.image_files import image_reference
-from keras_retinanet.data.survey import surveyed
 
 _FLAGS = ("is_crowd", "is_difficult", "is_group_of")
 _IDS = ("image/id", "image/filename", "image_id", "id", "filename")

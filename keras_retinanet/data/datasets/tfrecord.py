@@ -18,14 +18,15 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from PIL import Image
 
+from keras_retinanet.data.box_columns import BoxColumns, rows_of
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy, rows_of
+from keras_retinanet.data.datasets.box_cleaning import Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.label_map import read_label_map
 from keras_retinanet.data.datasets.record_files import has_set, read_records, record_files
 from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.fault_log import surveyed, tell
 from keras_retinanet.data.image_files import image_reference
-from keras_retinanet.data.survey import surveyed, tell
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _FLAGS = ("is_crowd", "difficult", "group_of")

@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
+from keras_retinanet.data.box_columns import BoxColumns
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, require_images
-from keras_retinanet.data.datasets.box_columns import BoxColumns, Policy
+from keras_retinanet.data.datasets.box_cleaning import Policy
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.text_files import fix_level, is_image, names_in, number, read_text, with_slashes
 from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.fault_log import Survey, surveyed
 from keras_retinanet.data.image_files import hint_of_name, near_file
-from keras_retinanet.data.survey import Survey, surveyed
 
 _VAL = ("val", "valid", "validation")
 _ROW = "'class x_center y_center width height', shares of the image's sides; or 'class x1 y1 x2 y2 x3 y3 …'"

@@ -8,8 +8,8 @@ import pytest
 
 from keras_retinanet.data.datasets import TfdsDataset
 from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.fault_log import Survey
 from keras_retinanet.data.image_files import read_bytes
-from keras_retinanet.data.survey import Survey
 
 IS_INSTALLED = importlib.util.find_spec("tensorflow_datasets") is not None
 needs_tfds = pytest.mark.skipif(not IS_INSTALLED, reason="tensorflow-datasets is not installed (extra `tfds`)")

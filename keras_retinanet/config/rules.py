@@ -1,0 +1,150 @@
+"""What settings must hold among themselves, said in one line that names the flag."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from keras_retinanet.config import DataConfig, TrainConfig
+from keras_retinanet.config.tree import flag_name, flattened, settings
+
+_AT_LEAST_ONE = (
+    "batch_size", "epochs", "steps", "evaluate_every", "data.limit", "data.workers", "resize.min_side",
+    "resize.max_side", "resize.pad_multiple", "filter.max_detections", "filter.top_k", "model.fpn_width",
+    "model.head_width",
+)  # fmt: skip
+_NOT_NEGATIVE = (
+    "seed", "optimizer.warmup_steps", "optimizer.weight_decay", "optimizer.clip_norm", "loss.box_weight", "loss.gamma",
+    "model.head_depth", "filter.clip_margin",
+)  # fmt: skip
+_POSITIVE = ("optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon")
+_SHARE = ("matching.positive_iou", "matching.negative_iou", "filter.score_threshold", "filter.nms_threshold")
+
+
+READER_RULES = {"labels_filter": "oid", "parent_label": "oid", "difficult": "pascal"}
+"""Settings of one reader, and the format it reads."""
+
+
+def check(config: TrainConfig) -> None:
+    """Raises where the settings of a run contradict each other or lack something, before anything slow begins.
+
+    Args:
+        config: TrainConfig. The settings.
+
+    Raises:
+        ValueError: With the first rule that is broken, the value received and the fix.
+    """
+    for problem in (*_names(config), *_ranges(config), *_shapes(config), *_choices(config), *_data(config)):
+        raise ValueError(problem)
+
+
+def _names(config: TrainConfig) -> Iterator[str]:
+    values = flattened(config)
+    for setting in settings(TrainConfig):
+        value = values[setting.name]
+        if setting.choices and value is not None and value not in setting.choices:
+            yield f"{flag_name(setting.name)} is {value!r}; allowed are {', '.join(setting.choices)}."
+
+
+def _ranges(config: TrainConfig) -> Iterator[str]:
+    values = flattened(config)
+    limits = [(_AT_LEAST_ONE, 1, "at least 1"), (_NOT_NEGATIVE, 0, "0 or more")]
+    for names, least, words in limits:
+        for name in names:
+            if values[name] is not None and not values[name] >= least:
+                yield f"{flag_name(name)} must be {words}, got {values[name]}."
+    for name in _POSITIVE:
+        if values[name] is not None and not values[name] > 0:
+            yield f"{flag_name(name)} must be greater than 0, got {values[name]}."
+    for name, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            yield f"{flag_name(name)} must be a finite number, got {value}."
+    for name in (*_SHARE, "optimizer.momentum", "loss.alpha"):
+        if not 0 <= values[name] <= 1:
+            yield f"{flag_name(name)} must lie between 0 and 1, got {values[name]}."
+    for share in config.filter.class_thresholds:
+        if not 0 <= share <= 1:
+            yield f"--class-thresholds must lie between 0 and 1, got {share}."
+    if config.optimizer.momentum == 1:
+        yield "--momentum must be below 1, got 1."
+    if config.seed >= 2**31:
+        yield f"--seed must be below 2147483648, got {config.seed}."
+
+
+def _shapes(config: TrainConfig) -> Iterator[str]:
+    resize, model, anchors = config.resize, config.model, config.anchors
+    if model.min_level not in (2, 3) or model.max_level not in (5, 6, 7):
+        yield (f"--min-level is 2 or 3 and --max-level 5, 6 or 7; got {model.min_level} and {model.max_level}.")
+    if resize.min_side > resize.max_side and not resize.is_square:
+        yield f"--image-min-side {resize.min_side} is larger than --image-max-side {resize.max_side}."
+    levels = model.max_level - model.min_level + 1
+    for flag, given in (("--anchor-sizes", anchors.sizes), ("--anchor-strides", anchors.strides)):
+        if len(given) != levels:
+            yield (
+                f"{flag} needs one value for each of the {levels} pyramid levels "
+                f"({model.min_level} to {model.max_level}), got {len(given)}: {', '.join(f'{x:g}' for x in given)}."
+            )
+    for flag, numbers in (("--anchor-sizes", anchors.sizes), ("--anchor-ratios", anchors.ratios)):
+        if not numbers or min(numbers) <= 0:
+            yield f"{flag} must be greater than 0, got {', '.join(f'{x:g}' for x in numbers) or 'nothing'}."
+    if model.head_norm == "group" and model.head_width % 32:
+        yield f"--head-norm group makes 32 groups, so --head-width must be a multiple of 32, got {model.head_width}."
+
+
+def _choices(config: TrainConfig) -> Iterator[str]:
+    model, matching = config.model, config.matching
+    if matching.negative_iou > matching.positive_iou:
+        yield f"--negative-iou {matching.negative_iou} is larger than --positive-iou {matching.positive_iou}."
+    if config.optimizer.optimizer == "adam" and config.optimizer.weight_decay:
+        yield "--weight-decay does nothing with adam; choose --optimizer adamw, which is Adam with weight decay."
+    if config.freeze_backbone and model.weights == "none":
+        yield "--freeze-backbone with --weights none would keep random features; give --weights a file or imagenet."
+    if model.weights not in ("imagenet", "none") and not Path(model.weights).exists():
+        yield f"--weights {model.weights}: no such file; allowed are imagenet, none, or the path of a weights file."
+    yield from _folders(config)
+    if config.tensorboard_dir and importlib.util.find_spec("tensorboard") is None:
+        yield "--tensorboard-dir needs the package tensorboard: pip install tensorboard."
+
+
+def _folders(config: TrainConfig) -> Iterator[str]:
+    """What would go wrong when the run's folder is made, after minutes of work."""
+    path = Path(config.snapshot_path).absolute()
+    there = next(part for part in (path, *path.parents) if os.path.lexists(part))
+    if not there.is_dir():
+        yield f"--snapshot-path {config.snapshot_path}: {there} is no folder."
+    elif not os.access(there, os.W_OK):
+        yield f"--snapshot-path {config.snapshot_path}: nothing can be written in {there}."
+
+
+def reader_problems(data: DataConfig) -> Iterator[str]:
+    """Flags that belong to another format than the one that is read.
+
+    Args:
+        data: DataConfig. Which images.
+
+    Yields:
+        One line a flag.
+    """
+    for name, dataset in READER_RULES.items():
+        if data.dataset != dataset and getattr(data, name) != getattr(DataConfig(), name):
+            yield f"{flag_name('data.' + name)} belongs to {dataset}; {data.dataset} does not know it."
+    if data.labels_filter and data.parent_label:
+        yield "--labels-filter and --parent-label both choose classes; give one of them."
+
+
+def _data(config: TrainConfig) -> Iterator[str]:
+    data = config.data
+    yield from reader_problems(data)
+    if data.dataset == "csv":
+        if not data.annotations:
+            yield "csv needs a file of annotations."
+        if data.train_set or data.val_set:
+            yield "--set and --val-set name splits; csv takes files: --val-annotations FILE."
+    else:
+        if data.val_annotations:
+            yield f"--val-annotations belongs to csv; for {data.dataset} choose the split with --val-set."
+        if not data.path:
+            yield f"{data.dataset} needs the path of its folder."

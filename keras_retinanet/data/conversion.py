@@ -1,0 +1,190 @@
+"""From one data set format to another: read both splits, give them one list of classes, write."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_retinanet.config import DataConfig, ImageMode, WriterName
+from keras_retinanet.data.datasets import Dataset
+from keras_retinanet.data.image_files import byte_range, file_size
+from keras_retinanet.data.open_dataset import Split, has_validation, match_classes, open_dataset
+from keras_retinanet.data.writers import WRITERS, Chunk, Part, cut, image_names, write_chunk
+
+SHARD_BYTES = 200_000_000
+"""About the size of a TFRecord file: large enough to read at once, small enough to shuffle."""
+
+CHUNK_IMAGES = 256
+"""Images that are written together where a format has no shards."""
+
+Runner = Callable[[Sequence[Chunk]], None]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was written.
+
+    Attributes:
+        folder: The new data set.
+        num_images: Images of each set.
+        num_boxes: Boxes written, ignore regions included.
+        notes: What was left out, clipped, or could not be held by the new format, one sentence each.
+    """
+
+    folder: Path
+    num_images: dict[str, int]
+    num_boxes: int
+    notes: tuple[str, ...]
+
+
+def write_here(chunks: Sequence[Chunk]) -> None:
+    """The runner that writes chunk after chunk in this process."""
+    for chunk in chunks:
+        write_chunk(chunk)
+
+
+def convert(
+    data: DataConfig,
+    out: Path,
+    to: WriterName,
+    *,
+    splits: Sequence[Split] = ("train", "val"),
+    images: ImageMode = "copy",
+    shards: int | None = None,
+    run: Runner = write_here,
+) -> Conversion:
+    """Write a data set in another format.
+
+    Args:
+        data: DataConfig. What to read.
+        out: Path. A folder that is new or empty. It appears when all is written, or not at all.
+        to: The format.
+        splits: Sequence. Which splits; a data set without validation images has `"train"` only.
+        images: What becomes of the images: copied, hard-linked (copied where that cannot be), or left in place.
+        shards: int. TFRecord files of each split. Defaults to as many as hold 200 MB each.
+        run: Callable. Writes chunks, in any order and anywhere.
+
+    Returns:
+        What was written and what was not.
+
+    Raises:
+        ValueError: The data are broken, `out` is not empty, or the format cannot do without the images.
+    """
+    _require_mode(to, images)
+    _require_empty(out)
+    read = {split: open_dataset(data, split) for split in splits if split == "train" or has_validation(data)}
+    if not read:
+        raise ValueError(f"The data set has no {' or '.join(splits)} images to write; name the set that has them.")
+    return write_dataset(read, out, to, images=images, shards=shards, run=run)
+
+
+def write_dataset(
+    read: Mapping[Split, Dataset],
+    out: Path,
+    to: WriterName,
+    *,
+    images: ImageMode = "copy",
+    shards: int | None = None,
+    run: Runner = write_here,
+) -> Conversion:
+    """Write splits that are open already.
+
+    Args:
+        read: Mapping. The data sets by split.
+        out: Path. As `convert`.
+        to: The format.
+        images: What becomes of the images, as `convert`.
+        shards: int. TFRecord files of each split. Defaults to as many as hold 200 MB each.
+        run: Callable. Writes chunks, in any order and anywhere.
+
+    Returns:
+        What was written and what was not.
+
+    Raises:
+        ValueError: As `convert`.
+    """
+    _require_mode(to, images)
+    _require_empty(out)
+    writer = WRITERS[to]
+    parts = _parts(read, to)
+    lost = writer.losses(parts)
+    notes = [*_notes(read), *(f"{to} cannot hold {what}: {number} left out" for what, number in lost)]
+    if images == "none" and any(byte_range(sample["image"]) for part in parts for sample in part.samples):
+        raise ValueError("--images none cannot point at images inside of record files; let them be copied.")
+    aside = _aside(out)
+    try:
+        chunks = [chunk for part in parts for chunk in cut(to, str(aside), part, images, _count(part, to, shards))]
+        run(chunks)
+        writer.write_index(aside, parts, images)
+        _move_in(aside, out)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    boxes = sum(len(sample["labels"]) for part in parts for sample in part.samples)
+    boxes -= sum(number for _, number in lost)
+    return Conversion(out, {part.name: len(part.samples) for part in parts}, boxes, tuple(notes))
+
+
+def _require_mode(to: WriterName, images: ImageMode) -> None:
+    if images not in WRITERS[to].image_modes:
+        allowed = " or ".join(WRITERS[to].image_modes)
+        raise ValueError(f"--images {images} does not go with --to {to}; allowed: {allowed}.")
+
+
+def _require_empty(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out} is already there and not empty; give a new folder, or move it away.")
+
+
+def _aside(out: Path) -> Path:
+    """A folder beside the new one, in which it is made."""
+    aside = out.parent / f".{out.name}-{os.getpid()}"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    return aside
+
+
+def _move_in(aside: Path, out: Path) -> None:
+    if out.exists():
+        out.rmdir()
+    aside.rename(out)
+
+
+def _parts(read: Mapping[Split, Dataset], to: WriterName) -> list[Part]:
+    """The splits with names for their images and labels that count in one list of classes."""
+    names = tuple(dict.fromkeys(name for dataset in read.values() for name in dataset.class_names))
+    samples = {split: match_classes(list(dataset), dataset.class_names, names) for split, dataset in read.items()}
+    files = iter(image_names(list(itertools.chain.from_iterable(samples.values()))))
+    ids = _category_ids(read.values(), names)
+    return [
+        Part(WRITERS[to].sets[split], found, list(itertools.islice(files, len(found))), names, ids)
+        for split, found in samples.items()
+    ]
+
+
+def _category_ids(read: Iterable[Dataset], names: Sequence[str]) -> tuple[int, ...]:
+    """The source's own where it counts classes from 1 or above, as COCO does; else 1, 2, …."""
+    own: dict[str, int] = {}
+    for dataset in read:
+        given = getattr(dataset, "category_ids", None) or ()
+        own |= {name: number for name, number in zip(dataset.class_names, given, strict=False) if number is not None}
+    ids = tuple(own.get(name, 0) for name in names)
+    return ids if min(ids, default=0) > 0 and len(set(ids)) == len(ids) else tuple(range(1, len(names) + 1))
+
+
+def _notes(read: Mapping[Split, Dataset]) -> Iterator[str]:
+    for split, dataset in read.items():
+        if (warning := dataset.report.warning()) is not None:
+            yield f"{split}: {warning}"
+        yield from (f"{split}: {note}" for note in dataset.report.notes)
+
+
+def _count(part: Part, to: WriterName, shards: int | None) -> int:
+    """Chunks of a part."""
+    if to != "tfrecord":
+        return -(-len(part.samples) // CHUNK_IMAGES)
+    return shards or -(-sum(file_size(sample["image"]) for sample in part.samples) // SHARD_BYTES)

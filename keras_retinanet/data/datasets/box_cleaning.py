@@ -1,0 +1,98 @@
+"""Checks and clips the boxes of a whole data set at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from keras_retinanet.config import BadDataPolicy
+from keras_retinanet.data.box_columns import BoxColumns, BoxReport, rows_of
+from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.fault_log import Survey, tell
+
+Policy = BadDataPolicy | Survey
+"""What a reader does with bad data: `"skip"`, `"error"`, or take them down in a survey."""
+
+_SLACK = 1.0  # pixels; boxes overrun by less through rounding and through counting from 0 or 1, which is no news
+_NAMED = 5  # cases named in the warning
+_FARTHEST = 2.0  # shares beyond this are pixels by mistake
+_SHARES = "shares of the image's sides, from 0 to 1"
+
+
+def sound_columns(columns: BoxColumns, policy: Policy) -> BoxColumns:
+    """Boxes whose coordinates can be where they say: finite numbers, and shares of a side where they are shares.
+
+    Args:
+        columns: The boxes as read.
+        policy: A survey takes the others down, and they are left out.
+
+    Returns:
+        The columns.
+
+    Raises:
+        DataError: The first that is not, without a survey.
+    """
+    boxes = np.asarray(columns.boxes, np.float64).reshape(-1, 4)
+    is_finite: Any = np.isfinite(boxes).all(axis=1)
+    is_sound = is_finite & (np.abs(boxes) <= _FARTHEST).all(axis=1) if columns.is_relative else is_finite
+    if is_sound.all():
+        return columns
+    for row in np.flatnonzero(~is_sound):
+        found = f"coordinates {shown([round(side, 4) for side in boxes[row].tolist()], 120)}"
+        allowed, fix = "finite numbers", "correct the box or take it out"
+        if is_finite[row]:
+            allowed, fix = _SHARES, "divide x by the image's width and y by its height"
+        tell(policy, DataError(columns.name(int(row)), found, allowed, fix))
+    return rows_of(columns, is_sound)
+
+
+def cleaned_boxes(columns: BoxColumns, sizes: Any, bad_data: Policy) -> tuple[Any, Any, BoxReport]:
+    """Clip to the images.
+
+    Args:
+        columns: The boxes, from `sound_columns`.
+        sizes: `(I, 2)` int64 height and width of each image.
+        bad_data: What becomes of boxes outside their image or without area.
+
+    Returns:
+        float32 boxes `(M, 4)`, the rows worth keeping, and the report.
+    """
+    boxes = np.asarray(columns.boxes, np.float64).reshape(-1, 4)
+    limits = sizes.astype(np.float64)[columns.image][:, [1, 0, 1, 0]]  # (M, 4): W, H, W, H
+    if columns.is_relative:
+        boxes = boxes * limits
+    else:
+        _require_pixels(boxes, columns, limits)
+    clipped = np.clip(boxes, 0.0, limits).astype(np.float32)
+    has_area = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
+    stands_out = ((boxes < -_SLACK) | (boxes > limits + _SLACK)).any(axis=1) & has_area
+    report = BoxReport(int(has_area.sum()), int((~has_area).sum()), int(stands_out.sum()))
+    for row in np.flatnonzero(stands_out | ~has_area)[:_NAMED]:
+        reached = np.array2string(boxes[row], separator=", ", precision=2, suppress_small=True)
+        if bad_data == "error":
+            _refuse(columns.name(int(row)), reached, limits[row], bool(has_area[row]))
+        verdict = "clipped" if has_area[row] else "left out"
+        report.examples.append(f"{columns.name(int(row))} {reached} {verdict}")
+    if num_reversed := int((boxes[:, :2] > boxes[:, 2:]).any(axis=1).sum()):
+        told = "boxes end before they begin and are left out: corners swapped, or x, y, width, height?"
+        report.notes.append(f"{num_reversed} {told}")
+    return clipped, np.flatnonzero(has_area), report
+
+
+def _require_pixels(boxes: Any, columns: BoxColumns, limits: Any) -> None:
+    """Shares of the sides are not taken for pixels."""
+    if len(boxes) and (np.abs(boxes) <= _FARTHEST).all() and (boxes % 1 != 0).any() and (limits > _FARTHEST).all():
+        found = f"coordinates {shown(np.round(boxes[0], 4).tolist(), 120)}"
+        allowed, fix = "pixels; here no box reaches beyond 2", "multiply x by the image's width and y by its height"
+        raise DataError(columns.name(0), found, allowed, fix)
+
+
+def _refuse(where: str, box: str, limits: Any, has_area: bool) -> None:
+    width, height = limits[:2]
+    raise DataError(
+        where,
+        f"box {box} " + ("stands out of its image" if has_area else "has no area inside its image"),
+        f"x1 < x2 and y1 < y2 inside {width:.0f} × {height:.0f} pixels",
+        f"correct it, take it out, or let --bad-data skip {'clip it' if has_area else 'leave it out'}",
+    )

@@ -1,0 +1,1 @@
+"""From images in any form to boxes, and to files."""

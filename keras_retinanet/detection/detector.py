@@ -1,0 +1,274 @@
+"""From images in any form to boxes in their own pixels, with a snapshot, a model in memory or an exported artefact."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from keras_retinanet.config import TileConfig
+from keras_retinanet.data.batch_shapes import usual_canvas
+from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.given_images import GivenImage, expand, load, load_ahead
+from keras_retinanet.data.image import padded_size, resized_size
+from keras_retinanet.detection.tiling import TiledRuntime
+from keras_retinanet.runtimes import Found, KerasRuntime, Runtime
+from keras_retinanet.runtimes.open_model import open_model, with_thresholds
+from keras_retinanet.schema import DetectedImage
+
+OnError = Literal["raise", "skip"]
+_BATCHES_AHEAD = 3  # how many batches of decoded images may wait for others of their aspect ratio
+_Canvas = tuple[int, int]
+
+
+def detect(model: Any, image: Any, **settings: Any) -> DetectedImage:
+    """Find the objects in one image. The model stays open for the next call; for many images `Detector` is quicker.
+
+    Args:
+        model: As for `Detector`.
+        image: Path or bytes of an image file; uint8 array `(H, W, 3)` RGB, `(H, W, 4)`, `(H, W, 1)` or `(H, W)`; or a
+            Pillow image. An EXIF orientation is not applied: boxes refer to the stored pixels.
+        **settings: Those of `Detector`, such as `score_threshold=0.5`.
+
+    Returns:
+        `DetectedImage`: boxes in pixels of the image, scores, labels and class names, best first.
+
+    Raises:
+        ValueError: The image cannot be read, the model not opened, or a setting is not possible with it.
+        FileNotFoundError: There is no such model.
+
+    Example:
+        >>> found = keras_retinanet.detect("snapshots/RUN", "street.jpg", score_threshold=0.5)
+        >>> found.names, found.boxes
+    """
+    return _opened(model, settings).detect_one(image)
+
+
+def _opened(model: Any, settings: dict[str, Any]) -> Detector:
+    """The last detector again, where model and settings are the same: opening one and its first image take seconds."""
+    state = (_state_of(model), settings)
+    is_path = isinstance(model, (str, os.PathLike))
+    if _last and (is_path or _last[0] is model) and _last[1] == state:
+        return _last[2]
+    detector = Detector(model, **settings)
+    _last[:] = [model, state, detector]
+    return detector
+
+
+_last: list[Any] = []  # model, its state and the detector of the last call of `detect`
+
+
+def _state_of(model: Any) -> Any:
+    """What tells whether a file, or the settings of a model in memory, are still the same."""
+    if not isinstance(model, (str, os.PathLike)):
+        return getattr(model, "filter", None), getattr(model, "resize", None)
+    path = Path(model).absolute()
+    parts = [path, *path.glob("*")] if path.is_dir() else [path]
+    return [(part, part.stat().st_mtime_ns, part.stat().st_size) for part in sorted(parts) if part.exists()]
+
+
+@dataclass
+class _Pending:
+    """A decoded image that waits for its batch."""
+
+    position: int
+    name: str
+    pixels: Any
+
+
+class Detector:
+    """Finds objects in any number of images, and keeps the model open.
+
+    Args:
+        model: Path of a snapshot, of a run's folder (of which `best.keras`, else `last.keras`) or of an exported
+            artefact; or a `RetinaNet`, `DetectionModel` or `Runtime`.
+        score_threshold: float. Only boxes that score above it. Defaults to what the model was saved with.
+        nms_threshold: float. Of two boxes of IoU above it the lower scored goes. Defaults likewise.
+        max_detections: int. Most boxes of an image. Defaults likewise; with tiles, to no limit on the whole image.
+        classes: Class names; boxes of others are left out. Defaults to all.
+        batch_size: int. Images (or tiles) that the model sees at once. Defaults to 4.
+        tiles: How to cut large images, or the side of the tiles alone. Defaults to no tiles.
+        workers: int. Threads that read and decode. Defaults to as many as there are cores, but eight at most.
+
+    Raises:
+        ValueError: The model cannot be opened, or a setting is not possible with it: the thresholds of an exported
+            artefact are built in, so that it cannot be asked for less sure boxes or for more of them.
+        FileNotFoundError: There is no such model.
+
+    Example:
+        >>> detector = keras_retinanet.Detector("snapshots/RUN", score_threshold=0.5)
+        >>> for found in detector.detect("photos/*.jpg"):
+        ...     print(found.image, found.names)
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        score_threshold: float | None = None,
+        nms_threshold: float | None = None,
+        max_detections: int | None = None,
+        classes: Sequence[str] | None = None,
+        batch_size: int = 4,
+        tiles: TileConfig | int | None = None,
+        workers: int | None = None,
+    ) -> None:
+        runtime = open_model(model)
+        wanted = {"score_threshold": score_threshold, "nms_threshold": nms_threshold, "max_detections": max_detections}
+        changes = {name: value for name, value in wanted.items() if value is not None}
+        _check_ranges(changes, batch_size)
+        tiles = TileConfig(tiles) if isinstance(tiles, int) else tiles
+        self.runtime: Runtime = with_thresholds(runtime, changes, is_tiled=tiles is not None)
+        self.class_names = runtime.class_names
+        self._least_score = 0.0 if score_threshold is None else score_threshold
+        self.max_detections = max_detections
+        if tiles is not None:
+            self.runtime = TiledRuntime(self.runtime, tiles, batch_size)
+            batch_size = 1
+        elif max_detections is None:
+            self.max_detections = runtime.filter.max_detections
+        self.batch_size = batch_size
+        self.workers = workers or min(8, os.cpu_count() or 1)
+        self._labels = _labels_of(classes, self.class_names)
+
+    def detect(
+        self, images: Any, *, is_recursive: bool = False, on_error: OnError = "raise", keeps_pixels: bool = False
+    ) -> Iterator[DetectedImage]:
+        """Find the objects in many images, of which few are in memory at a time.
+
+        Args:
+            images: As for `detect`, or a folder, a pattern such as `"photos/*.jpg"`, or any iterable of all these.
+            is_recursive: bool. Look into the subfolders of folders, too. Defaults to `False`.
+            on_error: `"raise"` what is wrong with an image, when its turn comes; or `"skip"` it: its entry has no
+                boxes, and tells what is wrong in `error`.
+            keeps_pixels: bool. Hand the pixels of each image out with its boxes. Defaults to `False`.
+
+        Returns:
+            One `DetectedImage` an image, in the order given.
+
+        Raises:
+            ValueError: A folder or pattern has no images; `on_error` is neither of the two; while iterating, an image
+                cannot be read.
+        """
+        if on_error not in get_args(OnError):
+            raise ValueError(f"on_error must be one of {', '.join(map(repr, get_args(OnError)))}, not {on_error!r}.")
+        return self._in_order(expand(images, is_recursive=is_recursive), on_error == "skip", keeps_pixels)
+
+    def detect_one(self, image: Any) -> DetectedImage:
+        """Find the objects in one image.
+
+        Args:
+            image: As for `detect`, the function.
+
+        Returns:
+            What was found.
+
+        Raises:
+            ValueError: The image cannot be read, or these are several.
+        """
+        is_path = isinstance(image, (str, os.PathLike))
+        if isinstance(image, (list, tuple)) or (is_path and Path(image).is_dir()):
+            raise ValueError("This takes one image; for a folder, or several, use `Detector(model).detect(images)`.")
+        given = GivenImage(str(image), image) if is_path else next(iter(expand([image])))
+        pixels = load(given)
+        return self._run(self._canvas(pixels), [_Pending(0, given.name, pixels)])[0]
+
+    def _in_order(self, given: Iterable[GivenImage], is_lenient: bool, keeps_pixels: bool) -> Iterator[DetectedImage]:
+        groups: dict[_Canvas, list[_Pending]] = {}
+        done: dict[int, DetectedImage | DataError] = {}
+        turn = 0
+
+        def run(canvas: _Canvas) -> None:
+            group = groups.pop(canvas)
+            for one, found in zip(group, self._run(canvas, group), strict=True):
+                done[one.position] = dataclasses.replace(found, pixels=one.pixels) if keeps_pixels else found
+
+        for position, (image, pixels, error) in enumerate(load_ahead(given, self.workers, self.batch_size)):
+            if error is not None:
+                done[position] = _unread(image.name, error) if is_lenient else error
+            else:
+                canvas = self._canvas(pixels)
+                groups.setdefault(canvas, []).append(_Pending(position, image.name, pixels))
+                if len(groups[canvas]) == self.batch_size:
+                    run(canvas)
+            if turn not in done and position - turn + 1 >= _BATCHES_AHEAD * self.batch_size:
+                run(next(canvas for canvas, group in groups.items() if group[0].position == turn))
+            while turn in done:
+                yield _or_raise(done.pop(turn))
+                turn += 1
+        for canvas in list(groups):
+            run(canvas)
+        for position in sorted(done):
+            yield _or_raise(done[position])
+
+    def _canvas(self, pixels: Any) -> _Canvas:
+        if self.runtime.image_size is not None:
+            return self.runtime.image_size
+        height, width = resized_size(pixels.shape[0], pixels.shape[1], self.runtime.resize)
+        if isinstance(self.runtime, KerasRuntime) and self.runtime.compiles_shapes:
+            return usual_canvas(height, width, self.runtime.resize)
+        return padded_size(height, width, self.runtime.resize)
+
+    def _run(self, canvas: _Canvas, group: list[_Pending]) -> list[DetectedImage]:
+        images = [pending.pixels for pending in group]
+        if isinstance(self.runtime, KerasRuntime):
+            answers = self.runtime.detect(images, canvas, self.batch_size)
+        else:
+            answers = self.runtime.detect(images)
+        return [self._told(one.name, one.pixels, found) for one, found in zip(group, answers, strict=True)]
+
+    def _told(self, name: str, pixels: Any, found: Found) -> DetectedImage:
+        """What is asked for of what was found."""
+        keep = found["scores"] > self._least_score
+        if self._labels is not None:
+            keep &= np.isin(found["labels"], self._labels)
+        kept = np.flatnonzero(keep)[: self.max_detections]
+        labels = found["labels"][kept]
+        return DetectedImage(
+            image=name,
+            size=(int(pixels.shape[0]), int(pixels.shape[1])),
+            boxes=found["boxes"][kept],
+            scores=found["scores"][kept],
+            labels=labels,
+            names=tuple(self.class_names[label] for label in labels),
+        )
+
+
+def _check_ranges(changes: dict[str, Any], batch_size: int) -> None:
+    for name, value in (changes | {"batch_size": batch_size}).items():
+        if name.endswith("threshold") and not 0 <= value <= 1:
+            raise ValueError(f"{name} is from 0 to 1, not {value!r}.")
+        if not name.endswith("threshold") and value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value!r}.")
+
+
+def _labels_of(classes: Sequence[str] | None, class_names: Sequence[str]) -> Any | None:
+    if classes is None:
+        return None
+    for name in [classes] if isinstance(classes, str) else classes:
+        if name not in class_names:
+            near = difflib.get_close_matches(name, class_names, n=1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"The model has no class {name!r}; it has {_listed(class_names)}.{meant}")
+    return np.array([class_names.index(name) for name in ([classes] if isinstance(classes, str) else classes)])
+
+
+def _listed(names: Sequence[str], most: int = 12) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _unread(name: str, error: DataError) -> DetectedImage:
+    nothing = np.zeros(0, np.float32)
+    return DetectedImage(name, None, nothing.reshape(0, 4), nothing, np.zeros(0, np.int32), (), error=str(error))
+
+
+def _or_raise(entry: DetectedImage | DataError) -> DetectedImage:
+    if isinstance(entry, DataError):
+        raise entry
+    return entry

@@ -1,0 +1,222 @@
+"""Detections as files that other programs read: COCO results, CSV, YOLO's text files, and pictures to look at.
+
+Each writer takes images one by one, so that thousands of them need no memory, and shows its file when it is closed.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from keras_retinanet.detection.video import VideoWriter
+from keras_retinanet.drawing.visualize import draw_detections
+from keras_retinanet.schema import DetectedImage
+
+_JPEG_QUALITY = 92
+
+
+class Writer(Protocol):
+    """One kind of output."""
+
+    def add(self, name: str, found: DetectedImage) -> None:
+        """Writes one image.
+
+        Args:
+            name: str. Path that tells the image among the others, relative, with the file's ending.
+            found: DetectedImage. What was found in it.
+        """
+
+    def close(self) -> list[Path]:
+        """Ends the output.
+
+        Returns:
+            What was written.
+        """
+
+
+class CocoResults:
+    """COCO results, one list of `{"image_id", "category_id", "bbox": [x, y, width, height], "score"}`.
+
+    `COCO.loadRes` takes it. A second file, `<stem>_images.json`, lists the images (id, file name, size) and the
+    categories: read as COCO's annotations it is the other half of `loadRes`. Category ids are label + 1.
+
+    Args:
+        path: Path. The file; its folder is made.
+        class_names: Names of the labels.
+        ids: Mapping. Image ids by name. Others are counted from 1 in the order of `add`.
+    """
+
+    def __init__(self, path: Path, class_names: Sequence[str], ids: Mapping[str, int] | None = None) -> None:
+        self._ids = ids or {}
+        self._listed = path.with_name(f"{path.stem}_images.json")
+        self._categories = [{"id": k + 1, "name": name} for k, name in enumerate(class_names)]
+        self._images: list[dict[str, Any]] = []
+        self._lines = _Lines(path, "[\n", ",\n", "\n]\n")
+
+    def add(self, name: str, found: DetectedImage) -> None:
+        """Writes one image; see `Writer`."""
+        image_id = self._ids.get(name, len(self._images) + 1)
+        height, width = found.size or (0, 0)
+        self._images.append({"id": image_id, "file_name": name, "width": width, "height": height})
+        corners = np.asarray(found.boxes, np.float64)
+        boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1).round(2)
+        for box, score, label in zip(boxes.tolist(), found.scores, found.labels, strict=True):
+            record = {"image_id": image_id, "category_id": int(label) + 1, "bbox": box, "score": round(float(score), 5)}
+            self._lines.add(json.dumps(record, separators=(",", ":")))
+
+    def close(self) -> list[Path]:
+        """Ends both files; see `Writer`."""
+        results = self._lines.close()
+        listed = _Lines(self._listed, "", "", "\n")
+        table = {"images": self._images, "categories": self._categories, "annotations": []}
+        listed.add(json.dumps(table, ensure_ascii=False))
+        return [results, listed.close()]
+
+
+class CsvTable:
+    """Lines `image,x1,y1,x2,y2,class,score`; an image without boxes is `image,,,,,,`.
+
+    The `csv` data set format reads it back: correct the boxes and train on them.
+
+    Args:
+        path: Path. The file; its folder is made. Image paths are written relative to it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lines = _Lines(path, "", "", "")
+        self._folder = path.parent
+        self._table = csv.writer(self._lines, lineterminator="\n")
+        self._table.writerow(["image", "x1", "y1", "x2", "y2", "class", "score"])
+
+    def add(self, name: str, found: DetectedImage) -> None:
+        """Writes one image; see `Writer`."""
+        image = os.path.relpath(found.image, self._folder) if os.path.isfile(found.image) else name
+        boxes = np.asarray(found.boxes, np.float64).round(2).tolist()
+        for box, score, label in zip(boxes, found.scores, found.names, strict=True):
+            self._table.writerow([image, *box, label, round(float(score), 5)])
+        if not boxes:
+            self._table.writerow([image, *[""] * 6])
+
+    def close(self) -> list[Path]:
+        """Ends the file; see `Writer`."""
+        return [self._lines.close()]
+
+
+class YoloFolder:
+    """A text file an image, lines `label x y width height score`: centre and sides as shares of the image.
+
+    `classes.txt` has the class names, a line a label. An image without boxes gets an empty file.
+
+    Args:
+        folder: Path. Made where missing.
+        class_names: Names of the labels.
+    """
+
+    def __init__(self, folder: Path, class_names: Sequence[str]) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "classes.txt").write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
+
+    def add(self, name: str, found: DetectedImage) -> None:
+        """Writes one image; see `Writer`."""
+        height, width = found.size or (1, 1)
+        boxes = np.asarray(found.boxes, np.float64) / [width, height, width, height]
+        middles, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+        lines = [
+            f"{int(label)} {x:.6f} {y:.6f} {w:.6f} {h:.6f} {float(score):.5f}\n"
+            for label, (x, y), (w, h), score in zip(found.labels, middles, sides, found.scores, strict=True)
+        ]
+        path = (self._folder / name).with_suffix(".txt")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(lines), encoding="utf-8")
+
+    def close(self) -> list[Path]:
+        """Nothing is open; see `Writer`."""
+        return [self._folder]
+
+
+class PictureFolder:
+    """The images with boxes drawn in, as JPEG.
+
+    Args:
+        folder: Path. Made where missing.
+        class_names: Names of the labels; each has a colour of its own.
+    """
+
+    def __init__(self, folder: Path, class_names: Sequence[str]) -> None:
+        self._folder, self._class_names = folder, class_names
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, name: str, found: DetectedImage) -> None:
+        """Writes one image, which must bring its pixels; see `Writer`."""
+        drawn = _drawn(found, self._class_names)
+        path = (self._folder / name).with_suffix(".jpg")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(drawn).save(path, quality=_JPEG_QUALITY, subsampling=0)
+
+    def close(self) -> list[Path]:
+        """Nothing is open; see `Writer`."""
+        return [self._folder]
+
+
+class AnnotatedVideo:
+    """Pictures with boxes drawn in, one after the other, as MP4.
+
+    Args:
+        path: Path. The file; its folder is made.
+        rate: Fraction. Pictures a second.
+        class_names: Names of the labels; each has a colour of its own.
+    """
+
+    def __init__(self, path: Path, rate: Fraction, class_names: Sequence[str]) -> None:
+        self._path, self._class_names = path, class_names
+        self._video = VideoWriter(path, rate)
+
+    def add(self, name: str, found: DetectedImage) -> None:
+        """Writes the next picture; see `Writer`."""
+        del name
+        self._video.add(_drawn(found, self._class_names))
+
+    def close(self) -> list[Path]:
+        """Ends the file; see `Writer`."""
+        self._video.close()
+        return [self._path]
+
+
+def _drawn(found: DetectedImage, class_names: Sequence[str]) -> Any:
+    return draw_detections(found.pixels, found.boxes, found.labels, found.scores, class_names)
+
+
+class _Lines:
+    """Text that grows beside its file's place and is moved there whole."""
+
+    def __init__(self, path: Path, head: str, between: str, tail: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path, self._between, self._tail = path, between, tail
+        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._file = self._temporary.open("w", encoding="utf-8", newline="")
+        self._file.write(head)
+        self._is_first = True
+
+    def add(self, text: str) -> None:
+        self._file.write(text if self._is_first else self._between + text)
+        self._is_first = False
+
+    write = add  # what csv.writer calls
+
+    def close(self) -> Path:
+        try:
+            with self._file:
+                self._file.write(self._tail)
+            os.replace(self._temporary, self._path)
+        finally:
+            self._temporary.unlink(missing_ok=True)
+        return self._path

@@ -1,0 +1,1 @@
+"""Boxes and captions drawn on images."""

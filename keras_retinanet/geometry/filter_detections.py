@@ -1,0 +1,289 @@
+"""From scored boxes to detections: score threshold, best of each level, non-maximum suppression, fixed output size.
+
+Two steps. The first, in `keras.ops`, brings 16 million (anchor, class) scores down to a few thousand candidates in
+descending order. The second, `nms.py`, picks greedily among them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast, get_args
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_retinanet.config import FilterConfig, NmsMode
+from keras_retinanet.geometry.nms import Kernel, pick, take_rows, uses_tensorflow_kernel
+from keras_retinanet.schema import Detections, Tensor
+
+_SETTINGS = (
+    "score_threshold",
+    "nms_threshold",
+    "max_detections",
+    "top_k",
+    "nms",
+    "class_thresholds",
+    "from_logits",
+    "kernel",
+)
+_Candidates = tuple[Tensor, Tensor, Tensor]
+"""Boxes `(B, N, 4)`, scores `(B, N)` descending with -inf after the last valid one, labels `(B, N)`."""
+
+
+def filter_detections(
+    boxes: Tensor,
+    scores: Tensor,
+    *,
+    level_sizes: Sequence[int | Tensor] | None = None,
+    score_threshold: float = FilterConfig.score_threshold,
+    nms_threshold: float = FilterConfig.nms_threshold,
+    max_detections: int = FilterConfig.max_detections,
+    top_k: int | None = FilterConfig.top_k,
+    nms: NmsMode = FilterConfig.nms,
+    class_thresholds: Sequence[float] = FilterConfig.class_thresholds,
+    from_logits: bool = False,
+    kernel: Kernel = "auto",
+) -> Detections:
+    """Keeps the best boxes of each image and drops those that repeat a better one.
+
+    Equal scores are ordered by anchor, then by class, on every backend. Computes in float32 and passes no gradient.
+
+    Args:
+        boxes: `(B, A, 4)`. Corners `x1, y1, x2, y2` in pixels, already decoded and clipped.
+        scores: `(B, A, K)`. Probabilities, or logits with `from_logits`.
+        level_sizes: ints or scalar tensors, summing to `A`. Anchors of each pyramid level, to which `top_k` applies.
+            Defaults to `None`, all anchors as one level.
+        score_threshold: float. Only scores strictly above it are kept.
+        nms_threshold: float. A box is dropped when its IoU with a better kept one is strictly above it.
+        max_detections: int. `D`, the size of the output; the best over all classes are kept.
+        top_k: int. Candidates (anchor and class) a level may send into the suppression. `None` sends all of them,
+            which takes memory in proportion to `A * K * K`: for small inputs.
+        nms: `"per_class"`; `"agnostic"`: one label an anchor, boxes of any class suppress each other; `"none"`.
+        class_thresholds: `K` floats in place of `score_threshold`. A class that does not reach its own is not there:
+            where anchors have one label, it is the best of the others. Defaults to `()`, the same for all.
+        from_logits: bool. `scores` are logits: they are compared as they are, and only the kept ones become
+            probabilities. Defaults to `False`.
+        kernel: `"ops"`, plain `keras.ops`; `"tensorflow"`, TensorFlow's fused CPU kernel, which XLA and LiteRT do not
+            have; `"auto"`, the faster one, which is TensorFlow's wherever the backend is TensorFlow.
+
+    Returns:
+        `Detections`: boxes `(B, D, 4)`, scores `(B, D)` descending, labels `(B, D)`, all padded with -1, and
+        num_detections `(B,)`.
+
+    Raises:
+        ValueError: If a mode, kernel, threshold or size is not one of those above.
+
+    Reference: Lin et al. 2017, §4.1; torchvision and Detectron2 (`per_class` with `level_sizes`), fizyr/keras-retinanet
+        (`top_k=None`, all three modes).
+    """
+    _check_settings(nms, kernel, nms_threshold, max_detections, top_k)
+    threshold = _thresholds(score_threshold, class_thresholds, scores.shape[-1], from_logits)
+    boxes = ops.stop_gradient(ops.cast(boxes, "float32"))
+    scores = ops.stop_gradient(ops.cast(scores, "float32"))
+    candidates = _best_candidates(boxes, scores, level_sizes, threshold, top_k, nms == "agnostic")
+    best_boxes, best_scores, labels = candidates
+    picks = pick(best_boxes, best_scores > -math.inf, labels, nms, nms_threshold, max_detections, kernel)
+    return _gather_detections(candidates, picks, from_logits)
+
+
+@keras.saving.register_keras_serializable(package="keras_retinanet")
+class FilterDetections(keras.layers.Layer):
+    """Layer around `filter_detections`; float32 whatever the dtype policy.
+
+    Args:
+        score_threshold: float. See `filter_detections`, as for the others.
+        nms_threshold: float.
+        max_detections: int.
+        top_k: int or `None`.
+        nms: string.
+        class_thresholds: `K` floats, or none.
+        from_logits: bool.
+        kernel: string. With TensorFlow's kernel `supports_jit` is `False`: XLA has no such kernel.
+        **kwargs: Keras' own, such as `name`; `dtype` is always float32: bfloat16 turns 1001.3 px into 1000.
+
+    Example:
+        >>> boxes, scores = [[[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 9.0]]], [[[0.9], [0.8]]]
+        >>> int(FilterDetections()(boxes, scores)["num_detections"][0])
+        1
+    """
+
+    def __init__(
+        self,
+        score_threshold: float = FilterConfig.score_threshold,
+        nms_threshold: float = FilterConfig.nms_threshold,
+        max_detections: int = FilterConfig.max_detections,
+        top_k: int | None = FilterConfig.top_k,
+        nms: NmsMode = FilterConfig.nms,
+        class_thresholds: Sequence[float] = FilterConfig.class_thresholds,
+        from_logits: bool = False,
+        kernel: Kernel = "auto",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        _check_settings(nms, kernel, nms_threshold, max_detections, top_k)
+        self.score_threshold = score_threshold
+        self.nms_threshold = nms_threshold
+        self.max_detections = max_detections
+        self.top_k = top_k
+        self.nms = nms
+        self.class_thresholds = tuple(float(value) for value in class_thresholds)
+        self.from_logits = from_logits
+        self.kernel = kernel
+        self.supports_jit = not uses_tensorflow_kernel(kernel)
+
+    def call(self, boxes: Tensor, scores: Tensor, levels: Mapping[str, Tensor] | None = None) -> Detections:
+        """Filters one batch.
+
+        Args:
+            boxes: `(B, A, 4)`. Pixels.
+            scores: `(B, A, K)`. Probabilities, or logits with `from_logits`.
+            levels: dict of `(..., A_level, 4)`, such as the model's `anchors`. Only their lengths are used.
+
+        Returns:
+            `Detections`.
+        """
+        return filter_detections(
+            boxes,
+            scores,
+            level_sizes=None if levels is None else [ops.shape(level)[-2] for level in levels.values()],
+            **self._settings(),
+        )
+
+    def compute_output_spec(self, boxes: Tensor, scores: Tensor, levels: Any = None) -> Detections:
+        """Shapes and dtypes of the output, known without running."""
+        del scores, levels
+        batch, D = boxes.shape[0], self.max_detections
+        return {
+            "boxes": keras.KerasTensor((batch, D, 4), "float32"),
+            "scores": keras.KerasTensor((batch, D), "float32"),
+            "labels": keras.KerasTensor((batch, D), "int32"),
+            "num_detections": keras.KerasTensor((batch,), "int32"),
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        """Every argument under its own name."""
+        return {**super().get_config(), **self._settings()}
+
+    def _settings(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _SETTINGS}
+
+
+def _check_settings(nms: str, kernel: str, nms_threshold: float, max_detections: int, top_k: int | None) -> None:
+    for name, value, allowed in (("nms", nms, get_args(NmsMode)), ("kernel", kernel, get_args(Kernel))):
+        if value not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}.")
+    if not 0 <= nms_threshold <= 1:
+        raise ValueError(f"nms_threshold is an IoU from 0 to 1, not {nms_threshold!r}.")
+    for name, count in (("max_detections", max_detections), ("top_k", 1 if top_k is None else top_k)):
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, not {count!r}.")
+    if kernel == "tensorflow" and keras.backend.backend() != "tensorflow":
+        raise ValueError(f'kernel="tensorflow" needs that backend, not {keras.backend.backend()!r}: use "auto".')
+
+
+def _thresholds(score: float, by_class: Sequence[float], num_classes: int, from_logits: bool) -> Any:
+    """One threshold, or `(K,)` of them, comparable with the scores."""
+    if not by_class:
+        return _logit(score) if from_logits else score
+    if len(by_class) != num_classes:
+        raise ValueError(f"class_thresholds needs one value for each of {num_classes} classes, not {len(by_class)}.")
+    return np.array([_logit(value) if from_logits else value for value in by_class], np.float32)
+
+
+def _logit(probability: float) -> float:
+    if probability <= 0:
+        return -math.inf
+    return math.inf if probability >= 1 else math.log(probability / (1 - probability))
+
+
+def _best_candidates(
+    boxes: Tensor,
+    scores: Tensor,
+    level_sizes: Sequence[int | Tensor] | None,
+    threshold: Any,
+    top_k: int | None,
+    is_agnostic: bool,
+) -> _Candidates:
+    """The `top_k` best pairs of each level above `threshold`, all levels in one descending order."""
+    if np.ndim(threshold):  # a best class below its own threshold makes room for the next
+        scores = _masked(scores, threshold)
+        best = ops.max(scores, axis=-1)  # (B, A)
+    else:
+        best = _masked(ops.max(scores, axis=-1), threshold)
+    anchors, values, labels = [], [], []
+    for start, size in _spans(best, level_sizes):
+        level_best, index = _top(best[:, start : start + size], top_k)
+        if is_agnostic:
+            level_values, index = level_best, index + start
+            level_labels = _first_largest(take_rows(scores, index))
+        else:
+            level_values, index, level_labels = _best_pairs(scores, index + start, threshold, top_k)
+        anchors.append(index)
+        values.append(level_values)
+        labels.append(ops.cast(level_labels, "int32"))
+    values, order = _top(ops.concatenate(values, axis=1), None)  # (B, N)
+    return (
+        take_rows(boxes, take_rows(ops.concatenate(anchors, axis=1), order)),
+        values,
+        take_rows(ops.concatenate(labels, 1), order),
+    )
+
+
+def _first_largest(rows: Tensor) -> Tensor:
+    """`argmax` of the last axis; Keras' own, of floats, tests sign bits, which neither ONNX nor LiteRT can."""
+    is_largest = rows == ops.max(rows, axis=-1, keepdims=True)
+    return ops.argmax(ops.cast(is_largest, "int32"), axis=-1)
+
+
+def _best_pairs(scores: Tensor, anchors: Tensor, threshold: Any, top_k: int | None) -> tuple[Tensor, Tensor, Tensor]:
+    """The `top_k` pairs of a level all lie in its `top_k` anchors by best class: only those are looked at."""
+    num_classes = scores.shape[-1]
+    anchors = ops.sort(anchors, axis=1)  # position then follows (anchor, class), which breaks ties
+    rows = _masked(take_rows(scores, anchors), threshold)  # (B, k, K)
+    values, pairs = _top(ops.reshape(rows, (ops.shape(rows)[0], -1)), top_k)
+    return values, take_rows(anchors, pairs // num_classes), pairs % num_classes
+
+
+def _masked(scores: Tensor, threshold: Any) -> Tensor:
+    return ops.where(scores > threshold, scores, -math.inf)
+
+
+def _spans(best: Tensor, level_sizes: Iterable[int | Tensor] | None) -> list[tuple[Any, Any]]:
+    """First anchor and number of anchors of each level."""
+    spans, start = [], cast(Any, 0)
+    for size in [ops.shape(best)[1]] if level_sizes is None else level_sizes:
+        if not (isinstance(size, int) and size == 0):
+            spans.append((start, size))
+        start = start + size
+    return spans
+
+
+def _top(values: Tensor, k: int | None) -> tuple[Tensor, Tensor]:
+    """The `k` largest of each row in descending order, equal ones by position."""
+    size = ops.shape(values)[1]
+    if k is None:
+        k = size
+    elif isinstance(size, int):
+        k = min(k, size)
+    else:
+        k = ops.minimum(k, size)
+    if keras.backend.backend() == "torch":  # torch.topk leaves the order of equal values open
+        index = ops.argsort(-values, axis=1)[:, :k]
+        return take_rows(values, index), index
+    top_values, index = ops.top_k(values, k)
+    return top_values, ops.cast(index, "int32")
+
+
+def _gather_detections(candidates: _Candidates, picks: Tensor, from_logits: bool) -> Detections:
+    boxes, scores, labels = candidates
+    is_kept = picks >= 0
+    index = ops.minimum(ops.maximum(picks, 0), ops.shape(scores)[1] - 1)
+    scores = take_rows(scores, index)
+    return {
+        "boxes": ops.where(is_kept[..., None], take_rows(boxes, index), -1.0),
+        "scores": ops.where(is_kept, ops.sigmoid(scores) if from_logits else scores, -1.0),
+        "labels": ops.where(is_kept, take_rows(labels, index), -1),
+        "num_detections": ops.sum(ops.cast(is_kept, "int32"), axis=1),
+    }

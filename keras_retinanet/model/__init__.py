@@ -1,0 +1,1 @@
+"""The network: feature pyramid, heads, RetinaNet, and the model that answers detections."""

@@ -1,0 +1,121 @@
+"""The inference model: RetinaNet, then box decoding, clipping and filtered NMS as Keras layers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_retinanet.config import FilterConfig, to_dict
+from keras_retinanet.geometry.boxes import ClipBoxes, area
+from keras_retinanet.geometry.filter_detections import FilterDetections
+from keras_retinanet.geometry.nms import Kernel, take_rows
+from keras_retinanet.model.retinanet import RetinaNet
+from keras_retinanet.schema import Detections, Predictions, Tensor
+
+_CLIPPING = ("clip", "clip_margin", "drop_empty")  # settings of this model, the others are those of its filter
+
+
+@keras.saving.register_keras_serializable(package="keras_retinanet")
+class DetectionModel(keras.Model):
+    """Images in, detections out: boxes in pixels of the images that went in.
+
+    Args:
+        detector: A RetinaNet.
+        filter: Thresholds; those stored in the detector by default.
+        kernel: What picks boxes, see `nms.Kernel`; by default the fastest of this backend.
+
+    Example:
+        >>> model = DetectionModel(keras_retinanet.load_model("best.keras"))
+        >>> detections = model.predict(images)   # {"boxes", "scores", "labels", "num_detections"}
+    """
+
+    def __init__(
+        self, detector: RetinaNet, filter: FilterConfig | None = None, kernel: Kernel = "auto", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.detector = detector
+        self.filter = filter or detector.filter
+        self.kernel = kernel
+        self.clip_boxes = ClipBoxes(self.filter.clip_margin, name="clip_boxes")
+        settings = {name: value for name, value in vars(self.filter).items() if name not in _CLIPPING}
+        self.filter_detections = FilterDetections(**settings, from_logits=True, kernel=kernel, name="filter_detections")
+        self.build()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the labels `0 … K-1`."""
+        return self.detector.class_names
+
+    def build(self, input_shape: Any = None) -> None:
+        """Nothing to build: the detector is, and the other layers have no weights."""
+        del input_shape
+        self.clip_boxes.built = self.filter_detections.built = self.built = True
+
+    def call(self, inputs: Tensor | Mapping[str, Tensor]) -> Detections:
+        """Detections of a batch, padded with -1.
+
+        Args:
+            inputs: Images `(B, H, W, 3)`, RGB 0–255; or `{"images": …, "sizes": (B, 2)}` with the height and width of
+                each image before padding, to which its boxes are then clipped.
+
+        Returns:
+            `schema.Detections`.
+        """
+        images = inputs["images"] if isinstance(inputs, Mapping) else inputs
+        if isinstance(inputs, Mapping):
+            sizes = ops.cast(inputs["sizes"], "float32")
+        else:
+            sizes = ops.cast(ops.stack(ops.shape(images)[1:3]), "float32")[None]  # (1, 2)
+        return self.from_predictions(self.detector(images), sizes)
+
+    def from_predictions(self, predictions: Predictions, sizes: Tensor) -> Detections:
+        """Detections of what the detector answered.
+
+        Args:
+            predictions: `schema.Predictions`.
+            sizes: `(B, 2)` or `(1, 2)` float32. Height and width of the images before padding.
+
+        Returns:
+            `schema.Detections`.
+        """
+        anchors = list(predictions["anchors"].values())
+        boxes = self.detector.regress_boxes(predictions["deltas"], ops.concatenate(anchors, axis=1))
+        logits, is_clipped_last = predictions["logits"], self.filter.clip == "after_nms"
+        if self.filter.clip == "before_nms":
+            boxes = self.clip_boxes(boxes, sizes)
+        if self.filter.drop_empty and not is_clipped_last:
+            logits = ops.where((area(boxes) > 0)[..., None], logits, -math.inf)
+        found = self.filter_detections(boxes, logits, levels=predictions["anchors"])
+        return self._clipped(found, sizes) if is_clipped_last else found
+
+    def _clipped(self, found: Detections, sizes: Tensor) -> Detections:
+        """Detections cut to their images; those outside go, where the settings say so, and the others move up."""
+        is_found = found["labels"] >= 0
+        boxes = ops.where(is_found[..., None], self.clip_boxes(found["boxes"], sizes), -1.0)
+        if not self.filter.drop_empty:
+            return {**found, "boxes": boxes}
+        is_kept = ops.logical_and(is_found, area(boxes) > 0)  # (B, D)
+        place = ops.cast(ops.arange(self.filter.max_detections), "int32")[None]
+        order = ops.argsort(ops.where(is_kept, place, place + self.filter.max_detections), axis=1)
+        is_kept = take_rows(is_kept, order)
+        return {
+            "boxes": ops.where(is_kept[..., None], take_rows(boxes, order), -1.0),
+            "scores": ops.where(is_kept, take_rows(found["scores"], order), -1.0),
+            "labels": ops.where(is_kept, take_rows(found["labels"], order), -1),
+            "num_detections": ops.sum(ops.cast(is_kept, "int32"), axis=1),
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        detector = keras.saving.serialize_keras_object(self.detector)
+        return {"name": self.name, "detector": detector, "filter": to_dict(self.filter), "kernel": self.kernel}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> DetectionModel:
+        """The model of a `get_config`."""
+        detector = keras.saving.deserialize_keras_object(config["detector"], custom_objects=custom_objects)
+        return cls(detector, FilterConfig(**config["filter"]), config.get("kernel", "auto"), name=config["name"])

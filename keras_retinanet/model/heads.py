@@ -1,0 +1,181 @@
+"""The two heads: four 3x3 convolutions and one more, shared over the pyramid's levels (paper §4, figure 3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import keras
+from keras import ops
+
+from keras_retinanet.backbones.normalization import GroupNormalization
+from keras_retinanet.schema import Tensor
+
+GROUPS = 32
+"""Groups of the group normalisation (torchvision v2)."""
+
+
+@keras.saving.register_keras_serializable(package="keras_retinanet")
+class PriorProbability(keras.initializers.Initializer):
+    """Bias with which a sigmoid starts at `probability` (paper §4.1: π = 0.01).
+
+    Args:
+        probability: In `0 … 1`, ends excluded. Defaults to 0.01.
+    """
+
+    def __init__(self, probability: float = 0.01) -> None:
+        if not 0 < probability < 1:
+            raise ValueError(f"A prior probability lies between 0 and 1; received {probability}.")
+        self.probability = probability
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
+        """`-log((1 - π) / π)` in the given shape."""
+        return ops.full(shape, -math.log((1 - self.probability) / self.probability), dtype=dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {"probability": self.probability}
+
+
+@keras.saving.register_keras_serializable(package="keras_retinanet")
+class Head(keras.layers.Layer):
+    """A tower of 3x3 convolutions that answers a few numbers for every anchor.
+
+    It answers in float32, and its last convolution computes in float32 under every dtype policy.
+
+    Args:
+        values: Numbers an anchor: 4 deltas, or one logit a class.
+        num_anchors: Anchors in a cell, one number for all levels or one each.
+        width: Channels of the tower. Defaults to 256.
+        depth: Convolutions in the tower. Defaults to 4.
+        norm: `"none"` or `"group"`: GroupNorm of 32 groups after each convolution of the tower.
+        norm_epsilon: Added to the variance by that normalisation. Defaults to 1e-5 (torchvision v2).
+        has_bias: Convolutions have biases before that normalisation too, as Detectron2's. Defaults to `False`.
+        is_shared: One set of weights for all levels. Defaults to `True`.
+        prior: Probability at which the answers' sigmoid starts; `None` starts the bias at 0.
+        final_dtype: What the last convolution computes in. Defaults to `"float32"`.
+
+    Raises:
+        ValueError: Shared weights with unequal numbers of anchors, or a width that groups cannot divide.
+    """
+
+    def __init__(
+        self,
+        values: int,
+        num_anchors: int | Sequence[int] = 9,
+        *,
+        width: int = 256,
+        depth: int = 4,
+        norm: Literal["none", "group"] = "none",
+        norm_epsilon: float = 1e-5,
+        has_bias: bool = False,
+        is_shared: bool = True,
+        prior: float | None = None,
+        final_dtype: str = "float32",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if norm not in ("none", "group"):
+            raise ValueError(f"`norm` is 'none' or 'group'; received {norm!r}.")
+        if norm == "group" and width % GROUPS:
+            raise ValueError(f"GroupNorm in {GROUPS} groups needs a width divisible by {GROUPS}; received {width}.")
+        counts = {num_anchors} if isinstance(num_anchors, int) else set(num_anchors)
+        if is_shared and len(counts) > 1:
+            raise ValueError(
+                f"Shared heads need the same number of anchors on every level; received {num_anchors}. "
+                "Give each level as many scales as the others, or set `is_shared=False`."
+            )
+        self.values = values
+        self.num_anchors = num_anchors if isinstance(num_anchors, int) else tuple(num_anchors)
+        self.width = width
+        self.depth = depth
+        self.norm = norm
+        self.norm_epsilon = norm_epsilon
+        self.has_bias = has_bias
+        self.is_shared = is_shared
+        self.prior = prior
+        self.final_dtype = final_dtype
+        self.towers: list[keras.Sequential] = []
+        self.finals: list[keras.layers.Conv2D] = []
+
+    def _tower(self) -> keras.Sequential:
+        tower = keras.Sequential([keras.layers.Identity(name="levels")], name="tower")  # it may have no convolution
+        for index in range(self.depth):
+            kernel = keras.initializers.RandomNormal(stddev=0.01)  # §4.1; one each: a reused one repeats its values
+            has_norm = self.norm == "group"
+            tower.add(
+                keras.layers.Conv2D(
+                    self.width, 3, padding="same", use_bias=self.has_bias or not has_norm, kernel_initializer=kernel,
+                    name=f"conv{index}", dtype=self.dtype_policy,
+                )
+            )  # fmt: skip
+            if has_norm:
+                norm = GroupNormalization(
+                    GROUPS, epsilon=self.norm_epsilon, name=f"norm{index}", dtype=self.dtype_policy
+                )
+                tower.add(norm)
+            tower.add(keras.layers.ReLU(name=f"relu{index}", dtype=self.dtype_policy))
+        return tower
+
+    def _final(self, num_anchors: int) -> keras.layers.Conv2D:
+        return keras.layers.Conv2D(
+            num_anchors * self.values,
+            3,
+            padding="same",
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+            bias_initializer="zeros" if self.prior is None else PriorProbability(self.prior),
+            name="final",
+            dtype=self.final_dtype,
+        )
+
+    def build(self, input_shapes: Mapping[str, Any]) -> None:
+        """Builds one tower, or one for each level."""
+        shapes = list(input_shapes.values())
+        counts = self._counts(len(shapes))
+        for index in range(1 if self.is_shared else len(shapes)):
+            channels = shapes[index][-1]
+            tower, final = self._tower(), self._final(counts[index])
+            tower.build((None, None, None, channels))
+            final.build(tower.compute_output_shape((None, None, None, channels)))
+            self.towers.append(tower)
+            self.finals.append(final)
+        self.built = True
+
+    def _counts(self, num_levels: int) -> tuple[int, ...]:
+        if isinstance(self.num_anchors, int):
+            return (self.num_anchors,) * num_levels
+        if len(self.num_anchors) != num_levels:
+            raise ValueError(f"{num_levels} levels need as many anchor counts; received {self.num_anchors}.")
+        return self.num_anchors
+
+    def call(self, pyramid: Mapping[str, Tensor]) -> Tensor:
+        """`(B, A, values)` float32 for the anchors of all levels, finest first.
+
+        Args:
+            pyramid: `(B, h, w, C)` feature maps by level name, finest first.
+        """
+        answers = []
+        for index, features in enumerate(pyramid.values()):
+            index = 0 if self.is_shared else index
+            features = self.towers[index](features)
+            answer = self.finals[index](features)  # (B, h, w, a * values)
+            answers.append(ops.reshape(answer, (ops.shape(answer)[0], -1, self.values)))
+        return ops.cast(ops.concatenate(answers, axis=1), "float32")
+
+    def compute_output_spec(self, pyramid: Mapping[str, Any]) -> keras.KerasTensor:
+        """Shape and dtype of the answer."""
+        shapes = [features.shape for features in pyramid.values()]
+        total: int | None = None
+        if all(None not in shape[1:3] for shape in shapes):
+            counts = self._counts(len(shapes))
+            total = sum(shape[1] * shape[2] * count for shape, count in zip(shapes, counts, strict=True))
+        return keras.KerasTensor((shapes[0][0], total, self.values), dtype="float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        names = (
+            "values", "num_anchors", "width", "depth", "norm", "norm_epsilon", "has_bias", "is_shared", "prior",
+            "final_dtype",
+        )  # fmt: skip
+        return super().get_config() | {name: getattr(self, name) for name in names}

@@ -1,0 +1,273 @@
+"""The folder of a run: what lies in it, how each file is written whole or not at all, and where a run stands.
+
+`last.keras` and `best.keras` carry the state of the run (`run_state.json` inside the archive) beside weights and
+optimizer, so that one atomic rename commits all of it; `state.json` is the same text for people to read.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import time
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from keras_retinanet.config import TrainConfig, to_dict
+from keras_retinanet.config import tree as config_tree
+from keras_retinanet.snapshots.atomic_files import write_whole
+
+STATE_MEMBER = "run_state.json"
+SNAPSHOTS = ("best.keras", "last.keras")
+"""What is taken of a run's folder, the first that is there."""
+PRESET = "task.json"
+"""What tells a preset of KerasHub, which is a folder too."""
+DIGITS = 8
+"""Digits after the point in `metrics.csv`."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        epoch: Epochs whose training is complete.
+        step: Steps of the epoch after them that are done, where the run was stopped in its middle.
+        seed: Seed of the run.
+        figures: Training figures of the last complete epoch; where `metrics.csv` lacks its row, it is still to measure.
+        random: States of the model's random generators (dropout), in the order of its variables.
+        images: Images that the run trains on; 0 in snapshots that do not tell.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    seed: int = 0
+    figures: dict[str, float] = field(default_factory=dict)
+    random: list[list[int]] = field(default_factory=list)
+    images: int = 0
+
+
+class Run:
+    """One folder under the snapshot path.
+
+    Args:
+        folder: Path. The existing folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.last = folder / "last.keras"
+        self.best = folder / "best.keras"
+        self.config = folder / "config.yaml"
+        self.metrics = folder / "metrics.csv"
+        self.curves = folder / "curves.png"
+        self.examples = folder / "detections.jpg"
+        self.state = folder / "state.json"
+
+    @classmethod
+    def create(cls, parent: str | Path, name: str) -> Run:
+        """Makes a new folder named after the moment; an existing one is never reused.
+
+        Args:
+            parent: str or Path. Folder of all runs; made where missing.
+            name: str. What follows the date and time, for example `"coco-resnet50"`.
+
+        Returns:
+            The run of the new, empty folder.
+
+        Raises:
+            OSError: No folder can be made there.
+        """
+        stem, tries = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{name}", 1
+        while True:
+            folder = Path(parent) / (stem if tries == 1 else f"{stem}-{tries}")
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                if not folder.exists():  # something above it is no folder
+                    raise
+                tries += 1
+                continue
+            return cls(folder)
+
+    @classmethod
+    def find(cls, path: str | Path) -> tuple[Run, Path]:
+        """Finds a former run.
+
+        Args:
+            path: str or Path. Its folder, or one of the snapshots inside.
+
+        Returns:
+            The run, and the snapshot to go on from: `last.keras` where a folder was named.
+
+        Raises:
+            ValueError: If there is no such run, or it has no snapshot or configuration.
+        """
+        path = Path(path)
+        run = cls(path if path.is_dir() else path.parent)
+        snapshot = run.last if path.is_dir() else path
+        if not path.exists():
+            raise ValueError(f"{path}: no such run; name the run's folder, or a snapshot in it.")
+        for needed in (snapshot, run.config):
+            if not needed.exists():
+                raise ValueError(
+                    f"{needed}: missing, so {path} cannot be resumed; name a run's folder or its snapshot."
+                )
+        return run, snapshot
+
+    def write_config(self, config: TrainConfig) -> None:
+        """Writes `config.yaml`.
+
+        Args:
+            config: TrainConfig. All settings of the run.
+        """
+        text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
+        write_whole(self.config, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def write_state(self, progress: Progress) -> None:
+        """Writes `state.json`, for people to read.
+
+        Args:
+            progress: Progress. Where the run stands.
+        """
+        text = json.dumps(dataclasses.asdict(progress), indent=2) + "\n"
+        write_whole(self.state, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def write_row(self, epoch: int, figures: Mapping[str, float]) -> list[dict[str, str]]:
+        """Puts the figures of an epoch into `metrics.csv`, in place of those of this and later epochs.
+
+        Args:
+            epoch: int. Counted from 1.
+            figures: Mapping. Column → value; columns of earlier rows that are missing here stay empty.
+
+        Returns:
+            All rows, oldest first.
+        """
+        rows = [row for row in self.rows() if int(row["epoch"]) < epoch]
+        rows.append({"epoch": str(epoch)} | {name: str(round(value, DIGITS)) for name, value in figures.items()})
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(self.metrics, lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
+        return rows
+
+    def rows(self) -> list[dict[str, str]]:
+        """The rows of `metrics.csv`, column → text; none where there is no file yet."""
+        if not self.metrics.exists():
+            return []
+        with self.metrics.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def best_precision(self, before: int | None = None) -> tuple[int, float] | None:
+        """The best measurement so far.
+
+        Args:
+            before: int. Only epochs before this one, counted from 1. Defaults to `None`, all.
+
+        Returns:
+            The earliest epoch with the highest AP, and that AP; `None` where nothing was measured.
+        """
+        epochs, values = column(self.rows(), "val_AP")
+        measured = [(epoch, value) for epoch, value in zip(epochs, values, strict=True) if not before or epoch < before]
+        return max(measured, key=lambda pair: pair[1], default=None)
+
+
+def read_config(path: str | Path) -> TrainConfig:
+    """Reads the `config.yaml` of a run.
+
+    Args:
+        path: str or Path. The file.
+
+    Returns:
+        Its settings; those it does not mention have their defaults.
+
+    Raises:
+        ValueError: If the file is not YAML, or has a setting that does not exist.
+    """
+    try:
+        plain = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return config_tree.from_dict(TrainConfig, plain)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"{path}: not a configuration of a run: {str(error).splitlines()[0]}") from error
+
+
+def find_snapshot(path: Path) -> Path:
+    """The snapshot that a path means.
+
+    Args:
+        path: Path. A snapshot, another library's checkpoint, or the folder of a run.
+
+    Returns:
+        The file, or KerasHub's folder.
+
+    Raises:
+        ValueError: The folder has no snapshot.
+    """
+    if not path.is_dir():
+        return path
+    if (path / PRESET).is_file():
+        return path
+    for name in SNAPSHOTS:
+        if (path / name).is_file():
+            return path / name
+    raise ValueError(f"{path}: has no {' or '.join(SNAPSHOTS)}; name a snapshot, or the folder of a run")
+
+
+def save_snapshot(model: Any, path: Path, progress: Progress) -> None:
+    """Saves model, optimizer and progress as one `.keras` file, whole or not at all.
+
+    Args:
+        model: keras.Model. Compiled, so that the optimizer is saved too.
+        path: Path. Where to; an older file there is replaced at the very end.
+        progress: Progress. Stored inside the archive.
+    """
+
+    def write(temporary: Path) -> None:
+        model.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(STATE_MEMBER, json.dumps(dataclasses.asdict(progress)))
+
+    write_whole(path, write)
+
+
+def read_progress(snapshot: Path) -> Progress:
+    """Reads where the run stood when a snapshot was written.
+
+    Args:
+        snapshot: Path. A `.keras` file of a run.
+
+    Returns:
+        Its progress.
+
+    Raises:
+        ValueError: If the file is no snapshot of a run.
+    """
+    try:
+        with zipfile.ZipFile(snapshot) as archive:
+            return Progress(**json.loads(archive.read(STATE_MEMBER)))
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{snapshot}: not a snapshot of a run, so it cannot be resumed; to start from its weights use --weights."
+        ) from error
+
+
+def column(rows: Sequence[Mapping[str, str]], name: str) -> tuple[list[int], list[float]]:
+    """Epochs and values of one column of `metrics.csv`.
+
+    Args:
+        rows: Sequence. Rows as `read_rows` gives them.
+        name: str. The column.
+
+    Returns:
+        Epochs at which it has a value, and the values.
+    """
+    pairs = [(int(row["epoch"]), float(row[name])) for row in rows if row.get(name)]
+    return [epoch for epoch, _ in pairs], [value for _, value in pairs]

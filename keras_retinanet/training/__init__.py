@@ -1,0 +1,1 @@
+"""Training runs: prepare one from its settings, fit, measure, save."""

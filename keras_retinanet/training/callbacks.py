@@ -1,0 +1,264 @@
+"""What `fit` must do that Keras has no callback for: measure AP, keep a run's folder, stop well.
+
+They are listed in this order: `StopOnNonFinite`, `LogLearningRate`, `KeepSnapshot`, `MeasurePrecision`, `RecordEpoch`,
+`PrintLines`. One that sees `model.stop_training` at the end of an epoch knows that the epoch did not finish, and leaves
+everything as it is. The hooks take what Keras gives them: an index from 0, and the figures so far (`logs`).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_retinanet.snapshots.atomic_files import copy_whole
+from keras_retinanet.snapshots.run_folder import DIGITS, Progress, Run, save_snapshot
+from keras_retinanet.training.curves import draw_curves
+from keras_retinanet.training.signals import StopRequest
+
+Logs = dict[str, float]
+
+
+class StopOnNonFinite(keras.callbacks.Callback):
+    """Stops at the first batch whose loss is not finite, and remembers the images of that batch.
+
+    Args:
+        image_names: Sequence. Path of each image, by its index in the data set.
+    """
+
+    def __init__(self, image_names: Sequence[str]) -> None:
+        super().__init__()
+        self.image_names = image_names
+        self.failure: str | None = None
+        self.first_step = 0
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Looks at the loss."""
+        values = logs or {}
+        if not all(math.isfinite(value) for name, value in values.items() if name.endswith("loss")):
+            self._stop(f"The loss of step {self.first_step + batch + 1} is not finite ({values.get('loss')}).")
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Looks at the weights: the loss of the last batch says nothing about the update that followed it."""
+        del logs
+        if not self.model.stop_training and not has_finite_weights(self.model):
+            self._stop(f"Some weights are not finite after epoch {epoch + 1}.")
+
+    def _stop(self, reason: str) -> None:
+        synchronise(self.model)
+        indices = [int(index) for index in self.model.failed_images.numpy() if index >= 0]
+        names = [self.image_names[index] for index in indices if index < len(self.image_names)]
+        where = f" Images of the batch: {', '.join(names)}." if names else ""
+        self.failure = reason + where
+        self.model.stop_training = True
+
+
+class LogLearningRate(keras.callbacks.Callback):
+    """Adds the learning rate of an epoch's last step to its figures.
+
+    Args:
+        schedule: Callable. Step → rate.
+    """
+
+    def __init__(self, schedule: Callable[[int], Any]) -> None:
+        super().__init__()
+        self.schedule = schedule
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Adds it."""
+        del epoch
+        if logs is not None:
+            done = int(self.model.optimizer.iterations.numpy())
+            logs["learning_rate"] = float(ops.convert_to_numpy(self.schedule(max(done - 1, 0))))
+
+
+class KeepSnapshot(keras.callbacks.Callback):
+    """Writes `last.keras` after every epoch, and between two steps where a stop is asked for.
+
+    Args:
+        run: Run. The folder.
+        progress: Progress. Kept up to date here.
+        request: StopRequest. Whether to stop.
+    """
+
+    def __init__(self, run: Run, progress: Progress, request: StopRequest) -> None:
+        super().__init__()
+        self.run = run
+        self.progress = progress
+        self.request = request
+        self.first_step = 0
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Saves and stops where asked to; after the last step of an epoch that is left to `on_epoch_end`."""
+        del logs
+        is_last = batch + 1 >= self.params["steps"]
+        if self.request.is_made and not is_last and not self.model.stop_training:
+            self.model.stop_training = True
+            if has_finite_weights(self.model):
+                self.progress.step = self.first_step + batch + 1
+                self._save()
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Saves the complete epoch, whose measurement is pending."""
+        if self.model.stop_training:
+            return
+        self.progress.epoch, self.progress.step, self.progress.figures = epoch + 1, 0, dict(logs or {})
+        self._save()
+        self.model.stop_training = self.request.is_made
+
+    def _save(self) -> None:
+        synchronise(self.model)
+        self.progress.random = [state.numpy().tolist() for state in random_states(self.model)]
+        save_snapshot(self.model, self.run.last, self.progress)
+        self.run.write_state(self.progress)
+
+
+class MeasurePrecision(keras.callbacks.Callback):
+    """Adds `val_AP` and its kin to the figures of an epoch.
+
+    Args:
+        measure: Callable. Gets a function to call after each batch, answers name → value (`"AP"`, `"AP50"` …).
+        every: int. Epochs between two measurements.
+        epochs: int. Epochs of the run; the last is always measured.
+        request: StopRequest. A measurement is given up where a stop is asked for.
+    """
+
+    def __init__(
+        self,
+        measure: Callable[[Callable[[int], None]], Mapping[str, float]],
+        *,
+        every: int,
+        epochs: int,
+        request: StopRequest,
+    ) -> None:
+        super().__init__()
+        self.measure = measure
+        self.every = every
+        self.epochs = epochs
+        self.request = request
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Measures, where it is this epoch's turn."""
+        is_due = (epoch + 1) % self.every == 0 or epoch + 1 == self.epochs
+        if self.model.stop_training or not is_due or logs is None:
+            return
+        try:
+            figures = self.measure(self._check)
+        except _GivenUpError:
+            self.model.stop_training = True
+        else:
+            logs.update({f"val_{name}": float(value) for name, value in figures.items()})
+
+    def _check(self, count: int) -> None:
+        del count
+        if self.request.is_made:
+            raise _GivenUpError
+
+
+class _GivenUpError(Exception):
+    """A measurement was stopped half-way."""
+
+
+class RecordEpoch(keras.callbacks.Callback):
+    """Writes `metrics.csv`, `curves.png`, and `best.keras` where the AP is the highest so far.
+
+    The row is written last: an epoch without a row is measured again on resuming.
+
+    Args:
+        run: Run. The folder, whose `last.keras` is that of this epoch.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Records a complete and measured epoch."""
+        if self.model.stop_training:
+            return
+        figures = dict(logs or {})
+        best = self.run.best_precision(before=epoch + 1)
+        if "val_AP" in figures and (best is None or round(figures["val_AP"], DIGITS) > best[1]):
+            copy_whole(self.run.last, self.run.best)
+        draw_curves(self.run.write_row(epoch + 1, figures), self.run.curves)
+
+
+class PrintLines(keras.callbacks.Callback):
+    """One line an epoch, and one every so often inside a long one: progress for log files.
+
+    Args:
+        epochs: int. Epochs of the run.
+        seconds: float. Time between two lines inside an epoch. Defaults to 60.
+        emit: Callable. Where lines go. Defaults to `print`.
+    """
+
+    def __init__(self, epochs: int, seconds: float = 60.0, emit: Callable[[str], object] = print) -> None:
+        super().__init__()
+        self.epochs = epochs
+        self.seconds = seconds
+        self.emit = emit
+        self._began = self._spoke = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Starts the clock."""
+        del logs
+        self._epoch = epoch + 1
+        self._began = self._spoke = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Says where a long epoch is."""
+        now = time.monotonic()
+        if now - self._spoke >= self.seconds:
+            self._spoke = now
+            self._say(f"step {batch + 1}/{self.params['steps']}", logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Says how the epoch went."""
+        del epoch
+        if not self.model.stop_training:
+            self._say(f"{self.params['steps']} steps", logs)
+
+    def _say(self, what: str, logs: Logs | None) -> None:
+        loss_first = sorted((logs or {}).items(), key=lambda item: item[0] != "loss")
+        figures = "  ".join(f"{name} {value:.4g}" for name, value in loss_first)
+        seconds = time.monotonic() - self._began
+        self.emit(f"epoch {self._epoch}/{self.epochs}  {what}  {seconds:.0f} s  {figures}")
+
+
+def has_finite_weights(model: keras.Model) -> bool:
+    """Whether no trainable weight is NaN or infinite.
+
+    Args:
+        model: keras.Model. Built.
+
+    Returns:
+        True where all are finite.
+    """
+    synchronise(model)
+    return all(bool(ops.all(ops.isfinite(variable.value))) for variable in model.trainable_variables)
+
+
+def random_states(model: keras.Model) -> list[Any]:
+    """The states of a model's random generators (dropout), which Keras does not save.
+
+    Args:
+        model: keras.Model. Built.
+
+    Returns:
+        Keras variables, in the model's order.
+    """
+    return [variable for variable in model.variables if variable.path.endswith("seed_generator_state")]
+
+
+def synchronise(model: keras.Model) -> None:
+    """Brings the variables up to date on the JAX backend, which keeps them elsewhere while `fit` runs.
+
+    Args:
+        model: keras.Model. The one that is being trained.
+    """
+    if hasattr(model, "jax_state_sync"):
+        model.jax_state_sync()

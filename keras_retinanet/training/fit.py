@@ -1,0 +1,214 @@
+"""A run that is ready to go: its callbacks, `fit`, and the exact step at which it goes on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+from tqdm import tqdm
+
+from keras_retinanet.config import TrainConfig
+from keras_retinanet.data.bad_images import BadImages
+from keras_retinanet.data.errors import from_tensorflow
+from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
+from keras_retinanet.evaluation import ImageDetections, coco, detect_dataset
+from keras_retinanet.model.detection_model import DetectionModel
+from keras_retinanet.model.retinanet import RetinaNet
+from keras_retinanet.optimizers.schedules import WarmupSchedule
+from keras_retinanet.schema import Sample
+from keras_retinanet.snapshots.run_folder import Progress, Run
+from keras_retinanet.training.callbacks import (
+    KeepSnapshot,
+    LogLearningRate,
+    MeasurePrecision,
+    PrintLines,
+    RecordEpoch,
+    StopOnNonFinite,
+)
+from keras_retinanet.training.example_pictures import draw_examples
+from keras_retinanet.training.signals import StopRequest
+
+FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+"""What of the 12 COCO numbers is logged, each as `val_…`."""
+
+Emit = Callable[[str], object]
+
+
+class NonFiniteLossError(RuntimeError):
+    """The loss or the weights became NaN or infinite; the message names the images of the batch."""
+
+
+@contextmanager
+def readable_data_errors() -> Iterator[None]:
+    """Raises a broken image that TensorFlow met in the pipeline as the `DataError` that names its file.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        DataError: In place of TensorFlow's error.
+    """
+    try:
+        yield
+    except Exception as error:
+        broken = from_tensorflow(error)
+        if broken is None:
+            raise
+        raise broken from error
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run has come to.
+
+    Attributes:
+        folder: Where its files are.
+        epochs: Complete epochs.
+        figures: Last row of `metrics.csv`: `epoch`, `loss`, `val_AP` …
+        best: Row of the epoch with the highest AP, empty where nothing was measured.
+        stopped_by: The signal that stopped the run, `None` where it is complete.
+    """
+
+    folder: Path
+    epochs: int
+    figures: dict[str, float]
+    best: dict[str, float]
+    stopped_by: int | None
+
+
+@dataclass
+class Training:
+    """Everything that `fit` needs.
+
+    Attributes:
+        config: All settings.
+        run: The folder.
+        progress: Where the run stands.
+        model: The compiled model.
+        batches: The training batches.
+        samples: The training images.
+        val_samples: The validation images, `None` where nothing is measured.
+        schedule: The learning rate of each step.
+        emit: Where lines for people go.
+        bad_images: Takes account of images that turn out broken, `None` where such an image ends the run.
+    """
+
+    config: TrainConfig
+    run: Run
+    progress: Progress
+    model: RetinaNet
+    batches: TrainingBatches
+    samples: Sequence[Sample]
+    val_samples: Sequence[Sample] | None
+    schedule: WarmupSchedule
+    emit: Emit
+    bad_images: BadImages | None = None
+
+    def fit(self) -> RunResult:
+        """Trains to the end, or until a signal or a loss that is not finite.
+
+        Returns:
+            What the run has come to.
+
+        Raises:
+            NonFiniteLossError: If the loss or the weights are no longer finite.
+        """
+        self.model.stop_training = False
+        found: list[ImageDetections] = []  # of the epoch measured last
+        with StopRequest() as request:
+            guard = StopOnNonFinite([sample["image"] for sample in self.samples])
+            keep = KeepSnapshot(self.run, self.progress, request)
+            after = [*self._measuring(found, request), RecordEpoch(self.run)]
+            callbacks = [guard, LogLearningRate(self.schedule), keep, *after, *self._loggers()]
+            with readable_data_errors():
+                self._finish_epoch(after)
+                self._fit_rest(guard, keep, callbacks)
+        if guard.failure is not None:
+            raise NonFiniteLossError(self._explain(guard.failure))
+        if self.bad_images is not None and (summary := self.bad_images.summary()) is not None:
+            self.emit(f"warning: {summary}")
+        is_stopped = self.model.stop_training
+        if self.val_samples and found and not is_stopped:
+            model, bad_images = self.model, self.bad_images
+            draw_examples(self.val_samples, found, model.class_names, model.resize, self.run.examples, bad_images)
+        return self._result(request.number if is_stopped else None)
+
+    def _measuring(self, found: list[ImageDetections], request: StopRequest) -> list[keras.callbacks.Callback]:
+        """Measures on the validation images, and leaves the detections in `found`."""
+        if self.val_samples is None:
+            return []
+        samples, model = self.val_samples, self.model
+        detector = DetectionModel(model)
+        batches = InferenceBatches(
+            samples,
+            resize=model.resize,
+            pad_value=model.pad_value,
+            batch_size=self.config.batch_size,
+            workers=self.config.data.workers,
+            bad_images=self.bad_images,
+        )
+
+        def measure(progress: Callable[[int], None]) -> Mapping[str, float]:
+            with tqdm(total=len(samples), desc="measuring", unit=" images", leave=False, disable=None) as bar:
+
+                def step(count: int) -> None:
+                    bar.update(count)
+                    progress(count)
+
+                found[:] = detect_dataset(detector, batches, samples, progress=step)
+            stats = coco.evaluate(samples, found, model.class_names).stats
+            return {name: stats[name] for name in FIGURES if stats[name] >= 0}  # -1: no box of that size
+
+        every, epochs = self.config.evaluate_every, self.config.epochs
+        return [MeasurePrecision(measure, every=every, epochs=epochs, request=request)]
+
+    def _finish_epoch(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+        """Measures and records the last epoch of a run that was stopped between its training and its record."""
+        epoch = self.progress.epoch
+        if epoch and not any(int(row["epoch"]) == epoch for row in self.run.rows()):
+            logs = dict(self.progress.figures)
+            for callback in callbacks:
+                callback.set_model(self.model)
+                callback.on_epoch_end(epoch - 1, logs)
+
+    def _loggers(self) -> list[keras.callbacks.Callback]:
+        loggers: list[keras.callbacks.Callback] = []
+        if not sys.stdout.isatty():
+            loggers.append(PrintLines(self.config.epochs, emit=self.emit))
+        if self.config.tensorboard_dir:
+            folder = Path(self.config.tensorboard_dir) / self.run.folder.name
+            loggers.append(keras.callbacks.TensorBoard(str(folder), write_graph=False))
+        return loggers
+
+    def _fit_rest(
+        self, guard: StopOnNonFinite, keep: KeepSnapshot, callbacks: Sequence[keras.callbacks.Callback]
+    ) -> None:
+        """The rest of an epoch that was stopped in its middle, then all whole epochs that remain."""
+        progress, epochs = self.progress, self.config.epochs
+        while progress.epoch < epochs and not self.model.stop_training:
+            epoch, step = progress.epoch, progress.step
+            guard.first_step = keep.first_step = step
+            self.model.fit(
+                self.batches.dataset(epoch, first_step=step),
+                initial_epoch=epoch,
+                epochs=epoch + 1 if step else epochs,
+                steps_per_epoch=self.batches.steps_per_epoch - step,
+                callbacks=list(callbacks),
+                shuffle=False,
+                verbose=1 if sys.stdout.isatty() else 0,
+            )
+
+    def _explain(self, failure: str) -> str:
+        kept = f"{self.run.last} is that of before" if self.run.last.exists() else "no epoch was complete yet"
+        return f"{failure} Training stopped; {kept}. A lower --learning-rate or --clip-norm often helps."
+
+    def _result(self, stopped_by: int | None) -> RunResult:
+        rows, best = self.run.rows(), self.run.best_precision()
+        numbers = [{name: float(value) for name, value in row.items() if value} for row in rows]
+        last = numbers[-1] if numbers else {}
+        highest = next((row for row in numbers if best is not None and row["epoch"] == best[0]), {})
+        return RunResult(self.run.folder, self.progress.epoch, last, highest, stopped_by)

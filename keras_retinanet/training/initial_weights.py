@@ -1,0 +1,141 @@
+"""The model that a new run starts from: ImageNet features, random ones, or those of another detector.
+
+Another detector is a snapshot of ours, or a checkpoint of a library that `importers` reads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_retinanet.backbones import freeze_batch_norm, weights_kind, with_policy
+from keras_retinanet.config import TrainConfig, to_dict
+from keras_retinanet.importers import CheckpointError, Overrides, find_foreign, open_foreign
+from keras_retinanet.inference import load_model
+from keras_retinanet.model.class_transfer import copy_logits
+from keras_retinanet.model.detection_model import DetectionModel
+from keras_retinanet.model.retinanet import RetinaNet, build
+from keras_retinanet.snapshots.run_folder import find_snapshot
+
+WEIGHTS_WITHOUT_FILE = ("imagenet", "none")
+
+
+def build_model(config: TrainConfig, class_names: Sequence[str], emit: Callable[[str], object] = print) -> RetinaNet:
+    """Builds the network of a run with its starting weights.
+
+    Args:
+        config: TrainConfig. `config.model.weights` is `"imagenet"`, `"none"`, or the path of backbone weights, of a
+            snapshot, or of another library's checkpoint, told apart by content.
+        class_names: Sequence. Names of the labels `0 … K-1`.
+        emit: Callable. Is told what was kept and what a snapshot could not give. Defaults to `print`.
+
+    Returns:
+        The model, not compiled.
+
+    Raises:
+        ValueError: If the weights do not fit the network.
+    """
+    weights = config.model.weights
+    if weights not in WEIGHTS_WITHOUT_FILE:
+        weights = str(find_snapshot(Path(weights)))
+    source = None if weights in WEIGHTS_WITHOUT_FILE else _detector(weights, config, emit)
+    if source is None:
+        return _build(config, class_names)
+    if source.backbone.name != config.model.backbone:
+        raise ValueError(
+            f"--weights {weights} has the backbone {source.backbone.name}, not {config.model.backbone}: leave "
+            "--backbone away, or start from other weights."
+        )
+    blank = dataclasses.replace(config, model=dataclasses.replace(config.model, weights="none"))
+    return _grafted(source, _build(blank, class_names), {"model": to_dict(config.model)}, emit)
+
+
+def _detector(weights: str, config: TrainConfig, emit: Callable[[str], object]) -> RetinaNet | None:
+    """The whole detector that a file holds; `None` where it holds a backbone alone."""
+    foreign = find_foreign(weights)
+    if foreign is not None:
+        try:
+            return open_foreign(foreign, emit=emit)
+        except CheckpointError:  # its anchors are those of the user, which it does not hold itself
+            return open_foreign(foreign, Overrides(anchors=vars(config.anchors)), emit)
+    if weights_kind(weights) != "snapshot":
+        return None
+    opened = load_model(weights, compile=False)
+    return opened.detector if isinstance(opened, DetectionModel) else opened
+
+
+def _build(config: TrainConfig, class_names: Sequence[str]) -> RetinaNet:
+    return build(
+        config.model,
+        class_names=class_names,
+        anchors=config.anchors,
+        matching=config.matching,
+        loss=config.loss,
+        resize=config.resize,
+        filter=config.filter,
+    )
+
+
+def _grafted(
+    source: RetinaNet, blank: RetinaNet, metadata: Mapping[str, Any], emit: Callable[[str], object]
+) -> RetinaNet:
+    """The blank model with the backbone of the source, and the weights of its other parts where they fit.
+
+    The backbone computes in the dtype of this run, and learns even where it did not in its own. Pretrained batch
+    normalisation is frozen, as in a backbone that starts from a file. Logits go by the names of the classes.
+    """
+    policy = keras.config.dtype_policy().name
+    backbone = with_policy(source.backbone, lambda _: policy)
+    for layer in backbone._flatten_layers():
+        layer.trainable = True
+    freeze_batch_norm(backbone)
+    logits = [weight for final in blank.class_head.finals for weight in final.weights]
+    missed = [
+        name
+        for part in ("neck", "class_head", "box_head")
+        for name in _copy(getattr(source, part), getattr(blank, part), without=logits)
+    ]
+    if missed:
+        emit(f"new weights, since the snapshot's have another shape or do not exist: {', '.join(missed)}")
+    for line in copy_logits(source, blank):
+        emit(line)
+    is_same_coder = source.regress_boxes.coder == blank.regress_boxes.coder
+    return RetinaNet(
+        backbone,
+        blank.neck,
+        blank.class_head,
+        blank.box_head,
+        blank.anchors,
+        source.regress_boxes if is_same_coder else blank.regress_boxes,
+        class_names=blank.class_names,
+        matching=blank.matching,
+        loss=blank.loss_settings,
+        resize=blank.resize,
+        filter=blank.filter,
+        metadata=metadata,
+        name=blank.name,
+    )
+
+
+def _copy(source: keras.Layer, target: keras.Layer, without: Sequence[keras.Variable]) -> list[str]:
+    """Copies the variables of the same path and shape, and names those of the target that got nothing."""
+    found = {_place(variable): variable for variable in source.weights}
+    missed = []
+    for variable in target.weights:
+        if any(variable is other for other in without):
+            continue
+        giver = found.get(_place(variable))
+        if giver is None or tuple(giver.shape) != tuple(variable.shape):
+            missed.append(variable.path)
+        else:
+            variable.assign(giver.value)
+    return missed
+
+
+def _place(variable: keras.Variable) -> str:
+    """Path without the first part, the name of the layer or of the model around it."""
+    return str(variable.path).partition("/")[2]

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from keras_retinanet.config import TrainConfig
+from keras_retinanet.config.presets import DEMO, computes_bfloat16
+from keras_retinanet.config.rules import check
+from keras_retinanet.config.tree import changed
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"), [("fpu avx512_bf16 sse", True), ("fpu amx_bf16\n", True), ("fpu avx512_bf16x sse", False)]
+)
+def test_bfloat16_is_read_from_the_processors_description(tmp_path, words, expected):
+    (tmp_path / "cpuinfo").write_text(f"flags : {words}")
+    assert computes_bfloat16(tmp_path / "cpuinfo") is expected
+
+
+def test_no_description_means_no():
+    assert computes_bfloat16(Path("nowhere")) is False
+
+
+def test_the_demo_is_a_valid_configuration():
+    config = changed(TrainConfig(), {**DEMO, "data.dataset": "demo", "data.path": "demo-scenes"})
+    check(config)
+    assert (config.model.backbone, config.anchors.ratios) == ("resnet10_050", (1.0,))
+    assert config.optimizer.optimizer == "muon"

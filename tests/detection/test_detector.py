@@ -1,0 +1,188 @@
+"""Many images in order and in few batches; thresholds that can be met, and those that cannot."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import keras_retinanet
+from keras_retinanet import DetectionModel, Detector, detect
+from keras_retinanet.config import FilterConfig, ResizeConfig, TileConfig
+from keras_retinanet.data.image import resize_image
+from keras_retinanet.model.retinanet import RetinaNet
+
+RANDOM = np.random.default_rng(1)
+PICTURE = RANDOM.integers(0, 256, (60, 90, 3), np.uint8)
+
+
+def test_a_run_s_folder_an_image_file_and_what_they_give(spread_model: RetinaNet, tmp_path: Path) -> None:
+    spread_model.save(tmp_path / "last.keras")
+    Image.fromarray(PICTURE).save(tmp_path / "a.png")
+    found = detect(tmp_path, tmp_path / "a.png")
+    assert found.image == str(tmp_path / "a.png")
+    assert found.size == (60, 90)
+    assert 0 < len(found.scores) <= 8
+    assert found.scores.min() > 0.6
+    assert found.names == tuple(("ant", "bee")[label] for label in found.labels)
+    assert (found.boxes[:, 2:] <= (90, 60)).all()
+    network_input = np.asarray(resize_image(tf.constant(PICTURE), (64, 96)), np.float32)  # which needs no padding
+    by_hand = DetectionModel(spread_model).predict_on_batch(network_input[None])
+    np.testing.assert_allclose(found.scores, by_hand["scores"][0, : len(found.scores)], rtol=1e-4)
+    boxes = by_hand["boxes"][0, : len(found.scores)] * [90 / 96, 60 / 64, 90 / 96, 60 / 64]
+    np.testing.assert_allclose(found.boxes, boxes, atol=1e-3)
+
+
+def test_a_model_in_memory_answers_below_its_own_threshold(spread_model: RetinaNet) -> None:
+    strict = DetectionModel(spread_model, FilterConfig(0.75, class_thresholds=(0.75, 0.75)))
+    few, more = Detector(strict).detect_one(PICTURE), Detector(strict, score_threshold=0.73).detect_one(PICTURE)
+    assert few.scores.min() > 0.75 > more.scores.min() > 0.73
+    np.testing.assert_allclose(more.boxes[: len(few.boxes)], few.boxes, atol=1e-3)
+    assert len(Detector(spread_model, score_threshold=0.4, max_detections=50).detect_one(PICTURE).scores) == 50
+    bees = detect(spread_model, PICTURE, classes=["bee"], max_detections=1)
+    assert bees.names
+    assert set(bees.names) == {"bee"}
+
+
+def test_the_function_keeps_the_model_of_its_last_call_open(
+    spread_model: RetinaNet, painted_runtime: Any, paint: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Any] = []
+    image = paint(50, 50, [[0, 0, 9, 9], [10, 10, 19, 19]], [0, 1], [90, 50])
+
+    def count(model: Any) -> Any:
+        opened.append(model)
+        return painted_runtime(FilterConfig(0.3))
+
+    monkeypatch.setattr(importlib.import_module("keras_retinanet.detection.detector"), "open_model", count)
+    for _ in range(3):
+        assert len(detect(spread_model, image).scores) == 2
+    assert opened == [spread_model]
+    assert len(detect(spread_model, image, score_threshold=0.6).scores) == 1
+    assert len(detect(spread_model, image).scores) == 2
+    assert len(opened) == 3, "other settings are another detector"
+    path = tmp_path / "last.keras"
+    for _ in range(2):
+        path.write_bytes(b"another")
+        for _ in range(2):
+            detect(path, image)
+    assert opened[3:] == [path, path], "a file that was written anew is opened anew"
+
+
+def test_thresholds_that_an_artefact_does_not_have_are_refused(painted_runtime: Any, paint: Any) -> None:
+    runtime = painted_runtime(FilterConfig(score_threshold=0.3, max_detections=3))
+    image = paint(50, 50, [[0, 0, 9, 9], [10, 10, 19, 19], [20, 20, 29, 29]], [0, 1, 2], [90, 50, 40])
+    assert detect(runtime, image).scores.tolist() == pytest.approx([0.9, 0.5, 0.4])
+    assert detect(runtime, image, score_threshold=0.45).names == ("ant", "bee")
+    assert detect(runtime, image, max_detections=1).names == ("ant",)
+    assert detect(runtime, image, classes="wasp").scores.tolist() == pytest.approx([0.4])
+    for setting, said in (
+        ({"score_threshold": 0.1}, r"score_threshold 0.1 is not possible: 0.3 is built .* --score-threshold 0.1"),
+        ({"max_detections": 4}, r"max_detections 4 is not possible: 3 is built in.* --max-detections 4"),
+        ({"nms_threshold": 0.6}, r"nms_threshold 0.6 is not possible: 0.5 is built in"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            Detector(runtime, **setting)
+    by_class = painted_runtime(FilterConfig(class_thresholds=(0.3, 0.6, 0.3)))
+    assert len(detect(by_class, image).scores) == 3, "its own thresholds hold"
+    with pytest.raises(ValueError, match=r"score_threshold 0\.5 is not possible: 0\.6 is built in"):
+        Detector(by_class, score_threshold=0.5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"score_threshold": 1.5}, "score_threshold is from 0 to 1, not 1.5"),
+        ({"max_detections": 0}, "max_detections must be at least 1, not 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"classes": ["bees"]}, "no class 'bees'; it has ant, bee, wasp. Did you mean 'bee'"),
+        ({"tiles": 0}, "at least 1 pixel"),
+    ],
+)
+def test_impossible_settings_are_named(painted_runtime: Any, settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Detector(painted_runtime(), **settings)
+
+
+def test_what_is_no_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nothing\.keras"):
+        Detector(tmp_path / "nothing.keras")
+    with pytest.raises(ValueError, match=r"neither a file that ends in"):
+        Detector(tmp_path)
+    with pytest.raises(ValueError, match="A int cannot detect; allowed is a path, a RetinaNet"):
+        Detector(3)
+
+
+def test_one_image_is_not_many(painted_runtime: Any, tmp_path: Path) -> None:
+    for several in ([PICTURE], tmp_path):
+        with pytest.raises(ValueError, match=r"one image; .* `Detector\(model\).detect\(images\)`"):
+            detect(painted_runtime(), several)
+
+
+def test_images_come_back_in_order_and_go_in_batches_of_one_shape(painted_runtime: Any, paint: Any) -> None:
+    runtime = painted_runtime(resize=ResizeConfig(64, 96))
+    wide, tall = (60, 90), (90, 60)
+    sizes = [wide, tall, wide, wide, tall, wide, wide, tall]
+    images = [paint(*size, [[k, k, k + 5, k + 9]], [k % 3], [90]) for k, size in enumerate(sizes)]
+    found = list(Detector(runtime, batch_size=2).detect(images))
+    assert [entry.image for entry in found] == [f"image {k}" for k in range(8)]
+    assert [entry.boxes.tolist() for entry in found] == [[[k, k, k + 5, k + 9]] for k in range(8)]
+    assert [entry.names for entry in found] == [((("ant", "bee", "wasp")[k % 3]),) for k in range(8)]
+    assert all(len(set(batch)) == 1 for batch in runtime.batches)
+    assert [len(batch) for batch in runtime.batches] == [2, 2, 2, 1, 1]
+    assert found[0].pixels is None
+    (with_pixels,) = Detector(runtime).detect(images[:1], keeps_pixels=True)
+    np.testing.assert_array_equal(with_pixels.pixels, images[0])
+
+
+def test_an_image_of_its_own_shape_does_not_hold_up_the_others(painted_runtime: Any, paint: Any) -> None:
+    taken = []
+
+    def frames() -> Iterator[Any]:
+        for k in range(60):
+            taken.append(k)
+            yield paint(*((90, 30) if k == 0 else (60, 90)), [], [], [])
+
+    results = Detector(painted_runtime(), batch_size=2, workers=1).detect(frames())
+    assert next(results).size == (90, 30)
+    assert len(taken) <= 3 * 2 + 2 + 1, "three batches wait, one is decoded ahead"
+    assert [entry.size for entry in results] == [(60, 90)] * 59
+
+
+def test_images_that_cannot_be_read(painted_runtime: Any, paint: Any) -> None:
+    runtime = painted_runtime()
+    images = [paint(50, 50, [[0, 0, 9, 9]], [0], [90]), b"broken", paint(50, 50, [], [], []), "missing.jpg"]
+    found = list(Detector(runtime, batch_size=3).detect(images, on_error="skip"))
+    assert [len(entry.boxes) for entry in found] == [1, 0, 0, 0]
+    assert [entry.size for entry in found] == [(50, 50), None, (50, 50), None]
+    assert found[0].error is found[2].error is None
+    assert "image 1: cannot be decoded" in str(found[1].error)
+    assert "missing.jpg: cannot be read" in str(found[3].error)
+    results = Detector(runtime).detect(images)
+    assert len(next(results).boxes) == 1, "what came before is answered first"
+    with pytest.raises(ValueError, match="image 1: cannot be decoded"):
+        next(results)
+    with pytest.raises(ValueError, match="on_error must be one of 'raise', 'skip', not 'warn'"):
+        Detector(runtime).detect(images, on_error="warn")  # type: ignore[arg-type]
+
+
+def test_tiles_find_what_is_too_small_in_the_whole(painted_runtime: Any, paint: Any) -> None:
+    boxes = [[20, 30, 30, 40], [160, 110, 175, 140], [240, 90, 250, 99]]
+    image = paint(150, 300, boxes, [0, 1, 2], [90, 80, 70])
+    runtime = painted_runtime(FilterConfig(max_detections=1))
+    detector = Detector(runtime, tiles=TileConfig(100, 0.4), score_threshold=0.75, batch_size=2)
+    assert detector.detect_one(image).boxes.tolist() == boxes[:2]
+    assert len(Detector(runtime, tiles=100).detect_one(image).boxes) == 3
+    assert len(Detector(runtime, tiles=100, max_detections=2).detect_one(image).boxes) == 2
+
+
+def test_the_function_is_still_the_package_s_name_after_its_module_was_imported() -> None:
+    importlib.import_module("keras_retinanet.detection.detector")
+    assert keras_retinanet.detect is detect
+    assert {"detect", "Detector"} <= set(dir(keras_retinanet))

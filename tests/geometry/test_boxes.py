@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+from keras_retinanet.geometry import boxes
+
+A = np.array([[0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 10, 10], [2, 2, 2, 2]], np.float32)
+B = np.array([[5, 0, 15, 10], [20, 20, 30, 30], [0, 0, 10, 10], [2, 2, 2, 2]], np.float32)
+
+
+def test_area_of_swapped_corners_is_zero():
+    got = boxes.area(np.array([[1, 2, 4, 6], [4, 2, 1, 6], [3, 3, 3, 3]], np.float32))
+    np.testing.assert_array_equal(got, [12, 0, 0])
+
+
+def test_iou_worked_by_hand():
+    np.testing.assert_allclose(boxes.iou(A, B), [50 / 150, 0, 1, 0], rtol=1e-6)
+
+
+def test_iou_broadcasts_to_a_matrix():
+    matrix = ops.convert_to_numpy(boxes.iou(A[:3, None], B[None]))
+    assert matrix.shape == (3, 4)
+    np.testing.assert_allclose(matrix[1], [1 / 3, 0, 1, 0], rtol=1e-6)
+
+
+def test_giou_worked_by_hand():
+    # second pair: hull 30 × 30, union 200 → 0 - 700 / 900
+    np.testing.assert_allclose(boxes.giou(A, B)[:3], [1 / 3, -700 / 900, 1], rtol=1e-6)
+
+
+def test_diou_worked_by_hand():
+    # first pair: centres 5 apart, hull 15 × 10; second: (20, 20) apart, hull 30 × 30
+    np.testing.assert_allclose(boxes.diou(A, B)[:3], [1 / 3 - 25 / 325, -800 / 1800, 1], rtol=1e-6)
+
+
+def test_ciou_worked_by_hand():
+    a, b = np.array([[0, 0, 10, 10]], np.float32), np.array([[0, 0, 20, 10]], np.float32)
+    v = 4 / math.pi**2 * (math.atan(1) - math.atan(2)) ** 2
+    diou = 0.5 - 25 / 500
+    np.testing.assert_allclose(boxes.ciou(a, b), [diou - v / (0.5 + v) * v], rtol=1e-5)
+
+
+def test_the_weight_in_ciou_carries_no_gradient():
+    a, b = tf.constant([[0.0, 0.0, 4.0, 2.0]]), tf.constant([[1.0, 0.0, 3.0, 5.0]])
+
+    def v(a):
+        return 4 / np.pi**2 * (tf.atan((a[:, 2] - a[:, 0]) / (a[:, 3] - a[:, 1])) - np.arctan(2 / 5)) ** 2
+
+    weight = float((boxes.diou(a, b) - boxes.ciou(a, b))[0] / v(a)[0])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(a)
+        values = {"ciou": boxes.ciou(a, b), "diou": boxes.diou(a, b), "v": v(a)}
+    gradients = {name: tape.gradient(value, a).numpy() for name, value in values.items()}
+    assert np.abs(gradients["v"]).min() > 0.01
+    np.testing.assert_allclose(gradients["ciou"], gradients["diou"] - weight * gradients["v"], atol=1e-6)
+
+
+@pytest.mark.parametrize("function", [boxes.iou, boxes.giou, boxes.diou, boxes.ciou])
+def test_degenerate_boxes_give_finite_values(function):
+    assert np.all(np.isfinite(function(A, B)))
+
+
+def test_clip_to_height_and_width():
+    got = boxes.clip(np.array([[-3.0, 4, 50, 60], [5, 6, 7, 8]], np.float32), 20.0, 30.0)
+    np.testing.assert_array_equal(got, [[0, 4, 30, 20], [5, 6, 7, 8]])
+
+
+def test_center_coder_worked_by_hand():
+    anchor, box = np.array([[0, 0, 10, 20]], np.float32), np.array([[5, 0, 25, 10]], np.float32)
+    got = boxes.encode_center(box, anchor, (0.1, 0.1, 0.2, 0.2))
+    np.testing.assert_allclose(got, [[10, -2.5, math.log(2) / 0.2, math.log(0.5) / 0.2]], rtol=1e-6)
+
+
+def test_center_decoder_limits_growth():
+    anchor = np.array([[0, 0, 16, 16]], np.float32)
+    got = boxes.decode_center(np.array([[0, 0, 99, 0]], np.float32), anchor, (1, 1, 1, 1))
+    np.testing.assert_allclose(got, [[8 - 500, 0, 8 + 500, 16]], rtol=1e-5)
+
+
+def test_corner_coder_worked_by_hand():
+    anchor, box = np.array([[0, 0, 10, 20]], np.float32), np.array([[1, 2, 12, 18]], np.float32)
+    got = boxes.encode_corner(box, anchor, (0.2,) * 4)
+    np.testing.assert_allclose(got, [[0.5, 0.5, 1.0, -0.5]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("coder", boxes.BOX_CODERS)
+def test_decoding_undoes_encoding(coder):
+    corner = np.random.default_rng(1).uniform(0, 900, (50, 2, 2)).astype(np.float32)
+    size = np.random.default_rng(2).uniform(5, 300, (50, 2, 2)).astype(np.float32)
+    both = np.concatenate([corner, corner + size], axis=-1)
+    layer = boxes.RegressBoxes(coder)
+    again = layer(layer.encode(both[:, 0], both[:, 1])[None], both[None, :, 1])
+    np.testing.assert_allclose(again[0], both[:, 0], rtol=1e-4, atol=1e-3)
+
+
+def test_corner_coder_equals_fizyr(shared):
+    golden = np.load(shared("reference/fizyr_golden/targets_losses_golden.npz"))
+    anchors = golden["anchors"][None].astype(np.float32)
+    decoded = boxes.RegressBoxes("corner")(golden["pred_regression"].astype(np.float32), anchors)
+    np.testing.assert_allclose(decoded, golden["decoded"], rtol=1e-5, atol=1e-4)
+    clipped = boxes.clip(decoded, 159.0, 223.0)  # fizyr clips to the last pixel
+    np.testing.assert_allclose(clipped, golden["clipped"], rtol=1e-5, atol=1e-4)
+
+
+def test_iou_equals_fizyr(shared):
+    golden = np.load(shared("reference/fizyr_golden/targets_losses_golden.npz"))
+    anchors, own = golden["anchors"].astype(np.float32), golden["bboxes_0"].astype(np.float32)
+    np.testing.assert_allclose(boxes.iou(anchors[:, None], own[None]), golden["overlap_0"], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_layers_keep_pixels_under_mixed_precision(policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        anchors = np.array([[[1301.3, 700.7, 1332.9, 790.1]]], np.float32)
+        deltas = np.array([[[0.013, 0.02, 0.001, 0.002]]], np.float32)
+        got = ops.convert_to_numpy(boxes.RegressBoxes()(deltas, anchors))
+        clipped = ops.convert_to_numpy(boxes.ClipBoxes()(got, np.array([[800, 1333.2]], np.float32)))
+    finally:
+        keras.config.set_dtype_policy(before)
+    width, height = 31.6 * math.exp(0.001), 89.4 * math.exp(0.002)
+    x, y = 1317.1 + 0.013 * 31.6, 745.4 + 0.02 * 89.4
+    exact = [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
+    np.testing.assert_allclose(got[0, 0], exact, atol=1e-3)
+    np.testing.assert_allclose(clipped[0, 0], [*exact[:2], 1333.2, exact[3]], atol=1e-3)
+
+
+def test_unknown_coder_names_the_known():
+    with pytest.raises(ValueError, match=r"'polar'.*center, corner"):
+        boxes.RegressBoxes("polar")
+
+
+def test_limits_on_growth_are_settings():
+    """dw = 5 and dh = -5 on a square of 10: no limit, the usual one above, MMDetection's on both sides."""
+    anchors, deltas = np.array([[[0, 0, 10, 10]]], np.float32), np.array([[[0, 0, 5, -5]]], np.float32)
+
+    def sides(**limits):
+        layer = boxes.RegressBoxes.from_config(boxes.RegressBoxes(**limits).get_config())
+        found = np.asarray(layer(deltas, anchors))[0, 0]
+        return found[2:] - found[:2]
+
+    np.testing.assert_allclose(sides(max_log_scale=None), [10 * math.exp(5), 10 * math.exp(-5)], rtol=1e-4)
+    np.testing.assert_allclose(sides(), [625, 10 * math.exp(-5)], rtol=1e-4)
+    limit = math.log(1000 / 16)
+    np.testing.assert_allclose(sides(min_log_scale=-limit), [625, 0.16], rtol=1e-4)
+
+
+def test_boxes_may_end_before_the_edge():
+    layer = boxes.ClipBoxes.from_config(boxes.ClipBoxes(margin=1).get_config())
+    found = layer(np.array([[[-3, 2, 50, 60]]], np.float32), np.array([[40, 30]], np.float32))
+    np.testing.assert_array_equal(found, [[[0, 2, 29, 39]]])

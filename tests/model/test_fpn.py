@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_retinanet.model.fpn import FeaturePyramid, upsample_to
+
+
+@pytest.mark.parametrize(("small", "large"), [(7, 13), (10, 19), (84, 167), (5, 10), (1, 3), (2, 3), (4, 4)])
+def test_upsampling_reads_the_floor_index(small, large):
+    rows = np.arange(small, dtype=np.float32)[None, :, None, None] * np.ones((1, 1, 3, 1), np.float32)
+    got = ops.convert_to_numpy(upsample_to(rows, np.zeros((1, large, 3, 1))))
+    expected = [i * small // large for i in range(large)]
+    np.testing.assert_array_equal(got[0, :, 0, 0], expected)
+    columns = ops.convert_to_numpy(upsample_to(np.swapaxes(rows, 1, 2), np.zeros((1, 3, large, 1))))
+    np.testing.assert_array_equal(columns[0, 0, :, 0], expected)
+
+
+def test_seven_to_thirteen_differs_from_half_pixel_resize():
+    """The trap: `ops.image.resize` gives other indices, so this must not be replaced by it."""
+    rows = np.arange(7, dtype=np.float32)[None, :, None, None] * np.ones((1, 1, 2, 1), np.float32)
+    ours = ops.convert_to_numpy(upsample_to(rows, np.zeros((1, 13, 2, 1))))[0, :, 0, 0]
+    theirs = ops.convert_to_numpy(ops.image.resize(rows, (13, 2), "nearest"))[0, :, 0, 0]
+    np.testing.assert_array_equal(ours, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6])
+    assert (ours != theirs).any()
+
+
+def features(height: int, width: int, levels=range(3, 6)) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {
+        f"C{i}": rng.normal(size=(2, -(-height // 2**i), -(-width // 2**i), 2 * i)).astype(np.float32) for i in levels
+    }
+
+
+def identity(layer: keras.layers.Conv2D) -> None:
+    """Makes a convolution copy its first channels."""
+    kernel = np.zeros(layer.kernel.shape, np.float32)
+    middle = kernel.shape[0] // 2
+    for channel in range(min(kernel.shape[2:])):
+        kernel[middle, middle, channel, channel] = 1
+    layer.kernel.assign(kernel)
+
+
+def test_top_down_sums_worked_by_hand():
+    neck = FeaturePyramid(width=1, max_level=5)
+    maps = {name: np.full((1, side, side, 1), value, np.float32) for name, side, value in
+            (("C3", 13, 1.0), ("C4", 7, 10.0), ("C5", 4, 100.0))}  # fmt: skip
+    neck.build({name: value.shape for name, value in maps.items()})
+    for layer in (*neck.laterals.values(), *neck.outputs.values()):
+        identity(layer)
+    pyramid = neck(maps)
+    np.testing.assert_array_equal(pyramid["P5"], np.full((1, 4, 4, 1), 100.0))
+    np.testing.assert_array_equal(pyramid["P4"], np.full((1, 7, 7, 1), 110.0))
+    np.testing.assert_array_equal(pyramid["P3"], np.full((1, 13, 13, 1), 111.0))
+
+
+@pytest.mark.parametrize(("padding", "first"), [("symmetric", 0), ("same", 0)])
+def test_stride_two_padding_on_even_maps(padding, first):
+    neck = FeaturePyramid(width=1, max_level=6, stride_padding=padding)
+    maps = {name: np.zeros((1, side, side, 1), np.float32) for name, side in (("C3", 16), ("C4", 8), ("C5", 4))}
+    maps["C5"][0, :, :, 0] = np.arange(16).reshape(4, 4)
+    neck.build({name: value.shape for name, value in maps.items()})
+    identity(neck.extras["P6"])
+    got = ops.convert_to_numpy(neck(maps)["P6"])[0, :, :, 0]
+    # the centre tap of the first window lies on pixel 0 with symmetric padding, on pixel 1 with "same"
+    expected = [[0, 2], [8, 10]] if padding == "symmetric" else [[5, 7], [13, 15]]
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("source", ["C5", "P5"])
+def test_p6_source_and_relu_before_p7(source):
+    neck = FeaturePyramid(width=1, p6_source=source)
+    maps = {name: np.full((1, side, side, 1), value, np.float32) for name, side, value in
+            (("C3", 16, 0.0), ("C4", 8, 0.0), ("C5", 4, -3.0))}  # fmt: skip
+    neck.build({name: value.shape for name, value in maps.items()})
+    for layer in (*neck.laterals.values(), *neck.outputs.values(), *neck.extras.values()):
+        identity(layer)
+    neck.outputs["P5"].bias.assign([5.0])
+    pyramid = neck(maps)
+    np.testing.assert_array_equal(pyramid["P6"], np.full((1, 2, 2, 1), -3.0 if source == "C5" else 2.0))
+    np.testing.assert_array_equal(pyramid["P7"], np.full((1, 1, 1, 1), 0.0 if source == "C5" else 2.0))
+
+
+def test_no_relu_before_p7_lets_negatives_through():
+    neck = FeaturePyramid(width=1, has_relu_before_p7=False)
+    maps = {name: np.full((1, side, side, 1), -3.0, np.float32) for name, side in (("C3", 16), ("C4", 8), ("C5", 4))}
+    neck.build({name: value.shape for name, value in maps.items()})
+    for layer in neck.extras.values():
+        identity(layer)
+    np.testing.assert_array_equal(neck(maps)["P7"], np.full((1, 1, 1, 1), -3.0))
+
+
+@pytest.mark.parametrize(("height", "width"), [(203, 149), (224, 224), (333, 500), (1, 1)])
+@pytest.mark.parametrize("padding", ["symmetric", "same"])
+def test_announced_shapes_are_the_real_ones(height, width, padding):
+    neck = FeaturePyramid(width=3, min_level=2, stride_padding=padding)
+    maps = features(height, width, range(2, 6))
+    spec = neck.compute_output_spec({name: keras.KerasTensor(value.shape) for name, value in maps.items()})
+    pyramid = neck(maps)
+    assert list(pyramid) == ["P2", "P3", "P4", "P5", "P6", "P7"]
+    assert {name: tuple(level.shape) for name, level in pyramid.items()} == {n: s.shape for n, s in spec.items()}
+
+
+def test_every_argument_survives_serialisation():
+    arguments = {
+        "width": 7, "min_level": 2, "max_level": 6, "p6_source": "P5", "stride_padding": "same",
+        "has_relu_before_p7": False,
+    }  # fmt: skip
+    layer = FeaturePyramid(**arguments)
+    again = FeaturePyramid.from_config(layer.get_config())
+    assert {name: getattr(again, name) for name in arguments} == arguments
+
+
+def test_missing_level_is_named():
+    with pytest.raises(ValueError, match="needs C2"):
+        FeaturePyramid(min_level=2)(features(64, 64))
+
+
+@pytest.mark.parametrize("arguments", [{"min_level": 4}, {"max_level": 8}, {"p6_source": "C4"}])
+def test_wrong_arguments_are_named(arguments):
+    with pytest.raises(ValueError, match=str(next(iter(arguments.values())))):
+        FeaturePyramid(**arguments)

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import keras
+import ml_dtypes
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_retinanet.model.heads import Head, PriorProbability
+
+
+def pyramid(channels: int = 32) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {name: rng.normal(size=(2, h, w, channels)).astype(np.float32) for name, h, w in
+            (("P3", 5, 7), ("P4", 3, 4), ("P5", 2, 2))}  # fmt: skip
+
+
+def test_prior_worked_by_hand():
+    np.testing.assert_allclose(PriorProbability(0.01)((3,)), [-4.59512] * 3, rtol=1e-6)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        PriorProbability(1.0)
+
+
+def test_initial_class_probability_is_the_prior():
+    head = Head(6, 9, width=32, depth=2, prior=0.01)
+    probabilities = ops.sigmoid(head(pyramid()))
+    assert tuple(probabilities.shape) == (2, (35 + 12 + 4) * 9, 6)
+    np.testing.assert_allclose(ops.mean(probabilities), 0.01, rtol=0.02)
+    np.testing.assert_allclose(probabilities, np.full(probabilities.shape, 0.01), rtol=0.3)
+
+
+def test_box_head_starts_at_zero():
+    np.testing.assert_allclose(ops.mean(Head(4, 9, width=32, depth=1)(pyramid())), 0, atol=1e-3)
+
+
+def test_answers_are_ordered_by_level_row_column_anchor_value():
+    head = Head(2, 3, width=8, depth=0)
+    maps = {"P3": np.zeros((1, 2, 2, 1), np.float32), "P4": np.ones((1, 1, 1, 1), np.float32)}
+    maps["P3"][0, :, :, 0] = [[1, 2], [3, 4]]
+    head.build({name: value.shape for name, value in maps.items()})
+    kernel = np.zeros((3, 3, 1, 6), np.float32)
+    kernel[1, 1, 0] = [1, 10, 100, 1000, 10000, 100000]  # channel = anchor · values + value
+    head.finals[0].kernel.assign(kernel)
+    got = ops.convert_to_numpy(head(maps))[0]
+    factors = np.array([[1, 10], [100, 1000], [10000, 100000]])
+    np.testing.assert_array_equal(got, np.concatenate([factors * pixel for pixel in (1, 2, 3, 4, 1)]))
+
+
+def test_shared_weights_are_one_set_and_unshared_one_a_level():
+    shared, own = Head(4, 9, width=32, depth=2), Head(4, 9, width=32, depth=2, is_shared=False)
+    shared(pyramid()), own(pyramid())
+    assert len(shared.trainable_variables) == 6
+    assert len(own.trainable_variables) == 18
+
+
+def test_towers_start_from_different_kernels():
+    """One initialiser object reused would give all four convolutions the same kernel (as happened in fizyr)."""
+    head = Head(4, 9, width=32, depth=3)
+    head(pyramid())
+    kernels = [layer.kernel.numpy() for layer in head.towers[0].layers if layer.name.startswith("conv")]
+    assert np.abs(kernels[0] - kernels[1]).max() > 1e-3
+    assert np.abs(kernels[1] - kernels[2]).max() > 1e-3
+    np.testing.assert_allclose([kernel.std() for kernel in kernels], [0.01] * 3, rtol=0.05)
+
+
+def test_group_norm_is_torchvisions():
+    head = Head(4, 9, width=64, depth=1, norm="group")
+    head(pyramid(64))
+    conv, norm = (head.towers[0].get_layer(name) for name in ("conv0", "norm0"))
+    assert not conv.use_bias
+    assert (norm.groups, norm.epsilon) == (32, 1e-5)
+    normal = ops.convert_to_numpy(norm(np.random.default_rng(0).normal(3, 5, (1, 4, 4, 64)).astype(np.float32)))
+    pairs = normal.reshape(1, 16, 32, 2)
+    np.testing.assert_allclose(pairs.mean(axis=(1, 3)), np.zeros((1, 32)), atol=1e-5)
+    np.testing.assert_allclose(pairs.std(axis=(1, 3)), np.ones((1, 32)), rtol=1e-4)
+
+
+def test_levels_with_unequal_anchors_need_their_own_heads():
+    with pytest.raises(ValueError, match="is_shared=False"):
+        Head(4, (3, 6, 6))
+    head = Head(4, (3, 6, 6), width=32, depth=1, is_shared=False)
+    assert tuple(head(pyramid()).shape) == (2, 35 * 3 + 12 * 6 + 4 * 6, 4)
+    with pytest.raises(ValueError, match="3 levels"):
+        Head(4, (3, 6), is_shared=False)(pyramid())
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_outputs_are_float32_under_mixed_precision(policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        head = Head(4, 9, width=32, depth=1)
+        out = head(pyramid())
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert keras.backend.standardize_dtype(out.dtype) == "float32"
+    assert head.towers[0].get_layer("conv0").compute_dtype == policy.removeprefix("mixed_")
+    assert head.finals[0].compute_dtype == "float32"
+    values = ops.convert_to_numpy(out)
+    assert len(np.unique(values)) > values.size / 2  # bfloat16 would collapse them to a few hundred
+
+
+def test_a_last_convolution_of_its_own_dtype_answers_in_float32():
+    head = Head(4, 9, width=32, depth=1, final_dtype="bfloat16")
+    head.build(dict.fromkeys(("P3", "P4"), (None, None, None, 16)))
+    out = head({level: ops.ones((1, 3, 3, 16)) for level in ("P3", "P4")})
+    assert head.finals[0].compute_dtype == "bfloat16"
+    assert keras.backend.standardize_dtype(out.dtype) == "float32"
+    values = ops.convert_to_numpy(out)
+    np.testing.assert_array_equal(values, values.astype(ml_dtypes.bfloat16).astype("float32"))
+
+
+def test_every_argument_survives_serialisation():
+    arguments = {
+        "values": 5, "num_anchors": (3, 4), "width": 64, "depth": 2, "norm": "group", "is_shared": False,
+        "prior": 0.2, "final_dtype": "bfloat16",
+    }  # fmt: skip
+    again = Head.from_config(Head(**arguments).get_config())
+    assert {name: getattr(again, name) for name in arguments} == arguments

@@ -1,0 +1,183 @@
+"""Each callback alone, on a model of one weight."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_retinanet.snapshots.run_folder import Progress, Run, read_progress
+from keras_retinanet.training.callbacks import (
+    KeepSnapshot,
+    LogLearningRate,
+    MeasurePrecision,
+    PrintLines,
+    RecordEpoch,
+    StopOnNonFinite,
+    has_finite_weights,
+    random_states,
+)
+from keras_retinanet.training.signals import StopRequest
+
+
+@pytest.fixture
+def model() -> keras.Model:
+    """y = w x, with the variable that names the images of a failed batch."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+    model.failed_images = keras.Variable(np.full(64, -1), dtype="int32", trainable=False)
+    model.compile(keras.optimizers.SGD(0.5), loss="mse")
+    model.stop_training = False
+    return model
+
+
+def attached(callback: keras.callbacks.Callback, model: keras.Model, steps: int = 3) -> keras.callbacks.Callback:
+    callback.set_model(model)
+    callback.set_params({"steps": steps, "epochs": 2, "verbose": 0})
+    return callback
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_and_names_the_images(model: keras.Model, value: float) -> None:
+    guard = attached(StopOnNonFinite(["a.jpg", "b.jpg", "c.jpg"]), model)
+    guard.on_train_batch_end(0, {"loss": 1.0})
+    assert not model.stop_training
+    model.failed_images.assign(np.array([2, 0] + [-1] * 62))
+    guard.on_train_batch_end(4, {"loss": value, "box_loss": 1.0})
+    assert model.stop_training
+    assert "step 5" in guard.failure
+    assert "c.jpg, a.jpg" in guard.failure
+
+
+def test_weights_that_are_not_finite_stop_the_run_at_the_end_of_the_epoch(model: keras.Model) -> None:
+    guard = attached(StopOnNonFinite(["a.jpg"]), model)
+    guard.on_epoch_end(0, {"loss": 1.0})
+    assert guard.failure is None
+    model.trainable_weights[0].assign([[float("nan")]])
+    assert not has_finite_weights(model)
+    guard.on_epoch_end(1, {"loss": 1.0})
+    assert "after epoch 2" in guard.failure
+    assert model.stop_training
+
+
+def test_a_complete_epoch_is_saved_and_a_broken_one_is_not(model: keras.Model, tmp_path: Path) -> None:
+    progress = Progress(seed=7)
+    keep = attached(KeepSnapshot(Run(tmp_path), progress, StopRequest()), model)
+    keep.on_train_batch_end(0, {"loss": 2.0})
+    assert not (tmp_path / "last.keras").exists()
+    keep.on_epoch_end(0, {"loss": 2.0})
+    assert read_progress(tmp_path / "last.keras") == Progress(epoch=1, seed=7, figures={"loss": 2.0})
+    model.stop_training = True
+    keep.on_epoch_end(1, {"loss": 1.0})
+    assert read_progress(tmp_path / "last.keras").epoch == 1
+
+
+def test_a_wish_to_stop_saves_between_two_steps(model: keras.Model, tmp_path: Path) -> None:
+    request = StopRequest()
+    keep = attached(KeepSnapshot(Run(tmp_path), Progress(epoch=4), request), model, steps=2)
+    keep.first_step = 5  # the first five of seven steps were done before
+    request.number = 15
+    keep.on_train_batch_end(0, {"loss": 2.0})
+    assert model.stop_training
+    assert (read_progress(tmp_path / "last.keras").epoch, read_progress(tmp_path / "last.keras").step) == (4, 6)
+
+
+def test_a_wish_to_stop_never_saves_weights_that_are_not_finite(model: keras.Model, tmp_path: Path) -> None:
+    request = StopRequest()
+    keep = attached(KeepSnapshot(Run(tmp_path), Progress(), request), model)
+    request.number = 15
+    model.trainable_weights[0].assign([[float("inf")]])
+    keep.on_train_batch_end(0, {"loss": 2.0})
+    assert model.stop_training
+    assert not (tmp_path / "last.keras").exists()
+
+
+def test_a_wish_at_the_last_step_waits_for_the_end_of_the_epoch(model: keras.Model, tmp_path: Path) -> None:
+    request = StopRequest()
+    keep = attached(KeepSnapshot(Run(tmp_path), Progress(), request), model, steps=2)
+    request.number = 15
+    keep.on_train_batch_end(1, {"loss": 2.0})
+    assert not model.stop_training
+    keep.on_epoch_end(0, {"loss": 2.0})
+    assert model.stop_training
+    assert (read_progress(tmp_path / "last.keras").epoch, read_progress(tmp_path / "last.keras").step) == (1, 0)
+
+
+def test_precision_is_measured_every_so_often_and_after_the_last_epoch(model: keras.Model) -> None:
+    measure = MeasurePrecision(lambda progress: {"AP": 0.5}, every=3, epochs=8, request=StopRequest())
+    attached(measure, model)
+    measured = []
+    for epoch in range(8):
+        logs: dict[str, float] = {}
+        measure.on_epoch_end(epoch, logs)
+        measured.append(logs)
+    found = [epoch + 1 for epoch, logs in enumerate(measured) if logs]
+    assert found == [3, 6, 8]
+    assert measured[2] == {"val_AP": 0.5}
+
+
+def test_a_measurement_is_given_up_on_request(model: keras.Model) -> None:
+    request, logs, seen = StopRequest(), {}, []
+
+    def measure(progress):  # type: ignore[no-untyped-def]
+        for batch in range(5):
+            seen.append(batch)
+            request.number = 2 if batch == 1 else None
+            progress(1)
+        return {"AP": 1.0}
+
+    attached(callback := MeasurePrecision(measure, every=1, epochs=1, request=request), model)
+    callback.on_epoch_end(0, logs)
+    assert seen == [0, 1]
+    assert logs == {}
+    assert model.stop_training
+
+
+def test_best_follows_the_highest_precision(model: keras.Model, tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    record = attached(RecordEpoch(run), model)
+    for epoch, precision in enumerate([0.25, 0.5, 0.5, 0.125]):
+        run.last.write_text(f"epoch {epoch + 1}")
+        record.on_epoch_end(epoch, {"loss": 1.0, "val_AP": precision})
+    assert run.best.read_text() == "epoch 2"
+    assert [row["val_AP"] for row in run.rows()] == ["0.25", "0.5", "0.5", "0.125"]
+    assert run.curves.exists()
+
+
+def test_an_epoch_that_did_not_finish_is_not_recorded(model: keras.Model, tmp_path: Path) -> None:
+    model.stop_training = True
+    record = attached(RecordEpoch(Run(tmp_path)), model)
+    record.on_epoch_end(0, {"loss": 1.0, "val_AP": 1.0})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_learning_rate_is_that_of_the_last_step(model: keras.Model) -> None:
+    log, logs = attached(LogLearningRate(lambda step: 10.0 + step), model), {}
+    log.on_epoch_end(0, logs)
+    assert logs == {"learning_rate": 10.0}
+    model.optimizer.iterations.assign(5)
+    log.on_epoch_end(1, logs)
+    assert logs == {"learning_rate": 14.0}
+
+
+def test_lines_come_once_an_epoch_and_every_so_often_inside(
+    model: keras.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, lines = iter([0.0, 30.0, 70.0, 70.0, 90.0, 100.0]), []
+    monkeypatch.setattr("keras_retinanet.training.callbacks.time.monotonic", lambda: next(clock))
+    printer = attached(PrintLines(epochs=2, seconds=60, emit=lines.append), model)
+    printer.on_epoch_begin(0)
+    printer.on_train_batch_end(0, {"loss": 9.0})
+    printer.on_train_batch_end(1, {"box_loss": 1.0, "loss": 4.0})
+    printer.on_train_batch_end(2, {"loss": 3.0})
+    printer.on_epoch_end(0, {"loss": 3.0})
+    assert lines == ["epoch 1/2  step 2/3  70 s  loss 4  box_loss 1", "epoch 1/2  3 steps  100 s  loss 3"]
+
+
+def test_random_states_are_those_of_the_dropout_layers() -> None:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1), keras.layers.Dropout(0.5, seed=3)])
+    (state,) = random_states(model)
+    before = state.numpy().tolist()
+    model(np.ones((1, 2)), training=True)
+    assert state.numpy().tolist() != before

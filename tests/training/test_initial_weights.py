@@ -1,0 +1,160 @@
+"""What a new run takes over from a snapshot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_retinanet.config import TrainConfig
+from keras_retinanet.config.tree import changed
+from keras_retinanet.model import retinanet
+from keras_retinanet.model.detection_model import DetectionModel
+from keras_retinanet.snapshots.snapshot_settings import read_settings
+from keras_retinanet.training.initial_weights import build_model
+
+SETTINGS = {
+    "model.backbone": "resnet10_050",
+    "model.weights": "none",
+    "model.fpn_width": 8,
+    "model.head_width": 8,
+    "model.head_depth": 1,
+    "anchors.sizes": (16.0, 32.0, 64.0, 128.0, 256.0),
+    "anchors.ratios": (0.5, 2.0),
+    "resize.min_side": 100,
+    "resize.max_side": 200,
+}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> tuple[retinanet.RetinaNet, Path]:
+    config = changed(TrainConfig(), SETTINGS)
+    model = build_model(config, ["cat", "dog"])
+    path = tmp_path_factory.mktemp("source") / "best.keras"
+    model.save(path)
+    return model, path
+
+
+def arrays(layer: keras.Layer) -> list[np.ndarray]:
+    return [variable.numpy() for variable in layer.weights]
+
+
+def test_settings_are_read_without_opening_the_model(source: tuple[retinanet.RetinaNet, Path]) -> None:
+    found = read_settings(source[1])
+    assert "model.weights" not in found
+    config = changed(TrainConfig(), {**found, "model.weights": "none"})
+    expected = changed(TrainConfig(), SETTINGS)
+    assert (config.model, config.anchors, config.resize) == (expected.model, expected.anchors, expected.resize)
+
+
+def test_other_files_have_no_settings(tmp_path: Path) -> None:
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
+    (tmp_path / "text").write_text("x")
+    for name in ("other.keras", "text", "missing"):
+        assert read_settings(tmp_path / name) == {}
+
+
+def test_a_snapshot_of_the_same_classes_gives_all_its_weights(source: tuple[retinanet.RetinaNet, Path]) -> None:
+    lines: list[str] = []
+    config = changed(TrainConfig(), SETTINGS | {"model.weights": str(source[1])})
+    model = build_model(config, ["cat", "dog"], lines.append)
+    assert lines == ["logits kept for 2 classes (cat, dog)"]
+    assert model.class_names == ("cat", "dog")
+    image = np.random.default_rng(0).uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
+    ours, theirs = model(image), source[0](image)
+    for name in ("deltas", "logits"):
+        np.testing.assert_allclose(ours[name], theirs[name], atol=1e-6)
+
+
+def by_class(model: retinanet.RetinaNet) -> np.ndarray:
+    """Kernel of the last convolution of the class head, classes last."""
+    kernel = arrays(model.class_head.finals[0])[0]
+    return kernel.reshape(-1, model.num_classes)
+
+
+def test_classes_with_equal_names_keep_their_logits(source: tuple[retinanet.RetinaNet, Path]) -> None:
+    lines: list[str] = []
+    config = changed(TrainConfig(), SETTINGS | {"model.weights": str(source[1])})
+    model = build_model(config, ["bird", "dog", "fish"], lines.append)
+    assert lines == ["logits kept for 1 class (dog); new for 2 classes (bird, fish)"]
+    np.testing.assert_array_equal(by_class(model)[:, 1], by_class(source[0])[:, 1])
+    bias = arrays(model.class_head.finals[0])[1].reshape(-1, 3)
+    np.testing.assert_allclose(bias[:, [0, 2]], -np.log(99), rtol=1e-6)  # begin at a probability of 0.01
+    for part in ("backbone", "neck", "box_head"):
+        for ours, theirs in zip(arrays(getattr(model, part)), arrays(getattr(source[0], part)), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_other_anchors_get_new_last_layers(source: tuple[retinanet.RetinaNet, Path]) -> None:
+    lines: list[str] = []
+    settings = SETTINGS | {"model.weights": str(source[1]), "anchors.ratios": (1.0,)}
+    build_model(changed(TrainConfig(), settings), ["cat", "dog"], lines.append)
+    assert any("box_head" in line and "final" in line for line in lines)
+    assert any(line.startswith("new logits for all classes") for line in lines)
+
+
+def test_another_backbone_is_refused(source: tuple[retinanet.RetinaNet, Path]) -> None:
+    settings = SETTINGS | {"model.weights": str(source[1]), "model.backbone": "resnet18"}
+    with pytest.raises(ValueError, match=r"has the backbone resnet10_050, not resnet18"):
+        build_model(changed(TrainConfig(), settings), ["cat", "dog"])
+
+
+def test_pretrained_batch_normalisation_is_frozen(source: tuple[retinanet.RetinaNet, Path]) -> None:
+    config = changed(TrainConfig(), SETTINGS | {"model.weights": str(source[1])})
+    model = build_model(config, ["cat", "dog"])
+    norms = [layer for layer in model.backbone._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    assert norms
+    assert not any(layer.trainable for layer in norms)
+
+
+def test_a_frozen_backbone_learns_again_in_the_next_run(
+    source: tuple[retinanet.RetinaNet, Path], tmp_path: Path
+) -> None:
+    frozen = retinanet.RetinaNet.from_config(source[0].get_config())
+    frozen.backbone.trainable = False
+    frozen.save(tmp_path / "frozen.keras")
+    config = changed(TrainConfig(), SETTINGS | {"model.weights": str(tmp_path / "frozen.keras")})
+    model = build_model(config, ["cat", "dog"])
+    kernels = [layer for layer in model.backbone._flatten_layers() if isinstance(layer, keras.layers.Conv2D)]
+    assert len(model.backbone.trainable_variables) == len(kernels) > 5
+
+
+@pytest.mark.parametrize(("before", "after"), [("float32", "mixed_bfloat16"), ("mixed_bfloat16", "float32")])
+def test_the_backbone_computes_in_the_dtype_of_the_new_run(before: str, after: str, tmp_path: Path) -> None:
+    keras.config.set_dtype_policy(before)
+    try:
+        build_model(changed(TrainConfig(), SETTINGS), ["cat"]).save(tmp_path / "before.keras")
+        keras.config.set_dtype_policy(after)
+        config = changed(TrainConfig(), SETTINGS | {"model.weights": str(tmp_path / "before.keras")})
+        model = build_model(config, ["cat"])
+    finally:
+        keras.config.set_dtype_policy("float32")
+    layers = {layer.name: layer.dtype_policy.name for layer in model.backbone.layers}
+    assert layers.pop("normalize") == "float32"
+    assert set(layers.values()) == {after}
+    assert model.metadata["model"]["weights"] == str(tmp_path / "before.keras")
+
+
+def test_a_run_s_folder_stands_for_its_snapshot(source: tuple[retinanet.RetinaNet, Path]) -> None:
+    config = changed(TrainConfig(), SETTINGS | {"model.weights": str(source[1].parent)})
+    model = build_model(config, ["cat", "dog"])
+    np.testing.assert_array_equal(arrays(model.neck)[0], arrays(source[0].neck)[0])
+
+
+def test_an_inference_model_serves_too(source: tuple[retinanet.RetinaNet, Path], tmp_path: Path) -> None:
+    detector = DetectionModel(source[0])
+    detector(np.zeros((1, 64, 64, 3), np.float32))
+    detector.save(tmp_path / "detector.keras")
+    assert read_settings(tmp_path / "detector.keras") == read_settings(source[1])
+    config = changed(TrainConfig(), SETTINGS | {"model.weights": str(tmp_path / "detector.keras")})
+    model = build_model(config, ["cat", "dog"])
+    np.testing.assert_array_equal(arrays(model.neck)[0], arrays(source[0].neck)[0])
+
+
+def test_backbone_weights_are_told_apart_by_content(source: tuple[retinanet.RetinaNet, Path], tmp_path: Path) -> None:
+    source[0].backbone.save_weights(tmp_path / "some.weights.h5")
+    model = build_model(changed(TrainConfig(), SETTINGS | {"model.weights": str(tmp_path / "some.weights.h5")}), ["a"])
+    for ours, theirs in zip(arrays(model.backbone), arrays(source[0].backbone), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

@@ -1,0 +1,264 @@
+"""Whole runs on a few small scenes: the folder they leave, and what they do when stopped, resumed or broken."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_retinanet.backbones import BACKBONES, Normalize
+from keras_retinanet.config import TrainConfig
+from keras_retinanet.config.tree import changed
+from keras_retinanet.data.errors import DataError
+from keras_retinanet.demo import scenes
+from keras_retinanet.inference import load_model
+from keras_retinanet.snapshots.run_folder import Run, read_config, read_progress
+from keras_retinanet.training.fit import NonFiniteLossError
+from keras_retinanet.training.prepare import prepare, train
+
+TINY = {
+    "data.dataset": "coco",
+    "model.backbone": "mobilenet_025",
+    "model.weights": "none",
+    "model.max_level": 5,
+    "model.fpn_width": 8,
+    "model.head_width": 8,
+    "model.head_depth": 1,
+    "resize.min_side": 64,
+    "resize.max_side": 96,
+    "resize.is_square": True,
+    "anchors.sizes": (16.0, 32.0, 64.0),
+    "anchors.strides": (8, 16, 32),
+    "optimizer.learning_rate": 0.01,
+    "optimizer.schedule": "cosine",
+    "optimizer.warmup_steps": 2,
+    "batch_size": 2,
+    "epochs": 2,
+}
+
+
+def five_convolutions(weights: str | None = None) -> keras.Model:
+    """A backbone that is traced in a moment."""
+    del weights
+    images = keras.Input((None, None, 3))
+    features = Normalize((120.0, 110.0, 100.0), (60.0, 60.0, 60.0), name="normalize")(images)
+    maps = {}
+    for level in range(1, 6):
+        features = keras.layers.Conv2D(8, 3, 2, "same", activation="relu")(features)
+        maps[f"C{level}"] = features = keras.layers.BatchNormalization()(features)
+    return keras.Model(images, {name: maps[name] for name in ("C3", "C4", "C5")}, name="mobilenet_025")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_backbone() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES, "mobilenet_025", five_convolutions)
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scenes")
+    scenes.write_dataset(folder, num_train=6, num_val=3, seed=3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny(data: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    """Three steps an epoch on one canvas, without measuring."""
+    runs = str(tmp_path_factory.mktemp("runs"))
+    values = TINY | {"data.path": str(data), "snapshot_path": runs, "use_evaluation": False}
+    return changed(TrainConfig(), values)
+
+
+@pytest.fixture(scope="module")
+def whole(tiny: TrainConfig) -> TrainConfig:
+    """With measurements, and on canvases of several shapes."""
+    return changed(tiny, {"use_evaluation": True, "resize.is_square": False})
+
+
+@pytest.fixture(scope="module")
+def measured(whole: TrainConfig) -> Run:
+    """A complete run of two epochs with measurements; read only."""
+    return Run(train(whole, emit=quiet).folder)
+
+
+@pytest.fixture(scope="module")
+def finished(tiny: TrainConfig) -> Run:
+    """A complete run of two epochs without measurements; read only."""
+    return Run(train(tiny, emit=quiet).folder)
+
+
+def quiet(line: str) -> None:
+    """Swallows the lines of a run."""
+    del line
+
+
+def stop_at(text: str) -> Callable[[str], None]:
+    """An `emit` that sends this process a SIGTERM at the first line with `text`."""
+
+    def emit(line: str) -> None:
+        if text in line and signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            signal.raise_signal(signal.SIGTERM)
+
+    return emit
+
+
+def weights(path: Path) -> list[np.ndarray]:
+    model = load_model(path)
+    return [variable.numpy() for variable in (*model.weights, *model.optimizer.variables)]
+
+
+def test_an_image_cut_off_while_a_run_is_under_way(tiny: TrainConfig, data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    image = next((tmp_path / "data" / "train2017").iterdir())
+    config = changed(tiny, {"data.path": str(tmp_path / "data"), "epochs": 1})
+    lines: list[str] = []
+
+    def cut(line: str) -> None:
+        lines.append(line)
+        if line.startswith("run: "):
+            image.write_bytes(image.read_bytes()[:500])
+
+    result = train(config, emit=cut)
+    assert result.epochs == 1
+    told = [line for line in lines if str(image) in line]
+    assert len(told) == 2
+    assert told[0].startswith(f"warning: {image} cannot be decoded as an image; a grey picture")
+    assert told[1] == f"warning: 1 broken images were replaced by grey ones without boxes: {image}"
+    with pytest.raises(DataError, match="cannot be decoded as an image"):
+        prepare(changed(config, {"data.bad_data": "error"}), emit=quiet)
+
+
+def test_a_run_leaves_its_whole_folder(measured: Run, whole: TrainConfig) -> None:
+    assert {path.name for path in measured.folder.iterdir()} == {
+        "last.keras", "best.keras", "config.yaml", "metrics.csv", "curves.png", "state.json", "detections.jpg",
+    }  # fmt: skip
+    assert read_config(measured.config) == whole
+    rows = measured.rows()
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert {"loss", "classification_loss", "box_loss", "learning_rate", "val_AP", "val_AP50"} <= set(rows[0])
+    assert measured.curves.read_bytes().startswith(b"\x89PNG")
+    assert (read_progress(measured.last).epoch, read_progress(measured.last).step) == (2, 0)
+
+
+def test_best_is_the_snapshot_of_the_best_epoch(measured: Run) -> None:
+    best = measured.best_precision()
+    assert best is not None
+    assert read_progress(measured.best).epoch == best[0]
+
+
+def test_snapshots_carry_what_detection_needs(measured: Run) -> None:
+    model = load_model(measured.best)
+    assert model.class_names == tuple(scenes.CLASS_NAMES)
+    assert (model.resize.min_side, model.resize.max_side) == (64, 96)
+    assert model.anchors.sizes == TINY["anchors.sizes"]
+    assert int(model.optimizer.iterations.numpy()) == 3 * read_progress(measured.best).epoch
+
+
+def test_stopped_inside_an_epoch_and_resumed_equals_straight(finished: Run, tiny: TrainConfig) -> None:
+    """SIGTERM comes at the end of epoch 1, so that step 1 of epoch 2 is done before the run stops."""
+    former = signal.getsignal(signal.SIGTERM)
+    stopped = train(tiny, emit=stop_at("epoch 1/2  3 steps"))
+    assert stopped.stopped_by == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == former
+    progress = read_progress(stopped.folder / "last.keras")
+    assert (progress.epoch, progress.step) == (1, 1)
+
+    resumed = train(read_config(stopped.folder / "config.yaml"), resume=stopped.folder, emit=quiet)
+    assert resumed.folder == stopped.folder
+    assert resumed.stopped_by is None
+    assert [row["epoch"] for row in Run(resumed.folder).rows()] == ["1", "2"]
+    assert read_progress(resumed.folder / "last.keras").epoch == 2
+    for ours, theirs in zip(weights(resumed.folder / "last.keras"), weights(finished.last), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_stopped_while_measuring_is_measured_on_resuming(tiny: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = dataclasses.replace(tiny, use_evaluation=True, epochs=1)
+    with monkeypatch.context() as patch:
+
+        def stop(*arguments: object, progress: Callable[[int], None], **rest: object) -> None:
+            signal.raise_signal(signal.SIGINT)
+            progress(1)
+
+        patch.setattr("keras_retinanet.training.fit.detect_dataset", stop)
+        stopped = train(config, emit=quiet)
+    assert stopped.stopped_by == signal.SIGINT
+    assert Run(stopped.folder).rows() == []
+    assert read_progress(stopped.folder / "last.keras").epoch == 1
+
+    resumed = train(config, resume=stopped.folder, emit=quiet)
+    assert resumed.epochs == 1
+    assert "val_AP" in resumed.figures
+    assert resumed.figures["loss"] > 0
+
+
+def test_a_loss_that_is_not_finite_names_the_images_and_keeps_the_snapshot(finished: Run, tiny: TrainConfig) -> None:
+    ruinous = changed(tiny, {"optimizer.learning_rate": 1e30, "optimizer.clip_norm": 0.0, "epochs": 4})
+    before = finished.last.read_bytes()
+    training = prepare(ruinous, resume=finished.folder, emit=quiet)
+    finished.write_config(tiny)
+    with pytest.raises(NonFiniteLossError, match=r"not finite.*Images of the batch: .*train2017.*\.jpg") as caught:
+        training.fit()
+    assert str(finished.last) in str(caught.value)
+    assert finished.last.read_bytes() == before
+    assert [row["epoch"] for row in finished.rows()] == ["1", "2"]
+
+
+def test_a_frozen_backbone_stays_as_it_is(measured: Run, tiny: TrainConfig) -> None:
+    config = changed(tiny, {"freeze_backbone": True, "model.weights": str(measured.last), "epochs": 1})
+    frozen = load_model(train(config, emit=quiet).folder / "last.keras")
+    source = load_model(measured.last)
+    for ours, theirs in zip(frozen.backbone.weights, source.backbone.weights, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+    assert not np.array_equal(frozen.neck.weights[0].numpy(), source.neck.weights[0].numpy())
+    assert frozen.backbone.trainable_variables == []
+
+
+def test_float16_scales_the_loss_and_keeps_it_finite(tiny: TrainConfig) -> None:
+    config = changed(tiny, {"mixed_precision": "float16", "epochs": 1, "data.limit": 2})
+    result = train(config, emit=quiet)
+    model = load_model(result.folder / "last.keras")
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert np.isfinite(result.figures["loss"])
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_says_what_it_found_before_the_first_step(tiny: TrainConfig) -> None:
+    lines: list[str] = []
+    prepare(changed(tiny, {"data.limit": 5, "steps": 7}), emit=lines.append)
+    text = "\n".join(lines)
+    assert "train: 5 images" in text
+    assert f"{len(scenes.CLASS_NAMES)} classes" in text
+    assert "2 epochs of 7 steps of 2 images" in text
+    assert "learning rate 0.01: as given" in text
+    assert "positive anchors an image" in text
+
+
+def test_other_images_than_the_snapshots_cannot_be_resumed(finished: Run, tiny: TrainConfig) -> None:
+    assert read_progress(finished.last).images == 6
+    with pytest.raises(ValueError, match=r"was trained on 6 images, and now there are 4.*--weights"):
+        prepare(changed(tiny, {"data.limit": 4}), resume=finished.folder, emit=quiet)
+
+
+def test_a_threshold_a_class_needs_all_classes(tiny: TrainConfig) -> None:
+    with pytest.raises(ValueError, match=r"one value for each of the 6 classes \(disc, ring, .*got 1"):
+        prepare(changed(tiny, {"filter.class_thresholds": (0.5,)}), emit=quiet)
+
+
+def test_other_classes_than_the_snapshots_cannot_be_resumed(finished: Run, tiny: TrainConfig) -> None:
+    class Other:
+        class_names = ("one", "two")
+
+        def __iter__(self):
+            return iter(())
+
+    with pytest.raises(ValueError, match="classes are not those of the data"):
+        prepare(tiny, Other(), resume=finished.folder, emit=quiet)  # type: ignore[arg-type]
