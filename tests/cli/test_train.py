@@ -237,7 +237,7 @@ def test_a_full_disk_ends_in_one_line(
         def fit(self) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("keras_retinanet.training.prepare", lambda *args, **kwargs: Full())
+    monkeypatch.setattr("keras_retinanet.training.prepare.prepare", lambda *args, **kwargs: Full())
     assert main(["coco", str(tmp_path), "--weights", "none"]) == 2
     text = capsys.readouterr().err
     assert "No space left on device" in text
