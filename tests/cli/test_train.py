@@ -212,17 +212,26 @@ def test_data_that_are_not_there_end_in_one_line(tmp_path: Path, capsys: pytest.
 
 
 def test_the_words_of_the_next_command() -> None:
-    assert dataset_words(parse(["pascal", "voc", "--val-set", "test"]).config) == "pascal voc --set test"
-    assert dataset_words(parse(["csv", "a.csv", "c.csv", "--val-annotations", "v.csv"]).config) == "csv v.csv c.csv"
-    assert dataset_words(parse(["csv", "my data/a.csv"]).config) == "csv 'my data/a.csv'"
-    assert dataset_words(parse(["pascal", "voc", "--difficult", "keep"]).config) == "pascal voc --difficult keep"
+    assert dataset_words(parse(["pascal", "voc", "--val-set", "test"]).config) == ["pascal", "voc", "--set", "test"]
+    assert dataset_words(parse(["csv", "a.csv", "c.csv", "--val-annotations", "v.csv"]).config) == [
+        "csv",
+        "v.csv",
+        "c.csv",
+    ]
+    assert dataset_words(parse(["csv", "my data/a.csv"]).config) == ["csv", "my data/a.csv"]
+    assert dataset_words(parse(["pascal", "voc", "--difficult", "keep"]).config) == [
+        "pascal",
+        "voc",
+        "--difficult",
+        "keep",
+    ]
 
 
 def test_what_a_stopped_run_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = changed(TrainConfig(), {"epochs": 2})
     _report(RunResult(tmp_path / "my run", 1, {}, {}, signal.SIGINT), config)
     assert capsys.readouterr().out == (
-        f"\nStopped in epoch 2 of 2. Go on with:\n  retinanet-train --resume '{tmp_path}/my run'\n"
+        f"\nStopped in epoch 2 of 2. Continue with:\n  retinanet-train --resume '{tmp_path}/my run'\n"
     )
     _report(RunResult(tmp_path, 2, {}, {}, signal.SIGINT), config)
     assert "All 2 epochs are trained; stopped before the last was measured" in capsys.readouterr().out
