@@ -67,9 +67,13 @@ def test_only_noise_is_held_back(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_was_held_back_appears_where_the_import_fails(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ImportError), startup._without_startup_noise():
-        os.write(2, b"libfoo.so: cannot open shared object file\n")
-        raise ImportError
+    def fail() -> None:
+        with startup._without_startup_noise():
+            os.write(2, b"libfoo.so: cannot open shared object file\n")
+            raise ImportError
+
+    with pytest.raises(ImportError):
+        fail()
     assert capfd.readouterr().err == "libfoo.so: cannot open shared object file\n"
 
 

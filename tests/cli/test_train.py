@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -211,20 +212,17 @@ def test_data_that_are_not_there_end_in_one_line(tmp_path: Path, capsys: pytest.
     assert not (tmp_path / "runs").exists()
 
 
-def test_the_words_of_the_next_command() -> None:
-    assert dataset_words(parse(["pascal", "voc", "--val-set", "test"]).config) == ["pascal", "voc", "--set", "test"]
-    assert dataset_words(parse(["csv", "a.csv", "c.csv", "--val-annotations", "v.csv"]).config) == [
-        "csv",
-        "v.csv",
-        "c.csv",
-    ]
-    assert dataset_words(parse(["csv", "my data/a.csv"]).config) == ["csv", "my data/a.csv"]
-    assert dataset_words(parse(["pascal", "voc", "--difficult", "keep"]).config) == [
-        "pascal",
-        "voc",
-        "--difficult",
-        "keep",
-    ]
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        ("pascal voc --val-set test", "pascal voc --set test"),
+        ("csv a.csv c.csv --val-annotations v.csv", "csv v.csv c.csv"),
+        ("csv 'my data/a.csv'", "csv 'my data/a.csv'"),
+        ("pascal voc --difficult keep", "pascal voc --difficult keep"),
+    ],
+)
+def test_the_words_of_the_next_command(argv: str, words: str) -> None:
+    assert dataset_words(parse(shlex.split(argv)).config) == shlex.split(words)
 
 
 def test_what_a_stopped_run_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
