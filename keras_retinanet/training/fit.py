@@ -14,10 +14,11 @@ from tqdm import tqdm
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.data.errors import from_tensorflow
 from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
-from keras_retinanet.evaluation import ImageDetections, coco, detect_dataset
+from keras_retinanet.evaluation import coco, detect_dataset
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.optimizers.schedules import WarmupSchedule
+from keras_retinanet.schema import Detections
 from keras_retinanet.snapshots.run_folder import Progress, Run
 from keras_retinanet.training.callbacks import (
     KeepSnapshot,
@@ -113,7 +114,7 @@ class Training:
             NonFiniteLossError: If the loss or the weights are no longer finite.
         """
         self.model.stop_training = False
-        found: list[ImageDetections] = []  # of the epoch measured last
+        found: list[Detections] = []  # of the epoch measured last
         with StopRequest() as request:
             guard = StopOnNonFinite([sample["image"] for sample in self.data.samples])
             keep = KeepSnapshot(self.run, self.progress, request)
@@ -132,7 +133,7 @@ class Training:
             draw_examples(self.data.val_samples, found, model.class_names, model.resize, self.run.examples, bad_images)
         return self._result(request.number if is_stopped else None)
 
-    def _measuring(self, found: list[ImageDetections], request: StopRequest) -> list[keras.callbacks.Callback]:
+    def _measuring(self, found: list[Detections], request: StopRequest) -> list[keras.callbacks.Callback]:
         """Measures on the validation images, and leaves the detections in `found`."""
         if self.data.val_samples is None:
             return []

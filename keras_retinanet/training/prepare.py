@@ -180,7 +180,7 @@ def _compile(model: RetinaNet, optimizer: keras.optimizers.Optimizer) -> None:
 
 
 def _describe_steps(epochs: int, batch_size: int, batches: TrainingBatches) -> str:
-    shapes = " or ".join(f"{height}×{width}" for height, width in batches.canvases)
+    shapes = " or ".join(f"{height}×{width}" for height, width in batches.batch_shapes)
     return f"{epochs} epochs of {batches.steps_per_epoch} steps of {batch_size} images, {shapes}"
 
 
