@@ -9,6 +9,7 @@ from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.artefact import Check, check_settings, write_folder
 from keras_retinanet.export.detection_graph import describe, detection_graph, prepared, save_graph
 from keras_retinanet.export.openvino_rules import convert
+from keras_retinanet.extras import install_hint
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY
 from keras_retinanet.runtimes.openvino_folder import MODEL, WEIGHTS
@@ -47,7 +48,7 @@ def _write(detector: DetectionModel, folder: Path, settings: ExportConfig) -> No
     try:
         import openvino
     except ImportError as error:
-        raise ImportError("The openvino format needs OpenVINO: pip install 'keras-retinanet[openvino]'") from error
+        raise ImportError(f"The openvino format needs OpenVINO: {install_hint('openvino')}") from error
     model = prepared(detector, settings)
     with tempfile.TemporaryDirectory() as graph:
         save_graph(detection_graph(model, "tensorflow", settings.image_size), model, graph)
