@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import html.parser
+import os
 import re
 import shutil
 import sys
@@ -23,7 +24,7 @@ CHAPTERS = {
     "Development": ["architecture", "extending", "/CONTRIBUTING", "releasing"],
     "Project": ["/CHANGELOG", "/SECURITY"],
 }
-"""The sidebar: pages of `docs/`, or of the root where they begin with a slash. A page that is missing fails the build."""
+"""The sidebar: pages of `docs/`, or of the root if they begin with a slash. Sphinx refuses a page that is left out."""
 NOT_DOCUMENTED = {"cli"}
 """Rooms without a reference page: commands are documented by `--help`."""
 
@@ -64,6 +65,8 @@ def run_sphinx(source: Path, out: Path, doctrees: Path) -> int:
         Sphinx' exit status.
     """
     from sphinx.cmd.build import main as build
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
     options = ["--fail-on-warning", "--keep-going", "--quiet", "-b", "html"]
     return int(build([*options, "-c", str(ROOT / "docs"), "-d", str(doctrees), str(source), str(out)]))
@@ -107,7 +110,7 @@ def reference_pages() -> Iterator[tuple[str, str]]:
 def _page(title: str, modules: Sequence[str]) -> str:
     lines = [title, "=" * len(title), ""]
     for module in modules:
-        if len(modules) > 1:
+        if module != modules[0]:
             name = module.removeprefix(f"{PACKAGE}.")
             lines += [name, "-" * len(name), ""]
         lines += [f".. automodule:: {module}", "   :members:", "   :show-inheritance:"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 import textwrap
@@ -57,8 +58,22 @@ def setup(app: Any) -> None:
     Args:
         app: sphinx.application.Sphinx. The builder.
     """
+    app.connect("autodoc-process-docstring", _convert_docstring, priority=100)  # before napoleon reads the sections
+    app.connect("autodoc-process-signature", _show_constructor)
 
-    def convert(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
-        lines[:] = markdown_to_rst(lines)
 
-    app.connect("autodoc-process-docstring", convert, priority=100)  # before napoleon reads the sections
+def _convert_docstring(*event: Any) -> None:
+    lines = event[-1]
+    lines[:] = markdown_to_rst(lines)
+
+
+def _show_constructor(_: Any, kind: str, name: str, value: Any, *rest: Any) -> tuple[str, str] | None:
+    """Keras hides the arguments of its classes behind a `__new__(cls, *args, **kwargs)`: show those of `__init__`."""
+    from sphinx.util.inspect import stringify_signature  # the tests read this file where Sphinx is not installed
+
+    del name
+    signature = rest[1]
+    if kind != "class" or signature != "(*args, **kwargs)":
+        return None
+    arguments = list(inspect.signature(value.__init__).parameters.values())[1:]
+    return stringify_signature(inspect.Signature(arguments), unqualified_typehints=True), ""
