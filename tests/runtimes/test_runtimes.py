@@ -312,7 +312,7 @@ def test_a_missing_runtime_is_named_with_its_extra(
     (tmp_path / "a.tflite").touch()
     (tmp_path / "model.xml").touch()
     path = tmp_path / {"onnx": "a.onnx", "openvino": "", "litert": "a.tflite"}[extra]
-    with pytest.raises(ImportError, match=rf"pip install 'keras-retinanet\[{extra}\]'"):
+    with pytest.raises(ImportError, match=rf"pip install '\.\[{extra}\]' in the checkout"):
         open_runtime(path)
 
 
