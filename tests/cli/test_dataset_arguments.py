@@ -25,7 +25,8 @@ def parse(line, trailing=()):
 def test_every_format_is_described():
     assert all(reader.summary for reader in DATASETS.values())
     assert {word: dataset_arguments.usage(reader) for word, reader in DATASETS.items()} == {
-        "coco": "PATH", "pascal": "PATH", "csv": "ANNOTATIONS [CLASSES]", "kitti": "PATH", "oid": "PATH", "yolo": "PATH",
+        "coco": "PATH", "pascal": "PATH", "csv": "ANNOTATIONS [CLASSES]", "kitti": "PATH", "oid": "PATH",
+        "yolo": "PATH",
         "tfrecord": "PATH [CLASSES]", "tfds": "NAME", "demo": "[PATH]",
     }  # fmt: skip
 
