@@ -28,10 +28,10 @@ from keras_retinanet.model.retinanet import build
 keras.utils.set_random_seed(3)
 model = build(
     ModelConfig("resnet10_050", "none", fpn_width=16, head_width=32, head_depth=1, head_norm="group"),
-    class_names=["a", "b", "c"], loss=LossConfig(box="giou"),
+    class_names=["a", "b", "c"], loss_config=LossConfig(box="giou"),
 )
 for head, spread in ((model.class_head, 0.3), (model.box_head, 0.05)):  # answers worth comparing
-    kernel = head.finals[0].kernel
+    kernel = head.predictors[0].kernel
     kernel.assign(keras.random.normal(kernel.shape, stddev=spread, seed=1))
 model.save(sys.argv[1])
 """

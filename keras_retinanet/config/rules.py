@@ -21,7 +21,7 @@ _NOT_NEGATIVE = (
     "model.head_depth", "filter.clip_margin",
 )  # fmt: skip
 _POSITIVE = ("optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon")
-_SHARE = ("matching.positive_iou", "matching.negative_iou", "filter.score_threshold", "filter.nms_threshold")
+_SHARE = ("assigner.positive_iou", "assigner.negative_iou", "filter.score_threshold", "filter.nms_threshold")
 
 
 READER_RULES = {"labels_filter": "oid", "parent_label": "oid", "difficult": "pascal"}
@@ -95,9 +95,9 @@ def _shapes(config: TrainConfig) -> Iterator[str]:
 
 
 def _choices(config: TrainConfig) -> Iterator[str]:
-    model, matching = config.model, config.matching
-    if matching.negative_iou > matching.positive_iou:
-        yield f"--negative-iou {matching.negative_iou} is larger than --positive-iou {matching.positive_iou}."
+    model, assigner = config.model, config.assigner
+    if assigner.negative_iou > assigner.positive_iou:
+        yield f"--negative-iou {assigner.negative_iou} is larger than --positive-iou {assigner.positive_iou}."
     if config.optimizer.optimizer == "adam" and config.optimizer.weight_decay:
         yield "--weight-decay does nothing with adam; choose --optimizer adamw, which is Adam with weight decay."
     if config.freeze_backbone and model.weights == "none":

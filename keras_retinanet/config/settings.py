@@ -78,7 +78,7 @@ class AnchorConfig:
 
 
 @dataclass(frozen=True)
-class MatchConfig:
+class AssignerConfig:
     """Which anchors learn what (paper §4.1: object from IoU 0.5, background below 0.4, ignored between).
 
     Attributes:
@@ -298,7 +298,7 @@ class TrainConfig:
         data: Which images, and how they are fed.
         model: The network.
         anchors: The anchors.
-        matching: Which anchors learn what.
+        assigner: Which anchors learn what.
         loss: The two losses.
         resize: How an image becomes network input.
         filter: How scored boxes become detections.
@@ -318,7 +318,7 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     anchors: AnchorConfig = field(default_factory=AnchorConfig)
-    matching: MatchConfig = field(default_factory=MatchConfig)
+    assigner: AssignerConfig = field(default_factory=AssignerConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     resize: ResizeConfig = field(default_factory=ResizeConfig)
     filter: FilterConfig = field(default_factory=FilterConfig)

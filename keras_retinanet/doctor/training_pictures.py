@@ -52,7 +52,7 @@ def training_pictures(
     Args:
         samples: Annotated images.
         class_names: Names of their labels.
-        config: TrainConfig. Seed, augmentation, resize rule, anchors and matching count.
+        config: TrainConfig. Seed, augmentation, resize rule, anchors and assigner count.
         has_anchors: bool. Also draw the positive anchors. Defaults to `False`.
 
     Yields:
@@ -99,7 +99,7 @@ def _map_shape(height: int, width: int, stride: int) -> tuple[int, int]:
 def _drawn(
     image: Any, target: dict[str, Any], path: str, class_names: Sequence[str], config: TrainConfig, has_anchors: bool
 ) -> TrainingPicture:
-    anchors, rule = grid_anchors(config.anchors, *image.shape[:2]), config.matching
+    anchors, rule = grid_anchors(config.anchors, *image.shape[:2]), config.assigner
     state, index = match(
         *(
             ops.convert_to_tensor(value)

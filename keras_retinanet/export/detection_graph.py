@@ -34,7 +34,7 @@ def prepared(
     if has_folded(settings, folds):
         network = fold_batch_norm(network)
     network = in_precision(network, precision)
-    return detector if network is detector.network else DetectionModel(network, detector.filter, detector.kernel)
+    return detector if network is detector.network else DetectionModel(network, detector.filter_config, detector.kernel)
 
 
 def floating(settings: ExportConfig) -> Floating:
@@ -61,9 +61,9 @@ def describe(detector: DetectionModel, settings: ExportConfig, *, folds: bool = 
     network = detector.network
     return Description(
         class_names=detector.class_names,
-        resize=network.resize,
+        resize=network.resize_config,
         pad_value=network.pad_value,
-        filter=detector.filter,
+        filter=detector.filter_config,
         image_size=settings.image_size,
         precision=settings.precision,
         has_folded_batch_norm=has_folded(settings, folds),
@@ -88,7 +88,7 @@ def detection_graph(
         A `tf.function` of `images (B, H, W, 3)` and `sizes (B, 2)`, both float32, the latter the height and width
         before padding. Answers `schema.Detections`, `deltas` and `logits`.
     """
-    model = DetectionModel(detector.network, detector.filter, kernel)
+    model = DetectionModel(detector.network, detector.filter_config, kernel)
     height, width = image_size or (None, None)
 
     def detect(images: Tensor, sizes: Tensor) -> dict[str, Tensor]:

@@ -38,7 +38,7 @@ class ServingGraph:
 
     def __init__(self, detector: DetectionModel) -> None:
         self.model = detector
-        self._resize, self._pad_value = detector.network.resize, detector.network.pad_value
+        self._resize, self._pad_value = detector.network.resize_config, detector.network.pad_value
 
     @property
     def signatures(self) -> dict[str, Callable[..., dict[str, Tensor]]]:

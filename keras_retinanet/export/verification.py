@@ -109,7 +109,7 @@ class Verification:
 
     def _compare(self, runtime: Runtime, image: Any) -> None:
         network, agreement, limit = self._detector.network, self.agreement, self.tolerance
-        batch, sizes = on_one_canvas([image], network.resize, network.pad_value, runtime.image_size)
+        batch, sizes = on_one_canvas([image], network.resize_config, network.pad_value, runtime.image_size)
         predictions = network(batch, training=False)
         wanted = {name: ops.convert_to_numpy(predictions[name]) for name in ("deltas", "logits")}
         raw = runtime.raw_outputs(batch)
@@ -117,7 +117,7 @@ class Verification:
         agreement.raw = max(agreement.raw, _distance(raw["logits"], wanted["logits"]))
         detections: Any = self._detector.from_predictions(predictions, ops.convert_to_tensor(sizes))
         answer = {name: ops.convert_to_numpy(value) for name, value in detections.items()}
-        expected = in_own_pixels(answer, 0, network=sizes[0], given=image.shape[:2], resize=network.resize)
+        expected = in_own_pixels(answer, 0, network=sizes[0], given=image.shape[:2], resize=network.resize_config)
         (found,) = runtime.detect([image])
         for one, other in ((expected, found), (found, expected)):
             count, score = partners(one, other, limit)
@@ -132,7 +132,7 @@ class Verification:
         logits = wanted["logits"][0]
         best = np.argsort(-logits.ravel(), kind="stable")[:BEST_ANCHORS]
         rows, labels = np.divmod(best, logits.shape[1])
-        decode = self._detector.network.regress_boxes
+        decode = self._detector.network.box_coder
         boxes = [ops.convert_to_numpy(decode(side["deltas"][0, rows], anchors[rows])) for side in (raw, wanted)]
         scores = [1 / (1 + np.exp(-np.asarray(side["logits"][0, rows, labels], np.float64))) for side in (raw, wanted)]
         is_same = _overlap(boxes[0], boxes[1]) >= self.tolerance.iou

@@ -264,7 +264,7 @@ def decode_corner(
     return anchors + deltas * ops.convert_to_tensor(std, "float32") * _anchor_sizes(anchors)
 
 
-class BoxCoder(NamedTuple):
+class CodingFunctions(NamedTuple):
     """A pair of inverse functions and the `std` its source uses."""
 
     encode: Callable[..., Tensor]
@@ -272,14 +272,14 @@ class BoxCoder(NamedTuple):
     std: tuple[float, float, float, float]
 
 
-BOX_CODERS: dict[BoxCoderName, BoxCoder] = {
-    "center": BoxCoder(encode_center, decode_center, (1.0, 1.0, 1.0, 1.0)),
-    "corner": BoxCoder(encode_corner, decode_corner, (0.2, 0.2, 0.2, 0.2)),
+BOX_CODERS: dict[BoxCoderName, CodingFunctions] = {
+    "center": CodingFunctions(encode_center, decode_center, (1.0, 1.0, 1.0, 1.0)),
+    "corner": CodingFunctions(encode_corner, decode_corner, (0.2, 0.2, 0.2, 0.2)),
 }
 
 
-@keras.saving.register_keras_serializable(package="keras_retinanet")
-class RegressBoxes(keras.layers.Layer):
+@keras.saving.register_keras_serializable(package="keras_retinanet", name="RegressBoxes")  # its name in snapshots
+class BoxCoder(keras.layers.Layer):
     """Applies deltas to anchors, and the reverse through `encode`. Computes in float32 under every policy.
 
     Args:

@@ -13,7 +13,7 @@ SHOWN = 10
 """Classes that a line names; the others are counted."""
 
 
-def unnamed(count: int) -> tuple[str, ...]:
+def default_class_names(count: int) -> tuple[str, ...]:
     """The names of classes whose checkpoint does not tell any.
 
     Args:
@@ -36,14 +36,14 @@ def copy_logits(source: RetinaNet, target: RetinaNet) -> Iterator[str]:
         Lines for people: what was kept, what begins anew, and why.
     """
     names = source.class_names
-    if names == unnamed(len(names)) and len(names) == len(target.class_names):
+    if names == default_class_names(len(names)) and len(names) == len(target.class_names):
         yield f"the starting weights do not name their {len(names)} classes: taken for those of the data, in order"
         names = target.class_names
     pairs = [(names.index(name), label) for label, name in enumerate(target.class_names) if name in names]
     if not _fits(source.class_head, target.class_head):
         yield "new logits for all classes: the starting weights have another number of anchors, levels or channels"
         return
-    for giver, taker in zip(source.class_head.finals, target.class_head.finals, strict=True):
+    for giver, taker in zip(source.class_head.predictors, target.class_head.predictors, strict=True):
         for given, taken in zip(giver.weights, taker.weights, strict=True):
             taken.assign(
                 _joined(np.asarray(given.value), np.asarray(taken.value), len(names), pairs, target.num_classes)
@@ -54,9 +54,9 @@ def copy_logits(source: RetinaNet, target: RetinaNet) -> Iterator[str]:
 
 
 def _fits(source: Head, target: Head) -> bool:
-    if len(source.finals) != len(target.finals) or source.num_anchors != target.num_anchors:
+    if len(source.predictors) != len(target.predictors) or source.num_anchors != target.num_anchors:
         return False
-    pairs = zip(source.finals, target.finals, strict=True)
+    pairs = zip(source.predictors, target.predictors, strict=True)
     return all(giver.kernel.shape[:3] == taker.kernel.shape[:3] for giver, taker in pairs)
 
 

@@ -13,25 +13,31 @@ from keras_retinanet.assigners.iou_threshold import match_batch
 from keras_retinanet.backbones import BACKBONES, pad_value
 from keras_retinanet.config import (
     AnchorConfig,
+    AssignerConfig,
     FilterConfig,
     LossConfig,
-    MatchConfig,
     ModelConfig,
     ResizeConfig,
     to_dict,
 )
+from keras_retinanet.config.aliases import with_current_arguments
 from keras_retinanet.geometry.anchors import Anchors
-from keras_retinanet.geometry.boxes import RegressBoxes
+from keras_retinanet.geometry.boxes import BoxCoder
 from keras_retinanet.losses import BOX_LOSSES, CLASSIFICATION_LOSSES, replicas
 from keras_retinanet.model.fpn import FeaturePyramid
 from keras_retinanet.model.heads import Head
 from keras_retinanet.schema import Predictions, Targets, Tensor
 
-NAMED_IMAGES = 64
+MAX_NAN_BATCH_INDICES = 64
 """Images of a failed batch that are remembered by index."""
 
-_PARTS = ("backbone", "neck", "class_head", "box_head", "anchors", "regress_boxes")
-_SETTINGS = {"matching": MatchConfig, "loss": LossConfig, "resize": ResizeConfig, "filter": FilterConfig}
+_PARTS = ("backbone", "neck", "class_head", "box_head", "anchors", "box_coder")
+_SETTINGS = {
+    "assigner_config": AssignerConfig,
+    "loss_config": LossConfig,
+    "resize_config": ResizeConfig,
+    "filter_config": FilterConfig,
+}
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
@@ -48,12 +54,12 @@ class RetinaNet(keras.Model):
         class_head: `Head` with one value a class.
         box_head: `Head` with four values.
         anchors: `Anchors` layer.
-        regress_boxes: `RegressBoxes` layer: the box coder.
+        box_coder: `BoxCoder` layer: the box coder.
         class_names: Names of the labels `0 … K-1`.
-        matching: Which anchor learns what.
-        loss: Names and constants of the losses.
-        resize: How images become network input; data pipelines and detection read it here.
-        filter: Defaults of the inference model.
+        assigner_config: Which anchor learns what.
+        loss_config: Names and constants of the losses.
+        resize_config: How images become network input; data pipelines and detection read it here.
+        filter_config: Defaults of the inference model.
         metadata: Free, JSON-serialisable notes that travel with the snapshot.
 
     Example:
@@ -72,13 +78,13 @@ class RetinaNet(keras.Model):
         class_head: Head,
         box_head: Head,
         anchors: Anchors,
-        regress_boxes: RegressBoxes,
+        box_coder: BoxCoder,
         *,
         class_names: Sequence[str],
-        matching: MatchConfig | None = None,
-        loss: LossConfig | None = None,
-        resize: ResizeConfig | None = None,
-        filter: FilterConfig | None = None,
+        assigner_config: AssignerConfig | None = None,
+        loss_config: LossConfig | None = None,
+        resize_config: ResizeConfig | None = None,
+        filter_config: FilterConfig | None = None,
         metadata: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -95,25 +101,27 @@ class RetinaNet(keras.Model):
         self.class_head = class_head
         self.box_head = box_head
         self.anchors = anchors
-        self.regress_boxes = regress_boxes
+        self.box_coder = box_coder
         self.class_names = tuple(str(name) for name in class_names)
-        if len(self.class_names) != class_head.values:
-            raise ValueError(f"{len(self.class_names)} class names for a head of {class_head.values} classes.")
+        if len(self.class_names) != class_head.outputs_per_anchor:
+            raise ValueError(
+                f"{len(self.class_names)} class names for a head of {class_head.outputs_per_anchor} classes."
+            )
         if broken := [name for name in self.class_names if len(f"{name}.".splitlines()) > 1]:
             raise ValueError(f"The class {broken[0]!r} has a line break in its name; label files hold a name a line.")
-        self.matching = matching or MatchConfig()
-        self.loss_settings = loss or LossConfig()
-        self.resize = resize or ResizeConfig()
-        self.filter = filter or FilterConfig()
+        self.assigner_config = assigner_config or AssignerConfig()
+        self.loss_config = loss_config or LossConfig()
+        self.resize_config = resize_config or ResizeConfig()
+        self.filter_config = filter_config or FilterConfig()
         self.metadata = dict(metadata or {})
         self.classification_loss_tracker = keras.metrics.Mean(name="classification_loss")
         self.box_loss_tracker = keras.metrics.Mean(name="box_loss")
-        self.failed_images = self.add_weight(
-            shape=(NAMED_IMAGES,),
+        self.nan_batch_indices = self.add_weight(
+            shape=(MAX_NAN_BATCH_INDICES,),
             dtype="int32",
             initializer=keras.initializers.Constant(-1),
             trainable=False,
-            name="failed_images",
+            name="nan_batch_indices",
         )
 
     @property
@@ -175,7 +183,7 @@ class RetinaNet(keras.Model):
         count, everywhere = replicas()
         positives = everywhere(ops.sum(ops.cast(state == 1, "float32")))
         scale = 1.0 / ops.maximum(positives, 1.0)
-        settings = self.loss_settings
+        settings = self.loss_config
         classify = CLASSIFICATION_LOSSES[settings.classification]
         class_sum = classify(y_pred["logits"], labels, state, alpha=settings.alpha, gamma=settings.gamma)
         class_loss = class_sum * scale
@@ -195,7 +203,7 @@ class RetinaNet(keras.Model):
             boxes = ops.pad(boxes, [[0, 0], [0, 1], [0, 0]])
             labels = ops.pad(labels, [[0, 0], [0, 1]], constant_values=-1)
             ignore = ops.zeros_like(labels)
-        thresholds = dataclasses.asdict(self.matching)
+        thresholds = dataclasses.asdict(self.assigner_config)
         state, index = match_batch(anchors, boxes, labels, ignore, y["size"], **thresholds)
         state, index = ops.stop_gradient(state), ops.stop_gradient(index)
         labels = ops.take_along_axis(labels, index, axis=1)
@@ -204,23 +212,23 @@ class RetinaNet(keras.Model):
         return state, labels, matched
 
     def _box_loss(self, deltas: Tensor, anchors: Tensor, matched: Tensor, state: Tensor) -> Tensor:
-        settings = self.loss_settings
+        settings = self.loss_config
         loss = BOX_LOSSES[settings.box]
         deltas = ops.cast(deltas, "float32")
         if loss.is_on_boxes:
-            predicted, target = self.regress_boxes(deltas, anchors[None]), matched
+            predicted, target = self.box_coder(deltas, anchors[None]), matched
         else:
-            predicted, target = deltas, self.regress_boxes.encode(matched, anchors[None])
+            predicted, target = deltas, self.box_coder.encode(matched, anchors[None])
         values = loss.function(predicted, target, settings.beta)
         return ops.sum(ops.where(state == 1, values, 0.0))
 
     def _remember_failure(self, loss: Tensor, image_index: Tensor) -> None:
         """Keeps the images of the first batch whose loss is not finite."""
-        index = ops.cast(ops.reshape(image_index, (-1,)), "int32")[:NAMED_IMAGES]
-        row = ops.concatenate([index, ops.full((NAMED_IMAGES,), -1, dtype="int32")])[:NAMED_IMAGES]
-        kept = self.failed_images.value
+        index = ops.cast(ops.reshape(image_index, (-1,)), "int32")[:MAX_NAN_BATCH_INDICES]
+        row = ops.concatenate([index, ops.full((MAX_NAN_BATCH_INDICES,), -1, dtype="int32")])[:MAX_NAN_BATCH_INDICES]
+        kept = self.nan_batch_indices.value
         is_new = ops.logical_and(ops.logical_not(ops.isfinite(loss)), kept[0] < 0)
-        self.failed_images.assign(ops.where(is_new, row, kept))
+        self.nan_batch_indices.assign(ops.where(is_new, row, kept))
 
     def predict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Raw answers `{"deltas": (B, A, 4), "logits": (B, A, K)}` as NumPy arrays; arguments as in Keras."""
@@ -236,17 +244,14 @@ class RetinaNet(keras.Model):
         for part in _PARTS:
             config[part] = keras.saving.serialize_keras_object(getattr(self, part))
         config["class_names"] = list(self.class_names)
-        config["matching"] = to_dict(self.matching)
-        config["loss"] = to_dict(self.loss_settings)
-        config["resize"] = to_dict(self.resize)
-        config["filter"] = to_dict(self.filter)
+        config |= {name: to_dict(getattr(self, name)) for name in _SETTINGS}
         config["metadata"] = self.metadata
         return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> RetinaNet:
         """The model of a `get_config`."""
-        config = dict(config)
+        config = with_current_arguments(config)
         for part in _PARTS:
             config[part] = keras.saving.deserialize_keras_object(config[part], custom_objects=custom_objects)
         for name, settings in _SETTINGS.items():
@@ -263,12 +268,12 @@ def build(
     *,
     class_names: Sequence[str],
     anchors: AnchorConfig | None = None,
-    matching: MatchConfig | None = None,
-    loss: LossConfig | None = None,
-    resize: ResizeConfig | None = None,
-    filter: FilterConfig | None = None,
+    assigner_config: AssignerConfig | None = None,
+    loss_config: LossConfig | None = None,
+    resize_config: ResizeConfig | None = None,
+    filter_config: FilterConfig | None = None,
     backbone_options: Mapping[str, Any] | None = None,
-    regress_boxes: RegressBoxes | None = None,
+    box_coder: BoxCoder | None = None,
 ) -> RetinaNet:
     """A new RetinaNet from its settings, each of which defaults to the paper's.
 
@@ -276,12 +281,12 @@ def build(
         model: Backbone, its weights, and the sizes of pyramid and heads.
         class_names: Names of the labels `0 … K-1`.
         anchors: Anchors of each level.
-        matching: Which anchor learns what.
-        loss: Names and constants of the losses.
-        resize: How images become network input.
-        filter: Defaults of the inference model.
+        assigner_config: Which anchor learns what.
+        loss_config: Names and constants of the losses.
+        resize_config: How images become network input.
+        filter_config: Defaults of the inference model.
         backbone_options: Further arguments of the backbone, such as `ResNetOptions`.
-        regress_boxes: Box coder, where its settings differ from the defaults of `model.box_coder`.
+        box_coder: Box coder, where its settings differ from the defaults of `model.box_coder`.
 
     Returns:
         A built, uncompiled model.
@@ -291,7 +296,7 @@ def build(
 
     Example:
         >>> model = build(ModelConfig(backbone="resnet18", weights="none"), class_names=["cat", "dog"])
-        >>> model.class_head.values
+        >>> model.class_head.outputs_per_anchor
         2
     """
     model = model or ModelConfig()
@@ -331,12 +336,12 @@ def build(
         Head(len(class_names), **head, prior=0.01, name="class_head"),
         Head(4, **head, name="box_head"),
         anchor_layer,
-        regress_boxes or RegressBoxes(model.box_coder, name="regress_boxes"),
+        box_coder or BoxCoder(model.box_coder, name="box_coder"),
         class_names=class_names,
-        matching=matching,
-        loss=loss,
-        resize=resize,
-        filter=filter,
+        assigner_config=assigner_config,
+        loss_config=loss_config,
+        resize_config=resize_config,
+        filter_config=filter_config,
         metadata={"model": to_dict(model)},
         name="retinanet",
     )

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_retinanet.assigners.iou_threshold import match_batch
-from keras_retinanet.config import MatchConfig
+from keras_retinanet.config import AssignerConfig
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.schema import Targets, Tensor
 
@@ -66,7 +66,7 @@ def measure_coverage(model: RetinaNet, batches: Iterable[tuple[Tensor, Targets]]
     """Matches batches of the training data with the anchors of a model.
 
     Args:
-        model: RetinaNet. Its anchors, pyramid and matching rule are used, its weights are not.
+        model: RetinaNet. Its anchors, pyramid and assigner are used, its weights are not.
         batches: Iterable. `(images (B, H, W, 3), Targets)` as `fit` gets them.
 
     Returns:
@@ -80,7 +80,7 @@ def measure_coverage(model: RetinaNet, batches: Iterable[tuple[Tensor, Targets]]
         positives=sum(positives for _, _, positives, _ in rows),
         missed=len(sides),
         missed_sides=float(np.median(sides)) if len(sides) else 0.0,
-        is_forced=model.matching.use_force_match,
+        is_forced=model.assigner_config.use_force_match,
     )
 
 
@@ -104,7 +104,7 @@ def canvas_anchors(model: RetinaNet, height: int, width: int) -> np.ndarray:
 
 def _cover(model: RetinaNet, shape: tuple[int, int], targets: Targets) -> tuple[int, int, int, np.ndarray]:
     """Images, boxes and positives of a batch, and the sides of the boxes that no anchor learns."""
-    rule: MatchConfig = model.matching
+    rule: AssignerConfig = model.assigner_config
     boxes, labels, ignore = (ops.convert_to_numpy(targets[name]) for name in ("boxes", "labels", "ignore"))
     state, index = match_batch(
         ops.convert_to_tensor(canvas_anchors(model, *shape)),

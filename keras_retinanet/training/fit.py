@@ -134,7 +134,9 @@ class Training:
         is_stopped = self.model.stop_training
         if self.val_samples and found and not is_stopped:
             model, bad_images = self.model, self.bad_images
-            draw_examples(self.val_samples, found, model.class_names, model.resize, self.run.examples, bad_images)
+            draw_examples(
+                self.val_samples, found, model.class_names, model.resize_config, self.run.examples, bad_images
+            )
         return self._result(request.number if is_stopped else None)
 
     def _measuring(self, found: list[ImageDetections], request: StopRequest) -> list[keras.callbacks.Callback]:
@@ -145,7 +147,7 @@ class Training:
         detector = DetectionModel(model)
         batches = InferenceBatches(
             samples,
-            resize=model.resize,
+            resize=model.resize_config,
             pad_value=model.pad_value,
             batch_size=self.config.batch_size,
             workers=self.config.data.workers,

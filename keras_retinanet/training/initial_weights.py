@@ -73,10 +73,10 @@ def _build(config: TrainConfig, class_names: Sequence[str]) -> RetinaNet:
         config.model,
         class_names=class_names,
         anchors=config.anchors,
-        matching=config.matching,
-        loss=config.loss,
-        resize=config.resize,
-        filter=config.filter,
+        assigner_config=config.assigner,
+        loss_config=config.loss,
+        resize_config=config.resize,
+        filter_config=config.filter,
     )
 
 
@@ -93,7 +93,7 @@ def _grafted(
     for layer in backbone._flatten_layers():
         layer.trainable = True
     freeze_batch_norm(backbone)
-    logits = [weight for final in blank.class_head.finals for weight in final.weights]
+    logits = [weight for final in blank.class_head.predictors for weight in final.weights]
     missed = [
         name
         for part in ("neck", "class_head", "box_head")
@@ -103,19 +103,19 @@ def _grafted(
         log(f"new weights, since the snapshot's have another shape or do not exist: {', '.join(missed)}")
     for line in copy_logits(source, blank):
         log(line)
-    is_same_coder = source.regress_boxes.coder == blank.regress_boxes.coder
+    is_same_coder = source.box_coder.coder == blank.box_coder.coder
     return RetinaNet(
         backbone,
         blank.neck,
         blank.class_head,
         blank.box_head,
         blank.anchors,
-        source.regress_boxes if is_same_coder else blank.regress_boxes,
+        source.box_coder if is_same_coder else blank.box_coder,
         class_names=blank.class_names,
-        matching=blank.matching,
-        loss=blank.loss_settings,
-        resize=blank.resize,
-        filter=blank.filter,
+        assigner_config=blank.assigner_config,
+        loss_config=blank.loss_config,
+        resize_config=blank.resize_config,
+        filter_config=blank.filter_config,
         metadata=metadata,
         name=blank.name,
     )

@@ -184,7 +184,7 @@ def _batches(
 ) -> TrainingBatches:
     return TrainingBatches(
         samples,
-        resize=model.resize,
+        resize=model.resize_config,
         pad_value=model.pad_value,
         batch_size=config.batch_size,
         seed=config.seed,

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_retinanet import build
 from keras_retinanet.assigners.iou_threshold import match
-from keras_retinanet.config import AnchorConfig, MatchConfig, ModelConfig, ResizeConfig
+from keras_retinanet.config import AnchorConfig, AssignerConfig, ModelConfig, ResizeConfig
 from keras_retinanet.doctor.anchor_fit import NetworkBoxes, best_overlap, fit_anchors, network_boxes
 from keras_retinanet.doctor.anchor_search import anchor_flags, search_anchors
 from keras_retinanet.doctor.coverage import check_coverage, measure
@@ -86,7 +86,7 @@ def test_boxes_go_through_the_resize_rule_and_ignore_regions_do_not():
 
 def test_coverage_by_class_and_size():
     found = boxes_of([[4, 4, 20, 20], [0, 0, 3, 3], [0, 0, 96, 4]])._replace(labels=np.array([0, 1, 1]))
-    coverage = measure(found, ("cat", "dog", "owl"), SMALL, MatchConfig(), RESIZE)
+    coverage = measure(found, ("cat", "dog", "owl"), SMALL, AssignerConfig(), RESIZE)
     assert [(row.name, row.boxes, row.covered) for row in coverage.by_class] == [("cat", 1, 1), ("dog", 2, 0)]
     assert [(row.name, row.boxes) for row in coverage.by_size] == [("0 to 8 px", 1), ("16 to 32 px", 2)]
     assert (coverage.forced, coverage.hopeless) == (2, 0)

@@ -12,14 +12,14 @@ import keras_retinanet
 from keras_retinanet.backbones import Normalize
 from keras_retinanet.config import (
     AnchorConfig,
+    AssignerConfig,
     FilterConfig,
     LossConfig,
-    MatchConfig,
     ModelConfig,
     ResizeConfig,
 )
 from keras_retinanet.geometry.anchors import Anchors
-from keras_retinanet.geometry.boxes import RegressBoxes
+from keras_retinanet.geometry.boxes import BoxCoder
 from keras_retinanet.model.fpn import FeaturePyramid
 from keras_retinanet.model.heads import Head
 from keras_retinanet.model.retinanet import RetinaNet, build
@@ -45,7 +45,7 @@ def tiny(**settings) -> RetinaNet:
     classes = len(arguments["class_names"])
     return RetinaNet(
         tiny_backbone(), FeaturePyramid(8), Head(classes, 9, width=8, depth=1, prior=0.01),
-        Head(4, 9, width=8, depth=1), Anchors(), RegressBoxes(), **arguments,
+        Head(4, 9, width=8, depth=1), Anchors(), BoxCoder(), **arguments,
     )  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def test_padding_colour_is_invisible(model):
 
 def test_loss_worked_by_hand():
     """All logits 0 and all deltas 0: every number of the loss can be counted."""
-    model = tiny(loss=LossConfig(box="l1"))
+    model = tiny(loss_config=LossConfig(box="l1"))
     images, targets = batch()
     answers = model(images)
     count = answers["deltas"].shape[1]
@@ -134,7 +134,7 @@ def test_the_box_loss_is_on_the_boxes_of_the_targets_and_has_a_weight():
     targets["boxes"][:, 1:], targets["labels"][:, 1:] = 0, -1
     losses = {}
     for weight in (1.0, 2.5):
-        model = tiny(loss=LossConfig(box="giou", box_weight=weight))
+        model = tiny(loss_config=LossConfig(box="giou", box_weight=weight))
         answers = model(images)
         count = answers["deltas"].shape[1]
         answers |= {"deltas": np.zeros((2, count, 4), np.float32), "logits": np.zeros((2, count, 2), np.float32)}
@@ -209,12 +209,12 @@ def test_a_batch_that_fails_is_remembered_by_its_images():
     model = tiny()
     images, targets = batch()
     model.compute_loss(images, targets, model(images))
-    assert ops.convert_to_numpy(model.failed_images.value)[0] == -1
+    assert ops.convert_to_numpy(model.nan_batch_indices.value)[0] == -1
     answers = model(images)
     broken = answers | {"logits": answers["logits"] * np.nan}
     model.compute_loss(images, targets, broken)
     model.compute_loss(images, targets | {"image_index": np.array([1, 2], np.int32)}, broken)
-    np.testing.assert_array_equal(ops.convert_to_numpy(model.failed_images.value)[:3], [7, 3, -1])
+    np.testing.assert_array_equal(ops.convert_to_numpy(model.nan_batch_indices.value)[:3], [7, 3, -1])
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -239,10 +239,10 @@ def test_mixed_precision_trains_in_half_and_loses_in_float32(policy):
 def every_setting() -> dict:
     return {
         "class_names": ["a", "b", "c"],
-        "matching": MatchConfig(0.6, 0.3, True),
-        "loss": LossConfig("balanced_cross_entropy", "giou", 0.3, 1.5, 0.2, 2.0),
-        "resize": ResizeConfig(96, 128, True, True, 64),
-        "filter": FilterConfig(0.1, 0.4, 7, 55, "agnostic"),
+        "assigner_config": AssignerConfig(0.6, 0.3, True),
+        "loss_config": LossConfig("balanced_cross_entropy", "giou", 0.3, 1.5, 0.2, 2.0),
+        "resize_config": ResizeConfig(96, 128, True, True, 64),
+        "filter_config": FilterConfig(0.1, 0.4, 7, 55, "agnostic"),
         "metadata": {"note": [1, "two"]},
     }
 
@@ -269,10 +269,10 @@ for answers in (model(golden["images"]), again(golden["images"])):
     for name in ("deltas", "logits"):
         np.testing.assert_allclose(answers[name], golden[name], atol=1e-5)
 assert model.class_names == ("a", "b", "c")
-assert model.matching == MatchConfig(0.6, 0.3, True)
-assert model.loss_settings == LossConfig("balanced_cross_entropy", "giou", 0.3, 1.5, 0.2, 2.0)
-assert model.resize == ResizeConfig(96, 128, True, True, 64)
-assert model.filter == FilterConfig(0.1, 0.4, 7, 55, "agnostic")
+assert model.assigner_config == AssignerConfig(0.6, 0.3, True)
+assert model.loss_config == LossConfig("balanced_cross_entropy", "giou", 0.3, 1.5, 0.2, 2.0)
+assert model.resize_config == ResizeConfig(96, 128, True, True, 64)
+assert model.filter_config == FilterConfig(0.1, 0.4, 7, 55, "agnostic")
 assert model.metadata == {{"note": [1, "two"]}}
 assert int(model.optimizer.iterations) == 1 and model.optimizer.momentum == 0.9
 assert model.optimizer.get_config()["learning_rate"]["config"]["total_steps"] == 90
@@ -296,7 +296,7 @@ def test_build_passes_every_setting_on():
     assert (model.neck.width, model.neck.levels, model.neck.p6_source) == (24, ("P3", "P4", "P5", "P6"), "P5")
     head = model.class_head
     assert (head.width, head.depth, head.norm, head.is_shared) == (32, 3, "group", False)
-    assert (head.num_anchors, model.box_head.values, model.regress_boxes.coder) == ((1, 2, 1, 1), 4, "corner")
+    assert (head.num_anchors, model.box_head.outputs_per_anchor, model.box_coder.coder) == ((1, 2, 1, 1), 4, "corner")
     assert model.anchors.offset == 0.0
     assert model.metadata["model"]["backbone"] == "mobilenet_025"
 
@@ -319,7 +319,7 @@ def test_settings_that_do_not_fit_are_named(config, anchors, message):
 def test_class_names_must_fit_the_head_and_a_line(names, message):
     with pytest.raises(ValueError, match=message):
         RetinaNet(
-            tiny_backbone(), FeaturePyramid(8), Head(2, 9, width=8), Head(4, 9, width=8), Anchors(), RegressBoxes(),
+            tiny_backbone(), FeaturePyramid(8), Head(2, 9, width=8), Head(4, 9, width=8), Anchors(), BoxCoder(),
             class_names=names,
         )  # fmt: skip
 

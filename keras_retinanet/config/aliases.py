@@ -1,0 +1,72 @@
+"""Earlier names of settings: a `config.yaml`, a snapshot or a script that still has one keeps working."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SETTINGS: Mapping[str, str] = {"matching": "assigner"}
+"""Earlier dotted name of a setting or group in `TrainConfig` → its name now."""
+
+FLAGS: Mapping[str, str] = {}
+"""Earlier flag → the flag now. Flags that follow from `SETTINGS` are not listed."""
+
+MODEL_ARGUMENTS: Mapping[str, str] = {
+    "regress_boxes": "box_coder",
+    "matching": "assigner_config",
+    "loss": "loss_config",
+    "resize": "resize_config",
+    "filter": "filter_config",
+    "detector": "network",
+}
+"""Earlier argument of `RetinaNet` or `DetectionModel` in a snapshot's `config.json` → the argument now."""
+
+
+def current_name(name: str) -> str:
+    """The present name of a setting.
+
+    Args:
+        name: Dotted name, such as `"matching.positive_iou"`.
+
+    Returns:
+        Such as `"assigner.positive_iou"`; a name that is not an alias is returned as it is.
+    """
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        if current := SETTINGS.get(".".join(parts[:length])):
+            return ".".join([current, *parts[length:]])
+    return name
+
+
+def with_current_names(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Replaces earlier names in the nested settings of a `config.yaml`.
+
+    Args:
+        plain: Nested names and values.
+        prefix: Dotted name of the group that `plain` is, with a final dot. Defaults to none.
+
+    Returns:
+        The same values under their present names, in the same order.
+
+    Raises:
+        ValueError: A setting is given under both its names.
+    """
+    renamed: dict[str, Any] = {}
+    for name, value in plain.items():
+        current = current_name(f"{prefix}{name}").removeprefix(prefix)
+        if current in renamed:
+            raise ValueError(f"{prefix}{name} is an earlier name of {prefix}{current}; both are given: keep one.")
+        renamed[current] = with_current_names(value, f"{prefix}{current}.") if isinstance(value, Mapping) else value
+    return renamed
+
+
+def with_current_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Replaces earlier argument names in the `get_config` of a model.
+
+    Args:
+        config: Argument → value, as a snapshot stores them.
+
+    Returns:
+        The same values under the present names.
+    """
+    return {MODEL_ARGUMENTS.get(name, name): value for name, value in config.items()}
