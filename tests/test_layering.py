@@ -42,7 +42,7 @@ WITHOUT_FRAMEWORK = {
 }  # fmt: skip
 """Rooms and modules whose import loads no framework."""
 TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}
-TENSORFLOW_IN_A_BRANCH = {"geometry.nms", "losses", "assigners.iou_threshold", "backbones.normalization"}
+TENSORFLOW_IN_A_BRANCH = {"geometry.nms", "assigners.per_image", "model.replicas", "backbones.normalization"}
 """Modules that import TensorFlow inside the branch of that backend."""
 
 

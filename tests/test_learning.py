@@ -23,8 +23,9 @@ from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
 from keras_retinanet.demo.scenes import write_dataset
 from keras_retinanet.evaluation.coco import evaluate
 from keras_retinanet.evaluation.detections import detect_dataset
+from keras_retinanet.model.build import build
 from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.model.retinanet import RetinaNet, build
+from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.schema import Sample
 from keras_retinanet.training.prepare import train
 

@@ -6,6 +6,7 @@ from keras_retinanet.config.settings import (
     DEMO_PATH,
     AnchorConfig,
     AssignerConfig,
+    AssignerName,
     AugmentName,
     BackboneName,
     BadDataPolicy,
@@ -42,6 +43,7 @@ from keras_retinanet.config.settings import (
 
 __all__ = [
     "AnchorConfig",
+    "AssignerName",
     "AugmentName",
     "BackboneName",
     "BadDataPolicy",

@@ -11,6 +11,12 @@ SETTINGS: Mapping[str, str] = {"matching": "assigner"}
 FLAGS: Mapping[str, str] = {}
 """Earlier flag → the flag now. Flags that follow from `SETTINGS` are not listed."""
 
+UNUSED_CONSTANTS: Mapping[str, tuple[str, ...]] = {
+    "cross_entropy": ("alpha", "gamma"),
+    "balanced_cross_entropy": ("gamma",),
+}
+"""Constants that earlier versions stored with these losses, although they have no effect on them."""
+
 MODEL_ARGUMENTS: Mapping[str, str] = {
     "regress_boxes": "box_coder",
     "matching": "assigner_config",
@@ -38,25 +44,28 @@ def current_name(name: str) -> str:
     return name
 
 
-def with_current_names(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def with_current_names(plain: Any) -> Any:
     """Replaces earlier names in the nested settings of a `config.yaml`.
 
     Args:
         plain: Nested names and values.
-        prefix: Dotted name of the group that `plain` is, with a final dot. Defaults to none.
 
     Returns:
-        The same values under their present names, in the same order.
+        The same values under their present names, in the same order; what is not a mapping as it is.
 
     Raises:
         ValueError: A setting is given under both its names.
     """
+    return _without_unused_constants(_renamed(plain, ""), "loss") if isinstance(plain, Mapping) else plain
+
+
+def _renamed(plain: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     renamed: dict[str, Any] = {}
     for name, value in plain.items():
         current = current_name(f"{prefix}{name}").removeprefix(prefix)
         if current in renamed:
             raise ValueError(f"{prefix}{name} is an earlier name of {prefix}{current}; both are given: keep one.")
-        renamed[current] = with_current_names(value, f"{prefix}{current}.") if isinstance(value, Mapping) else value
+        renamed[current] = _renamed(value, f"{prefix}{current}.") if isinstance(value, Mapping) else value
     return renamed
 
 
@@ -69,4 +78,13 @@ def with_current_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         The same values under the present names.
     """
-    return {MODEL_ARGUMENTS.get(name, name): value for name, value in config.items()}
+    renamed = {MODEL_ARGUMENTS.get(name, name): value for name, value in config.items()}
+    return _without_unused_constants(renamed, "loss_config")
+
+
+def _without_unused_constants(config: dict[str, Any], group: str) -> dict[str, Any]:
+    loss = config.get(group)
+    if not isinstance(loss, Mapping):
+        return config
+    unused = UNUSED_CONSTANTS.get(loss.get("classification", ""), ())
+    return {**config, group: {name: None if name in unused else value for name, value in loss.items()}}

@@ -14,11 +14,11 @@ from keras_retinanet.config.tree import flag_name, flattened, settings
 _AT_LEAST_ONE = (
     "batch_size", "epochs", "steps", "evaluate_every", "data.limit", "data.workers", "resize.min_side",
     "resize.max_side", "resize.pad_multiple", "filter.max_detections", "filter.top_k", "model.fpn_width",
-    "model.head_width",
+    "model.head_width", "assigner.nearest_cells",
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "seed", "optimizer.warmup_steps", "optimizer.weight_decay", "optimizer.clip_norm", "loss.box_weight", "loss.gamma",
-    "model.head_depth", "filter.clip_margin",
+    "model.head_depth", "filter.clip_margin", "loss.background_weight",
 )  # fmt: skip
 _POSITIVE = ("optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon")
 _SHARE = ("assigner.positive_iou", "assigner.negative_iou", "filter.score_threshold", "filter.nms_threshold")
@@ -63,7 +63,7 @@ def _ranges(config: TrainConfig) -> Iterator[str]:
         if isinstance(value, float) and not math.isfinite(value):
             yield f"{flag_name(name)} must be a finite number, got {value}."
     for name in (*_SHARE, "optimizer.momentum", "loss.alpha"):
-        if not 0 <= values[name] <= 1:
+        if values[name] is not None and not 0 <= values[name] <= 1:
             yield f"{flag_name(name)} must lie between 0 and 1, got {values[name]}."
     for share in config.filter.class_thresholds:
         if not 0 <= share <= 1:

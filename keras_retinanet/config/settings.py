@@ -29,7 +29,8 @@ BadDataPolicy = Literal["error", "skip"]
 WriterName = Literal["coco", "csv", "yolo", "pascal", "tfrecord"]
 ImageMode = Literal["copy", "link", "none"]
 DifficultRule = Literal["ignore", "keep", "drop"]
-ClassificationLossName = Literal["focal", "cross_entropy", "balanced_cross_entropy"]
+ClassificationLossName = Literal["focal", "cross_entropy", "balanced_cross_entropy", "quality_focal", "varifocal"]
+AssignerName = Literal["iou_threshold", "atss"]
 BoxLossName = Literal["smooth_l1", "l1", "giou", "diou", "ciou"]
 BoxCoderName = Literal["center", "corner"]
 NmsMode = Literal["per_class", "agnostic", "none"]
@@ -82,35 +83,46 @@ class AssignerConfig:
     """Which anchors learn what (paper §4.1: object from IoU 0.5, background below 0.4, ignored between).
 
     Attributes:
-        positive_iou: An anchor that overlaps a box at least this much learns it.
-        negative_iou: An anchor that overlaps every box at most this is background; between the two it is ignored.
-        use_force_match: Let each box also train the anchor that fits it best, however badly that one fits.
+        positive_iou: An anchor whose IoU with a box is at least this learns the box.
+        negative_iou: An anchor whose IoU with every box is at most this is background; between the two it is ignored.
+        use_force_match: Let each box also train the anchor that fits it best, however low their IoU.
+        assigner: Rule that assigns anchors to boxes: fixed IoU thresholds (paper), or a threshold for each box from
+            the IoUs of its nearest anchors (ATSS).
+        nearest_cells: Positions per pyramid level, those nearest to a box's centre, whose anchors ATSS considers.
     """
 
     positive_iou: float = 0.5
     negative_iou: float = 0.4
     use_force_match: bool = False
+    assigner: AssignerName = "iou_threshold"
+    nearest_cells: int = 9
 
 
 @dataclass(frozen=True)
 class LossConfig:
     """Names and constants of the two losses (paper §3, §5.1: α 0.25, γ 2).
 
+    A constant that the chosen loss does not have is refused.
+
     Attributes:
         classification: Loss of the class scores.
         box: Loss of the boxes; the IoU losses compare decoded boxes.
-        alpha: Weight of objects against background, 1 - alpha.
-        gamma: How fast the focal loss forgets easy anchors.
+        alpha: Weight of objects in the focal loss and in balanced cross entropy; background has 1 - alpha. Defaults to
+            0.25.
+        gamma: Exponent of the modulating factor, which lowers the loss of easy anchors; 0 is cross entropy. Defaults
+            to 2.
         beta: Error at which smooth L1 turns from quadratic to linear.
         box_weight: Weight of the box loss against the classification loss.
+        background_weight: Weight of background in the varifocal loss, its α. Defaults to 0.75.
     """
 
     classification: ClassificationLossName = "focal"
     box: BoxLossName = "smooth_l1"
-    alpha: float = 0.25
-    gamma: float = 2.0
+    alpha: float | None = None
+    gamma: float | None = None
     beta: float = 1 / 9
     box_weight: float = 1.0
+    background_weight: float | None = None
 
 
 @dataclass(frozen=True)

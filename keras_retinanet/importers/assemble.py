@@ -14,8 +14,9 @@ from keras_retinanet.backbones import freeze_batch_norm
 from keras_retinanet.config import to_dict
 from keras_retinanet.geometry.boxes import BoxCoder
 from keras_retinanet.importers.blueprint import Blueprint, CheckpointError
+from keras_retinanet.model.build import build
 from keras_retinanet.model.heads import Head
-from keras_retinanet.model.retinanet import RetinaNet, build
+from keras_retinanet.model.retinanet import RetinaNet
 
 SHOWN = 8
 """Tensors that a message names; the others are counted."""

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_retinanet.assigners.iou_threshold import match_batch
-from keras_retinanet.backbones import BACKBONES, pad_value
+from keras_retinanet.assigners import ASSIGNERS, AssignerInputs, Assignment, assign, assigner_constants
+from keras_retinanet.backbones import pad_value
 from keras_retinanet.config import (
-    AnchorConfig,
     AssignerConfig,
     FilterConfig,
     LossConfig,
-    ModelConfig,
     ResizeConfig,
     to_dict,
 )
 from keras_retinanet.config.aliases import with_current_arguments
 from keras_retinanet.geometry.anchors import Anchors
-from keras_retinanet.geometry.boxes import BoxCoder
-from keras_retinanet.losses import BOX_LOSSES, CLASSIFICATION_LOSSES, replicas
-from keras_retinanet.model.fpn import FeaturePyramid
+from keras_retinanet.geometry.boxes import BoxCoder, iou
+from keras_retinanet.losses import BOX_LOSSES, CLASSIFICATION_LOSSES, ClassTargets, class_constants
 from keras_retinanet.model.heads import Head
+from keras_retinanet.model.replicas import current_replicas
 from keras_retinanet.schema import Predictions, Targets, Tensor
 
 MAX_NAN_BATCH_INDICES = 64
-"""Images of a failed batch that are remembered by index."""
+"""At most so many image indices of a batch whose loss is not finite are kept."""
 
 _PARTS = ("backbone", "neck", "class_head", "box_head", "anchors", "box_coder")
 _SETTINGS = {
@@ -113,6 +110,7 @@ class RetinaNet(keras.Model):
         self.loss_config = loss_config or LossConfig()
         self.resize_config = resize_config or ResizeConfig()
         self.filter_config = filter_config or FilterConfig()
+        class_constants(self.loss_config), assigner_constants(self.assigner_config)  # raise where one does not apply
         self.metadata = dict(metadata or {})
         self.classification_loss_tracker = keras.metrics.Mean(name="classification_loss")
         self.box_loss_tracker = keras.metrics.Mean(name="box_loss")
@@ -133,6 +131,20 @@ class RetinaNet(keras.Model):
     def num_classes(self) -> int:
         """`K`."""
         return len(self.class_names)
+
+    def map_shapes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Shapes of the pyramid's feature maps, from the layers; nothing is computed on pixels.
+
+        Args:
+            height: int. Rows of the padded image.
+            width: int. Columns of the padded image.
+
+        Returns:
+            Rows and columns of each level, finest first.
+        """
+        image = keras.KerasTensor((1, height, width, 3), dtype="float32")
+        pyramid = self.neck.compute_output_spec(self.backbone.compute_output_spec(image))
+        return [(int(level.shape[1]), int(level.shape[2])) for level in pyramid.values()]
 
     def compile(self, *args: Any, jit_compile: str | bool | None = None, **kwargs: Any) -> None:
         """Like `keras.Model.compile`; losses belong to the model, so only an optimizer is needed.
@@ -161,12 +173,12 @@ class RetinaNet(keras.Model):
         sample_weight: Tensor = None,
         training: bool = True,
     ) -> Tensor:
-        """Focal and box loss, each summed over the global batch and divided by its positives (at least 1).
+        """Classification and box loss, each summed over the global batch and divided by its objects (at least 1).
 
         Args:
             x: `(B, H, W, 3)` images; not read.
             y: Targets of the batch.
-            y_pred: What the model answered for it.
+            y_pred: Predictions for the batch.
             sample_weight: Not supported; leave it out.
             training: Not read; the loss is the same in evaluation.
 
@@ -179,56 +191,93 @@ class RetinaNet(keras.Model):
         if y is None or y_pred is None:
             raise ValueError("RetinaNet is trained on batches of (images, targets); the targets are missing.")
         anchors = ops.concatenate(list(y_pred["anchors"].values()), axis=1)[0]  # (A, 4)
-        state, labels, matched = self._targets(anchors, y)
-        count, everywhere = replicas()
-        positives = everywhere(ops.sum(ops.cast(state == 1, "float32")))
-        scale = 1.0 / ops.maximum(positives, 1.0)
-        settings = self.loss_config
-        classify = CLASSIFICATION_LOSSES[settings.classification]
-        class_sum = classify(y_pred["logits"], labels, state, alpha=settings.alpha, gamma=settings.gamma)
-        class_loss = class_sum * scale
-        box_loss = self._box_loss(y_pred["deltas"], anchors, matched, state) * scale * settings.box_weight
-        self.classification_loss_tracker.update_state(class_loss * count)
-        self.box_loss_tracker.update_state(box_loss * count)
+        deltas = ops.cast(y_pred["deltas"], "float32")
+        decoded = self.box_coder(deltas, anchors[None]) if self._needs_decoded_boxes() else None  # (B, A, 4)
+        assignment = self._assign(y, y_pred, decoded)
+        labels, matched = _gather_targets(y, assignment, anchors)
+        num_replicas, all_reduce_sum = current_replicas()
+        is_object = assignment.anchor_labels == 1
+        scale = 1.0 / ops.maximum(all_reduce_sum(ops.sum(ops.cast(is_object, "float32"))), 1.0)
+        class_loss = self._class_loss(y_pred["logits"], labels, assignment, decoded, matched) * scale
+        box_loss = self._box_loss(deltas, decoded, anchors, matched, is_object) * scale * self.loss_config.box_weight
+        self.classification_loss_tracker.update_state(class_loss * num_replicas)
+        self.box_loss_tracker.update_state(box_loss * num_replicas)
         loss = class_loss + box_loss
-        self._remember_failure(loss, y["image_index"])
+        self._record_nan_batch(loss, y["image_index"])
         for penalty in self.losses:
-            loss = loss + ops.sum(penalty) / count
+            loss = loss + ops.sum(penalty) / num_replicas
         return loss
 
-    def _targets(self, anchors: Tensor, y: Targets) -> tuple[Tensor, Tensor, Tensor]:
-        """State `(B, A)`, label `(B, A)` and box `(B, A, 4)` of every anchor; background owns itself as box."""
-        boxes, labels, ignore = (ops.convert_to_tensor(y[name]) for name in ("boxes", "labels", "ignore"))
-        if boxes.shape[1] == 0:  # a batch without any box: one row of padding, so that there is something to point at
-            boxes = ops.pad(boxes, [[0, 0], [0, 1], [0, 0]])
-            labels = ops.pad(labels, [[0, 0], [0, 1]], constant_values=-1)
-            ignore = ops.zeros_like(labels)
-        thresholds = dataclasses.asdict(self.assigner_config)
-        state, index = match_batch(anchors, boxes, labels, ignore, y["size"], **thresholds)
-        state, index = ops.stop_gradient(state), ops.stop_gradient(index)
-        labels = ops.take_along_axis(labels, index, axis=1)
-        own = ops.take_along_axis(boxes, index[..., None], axis=1)  # (B, A, 4)
-        matched = ops.where((state == 1)[..., None], own, anchors[None])
-        return state, labels, matched
+    def _needs_decoded_boxes(self) -> bool:
+        """True if a loss or the assigner compares predicted boxes in pixels."""
+        return (
+            BOX_LOSSES[self.loss_config.box].is_on_boxes
+            or CLASSIFICATION_LOSSES[self.loss_config.classification].uses_quality
+            or ASSIGNERS[self.assigner_config.assigner].uses_predictions
+        )
 
-    def _box_loss(self, deltas: Tensor, anchors: Tensor, matched: Tensor, state: Tensor) -> Tensor:
-        settings = self.loss_config
-        loss = BOX_LOSSES[settings.box]
-        deltas = ops.cast(deltas, "float32")
+    def _assign(self, y: Targets, y_pred: Predictions, decoded: Tensor | None) -> Assignment:
+        uses_predictions = ASSIGNERS[self.assigner_config.assigner].uses_predictions
+        inputs = AssignerInputs(
+            level_anchors=tuple(anchors[0] for anchors in y_pred["anchors"].values()),
+            anchors_per_cell=self.anchors.num_anchors,
+            boxes=ops.convert_to_tensor(y["boxes"]),
+            labels=ops.convert_to_tensor(y["labels"]),
+            ignore=ops.convert_to_tensor(y["ignore"]),
+            sizes=ops.convert_to_tensor(y["size"]),
+            predicted_boxes=ops.stop_gradient(decoded) if uses_predictions else None,
+            logits=ops.stop_gradient(y_pred["logits"]) if uses_predictions else None,
+        )
+        return assign(self.assigner_config, inputs)
+
+    def _class_loss(
+        self, logits: Tensor, labels: Tensor, assignment: Assignment, decoded: Tensor | None, matched: Tensor
+    ) -> Tensor:
+        """Sum over the batch of the classification loss."""
+        loss = CLASSIFICATION_LOSSES[self.loss_config.classification]
+        quality = None
+        if loss.uses_quality:
+            quality = iou(decoded, matched) if assignment.quality is None else assignment.quality
+            quality = ops.stop_gradient(quality)  # (B, A)
+        targets = ClassTargets(labels, assignment.anchor_labels, quality)
+        return loss.function(logits, targets, **class_constants(self.loss_config))
+
+    def _box_loss(
+        self, deltas: Tensor, decoded: Tensor | None, anchors: Tensor, matched: Tensor, is_object: Tensor
+    ) -> Tensor:
+        """Sum over the batch of the box loss."""
+        loss = BOX_LOSSES[self.loss_config.box]
         if loss.is_on_boxes:
-            predicted, target = self.box_coder(deltas, anchors[None]), matched
+            predicted, target = decoded, matched
         else:
             predicted, target = deltas, self.box_coder.encode(matched, anchors[None])
-        values = loss.function(predicted, target, settings.beta)
-        return ops.sum(ops.where(state == 1, values, 0.0))
+        values = loss.function(predicted, target, self.loss_config.beta)
+        return ops.sum(ops.where(is_object, values, 0.0))
 
-    def _remember_failure(self, loss: Tensor, image_index: Tensor) -> None:
-        """Keeps the images of the first batch whose loss is not finite."""
+    def _record_nan_batch(self, loss: Tensor, image_index: Tensor) -> None:
+        """Keeps the image indices of the first batch whose loss is not finite."""
         index = ops.cast(ops.reshape(image_index, (-1,)), "int32")[:MAX_NAN_BATCH_INDICES]
         row = ops.concatenate([index, ops.full((MAX_NAN_BATCH_INDICES,), -1, dtype="int32")])[:MAX_NAN_BATCH_INDICES]
         kept = self.nan_batch_indices.value
         is_new = ops.logical_and(ops.logical_not(ops.isfinite(loss)), kept[0] < 0)
         self.nan_batch_indices.assign(ops.where(is_new, row, kept))
+
+    def replaced(self, **parts: Any) -> RetinaNet:
+        """A model with some constructor arguments replaced and the others kept.
+
+        Args:
+            **parts: Constructor arguments, such as `backbone=…`. Layers that are kept are shared with this model.
+
+        Returns:
+            A new model, not compiled.
+
+        Raises:
+            TypeError: There is no such argument.
+        """
+        names = (*_PARTS, "class_names", *_SETTINGS, "metadata", "name")
+        if unknown := set(parts) - set(names):
+            raise TypeError(f"RetinaNet has no part {min(unknown)!r}; it has {', '.join(names)}.")
+        return RetinaNet(**{name: getattr(self, name) for name in names} | parts)
 
     def predict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Raw answers `{"deltas": (B, A, 4), "logits": (B, A, K)}` as NumPy arrays; arguments as in Keras."""
@@ -259,89 +308,16 @@ class RetinaNet(keras.Model):
         return cls(**config)
 
 
+def _gather_targets(y: Targets, assignment: Assignment, anchors: Tensor) -> tuple[Tensor, Tensor]:
+    """Label `(B, A)` and box `(B, A, 4)` assigned to each anchor; the box of background is the anchor itself."""
+    labels, boxes = ops.convert_to_tensor(y["labels"]), ops.convert_to_tensor(y["boxes"])
+    if boxes.shape[1] == 0:  # a batch without any box: there is no row to point at
+        shape = ops.shape(assignment.anchor_labels)
+        return ops.full(shape, -1, dtype="int32"), ops.broadcast_to(anchors[None], (*shape, 4))
+    labels = ops.take_along_axis(labels, assignment.matched_idxs, axis=1)
+    own = ops.take_along_axis(boxes, assignment.matched_idxs[..., None], axis=1)
+    return labels, ops.where((assignment.anchor_labels == 1)[..., None], own, anchors[None])
+
+
 def _without_anchors(predictions: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in predictions.items() if name != "anchors"}
-
-
-def build(
-    model: ModelConfig | None = None,
-    *,
-    class_names: Sequence[str],
-    anchors: AnchorConfig | None = None,
-    assigner_config: AssignerConfig | None = None,
-    loss_config: LossConfig | None = None,
-    resize_config: ResizeConfig | None = None,
-    filter_config: FilterConfig | None = None,
-    backbone_options: Mapping[str, Any] | None = None,
-    box_coder: BoxCoder | None = None,
-) -> RetinaNet:
-    """A new RetinaNet from its settings, each of which defaults to the paper's.
-
-    Args:
-        model: Backbone, its weights, and the sizes of pyramid and heads.
-        class_names: Names of the labels `0 … K-1`.
-        anchors: Anchors of each level.
-        assigner_config: Which anchor learns what.
-        loss_config: Names and constants of the losses.
-        resize_config: How images become network input.
-        filter_config: Defaults of the inference model.
-        backbone_options: Further arguments of the backbone, such as `ResNetOptions`.
-        box_coder: Box coder, where its settings differ from the defaults of `model.box_coder`.
-
-    Returns:
-        A built, uncompiled model.
-
-    Raises:
-        ValueError: Unknown backbone, or levels and anchor sizes that do not fit each other.
-
-    Example:
-        >>> model = build(ModelConfig(backbone="resnet18", weights="none"), class_names=["cat", "dog"])
-        >>> model.class_head.outputs_per_anchor
-        2
-    """
-    model = model or ModelConfig()
-    anchors = anchors or AnchorConfig()
-    if model.backbone not in BACKBONES:
-        raise ValueError(f"Unknown backbone {model.backbone!r}; known are {', '.join(BACKBONES)}.")
-    anchor_layer = Anchors(**dataclasses.asdict(anchors), name="anchors")
-    neck = FeaturePyramid(
-        model.fpn_width,
-        model.min_level,
-        model.max_level,
-        p6_source=model.p6_source,
-        stride_padding=model.stride_padding,
-        has_relu_before_p7=model.has_relu_before_p7,
-        name="feature_pyramid",
-    )
-    if len(neck.levels) != len(anchor_layer.sizes):
-        raise ValueError(
-            f"The pyramid has the levels {', '.join(neck.levels)}: anchors need {len(neck.levels)} sizes and "
-            f"strides; received sizes {anchor_layer.sizes} and strides {anchor_layer.strides}."
-        )
-    counts = anchor_layer.num_anchors
-    head: dict[str, Any] = {
-        "num_anchors": counts[0] if len(set(counts)) == 1 else counts,
-        "width": model.head_width,
-        "depth": model.head_depth,
-        "norm": model.head_norm,
-        "norm_epsilon": model.head_norm_epsilon,
-        "has_bias": model.has_head_bias,
-        "is_shared": model.has_shared_heads,
-    }
-    return RetinaNet(
-        BACKBONES[model.backbone](
-            weights=None if model.weights == "none" else model.weights, **(backbone_options or {})
-        ),
-        neck,
-        Head(len(class_names), **head, prior=0.01, name="class_head"),
-        Head(4, **head, name="box_head"),
-        anchor_layer,
-        box_coder or BoxCoder(model.box_coder, name="box_coder"),
-        class_names=class_names,
-        assigner_config=assigner_config,
-        loss_config=loss_config,
-        resize_config=resize_config,
-        filter_config=filter_config,
-        metadata={"model": to_dict(model)},
-        name="retinanet",
-    )

@@ -16,9 +16,10 @@ from keras_retinanet.backbones import freeze_batch_norm, weights_kind, with_poli
 from keras_retinanet.config import TrainConfig, to_dict
 from keras_retinanet.importers import CheckpointError, Overrides, find_foreign, open_foreign
 from keras_retinanet.inference import load_model
+from keras_retinanet.model.build import build
 from keras_retinanet.model.class_transfer import copy_logits
 from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.model.retinanet import RetinaNet, build
+from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.snapshots.run_folder import find_snapshot
 
 WEIGHTS_WITHOUT_FILE = ("imagenet", "none")
@@ -104,20 +105,10 @@ def _grafted(
     for line in copy_logits(source, blank):
         log(line)
     is_same_coder = source.box_coder.coder == blank.box_coder.coder
-    return RetinaNet(
-        backbone,
-        blank.neck,
-        blank.class_head,
-        blank.box_head,
-        blank.anchors,
-        source.box_coder if is_same_coder else blank.box_coder,
-        class_names=blank.class_names,
-        assigner_config=blank.assigner_config,
-        loss_config=blank.loss_config,
-        resize_config=blank.resize_config,
-        filter_config=blank.filter_config,
+    return blank.replaced(
+        backbone=backbone,
+        box_coder=source.box_coder if is_same_coder else blank.box_coder,
         metadata=metadata,
-        name=blank.name,
     )
 
 

@@ -7,8 +7,9 @@ from keras import ops
 
 import keras_retinanet
 from keras_retinanet.config import FilterConfig, ModelConfig
+from keras_retinanet.model.build import build
 from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.model.retinanet import RetinaNet, build
+from keras_retinanet.model.retinanet import RetinaNet
 
 SMALL = ModelConfig(backbone="resnet10_050", weights="none", fpn_width=16, head_width=16, head_depth=1)
 

@@ -112,7 +112,7 @@ def test_a_last_convolution_of_its_own_dtype_answers_in_float32():
 
 def test_every_argument_survives_serialisation():
     arguments = {
-        "values": 5, "num_anchors": (3, 4), "width": 64, "depth": 2, "norm": "group", "is_shared": False,
+        "outputs_per_anchor": 5, "num_anchors": (3, 4), "width": 64, "depth": 2, "norm": "group", "is_shared": False,
         "prior": 0.2, "final_dtype": "bfloat16",
     }  # fmt: skip
     again = Head.from_config(Head(**arguments).get_config())
