@@ -42,7 +42,7 @@ AugmentName = Literal[
 ]
 MetricName = Literal["coco", "voc"]
 ExportFormat = Literal["keras", "saved_model", "onnx", "openvino", "litert"]
-Precision = Literal["float32", "float16", "bfloat16", "int8"]
+ExportDtype = Literal["float32", "float16", "bfloat16", "int8"]
 ClipTime = Literal["before_nms", "after_nms", "never"]
 Rounding = Literal["nearest", "even", "floor"]
 ResizeMethod = Literal["bilinear", "float", "cv2", "pillow"]
@@ -237,6 +237,27 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class NetworkConfig:
+    """The settings that a network is built from and that its snapshot holds.
+
+    Attributes:
+        model: The network.
+        anchors: The anchors.
+        assigner: Which anchors learn what.
+        loss: The two losses.
+        resize: How an image becomes network input.
+        filter: How scored boxes become detections.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    anchors: AnchorConfig = field(default_factory=AnchorConfig)
+    assigner: AssignerConfig = field(default_factory=AssignerConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    resize: ResizeConfig = field(default_factory=ResizeConfig)
+    filter: FilterConfig = field(default_factory=FilterConfig)
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Which images, and how they are fed.
 
@@ -346,20 +367,25 @@ class TrainConfig:
     use_evaluation: bool = True
     evaluate_every: int = 1
 
+    @property
+    def network(self) -> NetworkConfig:
+        """The settings that the network is built from."""
+        return NetworkConfig(self.model, self.anchors, self.assigner, self.loss, self.resize, self.filter)
+
 
 @dataclass(frozen=True)
 class ExportConfig:
     """How an artefact is written.
 
     Attributes:
-        precision: Numbers that the network computes with; boxes and scores are float32 always.
+        dtype: Numbers that the network computes with; boxes and scores are float32 always.
         image_size: Height and width of the only input that the artefact takes. Defaults to any size; for litert, to
             the square that holds every image.
         fold_batch_norm: Multiply batch normalisation into the convolutions before it. Defaults to on, but for keras.
         representative: Folder of images from which int8 learns the ranges of its numbers.
     """
 
-    precision: Precision = "float32"
+    dtype: ExportDtype = "float32"
     image_size: tuple[int, int] | None = None
     fold_batch_norm: bool | None = None
     representative: str | None = None
