@@ -31,6 +31,22 @@ class PublishedWeights(Protocol):
         """Puts the weights of a file, as their publisher writes it, into the backbone."""
 
 
+class Unpublished:
+    """The published weights of a backbone for which there are none."""
+
+    def load_imagenet(self, backbone: keras.Model) -> None:
+        """Refuses."""
+        raise ValueError(f"There are no ImageNet weights for {backbone.name!r}: use --weights none, or a file.")
+
+    def load_file(self, backbone: keras.Model, path: Path) -> None:
+        """Refuses: only files that this package wrote can be read."""
+        raise ValueError(f"{str(path)!r} does not hold weights of {backbone.name!r} that this package wrote.")
+
+
+UNPUBLISHED = Unpublished()
+"""For the table `PUBLISHED`, and for `start_from`."""
+
+
 def weights_kind(path: str | Path) -> WeightsKind:
     """What a weight file holds, by its content; the name does not matter.
 

@@ -8,9 +8,6 @@ from typing import Any
 SETTINGS: Mapping[str, str] = {"matching": "assigner"}
 """Earlier dotted name of a setting or group in `TrainConfig` → its name now."""
 
-FLAGS: Mapping[str, str] = {}
-"""Earlier flag → the flag now. Flags that follow from `SETTINGS` are not listed."""
-
 UNUSED_CONSTANTS: Mapping[str, tuple[str, ...]] = {
     "cross_entropy": ("alpha", "gamma"),
     "balanced_cross_entropy": ("gamma",),
