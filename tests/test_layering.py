@@ -37,7 +37,7 @@ ARROWS = rooms_of_the_docs()
 
 FRAMEWORKS = {"tensorflow", "keras", "jax", "torch"}
 WITHOUT_FRAMEWORK = {
-    "", "schema", "config", "version", "snapshots", "demo", "drawing", "cli", "detection.video",
+    "", "schema", "config", "version", "box_overlap", "snapshots", "demo", "drawing", "cli", "detection.video",
     "detection.result_files", "serving.predict_messages",
 }  # fmt: skip
 """Rooms and modules whose import loads no framework."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_retinanet.box_overlap import areas, iou
 from keras_retinanet.config import ExportConfig, ExportDtype, ExportFormat
 from keras_retinanet.export.detection_graph import prepare_model
 from keras_retinanet.export.tolerances import COUNTED_ABOVE, REMEDIES, TOLERANCES, Tolerance
@@ -174,9 +175,5 @@ def _distance(given: Any, wanted: Any) -> float:
 
 def _overlap(a: Any, b: Any) -> Any:
     """IoU of boxes row by row; of two without area, 1 where they are less than a pixel apart."""
-    low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
-    common = np.prod(np.maximum(high - low, 0), axis=1)
-    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (a, b)]
-    union = areas[0] + areas[1] - common
     is_near = np.abs(a - b).max(axis=1) < 1
-    return np.where(union > 0, common / np.maximum(union, 1e-9), is_near)
+    return np.where(areas(a) + areas(b) > 0, iou(a, b), is_near)
