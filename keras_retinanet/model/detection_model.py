@@ -55,6 +55,14 @@ class DetectionModel(keras.Model):
         """Names of the labels `0 … K-1`."""
         return self.network.class_names
 
+    @property
+    def detector(self) -> RetinaNet:
+        """The network under its former name, under which `.keras` files hold its weights.
+
+        Keras names stored weights by the first attribute, in alphabetical order, that leads to them.
+        """
+        return self.network
+
     def build(self, input_shape: Any = None) -> None:
         """Builds nothing: the network is built already, the other layers have no weights."""
         del input_shape
