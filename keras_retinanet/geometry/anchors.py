@@ -23,7 +23,7 @@ def base_anchors(
     is_rounded: bool = False,
     has_whole_sizes: bool = True,
 ) -> np.ndarray:
-    """The anchors of one cell, centred on the origin, ratio-major: index = ratio · len(scales) + scale.
+    """The anchors of one position, centred on the origin, ratio-major: index = ratio · len(scales) + scale.
 
     Args:
         size: Side in pixels of the square anchor of scale 1.
@@ -38,7 +38,7 @@ def base_anchors(
     sides = np.asarray(size, np.float64) * np.asarray(scales, np.float64)
     if is_rounded:
         sides = np.round(sides, 6)  # 30 · (47 / 30) is 46.999…
-        # In torchvision's float32, too, which decides where a half is met.
+        # In float32 as torchvision, which decides how halves are rounded.
         sides = (np.floor(sides) if has_whole_sizes else sides).astype(np.float32)
     tall = np.sqrt(np.asarray(ratios, sides.dtype))[:, None]
     widths, heights = 1 / tall * sides, tall * sides  # (ratios, scales)

@@ -35,13 +35,13 @@ def build(
     backbone_options: Mapping[str, Any] | None = None,
     box_coder: BoxCoder | None = None,
 ) -> RetinaNet:
-    """A new RetinaNet from its settings, each of which defaults to the paper's.
+    """Builds a RetinaNet from its settings, which default to the paper's.
 
     Args:
         model: Backbone, its weights, and the sizes of pyramid and heads.
         class_names: Names of the labels `0 … K-1`.
         anchors: Anchors of each level.
-        assigner_config: Which anchor learns what.
+        assigner_config: Which anchor learns which box.
         loss_config: Names and constants of the losses.
         resize_config: How images become network input.
         filter_config: Defaults of the inference model.
@@ -52,7 +52,7 @@ def build(
         A built, uncompiled model.
 
     Raises:
-        ValueError: Unknown backbone, or levels and anchor sizes that do not fit each other.
+        ValueError: Unknown backbone, or numbers of levels and of anchor sizes that differ.
 
     Example:
         >>> model = build(ModelConfig(backbone="resnet18", weights="none"), class_names=["cat", "dog"])

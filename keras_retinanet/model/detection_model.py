@@ -26,8 +26,8 @@ class DetectionModel(keras.Model):
 
     Args:
         network: A RetinaNet.
-        filter_config: Thresholds; those stored in the network by default.
-        kernel: What picks boxes, see `nms.Kernel`; by default the fastest of this backend.
+        filter_config: Thresholds. Defaults to those stored in the network.
+        kernel: Implementation of NMS, see `nms.Kernel`. Defaults to the fastest one for this backend.
 
     Example:
         >>> model = DetectionModel(keras_retinanet.load_model("best.keras"))
@@ -64,7 +64,7 @@ class DetectionModel(keras.Model):
         return self.network
 
     def build(self, input_shape: Any = None) -> None:
-        """Builds nothing: the network is built already, the other layers have no weights."""
+        """Marks the model as built: the network is, and the other layers have no weights."""
         del input_shape
         self.clip_boxes.built = self.filter_detections.built = self.built = True
 
@@ -106,7 +106,7 @@ class DetectionModel(keras.Model):
         return self._clipped(found, sizes) if is_clipped_last else found
 
     def _clipped(self, found: BatchDetections, sizes: Tensor) -> BatchDetections:
-        """Detections cut to their images; those outside go, where the settings say so, and the others move up."""
+        """Clips detections to their images; with `drop_empty`, boxes outside are removed and the rest compacted."""
         is_found = found["labels"] >= 0
         boxes = ops.where(is_found[..., None], self.clip_boxes(found["boxes"], sizes), -1.0)
         if not self.filter_config.drop_empty:

@@ -40,20 +40,20 @@ class PriorProbability(keras.initializers.Initializer):
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
 class Head(keras.layers.Layer):
-    """A tower of 3x3 convolutions that answers a few numbers for every anchor.
+    """A tower of 3x3 convolutions that predicts a few numbers for every anchor.
 
-    It answers in float32, and its last convolution computes in float32 under every dtype policy.
+    Its output is float32, and its last convolution computes in float32 under every dtype policy.
 
     Args:
         outputs_per_anchor: 4 deltas, or one logit per class.
-        num_anchors: Anchors in a cell, one number for all levels or one each.
+        num_anchors: Anchors per position: one number for all levels, or one per level.
         width: Channels of the tower. Defaults to 256.
         depth: Convolutions in the tower. Defaults to 4.
         norm: `"none"` or `"group"`: GroupNorm of 32 groups after each convolution of the tower.
         norm_epsilon: Added to the variance by that normalisation. Defaults to 1e-5 (torchvision v2).
         has_bias: Convolutions have biases before that normalisation too, as Detectron2's. Defaults to `False`.
         is_shared: One set of weights for all levels. Defaults to `True`.
-        prior: Probability at which the answers' sigmoid starts; `None` starts the bias at 0.
+        prior: Initial value of the outputs' sigmoid; `None` starts the bias at 0.
         final_dtype: What the last convolution computes in. Defaults to `"float32"`.
 
     Raises:
@@ -169,7 +169,7 @@ class Head(keras.layers.Layer):
         return ops.cast(ops.concatenate(answers, axis=1), "float32")
 
     def compute_output_spec(self, pyramid: Mapping[str, Any]) -> keras.KerasTensor:
-        """Shape and dtype of the answer."""
+        """Shape and dtype of the output."""
         shapes = [features.shape for features in pyramid.values()]
         total: int | None = None
         if all(None not in shape[1:3] for shape in shapes):

@@ -39,21 +39,21 @@ _SETTINGS = {
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
 class RetinaNet(keras.Model):
-    """The detector as it is trained: images in, deltas and logits of every anchor out.
+    """The network that is trained: images in, deltas and logits of every anchor out.
 
-    `model(images)` answers `schema.Predictions`; `predict` leaves the anchors out. `fit` takes batches of
+    `model(images)` returns `schema.Predictions`; `predict` leaves the anchors out. `fit` takes batches of
     `(images, schema.Targets)` and logs `loss`, `classification_loss` and `box_loss`. Detections come from
     `inference.DetectionModel(model)`.
 
     Args:
         backbone: Model from RGB images `(B, H, W, 3)` in 0–255 to `{"C3": …, "C4": …, "C5": …}`.
         neck: From the backbone's maps to the pyramid, for example a `FeaturePyramid`.
-        class_head: `Head` with one value a class.
-        box_head: `Head` with four values.
+        class_head: `Head` with one output per class.
+        box_head: `Head` with four outputs.
         anchors: `Anchors` layer.
-        box_coder: `BoxCoder` layer: the box coder.
+        box_coder: `BoxCoder` layer.
         class_names: Names of the labels `0 … K-1`.
-        assigner_config: Which anchor learns what.
+        assigner_config: Which anchor learns which box.
         loss_config: Names and constants of the losses.
         resize_config: How images become network input; data pipelines and detection read it here.
         filter_config: Defaults of the inference model.
@@ -105,7 +105,9 @@ class RetinaNet(keras.Model):
                 f"{len(self.class_names)} class names for a head of {class_head.outputs_per_anchor} classes."
             )
         if broken := [name for name in self.class_names if len(f"{name}.".splitlines()) > 1]:
-            raise ValueError(f"The class {broken[0]!r} has a line break in its name; label files hold a name a line.")
+            raise ValueError(
+                f"The class {broken[0]!r} has a line break in its name; label files hold one class name per line."
+            )
         self.assigner_config = assigner_config or AssignerConfig()
         self.loss_config = loss_config or LossConfig()
         self.resize_config = resize_config or ResizeConfig()
@@ -151,18 +153,18 @@ class RetinaNet(keras.Model):
 
         Args:
             *args: Optimizer first.
-            jit_compile: Defaults to `False` on the TensorFlow backend, where XLA compiles anew for every image
+            jit_compile: Defaults to `False` on the TensorFlow backend, where XLA compiles again for every image
                 shape, and to Keras' own choice elsewhere.
             **kwargs: As in Keras.
         """
         if jit_compile is None:
             jit_compile = False if keras.backend.backend() == "tensorflow" else "auto"
         super().compile(*args, jit_compile=jit_compile, **kwargs)
-        if not self.optimizer.built:  # inside `fit` it would make its variables while tracing, and trace a second time
+        if not self.optimizer.built:  # inside `fit` it would create them while tracing, and trace twice
             self.optimizer.build(self.trainable_variables)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as it was when saved, and gives the optimizer its variables; Keras calls it while loading."""
+        """Compiles as when saved and creates the optimizer's variables; Keras calls it while loading."""
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def compute_loss(
@@ -280,7 +282,7 @@ class RetinaNet(keras.Model):
         return RetinaNet(**{name: getattr(self, name) for name in names} | parts)
 
     def predict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Raw answers `{"deltas": (B, A, 4), "logits": (B, A, K)}` as NumPy arrays; arguments as in Keras."""
+        """Raw predictions `{"deltas": (B, A, 4), "logits": (B, A, K)}` as NumPy arrays; arguments as in Keras."""
         return _without_anchors(super().predict(*args, **kwargs))
 
     def predict_on_batch(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
