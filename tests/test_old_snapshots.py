@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from keras_retinanet.cli.train import parse
-from keras_retinanet.config import FilterConfig, LossConfig, MatchConfig, ResizeConfig, to_dict
+from keras_retinanet.config import AssignerConfig, FilterConfig, LossConfig, ResizeConfig, to_dict
+from keras_retinanet.config.aliases import current_name
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SNAPSHOTS = FIXTURES / "snapshots"
@@ -35,8 +36,8 @@ REGISTERED = (
 )  # fmt: skip
 """Every class that e773a86 registered; snapshots hold these names."""
 
-RENAMED: dict[str, str] = {}
-"""Settings of `config.yaml` by the dotted name that they had at e773a86 → the name that they have now."""
+DROPPED = ("loss.gamma",)
+"""Settings of `config.yaml` that had no effect: balanced cross entropy has no gamma."""
 
 PROGRAM = """
 import importlib, json, sys
@@ -70,10 +71,10 @@ for path in sorted(Path(sys.argv[3]).glob("*.keras")):
     settings[path.stem] = {
         "class": type(model).__name__,
         "class_names": list(model.class_names),
-        "resize": to_dict(network.resize),
-        "matching": to_dict(network.matching),
-        "loss": to_dict(network.loss_settings),
-        "filter": to_dict(model.filter),
+        "resize": to_dict(network.resize_config),
+        "assigner": to_dict(network.assigner_config),
+        "loss": to_dict(network.loss_config),
+        "filter": to_dict(model.filter_config),
         "pad_value": [round(float(value), 3) for value in network.pad_value],
     }
     if getattr(model, "optimizer", None) is not None:
@@ -135,8 +136,8 @@ def test_settings_of_the_resnet(opened: tuple[Any, Any]) -> None:
     assert settings["class"] == "RetinaNet"
     assert settings["class_names"] == ["ant", "bee", "wasp"]
     assert settings["resize"] == to_dict(ResizeConfig(64, 96, rounding="floor"))
-    assert settings["matching"] == to_dict(MatchConfig())
-    assert settings["loss"] == to_dict(LossConfig())
+    assert settings["assigner"] == to_dict(AssignerConfig())
+    assert settings["loss"] == to_dict(LossConfig(alpha=0.25, gamma=2.0))
     assert settings["filter"] == to_dict(FilterConfig(score_threshold=0.4, max_detections=40, top_k=200))
     assert settings["pad_value"] == [123.675, 116.28, 103.53]
     name, rate, steps = settings["optimizer"]
@@ -152,8 +153,8 @@ def test_settings_of_the_mobilenet(opened: tuple[Any, Any]) -> None:
         "min_side": 60, "max_side": 90, "is_square": True, "antialias": True, "pad_multiple": 10, "rounding": "even",
         "method": "pillow", "has_one_scale": True,
     }  # fmt: skip
-    assert settings["matching"] == to_dict(MatchConfig(positive_iou=0.6, negative_iou=0.3, use_force_match=True))
-    loss = LossConfig("balanced_cross_entropy", "giou", alpha=0.4, gamma=1.5, beta=0.2, box_weight=2.0)
+    assert settings["assigner"] == to_dict(AssignerConfig(positive_iou=0.6, negative_iou=0.3, use_force_match=True))
+    loss = LossConfig("balanced_cross_entropy", "giou", alpha=0.4, beta=0.2, box_weight=2.0)  # it has no gamma
     assert settings["loss"] == to_dict(loss)
     assert settings["filter"] == {
         "score_threshold": 0.45, "nms_threshold": 0.4, "max_detections": 40, "top_k": 60, "nms": "agnostic",
@@ -213,4 +214,4 @@ def test_config_of_an_old_run_is_read_as_it_was_written(tmp_path: Path, monkeypa
     written = flattened(yaml.safe_load(RUN_CONFIG.read_text(encoding="utf-8")))
     assert len(written) == 82
     read = flattened(to_dict(parse(["coco", "scenes", "--config", str(RUN_CONFIG)]).config))
-    assert {name: read[RENAMED.get(name, name)] for name in written} == written
+    assert {name: read[current_name(name)] for name in written} == written | dict.fromkeys(DROPPED)

@@ -51,10 +51,10 @@ def detector() -> DetectionModel:
         ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
         class_names=NAMES,
         anchors=AnchorConfig((16.0, 32.0, 64.0), (8, 16, 32)),
-        resize=ResizeConfig(64, 96),
-        filter=FilterConfig(score_threshold=0.3, max_detections=20),
+        resize_config=ResizeConfig(64, 96),
+        filter_config=FilterConfig(score_threshold=0.3, max_detections=20),
     )
-    final = model.class_head.finals[0]  # scores on both sides of the threshold, and without ties
+    final = model.class_head.predictors[0]  # scores on both sides of the threshold, and without ties
     kernel, bias = final.get_weights()
     final.set_weights([np.random.default_rng(5).normal(0, 0.3, kernel.shape), 0 * bias])
     return DetectionModel(model)
@@ -116,7 +116,7 @@ def answers(version: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 def expected(detector: DetectionModel, image: np.ndarray, canvas: tuple[int, int] | None = None) -> Arrays:
     """What the Keras model finds in one image, on its own canvas or another, brought back to its pixels in NumPy."""
     colour = detector.network.pad_value
-    pixels, size, scale = map(np.asarray, network_input(tf.constant(image), detector.network.resize, colour))
+    pixels, size, scale = map(np.asarray, network_input(tf.constant(image), detector.network.resize_config, colour))
     if canvas is not None:
         height, width = size.astype(int)
         larger = np.tile(np.array(colour, np.float32), (*canvas, 1))
