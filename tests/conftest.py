@@ -133,6 +133,27 @@ def spread_model(small_network: Callable[..., Any]) -> Any:
     return small_network(0.02, filter_config=FilterConfig(score_threshold=0.6, max_detections=8))
 
 
+@pytest.fixture(scope="session")
+def network_input() -> Callable[..., Any]:
+    """`network_input(image, resize, pad_value)`: one image resized and padded to its smallest shape.
+
+    Returns `(H, W, 3)` float32, `(2,)` float32 height and width before padding, and `(2,)` float32 scale y, x.
+    """
+    import tensorflow as tf
+
+    from keras_retinanet.data.image import network_scale_tensor, pad, padded_size, resize_by_rule, resized_size_tensor
+
+    def prepare(image: Any, resize: Any, pad_value: Sequence[float]) -> tuple[Any, Any, Any]:
+        given = tf.shape(image)[:2]
+        size = resized_size_tensor(given, resize)
+        shape = tf.stack(padded_size(size[0], size[1], resize))
+        padded = pad(resize_by_rule(image, size, resize), shape, pad_value)
+        scale = network_scale_tensor(size, given, resize)
+        return padded, tf.cast(size, tf.float32), tf.cast(scale, tf.float32)
+
+    return prepare
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     """The same random numbers in every test, whatever ran before it."""
