@@ -79,7 +79,7 @@ def stage_pages(folder: Path) -> None:
         folder: Path. Where to; made.
     """
     shutil.copytree(ROOT / "docs", folder / "docs", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    for page in ROOT.glob("*.md"):
+    for page in [*ROOT.glob("*.md"), ROOT / "CITATION.cff", ROOT / "LICENSE"]:
         shutil.copy(page, folder)
     (folder / "README.md").rename(folder / "index.md")
     for page in folder.rglob("*.md"):
