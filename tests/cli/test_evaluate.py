@@ -151,7 +151,7 @@ def test_classes_that_the_snapshot_does_not_know_are_named(run, tmp_path, capsys
         (["coco", "{demo}", "{tmp}/text.keras"], "'{tmp}/text.keras' is no snapshot, or damaged"),
         (["coco", "{tmp}", "{run}"], "{tmp}/annotations/instances_val2017.json: cannot be read"),
         (["coco", "{demo}", "{run}", "--set", "test2017"], "annotation files there: instances_train2017.json"),
-        (["pascal", "{tmp}", "{run}"], "allowed: ImageSets/Main/<set>.txt, or a folder of XML files beside images"),
+        (["pascal", "{tmp}", "{run}"], "allowed: ImageSets/Main/<set>.txt, or a folder of XML files and images"),
         (["csv", "{tmp}/none.csv", "{run}"], "{tmp}/none.csv: cannot be read"),
     ],
 )
