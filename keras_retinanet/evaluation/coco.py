@@ -13,7 +13,7 @@ from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
 from keras_retinanet.evaluation.detections import ImageDetections, pair_detections
-from keras_retinanet.evaluation.result import EvaluationResult, count_boxes
+from keras_retinanet.evaluation.metric import EvaluationResult, count_boxes
 from keras_retinanet.schema import Sample
 
 Array = NDArray[Any]

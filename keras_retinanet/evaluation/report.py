@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.evaluation.detections import ImageDetections
-from keras_retinanet.evaluation.result import EvaluationResult
+from keras_retinanet.evaluation.metric import EvaluationResult
 
 
 def stats_table(result: EvaluationResult) -> str:
