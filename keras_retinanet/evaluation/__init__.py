@@ -7,7 +7,7 @@ add its entry to `METRICS` and its name to `config.MetricName`. See docs/extendi
 from __future__ import annotations
 
 from keras_retinanet.evaluation import coco, report, voc
-from keras_retinanet.evaluation.detections import ImageDetections, detect_dataset
+from keras_retinanet.evaluation.detections import detect_dataset
 from keras_retinanet.evaluation.metric import EvaluationResult, Metric
 
 METRICS: dict[str, Metric] = {
@@ -15,4 +15,4 @@ METRICS: dict[str, Metric] = {
     "voc": Metric(voc.evaluate, "mAP"),
 }
 
-__all__ = ["METRICS", "EvaluationResult", "ImageDetections", "Metric", "coco", "detect_dataset", "report", "voc"]
+__all__ = ["METRICS", "EvaluationResult", "Metric", "coco", "detect_dataset", "report", "voc"]
