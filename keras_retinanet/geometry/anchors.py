@@ -45,6 +45,28 @@ def base_anchors(
     return np.round(corners) if is_rounded else corners
 
 
+def pyramid_shapes(height: int, width: int, strides: Sequence[int]) -> list[tuple[int, int]]:
+    """Shapes of the feature maps of the usual backbones: each halving rounds up.
+
+    Without a model, this is the rule; with one, `RetinaNet.map_shapes` asks its layers.
+
+    Args:
+        height: int. Rows of the padded image.
+        width: int. Columns of the padded image.
+        strides: Strides of the levels, powers of two.
+
+    Returns:
+        Rows and columns of each level.
+    """
+    shapes = []
+    for stride in strides:
+        rows, columns = height, width
+        for _ in range(int(stride).bit_length() - 1):
+            rows, columns = -(-rows // 2), -(-columns // 2)
+        shapes.append((rows, columns))
+    return shapes
+
+
 def level_anchors(height: Tensor, width: Tensor, stride: tuple[Tensor, Tensor], base: Any, offset: float) -> Tensor:
     """The anchors of one pyramid level, ordered by row, column and anchor of the cell.
 

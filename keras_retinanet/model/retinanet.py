@@ -126,6 +126,20 @@ class RetinaNet(keras.Model):
         """`K`."""
         return len(self.class_names)
 
+    def map_shapes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Shapes of the pyramid's feature maps, from the layers; nothing is computed on pixels.
+
+        Args:
+            height: int. Rows of the padded image.
+            width: int. Columns of the padded image.
+
+        Returns:
+            Rows and columns of each level, finest first.
+        """
+        image = keras.KerasTensor((1, height, width, 3), dtype="float32")
+        pyramid = self.neck.compute_output_spec(self.backbone.compute_output_spec(image))
+        return [(int(level.shape[1]), int(level.shape[2])) for level in pyramid.values()]
+
     def compile(self, *args: Any, jit_compile: str | bool | None = None, **kwargs: Any) -> None:
         """Like `keras.Model.compile`; losses belong to the model, so only an optimizer is needed.
 

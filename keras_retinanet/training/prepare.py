@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 
+from keras_retinanet.anchor_coverage import measure_coverage, network_boxes
 from keras_retinanet.config import MixedPrecision, TrainConfig
 from keras_retinanet.config.rules import check
 from keras_retinanet.data.augment import PRESETS
@@ -21,15 +22,14 @@ from keras_retinanet.optimizers.build import build_optimizer, build_schedule, pe
 from keras_retinanet.optimizers.schedules import WarmupSchedule
 from keras_retinanet.schema import Sample
 from keras_retinanet.snapshots.run_folder import Progress, Run, read_progress
-from keras_retinanet.training.anchor_coverage import measure_coverage
 from keras_retinanet.training.callbacks import random_states
 from keras_retinanet.training.fit import Log, NonFiniteLossError, RunResult, Training, readable_data_errors
 from keras_retinanet.training.initial_weights import build_model
 
 __all__ = ["NonFiniteLossError", "RunResult", "Training", "prepare", "train"]
 
-COVERAGE_IMAGES = 100
-"""Training images that are matched with the anchors before the first step."""
+MAX_COVERAGE_IMAGES = 5000
+"""Training images, evenly spaced, whose boxes are compared with the anchors before the first step."""
 
 
 def train(
@@ -229,8 +229,14 @@ def _describe(
         log(f"validation: {len(val_samples)} images")
     log(f"{config.epochs} epochs of {batches.steps_per_epoch} steps of {config.batch_size} images, {canvases}")
     log(f"{config.optimizer.optimizer}, learning rate {rate.value:g}: {rate.reason}")
-    count = max(1, min(COVERAGE_IMAGES, len(samples)) // config.batch_size)
-    coverage = measure_coverage(model, batches.dataset(0).take(count))
+    _report_coverage(model, samples, batches, log)
+
+
+def _report_coverage(model: RetinaNet, samples: Sequence[Sample], batches: TrainingBatches, log: Log) -> None:
+    step = -(-len(samples) // MAX_COVERAGE_IMAGES)
+    sizes, padded = batches.image_sizes[::step], batches.padded_sizes[::step]
+    found = network_boxes(samples[::step], model.resize, model.map_shapes, sizes, padded)
+    coverage = measure_coverage(found, model.class_names, model.anchors, model.matching)
     log(f"anchors: {coverage.describe()}")
-    if (advice := coverage.advice()) is not None:
-        log(f"warning: {advice}")
+    if coverage.is_poor:
+        log(f"warning: {coverage.describe_missed()}: {coverage.advise()}")
