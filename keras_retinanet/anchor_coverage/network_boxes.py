@@ -53,9 +53,8 @@ def network_boxes(
     """
     stored = np.array([sample["size"] for sample in samples] if sizes is None else sizes, np.int64).reshape(-1, 2)
     if not len(stored):
-        return NetworkBoxes(
-            np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0, np.int64), stored, stored, stored[None]
-        )
+        none = np.zeros(0, np.int64)
+        return NetworkBoxes(np.zeros((0, 4)), none, none, stored, stored, np.zeros((0, 0, 2), np.int64))
     resized = np.stack(resized_size(stored[:, 0], stored[:, 1], resize), axis=1)
     if padded is None:
         padded = np.stack(padded_size(resized[:, 0], resized[:, 1], resize), axis=1)

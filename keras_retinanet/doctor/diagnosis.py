@@ -9,8 +9,8 @@ from typing import Any
 
 from keras_retinanet.anchor_coverage import AnchorCoverage
 from keras_retinanet.config import AnchorConfig, TrainConfig
+from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.errors import DataError
-from keras_retinanet.data.fault_log import Survey
 from keras_retinanet.data.open_dataset import Split, has_validation
 from keras_retinanet.doctor.anchor_checks import check_coverage, split_coverage, usable_boxes
 from keras_retinanet.doctor.anchor_search import anchor_flags, search_anchors
@@ -129,12 +129,12 @@ def diagnose(
     except DataError as error:
         findings.append(_report_unreadable("train", error))
     for split in splits if not findings else []:
-        survey = Survey()
+        collector = ErrorCollector()
         try:
-            scans.append(scan_split(config.data, split, images_bar or _no_bar, survey))
+            scans.append(scan_split(config.data, split, images_bar or _no_bar, collector))
         except DataError as error:
             findings.append(_report_unreadable(split, error))
-        findings += _report_faults(split, survey)
+        findings += _report_faults(split, collector)
     for scan in scans:
         findings += [finding for check in SPLIT_CHECKS.values() for finding in check(scan, config)]
     if len(scans) == 2:
@@ -150,12 +150,12 @@ def _no_bar(total: int) -> Callable[[int], object]:
     return lambda _: None
 
 
-def _report_faults(split: str, survey: Survey) -> list[Finding]:
+def _report_faults(split: str, collector: ErrorCollector) -> list[Finding]:
     """The faults that the reader skipped; training would stop at the first."""
-    cases = [Example(error.where, error.found) for error in survey.faults]
-    fixes = list(dict.fromkeys(f"{error.fix} (allowed: {error.allowed})" for error in survey.faults))
+    cases = [Example(error.where, error.found) for error in collector.errors]
+    fixes = list(dict.fromkeys(f"{error.fix} (allowed: {error.allowed})" for error in collector.errors))
     title = "lines, files or annotations are broken; training would stop at the first"
-    return report_cases("structure", "error", split, title, cases, "; ".join(fixes[:_MAX_FIXES]), survey.num_faults)
+    return report_cases("structure", "error", split, title, cases, "; ".join(fixes[:_MAX_FIXES]), collector.num_errors)
 
 
 def _report_unreadable(split: str, error: DataError) -> Finding:

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_retinanet.config import DataConfig
 from keras_retinanet.data.datasets import Dataset
-from keras_retinanet.data.fault_log import Survey
+from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.open_dataset import Split, open_dataset
 from keras_retinanet.doctor.findings import Example
 from keras_retinanet.doctor.image_scan import ImageFacts, scan_images
@@ -102,7 +102,7 @@ class ScannedSplit:
 
 
 def scan_split(
-    data: DataConfig, split: Split, progress: Callable[[int], Callable[[int], object]], survey: Survey
+    data: DataConfig, split: Split, progress: Callable[[int], Callable[[int], object]], collector: ErrorCollector
 ) -> ScannedSplit:
     """Reads the annotations of a split and scans its images.
 
@@ -110,7 +110,7 @@ def scan_split(
         data: Which data set; `limit` applies to both splits.
         split: `"train"` or `"val"`.
         progress: Called with the number of images; returns a function that is called with 1 after each image.
-        survey: A new one. It collects the faults that the reader skipped, even if the split cannot be opened.
+        collector: A new one. It collects the faults that the reader skipped, even if the split cannot be opened.
 
     Returns:
         The split.
@@ -118,16 +118,16 @@ def scan_split(
     Raises:
         DataError: The annotations cannot be read at all.
     """
-    dataset = open_dataset(data, split, survey)
+    dataset = open_dataset(data, split, collector)
     samples = list(dataset)[: data.limit]
     facts = scan_images([sample["image"] for sample in samples], progress(len(samples)), data.workers)
-    return _combine(split, dataset, survey, samples, facts)
+    return _combine(split, dataset, collector, samples, facts)
 
 
 def _combine(
-    split: Split, dataset: Dataset, survey: Survey, samples: list[Sample], facts: list[ImageFacts]
+    split: Split, dataset: Dataset, collector: ErrorCollector, samples: list[Sample], facts: list[ImageFacts]
 ) -> ScannedSplit:
-    columns, annotated_sizes = survey.columns, survey.told_sizes[: len(samples)]
+    columns, annotated_sizes = collector.columns, collector.annotated_sizes[: len(samples)]
     assert columns is not None  # every reader fills it in
     rows = np.flatnonzero(columns.image < len(samples))
     boxes = np.asarray(columns.boxes, np.float64).reshape(-1, 4)[rows]
@@ -147,5 +147,5 @@ def _combine(
         locate=lambda row: columns.name(int(rows[row])),
         notes=tuple(dataset.report.notes),
         category_ids=getattr(dataset, "category_ids", None),
-        trusts_annotated_size=survey.is_size_binding,
+        trusts_annotated_size=collector.trusts_annotated_size,
     )

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from keras import ops
+from keras_retinanet.doctor.anchor_fit import NetworkBoxes, best_overlap, fit_anchors, network_boxes
+from keras_retinanet.doctor.coverage import check_coverage, measure
+from keras_retinanet.training.anchor_coverage import canvas_anchors
 
 from keras_retinanet import build
 from keras_retinanet.assigners.iou_threshold import match
 from keras_retinanet.config import AnchorConfig, MatchConfig, ModelConfig, ResizeConfig
-from keras_retinanet.doctor.anchor_fit import NetworkBoxes, best_overlap, fit_anchors, network_boxes
 from keras_retinanet.doctor.anchor_search import anchor_flags, search_anchors
-from keras_retinanet.doctor.coverage import check_coverage, measure
 from keras_retinanet.doctor.training_pictures import grid_anchors
-from keras_retinanet.training.anchor_coverage import canvas_anchors
 
 SMALL = AnchorConfig((16.0, 32.0, 64.0), (8, 16, 32), (0.5, 1.0, 2.0), (1.0, 1.4))
 RESIZE = ResizeConfig(64, 96)
