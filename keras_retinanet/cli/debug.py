@@ -1,4 +1,4 @@
-"""`retinanet-debug`: see what the network is shown, and which boxes train an anchor."""
+"""`retinanet-debug`: draws training images after augmentation, and which boxes have a positive anchor."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ def _draw(namespace: argparse.Namespace, config: TrainConfig) -> int:
         made = list(_written(itertools.islice(pictures, count), folder))
     covered, missed, ignored = (sum(getattr(one, key) for one in made) for key in ("covered", "missed", "ignored"))
     print(
-        f"{len(made)} images: {covered} boxes train an anchor (green), {missed} nothing (red), {ignored} ignored (grey)"
+        f"{len(made)} images: {covered} boxes with a positive anchor (green), {missed} without (red), "
+        f"{ignored} ignore regions (grey)"
     )
     if folder is not None:
         print(f"wrote {folder}")

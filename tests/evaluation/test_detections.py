@@ -106,7 +106,7 @@ def test_pairs_stand_in_the_order_of_the_samples():
     [
         ([entry(1)], [entry(1), entry(1)], "image 1 has two entries of detections"),
         ([entry(1), entry(1)], [], "two samples have the same image_id"),
-        ([entry(1)], [entry("1")], "detections of image '1', which is none of the 1 samples"),
+        ([entry(1)], [entry("1")], "detections of image '1', which is not among the 1 samples"),
         ([entry(1)], [entry(1, [0, 2])], "detections of image 1 have label 2, allowed are 0 … 1"),
         ([entry(1, [-1])], [], "annotations of image 1 have label -1, allowed are 0 … 1"),
         ([entry(1)], [entry(1, [0], scores=[])], r"detections of image 1 differ in length: .*'scores': 0"),
