@@ -30,11 +30,12 @@ MIN_SCORE = 0.3
 """Detections that score less are not drawn."""
 
 _METRIC_LABELS = {"APs": "AP small", "APm": "AP medium", "APl": "AP large"}
-_LABEL_GAP = 0.045  # least distance of two value labels, as a share of the height of the axes
+_LABEL_GAP = 0.045  # least distance between labels, as a share of the height of the axes
+_LABEL_ROOM = 0.35  # room for labels to the right of the last epoch, as a share of the epochs
 
 
 def draw_curves(rows: Sequence[Mapping[str, str]], path: Path) -> None:
-    """Plots losses (left) and validation metrics (right) over the epochs; the last value of each is written beside it.
+    """Plots losses (left) and validation metrics (right) over the epochs; each curve ends in its name and last value.
 
     Args:
         rows: Sequence. Rows of `metrics.csv`; columns without a value are left out.
@@ -71,16 +72,16 @@ def _plot_columns(axes: Any, title: str, rows: Sequence[Mapping[str, str]], colu
         axes.plot(epochs, values, marker="o", markersize=4, label=label)
     axes.set(title=title, xlabel="epoch")
     axes.grid(alpha=0.3)
-    axes.xaxis.get_major_locator().set_params(integer=True)
     if not curves:
         axes.text(0.5, 0.5, "nothing was measured", transform=axes.transAxes, ha="center", color="grey")
         return
     last = max(int(row["epoch"]) for row in rows)
-    margin = 0.05 * max(last - 1, 1)
-    axes.set_xlim(1 - margin, last + 4 * margin)  # the same epochs in both plots, and room for the values
+    span = max(last - 1, 1)
+    axes.set_xlim(1 - 0.05 * span, last + _LABEL_ROOM * span)  # the same epochs in both plots
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    axes.set_xticks([tick for tick in axes.get_xticks() if 1 <= tick <= last and tick == int(tick)])
     axes.set_ylim(*_limits([value for _, values in curves.values() for value in values]))
-    _write_last_values(axes, curves)
-    axes.legend(loc="best", fontsize=9)
+    _label_ends(axes, curves)
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:
@@ -88,18 +89,17 @@ def _limits(values: Sequence[float]) -> tuple[float, float]:
     return 0.0, 1.1 * max([value for value in values if np.isfinite(value)] + [1e-6])
 
 
-def _write_last_values(axes: Any, curves: Mapping[str, tuple[list[int], list[float]]]) -> None:
-    """Writes the last value of each curve to the right of its last point, apart from each other."""
+def _label_ends(axes: Any, curves: Mapping[str, tuple[list[int], list[float]]]) -> None:
+    """Writes name and last value of each curve to the right of its last point; labels do not overlap."""
     low, high = axes.get_ylim()
-    ends = [(values[-1], epochs[-1], line) for (epochs, values), line in zip(curves.values(), axes.lines, strict=True)]
-    heights = spread([(value - low) / (high - low) for value, _, _ in ends], _LABEL_GAP)
-    for (value, epoch, line), height in zip(ends, heights, strict=True):
+    ends = [(epochs[-1], values[-1]) for epochs, values in curves.values()]
+    heights = spread([(value - low) / (high - low) if np.isfinite(value) else 0.0 for _, value in ends], _LABEL_GAP)
+    for label, (epoch, value), height, line in zip(curves, ends, heights, axes.lines, strict=True):
         axes.annotate(
-            f"{value:.3f}",
-            (epoch, value),
-            (10, low + height * (high - low)),
-            xycoords="data",
-            textcoords=("offset points", "data"),
+            f"{label} {value:.3f}",
+            (epoch, low + height * (high - low)),
+            (8, 0),
+            textcoords="offset points",
             va="center",
             fontsize=9,
             color=line.get_color(),

@@ -34,8 +34,8 @@ def test_one_measurement_shows_its_values(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(Figure, "savefig", keep)
     draw_curves([{"epoch": str(epoch), "loss": str(9 - epoch)} for epoch in range(1, 8)] + [ONE], tmp_path / "c.png")
     losses, metrics = figures[0].axes
-    assert [text.get_text() for text in losses.texts] == ["1.250"]
-    assert sorted(text.get_text() for text in metrics.texts) == ["0.530", "0.531", "0.700"]
+    assert [text.get_text() for text in losses.texts] == ["total 1.250"]
+    assert [text.get_text() for text in metrics.texts] == ["AP 0.530", "AP50 0.700", "AP small 0.531"]
     assert losses.get_xlim() == metrics.get_xlim()
     boxes = sorted(([text.get_window_extent() for text in metrics.texts]), key=lambda box: box.y0)
     assert all(below.y1 <= above.y0 + 1 for below, above in itertools.pairwise(boxes))
