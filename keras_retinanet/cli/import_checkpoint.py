@@ -105,7 +105,7 @@ def _import(flags: argparse.Namespace) -> None:
     write_whole(out, model.save)
     print(f"wrote {out}")
     if flags.verify:
-        from keras_retinanet.importers.verification import verify_snapshot
+        from keras_retinanet.importers.snapshot_check import verify_snapshot
 
         print(f"verified  {verify_snapshot(out, (model, report, blueprint))}")
 

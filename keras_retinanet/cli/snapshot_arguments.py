@@ -139,7 +139,7 @@ def told_by_files(config: str | None, class_names: str | None = None) -> Overrid
     """
     from keras_retinanet.importers import Overrides
     from keras_retinanet.importers.class_lists import read_class_names
-    from keras_retinanet.importers.fizyr_description import read_anchor_ini
+    from keras_retinanet.importers.fizyr_model_config import read_anchor_ini
 
     return Overrides(
         anchors=read_anchor_ini(config) if config else {},

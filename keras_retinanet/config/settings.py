@@ -41,7 +41,7 @@ AugmentName = Literal[
 ]
 MetricName = Literal["coco", "voc"]
 ExportFormat = Literal["keras", "saved_model", "onnx", "openvino", "litert"]
-Precision = Literal["float32", "float16", "bfloat16", "int8"]
+ExportDtype = Literal["float32", "float16", "bfloat16", "int8"]
 ClipTime = Literal["before_nms", "after_nms", "never"]
 Rounding = Literal["nearest", "even", "floor"]
 ResizeMethod = Literal["bilinear", "float", "cv2", "pillow"]
@@ -343,14 +343,14 @@ class ExportConfig:
     """How an artefact is written.
 
     Attributes:
-        precision: Numbers that the network computes with; boxes and scores are float32 always.
+        dtype: Numbers that the network computes with; boxes and scores are float32 always.
         image_size: Height and width of the only input that the artefact takes. Defaults to any size; for litert, to
             the square that holds every image.
         fold_batch_norm: Multiply batch normalisation into the convolutions before it. Defaults to on, but for keras.
         representative: Folder of images from which int8 learns the ranges of its numbers.
     """
 
-    precision: Precision = "float32"
+    dtype: ExportDtype = "float32"
     image_size: tuple[int, int] | None = None
     fold_batch_norm: bool | None = None
     representative: str | None = None
