@@ -31,7 +31,7 @@ MIN_SCORE = 0.3
 
 _METRIC_LABELS = {"APs": "AP small", "APm": "AP medium", "APl": "AP large"}
 _LABEL_GAP = 0.045  # least distance between labels, as a share of the height of the axes
-_LABEL_ROOM = 0.35  # room for labels to the right of the last epoch, as a share of the epochs
+_LABEL_ROOM = 0.42  # room for labels to the right of the last epoch, as a share of the epochs
 
 
 def draw_curves(rows: Sequence[Mapping[str, str]], path: Path) -> None:
