@@ -18,6 +18,7 @@ from keras_retinanet.backbones import BACKBONES, Normalize
 from keras_retinanet.cli.train import parse
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.tree import changed
+from keras_retinanet.data.box_columns import BoxReport
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.demo import scenes
 from keras_retinanet.inference import load_model
@@ -136,7 +137,7 @@ def test_an_image_cut_off_while_a_run_is_under_way(tiny: TrainConfig, data: Path
     assert told[0].startswith(f"warning: {image} cannot be decoded as an image; a grey picture")
     assert told[1] == f"warning: 1 broken images were replaced by grey ones without boxes: {image}"
     with pytest.raises(DataError, match="cannot be decoded as an image"):
-        prepare(changed(config, {"data.bad_data": "error"}), log=quiet)
+        train(changed(config, {"data.bad_data": "error"}), log=quiet)
 
 
 def test_a_run_leaves_its_whole_folder(measured: Run, whole: TrainConfig) -> None:
@@ -293,6 +294,7 @@ def test_a_threshold_a_class_needs_all_classes(tiny: TrainConfig) -> None:
 def test_other_classes_than_the_snapshots_cannot_be_resumed(finished: Run, tiny: TrainConfig) -> None:
     class Other:
         class_names = ("one", "two")
+        report = BoxReport()
 
         def __iter__(self):
             return iter(())
