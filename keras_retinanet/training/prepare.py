@@ -190,6 +190,7 @@ def _report_coverage(model: RetinaNet, samples: Sequence[Sample], batches: Train
     sizes, padded = batches.image_sizes[::step], batches.padded_sizes[::step]
     found = network_boxes(samples[::step], model.resize, model.map_shapes, sizes, padded)
     coverage = measure_coverage(found, model.class_names, model.anchors, model.matching)
-    log(f"anchors: {coverage.describe()}")
+    sampled = f" ({len(sizes):,} of {len(samples):,} images)" if step > 1 else ""
+    log(f"anchors: {coverage.describe()}{sampled}")
     if coverage.is_poor:
         log(f"warning: {coverage.describe_missed()}: {coverage.advise()}")
