@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     refuse_old_flags(parser, sys.argv[1:] if argv is None else argv)
     flags, data, (snapshot,) = parse_arguments(parser, argv)
     if data.dataset == "csv" and flags.set:
-        parser.error("--set names a split; for csv give the file of annotations")
+        parser.error("--set names a split; for csv, give the annotation file")
     data = dataclasses.replace(data, val_set=flags.set, val_annotations=data.annotations, workers=flags.workers)
     import_tensorflow()
     try:

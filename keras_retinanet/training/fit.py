@@ -1,4 +1,4 @@
-"""A run that is ready to go: its callbacks, `fit`, and the exact step at which it goes on."""
+"""Runs a prepared training: callbacks, `fit`, and resuming at the exact step."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def readable_data_errors() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run has come to.
+    """The result of a run.
 
     Attributes:
         folder: Where its files are.
@@ -85,7 +85,7 @@ class Training:
     Attributes:
         config: All settings.
         run: The folder.
-        progress: Where the run stands.
+        progress: The progress of the run.
         model: The compiled model.
         batches: The training batches.
         data: The training and validation images.

@@ -29,9 +29,9 @@ def build_model(config: NetworkConfig, class_names: Sequence[str], log: Callable
 
     Args:
         config: NetworkConfig. `config.model.weights` is `"imagenet"`, `"none"`, or the path of backbone weights, of a
-            snapshot, or of another library's checkpoint, told apart by content.
+            snapshot, or of another library's checkpoint, recognised by content.
         class_names: Sequence. Names of the labels `0 … K-1`.
-        log: Callable. Is told what was kept and what a snapshot could not give. Defaults to `print`.
+        log: Callable. Receives one line per message: what was kept, what was initialised. Defaults to `print`.
 
     Returns:
         The model, not compiled.

@@ -128,7 +128,7 @@ def test_csv_words() -> None:
         (["coco", "data", "--focal-alpha", "nan"], "--focal-alpha must be a finite number, got nan"),
         (["coco", "data", "--focal-alpha", "2"], "--focal-alpha must lie between 0 and 1, got 2"),
         (["coco", "data", "--learning-rate", "inf"], "--learning-rate must be a finite number, got inf"),
-        (["coco", "data", "--snapshot-path", f"{__file__}/runs"], "test_train.py is no folder"),
+        (["coco", "data", "--snapshot-path", f"{__file__}/runs"], "test_train.py is not a folder"),
         (["coco", "data", "--weights", str(ROOT / "tests")], "has no best.keras or last.keras"),
         (["coco", "data", "--image-min-side", "900", "--image-max-side", "800"], "larger than --image-max-side 800"),
         (["coco", "data", "--optimizer", "adam", "--weight-decay", "0.1"], "adamw"),
