@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_retinanet.anchor_coverage.fit import Fit, fit_anchors
 from keras_retinanet.anchor_coverage.network_boxes import NetworkBoxes
-from keras_retinanet.config import AnchorConfig, MatchConfig
+from keras_retinanet.config import AnchorConfig, AssignerConfig, AssignerName
 from keras_retinanet.geometry.anchors import Anchors
 
 SIZE_EDGES = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
@@ -44,7 +44,9 @@ class CoverageRow:
 
 @dataclass(frozen=True)
 class AnchorCoverage:
-    """Coverage of a data set. The counts do not include the anchors that force-matching adds.
+    """Coverage of a data set at a fixed IoU threshold. The counts do not include the anchors that force-matching adds.
+
+    That is what the assigner `iou_threshold` does; others, such as ATSS, choose thresholds that suit each box.
 
     Attributes:
         all: All boxes.
@@ -55,6 +57,8 @@ class AnchorCoverage:
         missed_side: Median side (square root of the area) in network pixels of the boxes without a positive anchor; 0
             if there are none.
         is_forced: True if force-matching is on.
+        positive_iou: The IoU threshold.
+        assigner: Name of the assigner that training uses.
     """
 
     all: CoverageRow
@@ -64,6 +68,8 @@ class AnchorCoverage:
     unreachable: int
     missed_side: float
     is_forced: bool
+    positive_iou: float = 0.5
+    assigner: AssignerName = "iou_threshold"
 
     @property
     def missed(self) -> int:
@@ -72,11 +78,16 @@ class AnchorCoverage:
 
     @property
     def is_poor(self) -> bool:
-        """True if more than `MAX_MISSED_SHARE` of the boxes are missed."""
-        return self.missed > MAX_MISSED_SHARE * self.all.boxes
+        """True if more than `MAX_MISSED_SHARE` of the boxes are missed by the assigner `iou_threshold`."""
+        return self.assigner == "iou_threshold" and self.missed > MAX_MISSED_SHARE * self.all.boxes
 
     def describe(self) -> str:
         """One line of numbers."""
+        if self.assigner != "iou_threshold":
+            return (
+                f"{self.all.share:.1%} of {self.all.boxes:,} boxes have an anchor of IoU ≥ {self.positive_iou:g} "
+                f"(the assigner {self.assigner} uses thresholds of its own)"
+            )
         forced = "are force-matched" if self.is_forced else "could be force-matched"
         return (
             f"{self.all.share:.1%} of {self.all.boxes:,} boxes have a positive anchor, "
@@ -102,7 +113,7 @@ class AnchorCoverage:
 
 
 def measure_coverage(
-    found: NetworkBoxes, class_names: tuple[str, ...], anchors: AnchorConfig | Anchors, matching: MatchConfig
+    found: NetworkBoxes, class_names: tuple[str, ...], anchors: AnchorConfig | Anchors, assigner: AssignerConfig
 ) -> AnchorCoverage:
     """Counts the boxes that have a positive anchor.
 
@@ -110,12 +121,12 @@ def measure_coverage(
         found: The boxes in network pixels.
         class_names: Names of their labels.
         anchors: The anchors.
-        matching: Rule by which anchors become positive.
+        assigner: The rule by which anchors become positive; its IoU threshold and force-matching are used.
 
     Returns:
         The coverage.
     """
-    fit = fit_anchors(found, anchors, matching.positive_iou)
+    fit = fit_anchors(found, anchors, assigner.positive_iou)
     sides = np.sqrt(np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1))
     bins = np.digitize(sides, SIZE_EDGES)
     edges = [0.0, *SIZE_EDGES]
@@ -123,7 +134,7 @@ def measure_coverage(
     by_size = [_count_row(names[k], fit, bins == k) for k in range(len(names))]
     by_class = [_count_row(name, fit, found.labels == k) for k, name in enumerate(class_names)]
     is_uncovered, is_unreachable = fit.positives == 0, (fit.positives == 0) & (fit.best <= 0)
-    is_missed = is_unreachable if matching.use_force_match else is_uncovered
+    is_missed = is_unreachable if assigner.use_force_match else is_uncovered
     return AnchorCoverage(
         all=_count_row("all", fit, np.ones(len(sides), bool)),
         by_class=tuple(row for row in by_class if row.boxes),
@@ -131,7 +142,9 @@ def measure_coverage(
         forced=int((is_uncovered & ~is_unreachable).sum()),
         unreachable=int(is_unreachable.sum()),
         missed_side=float(np.median(sides[is_missed])) if is_missed.any() else 0.0,
-        is_forced=matching.use_force_match,
+        is_forced=assigner.use_force_match,
+        positive_iou=assigner.positive_iou,
+        assigner=assigner.assigner,
     )
 
 

@@ -35,7 +35,7 @@ def split_coverage(split: ScannedSplit, config: TrainConfig, anchors: AnchorConf
     Returns:
         The coverage.
     """
-    return measure_coverage(usable_boxes(split, config), split.class_names, anchors, config.matching)
+    return measure_coverage(usable_boxes(split, config), split.class_names, anchors, config.assigner)
 
 
 def check_coverage(coverage: AnchorCoverage, split: str) -> list[Finding]:

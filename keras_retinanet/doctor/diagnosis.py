@@ -113,7 +113,7 @@ def diagnose(
     """Checks a data set as a training run with these settings would use it.
 
     Args:
-        config: TrainConfig. The data, anchors, matching and resize rule are used; `data.limit` applies to each split.
+        config: TrainConfig. The data, anchors, assigner and resize rule are used; `data.limit` applies to each split.
         use_search: bool. Search for anchors with higher coverage. Defaults to `False`.
         images_bar: Callable. Progress bar of the image scan. Defaults to none.
         search_bar: Callable. Progress bar of the anchor search. Defaults to none.
@@ -182,7 +182,7 @@ def _summarise(scan: ScannedSplit, config: TrainConfig) -> SplitSummary:
 def _propose_anchors(scans: list[ScannedSplit], config: TrainConfig, bar: ProgressBar) -> AnchorProposal:
     """Searches on the training boxes, and measures on the boxes of both splits."""
     found = usable_boxes(scans[0], config)
-    anchors = search_anchors(found, config.anchors, config.matching.positive_iou, config.seed, bar(0))
+    anchors = search_anchors(found, config.anchors, config.assigner.positive_iou, config.seed, bar(0))
     before: dict[str, AnchorCoverage] = {scan.split: split_coverage(scan, config, config.anchors) for scan in scans}
     after: dict[str, AnchorCoverage] = {scan.split: split_coverage(scan, config, anchors) for scan in scans}
     first = scans[0].split

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_retinanet.box_overlap import areas, intersections, share_of_smaller
+
 MAX_FORCED_CAPTIONS = 20
 """Up to this many captions are all placed; of more, those that would hide other captions or objects are left out."""
 
@@ -30,7 +32,7 @@ def place_captions(boxes: Any, extents: Any, size: tuple[int, int]) -> list[tupl
     taken = np.zeros((0, 4))
     for k in reversed(range(len(boxes))):
         candidates = _candidate_places(boxes[k], extents[k], size)
-        hidden = _overlap_shares(candidates, taken).max(axis=1, initial=0)
+        hidden = share_of_smaller(candidates[:, None], taken[None]).max(axis=1, initial=0)
         cost = _hidden_cost(candidates, boxes, k)
         is_free = (hidden <= _MAX_CAPTION_OVERLAP) & (cost <= _MAX_HIDDEN_SHARE)
         if len(boxes) > MAX_FORCED_CAPTIONS and not is_free.any():
@@ -53,20 +55,9 @@ def _candidate_places(box: Any, extent: Any, size: tuple[int, int]) -> Any:
 
 def _hidden_cost(candidates: Any, boxes: Any, own: int) -> Any:
     """`(P,)` cost of each place: its overlap with other objects, summed; objects around the caption's own are free."""
-    around = _intersections(boxes[own][None], boxes)[0] > 0.8 * np.prod(boxes[own, 2:] - boxes[own, :2])
+    around = intersections(boxes[own], boxes) > 0.8 * areas(boxes[own])
     around[own] = False
-    return _overlap_shares(candidates, boxes[~around]).sum(axis=1)
-
-
-def _overlap_shares(a: Any, b: Any) -> Any:
-    """`(A, B)` intersections as a share of the smaller box."""
-    areas = [np.prod(np.maximum(box[:, 2:] - box[:, :2], 1e-6), axis=1) for box in (a, b)]
-    return _intersections(a, b) / np.minimum(areas[0][:, None], areas[1][None])
-
-
-def _intersections(a: Any, b: Any) -> Any:
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    return np.prod(np.maximum(high - low, 0), axis=2)
+    return share_of_smaller(candidates[:, None], boxes[~around][None]).sum(axis=1)
 
 
 def caption_size(box: Any, usual: int, least: int) -> int:

@@ -157,7 +157,7 @@ def _build_batches(
 ) -> TrainingBatches:
     return TrainingBatches(
         data.samples,
-        resize=model.resize,
+        resize=model.resize_config,
         pad_value=model.pad_value,
         batch_size=batch_size,
         seed=seed,
@@ -189,7 +189,7 @@ def _report_coverage(model: RetinaNet, samples: Sequence[Sample], batches: Train
     step = -(-len(samples) // MAX_COVERAGE_IMAGES)
     sizes, padded = batches.image_sizes[::step], batches.padded_sizes[::step]
     found = network_boxes(samples[::step], model.resize, model.map_shapes, sizes, padded)
-    coverage = measure_coverage(found, model.class_names, model.anchors, model.matching)
+    coverage = measure_coverage(found, model.class_names, model.anchors, model.assigner_config)
     sampled = f" ({len(sizes):,} of {len(samples):,} images)" if step > 1 else ""
     log(f"anchors: {coverage.describe()}{sampled}")
     if coverage.is_poor:

@@ -11,8 +11,8 @@ from keras import ops
 from keras_retinanet import build
 from keras_retinanet.anchor_coverage import NetworkBoxes, best_overlap, fit_anchors, measure_coverage, network_boxes
 from keras_retinanet.anchor_coverage.network_boxes import shapes_of_maps
-from keras_retinanet.assigners.iou_threshold import match
-from keras_retinanet.config import AnchorConfig, MatchConfig, ModelConfig, ResizeConfig
+from keras_retinanet.assigners.iou_threshold import assign_image
+from keras_retinanet.config import AnchorConfig, AssignerConfig, ModelConfig, ResizeConfig
 from keras_retinanet.data.image import padded_size
 from keras_retinanet.doctor.training_pictures import grid_anchors
 from keras_retinanet.geometry.anchors import pyramid_shapes
@@ -63,7 +63,9 @@ def test_agrees_with_the_assigner(anchors):
         grid = grid_anchors(anchors, -(-height // 32) * 32, -(-width // 32) * 32)
         mine = boxes[image == k].astype(np.float32)
         labels, ignore = np.zeros(len(mine), int), np.zeros(len(mine), bool)
-        state, index = match(*(ops.convert_to_tensor(x) for x in (grid, mine, labels, ignore, sizes[k].astype("f4"))))
+        state, index = assign_image(
+            *(ops.convert_to_tensor(x) for x in (grid, mine, labels, ignore, sizes[k].astype("f4")))
+        )
         state, index = ops.convert_to_numpy(state), ops.convert_to_numpy(index)
         assert fit.positives[image == k].tolist() == np.bincount(index[state == 1], minlength=len(mine)).tolist()
     assert 0 < (fit.positives == 0).sum() < 90
@@ -139,7 +141,7 @@ def three_boxes():
 
 
 def test_coverage_by_class_and_size() -> None:
-    coverage = measure_coverage(three_boxes(), ("cat", "dog", "owl"), SMALL, MatchConfig())
+    coverage = measure_coverage(three_boxes(), ("cat", "dog", "owl"), SMALL, AssignerConfig())
     assert [(row.name, row.boxes, row.covered) for row in coverage.by_class] == [("cat", 1, 1), ("dog", 2, 0)]
     assert [(row.name, row.boxes) for row in coverage.by_size] == [("0 to 8 px", 1), ("16 to 32 px", 2)]
     assert (coverage.forced, coverage.unreachable, coverage.missed) == (2, 0, 2)
@@ -152,7 +154,7 @@ def test_coverage_by_class_and_size() -> None:
 
 
 def test_forced_boxes_are_not_missed() -> None:
-    coverage = measure_coverage(three_boxes(), ("cat", "dog", "owl"), SMALL, MatchConfig(use_force_match=True))
+    coverage = measure_coverage(three_boxes(), ("cat", "dog", "owl"), SMALL, AssignerConfig(use_force_match=True))
     assert (coverage.all.covered, coverage.forced, coverage.missed, coverage.missed_side) == (1, 2, 0, 0.0)
     assert not coverage.is_poor
     assert "2 are force-matched" in coverage.describe()
@@ -164,7 +166,7 @@ def test_counts_by_hand() -> None:
     along both 24²/(2·32² - 24²) = 0.39, by 16 px 0.33; so 5 positives. Box 2 of 4 × 4 px has none."""
     square = AnchorConfig(sizes=(32.0, 64.0, 128.0), strides=(8, 16, 32), ratios=(1.0,), scales=(1.0,))
     found = boxes_of([[20, 20, 52, 52], [70, 10, 74, 14]])
-    coverage = measure_coverage(found, ("thing",), square, MatchConfig())
+    coverage = measure_coverage(found, ("thing",), square, AssignerConfig())
     assert (coverage.all.boxes, coverage.all.covered, coverage.all.positives) == (2, 1, 2.5)
     assert coverage.missed_side == 4
     assert coverage.describe() == (
@@ -177,10 +179,10 @@ def test_more_than_one_box_of_twenty_is_poor(num_tiny: int, is_poor: bool) -> No
     anchor, tiny = [4.0, 4, 20, 20], [0.0, 0, 3, 3]
     sizes = [(64, 96)] * 20  # one box per image, so that they do not compete
     found = boxes_of([tiny] * num_tiny + [anchor] * (20 - num_tiny), sizes, np.arange(20))
-    coverage = measure_coverage(found, ("thing",), SMALL, MatchConfig())
+    coverage = measure_coverage(found, ("thing",), SMALL, AssignerConfig())
     assert (coverage.missed, coverage.is_poor) == (num_tiny, is_poor)
 
 
 def test_no_boxes_are_not_poor() -> None:
-    coverage = measure_coverage(network_boxes([], RESIZE, lambda *_: []), ("thing",), SMALL, MatchConfig())
+    coverage = measure_coverage(network_boxes([], RESIZE, lambda *_: []), ("thing",), SMALL, AssignerConfig())
     assert (coverage.all.boxes, coverage.all.share, coverage.missed, coverage.is_poor) == (0, 1.0, 0, False)
