@@ -63,9 +63,8 @@ def test_agrees_with_the_assigner(anchors):
         grid = grid_anchors(anchors, -(-height // 32) * 32, -(-width // 32) * 32)
         mine = boxes[image == k].astype(np.float32)
         labels, ignore = np.zeros(len(mine), int), np.zeros(len(mine), bool)
-        state, index = assign_image(
-            *(ops.convert_to_tensor(x) for x in (grid, mine, labels, ignore, sizes[k].astype("f4")))
-        )
+        inputs = (grid, mine, labels, ignore, sizes[k].astype("f4"))
+        state, index = assign_image(*(ops.convert_to_tensor(x) for x in inputs))
         state, index = ops.convert_to_numpy(state), ops.convert_to_numpy(index)
         assert fit.positives[image == k].tolist() == np.bincount(index[state == 1], minlength=len(mine)).tolist()
     assert 0 < (fit.positives == 0).sum() < 90
@@ -159,6 +158,14 @@ def test_forced_boxes_are_not_missed() -> None:
     assert not coverage.is_poor
     assert "2 are force-matched" in coverage.describe()
     assert "--force-match" not in coverage.advise()
+
+
+def test_an_assigner_with_thresholds_of_its_own_is_not_judged() -> None:
+    coverage = measure_coverage(three_boxes(), ("cat", "dog", "owl"), SMALL, AssignerConfig(assigner="atss"))
+    assert not coverage.is_poor
+    assert coverage.describe() == (
+        "33.3% of 3 boxes have an anchor of IoU ≥ 0.5 (the assigner atss uses thresholds of its own)"
+    )
 
 
 def test_counts_by_hand() -> None:
