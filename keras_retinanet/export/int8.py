@@ -54,7 +54,7 @@ def representative_inputs(model: DetectionModel, settings: ExportConfig) -> Iter
     """
     network = model.network
     for image in folder_images(settings.representative or "", MOST_REPRESENTATIVE):
-        images, sizes = on_one_canvas([image], network.resize, network.pad_value, settings.image_size)
+        images, sizes = on_one_canvas([image], network.resize_config, network.pad_value, settings.image_size)
         yield {"images": images, "sizes": sizes}
 
 

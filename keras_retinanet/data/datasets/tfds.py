@@ -173,7 +173,7 @@ def _example(builder: Any, keys: _Keys, file: str, numbered: tuple[int, tuple[in
             size = (image.height, image.width)
     except Exception as error:  # of the parser, or of one of Pillow's plug-ins
         reason = short_repr(str(error), 100)
-        raise DataError(where, f"cannot be read ({reason})", "what the features say", "prepare it anew") from None
+        raise DataError(where, f"cannot be read ({reason})", "what the features say", "prepare it again") from None
     objects = read[keys.objects]
     shares = np.asarray(objects[keys.box], np.float64).reshape(-1, 4)  # y1, x1, y2, x2
     count = len(shares)
