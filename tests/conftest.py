@@ -114,10 +114,10 @@ def small_network() -> Callable[..., Any]:
             ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
             class_names=["ant", "bee"],
             anchors=AnchorConfig((smallest, 2 * smallest, 4 * smallest), (8, 16, 32)),
-            **{"resize": ResizeConfig(64, 96), **settings},
+            **{"resize_config": ResizeConfig(64, 96), **settings},
         )
         if spread:
-            final = model.class_head.finals[0]
+            final = model.class_head.predictors[0]
             kernel, bias = final.get_weights()
             final.set_weights([np.random.default_rng(5).normal(0, spread, kernel.shape), 0 * bias])
         return model
@@ -130,7 +130,7 @@ def spread_model(small_network: Callable[..., Any]) -> Any:
     """A small network that finds boxes in noise, scores from one half to nearly one."""
     from keras_retinanet.config import FilterConfig
 
-    return small_network(0.02, filter=FilterConfig(score_threshold=0.6, max_detections=8))
+    return small_network(0.02, filter_config=FilterConfig(score_threshold=0.6, max_detections=8))
 
 
 @pytest.fixture(scope="session")

@@ -51,10 +51,10 @@ def detector() -> DetectionModel:
         ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
         class_names=NAMES,
         anchors=AnchorConfig((16.0, 32.0, 64.0), (8, 16, 32)),
-        resize=ResizeConfig(64, 96),
-        filter=FilterConfig(score_threshold=0.3, max_detections=20),
+        resize_config=ResizeConfig(64, 96),
+        filter_config=FilterConfig(score_threshold=0.3, max_detections=20),
     )
-    final = model.class_head.finals[0]  # scores on both sides of the threshold, and without ties
+    final = model.class_head.predictors[0]  # scores on both sides of the threshold, and without ties
     kernel, bias = final.get_weights()
     final.set_weights([np.random.default_rng(5).normal(0, 0.3, kernel.shape), 0 * bias])
     return DetectionModel(model)
@@ -119,7 +119,7 @@ def expected(detector: DetectionModel, network_input: Callable[..., Any]) -> Cal
 
     def find(image: np.ndarray, shape: tuple[int, int] | None = None) -> Arrays:
         colour = detector.network.pad_value
-        pixels, size, scale = map(np.asarray, network_input(tf.constant(image), detector.network.resize, colour))
+        pixels, size, scale = map(np.asarray, network_input(tf.constant(image), detector.network.resize_config, colour))
         if shape is not None:
             height, width = size.astype(int)
             larger = np.tile(np.array(colour, np.float32), (*shape, 1))

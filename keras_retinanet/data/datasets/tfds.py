@@ -22,6 +22,7 @@ from keras_retinanet.data.datasets.record_files import read_records
 from keras_retinanet.data.error_collector import OnError, parse_each, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import image_reference
+from keras_retinanet.extras import install_hint
 
 _FLAGS = ("is_crowd", "is_difficult", "is_group_of")
 _IDS = ("image/id", "image/filename", "image_id", "id", "filename")
@@ -97,9 +98,7 @@ def _builder(name: str) -> Any:
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
-        raise ImportError(
-            f"tfds:{name} needs TensorFlow Datasets ({error}): pip install 'keras-retinanet[tfds]'."
-        ) from None
+        raise ImportError(f"tfds:{name} needs TensorFlow Datasets ({error}): {install_hint('tfds')}.") from None
     try:
         builder = tfds.builder_from_directory(name) if os.path.isdir(name) else tfds.builder(name)
     except Exception as error:  # a dozen kinds, with pages of text, for a name that is not known
