@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 
 from keras_retinanet.config import AnchorConfig, ModelConfig
-from keras_retinanet.model import retinanet
+from keras_retinanet.model.build import build
+from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.training.anchor_coverage import Coverage, canvas_anchors, measure_coverage
 
 ANCHORS = AnchorConfig(sizes=(32.0, 64.0, 128.0), strides=(8, 16, 32), ratios=(1.0,), scales=(1.0,))
 
 
 @pytest.fixture(scope="module")
-def model() -> retinanet.RetinaNet:
+def model() -> RetinaNet:
     config = ModelConfig(backbone="mobilenet_025", weights="none", max_level=5, fpn_width=8, head_width=8, head_depth=1)
-    return retinanet.build(config, class_names=["thing"], anchors=ANCHORS)
+    return build(config, class_names=["thing"], anchors=ANCHORS)
 
 
 def targets(boxes: list[list[float]], labels: list[int], ignore: list[bool] | None = None) -> dict[str, np.ndarray]:
@@ -32,13 +33,13 @@ def targets(boxes: list[list[float]], labels: list[int], ignore: list[bool] | No
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (65, 97), (203, 149)])
-def test_anchors_of_a_canvas_are_those_of_the_model(model: retinanet.RetinaNet, height: int, width: int) -> None:
+def test_anchors_of_a_canvas_are_those_of_the_model(model: RetinaNet, height: int, width: int) -> None:
     levels = model(np.zeros((1, height, width, 3), np.float32))["anchors"]
     expected = np.concatenate([np.asarray(level)[0] for level in levels.values()])
     np.testing.assert_array_equal(np.concatenate(canvas_anchors(model, height, width)), expected)
 
 
-def test_counts_by_hand(model: retinanet.RetinaNet) -> None:
+def test_counts_by_hand(model: RetinaNet) -> None:
     """Box 1 is an anchor of 32 px itself: those shifted by 8 px along one axis have IoU 24/40 = 0.6, those shifted
     along both 24²/(2·32² - 24²) = 0.39, by 16 px 0.33; so 5 positives. Box 2 of 4 × 4 px meets none; the ignore region
     and the padding do not count."""
@@ -61,12 +62,12 @@ def test_counts_by_hand(model: retinanet.RetinaNet) -> None:
     assert forced.endswith("--image-max-side.")
 
 
-def test_empty_images_worry_nobody(model: retinanet.RetinaNet) -> None:
+def test_empty_images_worry_nobody(model: RetinaNet) -> None:
     batch = targets([[0, 0, 0, 0]], [-1])
     coverage = measure_coverage(model, [(np.zeros((1, 64, 96, 3), np.float32), batch)])
     assert coverage == Coverage(images=1, boxes=0, positives=0, missed=0, missed_sides=0.0)
     assert coverage.advice() is None
 
 
-def test_no_batches_at_all(model: retinanet.RetinaNet) -> None:
+def test_no_batches_at_all(model: RetinaNet) -> None:
     assert measure_coverage(model, []).boxes == 0
