@@ -42,8 +42,14 @@ WITHOUT_FRAMEWORK = {
 }  # fmt: skip
 """Rooms and modules whose import loads no framework."""
 TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}
-TENSORFLOW_IN_A_BRANCH = {"geometry.nms", "losses", "assigners.iou_threshold", "backbones.normalization"}
-"""Modules that import TensorFlow inside the branch of that backend."""
+TENSORFLOW_IN_A_BRANCH = {
+    "geometry.nms",
+    "losses",
+    "assigners.iou_threshold",
+    "backbones.normalization",
+    "framework_internals",
+}
+"""Modules that import TensorFlow inside a function: a branch of that backend, or a private name of TensorFlow."""
 
 
 class Import(NamedTuple):

@@ -10,6 +10,7 @@ from keras import layers
 
 from keras_retinanet.backbones import with_policy
 from keras_retinanet.export.folding import with_backbone
+from keras_retinanet.framework_internals import nested_layers
 from keras_retinanet.model.retinanet import RetinaNet
 
 Floating = Literal["float32", "float16", "bfloat16"]
@@ -47,7 +48,7 @@ def in_precision(network: RetinaNet, precision: Floating) -> RetinaNet:
 
 def _layers(network: RetinaNet) -> Iterator[Any]:
     for part in (network.backbone, network.neck, network.class_head, network.box_head):
-        yield from part._flatten_layers()
+        yield from nested_layers(part)
 
 
 def _policy(precision: Floating, is_small: bool) -> str:
