@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from keras_retinanet.data.bad_images import BadImages
     from keras_retinanet.data.datasets import Dataset
     from keras_retinanet.data.pipeline import InferenceBatches
-    from keras_retinanet.evaluation import EvaluationResult, ImageDetections
+    from keras_retinanet.evaluation import EvaluationResult
     from keras_retinanet.model.detection_model import DetectionModel
-    from keras_retinanet.schema import Sample
+    from keras_retinanet.schema import Detections, Sample
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def describe(evaluation: Evaluation) -> str:
     return "\n".join([*lines, *(f"note      {note}" for note in notes)])
 
 
-def _detect(evaluation: Evaluation) -> list[ImageDetections]:
+def _detect(evaluation: Evaluation) -> list[Detections]:
     from tqdm import tqdm
 
     from keras_retinanet.data.errors import from_tensorflow
@@ -202,7 +202,7 @@ def _detect(evaluation: Evaluation) -> list[ImageDetections]:
     return found
 
 
-def _publish(evaluation: Evaluation, found: list[ImageDetections], flags: argparse.Namespace) -> None:
+def _publish(evaluation: Evaluation, found: list[Detections], flags: argparse.Namespace) -> None:
     """Print the tables, and write the files that were asked for."""
     from keras_retinanet.evaluation import METRICS, report
 

@@ -86,7 +86,7 @@ def detection_graph(
 
     Returns:
         A `tf.function` of `images (B, H, W, 3)` and `sizes (B, 2)`, both float32, the latter the height and width
-        before padding. Answers `schema.Detections`, `deltas` and `logits`.
+        before padding. Answers `schema.BatchDetections`, `deltas` and `logits`.
     """
     model = DetectionModel(detector.network, detector.filter, kernel)
     height, width = image_size or (None, None)

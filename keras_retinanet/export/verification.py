@@ -14,8 +14,9 @@ from keras_retinanet.config import ExportConfig, ExportFormat, Precision
 from keras_retinanet.export.detection_graph import prepared
 from keras_retinanet.export.tolerances import COUNTED_ABOVE, REMEDIES, TOLERANCES, Tolerance
 from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.runtimes import Found, Runtime, open_runtime
+from keras_retinanet.runtimes import Runtime, open_runtime
 from keras_retinanet.runtimes.keras_file import in_own_pixels, on_one_canvas
+from keras_retinanet.schema import Detections
 
 BEST_ANCHORS = 100
 """Anchors of an image that are compared where the snapshot detects nothing above `COUNTED_ABOVE`."""
@@ -141,12 +142,12 @@ class Verification:
         self.agreement.agreeing_anchors += int(is_same.sum())
 
 
-def partners(one: Found, other: Found, limit: Tolerance) -> tuple[int, float]:
+def partners(one: Detections, other: Detections, limit: Tolerance) -> tuple[int, float]:
     """How many detections above `COUNTED_ABOVE` have a partner of the same label, box and score.
 
     Args:
-        one: Found. The detections that are counted.
-        other: Found. Where partners are looked for, whatever they score.
+        one: Detections. The detections that are counted.
+        other: Detections. Where partners are looked for, whatever they score.
         limit: Tolerance. What a partner is.
 
     Returns:

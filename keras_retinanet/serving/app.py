@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from keras_retinanet.config import ServeConfig
-from keras_retinanet.runtimes import Found, Runtime
+from keras_retinanet.runtimes import Runtime
+from keras_retinanet.schema import Detections
 from keras_retinanet.serving import predict_api
 from keras_retinanet.serving.bodies import BodyError, BodyReader
 from keras_retinanet.serving.page import PAGE_HEADERS, render_page
@@ -150,7 +151,7 @@ class DetectionApi:
             return _error(_GONE, "The client has gone.")
         return _json(predict_api.reply(call, found, self._served.runtime.class_names))
 
-    async def _detect(self, request: Request, files: Sequence[bytes]) -> list[Found] | None:
+    async def _detect(self, request: Request, files: Sequence[bytes]) -> list[Detections] | None:
         """What was found, or none if the client hangs up first."""
         answer = asyncio.create_task(self._service.detect(files))
         hung_up = asyncio.create_task(_hung_up(request))

@@ -9,11 +9,12 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 
+from keras_retinanet.schema import Detections
 from keras_retinanet.serving.grpc_transport import GrpcTransport
 from keras_retinanet.serving.rest_transport import RestTransport
 from keras_retinanet.serving.transport import ServerError, Transport
@@ -23,19 +24,6 @@ ImageFile = str | Path | bytes | bytearray | memoryview | Mapping[str, str]
 
 _MAGIC = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|BM|RIFF....WEBP", re.DOTALL)
 _NAMED = re.compile(r"image (\d+) of the request")
-
-
-class Detections(TypedDict):
-    """What was found in one image, best first, as `runtimes.Found` with the names of the classes; NumPy arrays."""
-
-    boxes: Any
-    """`(D, 4)` float32 in pixels of the image as it is stored."""
-    scores: Any
-    """`(D,)` float32, descending."""
-    labels: Any
-    """`(D,)` int32."""
-    names: list[str]
-    """Name of each label."""
 
 
 class Client:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from keras_retinanet.runtimes import Found
+from keras_retinanet.schema import Detections
 from keras_retinanet.serving.predict_messages import IMAGES, SIGNATURE
 
 EXAMPLE = '{"instances": [{"b64": "…base64 of an image file…"}]}'
@@ -91,7 +91,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def reply(call: PredictCall, found: Sequence[Found], class_names: Sequence[str]) -> dict[str, Any]:
+def reply(call: PredictCall, found: Sequence[Detections], class_names: Sequence[str]) -> dict[str, Any]:
     """The body of the answer, ready for JSON.
 
     All images have as many rows as the one with the most detections; the rest is padded with -1 and "".
@@ -111,7 +111,7 @@ def reply(call: PredictCall, found: Sequence[Found], class_names: Sequence[str])
     return {"outputs": {name: [row[name] for row in rows] for name in rows[0]}}
 
 
-def _row(found: Found, most: int, class_names: Sequence[str]) -> dict[str, Any]:
+def _row(found: Detections, most: int, class_names: Sequence[str]) -> dict[str, Any]:
     count = len(found["scores"])
     empty = most - count
     return {

@@ -14,7 +14,8 @@ import numpy as np
 from keras_retinanet.config import ServeConfig
 from keras_retinanet.data.batch_shapes import usual_sizes
 from keras_retinanet.data.image import padded_size, resized_size
-from keras_retinanet.runtimes import Found, Runtime
+from keras_retinanet.runtimes import Runtime
+from keras_retinanet.schema import Detections
 from keras_retinanet.serving.batching import Batcher
 from keras_retinanet.serving.images import BadImageError, checked_size, decoded
 
@@ -114,7 +115,7 @@ class DetectionService:
                 await self._batcher.detect_at_once([grey] * count)
         self.is_ready = True
 
-    async def detect(self, files: Sequence[bytes]) -> list[Found]:
+    async def detect(self, files: Sequence[bytes]) -> list[Detections]:
         """Detections in the images of one request.
 
         Args:
@@ -140,7 +141,7 @@ class DetectionService:
             answers = await asyncio.gather(*one_by_one, return_exceptions=True)
         finally:
             self._accepted -= len(files)
-        found: list[Found] = []
+        found: list[Detections] = []
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
@@ -156,7 +157,7 @@ class DetectionService:
                 raise ImageError(index, str(error)) from None
         return sizes
 
-    async def _detect(self, index: int, contents: bytes, size: tuple[int, int]) -> Found:
+    async def _detect(self, index: int, contents: bytes, size: tuple[int, int]) -> Detections:
         async with self._pixels.taken(size[0] * size[1]):
             try:
                 image = await self._in_thread(decoded, contents, size)

@@ -15,11 +15,11 @@ from keras_retinanet.config import TrainConfig
 from keras_retinanet.data.bad_images import BadImages
 from keras_retinanet.data.errors import from_tensorflow
 from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
-from keras_retinanet.evaluation import ImageDetections, coco, detect_dataset
+from keras_retinanet.evaluation import coco, detect_dataset
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.optimizers.schedules import WarmupSchedule
-from keras_retinanet.schema import Sample
+from keras_retinanet.schema import Detections, Sample
 from keras_retinanet.snapshots.run_folder import Progress, Run
 from keras_retinanet.training.callbacks import (
     KeepSnapshot,
@@ -118,7 +118,7 @@ class Training:
             NonFiniteLossError: If the loss or the weights are no longer finite.
         """
         self.model.stop_training = False
-        found: list[ImageDetections] = []  # of the epoch measured last
+        found: list[Detections] = []  # of the epoch measured last
         with StopRequest() as request:
             guard = StopOnNonFinite([sample["image"] for sample in self.samples])
             keep = KeepSnapshot(self.run, self.progress, request)
@@ -137,7 +137,7 @@ class Training:
             draw_examples(self.val_samples, found, model.class_names, model.resize, self.run.examples, bad_images)
         return self._result(request.number if is_stopped else None)
 
-    def _measuring(self, found: list[ImageDetections], request: StopRequest) -> list[keras.callbacks.Callback]:
+    def _measuring(self, found: list[Detections], request: StopRequest) -> list[keras.callbacks.Callback]:
         """Measures on the validation images, and leaves the detections in `found`."""
         if self.val_samples is None:
             return []

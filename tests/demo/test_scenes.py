@@ -180,7 +180,7 @@ def test_same_seed_gives_the_same_pixels_in_another_process() -> None:
     here = [digest(scenes.draw_scene((3, index))) for index in range(4)]
     program = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
-        "from keras_retinanet import scenes\nfrom hashlib import sha256\n"
+        "from keras_retinanet.demo import scenes\nfrom hashlib import sha256\n"
         "for index in range(4):\n"
         "    s = scenes.draw_scene((3, index))\n"
         "    print(sha256(b''.join(p.tobytes() for p in (s.image, s.boxes, s.labels, s.visible))).hexdigest())\n"

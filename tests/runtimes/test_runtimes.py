@@ -23,7 +23,6 @@ from keras_retinanet.export.tolerances import TOLERANCES
 from keras_retinanet.runtimes import (
     RUNTIMES,
     Description,
-    Found,
     KerasRuntime,
     Runtime,
     open_runtime,
@@ -31,6 +30,7 @@ from keras_retinanet.runtimes import (
 )
 from keras_retinanet.runtimes.keras_file import fitting, on_one_canvas
 from keras_retinanet.runtimes.openvino_folder import shared_core
+from keras_retinanet.schema import Detections
 from keras_retinanet.version import __version__
 
 RANDOM = np.random.default_rng(1)
@@ -57,7 +57,7 @@ def detector(small_network: Any) -> DetectionModel:
     return DetectionModel(model, FilterConfig(max_detections=20, class_thresholds=(0.5, 0.7)))
 
 
-Reference = Callable[..., list[Found]]
+Reference = Callable[..., list[Detections]]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def reference(detector: DetectionModel) -> Reference:
     """What the Keras model finds in images, given by their places, on one canvas; each asked once."""
 
     @functools.cache
-    def detect(*places: int, image_size: tuple[int, int] | None = None) -> list[Found]:
+    def detect(*places: int, image_size: tuple[int, int] | None = None) -> list[Detections]:
         return KerasRuntime(detector, image_size).detect([IMAGES[place] for place in places])
 
     return detect
