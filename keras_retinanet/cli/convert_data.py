@@ -17,7 +17,7 @@ from keras_retinanet.config import DataConfig, ImageMode, WriterName
 if TYPE_CHECKING:
     from keras_retinanet.data.conversion import Conversion
     from keras_retinanet.data.open_dataset import Split
-    from keras_retinanet.data.writers import Chunk
+    from keras_retinanet.data.writers import WriteJob
 
 PROGRAM = "retinanet-convert-data"
 
@@ -88,23 +88,23 @@ def _convert(flags: argparse.Namespace, data: DataConfig, out: Path) -> Conversi
     from keras_retinanet.data.conversion import convert
     from keras_retinanet.data.writers.beam import write_with_beam
 
-    def with_beam(chunks: Sequence[Chunk]) -> None:
-        write_with_beam(chunks, flags.runner, flags.beam_options.split())
+    def with_beam(jobs: Sequence[WriteJob]) -> None:
+        write_with_beam(jobs, flags.runner, flags.beam_options.split())
 
     splits: Sequence[Split] = (flags.only,) if flags.only else ("train", "val")
     run = with_beam if flags.runner else _with_bar
     return convert(data, out, flags.to, splits=splits, images=flags.images, shards=flags.shards, run=run)
 
 
-def _with_bar(chunks: Sequence[Chunk]) -> None:
+def _with_bar(jobs: Sequence[WriteJob]) -> None:
     from tqdm import tqdm
 
-    from keras_retinanet.data.writers import write_chunk
+    from keras_retinanet.data.writers import write_job
 
-    total = sum(len(chunk.part.samples) for chunk in chunks)
+    total = sum(len(job.split.samples) for job in jobs)
     with tqdm(total=total, desc="writing", unit=" images", leave=False, disable=None) as bar:
-        for chunk in chunks:
-            write_chunk(chunk, bar.update)
+        for job in jobs:
+            write_job(job, bar.update)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from keras_retinanet.config import TileConfig
-from keras_retinanet.data.batch_shapes import usual_canvas
+from keras_retinanet.data.batch_shapes import bucket_shape
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.given_images import GivenImage, expand, load, load_ahead
 from keras_retinanet.data.image import padded_size, resized_size
@@ -212,7 +212,7 @@ class Detector:
             return self.runtime.image_size
         height, width = resized_size(pixels.shape[0], pixels.shape[1], self.runtime.resize)
         if isinstance(self.runtime, KerasRuntime) and self.runtime.compiles_shapes:
-            return usual_canvas(height, width, self.runtime.resize)
+            return bucket_shape(height, width, self.runtime.resize)
         return padded_size(height, width, self.runtime.resize)
 
     def _run(self, canvas: _Canvas, group: list[_Pending]) -> list[DetectedImage]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from keras_retinanet.config import ServeConfig
-from keras_retinanet.data.batch_shapes import usual_sizes
+from keras_retinanet.data.batch_shapes import common_image_sizes
 from keras_retinanet.data.image import padded_size, resized_size
 from keras_retinanet.runtimes import Runtime
 from keras_retinanet.schema import Detections
@@ -108,7 +108,7 @@ class DetectionService:
 
     async def warm_up(self) -> None:
         """Detects in grey images of every usual canvas, one and `max_batch` at a time; then the service is ready."""
-        sizes = usual_sizes(self.runtime.resize)
+        sizes = common_image_sizes(self.runtime.resize)
         for height, width in sizes[:1] if self.runtime.image_size else sizes:
             grey = np.full((height, width, 3), 127, np.uint8)
             for count in sorted({1, self.config.max_batch}):

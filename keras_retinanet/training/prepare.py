@@ -221,7 +221,7 @@ def _describe(
     empty = sum(not len(sample["boxes"]) for sample in samples)
     boxes = sum(len(sample["boxes"]) for sample in samples)
     shown = ", ".join(names[:10]) + (" …" if len(names) > 10 else "")
-    canvases = " or ".join(f"{height}×{width}" for height, width in batches.canvases)
+    canvases = " or ".join(f"{height}×{width}" for height, width in batches.batch_shapes)
     log(f"train: {len(samples)} images ({empty} without boxes), {boxes} boxes, {len(names)} classes: {shown}")
     if val_samples is None:
         log("validation: none, so AP is not measured and there will be no best.keras")
