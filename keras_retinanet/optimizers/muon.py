@@ -1,4 +1,4 @@
-"""Muon for convolutions: Keras' optimizer takes matrices only, and a convolution's kernel has four axes."""
+"""Muon for convolutions: Keras' optimizer takes matrices only, and convolution kernels have four axes."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from keras_retinanet.framework_internals import MuonForAnyShape
 from keras_retinanet.schema import Tensor
 
 IMAGE_CHANNELS = 4
-"""Kernels over at most this many input channels look at the image itself and learn by AdamW."""
+"""Kernels with at most this many input channels read the image itself and are trained by AdamW."""
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
 class ConvolutionMuon(MuonForAnyShape):
-    """Momentum whose update is made orthogonal, for kernels as matrices of (rows · columns · inputs) × outputs.
+    """Orthogonalised momentum for kernels, as matrices of (rows · columns · inputs) × outputs.
 
-    All else learns by AdamW at the same rate: biases, scales and shifts, depthwise kernels, the kernels that look at
-    the image and the last ones of the heads (`final`). An update has the root mean square 0.2 of an AdamW update
-    (`rms_rate`), therefore both share one learning rate and one weight decay.
+    All other variables are trained by AdamW at the same rate: biases, scales and shifts, depthwise kernels, kernels
+    that read the image, and those of the heads' predictors (`final`). An update has the root mean square 0.2 of an
+    AdamW update (`rms_rate`), so both share one learning rate and one weight decay.
 
     The Newton–Schulz iteration runs on the Gram matrix of the shorter side, which is small: the long kernel is
-    multiplied twice and not ten times.
+    multiplied twice instead of ten times.
 
     Reference:
         Jordan et al. 2024, Muon: An optimizer for hidden layers in neural networks (convolutions flattened as there);
@@ -38,7 +38,7 @@ class ConvolutionMuon(MuonForAnyShape):
         super().__init__(learning_rate, **kwargs)
 
     def uses_adamw(self, variable: keras.Variable) -> bool:
-        """Decide by its shape and its name whether a variable is updated, and its weights decayed, as AdamW does."""
+        """Decide by its shape and its name whether AdamW updates a variable and decays its weights."""
         shape = variable.shape
         is_hidden_kernel = len(shape) == 4 and shape[-2] > IMAGE_CHANNELS and shape[-1] > 1
         return not is_hidden_kernel or any(name in f"/{variable.path}/" for name in self.exclude_layers)
@@ -55,7 +55,7 @@ class ConvolutionMuon(MuonForAnyShape):
         self.assign_sub(variable, ops.reshape(matrix, variable.shape) * (learning_rate * scale))
 
     def zeropower_via_newtonschulz5(self, x: Tensor, steps: int) -> Tensor:
-        """Nearly the orthogonal factor of a matrix: its singular values become about one.
+        """Approximates the orthogonal factor of a matrix: all singular values become about 1.
 
         With the Gram matrix G of X, one iteration is X ← X P, P = aI + bG + cG², and then G ← P G P. All P are
         polynomials of the first G, so the product of them is formed first.
