@@ -10,6 +10,7 @@ import pytest
 
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.tree import changed
+from keras_retinanet.framework_internals import nested_layers
 from keras_retinanet.model import retinanet
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.snapshots.snapshot_settings import read_settings
@@ -104,7 +105,7 @@ def test_another_backbone_is_refused(source: tuple[retinanet.RetinaNet, Path]) -
 def test_pretrained_batch_normalisation_is_frozen(source: tuple[retinanet.RetinaNet, Path]) -> None:
     config = changed(TrainConfig(), SETTINGS | {"model.weights": str(source[1])})
     model = build_model(config.network, ["cat", "dog"])
-    norms = [layer for layer in model.backbone._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    norms = [layer for layer in nested_layers(model.backbone) if isinstance(layer, keras.layers.BatchNormalization)]
     assert norms
     assert not any(layer.trainable for layer in norms)
 
@@ -117,7 +118,7 @@ def test_a_frozen_backbone_learns_again_in_the_next_run(
     frozen.save(tmp_path / "frozen.keras")
     config = changed(TrainConfig(), SETTINGS | {"model.weights": str(tmp_path / "frozen.keras")})
     model = build_model(config.network, ["cat", "dog"])
-    kernels = [layer for layer in model.backbone._flatten_layers() if isinstance(layer, keras.layers.Conv2D)]
+    kernels = [layer for layer in nested_layers(model.backbone) if isinstance(layer, keras.layers.Conv2D)]
     assert len(model.backbone.trainable_variables) == len(kernels) > 5
 
 
