@@ -138,14 +138,14 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     dataset = open_dataset(data, "val")
     model = open_detector(snapshot, flags, told_by_files(flags.config))
     if model.class_names == unnamed(len(dataset.class_names)):  # a checkpoint that does not tell its classes
-        model.detector.class_names = tuple(dataset.class_names)
+        model.network.class_names = tuple(dataset.class_names)
     samples = match_classes(list(dataset)[: flags.limit], dataset.class_names, model.class_names)
-    resize = overridden(model.detector.resize, flags, "min_side", "max_side", prefix="image_")
+    resize = overridden(model.network.resize, flags, "min_side", "max_side", prefix="image_")
     bad_images = BadImages(len(samples)) if data.bad_data == "skip" else None
     batches = InferenceBatches(
         samples,
         resize=resize,
-        pad_value=model.detector.pad_value,
+        pad_value=model.network.pad_value,
         batch_size=flags.batch_size,
         workers=data.workers,
         bad_images=bad_images,

@@ -27,15 +27,15 @@ class BadImages:
 
     Args:
         num_images: int. Images of the data set.
-        emit: Callable. Takes the line that reports an image. Defaults to `print`.
+        log: Callable. Takes the line that reports an image. Defaults to `print`.
 
     Attributes:
         found: What was wrong with each, by path.
     """
 
-    def __init__(self, num_images: int, emit: Callable[[str], object] = print) -> None:
+    def __init__(self, num_images: int, log: Callable[[str], object] = print) -> None:
         self.found: dict[str, str] = {}
-        self._most, self._num_images, self._emit = max(1, int(num_images * MOST)), num_images, emit
+        self._most, self._num_images, self._log = max(1, int(num_images * MOST)), num_images, log
         self._lock = threading.Lock()
 
     def report_in_graph(self, path: Tensor, found: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class BadImages:
         if count > self._most:
             raise _too_many(name, what, count, self._num_images)
         if is_new:
-            self._emit(f"warning: {name} {what}; a grey picture without boxes takes its place (broken so far: {count})")
+            self._log(f"warning: {name} {what}; a grey picture without boxes takes its place (broken so far: {count})")
         return np.bool_(True)
 
 

@@ -30,11 +30,11 @@ def prepared(
     Returns:
         A model for inference; the same one where there is nothing to do.
     """
-    network = detector.detector
+    network = detector.network
     if has_folded(settings, folds):
         network = fold_batch_norm(network)
     network = in_precision(network, precision)
-    return detector if network is detector.detector else DetectionModel(network, detector.filter, detector.kernel)
+    return detector if network is detector.network else DetectionModel(network, detector.filter, detector.kernel)
 
 
 def floating(settings: ExportConfig) -> Floating:
@@ -58,7 +58,7 @@ def describe(detector: DetectionModel, settings: ExportConfig, *, folds: bool = 
     Returns:
         The description.
     """
-    network = detector.detector
+    network = detector.network
     return Description(
         class_names=detector.class_names,
         resize=network.resize,
@@ -88,11 +88,11 @@ def detection_graph(
         A `tf.function` of `images (B, H, W, 3)` and `sizes (B, 2)`, both float32, the latter the height and width
         before padding. Answers `schema.Detections`, `deltas` and `logits`.
     """
-    model = DetectionModel(detector.detector, detector.filter, kernel)
+    model = DetectionModel(detector.network, detector.filter, kernel)
     height, width = image_size or (None, None)
 
     def detect(images: Tensor, sizes: Tensor) -> dict[str, Tensor]:
-        predictions = model.detector(images, training=False)
+        predictions = model.network(images, training=False)
         found = model.from_predictions(predictions, sizes)
         return {**found, "deltas": predictions["deltas"], "logits": predictions["logits"]}
 

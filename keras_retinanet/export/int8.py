@@ -38,7 +38,7 @@ def network_scope(detector: DetectionModel) -> str:
         The expression: inside the network, but neither anchors, whose coordinates need more than 256 steps, nor the
         normalisation of pixels and of groups, nor the last convolutions.
     """
-    return rf"{re.escape(detector.detector.name)}(_\d+)?/(?!(.*/)?(anchors|normalize|norm\d+|final)(_\d+)?/).*"
+    return rf"{re.escape(detector.network.name)}(_\d+)?/(?!(.*/)?(anchors|normalize|norm\d+|final)(_\d+)?/).*"
 
 
 def representative_inputs(detector: DetectionModel, settings: ExportConfig) -> Iterator[dict[str, Any]]:
@@ -51,7 +51,7 @@ def representative_inputs(detector: DetectionModel, settings: ExportConfig) -> I
     Yields:
         `images (1, H, W, 3)` and `sizes (1, 2)`, float32.
     """
-    network = detector.detector
+    network = detector.network
     for image in folder_images(settings.representative or "", MOST_REPRESENTATIVE):
         images, sizes = on_one_canvas([image], network.resize, network.pad_value, settings.image_size)
         yield {"images": images, "sizes": sizes}

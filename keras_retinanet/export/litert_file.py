@@ -39,7 +39,7 @@ def export_litert(
     """
     settings = settings or ExportConfig()
     if settings.image_size is None:
-        settings = dataclasses.replace(settings, image_size=largest_square(detector.detector.resize))
+        settings = dataclasses.replace(settings, image_size=largest_square(detector.network.resize))
     return write_file("litert", out, settings, lambda path: _write(detector, path, settings), check)
 
 

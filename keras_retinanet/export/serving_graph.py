@@ -37,8 +37,8 @@ class ServingGraph:
     """
 
     def __init__(self, detector: DetectionModel) -> None:
-        self.detector = detector
-        self._resize, self._pad_value = detector.detector.resize, detector.detector.pad_value
+        self.model = detector
+        self._resize, self._pad_value = detector.network.resize, detector.network.pad_value
 
     @property
     def signatures(self) -> dict[str, Callable[..., dict[str, Tensor]]]:
@@ -88,24 +88,24 @@ class ServingGraph:
 
     def predict_raw(self, images: Tensor) -> dict[str, Tensor]:
         """`deltas (B, A, 4)` and `logits (B, A, K)` of network input `(B, H, W, 3)` float32, resized and padded."""
-        predictions = self.detector.detector(images, training=False)
+        predictions = self.model.network(images, training=False)
         return {name: predictions[name] for name in ("deltas", "logits")}
 
     def _detect(self, load: Callable[[Tensor], Tensor], count: Tensor) -> dict[str, Tensor]:
         with tf.control_dependencies([tf.debugging.Assert(count > 0, ["the request has no images"])]):
             count = tf.identity(count)
         images, sizes, given, scale = self._on_one_canvas(load, count)
-        found = self.detector({"images": images, "sizes": sizes})
+        found = self.model({"images": images, "sizes": sizes})
         limit = tf.reverse(given, [1])  # (B, 2) width, height
         boxes = found["boxes"] / tf.tile(tf.reverse(scale, [1]), (1, 2))[:, None]
         boxes = tf.clip_by_value(boxes, 0.0, tf.tile(limit, (1, 2))[:, None])
         labels = found["labels"]
-        names = tf.constant([*self.detector.class_names, ""])
+        names = tf.constant([*self.model.class_names, ""])
         return {
             "boxes": tf.where((labels >= 0)[..., None], boxes, -1.0),
             "scores": found["scores"],
             "labels": labels,
-            "class_names": tf.gather(names, tf.where(labels >= 0, labels, len(self.detector.class_names))),
+            "class_names": tf.gather(names, tf.where(labels >= 0, labels, len(self.model.class_names))),
             "num_detections": found["num_detections"],
         }
 

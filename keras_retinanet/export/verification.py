@@ -108,7 +108,7 @@ class Verification:
             )
 
     def _compare(self, runtime: Runtime, image: Any) -> None:
-        network, agreement, limit = self._detector.detector, self.agreement, self.tolerance
+        network, agreement, limit = self._detector.network, self.agreement, self.tolerance
         batch, sizes = on_one_canvas([image], network.resize, network.pad_value, runtime.image_size)
         predictions = network(batch, training=False)
         wanted = {name: ops.convert_to_numpy(predictions[name]) for name in ("deltas", "logits")}
@@ -132,7 +132,7 @@ class Verification:
         logits = wanted["logits"][0]
         best = np.argsort(-logits.ravel(), kind="stable")[:BEST_ANCHORS]
         rows, labels = np.divmod(best, logits.shape[1])
-        decode = self._detector.detector.regress_boxes
+        decode = self._detector.network.regress_boxes
         boxes = [ops.convert_to_numpy(decode(side["deltas"][0, rows], anchors[rows])) for side in (raw, wanted)]
         scores = [1 / (1 + np.exp(-np.asarray(side["logits"][0, rows, labels], np.float64))) for side in (raw, wanted)]
         is_same = _overlap(boxes[0], boxes[1]) >= self.tolerance.iou

@@ -141,14 +141,14 @@ def find_foreign(path: str | Path) -> WeightFile | None:
 
 
 def open_foreign(
-    file: WeightFile, overrides: Overrides | None = None, emit: Callable[[str], object] | None = None
+    file: WeightFile, overrides: Overrides | None = None, log: Callable[[str], object] | None = None
 ) -> RetinaNet:
     """Imports an opened checkpoint, all of whose tensors have to have a place.
 
     Args:
         file: WeightFile. From `find_foreign`.
         overrides: Overrides. What the user says in place of what the checkpoint cannot tell.
-        emit: Callable. Is told what had to be assumed, a line each. Defaults to `None`.
+        log: Callable. Is told what had to be assumed, a line each. Defaults to `None`.
 
     Returns:
         The model, not compiled.
@@ -162,9 +162,9 @@ def open_foreign(
         report.require_complete()
     except ValueError as error:
         raise CheckpointError(f"Cannot import {str(file.path)!r}: {error}") from error
-    if emit is not None:
+    if log is not None:
         for note in blueprint.notes:
-            emit(f"{blueprint.source}: {note}")
+            log(f"{blueprint.source}: {note}")
     return model
 
 

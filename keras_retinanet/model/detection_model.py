@@ -24,8 +24,8 @@ class DetectionModel(keras.Model):
     """Images in, detections out: boxes in pixels of the images that went in.
 
     Args:
-        detector: A RetinaNet.
-        filter: Thresholds; those stored in the detector by default.
+        network: A RetinaNet.
+        filter: Thresholds; those stored in the network by default.
         kernel: What picks boxes, see `nms.Kernel`; by default the fastest of this backend.
 
     Example:
@@ -34,11 +34,11 @@ class DetectionModel(keras.Model):
     """
 
     def __init__(
-        self, detector: RetinaNet, filter: FilterConfig | None = None, kernel: Kernel = "auto", **kwargs: Any
+        self, network: RetinaNet, filter: FilterConfig | None = None, kernel: Kernel = "auto", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.detector = detector
-        self.filter = filter or detector.filter
+        self.network = network
+        self.filter = filter or network.filter
         self.kernel = kernel
         self.clip_boxes = ClipBoxes(self.filter.clip_margin, name="clip_boxes")
         settings = {name: value for name, value in vars(self.filter).items() if name not in _CLIPPING}
@@ -48,10 +48,10 @@ class DetectionModel(keras.Model):
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the labels `0 … K-1`."""
-        return self.detector.class_names
+        return self.network.class_names
 
     def build(self, input_shape: Any = None) -> None:
-        """Nothing to build: the detector is, and the other layers have no weights."""
+        """Builds nothing: the network is built already, the other layers have no weights."""
         del input_shape
         self.clip_boxes.built = self.filter_detections.built = self.built = True
 
@@ -70,10 +70,10 @@ class DetectionModel(keras.Model):
             sizes = ops.cast(inputs["sizes"], "float32")
         else:
             sizes = ops.cast(ops.stack(ops.shape(images)[1:3]), "float32")[None]  # (1, 2)
-        return self.from_predictions(self.detector(images), sizes)
+        return self.from_predictions(self.network(images), sizes)
 
     def from_predictions(self, predictions: Predictions, sizes: Tensor) -> Detections:
-        """Detections of what the detector answered.
+        """Turns the network's predictions into detections.
 
         Args:
             predictions: `schema.Predictions`.
@@ -83,7 +83,7 @@ class DetectionModel(keras.Model):
             `schema.Detections`.
         """
         anchors = list(predictions["anchors"].values())
-        boxes = self.detector.regress_boxes(predictions["deltas"], ops.concatenate(anchors, axis=1))
+        boxes = self.network.regress_boxes(predictions["deltas"], ops.concatenate(anchors, axis=1))
         logits, is_clipped_last = predictions["logits"], self.filter.clip == "after_nms"
         if self.filter.clip == "before_nms":
             boxes = self.clip_boxes(boxes, sizes)
@@ -111,11 +111,12 @@ class DetectionModel(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        detector = keras.saving.serialize_keras_object(self.detector)
-        return {"name": self.name, "detector": detector, "filter": to_dict(self.filter), "kernel": self.kernel}
+        network = keras.saving.serialize_keras_object(self.network)
+        return {"name": self.name, "network": network, "filter": to_dict(self.filter), "kernel": self.kernel}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> DetectionModel:
         """The model of a `get_config`."""
-        detector = keras.saving.deserialize_keras_object(config["detector"], custom_objects=custom_objects)
-        return cls(detector, FilterConfig(**config["filter"]), config.get("kernel", "auto"), name=config["name"])
+        stored = config["network"] if "network" in config else config["detector"]  # its name in earlier files
+        network = keras.saving.deserialize_keras_object(stored, custom_objects=custom_objects)
+        return cls(network, FilterConfig(**config["filter"]), config.get("kernel", "auto"), name=config["name"])

@@ -60,7 +60,7 @@ class KerasRuntime:
     @property
     def resize(self) -> ResizeConfig:
         """The snapshot's rule."""
-        return self.model.detector.resize
+        return self.model.network.resize
 
     def detect(
         self, images: Sequence[Any], canvas: tuple[int, int] | None = None, full: int | None = None
@@ -76,7 +76,7 @@ class KerasRuntime:
         Returns:
             As in `Runtime`.
         """
-        batch, sizes = on_one_canvas(images, self.resize, self.model.detector.pad_value, canvas or self.image_size)
+        batch, sizes = on_one_canvas(images, self.resize, self.model.network.pad_value, canvas or self.image_size)
         if full is not None and self.compiles_shapes:
             rows = np.minimum(np.arange(full), len(images) - 1)
             batch, sizes = batch[rows], sizes[rows]
@@ -88,7 +88,7 @@ class KerasRuntime:
 
     def raw_outputs(self, images: Any) -> Raw:
         """Deltas and logits of network input; see `Runtime`."""
-        answer = self.model.detector.predict_on_batch(images)
+        answer = self.model.network.predict_on_batch(images)
         return {"deltas": answer["deltas"], "logits": answer["logits"]}
 
 

@@ -74,7 +74,7 @@ def with_thresholds(runtime: Runtime, changes: dict[str, Any], *, is_tiled: bool
         wanted = dataclasses.replace(built_in, **{**changes, **by_class, "max_detections": most})
         if wanted == built_in:
             return runtime
-        return KerasRuntime(DetectionModel(runtime.model.detector, wanted), runtime.image_size)
+        return KerasRuntime(DetectionModel(runtime.model.network, wanted), runtime.image_size)
     limits = dataclasses.replace(built_in, score_threshold=max(built_in.class_thresholds or [built_in.score_threshold]))
     for name, value in changes.items():
         if not _is_possible(name, value, getattr(limits, name)):

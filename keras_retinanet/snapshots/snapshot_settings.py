@@ -25,7 +25,8 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return {}
     if isinstance(stored, dict) and stored.get("class_name") == INFERENCE_CLASS:
-        stored = stored["config"].get("detector")
+        config = stored["config"]
+        stored = config.get("network", config.get("detector"))  # `detector` in earlier files
     if not isinstance(stored, dict) or stored.get("class_name") != SNAPSHOT_CLASS:
         return {}
     config = _plain(stored["config"])

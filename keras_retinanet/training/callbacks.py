@@ -193,14 +193,14 @@ class PrintLines(keras.callbacks.Callback):
     Args:
         epochs: int. Epochs of the run.
         seconds: float. Time between two lines inside an epoch. Defaults to 60.
-        emit: Callable. Where lines go. Defaults to `print`.
+        log: Callable. Where lines go. Defaults to `print`.
     """
 
-    def __init__(self, epochs: int, seconds: float = 60.0, emit: Callable[[str], object] = print) -> None:
+    def __init__(self, epochs: int, seconds: float = 60.0, log: Callable[[str], object] = print) -> None:
         super().__init__()
         self.epochs = epochs
         self.seconds = seconds
-        self.emit = emit
+        self.log = log
         self._began = self._spoke = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -226,7 +226,7 @@ class PrintLines(keras.callbacks.Callback):
         loss_first = sorted((logs or {}).items(), key=lambda item: item[0] != "loss")
         figures = "  ".join(f"{name} {value:.4g}" for name, value in loss_first)
         seconds = time.monotonic() - self._began
-        self.emit(f"epoch {self._epoch}/{self.epochs}  {what}  {seconds:.0f} s  {figures}")
+        self.log(f"epoch {self._epoch}/{self.epochs}  {what}  {seconds:.0f} s  {figures}")
 
 
 def has_finite_weights(model: keras.Model) -> bool:

@@ -35,7 +35,7 @@ from keras_retinanet.training.signals import StopRequest
 FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 """What of the 12 COCO numbers is logged, each as `val_…`."""
 
-Emit = Callable[[str], object]
+Log = Callable[[str], object]
 
 
 class NonFiniteLossError(RuntimeError):
@@ -93,7 +93,7 @@ class Training:
         samples: The training images.
         val_samples: The validation images, `None` where nothing is measured.
         schedule: The learning rate of each step.
-        emit: Where lines for people go.
+        log: Where lines for people go.
         bad_images: Takes account of images that turn out broken, `None` where such an image ends the run.
     """
 
@@ -105,7 +105,7 @@ class Training:
     samples: Sequence[Sample]
     val_samples: Sequence[Sample] | None
     schedule: WarmupSchedule
-    emit: Emit
+    log: Log
     bad_images: BadImages | None = None
 
     def fit(self) -> RunResult:
@@ -130,7 +130,7 @@ class Training:
         if guard.failure is not None:
             raise NonFiniteLossError(self._explain(guard.failure))
         if self.bad_images is not None and (summary := self.bad_images.summary()) is not None:
-            self.emit(f"warning: {summary}")
+            self.log(f"warning: {summary}")
         is_stopped = self.model.stop_training
         if self.val_samples and found and not is_stopped:
             model, bad_images = self.model, self.bad_images
@@ -178,7 +178,7 @@ class Training:
     def _loggers(self) -> list[keras.callbacks.Callback]:
         loggers: list[keras.callbacks.Callback] = []
         if not sys.stdout.isatty():
-            loggers.append(PrintLines(self.config.epochs, emit=self.emit))
+            loggers.append(PrintLines(self.config.epochs, log=self.log))
         if self.config.tensorboard_dir:
             folder = Path(self.config.tensorboard_dir) / self.run.folder.name
             loggers.append(keras.callbacks.TensorBoard(str(folder), write_graph=False))

@@ -24,14 +24,14 @@ from keras_retinanet.snapshots.run_folder import find_snapshot
 WEIGHTS_WITHOUT_FILE = ("imagenet", "none")
 
 
-def build_model(config: TrainConfig, class_names: Sequence[str], emit: Callable[[str], object] = print) -> RetinaNet:
+def build_model(config: TrainConfig, class_names: Sequence[str], log: Callable[[str], object] = print) -> RetinaNet:
     """Builds the network of a run with its starting weights.
 
     Args:
         config: TrainConfig. `config.model.weights` is `"imagenet"`, `"none"`, or the path of backbone weights, of a
             snapshot, or of another library's checkpoint, told apart by content.
         class_names: Sequence. Names of the labels `0 … K-1`.
-        emit: Callable. Is told what was kept and what a snapshot could not give. Defaults to `print`.
+        log: Callable. Is told what was kept and what a snapshot could not give. Defaults to `print`.
 
     Returns:
         The model, not compiled.
@@ -42,7 +42,7 @@ def build_model(config: TrainConfig, class_names: Sequence[str], emit: Callable[
     weights = config.model.weights
     if weights not in WEIGHTS_WITHOUT_FILE:
         weights = str(find_snapshot(Path(weights)))
-    source = None if weights in WEIGHTS_WITHOUT_FILE else _detector(weights, config, emit)
+    source = None if weights in WEIGHTS_WITHOUT_FILE else _detector(weights, config, log)
     if source is None:
         return _build(config, class_names)
     if source.backbone.name != config.model.backbone:
@@ -51,21 +51,21 @@ def build_model(config: TrainConfig, class_names: Sequence[str], emit: Callable[
             "--backbone away, or start from other weights."
         )
     blank = dataclasses.replace(config, model=dataclasses.replace(config.model, weights="none"))
-    return _grafted(source, _build(blank, class_names), {"model": to_dict(config.model)}, emit)
+    return _grafted(source, _build(blank, class_names), {"model": to_dict(config.model)}, log)
 
 
-def _detector(weights: str, config: TrainConfig, emit: Callable[[str], object]) -> RetinaNet | None:
+def _detector(weights: str, config: TrainConfig, log: Callable[[str], object]) -> RetinaNet | None:
     """The whole detector that a file holds; `None` where it holds a backbone alone."""
     foreign = find_foreign(weights)
     if foreign is not None:
         try:
-            return open_foreign(foreign, emit=emit)
+            return open_foreign(foreign, log=log)
         except CheckpointError:  # its anchors are those of the user, which it does not hold itself
-            return open_foreign(foreign, Overrides(anchors=vars(config.anchors)), emit)
+            return open_foreign(foreign, Overrides(anchors=vars(config.anchors)), log)
     if weights_kind(weights) != "snapshot":
         return None
     opened = load_model(weights, compile=False)
-    return opened.detector if isinstance(opened, DetectionModel) else opened
+    return opened.network if isinstance(opened, DetectionModel) else opened
 
 
 def _build(config: TrainConfig, class_names: Sequence[str]) -> RetinaNet:
@@ -81,7 +81,7 @@ def _build(config: TrainConfig, class_names: Sequence[str]) -> RetinaNet:
 
 
 def _grafted(
-    source: RetinaNet, blank: RetinaNet, metadata: Mapping[str, Any], emit: Callable[[str], object]
+    source: RetinaNet, blank: RetinaNet, metadata: Mapping[str, Any], log: Callable[[str], object]
 ) -> RetinaNet:
     """The blank model with the backbone of the source, and the weights of its other parts where they fit.
 
@@ -100,9 +100,9 @@ def _grafted(
         for name in _copy(getattr(source, part), getattr(blank, part), without=logits)
     ]
     if missed:
-        emit(f"new weights, since the snapshot's have another shape or do not exist: {', '.join(missed)}")
+        log(f"new weights, since the snapshot's have another shape or do not exist: {', '.join(missed)}")
     for line in copy_logits(source, blank):
-        emit(line)
+        log(line)
     is_same_coder = source.regress_boxes.coder == blank.regress_boxes.coder
     return RetinaNet(
         backbone,

@@ -23,7 +23,7 @@ from keras_retinanet.schema import Sample
 from keras_retinanet.snapshots.run_folder import Progress, Run, read_progress
 from keras_retinanet.training.anchor_coverage import measure_coverage
 from keras_retinanet.training.callbacks import random_states
-from keras_retinanet.training.fit import Emit, NonFiniteLossError, RunResult, Training, readable_data_errors
+from keras_retinanet.training.fit import Log, NonFiniteLossError, RunResult, Training, readable_data_errors
 from keras_retinanet.training.initial_weights import build_model
 
 __all__ = ["NonFiniteLossError", "RunResult", "Training", "prepare", "train"]
@@ -38,7 +38,7 @@ def train(
     val_data: Dataset | None = None,
     *,
     resume: str | Path | None = None,
-    emit: Emit = print,
+    log: Log = print,
 ) -> RunResult:
     """Trains a detector and keeps everything of the run in its own folder: `prepare`, then `fit`.
 
@@ -47,7 +47,7 @@ def train(
         train_data: Dataset. Images to learn from. Defaults to those that `config.data` names.
         val_data: Dataset. Images to measure AP on. Defaults to those that `config.data` names, where there are any.
         resume: str or Path. A run's folder or snapshot to go on from. Defaults to `None`, a new run.
-        emit: Callable. Where lines for people go. Defaults to `print`.
+        log: Callable. Where lines for people go. Defaults to `print`.
 
     Returns:
         Where the run is and what it reached.
@@ -60,7 +60,7 @@ def train(
         >>> result = train(TrainConfig(data=DataConfig("coco", "data/coco")))
         >>> model = keras_retinanet.load_model(result.folder / "best.keras")
     """
-    return prepare(config, train_data, val_data, resume=resume, emit=emit).fit()
+    return prepare(config, train_data, val_data, resume=resume, log=log).fit()
 
 
 def prepare(
@@ -69,7 +69,7 @@ def prepare(
     val_data: Dataset | None = None,
     *,
     resume: str | Path | None = None,
-    emit: Emit = print,
+    log: Log = print,
 ) -> Training:
     """Opens the data, builds or restores the model, and says what it found.
 
@@ -78,7 +78,7 @@ def prepare(
         train_data: Dataset. Images to learn from. Defaults to those that `config.data` names.
         val_data: Dataset. Images to measure AP on. Defaults to those that `config.data` names, where there are any.
         resume: str or Path. A run's folder or snapshot to go on from. Defaults to `None`, a new run.
-        emit: Callable. Where lines for people go. Defaults to `print`.
+        log: Callable. Where lines for people go. Defaults to `print`.
 
     Returns:
         Everything that `fit` needs; nothing is trained yet.
@@ -93,14 +93,14 @@ def prepare(
     samples = list(train_data)[: config.data.limit]
     if not train_data.class_names:
         raise ValueError("The training images have no box, so no class is known: annotate some, or name the classes.")
-    val_samples = _val_samples(config, train_data.class_names, val_data, emit)
+    val_samples = _val_samples(config, train_data.class_names, val_data, log)
     bad_images = None
     if config.data.bad_data == "skip":
-        bad_images = BadImages(len(samples) + len(val_samples or ()), emit)
+        bad_images = BadImages(len(samples) + len(val_samples or ()), log)
     with _dtype_policy(config.mixed_precision):
         if resume is None:
             progress = Progress(seed=config.seed, images=len(samples))
-            model = build_model(config, train_data.class_names, emit)
+            model = build_model(config, train_data.class_names, log)
         else:
             progress, model = _restore(resume, train_data.class_names, len(samples))
         if config.freeze_backbone:
@@ -109,13 +109,13 @@ def prepare(
         total = batches.steps_per_epoch * config.epochs
         schedule = build_schedule(config.optimizer, batch_size=config.batch_size, total_steps=total)
         _compile(config, model, schedule)
-    _report_boxes(train_data, emit)
+    _report_boxes(train_data, log)
     with readable_data_errors():
-        _describe(config, batches, model, samples, val_samples, emit)
+        _describe(config, batches, model, samples, val_samples, log)
     run = _folder(config) if resume is None else Run.find(resume)[0]
     run.write_config(config)
-    emit(f"run: {run.folder}")
-    return Training(config, run, progress, model, batches, samples, val_samples, schedule, emit, bad_images)
+    log(f"run: {run.folder}")
+    return Training(config, run, progress, model, batches, samples, val_samples, schedule, log, bad_images)
 
 
 def _check_thresholds(config: TrainConfig, class_names: Sequence[str]) -> None:
@@ -127,15 +127,15 @@ def _check_thresholds(config: TrainConfig, class_names: Sequence[str]) -> None:
         )
 
 
-def _report_boxes(data: Dataset, emit: Emit) -> None:
+def _report_boxes(data: Dataset, log: Log) -> None:
     if (warning := data.report.warning()) is not None:
-        emit(f"warning: {warning}")
+        log(f"warning: {warning}")
     for note in data.report.notes:
-        emit(f"note: {note}")
+        log(f"note: {note}")
 
 
 def _val_samples(
-    config: TrainConfig, class_names: Sequence[str], val_data: Dataset | None, emit: Emit
+    config: TrainConfig, class_names: Sequence[str], val_data: Dataset | None, log: Log
 ) -> Sequence[Sample] | None:
     """The validation images, their labels in the order of the training classes; `None` where none are measured."""
     if not config.use_evaluation:
@@ -144,7 +144,7 @@ def _val_samples(
         val_data = open_dataset(config.data, "val")
     if val_data is None:
         return None
-    _report_boxes(val_data, emit)
+    _report_boxes(val_data, log)
     return match_classes(list(val_data), val_data.class_names, class_names)
 
 
@@ -214,7 +214,7 @@ def _describe(
     model: RetinaNet,
     samples: Sequence[Sample],
     val_samples: Sequence[Sample] | None,
-    emit: Emit,
+    log: Log,
 ) -> None:
     """Says what was found, before the first step."""
     names, rate = model.class_names, peak_rate(config.optimizer, config.batch_size)
@@ -222,15 +222,15 @@ def _describe(
     boxes = sum(len(sample["boxes"]) for sample in samples)
     shown = ", ".join(names[:10]) + (" …" if len(names) > 10 else "")
     canvases = " or ".join(f"{height}×{width}" for height, width in batches.canvases)
-    emit(f"train: {len(samples)} images ({empty} without boxes), {boxes} boxes, {len(names)} classes: {shown}")
+    log(f"train: {len(samples)} images ({empty} without boxes), {boxes} boxes, {len(names)} classes: {shown}")
     if val_samples is None:
-        emit("validation: none, so AP is not measured and there will be no best.keras")
+        log("validation: none, so AP is not measured and there will be no best.keras")
     else:
-        emit(f"validation: {len(val_samples)} images")
-    emit(f"{config.epochs} epochs of {batches.steps_per_epoch} steps of {config.batch_size} images, {canvases}")
-    emit(f"{config.optimizer.optimizer}, learning rate {rate.value:g}: {rate.reason}")
+        log(f"validation: {len(val_samples)} images")
+    log(f"{config.epochs} epochs of {batches.steps_per_epoch} steps of {config.batch_size} images, {canvases}")
+    log(f"{config.optimizer.optimizer}, learning rate {rate.value:g}: {rate.reason}")
     count = max(1, min(COVERAGE_IMAGES, len(samples)) // config.batch_size)
     coverage = measure_coverage(model, batches.dataset(0).take(count))
-    emit(f"anchors: {coverage.describe()}")
+    log(f"anchors: {coverage.describe()}")
     if (advice := coverage.advice()) is not None:
-        emit(f"warning: {advice}")
+        log(f"warning: {advice}")

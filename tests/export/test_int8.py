@@ -46,7 +46,7 @@ def detector(small_network: Any) -> DetectionModel:
 )
 def test_what_becomes_int8(operator: str, is_small: bool) -> None:
     """Names as the converters give them. In 256 steps anchors would move by a pixel or more."""
-    named: Any = SimpleNamespace(detector=SimpleNamespace(name="retinanet"))
+    named: Any = SimpleNamespace(network=SimpleNamespace(name="retinanet"))
     assert bool(re.match(network_scope(named), operator)) is is_small
 
 

@@ -115,8 +115,8 @@ def answers(version: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 def expected(detector: DetectionModel, image: np.ndarray, canvas: tuple[int, int] | None = None) -> Arrays:
     """What the Keras model finds in one image, on its own canvas or another, brought back to its pixels in NumPy."""
-    colour = detector.detector.pad_value
-    pixels, size, scale = map(np.asarray, network_input(tf.constant(image), detector.detector.resize, colour))
+    colour = detector.network.pad_value
+    pixels, size, scale = map(np.asarray, network_input(tf.constant(image), detector.network.resize, colour))
     if canvas is not None:
         height, width = size.astype(int)
         larger = np.tile(np.array(colour, np.float32), (*canvas, 1))
@@ -172,7 +172,7 @@ def test_mixed_sizes_share_the_smallest_canvas(detector: DetectionModel, answers
 
 def test_raw_outputs(detector: DetectionModel, answers: dict[str, Arrays]) -> None:
     """Of the very model that was written, its batch normalisation folded; equal to 1e-5 of the largest output."""
-    wanted = prepared(detector, ExportConfig()).detector.predict(NETWORK_INPUT, verbose=0)
+    wanted = prepared(detector, ExportConfig()).network.predict(NETWORK_INPUT, verbose=0)
     for name in ("deltas", "logits"):
         np.testing.assert_allclose(answers["raw"][name], wanted[name], rtol=0, atol=1e-5 * np.abs(wanted[name]).max())
 

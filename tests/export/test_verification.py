@@ -86,7 +86,7 @@ def detector(small_network: Any) -> DetectionModel:
 
 
 def confident(detector: DetectionModel) -> None:
-    final = detector.detector.class_head.finals[0]
+    final = detector.network.class_head.finals[0]
     kernel, bias = final.get_weights()
     final.set_weights([np.random.default_rng(5).normal(0, 0.3, kernel.shape), 0 * bias])
 

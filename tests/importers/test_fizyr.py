@@ -49,7 +49,7 @@ def test_names_that_a_session_numbered_anew(mobilenet: keras.Model, files: Simpl
     opened = find_foreign(files.h5(tmp_path / "b.h5", *files.snapshot(mobilenet, files.MOBILENET_TAPS, suffix="_8")))
     assert opened is not None
     told: list[str] = []
-    numbered = open_foreign(opened, emit=told.append)
+    numbered = open_foreign(opened, log=told.append)
     assert [line.partition(":")[0] for line in told] == ["fizyr"] * 2
     assert "called class_0" in told[0]
     assert "defaults were taken" in told[1]

@@ -110,8 +110,8 @@ def test_a_batch_answers_as_its_images(reference: Reference, runtime: Runtime) -
 
 
 def test_raw_outputs(detector: DetectionModel, runtime: Runtime) -> None:
-    images, _ = on_one_canvas(IMAGES[:1], runtime.resize, detector.detector.pad_value, runtime.image_size)
-    wanted = detector.detector.predict_on_batch(images)
+    images, _ = on_one_canvas(IMAGES[:1], runtime.resize, detector.network.pad_value, runtime.image_size)
+    wanted = detector.network.predict_on_batch(images)
     given = runtime.raw_outputs(images)
     for name in ("deltas", "logits"):
         np.testing.assert_allclose(given[name], wanted[name], atol=1e-4 * np.abs(wanted[name]).max())
@@ -180,7 +180,7 @@ def test_a_smaller_canvas_than_the_rule_wants(detector: DetectionModel, tmp_path
     for found, expected in zip(runtime.detect(IMAGES), wanted, strict=True):
         np.testing.assert_allclose(found["boxes"][:1], expected["boxes"][:1], atol=3)
     size = (path / "model.bin").stat().st_size
-    assert size < 0.6 * 4 * detector.detector.count_params()  # weights of two bytes
+    assert size < 0.6 * 4 * detector.network.count_params()  # weights of two bytes
 
 
 # Fewer bits
@@ -188,7 +188,7 @@ def test_a_smaller_canvas_than_the_rule_wants(detector: DetectionModel, tmp_path
 
 def calm(detector: DetectionModel) -> DetectionModel:
     """Scores between 0.2 and 0.8, no suppression: what few bits change is the numbers alone, not who wins."""
-    network = detector.detector
+    network = detector.network
     final = network.class_head.finals[0]
     kernel, bias = final.get_weights()
     final.set_weights([kernel / 20, bias])
@@ -236,7 +236,7 @@ def test_fewer_bits(calm_detector: DetectionModel, representative: str, tmp_path
     assert 1e-5 < check.agreement.raw < 0.1
     weights = written / "variables" if name == "saved_model" else written  # its graph is as large as these few weights
     size = sum(path.stat().st_size for path in ([weights] if weights.is_file() else weights.rglob("*")))
-    assert size < (0.5 if precision == "int8" else 0.75) * 4 * calm_detector.detector.count_params()
+    assert size < (0.5 if precision == "int8" else 0.75) * 4 * calm_detector.network.count_params()
 
 
 # Every way of suppression
@@ -247,7 +247,7 @@ def test_fewer_bits(calm_detector: DetectionModel, representative: str, tmp_path
 @pytest.mark.parametrize("name", [name for name in RUNTIMES if name != "keras"])
 def test_every_suppression_runs_everywhere(detector: DetectionModel, tmp_path: Path, name, mode) -> None:
     need(*PACKAGES.get(name, ()))
-    model = DetectionModel(detector.detector, FilterConfig(max_detections=20, class_thresholds=(0.5, 0.7), nms=mode))
+    model = DetectionModel(detector.network, FilterConfig(max_detections=20, class_thresholds=(0.5, 0.7), nms=mode))
     check = Verification(name, model, "float32", IMAGES)
     FORMATS[name](model, tmp_path / NAMES[name], None, check)
     assert check.agreement.detections == check.agreement.agreeing > 40

@@ -166,7 +166,7 @@ def test_lines_come_once_an_epoch_and_every_so_often_inside(
 ) -> None:
     clock, lines = iter([0.0, 30.0, 70.0, 70.0, 90.0, 100.0]), []
     monkeypatch.setattr("keras_retinanet.training.callbacks.time.monotonic", lambda: next(clock))
-    printer = attached(PrintLines(epochs=2, seconds=60, emit=lines.append), model)
+    printer = attached(PrintLines(epochs=2, seconds=60, log=lines.append), model)
     printer.on_epoch_begin(0)
     printer.on_train_batch_end(0, {"loss": 9.0})
     printer.on_train_batch_end(1, {"box_loss": 1.0, "loss": 4.0})

@@ -86,13 +86,13 @@ def whole(tiny: TrainConfig) -> TrainConfig:
 @pytest.fixture(scope="module")
 def measured(whole: TrainConfig) -> Run:
     """A complete run of two epochs with measurements; read only."""
-    return Run(train(whole, emit=quiet).folder)
+    return Run(train(whole, log=quiet).folder)
 
 
 @pytest.fixture(scope="module")
 def finished(tiny: TrainConfig) -> Run:
     """A complete run of two epochs without measurements; read only."""
-    return Run(train(tiny, emit=quiet).folder)
+    return Run(train(tiny, log=quiet).folder)
 
 
 def quiet(line: str) -> None:
@@ -101,13 +101,13 @@ def quiet(line: str) -> None:
 
 
 def stop_at(text: str) -> Callable[[str], None]:
-    """An `emit` that sends this process a SIGTERM at the first line with `text`."""
+    """A `log` that sends this process a SIGTERM at the first line with `text`."""
 
-    def emit(line: str) -> None:
+    def log(line: str) -> None:
         if text in line and signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
             signal.raise_signal(signal.SIGTERM)
 
-    return emit
+    return log
 
 
 def weights(path: Path) -> list[np.ndarray]:
@@ -126,14 +126,14 @@ def test_an_image_cut_off_while_a_run_is_under_way(tiny: TrainConfig, data: Path
         if line.startswith("run: "):
             image.write_bytes(image.read_bytes()[:500])
 
-    result = train(config, emit=cut)
+    result = train(config, log=cut)
     assert result.epochs == 1
     told = [line for line in lines if str(image) in line]
     assert len(told) == 2
     assert told[0].startswith(f"warning: {image} cannot be decoded as an image; a grey picture")
     assert told[1] == f"warning: 1 broken images were replaced by grey ones without boxes: {image}"
     with pytest.raises(DataError, match="cannot be decoded as an image"):
-        prepare(changed(config, {"data.bad_data": "error"}), emit=quiet)
+        prepare(changed(config, {"data.bad_data": "error"}), log=quiet)
 
 
 def test_a_run_leaves_its_whole_folder(measured: Run, whole: TrainConfig) -> None:
@@ -165,13 +165,13 @@ def test_snapshots_carry_what_detection_needs(measured: Run) -> None:
 def test_stopped_inside_an_epoch_and_resumed_equals_straight(finished: Run, tiny: TrainConfig) -> None:
     """SIGTERM comes at the end of epoch 1, so that step 1 of epoch 2 is done before the run stops."""
     former = signal.getsignal(signal.SIGTERM)
-    stopped = train(tiny, emit=stop_at("epoch 1/2  3 steps"))
+    stopped = train(tiny, log=stop_at("epoch 1/2  3 steps"))
     assert stopped.stopped_by == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) == former
     progress = read_progress(stopped.folder / "last.keras")
     assert (progress.epoch, progress.step) == (1, 1)
 
-    resumed = train(read_config(stopped.folder / "config.yaml"), resume=stopped.folder, emit=quiet)
+    resumed = train(read_config(stopped.folder / "config.yaml"), resume=stopped.folder, log=quiet)
     assert resumed.folder == stopped.folder
     assert resumed.stopped_by is None
     assert [row["epoch"] for row in Run(resumed.folder).rows()] == ["1", "2"]
@@ -189,12 +189,12 @@ def test_stopped_while_measuring_is_measured_on_resuming(tiny: TrainConfig, monk
             progress(1)
 
         patch.setattr("keras_retinanet.training.fit.detect_dataset", stop)
-        stopped = train(config, emit=quiet)
+        stopped = train(config, log=quiet)
     assert stopped.stopped_by == signal.SIGINT
     assert Run(stopped.folder).rows() == []
     assert read_progress(stopped.folder / "last.keras").epoch == 1
 
-    resumed = train(config, resume=stopped.folder, emit=quiet)
+    resumed = train(config, resume=stopped.folder, log=quiet)
     assert resumed.epochs == 1
     assert "val_AP" in resumed.figures
     assert resumed.figures["loss"] > 0
@@ -203,7 +203,7 @@ def test_stopped_while_measuring_is_measured_on_resuming(tiny: TrainConfig, monk
 def test_a_loss_that_is_not_finite_names_the_images_and_keeps_the_snapshot(finished: Run, tiny: TrainConfig) -> None:
     ruinous = changed(tiny, {"optimizer.learning_rate": 1e30, "optimizer.clip_norm": 0.0, "epochs": 4})
     before = finished.last.read_bytes()
-    training = prepare(ruinous, resume=finished.folder, emit=quiet)
+    training = prepare(ruinous, resume=finished.folder, log=quiet)
     finished.write_config(tiny)
     with pytest.raises(NonFiniteLossError, match=r"not finite.*Images of the batch: .*train2017.*\.jpg") as caught:
         training.fit()
@@ -214,7 +214,7 @@ def test_a_loss_that_is_not_finite_names_the_images_and_keeps_the_snapshot(finis
 
 def test_a_frozen_backbone_stays_as_it_is(measured: Run, tiny: TrainConfig) -> None:
     config = changed(tiny, {"freeze_backbone": True, "model.weights": str(measured.last), "epochs": 1})
-    frozen = load_model(train(config, emit=quiet).folder / "last.keras")
+    frozen = load_model(train(config, log=quiet).folder / "last.keras")
     source = load_model(measured.last)
     for ours, theirs in zip(frozen.backbone.weights, source.backbone.weights, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
@@ -224,7 +224,7 @@ def test_a_frozen_backbone_stays_as_it_is(measured: Run, tiny: TrainConfig) -> N
 
 def test_float16_scales_the_loss_and_keeps_it_finite(tiny: TrainConfig) -> None:
     config = changed(tiny, {"mixed_precision": "float16", "epochs": 1, "data.limit": 2})
-    result = train(config, emit=quiet)
+    result = train(config, log=quiet)
     model = load_model(result.folder / "last.keras")
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     assert np.isfinite(result.figures["loss"])
@@ -233,7 +233,7 @@ def test_float16_scales_the_loss_and_keeps_it_finite(tiny: TrainConfig) -> None:
 
 def test_says_what_it_found_before_the_first_step(tiny: TrainConfig) -> None:
     lines: list[str] = []
-    prepare(changed(tiny, {"data.limit": 5, "steps": 7}), emit=lines.append)
+    prepare(changed(tiny, {"data.limit": 5, "steps": 7}), log=lines.append)
     text = "\n".join(lines)
     assert "train: 5 images" in text
     assert f"{len(scenes.CLASS_NAMES)} classes" in text
@@ -245,12 +245,12 @@ def test_says_what_it_found_before_the_first_step(tiny: TrainConfig) -> None:
 def test_other_images_than_the_snapshots_cannot_be_resumed(finished: Run, tiny: TrainConfig) -> None:
     assert read_progress(finished.last).images == 6
     with pytest.raises(ValueError, match=r"was trained on 6 images, and now there are 4.*--weights"):
-        prepare(changed(tiny, {"data.limit": 4}), resume=finished.folder, emit=quiet)
+        prepare(changed(tiny, {"data.limit": 4}), resume=finished.folder, log=quiet)
 
 
 def test_a_threshold_a_class_needs_all_classes(tiny: TrainConfig) -> None:
     with pytest.raises(ValueError, match=r"one value for each of the 6 classes \(disc, ring, .*got 1"):
-        prepare(changed(tiny, {"filter.class_thresholds": (0.5,)}), emit=quiet)
+        prepare(changed(tiny, {"filter.class_thresholds": (0.5,)}), log=quiet)
 
 
 def test_other_classes_than_the_snapshots_cannot_be_resumed(finished: Run, tiny: TrainConfig) -> None:
@@ -261,4 +261,4 @@ def test_other_classes_than_the_snapshots_cannot_be_resumed(finished: Run, tiny:
             return iter(())
 
     with pytest.raises(ValueError, match="classes are not those of the data"):
-        prepare(tiny, Other(), resume=finished.folder, emit=quiet)  # type: ignore[arg-type]
+        prepare(tiny, Other(), resume=finished.folder, log=quiet)  # type: ignore[arg-type]
