@@ -1,15 +1,15 @@
 """Mutation testing of the core: would the tests of a module notice a slip in it?
 
-Every mutant is the module with one small change (`mutants.py`): `<` for `<=`, `+` for `-`, a constant, a dropped call or
-keyword, swapped arguments. The tests of the module (`MODULES`) are run against it; a mutant they pass has survived, and
-either a test is missing or the change changes nothing. Mutants of the second kind stand with their reason in
-`equivalent_mutants.toml`. The command fails where fewer than 95 % of the sample are killed or argued.
+Each mutant is the module with one small change (`mutants.py`): `<` for `<=`, `+` for `-`, a constant, a dropped call or
+keyword, swapped arguments. The tests of the module (`MODULES`) run against it. A mutant that passes them has survived:
+either a test is missing, or the change does not change the behaviour. The second kind is listed with its reason in
+`equivalent_mutants.toml`. The command fails if less than 95 % of the sample is killed or listed.
 
-    python tools/mutation.py                              # 16 mutants a module, seed 0
-    python tools/mutation.py losses boxes --sample 1000   # every mutant of two modules
+    python tools/mutation.py                                    # 16 mutants per module, seed 0
+    python tools/mutation.py losses model/fpn --sample 1000     # every mutant of two modules
 
-A fresh Python needs seconds for TensorFlow alone. So this process imports the frameworks once and forks a child for each
-mutant, in a copy of the checkout that nobody else works in. It needs a system that forks: Linux or macOS.
+Importing TensorFlow takes seconds, so this process imports the frameworks once and forks a child for each mutant. The
+child works in a copy of the checkout. Forking needs Linux or macOS.
 """
 
 from __future__ import annotations

@@ -180,6 +180,14 @@ def test_equal_scores_go_by_anchor_then_class(kernel: str) -> None:
 
 
 @each_kernel
+def test_equal_scores_go_by_anchor_even_if_the_later_one_has_a_better_class(kernel: str) -> None:
+    apart = np.array([[[0, 0, 10, 10], [100, 0, 110, 10]]], "float32")
+    found = run(apart, [[[0.4, 0.5], [0.4, 0.9]]], kernel=kernel, max_detections=4)
+    assert found["labels"][0].tolist() == [1, 1, 0, 0]
+    assert found["boxes"][0, :, 0].tolist() == [100, 0, 0, 100]
+
+
+@each_kernel
 def test_top_k_is_per_level(kernel: str) -> None:
     apart = np.arange(5, dtype="float32")[None, :, None] * 100 + np.array([0, 0, 10, 10], "float32")
     scores = [[[0.9], [0.8], [0.7], [0.2], [0.1]]]

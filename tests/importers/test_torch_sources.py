@@ -205,6 +205,19 @@ def test_what_detectron2_stores(files: SimpleNamespace, tmp_path: Path) -> None:
     assert all(found.is_no_weight(name) for name in (*cells, *buffers))
 
 
+def test_pixel_statistics_of_detectron2_are_turned_to_rgb(files: SimpleNamespace, tmp_path: Path) -> None:
+    """Its models read blue first, and so do their stored mean and deviation."""
+    buffers = {
+        "pixel_mean": np.float32([103.53, 116.28, 123.675]).reshape(3, 1, 1),
+        "pixel_std": np.float32([57.375, 57.12, 58.395]).reshape(3, 1, 1),
+    }
+    path = files.torch(tmp_path / "bgr.pth", {**detectron(50), **buffers})
+    pixels = describe_checkpoint(path, overrides=Overrides(style="pytorch")).backbone_options["normalization"]
+    assert pixels.mean == pytest.approx((123.675, 116.28, 103.53))
+    assert pixels.std == pytest.approx((58.395, 57.12, 57.375))
+    assert pixels.is_bgr
+
+
 def test_heads_of_detectron2_have_biases_before_their_norms(files: SimpleNamespace, tmp_path: Path) -> None:
     """Its convolutions keep their biases; those of torchvision and MMDetection have none there."""
     rng = np.random.default_rng(0)

@@ -61,6 +61,12 @@ def test_counts_by_hand(model: retinanet.RetinaNet) -> None:
     assert forced.endswith("--image-max-side.")
 
 
+def test_one_missed_box_of_twenty_worries_nobody() -> None:
+    """5 % is the limit itself; 1 of 19 lies above it."""
+    assert Coverage(images=3, boxes=20, positives=9, missed=1, missed_sides=4.0).advice() is None
+    assert Coverage(images=3, boxes=19, positives=9, missed=1, missed_sides=4.0).advice() is not None
+
+
 def test_empty_images_worry_nobody(model: retinanet.RetinaNet) -> None:
     batch = targets([[0, 0, 0, 0]], [-1])
     coverage = measure_coverage(model, [(np.zeros((1, 64, 96, 3), np.float32), batch)])
