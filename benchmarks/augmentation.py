@@ -22,7 +22,7 @@ import tensorflow as tf
 from PIL import Image, ImageDraw, ImageEnhance
 from timing import interleave, print_table
 
-from keras_retinanet.data.augment import AUGMENTATIONS, PRESETS, augmented
+from keras_retinanet.data.augment import AUGMENTATIONS, PRESETS, apply_augmentations
 
 try:
     import albumentations
@@ -45,10 +45,10 @@ def ours(names: tuple[str, ...], image: Any, count: int) -> Any:
             "boxes": tf.constant(BOXES),
             "labels": tf.range(len(BOXES)),
             "ignore": tf.zeros(len(BOXES), tf.bool),
-            "canvas": tf.constant(image.shape[:2]),
+            "target_size": tf.constant(image.shape[:2]),
             "pad_value": tf.zeros(3),
         }
-        out = augmented(sample, names, tf.stack([number, 7]), lambda _: dict(sample))
+        out = apply_augmentations(sample, names, tf.stack([number, 7]), lambda _: dict(sample))
         return out["image"], out["boxes"], out["labels"]
 
     return pictures(image, count).map(change)

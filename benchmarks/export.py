@@ -33,13 +33,13 @@ ARTEFACTS = {
     "Keras snapshot": ("keras", "snapshot.keras", {}),
     "SavedModel": ("saved_model", "plain", {"fold_batch_norm": False}),
     "SavedModel, folded": ("saved_model", "folded", {}),
-    "SavedModel, bfloat16": ("saved_model", "small", {"precision": "bfloat16"}),
+    "SavedModel, bfloat16": ("saved_model", "small", {"dtype": "bfloat16"}),
     "ONNX Runtime": ("onnx", "model.onnx", {}),
-    "ONNX Runtime, int8": ("onnx", "small.onnx", {"precision": "int8"}),
+    "ONNX Runtime, int8": ("onnx", "small.onnx", {"dtype": "int8"}),
     "OpenVINO": ("openvino", "openvino", {}),
-    "OpenVINO, bfloat16": ("openvino", "openvino_small", {"precision": "bfloat16"}),
+    "OpenVINO, bfloat16": ("openvino", "openvino_small", {"dtype": "bfloat16"}),
     "LiteRT": ("litert", "model.tflite", {}),
-    "LiteRT, int8": ("litert", "small.tflite", {"precision": "int8"}),
+    "LiteRT, int8": ("litert", "small.tflite", {"dtype": "int8"}),
 }
 """Name → format, place, settings."""
 PEERS = {
@@ -54,7 +54,7 @@ COMPILED_PEERS = {
     "PyTorch, compiled": (run_torch, "float32", {"compiles": True}),
     "PyTorch, compiled, bfloat16": (run_torch, "bfloat16", {"compiles": True}),
 }
-"""Name → maker, precision, settings."""
+"""Name → maker, dtype, settings."""
 POST_SIZE = (384, 352)
 """Pixels of the image that has two million scores."""
 

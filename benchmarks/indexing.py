@@ -24,9 +24,9 @@ import numpy as np
 from PIL import Image
 
 from keras_retinanet.data.datasets import DATASETS
-from keras_retinanet.data.index_cache import remembered
-from keras_retinanet.data.writers import WRITERS, Part, cut, write_chunk
-from keras_retinanet.data.writers.placing import place_images
+from keras_retinanet.data.index_cache import read_cached
+from keras_retinanet.data.writers import WRITERS, OutputSplit, make_jobs, write_job
+from keras_retinanet.data.writers.jobs import place_images
 from keras_retinanet.schema import Sample
 
 CLASSES = tuple(f"class {number}" for number in range(80))
@@ -34,7 +34,7 @@ FORMATS = ("coco", "csv", "yolo", "pascal", "kitti", "oid", "tfrecord")
 HEIGHT, WIDTH = 480, 640
 
 
-def make_part(folder: Path, num_images: int, num_boxes: int) -> Part:
+def make_part(folder: Path, num_images: int, num_boxes: int) -> OutputSplit:
     """Images with as many boxes each as chance gives them."""
     rng = np.random.default_rng(0)
     image = folder / "image.png"
@@ -55,26 +55,26 @@ def make_part(folder: Path, num_images: int, num_boxes: int) -> Part:
         for number, (start, end) in enumerate(itertools.pairwise(edges))
     ]
     names = [f"{number:012d}.png" for number in range(num_images)]
-    return Part("train", samples, names, CLASSES, tuple(range(1, 81)))
+    return OutputSplit("train", samples, names, CLASSES, tuple(range(1, 81)))
 
 
-def write(word: str, part: Part, folder: Path) -> list[str]:
+def write(word: str, part: OutputSplit, folder: Path) -> list[str]:
     """Write the part and answer the words for its reader."""
     if word in OWN_WRITERS:
         return OWN_WRITERS[word](part, folder)
     images = "copy" if word == "tfrecord" else "link"
-    for chunk in cut(word, str(folder), part, images, 8):
-        write_chunk(chunk)
+    for job in make_jobs(word, str(folder), part, images, 8):
+        write_job(job)
     WRITERS[word].write_index(folder, [part], images)
     if word == "csv":
         return [str(folder / "train.csv"), str(folder / "classes.csv")]
     return [str(folder), "train"]
 
 
-def write_kitti(part: Part, folder: Path) -> list[str]:
+def write_kitti(part: OutputSplit, folder: Path) -> list[str]:
     (folder / "train" / "labels").mkdir(parents=True)
-    for chunk in cut("kitti", str(folder), part, "link", 1):
-        place_images(chunk, folder / "train" / "images", int)
+    for job in make_jobs("kitti", str(folder), part, "link", 1):
+        place_images(job, folder / "train" / "images", int)
     for sample, name in zip(part.samples, part.names, strict=True):
         lines = [
             f"Car 0.00 0 0 {' '.join(f'{side:.2f}' for side in box)} 0 0 0 0 0 0 0\n"
@@ -84,9 +84,9 @@ def write_kitti(part: Part, folder: Path) -> list[str]:
     return [str(folder), "train"]
 
 
-def write_open_images(part: Part, folder: Path) -> list[str]:
-    for chunk in cut("oid", str(folder), part, "link", 1):
-        place_images(chunk, folder / "train", int)
+def write_open_images(part: OutputSplit, folder: Path) -> list[str]:
+    for job in make_jobs("oid", str(folder), part, "link", 1):
+        place_images(job, folder / "train", int)
     described = "".join(f"/m/{label},{name}\n" for label, name in enumerate(CLASSES))
     (folder / "class-descriptions-boxable.csv").write_text(described)
     with (folder / "train-annotations-bbox.csv").open("w") as out:
@@ -110,7 +110,7 @@ def read(word: str, words: list[str]) -> int:
 
 
 def read_remembered(word: str, words: list[str], cache: Path) -> int:
-    return len(remembered(lambda: DATASETS[word](*words), (word, words), folder=cache, min_seconds=0.0))
+    return len(read_cached(lambda: DATASETS[word](*words), (word, words), folder=cache, min_seconds=0.0))
 
 
 def read_pycocotools(folder: str) -> int:

@@ -59,8 +59,8 @@ class Predictions(TypedDict):
     """Per pyramid level `(1, A_level, 4)` float32; concatenated they are the `A` anchors."""
 
 
-class Detections(TypedDict):
-    """What the inference model answers, fixed size, padded with -1."""
+class BatchDetections(TypedDict):
+    """The detections of a batch as the inference model returns them: fixed size, padded with -1."""
 
     boxes: Tensor
     """`(B, D, 4)` float32."""
@@ -70,6 +70,30 @@ class Detections(TypedDict):
     """`(B, D)` int32."""
     num_detections: Tensor
     """`(B,)` int32."""
+
+
+class Detections(TypedDict):
+    """The detections of one image, best first, without padding; NumPy arrays."""
+
+    boxes: Any
+    """`(D, 4)` float32 in pixels of the image as it was given."""
+    scores: Any
+    """`(D,)` float32, descending."""
+    labels: Any
+    """`(D,)` int32 in `0 … K-1`."""
+    names: NotRequired[list[str]]
+    """Class name of each box, where a server answers it."""
+    image_id: NotRequired[int | str]
+    """The `image_id` of the sample, where a data set was searched."""
+
+
+class RawOutputs(TypedDict):
+    """What the network predicts, before boxes are decoded; NumPy arrays."""
+
+    deltas: Any
+    """`(B, A, 4)` float32."""
+    logits: Any
+    """`(B, A, K)` float32."""
 
 
 @dataclass(frozen=True, eq=False)

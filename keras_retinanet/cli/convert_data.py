@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +11,13 @@ from typing import TYPE_CHECKING, get_args
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_reader_flags, parse_arguments
 from keras_retinanet.cli.parsing import Parser, fail, number
+from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import DataConfig, ImageMode, WriterName
 
 if TYPE_CHECKING:
     from keras_retinanet.data.conversion import Conversion
     from keras_retinanet.data.open_dataset import Split
-    from keras_retinanet.data.writers import Chunk
+    from keras_retinanet.data.writers import WriteJob
 
 PROGRAM = "retinanet-convert-data"
 
@@ -41,7 +41,10 @@ def build_parser() -> Parser:
     parser.add_argument("--only", choices=("train", "val"), help="write one of the two")
     add_reader_flags(parser)
     parser.add_argument(
-        "--images", choices=get_args(ImageMode), default="copy", help="what becomes of the files (default: %(default)s)"
+        "--images",
+        choices=get_args(ImageMode),
+        default="copy",
+        help="what to do with the image files (default: %(default)s)",
     )
     count = number(int, least=1)
     parser.add_argument("--shards", type=count, metavar="N", help="tfrecord: files a split (default: 200 MB each)")
@@ -72,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if flags.beam_options and not flags.runner:
         parser.error("--beam-options are those of a --runner")
     data = dataclasses.replace(data, train_set=flags.set, val_set=flags.val_set, val_annotations=flags.val_annotations)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import_tensorflow()
     try:
         done = _convert(flags, data, Path(out))
     except (ValueError, OSError, ImportError) as error:
@@ -88,23 +91,23 @@ def _convert(flags: argparse.Namespace, data: DataConfig, out: Path) -> Conversi
     from keras_retinanet.data.conversion import convert
     from keras_retinanet.data.writers.beam import write_with_beam
 
-    def with_beam(chunks: Sequence[Chunk]) -> None:
-        write_with_beam(chunks, flags.runner, flags.beam_options.split())
+    def with_beam(jobs: Sequence[WriteJob]) -> None:
+        write_with_beam(jobs, flags.runner, flags.beam_options.split())
 
     splits: Sequence[Split] = (flags.only,) if flags.only else ("train", "val")
     run = with_beam if flags.runner else _with_bar
     return convert(data, out, flags.to, splits=splits, images=flags.images, shards=flags.shards, run=run)
 
 
-def _with_bar(chunks: Sequence[Chunk]) -> None:
+def _with_bar(jobs: Sequence[WriteJob]) -> None:
     from tqdm import tqdm
 
-    from keras_retinanet.data.writers import write_chunk
+    from keras_retinanet.data.writers import write_job
 
-    total = sum(len(chunk.part.samples) for chunk in chunks)
+    total = sum(len(job.split.samples) for job in jobs)
     with tqdm(total=total, desc="writing", unit=" images", leave=False, disable=None) as bar:
-        for chunk in chunks:
-            write_chunk(chunk, bar.update)
+        for job in jobs:
+            write_job(job, bar.update)
 
 
 if __name__ == "__main__":

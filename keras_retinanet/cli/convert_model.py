@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, get_args
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.snapshot_arguments import add_filter_flags, open_detector, told_by_files
-from keras_retinanet.config import ExportConfig, ExportFormat, Precision
+from keras_retinanet.cli.startup import import_tensorflow
+from keras_retinanet.config import ExportConfig, ExportDtype, ExportFormat
 from keras_retinanet.config.tree import descriptions
 from keras_retinanet.snapshots.run_folder import find_snapshot
 
@@ -53,8 +53,8 @@ def build_parser() -> Parser:
 def _add_export_flags(parser: Parser) -> None:
     about, side = descriptions(ExportConfig), number(int, least=1)
     own = parser.add_argument_group("how it is written")
-    precision = f"{about['precision']} (default: %(default)s)"
-    own.add_argument("--precision", choices=get_args(Precision), default="float32", help=precision)
+    dtype = f"{about['dtype']} (default: %(default)s)"
+    own.add_argument("--precision", choices=get_args(ExportDtype), default="float32", help=dtype)
     own.add_argument("--image-size", nargs=2, type=side, metavar=("H", "W"), help=about["image_size"])
     own.add_argument("--fold-batch-norm", action=argparse.BooleanOptionalAction, help=about["fold_batch_norm"])
     own.add_argument("--representative", metavar="FOLDER", help=about["representative"])
@@ -67,17 +67,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Sequence. The words after the program's name. Defaults to those of this process.
 
     Returns:
-        Exit status: 0 done, 2 wrong words or snapshot, or an artefact that does not answer as the snapshot.
+        Exit status: 0 done, 2 wrong words or snapshot, or an artefact whose detections differ from the snapshot's.
     """
     parser = build_parser()
     refuse_old_flags(parser, sys.argv[1:] if argv is None else argv)
     flags = parser.parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import_tensorflow()
     try:
         written, agreement = _convert(flags)
     except (ValueError, OSError, ImportError) as error:
         return fail("retinanet-convert-model", error)
-    print(f"wrote {written}; beside the snapshot {agreement}")
+    print(f"wrote {written}; compared with the snapshot: {agreement}")
     return 0
 
 
@@ -100,7 +100,7 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
     if flags.serving_kit:  # found out now, not when the new version is there already
         served_name(out)
     settings = ExportConfig(
-        precision=flags.precision,
+        dtype=flags.precision,
         image_size=tuple(flags.image_size) if flags.image_size else None,
         fold_batch_norm=flags.fold_batch_norm,
         representative=flags.representative,

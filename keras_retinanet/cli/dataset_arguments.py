@@ -1,6 +1,6 @@
 """The dataset words of the command lines: `coco PATH`, `csv ANNOTATIONS [CLASSES]`, `tfds NAME`, `demo [PATH]` ….
 
-Flags may stand before, between or after these words. Nothing of a framework is imported here;
+Flags may come before, between or after these words. Nothing of a framework is imported here;
 `keras_retinanet.data.open_dataset` opens what was parsed.
 """
 
@@ -66,9 +66,9 @@ def add_dataset_arguments(
     Args:
         parser: The command's parser. Its epilog and formatter are set.
         trailing: Names of further words after the dataset's, all required, as `("SNAPSHOT",)`.
-        can_detect: Whether a path alone may stand for the format's words.
+        can_detect: Accept a path alone in place of the format's words.
     """
-    metavar, help_text = ("FORMAT|PATH", "one of the formats below, or a path that tells its format")
+    metavar, help_text = ("FORMAT|PATH", "one of the formats below, or a path whose format is recognised")
     if not can_detect:
         metavar, help_text = "FORMAT", "one of the formats below"
     parser.add_argument("dataset", metavar=metavar, help=help_text)

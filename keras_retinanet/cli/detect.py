@@ -6,7 +6,6 @@ import argparse
 import collections
 import contextlib
 import itertools
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from keras_retinanet.cli.detect_sources import Source, find_sources, numbered, refuse_overwriting
 from keras_retinanet.cli.parsing import Parser, fail, number
+from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import TileConfig
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def build_parser() -> Parser:
     out.add_argument("--no-pictures", action="store_true", help="draw nothing")
     out.add_argument("--json", metavar="FILE", help="COCO results, and FILE's name with _images: ids and file names")
     out.add_argument("--csv", metavar="FILE", help="lines of image,x1,y1,x2,y2,class,score")
-    out.add_argument("--yolo", metavar="DIR", help="a text file an image, lines of label x y width height score")
+    out.add_argument("--yolo", metavar="DIR", help="one text file per image with lines `label x y width height score`")
     parser.add_argument("--batch-size", type=count, default=4, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--workers", type=count, metavar="N", help="threads that read images (default: all cores)")
     return parser
@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--overlap and --no-whole-pass need --tile")
     if flags.no_pictures and not (flags.json or flags.csv or flags.yolo):
         parser.error("--no-pictures leaves nothing to write: name a --json, --csv or --yolo")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import_tensorflow()
     try:
         return _run(flags)
     except (ValueError, OSError, ImportError) as error:
@@ -235,7 +235,7 @@ def _detect_video(
 
 
 def summary(tally: Tally, written: Mapping[str, Sequence[Path]], *, is_whole: bool) -> str:
-    """What was done, and where it stands.
+    """Prints what was done and where the files are.
 
     Args:
         tally: Tally. The counts.

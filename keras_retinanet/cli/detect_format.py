@@ -1,4 +1,4 @@
-"""Which format a path holds, told by the names of its files."""
+"""Recognises the format of a data set from the names of its files."""
 
 from __future__ import annotations
 

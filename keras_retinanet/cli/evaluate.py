@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from keras_retinanet.cli.snapshot_arguments import (
     overridden,
     told_by_files,
 )
+from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import DataConfig, MetricName, ResizeConfig
 from keras_retinanet.snapshots.run_folder import find_snapshot
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from keras_retinanet.data.bad_images import BadImages
     from keras_retinanet.data.datasets import Dataset
     from keras_retinanet.data.pipeline import InferenceBatches
-    from keras_retinanet.evaluation import EvaluationResult, ImageDetections
+    from keras_retinanet.evaluation import EvaluationResult
     from keras_retinanet.model.detection_model import DetectionModel
-    from keras_retinanet.schema import Sample
+    from keras_retinanet.schema import Detections, Sample
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     refuse_old_flags(parser, sys.argv[1:] if argv is None else argv)
     flags, data, (snapshot,) = parse_arguments(parser, argv)
     if data.dataset == "csv" and flags.set:
-        parser.error("--set names a split; for csv give the file of annotations")
+        parser.error("--set names a split; for csv, give the annotation file")
     data = dataclasses.replace(data, val_set=flags.set, val_annotations=data.annotations, workers=flags.workers)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import_tensorflow()
     try:
         evaluation = prepare(flags, data, Path(snapshot))
         print(describe(evaluation), flush=True)
@@ -179,7 +179,7 @@ def describe(evaluation: Evaluation) -> str:
     return "\n".join([*lines, *(f"note      {note}" for note in notes)])
 
 
-def _detect(evaluation: Evaluation) -> list[ImageDetections]:
+def _detect(evaluation: Evaluation) -> list[Detections]:
     from tqdm import tqdm
 
     from keras_retinanet.data.errors import from_tensorflow
@@ -202,7 +202,7 @@ def _detect(evaluation: Evaluation) -> list[ImageDetections]:
     return found
 
 
-def _publish(evaluation: Evaluation, found: list[ImageDetections], flags: argparse.Namespace) -> None:
+def _publish(evaluation: Evaluation, found: list[Detections], flags: argparse.Namespace) -> None:
     """Print the tables, and write the files that were asked for."""
     from keras_retinanet.evaluation import METRICS, report
 

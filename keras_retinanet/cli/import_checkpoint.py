@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers, number
 from keras_retinanet.cli.snapshot_arguments import told_by_files
+from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import AnchorConfig, FilterConfig, ResizeConfig, SourceName
 from keras_retinanet.config.tree import flag_name, settings
 
@@ -37,9 +37,12 @@ def build_parser() -> Parser:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help=".h5, .pth, .pkl, .safetensors, or KerasHub's folder")
     parser.add_argument("out", metavar="OUT", help="snapshot to write, a file that ends in .keras")
     parser.add_argument(
-        "--source", choices=("auto", *get_args(SourceName)), default="auto", help="library (default: told by content)"
+        "--source",
+        choices=("auto", *get_args(SourceName)),
+        default="auto",
+        help="library (default: recognised by content)",
     )
-    parser.add_argument("--class-names", metavar="FILE", help="names, one a line, or lines name,index")
+    parser.add_argument("--class-names", metavar="FILE", help="class names: one per line, or lines `name,index`")
     parser.add_argument("--config", metavar="INI", help="fizyr's config.ini, for its anchors")
     parser.add_argument("--drop-unused-classes", action="store_true", help="torchvision: 80 classes in place of 91")
     parser.add_argument("--allow-unused", action="store_true", help="leave tensors aside that have no place")
@@ -80,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     lists = [flag_name(s.name) for group, config in GROUPS.items() for s in settings(config, f"{group}.") if s.is_tuple]
     lists += ["--pixel-mean", "--pixel-std", "--box-std"]
     flags = build_parser().parse_args(join_numbers(sys.argv[1:] if argv is None else argv, lists))
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import_tensorflow()
     try:
         _import(flags)
     except (ValueError, OSError) as error:
@@ -105,7 +108,7 @@ def _import(flags: argparse.Namespace) -> None:
     write_whole(out, model.save)
     print(f"wrote {out}")
     if flags.verify:
-        from keras_retinanet.importers.verification import verify_snapshot
+        from keras_retinanet.importers.snapshot_check import verify_snapshot
 
         print(f"verified  {verify_snapshot(out, (model, report, blueprint))}")
 

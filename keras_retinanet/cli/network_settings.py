@@ -56,7 +56,7 @@ def read_settings_file(path: str | None) -> tuple[TrainConfig, dict[str, Any]]:
     """
     if not path or not path.endswith(".ini"):
         return read_config(path) if path else TrainConfig(), {}
-    from keras_retinanet.importers.fizyr_description import read_anchor_ini
+    from keras_retinanet.importers.fizyr_model_config import read_anchor_ini
 
     anchors = read_anchor_ini(path)
     strides = [int(stride) for stride in anchors["strides"]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_retinanet.cli.parsing import Parser, add_flags, fail
+from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import ServeConfig
 from keras_retinanet.config.tree import flag_name, settings
 from keras_retinanet.snapshots.run_folder import SNAPSHOTS, find_snapshot
@@ -33,7 +33,7 @@ def build_parser() -> Parser:
     """
     parser = Parser(
         prog="retinanet-serve",
-        description="Answer TensorFlow Serving's REST predict API on a port of this machine; / is a page to try it.",
+        description="Serve TensorFlow Serving's REST predict API on a port of this machine; / is a page to try it.",
     )
     parser.add_argument("model", metavar="MODEL", help="a snapshot, the folder of a run, or an exported model")
     add_flags(parser, settings(ServeConfig))
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0 ended by a signal, 1 the model failed, 2 wrong words or model.
     """
     flags = build_parser().parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import_tensorflow()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("keras_retinanet").setLevel(logging.INFO)
     try:
@@ -115,7 +115,7 @@ def open_model(path: Path, name: str | None) -> Served:
     own, version = name_and_version(path)
     name = own if name is None else name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise ValueError(f"The name {name!r} cannot stand in a URL; give --name of letters, digits, '.', '_' and '-'.")
+        raise ValueError(f"The name {name!r} is not valid in a URL; give --name of letters, digits, '.', '_' and '-'.")
     is_run = any((path / snapshot).is_file() for snapshot in SNAPSHOTS)
     return Served(open_runtime(find_snapshot(path) if is_run else path), name, version)
 

@@ -50,7 +50,7 @@ def named_share(text: str) -> tuple[str, float]:
         The name, which may contain `=` itself, and the share.
 
     Raises:
-        ArgumentTypeError: There is no number from 0 to 1 behind the last `=`.
+        ArgumentTypeError: No number from 0 to 1 follows the last `=`.
     """
     name, _, value = text.rpartition("=")
     try:
@@ -71,7 +71,7 @@ def class_thresholds(stored: FilterConfig, flags: argparse.Namespace, class_name
         The thresholds, or none where all are the same one.
 
     Raises:
-        ValueError: There is no class of a name that was given.
+        ValueError: A given class name does not exist.
     """
     by_class = () if flags.score_threshold is not None else stored.class_thresholds
     if not flags.class_threshold:
@@ -102,7 +102,7 @@ def open_detector(
         The model.
 
     Raises:
-        ValueError: The file is no snapshot, or has no class of a name that was given.
+        ValueError: The file is not a snapshot, or lacks a given class name.
         OSError: There is no such file.
     """
     from keras_retinanet.importers import find_foreign, open_foreign
@@ -139,7 +139,7 @@ def told_by_files(config: str | None, class_names: str | None = None) -> Overrid
     """
     from keras_retinanet.importers import Overrides
     from keras_retinanet.importers.class_lists import read_class_names
-    from keras_retinanet.importers.fizyr_description import read_anchor_ini
+    from keras_retinanet.importers.fizyr_model_config import read_anchor_ini
 
     return Overrides(
         anchors=read_anchor_ini(config) if config else {},
@@ -154,7 +154,7 @@ def overridden(stored: Any, flags: argparse.Namespace, *names: str, prefix: str 
         stored: A config dataclass.
         flags: Namespace. The parsed flags.
         *names: Fields.
-        prefix: str. Stands before the field's name in the flag's.
+        prefix: str. Put before the field's name to make the flag's.
 
     Returns:
         The changed config.

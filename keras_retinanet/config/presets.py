@@ -10,13 +10,13 @@ _CPU_DESCRIPTION = Path("/proc/cpuinfo")
 
 
 def computes_bfloat16(description: Path = _CPU_DESCRIPTION) -> bool:
-    """Whether this machine's processor multiplies bfloat16 by itself; others only imitate it, slowly.
+    """Checks whether the processor has bfloat16 instructions; others emulate them slowly.
 
     Args:
-        description: Path. Linux' description of the processors; where there is none, the answer is no.
+        description: Path. Linux' description of the processors; if it is missing, the result is `False`.
 
     Returns:
-        Whether.
+        True if the description lists `amx_bf16` or `avx512_bf16`.
     """
     try:
         words = set(description.read_text().split())

@@ -114,7 +114,7 @@ def _folders(config: TrainConfig) -> Iterator[str]:
     path = Path(config.snapshot_path).absolute()
     there = next(part for part in (path, *path.parents) if os.path.lexists(part))
     if not there.is_dir():
-        yield f"--snapshot-path {config.snapshot_path}: {there} is no folder."
+        yield f"--snapshot-path {config.snapshot_path}: {there} is not a folder."
     elif not os.access(there, os.W_OK):
         yield f"--snapshot-path {config.snapshot_path}: nothing can be written in {there}."
 

@@ -15,10 +15,17 @@ import tensorflow as tf
 from keras_retinanet.data.augmentations.affine import affine
 from keras_retinanet.data.augmentations.colour import colour, visual_effects
 from keras_retinanet.data.augmentations.degradation import blur, jpeg
-from keras_retinanet.data.augmentations.mixtures import MIXUP_OTHERS, MOSAIC_OTHERS, Another, mixup, mosaic
+from keras_retinanet.data.augmentations.mixtures import MIXUP_OTHERS, MOSAIC_OTHERS, LoadOther, mixup, mosaic
 from keras_retinanet.data.augmentations.placement import GraphSample
-from keras_retinanet.data.augmentations.turns import horizontal_flip, rotate90, vertical_flip
-from keras_retinanet.data.augmentations.zooms import crop, large_scale_jitter, multi_scale, scale_jitter
+from keras_retinanet.data.augmentations.spatial import (
+    crop,
+    horizontal_flip,
+    large_scale_jitter,
+    multi_scale,
+    rotate90,
+    scale_jitter,
+    vertical_flip,
+)
 from keras_retinanet.schema import Tensor
 
 Augmentation = Callable[[GraphSample, Tensor], GraphSample]
@@ -33,7 +40,7 @@ class Mixture:
         others: How many other images it takes at most, by which the padding of the boxes grows.
     """
 
-    apply: Callable[[GraphSample, Tensor, Another], GraphSample]
+    apply: Callable[[GraphSample, Tensor, LoadOther], GraphSample]
     others: int
 
 
@@ -74,7 +81,7 @@ PRESETS: dict[str, tuple[str, ...]] = {
 """Usual combinations by name."""
 
 
-def require_known(names: Iterable[str]) -> None:
+def check_names(names: Iterable[str]) -> None:
     """Check names of augmentations.
 
     Raises:
@@ -84,24 +91,24 @@ def require_known(names: Iterable[str]) -> None:
         raise ValueError(f"Unknown augmentations {unknown}. Allowed: {', '.join([*AUGMENTATIONS, *MIXTURES])}.")
 
 
-def images_in_one(names: Iterable[str]) -> int:
+def max_images_per_sample(names: Iterable[str]) -> int:
     """How many images one picture shows at most."""
     return 1 + sum(MIXTURES[name].others for name in names if name in MIXTURES)
 
 
-def augmented(sample: GraphSample, names: Sequence[str], seed: Tensor, another: Another) -> GraphSample:
+def apply_augmentations(sample: GraphSample, names: Sequence[str], seed: Tensor, load_other: LoadOther) -> GraphSample:
     """Apply augmentations one after the other, each with a seed of its own.
 
     Args:
         sample: The sample.
         names: From `AUGMENTATIONS` and `MIXTURES`.
         seed: `(2,)` int64.
-        another: Function from a seed to another sample of the data set; only mixtures call it.
+        load_other: Function from a seed to another sample of the data set; only mixtures call it.
 
     Returns:
         The sample, changed.
     """
     for place, name in enumerate(names):
         own = tf.random.fold_in(seed, place)
-        sample = MIXTURES[name].apply(sample, own, another) if name in MIXTURES else AUGMENTATIONS[name](sample, own)
+        sample = MIXTURES[name].apply(sample, own, load_other) if name in MIXTURES else AUGMENTATIONS[name](sample, own)
     return sample

@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_retinanet.data.errors import GRAPH_MARKS, GRAPH_SEPARATOR, DataError
 from keras_retinanet.schema import Tensor
 
-MOST = 0.1
+MAX_BROKEN_SHARE = 0.1
 """Share of the images that may be broken before a run stops after all: by then it is the disk, not a file."""
 
 GREY = 127
@@ -35,7 +35,7 @@ class BadImages:
 
     def __init__(self, num_images: int, log: Callable[[str], object] = print) -> None:
         self.found: dict[str, str] = {}
-        self._most, self._num_images, self._log = max(1, int(num_images * MOST)), num_images, log
+        self._max_broken, self._num_images, self._log = max(1, int(num_images * MAX_BROKEN_SHARE)), num_images, log
         self._lock = threading.Lock()
 
     def report_in_graph(self, path: Tensor, found: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ class BadImages:
             is_new = name not in self.found
             self.found[name] = what
             count = len(self.found)
-        if count > self._most:
+        if count > self._max_broken:
             raise _too_many(name, what, count, self._num_images)
         if is_new:
             self._log(f"warning: {name} {what}; a grey picture without boxes takes its place (broken so far: {count})")
@@ -78,5 +78,5 @@ def _too_many(name: str, what: str, count: int, num_images: int) -> DataError:
     """A data error whose text survives TensorFlow."""
     fix = "see whether the disk is still there, and restore the files"
     found = f"{what}, as are others: {count} of {num_images} images"
-    parts = GRAPH_SEPARATOR.join([name, found, f"a share of {MOST:g}", fix])
+    parts = GRAPH_SEPARATOR.join([name, found, f"a share of {MAX_BROKEN_SHARE:g}", fix])
     return DataError(f"{GRAPH_MARKS[0]}{parts}{GRAPH_MARKS[1]}", "too many broken images")

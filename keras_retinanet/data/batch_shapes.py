@@ -17,7 +17,7 @@ _WORTH = 0.02  # share of the pixels that one more shape must save
 _STEPS = 4  # between the shortest and the longest side that the usual canvases have
 
 
-def choose_canvases(
+def choose_batch_shapes(
     sizes: Any, *, pad_multiple: int, max_shapes: int = 4, batch_size: int = 1
 ) -> tuple[list[tuple[int, int]], Any]:
     """Group images by aspect ratio, each group with one canvas that holds all its images.
@@ -39,15 +39,15 @@ def choose_canvases(
     order = np.argsort(unique[:, 0] / unique[:, 1], kind="stable")
     ends = _cut(unique[order], count[order], max_shapes, batch_size)
     group_of_kind = np.empty(len(order), np.int64)
-    canvases = []
+    batch_shapes = []
     for group, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
         group_of_kind[order[start:end]] = group
         height, width = unique[order[start:end]].max(axis=0)
-        canvases.append((int(height), int(width)))
-    return canvases, group_of_kind[kind.reshape(-1)]
+        batch_shapes.append((int(height), int(width)))
+    return batch_shapes, group_of_kind[kind.reshape(-1)]
 
 
-def usual_canvas(height: int, width: int, resize: ResizeConfig) -> tuple[int, int]:
+def bucket_shape(height: int, width: int, resize: ResizeConfig) -> tuple[int, int]:
     """The canvas on which a resized image stands while nothing is known of the other images.
 
     There are at most sixteen for a rule: the shorter side grows to the next quarter of `min_side`, the longer one to
@@ -73,7 +73,7 @@ def _next_step(side: int, low: int, high: int) -> int:
     return next((step for step in steps if step >= side), side)
 
 
-def usual_sizes(resize: ResizeConfig) -> list[tuple[int, int]]:
+def common_image_sizes(resize: ResizeConfig) -> list[tuple[int, int]]:
     """Small images that between them need every canvas which images of the common aspect ratios get.
 
     Args:
@@ -82,11 +82,11 @@ def usual_sizes(resize: ResizeConfig) -> list[tuple[int, int]]:
     Returns:
         `(height, width)` in pixels, one a canvas, the commonest first.
     """
-    by_canvas: dict[tuple[int, int], tuple[int, int]] = {}
+    by_shape: dict[tuple[int, int], tuple[int, int]] = {}
     for height, width in ((48 * rows, 48 * columns) for rows, columns in ASPECT_RATIOS):
-        canvas = padded_size(*resized_size(height, width, resize), resize)
-        by_canvas.setdefault(canvas, (height, width))
-    return list(by_canvas.values())
+        shape = padded_size(*resized_size(height, width, resize), resize)
+        by_shape.setdefault(shape, (height, width))
+    return list(by_shape.values())
 
 
 def _rounded_up(sizes: Any, multiple: int) -> Any:
@@ -116,7 +116,7 @@ def _pixels_of_ranges(sizes: Any, count: Any, batch_size: int) -> Any:
     """`(U, U)`: pixels that sizes i … j cost in one canvas; infinite where j < i."""
     pixels = np.full((len(sizes), len(sizes)), np.inf)
     for first in range(len(sizes)):
-        canvas = np.maximum.accumulate(sizes[first:], axis=0).prod(axis=1)
+        shape = np.maximum.accumulate(sizes[first:], axis=0).prod(axis=1)
         batches = -(-np.cumsum(count[first:]) // batch_size)
-        pixels[first, first:] = canvas * batches * batch_size
+        pixels[first, first:] = shape * batches * batch_size
     return pixels

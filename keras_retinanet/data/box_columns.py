@@ -59,7 +59,7 @@ class BoxColumns:
     is_relative: bool = False
 
 
-def rows_of(columns: BoxColumns, is_chosen: Any) -> BoxColumns:
+def select_rows(columns: BoxColumns, is_chosen: Any) -> BoxColumns:
     """Some of the boxes.
 
     Args:

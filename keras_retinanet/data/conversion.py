@@ -13,15 +13,15 @@ from keras_retinanet.config import DataConfig, ImageMode, WriterName
 from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.image_files import byte_range, file_size
 from keras_retinanet.data.open_dataset import Split, has_validation, match_classes, open_dataset
-from keras_retinanet.data.writers import WRITERS, Chunk, Part, cut, image_names, write_chunk
+from keras_retinanet.data.writers import WRITERS, OutputSplit, WriteJob, image_names, make_jobs, write_job
 
 SHARD_BYTES = 200_000_000
 """About the size of a TFRecord file: large enough to read at once, small enough to shuffle."""
 
-CHUNK_IMAGES = 256
+JOB_IMAGES = 256
 """Images that are written together where a format has no shards."""
 
-Runner = Callable[[Sequence[Chunk]], None]
+Runner = Callable[[Sequence[WriteJob]], None]
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Conversion:
     notes: tuple[str, ...]
 
 
-def write_here(chunks: Sequence[Chunk]) -> None:
+def write_here(jobs: Sequence[WriteJob]) -> None:
     """The runner that writes chunk after chunk in this process."""
-    for chunk in chunks:
-        write_chunk(chunk)
+    for job in jobs:
+        write_job(job)
 
 
 def convert(
@@ -110,23 +110,27 @@ def write_dataset(
     _require_mode(to, images)
     _require_empty(out)
     writer = WRITERS[to]
-    parts = _parts(read, to)
-    lost = writer.losses(parts)
-    notes = [*_notes(read), *(f"{to} cannot hold {what}: {number} left out" for what, number in lost)]
-    if images == "none" and any(byte_range(sample["image"]) for part in parts for sample in part.samples):
+    outputs = _output_splits(read, to)
+    omitted = writer.omissions(outputs)
+    notes = [*_notes(read), *(f"{to} cannot hold {what}: {number} left out" for what, number in omitted)]
+    if images == "none" and any(byte_range(sample["image"]) for output in outputs for sample in output.samples):
         raise ValueError("--images none cannot point at images inside of record files; let them be copied.")
-    aside = _aside(out)
+    temporary = _temporary_folder(out)
     try:
-        chunks = [chunk for part in parts for chunk in cut(to, str(aside), part, images, _count(part, to, shards))]
-        run(chunks)
-        writer.write_index(aside, parts, images)
-        _move_in(aside, out)
+        jobs = [
+            job
+            for output in outputs
+            for job in make_jobs(to, str(temporary), output, images, _num_jobs(output, to, shards))
+        ]
+        run(jobs)
+        writer.write_index(temporary, outputs, images)
+        _replace(temporary, out)
     except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
-    boxes = sum(len(sample["labels"]) for part in parts for sample in part.samples)
-    boxes -= sum(number for _, number in lost)
-    return Conversion(out, {part.name: len(part.samples) for part in parts}, boxes, tuple(notes))
+    boxes = sum(len(sample["labels"]) for output in outputs for sample in output.samples)
+    boxes -= sum(number for _, number in omitted)
+    return Conversion(out, {output.name: len(output.samples) for output in outputs}, boxes, tuple(notes))
 
 
 def _require_mode(to: WriterName, images: ImageMode) -> None:
@@ -140,33 +144,33 @@ def _require_empty(out: Path) -> None:
         raise ValueError(f"{out} is already there and not empty; give a new folder, or move it away.")
 
 
-def _aside(out: Path) -> Path:
+def _temporary_folder(out: Path) -> Path:
     """A folder beside the new one, in which it is made."""
-    aside = out.parent / f".{out.name}-{os.getpid()}"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    return aside
+    temporary = out.parent / f".{out.name}-{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    return temporary
 
 
-def _move_in(aside: Path, out: Path) -> None:
+def _replace(temporary: Path, out: Path) -> None:
     if out.exists():
         out.rmdir()
-    aside.rename(out)
+    temporary.rename(out)
 
 
-def _parts(read: Mapping[Split, Dataset], to: WriterName) -> list[Part]:
+def _output_splits(read: Mapping[Split, Dataset], to: WriterName) -> list[OutputSplit]:
     """The splits with names for their images and labels that count in one list of classes."""
     names = tuple(dict.fromkeys(name for dataset in read.values() for name in dataset.class_names))
     samples = {split: match_classes(list(dataset), dataset.class_names, names) for split, dataset in read.items()}
     files = iter(image_names(list(itertools.chain.from_iterable(samples.values()))))
-    ids = _category_ids(read.values(), names)
+    ids = _choose_category_ids(read.values(), names)
     return [
-        Part(WRITERS[to].sets[split], found, list(itertools.islice(files, len(found))), names, ids)
+        OutputSplit(WRITERS[to].sets[split], found, list(itertools.islice(files, len(found))), names, ids)
         for split, found in samples.items()
     ]
 
 
-def _category_ids(read: Iterable[Dataset], names: Sequence[str]) -> tuple[int, ...]:
+def _choose_category_ids(read: Iterable[Dataset], names: Sequence[str]) -> tuple[int, ...]:
     """The source's own where it counts classes from 1 or above, as COCO does; else 1, 2, …."""
     own: dict[str, int] = {}
     for dataset in read:
@@ -183,8 +187,8 @@ def _notes(read: Mapping[Split, Dataset]) -> Iterator[str]:
         yield from (f"{split}: {note}" for note in dataset.report.notes)
 
 
-def _count(part: Part, to: WriterName, shards: int | None) -> int:
+def _num_jobs(output: OutputSplit, to: WriterName, shards: int | None) -> int:
     """Chunks of a part."""
     if to != "tfrecord":
-        return -(-len(part.samples) // CHUNK_IMAGES)
-    return shards or -(-sum(file_size(sample["image"]) for sample in part.samples) // SHARD_BYTES)
+        return -(-len(output.samples) // JOB_IMAGES)
+    return shards or -(-sum(file_size(sample["image"]) for sample in output.samples) // SHARD_BYTES)

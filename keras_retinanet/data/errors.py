@@ -50,7 +50,7 @@ def from_tensorflow(error: BaseException) -> DataError | None:
     return DataError(*parts) if len(parts) == 4 else None
 
 
-def shown(value: object, limit: int = 60) -> str:
+def short_repr(value: object, limit: int = 60) -> str:
     """`repr` of something read from a file, cut so that a message stays readable."""
     text = ascii(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -249,12 +249,12 @@ def resize_boxes(boxes: Tensor, scale: Tensor) -> Tensor:
     return boxes * tf.stack([scale[1], scale[0], scale[1], scale[0]])
 
 
-def pad(image: Tensor, canvas: Tensor, pad_value: Sequence[float]) -> Tensor:
-    """Fill up on the right and below.
+def pad(image: Tensor, size: Tensor, pad_value: Sequence[float]) -> Tensor:
+    """Pad on the right and at the bottom.
 
     Args:
         image: `(h, w, 3)` uint8 or float32, 0–255.
-        canvas: `(2,)` int32 H, W, at least as large as the image.
+        size: `(2,)` int32 H, W, at least as large as the image.
         pad_value: Three floats, R, G, B: the model's `pad_value`, which is zero once normalised.
 
     Returns:
@@ -262,13 +262,13 @@ def pad(image: Tensor, canvas: Tensor, pad_value: Sequence[float]) -> Tensor:
     """
     height, width = tf.unstack(tf.shape(image)[:2])
     image, value = tf.cast(image, tf.float32), tf.constant(pad_value, tf.float32)
-    right, below = canvas[1] - width, canvas[0] - height
-    # Most images touch one side of their canvas: spare them a copy of 10 MB.
+    right, below = size[1] - width, size[0] - height
+    # Most images fill the padded shape along one axis: skip a copy of 10 MB there.
     image = tf.cond(
         right > 0, lambda: tf.concat([image, tf.broadcast_to(value, (height, right, 3))], axis=1), lambda: image
     )
     return tf.cond(
-        below > 0, lambda: tf.concat([image, tf.broadcast_to(value, (below, canvas[1], 3))], axis=0), lambda: image
+        below > 0, lambda: tf.concat([image, tf.broadcast_to(value, (below, size[1], 3))], axis=0), lambda: image
     )
 
 
@@ -286,7 +286,7 @@ def network_input(image: Tensor, resize: ResizeConfig, pad_value: Sequence[float
     """
     given = tf.shape(image)[:2]
     size = resized_size_tensor(given, resize)
-    canvas = padded_size(size[0], size[1], resize)
-    padded = pad(resize_by_rule(image, size, resize), tf.stack(canvas), pad_value)
+    padded = padded_size(size[0], size[1], resize)
+    padded = pad(resize_by_rule(image, size, resize), tf.stack(padded), pad_value)
     scale = network_scale_tensor(size, given, resize)
     return padded, tf.cast(size, tf.float32), tf.cast(scale, tf.float32)

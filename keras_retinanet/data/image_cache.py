@@ -11,7 +11,7 @@ from keras_retinanet.data.sample_table import SampleTable
 from keras_retinanet.schema import Tensor
 
 
-def cached_samples(table: SampleTable, workers: int | None = None) -> Callable[[Tensor], dict[str, Tensor]]:
+def cache_samples(table: SampleTable, workers: int | None = None) -> Callable[[Tensor], dict[str, Tensor]]:
     """Decode and resize every image now, for a function that looks them up.
 
     Args:

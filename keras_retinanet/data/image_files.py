@@ -140,7 +140,7 @@ def first_missing(paths: Sequence[str]) -> int | None:
     return None
 
 
-def near_file(path: str | os.PathLike[str]) -> str | None:
+def find_near_name(path: str | os.PathLike[str]) -> str | None:
     """What is there under almost the same name, where a file or one of its folders is missing.
 
     Looks into one folder, the lowest that exists.
@@ -164,9 +164,9 @@ def near_file(path: str | os.PathLike[str]) -> str | None:
     return None if near in (None, missing.name) else str(missing.parent / near)
 
 
-def hint_of_name(path: str | os.PathLike[str]) -> str:
-    """What a message should say of `near_file`, to be followed by other advice; nothing where there is no such file."""
-    near = near_file(path)
+def near_name_hint(path: str | os.PathLike[str]) -> str:
+    """The result of `find_near_name` as advice that precedes other advice in a message; `""` if there is none."""
+    near = find_near_name(path)
     return "" if near is None else f"there is {near!r}: give both the same name; "
 
 

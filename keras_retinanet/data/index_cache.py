@@ -36,7 +36,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keras_retinanet"
 
 
-def remembered(
+def read_cached(
     read: Callable[[], AnnotatedImages],
     key: Sequence[object],
     *,

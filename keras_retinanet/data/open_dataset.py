@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from keras_retinanet.config import DEMO_PATH, DataConfig
 from keras_retinanet.data.datasets import DATASETS, Dataset
+from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.errors import DataError
-from keras_retinanet.data.fault_log import Survey
-from keras_retinanet.data.index_cache import remembered
+from keras_retinanet.data.index_cache import read_cached
 from keras_retinanet.demo import scenes
 from keras_retinanet.schema import Sample
 
@@ -60,13 +60,14 @@ def has_validation(data: DataConfig) -> bool:
     return DATASETS[data.dataset].default_sets(data.path)[1] is not None
 
 
-def open_dataset(data: DataConfig, split: Split, survey: Survey | None = None) -> Dataset:
+def open_dataset(data: DataConfig, split: Split, collector: ErrorCollector | None = None) -> Dataset:
     """Open one split with its reader; `demo` writes its scenes first where they are missing.
 
     Args:
         data: Which dataset.
         split: `"train"` or `"val"`.
-        survey: Takes down what stands in the files; missing images are then no error. Defaults to `None`.
+        collector: Records errors and the annotations as they are; missing images are then not an error. Defaults to
+            `None`.
 
     Returns:
         The reader, an iterable of `schema.Sample`.
@@ -81,11 +82,11 @@ def open_dataset(data: DataConfig, split: Split, survey: Survey | None = None) -
     if data.dataset == "demo":
         _write_scenes(Path(words[0]))
     reader = DATASETS["coco" if data.dataset == "demo" else data.dataset]
-    options = {option: getattr(data, option) for option in reader.options} | {"bad_data": survey or data.bad_data}
-    if survey is not None or not data.use_index_cache:
+    options = {option: getattr(data, option) for option in reader.options} | {"on_error": collector or data.bad_data}
+    if collector is not None or not data.use_index_cache:
         return reader(*words, **options)
     places = [os.path.abspath(word) for word in words if word] + [os.path.abspath(data.classes or ".")]
-    return remembered(lambda: reader(*words, **options), (reader.__name__, words, places, sorted(options.items())))
+    return read_cached(lambda: reader(*words, **options), (reader.__name__, words, places, sorted(options.items())))
 
 
 def _write_scenes(folder: Path) -> None:

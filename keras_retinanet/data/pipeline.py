@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
-from keras_retinanet.data.augment import augmented, images_in_one, require_known
+from keras_retinanet.data.augment import apply_augmentations, check_names, max_images_per_sample
 from keras_retinanet.data.bad_images import BadImages
-from keras_retinanet.data.batch_shapes import choose_canvases
+from keras_retinanet.data.batch_shapes import choose_batch_shapes
 from keras_retinanet.data.image import pad, padded_size
-from keras_retinanet.data.image_cache import cached_samples
+from keras_retinanet.data.image_cache import cache_samples
 from keras_retinanet.data.sample_table import SampleTable
 from keras_retinanet.schema import Sample, Tensor
 
@@ -75,16 +75,16 @@ class TrainingBatches:
         steps: int | None = None,
         bad_images: BadImages | None = None,
     ) -> None:
-        require_known(augmentations)
+        check_names(augmentations)
         self._table = SampleTable(samples, resize, bad_images)
         self._pad_value, self._batch_size, self._seed = tuple(pad_value), batch_size, seed
         self._augmentations, self._workers = tuple(augmentations), workers
-        self.canvases, self._group = _grouped(self._table, resize, max_shapes, batch_size)
-        self._members = [np.flatnonzero(self._group == group) for group in range(len(self.canvases))]
+        self.batch_shapes, self._group = _grouped(self._table, resize, max_shapes, batch_size)
+        self._members = [np.flatnonzero(self._group == group) for group in range(len(self.batch_shapes))]
         self._batches_per_pass = sum(-(-len(members) // batch_size) for members in self._members)
         self.steps_per_epoch = steps or self._batches_per_pass
-        self.box_counts = _box_counts(self._table.num_boxes * images_in_one(augmentations))
-        self._load_sample = cached_samples(self._table, workers) if cache else self._table.load
+        self.box_counts = _box_counts(self._table.num_boxes * max_images_per_sample(augmentations))
+        self._load_sample = cache_samples(self._table, workers) if cache else self._table.load
 
     def dataset(self, first_epoch: int = 0, last_epoch: int | None = None, *, first_step: int = 0) -> tf.data.Dataset:
         """The batches from an epoch on.
@@ -125,20 +125,20 @@ class TrainingBatches:
         return table[:, 0], draw
 
     def _load(self, index: Tensor, draw: Tensor) -> dict[str, Tensor]:
-        canvas = tf.gather(tf.constant(self.canvases, tf.int32), tf.constant(self._group)[index])
-        setting = {"canvas": canvas, "pad_value": tf.constant(self._pad_value, tf.float32)}
+        target_size = tf.gather(tf.constant(self.batch_shapes, tf.int32), tf.constant(self._group)[index])
+        setting = {"target_size": target_size, "pad_value": tf.constant(self._pad_value, tf.float32)}
         seed = tf.random.fold_in(tf.constant([self._seed, 1], tf.int64), draw)
         seed = tf.random.fold_in(seed, index)
 
-        def another(seed: Tensor) -> dict[str, Tensor]:
+        def load_other(seed: Tensor) -> dict[str, Tensor]:
             number = tf.random.stateless_uniform((), seed, 0, len(self._table), tf.int32)
             return {**setting, **self._load_sample(number)}
 
-        sample = augmented({**setting, **self._load_sample(index)}, self._augmentations, seed, another)
+        sample = apply_augmentations({**setting, **self._load_sample(index)}, self._augmentations, seed, load_other)
         missing = [[0, self.box_counts[-1] - tf.shape(sample["labels"])[0]]]
         count = (self.box_counts[-1],)
         return {
-            "image": tf.ensure_shape(pad(sample["image"], canvas, self._pad_value), self._static_shape()),
+            "image": tf.ensure_shape(pad(sample["image"], target_size, self._pad_value), self._static_shape()),
             "boxes": tf.ensure_shape(tf.pad(sample["boxes"], [*missing, [0, 0]]), (*count, 4)),
             "labels": tf.ensure_shape(tf.pad(sample["labels"], missing, constant_values=-1), count),
             "ignore": tf.ensure_shape(tf.pad(tf.cast(sample["ignore"], tf.int32), missing), count),
@@ -147,7 +147,7 @@ class TrainingBatches:
         }
 
     def _static_shape(self) -> tuple[int | None, int | None, int]:
-        heights, widths = (set(sides) for sides in zip(*self.canvases, strict=True))
+        heights, widths = (set(sides) for sides in zip(*self.batch_shapes, strict=True))
         return heights.pop() if len(heights) == 1 else None, widths.pop() if len(widths) == 1 else None, 3
 
     def _finish(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -191,7 +191,7 @@ class InferenceBatches:
     ) -> None:
         self._table = SampleTable(samples, resize, bad_images)
         self._pad_value, self._batch_size, self._workers = tuple(pad_value), batch_size, workers
-        self.canvases, self._group = _grouped(self._table, resize, max_shapes, 1)
+        self.batch_shapes, self._group = _grouped(self._table, resize, max_shapes, 1)
 
     def __len__(self) -> int:
         return sum(-(-int(count) // self._batch_size) for count in np.bincount(self._group))
@@ -203,7 +203,7 @@ class InferenceBatches:
             Dataset of `(images (B, H, W, 3) float32, {"size": (B, 2) float32 height and width before padding, "scale":
             (B, 2) float32 y, x network pixels over stored pixels, "image_index": (B,) int32})`.
         """
-        parts = [self._part(group) for group in range(len(self.canvases))]
+        parts = [self._part(group) for group in range(len(self.batch_shapes))]
         batches = parts[0]
         for part in parts[1:]:
             batches = batches.concatenate(part)
@@ -214,8 +214,8 @@ class InferenceBatches:
         def load(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
             image = self._table.load_image(index)
             size = tf.cast(tf.shape(image)[:2], tf.float32)
-            padded = pad(image, tf.constant(self.canvases[group]), self._pad_value)
-            padded = tf.ensure_shape(padded, (*self.canvases[group], 3))
+            padded = pad(image, tf.constant(self.batch_shapes[group]), self._pad_value)
+            padded = tf.ensure_shape(padded, (*self.batch_shapes[group], 3))
             return padded, {"size": size, "scale": self._table.scale(index), "image_index": index}
 
         indices = tf.data.Dataset.from_tensor_slices(np.flatnonzero(self._group == group).astype(np.int32))
@@ -224,7 +224,7 @@ class InferenceBatches:
 
 def _grouped(table: SampleTable, resize: ResizeConfig, max_shapes: int, batch_size: int) -> tuple[Any, Any]:
     padded = np.stack(padded_size(table.resized[:, 0], table.resized[:, 1], resize), axis=1)
-    return choose_canvases(padded, pad_multiple=resize.pad_multiple, max_shapes=max_shapes, batch_size=batch_size)
+    return choose_batch_shapes(padded, pad_multiple=resize.pad_multiple, max_shapes=max_shapes, batch_size=batch_size)
 
 
 def _box_counts(num_boxes: Any) -> tuple[int, ...]:

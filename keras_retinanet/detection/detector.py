@@ -13,14 +13,14 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from keras_retinanet.config import TileConfig
-from keras_retinanet.data.batch_shapes import usual_canvas
+from keras_retinanet.data.batch_shapes import bucket_shape
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.given_images import GivenImage, expand, load, load_ahead
 from keras_retinanet.data.image import padded_size, resized_size
 from keras_retinanet.detection.tiling import TiledRuntime
-from keras_retinanet.runtimes import Found, KerasRuntime, Runtime
+from keras_retinanet.runtimes import KerasRuntime, Runtime
 from keras_retinanet.runtimes.open_model import open_model, with_thresholds
-from keras_retinanet.schema import DetectedImage
+from keras_retinanet.schema import DetectedImage, Detections
 
 OnError = Literal["raise", "skip"]
 _BATCHES_AHEAD = 3  # how many batches of decoded images may wait for others of their aspect ratio
@@ -212,7 +212,7 @@ class Detector:
             return self.runtime.image_size
         height, width = resized_size(pixels.shape[0], pixels.shape[1], self.runtime.resize)
         if isinstance(self.runtime, KerasRuntime) and self.runtime.compiles_shapes:
-            return usual_canvas(height, width, self.runtime.resize)
+            return bucket_shape(height, width, self.runtime.resize)
         return padded_size(height, width, self.runtime.resize)
 
     def _run(self, canvas: _Canvas, group: list[_Pending]) -> list[DetectedImage]:
@@ -223,7 +223,7 @@ class Detector:
             answers = self.runtime.detect(images)
         return [self._told(one.name, one.pixels, found) for one, found in zip(group, answers, strict=True)]
 
-    def _told(self, name: str, pixels: Any, found: Found) -> DetectedImage:
+    def _told(self, name: str, pixels: Any, found: Detections) -> DetectedImage:
         """What is asked for of what was found."""
         keep = found["scores"] > self._least_score
         if self._labels is not None:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.config import FilterConfig, NmsMode, ResizeConfig, TileConfig
-from keras_retinanet.runtimes.runtime import Found, Raw, Runtime
+from keras_retinanet.runtimes.runtime import Runtime
+from keras_retinanet.schema import Detections, RawOutputs
 
 TOUCH = 0.02
 """A box that ends within this share of its tile's side from an inner border counts as cut."""
@@ -64,7 +65,7 @@ class Pieces:
     is_cut: Any
 
     @classmethod
-    def of(cls, found: Sequence[Found], tiles: Any, height: int, width: int) -> Pieces:
+    def of(cls, found: Sequence[Detections], tiles: Any, height: int, width: int) -> Pieces:
         """Moves the boxes of each tile to their place in the image.
 
         Args:
@@ -91,7 +92,7 @@ class Pieces:
         return Pieces(self.boxes[index], self.scores[index], self.labels[index], self.tiles[index], self.is_cut[index])
 
 
-def merge(pieces: Pieces, nms: NmsMode, nms_threshold: float) -> Found:
+def merge(pieces: Pieces, nms: NmsMode, nms_threshold: float) -> Detections:
     """One answer for the image.
 
     Whole boxes of different tiles suppress each other as the model's own do. Fragments go where a whole box shows the
@@ -227,18 +228,18 @@ class TiledRuntime:
         """Any: only tiles have to fit."""
         return None
 
-    def raw_outputs(self, images: Any) -> Raw:
+    def raw_outputs(self, images: Any) -> RawOutputs:
         """Deltas and logits of network input, which is not cut; see `Runtime`."""
         return self._runtime.raw_outputs(images)
 
-    def detect(self, images: Sequence[Any]) -> list[Found]:
+    def detect(self, images: Sequence[Any]) -> list[Detections]:
         """Detections of each image; see `Runtime`. Any number, best first."""
         return [self._detect(image) for image in images]
 
-    def _detect(self, image: Any) -> Found:
+    def _detect(self, image: Any) -> Detections:
         height, width = image.shape[:2]
         tiles = cut_tiles(height, width, self._tiles.size, self._tiles.overlap)
-        found: list[Found] = []
+        found: list[Detections] = []
         for start in range(0, len(tiles), self._batch_size):
             batch = [image[y1:y2, x1:x2] for x1, y1, x2, y2 in tiles[start : start + self._batch_size]]
             found += self._runtime.detect(batch)
@@ -247,7 +248,7 @@ class TiledRuntime:
             tiles = np.concatenate([tiles, [[0, 0, width, height]]])
         return merge(Pieces.of(found, tiles, height, width), self.filter.nms, self.filter.nms_threshold)
 
-    def _larger_than_the_overlap(self, found: Found) -> Found:
+    def _larger_than_the_overlap(self, found: Detections) -> Detections:
         """What the tiles may have cut: smaller objects are whole in one of them, and seen better there."""
         boxes = found["boxes"]
         is_large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) > self._tiles.overlap * self._tiles.size

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.config import AnchorConfig, TrainConfig
+from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.errors import DataError
-from keras_retinanet.data.fault_log import Survey
 from keras_retinanet.data.open_dataset import Split, has_validation
 from keras_retinanet.doctor.anchor_fit import network_boxes
 from keras_retinanet.doctor.anchor_search import anchor_flags, search_anchors
@@ -128,12 +128,12 @@ def diagnose(
     except DataError as error:
         findings.append(_structure("train", error))
     for split in splits if not findings else []:
-        survey = Survey()
+        collector = ErrorCollector()
         try:
-            opened.append(open_split(config.data, split, images_bar or _silent, survey))
+            opened.append(open_split(config.data, split, images_bar or _silent, collector))
         except DataError as error:
             findings.append(_structure(split, error))
-        findings += _faults(split, survey)
+        findings += _faults(split, collector)
     for part in opened:
         findings += [*check_images(part), *check_boxes(part, config.resize), *check_classes(part)]
     if len(opened) == 2:
@@ -149,12 +149,12 @@ def _silent(total: int) -> Callable[[int], object]:
     return lambda _: None
 
 
-def _faults(split: str, survey: Survey) -> list[Finding]:
+def _faults(split: str, collector: ErrorCollector) -> list[Finding]:
     """What the reader left out to go on; a training would end there."""
-    cases = [Example(error.where, error.found) for error in survey.faults]
-    fixes = list(dict.fromkeys(f"{error.fix} (allowed: {error.allowed})" for error in survey.faults))
+    cases = [Example(error.where, error.found) for error in collector.errors]
+    fixes = list(dict.fromkeys(f"{error.fix} (allowed: {error.allowed})" for error in collector.errors))
     title = "lines, files or annotations are broken: a training ends at the first"
-    return found("structure", "error", split, title, cases, "; ".join(fixes[:3]), survey.num_faults)
+    return found("structure", "error", split, title, cases, "; ".join(fixes[:3]), collector.num_errors)
 
 
 def _structure(split: str, error: DataError) -> Finding:

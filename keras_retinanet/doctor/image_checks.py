@@ -47,7 +47,7 @@ def _unusable(opened: Opened) -> list[Finding]:
 
 def _sizes(opened: Opened) -> list[Finding]:
     cases, turned = [], 0
-    for i, (facts, told) in enumerate(zip(opened.facts, opened.told_sizes, strict=True)):
+    for i, (facts, told) in enumerate(zip(opened.facts, opened.annotated_sizes, strict=True)):
         if facts.size is not None and told is not None and facts.size != told:
             (height, width), (told_height, told_width) = facts.size, told
             what = f"is {width} × {height} pixels, {told_width} × {told_height} in the annotations"
@@ -55,7 +55,7 @@ def _sizes(opened: Opened) -> list[Finding]:
             turned += facts.size == told[::-1]
     title = "images have another size than their annotations say"
     fix = "correct the annotated size, or restore the files that were annotated"
-    if opened.is_size_binding:
+    if opened.trusts_annotated_size:
         fix += "; --fix takes these images out"
     else:
         fix += "; a training takes the size of the file, so look at a few of them with retinanet-debug"
@@ -64,7 +64,7 @@ def _sizes(opened: Opened) -> list[Finding]:
             f"{turned} of them have height and width swapped, as if annotated upright by their EXIF orientation: "
             "save the images upright. Otherwise " + fix
         )
-    return found("size", "error" if opened.is_size_binding else "warning", opened.split, title, cases, fix)
+    return found("size", "error" if opened.trusts_annotated_size else "warning", opened.split, title, cases, fix)
 
 
 def _odd(opened: Opened) -> list[Finding]:

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from keras_retinanet.data.image_files import byte_range, hint_of_name, read_bytes
+from keras_retinanet.data.image_files import byte_range, near_name_hint, read_bytes
 
 State = Literal["whole", "missing", "unreadable", "truncated"]
 
@@ -92,7 +92,7 @@ def scan_image(image: str) -> ImageFacts:
     except (OSError, ValueError) as error:
         part = byte_range(image)
         is_there = os.path.exists(part.file if part else image) if "\0" not in image else False
-        reason = ("" if is_there else hint_of_name(image)) + (getattr(error, "strerror", None) or str(error))
+        reason = ("" if is_there else near_name_hint(image)) + (getattr(error, "strerror", None) or str(error))
         return ImageFacts(state="unreadable" if is_there else "missing", reason=reason)
     try:
         with Image.open(io.BytesIO(content)) as opened:

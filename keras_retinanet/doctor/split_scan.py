@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_retinanet.config import DataConfig
 from keras_retinanet.data.datasets import Dataset
-from keras_retinanet.data.fault_log import Survey
+from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.open_dataset import Split, open_dataset
 from keras_retinanet.doctor.findings import Example
 from keras_retinanet.doctor.image_scan import ImageFacts, scan_images
@@ -42,7 +42,7 @@ class Opened:
     class_names: tuple[str, ...]
     samples: list[Sample]
     facts: list[ImageFacts]
-    told_sizes: list[tuple[int, int] | None]
+    annotated_sizes: list[tuple[int, int] | None]
     raw_boxes: Any
     raw_image: Any
     raw_labels: Any
@@ -50,21 +50,21 @@ class Opened:
     name: Callable[[int], str]
     notes: tuple[str, ...] = ()
     category_ids: tuple[int | None, ...] | None = None
-    is_size_binding: bool = True
+    trusts_annotated_size: bool = True
 
     @cached_property
     def sizes(self) -> Any:
         """`(I, 2)` int64 height and width of each file; where it cannot be read as annotated, else 0."""
-        pairs = zip(self.facts, self.told_sizes, strict=True)
+        pairs = zip(self.facts, self.annotated_sizes, strict=True)
         return np.array([facts.size or told or (0, 0) for facts, told in pairs], np.int64).reshape(-1, 2)
 
     @cached_property
     def is_usable(self) -> Any:
         """`(I,)` bool: the file can be decoded and has the size that the reader counts on."""
-        pairs = zip(self.facts, self.told_sizes, strict=True)
+        pairs = zip(self.facts, self.annotated_sizes, strict=True)
         return np.array(
             [
-                facts.state == "whole" and (not self.is_size_binding or told in (None, facts.size))
+                facts.state == "whole" and (not self.trusts_annotated_size or told in (None, facts.size))
                 for facts, told in pairs
             ],
             bool,
@@ -90,7 +90,7 @@ class Opened:
 
 
 def open_split(
-    data: DataConfig, split: Split, progress: Callable[[int], Callable[[int], object]], survey: Survey
+    data: DataConfig, split: Split, progress: Callable[[int], Callable[[int], object]], collector: ErrorCollector
 ) -> Opened:
     """Reads the annotations of a split and looks at its images.
 
@@ -98,7 +98,7 @@ def open_split(
         data: Which data set; `limit` counts for both splits.
         split: `"train"` or `"val"`.
         progress: Called with the number of images; answers what is called with 1 after each.
-        survey: A new one. It takes down what is broken and was left out, whether the split can be opened or not.
+        collector: A new one. It records what is broken and was left out, whether the split can be opened or not.
 
     Returns:
         The split.
@@ -106,14 +106,16 @@ def open_split(
     Raises:
         DataError: The annotations are broken in structure, so that the rest means nothing.
     """
-    dataset = open_dataset(data, split, survey)
+    dataset = open_dataset(data, split, collector)
     samples = list(dataset)[: data.limit]
     facts = scan_images([sample["image"] for sample in samples], progress(len(samples)), data.workers)
-    return _joined(split, dataset, survey, samples, facts)
+    return _joined(split, dataset, collector, samples, facts)
 
 
-def _joined(split: Split, dataset: Dataset, survey: Survey, samples: list[Sample], facts: list[ImageFacts]) -> Opened:
-    columns, told = survey.columns, survey.told_sizes[: len(samples)]
+def _joined(
+    split: Split, dataset: Dataset, collector: ErrorCollector, samples: list[Sample], facts: list[ImageFacts]
+) -> Opened:
+    columns, told = collector.columns, collector.annotated_sizes[: len(samples)]
     assert columns is not None  # every reader fills it in
     rows = np.flatnonzero(columns.image < len(samples))
     boxes = np.asarray(columns.boxes, np.float64).reshape(-1, 4)[rows]
@@ -125,7 +127,7 @@ def _joined(split: Split, dataset: Dataset, survey: Survey, samples: list[Sample
         class_names=dataset.class_names,
         samples=samples,
         facts=facts,
-        told_sizes=told,
+        annotated_sizes=told,
         raw_boxes=boxes,
         raw_image=np.asarray(columns.image)[rows],
         raw_labels=np.asarray(columns.labels)[rows],
@@ -133,5 +135,5 @@ def _joined(split: Split, dataset: Dataset, survey: Survey, samples: list[Sample
         name=lambda row: columns.name(int(rows[row])),
         notes=tuple(dataset.report.notes),
         category_ids=getattr(dataset, "category_ids", None),
-        is_size_binding=survey.is_size_binding,
+        trusts_annotated_size=collector.trusts_annotated_size,
     )

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from keras_retinanet.evaluation import coco, report, voc
-from keras_retinanet.evaluation.detections import ImageDetections, detect_dataset
+from keras_retinanet.evaluation.detections import detect_dataset
 from keras_retinanet.evaluation.result import EvaluationResult
 
 METRICS: dict[str, Callable[..., EvaluationResult]] = {"coco": coco.evaluate, "voc": voc.evaluate}
 
-__all__ = ["METRICS", "EvaluationResult", "ImageDetections", "coco", "detect_dataset", "report", "voc"]
+__all__ = ["METRICS", "EvaluationResult", "coco", "detect_dataset", "report", "voc"]

@@ -12,9 +12,9 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
-from keras_retinanet.evaluation.detections import ImageDetections, pair_detections
+from keras_retinanet.evaluation.detections import pair_detections
 from keras_retinanet.evaluation.result import EvaluationResult, count_boxes
-from keras_retinanet.schema import Sample
+from keras_retinanet.schema import Detections, Sample
 
 Array = NDArray[Any]
 
@@ -36,7 +36,7 @@ STATS = {
 
 
 def evaluate(
-    samples: Sequence[Sample], detections: Sequence[ImageDetections], class_names: Sequence[str]
+    samples: Sequence[Sample], detections: Sequence[Detections], class_names: Sequence[str]
 ) -> EvaluationResult:
     """Compare detections with annotations as the COCO challenge does.
 

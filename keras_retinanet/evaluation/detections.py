@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_retinanet.schema import Sample
+from keras_retinanet.schema import Detections, Sample
 
 Array = NDArray[Any]
-
-
-class ImageDetections(TypedDict):
-    """What was found in one image, best first, without padding."""
-
-    image_id: int | str
-    """The `image_id` of the sample."""
-    boxes: Any
-    """`(D, 4)` float32 in pixels of the stored image."""
-    scores: Any
-    """`(D,)` float32."""
-    labels: Any
-    """`(D,)` int32 in `0 … K-1`."""
 
 
 class Batches(Protocol):
@@ -46,7 +33,7 @@ def detect_dataset(
     samples: Sequence[Sample],
     *,
     progress: Callable[[int], object] | None = None,
-) -> list[ImageDetections]:
+) -> list[Detections]:
     """Find the objects in every image of a data set.
 
     A batch smaller than one before it is filled up with copies, so that the model is not compiled anew for its size.
@@ -60,12 +47,12 @@ def detect_dataset(
         progress: Called after each batch with the number of its images.
 
     Returns:
-        One `ImageDetections` a sample, in the order of `samples`; order and ties of each image as the model gave them.
+        One `Detections` per sample, with its `image_id`, in the order of `samples`; the order of boxes is the model's.
 
     Raises:
         ValueError: `batches` left out a sample.
     """
-    found: list[ImageDetections | None] = [None] * len(samples)
+    found: list[Detections | None] = [None] * len(samples)
     full = 0
     for images, origin in batches.dataset():
         arrays = {name: np.asarray(origin[name]) for name in ("size", "scale", "image_index")}
@@ -85,7 +72,7 @@ def detect_dataset(
     return [detections for detections in found if detections is not None]
 
 
-def _restore(batch: dict[str, Any], row: int, sample: Sample, scale: Array) -> ImageDetections:
+def _restore(batch: dict[str, Any], row: int, sample: Sample, scale: Array) -> Detections:
     """One image's detections in its own pixels, without padding."""
     count = int(batch["num_detections"][row])
     boxes = np.asarray(batch["boxes"][row, :count], np.float32) / scale[[1, 0, 1, 0]].astype(np.float32)  # (D, 4)
@@ -101,8 +88,8 @@ def _restore(batch: dict[str, Any], row: int, sample: Sample, scale: Array) -> I
 
 
 def pair_detections(
-    samples: Sequence[Sample], detections: Sequence[ImageDetections], num_classes: int
-) -> list[tuple[Sample, ImageDetections]]:
+    samples: Sequence[Sample], detections: Sequence[Detections], num_classes: int
+) -> list[tuple[Sample, Detections]]:
     """Put the detections beside the samples of the same id.
 
     Args:
@@ -116,16 +103,16 @@ def pair_detections(
     Raises:
         ValueError: An id stands twice or belongs to no sample, lengths differ, or a label is not in `0 … K-1`.
     """
-    by_id: dict[int | str, ImageDetections] = {}
+    by_id: dict[int | str, Detections] = {}
     for entry in detections:
         if entry["image_id"] in by_id:
             raise ValueError(f"image {entry['image_id']!r} has two entries of detections; join them into one")
         by_id[entry["image_id"]] = entry
         _check(entry, "detections", ("boxes", "scores", "labels"), num_classes)
-    pairs: list[tuple[Sample, ImageDetections]] = []
+    pairs: list[tuple[Sample, Detections]] = []
     for sample in samples:
         _check(sample, "annotations", ("boxes", "labels", "ignore"), num_classes)
-        nothing = ImageDetections(image_id=sample["image_id"], boxes=np.zeros((0, 4)), scores=[], labels=[])
+        nothing = Detections(image_id=sample["image_id"], boxes=np.zeros((0, 4)), scores=[], labels=[])
         pairs.append((sample, by_id.pop(sample["image_id"], nothing)))
     if len({sample["image_id"] for sample in samples}) < len(samples):
         raise ValueError("two samples have the same image_id")

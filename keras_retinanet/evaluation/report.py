@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_retinanet.evaluation.detections import ImageDetections
 from keras_retinanet.evaluation.result import EvaluationResult
+from keras_retinanet.schema import Detections
 
 
 def stats_table(result: EvaluationResult) -> str:
@@ -63,7 +63,7 @@ def to_dict(result: EvaluationResult) -> dict[str, Any]:
     }
 
 
-def coco_results(detections: Iterable[ImageDetections], category_ids: Sequence[int]) -> list[dict[str, Any]]:
+def coco_results(detections: Iterable[Detections], category_ids: Sequence[int]) -> list[dict[str, Any]]:
     """Detections in the format that COCO's evaluation server and `COCO.loadRes` take.
 
     Args:

@@ -9,9 +9,9 @@ import numpy as np
 from faster_coco_eval.core import mask
 from numpy.typing import NDArray
 
-from keras_retinanet.evaluation.detections import ImageDetections, pair_detections
+from keras_retinanet.evaluation.detections import pair_detections
 from keras_retinanet.evaluation.result import EvaluationResult, count_boxes
-from keras_retinanet.schema import Sample
+from keras_retinanet.schema import Detections, Sample
 
 Array = NDArray[Any]
 
@@ -43,7 +43,7 @@ def average_precision(recall: Array, precision: Array) -> float:
 
 def evaluate(
     samples: Sequence[Sample],
-    detections: Sequence[ImageDetections],
+    detections: Sequence[Detections],
     class_names: Sequence[str],
     *,
     iou_threshold: float = 0.5,
@@ -92,7 +92,7 @@ def evaluate(
     )
 
 
-def _judge(sample: Sample, found: ImageDetections, iou: float, score: float, limit: int) -> Array:
+def _judge(sample: Sample, found: Detections, iou: float, score: float, limit: int) -> Array:
     """`(D, 3)` score, label and verdict (1 right, 0 wrong, -1 on an ignore box) of one image's detections."""
     scores, labels = np.asarray(found["scores"], np.float64), np.asarray(found["labels"], np.int64)
     chosen = np.argsort(-scores, kind="stable")

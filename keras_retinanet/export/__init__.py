@@ -1,4 +1,4 @@
-"""Artefacts for production, one file a format, one function `(detector, out, settings, check) -> path` each."""
+"""Artefacts for production, one file a format, one function `(model, out, settings, check) -> path` each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Export(Protocol):
     """What writes a format."""
 
     def __call__(
-        self, detector: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
+        self, model: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
     ) -> Path:
         """Writes an artefact, checks it and puts it into its place, which it answers."""
 

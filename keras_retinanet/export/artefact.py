@@ -91,17 +91,17 @@ def check_settings(name: ExportFormat, settings: ExportConfig) -> None:
     Raises:
         ValueError: Names what is allowed.
     """
-    allowed = [precision for known, precision in TOLERANCES if known == name]
-    if settings.precision not in allowed:
-        others = ", ".join(other for other, precision in TOLERANCES if precision == settings.precision)
+    allowed = [dtype for known, dtype in TOLERANCES if known == name]
+    if settings.dtype not in allowed:
+        others = ", ".join(other for other, dtype in TOLERANCES if dtype == settings.dtype)
         raise ValueError(
-            f"The {name} format is written in {', '.join(allowed)}; got {settings.precision!r}. "
-            f"In {settings.precision} can be written {others}."
+            f"The {name} format is written in {', '.join(allowed)}; got {settings.dtype!r}. "
+            f"In {settings.dtype} can be written {others}."
         )
     if settings.image_size is not None:
         if name in ("keras", "saved_model"):
             raise ValueError(f"The {name} format takes images of any size; leave out --image-size.")
         if min(settings.image_size) < LEAST_SIDE:
             raise ValueError(f"--image-size needs sides of at least {LEAST_SIDE} pixels; got {settings.image_size}.")
-    if (settings.precision == "int8") != (settings.representative is not None):
+    if (settings.dtype == "int8") != (settings.representative is not None):
         raise ValueError("int8 needs --representative FOLDER, images from which ranges are learnt; no other does.")

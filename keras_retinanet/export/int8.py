@@ -28,57 +28,57 @@ ONNX_OPERATORS = ("Conv", "Relu", "Clip", "MaxPool", "Add")
 LITERT_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "PAD", "ADD")
 
 
-def network_scope(detector: DetectionModel) -> str:
+def network_scope(model: DetectionModel) -> str:
     """Regular expression of the operators that become int8, by the names that TensorFlow gave them.
 
     Args:
-        detector: DetectionModel. What is written.
+        model: DetectionModel. What is written.
 
     Returns:
         The expression: inside the network, but neither anchors, whose coordinates need more than 256 steps, nor the
         normalisation of pixels and of groups, nor the last convolutions.
     """
-    return rf"{re.escape(detector.network.name)}(_\d+)?/(?!(.*/)?(anchors|normalize|norm\d+|final)(_\d+)?/).*"
+    return rf"{re.escape(model.network.name)}(_\d+)?/(?!(.*/)?(anchors|normalize|norm\d+|final)(_\d+)?/).*"
 
 
-def representative_inputs(detector: DetectionModel, settings: ExportConfig) -> Iterator[dict[str, Any]]:
+def representative_inputs(model: DetectionModel, settings: ExportConfig) -> Iterator[dict[str, Any]]:
     """Network input of the images from which ranges are learnt.
 
     Args:
-        detector: DetectionModel. Has the resize rule.
+        model: DetectionModel. Has the resize rule.
         settings: ExportConfig. Names the folder, and the input size where it is fixed.
 
     Yields:
         `images (1, H, W, 3)` and `sizes (1, 2)`, float32.
     """
-    network = detector.network
+    network = model.network
     for image in folder_images(settings.representative or "", MOST_REPRESENTATIVE):
         images, sizes = on_one_canvas([image], network.resize, network.pad_value, settings.image_size)
         yield {"images": images, "sizes": sizes}
 
 
-def quantize_onnx(model: Any, detector: DetectionModel, settings: ExportConfig, path: Path) -> None:
+def quantize_onnx(converted: Any, model: DetectionModel, settings: ExportConfig, path: Path) -> None:
     """Writes an ONNX model whose network computes in int8.
 
     Args:
-        model: onnx.ModelProto. The model in float32.
-        detector: DetectionModel. Of which it was made.
+        converted: onnx.ModelProto. The model in float32.
+        model: DetectionModel. Of which it was made.
         settings: ExportConfig. Names the representative images.
         path: Path. Where to write.
     """
     from onnxruntime import quantization
 
-    scope = re.compile(network_scope(detector))
+    scope = re.compile(network_scope(model))
     nodes = [
         node.name  # the converter renames a convolution that takes in its padding; only the network has such
-        for node in model.graph.node
+        for node in converted.graph.node
         if node.op_type in ONNX_OPERATORS and (scope.match(node.name) or node.name.startswith("Conv__"))
     ]
 
     class Reader(quantization.CalibrationDataReader):
         """The representative images, one by one."""
 
-        inputs = representative_inputs(detector, settings)
+        inputs = representative_inputs(model, settings)
 
         def get_next(self) -> dict[str, Any] | None:
             """The next image, or `None` at the end."""
@@ -86,7 +86,7 @@ def quantize_onnx(model: Any, detector: DetectionModel, settings: ExportConfig, 
 
     with _no_advice():
         quantization.quantize_static(
-            model,
+            converted,
             path,
             Reader(),
             op_types_to_quantize=list(ONNX_OPERATORS),
@@ -111,12 +111,12 @@ def _no_advice() -> Iterator[None]:
         logging.getLogger().removeFilter(is_other)
 
 
-def quantize_litert(contents: bytes, detector: DetectionModel, settings: ExportConfig) -> bytes:
+def quantize_litert(contents: bytes, model: DetectionModel, settings: ExportConfig) -> bytes:
     """A LiteRT model whose network computes in int8.
 
     Args:
         contents: bytes. The model in float32.
-        detector: DetectionModel. Of which it was made.
+        model: DetectionModel. Of which it was made.
         settings: ExportConfig. Names the representative images.
 
     Returns:
@@ -133,14 +133,14 @@ def quantize_litert(contents: bytes, detector: DetectionModel, settings: ExportC
         raise ImportError("int8 for litert needs its quantizer: pip install 'keras-retinanet[litert]'") from error
     quantizer = Quantizer(bytearray(contents))
     for operator in LITERT_OPERATORS:
-        quantizer.add_static_config(network_scope(detector), qtyping.TFLOperationName(operator), 8, 8)
+        quantizer.add_static_config(network_scope(model), qtyping.TFLOperationName(operator), 8, 8)
     # Its other mode reads every tensor, of which the loop of the suppression has none outside of itself.
     mode = CalibrationMode.CALIBRATION_PROFILER_BASED
     ranges: Ranges = {}
     quiet = io.StringIO()
     with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors")  # which it sets itself
-        for inputs in representative_inputs(detector, settings):  # one at a time: it would list them all
+        for inputs in representative_inputs(model, settings):  # one at a time: it would list them all
             ranges = widest(ranges, quantizer.calibrate({"serving_default": [inputs]}, mode=mode))
         return bytes(quantizer.quantize(ranges).quantized_model)
 

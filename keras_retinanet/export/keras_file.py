@@ -6,17 +6,17 @@ from pathlib import Path
 
 from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.artefact import Check, write_file
-from keras_retinanet.export.detection_graph import floating, prepared
+from keras_retinanet.export.detection_graph import floating, prepare_model
 from keras_retinanet.model.detection_model import DetectionModel
 
 
 def export_keras(
-    detector: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
+    model: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
 ) -> Path:
     """Write the inference model, to be opened by `keras_retinanet.load_model`.
 
     Args:
-        detector: The model, with the thresholds that it keeps.
+        model: The model, with the thresholds that it keeps.
         out: A file that ends in `.keras`; replaced if it is there.
         settings: Precision and folding. Defaults to float32, not folded.
         check: Called with the finished file before it takes its place; raises where it is wrong.
@@ -30,6 +30,6 @@ def export_keras(
     settings = settings or ExportConfig()
 
     def write(path: Path) -> None:
-        prepared(detector, settings, folds=False, precision=floating(settings)).save(path)
+        prepare_model(model, settings, fold_by_default=False, dtype=floating(settings)).save(path)
 
     return write_file("keras", out, settings, write, check)

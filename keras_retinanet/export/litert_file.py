@@ -12,21 +12,21 @@ import tensorflow as tf
 from keras_retinanet.config import ExportConfig, ResizeConfig
 from keras_retinanet.data.image import padded_size
 from keras_retinanet.export.artefact import Check, write_file
-from keras_retinanet.export.detection_graph import describe, detection_graph, prepared, save_graph
+from keras_retinanet.export.detection_graph import describe, detection_graph, prepare_model, save_graph
 from keras_retinanet.export.int8 import quantize_litert
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY
 
 
 def export_litert(
-    detector: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
+    model: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
 ) -> Path:
     """Write the inference model for phones and boards.
 
     float16 stores the weights in half precision; the CPU computes in float32.
 
     Args:
-        detector: The model, with the thresholds that are built in.
+        model: The model, with the thresholds that are built in.
         out: A file that ends in `.tflite`; replaced if it is there.
         settings: Precision, input size and folding. Defaults to float32 and `largest_square`, folded.
         check: Called with the finished file before it takes its place; raises where it is wrong.
@@ -39,8 +39,8 @@ def export_litert(
     """
     settings = settings or ExportConfig()
     if settings.image_size is None:
-        settings = dataclasses.replace(settings, image_size=largest_square(detector.network.resize))
-    return write_file("litert", out, settings, lambda path: _write(detector, path, settings), check)
+        settings = dataclasses.replace(settings, image_size=largest_square(model.network.resize))
+    return write_file("litert", out, settings, lambda path: _write(model, path, settings), check)
 
 
 def largest_square(resize: ResizeConfig) -> tuple[int, int]:
@@ -56,18 +56,18 @@ def largest_square(resize: ResizeConfig) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _write(detector: DetectionModel, path: Path, settings: ExportConfig) -> None:
-    model = prepared(detector, settings)
+def _write(model: DetectionModel, path: Path, settings: ExportConfig) -> None:
+    prepared = prepare_model(model, settings)
     with tempfile.TemporaryDirectory() as graph:
-        save_graph(detection_graph(model, "ops", settings.image_size, batch=1), model, graph)
+        save_graph(detection_graph(prepared, "ops", settings.image_size, batch=1), prepared, graph)
         converter = tf.lite.TFLiteConverter.from_saved_model(graph, signature_keys=["serving_default"])
-        if settings.precision == "float16":
+        if settings.dtype == "float16":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]
         contents = converted(converter)
-    if settings.precision == "int8":
-        contents = quantize_litert(contents, model, settings)
-    path.write_bytes(with_metadata(contents, DESCRIPTION_KEY, describe(detector, settings).to_json()))
+    if settings.dtype == "int8":
+        contents = quantize_litert(contents, prepared, settings)
+    path.write_bytes(with_metadata(contents, DESCRIPTION_KEY, describe(model, settings).to_json()))
 
 
 def converted(converter: Any) -> bytes:

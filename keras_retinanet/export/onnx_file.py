@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.artefact import Check, write_file
-from keras_retinanet.export.detection_graph import describe, detection_graph, floating, prepared
+from keras_retinanet.export.detection_graph import describe, detection_graph, floating, prepare_model
 from keras_retinanet.export.int8 import quantize_onnx
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY
@@ -17,12 +17,12 @@ OPSET = 18
 
 
 def export_onnx(
-    detector: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
+    model: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
 ) -> Path:
     """Write the inference model for ONNX Runtime and whatever else reads ONNX.
 
     Args:
-        detector: The model, with the thresholds that are built in.
+        model: The model, with the thresholds that are built in.
         out: A file that ends in `.onnx`; replaced if it is there.
         settings: Precision, input size and folding. Defaults to float32 and any size, folded.
         check: Called with the finished file before it takes its place; raises where it is wrong.
@@ -35,24 +35,24 @@ def export_onnx(
         ImportError: The converter is not installed.
     """
     settings = settings or ExportConfig()
-    return write_file("onnx", out, settings, lambda path: _write(detector, path, settings), check)
+    return write_file("onnx", out, settings, lambda path: _write(model, path, settings), check)
 
 
-def _write(detector: DetectionModel, path: Path, settings: ExportConfig) -> None:
+def _write(model: DetectionModel, path: Path, settings: ExportConfig) -> None:
     try:
         import onnx
         import tf2onnx
     except ImportError as error:
         raise ImportError("The onnx format needs onnx and tf2onnx: pip install 'keras-retinanet[onnx]'") from error
-    network = prepared(detector, settings, precision=floating(settings))
-    function = detection_graph(network, "tensorflow", settings.image_size)
-    model, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
-    _name_axes(model)
-    if settings.precision == "int8":
-        quantize_onnx(model, network, settings, path)
-        model = onnx.load(path)
-    onnx.helper.set_model_props(model, {DESCRIPTION_KEY: describe(detector, settings).to_json()})
-    onnx.save(model, path)
+    prepared = prepare_model(model, settings, dtype=floating(settings))
+    function = detection_graph(prepared, "tensorflow", settings.image_size)
+    converted, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
+    _name_axes(converted)
+    if settings.dtype == "int8":
+        quantize_onnx(converted, prepared, settings, path)
+        converted = onnx.load(path)
+    onnx.helper.set_model_props(converted, {DESCRIPTION_KEY: describe(model, settings).to_json()})
+    onnx.save(converted, path)
 
 
 def _name_axes(model: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.artefact import Check, check_settings, write_folder
-from keras_retinanet.export.detection_graph import describe, detection_graph, prepared, save_graph
+from keras_retinanet.export.detection_graph import describe, detection_graph, prepare_model, save_graph
 from keras_retinanet.export.openvino_rules import convert
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY
@@ -15,14 +15,14 @@ from keras_retinanet.runtimes.openvino_folder import MODEL, WEIGHTS
 
 
 def export_openvino(
-    detector: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
+    model: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
 ) -> Path:
     """Write the inference model for OpenVINO.
 
     Weights of float16 and bfloat16 are stored as float16; what the processor computes with, the runtime chooses.
 
     Args:
-        detector: The model, with the thresholds that are built in.
+        model: The model, with the thresholds that are built in.
         out: A folder, made if absent; the model in it is replaced.
         settings: Precision, input size and folding. Defaults to float32 and any size, folded.
         check: Called with the finished folder before it takes its place; raises where it is wrong.
@@ -40,17 +40,17 @@ def export_openvino(
     if out.suffix or out.is_file() or others:
         has = f", in which stands {min(others)!r}" if others else ""
         raise ValueError(f"The openvino format is a folder of its own, without an ending; got {str(out)!r}{has}.")
-    return write_folder(out, lambda folder: _write(detector, folder, settings), check)
+    return write_folder(out, lambda folder: _write(model, folder, settings), check)
 
 
-def _write(detector: DetectionModel, folder: Path, settings: ExportConfig) -> None:
+def _write(model: DetectionModel, folder: Path, settings: ExportConfig) -> None:
     try:
         import openvino
     except ImportError as error:
         raise ImportError("The openvino format needs OpenVINO: pip install 'keras-retinanet[openvino]'") from error
-    model = prepared(detector, settings)
+    prepared = prepare_model(model, settings)
     with tempfile.TemporaryDirectory() as graph:
-        save_graph(detection_graph(model, "tensorflow", settings.image_size), model, graph)
+        save_graph(detection_graph(prepared, "tensorflow", settings.image_size), prepared, graph)
         converted = convert(graph)
-        converted.set_rt_info(describe(detector, settings).to_json(), DESCRIPTION_KEY)
-        openvino.save_model(converted, folder / MODEL, compress_to_fp16=settings.precision != "float32")
+        converted.set_rt_info(describe(model, settings).to_json(), DESCRIPTION_KEY)
+        openvino.save_model(converted, folder / MODEL, compress_to_fp16=settings.dtype != "float32")

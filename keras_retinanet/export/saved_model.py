@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.artefact import Check, check_settings
-from keras_retinanet.export.detection_graph import describe, floating, prepared
+from keras_retinanet.export.detection_graph import describe, floating, prepare_model
 from keras_retinanet.export.serving_graph import ServingGraph
 from keras_retinanet.export.warmup import write_warmup
 from keras_retinanet.model.detection_model import DetectionModel
@@ -25,7 +25,7 @@ PYTHON_OPS = ("PyFunc", "PyFuncStateless", "EagerPyFunc", "NumpyFunction")
 
 
 def export_saved_model(
-    detector: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
+    model: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
 ) -> Path:
     """Write a new version into a model's folder.
 
@@ -33,7 +33,7 @@ def export_saved_model(
     or not.
 
     Args:
-        detector: The model, with the thresholds that are built in.
+        model: The model, with the thresholds that are built in.
         out: The model's folder, made if absent. Versions are its subfolders 1, 2, …
         settings: Precision and folding. Defaults to float32, folded.
         check: Called with the finished version before it takes its place; raises where it is wrong.
@@ -51,20 +51,20 @@ def export_saved_model(
     aside = Path(tempfile.mkdtemp(prefix=".writing-", dir=out))
     try:
         labels = aside / LABELS
-        labels.write_text("".join(f"{name}\n" for name in detector.class_names), encoding="utf-8")
-        described = describe(detector, settings).to_json()
-        detector = prepared(detector, settings, precision=floating(settings))
+        labels.write_text("".join(f"{name}\n" for name in model.class_names), encoding="utf-8")
+        described = describe(model, settings).to_json()
+        prepared = prepare_model(model, settings, dtype=floating(settings))
         tracked = tf.Module()  # of Keras' own variables TensorFlow would restore copies that no signature reads
-        tracked.weights = [variable.value for variable in detector.variables]
+        tracked.weights = [variable.value for variable in prepared.variables]
         tracked.labels = tf.saved_model.Asset(str(labels))
         written = aside / "model"
-        tf.saved_model.save(tracked, str(written), signatures=ServingGraph(detector).signatures)
+        tf.saved_model.save(tracked, str(written), signatures=ServingGraph(prepared).signatures)
         if problems := unservable_ops(written):
             raise ValueError(f"A server cannot run {', '.join(problems)}, of which this model's graph makes use.")
         description = written / DESCRIPTION_FILE
         description.parent.mkdir()
         description.write_text(described, encoding="utf-8")
-        write_warmup(description.parent, out.name, detector.network.resize)
+        write_warmup(description.parent, out.name, model.network.resize)
         if check is not None:
             check(written)
         written.rename(out / str(version))

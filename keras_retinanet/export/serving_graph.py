@@ -27,18 +27,18 @@ EXAMPLE_IMAGE = "image/encoded"
 
 
 class ServingGraph:
-    """A detector with its whole pre- and post-processing.
+    """A model with its whole pre- and post-processing.
 
     The batch is axis 0 of every input and output. Images of a batch may differ in size: each is decoded and resized by
     the model's own rule, and all are padded to the smallest canvas that holds them.
 
     Args:
-        detector: DetectionModel. Its thresholds are built in.
+        model: DetectionModel. Its thresholds are built in.
     """
 
-    def __init__(self, detector: DetectionModel) -> None:
-        self.model = detector
-        self._resize, self._pad_value = detector.network.resize, detector.network.pad_value
+    def __init__(self, model: DetectionModel) -> None:
+        self.model = model
+        self._resize, self._pad_value = model.network.resize, model.network.pad_value
 
     @property
     def signatures(self) -> dict[str, Callable[..., dict[str, Tensor]]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from keras_retinanet.config import ExportFormat, Precision
+from keras_retinanet.config import ExportDtype, ExportFormat
 
 COUNTED_ABOVE = 0.3
 """Detections of the snapshot that score more are looked for in the artefact."""
@@ -38,7 +38,7 @@ _HALF = Tolerance(raw=None, score=0.02)
 _BRAIN = Tolerance(raw=None, score=0.05)
 _BYTE = Tolerance(raw=None, score=0.1)
 
-TOLERANCES: Mapping[tuple[ExportFormat, Precision], Tolerance] = MappingProxyType(
+TOLERANCES: Mapping[tuple[ExportFormat, ExportDtype], Tolerance] = MappingProxyType(
     {
         ("keras", "float32"): _EXACT,
         ("keras", "float16"): _HALF,
@@ -57,9 +57,9 @@ TOLERANCES: Mapping[tuple[ExportFormat, Precision], Tolerance] = MappingProxyTyp
         ("litert", "int8"): _BYTE,
     }
 )
-"""Format and precision → tolerance; what is not listed is not written."""
+"""Format and dtype → tolerance; what is not listed is not written."""
 
-REMEDIES: Mapping[Precision, str] = MappingProxyType(
+REMEDIES: Mapping[ExportDtype, str] = MappingProxyType(
     {
         "float32": "Please report this, with the snapshot's settings; until then another --format may serve.",
         "float16": "Use --precision float32.",

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_retinanet.config import ExportConfig, ExportFormat, Precision
-from keras_retinanet.export.detection_graph import prepared
+from keras_retinanet.config import ExportConfig, ExportDtype, ExportFormat
+from keras_retinanet.export.detection_graph import prepare_model
 from keras_retinanet.export.tolerances import COUNTED_ABOVE, REMEDIES, TOLERANCES, Tolerance
 from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.runtimes import Found, Runtime, open_runtime
+from keras_retinanet.runtimes import Runtime, open_runtime
 from keras_retinanet.runtimes.keras_file import in_own_pixels, on_one_canvas
+from keras_retinanet.schema import Detections
 
 BEST_ANCHORS = 100
 """Anchors of an image that are compared where the snapshot detects nothing above `COUNTED_ABOVE`."""
@@ -68,23 +69,21 @@ class Verification:
 
     Args:
         name: ExportFormat. Their format.
-        detector: DetectionModel. The snapshot; it is asked in float32, whatever it was trained with.
-        precision: Precision. What the artefacts compute with.
+        model: DetectionModel. The snapshot; it is asked in float32, whatever it was trained with.
+        dtype: ExportDtype. What the artefacts compute with.
         images: Sample images, each `(h, w, 3)` uint8 RGB.
 
     Example:
-        >>> check = Verification("onnx", detector, "float32", images)
-        >>> export_onnx(detector, Path("insects.onnx"), check=check)
+        >>> check = Verification("onnx", model, "float32", images)
+        >>> export_onnx(model, Path("insects.onnx"), check=check)
         >>> print(check.agreement)
     """
 
-    def __init__(
-        self, name: ExportFormat, detector: DetectionModel, precision: Precision, images: Sequence[Any]
-    ) -> None:
-        self.tolerance, self._remedy = TOLERANCES[name, precision], REMEDIES[precision]
+    def __init__(self, name: ExportFormat, model: DetectionModel, dtype: ExportDtype, images: Sequence[Any]) -> None:
+        self.tolerance, self._remedy = TOLERANCES[name, dtype], REMEDIES[dtype]
         self.agreement = Agreement()
         plain = ExportConfig(fold_batch_norm=False)
-        self._detector, self._images = prepared(detector, plain), images
+        self._model, self._images = prepare_model(model, plain), images
 
     def __call__(self, path: Path) -> None:
         """Opens an artefact and compares.
@@ -108,14 +107,14 @@ class Verification:
             )
 
     def _compare(self, runtime: Runtime, image: Any) -> None:
-        network, agreement, limit = self._detector.network, self.agreement, self.tolerance
+        network, agreement, limit = self._model.network, self.agreement, self.tolerance
         batch, sizes = on_one_canvas([image], network.resize, network.pad_value, runtime.image_size)
         predictions = network(batch, training=False)
         wanted = {name: ops.convert_to_numpy(predictions[name]) for name in ("deltas", "logits")}
         raw = runtime.raw_outputs(batch)
         agreement.raw = max(agreement.raw, _distance(raw["deltas"], wanted["deltas"]))
         agreement.raw = max(agreement.raw, _distance(raw["logits"], wanted["logits"]))
-        detections: Any = self._detector.from_predictions(predictions, ops.convert_to_tensor(sizes))
+        detections: Any = self._model.from_predictions(predictions, ops.convert_to_tensor(sizes))
         answer = {name: ops.convert_to_numpy(value) for name, value in detections.items()}
         expected = in_own_pixels(answer, 0, network=sizes[0], given=image.shape[:2], resize=network.resize)
         (found,) = runtime.detect([image])
@@ -132,7 +131,7 @@ class Verification:
         logits = wanted["logits"][0]
         best = np.argsort(-logits.ravel(), kind="stable")[:BEST_ANCHORS]
         rows, labels = np.divmod(best, logits.shape[1])
-        decode = self._detector.network.regress_boxes
+        decode = self._model.network.regress_boxes
         boxes = [ops.convert_to_numpy(decode(side["deltas"][0, rows], anchors[rows])) for side in (raw, wanted)]
         scores = [1 / (1 + np.exp(-np.asarray(side["logits"][0, rows, labels], np.float64))) for side in (raw, wanted)]
         is_same = _overlap(boxes[0], boxes[1]) >= self.tolerance.iou
@@ -141,12 +140,12 @@ class Verification:
         self.agreement.agreeing_anchors += int(is_same.sum())
 
 
-def partners(one: Found, other: Found, limit: Tolerance) -> tuple[int, float]:
+def partners(one: Detections, other: Detections, limit: Tolerance) -> tuple[int, float]:
     """How many detections above `COUNTED_ABOVE` have a partner of the same label, box and score.
 
     Args:
-        one: Found. The detections that are counted.
-        other: Found. Where partners are looked for, whatever they score.
+        one: Detections. The detections that are counted.
+        other: Detections. Where partners are looked for, whatever they score.
         limit: Tolerance. What a partner is.
 
     Returns:

@@ -7,7 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
-from keras_retinanet.data.batch_shapes import usual_sizes
+from keras_retinanet.data.batch_shapes import common_image_sizes
 from keras_retinanet.serving.predict_messages import warmup_record
 
 WARMUP = "tf_serving_warmup_requests"
@@ -27,7 +27,7 @@ def write_warmup(folder: Path, model: str, resize: ResizeConfig) -> Path:
     Returns:
         The file.
     """
-    sizes = usual_sizes(resize)
+    sizes = common_image_sizes(resize)
     requests = [(size, 1) for size in sizes] + [(sizes[0], count) for count in BATCHES]
     with tf.io.TFRecordWriter(str(folder / WARMUP)) as writer:
         for (height, width), count in requests:

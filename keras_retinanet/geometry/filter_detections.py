@@ -16,7 +16,7 @@ from keras import ops
 
 from keras_retinanet.config import FilterConfig, NmsMode
 from keras_retinanet.geometry.nms import Kernel, pick, take_rows, uses_tensorflow_kernel
-from keras_retinanet.schema import Detections, Tensor
+from keras_retinanet.schema import BatchDetections, Tensor
 
 _SETTINGS = (
     "score_threshold",
@@ -45,7 +45,7 @@ def filter_detections(
     class_thresholds: Sequence[float] = FilterConfig.class_thresholds,
     from_logits: bool = False,
     kernel: Kernel = "auto",
-) -> Detections:
+) -> BatchDetections:
     """Keeps the best boxes of each image and drops those that repeat a better one.
 
     Equal scores are ordered by anchor, then by class, on every backend. Computes in float32 and passes no gradient.
@@ -69,7 +69,7 @@ def filter_detections(
             have; `"auto"`, the faster one, which is TensorFlow's wherever the backend is TensorFlow.
 
     Returns:
-        `Detections`: boxes `(B, D, 4)`, scores `(B, D)` descending, labels `(B, D)`, all padded with -1, and
+        `BatchDetections`: boxes `(B, D, 4)`, scores `(B, D)` descending, labels `(B, D)`, all padded with -1, and
         num_detections `(B,)`.
 
     Raises:
@@ -133,7 +133,7 @@ class FilterDetections(keras.layers.Layer):
         self.kernel = kernel
         self.supports_jit = not uses_tensorflow_kernel(kernel)
 
-    def call(self, boxes: Tensor, scores: Tensor, levels: Mapping[str, Tensor] | None = None) -> Detections:
+    def call(self, boxes: Tensor, scores: Tensor, levels: Mapping[str, Tensor] | None = None) -> BatchDetections:
         """Filters one batch.
 
         Args:
@@ -142,7 +142,7 @@ class FilterDetections(keras.layers.Layer):
             levels: dict of `(..., A_level, 4)`, such as the model's `anchors`. Only their lengths are used.
 
         Returns:
-            `Detections`.
+            `BatchDetections`.
         """
         return filter_detections(
             boxes,
@@ -151,7 +151,7 @@ class FilterDetections(keras.layers.Layer):
             **self._settings(),
         )
 
-    def compute_output_spec(self, boxes: Tensor, scores: Tensor, levels: Any = None) -> Detections:
+    def compute_output_spec(self, boxes: Tensor, scores: Tensor, levels: Any = None) -> BatchDetections:
         """Shapes and dtypes of the output, known without running."""
         del scores, levels
         batch, D = boxes.shape[0], self.max_detections
@@ -276,7 +276,7 @@ def _top(values: Tensor, k: int | None) -> tuple[Tensor, Tensor]:
     return top_values, ops.cast(index, "int32")
 
 
-def _gather_detections(candidates: _Candidates, picks: Tensor, from_logits: bool) -> Detections:
+def _gather_detections(candidates: _Candidates, picks: Tensor, from_logits: bool) -> BatchDetections:
     boxes, scores, labels = candidates
     is_kept = picks >= 0
     index = ops.minimum(ops.maximum(picks, 0), ops.shape(scores)[1] - 1)

@@ -15,7 +15,7 @@ from keras_retinanet.backbones.normalize import PixelStatistics
 from keras_retinanet.backbones.resnet_names import place_of
 from keras_retinanet.config import BackboneName, FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.importers.blueprint import TORCH_SPELLING, Blueprint, CheckpointError, Overrides, by_part
-from keras_retinanet.importers.heads_found import (
+from keras_retinanet.importers.head_shapes import (
     anchors_from_cells,
     count_anchors_and_classes,
     find_anchors,
@@ -25,7 +25,7 @@ from keras_retinanet.importers.heads_found import (
     shape_of,
     torch_network,
 )
-from keras_retinanet.importers.resnets import find_resnet
+from keras_retinanet.importers.resnet_depths import find_resnet
 from keras_retinanet.weight_files.weight_file import WeightFile
 
 MEAN_ONLY = PixelStatistics((123.675, 116.28, 103.53), (1.0, 1.0, 1.0), is_bgr=True)

@@ -15,8 +15,8 @@ import numpy as np
 from keras_retinanet.config import FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.importers.blueprint import KERAS_SPELLING, Blueprint, CheckpointError, Overrides, by_part
 from keras_retinanet.importers.fizyr_backbones import find_backbone
-from keras_retinanet.importers.fizyr_description import Description, read_description
-from keras_retinanet.importers.heads_found import (
+from keras_retinanet.importers.fizyr_model_config import FizyrSettings, read_description
+from keras_retinanet.importers.head_shapes import (
     count_anchors_and_classes,
     find_anchors,
     find_classes,
@@ -139,7 +139,7 @@ def _depth(tensors: Mapping[str, np.ndarray], purpose: str) -> int:
     return sum(re.fullmatch(rf"pyramid_{purpose}_\d+/kernel", name) is not None for name in tensors)
 
 
-def _stored_anchors(told: Description, levels: list[int], notes: list[str]) -> dict[str, Any]:
+def _stored_anchors(told: FizyrSettings, levels: list[int], notes: list[str]) -> dict[str, Any]:
     if not told.anchors:
         return {}
     if len(told.anchors["sizes"]) != len(levels):

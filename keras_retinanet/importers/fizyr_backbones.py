@@ -13,9 +13,9 @@ from keras_retinanet.backbones.normalize import CAFFE, TF, PixelStatistics
 from keras_retinanet.backbones.resnet_names import place_of
 from keras_retinanet.config import BackboneName
 from keras_retinanet.importers.blueprint import CheckpointError, Overrides
-from keras_retinanet.importers.fizyr_description import Description
-from keras_retinanet.importers.heads_found import shape_of
-from keras_retinanet.importers.resnets import find_resnet
+from keras_retinanet.importers.fizyr_model_config import FizyrSettings
+from keras_retinanet.importers.head_shapes import shape_of
+from keras_retinanet.importers.resnet_depths import find_resnet
 
 TF_BGR = PixelStatistics(TF.mean, TF.std, is_bgr=True)
 """fizyr's "tf" mode: -1 … 1, and still blue first."""
@@ -47,7 +47,7 @@ class FoundBackbone:
 def find_backbone(
     layers: Collection[str],
     tensors: Mapping[str, np.ndarray],
-    told: Description,
+    told: FizyrSettings,
     overrides: Overrides,
     notes: list[str],
 ) -> FoundBackbone:
@@ -84,7 +84,7 @@ def _as_it_is(layer: str) -> str:
     return layer
 
 
-def _resnet(layers: Collection[str], told: Description, overrides: Overrides, notes: list[str]) -> FoundBackbone:
+def _resnet(layers: Collection[str], told: FizyrSettings, overrides: Overrides, notes: list[str]) -> FoundBackbone:
     names = sorted(layers)
     name = find_resnet(names, r"res(?P<stage>\d)(?P<block>[a-z]\d*)_branch2a$", r"res2a_branch2c$")
     stem = overrides.stem or ("padded" if "padding_conv1" in layers else "same")
@@ -108,7 +108,7 @@ def _resnet(layers: Collection[str], told: Description, overrides: Overrides, no
     return FoundBackbone(name, options, place)
 
 
-def _mobilenet(layers: Collection[str], tensors: Mapping[str, np.ndarray], told: Description) -> FoundBackbone:
+def _mobilenet(layers: Collection[str], tensors: Mapping[str, np.ndarray], told: FizyrSettings) -> FoundBackbone:
     width = shape_of(tensors, "conv1/kernel")[-1]
     if width not in _MOBILENETS:
         raise CheckpointError(f"Its MobileNet begins with {width} channels; α of 0.25, 0.5, 0.75 and 1 have 8 to 32.")

@@ -17,7 +17,7 @@ from keras_retinanet.backbones.normalize import PixelStatistics
 from keras_retinanet.backbones.resnet_names import place_of
 from keras_retinanet.config import BackboneName, FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.importers.blueprint import Blueprint, CheckpointError, Overrides, Spelling, by_part
-from keras_retinanet.importers.heads_found import (
+from keras_retinanet.importers.head_shapes import (
     MAX_SCALES,
     count_anchors_and_classes,
     count_consecutive,
@@ -26,7 +26,7 @@ from keras_retinanet.importers.heads_found import (
     replaced,
     shape_of,
 )
-from keras_retinanet.importers.resnets import DEPTHS
+from keras_retinanet.importers.resnet_depths import DEPTHS
 from keras_retinanet.weight_files.keras_hdf5 import read_tree
 from keras_retinanet.weight_files.weight_file import WeightFile
 

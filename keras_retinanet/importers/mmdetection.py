@@ -17,7 +17,7 @@ import numpy as np
 from keras_retinanet.backbones.resnet_names import torch_resnet_names
 from keras_retinanet.config import BackboneName, FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.importers.blueprint import TORCH_SPELLING, Blueprint, CheckpointError, Overrides, by_part
-from keras_retinanet.importers.heads_found import (
+from keras_retinanet.importers.head_shapes import (
     count_anchors_and_classes,
     count_consecutive,
     find_anchors,
@@ -35,7 +35,7 @@ from keras_retinanet.importers.mmdetection_config import (
     require_known_parts,
     resize_of,
 )
-from keras_retinanet.importers.resnets import find_resnet
+from keras_retinanet.importers.resnet_depths import find_resnet
 from keras_retinanet.weight_files.weight_file import WeightFile
 
 LOG_LIMIT = abs(math.log(16 / 1000))

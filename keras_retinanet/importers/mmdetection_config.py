@@ -9,7 +9,7 @@ from typing import Any
 from keras_retinanet.backbones.normalize import TORCH, PixelStatistics
 from keras_retinanet.importers.blueprint import CheckpointError
 from keras_retinanet.importers.detectron2 import MEAN_ONLY
-from keras_retinanet.importers.heads_found import MAX_SCALES
+from keras_retinanet.importers.head_shapes import MAX_SCALES
 
 UNKNOWN = object()
 """Stands for an expression that is no literal."""

@@ -14,7 +14,7 @@ from keras_retinanet.geometry.boxes import ClipBoxes, area
 from keras_retinanet.geometry.filter_detections import FilterDetections
 from keras_retinanet.geometry.nms import Kernel, take_rows
 from keras_retinanet.model.retinanet import RetinaNet
-from keras_retinanet.schema import Detections, Predictions, Tensor
+from keras_retinanet.schema import BatchDetections, Predictions, Tensor
 
 _CLIPPING = ("clip", "clip_margin", "drop_empty")  # settings of this model, the others are those of its filter
 
@@ -55,7 +55,7 @@ class DetectionModel(keras.Model):
         del input_shape
         self.clip_boxes.built = self.filter_detections.built = self.built = True
 
-    def call(self, inputs: Tensor | Mapping[str, Tensor]) -> Detections:
+    def call(self, inputs: Tensor | Mapping[str, Tensor]) -> BatchDetections:
         """Detections of a batch, padded with -1.
 
         Args:
@@ -63,7 +63,7 @@ class DetectionModel(keras.Model):
                 each image before padding, to which its boxes are then clipped.
 
         Returns:
-            `schema.Detections`.
+            `schema.BatchDetections`.
         """
         images = inputs["images"] if isinstance(inputs, Mapping) else inputs
         if isinstance(inputs, Mapping):
@@ -72,7 +72,7 @@ class DetectionModel(keras.Model):
             sizes = ops.cast(ops.stack(ops.shape(images)[1:3]), "float32")[None]  # (1, 2)
         return self.from_predictions(self.network(images), sizes)
 
-    def from_predictions(self, predictions: Predictions, sizes: Tensor) -> Detections:
+    def from_predictions(self, predictions: Predictions, sizes: Tensor) -> BatchDetections:
         """Turns the network's predictions into detections.
 
         Args:
@@ -80,7 +80,7 @@ class DetectionModel(keras.Model):
             sizes: `(B, 2)` or `(1, 2)` float32. Height and width of the images before padding.
 
         Returns:
-            `schema.Detections`.
+            `schema.BatchDetections`.
         """
         anchors = list(predictions["anchors"].values())
         boxes = self.network.regress_boxes(predictions["deltas"], ops.concatenate(anchors, axis=1))
@@ -92,7 +92,7 @@ class DetectionModel(keras.Model):
         found = self.filter_detections(boxes, logits, levels=predictions["anchors"])
         return self._clipped(found, sizes) if is_clipped_last else found
 
-    def _clipped(self, found: Detections, sizes: Tensor) -> Detections:
+    def _clipped(self, found: BatchDetections, sizes: Tensor) -> BatchDetections:
         """Detections cut to their images; those outside go, where the settings say so, and the others move up."""
         is_found = found["labels"] >= 0
         boxes = ops.where(is_found[..., None], self.clip_boxes(found["boxes"], sizes), -1.0)

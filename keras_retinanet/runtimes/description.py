@@ -7,11 +7,12 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras_retinanet.config import FilterConfig, Precision, ResizeConfig, to_dict
+from keras_retinanet.config import ExportDtype, FilterConfig, ResizeConfig, to_dict
 from keras_retinanet.config.tree import from_dict
 
 DESCRIPTION_KEY = "keras_retinanet"
 """Under which a format's own metadata hold the description as JSON."""
+_EARLIER_NAMES = {"precision": "dtype"}
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Description:
         pad_value: R, G, B in 0–255 with which it is padded.
         filter: The thresholds that are built in.
         image_size: Height and width of the only input it takes; any where `None`.
-        precision: Numbers that the network computes with.
+        dtype: Numbers that the network computes with.
         has_folded_batch_norm: Batch normalisation is part of the convolutions.
         keras_retinanet: Version that wrote it.
         tensorflow: Version that made its graph.
@@ -36,7 +37,7 @@ class Description:
     pad_value: tuple[float, float, float]
     filter: FilterConfig
     image_size: tuple[int, int] | None = None
-    precision: Precision = "float32"
+    dtype: ExportDtype = "float32"
     has_folded_batch_norm: bool = False
     keras_retinanet: str = ""
     tensorflow: str = ""
@@ -62,10 +63,11 @@ class Description:
         """
         try:
             plain = json.loads(text)
+            plain = {_EARLIER_NAMES.get(name, name): value for name, value in plain.items()}
             known = {name: plain[name] for name in (f.name for f in dataclasses.fields(cls)) if name in plain}
             metadata = known.pop("metadata", {})
             return dataclasses.replace(from_dict(cls, known), metadata=metadata)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{source!r} has a description that cannot be read: {error}") from error
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from keras_retinanet.config import FilterConfig, ResizeConfig
 from keras_retinanet.runtimes.description import Description
 from keras_retinanet.runtimes.keras_file import in_own_pixels, on_one_canvas
-from keras_retinanet.runtimes.runtime import Found, Raw
+from keras_retinanet.schema import Detections, RawOutputs
 
 DETECTIONS = ("boxes", "scores", "labels", "num_detections")
-"""Outputs of such a graph, as in `schema.Detections`; beside them `deltas` and `logits`."""
+"""Outputs of such a graph, as in `schema.BatchDetections`; beside them `deltas` and `logits`."""
 
 
 class GraphRuntime(ABC):
@@ -59,7 +59,7 @@ class GraphRuntime(ABC):
             `DETECTIONS`, `deltas` and `logits` as NumPy arrays.
         """
 
-    def detect(self, images: Sequence[Any]) -> list[Found]:
+    def detect(self, images: Sequence[Any]) -> list[Detections]:
         """Detections of a batch; see `Runtime`."""
         about = self.description
         batch, sizes = on_one_canvas(images, about.resize, about.pad_value, about.image_size)
@@ -69,7 +69,7 @@ class GraphRuntime(ABC):
             for row, image in enumerate(images)
         ]
 
-    def raw_outputs(self, images: Any) -> Raw:
+    def raw_outputs(self, images: Any) -> RawOutputs:
         """Deltas and logits of network input; see `Runtime`."""
         sizes = np.tile(np.array(images.shape[1:3], np.float32), (len(images), 1))
         answer = self.run(images, sizes)

@@ -14,7 +14,7 @@ from keras_retinanet.config import FilterConfig, ResizeConfig
 from keras_retinanet.data.image import network_scale, pad, padded_size, resize_by_rule, resized_size
 from keras_retinanet.inference import load_model
 from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.runtimes.runtime import Found, Raw
+from keras_retinanet.schema import Detections, RawOutputs
 
 
 class KerasRuntime:
@@ -64,7 +64,7 @@ class KerasRuntime:
 
     def detect(
         self, images: Sequence[Any], canvas: tuple[int, int] | None = None, full: int | None = None
-    ) -> list[Found]:
+    ) -> list[Detections]:
         """Detections of a batch; see `Runtime`.
 
         Args:
@@ -86,7 +86,7 @@ class KerasRuntime:
             for row, image in enumerate(images)
         ]
 
-    def raw_outputs(self, images: Any) -> Raw:
+    def raw_outputs(self, images: Any) -> RawOutputs:
         """Deltas and logits of network input; see `Runtime`."""
         answer = self.model.network.predict_on_batch(images)
         return {"deltas": answer["deltas"], "logits": answer["logits"]}
@@ -145,11 +145,11 @@ def fitting(size: tuple[int, int], given: Sequence[int], canvas: tuple[int, int]
     return int(sides[0]), int(sides[1])
 
 
-def in_own_pixels(answer: dict[str, Any], row: int, *, network: Any, given: Any, resize: ResizeConfig) -> Found:
+def in_own_pixels(answer: dict[str, Any], row: int, *, network: Any, given: Any, resize: ResizeConfig) -> Detections:
     """One image's detections without padding, in the pixels of the image as it was given.
 
     Args:
-        answer: `schema.Detections` as NumPy arrays.
+        answer: `schema.BatchDetections` as NumPy arrays.
         row: int. The image's place in the batch.
         network: Height and width in the network's pixels.
         given: Height and width of the image as it was given.

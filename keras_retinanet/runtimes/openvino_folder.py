@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.config import Precision
+from keras_retinanet.config import ExportDtype
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY, Description, undescribed
 from keras_retinanet.runtimes.graph_runtime import DETECTIONS, GraphRuntime
 
@@ -14,7 +14,7 @@ MODEL = "model.xml"
 """The graph."""
 WEIGHTS = "model.bin"
 """Its weights, beside it."""
-HINTS: dict[Precision, str] = {"float32": "f32", "float16": "f32", "bfloat16": "bf16"}
+HINTS: dict[ExportDtype, str] = {"float32": "f32", "float16": "f32", "bfloat16": "bf16"}
 """What OpenVINO shall compute with. Left alone, it takes bfloat16 wherever the processor has it."""
 
 
@@ -56,7 +56,7 @@ class OpenVinoRuntime(GraphRuntime):
         if not model.has_rt_info(DESCRIPTION_KEY):
             raise undescribed(path)
         super().__init__(Description.from_json(model.get_rt_info(DESCRIPTION_KEY).value, str(path)))
-        hint = HINTS[self.description.precision]
+        hint = HINTS[self.description.dtype]
         self._model = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
 
     def run(self, images: Any, sizes: Any) -> dict[str, Any]:

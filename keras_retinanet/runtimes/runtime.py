@@ -3,29 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol
 
 from keras_retinanet.config import FilterConfig, ResizeConfig
-
-
-class Found(TypedDict):
-    """What was found in one image, best first, without padding; NumPy arrays."""
-
-    boxes: Any
-    """`(D, 4)` float32 in pixels of the image that was given."""
-    scores: Any
-    """`(D,)` float32, descending."""
-    labels: Any
-    """`(D,)` int32 in `0 … K-1`."""
-
-
-class Raw(TypedDict):
-    """What the network answers before boxes are decoded; NumPy arrays."""
-
-    deltas: Any
-    """`(B, A, 4)` float32."""
-    logits: Any
-    """`(B, A, K)` float32."""
+from keras_retinanet.schema import Detections, RawOutputs
 
 
 class Runtime(Protocol):
@@ -47,7 +28,7 @@ class Runtime(Protocol):
     def image_size(self) -> tuple[int, int] | None:
         """Height and width of the only canvas that it takes; `None` where any will do."""
 
-    def detect(self, images: Sequence[Any]) -> list[Found]:
+    def detect(self, images: Sequence[Any]) -> list[Detections]:
         """Detections in one batch.
 
         Args:
@@ -57,7 +38,7 @@ class Runtime(Protocol):
             One entry an image, boxes in its own pixels.
         """
 
-    def raw_outputs(self, images: Any) -> Raw:
+    def raw_outputs(self, images: Any) -> RawOutputs:
         """What the network itself answers.
 
         Args:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_retinanet.config import FilterConfig, ResizeConfig
 from keras_retinanet.runtimes.description import Description
-from keras_retinanet.runtimes.runtime import Found, Raw
+from keras_retinanet.schema import Detections, RawOutputs
 
 DESCRIPTION_FILE = "assets.extra/keras_retinanet.json"
 """Where a SavedModel tells class names, thresholds and resize rule."""
@@ -72,16 +72,16 @@ class SavedModelRuntime:
     def image_size(self) -> None:
         """Any size will do."""
 
-    def detect(self, images: Sequence[Any]) -> list[Found]:
+    def detect(self, images: Sequence[Any]) -> list[Detections]:
         """Detections of a batch; see `Runtime`."""
         return [self._detect(image) for image in images]
 
-    def raw_outputs(self, images: Any) -> Raw:
+    def raw_outputs(self, images: Any) -> RawOutputs:
         """Deltas and logits of network input; see `Runtime`."""
         answer = self._loaded.signatures["raw_outputs"](images=tf.convert_to_tensor(images))
         return {"deltas": answer["deltas"].numpy(), "logits": answer["logits"].numpy()}
 
-    def _detect(self, image: Any) -> Found:
+    def _detect(self, image: Any) -> Detections:
         answer = self._loaded.signatures["image_tensor"](images=tf.convert_to_tensor(image)[None])
         count = int(answer["num_detections"][0])
         return {

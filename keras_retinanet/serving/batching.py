@@ -10,18 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from keras_retinanet.runtimes import Found, Runtime
+from keras_retinanet.runtimes import Runtime
+from keras_retinanet.schema import Detections
 
 
 @dataclass(frozen=True)
 class _Waiting:
     image: Any
-    answer: asyncio.Future[Found]
+    answer: asyncio.Future[Detections]
     since: float
 
 
 class Batcher:
-    """Gathers images of one shape for a moment, lets the runtime see them together, and gives each its own answer.
+    """Collects images of one shape for up to `max_wait`, runs them as one batch, returns to each caller its result.
 
     Only images with the same key share a batch: with the network's canvas as the key, an image is answered as it would
     be alone. Batches run one after the other in a thread of their own. Where a batch fails, its images are tried one by
@@ -39,7 +40,7 @@ class Batcher:
         self._woken = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="detect")
 
-    async def detect(self, image: Any, key: Hashable) -> Found:
+    async def detect(self, image: Any, key: Hashable) -> Detections:
         """Detections in one image.
 
         Args:
@@ -54,7 +55,7 @@ class Batcher:
         self._woken.set()
         return await waiting.answer
 
-    async def detect_at_once(self, images: Sequence[Any]) -> list[Found]:
+    async def detect_at_once(self, images: Sequence[Any]) -> list[Detections]:
         """Detections in a batch that is complete already.
 
         Args:
@@ -113,7 +114,7 @@ class Batcher:
 
     async def _answer(self, batch: list[_Waiting]) -> None:
         try:
-            found: list[Found | Exception] = [*await self.detect_at_once([waiting.image for waiting in batch])]
+            found: list[Detections | Exception] = [*await self.detect_at_once([waiting.image for waiting in batch])]
         except Exception as error:
             found = [error] if len(batch) == 1 else [await self._alone(waiting.image) for waiting in batch]
         for waiting, answer in zip(batch, found, strict=True):
@@ -124,7 +125,7 @@ class Batcher:
             else:
                 waiting.answer.set_result(answer)
 
-    async def _alone(self, image: Any) -> Found | Exception:
+    async def _alone(self, image: Any) -> Detections | Exception:
         try:
             return (await self.detect_at_once([image]))[0]
         except Exception as error:

@@ -9,11 +9,12 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 
+from keras_retinanet.schema import Detections
 from keras_retinanet.serving.grpc_transport import GrpcTransport
 from keras_retinanet.serving.rest_transport import RestTransport
 from keras_retinanet.serving.transport import ServerError, Transport
@@ -23,19 +24,6 @@ ImageFile = str | Path | bytes | bytearray | memoryview | Mapping[str, str]
 
 _MAGIC = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|BM|RIFF....WEBP", re.DOTALL)
 _NAMED = re.compile(r"image (\d+) of the request")
-
-
-class Detections(TypedDict):
-    """What was found in one image, best first, as `runtimes.Found` with the names of the classes; NumPy arrays."""
-
-    boxes: Any
-    """`(D, 4)` float32 in pixels of the image as it is stored."""
-    scores: Any
-    """`(D,)` float32, descending."""
-    labels: Any
-    """`(D,)` int32."""
-    names: list[str]
-    """Name of each label."""
 
 
 class Client:
@@ -80,7 +68,7 @@ class Client:
             One entry an image.
 
         Raises:
-            ValueError: One of them is no image file; nothing has been sent.
+            ValueError: One of them is not an image file; nothing has been sent.
             OSError: A file cannot be read; nothing has been sent.
             ServerError: The server refuses, fails, or cannot be reached.
         """
@@ -106,7 +94,7 @@ class Client:
 
     def _ask(self, files: Sequence[bytes], names: Sequence[str]) -> list[Detections]:
         try:
-            answer = self._patiently(files)
+            answer = self._predict_with_retries(files)
         except ServerError as error:
             if not error.is_refusal:
                 raise
@@ -120,7 +108,7 @@ class Client:
         half = len(files) // 2
         return [*self._ask(files[:half], names[:half]), *self._ask(files[half:], names[half:])]
 
-    def _patiently(self, files: Sequence[bytes]) -> dict[str, Any]:
+    def _predict_with_retries(self, files: Sequence[bytes]) -> dict[str, Any]:
         for attempt in range(self._retries + 1):
             try:
                 return self._transport.predict(files)
@@ -172,7 +160,7 @@ def _contents(image: ImageFile, name: str) -> bytes:
     else:
         contents = Path(image).read_bytes() if isinstance(image, (str, Path)) else bytes(image)
     if not _MAGIC.match(contents):
-        wrong = "is empty" if not contents else f"is no image file: it begins with {contents[:12]!r}"
+        wrong = "is empty" if not contents else f"is not an image file: it begins with {contents[:12]!r}"
         raise ValueError(f"{name} {wrong}; expected a JPEG, PNG, BMP, GIF or WebP file.")
     return contents
 

@@ -1,4 +1,4 @@
-"""Everything beside the model that TensorFlow Serving wants: configuration, a way to start it, requests to send."""
+"""Files that TensorFlow Serving needs in addition to the model: configuration, a way to start it, sample requests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ num_batch_threads { value: 2 }
 """
 
 _COMPOSE = """\
-# docker compose up. Answers on this machine only: there is no authentication; put a proxy with TLS before it.
+# docker compose up. Listens on this machine only: it has no authentication. Put a proxy with TLS in front of it.
 services:
   {name}:
     image: {image}
@@ -63,7 +63,7 @@ services:
 
 _RUN = """\
 #!/bin/sh
-# The same without compose. Answers on this machine only.
+# The same without compose. Listens on this machine only.
 set -eu
 cd "$(dirname "$0")"
 exec docker run --rm -p 127.0.0.1:8500:8500 -p 127.0.0.1:8501:8501 \\

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from keras_retinanet.config import ServeConfig
-from keras_retinanet.data.batch_shapes import usual_sizes
+from keras_retinanet.data.batch_shapes import common_image_sizes
 from keras_retinanet.data.image import padded_size, resized_size
-from keras_retinanet.runtimes import Found, Runtime
+from keras_retinanet.runtimes import Runtime
+from keras_retinanet.schema import Detections
 from keras_retinanet.serving.batching import Batcher
 from keras_retinanet.serving.images import BadImageError, checked_size, decoded
 
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 
 class BusyError(Exception):
-    """There is no room for the request now; it may be sent again."""
+    """The queue is full; the client may send the request again."""
 
 
 class TooManyError(ValueError):
@@ -78,7 +79,7 @@ class DetectionService:
 
     A request's images are checked by their headers, all of them, before any is decoded. Each is decoded on its own,
     by a few threads, and only while there is room for its pixels; so memory is bounded by the largest images times
-    two, beside the files themselves. Only what has been decoded enters a batch.
+    two, in addition to the files themselves. Only what has been decoded enters a batch.
 
     Args:
         runtime: Runtime. What detects.
@@ -107,14 +108,14 @@ class DetectionService:
 
     async def warm_up(self) -> None:
         """Detects in grey images of every usual canvas, one and `max_batch` at a time; then the service is ready."""
-        sizes = usual_sizes(self.runtime.resize)
+        sizes = common_image_sizes(self.runtime.resize)
         for height, width in sizes[:1] if self.runtime.image_size else sizes:
             grey = np.full((height, width, 3), 127, np.uint8)
             for count in sorted({1, self.config.max_batch}):
                 await self._batcher.detect_at_once([grey] * count)
         self.is_ready = True
 
-    async def detect(self, files: Sequence[bytes]) -> list[Found]:
+    async def detect(self, files: Sequence[bytes]) -> list[Detections]:
         """Detections in the images of one request.
 
         Args:
@@ -140,7 +141,7 @@ class DetectionService:
             answers = await asyncio.gather(*one_by_one, return_exceptions=True)
         finally:
             self._accepted -= len(files)
-        found: list[Found] = []
+        found: list[Detections] = []
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
@@ -156,7 +157,7 @@ class DetectionService:
                 raise ImageError(index, str(error)) from None
         return sizes
 
-    async def _detect(self, index: int, contents: bytes, size: tuple[int, int]) -> Found:
+    async def _detect(self, index: int, contents: bytes, size: tuple[int, int]) -> Detections:
         async with self._pixels.taken(size[0] * size[1]):
             try:
                 image = await self._in_thread(decoded, contents, size)

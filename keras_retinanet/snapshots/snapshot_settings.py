@@ -1,4 +1,4 @@
-"""The settings inside a snapshot, read without opening the model: what a fine-tuned detector takes over."""
+"""The settings inside a snapshot, read without opening the model; fine-tuning takes them over."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
         path: str or Path. Any file.
 
     Returns:
-        Dotted name → value, as `config_tree.changed` takes them; empty where the file is no snapshot of a RetinaNet.
+        Dotted name → value, as `config.tree.changed` takes them; empty if the file is not a snapshot of a RetinaNet.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -42,7 +42,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Keras writes tuples as objects, and lists stand for tuples in ours."""
+    """Plain values: Keras writes tuples as objects, our settings write them as lists."""
     if isinstance(value, dict) and value.get("class_name") == "__tuple__":
         return tuple(_plain(item) for item in value["items"])
     if isinstance(value, dict):

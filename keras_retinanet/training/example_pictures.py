@@ -12,8 +12,7 @@ from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.bad_images import BadImages
 from keras_retinanet.data.sample_table import SampleTable
 from keras_retinanet.drawing.visualize import contact_sheet, draw_detections
-from keras_retinanet.evaluation.detections import ImageDetections
-from keras_retinanet.schema import Sample
+from keras_retinanet.schema import Detections, Sample
 from keras_retinanet.snapshots.atomic_files import write_whole
 
 COUNT, COLUMNS = 12, 4
@@ -23,7 +22,7 @@ MIN_SCORE = 0.3
 
 def draw_examples(
     samples: Sequence[Sample],
-    found: Sequence[ImageDetections],
+    found: Sequence[Detections],
     class_names: Sequence[str],
     resize: ResizeConfig,
     path: Path,

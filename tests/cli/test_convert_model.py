@@ -51,7 +51,7 @@ def test_a_keras_file_detects_as_the_snapshot(
     out = tmp_path / "new" / "insects.keras"
     assert convert_model.main([*flags, str(run), str(out)]) == 0
     told = capsys.readouterr().out
-    assert told.startswith(f"wrote {out}; beside the snapshot raw outputs differ by ")
+    assert told.startswith(f"wrote {out}; compared with the snapshot: raw outputs differ by ")
     assert told.count("\n") == 1
     written = keras_retinanet.load_model(out)
     assert isinstance(written, DetectionModel)

@@ -73,7 +73,7 @@ def test_tiles_and_nothing_found(run: Path, images: Path, tmp_path: Path, capsys
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["{run}", "{images}/missing.jpg"], "There is no image, video or folder"),
+        (["{run}", "{images}/missing.jpg"], "No such image, video or folder:"),
         (["{run}", "{images}/*.gif"], "No image (.jpg"),
         (["{run}", "{out}"], "has no images"),
         (["{out}/missing.keras", "{images}/7.png"], "There is no snapshot or exported model"),

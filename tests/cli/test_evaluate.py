@@ -173,7 +173,7 @@ def assert_one_line(text, *said):
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["csv", "a.csv", "s.keras", "--set", "val"], "--set names a split; for csv give the file of annotations"),
+        (["csv", "a.csv", "s.keras", "--set", "val"], "--set names a split; for csv, give the annotation file"),
         (["coco", "d", "s.keras", "--batch-size", "0"], "0 is less than 1"),
         (["coco", "d", "s.keras", "--score-threshold", "1.5"], "1.5 is not between 0 and 1"),
         (["coco", "d", "s.keras", "--nms-threshold", "half"], "invalid number value: 'half'"),

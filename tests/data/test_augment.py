@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from keras_retinanet.config import AugmentName
-from keras_retinanet.data.augment import AUGMENTATIONS, MIXTURES, PRESETS, augmented, images_in_one
+from keras_retinanet.data.augment import AUGMENTATIONS, MIXTURES, PRESETS, apply_augmentations, max_images_per_sample
 from keras_retinanet.demo import painting
 from keras_retinanet.demo.scenes import draw_scene
 
@@ -20,7 +20,7 @@ SIZE = (70, 100)
 GREY = 128
 
 
-def sample(size=SIZE, canvas=(96, 128), boxes=BOXES):
+def sample(size=SIZE, target_size=(96, 128), boxes=BOXES):
     image = np.full((*size, 3), GREY, np.uint8)
     for colour, (x1, y1, x2, y2) in zip(COLOURS, boxes.astype(int), strict=False):
         image[y1:y2, x1:x2] = colour
@@ -29,12 +29,12 @@ def sample(size=SIZE, canvas=(96, 128), boxes=BOXES):
         "boxes": tf.constant(boxes.reshape(-1, 4)),
         "labels": tf.range(len(boxes)),
         "ignore": tf.constant([number == 3 for number in range(len(boxes))], tf.bool),
-        "canvas": tf.constant(canvas),
+        "target_size": tf.constant(target_size),
         "pad_value": tf.constant([110.0, 120.0, 130.0]),
     }
 
 
-def framed(image, label):
+def with_clipped_boxes(image, label):
     """The box around the pixels that look more like this label's colour than like anything else."""
     palette = np.concatenate([COLOURS, [OTHER_COLOUR], [[GREY] * 3]]).astype(float)
     nearest = ((image[..., None, :].astype(float) - palette) ** 2).sum(-1).argmin(-1)
@@ -61,7 +61,7 @@ def other(seed):
 
 def function(name):
     """The augmentation as the pipeline runs it."""
-    return tf.function(lambda given, seed: augmented(given, (name,), seed, other))
+    return tf.function(lambda given, seed: apply_augmentations(given, (name,), seed, other))
 
 
 @pytest.mark.parametrize("name", sorted(set(EVERY) - {"mixup"}))  # where two images shine through, colours do not tell
@@ -83,7 +83,7 @@ def test_every_box_still_frames_its_own_rectangle(name):
             region[y1:y2, x1:x2] = True
             for x1, y1, x2, y2 in outer[(labels == label) & (np.arange(len(labels)) != number)]:
                 region[y1:y2, x1:x2] = False  # a mosaic may show the same rectangle twice, side by side
-            found = framed(np.where(region[..., None], image, GREY), label)
+            found = with_clipped_boxes(np.where(region[..., None], image, GREY), label)
             if found is None:
                 assert (box[2:] - box[:2]).min() < 1.5  # a sliver too thin to keep its colour
                 continue
@@ -119,7 +119,7 @@ def test_boxes_still_hold_the_objects_of_a_scene(name):
     for channel, index in enumerate(chosen):
         coverage, left, top = painting.mask(scene.contours[index])
         image[top : top + coverage.shape[0], left : left + coverage.shape[1], channel] = coverage
-    given = {**sample(canvas=(512, 512)), "pad_value": tf.zeros(3), "image": tf.constant(image)}
+    given = {**sample(target_size=(512, 512)), "pad_value": tf.zeros(3), "image": tf.constant(image)}
     given.update(boxes=tf.constant(scene.boxes[chosen]), labels=tf.range(3), ignore=tf.zeros(3, tf.bool))
     apply = tf.function(AUGMENTATIONS[name])
     for seed in SEEDS[:6]:
@@ -151,5 +151,5 @@ def test_presets_name_augmentations():
 
 
 def test_images_in_one_picture():
-    assert images_in_one(PRESETS["strong"]) == 1
-    assert images_in_one(("mixup", "colour", "mosaic")) == 1 + 1 + 3
+    assert max_images_per_sample(PRESETS["strong"]) == 1
+    assert max_images_per_sample(("mixup", "colour", "mosaic")) == 1 + 1 + 3

@@ -13,7 +13,7 @@ from keras_retinanet.data import bad_images
 from keras_retinanet.data.bad_images import BadImages
 from keras_retinanet.data.datasets import CsvDataset
 from keras_retinanet.data.errors import from_tensorflow
-from keras_retinanet.data.image_cache import cached_samples
+from keras_retinanet.data.image_cache import cache_samples
 from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
 from keras_retinanet.data.sample_table import SampleTable
 
@@ -104,7 +104,7 @@ def test_the_table_of_samples_and_the_cache_replace_alike(dataset, write_images,
     write_images(tmp_path, {"1.jpg": (20, 30)})
     account = BadImages(60, lambda line: None)
     table = SampleTable(dataset, RESIZE, account)
-    look_up = cached_samples(table)
+    look_up = cache_samples(table)
     assert account.found == {
         path: "cannot be decoded as an image",
         str(tmp_path / "1.jpg"): "is [20 30] pixels high and wide, but [40 60] in the annotations",

@@ -16,8 +16,8 @@ from keras_retinanet.data.datasets import DATASETS, CocoDataset
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.image_files import byte_range, image_reference, read_bytes
 from keras_retinanet.data.open_dataset import open_dataset
-from keras_retinanet.data.writers import WRITERS, cut, image_names, write_chunk
-from keras_retinanet.data.writers.chunks import Part, image_suffix
+from keras_retinanet.data.writers import WRITERS, image_names, make_jobs, write_job
+from keras_retinanet.data.writers.jobs import OutputSplit, image_suffix
 
 BOXES = {
     "train/a.jpg": [("dog", 1, 2, 11, 22.5, 0), ("cat", 0.1, 0.2, 30.7, 39.9, 0), ("dog", 0, 0, 60, 40, 1)],
@@ -204,7 +204,7 @@ def test_what_the_reader_left_out_is_told_and_classes_are_joined(tmp_path, write
 
 
 def test_nothing_is_left_of_a_conversion_that_fails(tmp_path, write_tiny_csv):
-    def fail(chunks):
+    def fail(jobs):
         raise OSError("disk full")
 
     data = write_tiny_csv("1,1,9,9")
@@ -234,13 +234,13 @@ def test_shards(source, tmp_path, monkeypatch):
 
 def test_cutting(source):
     samples = open_dataset(config("coco", source), "train")[:]
-    part = Part("train", samples, image_names(samples), CLASSES, (1, 2, 3))
-    chunks = cut("coco", "out", part, "copy", 2)
-    assert [(chunk.first, chunk.part.names, chunk.number, chunk.count) for chunk in chunks] == [
+    part = OutputSplit("train", samples, image_names(samples), CLASSES, (1, 2, 3))
+    jobs = make_jobs("coco", "out", part, "copy", 2)
+    assert [(job.first, job.split.names, job.number, job.count) for job in jobs] == [
         (0, ["a.jpg"], 0, 2),
         (1, ["b.png", "c.jpg"], 1, 2),
     ]
-    assert len(cut("coco", "out", part, "copy", 99)) == 3
+    assert len(make_jobs("coco", "out", part, "copy", 99)) == 3
 
 
 def test_names_of_images_from_anywhere(source):
@@ -268,4 +268,4 @@ def test_names_of_images_from_anywhere(source):
 def test_every_writer_has_its_reader():
     assert set(WRITERS) <= set(DATASETS)
     assert byte_range("a.jpg") is None
-    assert write_chunk.__doc__
+    assert write_job.__doc__

@@ -28,5 +28,5 @@ def test_found_again_inside_a_tensorflow_error():
 
 
 def test_shown_is_short_and_printable():
-    assert errors.shown("ä\ud800") == r"'\xe4\ud800'"
-    assert len(errors.shown("x" * 1000)) == 60
+    assert errors.short_repr("ä\ud800") == r"'\xe4\ud800'"
+    assert len(errors.short_repr("x" * 1000)) == 60

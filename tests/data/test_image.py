@@ -209,11 +209,11 @@ def test_resize_boxes_scales_each_axis():
     assert resize_boxes(tf.zeros((0, 4)), tf.constant([2.0, 10.0])).shape == (0, 4)
 
 
-@pytest.mark.parametrize("canvas", [(2, 3), (4, 3), (2, 5), (4, 5)])
-def test_pad_fills_right_and_below(canvas):
+@pytest.mark.parametrize("padded", [(2, 3), (4, 3), (2, 5), (4, 5)])
+def test_pad_fills_right_and_below(padded):
     image = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
-    got = pad(tf.constant(image), tf.constant(canvas), (0.5, 1.5, 2.5)).numpy()
-    wanted = np.tile(np.float32([0.5, 1.5, 2.5]), (*canvas, 1))
+    got = pad(tf.constant(image), tf.constant(padded), (0.5, 1.5, 2.5)).numpy()
+    wanted = np.tile(np.float32([0.5, 1.5, 2.5]), (*padded, 1))
     wanted[:2, :3] = image
     np.testing.assert_array_equal(got, wanted)
     assert got.dtype == np.float32

@@ -11,7 +11,7 @@ from keras_retinanet.data.sample_table import SampleTable
 
 def test_gives_the_same_pixels_as_loading(tmp_path, write_coco):
     table = SampleTable(CocoDataset(write_coco(tmp_path)), ResizeConfig(32, 50))
-    look_up = image_cache.cached_samples(table, workers=2)
+    look_up = image_cache.cache_samples(table, workers=2)
     for index in range(3):
         cached, loaded = look_up(index), table.load(index)
         assert set(cached) == {"image", "boxes", "labels", "ignore"}

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from keras_retinanet.data.errors import DataError
-from keras_retinanet.data.image_files import find_images, first_missing, hint_of_name, read_sizes
+from keras_retinanet.data.image_files import find_images, first_missing, near_name_hint, read_sizes
 
 
 def test_first_missing(tmp_path, write_images):
@@ -36,9 +36,9 @@ def test_a_name_that_differs_in_case_accents_or_ending_is_told(tmp_path):
         "photos/img_2.jpg": "Photos",
         "Notes.txt": "notes.txt",
     }.items():
-        assert hint_of_name(tmp_path / missing) == f"there is {str(tmp_path / there)!r}: give both the same name; "
+        assert near_name_hint(tmp_path / missing) == f"there is {str(tmp_path / there)!r}: give both the same name; "
     for missing in ("Photos/img_3.jpg", "notes.csv", "notes.txt", "a\0b", "other/place.jpg"):
-        assert hint_of_name(tmp_path / missing) == ""
+        assert near_name_hint(tmp_path / missing) == ""
 
 
 def test_sizes_are_height_and_width_as_stored(tmp_path, write_images):

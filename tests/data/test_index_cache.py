@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_retinanet.data.datasets import CocoDataset, YoloDataset
-from keras_retinanet.data.index_cache import cache_folder, remembered
+from keras_retinanet.data.index_cache import cache_folder, read_cached
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ class Reading:
             self.times += 1
             return self.read()
 
-        return remembered(counted, (self.key,), folder=self.cache, min_seconds=min_seconds)
+        return read_cached(counted, (self.key,), folder=self.cache, min_seconds=min_seconds)
 
 
 def test_the_second_time_gives_the_same_without_reading(coco_folder, tmp_path):

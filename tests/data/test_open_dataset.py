@@ -67,7 +67,7 @@ def test_sets_and_readers_of_every_format(tmp_path, monkeypatch):
     fields = {"path": "/d", "difficult": "drop", "bad_data": "error", "use_index_cache": False}
     open_dataset.open_dataset(DataConfig(dataset="pascal", **fields), "train")
     open_dataset.open_dataset(DataConfig(dataset="oid", **fields), "val")
-    options = {"difficult": "drop", "bad_data": "error"}
+    options = {"difficult": "drop", "on_error": "error"}
     assert asked == [(("/d", "train"), options), (("/d", "validation"), options)]
     assert not open_dataset.has_validation(DataConfig(dataset="oid", path="/d"))
 

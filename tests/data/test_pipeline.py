@@ -84,7 +84,7 @@ def indices(batches):
 def test_batches_have_the_shapes_types_and_padding_promised(samples):
     batches = training(samples)
     # 90 x 60 becomes 72 x 48 (4 images), 60 x 90 becomes 48 x 72 (7 images)
-    assert batches.canvases == [(48, 80), (80, 48)]
+    assert batches.batch_shapes == [(48, 80), (80, 48)]
     assert batches.steps_per_epoch == 4 + 2
     assert batches.box_counts == (8,)
     for images, targets in listed(batches.dataset(0, 1)):
@@ -249,7 +249,7 @@ def test_inference_sees_every_image_once_as_it_is(samples):
     assert len(found) == len(batches) == batches.dataset().cardinality() == 3 + 2
     assert sorted(itertools.chain(*indices(found))) == list(range(11))
     for images, rest in found:
-        assert images.shape[1:3] in batches.canvases
+        assert images.shape[1:3] in batches.batch_shapes
         for image, size, scale, index in zip(images, rest["size"], rest["scale"], rest["image_index"], strict=True):
             stored = decode(tf.io.read_file(samples[index]["image"]))
             wanted, wanted_size, wanted_scale = network_input(stored, RESIZE, PAD)

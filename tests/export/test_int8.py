@@ -73,7 +73,7 @@ def test_detections_stay_where_they_were(
     (tmp_path / "photos").mkdir()
     for seed in range(6):
         keras.utils.save_img(tmp_path / "photos" / f"{seed}.png", draw_scene(seed).image, scale=False)
-    settings = ExportConfig(precision="int8", representative=str(tmp_path / "photos"))
+    settings = ExportConfig(dtype="int8", representative=str(tmp_path / "photos"))
     check = Verification(name, detector, "int8", built_in_samples())
     FORMATS[name](detector, tmp_path / f"out{suffix}", settings, check)
     assert check.agreement.detections > 2000

@@ -19,7 +19,7 @@ from keras_retinanet import build
 from keras_retinanet.config import AnchorConfig, ExportConfig, FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.data.image import network_input
 from keras_retinanet.export import export_saved_model
-from keras_retinanet.export.detection_graph import prepared
+from keras_retinanet.export.detection_graph import prepare_model
 from keras_retinanet.export.saved_model import unservable_ops
 from keras_retinanet.export.serving_graph import ServingGraph
 from keras_retinanet.model.detection_model import DetectionModel
@@ -172,7 +172,7 @@ def test_mixed_sizes_share_the_smallest_canvas(detector: DetectionModel, answers
 
 def test_raw_outputs(detector: DetectionModel, answers: dict[str, Arrays]) -> None:
     """Of the very model that was written, its batch normalisation folded; equal to 1e-5 of the largest output."""
-    wanted = prepared(detector, ExportConfig()).network.predict(NETWORK_INPUT, verbose=0)
+    wanted = prepare_model(detector, ExportConfig()).network.predict(NETWORK_INPUT, verbose=0)
     for name in ("deltas", "logits"):
         np.testing.assert_allclose(answers["raw"][name], wanted[name], rtol=0, atol=1e-5 * np.abs(wanted[name]).max())
 

@@ -122,7 +122,7 @@ def test_detections_are_compared_where_there_are_any(detector: DetectionModel, m
 
 
 @pytest.mark.parametrize(
-    ("precision", "message"),
+    ("dtype", "message"),
     [
         ("int8", r"partners for 95%, of IoU 0\.9 and scores within 0\.1\. Put more images into the folder of --repr"),
         ("float16", r"scores within 0\.02\. Use --precision float32\.$"),
@@ -130,12 +130,12 @@ def test_detections_are_compared_where_there_are_any(detector: DetectionModel, m
     ],
 )
 def test_a_refusal_tells_what_to_do(
-    detector: DetectionModel, monkeypatch: pytest.MonkeyPatch, precision: Any, message: str
+    detector: DetectionModel, monkeypatch: pytest.MonkeyPatch, dtype: Any, message: str
 ) -> None:
     confident(detector)
     monkeypatch.setattr(verification, "open_runtime", lambda path: Altered(detector, "shift"))
     with pytest.raises(VerificationError, match=message):
-        Verification("onnx", detector, precision, IMAGES)(Path("any"))
+        Verification("onnx", detector, dtype, IMAGES)(Path("any"))
 
 
 def test_samples(tmp_path: Path) -> None:

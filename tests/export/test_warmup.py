@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_retinanet import DetectionModel
 from keras_retinanet.config import FilterConfig, ResizeConfig
-from keras_retinanet.data.batch_shapes import usual_sizes
+from keras_retinanet.data.batch_shapes import common_image_sizes
 from keras_retinanet.export import export_saved_model
 from keras_retinanet.export.warmup import WARMUP, write_warmup
 from keras_retinanet.serving.client import connect
@@ -35,18 +35,18 @@ def records(path: Path) -> list[Any]:
 
 
 def test_a_request_for_each_canvas_and_some_with_more_images(tmp_path: Path) -> None:
-    assert usual_sizes(RESIZE) == SIZES
+    assert common_image_sizes(RESIZE) == SIZES
     shapes = [[(*size, 3)] for size in SIZES] + [[(*SIZES[0], 3)] * count for count in (2, 4)]
     expected = [("insects", "serving_default", images) for images in shapes]
     assert records(write_warmup(tmp_path, "insects", RESIZE)) == expected
 
 
 def test_one_canvas_needs_one_size() -> None:
-    assert usual_sizes(ResizeConfig(64, 96, is_square=True)) == [(144, 192)]
+    assert common_image_sizes(ResizeConfig(64, 96, is_square=True)) == [(144, 192)]
 
 
 def test_the_usual_rule_has_seven_canvases() -> None:
-    assert len(usual_sizes(ResizeConfig())) == 7
+    assert len(common_image_sizes(ResizeConfig())) == 7
 
 
 @pytest.fixture(scope="module")

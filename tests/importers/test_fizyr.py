@@ -21,7 +21,7 @@ from keras_retinanet.importers import (
     open_foreign,
 )
 from keras_retinanet.importers.fizyr_backbones import find_backbone
-from keras_retinanet.importers.fizyr_description import Description, read_anchor_ini
+from keras_retinanet.importers.fizyr_model_config import FizyrSettings, read_anchor_ini
 from keras_retinanet.weight_files.weight_file import open_weights
 
 
@@ -191,11 +191,11 @@ def test_names_of_deep_resnets(depths: tuple[int, ...], name: str, layer: str, e
         for block in range(count):
             letter = f"b{block}" if block and name != "resnet50" and stage in (3, 4) else "abcdef"[block]
             names += [f"res{stage}{letter}_branch2{part}" for part in "abc"]
-    found = find_backbone(names, {}, Description(), Overrides(), [])
+    found = find_backbone(names, {}, FizyrSettings(), Overrides(), [])
     assert found.name == name
     assert found.place(layer) == expected
     assert found.options["stem_padding"] == "same"
-    assert find_backbone(["padding_conv1", *names], {}, Description(), Overrides(), []).options["stem_padding"] == (
+    assert find_backbone(["padding_conv1", *names], {}, FizyrSettings(), Overrides(), []).options["stem_padding"] == (
         "symmetric"
     )
 

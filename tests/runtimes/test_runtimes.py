@@ -23,7 +23,6 @@ from keras_retinanet.export.tolerances import TOLERANCES
 from keras_retinanet.runtimes import (
     RUNTIMES,
     Description,
-    Found,
     KerasRuntime,
     Runtime,
     open_runtime,
@@ -31,6 +30,7 @@ from keras_retinanet.runtimes import (
 )
 from keras_retinanet.runtimes.keras_file import fitting, on_one_canvas
 from keras_retinanet.runtimes.openvino_folder import shared_core
+from keras_retinanet.schema import Detections
 from keras_retinanet.version import __version__
 
 RANDOM = np.random.default_rng(1)
@@ -57,7 +57,7 @@ def detector(small_network: Any) -> DetectionModel:
     return DetectionModel(model, FilterConfig(max_detections=20, class_thresholds=(0.5, 0.7)))
 
 
-Reference = Callable[..., list[Found]]
+Reference = Callable[..., list[Detections]]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def reference(detector: DetectionModel) -> Reference:
     """What the Keras model finds in images, given by their places, on one canvas; each asked once."""
 
     @functools.cache
-    def detect(*places: int, image_size: tuple[int, int] | None = None) -> list[Found]:
+    def detect(*places: int, image_size: tuple[int, int] | None = None) -> list[Detections]:
         return KerasRuntime(detector, image_size).detect([IMAGES[place] for place in places])
 
     return detect
@@ -127,7 +127,7 @@ def test_a_description_travels_inside(detector: DetectionModel, runtime: Runtime
     about = runtime.description
     assert about.filter == detector.filter
     assert about.pad_value == pytest.approx((123.675, 116.28, 103.53))
-    assert (about.precision, about.has_folded_batch_norm, about.keras_retinanet) == ("float32", True, __version__)
+    assert (about.dtype, about.has_folded_batch_norm, about.keras_retinanet) == ("float32", True, __version__)
     assert about.metadata["model"]["backbone"] == "resnet10_050"
     assert Description.from_json(about.to_json(), "text") == about
 
@@ -170,7 +170,7 @@ def test_one_openvino_core_serves_the_process(monkeypatch: pytest.MonkeyPatch) -
 def test_a_smaller_canvas_than_the_rule_wants(detector: DetectionModel, tmp_path: Path) -> None:
     """And bfloat16, in the runtime that has the most to do with it."""
     need("openvino")
-    settings = ExportConfig(image_size=(64, 64), precision="bfloat16")
+    settings = ExportConfig(image_size=(64, 64), dtype="bfloat16")
     path = export_openvino(detector, tmp_path / "out", settings)
     runtime = open_runtime(path)
     assert runtime.image_size == (64, 64)
@@ -215,7 +215,7 @@ def test_an_int8_artefact_that_disagrees_is_not_kept(calm_detector: DetectionMod
     """Black images do not show the ranges of the numbers."""
     need("ai_edge_litert", "ai_edge_quantizer")
     keras.utils.save_img(tmp_path / "black.png", np.zeros((64, 96, 3)), scale=False)
-    settings = ExportConfig(precision="int8", representative=str(tmp_path))
+    settings = ExportConfig(dtype="int8", representative=str(tmp_path))
     check = Verification("litert", calm_detector, "int8", IMAGES)
     with pytest.raises(VerificationError, match="does not answer as its snapshot and was not kept"):
         export_litert(calm_detector, tmp_path / "out.tflite", settings, check)
@@ -226,17 +226,17 @@ SLOW = [key for key in TOLERANCES if key[1] != "float32" and key != ("openvino",
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "precision"), SLOW)
-def test_fewer_bits(calm_detector: DetectionModel, representative: str, tmp_path: Path, name, precision) -> None:
+@pytest.mark.parametrize(("name", "dtype"), SLOW)
+def test_fewer_bits(calm_detector: DetectionModel, representative: str, tmp_path: Path, name, dtype) -> None:
     need(*PACKAGES.get(name, ()))
-    settings = ExportConfig(precision=precision, representative=representative if precision == "int8" else None)
-    check = Verification(name, calm_detector, precision, IMAGES)
+    settings = ExportConfig(dtype=dtype, representative=representative if dtype == "int8" else None)
+    check = Verification(name, calm_detector, dtype, IMAGES)
     written = FORMATS[name](calm_detector, tmp_path / NAMES[name], settings, check)
     assert check.agreement.detections > 1000
     assert 1e-5 < check.agreement.raw < 0.1
     weights = written / "variables" if name == "saved_model" else written  # its graph is as large as these few weights
     size = sum(path.stat().st_size for path in ([weights] if weights.is_file() else weights.rglob("*")))
-    assert size < (0.5 if precision == "int8" else 0.75) * 4 * calm_detector.network.count_params()
+    assert size < (0.5 if dtype == "int8" else 0.75) * 4 * calm_detector.network.count_params()
 
 
 # Every way of suppression

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_retinanet.data.augmentations.compiled import compiled, cut_off, laid_on, typed_as
-from keras_retinanet.data.augmentations.placement import GraphSample, framed
+from keras_retinanet.data.augmentations.placement import GraphSample, with_clipped_boxes
+from keras_retinanet.data.augmentations.xla import cast_like, crop_to, pad_to, xla_compiled
 from keras_retinanet.schema import Tensor
 
 STRENGTH = 0.1
@@ -30,8 +30,8 @@ def affine(sample: GraphSample, seed: Tensor) -> GraphSample:
         scaling=tf.random.stateless_uniform((2,), seeds[3], 1 - STRENGTH, 1 + STRENGTH),
     )
     matrix = about_centre(matrix, tf.shape(sample["image"])[:2])
-    image = warp(sample["image"], matrix, sample["pad_value"], sample.get("canvas"))
-    return framed(sample, image, hulls(sample["boxes"], matrix))
+    image = warp(sample["image"], matrix, sample["pad_value"], sample.get("target_size"))
+    return with_clipped_boxes(sample, image, enclosing_boxes(sample["boxes"], matrix))
 
 
 def affine_matrix(rotation: Tensor, translation: Tensor, shear: Tensor, scaling: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ def affine_matrix(rotation: Tensor, translation: Tensor, shear: Tensor, scaling:
     sin, cos = tf.sin(rotation), tf.cos(rotation)
     turn = tf.stack([tf.stack([cos, -sin, zero]), tf.stack([sin, cos, zero]), tf.stack([zero, zero, one])])
     lean = tf.stack([tf.stack([one, -tf.sin(shear), zero]), tf.stack([zero, tf.cos(shear), zero]), turn[2]])
-    return turn @ _shift(translation) @ lean @ tf.linalg.diag(tf.concat([scaling, [1.0]], axis=0))
+    return turn @ _translation(translation) @ lean @ tf.linalg.diag(tf.concat([scaling, [1.0]], axis=0))
 
 
 def about_centre(matrix: Tensor, size: Tensor) -> Tensor:
@@ -65,29 +65,29 @@ def about_centre(matrix: Tensor, size: Tensor) -> Tensor:
     """
     width_height = tf.cast(tf.reverse(size, [0]), tf.float32)
     matrix = tf.concat([matrix[:, :2], matrix[:, 2:] * tf.concat([width_height, [1.0]], axis=0)[:, None]], axis=1)
-    return _shift(width_height / 2) @ matrix @ _shift(-width_height / 2)
+    return _translation(width_height / 2) @ matrix @ _translation(-width_height / 2)
 
 
-def warp(image: Tensor, matrix: Tensor, fill: Tensor, canvas: Tensor | None = None) -> Tensor:
+def warp(image: Tensor, matrix: Tensor, fill: Tensor, target_size: Tensor | None = None) -> Tensor:
     """Move the pixels of an image, bilinearly.
 
     Args:
         image: `(h, w, 3)` uint8 or float32.
         matrix: `(3, 3)` float32, affine, which can be inverted.
         fill: `(3,)` float32. Colour of what comes in from outside.
-        canvas: `(2,)` int32. See `compiled`. Defaults to `None`: the size of the image.
+        target_size: `(2,)` int32. See `xla_compiled`. Defaults to `None`: the size of the image.
 
     Returns:
         `(h, w, 3)` in the type of `image`.
     """
     half = tf.constant([0.5, 0.5])  # below, pixel i lies at i, not at i + ½
-    backwards = _shift(-half) @ tf.linalg.inv(matrix) @ _shift(half)
+    backwards = _translation(-half) @ tf.linalg.inv(matrix) @ _translation(half)
     size = tf.shape(image)[:2]
-    return cut_off(_warped(laid_on(image, canvas), size, backwards[:2], fill), size)
+    return crop_to(_warp_pixels(pad_to(image, target_size), size, backwards[:2], fill), size)
 
 
-@compiled
-def _warped(image: Tensor, size: Tensor, backwards: Tensor, fill: Tensor) -> Tensor:
+@xla_compiled
+def _warp_pixels(image: Tensor, size: Tensor, backwards: Tensor, fill: Tensor) -> Tensor:
     """`(H, W, 3)`; `backwards` `(2, 3)` leads from a new pixel to the place in the old picture."""
     height, width = tf.unstack(tf.shape(image)[:2])
     x, y = tf.range(width, dtype=tf.float32)[None], tf.range(height, dtype=tf.float32)[:, None]
@@ -105,7 +105,7 @@ def _warped(image: Tensor, size: Tensor, backwards: Tensor, fill: Tensor) -> Ten
 
     inside = (left_share + right_share) * (upper_share + lower_share)
     moved = row(above) * upper_share[..., None] + row(below) * lower_share[..., None]
-    return typed_as(moved + (1.0 - inside)[..., None] * fill, image)
+    return cast_like(moved + (1.0 - inside)[..., None] * fill, image)
 
 
 def _neighbours(place: Tensor, side: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -117,7 +117,7 @@ def _neighbours(place: Tensor, side: Tensor) -> tuple[Tensor, Tensor, Tensor, Te
     return tf.clip_by_value(first, 0, side - 1), tf.clip_by_value(first + 1, 0, side - 1), *shares
 
 
-def hulls(boxes: Tensor, matrix: Tensor) -> Tensor:
+def enclosing_boxes(boxes: Tensor, matrix: Tensor) -> Tensor:
     """Frames of moved boxes.
 
     Args:
@@ -133,5 +133,5 @@ def hulls(boxes: Tensor, matrix: Tensor) -> Tensor:
     return tf.concat([tf.reduce_min(points, axis=1), tf.reduce_max(points, axis=1)], axis=1)
 
 
-def _shift(by: Tensor) -> Tensor:
+def _translation(by: Tensor) -> Tensor:
     return tf.concat([tf.eye(3)[:, :2], tf.concat([by, [1.0]], axis=0)[:, None]], axis=1)

@@ -4,36 +4,38 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_retinanet.data.augmentations.compiled import compiled, cut_off, laid_on, typed_as
 from keras_retinanet.data.augmentations.placement import GraphSample
+from keras_retinanet.data.augmentations.xla import cast_like, crop_to, pad_to, xla_compiled
 from keras_retinanet.schema import Tensor
 
 
 def colour(sample: GraphSample, seed: Tensor) -> GraphSample:
     """Gentle changes of brightness (±12 %), contrast and saturation (±20 %) and hue (±9°)."""
-    return _recoloured(sample, seed, gain=(0.88, 1.12), contrast=(0.8, 1.2), saturation=(0.8, 1.2), hue=(-0.025, 0.025))
+    return _with_random_colours(
+        sample, seed, gain=(0.88, 1.12), contrast=(0.8, 1.2), saturation=(0.8, 1.2), hue=(-0.025, 0.025)
+    )
 
 
 def visual_effects(sample: GraphSample, seed: Tensor) -> GraphSample:
     """The colours of fizyr's `--random-transform`: contrast ±10 %, brightness ±0.1, hue ±18°, saturation ±5 %."""
-    return _recoloured(
+    return _with_random_colours(
         sample, seed, contrast=(0.9, 1.1), brightness=(-0.1, 0.1), hue=(-0.05, 0.05), saturation=(0.95, 1.05)
     )
 
 
-def _recoloured(sample: GraphSample, seed: Tensor, **ranges: tuple[float, float]) -> GraphSample:
-    """With arguments of `changed_colours` drawn from these ranges, in this order."""
+def _with_random_colours(sample: GraphSample, seed: Tensor, **ranges: tuple[float, float]) -> GraphSample:
+    """With arguments of `adjust_colours` drawn from these ranges, in this order."""
     seeds = tf.unstack(tf.random.split(seed, len(ranges)))
     changes = {
         name: tf.random.stateless_uniform((), own, *ends)
         for own, (name, ends) in zip(seeds, ranges.items(), strict=True)
     }
-    return {**sample, "image": changed_colours(sample["image"], sample.get("canvas"), **changes)}
+    return {**sample, "image": adjust_colours(sample["image"], sample.get("target_size"), **changes)}
 
 
-def changed_colours(
+def adjust_colours(
     image: Tensor,
-    canvas: Tensor | None = None,
+    target_size: Tensor | None = None,
     *,
     gain: Tensor | float = 1.0,
     contrast: Tensor | float = 1.0,
@@ -45,7 +47,7 @@ def changed_colours(
 
     Args:
         image: `(h, w, 3)` uint8 or float32 RGB 0–255.
-        canvas: `(2,)` int32. See `compiled`. Defaults to `None`: the size of the image.
+        target_size: `(2,)` int32. See `xla_compiled`. Defaults to `None`: the size of the image.
         gain: Scalar. Factor of all light. Defaults to 1.
         contrast: Scalar. Factor of the distance from each channel's mean. Defaults to 1.
         brightness: Scalar. Added, where 1 is the way from black to white. Defaults to 0.
@@ -57,28 +59,28 @@ def changed_colours(
     """
     size = tf.shape(image)[:2]
     changes = tf.stack([tf.cast(one, tf.float32) for one in (gain, contrast, brightness, hue, saturation)])
-    return cut_off(_changed(laid_on(image, canvas), size, changes), size)
+    return crop_to(_adjust_colours(pad_to(image, target_size), size, changes), size)
 
 
-@compiled
-def _changed(image: Tensor, size: Tensor, changes: Tensor) -> Tensor:
+@xla_compiled
+def _adjust_colours(image: Tensor, size: Tensor, changes: Tensor) -> Tensor:
     gain, contrast, brightness, hue, saturation = tf.unstack(changes)
-    means = _sums(image) / tf.cast(size[0] * size[1], tf.float32) * gain  # the canvas beyond the image is black
+    means = _channel_sums(image) / tf.cast(size[0] * size[1], tf.float32) * gain  # the canvas beyond the image is black
     channels = []
     for number in range(3):
         light = (tf.cast(image[..., number], tf.float32) * gain - means[number]) * contrast + means[number]
         channels.append(tf.clip_by_value(tf.clip_by_value(light, 0.0, 255.0) + 255.0 * brightness, 0.0, 255.0))
-    return typed_as(tf.stack(_turned(channels, hue, saturation), axis=-1), image)
+    return cast_like(tf.stack(_shift_hue_and_saturation(channels, hue, saturation), axis=-1), image)
 
 
-def _sums(image: Tensor) -> Tensor:
+def _channel_sums(image: Tensor) -> Tensor:
     """Of each channel: first down the columns, where float32 is exact, and vectors are long."""
     height, width = tf.unstack(tf.shape(image)[:2])
     rows = tf.reshape(tf.cast(image, tf.float32), (height, 3 * width))
     return tf.reduce_sum(tf.reshape(tf.reduce_sum(rows, axis=0), (width, 3)), axis=0)
 
 
-def _turned(channels: list[Tensor], hue: Tensor, saturation: Tensor) -> list[Tensor]:
+def _shift_hue_and_saturation(channels: list[Tensor], hue: Tensor, saturation: Tensor) -> list[Tensor]:
     """Hue and saturation of HSV changed, without a way through HSV: the value stays, the chroma grows as far as it can.
 
     Reference: https://en.wikipedia.org/wiki/HSL_and_HSV#HSV_to_RGB_alternative, k and f.

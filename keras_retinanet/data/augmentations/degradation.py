@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_retinanet.data.augmentations.compiled import compiled, cut_off, typed_as
-from keras_retinanet.data.augmentations.placement import GraphSample, coin
+from keras_retinanet.data.augmentations.placement import GraphSample, bernoulli
+from keras_retinanet.data.augmentations.xla import cast_like, crop_to, xla_compiled
 from keras_retinanet.schema import Tensor
 
 _RADIUS = 4  # pixels to either side that the widest blur reaches
@@ -18,8 +18,8 @@ def blur(sample: GraphSample, seed: Tensor) -> GraphSample:
     seeds = tf.unstack(tf.random.split(seed, 2))
     sigma = tf.random.stateless_uniform((), seeds[1], *_SIGMAS)
     image = tf.cond(
-        coin(seeds[0]),
-        lambda: blurred(sample["image"], sigma, sample.get("canvas")),
+        bernoulli(seeds[0]),
+        lambda: gaussian_blur(sample["image"], sigma, sample.get("target_size")),
         lambda: tf.identity(sample["image"]),
     )
     return {**sample, "image": image}
@@ -35,17 +35,17 @@ def jpeg(sample: GraphSample, seed: Tensor) -> GraphSample:
         contents = tf.raw_ops.EncodeJpegVariableQuality(images=pixels, quality=quality)
         return tf.cast(tf.io.decode_jpeg(contents, channels=3), sample["image"].dtype)
 
-    image = tf.cond(coin(seeds[0]), compressed, lambda: tf.identity(sample["image"]))
+    image = tf.cond(bernoulli(seeds[0]), compressed, lambda: tf.identity(sample["image"]))
     return {**sample, "image": tf.ensure_shape(image, (None, None, 3))}
 
 
-def blurred(image: Tensor, sigma: Tensor, canvas: Tensor | None = None) -> Tensor:
+def gaussian_blur(image: Tensor, sigma: Tensor, target_size: Tensor | None = None) -> Tensor:
     """Blur by a Gaussian, first along the rows, then along the columns; beyond an edge its last pixel goes on.
 
     Args:
         image: `(h, w, 3)` uint8 or float32.
         sigma: Scalar float32. Standard deviation in pixels.
-        canvas: `(2,)` int32. See `compiled`. Defaults to `None`: the size of the image.
+        target_size: `(2,)` int32. See `xla_compiled`. Defaults to `None`: the size of the image.
 
     Returns:
         `(h, w, 3)` in the type of `image`.
@@ -53,17 +53,17 @@ def blurred(image: Tensor, sigma: Tensor, canvas: Tensor | None = None) -> Tenso
     distance = tf.range(-_RADIUS, _RADIUS + 1, dtype=tf.float32)
     weights = tf.nn.softmax(-0.5 * (distance / sigma) ** 2)
     size = tf.shape(image)[:2]
-    height, width = tf.unstack(size if canvas is None else tf.maximum(canvas, size))
+    height, width = tf.unstack(size if target_size is None else tf.maximum(target_size, size))
     image = tf.gather(image, tf.clip_by_value(tf.range(-_RADIUS, height + _RADIUS), 0, size[0] - 1), axis=0)
     image = tf.gather(image, tf.clip_by_value(tf.range(-_RADIUS, width + _RADIUS), 0, size[1] - 1), axis=1)
     # Two calls: in one, XLA would sum all 81 pixels of a square instead of 9 and 9.
-    rows = _summed(tf.reshape(image, (height + 2 * _RADIUS, -1)), weights, axis=1)
-    rows = typed_as(_summed(rows, weights, axis=0), image)
-    return cut_off(tf.reshape(rows, (height, width, 3)), size)
+    rows = _weighted_neighbours(tf.reshape(image, (height + 2 * _RADIUS, -1)), weights, axis=1)
+    rows = cast_like(_weighted_neighbours(rows, weights, axis=0), image)
+    return crop_to(tf.reshape(rows, (height, width, 3)), size)
 
 
-@compiled
-def _summed(rows: Tensor, weights: Tensor, axis: int) -> Tensor:
+@xla_compiled
+def _weighted_neighbours(rows: Tensor, weights: Tensor, axis: int) -> Tensor:
     """Weighted sums of neighbours along one axis of `(H, 3 * W)`, which gets shorter by twice the radius."""
     rows = tf.cast(rows, tf.float32)
     step = 3 if axis == 1 else 1

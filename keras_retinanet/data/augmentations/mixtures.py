@@ -11,17 +11,24 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from keras_retinanet.data.augmentations.compiled import typed_as
-from keras_retinanet.data.augmentations.placement import GraphSample, coin, fitted, rounded, somewhere, zoomed
+from keras_retinanet.data.augmentations.placement import (
+    GraphSample,
+    bernoulli,
+    random_offset,
+    resize_window,
+    round_size,
+    shrink_to_fit,
+)
+from keras_retinanet.data.augmentations.xla import cast_like
 from keras_retinanet.schema import Tensor
 
-Another = Callable[[Tensor], GraphSample]
+LoadOther = Callable[[Tensor], GraphSample]
 
 MOSAIC_OTHERS = 3
 MIXUP_OTHERS = 1
 
 
-def mosaic(sample: GraphSample, seed: Tensor, another: Another) -> GraphSample:
+def mosaic(sample: GraphSample, seed: Tensor, load_other: LoadOther) -> GraphSample:
     """Every second time, four images around a point near the middle of the canvas, which they fill.
 
     Each is scaled so that it just covers its quarter, or up to half as large again, and shows a random part of itself.
@@ -31,26 +38,26 @@ def mosaic(sample: GraphSample, seed: Tensor, another: Another) -> GraphSample:
     seeds = tf.unstack(tf.random.split(seed, 3 + 2 * MOSAIC_OTHERS))
 
     def four() -> GraphSample:
-        canvas = sample["canvas"]
-        middle = rounded(tf.cast(canvas, tf.float32) * tf.random.stateless_uniform((2,), seeds[1], 0.3, 0.7))
+        target_size = sample["target_size"]
+        middle = round_size(tf.cast(target_size, tf.float32) * tf.random.stateless_uniform((2,), seeds[1], 0.3, 0.7))
         y, x = tf.unstack(middle)
-        height, width = tf.unstack(canvas - middle)
+        height, width = tf.unstack(target_size - middle)
         parts = [
-            _covering(sample, tf.stack([y, x]), seeds[2]),
-            _covering(another(seeds[3]), tf.stack([y, width]), seeds[4]),
-            _covering(another(seeds[5]), tf.stack([height, x]), seeds[6]),
-            _covering(another(seeds[7]), tf.stack([height, width]), seeds[8]),
+            _cover(sample, tf.stack([y, x]), seeds[2]),
+            _cover(load_other(seeds[3]), tf.stack([y, width]), seeds[4]),
+            _cover(load_other(seeds[5]), tf.stack([height, x]), seeds[6]),
+            _cover(load_other(seeds[7]), tf.stack([height, width]), seeds[8]),
         ]
         left, above = tf.cast(x, tf.float32), tf.cast(y, tf.float32)
         images = [tf.cast(part["image"], sample["image"].dtype) for part in parts]
         rows = [tf.concat(images[row : row + 2], axis=1) for row in (0, 2)]
         shifts = tf.stack([[0.0, 0.0] * 2, [left, 0.0] * 2, [0.0, above] * 2, [left, above] * 2])
-        return {**sample, "image": tf.concat(rows, axis=0), **_together(parts, shifts)}
+        return {**sample, "image": tf.concat(rows, axis=0), **_merge_boxes(parts, shifts)}
 
-    return tf.cond(coin(seeds[0]), four, lambda: dict(sample))
+    return tf.cond(bernoulli(seeds[0]), four, lambda: dict(sample))
 
 
-def mixup(sample: GraphSample, seed: Tensor, another: Another) -> GraphSample:
+def mixup(sample: GraphSample, seed: Tensor, load_other: LoadOther) -> GraphSample:
     """Every second time, another image shines through, with 35 to 65 % of the light; the boxes of both count.
 
     Reference: Zhang et al., Bag of Freebies for Training Object Detection Neural Networks (2019), §3.1.
@@ -58,37 +65,37 @@ def mixup(sample: GraphSample, seed: Tensor, another: Another) -> GraphSample:
     seeds = tf.unstack(tf.random.split(seed, 4))
 
     def both() -> GraphSample:
-        other = fitted({**another(seeds[1]), "canvas": sample["canvas"]})
+        other = shrink_to_fit({**load_other(seeds[1]), "target_size": sample["target_size"]})
         sizes = [tf.shape(part["image"])[:2] for part in (sample, other)]
         size = tf.maximum(*sizes)
-        offset = somewhere(size - sizes[1], seeds[2])
+        offset = random_offset(size - sizes[1], seeds[2])
         share = tf.random.stateless_uniform((), seeds[3], 0.35, 0.65)
         fill = sample["pad_value"]
-        first = _on_ground(sample["image"], tf.zeros(2, tf.int32), size, fill)
-        second = _on_ground(other["image"], offset, size, fill)
+        first = _pad_around(sample["image"], tf.zeros(2, tf.int32), size, fill)
+        second = _pad_around(other["image"], offset, size, fill)
         y, x = tf.unstack(tf.cast(offset, tf.float32))
-        boxes = _together([sample, other], tf.stack([tf.zeros(4), tf.stack([x, y, x, y])]))
-        return {**sample, "image": typed_as(first + share * (second - first), sample["image"]), **boxes}
+        boxes = _merge_boxes([sample, other], tf.stack([tf.zeros(4), tf.stack([x, y, x, y])]))
+        return {**sample, "image": cast_like(first + share * (second - first), sample["image"]), **boxes}
 
-    return tf.cond(coin(seeds[0]), both, lambda: dict(sample))
+    return tf.cond(bernoulli(seeds[0]), both, lambda: dict(sample))
 
 
-def _covering(sample: GraphSample, target: Tensor, seed: Tensor) -> GraphSample:
+def _cover(sample: GraphSample, target: Tensor, seed: Tensor) -> GraphSample:
     """A random part of the sample, as large as `target`."""
     seeds = tf.unstack(tf.random.split(seed, 2))
     size, wanted = tf.cast(tf.shape(sample["image"])[:2], tf.float32), tf.cast(target, tf.float32)
     factor = tf.reduce_max(wanted / size) * tf.random.stateless_uniform((), seeds[0], 1.0, 1.5)
-    window = rounded(tf.minimum(wanted / factor, size))
-    return zoomed(sample, somewhere(tf.cast(size, tf.int32) - window, seeds[1]), window, target)
+    window = round_size(tf.minimum(wanted / factor, size))
+    return resize_window(sample, random_offset(tf.cast(size, tf.int32) - window, seeds[1]), window, target)
 
 
-def _together(parts: list[GraphSample], shifts: Tensor) -> GraphSample:
+def _merge_boxes(parts: list[GraphSample], shifts: Tensor) -> GraphSample:
     """Boxes of all parts; those of part i are moved by the `(4,)` of `shifts[i]`."""
     boxes = tf.concat([part["boxes"] + shifts[number] for number, part in enumerate(parts)], axis=0)
     return {"boxes": boxes, **{key: tf.concat([part[key] for part in parts], axis=0) for key in ("labels", "ignore")}}
 
 
-def _on_ground(image: Tensor, offset: Tensor, size: Tensor, fill: Tensor) -> Tensor:
+def _pad_around(image: Tensor, offset: Tensor, size: Tensor, fill: Tensor) -> Tensor:
     """The image at an offset in a picture of one colour."""
     before = tf.stack([*tf.unstack(offset), 0])
     after = tf.concat([size - offset - tf.shape(image)[:2], [0]], axis=0)

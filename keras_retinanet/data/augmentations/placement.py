@@ -1,7 +1,7 @@
 """An image moved together with its boxes, and what becomes of boxes that hardly fit any more.
 
 A sample is a dict of tensors: `image` `(h, w, 3)` uint8 or float32 RGB 0–255, unpadded; `boxes` `(N, 4)` float32;
-`labels` `(N,)` int32; `ignore` `(N,)` bool; `canvas` `(2,)` int32 H, W, into which the image must still fit afterwards;
+`labels` `(N,)` int32; `ignore` `(N,)` bool; `target_size` `(2,)` int32 H, W, the largest size of the result;
 `pad_value` `(3,)` float32, the colour of what lies outside the image.
 """
 
@@ -26,12 +26,12 @@ MIN_PLAIN_SCALE = 0.5
 """Below this scale pictures are low-passed before they shrink."""
 
 
-def coin(seed: Tensor) -> Tensor:
+def bernoulli(seed: Tensor) -> Tensor:
     """Heads or tails."""
     return tf.random.stateless_uniform((), seed) < 0.5
 
 
-def framed(sample: GraphSample, image: Tensor, boxes: Tensor) -> GraphSample:
+def with_clipped_boxes(sample: GraphSample, image: Tensor, boxes: Tensor) -> GraphSample:
     """The sample with another image, in which its boxes lie elsewhere, perhaps beyond the edges.
 
     Boxes are clipped. Of which nothing is left, go. Those that keep less than `MIN_VISIBLE` of their area, or shrink to
@@ -62,7 +62,7 @@ def framed(sample: GraphSample, image: Tensor, boxes: Tensor) -> GraphSample:
     }
 
 
-def cropped(sample: GraphSample, offset: Tensor, size: Tensor) -> GraphSample:
+def crop_window(sample: GraphSample, offset: Tensor, size: Tensor) -> GraphSample:
     """Cut out a window.
 
     Args:
@@ -71,12 +71,12 @@ def cropped(sample: GraphSample, offset: Tensor, size: Tensor) -> GraphSample:
         size: `(2,)` int32 height and width.
 
     Returns:
-        The sample of the window, boxes as `framed` leaves them.
+        The sample of the window, boxes as `with_clipped_boxes` leaves them.
     """
-    return framed(sample, _cut(sample["image"], offset, size), sample["boxes"] - _twice(offset))
+    return with_clipped_boxes(sample, _slice_window(sample["image"], offset, size), sample["boxes"] - _to_xyxy(offset))
 
 
-def zoomed(sample: GraphSample, offset: Tensor, size: Tensor, target: Tensor) -> GraphSample:
+def resize_window(sample: GraphSample, offset: Tensor, size: Tensor, target: Tensor) -> GraphSample:
     """Cut out a window and resize it.
 
     Args:
@@ -86,32 +86,34 @@ def zoomed(sample: GraphSample, offset: Tensor, size: Tensor, target: Tensor) ->
         target: `(2,)` int32 height and width that the window gets.
 
     Returns:
-        The sample of the window, boxes as `framed` leaves them.
+        The sample of the window, boxes as `with_clipped_boxes` leaves them.
     """
     scale = tf.cast(target, tf.float32) / tf.cast(size, tf.float32)
-    window = _cut(sample["image"], offset, size)
+    window = _slice_window(sample["image"], offset, size)
     # Down to a half, two neighbours see every pixel; a low-pass costs four times as much.
     image = tf.cond(
         tf.reduce_min(scale) < MIN_PLAIN_SCALE,
         lambda: resize_image(window, target, antialias=True),
         lambda: resize_image(window, target),
     )
-    return framed(sample, image, resize_boxes(sample["boxes"] - _twice(offset), scale))
+    return with_clipped_boxes(sample, image, resize_boxes(sample["boxes"] - _to_xyxy(offset), scale))
 
 
-def scaled(sample: GraphSample, factor: Any) -> GraphSample:
+def rescale(sample: GraphSample, factor: Any) -> GraphSample:
     """The whole image, larger or smaller."""
     size = tf.shape(sample["image"])[:2]
-    return zoomed(sample, tf.zeros(2, tf.int32), size, rounded(tf.cast(size, tf.float32) * factor))
+    return resize_window(sample, tf.zeros(2, tf.int32), size, round_size(tf.cast(size, tf.float32) * factor))
 
 
-def fitted(sample: GraphSample) -> GraphSample:
+def shrink_to_fit(sample: GraphSample) -> GraphSample:
     """Shrunk where it is larger than the canvas."""
-    room = tf.reduce_min(tf.cast(sample["canvas"], tf.float32) / tf.cast(tf.shape(sample["image"])[:2], tf.float32))
-    return tf.cond(room < 1, lambda: scaled(sample, room), lambda: dict(sample))
+    room = tf.reduce_min(
+        tf.cast(sample["target_size"], tf.float32) / tf.cast(tf.shape(sample["image"])[:2], tf.float32)
+    )
+    return tf.cond(room < 1, lambda: rescale(sample, room), lambda: dict(sample))
 
 
-def mirrored(sample: GraphSample, axis: int) -> GraphSample:
+def mirror(sample: GraphSample, axis: int) -> GraphSample:
     """Left and right (`axis` 1) or top and bottom (0) exchanged."""
     side = tf.cast(tf.shape(sample["image"])[axis], tf.float32)
     x1, y1, x2, y2 = tf.unstack(sample["boxes"], axis=1)
@@ -119,28 +121,28 @@ def mirrored(sample: GraphSample, axis: int) -> GraphSample:
     return {**sample, "image": tf.reverse(sample["image"], [axis]), "boxes": boxes}
 
 
-def transposed(sample: GraphSample) -> GraphSample:
+def transpose(sample: GraphSample) -> GraphSample:
     """Rows and columns exchanged."""
     boxes = tf.gather(sample["boxes"], [1, 0, 3, 2], axis=1)
     return {**sample, "image": tf.transpose(sample["image"], (1, 0, 2)), "boxes": boxes}
 
 
-def rounded(size: Tensor) -> Tensor:
+def round_size(size: Tensor) -> Tensor:
     """Sides in whole pixels, at least one."""
     return tf.maximum(tf.cast(tf.round(size), tf.int32), 1)
 
 
-def somewhere(room: Tensor, seed: Tensor) -> Tensor:
+def random_offset(room: Tensor, seed: Tensor) -> Tensor:
     """A random place: `(2,)` int32 from 0 to `room`, both included."""
     return tf.cast(tf.random.stateless_uniform((2,), seed) * tf.cast(room + 1, tf.float32), tf.int32)
 
 
-def _cut(image: Tensor, offset: Tensor, size: Tensor) -> Tensor:
+def _slice_window(image: Tensor, offset: Tensor, size: Tensor) -> Tensor:
     y, x = tf.unstack(offset)
     return image[y : y + size[0], x : x + size[1]]
 
 
-def _twice(offset: Tensor) -> Tensor:
+def _to_xyxy(offset: Tensor) -> Tensor:
     y, x = tf.unstack(tf.cast(offset, tf.float32))
     return tf.stack([x, y, x, y])
 

@@ -9,10 +9,10 @@ from typing import Any, Self, overload
 import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns, BoxReport
-from keras_retinanet.data.datasets.box_cleaning import Policy, cleaned_boxes, sound_columns
-from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.fault_log import Survey
-from keras_retinanet.data.image_files import first_missing, hint_of_name, read_sizes
+from keras_retinanet.data.datasets.box_cleaning import OnError, check_coordinates, clip_boxes
+from keras_retinanet.data.error_collector import ErrorCollector
+from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.data.image_files import first_missing, near_name_hint, read_sizes
 from keras_retinanet.schema import Sample
 
 
@@ -62,8 +62,8 @@ class AnnotatedImages(Sequence[Sample]):
         sizes: `(height, width)` of each image; `None` reads the headers of the files.
         columns: All boxes.
         listed_in: The file that names the images, for messages.
-        bad_data: `"skip"` leaves out and clips; `"error"` raises at the first such box; a `Survey` takes down what was
-            read, then skips. Defaults to `"skip"`.
+        on_error: `"skip"` clips boxes or leaves them out; `"error"` raises at the first such box; an `ErrorCollector`
+            records what was read, then skips. Defaults to `"skip"`.
         sources: Files and folders that annotations were read from; a change of one invalidates the index cache.
             Defaults to none: nothing is cached.
         category_ids: The source's own id of each label. Defaults to `None`.
@@ -76,7 +76,7 @@ class AnnotatedImages(Sequence[Sample]):
         report: Boxes left out and clipped, and notes.
         category_ids: The source's own id of each label, or `None`.
         contents: All of it, as read.
-        options: `DataConfig` fields that the constructor takes as keywords, beside path, set and `bad_data`.
+        options: `DataConfig` fields that the constructor takes as keywords, beside path, set and `on_error`.
     """
 
     options: tuple[str, ...] = ()
@@ -90,23 +90,23 @@ class AnnotatedImages(Sequence[Sample]):
         columns: BoxColumns,
         *,
         listed_in: str,
-        bad_data: Policy = "skip",
+        on_error: OnError = "skip",
         sources: Sequence[str] = (),
         category_ids: Sequence[int | None] | None = None,
         notes: Sequence[str] = (),
-        told_sizes: Sequence[tuple[int, int] | None] | None = None,
+        annotated_sizes: Sequence[tuple[int, int] | None] | None = None,
     ) -> None:
         images = list(images)
-        is_survey = isinstance(bad_data, Survey)
-        columns = sound_columns(columns, bad_data)
-        if isinstance(bad_data, Survey):
-            bad_data.columns, bad_data.listed_in = columns, listed_in
-            bad_data.told_sizes = list(sizes if told_sizes is None else told_sizes)
-            bad_data.is_size_binding = told_sizes is None
+        is_survey = isinstance(on_error, ErrorCollector)
+        columns = check_coordinates(columns, on_error)
+        if isinstance(on_error, ErrorCollector):
+            on_error.columns, on_error.listed_in = columns, listed_in
+            on_error.annotated_sizes = list(sizes if annotated_sizes is None else annotated_sizes)
+            on_error.trusts_annotated_size = annotated_sizes is None
         if not is_survey or not images:
             require_images(images, listed_in)
         all_sizes = _completed(images, sizes, is_lenient=is_survey)
-        boxes, kept, report = cleaned_boxes(columns, all_sizes, bad_data)
+        boxes, kept, report = clip_boxes(columns, all_sizes, on_error)
         report.notes.extend(notes)
         order = kept[np.argsort(columns.image[kept], kind="stable")]
         # A size read from an image is one more thing that a change of that image undoes.
@@ -182,9 +182,9 @@ def require_images(images: Sequence[str], listed_in: str) -> None:
     if missing is not None:
         raise DataError(
             listed_in,
-            f"image {shown(images[missing], 200)} (number {missing + 1} of {len(images)}) is not there",
+            f"image {short_repr(images[missing], 200)} (number {missing + 1} of {len(images)}) is not there",
             "images that exist",
-            f"{hint_of_name(images[missing])}put the file there, correct its name, or take it out of the annotations",
+            f"{near_name_hint(images[missing])}put the file there, correct its name, or take it out of the annotations",
         )
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.config import BadDataPolicy
-from keras_retinanet.data.box_columns import BoxColumns, BoxReport, rows_of
-from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.fault_log import Survey, tell
+from keras_retinanet.data.box_columns import BoxColumns, BoxReport, select_rows
+from keras_retinanet.data.error_collector import ErrorCollector, report_or_raise
+from keras_retinanet.data.errors import DataError, short_repr
 
-Policy = BadDataPolicy | Survey
+OnError = BadDataPolicy | ErrorCollector
 """What a reader does with bad data: `"skip"`, `"error"`, or take them down in a survey."""
 
 _SLACK = 1.0  # pixels; boxes overrun by less through rounding and through counting from 0 or 1, which is no news
@@ -20,12 +20,12 @@ _FARTHEST = 2.0  # shares beyond this are pixels by mistake
 _SHARES = "shares of the image's sides, from 0 to 1"
 
 
-def sound_columns(columns: BoxColumns, policy: Policy) -> BoxColumns:
+def check_coordinates(columns: BoxColumns, on_error: OnError) -> BoxColumns:
     """Boxes whose coordinates can be where they say: finite numbers, and shares of a side where they are shares.
 
     Args:
         columns: The boxes as read.
-        policy: A survey takes the others down, and they are left out.
+        on_error: An `ErrorCollector` records the others, and they are left out.
 
     Returns:
         The columns.
@@ -39,21 +39,21 @@ def sound_columns(columns: BoxColumns, policy: Policy) -> BoxColumns:
     if is_sound.all():
         return columns
     for row in np.flatnonzero(~is_sound):
-        found = f"coordinates {shown([round(side, 4) for side in boxes[row].tolist()], 120)}"
+        found = f"coordinates {short_repr([round(side, 4) for side in boxes[row].tolist()], 120)}"
         allowed, fix = "finite numbers", "correct the box or take it out"
         if is_finite[row]:
             allowed, fix = _SHARES, "divide x by the image's width and y by its height"
-        tell(policy, DataError(columns.name(int(row)), found, allowed, fix))
-    return rows_of(columns, is_sound)
+        report_or_raise(on_error, DataError(columns.name(int(row)), found, allowed, fix))
+    return select_rows(columns, is_sound)
 
 
-def cleaned_boxes(columns: BoxColumns, sizes: Any, bad_data: Policy) -> tuple[Any, Any, BoxReport]:
+def clip_boxes(columns: BoxColumns, sizes: Any, on_error: OnError) -> tuple[Any, Any, BoxReport]:
     """Clip to the images.
 
     Args:
-        columns: The boxes, from `sound_columns`.
+        columns: The boxes, from `check_coordinates`.
         sizes: `(I, 2)` int64 height and width of each image.
-        bad_data: What becomes of boxes outside their image or without area.
+        on_error: What to do with boxes outside their image or without area.
 
     Returns:
         float32 boxes `(M, 4)`, the rows worth keeping, and the report.
@@ -70,7 +70,7 @@ def cleaned_boxes(columns: BoxColumns, sizes: Any, bad_data: Policy) -> tuple[An
     report = BoxReport(int(has_area.sum()), int((~has_area).sum()), int(stands_out.sum()))
     for row in np.flatnonzero(stands_out | ~has_area)[:_NAMED]:
         reached = np.array2string(boxes[row], separator=", ", precision=2, suppress_small=True)
-        if bad_data == "error":
+        if on_error == "error":
             _refuse(columns.name(int(row)), reached, limits[row], bool(has_area[row]))
         verdict = "clipped" if has_area[row] else "left out"
         report.examples.append(f"{columns.name(int(row))} {reached} {verdict}")
@@ -83,7 +83,7 @@ def cleaned_boxes(columns: BoxColumns, sizes: Any, bad_data: Policy) -> tuple[An
 def _require_pixels(boxes: Any, columns: BoxColumns, limits: Any) -> None:
     """Shares of the sides are not taken for pixels."""
     if len(boxes) and (np.abs(boxes) <= _FARTHEST).all() and (boxes % 1 != 0).any() and (limits > _FARTHEST).all():
-        found = f"coordinates {shown(np.round(boxes[0], 4).tolist(), 120)}"
+        found = f"coordinates {short_repr(np.round(boxes[0], 4).tolist(), 120)}"
         allowed, fix = "pixels; here no box reaches beyond 2", "multiply x by the image's width and y by its height"
         raise DataError(columns.name(0), found, allowed, fix)
 

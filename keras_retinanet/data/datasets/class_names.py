@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
-from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.errors import DataError, short_repr
 
 
 def label_of(name: str, labels: Mapping[str, int], where: str) -> int:
@@ -28,7 +28,7 @@ def label_of(name: str, labels: Mapping[str, int], where: str) -> int:
     hint = f"did you mean {near[0]!r}? otherwise " if near else ""
     raise DataError(
         where,
-        f"unknown class {shown(name)}",
-        f"one of {shown(', '.join(labels), 300)}",
+        f"unknown class {short_repr(name)}",
+        f"one of {short_repr(', '.join(labels), 300)}",
         f"{hint}add the class to the list of classes or correct the name",
     )

@@ -19,12 +19,12 @@ import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_cleaning import Policy
+from keras_retinanet.data.datasets.box_cleaning import OnError
 from keras_retinanet.data.datasets.class_names import label_of
-from keras_retinanet.data.datasets.text_files import fix_level, with_slashes
-from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.fault_log import surveyed
-from keras_retinanet.data.image_files import first_missing, hint_of_name
+from keras_retinanet.data.datasets.text_files import suggest_parent_folder, to_local_path
+from keras_retinanet.data.error_collector import collect_errors
+from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.data.image_files import first_missing, near_name_hint
 
 _Id = int | str
 # Outlines are two thirds of a COCO file and of the time to parse it, and nobody asks for them here. Inside a text the
@@ -45,7 +45,7 @@ class CocoDataset(AnnotatedImages):
         set_name: Which set. Defaults to `"train2017"`.
         class_names: Names in the order of the labels wanted, for evaluating a model on its own classes. Defaults to
             the categories of the file.
-        bad_data: What becomes of boxes outside their image or without area. Defaults to `"skip"`.
+        on_error: What to do with boxes outside their image or without area. Defaults to `"skip"`.
 
     Attributes:
         class_names: Category names, label 0 first.
@@ -61,7 +61,7 @@ class CocoDataset(AnnotatedImages):
         set_name: str | None = None,
         *,
         class_names: Sequence[str] | None = None,
-        bad_data: Policy = "skip",
+        on_error: OnError = "skip",
     ) -> None:
         folder, set_name = Path(path), set_name or self.default_sets(path)[0]
         file = folder / "annotations" / f"instances_{set_name}.json"
@@ -75,9 +75,9 @@ class CocoDataset(AnnotatedImages):
             _located(folder, set_name, [image["file_name"] for image in images.values()]),
             list(images),
             [_size(image) for image in images.values()],
-            _columns(content["annotations"], list(images), categories, names, file, bad_data),
+            _columns(content["annotations"], list(images), categories, names, file, on_error),
             listed_in=str(file),
-            bad_data=bad_data,
+            on_error=on_error,
             sources=[str(file)],
             category_ids=[ids.get(name) for name in names],
         )
@@ -99,11 +99,11 @@ def _read(file: Path) -> dict[str, Any]:
             content = json.loads(_POLYGONS.sub(b'"segmentation":0', file.read_bytes()))
     except OSError as error:
         there = ", ".join(sorted(found.name for found in file.parent.glob("*.json"))) or "none"
-        fix = fix_level(file.parent.parent, ("annotations",), "check the path and the set's name")
-        fix = hint_of_name(file) + fix + f" (annotation files there: {there})"
+        fix = suggest_parent_folder(file.parent.parent, ("annotations",), "check the path and the set's name")
+        fix = near_name_hint(file) + fix + f" (annotation files there: {there})"
         raise DataError(str(file), f"cannot be read ({error.strerror})", "a COCO JSON file", fix) from None
     except (ValueError, RecursionError) as error:  # ValueError: malformed JSON and malformed UTF-8 alike
-        raise DataError(str(file), f"is not JSON ({shown(str(error), 120)})", "COCO JSON", _REMAKE) from None
+        raise DataError(str(file), f"is not JSON ({short_repr(str(error), 120)})", "COCO JSON", _REMAKE) from None
     for key in ("images", "annotations", "categories"):
         found = content.get(key) if isinstance(content, dict) else None
         if not isinstance(found, list):
@@ -126,18 +126,18 @@ def _no_garbage_collection() -> Iterator[None]:
 def _field(item: object, key: str, where: str, kinds: tuple[type, ...], allowed: str) -> Any:
     """A member of a JSON object, of the right type."""
     if not isinstance(item, dict):
-        raise DataError(where, f"is {shown(item)}", "an object in braces", _REMAKE)
+        raise DataError(where, f"is {short_repr(item)}", "an object in braces", _REMAKE)
     if key not in item:
         raise DataError(where, f"has no {key!r}", allowed, f"add {key!r}, or {_REMAKE}")
     if not isinstance(item[key], kinds) or isinstance(item[key], bool):
-        raise DataError(where, f"{key!r} is {shown(item[key])}", allowed, f"correct it, or {_REMAKE}")
+        raise DataError(where, f"{key!r} is {short_repr(item[key])}", allowed, f"correct it, or {_REMAKE}")
     return item[key]
 
 
 def _unique(item: dict[str, Any], seen: dict[Any, Any], key: str, where: str) -> None:
     if item[key] in seen:
         fix = "give each its own, or take the second one out"
-        raise DataError(where, f"{key} {shown(item[key])} stands there twice", f"each {key} once", fix)
+        raise DataError(where, f"{key} {short_repr(item[key])} stands there twice", f"each {key} once", fix)
 
 
 def _categories(items: list[Any], file: Path) -> dict[int, str]:
@@ -177,7 +177,7 @@ def _size(image: dict[str, Any]) -> tuple[int, int] | None:
 def _located(folder: Path, set_name: str, file_names: list[str]) -> list[str]:
     """Paths in the first of the usual folders that holds the first image."""
     folders = [str(folder / set_name), str(folder / "images" / set_name), str(folder / "images"), str(folder)]
-    file_names = [with_slashes(name) for name in file_names]
+    file_names = [to_local_path(name) for name in file_names]
     holds = (home for home in folders if first_missing([os.path.join(home, *file_names[:1])]) is None)
     home = next(holds, next((home for home in folders[:3] if os.path.isdir(home)), folders[0]))
     return [os.path.join(home, name) for name in file_names]
@@ -189,7 +189,7 @@ def _columns(
     categories: dict[int, str],
     class_names: Sequence[str],
     file: Path,
-    policy: Policy,
+    on_error: OnError,
 ) -> BoxColumns:
     """All boxes at once; only where that fails are they looked at one by one, to name the culprit.
 
@@ -213,10 +213,10 @@ def _columns(
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         is_sound = False
     if not is_sound:
-        sound = _sound(items, position, categories, wanted, file, policy)
+        sound = _sound(items, position, categories, wanted, file, on_error)
         if len(sound) == len(items):
             raise DataError(str(file), "the annotations cannot be read", "COCO annotations", _REMAKE)
-        return _columns(sound, image_ids, categories, class_names, file, policy)
+        return _columns(sound, image_ids, categories, class_names, file, on_error)
     return columns
 
 
@@ -237,7 +237,7 @@ def _areas(items: list[Any]) -> Any:
 
 def _where(item: Any, position: int, file: Path) -> str:
     has_id = isinstance(item, dict) and "id" in item
-    return f"{file}, annotation " + (f"id {shown(item['id'])}" if has_id else f"number {position + 1}")
+    return f"{file}, annotation " + (f"id {short_repr(item['id'])}" if has_id else f"number {position + 1}")
 
 
 def _sound(
@@ -246,7 +246,7 @@ def _sound(
     categories: dict[int, str],
     labels: dict[str, int],
     file: Path,
-    policy: Policy,
+    on_error: OnError,
 ) -> list[Any]:
     """The annotations without a fault. Faults are raised, or taken down in a survey."""
     seen: dict[Any, None] = {}
@@ -263,7 +263,7 @@ def _sound(
     return [
         item
         for position, item in enumerate(items)
-        if surveyed(policy, functools.partial(is_sound, item, _where(item, position, file)), False)
+        if collect_errors(on_error, functools.partial(is_sound, item, _where(item, position, file)), False)
     ]
 
 
@@ -272,10 +272,10 @@ def _require_reference(
 ) -> None:
     image = _field(item, "image_id", where, (int, str), "the id of an image")
     if image not in images:
-        raise DataError(where, f"image_id {shown(image)} is no image", "ids of the list 'images'", _REMAKE)
+        raise DataError(where, f"image_id {short_repr(image)} is no image", "ids of the list 'images'", _REMAKE)
     category = _field(item, "category_id", where, (int,), "the id of a category")
     if category not in categories:
-        allowed = shown(list(categories), 200)
+        allowed = short_repr(list(categories), 200)
         raise DataError(where, f"category_id {category} is no category", allowed, "add it to 'categories'")
     label_of(categories[category], labels, where)
 
@@ -283,8 +283,8 @@ def _require_reference(
 def _require_numbers(item: dict[str, Any], where: str) -> None:
     box = _field(item, "bbox", where, (list,), "[x, y, width, height]")
     if len(box) != 4 or not all(isinstance(side, (int, float)) and abs(side) < 1e300 for side in box):
-        raise DataError(where, f"bbox is {shown(box)}", "[x, y, width, height], four numbers", "correct it")
+        raise DataError(where, f"bbox is {short_repr(box)}", "[x, y, width, height], four numbers", "correct it")
     if item.get("iscrowd") not in (0, 1, None):
-        raise DataError(where, f"iscrowd is {shown(item['iscrowd'])}", "0 or 1", "correct it")
+        raise DataError(where, f"iscrowd is {short_repr(item['iscrowd'])}", "0 or 1", "correct it")
     if not isinstance(item.get("area") or 0, (int, float)):
-        raise DataError(where, f"area is {shown(item['area'])}", "a number", "correct it or take it out")
+        raise DataError(where, f"area is {short_repr(item['area'])}", "a number", "correct it or take it out")

@@ -14,11 +14,11 @@ import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_cleaning import Policy
+from keras_retinanet.data.datasets.box_cleaning import OnError
 from keras_retinanet.data.datasets.class_names import label_of
-from keras_retinanet.data.datasets.text_files import csv_records, number, read_text, with_slashes
-from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.fault_log import surveyed
+from keras_retinanet.data.datasets.text_files import csv_records, number, read_text, to_local_path
+from keras_retinanet.data.error_collector import collect_errors
+from keras_retinanet.data.errors import DataError, short_repr
 
 _COLUMNS = {
     "path": (
@@ -64,7 +64,7 @@ class CsvDataset(AnnotatedImages):
         classes: File of lines `name,id`; labels are the positions sorted by id. Defaults to `None`: the sorted names
             that occur.
         class_names: Names in the order of the labels wanted; takes the place of `classes`.
-        bad_data: What becomes of boxes outside their image or without area. Defaults to `"skip"`.
+        on_error: What to do with boxes outside their image or without area. Defaults to `"skip"`.
 
     Attributes:
         class_names: Names, label 0 first.
@@ -81,14 +81,14 @@ class CsvDataset(AnnotatedImages):
         classes: str | os.PathLike[str] | None = None,
         *,
         class_names: Sequence[str] | None = None,
-        bad_data: Policy = "skip",
+        on_error: OnError = "skip",
     ) -> None:
         file = Path(annotations)
         told: dict[str, tuple[int, int]] = {}
-        rows = list(_rows(file, bad_data, told))
+        rows = list(_rows(file, on_error, told))
         is_sorted = class_names is None and classes is None
         names = tuple(class_names) if class_names is not None else _class_names(classes, rows)
-        place = {path: os.path.normpath(with_slashes(path)) for path in dict.fromkeys(row[0] for row in rows)}
+        place = {path: os.path.normpath(to_local_path(path)) for path in dict.fromkeys(row[0] for row in rows)}
         first: dict[str, str] = {}  # how each image is written first: ./a.jpg and a.jpg are one
         for path, image in place.items():
             first.setdefault(image, path)
@@ -96,14 +96,14 @@ class CsvDataset(AnnotatedImages):
         position = {image: number for number, image in enumerate(first)}
         super().__init__(
             names,
-            [os.path.join(file.parent, with_slashes(path)) for path in paths],
+            [os.path.join(file.parent, to_local_path(path)) for path in paths],
             paths,
             [None] * len(paths),
-            _columns(rows, {path: position[image] for path, image in place.items()}, names, bad_data),
+            _columns(rows, {path: position[image] for path, image in place.items()}, names, on_error),
             listed_in=str(file),
-            bad_data=bad_data,
+            on_error=on_error,
             sources=[str(file), *([str(classes)] if classes is not None else [])],
-            told_sizes=[told.get(path) for path in paths],
+            annotated_sizes=[told.get(path) for path in paths],
             notes=[f"{file}: no file of classes; labels count its class names in sorted order"] if is_sorted else [],
         )
 
@@ -115,7 +115,7 @@ def _lines(file: Path) -> Iterator[tuple[str, list[str]]]:
             yield f"{file}, line {line}", [field.strip() for field in fields]
 
 
-def _rows(file: Path, policy: Policy, told: dict[str, tuple[int, int]]) -> Iterator[_Row]:
+def _rows(file: Path, on_error: OnError, told: dict[str, tuple[int, int]]) -> Iterator[_Row]:
     """The lines; sizes of images, where columns tell them, go into `told`."""
     lines = _lines(file)
     where, first = next(lines, ("", []))
@@ -129,7 +129,7 @@ def _rows(file: Path, policy: Policy, told: dict[str, tuple[int, int]]) -> Itera
             lines = itertools.chain([(where, first)], lines)
     sizes = _header(first, _SIZE) if not has_extent else None
     for where, fields in lines:
-        row = surveyed(policy, functools.partial(_row, fields, order, where), None)
+        row = collect_errors(on_error, functools.partial(_row, fields, order, where), None)
         if row is not None:
             given = [] if sizes is None else [fields[column] for column in sizes if column < len(fields)]
             if len(given) == 2 and all(_SIDE.fullmatch(side) for side in given):
@@ -158,14 +158,14 @@ def _require_no_header(fields: list[str], where: str) -> None:
     """A first line with words for numbers is a header that we do not know."""
     if len(fields) >= 6 and all(field[:1].isalpha() and field.lower() not in ("nan", "inf") for field in fields[1:5]):
         known = "; ".join(f"{column}: {', '.join(names[:3])}" for column, names in _COLUMNS.items())
-        found = f"is a header with columns that are not known: {shown(','.join(fields), 120)}"
+        found = f"is a header with columns that are not known: {short_repr(','.join(fields), 120)}"
         raise DataError(where, found, f"names such as {known}", "rename the columns, or take the line out")
 
 
 def _row(fields: list[str], order: list[int], where: str) -> _Row | None:
     if len(fields) <= max(order):
         fix = "separate with commas" if any(mark in fields[0] for mark in ";\t") else "complete the line"
-        raise DataError(where, f"{len(fields)} columns in {shown(','.join(fields))}", _FORMAT, fix)
+        raise DataError(where, f"{len(fields)} columns in {short_repr(','.join(fields))}", _FORMAT, fix)
     path, *sides, name = (fields[column] for column in order)
     if not path:
         raise DataError(where, "names no image", _FORMAT, "complete the line")
@@ -184,25 +184,27 @@ def _class_names(classes: str | os.PathLike[str] | None, rows: list[_Row]) -> tu
     allowed = "'name,id', each name and each id once"
     for where, fields in _lines(Path(classes)):
         if len(fields) != 2 or not fields[0]:
-            raise DataError(where, f"is {shown(','.join(fields))}", allowed, "correct the line")
+            raise DataError(where, f"is {short_repr(','.join(fields))}", allowed, "correct the line")
         name, given = fields
         if not (given.isascii() and given.isdigit() and len(given) < 19):
             if not ids and given.lower() in ("id", "class_id", "label"):
                 continue  # a header line
-            raise DataError(where, f"id {shown(given)}", "a whole number from 0", "correct the line")
+            raise DataError(where, f"id {short_repr(given)}", "a whole number from 0", "correct the line")
         if name in ids or int(given) in ids.values():
-            raise DataError(where, f"{shown(','.join(fields))} repeats a name or an id", allowed, "correct the line")
+            raise DataError(
+                where, f"{short_repr(','.join(fields))} repeats a name or an id", allowed, "correct the line"
+            )
         ids[name] = int(given)
     if not ids:
         raise DataError(str(classes), "names no class", allowed, "add the classes")
     return tuple(sorted(ids, key=lambda name: ids[name]))
 
 
-def _columns(rows: list[_Row], position: dict[str, int], class_names: Sequence[str], policy: Policy) -> BoxColumns:
+def _columns(rows: list[_Row], position: dict[str, int], class_names: Sequence[str], on_error: OnError) -> BoxColumns:
     labels = {name: label for label, name in enumerate(class_names)}
 
     def label(name: str, where: str) -> int:
-        return surveyed(policy, lambda: label_of(name, labels, where), -1)
+        return collect_errors(on_error, lambda: label_of(name, labels, where), -1)
 
     found = [(position[path], box, label(name, where), where) for path, box, name, where in rows if box is not None]
     boxed = [row for row in found if row[2] >= 0]

@@ -16,12 +16,18 @@ import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_cleaning import Policy
+from keras_retinanet.data.datasets.box_cleaning import OnError
 from keras_retinanet.data.datasets.class_names import label_of
-from keras_retinanet.data.datasets.text_files import fix_level, images_by_stem, names_in, number, numbered_lines
-from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.fault_log import surveyed, tell
-from keras_retinanet.data.image_files import hint_of_name
+from keras_retinanet.data.datasets.text_files import (
+    images_by_stem,
+    list_names,
+    number,
+    numbered_lines,
+    suggest_parent_folder,
+)
+from keras_retinanet.data.error_collector import collect_errors, report_or_raise
+from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.data.image_files import near_name_hint
 
 KITTI_CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc")
 """The classes of the benchmark; `DontCare` is none of them."""
@@ -50,7 +56,7 @@ class KittiDataset(AnnotatedImages):
         set_name: Which set. Defaults to `train`, or `training` where that is the folder's name.
         class_names: Names in the order of the labels wanted. Defaults to the eight of the benchmark where they cover
             every name of the set, else to the sorted names.
-        bad_data: What becomes of boxes outside their image or without area. Defaults to `"skip"`.
+        on_error: What to do with boxes outside their image or without area. Defaults to `"skip"`.
 
     Attributes:
         class_names: Names, label 0 first.
@@ -65,7 +71,7 @@ class KittiDataset(AnnotatedImages):
         set_name: str | None = None,
         *,
         class_names: Sequence[str] | None = None,
-        bad_data: Policy = "skip",
+        on_error: OnError = "skip",
     ) -> None:
         folder, set_name = Path(path), set_name or self.default_sets(path)[0]
         list_file = folder / "ImageSets" / f"{set_name}.txt"
@@ -73,19 +79,19 @@ class KittiDataset(AnnotatedImages):
         image_folder, label_folder = _folders(home)
         files = images_by_stem(image_folder)
         is_listed = list_file.is_file()
-        listed = _listed(list_file, image_folder, files, bad_data) if is_listed else sorted(files)
-        texts = _label_files(label_folder, listed, files, bad_data, is_whole=not is_listed)
+        listed = _listed(list_file, image_folder, files, on_error) if is_listed else sorted(files)
+        texts = _label_files(label_folder, listed, files, on_error, is_whole=not is_listed)
         stems = list(texts)
-        objects = [item for image, text in enumerate(texts.values()) for item in _objects(text, image, bad_data)]
+        objects = [item for image, text in enumerate(texts.values()) for item in _objects(text, image, on_error)]
         names = tuple(class_names) if class_names is not None else _class_names(objects)
         super().__init__(
             names,
             [os.path.join(image_folder, files[stem]) for stem in stems],
             stems,
             [None] * len(stems),
-            _columns(objects, names, bad_data),
+            _columns(objects, names, on_error),
             listed_in=str(list_file if is_listed else image_folder),
-            bad_data=bad_data,
+            on_error=on_error,
             sources=[str(list_file), str(image_folder), str(label_folder), *(str(text) for text in texts.values())],
         )
 
@@ -106,45 +112,49 @@ def _folders(home: Path) -> tuple[Path, Path]:
         if (home / images).is_dir() and (home / labels).is_dir():
             return home / images, home / labels
     markers = ("training", "train", "ImageSets")
-    there = ", ".join(names_in(home, _LAYOUT, fix_level(home.parent, markers))) or "nothing"
-    fix = f"check the path and the set's name (there is: {shown(there, 120)})"
+    there = ", ".join(list_names(home, _LAYOUT, suggest_parent_folder(home.parent, markers))) or "nothing"
+    fix = f"check the path and the set's name (there is: {short_repr(there, 120)})"
     raise DataError(str(home), "has no images and labels", _LAYOUT, fix)
 
 
-def _listed(file: Path, image_folder: Path, files: dict[str, str], policy: Policy) -> list[str]:
+def _listed(file: Path, image_folder: Path, files: dict[str, str], on_error: OnError) -> list[str]:
     stems: dict[str, str] = {}
     for where, words in numbered_lines(file, "a list of image names"):
         stem = words[0]
         if stem in stems:
-            found = f"{shown(stem)} stands there twice"
-            tell(policy, DataError(where, found, "each image once", "take one of the lines out"))
+            found = f"{short_repr(stem)} stands there twice"
+            report_or_raise(on_error, DataError(where, found, "each image once", "take one of the lines out"))
         elif stem not in files:
-            fix = f"{hint_of_name(image_folder / f'{stem}.png')}put the image there or take the line out"
-            tell(policy, DataError(where, f"image {shown(stem)} is not there", "names in training/image_2", fix))
+            fix = f"{near_name_hint(image_folder / f'{stem}.png')}put the image there or take the line out"
+            report_or_raise(
+                on_error, DataError(where, f"image {short_repr(stem)} is not there", "names in training/image_2", fix)
+            )
         else:
             stems[stem] = where
     return list(stems)
 
 
 def _label_files(
-    folder: Path, stems: list[str], files: dict[str, str], policy: Policy, *, is_whole: bool
+    folder: Path, stems: list[str], files: dict[str, str], on_error: OnError, *, is_whole: bool
 ) -> dict[str, Path]:
     """The text file of each image by name; with `is_whole` there may be no others."""
-    there = {name.removesuffix(".txt") for name in names_in(folder, _LAYOUT) if name.endswith(".txt")}
+    there = {name.removesuffix(".txt") for name in list_names(folder, _LAYOUT) if name.endswith(".txt")}
     for stem in stems:
         if stem not in there:
             file = folder / f"{stem}.txt"
-            fix = f"{hint_of_name(file)}add the file (empty if the image shows nothing) or take the image away"
-            tell(policy, DataError(str(file), "is not there", "a text file for each image", fix))
+            fix = f"{near_name_hint(file)}add the file (empty if the image shows nothing) or take the image away"
+            report_or_raise(on_error, DataError(str(file), "is not there", "a text file for each image", fix))
     for stem in sorted(there - set(files)) if is_whole else []:
         fix = "put the image there or take the file away"
-        tell(policy, DataError(str(folder / f"{stem}.txt"), "has no image", "an image for each text file", fix))
+        report_or_raise(
+            on_error, DataError(str(folder / f"{stem}.txt"), "has no image", "an image for each text file", fix)
+        )
     return {stem: folder / f"{stem}.txt" for stem in stems if stem in there}
 
 
-def _objects(file: Path, image: int, policy: Policy) -> Iterator[_Object]:
+def _objects(file: Path, image: int, on_error: OnError) -> Iterator[_Object]:
     for where, words in numbered_lines(file, _ROW):
-        found = surveyed(policy, functools.partial(_object, words, image, where), None)
+        found = collect_errors(on_error, functools.partial(_object, words, image, where), None)
         if found is not None:
             yield found
 
@@ -152,7 +162,7 @@ def _objects(file: Path, image: int, policy: Policy) -> Iterator[_Object]:
 def _object(words: list[str], image: int, where: str) -> _Object | None:
     if len(words) not in (15, 16):
         fix = "separate with blanks" if "," in words[0] else "complete the line"
-        raise DataError(where, f"{len(words)} columns in {shown(' '.join(words))}", _ROW, fix)
+        raise DataError(where, f"{len(words)} columns in {short_repr(' '.join(words))}", _ROW, fix)
     number(words[1], "truncated (a type is one word)", where, _ROW)
     x1, y1, x2, y2 = (
         number(text, side, where, _ROW) for text, side in zip(words[4:8], ("x1", "y1", "x2", "y2"), strict=True)
@@ -169,13 +179,13 @@ def _class_names(objects: list[_Object]) -> tuple[str, ...]:
     return KITTI_CLASSES if names <= set(KITTI_CLASSES) else tuple(sorted(names))
 
 
-def _columns(objects: list[_Object], class_names: Sequence[str], policy: Policy) -> BoxColumns:
+def _columns(objects: list[_Object], class_names: Sequence[str], on_error: OnError) -> BoxColumns:
     wanted = {name: label for label, name in enumerate(class_names)}
 
     def labels(item: _Object) -> list[int]:
         if _is_region(item):
             return list(wanted.values())
-        return surveyed(policy, lambda: [label_of(item.name, wanted, item.where)], [])
+        return collect_errors(on_error, lambda: [label_of(item.name, wanted, item.where)], [])
 
     rows = [(item, label) for item in objects for label in labels(item)]
     return BoxColumns(

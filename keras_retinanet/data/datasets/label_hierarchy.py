@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_retinanet.data.datasets.text_files import read_text
-from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.errors import DataError, short_repr
 
 _ALLOWED = "objects {'LabelName': …, 'Subcategory': […]}"
 
@@ -29,16 +29,18 @@ def read_hierarchy(file: Path) -> dict[str, list[str]]:
     except (ValueError, RecursionError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(str(file), f"is not JSON ({shown(str(error), 120)})", _ALLOWED, "download it again") from None
+        raise DataError(
+            str(file), f"is not JSON ({short_repr(str(error), 120)})", _ALLOWED, "download it again"
+        ) from None
     below: dict[str, list[str]] = {}
     waiting: list[Any] = [content]
     while waiting:
         node = waiting.pop()
         if not isinstance(node, dict) or not isinstance(node.get("LabelName"), str):
-            raise DataError(str(file), f"has {shown(node)}", _ALLOWED, "download it again")
+            raise DataError(str(file), f"has {short_repr(node)}", _ALLOWED, "download it again")
         children = node.get("Subcategory", [])
         if not isinstance(children, list):
-            raise DataError(str(file), f"'Subcategory' is {shown(children)}", "a list", "download it again")
+            raise DataError(str(file), f"'Subcategory' is {short_repr(children)}", "a list", "download it again")
         waiting += children
         names = [child.get("LabelName") for child in children if isinstance(child, dict)]
         below.setdefault(node["LabelName"], []).extend(str(name) for name in names)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from keras_retinanet.data.datasets.text_files import read_text
-from keras_retinanet.data.errors import DataError, shown
+from keras_retinanet.data.errors import DataError, short_repr
 
 _TOKEN = re.compile(
     r"""(?:\s|,|;|\#[^\n]*)* (?: (?P<word>[A-Za-z_]\w*) \s*:?\s* | (?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
@@ -37,7 +37,9 @@ def read_label_map(file: Path) -> dict[int, str]:
         if number == 0:
             continue
         if number in names or name in names.values() or number < 0:
-            raise DataError(where, f"item {number}, {shown(name)}", f"{_ITEM}, each id and name once", "correct it")
+            raise DataError(
+                where, f"item {number}, {short_repr(name)}", f"{_ITEM}, each id and name once", "correct it"
+            )
         names[number] = name
     if not names:
         raise DataError(str(file), "has no item", _ITEM, "add the classes")
@@ -64,7 +66,7 @@ def _items(file: Path, text: str) -> list[tuple[int, dict[str, int | str]]]:
             if not text[position:].strip() or text[position:].lstrip().startswith("#"):
                 break  # a comment at the end
             where = f"{file}, line {text.count(chr(10), 0, position) + 1}"
-            raise DataError(where, f"{shown(text[position : position + 40])}", _ITEM, "correct it")
+            raise DataError(where, f"{short_repr(text[position : position + 40])}", _ITEM, "correct it")
         position = found.end()
         if found["mark"] == "{":
             depth += 1

@@ -16,12 +16,12 @@ import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_cleaning import Policy
+from keras_retinanet.data.datasets.box_cleaning import OnError
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.label_hierarchy import labels_below, read_hierarchy
 from keras_retinanet.data.datasets.text_files import csv_records, images_by_stem, number
-from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.fault_log import tell
+from keras_retinanet.data.error_collector import report_or_raise
+from keras_retinanet.data.errors import DataError, short_repr
 
 _BOXES, _NAMES = "a CSV file of boxes", "a CSV file of lines 'label,name'"
 _CLASS_FILES = ("*class-descriptions*.csv", "*classes-description*.csv", "classes.csv")
@@ -78,7 +78,7 @@ class OpenImagesDataset(AnnotatedImages):
         path: Folder of the data set.
         set_name: Which set. Defaults to `train`.
         class_names: Names in the order of the labels wanted. Defaults to the described classes, in their order.
-        bad_data: What becomes of boxes outside their image or without area. Defaults to `"skip"`.
+        on_error: What to do with boxes outside their image or without area. Defaults to `"skip"`.
         labels_filter: Only these classes (names or ids such as `/m/01g317`), in this order, and only images that show
             one. Defaults to `None`: all.
         parent_label: Only this class and those below it in the hierarchy file. Defaults to `None`: all.
@@ -98,7 +98,7 @@ class OpenImagesDataset(AnnotatedImages):
         set_name: str | None = None,
         *,
         class_names: Sequence[str] | None = None,
-        bad_data: Policy = "skip",
+        on_error: OnError = "skip",
         labels_filter: Sequence[str] | None = None,
         parent_label: str | None = None,
     ) -> None:
@@ -115,7 +115,7 @@ class OpenImagesDataset(AnnotatedImages):
         home = _image_folder(folder, set_name)
         there = images_by_stem(home)
         is_filtered = labels_filter is not None or parent_label is not None
-        boxes, num_absent = _read_boxes(file, chosen, names, there, bad_data, is_filtered=is_filtered)
+        boxes, num_absent = _read_boxes(file, chosen, names, there, on_error, is_filtered=is_filtered)
         if num_absent and not boxes.images:
             fix = "see whether they are of another set, and named <ImageID>.jpg in the same letters"
             raise DataError(str(file), f"lists {num_absent} images, none of them in {home}", "images of the list", fix)
@@ -126,7 +126,7 @@ class OpenImagesDataset(AnnotatedImages):
             [None] * len(boxes.images),
             _columns(boxes, file),
             listed_in=str(file),
-            bad_data=bad_data,
+            on_error=on_error,
             sources=[str(place) for place in (file, described, home, tree) if place is not None],
             notes=[f"{file}: {num_absent} images of the list are not in {home}"] if num_absent else [],
         )
@@ -185,12 +185,14 @@ def _described(file: Path) -> dict[str, str]:
     for line, fields in _lines(file, _NAMES):
         where = f"{file}, line {line}"
         if len(fields) != 2 or not all(fields):
-            raise DataError(where, f"is {shown(','.join(fields))}", "'label,name'", "correct the line")
+            raise DataError(where, f"is {short_repr(','.join(fields))}", "'label,name'", "correct the line")
         key, name = fields
         if not names and key.lower() == "labelname":
             continue  # a header line
         if key in names or name in names.values():
-            raise DataError(where, f"{shown(','.join(fields))} repeats a label or a name", "each once", "take one out")
+            raise DataError(
+                where, f"{short_repr(','.join(fields))} repeats a label or a name", "each once", "take one out"
+            )
         names[key] = name
     if not names:
         raise DataError(str(file), "describes no class", "'label,name'", "download it again")
@@ -209,7 +211,9 @@ def _chosen(
 
     def id_of(name: str, flag: str) -> str:
         if name not in ids:
-            raise DataError(str(described), f"{flag} names {shown(name)}", "names or ids of this file", "correct it")
+            raise DataError(
+                str(described), f"{flag} names {short_repr(name)}", "names or ids of this file", "correct it"
+            )
         return ids[name]
 
     keys: Iterable[str] = names
@@ -218,7 +222,9 @@ def _chosen(
     elif parent_label is not None and tree is not None:
         below = labels_below(read_hierarchy(tree), id_of(parent_label, "the parent label"))
         if not below:
-            raise DataError(str(tree), f"{shown(parent_label)} is not in the hierarchy", "a class in it", "correct it")
+            raise DataError(
+                str(tree), f"{short_repr(parent_label)} is not in the hierarchy", "a class in it", "correct it"
+            )
         keys = [key for key in names if key in below]
     return {key: label for label, key in enumerate(keys)}
 
@@ -228,7 +234,7 @@ def _read_boxes(
     chosen: dict[str, int],
     names: dict[str, str],
     there: dict[str, str],
-    policy: Policy,
+    on_error: OnError,
     *,
     is_filtered: bool,
 ) -> tuple[_Boxes, int]:
@@ -244,7 +250,7 @@ def _read_boxes(
         try:
             found = _box(fields, wanted, f"{file}, line {line}")
         except DataError as error:
-            tell(policy, error)
+            report_or_raise(on_error, error)
             continue
         if found is not None:
             image, label, sides, group = found
@@ -259,11 +265,11 @@ def _read_boxes(
 def _box(fields: list[str], wanted: _Wanted, where: str) -> tuple[str, int, list[float], int] | None:
     """Image, label, sides and whether it is a group; `None` for a box that is not wanted."""
     if len(fields) < wanted.width:
-        found = f"{len(fields)} columns in {shown(','.join(fields))}"
+        found = f"{len(fields)} columns in {short_repr(','.join(fields))}"
         raise DataError(where, found, f"{wanted.width} as in line 1", "complete the line")
     image, key, *sides, group = (fields[column] for column in wanted.columns)
     if key not in wanted.names:
-        raise DataError(where, f"unknown class {shown(key)}", "the described classes", "add its description")
+        raise DataError(where, f"unknown class {short_repr(key)}", "the described classes", "add its description")
     if image not in wanted.there:
         wanted.absent.add(image)
         return None
@@ -279,7 +285,7 @@ def _box(fields: list[str], wanted: _Wanted, where: str) -> tuple[str, int, list
 
 def _is_group(text: str, where: str) -> int:
     if text not in ("0", "1", "-1"):  # -1: unknown
-        raise DataError(where, f"IsGroupOf is {shown(text)}", "0, 1 or -1", "correct it")
+        raise DataError(where, f"IsGroupOf is {short_repr(text)}", "0, 1 or -1", "correct it")
     return int(text == "1")
 
 

@@ -16,13 +16,13 @@ import numpy as np
 from keras_retinanet.config import DifficultRule
 from keras_retinanet.data.box_columns import BoxColumns
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_cleaning import Policy
+from keras_retinanet.data.datasets.box_cleaning import OnError
 from keras_retinanet.data.datasets.class_names import label_of
-from keras_retinanet.data.datasets.text_files import fix_level, images_by_stem
+from keras_retinanet.data.datasets.text_files import images_by_stem, suggest_parent_folder
 from keras_retinanet.data.datasets.voc_xml import VocObject, VocText, read_voc_xml
-from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.fault_log import Survey, surveyed
-from keras_retinanet.data.image_files import SUFFIXES, hint_of_name
+from keras_retinanet.data.error_collector import ErrorCollector, collect_errors
+from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.data.image_files import SUFFIXES, near_name_hint
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
@@ -63,7 +63,7 @@ class PascalDataset(AnnotatedImages):
             in `path`, `"."` (the default where XML files stand in it) for `path` itself.
         class_names: Names in the order of the labels wanted. Defaults to the 20 VOC classes where `ImageSets` is there
             and they cover every name, else to the sorted names of the *whole* data set, so that all sets agree.
-        bad_data: What becomes of boxes outside their image or without area. Defaults to `"skip"`.
+        on_error: What to do with boxes outside their image or without area. Defaults to `"skip"`.
         difficult: What becomes of objects marked difficult: `"ignore"` (regions), `"keep"` (objects like others) or
             `"drop"`. Defaults to `"ignore"`.
 
@@ -82,19 +82,21 @@ class PascalDataset(AnnotatedImages):
         set_name: str | None = None,
         *,
         class_names: Sequence[str] | None = None,
-        bad_data: Policy = "skip",
+        on_error: OnError = "skip",
         difficult: DifficultRule = "ignore",
     ) -> None:
         folder, set_name = Path(path), set_name or self.default_sets(path)[0]
         is_listed = _lists(folder).is_dir()
-        is_lenient = isinstance(bad_data, Survey)
+        is_lenient = isinstance(on_error, ErrorCollector)
         layout = (_from_list if is_listed else _from_folder)(folder, set_name, is_lenient=is_lenient)
-        read = [surveyed(bad_data, functools.partial(read_voc_xml, text), VocText([], None)) for text in layout.texts]
+        read = [
+            collect_errors(on_error, functools.partial(read_voc_xml, text), VocText([], None)) for text in layout.texts
+        ]
         objects = {text: found.objects for text, found in zip(layout.texts, read, strict=True)}
-        names = tuple(class_names) if class_names is not None else _all_classes(layout, objects, is_listed, bad_data)
+        names = tuple(class_names) if class_names is not None else _all_classes(layout, objects, is_listed, on_error)
         if difficult == "drop":
             objects = {text: [item for item in items if not item.is_difficult] for text, items in objects.items()}
-        columns = _columns(objects.values(), names, bad_data)
+        columns = _columns(objects.values(), names, on_error)
         columns.ignore &= difficult == "ignore"
         super().__init__(
             names,
@@ -103,10 +105,10 @@ class PascalDataset(AnnotatedImages):
             [None] * len(layout.ids),
             columns,
             listed_in=str(layout.listed_in),
-            bad_data=bad_data,
+            on_error=on_error,
             sources=[str(text) for text in (layout.listed_in, *layout.homes, *layout.texts, *layout.all_texts)],
             notes=layout.notes,
-            told_sizes=[found.size for found in read],
+            annotated_sizes=[found.size for found in read],
         )
 
     @staticmethod
@@ -152,19 +154,19 @@ def _from_folder(folder: Path, set_name: str, *, is_lenient: bool) -> _Layout:
     texts = _texts(text_home)
     if not texts:
         allowed = "ImageSets/Main/<set>.txt, or a folder of XML files beside images"
-        fix = fix_level(folder, ("ImageSets", "JPEGImages", "Annotations"))
+        fix = suggest_parent_folder(folder, ("ImageSets", "JPEGImages", "Annotations"))
         raise DataError(str(home), "has no Pascal VOC annotations", allowed, fix)
     files = images_by_stem(image_home)
     images = []
     for text in texts:
         if text.stem not in files and not is_lenient:
             allowed = f"{text.stem} ending in {', '.join(SUFFIXES)} in {image_home}"
-            fix = f"{hint_of_name(image_home / f'{text.stem}.jpg')}put the image there or take the file away"
-            raise DataError(str(text), "has no image", allowed, fix_level(home, ("JPEGImages",), fix))
+            fix = f"{near_name_hint(image_home / f'{text.stem}.jpg')}put the image there or take the file away"
+            raise DataError(str(text), "has no image", allowed, suggest_parent_folder(home, ("JPEGImages",), fix))
         images.append(os.path.join(image_home, files.get(text.stem, f"{text.stem}.jpg")))
     ids = [text.stem for text in texts]
     alone = sorted(set(files) - set(ids))
-    told = f"{image_home}: {len(alone)} images without an XML file are left out ({shown(alone[:1])[2:-2]} …)"
+    told = f"{image_home}: {len(alone)} images without an XML file are left out ({short_repr(alone[:1])[2:-2]} …)"
     siblings = (
         [] if set_name == "." else [file for part in sorted(folder.iterdir()) for file in _texts(_homes(part)[0])]
     )
@@ -188,7 +190,7 @@ def _listed(file: Path, known: set[str]) -> list[str]:
         whole, first = line.strip(), (line.split() or [""])[0]
         name = next((name for name in (whole, os.path.splitext(whole)[0]) if name in known), first)
         if name in ids:
-            found = f"{shown(name)} stands there twice (first in line {ids[name]})"
+            found = f"{short_repr(name)} stands there twice (first in line {ids[name]})"
             raise DataError(f"{file}, line {number}", found, "each image once", "take one of the lines out")
         if name:
             ids[name] = number
@@ -202,29 +204,31 @@ def _images(folder: Path, ids: list[str], list_file: Path, *, is_lenient: bool) 
     for name in ids:
         if name not in by_stem and os.path.basename(name) == name and not is_lenient:
             allowed = f"JPEGImages/{name} ending in {', '.join(SUFFIXES)}"
-            fix = f"{hint_of_name(home / f'{name}.jpg')}put the image there or take the line out"
-            raise DataError(str(list_file), f"image {shown(name)} is not there", allowed, fix)
+            fix = f"{near_name_hint(home / f'{name}.jpg')}put the image there or take the line out"
+            raise DataError(str(list_file), f"image {short_repr(name)} is not there", allowed, fix)
     return [os.path.join(home, by_stem.get(name, f"{name}.jpg")) for name in ids]
 
 
 def _all_classes(
-    layout: _Layout, read: dict[Path, list[VocObject]], is_listed: bool, policy: Policy
+    layout: _Layout, read: dict[Path, list[VocObject]], is_listed: bool, on_error: OnError
 ) -> tuple[str, ...]:
     """Class names of the whole data set, those of the files outside this set included."""
     nothing = VocText([], None)
     texts = (file for file in layout.all_texts if file not in read)
     others = (
-        item for file in texts for item in surveyed(policy, functools.partial(read_voc_xml, file), nothing).objects
+        item
+        for file in texts
+        for item in collect_errors(on_error, functools.partial(read_voc_xml, file), nothing).objects
     )
     names = {item.name for items in read.values() for item in items} | {item.name for item in others}
     return VOC_CLASSES if is_listed and names <= set(VOC_CLASSES) else tuple(sorted(names))
 
 
-def _columns(objects: Iterable[list[VocObject]], class_names: Sequence[str], policy: Policy) -> BoxColumns:
+def _columns(objects: Iterable[list[VocObject]], class_names: Sequence[str], on_error: OnError) -> BoxColumns:
     wanted = {name: label for label, name in enumerate(class_names)}
 
     def label(item: VocObject) -> int:
-        return surveyed(policy, lambda: label_of(item.name, wanted, item.where), -1)
+        return collect_errors(on_error, lambda: label_of(item.name, wanted, item.where), -1)
 
     labelled = [(position, item, label(item)) for position, items in enumerate(objects) for item in items]
     rows = [row for row in labelled if row[2] >= 0]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from keras_retinanet.data.datasets.box_cleaning import Policy
-from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.fault_log import tell
+from keras_retinanet.data.datasets.box_cleaning import OnError
+from keras_retinanet.data.error_collector import report_or_raise
+from keras_retinanet.data.errors import DataError, short_repr
 
 _KINDS = (".tfrecord", ".record", ".tfrec")
 _SHARD = re.compile(r"(.*)-(\d{1,9})-of-(\d{1,9})(.*)")
@@ -43,7 +43,7 @@ def record_files(path: str | os.PathLike[str], set_name: str | None = None) -> l
             files = [str(Path(path) / set_name / name) for name in _names(Path(path) / set_name)]
     if not files:
         where, kinds = str(path), ", ".join(_KINDS)
-        wanted = f" of set {shown(set_name)}" if set_name not in (None, ".") else ""
+        wanted = f" of set {short_repr(set_name)}" if set_name not in (None, ".") else ""
         raise DataError(where, f"has no record files{wanted}", f"files with {kinds} in their names", "check the path")
     _require_all_shards(files)
     return files
@@ -78,12 +78,12 @@ def _require_all_shards(files: Sequence[str]) -> None:
             raise DataError(name, "is not there", f"all {int(count)} shards", "put it there, or name the files wanted")
 
 
-def read_records(file: str, policy: Policy = "error") -> Iterator[tuple[int, bytes]]:
+def read_records(file: str, on_error: OnError = "error") -> Iterator[tuple[int, bytes]]:
     """The records of a file, their checksums tested.
 
     Args:
         file: Its path.
-        policy: A survey takes down what is wrong with the file, of which the records before are used.
+        on_error: An `ErrorCollector` records what is wrong with the file; the records before the damage are used.
 
     Yields:
         Position of the record's first byte in the file, and the record.
@@ -98,10 +98,10 @@ def read_records(file: str, policy: Policy = "error") -> Iterator[tuple[int, byt
             record = next(records).numpy()
         except StopIteration:
             if position - _HEAD != os.path.getsize(file):  # TensorFlow takes some torn ends for the end
-                tell(policy, _damage(file, number + 1, position - _HEAD, "truncated"))
+                report_or_raise(on_error, _damage(file, number + 1, position - _HEAD, "truncated"))
             return
         except tf.errors.OpError as error:
-            tell(policy, _damage(file, number + 1, position - _HEAD, str(error)))
+            report_or_raise(on_error, _damage(file, number + 1, position - _HEAD, str(error)))
             return
         yield position, record
         position += len(record) + _TAIL + _HEAD

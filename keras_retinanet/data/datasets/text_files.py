@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.image_files import SUFFIXES, hint_of_name
+from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.data.image_files import SUFFIXES, near_name_hint
 
 
 def read_text(file: Path, kind: str, fix: str = "check the path") -> str:
@@ -29,7 +29,7 @@ def read_text(file: Path, kind: str, fix: str = "check the path") -> str:
     try:
         return file.read_text("utf-8-sig")
     except OSError as error:
-        raise DataError(str(file), f"cannot be read ({error.strerror})", kind, hint_of_name(file) + fix) from None
+        raise DataError(str(file), f"cannot be read ({error.strerror})", kind, near_name_hint(file) + fix) from None
     except ValueError as error:  # also a zero byte in the path
         raise DataError(str(file), f"is not UTF-8 text ({error})", kind, "save it as UTF-8") from None
 
@@ -80,10 +80,10 @@ def number(text: str, name: str, where: str, allowed: str) -> float:
     try:
         return float(text if "_" not in text else "")  # Python takes 1_0 for 10
     except ValueError:
-        raise DataError(where, f"{name} is {shown(text)}", allowed, "write a number") from None
+        raise DataError(where, f"{name} is {short_repr(text)}", allowed, "write a number") from None
 
 
-def fix_level(path: Path, markers: Sequence[str], fix: str = "check the path and the set's name") -> str:
+def suggest_parent_folder(path: Path, markers: Sequence[str], fix: str = "check the path and the set's name") -> str:
     """A fix that tells of a path which leads too deep.
 
     Args:
@@ -98,12 +98,12 @@ def fix_level(path: Path, markers: Sequence[str], fix: str = "check the path and
     return f"give the path of the folder above it, {places[0]}" if places else fix
 
 
-def with_slashes(path: str) -> str:
+def to_local_path(path: str) -> str:
     """A path as written on Windows, for this machine."""
     return path.replace("\\", "/") if os.sep == "/" else path
 
 
-def names_in(
+def list_names(
     folder: str | os.PathLike[str], kind: str = "a folder of images", fix: str = "check the path"
 ) -> list[str]:
     """Sorted names in a folder, hidden ones (macOS leaves `._a.jpg`) left out.
@@ -125,7 +125,7 @@ def is_image(name: str) -> bool:
 
 def images_by_stem(folder: str | os.PathLike[str]) -> dict[str, str]:
     """Names of the image files in a folder by name without ending; of several the first ending of `SUFFIXES` counts."""
-    found = list(reversed(names_in(folder)))
+    found = list(reversed(list_names(folder)))
     by_stem: dict[str, str] = {}
     for suffix in reversed(SUFFIXES):
         by_stem |= {name[: -len(suffix)]: name for name in found if name.lower().endswith(suffix)}

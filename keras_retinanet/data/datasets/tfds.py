@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from keras_retinanet.data.box_columns import BoxColumns, rows_of
+from keras_retinanet.data.box_columns import BoxColumns, select_rows
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_cleaning import Policy
+from keras_retinanet.data.datasets.box_cleaning import OnError
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.record_files import read_records
-from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.fault_log import surveyed
+from keras_retinanet.data.error_collector import collect_errors
+from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import image_reference
 
 _FLAGS = ("is_crowd", "is_difficult", "is_group_of")
@@ -58,7 +58,7 @@ class TfdsDataset(AnnotatedImages):
         path: The name, such as `voc/2007` or `coco/2017:1.1.0`; or the folder of one prepared version.
         set_name: A split, also a part of one (`train[:10%]`). Defaults to `train`.
         class_names: Names in the order of the labels wanted. Defaults to the data set's own.
-        bad_data: What becomes of boxes outside their image or without area. Defaults to `"skip"`.
+        on_error: What to do with boxes outside their image or without area. Defaults to `"skip"`.
 
     Attributes:
         class_names: Names, label 0 first.
@@ -74,22 +74,22 @@ class TfdsDataset(AnnotatedImages):
         set_name: str | None = None,
         *,
         class_names: Sequence[str] | None = None,
-        bad_data: Policy = "skip",
+        on_error: OnError = "skip",
     ) -> None:
         builder, split = _builder(os.fspath(path)), set_name or "train"
         keys = _keys(builder, os.fspath(path))
         own = _own_names(builder, keys)
         names = tuple(class_names) if class_names is not None else own
         shards = _shards(builder, split, os.fspath(path))
-        examples = [example for shard in shards for example in _examples(builder, keys, *shard, bad_data)]
+        examples = [example for shard in shards for example in _examples(builder, keys, *shard, on_error)]
         super().__init__(
             names,
             [example.image for example in examples],
             [example.image_id for example in examples],
             [example.size for example in examples],
-            _columns(examples, own, names, bad_data),
+            _columns(examples, own, names, on_error),
             listed_in=f"tfds:{os.fspath(path)}, {split}",
-            bad_data=bad_data,
+            on_error=on_error,
             sources=[file for file, _, _ in shards],
         )
 
@@ -110,7 +110,7 @@ def _builder(name: str) -> Any:
     try:
         builder = tfds.builder_from_directory(name) if os.path.isdir(name) else tfds.builder(name)
     except Exception as error:  # a dozen kinds, with pages of text, for a name that is not known
-        reason = shown(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__, 120)
+        reason = short_repr(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__, 120)
         fix = "correct the name, or give the folder of a prepared version"
         raise DataError(f"tfds:{name}", f"cannot be opened ({reason})", "a name of the catalogue", fix) from None
     if not builder.info.splits:
@@ -132,7 +132,9 @@ def _keys(builder: Any, name: str) -> _Keys:
         label = next((part for part, kind in inner.items() if isinstance(kind, tfds.features.ClassLabel)), None)
         if box is not None:
             return _Keys(image, key, box, label)
-    raise DataError(f"tfds:{name}", f"has the features {shown(list(features), 200)}", _LAYOUT, "choose another one")
+    raise DataError(
+        f"tfds:{name}", f"has the features {short_repr(list(features), 200)}", _LAYOUT, "choose another one"
+    )
 
 
 def _own_names(builder: Any, keys: _Keys) -> tuple[str, ...]:
@@ -152,7 +154,7 @@ def _shards(builder: Any, split: str, name: str) -> list[tuple[str, int, int]]:
     try:
         pieces = builder.info.splits[split].file_instructions
     except Exception as error:  # KeyError, ValueError, AssertionError: whatever the text of a split runs into
-        reason = shown(" ".join(str(error).split()), 120)
+        reason = short_repr(" ".join(str(error).split()), 120)
         there = ", ".join(builder.info.splits)
         raise DataError(where, f"no split {split!r} ({reason})", there, "choose one of these") from None
     return [
@@ -161,14 +163,14 @@ def _shards(builder: Any, split: str, name: str) -> list[tuple[str, int, int]]:
     ]
 
 
-def _examples(builder: Any, keys: _Keys, file: str, first: int, end: int, policy: Policy) -> Iterator[_Example]:
-    for number, (position, content) in enumerate(read_records(file, policy)):
+def _examples(builder: Any, keys: _Keys, file: str, first: int, end: int, on_error: OnError) -> Iterator[_Example]:
+    for number, (position, content) in enumerate(read_records(file, on_error)):
         if number >= end:
             return
         if number >= first:
             where = f"{file}, record {number + 1}"
             read = functools.partial(_example, builder, keys, file, position, content, where)
-            example = surveyed(policy, read, None)
+            example = collect_errors(on_error, read, None)
             if example is not None:
                 yield example
 
@@ -183,7 +185,7 @@ def _example(builder: Any, keys: _Keys, file: str, position: int, content: bytes
         with Image.open(io.BytesIO(encoded)) as image:
             size = (image.height, image.width)
     except Exception as error:  # of the parser, or of one of Pillow's plug-ins
-        reason = shown(str(error), 100)
+        reason = short_repr(str(error), 100)
         raise DataError(where, f"cannot be read ({reason})", "what the features say", "prepare it anew") from None
     objects = read[keys.objects]
     shares = np.asarray(objects[keys.box], np.float64).reshape(-1, 4)  # y1, x1, y2, x2
@@ -201,7 +203,7 @@ def _example(builder: Any, keys: _Keys, file: str, position: int, content: bytes
     )
 
 
-def _columns(examples: list[_Example], own: Sequence[str], class_names: Sequence[str], policy: Policy) -> BoxColumns:
+def _columns(examples: list[_Example], own: Sequence[str], class_names: Sequence[str], on_error: OnError) -> BoxColumns:
     wanted = {name: label for label, name in enumerate(class_names)}
     owner = np.repeat(np.arange(len(examples)), [len(example.labels) for example in examples])
 
@@ -212,7 +214,7 @@ def _columns(examples: list[_Example], own: Sequence[str], class_names: Sequence
 
     labels = np.array(
         [
-            surveyed(policy, functools.partial(label_at, label, example.where), -1)
+            collect_errors(on_error, functools.partial(label_at, label, example.where), -1)
             for example in examples
             for label in example.labels
         ],
@@ -225,4 +227,4 @@ def _columns(examples: list[_Example], own: Sequence[str], class_names: Sequence
         ignore=np.concatenate([example.ignore for example in examples] or [np.zeros(0, bool)]),
         name=lambda row: examples[owner[row]].where,
     )
-    return rows_of(columns, labels >= 0)
+    return select_rows(columns, labels >= 0)

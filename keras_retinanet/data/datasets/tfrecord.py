@@ -18,14 +18,14 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from PIL import Image
 
-from keras_retinanet.data.box_columns import BoxColumns, rows_of
+from keras_retinanet.data.box_columns import BoxColumns, select_rows
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_cleaning import Policy
+from keras_retinanet.data.datasets.box_cleaning import OnError
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.label_map import read_label_map
 from keras_retinanet.data.datasets.record_files import has_set, read_records, record_files
-from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.fault_log import surveyed, tell
+from keras_retinanet.data.error_collector import collect_errors, report_or_raise
+from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import image_reference
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -62,7 +62,7 @@ class TfRecordDataset(AnnotatedImages):
         path: A folder, a file, or a pattern such as `data/train.record-*`.
         set_name: In a folder, a word of the files' names. Defaults to `train`, or to all files where that names none.
         class_names: Names in the order of the labels wanted.
-        bad_data: What becomes of boxes outside their image or without area. Defaults to `"skip"`.
+        on_error: What to do with boxes outside their image or without area. Defaults to `"skip"`.
         classes: Label map (`.pbtxt`). Defaults to the one in the folder, else to the sorted names of the records.
 
     Attributes:
@@ -81,18 +81,18 @@ class TfRecordDataset(AnnotatedImages):
         set_name: str | None = None,
         *,
         class_names: Sequence[str] | None = None,
-        bad_data: Policy = "skip",
+        on_error: OnError = "skip",
         classes: str | os.PathLike[str] | None = None,
     ) -> None:
         files = record_files(path, set_name or self.default_sets(path)[0])
         map_file = Path(classes) if classes is not None else _map_beside(Path(files[0]).parent)
         label_map = read_label_map(map_file) if map_file is not None else {}
         found = [
-            surveyed(bad_data, functools.partial(_record, file, number, position, content, label_map), None)
+            collect_errors(on_error, functools.partial(_record, file, number, position, content, label_map), None)
             for file in files
-            for number, (position, content) in enumerate(read_records(file, bad_data), start=1)
+            for number, (position, content) in enumerate(read_records(file, on_error), start=1)
         ]
-        records = _unique([record for record in found if record is not None], bad_data)
+        records = _unique([record for record in found if record is not None], on_error)
         names = tuple(class_names or label_map.values() or _occurring(records))
         ids = {name: number for number, name in label_map.items()}
         super().__init__(
@@ -100,13 +100,13 @@ class TfRecordDataset(AnnotatedImages):
             [record.image for record in records],
             [record.image_id for record in records],
             [record.size for record in records],
-            _columns(records, names, bad_data),
+            _columns(records, names, on_error),
             listed_in=files[0],
-            bad_data=bad_data,
+            on_error=on_error,
             sources=[*files, str(Path(files[0]).parent), *([str(map_file)] if map_file is not None else [])],
             category_ids=[ids.get(name) for name in names] if ids else None,
             notes=_notes(str(path), map_file, class_names),
-            told_sizes=[record.told for record in records],
+            annotated_sizes=[record.told for record in records],
         )
 
     @staticmethod
@@ -146,7 +146,7 @@ def _record(file: str, number: int, position: int, content: bytes, label_map: di
         raise DataError(where, found, "as many of each", _REMAKE)
     boxes = np.array(sides, np.float64).reshape(4, -1).T
     if (np.abs(boxes) > _FARTHEST).any():
-        worst = shown(boxes[(np.abs(boxes) > _FARTHEST).any(axis=1)][0].tolist(), 100)
+        worst = short_repr(boxes[(np.abs(boxes) > _FARTHEST).any(axis=1)][0].tolist(), 100)
         raise DataError(where, f"box {worst}", "shares of the image's sides", f"divide by its size, or {_REMAKE}")
     flags = [values(f"image/object/{flag}", "int64", count) for flag in _FLAGS]
     areas = values("image/object/area", "float", count)
@@ -207,7 +207,7 @@ def _names(values: Any, count: int, label_map: dict[int, str], where: str) -> li
         raise DataError(where, "has boxes without classes", "image/object/class/text or …/label", _REMAKE)
     if label_map and (unknown := [number for number in ids if number not in label_map]):
         fix = "add it to the label map or correct the record"
-        raise DataError(where, f"unknown class id {unknown[0]}", shown(list(label_map), 200), fix)
+        raise DataError(where, f"unknown class id {unknown[0]}", short_repr(list(label_map), 200), fix)
     return [label_map.get(number, str(number)) for number in ids]
 
 
@@ -217,25 +217,25 @@ def _occurring(records: list[_Record]) -> list[str]:
     return sorted(names, key=int if all(name.isdecimal() for name in names) else None)
 
 
-def _unique(records: list[_Record], policy: Policy) -> list[_Record]:
+def _unique(records: list[_Record], on_error: OnError) -> list[_Record]:
     """The records, if their ids differ; for a survey the first of each id."""
     seen: dict[int | str, _Record] = {}
     for record in records:
         first = seen.setdefault(record.image_id, record)
         if first is not record:
-            found = f"image/source_id {shown(record.image_id)} stands there twice (first in {first.where})"
-            tell(policy, DataError(record.where, found, "each id once", "give each image its own"))
+            found = f"image/source_id {short_repr(record.image_id)} stands there twice (first in {first.where})"
+            report_or_raise(on_error, DataError(record.where, found, "each id once", "give each image its own"))
     return list(seen.values())
 
 
-def _columns(records: list[_Record], class_names: Sequence[str], policy: Policy) -> BoxColumns:
+def _columns(records: list[_Record], class_names: Sequence[str], on_error: OnError) -> BoxColumns:
     wanted = {name: label for label, name in enumerate(class_names)}
     counts = [len(record.names) for record in records]
     owner = np.repeat(np.arange(len(records)), counts)
     first = np.cumsum([0, *counts])
     has_areas = all(record.areas is not None for record in records)
     found = (
-        surveyed(policy, functools.partial(label_of, name, wanted, record.where), -1)
+        collect_errors(on_error, functools.partial(label_of, name, wanted, record.where), -1)
         for record in records
         for name in record.names
     )
@@ -248,4 +248,4 @@ def _columns(records: list[_Record], class_names: Sequence[str], policy: Policy)
         name=lambda row: f"{records[owner[row]].where}, object {row - first[owner[row]] + 1}",
         areas=np.concatenate([record.areas for record in records]) if has_areas and records else None,
     )
-    return rows_of(columns, labels >= 0)
+    return select_rows(columns, labels >= 0)

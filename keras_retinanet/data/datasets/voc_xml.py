@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.image_files import hint_of_name
+from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.data.image_files import near_name_hint
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
@@ -56,7 +56,7 @@ def read_voc_xml(file: Path) -> VocText:
         content = file.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        fix = f"{hint_of_name(file)}add the file (without objects if the image shows none) or take the image out"
+        fix = f"{near_name_hint(file)}add the file (without objects if the image shows none) or take the image out"
         raise DataError(str(file), f"cannot be read ({reason})", "an XML file for each image", fix) from None
     root = _parsed(content, file)
     objects = [
@@ -79,12 +79,12 @@ def _parsed(content: bytes, file: Path) -> ElementTree.Element:
         for item in root.iter():
             item.tag = item.tag.rpartition("}")[2]  # of a namespace
     if root.tag != "annotation" and root.find("object") is None:
-        found = f"begins with <{shown(root.tag)[1:-1]}>"
+        found = f"begins with <{short_repr(root.tag)[1:-1]}>"
         raise DataError(str(file), found, "<annotation>", "take the file away or export the annotation again")
     for item in root:
         if item.tag != "object" and item.tag.casefold() in ("object", "objects"):
             fix = "write the tags as VOC does, one <object> an object"
-            raise DataError(str(file), f"has <{shown(item.tag)[1:-1]}>", "<object>", fix)
+            raise DataError(str(file), f"has <{short_repr(item.tag)[1:-1]}>", "<object>", fix)
     return root
 
 
@@ -104,7 +104,7 @@ def _number(text: str | None, tag: str, where: str) -> float:
     try:
         return float(text or "")
     except ValueError:
-        found = f"has no <bndbox><{tag}>" if text is None else f"<{tag}> is {shown(text)}"
+        found = f"has no <bndbox><{tag}>" if text is None else f"<{tag}> is {short_repr(text)}"
         raise DataError(where, found, "a number", "correct it or take the object out") from None
 
 
@@ -114,4 +114,4 @@ def _is_difficult(item: ElementTree.Element, where: str) -> bool:
         return False
     if text in ("1", "true"):
         return True
-    raise DataError(where, f"<difficult> is {shown(text)}", "0 or 1", "correct it")
+    raise DataError(where, f"<difficult> is {short_repr(text)}", "0 or 1", "correct it")

@@ -16,12 +16,19 @@ import yaml
 
 from keras_retinanet.data.box_columns import BoxColumns
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, require_images
-from keras_retinanet.data.datasets.box_cleaning import Policy
+from keras_retinanet.data.datasets.box_cleaning import OnError
 from keras_retinanet.data.datasets.class_names import label_of
-from keras_retinanet.data.datasets.text_files import fix_level, is_image, names_in, number, read_text, with_slashes
-from keras_retinanet.data.errors import DataError, shown
-from keras_retinanet.data.fault_log import Survey, surveyed
-from keras_retinanet.data.image_files import hint_of_name, near_file
+from keras_retinanet.data.datasets.text_files import (
+    is_image,
+    list_names,
+    number,
+    read_text,
+    suggest_parent_folder,
+    to_local_path,
+)
+from keras_retinanet.data.error_collector import ErrorCollector, collect_errors
+from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.data.image_files import find_near_name, near_name_hint
 
 _VAL = ("val", "valid", "validation")
 _ROW = "'class x_center y_center width height', shares of the image's sides; or 'class x1 y1 x2 y2 x3 y3 …'"
@@ -48,7 +55,7 @@ class YoloDataset(AnnotatedImages):
         path: The YAML file, or the folder in which it stands.
         set_name: A key of the file. Defaults to `train`.
         class_names: Names in the order of the labels wanted. Defaults to those of the file, sorted by id.
-        bad_data: What becomes of boxes outside their image or without area. Defaults to `"skip"`.
+        on_error: What to do with boxes outside their image or without area. Defaults to `"skip"`.
 
     Attributes:
         class_names: Names, label 0 first.
@@ -64,17 +71,17 @@ class YoloDataset(AnnotatedImages):
         set_name: str | None = None,
         *,
         class_names: Sequence[str] | None = None,
-        bad_data: Policy = "skip",
+        on_error: OnError = "skip",
     ) -> None:
         file, content = _read_yaml(path)
         set_name = set_name or "train"
         classes = _classes(content, file)
         names = tuple(class_names) if class_names is not None else tuple(classes.values())
         images, listed = _images(file, content, set_name)
-        if not isinstance(bad_data, Survey):
+        if not isinstance(on_error, ErrorCollector):
             require_images(images, f"{file}, {set_name!r}")
         texts = [_label_file(image) for image in images]
-        rows = list(_rows(texts, classes, names, bad_data))
+        rows = list(_rows(texts, classes, names, on_error))
         columns = BoxColumns(
             image=np.array([row.image for row in rows], np.int64),
             boxes=np.array([row.box for row in rows], np.float64).reshape(-1, 4),
@@ -91,7 +98,7 @@ class YoloDataset(AnnotatedImages):
             [None] * len(images),
             columns,
             listed_in=f"{file}, {set_name!r}",
-            bad_data=bad_data,
+            on_error=on_error,
             sources=[str(file), *listed, *texts],
             category_ids=[ids.get(name) for name in names],
         )
@@ -106,10 +113,12 @@ class YoloDataset(AnnotatedImages):
 def _read_yaml(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
     file = Path(path)
     if file.is_dir():
-        found = [name for name in names_in(file) if name.endswith((".yaml", ".yml"))]
+        found = [name for name in list_names(file) if name.endswith((".yaml", ".yml"))]
         named = [name for name in found if name in ("data.yaml", "data.yml", "dataset.yaml")] or found
         if len(named) != 1:
-            fix = fix_level(file, ("data.yaml", "data.yml", "dataset.yaml"), "write one: see docs/datasets.md")
+            fix = suggest_parent_folder(
+                file, ("data.yaml", "data.yml", "dataset.yaml"), "write one: see docs/datasets.md"
+            )
             fix = "give the path of the file itself" if named else fix
             raise DataError(str(file), f"has {len(named)} YAML files", _YAML, fix)
         file = file / named[0]
@@ -118,10 +127,10 @@ def _read_yaml(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         if isinstance(error, DataError):
             raise
-        reason = shown(" ".join(str(error).split()), 120)
+        reason = short_repr(" ".join(str(error).split()), 120)
         raise DataError(str(file), f"is not YAML ({reason})", _YAML, "correct it") from None
     if not isinstance(content, dict):
-        raise DataError(str(file), f"is {shown(content)}", _YAML, "correct it")
+        raise DataError(str(file), f"is {short_repr(content)}", _YAML, "correct it")
     return file, content
 
 
@@ -131,17 +140,21 @@ def _classes(content: dict[str, Any], file: Path) -> dict[int, str]:
     items = dict(enumerate(names)) if isinstance(names, list) else names
     allowed = "a list of names, or a mapping from ids 0, 1, … to names"
     if not isinstance(items, dict) or not items:
-        raise DataError(str(file), f"'names' is {shown(names)}", allowed, "write the classes there")
+        raise DataError(str(file), f"'names' is {short_repr(names)}", allowed, "write the classes there")
     fix = "correct it; names such as yes, no, on and off stand in quotes"
     for key, name in items.items():
         if type(key) is not int or key < 0 or not isinstance(name, (str, int, float)) or isinstance(name, bool):
-            raise DataError(str(file), f"'names' has {shown(key)}: {shown(name)}", allowed, fix)
+            raise DataError(str(file), f"'names' has {short_repr(key)}: {short_repr(name)}", allowed, fix)
     classes = {key: str(items[key]) for key in sorted(items)}
     if len(set(classes.values())) < len(classes):
-        raise DataError(str(file), f"'names' has a name twice: {shown(names, 200)}", "each name once", "correct it")
+        raise DataError(
+            str(file), f"'names' has a name twice: {short_repr(names, 200)}", "each name once", "correct it"
+        )
     count = content.get("nc", len(classes))
     if count != len(classes):
-        raise DataError(str(file), f"'nc' is {shown(count)}", f"{len(classes)}, as many as 'names'", "correct either")
+        raise DataError(
+            str(file), f"'nc' is {short_repr(count)}", f"{len(classes)}, as many as 'names'", "correct either"
+        )
     return classes
 
 
@@ -152,18 +165,18 @@ def _images(file: Path, content: dict[str, Any], set_name: str) -> tuple[list[st
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, str) for entry in entries):
         there = ", ".join(name for name in ("train", *_VAL, "test") if content.get(name)) or "none"
         allowed = "a folder, a text file that lists images, or a list of these"
-        raise DataError(str(file), f"{set_name!r} is {shown(entries)}", allowed, f"add it (sets there: {there})")
+        raise DataError(str(file), f"{set_name!r} is {short_repr(entries)}", allowed, f"add it (sets there: {there})")
     images: list[str] = []
     sources: list[str] = []
     for entry in entries:
-        place = _located(file, content, with_slashes(entry))
+        place = _located(file, content, to_local_path(entry))
         found, read = _walk(place) if place.is_dir() else (_listed(place), [str(place)])
         images += found
         sources += read
     seen: set[str] = set()
     for image in images:
         if image in seen:
-            found_twice = f"{shown(image, 200)} stands there twice"
+            found_twice = f"{short_repr(image, 200)} stands there twice"
             raise DataError(f"{file}, {set_name!r}", found_twice, "each image once", "take one of them out")
         seen.add(image)
     return images, sources
@@ -173,7 +186,7 @@ def _located(file: Path, content: dict[str, Any], entry: str) -> Path:
     """Where an entry leads: from `path`, else from the file; Roboflow writes `../train/images` for `train/images`."""
     root = content.get("path") or "."
     if not isinstance(root, str):
-        raise DataError(str(file), f"'path' is {shown(root)}", "a folder", "correct it")
+        raise DataError(str(file), f"'path' is {short_repr(root)}", "a folder", "correct it")
     tried = [file.parent / root / entry, file.parent / entry, file.parent / entry.removeprefix("../")]
     for place in tried:
         try:
@@ -182,8 +195,8 @@ def _located(file: Path, content: dict[str, Any], entry: str) -> Path:
         except (OSError, ValueError):
             break
     where, fix = " or ".join(dict.fromkeys(str(place) for place in tried[:2])), "correct it or 'path'"
-    fix = hint_of_name(tried[0]) + fix
-    raise DataError(str(file), f"{shown(entry)} is not there", f"a folder or file at {where}", fix)
+    fix = near_name_hint(tried[0]) + fix
+    raise DataError(str(file), f"{short_repr(entry)} is not there", f"a folder or file at {where}", fix)
 
 
 def _walk(folder: Path) -> tuple[list[str], list[str]]:
@@ -199,7 +212,7 @@ def _walk(folder: Path) -> tuple[list[str], list[str]]:
 def _listed(file: Path) -> list[str]:
     """Images of a list, one a line, relative to the list where they do not begin with a slash."""
     lines = read_text(file, "a list of images").splitlines()
-    return [os.path.join(file.parent, with_slashes(line.strip()).removeprefix("./")) for line in lines if line.strip()]
+    return [os.path.join(file.parent, to_local_path(line.strip()).removeprefix("./")) for line in lines if line.strip()]
 
 
 def _label_file(image: str) -> str:
@@ -216,24 +229,24 @@ def _image_ids(images: list[str], file: Path) -> list[int | str]:
     return [*names] if len(set(names)) == len(names) else [os.path.relpath(image, file.parent) for image in images]
 
 
-def _rows(texts: list[str], classes: dict[int, str], class_names: Sequence[str], policy: Policy) -> Iterator[_Row]:
+def _rows(texts: list[str], classes: dict[int, str], class_names: Sequence[str], on_error: OnError) -> Iterator[_Row]:
     there: dict[str, set[str]] = {}
     wanted = {name: label for label, name in enumerate(class_names)}
     has_text, whole = False, set(texts)
     for position, text in enumerate(texts):
         folder, name = os.path.split(text)
         if folder not in there:
-            there[folder] = set(names_in(folder)) if os.path.isdir(folder) else set()
+            there[folder] = set(list_names(folder)) if os.path.isdir(folder) else set()
         if name not in there[folder]:
-            surveyed(policy, functools.partial(_require_no_other_case, text, whole), None)
+            collect_errors(on_error, functools.partial(_require_no_other_case, text, whole), None)
             continue
         has_text = True
-        content = surveyed(policy, functools.partial(read_text, Path(text), _ROW), "")
+        content = collect_errors(on_error, functools.partial(read_text, Path(text), _ROW), "")
         for line, row in enumerate(content.splitlines(), start=1):
             if fields := row.split():
                 where = f"{text}, line {line}"
                 read = functools.partial(_row, fields, position, classes, wanted, where)
-                found = surveyed(policy, read, None)
+                found = collect_errors(on_error, read, None)
                 if found is not None:
                     yield found
     if not has_text:
@@ -243,7 +256,7 @@ def _rows(texts: list[str], classes: dict[int, str], class_names: Sequence[str],
 
 def _require_no_other_case(text: str, texts: set[str]) -> None:
     """A text file whose name differs in case only would be overlooked, and its boxes with it."""
-    near = near_file(text)
+    near = find_near_name(text)
     if near is not None and near not in texts:
         raise DataError(text, "is not there", "text files named as their images", f"rename {near!r}")
 
@@ -252,14 +265,14 @@ def _row(fields: list[str], image: int, classes: dict[int, str], wanted: dict[st
     if len(fields) != 5 and (len(fields) < 7 or len(fields) % 2 == 0):
         fix = "separate with blanks" if "," in fields[0] else "complete the line"
         fix = "take the score at its end out" if len(fields) == 6 else fix
-        raise DataError(where, f"{len(fields)} numbers in {shown(' '.join(fields))}", _ROW, fix)
+        raise DataError(where, f"{len(fields)} numbers in {short_repr(' '.join(fields))}", _ROW, fix)
     given, *sides = (number(field, "a number", where, _ROW) for field in fields)
     if given not in classes:
-        allowed = f"ids of 'names': {shown(', '.join(map(str, classes)), 200)}"
+        allowed = f"ids of 'names': {short_repr(', '.join(map(str, classes)), 200)}"
         fix = "add it to 'names' or correct the line; ids count from 0, not from 1"
-        raise DataError(where, f"unknown class {shown(fields[0])}", allowed, fix)
+        raise DataError(where, f"unknown class {short_repr(fields[0])}", allowed, fix)
     if not all(abs(side) <= _FARTHEST for side in sides):
-        found = f"coordinates {shown(' '.join(fields[1:]), 100)}"
+        found = f"coordinates {short_repr(' '.join(fields[1:]), 100)}"
         raise DataError(where, found, _ROW, "divide x by the image's width and y by its height")
     if len(sides) == 4:
         x, y, width, height = sides

@@ -1,26 +1,26 @@
-"""The same chunks written by an Apache Beam pipeline, on one machine or on many."""
+"""Runs write jobs in an Apache Beam pipeline, on one machine or on many."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keras_retinanet.data.writers import Chunk, write_chunk
+from keras_retinanet.data.writers import WriteJob, write_job
 
 
-def write_with_beam(chunks: Sequence[Chunk], runner: str, options: Sequence[str] = ()) -> None:
-    """Write every chunk as one element of a pipeline, and wait for the end.
+def write_with_beam(jobs: Sequence[WriteJob], runner: str, options: Sequence[str] = ()) -> None:
+    """Run every job as one element of a pipeline, and wait until all are done.
 
     The workers need this package, and see the data set and the new folder under the paths of this machine.
 
     Args:
-        chunks: Sequence. What to write.
+        jobs: Sequence. What to write.
         runner: str. Name of a Beam runner: `"DirectRunner"`, `"FlinkRunner"`, `"SparkRunner"`, `"DataflowRunner"`.
         options: Sequence. The runner's own flags.
 
     Raises:
         ImportError: Apache Beam is not installed.
         ValueError: The runner is not known, or its flags are wrong.
-        OSError: A chunk could not be written.
+        OSError: A job could not be written.
     """
     try:
         import apache_beam as beam
@@ -31,9 +31,4 @@ def write_with_beam(chunks: Sequence[Chunk], runner: str, options: Sequence[str]
         ) from None
     settings = PipelineOptions([f"--runner={runner}", *options])
     with beam.Pipeline(options=settings) as pipeline:
-        (
-            pipeline
-            | "chunks" >> beam.Create(list(chunks))
-            | "spread" >> beam.Reshuffle()
-            | "write" >> beam.Map(write_chunk)
-        )
+        (pipeline | "jobs" >> beam.Create(list(jobs)) | "spread" >> beam.Reshuffle() | "write" >> beam.Map(write_job))

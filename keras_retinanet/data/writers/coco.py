@@ -9,46 +9,52 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.data.image_files import byte_range
-from keras_retinanet.data.writers.chunks import Chunk, Loss, Part, Progress, absolute
-from keras_retinanet.data.writers.numbers import exact
-from keras_retinanet.data.writers.placing import place_images
+from keras_retinanet.data.writers.jobs import (
+    Omission,
+    OutputSplit,
+    ProgressCallback,
+    WriteJob,
+    absolute_path,
+    exact,
+    place_images,
+)
 from keras_retinanet.schema import Sample
 
 
-def write_chunk(chunk: Chunk, progress: Progress) -> None:
+def write_job(job: WriteJob, progress: ProgressCallback) -> None:
     """Place the images."""
-    place_images(chunk, Path(chunk.folder) / chunk.part.name, progress)
+    place_images(job, Path(job.folder) / job.split.name, progress)
 
 
-def write_index(folder: Path, parts: list[Part], images: str) -> None:
+def write_index(folder: Path, splits: list[OutputSplit], images: str) -> None:
     """One JSON file a set. Image ids stay where they are whole numbers and differ; else images are counted from 1."""
-    own_ids = [sample["image_id"] for part in parts for sample in part.samples]
+    own_ids = [sample["image_id"] for split in splits for sample in split.samples]
     has_ids = all(isinstance(image_id, int) for image_id in own_ids) and len(set(own_ids)) == len(own_ids)
     (folder / "annotations").mkdir(parents=True, exist_ok=True)
     first = 1
-    for part in parts:
-        ids = [int(sample["image_id"]) if has_ids else first + n for n, sample in enumerate(part.samples)]
-        first += len(part.samples)
-        table = _table(part, ids, is_elsewhere=images == "none")
-        file = folder / "annotations" / f"instances_{part.name}.json"
+    for split in splits:
+        ids = [int(sample["image_id"]) if has_ids else first + n for n, sample in enumerate(split.samples)]
+        first += len(split.samples)
+        table = _table(split, ids, is_elsewhere=images == "none")
+        file = folder / "annotations" / f"instances_{split.name}.json"
         file.write_text(json.dumps(table, separators=(",", ":"), ensure_ascii=False), encoding="utf-8")
 
 
-def losses(parts: list[Part]) -> list[Loss]:
+def omissions(splits: list[OutputSplit]) -> list[Omission]:
     """Nothing: crowd regions hold ignore regions."""
-    del parts
+    del splits
     return []
 
 
-def _table(part: Part, ids: list[int], *, is_elsewhere: bool) -> dict[str, Any]:
+def _table(split: OutputSplit, ids: list[int], *, is_elsewhere: bool) -> dict[str, Any]:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for sample, name, image_id in zip(part.samples, part.names, ids, strict=True):
+    for sample, name, image_id in zip(split.samples, split.names, ids, strict=True):
         height, width = sample["size"]
-        place = absolute(sample["image"]) if is_elsewhere and byte_range(sample["image"]) is None else name
+        place = absolute_path(sample["image"]) if is_elsewhere and byte_range(sample["image"]) is None else name
         images.append({"id": image_id, "file_name": place, "width": width, "height": height})
-        annotations += _annotations(sample, image_id, part, len(annotations))
-    pairs = zip(part.category_ids, part.class_names, strict=True)
+        annotations += _annotations(sample, image_id, split, len(annotations))
+    pairs = zip(split.category_ids, split.class_names, strict=True)
     return {
         "images": images,
         "annotations": annotations,
@@ -56,7 +62,7 @@ def _table(part: Part, ids: list[int], *, is_elsewhere: bool) -> dict[str, Any]:
     }
 
 
-def _annotations(sample: Sample, image_id: int, part: Part, first: int) -> list[dict[str, Any]]:
+def _annotations(sample: Sample, image_id: int, split: OutputSplit, first: int) -> list[dict[str, Any]]:
     found = []
     areas = sample.get("areas", np.prod(sample["boxes"][:, 2:] - sample["boxes"][:, :2], axis=1))
     rows = zip(sample["boxes"], sample["labels"], sample["ignore"], areas, strict=True)
@@ -66,7 +72,7 @@ def _annotations(sample: Sample, image_id: int, part: Part, first: int) -> list[
             {
                 "id": number,
                 "image_id": image_id,
-                "category_id": part.category_ids[label],
+                "category_id": split.category_ids[label],
                 # Nine places: a hundredth of what a float32 distinguishes at 0.01 pixels.
                 "bbox": [x1, y1, round(x2 - x1, 9), round(y2 - y1, 9)],
                 "area": round(float(area), 4),

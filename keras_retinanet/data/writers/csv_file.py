@@ -7,32 +7,38 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.data.writers.chunks import Chunk, Loss, Part, Progress, absolute
-from keras_retinanet.data.writers.ignored import ignore_regions
-from keras_retinanet.data.writers.numbers import exact_text
-from keras_retinanet.data.writers.placing import place_images
+from keras_retinanet.data.writers.jobs import (
+    Omission,
+    OutputSplit,
+    ProgressCallback,
+    WriteJob,
+    absolute_path,
+    exact_text,
+    omit_ignore_regions,
+    place_images,
+)
 from keras_retinanet.schema import Sample
 
 
-def write_chunk(chunk: Chunk, progress: Progress) -> None:
+def write_job(job: WriteJob, progress: ProgressCallback) -> None:
     """Place the images."""
-    place_images(chunk, Path(chunk.folder) / "images" / chunk.part.name, progress)
+    place_images(job, Path(job.folder) / "images" / job.split.name, progress)
 
 
-def write_index(folder: Path, parts: list[Part], images: str) -> None:
+def write_index(folder: Path, splits: list[OutputSplit], images: str) -> None:
     """A file of boxes for each set, and one of classes."""
-    for part in parts:
+    for split in splits:
         rows = []
-        for sample, name in zip(part.samples, part.names, strict=True):
-            path = absolute(sample["image"]) if images == "none" else f"images/{part.name}/{name}"
-            rows += _rows(sample, path, part.class_names)
-        _write(folder / f"{part.name}.csv", rows)
-    _write(folder / "classes.csv", ([name, label] for label, name in enumerate(parts[0].class_names)))
+        for sample, name in zip(split.samples, split.names, strict=True):
+            path = absolute_path(sample["image"]) if images == "none" else f"images/{split.name}/{name}"
+            rows += _rows(sample, path, split.class_names)
+        _write(folder / f"{split.name}.csv", rows)
+    _write(folder / "classes.csv", ([name, label] for label, name in enumerate(splits[0].class_names)))
 
 
-def losses(parts: list[Part]) -> list[Loss]:
+def omissions(splits: list[OutputSplit]) -> list[Omission]:
     """Ignore regions."""
-    return ignore_regions(parts)
+    return omit_ignore_regions(splits)
 
 
 def _rows(sample: Sample, path: str, class_names: tuple[str, ...]) -> list[list[str]]:

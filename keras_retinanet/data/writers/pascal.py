@@ -6,41 +6,39 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from keras_retinanet.data.writers.chunks import Chunk, Loss, Part, Progress
-from keras_retinanet.data.writers.numbers import exact
-from keras_retinanet.data.writers.placing import place_images
+from keras_retinanet.data.writers.jobs import Omission, OutputSplit, ProgressCallback, WriteJob, exact, place_images
 from keras_retinanet.schema import Sample
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
-def write_chunk(chunk: Chunk, progress: Progress) -> None:
+def write_job(job: WriteJob, progress: ProgressCallback) -> None:
     """Place the images, and an XML file for each."""
-    folder, part = Path(chunk.folder), chunk.part
+    folder, split = Path(job.folder), job.split
     texts = folder / "Annotations"
     texts.mkdir(parents=True, exist_ok=True)
-    for sample, name in zip(part.samples, part.names, strict=True):
-        tree = ElementTree.ElementTree(_annotation(sample, name, part.class_names))
+    for sample, name in zip(split.samples, split.names, strict=True):
+        tree = ElementTree.ElementTree(_annotation(sample, name, split.class_names))
         ElementTree.indent(tree)
         tree.write((texts / name).with_suffix(".xml"), encoding="utf-8")
-    place_images(chunk, folder / "JPEGImages", progress)
+    place_images(job, folder / "JPEGImages", progress)
 
 
-def write_index(folder: Path, parts: list[Part], images: str) -> None:
+def write_index(folder: Path, splits: list[OutputSplit], images: str) -> None:
     """The list of each set."""
     del images
     lists = folder / "ImageSets" / "Main"
     lists.mkdir(parents=True, exist_ok=True)
-    for part in parts:
-        stems = "".join(f"{Path(name).stem}\n" for name in part.names)
-        (lists / f"{part.name}.txt").write_text(stems, encoding="utf-8")
+    for split in splits:
+        stems = "".join(f"{Path(name).stem}\n" for name in split.names)
+        (lists / f"{split.name}.txt").write_text(stems, encoding="utf-8")
 
 
-def losses(parts: list[Part]) -> list[Loss]:
+def omissions(splits: list[OutputSplit]) -> list[Omission]:
     """Boxes of a pixel or less: counted from 1 and with the last pixel, their `xmax` would not be above `xmin`."""
-    boxes = (box for part in parts for sample in part.samples for box in sample["boxes"])
+    boxes = (box for split in splits for sample in split.samples for box in sample["boxes"])
     number = sum(not _can_hold(_counted_from_1(box)) for box in boxes)
-    return [Loss("boxes a pixel wide or high, or less", number)] if number else []
+    return [Omission("boxes a pixel wide or high, or less", number)] if number else []
 
 
 def _counted_from_1(box: Any) -> tuple[float, float, float, float]:

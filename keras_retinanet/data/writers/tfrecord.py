@@ -11,35 +11,35 @@ import tensorflow as tf
 
 from keras_retinanet.data.datasets.label_map import write_label_map
 from keras_retinanet.data.image_files import read_bytes
-from keras_retinanet.data.writers.chunks import Chunk, Loss, Part, Progress, image_suffix
+from keras_retinanet.data.writers.jobs import Omission, OutputSplit, ProgressCallback, WriteJob, image_suffix
 from keras_retinanet.schema import Sample
 
 _FORMATS = {".jpg": b"jpeg", ".png": b"png", ".gif": b"gif", ".bmp": b"bmp", ".webp": b"webp"}
 
 
-def write_chunk(chunk: Chunk, progress: Progress) -> None:
+def write_job(job: WriteJob, progress: ProgressCallback) -> None:
     """One file: the images of the chunk with all that belongs to them."""
-    file = Path(chunk.folder) / f"{chunk.part.name}.tfrecord-{chunk.number:05}-of-{chunk.count:05}"
+    file = Path(job.folder) / f"{job.split.name}.tfrecord-{job.number:05}-of-{job.count:05}"
     with tf.io.TFRecordWriter(str(file)) as writer:
-        for position, sample in enumerate(chunk.part.samples):
-            example = _example(sample, chunk.part.names[position], chunk.part)
+        for position, sample in enumerate(job.split.samples):
+            example = _example(sample, job.split.names[position], job.split)
             writer.write(example.SerializeToString())
             progress(1)
 
 
-def write_index(folder: Path, parts: list[Part], images: str) -> None:
+def write_index(folder: Path, splits: list[OutputSplit], images: str) -> None:
     """The label map."""
     del images
-    write_label_map(folder / "label_map.pbtxt", dict(zip(parts[0].category_ids, parts[0].class_names, strict=True)))
+    write_label_map(folder / "label_map.pbtxt", dict(zip(splits[0].category_ids, splits[0].class_names, strict=True)))
 
 
-def losses(parts: list[Part]) -> list[Loss]:
+def omissions(splits: list[OutputSplit]) -> list[Omission]:
     """Nothing: `is_crowd` holds ignore regions."""
-    del parts
+    del splits
     return []
 
 
-def _example(sample: Sample, name: str, part: Part) -> Any:
+def _example(sample: Sample, name: str, split: OutputSplit) -> Any:
     encoded = read_bytes(sample["image"])
     height, width = sample["size"]
     shares = sample["boxes"].astype(np.float64) / [width, height, width, height]
@@ -51,8 +51,8 @@ def _example(sample: Sample, name: str, part: Part) -> Any:
         "image/source_id": _texts([str(sample["image_id"])]),
         "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded])),
         "image/format": tf.train.Feature(bytes_list=tf.train.BytesList(value=[_FORMATS[image_suffix(encoded)]])),
-        "image/object/class/text": _texts(part.class_names[label] for label in labels),
-        "image/object/class/label": _integers(part.category_ids[label] for label in labels),
+        "image/object/class/text": _texts(split.class_names[label] for label in labels),
+        "image/object/class/label": _integers(split.category_ids[label] for label in labels),
         "image/object/is_crowd": _integers(int(flag) for flag in sample["ignore"]),
     }
     for column, side in enumerate(("xmin", "ymin", "xmax", "ymax")):

@@ -6,35 +6,40 @@ from pathlib import Path
 
 import yaml
 
-from keras_retinanet.data.writers.chunks import Chunk, Loss, Part, Progress
-from keras_retinanet.data.writers.ignored import ignore_regions
-from keras_retinanet.data.writers.placing import place_images
+from keras_retinanet.data.writers.jobs import (
+    Omission,
+    OutputSplit,
+    ProgressCallback,
+    WriteJob,
+    omit_ignore_regions,
+    place_images,
+)
 from keras_retinanet.schema import Sample
 
 
-def write_chunk(chunk: Chunk, progress: Progress) -> None:
+def write_job(job: WriteJob, progress: ProgressCallback) -> None:
     """Place the images, and a text file for each, an empty one where there is no box."""
-    folder, part = Path(chunk.folder), chunk.part
-    labels = folder / "labels" / part.name
+    folder, split = Path(job.folder), job.split
+    labels = folder / "labels" / split.name
     labels.mkdir(parents=True, exist_ok=True)
-    for sample, name in zip(part.samples, part.names, strict=True):
+    for sample, name in zip(split.samples, split.names, strict=True):
         text = "".join(f"{line}\n" for line in _lines(sample))
         (labels / name).with_suffix(".txt").write_text(text, encoding="utf-8")
-    place_images(chunk, folder / "images" / part.name, progress)
+    place_images(job, folder / "images" / split.name, progress)
 
 
-def write_index(folder: Path, parts: list[Part], images: str) -> None:
+def write_index(folder: Path, splits: list[OutputSplit], images: str) -> None:
     """`data.yaml`."""
     del images
-    sets = {part.name: f"images/{part.name}" for part in parts}
-    content = {**sets, "names": dict(enumerate(parts[0].class_names))}
+    sets = {split.name: f"images/{split.name}" for split in splits}
+    content = {**sets, "names": dict(enumerate(splits[0].class_names))}
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     (folder / "data.yaml").write_text(text, encoding="utf-8")
 
 
-def losses(parts: list[Part]) -> list[Loss]:
+def omissions(splits: list[OutputSplit]) -> list[Omission]:
     """Ignore regions."""
-    return ignore_regions(parts)
+    return omit_ignore_regions(splits)
 
 
 def _lines(sample: Sample) -> list[str]:

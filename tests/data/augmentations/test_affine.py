@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_retinanet.data.augmentations.affine import about_centre, affine_matrix, hulls, warp
+from keras_retinanet.data.augmentations.affine import about_centre, affine_matrix, enclosing_boxes, warp
 
 NOTHING = {"rotation": 0.0, "translation": [0.0, 0.0], "shear": 0.0, "scaling": [1.0, 1.0]}
 FILL = tf.constant([10.0, 20.0, 30.0])
@@ -28,7 +28,7 @@ def numbered(height, width):
     ],
 )
 def test_boxes_by_hand(changes, wanted):
-    box = hulls(tf.constant([[8.0, 12, 40, 30]]), matrix((70, 100), **changes))
+    box = enclosing_boxes(tf.constant([[8.0, 12, 40, 30]]), matrix((70, 100), **changes))
     np.testing.assert_allclose(box, [wanted], atol=1e-4)
 
 
@@ -67,7 +67,7 @@ def test_matrices_are_those_of_fizyr(shared):
     own = matrix(golden["image"].shape[:2], **drawn)
     np.testing.assert_allclose(own, golden["matrix_adjusted"], atol=1e-4)
     np.testing.assert_allclose(
-        hulls(np.float32(golden["aabb_in"]).reshape(-1, 4), own)[0], golden["aabb_out"], atol=1e-3
+        enclosing_boxes(np.float32(golden["aabb_in"]).reshape(-1, 4), own)[0], golden["aabb_out"], atol=1e-3
     )
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_retinanet.data.augmentations.colour import changed_colours
+from keras_retinanet.data.augmentations.colour import adjust_colours
 
 NOTHING = {"contrast": 1.0, "brightness": 0.0, "hue": 0.0, "saturation": 1.0}
 IMAGE = np.array([[[200, 100, 100], [100, 100, 100]]], np.uint8)
@@ -23,9 +23,9 @@ IMAGE = np.array([[[200, 100, 100], [100, 100, 100]]], np.uint8)
     ],
 )
 def test_colours_by_hand(changes, wanted):
-    out = changed_colours(IMAGE.astype(np.float32), **{**NOTHING, **changes})
+    out = adjust_colours(IMAGE.astype(np.float32), **{**NOTHING, **changes})
     np.testing.assert_allclose(out, [wanted], atol=0.02)
-    out = changed_colours(IMAGE, **{**NOTHING, **changes})
+    out = adjust_colours(IMAGE, **{**NOTHING, **changes})
     assert out.dtype == np.uint8
     np.testing.assert_allclose(out, [wanted], atol=0.52)
 
@@ -40,7 +40,7 @@ def test_effects_are_those_of_fizyr(shared):
         # to 1/60 of 255, and two more roundings by 1 each.
         ("effect", {"contrast": 1.05, "brightness": -0.04, "hue": 5 / 180, "saturation": 0.97}, 6.5),
     ):
-        out = changed_colours(image, **{**NOTHING, **changes}).numpy()
+        out = adjust_colours(image, **{**NOTHING, **changes}).numpy()
         difference = np.abs(out - golden[name][..., ::-1].astype(np.float32))
         assert difference.max() <= most
         assert difference.mean() < 1.5

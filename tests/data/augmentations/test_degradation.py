@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_retinanet.data.augmentations.degradation import blur, blurred, jpeg
+from keras_retinanet.data.augmentations.degradation import blur, gaussian_blur, jpeg
 
 SEEDS = [tf.constant([number, 6], tf.int64) for number in range(12)]
 
@@ -14,7 +14,7 @@ def sample():
 def test_blur_spreads_a_point_into_a_gaussian():
     image = np.zeros((13, 15, 3), np.float32)
     image[6, 7] = 200
-    out = blurred(image, tf.constant(1.0)).numpy()
+    out = gaussian_blur(image, tf.constant(1.0)).numpy()
     weights = np.exp(-0.5 * np.arange(-4, 5) ** 2)
     weights /= weights.sum()
     wanted = np.zeros((13, 15))
@@ -23,7 +23,7 @@ def test_blur_spreads_a_point_into_a_gaussian():
 
 
 def test_blur_continues_the_edges():
-    np.testing.assert_allclose(blurred(np.full((3, 2, 3), 70, np.uint8), tf.constant(1.5)), 70.0, atol=1e-4)
+    np.testing.assert_allclose(gaussian_blur(np.full((3, 2, 3), 70, np.uint8), tf.constant(1.5)), 70.0, atol=1e-4)
 
 
 def test_both_change_every_second_picture_and_keep_its_kind():

@@ -9,20 +9,20 @@ from keras_retinanet.data.augmentations.mixtures import mixup, mosaic
 SEEDS = [tf.constant([number, 7], tf.int64) for number in range(12)]
 
 
-def sample(value, size, label, canvas=(80, 120)):
+def sample(value, size, label, target_size=(80, 120)):
     """A picture of one value with one box around all of it."""
     return {
         "image": tf.fill((*size, 3), tf.constant(value, tf.uint8)),
         "boxes": tf.constant([[0, 0, size[1], size[0]]], tf.float32),
         "labels": tf.constant([label]),
         "ignore": tf.constant([label == 1]),
-        "canvas": tf.constant(canvas),
+        "target_size": tf.constant(target_size),
         "pad_value": tf.constant([0.0, 0.0, 0.0]),
     }
 
 
-def outcomes(mixture, another, dtype=tf.uint8):
-    apply = tf.function(lambda given, seed: mixture(given, seed, another))
+def outcomes(mixture, load_other, dtype=tf.uint8):
+    apply = tf.function(lambda given, seed: mixture(given, seed, load_other))
     given = sample(200, (60, 100), 0)
     given["image"] = tf.cast(given["image"], dtype)
     return [apply(given, seed) for seed in SEEDS]
@@ -51,9 +51,9 @@ def test_a_mosaic_fills_the_canvas_with_four_images():
 
 
 def test_in_a_mixup_both_images_shine_through():
-    another = functools.partial(sample, 100, (160, 60), 1)  # shrinks to 80 x 30
-    outs, rounded = (outcomes(mixup, lambda seed: another(), dtype) for dtype in (tf.float32, tf.uint8))
-    for out, other in zip(outs, rounded, strict=True):
+    load_other = functools.partial(sample, 100, (160, 60), 1)  # shrinks to 80 x 30
+    outs, round_size = (outcomes(mixup, lambda seed: load_other(), dtype) for dtype in (tf.float32, tf.uint8))
+    for out, other in zip(outs, round_size, strict=True):
         assert other["image"].dtype == tf.uint8
         np.testing.assert_allclose(out["image"], other["image"], atol=0.501)
     whole = [out for out in outs if len(out["labels"]) == 1]
@@ -80,11 +80,11 @@ def test_in_a_mixup_both_images_shine_through():
 
 @pytest.mark.parametrize("mixture", [mosaic, mixup])
 def test_other_images_are_drawn_from_the_seed_alone(mixture):
-    def another(seed):
+    def load_other(seed):
         value = tf.random.stateless_uniform((), seed, 0, 200, tf.int32)
         return {**sample(0, (50, 50), 1), "image": tf.fill((50, 50, 3), tf.cast(value, tf.uint8))}
 
-    left, right = outcomes(mixture, another), outcomes(mixture, another)
+    left, right = outcomes(mixture, load_other), outcomes(mixture, load_other)
     for one, other in zip(left, right, strict=True):
         tf.nest.map_structure(np.testing.assert_array_equal, one, other)
     assert len({one["image"].numpy().tobytes() for one in left}) > 3

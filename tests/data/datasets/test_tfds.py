@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from keras_retinanet.data.datasets import TfdsDataset
+from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.errors import DataError
-from keras_retinanet.data.fault_log import Survey
 from keras_retinanet.data.image_files import read_bytes
 
 IS_INSTALLED = importlib.util.find_spec("tensorflow_datasets") is not None
@@ -82,9 +82,9 @@ def test_what_is_missing_is_named(prepared):
         TfdsDataset("no_such_set_of_boxes")
     with pytest.raises(DataError, match="unknown class 'cat'"):
         TfdsDataset(prepared, class_names=("dog",))
-    survey = Survey()
-    assert sum(len(sample["labels"]) for sample in TfdsDataset(prepared, class_names=("dog",), bad_data=survey)) == 0
-    assert [error.found for error in survey.faults] == ["unknown class 'cat'"] * 2
+    collector = ErrorCollector()
+    assert sum(len(sample["labels"]) for sample in TfdsDataset(prepared, class_names=("dog",), on_error=collector)) == 0
+    assert [error.found for error in collector.errors] == ["unknown class 'cat'"] * 2
 
 
 @pytest.mark.skipif(IS_INSTALLED, reason="tensorflow-datasets is installed")

@@ -95,7 +95,7 @@ def test_boxes_that_stand_out_are_clipped_or_refused(yolo):
     assert "a.txt, line 2 [30., 18., 30., 22.] left out" in data.report.warning()
     message = r"a\.txt, line 1: box .* stands out of its image. allowed: .* 60 × 40 pixels. fix: .*--bad-data skip"
     with pytest.raises(DataError, match=message):
-        YoloDataset(yolo, bad_data="error")
+        YoloDataset(yolo, on_error="error")
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ from keras_retinanet.backbones import with_policy
 from keras_retinanet.export.folding import with_backbone
 from keras_retinanet.model.retinanet import RetinaNet
 
-Floating = Literal["float32", "float16", "bfloat16"]
+FloatDtype = Literal["float32", "float16", "bfloat16"]
 SMALL = (layers.Conv2D, layers.DepthwiseConv2D)
 """Layers whose weights are stored small: they compute with small ones anyway."""
 
 
-def in_precision(network: RetinaNet, precision: Floating) -> RetinaNet:
+def with_dtype(network: RetinaNet, dtype: FloatDtype) -> RetinaNet:
     """A network with another dtype policy, whatever it was trained with.
 
     In half precision the kernels of convolutions are stored small, statistics and scales of normalisations in float32.
@@ -27,20 +27,20 @@ def in_precision(network: RetinaNet, precision: Floating) -> RetinaNet:
 
     Args:
         network: RetinaNet. Left as it is.
-        precision: What it shall compute in.
+        dtype: What it computes in.
 
     Returns:
         A network with the same weights, rounded; the same one where it computes so already.
     """
-    if precision == "float32" and all(layer.compute_dtype == "float32" for layer in _layers(network)):
+    if dtype == "float32" and all(layer.compute_dtype == "float32" for layer in _layers(network)):
         return network
 
-    backbone = with_policy(network.backbone, lambda layer: _policy(precision, is_small=type(layer) in SMALL))
-    neck = _rebuilt(network.neck, _policy(precision, is_small=True), backbone.output)
+    backbone = with_policy(network.backbone, lambda layer: _policy(dtype, is_small=type(layer) in SMALL))
+    neck = _rebuilt(network.neck, _policy(dtype, is_small=True), backbone.output)
     pyramid = neck.compute_output_spec(backbone.output)
     heads = tuple(
-        _rebuilt(head, _policy(precision, is_small=head.norm == "none"), pyramid, final_dtype=final_dtype)
-        for head, final_dtype in ((network.class_head, precision), (network.box_head, "float32"))
+        _rebuilt(head, _policy(dtype, is_small=head.norm == "none"), pyramid, final_dtype=final_dtype)
+        for head, final_dtype in ((network.class_head, dtype), (network.box_head, "float32"))
     )
     return with_backbone(network, backbone, neck, heads)
 
@@ -50,8 +50,8 @@ def _layers(network: RetinaNet) -> Iterator[Any]:
         yield from part._flatten_layers()
 
 
-def _policy(precision: Floating, is_small: bool) -> str:
-    return precision if is_small or precision == "float32" else f"mixed_{precision}"
+def _policy(dtype: FloatDtype, is_small: bool) -> str:
+    return dtype if is_small or dtype == "float32" else f"mixed_{dtype}"
 
 
 def _rebuilt(layer: Any, policy: str, inputs: Mapping[str, keras.KerasTensor], **changes: str) -> Any:

@@ -20,7 +20,7 @@ KEYS = ("sizes", "strides", "ratios", "scales")
 
 
 @dataclass(frozen=True)
-class Description:
+class FizyrSettings:
     """What was told; files of weights alone tell nothing.
 
     Attributes:
@@ -38,7 +38,7 @@ class Description:
     stem_pad: Any = None
 
 
-def read_description(config: Any) -> Description:
+def read_description(config: Any) -> FizyrSettings:
     """Reads the description of a model.
 
     Args:
@@ -59,7 +59,7 @@ def read_description(config: Any) -> Description:
         raise CheckpointError(f"Its model description cannot be read: {type(error).__name__} {error}.") from error
 
 
-def _described(layers: list[tuple[str, dict[str, Any]]]) -> Description:
+def _described(layers: list[tuple[str, dict[str, Any]]]) -> FizyrSettings:
     if any(settings.get("data_format") == "channels_first" for _, settings in layers):
         raise CheckpointError(
             "It is a channels-first model. Load it in keras-retinanet with image_data_format channels_last in "
@@ -72,7 +72,7 @@ def _described(layers: list[tuple[str, dict[str, Any]]]) -> Description:
     if len(norms) > 1 and max(norms) > 1.01 * min(norms):
         raise CheckpointError(f"Its batch normalisations differ in epsilon: {sorted(norms)}.")
     pad = next((settings["padding"] for kind, settings in layers if settings.get("name") == "conv1_pad"), None)
-    return Description(
+    return FizyrSettings(
         _anchors(anchors), _filter(suppression), _std(coder), min(norms) if norms else None, stem_pad=pad
     )
 

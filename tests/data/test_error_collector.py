@@ -13,8 +13,8 @@ from keras_retinanet.data.datasets import (
     TfRecordDataset,
     YoloDataset,
 )
+from keras_retinanet.data.error_collector import MAX_ERRORS, ErrorCollector, collect_errors, report_or_raise
 from keras_retinanet.data.errors import DataError
-from keras_retinanet.data.fault_log import MOST, Survey, surveyed, tell
 
 
 def broken(words):
@@ -23,21 +23,21 @@ def broken(words):
 
 def test_a_fault_is_raised_or_taken_down():
     with pytest.raises(DataError, match="here: twice"):
-        surveyed("skip", lambda: broken("twice"), 0)
-    survey = Survey()
-    assert surveyed(survey, lambda: broken("once"), 0) == 0
-    assert surveyed(survey, lambda: 7, 0) == 7
-    assert [str(error) for error in survey.faults] == ["here: once"]
-    for _ in range(MOST + 5):
-        tell(survey, DataError("there", "again"))
-    assert (len(survey.faults), survey.num_faults) == (MOST, MOST + 6)  # counted, not all kept
+        collect_errors("skip", lambda: broken("twice"), 0)
+    collector = ErrorCollector()
+    assert collect_errors(collector, lambda: broken("once"), 0) == 0
+    assert collect_errors(collector, lambda: 7, 0) == 7
+    assert [str(error) for error in collector.errors] == ["here: once"]
+    for _ in range(MAX_ERRORS + 5):
+        report_or_raise(collector, DataError("there", "again"))
+    assert (len(collector.errors), collector.num_errors) == (MAX_ERRORS, MAX_ERRORS + 6)  # counted, not all kept
 
 
 def found(read, *words, **options):
     """How many boxes remain, and where the faults stand."""
-    survey = Survey()
-    data = read(*words, bad_data=survey, **options)
-    return sum(len(sample["labels"]) for sample in data), [error.where.rsplit("/", 1)[1] for error in survey.faults]
+    collector = ErrorCollector()
+    data = read(*words, on_error=collector, **options)
+    return sum(len(sample["labels"]) for sample in data), [error.where.rsplit("/", 1)[1] for error in collector.errors]
 
 
 def test_csv(tmp_path, write_images):
@@ -52,9 +52,9 @@ def test_sizes_in_csv(tmp_path, write_images):
     write_images(tmp_path)
     lines = "filename,width,height,class,xmin,ymin,xmax,ymax", "a.jpg,61,40,cat,1,2,9,9", "b.jpg,,40,cat,1,2,9,9"
     (tmp_path / "boxes.csv").write_text("\n".join(lines))
-    survey = Survey()
-    assert CsvDataset(tmp_path / "boxes.csv", bad_data=survey)[0]["size"] == (40, 60)
-    assert (survey.told_sizes, survey.is_size_binding) == ([(40, 61), None], False)
+    collector = ErrorCollector()
+    assert CsvDataset(tmp_path / "boxes.csv", on_error=collector)[0]["size"] == (40, 60)
+    assert (collector.annotated_sizes, collector.trusts_annotated_size) == ([(40, 61), None], False)
 
 
 def test_coco(tmp_path, write_coco, coco):
@@ -120,6 +120,6 @@ def test_pascal_with_the_sizes_of_the_files(tmp_path, write_voc, xml_object):
     }
     folder = write_voc(tmp_path, texts, {"train": "a\nb\nc\n"})
     assert found(PascalDataset, folder) == (1, ["b.xml, object 1", "c.xml"])
-    survey = Survey()
-    assert PascalDataset(folder, bad_data=survey)[0]["size"] == (40, 60)
-    assert (survey.told_sizes, survey.is_size_binding) == ([(41, 60), None, None], False)
+    collector = ErrorCollector()
+    assert PascalDataset(folder, on_error=collector)[0]["size"] == (40, 60)
+    assert (collector.annotated_sizes, collector.trusts_annotated_size) == ([(41, 60), None, None], False)

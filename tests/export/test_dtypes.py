@@ -9,8 +9,8 @@ from keras import layers
 
 from keras_retinanet import RetinaNet, build
 from keras_retinanet.config import AnchorConfig, ModelConfig
+from keras_retinanet.export.dtypes import with_dtype
 from keras_retinanet.export.folding import fold_batch_norm
-from keras_retinanet.export.precision import in_precision
 
 IMAGES = np.random.default_rng(1).uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
 
@@ -25,11 +25,11 @@ def network() -> RetinaNet:
 
 
 def test_float32_is_what_it_was(network: RetinaNet) -> None:
-    assert in_precision(network, "float32") is network
+    assert with_dtype(network, "float32") is network
 
 
 def test_kernels_become_small_and_what_needs_float32_keeps_it(network: RetinaNet) -> None:
-    small = in_precision(network, "bfloat16")
+    small = with_dtype(network, "bfloat16")
     stem, norm = small.backbone.get_layer("stem_conv"), small.backbone.get_layer("stem_bn")
     assert (stem.compute_dtype, stem.kernel.dtype) == ("bfloat16", "bfloat16")
     assert (norm.compute_dtype, norm.gamma.dtype) == ("bfloat16", "float32")
@@ -51,7 +51,7 @@ def test_kernels_become_small_and_what_needs_float32_keeps_it(network: RetinaNet
 def test_half_precision_answers_nearly_the_same_and_float32_brings_a_snapshot_back(network: RetinaNet) -> None:
     """A snapshot of mixed-precision training has float32 weights: computing in float32 again, it answers exactly."""
     wanted = {name: np.asarray(value) for name, value in network(IMAGES, training=False).items() if name != "anchors"}
-    small = in_precision(fold_batch_norm(network), "bfloat16")(IMAGES, training=False)
+    small = with_dtype(fold_batch_norm(network), "bfloat16")(IMAGES, training=False)
     for name, value in wanted.items():
         assert str(small[name].dtype.name) == "float32"
         distance = np.abs(np.asarray(small[name]) - value).max() / np.abs(value).max()
@@ -62,7 +62,7 @@ def test_half_precision_answers_nearly_the_same_and_float32_brings_a_snapshot_ba
         for layer in part._flatten_layers():
             if layer.name not in ("normalize", "final"):
                 layer.dtype_policy = "mixed_bfloat16"
-    back = in_precision(mixed, "float32")
+    back = with_dtype(mixed, "float32")
     assert back is not mixed
     for name, value in back(IMAGES, training=False).items():
         if name != "anchors":
