@@ -21,6 +21,7 @@ from keras_retinanet.config import DataConfig, TrainConfig
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.rules import check
 from keras_retinanet.config.tree import changed, flag_name, flattened, settings
+from keras_retinanet.data.open_dataset import check_data
 from keras_retinanet.snapshots.run_folder import Run, find_snapshot, read_config
 from keras_retinanet.snapshots.snapshot_settings import read_settings
 
@@ -113,6 +114,7 @@ def parse(argv: Sequence[str] | None = None) -> Order:
     try:
         config = _settle(given, namespace)
         check(config)
+        check_data(config.data)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     return Order(config, namespace.resume)

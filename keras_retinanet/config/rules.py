@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from keras_retinanet.config import DataConfig, TrainConfig
+from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.tree import flag_name, flattened, settings
 
 _AT_LEAST_ONE = (
@@ -24,10 +24,6 @@ _POSITIVE = ("optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon")
 _SHARE = ("matching.positive_iou", "matching.negative_iou", "filter.score_threshold", "filter.nms_threshold")
 
 
-READER_RULES = {"labels_filter": "oid", "parent_label": "oid", "difficult": "pascal"}
-"""Settings of one reader, and the format it reads."""
-
-
 def check(config: TrainConfig) -> None:
     """Raises where the settings of a run contradict each other or lack something, before anything slow begins.
 
@@ -37,7 +33,7 @@ def check(config: TrainConfig) -> None:
     Raises:
         ValueError: With the first rule that is broken, the value received and the fix.
     """
-    for problem in (*_names(config), *_ranges(config), *_shapes(config), *_choices(config), *_data(config)):
+    for problem in (*_names(config), *_ranges(config), *_shapes(config), *_choices(config)):
         raise ValueError(problem)
 
 
@@ -117,34 +113,3 @@ def _folders(config: TrainConfig) -> Iterator[str]:
         yield f"--snapshot-path {config.snapshot_path}: {there} is not a folder."
     elif not os.access(there, os.W_OK):
         yield f"--snapshot-path {config.snapshot_path}: nothing can be written in {there}."
-
-
-def reader_problems(data: DataConfig) -> Iterator[str]:
-    """Flags that belong to another format than the one that is read.
-
-    Args:
-        data: DataConfig. Which images.
-
-    Yields:
-        One line a flag.
-    """
-    for name, dataset in READER_RULES.items():
-        if data.dataset != dataset and getattr(data, name) != getattr(DataConfig(), name):
-            yield f"{flag_name('data.' + name)} belongs to {dataset}; {data.dataset} does not know it."
-    if data.labels_filter and data.parent_label:
-        yield "--labels-filter and --parent-label both choose classes; give one of them."
-
-
-def _data(config: TrainConfig) -> Iterator[str]:
-    data = config.data
-    yield from reader_problems(data)
-    if data.dataset == "csv":
-        if not data.annotations:
-            yield "csv needs a file of annotations."
-        if data.train_set or data.val_set:
-            yield "--set and --val-set name splits; csv takes files: --val-annotations FILE."
-    else:
-        if data.val_annotations:
-            yield f"--val-annotations belongs to csv; for {data.dataset} choose the split with --val-set."
-        if not data.path:
-            yield f"{data.dataset} needs the path of its folder."

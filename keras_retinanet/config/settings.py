@@ -24,7 +24,6 @@ BackboneName = Literal[
     "convnext_tiny", "convnext_small", "convnext_base", "convnext_large", "convnext_xlarge",
     "efficientnet_lite0",
 ]  # fmt: skip
-DatasetName = Literal["coco", "pascal", "csv", "kitti", "oid", "yolo", "tfrecord", "tfds", "demo"]
 BadDataPolicy = Literal["error", "skip"]
 WriterName = Literal["coco", "csv", "yolo", "pascal", "tfrecord"]
 ImageMode = Literal["copy", "link", "none"]
@@ -250,7 +249,7 @@ class DataConfig:
     """Which images, and how they are fed.
 
     Attributes:
-        dataset: Format of the data.
+        dataset: Format of the data: a key of `data.datasets.DATASETS`.
         path: Folder of the data (tfds: its name); for CSV, see `annotations`.
         train_set: Name of the split to train on. Defaults to the format's own.
         val_set: Name of the split to evaluate on. Defaults to the format's own.
@@ -269,7 +268,7 @@ class DataConfig:
         augment: Name of the preset of random changes to training images.
     """
 
-    dataset: DatasetName = "coco"
+    dataset: str = "coco"
     path: str = ""
     train_set: str | None = None
     val_set: str | None = None

@@ -196,7 +196,7 @@ def test_what_the_reader_left_out_is_told_and_classes_are_joined(tmp_path, write
     both = DataConfig("csv", annotations=train.annotations, val_annotations=val.annotations)
     out = convert(both, tmp_path / "out", "yolo")
     assert out.notes[0].startswith("train: 1 boxes left out, 0 clipped to their image: ")
-    assert "labels count its class names in sorted order" in out.notes[1]
+    assert "labels follow the sorted class names of the boxes" in out.notes[1]
     assert open_dataset(DataConfig("yolo", str(out.folder)), "val").class_names == ("hen", "cow")
     assert not convert(both, tmp_path / "val", "csv", splits=("val",)).num_images.get("train")
     with pytest.raises(ValueError, match="has no val images to write"):

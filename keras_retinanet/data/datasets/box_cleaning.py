@@ -6,13 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_retinanet.config import BadDataPolicy
 from keras_retinanet.data.box_columns import BoxColumns, BoxReport, select_rows
-from keras_retinanet.data.error_collector import ErrorCollector, report_or_raise
+from keras_retinanet.data.error_collector import OnError, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
-
-OnError = BadDataPolicy | ErrorCollector
-"""What a reader does with bad data: `"skip"`, `"error"`, or take them down in a survey."""
 
 _SLACK = 1.0  # pixels; boxes overrun by less through rounding and through counting from 0 or 1, which is no news
 _NAMED = 5  # cases named in the warning

@@ -8,10 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import tensorflow as tf
-
-from keras_retinanet.data.datasets.box_cleaning import OnError
-from keras_retinanet.data.error_collector import report_or_raise
+from keras_retinanet.data.error_collector import OnError, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
 
 _KINDS = (".tfrecord", ".record", ".tfrec")
@@ -91,6 +88,8 @@ def read_records(file: str, on_error: OnError = "error") -> Iterator[tuple[int, 
     Raises:
         DataError: The file is cut off, damaged, compressed, or something else, without a survey.
     """
+    import tensorflow as tf
+
     position, number = _HEAD, 0
     records = iter(tf.data.TFRecordDataset(file))
     while True:

@@ -79,9 +79,9 @@ def test_boxes_without_area_are_left_out_by_id(tmp_path, write_coco, coco):
 
 
 BROKEN = [
-    ("annotations", 0, "image_id", 77, "annotation id 1: image_id 77 is no image"),
+    ("annotations", 0, "image_id", 77, "annotation id 1: image_id 77 is not an image"),
     ("annotations", 0, "image_id", None, "annotation id 1: 'image_id' is None"),
-    ("annotations", 0, "category_id", 4, r"annotation id 1: category_id 4 is no category. allowed: \[3, 9, 12\]"),
+    ("annotations", 0, "category_id", 4, r"annotation id 1: category_id 4 is not a category. allowed: \[3, 9, 12\]"),
     ("annotations", 1, "bbox", [1, 2, 3], r"annotation id 2: bbox is \[1, 2, 3\]"),
     ("annotations", 1, "bbox", [1, 2, 3, "x"], "annotation id 2: bbox is"),
     ("annotations", 1, "bbox", [1, 2, 3, 10**400], "annotation id 2: bbox is"),
