@@ -84,7 +84,7 @@ TESTED_ELSEWHERE = {
     "snapshots/atomic_files": "snapshots/test_run_folder",
     "snapshots/snapshot_settings": "training/test_initial_weights",
     "training/curves": "snapshots/test_run_folder",
-    "training/example_pictures": "training/test_callbacks",
+    "training/example_pictures": "training/test_prepare",
     "training/fit": "training/test_prepare",
     "training/run_data": "training/test_prepare",
     "version": "runtimes/test_runtimes",
