@@ -86,6 +86,7 @@ def test_levels_with_unequal_anchors_need_their_own_heads():
         Head(4, (3, 6, 6))
     head = Head(4, (3, 6, 6), width=32, depth=1, is_shared=False)
     assert tuple(head(pyramid()).shape) == (2, 35 * 3 + 12 * 6 + 4 * 6, 4)
+    assert tuple(Head(4, [3, 3, 3], width=32, depth=1)(pyramid()).shape) == (2, 51 * 3, 4), "equal ones may be shared"
     with pytest.raises(ValueError, match="3 levels"):
         Head(4, (3, 6), is_shared=False)(pyramid())
 
