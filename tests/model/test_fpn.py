@@ -122,6 +122,9 @@ def test_defaults_are_those_of_the_paper():
     assert [layer.kernel.shape for layer in neck.laterals.values()] == [(1, 1, i, 256) for i in (3, 4, 5)]
     assert [layer.kernel.shape for layer in neck.outputs.values()] == [(3, 3, 256, 256)] * 3
     assert [layer.kernel.shape for layer in neck.extras.values()] == [(3, 3, 5, 256), (3, 3, 256, 256)]
+    layers = (*neck.laterals.values(), *neck.outputs.values(), *neck.extras.values())
+    names = ["lateral3", "lateral4", "lateral5", "output3", "output4", "output5", "extra6", "extra7"]
+    assert [layer.name for layer in layers] == names
     assert FeaturePyramid(max_level=5).levels == ("P3", "P4", "P5")
 
 
@@ -140,6 +143,17 @@ def test_sizes_known_only_when_it_runs_give_the_same_maps():
     )
     for name, level in run(maps).items():
         np.testing.assert_allclose(level, neck(maps)[name], atol=1e-5)
+
+
+def test_known_maps_follow_a_reference_known_only_when_it_runs():
+    tf = pytest.importorskip("tensorflow")
+    rows = np.arange(7, dtype=np.float32)[None, :, None, None]
+    unknown = tf.TensorSpec((1, None, None, 1))
+    run = tf.function(lambda reference: upsample_to(tf.constant(rows), reference), [unknown], autograph=False)
+    for length in (13, 14):
+        got = run(np.zeros((1, length, 2, 1), np.float32))
+        assert got.shape == (1, length, 2, 1)
+        np.testing.assert_array_equal(got[0, :, 1, 0], [i * 7 // length for i in range(length)])
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "float32"])

@@ -107,6 +107,13 @@ def test_outputs_are_float32_under_mixed_precision(policy):
     assert len(np.unique(values)) > values.size / 2  # bfloat16 would collapse them to a few hundred
 
 
+def test_a_head_has_its_own_dtype_policy():
+    head = Head(4, 9, width=32, depth=1, norm="group", dtype="mixed_bfloat16")
+    out = head(pyramid())
+    assert [layer.compute_dtype for layer in head.towers[0].layers[1:]] == ["bfloat16"] * 3
+    assert head.finals[0].compute_dtype == keras.backend.standardize_dtype(out.dtype) == "float32"
+
+
 def test_a_last_convolution_of_its_own_dtype_answers_in_float32():
     head = Head(4, 9, width=32, depth=1, final_dtype="bfloat16")
     head.build(dict.fromkeys(("P3", "P4"), (None, None, None, 16)))
