@@ -37,12 +37,12 @@ ARROWS = rooms_of_the_docs()
 
 FRAMEWORKS = {"tensorflow", "keras", "jax", "torch"}
 WITHOUT_FRAMEWORK = {
-    "", "schema", "config", "version", "snapshots", "demo", "drawing", "cli", "detection.video",
-    "detection.result_files", "serving.predict_messages", "data.datasets", "data.open_dataset",
+    "", "schema", "config", "version", "extras", "box_overlap", "snapshots", "demo", "drawing", "cli",
+    "detection.video", "detection.result_files", "serving.predict_messages", "data.datasets", "data.open_dataset",
 }  # fmt: skip
 """Rooms and modules whose import loads no framework."""
 TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}
-TENSORFLOW_IN_A_BRANCH = {"geometry.nms", "losses", "assigners.iou_threshold", "backbones.normalization"}
+TENSORFLOW_IN_A_BRANCH = {"geometry.nms", "assigners.per_image", "model.replicas", "backbones.normalization"}
 """Modules that import TensorFlow inside the branch of that backend."""
 
 

@@ -16,7 +16,7 @@ from keras_retinanet.config.tree import changed, flag_name, settings
 from keras_retinanet.data.open_dataset import check_data
 from keras_retinanet.snapshots.run_folder import read_config
 
-GROUPS = ("anchors.", "matching.", "resize.", "model.min_level", "model.max_level", "seed")
+GROUPS = ("anchors.", "assigner.", "resize.", "model.min_level", "model.max_level", "seed")
 SETS = ("data.train_set", "data.val_set", "data.val_annotations", "data.limit", "data.workers")
 
 

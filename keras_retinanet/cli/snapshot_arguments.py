@@ -113,8 +113,8 @@ def open_detector(
     foreign = find_foreign(path)
     model = load_model(path, compile=False) if foreign is None else open_foreign(foreign, overrides, _tell)
     network = model.network if isinstance(model, DetectionModel) else model
-    changes["class_thresholds"] = class_thresholds(model.filter, flags, model.class_names)
-    stored = overridden(model.filter, flags, "score_threshold", "nms_threshold", "max_detections")
+    changes["class_thresholds"] = class_thresholds(model.filter_config, flags, model.class_names)
+    stored = overridden(model.filter_config, flags, "score_threshold", "nms_threshold", "max_detections")
     return DetectionModel(network, dataclasses.replace(stored, **changes))
 
 

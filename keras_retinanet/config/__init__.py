@@ -5,6 +5,8 @@ from __future__ import annotations
 from keras_retinanet.config.settings import (
     DEMO_PATH,
     AnchorConfig,
+    AssignerConfig,
+    AssignerName,
     AugmentName,
     BackboneName,
     BadDataPolicy,
@@ -20,7 +22,6 @@ from keras_retinanet.config.settings import (
     FilterConfig,
     ImageMode,
     LossConfig,
-    MatchConfig,
     MetricName,
     MixedPrecision,
     ModelConfig,
@@ -42,6 +43,7 @@ from keras_retinanet.config.settings import (
 
 __all__ = [
     "AnchorConfig",
+    "AssignerName",
     "AugmentName",
     "BackboneName",
     "BadDataPolicy",
@@ -57,7 +59,7 @@ __all__ = [
     "FilterConfig",
     "ImageMode",
     "LossConfig",
-    "MatchConfig",
+    "AssignerConfig",
     "MetricName",
     "MixedPrecision",
     "ModelConfig",

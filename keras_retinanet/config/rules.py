@@ -14,14 +14,14 @@ from keras_retinanet.config.tree import flag_name, flattened, settings
 _AT_LEAST_ONE = (
     "batch_size", "epochs", "steps", "evaluate_every", "data.limit", "data.workers", "resize.min_side",
     "resize.max_side", "resize.pad_multiple", "filter.max_detections", "filter.top_k", "model.fpn_width",
-    "model.head_width",
+    "model.head_width", "assigner.nearest_cells",
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "seed", "optimizer.warmup_steps", "optimizer.weight_decay", "optimizer.clip_norm", "loss.box_weight", "loss.gamma",
-    "model.head_depth", "filter.clip_margin",
+    "model.head_depth", "filter.clip_margin", "loss.background_weight",
 )  # fmt: skip
 _POSITIVE = ("optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon")
-_SHARE = ("matching.positive_iou", "matching.negative_iou", "filter.score_threshold", "filter.nms_threshold")
+_SHARE = ("assigner.positive_iou", "assigner.negative_iou", "filter.score_threshold", "filter.nms_threshold")
 
 
 def check(config: TrainConfig) -> None:
@@ -59,7 +59,7 @@ def _ranges(config: TrainConfig) -> Iterator[str]:
         if isinstance(value, float) and not math.isfinite(value):
             yield f"{flag_name(name)} must be a finite number, got {value}."
     for name in (*_SHARE, "optimizer.momentum", "loss.alpha"):
-        if not 0 <= values[name] <= 1:
+        if values[name] is not None and not 0 <= values[name] <= 1:
             yield f"{flag_name(name)} must lie between 0 and 1, got {values[name]}."
     for share in config.filter.class_thresholds:
         if not 0 <= share <= 1:
@@ -91,9 +91,9 @@ def _shapes(config: TrainConfig) -> Iterator[str]:
 
 
 def _choices(config: TrainConfig) -> Iterator[str]:
-    model, matching = config.model, config.matching
-    if matching.negative_iou > matching.positive_iou:
-        yield f"--negative-iou {matching.negative_iou} is larger than --positive-iou {matching.positive_iou}."
+    model, assigner = config.model, config.assigner
+    if assigner.negative_iou > assigner.positive_iou:
+        yield f"--negative-iou {assigner.negative_iou} is larger than --positive-iou {assigner.positive_iou}."
     if config.optimizer.optimizer == "adam" and config.optimizer.weight_decay:
         yield "--weight-decay does nothing with adam; choose --optimizer adamw, which is Adam with weight decay."
     if config.freeze_backbone and model.weights == "none":

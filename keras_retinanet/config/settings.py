@@ -28,7 +28,8 @@ BadDataPolicy = Literal["error", "skip"]
 WriterName = Literal["coco", "csv", "yolo", "pascal", "tfrecord"]
 ImageMode = Literal["copy", "link", "none"]
 DifficultRule = Literal["ignore", "keep", "drop"]
-ClassificationLossName = Literal["focal", "cross_entropy", "balanced_cross_entropy"]
+ClassificationLossName = Literal["focal", "cross_entropy", "balanced_cross_entropy", "quality_focal", "varifocal"]
+AssignerName = Literal["iou_threshold", "atss"]
 BoxLossName = Literal["smooth_l1", "l1", "giou", "diou", "ciou"]
 BoxCoderName = Literal["center", "corner"]
 NmsMode = Literal["per_class", "agnostic", "none"]
@@ -77,39 +78,49 @@ class AnchorConfig:
 
 
 @dataclass(frozen=True)
-class MatchConfig:
+class AssignerConfig:
     """Which anchors learn what (paper §4.1: object from IoU 0.5, background below 0.4, ignored between).
 
     Attributes:
         positive_iou: Anchors whose IoU with a box is at least this are assigned to it.
         negative_iou: Anchors whose largest IoU is at most this are background; those in between are ignored.
         use_force_match: Also assign each box to its best anchor, whatever their IoU.
+        assigner: Rule that assigns anchors to boxes: fixed IoU thresholds (paper), or a threshold for each box from
+            the IoUs of its nearest anchors (ATSS).
+        nearest_cells: Positions per pyramid level, those nearest to a box's centre, whose anchors ATSS considers.
     """
 
     positive_iou: float = 0.5
     negative_iou: float = 0.4
     use_force_match: bool = False
+    assigner: AssignerName = "iou_threshold"
+    nearest_cells: int = 9
 
 
 @dataclass(frozen=True)
 class LossConfig:
     """Names and constants of the two losses (paper §3, §5.1: α 0.25, γ 2).
 
+    A constant that the chosen loss does not have is refused.
+
     Attributes:
         classification: Loss of the class scores.
         box: Loss of the boxes; the IoU losses compare decoded boxes.
-        alpha: Weight of objects against background, 1 - alpha.
-        gamma: Exponent γ of the focal loss's factor (1 - p)^γ; 0 gives the cross entropy.
+        alpha: Weight of objects in the focal loss and in balanced cross entropy; background has 1 - alpha. Defaults to
+            0.25.
+        gamma: Exponent γ of the factor (1 - p)^γ of focal losses; 0 gives the cross entropy. Defaults to 2.
         beta: Error at which smooth L1 turns from quadratic to linear.
         box_weight: Weight of the box loss against the classification loss.
+        background_weight: Weight of background in the varifocal loss, its α. Defaults to 0.75.
     """
 
     classification: ClassificationLossName = "focal"
     box: BoxLossName = "smooth_l1"
-    alpha: float = 0.25
-    gamma: float = 2.0
+    alpha: float | None = None
+    gamma: float | None = None
     beta: float = 1 / 9
     box_weight: float = 1.0
+    background_weight: float | None = None
 
 
 @dataclass(frozen=True)
@@ -230,7 +241,7 @@ class NetworkConfig:
     Attributes:
         model: The network.
         anchors: The anchors.
-        matching: Which anchors learn what.
+        assigner: Which anchors learn what.
         loss: The two losses.
         resize: How an image becomes network input.
         filter: How scored boxes become detections.
@@ -238,7 +249,7 @@ class NetworkConfig:
 
     model: ModelConfig = field(default_factory=ModelConfig)
     anchors: AnchorConfig = field(default_factory=AnchorConfig)
-    matching: MatchConfig = field(default_factory=MatchConfig)
+    assigner: AssignerConfig = field(default_factory=AssignerConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     resize: ResizeConfig = field(default_factory=ResizeConfig)
     filter: FilterConfig = field(default_factory=FilterConfig)
@@ -318,7 +329,7 @@ class TrainConfig:
         data: Which images, and how they are fed.
         model: The network.
         anchors: The anchors.
-        matching: Which anchors learn what.
+        assigner: Which anchors learn what.
         loss: The two losses.
         resize: How an image becomes network input.
         filter: How scored boxes become detections.
@@ -338,7 +349,7 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     anchors: AnchorConfig = field(default_factory=AnchorConfig)
-    matching: MatchConfig = field(default_factory=MatchConfig)
+    assigner: AssignerConfig = field(default_factory=AssignerConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     resize: ResizeConfig = field(default_factory=ResizeConfig)
     filter: FilterConfig = field(default_factory=FilterConfig)
@@ -357,7 +368,7 @@ class TrainConfig:
     @property
     def network(self) -> NetworkConfig:
         """The settings that the network is built from."""
-        return NetworkConfig(self.model, self.anchors, self.matching, self.loss, self.resize, self.filter)
+        return NetworkConfig(self.model, self.anchors, self.assigner, self.loss, self.resize, self.filter)
 
 
 @dataclass(frozen=True)

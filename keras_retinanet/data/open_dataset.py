@@ -1,4 +1,4 @@
-"""From a `DataConfig` to its images: which split a name means, the reader, and labels in the order of the model."""
+"""Opens the data set of a `DataConfig`: chooses split and reader, and matches labels to the classes of a model."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ def open_dataset(data: DataConfig, split: Split, collector: ErrorCollector | Non
         The reader, an iterable of `schema.Sample`.
 
     Raises:
-        DataError: What the dataset lacks or where it is broken.
-        ValueError: There is no such format.
+        DataError: The dataset is incomplete or broken.
+        ValueError: The format is unknown, or a setting does not fit it.
     """
     check_data(data)
     reader, name = reader_of(data.dataset), choose_set(data, split)
@@ -137,18 +137,18 @@ def open_dataset(data: DataConfig, split: Split, collector: ErrorCollector | Non
 
 
 def match_classes(samples: Sequence[Sample], own: Sequence[str], wanted: Sequence[str]) -> list[Sample]:
-    """Count the labels of annotated images in the order of other class names.
+    """Change labels so that they index the class names of a model.
 
     Args:
-        samples: Annotated images whose labels count in `own`.
-        own: Class names of the data set. Those of which no box is annotated need not stand in `wanted`.
+        samples: Annotated images whose labels index `own`.
+        own: Class names of the data set. Classes without boxes may be missing from `wanted`.
         wanted: Class names of the model.
 
     Returns:
-        The samples with labels that count in `wanted`.
+        The samples with labels that index `wanted`.
 
     Raises:
-        DataError: Boxes of classes that `wanted` lacks, all of them named.
+        DataError: There are boxes of classes that `wanted` lacks; the message names all of them.
     """
     if tuple(own) == tuple(wanted):
         return list(samples)

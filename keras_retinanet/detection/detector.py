@@ -67,7 +67,8 @@ _last: list[Any] = []  # model, its state and the detector of the last call of `
 def _state_of(model: Any) -> Any:
     """What tells whether a file, or the settings of a model in memory, are still the same."""
     if not isinstance(model, (str, os.PathLike)):
-        return getattr(model, "filter", None), getattr(model, "resize", None)
+        names = ("filter_config", "resize_config", "filter", "resize")  # of a model, of a runtime
+        return [getattr(model, name, None) for name in names]
     path = Path(model).absolute()
     parts = [path, *path.glob("*")] if path.is_dir() else [path]
     return [(part, part.stat().st_mtime_ns, part.stat().st_size) for part in sorted(parts) if part.exists()]

@@ -50,7 +50,7 @@ class KerasRuntime:
     @property
     def filter(self) -> FilterConfig:
         """The model's thresholds."""
-        return self.model.filter
+        return self.model.filter_config
 
     @property
     def compiles_shapes(self) -> bool:
@@ -60,7 +60,7 @@ class KerasRuntime:
     @property
     def resize(self) -> ResizeConfig:
         """The snapshot's rule."""
-        return self.model.network.resize
+        return self.model.network.resize_config
 
     def detect(
         self, images: Sequence[Any], canvas: tuple[int, int] | None = None, full: int | None = None

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_retinanet.extras import install_hint
 from keras_retinanet.serving.predict_messages import IMAGES, SIGNATURE
 
 IMAGE = "tensorflow/serving:2.21.0"
@@ -115,7 +116,7 @@ with connect("http://127.0.0.1:8501", model="{name}") as client:
 
 ## Ask by gRPC
 
-The same with `connect("grpc://127.0.0.1:8500", model="{name}")`, after `pip install 'keras-retinanet[grpc]'`. With
+The same with `connect("grpc://127.0.0.1:8500", model="{name}")`, after {install_grpc}. With
 `tensorflow-serving-api` instead:
 
 ```python
@@ -193,6 +194,7 @@ def write_kit(out: Path, version: Path, class_names: Sequence[str]) -> Path:
         "signature": SIGNATURE,
         "images": IMAGES,
         "classes": ", ".join(f"`{own}`" for own in class_names),
+        "install_grpc": install_hint("grpc"),
     }
     files = {
         "models.config": _MODELS.format(**words),

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from keras_retinanet.config import ServeConfig
+from keras_retinanet.extras import install_hint
 from keras_retinanet.serving.app import LOG, DetectionApi, Served
 
 _GRACE = 5  # seconds added to a request's own deadline before the server stops without it
@@ -100,7 +101,7 @@ def require_extra() -> None:
         import uvicorn
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"The server needs {error.name!r}, which is not installed: pip install 'keras-retinanet[serve]'"
+            f"The server needs {error.name!r}, which is not installed: {install_hint('serve')}"
         ) from error
     del starlette, uvicorn
 

@@ -21,6 +21,7 @@ import yaml
 
 from keras_retinanet.config import TrainConfig, to_dict
 from keras_retinanet.config import tree as config_tree
+from keras_retinanet.config.aliases import with_current_names
 from keras_retinanet.snapshots.atomic_files import write_whole
 
 STATE_MEMBER = "run_state.json"
@@ -194,7 +195,7 @@ def read_config(path: str | Path) -> TrainConfig:
     """
     try:
         plain = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        return config_tree.from_dict(TrainConfig, plain)
+        return config_tree.from_dict(TrainConfig, with_current_names(plain))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
         raise ValueError(f"{path}: not a configuration of a run: {str(error).splitlines()[0]}") from error
 

@@ -7,6 +7,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from keras_retinanet.config.aliases import with_current_arguments
+
 SNAPSHOT_CLASS, INFERENCE_CLASS = "RetinaNet", "DetectionModel"
 
 
@@ -25,12 +27,11 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return {}
     if isinstance(stored, dict) and stored.get("class_name") == INFERENCE_CLASS:
-        config = stored["config"]
-        stored = config.get("network", config.get("detector"))  # `detector` in earlier files
+        stored = with_current_arguments(stored["config"])["network"]
     if not isinstance(stored, dict) or stored.get("class_name") != SNAPSHOT_CLASS:
         return {}
-    config = _plain(stored["config"])
-    groups = {"model": config["metadata"].get("model", {}), "resize": config["resize"]}
+    config = with_current_arguments(_plain(stored["config"]))
+    groups = {"model": config["metadata"].get("model", {}), "resize": config["resize_config"]}
     anchors = config["anchors"]["config"]
     groups["anchors"] = {name: value for name, value in anchors.items() if name not in ("name", "dtype", "trainable")}
     return {

@@ -50,7 +50,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
     def _stop(self, reason: str) -> None:
         synchronise(self.model)
-        indices = [int(index) for index in self.model.failed_images.numpy() if index >= 0]
+        indices = [int(index) for index in self.model.nan_batch_indices.numpy() if index >= 0]
         names = [self.image_names[index] for index in indices if index < len(self.image_names)]
         where = f" Images of the batch: {', '.join(names)}." if names else ""
         self.failure = reason + where

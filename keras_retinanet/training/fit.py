@@ -130,7 +130,9 @@ class Training:
         is_stopped = self.model.stop_training
         if self.data.val_samples and found and not is_stopped:
             model, bad_images = self.model, self.data.bad_images
-            draw_examples(self.data.val_samples, found, model.class_names, model.resize, self.run.examples, bad_images)
+            draw_examples(
+                self.data.val_samples, found, model.class_names, model.resize_config, self.run.examples, bad_images
+            )
         return self._result(request.number if is_stopped else None)
 
     def _measuring(self, found: list[Detections], request: StopRequest) -> list[keras.callbacks.Callback]:
@@ -141,7 +143,7 @@ class Training:
         detector = DetectionModel(model)
         batches = InferenceBatches(
             samples,
-            resize=model.resize,
+            resize=model.resize_config,
             pad_value=model.pad_value,
             batch_size=self.config.batch_size,
             workers=self.config.data.workers,

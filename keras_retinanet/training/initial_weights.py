@@ -16,9 +16,10 @@ from keras_retinanet.backbones import freeze_batch_norm, weights_kind, with_poli
 from keras_retinanet.config import NetworkConfig, to_dict
 from keras_retinanet.importers import CheckpointError, Overrides, find_foreign, open_foreign
 from keras_retinanet.inference import load_model
+from keras_retinanet.model.build import build
 from keras_retinanet.model.class_transfer import copy_logits
 from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.model.retinanet import RetinaNet, build
+from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.snapshots.run_folder import find_snapshot
 
 WEIGHTS_WITHOUT_FILE = ("imagenet", "none")
@@ -73,10 +74,10 @@ def _build(config: NetworkConfig, class_names: Sequence[str]) -> RetinaNet:
         config.model,
         class_names=class_names,
         anchors=config.anchors,
-        matching=config.matching,
-        loss=config.loss,
-        resize=config.resize,
-        filter=config.filter,
+        assigner_config=config.assigner,
+        loss_config=config.loss,
+        resize_config=config.resize,
+        filter_config=config.filter,
     )
 
 
@@ -93,7 +94,7 @@ def _grafted(
     for layer in backbone._flatten_layers():
         layer.trainable = True
     freeze_batch_norm(backbone)
-    logits = [weight for final in blank.class_head.finals for weight in final.weights]
+    logits = [weight for final in blank.class_head.predictors for weight in final.weights]
     missed = [
         name
         for part in ("neck", "class_head", "box_head")
@@ -103,21 +104,11 @@ def _grafted(
         log(f"new weights, since the snapshot's have another shape or do not exist: {', '.join(missed)}")
     for line in copy_logits(source, blank):
         log(line)
-    is_same_coder = source.regress_boxes.coder == blank.regress_boxes.coder
-    return RetinaNet(
-        backbone,
-        blank.neck,
-        blank.class_head,
-        blank.box_head,
-        blank.anchors,
-        source.regress_boxes if is_same_coder else blank.regress_boxes,
-        class_names=blank.class_names,
-        matching=blank.matching,
-        loss=blank.loss_settings,
-        resize=blank.resize,
-        filter=blank.filter,
+    is_same_coder = source.box_coder.coder == blank.box_coder.coder
+    return blank.replaced(
+        backbone=backbone,
+        box_coder=source.box_coder if is_same_coder else blank.box_coder,
         metadata=metadata,
-        name=blank.name,
     )
 
 

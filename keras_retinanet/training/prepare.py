@@ -156,7 +156,7 @@ def _build_batches(
 ) -> TrainingBatches:
     return TrainingBatches(
         data.samples,
-        resize=model.resize,
+        resize=model.resize_config,
         pad_value=model.pad_value,
         batch_size=batch_size,
         seed=seed,

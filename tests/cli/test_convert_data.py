@@ -46,7 +46,7 @@ def test_by_format_by_path_and_back(boxes, tmp_path, capsys):
         ),
         ("csv gone.csv {out} --to csv", "gone.csv: cannot be read"),
         ("{here} {out} --to csv", "invalid choice: '{here}' (choose from 'coco', 'pascal', 'csv', 'kitti'"),
-        ("csv {csv} {here} --to csv", "{here} is already there and not empty; give a new folder"),
+        ("csv {csv} {here} --to csv", "{here} already exists and is not empty; give a new folder"),
         ("csv {csv} {out}", "the following arguments are required: --to"),
         ("csv {csv} {out} --to csv --set train", "--set and --val-set name splits; csv takes files"),
         ("coco {here} {out} --to csv --val-annotations x", "--val-annotations belongs to csv"),

@@ -79,7 +79,7 @@ def test_tiles_and_nothing_found(run: Path, images: Path, tmp_path: Path, capsys
         (["{out}/missing.keras", "{images}/7.png"], "There is no snapshot or exported model"),
         (["{out}", "{images}/7.png"], "neither a file that ends in"),
         (["{run}", "{images}", "--out", "{images}"], "The picture with boxes would replace '{images}/12.jpg'; name"),
-        (["{out}/a.onnx", "{images}/7.png"], "pip install 'keras-retinanet[onnx]'"),
+        (["{out}/a.onnx", "{images}/7.png"], "pip install '.[onnx]' in the checkout"),
         (["{run}", "{images}/7.png", "--class", "beee"], "no class 'beee'; it has ant, bee. Did you mean 'bee'?"),
     ],
 )

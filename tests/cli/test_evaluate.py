@@ -44,7 +44,7 @@ def run(tmp_path_factory):
         settings,
         class_names=NAMES,
         anchors=AnchorConfig(sizes=(16.0, 32.0, 64.0), strides=(8, 16, 32)),
-        resize=ResizeConfig(max_side=160, is_square=True),  # one canvas: one trace a test
+        resize_config=ResizeConfig(max_side=160, is_square=True),  # one canvas: one trace a test
     )
     model.save(folder / "last.keras")
     return folder
@@ -151,7 +151,7 @@ def test_classes_that_the_snapshot_does_not_know_are_named(run, tmp_path, capsys
         (["coco", "{demo}", "{tmp}/text.keras"], "'{tmp}/text.keras' is no snapshot, or damaged"),
         (["coco", "{tmp}", "{run}"], "{tmp}/annotations/instances_val2017.json: cannot be read"),
         (["coco", "{demo}", "{run}", "--set", "test2017"], "annotation files there: instances_train2017.json"),
-        (["pascal", "{tmp}", "{run}"], "allowed: ImageSets/Main/<set>.txt, or a folder of XML files beside images"),
+        (["pascal", "{tmp}", "{run}"], "allowed: ImageSets/Main/<set>.txt, or a folder of XML files and images"),
         (["csv", "{tmp}/none.csv", "{run}"], "{tmp}/none.csv: cannot be read"),
     ],
 )

@@ -41,7 +41,7 @@ def refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         ("anchors.sizes", "--anchor-sizes"),
         ("resize.min_side", "--image-min-side"),
         ("resize.is_square", "--image-square"),
-        ("matching.use_force_match", "--force-match"),
+        ("assigner.use_force_match", "--force-match"),
         ("loss.classification", "--loss"),
         ("loss.box", "--box-loss"),
         ("data.train_set", "--set"),

@@ -13,7 +13,7 @@ import pytest
 from keras_retinanet.cli import detect as command
 from keras_retinanet.detection.video import VideoReader, VideoWriter
 
-pytest.importorskip("av", reason="PyAV is not installed: pip install 'keras-retinanet[video]'")
+pytest.importorskip("av", reason="PyAV is not installed: pip install '.[video]'")
 
 
 @pytest.fixture(scope="module")

@@ -58,10 +58,10 @@ def test_four_commands(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert isinstance(tuned, RetinaNet)
     assert tuned.class_names == ("dog", "cat")
     assert tuned.anchors.sizes == (16, 32, 64, 128, 256)
-    assert tuned.regress_boxes.coder == "corner"
+    assert tuned.box_coder.coder == "corner"
     assert tuned.neck.stride_padding == "same"
-    assert tuned.resize.method == "cv2"
-    assert tuned.resize.has_one_scale
+    assert tuned.resize_config.method == "cv2"
+    assert tuned.resize_config.has_one_scale
 
     assert convert_model.main([str(run), str(tmp_path / "served"), "--format", "saved_model"]) == 0
     image = np.asarray(Image.open(home / "a.png"))
@@ -85,8 +85,8 @@ def test_import_writes_a_snapshot_and_says_what_it_found(
         assert expected in printed, expected
     model = load_model(out)
     assert model.class_names == ("dog", "cat")
-    assert model.filter.max_detections == 7
-    assert model.filter.clip_margin == 1
+    assert model.filter_config.max_detections == 7
+    assert model.filter_config.clip_margin == 1
 
 
 @pytest.mark.parametrize(

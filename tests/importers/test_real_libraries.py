@@ -96,10 +96,10 @@ def paint(path: Path, size: tuple[int, int]) -> np.ndarray:
 
 def detections(model: Any, path: Path) -> dict[str, np.ndarray]:
     image = decode(tf.io.read_file(str(path))).numpy()
-    batch, sizes = on_one_canvas([image], model.resize, model.pad_value)
+    batch, sizes = on_one_canvas([image], model.resize_config, model.pad_value)
     found = DetectionModel(model)({"images": batch, "sizes": sizes})
     found = {name: np.asarray(value) for name, value in found.items()}
-    return in_own_pixels(found, 0, network=sizes[0], given=image.shape[:2], resize=model.resize)
+    return in_own_pixels(found, 0, network=sizes[0], given=image.shape[:2], resize=model.resize_config)
 
 
 def check_detections(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:

@@ -19,12 +19,12 @@ from keras_retinanet.schema import Sample
 
 @dataclass
 class Index:
-    """A data set as read and checked: what the index cache keeps.
+    """A data set as read and checked; what the index cache stores.
 
     Attributes:
         class_names: Names, label 0 first.
         images: Paths of the image files, or references into record files.
-        image_ids: The source's id of each image.
+        image_ids: The source's ID of each image.
         sizes: `(I, 2)` int64. Height and width.
         boxes: `(M, 4)` float32, sorted by image.
         labels: `(M,)` int32.
@@ -32,8 +32,8 @@ class Index:
         areas: `(M,)` float64, or `None`.
         splits: `(I + 1,)` int64. Image i has the boxes `splits[i]` to `splits[i + 1]`.
         report: Boxes left out and clipped, and notes.
-        category_ids: The source's own id of each label, where it has such.
-        sources: Files and folders that all this was read from.
+        category_ids: The source's own ID of each label, if it has any.
+        sources: Files and folders that were read.
     """
 
     class_names: tuple[str, ...]
@@ -173,7 +173,7 @@ def require_images(images: Sequence[str], listed_in: str) -> None:
             listed_in,
             f"image {short_repr(images[missing], 200)} (number {missing + 1} of {len(images)}) is not there",
             "images that exist",
-            f"{near_name_hint(images[missing])}put the file there, correct its name, or take it out of the annotations",
+            f"{near_name_hint(images[missing])}add the file, correct its name, or remove it from the annotations",
         )
 
 

@@ -25,8 +25,8 @@ from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import first_missing, near_name_hint
 
 _Id = int | str
-# Outlines are two thirds of a COCO file and of the time to parse it, and nobody asks for them here. Inside a text the
-# quotes would be escaped, so this matches nothing but the member itself.
+# Outlines are two thirds of a COCO file and of the time to parse it, and are not used. Inside a string the quotes would
+# be escaped, so this matches only the member itself.
 _POLYGONS = re.compile(rb'"segmentation"\s*:\s*\[[\[\]0-9eE+\-.,\s]*\]')
 _REMAKE = "export the annotations again as COCO 'instances' JSON"
 
@@ -92,7 +92,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Millions of new objects, none of them garbage: collecting would take as long as reading."""
+    """Pause garbage collection: with millions of new objects it takes as long as reading."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -115,12 +115,12 @@ def _field(item: object, key: str, where: str, kinds: tuple[type, ...], allowed:
 
 def _unique(item: dict[str, Any], seen: dict[Any, Any], key: str, where: str) -> None:
     if item[key] in seen:
-        fix = "give each its own, or take the second one out"
-        raise DataError(where, f"{key} {short_repr(item[key])} stands there twice", f"each {key} once", fix)
+        fix = "give each its own, or remove the second one"
+        raise DataError(where, f"{key} {short_repr(item[key])} occurs twice", f"each {key} once", fix)
 
 
 def _categories(items: list[Any], file: Path) -> dict[int, str]:
-    """Names by id, sorted by id."""
+    """Names by ID, sorted by ID."""
     names: dict[int, str] = {}
     for position, item in enumerate(items):
         where = f"{file}, category {position + 1}"
@@ -135,7 +135,7 @@ def _categories(items: list[Any], file: Path) -> dict[int, str]:
 
 
 def _images(items: list[Any], file: Path) -> dict[_Id, dict[str, Any]]:
-    """Image entries by id, in the order of the file."""
+    """Image entries by ID, in the order of the file."""
     images: dict[_Id, dict[str, Any]] = {}
     for position, item in enumerate(items):
         where = f"{file}, image {position + 1}"
@@ -147,10 +147,10 @@ def _images(items: list[Any], file: Path) -> dict[_Id, dict[str, Any]]:
 
 
 def _size(image: dict[str, Any]) -> tuple[int, int] | None:
-    """Height and width; `None` (look into the file) where the entry does not tell."""
+    """Height and width; `None` (read the file) if the entry lacks them."""
     size = image.get("height"), image.get("width")
-    is_told = all(isinstance(side, (int, float)) and 1 <= side <= 2**31 and side == int(side) for side in size)
-    return (int(size[0]), int(size[1])) if is_told else None  # type: ignore[arg-type]
+    is_annotated = all(isinstance(side, (int, float)) and 1 <= side <= 2**31 and side == int(side) for side in size)
+    return (int(size[0]), int(size[1])) if is_annotated else None  # type: ignore[arg-type]
 
 
 def _locate_images(folder: Path, set_name: str, file_names: list[str]) -> list[str]:
@@ -198,11 +198,11 @@ def _corners(boxes: list[Any]) -> Any:
 
 
 def _areas(items: list[Any]) -> Any:
-    """Areas of the outlines, by which COCO tells small from large; of the boxes where one is not told."""
-    told = np.array([item.get("area") for item in items], np.float64)  # none is NaN
+    """Areas of the outlines, by which COCO distinguishes small from large; of the box if not annotated."""
+    annotated = np.array([item.get("area") for item in items], np.float64)  # none is NaN
     sides = np.array([item["bbox"][2:] for item in items], np.float64).reshape(-1, 2)
     with np.errstate(over="ignore"):  # reported as a box that is not finite
-        return np.where(told >= 0, told, sides[:, 0] * sides[:, 1])
+        return np.where(annotated >= 0, annotated, sides[:, 0] * sides[:, 1])
 
 
 def _where(item: Any, position: int, file: Path) -> str:
@@ -247,4 +247,4 @@ def _require_numbers(item: dict[str, Any], where: str) -> None:
     if item.get("iscrowd") not in (0, 1, None):
         raise DataError(where, f"iscrowd is {short_repr(item['iscrowd'])}", "0 or 1", "correct it")
     if not isinstance(item.get("area") or 0, (int, float)):
-        raise DataError(where, f"area is {short_repr(item['area'])}", "a number", "correct it or take it out")
+        raise DataError(where, f"area is {short_repr(item['area'])}", "a number", "correct it or remove it")

@@ -1,4 +1,4 @@
-"""CSV: one line a box, as fizyr's keras-retinanet reads it, or the same under a header line."""
+"""CSV: one line per box, as fizyr's keras-retinanet reads it, or with a header line."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _EXTENT = {
     "x2": ("bbox_width", "bbox_w", "w", "box_width", "width"),
     "y2": ("bbox_height", "bbox_h", "h", "box_height", "height"),
 }
-"""Names of a corner and the width and height of the box, where the second corner is not named."""
+"""Names of columns that give a corner, width and height instead of two corners."""
 _SIZE = {
     "height": ("image_height", "img_height", "height"),
     "width": ("image_width", "img_width", "width"),
 }
-"""Names of columns that tell the size of the image, where they are not those of the box."""
+"""Names of columns that give the size of the image, if they are not those of the box."""
 _SIDE = re.compile("[1-9][0-9]{0,8}")
 _FORMAT = "'path,x1,y1,x2,y2,class', or 'path,,,,,' for an image without boxes"
 
@@ -110,7 +110,7 @@ class CsvDataset(Reader):
 
 
 def _lines(file: Path) -> Iterator[tuple[str, list[str]]]:
-    """Non-empty lines with where they stand, cut at the commas."""
+    """Non-empty lines with file and line number, split at the commas."""
     for line, fields in csv_records(io.StringIO(read_text(file, "a CSV file")), file, skipinitialspace=True):
         if any(field.strip() for field in fields):
             yield f"{file}, line {line}", [field.strip() for field in fields]
@@ -142,15 +142,15 @@ def _read_lines(file: Path, on_error: OnError, annotated_sizes: dict[str, tuple[
 
 
 def _header(fields: list[str], columns: Mapping[str, tuple[str, ...]]) -> list[int] | None:
-    """Where the six columns stand, if this line names all of them."""
-    plain = [_plain(field) for field in fields]
-    known = ([_plain(name) for name in names] for names in columns.values())
+    """Positions of the six columns, if this line names all of them."""
+    plain = [_fold(field) for field in fields]
+    known = ([_fold(name) for name in names] for names in columns.values())
     order = [next((plain.index(name) for name in names if name in plain), -1) for names in known]
     return None if -1 in order else order
 
 
-def _plain(name: str) -> str:
-    """`x_min`, `X Min` and `xMin` are one name."""
+def _fold(name: str) -> str:
+    """Fold a name: `x_min`, `X Min` and `xMin` are the same."""
     return name.lower().replace("_", "").replace(" ", "").replace("-", "")
 
 
@@ -159,11 +159,11 @@ def _corners(box: _Box) -> _Box:
 
 
 def _require_no_header(fields: list[str], where: str) -> None:
-    """A first line with words for numbers is a header that we do not know."""
+    """Refuse an unknown header: a first line with words instead of numbers."""
     if len(fields) >= 6 and all(field[:1].isalpha() and field.lower() not in ("nan", "inf") for field in fields[1:5]):
         known = "; ".join(f"{column}: {', '.join(names[:3])}" for column, names in _COLUMNS.items())
-        found = f"is a header with columns that are not known: {short_repr(','.join(fields), 120)}"
-        raise DataError(where, found, f"names such as {known}", "rename the columns, or take the line out")
+        found = f"is a header with unknown columns: {short_repr(','.join(fields), 120)}"
+        raise DataError(where, found, f"names such as {known}", "rename the columns, or remove the line")
 
 
 def _parse_line(fields: list[str], order: list[int], where: str) -> _Line:

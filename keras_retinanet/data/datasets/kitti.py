@@ -1,4 +1,4 @@
-"""KITTI: one text file of fifteen columns beside each image.
+"""KITTI: one text file of fifteen columns for each image.
 
 Reference: Geiger et al., "Are we ready for Autonomous Driving? The KITTI Vision Benchmark Suite"; the object
 development kit's readme.
@@ -24,7 +24,7 @@ from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import near_name_hint
 
 KITTI_CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc")
-"""The classes of the benchmark; `DontCare` is none of them."""
+"""The classes of the benchmark, without `DontCare`."""
 
 DONT_CARE = "DontCare"
 _ROW = "'type truncated occluded alpha x1 y1 x2 y2 …', 15 columns (16 with a score) separated by blanks"
@@ -95,10 +95,10 @@ def _read_list(file: Path, image_folder: Path, files: dict[str, str], on_error: 
     for where, words in numbered_lines(file, "a list of image names"):
         stem = words[0]
         if stem in stems:
-            found = f"{short_repr(stem)} stands there twice"
-            report_or_raise(on_error, DataError(where, found, "each image once", "take one of the lines out"))
+            found = f"{short_repr(stem)} is listed twice"
+            report_or_raise(on_error, DataError(where, found, "each image once", "remove one of the lines"))
         elif stem not in files:
-            fix = f"{near_name_hint(image_folder / f'{stem}.png')}put the image there or take the line out"
+            fix = f"{near_name_hint(image_folder / f'{stem}.png')}add the image or remove the line"
             report_or_raise(
                 on_error, DataError(where, f"image {short_repr(stem)} is not there", "names in training/image_2", fix)
             )
@@ -110,15 +110,15 @@ def _read_list(file: Path, image_folder: Path, files: dict[str, str], on_error: 
 def _label_files(
     folder: Path, stems: list[str], files: dict[str, str], on_error: OnError, *, is_whole: bool
 ) -> dict[str, Path]:
-    """The text file of each image by name; with `is_whole` there may be no others."""
+    """The text file of each image by name; with `is_whole`, other text files are errors."""
     there = {name.removesuffix(".txt") for name in list_names(folder, _LAYOUT) if name.endswith(".txt")}
     for stem in stems:
         if stem not in there:
             file = folder / f"{stem}.txt"
-            fix = f"{near_name_hint(file)}add the file (empty if the image shows nothing) or take the image away"
+            fix = f"{near_name_hint(file)}add the file (empty if the image shows nothing) or remove the image"
             report_or_raise(on_error, DataError(str(file), "is not there", "a text file for each image", fix))
     for stem in sorted(there - set(files)) if is_whole else []:
-        fix = "put the image there or take the file away"
+        fix = "add the image or remove the file"
         report_or_raise(
             on_error, DataError(str(folder / f"{stem}.txt"), "has no image", "an image for each text file", fix)
         )

@@ -29,7 +29,7 @@ _TREES = ("*hierarchy*.json",)
 _FIFTYONE_BOXES = "detections.csv"
 _FIELDS = ("ImageID", "LabelName", "XMin", "YMin", "XMax", "YMax", "IsGroupOf")
 _BESIDE = (".", "annotations", "labels", "metadata", "csv")
-"""Folders in which the files may stand, beside `<set>` and those of former releases (`2018_04`, `challenge2018`)."""
+"""Folders that may hold the files, besides `<set>` and those of former releases (`2018_04`, `challenge2018`)."""
 
 
 class _Boxes(NamedTuple):
@@ -44,16 +44,16 @@ class _Boxes(NamedTuple):
 
 
 class _Wanted(NamedTuple):
-    """What decides whether a line counts.
+    """What decides whether a line is used.
 
     Attributes:
-        columns: Where `_FIELDS` stand.
-        width: Columns of a line.
+        columns: Positions of `_FIELDS`.
+        width: Number of columns.
         names: Names of the described classes by id.
         chosen: Labels of the wanted ones by id.
-        is_filtered: Boxes of others are passed over; else they are an error.
-        there: Images that are there.
-        absent: Takes the names of those that are not.
+        is_filtered: Whether boxes of other classes are skipped; otherwise they are errors.
+        there: Images that exist.
+        absent: Collects the names of those that do not.
     """
 
     columns: list[int]
@@ -130,7 +130,7 @@ def _search(folder: Path, set_name: str, patterns: Sequence[str]) -> Path | None
     homes = [*(folder / name for name in _BESIDE), *own, *sorted(folder.glob("20??_*"))]
     homes += sorted(folder.glob("challenge*"))
     found = (file for pattern in patterns for home in homes for file in sorted(home.glob(pattern)))
-    # Under FiftyOne's names, which tell no set, a file counts in the folder of its set alone.
+    # FiftyOne's file name does not contain the set: such a file is used only in the folder of its set.
     return next((file for file in found if file.name != _FIFTYONE_BOXES or file.parent in own), None)
 
 
@@ -152,7 +152,7 @@ def _image_folder(folder: Path, set_name: str) -> Path:
 
 
 def _lines(file: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
-    """Lines with their number, cut at the commas; one at a time, since there may be 15 million."""
+    """Lines with their number, split at the commas; one at a time, since there may be 15 million."""
     try:
         with closing(file.open(encoding="utf-8-sig", newline="")) as text:
             yield from csv_records(text, file)
@@ -163,7 +163,7 @@ def _lines(file: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _read_descriptions(file: Path) -> dict[str, str]:
-    """Names by id, in the order of the file."""
+    """Names by ID, in the order of the file."""
     names: dict[str, str] = {}
     for line, fields in _lines(file, _NAMES):
         where = f"{file}, line {line}"
@@ -189,7 +189,7 @@ def _chosen(
     described: Path,
     tree: Path | None,
 ) -> dict[str, int]:
-    """Labels by id, of the classes that are wanted."""
+    """Labels by ID of the classes that are wanted."""
     ids = {name: key for key, name in names.items()} | {key: key for key in names}
 
     def id_of(name: str, flag: str) -> str:
@@ -221,7 +221,7 @@ def _read_boxes(
     *,
     is_filtered: bool,
 ) -> tuple[_Boxes, int]:
-    """The boxes of the images that are there, and how many images are not."""
+    """The boxes of the images that exist, and the number of missing images."""
     lines = _lines(file, _BOXES)
     header = next(lines, (0, []))[1]
     if missing := [name for name in _FIELDS if name not in header]:
@@ -246,7 +246,7 @@ def _read_boxes(
 
 
 def _box(fields: list[str], wanted: _Wanted, where: str) -> tuple[str, int, list[float], int] | None:
-    """Image, label, sides and whether it is a group; `None` for a box that is not wanted."""
+    """Image, label, sides and whether it is a group; `None` if the box is not wanted."""
     if len(fields) < wanted.width:
         found = f"{len(fields)} columns in {short_repr(','.join(fields))}"
         raise DataError(where, found, f"{wanted.width} as in line 1", "complete the line")

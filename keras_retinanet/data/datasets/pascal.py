@@ -43,7 +43,7 @@ class _Layout(NamedTuple):
 class PascalDataset(Reader):
     """Pascal VOC: `ImageSets/Main/<set>.txt`, `JPEGImages/<name>.jpg` (or .png …), `Annotations/<name>.xml`.
 
-    Without `ImageSets` the set is a folder: every `<name>.xml` in it with the image of that name beside it (or in its
+    Without `ImageSets` the set is a folder: every `<name>.xml` in it and the image of that name (or those in its
     `Annotations` and `JPEGImages`). Images without an XML file are left out and reported. The default set is `train`,
     or `trainval` if that is the only list; without `ImageSets` it is a folder in `path`, or `"."` for `path` itself if
     it has XML files.
@@ -120,7 +120,7 @@ def _homes(folder: Path) -> tuple[Path, Path]:
 
 def _from_list(folder: Path, set_name: str, *, is_lenient: bool) -> _Layout:
     list_file, home = _lists(folder) / f"{set_name}.txt", folder / "Annotations"
-    ids = _listed(list_file, {text.stem for text in _texts(home)})
+    ids = _read_list(list_file, {text.stem for text in _texts(home)})
     texts = [home / f"{name}.xml" for name in ids]
     return _Layout(
         list_file, ids, texts, _images(folder, ids, list_file, is_lenient=is_lenient), _texts(home), [home], []
@@ -132,7 +132,7 @@ def _from_folder(folder: Path, set_name: str, *, is_lenient: bool) -> _Layout:
     text_home, image_home = _homes(home)
     texts = _texts(text_home)
     if not texts:
-        allowed = "ImageSets/Main/<set>.txt, or a folder of XML files beside images"
+        allowed = "ImageSets/Main/<set>.txt, or a folder of XML files and images"
         fix = suggest_parent_folder(folder, ("ImageSets", "JPEGImages", "Annotations"))
         raise DataError(str(home), "has no Pascal VOC annotations", allowed, fix)
     files = images_by_stem(image_home)
@@ -140,20 +140,20 @@ def _from_folder(folder: Path, set_name: str, *, is_lenient: bool) -> _Layout:
     for text in texts:
         if text.stem not in files and not is_lenient:
             allowed = f"{text.stem} ending in {', '.join(SUFFIXES)} in {image_home}"
-            fix = f"{near_name_hint(image_home / f'{text.stem}.jpg')}put the image there or take the file away"
+            fix = f"{near_name_hint(image_home / f'{text.stem}.jpg')}add the image or remove the file"
             raise DataError(str(text), "has no image", allowed, suggest_parent_folder(home, ("JPEGImages",), fix))
         images.append(os.path.join(image_home, files.get(text.stem, f"{text.stem}.jpg")))
     ids = [text.stem for text in texts]
     alone = sorted(set(files) - set(ids))
-    told = f"{image_home}: {len(alone)} images without an XML file are left out ({short_repr(alone[:1])[2:-2]} …)"
+    note = f"{image_home}: {len(alone)} images without an XML file are left out ({short_repr(alone[:1])[2:-2]} …)"
     siblings = (
         [] if set_name == "." else [file for part in sorted(folder.iterdir()) for file in _texts(_homes(part)[0])]
     )
-    return _Layout(text_home, ids, texts, images, siblings, [text_home, image_home], [told] if alone else [])
+    return _Layout(text_home, ids, texts, images, siblings, [text_home, image_home], [note] if alone else [])
 
 
-def _listed(file: Path, known: set[str]) -> list[str]:
-    """The name in each line: all of it, without an ending, or its first word, whichever has an XML file."""
+def _read_list(file: Path, known: set[str]) -> list[str]:
+    """The name in each line: all of it, without a suffix, or its first word, whichever has an XML file."""
     try:
         lines = file.read_text("utf-8-sig").splitlines()
     except OSError as error:
@@ -169,21 +169,21 @@ def _listed(file: Path, known: set[str]) -> list[str]:
         whole, first = line.strip(), (line.split() or [""])[0]
         name = next((name for name in (whole, os.path.splitext(whole)[0]) if name in known), first)
         if name in ids:
-            found = f"{short_repr(name)} stands there twice (first in line {ids[name]})"
-            raise DataError(f"{file}, line {number}", found, "each image once", "take one of the lines out")
+            found = f"{short_repr(name)} is listed twice (first in line {ids[name]})"
+            raise DataError(f"{file}, line {number}", found, "each image once", "remove one of the lines")
         if name:
             ids[name] = number
     return list(ids)
 
 
 def _images(folder: Path, ids: list[str], list_file: Path, *, is_lenient: bool) -> list[str]:
-    """Image files, whatever their ending."""
+    """Image files, whatever their suffix."""
     home = folder / "JPEGImages"
     by_stem = images_by_stem(home)
     for name in ids:
         if name not in by_stem and os.path.basename(name) == name and not is_lenient:
             allowed = f"JPEGImages/{name} ending in {', '.join(SUFFIXES)}"
-            fix = f"{near_name_hint(home / f'{name}.jpg')}put the image there or take the line out"
+            fix = f"{near_name_hint(home / f'{name}.jpg')}add the image or remove the line"
             raise DataError(str(list_file), f"image {short_repr(name)} is not there", allowed, fix)
     return [os.path.join(home, by_stem.get(name, f"{name}.jpg")) for name in ids]
 

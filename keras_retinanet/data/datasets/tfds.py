@@ -22,6 +22,7 @@ from keras_retinanet.data.datasets.record_files import read_records
 from keras_retinanet.data.error_collector import OnError, parse_each, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import image_reference
+from keras_retinanet.extras import install_hint
 
 _FLAGS = ("is_crowd", "is_difficult", "is_group_of")
 _IDS = ("image/id", "image/filename", "image_id", "id", "filename")
@@ -97,9 +98,7 @@ def _builder(name: str) -> Any:
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
-        raise ImportError(
-            f"tfds:{name} needs TensorFlow Datasets ({error}): pip install 'keras-retinanet[tfds]'."
-        ) from None
+        raise ImportError(f"tfds:{name} needs TensorFlow Datasets ({error}): {install_hint('tfds')}.") from None
     try:
         builder = tfds.builder_from_directory(name) if os.path.isdir(name) else tfds.builder(name)
     except Exception as error:  # a dozen kinds, with pages of text, for a name that is not known
@@ -174,7 +173,7 @@ def _example(builder: Any, keys: _Keys, file: str, numbered: tuple[int, tuple[in
             size = (image.height, image.width)
     except Exception as error:  # of the parser, or of one of Pillow's plug-ins
         reason = short_repr(str(error), 100)
-        raise DataError(where, f"cannot be read ({reason})", "what the features say", "prepare it anew") from None
+        raise DataError(where, f"cannot be read ({reason})", "what the features say", "prepare it again") from None
     objects = read[keys.objects]
     shares = np.asarray(objects[keys.box], np.float64).reshape(-1, 4)  # y1, x1, y2, x2
     count = len(shares)

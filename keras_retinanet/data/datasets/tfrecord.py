@@ -1,4 +1,4 @@
-"""TFRecords in the schema of the TF Object Detection API: one `tf.train.Example` an image, its file inside.
+"""TFRecords in the schema of the TF Object Detection API: one `tf.train.Example` per image, including its file.
 
 Reference: https://github.com/tensorflow/models/blob/master/research/object_detection/g3doc/using_your_own_dataset.md.
 """
@@ -33,7 +33,7 @@ _REMAKE = "write the records again (retinanet-convert-data … --to tfrecord)"
 
 @dataclass(frozen=True)
 class _Record:
-    """What one example says of its image."""
+    """One parsed example."""
 
     image: str
     image_id: int | str
@@ -152,19 +152,19 @@ def _features(content: bytes, where: str) -> dict[str, Any]:
 
 
 def _values(features: dict[str, Any], key: str, kind: str, where: str, count: int | None) -> list[Any]:
-    """Values of a feature, none where it is missing; `count` values or none, if a count is given."""
+    """Values of a feature, none if it is missing; `count` values or none, if a count is given."""
     feature = features.get(key)
     found = feature.WhichOneof("kind") if feature is not None else None
     values = list(getattr(feature, found).value) if found is not None else []
     if values and found != f"{kind}_list":  # an empty list may have lost its kind
         raise DataError(where, f"{key} is a {found}", f"a {kind}_list", _REMAKE)
     if count is not None and len(values) not in (0, count):
-        raise DataError(where, f"{len(values)} values of {key} for {count} boxes", "one a box", _REMAKE)
+        raise DataError(where, f"{len(values)} values of {key} for {count} boxes", "one per box", _REMAKE)
     return values
 
 
 def _size(encoded: bytes, where: str) -> tuple[int, int]:
-    """Height and width as the image itself says; `image/height` is not asked."""
+    """Height and width from the header of the image, not from `image/height`."""
     if not encoded:
         raise DataError(where, "has no image/encoded", "the bytes of an image file", _REMAKE)
     try:
@@ -186,7 +186,7 @@ def _image_id(source_ids: list[bytes], file_names: list[bytes], where: str) -> i
 
 
 def _names(values: Any, count: int, label_map: dict[int, str], where: str) -> list[str]:
-    """Class name of each box: its text, else its id looked up in the label map, else its id as text."""
+    """Class name of each box: its text, or its ID looked up in the label map, or its ID as text."""
     texts = values("image/object/class/text", "bytes", count)
     ids = values("image/object/class/label", "int64", count)
     if len(texts) == count and all(texts):
@@ -200,7 +200,7 @@ def _names(values: Any, count: int, label_map: dict[int, str], where: str) -> li
 
 
 def _sorted_names(records: list[_Record]) -> list[str]:
-    """Sorted names; by number where all are ids."""
+    """Sorted names; sorted as numbers if all are IDs."""
     names = {name for record in records for name in record.names}
     return sorted(names, key=int if all(name.isdecimal() for name in names) else None)
 
@@ -211,8 +211,8 @@ def _unique(records: list[_Record], on_error: OnError) -> list[_Record]:
     for record in records:
         first = seen.setdefault(record.image_id, record)
         if first is not record:
-            found = f"image/source_id {short_repr(record.image_id)} stands there twice (first in {first.where})"
-            report_or_raise(on_error, DataError(record.where, found, "each id once", "give each image its own"))
+            found = f"image/source_id {short_repr(record.image_id)} occurs twice (first in {first.where})"
+            report_or_raise(on_error, DataError(record.where, found, "each ID once", "give each image its own"))
     return list(seen.values())
 
 

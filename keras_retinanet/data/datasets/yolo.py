@@ -1,4 +1,4 @@
-"""YOLO: a `data.yaml` that names classes and folders, and one text file of boxes beside each image.
+"""YOLO: a `data.yaml` that names classes and folders, and one text file of boxes for each image.
 
 Reference: https://docs.ultralytics.com/datasets/detect/, "Ultralytics YOLO format".
 """
@@ -31,7 +31,7 @@ from keras_retinanet.data.image_files import find_near_name, near_name_hint
 
 _VAL = ("val", "valid", "validation")
 _ROW = "'class x_center y_center width height', shares of the image's sides; or 'class x1 y1 x2 y2 x3 y3 …'"
-_FARTHEST = 2.0  # shares beyond this are pixels by mistake, not a box that stands out
+_MAX_SHARE = 2.0  # larger shares are pixels by mistake, not a box that extends beyond the image
 _YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
 _YAML = "data.yaml with 'names', 'train' and 'val'"
 
@@ -41,8 +41,9 @@ class YoloDataset(Reader):
 
     `data.yaml` has `names` (a list, or a mapping from IDs), `train` and `val` (each a folder, a text file that lists
     images, or a list of these) and perhaps `path`, to which they are relative. The boxes of `…/images/a.jpg` are in
-    `…/labels/a.txt`, or beside the image if no folder is named `images`. An image without such a file has no boxes.
-    Lines of a polygon become the box around it. `path` is the YAML file or its folder; a set is a key of the file.
+    `…/labels/a.txt`, or in the folder of the image if no folder is named `images`. An image without such a file has no
+    boxes. Lines of a polygon become the box around it. `path` is the YAML file or its folder; a set is a key of the
+    file.
     """
 
     word = "yolo"
@@ -100,13 +101,13 @@ def _read_yaml(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
 
 
 def _classes(content: dict[str, Any], file: Path) -> dict[int, str]:
-    """Names by id, sorted by id."""
+    """Names by ID, sorted by ID."""
     names = content.get("names")
     items = dict(enumerate(names)) if isinstance(names, list) else names
     allowed = "a list of names, or a mapping from ids 0, 1, … to names"
     if not isinstance(items, dict) or not items:
         raise DataError(str(file), f"'names' is {short_repr(names)}", allowed, "write the classes there")
-    fix = "correct it; names such as yes, no, on and off stand in quotes"
+    fix = "correct it; put names such as yes, no, on and off in quotes"
     for key, name in items.items():
         if type(key) is not int or key < 0 or not isinstance(name, (str, int, float)) or isinstance(name, bool):
             raise DataError(str(file), f"'names' has {short_repr(key)}: {short_repr(name)}", allowed, fix)
@@ -134,21 +135,21 @@ def _images(file: Path, content: dict[str, Any], set_name: str) -> tuple[list[st
     images: list[str] = []
     sources: list[str] = []
     for entry in entries:
-        place = _located(file, content, to_local_path(entry))
-        found, read = _walk(place) if place.is_dir() else (_listed(place), [str(place)])
+        place = _resolve(file, content, to_local_path(entry))
+        found, read = _walk(place) if place.is_dir() else (_read_list(place), [str(place)])
         images += found
         sources += read
     seen: set[str] = set()
     for image in images:
         if image in seen:
-            found_twice = f"{short_repr(image, 200)} stands there twice"
-            raise DataError(f"{file}, {set_name!r}", found_twice, "each image once", "take one of them out")
+            found_twice = f"{short_repr(image, 200)} is listed twice"
+            raise DataError(f"{file}, {set_name!r}", found_twice, "each image once", "remove one of them")
         seen.add(image)
     return images, sources
 
 
-def _located(file: Path, content: dict[str, Any], entry: str) -> Path:
-    """Where an entry leads: from `path`, else from the file; Roboflow writes `../train/images` for `train/images`."""
+def _resolve(file: Path, content: dict[str, Any], entry: str) -> Path:
+    """Resolve an entry relative to `path` or to the file; Roboflow writes `../train/images` for `train/images`."""
     root = content.get("path") or "."
     if not isinstance(root, str):
         raise DataError(str(file), f"'path' is {short_repr(root)}", "a folder", "correct it")
@@ -174,14 +175,14 @@ def _walk(folder: Path) -> tuple[list[str], list[str]]:
     return sorted(images), folders
 
 
-def _listed(file: Path) -> list[str]:
-    """Images of a list, one a line, relative to the list where they do not begin with a slash."""
+def _read_list(file: Path) -> list[str]:
+    """Images of a list, one per line, relative to the list unless absolute."""
     lines = read_text(file, "a list of images").splitlines()
     return [os.path.join(file.parent, to_local_path(line.strip()).removeprefix("./")) for line in lines if line.strip()]
 
 
 def _label_file(image: str) -> str:
-    """The last folder `images` becomes `labels`, the ending `.txt`."""
+    """Replace the last folder `images` by `labels`, and the suffix by `.txt`."""
     parts = os.path.splitext(image)[0].split(os.sep)
     if "images" in parts[:-1]:
         parts[-2 - parts[-2::-1].index("images")] = "labels"
@@ -189,7 +190,7 @@ def _label_file(image: str) -> str:
 
 
 def _image_ids(images: list[str], file: Path) -> list[int | str]:
-    """Names without folders where these differ, else paths relative to the YAML file."""
+    """Names without folders if unique, otherwise paths relative to the YAML file."""
     names = [os.path.basename(image) for image in images]
     return [*names] if len(set(names)) == len(names) else [os.path.relpath(image, file.parent) for image in images]
 
@@ -208,12 +209,12 @@ def _read_rows(texts: list[str], classes: dict[int, str], on_error: OnError) -> 
         lines = numbered_lines(Path(text), _ROW)
         yield from parse_each(lines, functools.partial(_parse_line, position, classes), on_error)
     if texts and not has_text:
-        fix = "put the text files into a folder 'labels' beside 'images', or beside the images"
+        fix = "put the text files into a folder 'labels' next to 'images', or next to the images"
         raise DataError(texts[0], "is not there, nor is that of any other image", "a text file of boxes", fix)
 
 
 def _require_no_other_case(text: str, texts: set[str]) -> None:
-    """A text file whose name differs in case only would be overlooked, and its boxes with it."""
+    """A text file whose name differs only in case would be overlooked, and its boxes with it."""
     near = find_near_name(text)
     if near is not None and near not in texts:
         raise DataError(text, "is not there", "text files named as their images", f"rename {near!r}")
@@ -223,14 +224,14 @@ def _parse_line(image: int, classes: dict[int, str], numbered: tuple[str, list[s
     where, fields = numbered
     if len(fields) != 5 and (len(fields) < 7 or len(fields) % 2 == 0):
         fix = "separate with blanks" if "," in fields[0] else "complete the line"
-        fix = "take the score at its end out" if len(fields) == 6 else fix
+        fix = "remove the score at its end" if len(fields) == 6 else fix
         raise DataError(where, f"{len(fields)} numbers in {short_repr(' '.join(fields))}", _ROW, fix)
     given, *sides = (number(field, "a number", where, _ROW) for field in fields)
     if given not in classes:
         allowed = f"ids of 'names': {short_repr(', '.join(map(str, classes)), 200)}"
         fix = "add it to 'names' or correct the line; ids count from 0, not from 1"
         raise DataError(where, f"unknown class {short_repr(fields[0])}", allowed, fix)
-    if not all(abs(side) <= _FARTHEST for side in sides):
+    if not all(abs(side) <= _MAX_SHARE for side in sides):
         found = f"coordinates {short_repr(' '.join(fields[1:]), 100)}"
         raise DataError(where, found, _ROW, "divide x by the image's width and y by its height")
     if len(sides) == 4:
