@@ -98,6 +98,28 @@ def test_box_losses_vanish_at_the_target_and_stay_finite(name, gradient):
     assert np.all(np.isfinite(gradient(lambda x: ops.sum(loss(x, box)), far)))
 
 
+@pytest.mark.parametrize("name", losses.BOX_LOSSES)
+def test_box_losses_compute_in_float32_whatever_they_are_given(name):
+    """Areas of 600,000 square pixels are infinite in float16."""
+    predicted, target = np.array([[0, 0, 1000, 600]]), np.array([[0, 0, 500, 600]])
+    loss = losses.BOX_LOSSES[name].function
+    expected = loss(predicted.astype("float32"), target.astype("float32"))
+    for kinds in (("float16", "float64"), ("float64", "float16")):
+        found = loss(predicted.astype(kinds[0]), target.astype(kinds[1]))
+        assert keras.backend.standardize_dtype(found.dtype) == "float32"
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", losses.CLASSIFICATION_LOSSES)
+def test_class_losses_compute_in_float32_whatever_they_are_given(name):
+    logits, labels, state = np.array([[[1.5, -2.0], [0.5, 0.0]]]), np.array([[1, -1]]), np.array([[1, 0]])
+    loss = losses.CLASSIFICATION_LOSSES[name]
+    expected = loss(logits.astype("float32"), labels.astype("int32"), state.astype("int32"))
+    found = loss(logits.astype("float16"), labels.astype("int64"), state.astype("int8"))
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
+    np.testing.assert_array_equal(found, expected)
+
+
 def golden_batch(shared):
     golden = np.load(shared("reference/fizyr_golden/targets_losses_golden.npz"))
     state = golden["labels_batch"][..., -1].astype(np.int32)
