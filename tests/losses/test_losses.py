@@ -4,6 +4,7 @@ import functools
 import math
 from typing import get_args
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -112,10 +113,13 @@ def test_box_losses_compute_in_float32_whatever_they_are_given(name):
 
 @pytest.mark.parametrize("name", losses.CLASSIFICATION_LOSSES)
 def test_class_losses_compute_in_float32_whatever_they_are_given(name):
-    logits, labels, state = np.array([[[1.5, -2.0], [0.5, 0.0]]]), np.array([[1, -1]]), np.array([[1, 0]])
-    loss = losses.CLASSIFICATION_LOSSES[name]
-    expected = loss(logits.astype("float32"), labels.astype("int32"), state.astype("int32"))
-    found = loss(logits.astype("float16"), labels.astype("int64"), state.astype("int8"))
+    logits, labels = np.array([[[1.5, -2.0], [0.5, 0.0]]]), np.array([[1, -1]])
+    anchor_labels, quality = np.array([[1, 0]]), np.array([[0.75, 0.0]], np.float32)
+    loss = default_loss(name)
+    kinds = ("float32", "int32", "int32"), ("float16", "int64", "int8")
+    expected, found = (
+        loss(logits.astype(a), ClassTargets(labels.astype(b), anchor_labels.astype(c), quality)) for a, b, c in kinds
+    )
     assert keras.backend.standardize_dtype(found.dtype) == "float32"
     np.testing.assert_array_equal(found, expected)
 
