@@ -8,13 +8,15 @@ object that no tile shows whole become one box.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from keras_retinanet.config import FilterConfig, NmsMode, ResizeConfig, TileConfig
+from keras_retinanet.config import NmsMode, TileConfig
+from keras_retinanet.data.preparation import ImageFit
 from keras_retinanet.runtimes.runtime import Runtime
 from keras_retinanet.schema import Detections, RawOutputs
 
@@ -189,7 +191,7 @@ def _iou(a: Any, b: Any) -> Any:
     return common / np.maximum(areas[0] + areas[1] - common, 1e-6)
 
 
-class TiledRuntime:
+class TiledRuntime(Runtime):
     """Detects in tiles of each image, with another runtime.
 
     Args:
@@ -206,37 +208,21 @@ class TiledRuntime:
             raise ValueError(f"The side of a tile must be at least 1 pixel, not {tiles.size!r}.")
         if not 0 <= tiles.overlap <= 0.9:
             raise ValueError(f"The overlap of tiles is a share from 0 to 0.9, not {tiles.overlap!r}.")
+        super().__init__(dataclasses.replace(runtime.description, image_size=None))  # only tiles have to fit
         self._runtime, self._tiles, self._batch_size = runtime, tiles, batch_size
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the labels."""
-        return self._runtime.class_names
-
-    @property
-    def filter(self) -> FilterConfig:
-        """Thresholds in a tile; the number of detections in the whole image is not limited."""
-        return self._runtime.filter
-
-    @property
-    def resize(self) -> ResizeConfig:
-        """The rule for a tile."""
-        return self._runtime.resize
-
-    @property
-    def image_size(self) -> tuple[int, int] | None:
-        """Any: only tiles have to fit."""
-        return None
 
     def raw_outputs(self, images: Any) -> RawOutputs:
         """Deltas and logits of network input, which is not cut; see `Runtime`."""
         return self._runtime.raw_outputs(images)
 
-    def detect(self, images: Sequence[Any]) -> list[Detections]:
-        """Detections of each image; see `Runtime`. Any number, best first."""
-        return [self._detect(image) for image in images]
+    def detect(
+        self, images: Sequence[Any], fits: Sequence[ImageFit] | None = None, *, batch_size: int | None = None
+    ) -> list[Detections]:
+        """Detects in the tiles of each image; see `Runtime`. `max_detections` does not limit the whole image."""
+        del fits, batch_size
+        return [self._detect_one(image) for image in images]
 
-    def _detect(self, image: Any) -> Detections:
+    def _detect_one(self, image: Any) -> Detections:
         height, width = image.shape[:2]
         tiles = cut_tiles(height, width, self._tiles.size, self._tiles.overlap)
         found: list[Detections] = []

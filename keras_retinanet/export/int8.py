@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.config import ExportConfig
+from keras_retinanet.data.preparation import fit_image, prepare_batch
 from keras_retinanet.export.sample_images import MOST_REPRESENTATIVE, folder_images
 from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.runtimes.keras_file import on_one_canvas
 
 Ranges = dict[str, dict[str, Any]]
 """Name of a map → `min` and `max`, arrays of one number each."""
@@ -53,7 +53,8 @@ def representative_inputs(model: DetectionModel, settings: ExportConfig) -> Iter
     """
     network = model.network
     for image in folder_images(settings.representative or "", MOST_REPRESENTATIVE):
-        images, sizes = on_one_canvas([image], network.resize, network.pad_value, settings.image_size)
+        fit = fit_image(*image.shape[:2], network.resize, fixed_shape=settings.image_size)
+        images, sizes = prepare_batch([image], [fit], network.resize, network.pad_value)
         yield {"images": images, "sizes": sizes}
 
 

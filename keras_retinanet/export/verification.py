@@ -11,11 +11,11 @@ import numpy as np
 from keras import ops
 
 from keras_retinanet.config import ExportConfig, ExportDtype, ExportFormat
+from keras_retinanet.data.preparation import prepare_batch, restore_by_fit
 from keras_retinanet.export.detection_graph import prepare_model
 from keras_retinanet.export.tolerances import COUNTED_ABOVE, REMEDIES, TOLERANCES, Tolerance
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes import Runtime, open_runtime
-from keras_retinanet.runtimes.keras_file import in_own_pixels, on_one_canvas
 from keras_retinanet.schema import Detections
 
 BEST_ANCHORS = 100
@@ -108,7 +108,8 @@ class Verification:
 
     def _compare(self, runtime: Runtime, image: Any) -> None:
         network, agreement, limit = self._model.network, self.agreement, self.tolerance
-        batch, sizes = on_one_canvas([image], network.resize, network.pad_value, runtime.image_size)
+        fit = runtime.fit(*image.shape[:2])
+        batch, sizes = prepare_batch([image], [fit], network.resize, network.pad_value)
         predictions = network(batch, training=False)
         wanted = {name: ops.convert_to_numpy(predictions[name]) for name in ("deltas", "logits")}
         raw = runtime.raw_outputs(batch)
@@ -116,7 +117,7 @@ class Verification:
         agreement.raw = max(agreement.raw, _distance(raw["logits"], wanted["logits"]))
         detections: Any = self._model.from_predictions(predictions, ops.convert_to_tensor(sizes))
         answer = {name: ops.convert_to_numpy(value) for name, value in detections.items()}
-        expected = in_own_pixels(answer, 0, network=sizes[0], given=image.shape[:2], resize=network.resize)
+        expected = restore_by_fit(answer, 0, fit, network.resize)
         (found,) = runtime.detect([image])
         for one, other in ((expected, found), (found, expected)):
             count, score = partners(one, other, limit)

@@ -140,15 +140,13 @@ def find_foreign(path: str | Path) -> WeightFile | None:
     return file if _recognised(file) is not None else None
 
 
-def open_foreign(
-    file: WeightFile, overrides: Overrides | None = None, log: Callable[[str], object] | None = None
-) -> RetinaNet:
+def open_foreign(file: WeightFile, overrides: Overrides | None, log: Callable[[str], object]) -> RetinaNet:
     """Imports an opened checkpoint, all of whose tensors have to have a place.
 
     Args:
         file: WeightFile. From `find_foreign`.
         overrides: Overrides. What the user says in place of what the checkpoint cannot tell.
-        log: Callable. Is told what had to be assumed, a line each. Defaults to `None`.
+        log: Callable. Receives one line per assumption.
 
     Returns:
         The model, not compiled.
@@ -162,9 +160,8 @@ def open_foreign(
         report.require_complete()
     except ValueError as error:
         raise CheckpointError(f"Cannot import {str(file.path)!r}: {error}") from error
-    if log is not None:
-        for note in blueprint.notes:
-            log(f"{blueprint.source}: {note}")
+    for note in blueprint.notes:
+        log(f"{blueprint.source}: {note}")
     return model
 
 

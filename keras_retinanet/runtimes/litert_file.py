@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY, Description, undescribed
-from keras_retinanet.runtimes.graph_runtime import GraphRuntime
+from keras_retinanet.runtimes.runtime import BatchRuntime
 
 
-class LiteRtRuntime(GraphRuntime):
+class LiteRtRuntime(BatchRuntime):
     """Detects through LiteRT, image by image: its graph takes one at a time.
 
     Args:
@@ -40,7 +40,7 @@ class LiteRtRuntime(GraphRuntime):
         super().__init__(Description.from_json(text, str(path)))
 
     def run(self, images: Any, sizes: Any) -> dict[str, Any]:
-        """Runs the graph; see `GraphRuntime`."""
+        """Runs the graph; see `BatchRuntime`."""
         rows = [self._detect(images=image[None], sizes=size[None]) for image, size in zip(images, sizes, strict=True)]
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY, Description, undescribed
-from keras_retinanet.runtimes.graph_runtime import GraphRuntime
+from keras_retinanet.runtimes.runtime import BatchRuntime
 
 
-class OnnxRuntime(GraphRuntime):
+class OnnxRuntime(BatchRuntime):
     """Detects through ONNX Runtime.
 
     Args:
@@ -38,6 +38,6 @@ class OnnxRuntime(GraphRuntime):
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, images: Any, sizes: Any) -> dict[str, Any]:
-        """Runs the graph; see `GraphRuntime`."""
+        """Runs the graph; see `BatchRuntime`."""
         answers = self._session.run(self._outputs, {"images": images, "sizes": sizes})
         return dict(zip(self._outputs, answers, strict=True))

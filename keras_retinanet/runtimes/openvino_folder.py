@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_retinanet.config import ExportDtype
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY, Description, undescribed
-from keras_retinanet.runtimes.graph_runtime import DETECTIONS, GraphRuntime
+from keras_retinanet.runtimes.runtime import DETECTIONS, BatchRuntime
 
 MODEL = "model.xml"
 """The graph."""
@@ -36,7 +36,7 @@ def shared_core() -> Any:
     return openvino.Core()
 
 
-class OpenVinoRuntime(GraphRuntime):
+class OpenVinoRuntime(BatchRuntime):
     """Detects through OpenVINO.
 
     Args:
@@ -60,6 +60,6 @@ class OpenVinoRuntime(GraphRuntime):
         self._model = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
 
     def run(self, images: Any, sizes: Any) -> dict[str, Any]:
-        """Runs the graph; see `GraphRuntime`."""
+        """Runs the graph; see `BatchRuntime`."""
         answers = self._model({"images": images, "sizes": sizes})
         return {name: answers[name] for name in (*DETECTIONS, "deltas", "logits")}
