@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, get_args
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_reader_flags, parse_arguments
 from keras_retinanet.cli.parsing import Parser, fail, number
+from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import DataConfig, ImageMode, WriterName
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if flags.beam_options and not flags.runner:
         parser.error("--beam-options are those of a --runner")
     data = dataclasses.replace(data, train_set=flags.set, val_set=flags.val_set, val_annotations=flags.val_annotations)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import_tensorflow()
     try:
         done = _convert(flags, data, Path(out))
     except (ValueError, OSError, ImportError) as error:

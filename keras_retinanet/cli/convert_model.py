@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, get_args
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.snapshot_arguments import add_filter_flags, open_detector, told_by_files
+from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import ExportConfig, ExportDtype, ExportFormat
 from keras_retinanet.config.tree import descriptions
 from keras_retinanet.snapshots.run_folder import find_snapshot
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     refuse_old_flags(parser, sys.argv[1:] if argv is None else argv)
     flags = parser.parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import_tensorflow()
     try:
         written, agreement = _convert(flags)
     except (ValueError, OSError, ImportError) as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, get_args
 from keras_retinanet.cli.network_settings import network_parser, parse_network_arguments
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail
+from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import AugmentName, DataConfig, TrainConfig
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     namespace, config = parse_network_arguments(parser, argv)
     if namespace.window and not (os.environ.get("DISPLAY") or sys.platform in ("darwin", "win32")):
         parser.error("--window needs a display, and there is none; write pictures with --out or --sheet")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import_tensorflow()
     data = dataclasses.replace(config.data, augment=namespace.augment)
     try:
         return _draw(namespace, dataclasses.replace(config, data=data))

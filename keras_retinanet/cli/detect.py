@@ -6,7 +6,6 @@ import argparse
 import collections
 import contextlib
 import itertools
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from keras_retinanet.cli.detect_sources import Source, find_sources, numbered, refuse_overwriting
 from keras_retinanet.cli.parsing import Parser, fail, number
+from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import TileConfig
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--overlap and --no-whole-pass need --tile")
     if flags.no_pictures and not (flags.json or flags.csv or flags.yolo):
         parser.error("--no-pictures leaves nothing to write: name a --json, --csv or --yolo")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import_tensorflow()
     try:
         return _run(flags)
     except (ValueError, OSError, ImportError) as error:

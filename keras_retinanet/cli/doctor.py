@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from keras_retinanet.cli.network_settings import network_parser, parse_network_arguments
 from keras_retinanet.cli.parsing import Parser, fail
+from keras_retinanet.cli.startup import import_tensorflow
 
 if TYPE_CHECKING:
     import argparse
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     namespace, config = parse_network_arguments(parser, argv)
     _require_places(parser, namespace)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import_tensorflow()
     from keras_retinanet.doctor import diagnose
     from keras_retinanet.doctor.summary import describe
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from keras_retinanet.cli.snapshot_arguments import (
     overridden,
     told_by_files,
 )
+from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import DataConfig, MetricName, ResizeConfig
 from keras_retinanet.snapshots.run_folder import find_snapshot
 
@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if data.dataset == "csv" and flags.set:
         parser.error("--set names a split; for csv give the file of annotations")
     data = dataclasses.replace(data, val_set=flags.set, val_annotations=data.annotations, workers=flags.workers)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import_tensorflow()
     try:
         evaluation = prepare(flags, data, Path(snapshot))
         print(describe(evaluation), flush=True)

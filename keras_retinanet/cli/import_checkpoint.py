@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers, number
 from keras_retinanet.cli.snapshot_arguments import told_by_files
+from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import AnchorConfig, FilterConfig, ResizeConfig, SourceName
 from keras_retinanet.config.tree import flag_name, settings
 
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     lists = [flag_name(s.name) for group, config in GROUPS.items() for s in settings(config, f"{group}.") if s.is_tuple]
     lists += ["--pixel-mean", "--pixel-std", "--box-std"]
     flags = build_parser().parse_args(join_numbers(sys.argv[1:] if argv is None else argv, lists))
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import_tensorflow()
     try:
         _import(flags)
     except (ValueError, OSError) as error:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
-import os
-import shlex
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,6 +16,7 @@ from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, parse_a
 from keras_retinanet.cli.network_settings import read_settings_file
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers
+from keras_retinanet.cli.startup import command_line, import_tensorflow
 from keras_retinanet.config import DataConfig, TrainConfig
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.rules import check
@@ -171,7 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0 done, 2 wrong words or data, 3 a loss that is not finite, 130 or 143 stopped by a signal.
     """
     order = parse(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import_tensorflow()
     try:
         return _train(order)
     except KeyboardInterrupt:
@@ -203,13 +202,13 @@ def _train(order: Order) -> int:
 def _report(result: RunResult, config: TrainConfig) -> None:
     """The last lines: where the snapshots are, what they reached, what to do next."""
     print()
-    folder = shlex.quote(str(result.folder))
+    folder = str(result.folder)
     if result.stopped_by is not None:
         if result.epochs < config.epochs:
-            print(f"Stopped in epoch {result.epochs + 1} of {config.epochs}. Go on with:")
+            print(f"Stopped in epoch {result.epochs + 1} of {config.epochs}. Continue with:")
         else:
             print(f"All {config.epochs} epochs are trained; stopped before the last was measured. Measure it with:")
-        print(f"  retinanet-train --resume {folder}")
+        print(f"  {command_line(PROGRAM, '--resume', folder)}")
         return
     print(f"Done: {result.epochs} epochs, loss {result.figures.get('loss', math.nan):.4g}.")
     print(f"  last  {result.folder / 'last.keras'}{_precisions(result.figures)}")
@@ -221,10 +220,10 @@ def _report(result: RunResult, config: TrainConfig) -> None:
     print(f"  pictures: {', '.join(str(result.folder / name) for name in pictures)}")
     snapshot = result.folder / ("best.keras" if result.best else "last.keras")
     print("Next:")
-    print(f"  retinanet-evaluate {dataset_words(config)} {shlex.quote(str(snapshot))}")
-    print(f"  retinanet-train --resume {folder} --epochs {2 * config.epochs}")
+    print(f"  {command_line('retinanet-evaluate', *dataset_words(config), str(snapshot))}")
+    print(f"  {command_line(PROGRAM, '--resume', folder, '--epochs', str(2 * config.epochs))}")
     if config.data.dataset == "demo":
-        print("  retinanet-train coco PATH     # your own data; also yolo PATH and others, see --help")
+        print(f"  {command_line(PROGRAM, 'coco', 'PATH')}     # your own data; also yolo PATH and others, see --help")
 
 
 def _precisions(row: Mapping[str, float]) -> str:
@@ -233,23 +232,23 @@ def _precisions(row: Mapping[str, float]) -> str:
     return f"\n        epoch {row['epoch']:.0f}: {', '.join(found)}" if found else ""
 
 
-def dataset_words(config: TrainConfig) -> str:
+def dataset_words(config: TrainConfig) -> list[str]:
     """The words that name the validation data on a command line.
 
     Args:
         config: TrainConfig. The settings of the run.
 
     Returns:
-        Such as `"coco data/coco --set val2017"`.
+        Such as `["coco", "data/coco", "--set", "val2017"]`.
     """
     data = config.data
     if data.dataset == "csv":
-        return shlex.join(filter(None, ["csv", data.val_annotations or data.annotations, data.classes]))
+        return [word for word in ("csv", data.val_annotations or data.annotations, data.classes) if word]
     words = [data.dataset, data.path if data.dataset == "tfds" else str(Path(data.path)), *filter(None, [data.classes])]
     chosen = {"--set": data.val_set, "--parent-label": data.parent_label}
     chosen["--labels-filter"] = ",".join(data.labels_filter or ())
     chosen["--difficult"] = None if data.difficult == DataConfig().difficult else data.difficult
-    return shlex.join([*words, *(word for flag, value in chosen.items() if value for word in (flag, value))])
+    return [*words, *(word for flag, value in chosen.items() if value for word in (flag, value))]
 
 
 if __name__ == "__main__":

@@ -225,6 +225,27 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class NetworkConfig:
+    """The settings that a network is built from and that its snapshot holds.
+
+    Attributes:
+        model: The network.
+        anchors: The anchors.
+        matching: Which anchors learn what.
+        loss: The two losses.
+        resize: How an image becomes network input.
+        filter: How scored boxes become detections.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    anchors: AnchorConfig = field(default_factory=AnchorConfig)
+    matching: MatchConfig = field(default_factory=MatchConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    resize: ResizeConfig = field(default_factory=ResizeConfig)
+    filter: FilterConfig = field(default_factory=FilterConfig)
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Which images, and how they are fed.
 
@@ -333,6 +354,11 @@ class TrainConfig:
     tensorboard_dir: str | None = None
     use_evaluation: bool = True
     evaluate_every: int = 1
+
+    @property
+    def network(self) -> NetworkConfig:
+        """The settings that the network is built from."""
+        return NetworkConfig(self.model, self.anchors, self.matching, self.loss, self.resize, self.filter)
 
 
 @dataclass(frozen=True)

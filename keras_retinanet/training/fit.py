@@ -12,14 +12,13 @@ import keras
 from tqdm import tqdm
 
 from keras_retinanet.config import TrainConfig
-from keras_retinanet.data.bad_images import BadImages
 from keras_retinanet.data.errors import from_tensorflow
 from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
 from keras_retinanet.evaluation import coco, detect_dataset
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.optimizers.schedules import WarmupSchedule
-from keras_retinanet.schema import Detections, Sample
+from keras_retinanet.schema import Detections
 from keras_retinanet.snapshots.run_folder import Progress, Run
 from keras_retinanet.training.callbacks import (
     KeepSnapshot,
@@ -30,6 +29,7 @@ from keras_retinanet.training.callbacks import (
     StopOnNonFinite,
 )
 from keras_retinanet.training.example_pictures import draw_examples
+from keras_retinanet.training.run_data import RunData
 from keras_retinanet.training.signals import StopRequest
 
 FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl")
@@ -90,11 +90,9 @@ class Training:
         progress: Where the run stands.
         model: The compiled model.
         batches: The training batches.
-        samples: The training images.
-        val_samples: The validation images, `None` where nothing is measured.
+        data: The training and validation images.
         schedule: The learning rate of each step.
-        log: Where lines for people go.
-        bad_images: Takes account of images that turn out broken, `None` where such an image ends the run.
+        log: Receives one line per message.
     """
 
     config: TrainConfig
@@ -102,11 +100,9 @@ class Training:
     progress: Progress
     model: RetinaNet
     batches: TrainingBatches
-    samples: Sequence[Sample]
-    val_samples: Sequence[Sample] | None
+    data: RunData
     schedule: WarmupSchedule
     log: Log
-    bad_images: BadImages | None = None
 
     def fit(self) -> RunResult:
         """Trains to the end, or until a signal or a loss that is not finite.
@@ -120,7 +116,7 @@ class Training:
         self.model.stop_training = False
         found: list[Detections] = []  # of the epoch measured last
         with StopRequest() as request:
-            guard = StopOnNonFinite([sample["image"] for sample in self.samples])
+            guard = StopOnNonFinite([sample["image"] for sample in self.data.samples])
             keep = KeepSnapshot(self.run, self.progress, request)
             after = [*self._measuring(found, request), RecordEpoch(self.run)]
             callbacks = [guard, LogLearningRate(self.schedule), keep, *after, *self._loggers()]
@@ -129,19 +125,19 @@ class Training:
                 self._fit_rest(guard, keep, callbacks)
         if guard.failure is not None:
             raise NonFiniteLossError(self._explain(guard.failure))
-        if self.bad_images is not None and (summary := self.bad_images.summary()) is not None:
+        if self.data.bad_images is not None and (summary := self.data.bad_images.summary()) is not None:
             self.log(f"warning: {summary}")
         is_stopped = self.model.stop_training
-        if self.val_samples and found and not is_stopped:
-            model, bad_images = self.model, self.bad_images
-            draw_examples(self.val_samples, found, model.class_names, model.resize, self.run.examples, bad_images)
+        if self.data.val_samples and found and not is_stopped:
+            model, bad_images = self.model, self.data.bad_images
+            draw_examples(self.data.val_samples, found, model.class_names, model.resize, self.run.examples, bad_images)
         return self._result(request.number if is_stopped else None)
 
     def _measuring(self, found: list[Detections], request: StopRequest) -> list[keras.callbacks.Callback]:
         """Measures on the validation images, and leaves the detections in `found`."""
-        if self.val_samples is None:
+        if self.data.val_samples is None:
             return []
-        samples, model = self.val_samples, self.model
+        samples, model = self.data.val_samples, self.model
         detector = DetectionModel(model)
         batches = InferenceBatches(
             samples,
@@ -149,7 +145,7 @@ class Training:
             pad_value=model.pad_value,
             batch_size=self.config.batch_size,
             workers=self.config.data.workers,
-            bad_images=self.bad_images,
+            bad_images=self.data.bad_images,
         )
 
         def measure(progress: Callable[[int], None]) -> Mapping[str, float]:

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from keras_retinanet.backbones import freeze_batch_norm, weights_kind, with_policy
-from keras_retinanet.config import TrainConfig, to_dict
+from keras_retinanet.config import NetworkConfig, to_dict
 from keras_retinanet.importers import CheckpointError, Overrides, find_foreign, open_foreign
 from keras_retinanet.inference import load_model
 from keras_retinanet.model.class_transfer import copy_logits
@@ -24,11 +24,11 @@ from keras_retinanet.snapshots.run_folder import find_snapshot
 WEIGHTS_WITHOUT_FILE = ("imagenet", "none")
 
 
-def build_model(config: TrainConfig, class_names: Sequence[str], log: Callable[[str], object] = print) -> RetinaNet:
+def build_model(config: NetworkConfig, class_names: Sequence[str], log: Callable[[str], object] = print) -> RetinaNet:
     """Builds the network of a run with its starting weights.
 
     Args:
-        config: TrainConfig. `config.model.weights` is `"imagenet"`, `"none"`, or the path of backbone weights, of a
+        config: NetworkConfig. `config.model.weights` is `"imagenet"`, `"none"`, or the path of backbone weights, of a
             snapshot, or of another library's checkpoint, told apart by content.
         class_names: Sequence. Names of the labels `0 … K-1`.
         log: Callable. Is told what was kept and what a snapshot could not give. Defaults to `print`.
@@ -54,7 +54,7 @@ def build_model(config: TrainConfig, class_names: Sequence[str], log: Callable[[
     return _grafted(source, _build(blank, class_names), {"model": to_dict(config.model)}, log)
 
 
-def _detector(weights: str, config: TrainConfig, log: Callable[[str], object]) -> RetinaNet | None:
+def _detector(weights: str, config: NetworkConfig, log: Callable[[str], object]) -> RetinaNet | None:
     """The whole detector that a file holds; `None` where it holds a backbone alone."""
     foreign = find_foreign(weights)
     if foreign is not None:
@@ -68,7 +68,7 @@ def _detector(weights: str, config: TrainConfig, log: Callable[[str], object]) -
     return opened.network if isinstance(opened, DetectionModel) else opened
 
 
-def _build(config: TrainConfig, class_names: Sequence[str]) -> RetinaNet:
+def _build(config: NetworkConfig, class_names: Sequence[str]) -> RetinaNet:
     return build(
         config.model,
         class_names=class_names,

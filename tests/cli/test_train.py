@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -211,18 +212,24 @@ def test_data_that_are_not_there_end_in_one_line(tmp_path: Path, capsys: pytest.
     assert not (tmp_path / "runs").exists()
 
 
-def test_the_words_of_the_next_command() -> None:
-    assert dataset_words(parse(["pascal", "voc", "--val-set", "test"]).config) == "pascal voc --set test"
-    assert dataset_words(parse(["csv", "a.csv", "c.csv", "--val-annotations", "v.csv"]).config) == "csv v.csv c.csv"
-    assert dataset_words(parse(["csv", "my data/a.csv"]).config) == "csv 'my data/a.csv'"
-    assert dataset_words(parse(["pascal", "voc", "--difficult", "keep"]).config) == "pascal voc --difficult keep"
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        ("pascal voc --val-set test", "pascal voc --set test"),
+        ("csv a.csv c.csv --val-annotations v.csv", "csv v.csv c.csv"),
+        ("csv 'my data/a.csv'", "csv 'my data/a.csv'"),
+        ("pascal voc --difficult keep", "pascal voc --difficult keep"),
+    ],
+)
+def test_the_words_of_the_next_command(argv: str, words: str) -> None:
+    assert dataset_words(parse(shlex.split(argv)).config) == shlex.split(words)
 
 
 def test_what_a_stopped_run_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = changed(TrainConfig(), {"epochs": 2})
     _report(RunResult(tmp_path / "my run", 1, {}, {}, signal.SIGINT), config)
     assert capsys.readouterr().out == (
-        f"\nStopped in epoch 2 of 2. Go on with:\n  retinanet-train --resume '{tmp_path}/my run'\n"
+        f"\nStopped in epoch 2 of 2. Continue with:\n  retinanet-train --resume '{tmp_path}/my run'\n"
     )
     _report(RunResult(tmp_path, 2, {}, {}, signal.SIGINT), config)
     assert "All 2 epochs are trained; stopped before the last was measured" in capsys.readouterr().out
@@ -237,7 +244,7 @@ def test_a_full_disk_ends_in_one_line(
         def fit(self) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("keras_retinanet.training.prepare", lambda *args, **kwargs: Full())
+    monkeypatch.setattr("keras_retinanet.training.prepare.prepare", lambda *args, **kwargs: Full())
     assert main(["coco", str(tmp_path), "--weights", "none"]) == 2
     text = capsys.readouterr().err
     assert "No space left on device" in text

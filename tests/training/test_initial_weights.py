@@ -31,7 +31,7 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> tuple[retinanet.RetinaNet, Path]:
     config = changed(TrainConfig(), SETTINGS)
-    model = build_model(config, ["cat", "dog"])
+    model = build_model(config.network, ["cat", "dog"])
     path = tmp_path_factory.mktemp("source") / "best.keras"
     model.save(path)
     return model, path
@@ -59,7 +59,7 @@ def test_other_files_have_no_settings(tmp_path: Path) -> None:
 def test_a_snapshot_of_the_same_classes_gives_all_its_weights(source: tuple[retinanet.RetinaNet, Path]) -> None:
     lines: list[str] = []
     config = changed(TrainConfig(), SETTINGS | {"model.weights": str(source[1])})
-    model = build_model(config, ["cat", "dog"], lines.append)
+    model = build_model(config.network, ["cat", "dog"], lines.append)
     assert lines == ["logits kept for 2 classes (cat, dog)"]
     assert model.class_names == ("cat", "dog")
     image = np.random.default_rng(0).uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
@@ -77,7 +77,7 @@ def by_class(model: retinanet.RetinaNet) -> np.ndarray:
 def test_classes_with_equal_names_keep_their_logits(source: tuple[retinanet.RetinaNet, Path]) -> None:
     lines: list[str] = []
     config = changed(TrainConfig(), SETTINGS | {"model.weights": str(source[1])})
-    model = build_model(config, ["bird", "dog", "fish"], lines.append)
+    model = build_model(config.network, ["bird", "dog", "fish"], lines.append)
     assert lines == ["logits kept for 1 class (dog); new for 2 classes (bird, fish)"]
     np.testing.assert_array_equal(by_class(model)[:, 1], by_class(source[0])[:, 1])
     bias = arrays(model.class_head.finals[0])[1].reshape(-1, 3)
@@ -90,7 +90,7 @@ def test_classes_with_equal_names_keep_their_logits(source: tuple[retinanet.Reti
 def test_other_anchors_get_new_last_layers(source: tuple[retinanet.RetinaNet, Path]) -> None:
     lines: list[str] = []
     settings = SETTINGS | {"model.weights": str(source[1]), "anchors.ratios": (1.0,)}
-    build_model(changed(TrainConfig(), settings), ["cat", "dog"], lines.append)
+    build_model(changed(TrainConfig(), settings).network, ["cat", "dog"], lines.append)
     assert any("box_head" in line and "final" in line for line in lines)
     assert any(line.startswith("new logits for all classes") for line in lines)
 
@@ -98,12 +98,12 @@ def test_other_anchors_get_new_last_layers(source: tuple[retinanet.RetinaNet, Pa
 def test_another_backbone_is_refused(source: tuple[retinanet.RetinaNet, Path]) -> None:
     settings = SETTINGS | {"model.weights": str(source[1]), "model.backbone": "resnet18"}
     with pytest.raises(ValueError, match=r"has the backbone resnet10_050, not resnet18"):
-        build_model(changed(TrainConfig(), settings), ["cat", "dog"])
+        build_model(changed(TrainConfig(), settings).network, ["cat", "dog"])
 
 
 def test_pretrained_batch_normalisation_is_frozen(source: tuple[retinanet.RetinaNet, Path]) -> None:
     config = changed(TrainConfig(), SETTINGS | {"model.weights": str(source[1])})
-    model = build_model(config, ["cat", "dog"])
+    model = build_model(config.network, ["cat", "dog"])
     norms = [layer for layer in model.backbone._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     assert norms
     assert not any(layer.trainable for layer in norms)
@@ -116,7 +116,7 @@ def test_a_frozen_backbone_learns_again_in_the_next_run(
     frozen.backbone.trainable = False
     frozen.save(tmp_path / "frozen.keras")
     config = changed(TrainConfig(), SETTINGS | {"model.weights": str(tmp_path / "frozen.keras")})
-    model = build_model(config, ["cat", "dog"])
+    model = build_model(config.network, ["cat", "dog"])
     kernels = [layer for layer in model.backbone._flatten_layers() if isinstance(layer, keras.layers.Conv2D)]
     assert len(model.backbone.trainable_variables) == len(kernels) > 5
 
@@ -125,10 +125,10 @@ def test_a_frozen_backbone_learns_again_in_the_next_run(
 def test_the_backbone_computes_in_the_dtype_of_the_new_run(before: str, after: str, tmp_path: Path) -> None:
     keras.config.set_dtype_policy(before)
     try:
-        build_model(changed(TrainConfig(), SETTINGS), ["cat"]).save(tmp_path / "before.keras")
+        build_model(changed(TrainConfig(), SETTINGS).network, ["cat"]).save(tmp_path / "before.keras")
         keras.config.set_dtype_policy(after)
         config = changed(TrainConfig(), SETTINGS | {"model.weights": str(tmp_path / "before.keras")})
-        model = build_model(config, ["cat"])
+        model = build_model(config.network, ["cat"])
     finally:
         keras.config.set_dtype_policy("float32")
     layers = {layer.name: layer.dtype_policy.name for layer in model.backbone.layers}
@@ -139,7 +139,7 @@ def test_the_backbone_computes_in_the_dtype_of_the_new_run(before: str, after: s
 
 def test_a_run_s_folder_stands_for_its_snapshot(source: tuple[retinanet.RetinaNet, Path]) -> None:
     config = changed(TrainConfig(), SETTINGS | {"model.weights": str(source[1].parent)})
-    model = build_model(config, ["cat", "dog"])
+    model = build_model(config.network, ["cat", "dog"])
     np.testing.assert_array_equal(arrays(model.neck)[0], arrays(source[0].neck)[0])
 
 
@@ -149,12 +149,14 @@ def test_an_inference_model_serves_too(source: tuple[retinanet.RetinaNet, Path],
     detector.save(tmp_path / "detector.keras")
     assert read_settings(tmp_path / "detector.keras") == read_settings(source[1])
     config = changed(TrainConfig(), SETTINGS | {"model.weights": str(tmp_path / "detector.keras")})
-    model = build_model(config, ["cat", "dog"])
+    model = build_model(config.network, ["cat", "dog"])
     np.testing.assert_array_equal(arrays(model.neck)[0], arrays(source[0].neck)[0])
 
 
 def test_backbone_weights_are_told_apart_by_content(source: tuple[retinanet.RetinaNet, Path], tmp_path: Path) -> None:
     source[0].backbone.save_weights(tmp_path / "some.weights.h5")
-    model = build_model(changed(TrainConfig(), SETTINGS | {"model.weights": str(tmp_path / "some.weights.h5")}), ["a"])
+    model = build_model(
+        changed(TrainConfig(), SETTINGS | {"model.weights": str(tmp_path / "some.weights.h5")}).network, ["a"]
+    )
     for ours, theirs in zip(arrays(model.backbone), arrays(source[0].backbone), strict=True):
         np.testing.assert_array_equal(ours, theirs)

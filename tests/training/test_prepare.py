@@ -15,6 +15,7 @@ import pytest
 from keras_retinanet.backbones import BACKBONES, Normalize
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.tree import changed
+from keras_retinanet.data.box_columns import BoxReport
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.demo import scenes
 from keras_retinanet.inference import load_model
@@ -256,6 +257,7 @@ def test_a_threshold_a_class_needs_all_classes(tiny: TrainConfig) -> None:
 def test_other_classes_than_the_snapshots_cannot_be_resumed(finished: Run, tiny: TrainConfig) -> None:
     class Other:
         class_names = ("one", "two")
+        report = BoxReport()
 
         def __iter__(self):
             return iter(())

@@ -1,0 +1,90 @@
+"""What every command does once its command line is parsed, and how it names the next command."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+STARTUP_NOISE = re.compile(
+    rb"All log messages before absl::InitializeLog\(\) is called"
+    rb"|oneDNN custom operations are on"
+    rb"|Could not find cuda drivers"
+    rb"|failed call to cuInit"
+    rb"|This TensorFlow binary is optimized to use available CPU instructions"
+    rb"|To enable the following instructions"
+    rb"|Unable to register cu\w+ factory"
+)
+"""Lines that TensorFlow 2.21 writes at each start on a machine without a GPU, whatever its log level."""
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow and initialises its devices, without the lines of `STARTUP_NOISE` on stderr.
+
+    All other lines appear. Nothing is filtered if the environment variable `TF_CPP_MIN_LOG_LEVEL` is set.
+    """
+    if LOG_LEVEL in os.environ:
+        import tensorflow  # noqa: F401
+
+        return
+    os.environ[LOG_LEVEL] = "2"
+    with _without_startup_noise():
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()  # CUDA reports here, not on import
+
+
+@contextmanager
+def _without_startup_noise() -> Iterator[None]:
+    """Holds back what the process writes to the file descriptor of stderr, then writes what is not noise."""
+    sys.stderr.flush()
+    try:
+        stderr = os.dup(2)
+    except OSError:  # closed by the caller
+        yield
+        return
+    with tempfile.TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            held_back.seek(0)
+            for line in held_back:
+                if not STARTUP_NOISE.search(line):
+                    os.write(2, line)
+
+
+def command_line(command: str, *words: str) -> str:
+    """A command of this package as a line that can be pasted into the shell that ran the present one.
+
+    Args:
+        command: str. Such as `"retinanet-evaluate"`.
+        *words: str. Its arguments, not quoted.
+
+    Returns:
+        The line. The command has its path where the shell would not find it, or would find another installation.
+    """
+    return shlex.join([*_locate(command), *words])
+
+
+def _locate(command: str) -> list[str]:
+    here = Path(sys.argv[0])
+    script = here.with_name(command) if here.with_name(command).is_file() else Path(sys.executable).with_name(command)
+    if not script.is_file():
+        return [command]
+    found = shutil.which(command)
+    if found is not None and os.path.samefile(found, script):
+        return [command]
+    if script.parent.resolve() != Path(sys.executable).parent.resolve():  # bin/ of a checkout, run by this Python
+        return [sys.executable, str(script)]
+    return [str(script)]

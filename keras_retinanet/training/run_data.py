@@ -1,0 +1,95 @@
+"""The images of a run: opened, checked, and reported before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from keras_retinanet.config import DataConfig
+from keras_retinanet.data.bad_images import BadImages
+from keras_retinanet.data.datasets import Dataset
+from keras_retinanet.data.open_dataset import has_validation, match_classes, open_dataset
+from keras_retinanet.schema import Sample
+
+MAX_LISTED_CLASSES = 10
+"""Class names in the line that describes the training images."""
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The images of a run.
+
+    Attributes:
+        samples: The training images.
+        val_samples: The validation images, their labels in the order of `class_names`; `None` if nothing is measured.
+        class_names: Names of the labels `0 … K-1`.
+        bad_images: Counts images that cannot be decoded; `None` if such an image ends the run.
+        messages: What the readers reported about their boxes, one line each.
+    """
+
+    samples: Sequence[Sample]
+    val_samples: Sequence[Sample] | None
+    class_names: Sequence[str]
+    bad_images: BadImages | None
+    messages: Sequence[str]
+
+    def report(self, log: Callable[[str], object]) -> None:
+        """Logs what the readers reported, then the number of images, boxes and classes.
+
+        Args:
+            log: Callable. Receives one line per message.
+        """
+        for message in self.messages:
+            log(message)
+        names, more = self.class_names[:MAX_LISTED_CLASSES], " …" if len(self.class_names) > MAX_LISTED_CLASSES else ""
+        boxes = [len(sample["boxes"]) for sample in self.samples]
+        log(
+            f"train: {len(boxes)} images ({boxes.count(0)} without boxes), {sum(boxes)} boxes, "
+            f"{len(self.class_names)} classes: {', '.join(names)}{more}"
+        )
+        if self.val_samples is None:
+            log("validation: none, so AP is not measured and there will be no best.keras")
+        else:
+            log(f"validation: {len(self.val_samples)} images")
+
+
+def open_run_data(
+    config: DataConfig,
+    train_data: Dataset | None,
+    val_data: Dataset | None,
+    *,
+    use_validation: bool,
+    log: Callable[[str], object],
+) -> RunData:
+    """Opens the training and validation images of a run.
+
+    Args:
+        config: DataConfig. Which images.
+        train_data: Dataset. Images to learn from, in place of those that `config` names.
+        val_data: Dataset. Images to measure on, in place of those that `config` names.
+        use_validation: bool. Open the validation images.
+        log: Callable. Receives the lines about images that turn out broken during the run.
+
+    Returns:
+        The images, with what the readers reported.
+
+    Raises:
+        ValueError: If a reader finds the data broken, or no class is known.
+    """
+    train_data = open_dataset(config, "train") if train_data is None else train_data
+    if not train_data.class_names:
+        raise ValueError("The training images have no box, so no class is known: annotate some, or name the classes.")
+    if use_validation and val_data is None and has_validation(config):
+        val_data = open_dataset(config, "val")
+    samples, val_samples = list(train_data)[: config.limit], None
+    if use_validation and val_data is not None:
+        val_samples = match_classes(list(val_data), val_data.class_names, train_data.class_names)
+    opened = [train_data] if val_samples is None or val_data is None else [train_data, val_data]
+    bad_images = BadImages(len(samples) + len(val_samples or ()), log) if config.bad_data == "skip" else None
+    messages = [message for data in opened for message in _report_messages(data)]
+    return RunData(samples, val_samples, train_data.class_names, bad_images, messages)
+
+
+def _report_messages(data: Dataset) -> list[str]:
+    warning = data.report.warning()
+    return ([] if warning is None else [f"warning: {warning}"]) + [f"note: {note}" for note in data.report.notes]
