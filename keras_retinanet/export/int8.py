@@ -53,7 +53,8 @@ def representative_inputs(model: DetectionModel, settings: ExportConfig) -> Iter
     """
     network = model.network
     for image in folder_images(settings.representative or "", MOST_REPRESENTATIVE):
-        fit = fit_image(*image.shape[:2], network.resize, fixed_shape=settings.image_size)
+        height, width = image.shape[:2]
+        fit = fit_image(height, width, network.resize, fixed_shape=settings.image_size)
         images, sizes = prepare_batch([image], [fit], network.resize, network.pad_value)
         yield {"images": images, "sizes": sizes}
 

@@ -52,6 +52,7 @@ __all__ = [
     "Importer",
     "Overrides",
     "Report",
+    "WeightFile",
     "assemble",
     "describe_checkpoint",
     "described",

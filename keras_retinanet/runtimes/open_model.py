@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from keras_retinanet.config import FilterConfig
-from keras_retinanet.importers import Overrides, find_foreign, open_foreign
+from keras_retinanet.importers import Overrides, WeightFile, find_foreign, open_foreign
 from keras_retinanet.inference import load_model
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.runtimes import KerasRuntime, Runtime, format_of, open_runtime
 from keras_retinanet.snapshots.run_folder import SNAPSHOTS, find_snapshot
-from keras_retinanet.weight_files.weight_file import WeightFile
 
 MERGED_SHARE = 0.5
 """Boxes that score at least this fraction of the threshold are used when tiles are merged."""
