@@ -79,8 +79,8 @@ def write_all(folder: Path, size: tuple[int, int], wanted: list[str]) -> None:
     from keras_retinanet.model.detection_model import DetectionModel
 
     model, images = make_ours(K), tf.constant(make_images(size))
-    model.resize = ResizeConfig(min(size), max(size))
-    final = model.class_head.finals[0]
+    model.resize_config = ResizeConfig(min(size), max(size))
+    final = model.class_head.predictors[0]
     final.set_weights(spread_logits(*final.get_weights(), tf.function(model)(images)["logits"].numpy()))
     for name in wanted:
         kind, place, options = ARTEFACTS[name]
@@ -150,7 +150,7 @@ def post_graph(kernel: str, *, is_fixed: bool = False) -> Any:
     """From deltas and logits to boxes, and an example of both."""
     import tensorflow as tf
 
-    from keras_retinanet.geometry.boxes import RegressBoxes
+    from keras_retinanet.geometry.boxes import BoxCoder
     from keras_retinanet.geometry.filter_detections import FilterDetections
 
     random = np.random.default_rng(0)
@@ -159,7 +159,7 @@ def post_graph(kernel: str, *, is_fixed: bool = False) -> Any:
     corners = random.uniform(0, np.array(POST_SIZE[::-1]) - 48, (sum(lengths), 2))
     anchors = np.concatenate([corners, corners + random.uniform(16, 48, corners.shape)], axis=1).astype("float32")
     starts = np.cumsum([0, *lengths])
-    regress, filters = RegressBoxes(), FilterDetections(from_logits=True, kernel=kernel)
+    regress, filters = BoxCoder(), FilterDetections(from_logits=True, kernel=kernel)
 
     def post(deltas: Any, logits: Any) -> Any:
         levels = {f"P{3 + i}": deltas[:, starts[i] : starts[i + 1]] for i in range(5)}

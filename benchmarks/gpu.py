@@ -37,7 +37,7 @@ def infer_ours(backend: str, dtype: str, images: np.ndarray) -> Run:
     from keras_retinanet.model.detection_model import DetectionModel
 
     model = make_ours(K)
-    final = model.class_head.finals[0]
+    final = model.class_head.predictors[0]
     logits = model.predict_on_batch(images[:1])["logits"]
     final.set_weights(spread_logits(*final.get_weights(), np.asarray(logits)))
     detector = DetectionModel(model)

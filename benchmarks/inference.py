@@ -35,7 +35,7 @@ def prepare_ours(dtype: str, size: tuple[int, int]) -> tuple[Any, Any]:
 
     set_precision(dtype)
     model, images = make_ours(K), tf.constant(make_images(size))
-    final = model.class_head.finals[0]
+    final = model.class_head.predictors[0]
     final.set_weights(spread_logits(*final.get_weights(), tf.function(model)(images)["logits"].numpy()))
     return model, images
 

@@ -128,7 +128,7 @@ def profile(dtype: str, batch: int, side: int, repeats: int) -> None:
         "backbone": lambda: forward(model.backbone),
         "backbone and pyramid": lambda: forward(pyramid),
         "network": lambda: forward(model),
-        "and matching and loss": loss,
+        "and assigner and loss": loss,
         "and gradients": lambda: gradients(loss, weights),
     }
     runs: dict[str, Run] = {name: partial(_finish, tf.function(part)) for name, part in parts.items()}

@@ -13,13 +13,14 @@ from keras_retinanet.version import __version__
 if TYPE_CHECKING:
     from keras_retinanet.detection.detector import Detector, detect
     from keras_retinanet.inference import DetectionModel, load_model
-    from keras_retinanet.model.retinanet import RetinaNet, build
+    from keras_retinanet.model.build import build
+    from keras_retinanet.model.retinanet import RetinaNet
 
 _HOMES = {
     "Detector": "keras_retinanet.detection.detector",
     "detect": "keras_retinanet.detection.detector",
     "RetinaNet": "keras_retinanet.model.retinanet",
-    "build": "keras_retinanet.model.retinanet",
+    "build": "keras_retinanet.model.build",
     "DetectionModel": "keras_retinanet.inference",
     "load_model": "keras_retinanet.inference",
 }

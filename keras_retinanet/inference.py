@@ -8,14 +8,15 @@ from pathlib import Path
 import keras
 
 from keras_retinanet.model.detection_model import DetectionModel
+from keras_retinanet.model.fpn import FeaturePyramid
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.optimizers.muon import ConvolutionMuon
 from keras_retinanet.optimizers.schedules import WarmupSchedule
 
-OPTIMIZER_CLASSES = (ConvolutionMuon, WarmupSchedule)
-"""Classes that a snapshot of a run holds besides the model; imported here so that Keras finds them."""
+SNAPSHOT_CLASSES = (FeaturePyramid, ConvolutionMuon, WarmupSchedule)
+"""Classes that a snapshot may hold and `RetinaNet` does not import; imported here so that Keras finds them."""
 
-__all__ = ["OPTIMIZER_CLASSES", "DetectionModel", "load_model"]
+__all__ = ["SNAPSHOT_CLASSES", "DetectionModel", "load_model"]
 
 
 def load_model(path: str | Path, compile: bool = True) -> RetinaNet | DetectionModel:

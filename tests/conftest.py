@@ -117,10 +117,10 @@ def small_network() -> Callable[..., Any]:
             ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
             class_names=["ant", "bee"],
             anchors=AnchorConfig((smallest, 2 * smallest, 4 * smallest), (8, 16, 32)),
-            **{"resize": ResizeConfig(64, 96), **settings},
+            **{"resize_config": ResizeConfig(64, 96), **settings},
         )
         if spread:
-            final = model.class_head.finals[0]
+            final = model.class_head.predictors[0]
             kernel, bias = final.get_weights()
             final.set_weights([np.random.default_rng(5).normal(0, spread, kernel.shape), 0 * bias])
         return model
@@ -133,7 +133,28 @@ def spread_model(small_network: Callable[..., Any]) -> Any:
     """A small network that finds boxes in noise, scores from one half to nearly one."""
     from keras_retinanet.config import FilterConfig
 
-    return small_network(0.02, filter=FilterConfig(score_threshold=0.6, max_detections=8))
+    return small_network(0.02, filter_config=FilterConfig(score_threshold=0.6, max_detections=8))
+
+
+@pytest.fixture(scope="session")
+def network_input() -> Callable[..., Any]:
+    """`network_input(image, resize, pad_value)`: one image resized and padded to its smallest shape.
+
+    Returns `(H, W, 3)` float32, `(2,)` float32 height and width before padding, and `(2,)` float32 scale y, x.
+    """
+    import tensorflow as tf
+
+    from keras_retinanet.data.image import network_scale_tensor, pad, padded_size, resize_by_rule, resized_size_tensor
+
+    def prepare(image: Any, resize: Any, pad_value: Sequence[float]) -> tuple[Any, Any, Any]:
+        given = tf.shape(image)[:2]
+        size = resized_size_tensor(given, resize)
+        shape = tf.stack(padded_size(size[0], size[1], resize))
+        padded = pad(resize_by_rule(image, size, resize), shape, pad_value)
+        scale = network_scale_tensor(size, given, resize)
+        return padded, tf.cast(size, tf.float32), tf.cast(scale, tf.float32)
+
+    return prepare
 
 
 @pytest.fixture(autouse=True)

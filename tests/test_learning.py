@@ -8,10 +8,10 @@ import pytest
 
 from keras_retinanet.config import (
     AnchorConfig,
+    AssignerConfig,
     DataConfig,
     FilterConfig,
     LossConfig,
-    MatchConfig,
     ModelConfig,
     ResizeConfig,
     TrainConfig,
@@ -23,8 +23,9 @@ from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
 from keras_retinanet.demo.scenes import write_dataset
 from keras_retinanet.evaluation.coco import evaluate
 from keras_retinanet.evaluation.detections import detect_dataset
+from keras_retinanet.model.build import build
 from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.model.retinanet import RetinaNet, build
+from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.schema import Sample
 from keras_retinanet.training.prepare import train
 
@@ -46,9 +47,9 @@ def trained(samples: list[Sample], class_names: tuple[str, ...]) -> RetinaNet:
         ModelConfig("resnet10_050", "none", max_level=6, fpn_width=64, head_width=64, head_depth=2, head_norm="group"),
         class_names=class_names,
         anchors=AnchorConfig((12, 24, 48, 96), (8, 16, 32, 64), (1.0,), (1.0, 2**0.5)),
-        matching=MatchConfig(0.45, 0.35, use_force_match=True),
-        loss=LossConfig(box="giou", alpha=0.5, gamma=1.5),
-        resize=RESIZE,
+        assigner_config=AssignerConfig(0.45, 0.35, use_force_match=True),
+        loss_config=LossConfig(box="giou", alpha=0.5, gamma=1.5),
+        resize_config=RESIZE,
     )
     batches = TrainingBatches(
         samples, resize=RESIZE, pad_value=model.pad_value, batch_size=4, seed=0, augmentations=(), cache=True

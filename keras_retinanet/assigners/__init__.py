@@ -1,1 +1,55 @@
-"""Which anchor learns which box."""
+"""Which anchor learns which box: one rule per file, listed in one table."""
+
+from __future__ import annotations
+
+from keras import ops
+
+from keras_retinanet.assigners.assigner import Assigner, AssignerInputs, Assignment
+from keras_retinanet.assigners.atss import atss
+from keras_retinanet.assigners.iou_threshold import iou_threshold
+from keras_retinanet.config import AssignerConfig, AssignerName
+from keras_retinanet.config.constants import chosen_constants
+
+__all__ = ["ASSIGNERS", "Assigner", "AssignerInputs", "Assignment", "assign", "assigner_constants"]
+
+
+ASSIGNERS: dict[AssignerName, Assigner] = {
+    "iou_threshold": Assigner(iou_threshold, ("positive_iou", "negative_iou", "use_force_match")),
+    "atss": Assigner(atss, ("nearest_cells",)),
+}
+
+
+def assigner_constants(config: AssignerConfig) -> dict[str, object]:
+    """The constants of the assigner that the settings name.
+
+    Args:
+        config: Name and constants.
+
+    Returns:
+        Keyword arguments of `Assigner.function`.
+
+    Raises:
+        ValueError: A constant of another assigner is set.
+    """
+    names = {name: assigner.constants for name, assigner in ASSIGNERS.items()}
+    return chosen_constants(config, "assigner", config.assigner, names, {})
+
+
+def assign(config: AssignerConfig, inputs: AssignerInputs) -> Assignment:
+    """Assigns the anchors of a batch to its boxes.
+
+    Args:
+        config: Which assigner, and its constants.
+        inputs: Anchors, boxes, and predictions if the assigner uses them.
+
+    Returns:
+        The assignment, without gradient.
+    """
+    if inputs.boxes.shape[1] == 0:  # one row of padding, so that there is a row to point at
+        inputs = inputs._replace(
+            boxes=ops.pad(inputs.boxes, [[0, 0], [0, 1], [0, 0]]),
+            labels=ops.pad(inputs.labels, [[0, 0], [0, 1]], constant_values=-1),
+            ignore=ops.pad(ops.cast(inputs.ignore, "int32"), [[0, 0], [0, 1]]),
+        )
+    assignment = ASSIGNERS[config.assigner].function(inputs, **assigner_constants(config))
+    return Assignment(*(None if part is None else ops.stop_gradient(part) for part in assignment))

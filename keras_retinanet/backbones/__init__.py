@@ -1,6 +1,6 @@
-"""Backbones: networks pretrained to classify, cut open to give maps of several strides.
+"""Backbones: classification networks whose maps of several strides are taken.
 
-Each takes RGB images in 0–255, normalises them itself in its layer `normalize`, and answers `{"C2", "C3", "C4", "C5"}`,
+Each takes RGB images in 0–255, normalises them in its layer `normalize`, and returns `{"C2", "C3", "C4", "C5"}`,
 `C{n}` of stride 2ⁿ. To add one, write a function in a file of its family and name it in `BACKBONES`, in `PUBLISHED`
 and in `config.BackboneName`; the tests take it from there.
 """
@@ -42,11 +42,11 @@ PUBLISHED: dict[str, PublishedWeights] = {
 
 
 def load_weights(backbone: keras.Model, path: str | Path) -> None:
-    """Puts the weights of a file into a backbone and freezes its batch normalisation.
+    """Loads the weights of a file into a backbone and freezes its batch normalisation.
 
     Args:
         backbone: Model of an entry of `BACKBONES`, under its name; changed in place.
-        path: Told apart by its content: what `backbone.save_weights` or `backbone.save` wrote; weights without
+        path: File, recognised by its content: what `backbone.save_weights` or `backbone.save` wrote; weights without
             classifier of the `keras.applications` network, of Keras 3 or as Keras downloads them; for
             EfficientNet-Lite0 a PyTorch state dict.
 
@@ -54,7 +54,7 @@ def load_weights(backbone: keras.Model, path: str | Path) -> None:
         ValueError: The file does not fit; names it, the backbone and what differs.
     """
     if backbone.name not in PUBLISHED:
-        raise ValueError(f"{backbone.name!r} is no backbone of ours; known are {', '.join(PUBLISHED)}.")
+        raise ValueError(f"{backbone.name!r} is not a backbone of this package; known are {', '.join(PUBLISHED)}.")
     load_file(backbone, Path(path), PUBLISHED[backbone.name])
 
 

@@ -86,7 +86,7 @@ def weighted_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
 def copy_by_name(source: keras.Model, target: keras.Model) -> None:
     """Carries weights over between two models whose weighted layers have the same names.
 
-    One layer may have a name that Keras numbers anew for every model (ConvNeXt's last normalisation).
+    One layer may have a name that Keras numbers per model (ConvNeXt's last normalisation).
 
     Args:
         source: The application.

@@ -1,7 +1,7 @@
 """Backbones built on `keras.applications`: one table says which layer of which network is C2 … C5.
 
-Taps are the last activation before each halving of the map, so no weighted layer of the application is left out and
-the whole of its ImageNet weights is used. DenseNet's C2–C4 are, as in fizyr and timm, the concatenations at the end of
+Taps are the last activation before each halving of the map, so that all layers of the application with weights, and
+all of its ImageNet weights, are used. DenseNet's C2–C4 are, as in fizyr and timm, the concatenations at the end of
 a block, and its C5 is after the last batch normalisation and ReLU, which is what its classifier was trained on.
 """
 
@@ -46,7 +46,7 @@ class Application:
     Args:
         application: Function of `keras.applications`.
         taps: Where the levels are taken.
-        normalization: What the weights expect of the pixels.
+        normalization: Pixel normalisation that the weights expect.
         options: Further arguments of the function, such as to leave its own normalisation out.
         has_fixed_preprocessing: The function cannot leave its own normalisation out (EfficientNet B0–B7).
     """
@@ -59,7 +59,7 @@ class Application:
 
     @property
     def name(self) -> str:
-        """Key of the table under which this stands."""
+        """Key of this entry in the table."""
         return next(name for name, entry in APPLICATIONS.items() if entry is self)
 
     @property

@@ -1,4 +1,4 @@
-"""Frozen batch normalisation: running statistics of the pretraining are kept (paper §4.1 trains on 2 images a GPU)."""
+"""Frozen batch normalisation keeps the running statistics of pretraining (paper §4.1 trains on 2 images per GPU)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def batch_norm_layers(model: keras.Model) -> Iterator[keras.layers.BatchNormaliz
 
 
 def freeze_batch_norm(model: keras.Model) -> None:
-    """Makes every batch normalisation run in inference mode, also in training, and takes its weights out of training.
+    """Runs every batch normalisation in inference mode, also during training, with its weights not trainable.
 
     The state is each layer's own `trainable`, which saving keeps. Setting `model.trainable = True` would undo it.
 

@@ -1,4 +1,4 @@
-"""The same backbone computing in another dtype."""
+"""Backbones with another dtype policy."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def efficientnet_lite0(
     Args:
         weights: `None`, `"imagenet"` (from the installed Python package `PACKAGE`) or the path of a file, which may be
             a `.pth` of the PyTorch layout.
-        normalization: What becomes of RGB 0–255 before the first convolution.
+        normalization: Pixel normalisation before the first convolution.
 
     Returns:
         Model from RGB images (B, H, W, 3) in 0–255 to `{"C2", "C3", "C4", "C5"}`.

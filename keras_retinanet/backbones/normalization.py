@@ -1,4 +1,4 @@
-"""Keras' batch and group normalisation, with the same answers from fewer passes over the map."""
+"""Keras' batch and group normalisation with the same results in fewer passes over the map."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     On the TensorFlow backend one fused kernel replaces the dozen operations that Keras makes of it, in training and in
     inference: in half precision the map is then read and written once, not cast to float32 and back. Statistics and
-    answers are those of Keras; other backends compile the operations into one by themselves.
+    outputs are those of Keras; other backends fuse the operations themselves.
 
     Args:
         epsilon: Added to the variance.
@@ -46,13 +46,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
         )
         if uses_batch:
             count = ops.cast(math.prod(ops.shape(inputs)[:-1]), "float32")
-            unbiased = (count - 1) / count  # the kernel answers the sample's variance, Keras keeps the population's
+            unbiased = (count - 1) / count  # the kernel returns the sample variance, Keras keeps the population's
             self._follow(self.moving_mean, mean)
             self._follow(self.moving_variance, variance * unbiased)
         return outputs
 
     def _has_kernel(self, rank: int) -> bool:
-        """Whether the fused kernel does what the arguments ask for."""
+        """True if the fused kernel supports the arguments."""
         is_plain = self.scale and self.center and not self.synchronized and not self.renorm
         return keras.backend.backend() == "tensorflow" and rank == 4 and self.axis in (-1, 3) and is_plain
 

@@ -13,14 +13,14 @@ from keras_retinanet.schema import Tensor
 
 
 class PixelStatistics(NamedTuple):
-    """Arguments of `Normalize` as one value, so that a set of them can have a name."""
+    """Arguments of `Normalize` as one value, so that it can have a name."""
 
     mean: tuple[float, float, float]
     """R, G, B in 0–255."""
     std: tuple[float, float, float]
     """R, G, B in 0–255."""
     is_bgr: bool = False
-    """Whether the network reads blue first."""
+    """True if the network takes BGR."""
 
 
 CAFFE = PixelStatistics((123.68, 116.779, 103.939), (1.0, 1.0, 1.0), is_bgr=True)
@@ -39,12 +39,12 @@ EFFICIENTNET_LITE = PixelStatistics((127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
 class Normalize(keras.layers.Layer):
-    """`(x - mean) / std`, then blue first where the network wants it. Float32 under every dtype policy.
+    """`(x - mean) / std`, then BGR if the network takes that. Float32 under every dtype policy.
 
     Args:
         mean: Three floats R, G, B in 0–255. Images are padded with it, so that padding is exactly zero afterwards.
         std: Three positive floats R, G, B in 0–255.
-        is_bgr: Turn the channels round at the end. Defaults to `False`.
+        is_bgr: Reverse the channels at the end. Defaults to `False`.
 
     Raises:
         ValueError: Not three numbers, or a deviation that is not positive.
@@ -89,7 +89,7 @@ class Normalize(keras.layers.Layer):
 
 
 def normalized_input(statistics: PixelStatistics) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """The beginning of every backbone: its input `images` (B, H, W, 3), and that input after the layer `normalize`.
+    """The input `images` (B, H, W, 3) of a backbone, and that input after the layer `normalize`.
 
     Height and width stay open also for networks of fixed size: given them, some applications pad differently.
     """

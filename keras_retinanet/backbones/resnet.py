@@ -50,7 +50,7 @@ class ResNetOptions(TypedDict, total=False):
     momentum: float
     """Share of the old running statistics in each update."""
     normalization: PixelStatistics
-    """What becomes of RGB 0–255 before the first convolution."""
+    """Pixel normalisation before the first convolution."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class ResNetVariant:
                 raise ValueError(f"`{name}` is 'symmetric' or 'same'; received {getattr(self, name)!r}.")
 
     def conv(self, x: Any, filters: int, size: int, name: str, *, stride: int = 1, padding: Padding = "same") -> Any:
-        """Convolution and batch normalisation; `name` has a `{}` for the word that tells the two apart."""
+        """Convolution and batch normalisation; `name` has a `{}` for the kind of layer."""
         if padding == "symmetric" and size > 1:
             x = layers.ZeroPadding2D(size // 2, name=name.format("pad"))(x)
         x = layers.Conv2D(
@@ -247,7 +247,7 @@ def resnet10_050(weights: str | Path | None = None, **options: Unpack[ResNetOpti
 
 
 def resnet18(weights: str | Path | None = None, **options: Unpack[ResNetOptions]) -> keras.Model:
-    """ResNet-18: basic blocks 2, 2, 2, 2; torchvision's variant unless told otherwise.
+    """ResNet-18: basic blocks 2, 2, 2, 2; torchvision's variant by default.
 
     Args:
         weights: `None` or the path of a file.
@@ -267,7 +267,7 @@ def resnet34(weights: str | Path | None = None, **options: Unpack[ResNetOptions]
 
 
 def resnet50(weights: str | Path | None = None, **options: Unpack[ResNetOptions]) -> keras.Model:
-    """ResNet-50: bottlenecks 3, 4, 6, 3; the variant of `keras.applications` unless told otherwise.
+    """ResNet-50: bottlenecks 3, 4, 6, 3; the variant of `keras.applications` by default.
 
     Args:
         weights: `None`, `"imagenet"` or the path of a file. One of PyTorch (torchvision, timm) makes the variant

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, cast
 
 
 class Place(NamedTuple):
-    """Where a layer stands in a ResNet."""
+    """Position of a layer in a ResNet."""
 
     kind: Literal["conv", "bn"]
     stage: int
@@ -20,7 +20,7 @@ class Place(NamedTuple):
 
 
 def place_of(layer: str) -> Place:
-    """Where a layer with weights stands, from its name such as `stage3_block1_conv2`."""
+    """Position of a layer with weights, from its name such as `stage3_block1_conv2`."""
     if layer.startswith("stem_"):
         return Place(cast(Literal["conv", "bn"], layer.removeprefix("stem_")), 0, 0, 0)
     match = re.fullmatch(r"stage(\d)_block(\d+)_(shortcut_)?(conv|bn)(\d?)", layer)
@@ -32,7 +32,7 @@ def torch_resnet_names(prefix: str) -> Callable[[str], str]:
     """From our layer's name to that of torchvision, timm and MMDetection.
 
     Args:
-        prefix: What stands before every name, such as `"backbone.body."`.
+        prefix: Prefix of every name, such as `"backbone.body."`.
 
     Returns:
         `stage3_block1_conv2` → `<prefix>layer2.0.conv2`.

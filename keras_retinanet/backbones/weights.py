@@ -1,4 +1,4 @@
-"""Where a backbone's weights start: a file told apart by its content, or the published ImageNet weights."""
+"""A backbone's initial weights: a file, recognised by its content, or the published ImageNet weights."""
 
 from __future__ import annotations
 
@@ -22,17 +22,33 @@ WeightsKind = Literal["backbone", "snapshot", "torch"]
 
 
 class PublishedWeights(Protocol):
-    """What is known about the weights that others published for a backbone."""
+    """How to load the weights that others published for a backbone."""
 
     def load_imagenet(self, backbone: keras.Model) -> None:
-        """Fetches the ImageNet weights and puts them into the backbone."""
+        """Downloads the ImageNet weights into the backbone."""
 
     def load_file(self, backbone: keras.Model, path: Path) -> None:
-        """Puts the weights of a file, as their publisher writes it, into the backbone."""
+        """Loads a file of the publisher's own format into the backbone."""
+
+
+class Unpublished:
+    """The published weights of a backbone for which there are none."""
+
+    def load_imagenet(self, backbone: keras.Model) -> None:
+        """Refuses."""
+        raise ValueError(f"There are no ImageNet weights for {backbone.name!r}: use --weights none, or a file.")
+
+    def load_file(self, backbone: keras.Model, path: Path) -> None:
+        """Refuses: only files that this package wrote can be read."""
+        raise ValueError(f"{str(path)!r} does not hold weights of {backbone.name!r} that this package wrote.")
+
+
+UNPUBLISHED = Unpublished()
+"""For the table `PUBLISHED`, and for `start_from`."""
 
 
 def weights_kind(path: str | Path) -> WeightsKind:
-    """What a weight file holds, by its content; the name does not matter.
+    """What a weight file holds, by its content; its name does not matter.
 
     Args:
         path: Path of the file.
@@ -72,7 +88,7 @@ def _keras_archive_class(path: Path) -> str | None:
 
 
 def start_from(backbone: keras.Model, weights: str | Path | None, published: PublishedWeights) -> keras.Model:
-    """The backbone with its first weights: random, of ImageNet, or of a file.
+    """Sets a backbone's initial weights: random, of ImageNet, or of a file.
 
     Args:
         backbone: Newly built, random.
@@ -84,7 +100,7 @@ def start_from(backbone: keras.Model, weights: str | Path | None, published: Pub
 
     Raises:
         ValueError: The file does not fit; names the file, the backbone and what differs.
-        OSError: The ImageNet weights cannot be fetched; tells which file to put where.
+        OSError: The ImageNet weights cannot be downloaded; the message says which file to put where.
     """
     if weights == "imagenet":
         published.load_imagenet(backbone)
@@ -95,7 +111,7 @@ def start_from(backbone: keras.Model, weights: str | Path | None, published: Pub
 
 
 def load_file(backbone: keras.Model, path: Path, published: PublishedWeights) -> None:
-    """Puts a file's weights into a backbone and freezes its batch normalisation.
+    """Loads a file into a backbone and freezes its batch normalisation.
 
     Args:
         backbone: Changed in place.
@@ -120,7 +136,7 @@ def load_file(backbone: keras.Model, path: Path, published: PublishedWeights) ->
 
 @contextmanager
 def _own_weights(path: Path) -> Iterator[Path | None]:
-    """HDF5 file with the weights of one of our backbones, `None` where `path` holds something else."""
+    """HDF5 file with the weights of one of our backbones, `None` if `path` holds something else."""
     if h5py.is_hdf5(path):
         try:
             with h5py.File(path, "r") as file:
@@ -154,7 +170,7 @@ def load_keras_weights(model: keras.Model, path: Path, shown: Path | None = None
         if not is_keras_2 and count != expected:
             raise ValueError(f"the file holds {count} arrays, the model has {expected}")
         with _named(path, ".h5" if is_keras_2 else ".weights.h5") as named, warnings.catch_warnings():
-            # Said of the parts of a file that does not fit, at length, before the error that says so.
+            # Keras warns of each part of a file that does not fit before it raises.
             warnings.filterwarnings("ignore", message="Skipping nested container")
             model.load_weights(str(named))
     except (ValueError, KeyError, OSError) as error:

@@ -1,1 +1,1 @@
-"""The commands: one a file, `main(argv=None)` each. Keras is imported after parsing, so that `--help` answers."""
+"""The commands, one per file, each with `main(argv=None)`. Keras is imported after parsing, so `--help` is fast."""

@@ -41,7 +41,10 @@ def build_parser() -> Parser:
     parser.add_argument("--only", choices=("train", "val"), help="write one of the two")
     add_reader_flags(parser)
     parser.add_argument(
-        "--images", choices=get_args(ImageMode), default="copy", help="what becomes of the files (default: %(default)s)"
+        "--images",
+        choices=get_args(ImageMode),
+        default="copy",
+        help="what to do with the image files (default: %(default)s)",
     )
     count = number(int, least=1)
     parser.add_argument("--shards", type=count, metavar="N", help="tfrecord: files a split (default: 200 MB each)")

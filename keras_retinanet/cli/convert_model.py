@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Sequence. The words after the program's name. Defaults to those of this process.
 
     Returns:
-        Exit status: 0 done, 2 wrong words or snapshot, or an artefact that does not answer as the snapshot.
+        Exit status: 0 done, 2 wrong words or snapshot, or an artefact whose detections differ from the snapshot's.
     """
     parser = build_parser()
     refuse_old_flags(parser, sys.argv[1:] if argv is None else argv)
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         written, agreement = _convert(flags)
     except (ValueError, OSError, ImportError) as error:
         return fail("retinanet-convert-model", error)
-    print(f"wrote {written}; beside the snapshot {agreement}")
+    print(f"wrote {written}; compared with the snapshot: {agreement}")
     return 0
 
 

@@ -96,7 +96,7 @@ def build_parser() -> Parser:
     out.add_argument("--no-pictures", action="store_true", help="draw nothing")
     out.add_argument("--json", metavar="FILE", help="COCO results, and FILE's name with _images: ids and file names")
     out.add_argument("--csv", metavar="FILE", help="lines of image,x1,y1,x2,y2,class,score")
-    out.add_argument("--yolo", metavar="DIR", help="a text file an image, lines of label x y width height score")
+    out.add_argument("--yolo", metavar="DIR", help="one text file per image with lines `label x y width height score`")
     parser.add_argument("--batch-size", type=count, default=4, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--workers", type=count, metavar="N", help="threads that read images (default: all cores)")
     return parser
@@ -239,7 +239,7 @@ def _detect_video(
 
 
 def summary(tally: Tally, written: Mapping[str, Sequence[Path]], *, is_whole: bool) -> str:
-    """What was done, and where it stands.
+    """Prints what was done and where the files are.
 
     Args:
         tally: Tally. The counts.

@@ -15,7 +15,7 @@ class Source:
 
     Attributes:
         path: The file.
-        name: Under which its results stand: relative, and no other's even without its ending.
+        name: Relative name of its results; unique even without its suffix.
     """
 
     path: Path
@@ -44,7 +44,7 @@ def find_sources(words: Sequence[str], is_recursive: bool) -> tuple[list[Source]
     for word in words:
         for path in find_images(word, is_recursive=is_recursive):
             if not path.exists():
-                raise ValueError(f"There is no image, video or folder {word!r}.")
+                raise ValueError(f"No such image, video or folder: {word!r}.")
             name = _own_name(path.relative_to(word) if Path(word).is_dir() else Path(path.name), taken)
             (videos if path.suffix.lower() in VIDEO_SUFFIXES else images).append(Source(path, name))
     return images, videos
@@ -64,11 +64,11 @@ def refuse_overwriting(images: Sequence[Source], videos: Sequence[Source], out: 
 
     Args:
         images: Sequence. What pictures are drawn of.
-        videos: Sequence. Likewise.
+        videos: Sequence. The videos.
         out: Path. Folder of the pictures.
 
     Raises:
-        ValueError: One of them stands where its own, or another's, result would go.
+        ValueError: A result would overwrite a source.
     """
     given = {os.path.realpath(source.path) for source in (*images, *videos)}
     for sources, suffix in ((images, ".jpg"), (videos, ".mp4")):
@@ -79,13 +79,13 @@ def refuse_overwriting(images: Sequence[Source], videos: Sequence[Source], out: 
 
 
 def numbered(names: Sequence[str]) -> dict[str, int]:
-    """Image ids that stand in the file names, as COCO's do (`000000000139.jpg` is 139).
+    """Image ids taken from the file names, as COCO's do (`000000000139.jpg` is 139).
 
     Args:
         names: Sequence. File names.
 
     Returns:
-        The number of each name; none where a name is no number, or two are the same.
+        The number of each name; empty if a name is not a number, or two are equal.
     """
     ids = {name: int(stem) for name in names if (stem := Path(name).stem).isascii() and stem.isdecimal()}
     return ids if len(set(ids.values())) == len(names) else {}

@@ -21,7 +21,7 @@ PROGRAM = "retinanet-doctor"
 
 
 def build_parser() -> Parser:
-    """Network flags, and what is written beside.
+    """Network flags, and the output files.
 
     Returns:
         The parser.
@@ -39,7 +39,7 @@ def build_parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Examines the data set and tells what it finds.
+    """Examines the data set and prints the findings.
 
     Args:
         argv: Sequence. The words after the program's name. Defaults to those of this process.
@@ -66,10 +66,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _require_places(parser: Parser, namespace: argparse.Namespace) -> None:
-    """What cannot be written is told before everything is looked at, not after."""
+    """Fails early if an output path is not writable."""
     for flag, name in (("--json", namespace.json), ("--page", namespace.page)):
         if name and (Path(name).is_dir() or not Path(name).absolute().parent.is_dir()):
-            found = "is a folder" if Path(name).is_dir() else f"there is no folder {Path(name).absolute().parent}"
+            found = (
+                "is a folder" if Path(name).is_dir() else f"this folder does not exist: {Path(name).absolute().parent}"
+            )
             parser.error(f"{flag} {name}: {found}; give the name of a file in a folder that is there")
     if namespace.fix and Path(namespace.fix).is_dir() and any(Path(namespace.fix).iterdir()):
         parser.error(f"--fix {namespace.fix}: is not empty; give a new folder, or move it away")

@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     refuse_old_flags(parser, sys.argv[1:] if argv is None else argv)
     flags, data, (snapshot,) = parse_arguments(parser, argv)
     if data.dataset == "csv" and flags.set:
-        parser.error("--set names a split; for csv give the file of annotations")
+        parser.error("--set names a split; for csv, give the annotation file")
     data = dataclasses.replace(data, val_set=flags.set, val_annotations=data.annotations, workers=flags.workers)
     import_tensorflow()
     try:
@@ -134,15 +134,15 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     from keras_retinanet.data.bad_images import BadImages
     from keras_retinanet.data.open_dataset import choose_set, match_classes, open_dataset
     from keras_retinanet.data.pipeline import InferenceBatches
-    from keras_retinanet.model.class_transfer import unnamed
+    from keras_retinanet.model.class_transfer import default_class_names
 
     snapshot = find_snapshot(snapshot)
     dataset = open_dataset(data, "val")
     model = open_detector(snapshot, flags, told_by_files(flags.config))
-    is_unnamed = model.class_names == unnamed(len(dataset.class_names))  # a checkpoint without class names
+    is_unnamed = model.class_names == default_class_names(len(dataset.class_names))  # the checkpoint names none
     class_names = tuple(dataset.class_names) if is_unnamed else model.class_names
     samples = match_classes(list(dataset)[: flags.limit], dataset.class_names, class_names)
-    resize = overridden(model.network.resize, flags, "min_side", "max_side", prefix="image_")
+    resize = overridden(model.network.resize_config, flags, "min_side", "max_side", prefix="image_")
     bad_images = BadImages(len(samples)) if data.bad_data == "skip" else None
     batches = InferenceBatches(
         samples,
@@ -173,8 +173,8 @@ def describe(evaluation: Evaluation) -> str:
     sides = f"{resize.max_side} px square" if resize.is_square else f"sides {resize.min_side} to {resize.max_side} px"
     lines = [
         f"snapshot  {evaluation.snapshot}: {len(model.class_names)} classes, {sides}, "
-        f"score above {model.filter.score_threshold:g}, NMS {model.filter.nms_threshold:g}, "
-        f"at most {model.filter.max_detections} detections",
+        f"score above {model.filter_config.score_threshold:g}, NMS {model.filter_config.nms_threshold:g}, "
+        f"at most {model.filter_config.max_detections} detections",
         f"images    {evaluation.set_name}: {len(samples)} images ({empty} empty), {boxes - ignored} boxes"
         + (f", {ignored} ignore regions" if ignored else ""),
     ]
@@ -216,7 +216,7 @@ def _publish(evaluation: Evaluation, found: list[Detections], flags: argparse.Na
     if flags.json:
         origin = {"snapshot": str(evaluation.snapshot), "set": evaluation.set_name, "metric": flags.metric}
         settings = {
-            "filter": dataclasses.asdict(evaluation.model.filter),
+            "filter": dataclasses.asdict(evaluation.model.filter_config),
             "resize": dataclasses.asdict(evaluation.resize),
         }
         report.write_json(flags.json, origin | settings | report.to_dict(result))

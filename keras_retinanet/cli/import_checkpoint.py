@@ -37,9 +37,12 @@ def build_parser() -> Parser:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help=".h5, .pth, .pkl, .safetensors, or KerasHub's folder")
     parser.add_argument("out", metavar="OUT", help="snapshot to write, a file that ends in .keras")
     parser.add_argument(
-        "--source", choices=("auto", *get_args(SourceName)), default="auto", help="library (default: told by content)"
+        "--source",
+        choices=("auto", *get_args(SourceName)),
+        default="auto",
+        help="library (default: recognised by content)",
     )
-    parser.add_argument("--class-names", metavar="FILE", help="names, one a line, or lines name,index")
+    parser.add_argument("--class-names", metavar="FILE", help="class names: one per line, or lines `name,index`")
     parser.add_argument("--config", metavar="INI", help="fizyr's config.ini, for its anchors")
     parser.add_argument("--drop-unused-classes", action="store_true", help="torchvision: 80 classes in place of 91")
     parser.add_argument("--allow-unused", action="store_true", help="leave tensors aside that have no place")

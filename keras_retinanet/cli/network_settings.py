@@ -13,9 +13,10 @@ from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.rules import check
 from keras_retinanet.config.tree import changed, flag_name, settings
+from keras_retinanet.data.open_dataset import check_data
 from keras_retinanet.snapshots.run_folder import read_config
 
-GROUPS = ("anchors.", "matching.", "resize.", "model.min_level", "model.max_level", "seed")
+GROUPS = ("anchors.", "assigner.", "resize.", "model.min_level", "model.max_level", "seed")
 SETS = ("data.train_set", "data.val_set", "data.val_annotations", "data.limit", "data.workers")
 
 
@@ -86,6 +87,7 @@ def parse_network_arguments(
         config = changed(changed(base, {"data": data}), {**preset, "model.weights": "none", "freeze_backbone": False})
         config = changed(config, {**told, **given})
         check(config)
+        check_data(config.data)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     return namespace, config

@@ -17,7 +17,7 @@ _STORED = "leave it away: the snapshot knows it"
 
 OLD_FLAGS: Mapping[str, Mapping[str, str]] = {
     "retinanet-train": {
-        "--snapshot": "--resume RUN goes on with a run; --weights FILE starts a new one from any snapshot or .h5",
+        "--snapshot": "--resume RUN continues a run; --weights FILE starts a new one from any snapshot or .h5",
         "--imagenet-weights": "--weights imagenet, which is the default",
         "--no-weights": "--weights none",
         "--gpu": _DEVICES,

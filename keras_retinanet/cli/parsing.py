@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?,?")
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that takes no abbreviations and answers a mistyped flag with the nearest one."""
+    """An argument parser that takes no abbreviations and suggests the nearest flag for a mistyped one."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **kwargs})
@@ -41,7 +41,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def fail(program: str, error: Exception, status: int = WRONG) -> int:
-    """Tells a user's mistake in one line.
+    """Prints a user's mistake in one line.
 
     Args:
         program: str. Name of the command.

@@ -33,7 +33,7 @@ def build_parser() -> Parser:
     """
     parser = Parser(
         prog="retinanet-serve",
-        description="Answer TensorFlow Serving's REST predict API on a port of this machine; / is a page to try it.",
+        description="Serve TensorFlow Serving's REST predict API on a port of this machine; / is a page to try it.",
     )
     parser.add_argument(
         "model",
@@ -119,7 +119,7 @@ def open_model(path: Path, name: str | None) -> Served:
     own, version = name_and_version(path)
     name = own if name is None else name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise ValueError(f"The name {name!r} cannot stand in a URL; give --name of letters, digits, '.', '_' and '-'.")
+        raise ValueError(f"The name {name!r} is not valid in a URL; give --name of letters, digits, '.', '_' and '-'.")
     return Served(runtimes.open_model(path), name, version)
 
 

@@ -48,7 +48,7 @@ def named_share(text: str) -> tuple[str, float]:
         The name, which may contain `=` itself, and the share.
 
     Raises:
-        ArgumentTypeError: There is no number from 0 to 1 behind the last `=`.
+        ArgumentTypeError: No number from 0 to 1 follows the last `=`.
     """
     name, _, value = text.rpartition("=")
     try:
@@ -69,7 +69,7 @@ def class_thresholds(stored: FilterConfig, flags: argparse.Namespace, class_name
         The thresholds, or none where all are the same one.
 
     Raises:
-        ValueError: There is no class of a name that was given.
+        ValueError: A given class name does not exist.
     """
     by_class = () if flags.score_threshold is not None else stored.class_thresholds
     if not flags.class_threshold:
@@ -100,7 +100,7 @@ def open_detector(
         The model.
 
     Raises:
-        ValueError: The file is no snapshot, or has no class of a name that was given.
+        ValueError: The file is not a snapshot, or lacks a given class name.
         OSError: There is no such file.
     """
     from keras_retinanet.model.detection_model import DetectionModel
@@ -108,8 +108,8 @@ def open_detector(
 
     model = open_network(path, overrides)
     network = model.network if isinstance(model, DetectionModel) else model
-    changes["class_thresholds"] = class_thresholds(model.filter, flags, model.class_names)
-    stored = overridden(model.filter, flags, "score_threshold", "nms_threshold", "max_detections")
+    changes["class_thresholds"] = class_thresholds(model.filter_config, flags, model.class_names)
+    stored = overridden(model.filter_config, flags, "score_threshold", "nms_threshold", "max_detections")
     return DetectionModel(network, dataclasses.replace(stored, **changes))
 
 
@@ -144,7 +144,7 @@ def overridden(stored: Any, flags: argparse.Namespace, *names: str, prefix: str 
         stored: A config dataclass.
         flags: Namespace. The parsed flags.
         *names: Fields.
-        prefix: str. Stands before the field's name in the flag's.
+        prefix: str. Put before the field's name to make the flag's.
 
     Returns:
         The changed config.

@@ -21,6 +21,7 @@ from keras_retinanet.config import DataConfig, TrainConfig
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.rules import check
 from keras_retinanet.config.tree import changed, flag_name, flattened, settings
+from keras_retinanet.data.open_dataset import check_data
 from keras_retinanet.snapshots.run_folder import Run, find_snapshot, read_config
 from keras_retinanet.snapshots.snapshot_settings import read_settings
 
@@ -29,13 +30,13 @@ if TYPE_CHECKING:
     from keras_retinanet.training.prepare import RunResult
 
 WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes")
-"""Settings that stand on the command line as words, not as flags."""
+"""Settings given as positional words, not as flags."""
 
 CHANGEABLE = {
     *WORDS, "data.val_annotations", "data.workers", "data.use_cache", "data.use_index_cache", "data.bad_data", "epochs",
     "evaluate_every", "use_evaluation", "tensorboard_dir",
 }  # fmt: skip
-"""Settings that may be given anew with `--resume`."""
+"""Settings that may be changed with `--resume`."""
 
 PROGRAM = "retinanet-train"
 NOT_FINITE = 3
@@ -52,7 +53,7 @@ class Order:
 
     Attributes:
         config: All settings.
-        resume: The run to go on with, where there is one.
+        resume: The run to continue, if any.
         checkpoint: The other library's checkpoint that training starts from, opened for its settings.
     """
 
@@ -77,7 +78,7 @@ def build_parser(*, has_words: bool = True) -> Parser:
     )
     if has_words:
         add_dataset_arguments(parser)
-    parser.add_argument("--resume", metavar="RUN", help="Go on with a run: its folder, or a snapshot in it.")
+    parser.add_argument("--resume", metavar="RUN", help="Continue a run: its folder, or a snapshot in it.")
     parser.add_argument(
         "--config",
         metavar="FILE",
@@ -116,13 +117,14 @@ def parse(argv: Sequence[str] | None = None) -> Order:
     try:
         config, checkpoint = _settle(given, namespace)
         check(config)
+        check_data(config.data)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     return Order(config, namespace.resume, checkpoint)
 
 
 def flattened_data(data: Any) -> dict[str, Any]:
-    """A `DataConfig` by dotted names, as they stand in a `TrainConfig`."""
+    """The values of a `DataConfig` by their dotted names in a `TrainConfig`."""
     return {f"data.{name}": value for name, value in dataclasses.asdict(data).items()}
 
 
@@ -142,7 +144,7 @@ def _settle(given: Mapping[str, Any], namespace: argparse.Namespace) -> tuple[Tr
     for name in sorted(set(given) - CHANGEABLE):
         if given[name] != before[name]:
             raise ValueError(
-                f"{flag_name(name)} cannot change with --resume (it is {before[name]}); to start anew from these "
+                f"{flag_name(name)} cannot change with --resume (it is {before[name]}); to start a new run from these "
                 f"weights: --weights {run.last}"
             )
     return dataclasses.replace(changed(former, given), snapshot_path=str(run.folder.parent)), None

@@ -10,13 +10,13 @@ _CPU_DESCRIPTION = Path("/proc/cpuinfo")
 
 
 def computes_bfloat16(description: Path = _CPU_DESCRIPTION) -> bool:
-    """Whether this machine's processor multiplies bfloat16 by itself; others only imitate it, slowly.
+    """Checks whether the processor has bfloat16 instructions; others emulate them slowly.
 
     Args:
-        description: Path. Linux' description of the processors; where there is none, the answer is no.
+        description: Path. Linux' description of the processors; if it is missing, the result is `False`.
 
     Returns:
-        Whether.
+        True if the description lists `amx_bf16` or `avx512_bf16`.
     """
     try:
         words = set(description.read_text().split())
@@ -40,9 +40,9 @@ DEMO: Mapping[str, Any] = {
     "anchors.strides": (8, 16, 32),
     "anchors.ratios": (1.0,),
     "anchors.scales": (1.0, 2**0.5, 2.0),
-    "matching.positive_iou": 0.45,
-    "matching.negative_iou": 0.35,
-    "matching.use_force_match": True,
+    "assigner.positive_iou": 0.45,
+    "assigner.negative_iou": 0.35,
+    "assigner.use_force_match": True,
     "loss.box": "giou",
     "optimizer.optimizer": "muon",
     "optimizer.learning_rate": 8e-3,

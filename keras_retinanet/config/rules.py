@@ -8,24 +8,20 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from keras_retinanet.config import DataConfig, TrainConfig
+from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.tree import flag_name, flattened, settings
 
 _AT_LEAST_ONE = (
     "batch_size", "epochs", "steps", "evaluate_every", "data.limit", "data.workers", "resize.min_side",
     "resize.max_side", "resize.pad_multiple", "filter.max_detections", "filter.top_k", "model.fpn_width",
-    "model.head_width",
+    "model.head_width", "assigner.nearest_cells",
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "seed", "optimizer.warmup_steps", "optimizer.weight_decay", "optimizer.clip_norm", "loss.box_weight", "loss.gamma",
-    "model.head_depth", "filter.clip_margin",
+    "model.head_depth", "filter.clip_margin", "loss.background_weight",
 )  # fmt: skip
 _POSITIVE = ("optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon")
-_SHARE = ("matching.positive_iou", "matching.negative_iou", "filter.score_threshold", "filter.nms_threshold")
-
-
-READER_RULES = {"labels_filter": "oid", "parent_label": "oid", "difficult": "pascal"}
-"""Settings of one reader, and the format it reads."""
+_SHARE = ("assigner.positive_iou", "assigner.negative_iou", "filter.score_threshold", "filter.nms_threshold")
 
 
 def check(config: TrainConfig) -> None:
@@ -37,7 +33,7 @@ def check(config: TrainConfig) -> None:
     Raises:
         ValueError: With the first rule that is broken, the value received and the fix.
     """
-    for problem in (*_names(config), *_ranges(config), *_shapes(config), *_choices(config), *_data(config)):
+    for problem in (*_names(config), *_ranges(config), *_shapes(config), *_choices(config)):
         raise ValueError(problem)
 
 
@@ -63,7 +59,7 @@ def _ranges(config: TrainConfig) -> Iterator[str]:
         if isinstance(value, float) and not math.isfinite(value):
             yield f"{flag_name(name)} must be a finite number, got {value}."
     for name in (*_SHARE, "optimizer.momentum", "loss.alpha"):
-        if not 0 <= values[name] <= 1:
+        if values[name] is not None and not 0 <= values[name] <= 1:
             yield f"{flag_name(name)} must lie between 0 and 1, got {values[name]}."
     for share in config.filter.class_thresholds:
         if not 0 <= share <= 1:
@@ -95,9 +91,9 @@ def _shapes(config: TrainConfig) -> Iterator[str]:
 
 
 def _choices(config: TrainConfig) -> Iterator[str]:
-    model, matching = config.model, config.matching
-    if matching.negative_iou > matching.positive_iou:
-        yield f"--negative-iou {matching.negative_iou} is larger than --positive-iou {matching.positive_iou}."
+    model, assigner = config.model, config.assigner
+    if assigner.negative_iou > assigner.positive_iou:
+        yield f"--negative-iou {assigner.negative_iou} is larger than --positive-iou {assigner.positive_iou}."
     if config.optimizer.optimizer == "adam" and config.optimizer.weight_decay:
         yield "--weight-decay does nothing with adam; choose --optimizer adamw, which is Adam with weight decay."
     if config.freeze_backbone and model.weights == "none":
@@ -114,37 +110,6 @@ def _folders(config: TrainConfig) -> Iterator[str]:
     path = Path(config.snapshot_path).absolute()
     there = next(part for part in (path, *path.parents) if os.path.lexists(part))
     if not there.is_dir():
-        yield f"--snapshot-path {config.snapshot_path}: {there} is no folder."
+        yield f"--snapshot-path {config.snapshot_path}: {there} is not a folder."
     elif not os.access(there, os.W_OK):
         yield f"--snapshot-path {config.snapshot_path}: nothing can be written in {there}."
-
-
-def reader_problems(data: DataConfig) -> Iterator[str]:
-    """Flags that belong to another format than the one that is read.
-
-    Args:
-        data: DataConfig. Which images.
-
-    Yields:
-        One line a flag.
-    """
-    for name, dataset in READER_RULES.items():
-        if data.dataset != dataset and getattr(data, name) != getattr(DataConfig(), name):
-            yield f"{flag_name('data.' + name)} belongs to {dataset}; {data.dataset} does not know it."
-    if data.labels_filter and data.parent_label:
-        yield "--labels-filter and --parent-label both choose classes; give one of them."
-
-
-def _data(config: TrainConfig) -> Iterator[str]:
-    data = config.data
-    yield from reader_problems(data)
-    if data.dataset == "csv":
-        if not data.annotations:
-            yield "csv needs a file of annotations."
-        if data.train_set or data.val_set:
-            yield "--set and --val-set name splits; csv takes files: --val-annotations FILE."
-    else:
-        if data.val_annotations:
-            yield f"--val-annotations belongs to csv; for {data.dataset} choose the split with --val-set."
-        if not data.path:
-            yield f"{data.dataset} needs the path of its folder."

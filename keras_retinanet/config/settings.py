@@ -24,12 +24,12 @@ BackboneName = Literal[
     "convnext_tiny", "convnext_small", "convnext_base", "convnext_large", "convnext_xlarge",
     "efficientnet_lite0",
 ]  # fmt: skip
-DatasetName = Literal["coco", "pascal", "csv", "kitti", "oid", "yolo", "tfrecord", "tfds", "demo"]
 BadDataPolicy = Literal["error", "skip"]
 WriterName = Literal["coco", "csv", "yolo", "pascal", "tfrecord"]
 ImageMode = Literal["copy", "link", "none"]
 DifficultRule = Literal["ignore", "keep", "drop"]
-ClassificationLossName = Literal["focal", "cross_entropy", "balanced_cross_entropy"]
+ClassificationLossName = Literal["focal", "cross_entropy", "balanced_cross_entropy", "quality_focal", "varifocal"]
+AssignerName = Literal["iou_threshold", "atss"]
 BoxLossName = Literal["smooth_l1", "l1", "giou", "diou", "ciou"]
 BoxCoderName = Literal["center", "corner"]
 NmsMode = Literal["per_class", "agnostic", "none"]
@@ -48,7 +48,7 @@ ResizeMethod = Literal["bilinear", "float", "cv2", "pillow"]
 SourceName = Literal["fizyr", "torchvision", "detectron2", "mmdetection", "keras_hub"]
 
 DEMO_PATH = "./demo-scenes"
-"""Where the `demo` data set stands unless told otherwise."""
+"""Default folder of the `demo` data set."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class AnchorConfig:
     """Anchors of each pyramid level (paper §4.1; fizyr's order and centring).
 
     Attributes:
-        sizes: Side of the square base anchor in pixels, one a level.
-        strides: Pixels between neighbouring anchors, one a level.
+        sizes: Side of the square base anchor in pixels, one per level.
+        strides: Pixels between neighbouring anchors, one per level.
         ratios: Height over width.
         scales: Factors on `sizes`; a tuple of tuples gives each level its own.
         offset: Position of the first centre as a share of the stride (0.5 fizyr, 0 torchvision and Detectron2).
@@ -78,39 +78,49 @@ class AnchorConfig:
 
 
 @dataclass(frozen=True)
-class MatchConfig:
+class AssignerConfig:
     """Which anchors learn what (paper §4.1: object from IoU 0.5, background below 0.4, ignored between).
 
     Attributes:
-        positive_iou: An anchor that overlaps a box at least this much learns it.
-        negative_iou: An anchor that overlaps every box at most this is background; between the two it is ignored.
-        use_force_match: Let each box also train the anchor that fits it best, however badly that one fits.
+        positive_iou: Anchors whose IoU with a box is at least this are assigned to it.
+        negative_iou: Anchors whose largest IoU is at most this are background; those in between are ignored.
+        use_force_match: Also assign each box to its best anchor, whatever their IoU.
+        assigner: Rule that assigns anchors to boxes: fixed IoU thresholds (paper), or a threshold for each box from
+            the IoUs of its nearest anchors (ATSS).
+        nearest_cells: Positions per pyramid level, those nearest to a box's centre, whose anchors ATSS considers.
     """
 
     positive_iou: float = 0.5
     negative_iou: float = 0.4
     use_force_match: bool = False
+    assigner: AssignerName = "iou_threshold"
+    nearest_cells: int = 9
 
 
 @dataclass(frozen=True)
 class LossConfig:
     """Names and constants of the two losses (paper §3, §5.1: α 0.25, γ 2).
 
+    A constant that the chosen loss does not have is refused.
+
     Attributes:
         classification: Loss of the class scores.
         box: Loss of the boxes; the IoU losses compare decoded boxes.
-        alpha: Weight of objects against background, 1 - alpha.
-        gamma: How fast the focal loss forgets easy anchors.
+        alpha: Weight of objects in the focal loss and in balanced cross entropy; background has 1 - alpha. Defaults to
+            0.25.
+        gamma: Exponent γ of the factor (1 - p)^γ of focal losses; 0 gives the cross entropy. Defaults to 2.
         beta: Error at which smooth L1 turns from quadratic to linear.
         box_weight: Weight of the box loss against the classification loss.
+        background_weight: Weight of background in the varifocal loss, its α. Defaults to 0.75.
     """
 
     classification: ClassificationLossName = "focal"
     box: BoxLossName = "smooth_l1"
-    alpha: float = 0.25
-    gamma: float = 2.0
+    alpha: float | None = None
+    gamma: float | None = None
     beta: float = 1 / 9
     box_weight: float = 1.0
+    background_weight: float | None = None
 
 
 @dataclass(frozen=True)
@@ -118,15 +128,15 @@ class FilterConfig:
     """From scored boxes to detections (paper §4.1: score 0.05, 1,000 a level, NMS 0.5).
 
     Attributes:
-        score_threshold: Boxes that score less are dropped.
-        nms_threshold: Of two boxes that overlap more than this, the lower scored goes.
-        max_detections: Most detections of an image.
-        top_k: Most boxes of a pyramid level that enter NMS.
-        nms: Whether boxes compete within their class, with all, or not at all.
-        clip: When boxes are cut to the image; Detectron2 does it after NMS, KerasHub never.
+        score_threshold: Boxes with a lower score are dropped.
+        nms_threshold: IoU above which the lower scored of two boxes is removed.
+        max_detections: Maximum number of detections per image.
+        top_k: Maximum number of boxes per pyramid level that enter NMS.
+        nms: Suppress boxes within their class, across classes, or not at all.
+        clip: When boxes are clipped to the image: before NMS, after it (Detectron2), or never (KerasHub).
         clip_margin: Pixels by which boxes end before the image's right and lower edge: 1 in fizyr.
         drop_empty: Drop boxes without area: before NMS (MMDetection), or once clipped after it (Detectron2).
-        class_thresholds: One score threshold a class, in the order of the labels, in place of the one for all.
+        class_thresholds: One score threshold per class, in the order of the labels; replaces `score_threshold`.
     """
 
     score_threshold: float = 0.05
@@ -172,7 +182,7 @@ class ResizeConfig:
 
 @dataclass(frozen=True)
 class TileConfig:
-    """How a large image is cut into tiles, each of which is detected by itself.
+    """How a large image is cut into tiles, which are detected one by one.
 
     Attributes:
         size: Side of the square tiles in pixels of the image.
@@ -231,7 +241,7 @@ class NetworkConfig:
     Attributes:
         model: The network.
         anchors: The anchors.
-        matching: Which anchors learn what.
+        assigner: Which anchors learn what.
         loss: The two losses.
         resize: How an image becomes network input.
         filter: How scored boxes become detections.
@@ -239,7 +249,7 @@ class NetworkConfig:
 
     model: ModelConfig = field(default_factory=ModelConfig)
     anchors: AnchorConfig = field(default_factory=AnchorConfig)
-    matching: MatchConfig = field(default_factory=MatchConfig)
+    assigner: AssignerConfig = field(default_factory=AssignerConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     resize: ResizeConfig = field(default_factory=ResizeConfig)
     filter: FilterConfig = field(default_factory=FilterConfig)
@@ -250,8 +260,8 @@ class DataConfig:
     """Which images, and how they are fed.
 
     Attributes:
-        dataset: Format of the data.
-        path: Folder of the data (tfds: its name); for CSV the annotation file stands in `annotations`.
+        dataset: Format of the data: a key of `data.datasets.DATASETS`.
+        path: Folder of the data (tfds: its name); for CSV, see `annotations`.
         train_set: Name of the split to train on. Defaults to the format's own.
         val_set: Name of the split to evaluate on. Defaults to the format's own.
         annotations: CSV file with the training annotations.
@@ -262,14 +272,14 @@ class DataConfig:
         difficult: Pascal VOC: ignore regions, objects like others, or left out.
         bad_data: Boxes outside their image or without area, and images that cannot be decoded: stop, or go on without
             them and say so.
-        use_index_cache: Remember what a large data set's annotations hold until they change.
-        limit: Use only the first so many training images.
-        workers: Threads that read and decode images. Defaults to as many as there are cores.
+        use_index_cache: Cache the parsed annotations of a large data set until the files change.
+        limit: Use only the first N training images.
+        workers: Threads that read and decode images. Defaults to the number of cores.
         use_cache: Keep the decoded images in memory.
         augment: Name of the preset of random changes to training images.
     """
 
-    dataset: DatasetName = "coco"
+    dataset: str = "coco"
     path: str = ""
     train_set: str | None = None
     val_set: str | None = None
@@ -319,18 +329,18 @@ class TrainConfig:
         data: Which images, and how they are fed.
         model: The network.
         anchors: The anchors.
-        matching: Which anchors learn what.
+        assigner: Which anchors learn what.
         loss: The two losses.
         resize: How an image becomes network input.
         filter: How scored boxes become detections.
         optimizer: Optimizer and schedule.
-        batch_size: Images a step.
-        epochs: Times the run goes through the data.
-        steps: Steps of an epoch. Defaults to as many as show every image once.
+        batch_size: Images per step.
+        epochs: Passes over the training images.
+        steps: Steps per epoch. Defaults to one pass over all images.
         seed: Seed of everything random: new weights, order and augmentation of the images.
-        mixed_precision: Compute convolutions in half precision, or not; boxes and losses stay float32 in any case.
-        freeze_backbone: Leave the backbone's weights as they are.
-        snapshot_path: Folder in which each run gets its own.
+        mixed_precision: Compute convolutions in half precision; boxes and losses are always float32.
+        freeze_backbone: Do not train the backbone.
+        snapshot_path: Folder in which each run creates its own folder.
         tensorboard_dir: Also write TensorBoard logs here.
         use_evaluation: Measure AP on the validation split.
         evaluate_every: Epochs between two measurements; the last epoch is always measured.
@@ -339,7 +349,7 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     anchors: AnchorConfig = field(default_factory=AnchorConfig)
-    matching: MatchConfig = field(default_factory=MatchConfig)
+    assigner: AssignerConfig = field(default_factory=AssignerConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     resize: ResizeConfig = field(default_factory=ResizeConfig)
     filter: FilterConfig = field(default_factory=FilterConfig)
@@ -358,7 +368,7 @@ class TrainConfig:
     @property
     def network(self) -> NetworkConfig:
         """The settings that the network is built from."""
-        return NetworkConfig(self.model, self.anchors, self.matching, self.loss, self.resize, self.filter)
+        return NetworkConfig(self.model, self.anchors, self.assigner, self.loss, self.resize, self.filter)
 
 
 @dataclass(frozen=True)
@@ -366,7 +376,7 @@ class ExportConfig:
     """How an artefact is written.
 
     Attributes:
-        dtype: Numbers that the network computes with; boxes and scores are float32 always.
+        dtype: Number format of the network; boxes and scores are always float32.
         image_size: Height and width of the only input that the artefact takes. Defaults to any size; for litert, to
             the square that holds every image.
         fold_batch_norm: Multiply batch normalisation into the convolutions before it. Defaults to on, but for keras.
@@ -384,18 +394,18 @@ class ServeConfig:
     """The server of `retinanet-serve`.
 
     Attributes:
-        host: Address to listen on. The default answers this machine only.
+        host: Address to listen on. The default is reachable from this machine only.
         port: Port to listen on; 0 takes a free one.
         name: Name of the model in URLs. Defaults to the name of its folder or file.
-        max_batch: Most images the model sees at once.
+        max_batch: Maximum batch size.
         max_wait_ms: Milliseconds that an image waits for others of its shape before it is detected alone.
-        max_queue: Images accepted and not yet answered; further requests are sent away with status 503.
+        max_queue: Maximum number of images waiting or in progress; further requests get status 503.
         max_pixels: Largest image, in pixels, read from its header before anything is decoded.
         max_request_mb: Largest request, in megabytes.
-        max_connections: Clients connected at once; further ones get status 503.
-        client_timeout: Seconds that a client may take for its headers, for its body, and for taking the answer.
-        answer_timeout: Seconds after which a request that has arrived is given up with status 504.
-        use_log: Write a line for each request.
+        max_connections: Maximum number of connected clients; further ones get status 503.
+        client_timeout: Seconds that a client may take to send its headers, to send its body, and to read the response.
+        answer_timeout: Seconds after which a received request fails with status 504.
+        use_log: Log one line per request.
     """
 
     host: str = "127.0.0.1"

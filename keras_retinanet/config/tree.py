@@ -23,6 +23,7 @@ FLAG_NAMES = {
     "loss.alpha": "focal-alpha",
     "loss.gamma": "focal-gamma",
     "loss.beta": "smooth-l1-beta",
+    "assigner.nearest_cells": "atss-nearest-cells",
 }
 ConfigT = TypeVar("ConfigT")
 

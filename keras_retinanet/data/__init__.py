@@ -1,1 +1,1 @@
-"""From files to batches: readers, decoding, augmentation and the tf.data pipeline (plain TensorFlow and NumPy)."""
+"""Readers and writers of data sets, decoding, augmentation and the tf.data pipeline (TensorFlow and NumPy)."""

@@ -1,8 +1,8 @@
-"""Random changes to training images by name, and the combinations of them that `--augment` offers.
+"""Augmentations by name, and the presets of `--augment`.
 
-An augmentation is a function `(sample, seed) -> sample`; `augmentations.placement` says what a sample is. A mixture
-takes other images of the data set too: see `augmentations.mixtures`. A seed is a `(2,)` int64 tensor; the same seed
-gives the same change, whatever ran before.
+An augmentation is a function `(sample, seed) -> sample`; `augmentations.placement` describes samples. A mixture also
+loads other images of the data set: see `augmentations.mixtures`. A seed is a `(2,)` int64 tensor; the same seed always
+gives the same result.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Mixture:
     """An augmentation that needs other images.
 
     Attributes:
-        apply: Function `(sample, seed, another) -> sample`.
-        others: How many other images it takes at most, by which the padding of the boxes grows.
+        apply: Function `(sample, seed, load_other) -> sample`.
+        others: Maximum number of other images, which determines the padding of the boxes.
     """
 
     apply: Callable[[GraphSample, Tensor, LoadOther], GraphSample]
@@ -64,7 +64,7 @@ MIXTURES: dict[str, Mixture] = {
     "mosaic": Mixture(mosaic, MOSAIC_OTHERS),
     "mixup": Mixture(mixup, MIXUP_OTHERS),
 }
-"""Augmentations that make one picture of several images, by name."""
+"""Augmentations that combine several images, by name."""
 
 PRESETS: dict[str, tuple[str, ...]] = {
     "none": (),
@@ -78,26 +78,26 @@ PRESETS: dict[str, tuple[str, ...]] = {
     "mosaic": ("mosaic", "horizontal_flip", "scale_jitter", "colour"),
     "heavy": ("mosaic", "mixup", "horizontal_flip", "scale_jitter", "crop", "colour", "blur", "jpeg"),
 }
-"""Usual combinations by name."""
+"""Augmentations of each preset, in order."""
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Check names of augmentations.
+    """Check the names of augmentations.
 
     Raises:
-        ValueError: One is neither in `AUGMENTATIONS` nor in `MIXTURES`.
+        ValueError: A name is neither in `AUGMENTATIONS` nor in `MIXTURES`.
     """
     if unknown := [name for name in names if name not in AUGMENTATIONS and name not in MIXTURES]:
         raise ValueError(f"Unknown augmentations {unknown}. Allowed: {', '.join([*AUGMENTATIONS, *MIXTURES])}.")
 
 
 def max_images_per_sample(names: Iterable[str]) -> int:
-    """How many images one picture shows at most."""
+    """Maximum number of images that one augmented image shows."""
     return 1 + sum(MIXTURES[name].others for name in names if name in MIXTURES)
 
 
 def apply_augmentations(sample: GraphSample, names: Sequence[str], seed: Tensor, load_other: LoadOther) -> GraphSample:
-    """Apply augmentations one after the other, each with a seed of its own.
+    """Apply augmentations one after the other, each with its own seed.
 
     Args:
         sample: The sample.
@@ -106,7 +106,7 @@ def apply_augmentations(sample: GraphSample, names: Sequence[str], seed: Tensor,
         load_other: Function from a seed to another sample of the data set; only mixtures call it.
 
     Returns:
-        The sample, changed.
+        The augmented sample.
     """
     for place, name in enumerate(names):
         own = tf.random.fold_in(seed, place)

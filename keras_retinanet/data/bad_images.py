@@ -1,4 +1,4 @@
-"""Images that turn out broken while a run is under way: reported, counted, replaced, until there are too many."""
+"""Reports, counts and replaces images that turn out broken during a run, until there are too many."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from keras_retinanet.data.errors import GRAPH_MARKS, GRAPH_SEPARATOR, DataError
 from keras_retinanet.schema import Tensor
 
 MAX_BROKEN_SHARE = 0.1
-"""Share of the images that may be broken before a run stops after all: by then it is the disk, not a file."""
+"""Largest share of broken images before the run stops: more than that is a disk failure, not a broken file."""
 
 GREY = 127
-"""Every pixel of the picture that stands for a broken one; it has no boxes, and so teaches only background."""
+"""Value of every pixel of the image that replaces a broken one; it has no boxes, so it only trains background."""
 
 
 class BadImages:
-    """Keeps account of broken images, for the pipelines that go on without them.
+    """Tracks broken images, for pipelines that continue without them.
 
-    An image is reported when it is met first, and counted once however often it comes round. A tenth of a data set
-    (but at least one image) may be broken; one more ends the run.
+    An image is reported once and counted once, however often it is loaded. A tenth of a data set (but at least one
+    image) may be broken; one more ends the run.
 
     Args:
         num_images: int. Images of the data set.
-        log: Callable. Takes the line that reports an image. Defaults to `print`.
+        log: Callable. Receives one line per broken image. Defaults to `print`.
 
     Attributes:
         found: What was wrong with each, by path.
@@ -46,7 +46,7 @@ class BadImages:
             found: Scalar string. What is wrong with it.
 
         Returns:
-            Scalar bool, to make other operations depend on.
+            Scalar bool, a control dependency for other operations.
 
         Raises:
             tf.errors.OpError: There are too many; `errors.from_tensorflow` turns this into a `DataError`.
@@ -54,7 +54,7 @@ class BadImages:
         return tf.numpy_function(self._report, [path, found], tf.bool)
 
     def summary(self) -> str | None:
-        """One sentence on all of them, or `None` where every image was whole."""
+        """One sentence about all broken images, or `None` if there are none."""
         if not self.found:
             return None
         names = ", ".join(list(self.found)[:5]) + (f" and {len(self.found) - 5} more" if len(self.found) > 5 else "")

@@ -1,4 +1,4 @@
-"""A few static shapes for images of many sizes: each shape is compiled once, each padded pixel computed in vain."""
+"""Few batch shapes for images of many sizes: each shape is compiled once, and padding is wasted computation."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.image import padded_size, resized_size
 
 ASPECT_RATIOS = ((3, 4), (4, 3), (2, 3), (3, 2), (9, 16), (16, 9), (1, 1))
-"""Height to width of what cameras and screens make, commonest first."""
+"""Height : width of cameras and screens, most common first."""
 
-_MAX_CANDIDATES = 400  # sizes that the search distinguishes; its time grows with the square
-_WORTH = 0.02  # share of the pixels that one more shape must save
-_STEPS = 4  # between the shortest and the longest side that the usual canvases have
+_MAX_CANDIDATES = 400  # sizes that the search distinguishes; its time is quadratic
+_MIN_GAIN = 0.02  # share of the pixels that one more shape must save
+_STEPS = 4  # between the shortest and the longest side of the buckets
 
 
 def choose_batch_shapes(
     sizes: Any, *, pad_multiple: int, max_shapes: int = 4, batch_size: int = 1
 ) -> tuple[list[tuple[int, int]], Any]:
-    """Group images by aspect ratio, each group with one canvas that holds all its images.
+    """Group images by aspect ratio; each group has one batch shape that holds all its images.
 
-    The cut into groups computes the fewest pixels an epoch, counting the places that a group leaves over in its last
-    batch (exact search by dynamic programming along the sorted aspect ratios). A further shape must save two percent.
+    The grouping minimises the pixels computed per epoch, including unused places in the last batch of each group (exact
+    dynamic programming along the sorted aspect ratios). Each further shape must save 2 %.
 
     Args:
         sizes: `(N, 2)` int. Height and width of each image after resizing.
-        pad_multiple: int. Sides of the canvases are multiples of this.
+        pad_multiple: int. Sides of the shapes are multiples of this.
         max_shapes: int. Defaults to 4.
-        batch_size: int. Images a batch. Defaults to 1.
+        batch_size: int. Images per batch. Defaults to 1.
 
     Returns:
-        Canvases as `(H, W)`, from the widest to the tallest, and the `(N,)` number of each image's canvas.
+        Batch shapes as `(H, W)`, from the widest to the tallest, and `(N,)` the index of each image's shape.
     """
     padded = _rounded_up(np.asarray(sizes, np.int64), pad_multiple)
     unique, kind, count = np.unique(padded, axis=0, return_inverse=True, return_counts=True)
@@ -48,14 +48,14 @@ def choose_batch_shapes(
 
 
 def bucket_shape(height: int, width: int, resize: ResizeConfig) -> tuple[int, int]:
-    """The canvas on which a resized image stands while nothing is known of the other images.
+    """Padded shape of an image when the other images are unknown: one of at most 16 buckets.
 
-    There are at most sixteen for a rule: the shorter side grows to the next quarter of `min_side`, the longer one to
-    the next quarter of the way from `min_side` to `max_side`.
+    The shorter side is rounded up to a quarter of `min_side`, the longer one to a quarter of the distance from
+    `min_side` to `max_side`.
 
     Args:
-        height: int. Pixels after resizing.
-        width: int. Likewise.
+        height: int. Height after resizing.
+        width: int. Width after resizing.
         resize: The rule.
 
     Returns:
@@ -74,13 +74,13 @@ def _next_step(side: int, low: int, high: int) -> int:
 
 
 def common_image_sizes(resize: ResizeConfig) -> list[tuple[int, int]]:
-    """Small images that between them need every canvas which images of the common aspect ratios get.
+    """Sizes of small images that together need every bucket of the common aspect ratios.
 
     Args:
         resize: ResizeConfig. The rule.
 
     Returns:
-        `(height, width)` in pixels, one a canvas, the commonest first.
+        `(height, width)` in pixels, one per bucket, the most common first.
     """
     by_shape: dict[tuple[int, int], tuple[int, int]] = {}
     for height, width in ((48 * rows, 48 * columns) for rows, columns in ASPECT_RATIOS):
@@ -105,7 +105,7 @@ def _cut(sizes: Any, count: Any, max_shapes: int, batch_size: int) -> list[int]:
         total = best[-1][:-1, None] + pixels[1:]  # (where the last group starts, where it ends)
         steps.append(np.concatenate([[0], total.argmin(axis=0)[1:]]))
         best.append(np.concatenate([[np.inf], total.min(axis=0)[1:]]))
-    cost = [row[-1] * (1 + _WORTH * groups) for groups, row in enumerate(best)]
+    cost = [row[-1] * (1 + _MIN_GAIN * groups) for groups, row in enumerate(best)]
     ends = [len(sizes)]
     for step in reversed(steps[: int(np.argmin(cost))]):
         ends.append(int(step[ends[-1] - 1]) + 1)
@@ -113,7 +113,7 @@ def _cut(sizes: Any, count: Any, max_shapes: int, batch_size: int) -> list[int]:
 
 
 def _pixels_of_ranges(sizes: Any, count: Any, batch_size: int) -> Any:
-    """`(U, U)`: pixels that sizes i … j cost in one canvas; infinite where j < i."""
+    """`(U, U)`: pixels computed if sizes i … j share one shape; infinite where j < i."""
     pixels = np.full((len(sizes), len(sizes)), np.inf)
     for first in range(len(sizes)):
         shape = np.maximum.accumulate(sizes[first:], axis=0).prod(axis=1)

@@ -11,14 +11,14 @@ import numpy as np
 
 @dataclass
 class BoxReport:
-    """What a reader had to leave out or clip, and what else its user should know.
+    """What a reader left out or clipped, and decisions that its user should know.
 
     Attributes:
         num_boxes: Boxes that remain, ignore regions included.
         num_dropped: Boxes left out: no area, or wholly outside their image.
-        num_clipped: Boxes cut at their image's border (more than one pixel stood out).
+        num_clipped: Boxes clipped by more than one pixel at the border of their image.
         examples: The first few of both, in words.
-        notes: Choices that the files left to the reader, one sentence each.
+        notes: Decisions that the files left to the reader, one sentence each.
     """
 
     num_boxes: int = 0
@@ -28,7 +28,7 @@ class BoxReport:
     notes: list[str] = field(default_factory=list)
 
     def warning(self) -> str | None:
-        """One sentence for the command line, or `None` where all boxes were fine."""
+        """One sentence for the command line, or `None` if all boxes were fine."""
         if not self.num_dropped + self.num_clipped:
             return None
         more = self.num_dropped + self.num_clipped - len(self.examples)
@@ -38,16 +38,16 @@ class BoxReport:
 
 @dataclass
 class BoxColumns:
-    """Boxes of all images, one row a box, as a reader finds them.
+    """Boxes of all images, one row per box, as annotated.
 
     Attributes:
         image: `(M,)` int, position of the image.
         boxes: `(M, 4)` float64 x1, y1, x2, y2.
         labels: `(M,)` int.
         ignore: `(M,)` bool.
-        name: Where row i stands: file and line, or annotation id.
-        areas: `(M,)` float64, the objects' areas in pixels where the source tells them.
-        is_relative: Coordinates are shares of the image's width and height, not pixels.
+        name: Function from a row to its file and line, or annotation ID.
+        areas: `(M,)` float64 areas of the objects in pixels, if annotated.
+        is_relative: Whether coordinates are shares of the image's width and height, not pixels.
     """
 
     image: Any
@@ -60,14 +60,14 @@ class BoxColumns:
 
 
 def select_rows(columns: BoxColumns, is_chosen: Any) -> BoxColumns:
-    """Some of the boxes.
+    """Select boxes.
 
     Args:
-        columns: All of them.
+        columns: All boxes.
         is_chosen: `(M,)` bool.
 
     Returns:
-        The chosen ones; each still knows where it stands.
+        The chosen boxes; `name` still gives the file and line of each.
     """
     rows = np.flatnonzero(is_chosen)
     return BoxColumns(

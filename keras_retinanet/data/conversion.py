@@ -1,4 +1,4 @@
-"""From one data set format to another: read both splits, give them one list of classes, write."""
+"""Converts a data set to another format: reads both splits, joins their classes, writes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from keras_retinanet.data.open_dataset import Split, has_validation, match_class
 from keras_retinanet.data.writers import WRITERS, OutputSplit, WriteJob, image_names, make_jobs, write_job
 
 SHARD_BYTES = 200_000_000
-"""About the size of a TFRecord file: large enough to read at once, small enough to shuffle."""
+"""Approximate bytes of a TFRecord file: large enough for sequential reads, small enough to shuffle."""
 
 JOB_IMAGES = 256
-"""Images that are written together where a format has no shards."""
+"""Images of a job, for formats without shards."""
 
 Runner = Callable[[Sequence[WriteJob]], None]
 
@@ -32,7 +32,7 @@ class Conversion:
         folder: The new data set.
         num_images: Images of each set.
         num_boxes: Boxes written, ignore regions included.
-        notes: What was left out, clipped, or could not be held by the new format, one sentence each.
+        notes: What was left out, clipped, or cannot be represented in the new format, one sentence each.
     """
 
     folder: Path
@@ -42,7 +42,7 @@ class Conversion:
 
 
 def write_here(jobs: Sequence[WriteJob]) -> None:
-    """The runner that writes chunk after chunk in this process."""
+    """The runner that runs one job after the other in this process."""
     for job in jobs:
         write_job(job)
 
@@ -61,18 +61,18 @@ def convert(
 
     Args:
         data: DataConfig. What to read.
-        out: Path. A folder that is new or empty. It appears when all is written, or not at all.
+        out: Path. A folder that is new or empty. It appears once everything is written, or not at all.
         to: The format.
         splits: Sequence. Which splits; a data set without validation images has `"train"` only.
-        images: What becomes of the images: copied, hard-linked (copied where that cannot be), or left in place.
+        images: Whether images are copied, hard-linked (copied if that is not possible), or left in place.
         shards: int. TFRecord files of each split. Defaults to as many as hold 200 MB each.
-        run: Callable. Writes chunks, in any order and anywhere.
+        run: Callable. Runs jobs, in any order and anywhere.
 
     Returns:
-        What was written and what was not.
+        A summary of what was written and left out.
 
     Raises:
-        ValueError: The data are broken, `out` is not empty, or the format cannot do without the images.
+        ValueError: The data are broken, `out` is not empty, or the format needs its images.
     """
     _require_mode(to, images)
     _require_empty(out)
@@ -91,18 +91,18 @@ def write_dataset(
     shards: int | None = None,
     run: Runner = write_here,
 ) -> Conversion:
-    """Write splits that are open already.
+    """Write splits that are already open.
 
     Args:
         read: Mapping. The data sets by split.
         out: Path. As `convert`.
         to: The format.
-        images: What becomes of the images, as `convert`.
+        images: As in `convert`.
         shards: int. TFRecord files of each split. Defaults to as many as hold 200 MB each.
-        run: Callable. Writes chunks, in any order and anywhere.
+        run: Callable. Runs jobs, in any order and anywhere.
 
     Returns:
-        What was written and what was not.
+        A summary of what was written and left out.
 
     Raises:
         ValueError: As `convert`.
@@ -112,7 +112,7 @@ def write_dataset(
     writer = WRITERS[to]
     outputs = _output_splits(read, to)
     omitted = writer.omissions(outputs)
-    notes = [*_notes(read), *(f"{to} cannot hold {what}: {number} left out" for what, number in omitted)]
+    notes = [*_notes(read), *(f"{to} cannot represent {what}: {number} left out" for what, number in omitted)]
     if images == "none" and any(byte_range(sample["image"]) for output in outputs for sample in output.samples):
         raise ValueError("--images none cannot point at images inside of record files; let them be copied.")
     temporary = _temporary_folder(out)
@@ -141,11 +141,11 @@ def _require_mode(to: WriterName, images: ImageMode) -> None:
 
 def _require_empty(out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} is already there and not empty; give a new folder, or move it away.")
+        raise ValueError(f"{out} already exists and is not empty; give a new folder, or move it away.")
 
 
 def _temporary_folder(out: Path) -> Path:
-    """A folder beside the new one, in which it is made."""
+    """Create a folder next to the new one, in which it is written."""
     temporary = out.parent / f".{out.name}-{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -159,7 +159,7 @@ def _replace(temporary: Path, out: Path) -> None:
 
 
 def _output_splits(read: Mapping[Split, Dataset], to: WriterName) -> list[OutputSplit]:
-    """The splits with names for their images and labels that count in one list of classes."""
+    """The splits with file names for their images and labels that index one list of classes."""
     names = tuple(dict.fromkeys(name for dataset in read.values() for name in dataset.class_names))
     samples = {split: match_classes(list(dataset), dataset.class_names, names) for split, dataset in read.items()}
     files = iter(image_names(list(itertools.chain.from_iterable(samples.values()))))
@@ -171,7 +171,7 @@ def _output_splits(read: Mapping[Split, Dataset], to: WriterName) -> list[Output
 
 
 def _choose_category_ids(read: Iterable[Dataset], names: Sequence[str]) -> tuple[int, ...]:
-    """The source's own where it counts classes from 1 or above, as COCO does; else 1, 2, …."""
+    """The source's own IDs if they are all positive, as COCO's are; otherwise 1, 2, …."""
     own: dict[str, int] = {}
     for dataset in read:
         given = getattr(dataset, "category_ids", None) or ()
@@ -188,7 +188,7 @@ def _notes(read: Mapping[Split, Dataset]) -> Iterator[str]:
 
 
 def _num_jobs(output: OutputSplit, to: WriterName, shards: int | None) -> int:
-    """Chunks of a part."""
+    """Number of jobs of a split."""
     if to != "tfrecord":
         return -(-len(output.samples) // JOB_IMAGES)
     return shards or -(-sum(file_size(sample["image"]) for sample in output.samples) // SHARD_BYTES)

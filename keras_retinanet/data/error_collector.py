@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from keras_retinanet.config import BadDataPolicy
 from keras_retinanet.data.box_columns import BoxColumns
 from keras_retinanet.data.errors import DataError
 
-Read = TypeVar("Read")
+Item = TypeVar("Item")
+Parsed = TypeVar("Parsed")
 
 MAX_ERRORS = 1000
 """Errors that a collector keeps; one wrong list of classes breaks each of a million lines."""
@@ -41,11 +43,19 @@ class ErrorCollector:
     num_errors: int = 0
 
 
-def report_or_raise(on_error: object, error: DataError) -> None:
+OnError = BadDataPolicy | ErrorCollector
+"""What a reader does about errors.
+
+`"skip"` clips boxes or leaves them out and raises an error for anything else that is broken, `"error"` raises for the
+boxes, too, and an `ErrorCollector` records everything.
+"""
+
+
+def report_or_raise(on_error: OnError, error: DataError) -> None:
     """Record an error if `on_error` is a collector, otherwise raise it.
 
     Args:
-        on_error: An `ErrorCollector`, or any other value.
+        on_error: What to do about errors.
         error: The error.
 
     Raises:
@@ -58,19 +68,53 @@ def report_or_raise(on_error: object, error: DataError) -> None:
         on_error.errors.append(error)
 
 
-def collect_errors(on_error: object, read: Callable[[], Read], default: Read) -> Read:
+def collect_errors(on_error: OnError, read: Callable[[], Parsed], default: Parsed) -> Parsed:
     """Call `read()`; if it raises a `DataError` and `on_error` is a collector, record the error and return `default`.
 
     Args:
-        on_error: An `ErrorCollector`, or any other value, with which errors are raised.
+        on_error: What to do about errors.
         read: Reads one line, file or annotation.
         default: The result for a broken one.
 
     Returns:
         The result of `read()`, or `default`.
+
+    Raises:
+        DataError: The error of `read`, if there is no collector.
     """
     try:
         return read()
     except DataError as error:
         report_or_raise(on_error, error)
         return default
+
+
+def parse_each(items: Iterable[Item], parse: Callable[[Item], Parsed], on_error: OnError) -> Iterator[Parsed]:
+    """Parse items one by one; with a collector, broken items are recorded and left out.
+
+    Args:
+        items: Lines, files or annotations. If the iterable itself raises a `DataError`, its remaining items are lost.
+        parse: Function of one item that raises `DataError` if the item is broken.
+        on_error: What to do about errors.
+
+    Yields:
+        The result of `parse` for each item that is not broken.
+
+    Raises:
+        DataError: The first error, if there is no collector.
+    """
+    remaining = iter(items)
+    while True:
+        try:
+            item = next(remaining)
+        except StopIteration:
+            return
+        except DataError as error:
+            report_or_raise(on_error, error)
+            return
+        try:
+            parsed = parse(item)
+        except DataError as error:
+            report_or_raise(on_error, error)
+            continue
+        yield parsed

@@ -1,27 +1,27 @@
-"""What goes wrong in a data set, said so that its owner can mend it."""
+"""Errors of data sets, with what their owner needs to fix them."""
 
 from __future__ import annotations
 
 import re
 
 GRAPH_MARKS = ("data error << ", " >>")
-"""What stands around the four parts of a data error in the text of a TensorFlow error."""
+"""Start and end of a data error in the text of a TensorFlow error."""
 
 GRAPH_SEPARATOR = " | "
-"""What stands between them."""
+"""Separator of its four parts."""
 
 
 class DataError(ValueError):
     """A broken file, line or annotation of a data set.
 
-    The message has four parts: where, what was found, what is allowed, how to fix it. Command lines print it and end;
+    The message has four parts: where, what was found, what is allowed, how to fix it. Commands print it and exit;
     nobody should need a traceback to repair a file.
 
     Args:
-        where: str. File, and the line or annotation id in it.
-        found: str. What stands there.
-        allowed: str. What may stand there. Defaults to `""` (left out).
-        fix: str. What to do about it. Defaults to `""` (left out).
+        where: str. File, and line or annotation ID.
+        found: str. What was found.
+        allowed: str. What is allowed. Defaults to `""` (left out).
+        fix: str. What to do. Defaults to `""` (left out).
     """
 
     def __init__(self, where: str, found: str, allowed: str = "", fix: str = "") -> None:
@@ -34,16 +34,16 @@ class DataError(ValueError):
 
 
 def from_tensorflow(error: BaseException) -> DataError | None:
-    """The data error inside an error that TensorFlow raised while a pipeline ran.
+    """Extract the data error from an error that TensorFlow raised while a pipeline ran.
 
-    A tf.data graph can only raise `tf.errors.InvalidArgumentError`, its text wrapped in node names. Catch that around
-    `fit` and raise this in its place.
+    A tf.data graph can only raise `tf.errors.InvalidArgumentError`, with the text wrapped in node names. Catch that
+    around `fit` and raise the result instead.
 
     Args:
         error: The exception that reached Python.
 
     Returns:
-        A `DataError` that names the file, or `None` where the exception is about something else.
+        A `DataError` that names the file, or `None` if the exception is about something else.
     """
     text = re.search(re.escape(GRAPH_MARKS[0]) + "(.*?)" + re.escape(GRAPH_MARKS[1]), str(error), re.DOTALL)
     parts = text[1].split(GRAPH_SEPARATOR) if text else []
@@ -51,6 +51,6 @@ def from_tensorflow(error: BaseException) -> DataError | None:
 
 
 def short_repr(value: object, limit: int = 60) -> str:
-    """`repr` of something read from a file, cut so that a message stays readable."""
+    """ASCII `repr` of a value from a file, cut to `limit` characters."""
     text = ascii(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -1,4 +1,4 @@
-"""Images in whatever form they are given (files, folders, patterns, bytes, arrays, Pillow), as uint8 RGB arrays."""
+"""Loads images from files, folders, patterns, bytes, arrays or Pillow images as uint8 RGB arrays."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class GivenImage:
     """One image before it is decoded.
 
     Attributes:
-        name: Path as given; `"image 3"` for the fourth of a row that came without a file.
+        name: Path as given; `"image 3"` for the fourth image if it has no file.
         content: Path, bytes, array or Pillow image.
     """
 
@@ -37,15 +37,15 @@ class GivenImage:
 
 
 def expand(images: Any, *, is_recursive: bool = False) -> Iterable[GivenImage]:
-    """Every single image of what was given, in the order given; files of a folder or pattern by name.
+    """List every image of the input, in the order given; files of a folder or pattern are sorted by name.
 
     Args:
         images: str, Path, bytes, array or Pillow image; a folder; a pattern such as `"day*/*.jpg"`; or an iterable of
-            all these, which is not run ahead of.
-        is_recursive: bool. Look into the subfolders of folders, too. Defaults to `False`.
+            these, which is consumed lazily.
+        is_recursive: bool. Search subfolders, too. Defaults to `False`.
 
     Returns:
-        The images. Files need not be there: `load` tells.
+        The images. Files need not exist: `load` raises for them.
 
     Raises:
         ValueError: A folder or pattern has no images.
@@ -70,19 +70,18 @@ def _without_path(position: int, image: Any) -> GivenImage:
 
 
 def load(image: GivenImage) -> Any:
-    """The pixels.
+    """Decode an image.
 
-    Alpha is dropped, not blended, and of 16 bits the upper eight are kept, whatever the form. An EXIF orientation is
-    not applied.
+    Alpha is dropped, not blended; 16-bit values keep their upper eight bits. EXIF orientation is not applied.
 
     Args:
-        image: What was given.
+        image: The image.
 
     Returns:
         `(H, W, 3)` uint8 RGB.
 
     Raises:
-        DataError: It cannot be read, or is of another form.
+        DataError: It cannot be read, or has an unsupported type.
     """
     content = image.content
     if isinstance(content, (str, os.PathLike)):
@@ -123,7 +122,7 @@ def _from_pillow(image: Image.Image, name: str) -> Any:
 
 
 def _rgb(image: Image.Image) -> Any | None:
-    """`(H, W, 3)` uint8, or `None` where it is not known which value is white."""
+    """`(H, W, 3)` uint8, or `None` if the value of white is unknown."""
     if image.mode == "F" or (image.mode == "I" and not _is_16_bit(image)):
         return None
     if image.mode.startswith("I"):
@@ -159,15 +158,15 @@ def _from_array(image: Any, name: str) -> Any:
 def load_ahead(
     images: Iterable[GivenImage], workers: int, depth: int
 ) -> Iterator[tuple[GivenImage, Any | None, DataError | None]]:
-    """Load images in threads while earlier ones are worked on.
+    """Load images in threads while earlier ones are processed.
 
     Args:
-        images: What was given.
+        images: The images.
         workers: int. Threads.
-        depth: int. Most images that are loaded and not taken yet.
+        depth: int. Maximum number of images loaded ahead.
 
     Yields:
-        In the order given: the image, and its pixels or what is wrong with it.
+        In the order given: the image, and its pixels or its error.
     """
     waiting: deque[tuple[GivenImage, Any]] = deque()
     pool = ThreadPoolExecutor(workers)

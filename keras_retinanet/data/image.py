@@ -1,7 +1,7 @@
-"""From the bytes of an image file to network input: decode, resize, pad. Plain TensorFlow, so that it runs in graphs.
+"""Decodes, resizes and pads images in plain TensorFlow, so that it runs in graphs.
 
-Training, detection and export share these functions, and with them the rule of `config.ResizeConfig`. An EXIF
-orientation is not applied: boxes refer to the stored pixels.
+Training, detection and export share these functions and the rule of `config.ResizeConfig`. EXIF orientation is not
+applied: boxes refer to the stored pixels.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def decode(contents: Tensor) -> Tensor:
     """Decode an image file to RGB.
 
     JPEG (grey, RGB and CMYK), PNG (grey, palette, 16-bit, alpha), BMP (8, 24 and 32 bit, uncompressed), GIF (the first
-    frame) and WebP (no animated ones). Alpha is dropped, not blended; of 16 bits the upper eight are kept. JPEGs are
+    frame) and WebP (not animated). Alpha is dropped, not blended; 16-bit values keep their upper eight bits. JPEGs are
     decoded with the accurate DCT, which gives the same values as Pillow; TensorFlow's default is off by up to 13.
 
     Args:
@@ -34,7 +34,7 @@ def decode(contents: Tensor) -> Tensor:
         `(H, W, 3)` uint8.
 
     Raises:
-        tf.errors.InvalidArgumentError: The bytes are no such image, or damaged.
+        tf.errors.InvalidArgumentError: The bytes are not such an image, or are damaged.
     """
     image = tf.case(
         [
@@ -51,7 +51,7 @@ def decode(contents: Tensor) -> Tensor:
 
 
 def _decode_bmp(contents: Tensor) -> Tensor:
-    """TensorFlow takes the indices of a palette for grey values, and run-length codes for pixels."""
+    """Decode BMP: TensorFlow takes palette indices for grey values, and run-length codes for pixels."""
     bits = tf.io.decode_raw(tf.strings.substr(contents, 28, 2), tf.uint16)[0]
     compression = tf.io.decode_raw(tf.strings.substr(contents, 30, 4), tf.int32)[0]
     is_plain = tf.logical_or(compression == 0, tf.logical_and(compression == 3, bits == 32))
@@ -68,7 +68,7 @@ def _decode_bmp(contents: Tensor) -> Tensor:
 
 
 def _decode_webp(contents: Tensor) -> Tensor:
-    """TensorFlow refuses alpha where three channels are asked for, and writes beyond its buffer in animated ones."""
+    """Decode WebP: TensorFlow refuses alpha if three channels are requested, and overruns its buffer for animations."""
     is_extended = tf.strings.substr(contents, 12, 4) == b"VP8X"
     flags = tf.cast(tf.io.decode_raw(tf.strings.substr(contents, 20, 1), tf.uint8)[0], tf.int32)
     is_animated = tf.logical_and(is_extended, flags // _WEBP_ANIMATION % 2 == 1)
@@ -80,11 +80,11 @@ def _decode_webp(contents: Tensor) -> Tensor:
 def resized_size(height: Any, width: Any, resize: ResizeConfig) -> tuple[Any, Any]:
     """Size of an image after the resize rule, before padding.
 
-    The shorter side becomes `min_side`, unless the longer would then exceed `max_side`, which then decides; with
-    `is_square` the longer side becomes `max_side`. Small images grow. Sides are at least 1.
+    The shorter side becomes `min_side`, unless the longer would exceed `max_side`; then the longer becomes `max_side`,
+    as it always does with `is_square`. Small images are enlarged. Sides are at least 1.
 
-    Rounding to the nearest pixel, halves up, is done in whole numbers, so that every framework gets the same; the
-    others follow the float64 arithmetic of their libraries.
+    Rounding to the nearest pixel (halves up) uses integer arithmetic, so that every framework gets the same result; the
+    other roundings follow the float64 arithmetic of their libraries.
 
     Args:
         height: int or integer array. Pixels.
@@ -108,7 +108,7 @@ def resized_size(height: Any, width: Any, resize: ResizeConfig) -> tuple[Any, An
 
 
 def wanted_scale(height: Any, width: Any, resize: ResizeConfig) -> Any:
-    """The factor that the rule asks for, before sides are rounded.
+    """The scale factor of the rule, before sides are rounded.
 
     Args:
         height: int or integer array. Pixels.
@@ -155,16 +155,17 @@ def _wanted_scale_tensor(size: Tensor, resize: ResizeConfig) -> Tensor:
 
 
 def network_scale(size: Any, given: Any, resize: ResizeConfig) -> Any:
-    """Network pixels over original pixels, by which boxes are carried from one to the other.
+    """Scale from original pixels to network pixels, for boxes. Every conversion of boxes uses it.
 
     Args:
         size: `(…, 2)` int. Height and width after resizing, before padding.
-        given: `(…, 2)` int. Height and width of the image as it was given.
+        given: `(…, 2)` int. Height and width of the original image.
         resize: The rule.
 
     Returns:
-        `(…, 2)` float64 y, x: of the whole-pixel sizes, so not quite the same for both axes, unless `has_one_scale` and
-        the sizes are those of the rule (a graph of fixed size may have asked for smaller ones).
+        `(…, 2)` float64 y, x: ratio of the integer sizes, which differs slightly between the axes. With `has_one_scale`
+        it is the exact factor of the rule for both, if the sizes follow the rule (a graph of fixed size may have
+        requested smaller ones).
     """
     given = np.asarray(given, np.float64)
     own = np.asarray(size, np.float64) / given
@@ -185,12 +186,13 @@ def network_scale_tensor(size: Tensor, given: Tensor, resize: ResizeConfig) -> T
 
 
 def padded_size(height: Any, width: Any, resize: ResizeConfig) -> tuple[Any, Any]:
-    """Smallest canvas of the rule that holds a resized image.
+    """Smallest padded size of the rule that holds a resized image.
 
     Args:
         height: int, or integer array or tensor. Height after resizing.
-        width: Likewise.
-        resize: The rule; sides become multiples of `pad_multiple`, with `is_square` those of `max_side` above.
+        width: Width after resizing, of the same type.
+        resize: The rule. Sides are rounded up to multiples of `pad_multiple`; with `is_square` both are `max_side`,
+            rounded up.
 
     Returns:
         Height and width.
@@ -202,7 +204,7 @@ def padded_size(height: Any, width: Any, resize: ResizeConfig) -> tuple[Any, Any
 
 
 def resize_image(image: Tensor, size: Tensor, antialias: bool = False) -> Tensor:
-    """Bilinear resize with half-pixel centres, as cv2, Pillow and torchvision place them.
+    """Bilinear resize with half-pixel centres, as in OpenCV, Pillow and torchvision.
 
     Args:
         image: `(h, w, 3)` uint8 or float32.
@@ -210,17 +212,17 @@ def resize_image(image: Tensor, size: Tensor, antialias: bool = False) -> Tensor
         antialias: bool. Low-pass before shrinking. Defaults to `False`.
 
     Returns:
-        `(*size, 3)` in the type of `image`; whole values, rounded, for uint8.
+        `(*size, 3)` in the dtype of `image`; uint8 is rounded to the nearest value.
     """
     return bilinear(image, size, size, antialias)
 
 
 def resize_by_rule(image: Tensor, size: Tensor, resize: ResizeConfig) -> Tensor:
-    """Resize with the arithmetic of the rule.
+    """Resize with the method of the rule.
 
     Args:
         image: `(h, w, 3)` uint8.
-        size: `(2,)` int32. Height and width wanted, those of `resized_size`.
+        size: `(2,)` int32. Height and width wanted, from `resized_size`.
         resize: The rule.
 
     Returns:
@@ -232,12 +234,12 @@ def resize_by_rule(image: Tensor, size: Tensor, resize: ResizeConfig) -> Tensor:
 
 
 def resized_dtype(resize: ResizeConfig) -> Any:
-    """What `resize_by_rule` makes of uint8 images: float32 where the rule does not round, else uint8."""
+    """Dtype that `resize_by_rule` returns for uint8 images: float32 if the method does not round, else uint8."""
     return tf.float32 if resize.method == "float" else tf.uint8
 
 
 def resize_boxes(boxes: Tensor, scale: Tensor) -> Tensor:
-    """Boxes that move with their image.
+    """Scale boxes with their image.
 
     Args:
         boxes: `(N, 4)` float32 x1, y1, x2, y2.
@@ -270,23 +272,3 @@ def pad(image: Tensor, size: Tensor, pad_value: Sequence[float]) -> Tensor:
     return tf.cond(
         below > 0, lambda: tf.concat([image, tf.broadcast_to(value, (below, size[1], 3))], axis=0), lambda: image
     )
-
-
-def network_input(image: Tensor, resize: ResizeConfig, pad_value: Sequence[float]) -> tuple[Tensor, Tensor, Tensor]:
-    """One image, resized and padded to its own smallest canvas.
-
-    Args:
-        image: `(h, w, 3)` uint8 or float32, RGB 0–255.
-        resize: The rule.
-        pad_value: Three floats, R, G, B.
-
-    Returns:
-        `(H, W, 3)` float32; `(2,)` float32 height and width before padding; `(2,)` float32 scale y, x: network pixels
-        over original pixels. A box of the network divided by the scale is a box of the original.
-    """
-    given = tf.shape(image)[:2]
-    size = resized_size_tensor(given, resize)
-    padded = padded_size(size[0], size[1], resize)
-    padded = pad(resize_by_rule(image, size, resize), tf.stack(padded), pad_value)
-    scale = network_scale_tensor(size, given, resize)
-    return padded, tf.cast(size, tf.float32), tf.cast(scale, tf.float32)

@@ -1,4 +1,4 @@
-"""Resized images in memory, as one long row of bytes from which a graph cuts any of them."""
+"""Keeps resized images in memory, as one flat tensor of which a graph takes slices."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from keras_retinanet.schema import Tensor
 
 
 def cache_samples(table: SampleTable, workers: int | None = None) -> Callable[[Tensor], dict[str, Tensor]]:
-    """Decode and resize every image now, for a function that looks them up.
+    """Decode and resize every image, and return a function that looks them up.
 
     Args:
         table: The images.
-        workers: int. Threads. Defaults to `None`: one a core.
+        workers: int. Threads. Defaults to `None`: one per core.
 
     Returns:
-        Function from an image's number to what `table.load` gives.
+        Function from the index of an image to the result of `table.load`.
 
     Raises:
-        ValueError: The images do not fit in the memory that is free.
+        ValueError: The images do not fit into the available memory.
     """
     starts = np.concatenate([[0], np.cumsum(table.resized.prod(axis=1) * 3)])
     _require_memory(int(starts[-1]) * np.dtype(table.dtype).itemsize)
@@ -48,7 +48,7 @@ def _require_memory(needed: int) -> None:
             free = next(int(line.split()[1]) * 1024 for line in info if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
         return  # not Linux: no cheap way to know
-    if 2 * needed > free:  # the row and, for a moment, its copy inside TensorFlow
+    if 2 * needed > free:  # the array and, temporarily, its copy inside TensorFlow
         raise ValueError(
             f"The cache would take {needed / 1e9:.1f} GB (twice that while it is filled), but {free / 1e9:.1f} GB of "
             "memory are free. Train without the cache or with smaller images."

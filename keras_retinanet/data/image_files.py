@@ -1,7 +1,7 @@
-"""Image files before they are decoded: which are meant, are they there, and how large are they?
+"""Image files before they are decoded: finds them, checks that they exist, reads their sizes.
 
-An image is a path, or a reference to bytes inside a larger file, written `train.tfrecord#bytes=4711+23456` (start and
-length): a string too, so that lists, messages and graphs treat both alike.
+An image is a path, or a reference to bytes inside a larger file, `train.tfrecord#bytes=4711+23456` (start and length).
+Both are strings, so that lists, messages and graphs treat them alike.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from PIL import Image
 from keras_retinanet.data.errors import DataError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
-"""Endings of the files that `keras_retinanet.data.image.decode` understands."""
+"""Suffixes of the files that `keras_retinanet.data.image.decode` can read."""
 
 _RANGE = re.compile(r"(.*)#bytes=(\d{1,18})\+(\d{1,18})", re.DOTALL)
 _READERS = 16  # header reads wait for the disk, not for a core
@@ -43,7 +43,7 @@ class ByteRange(NamedTuple):
 
 
 def image_reference(file: str, start: int, length: int) -> str:
-    """The reference to an image that stands inside a larger file.
+    """Reference to an image inside a larger file.
 
     Args:
         file: Path of the file.
@@ -51,13 +51,13 @@ def image_reference(file: str, start: int, length: int) -> str:
         length: int. Number of its bytes.
 
     Returns:
-        What may stand where the path of an image file may.
+        A string that can be used like the path of an image file.
     """
     return f"{file}#bytes={start}+{length}"
 
 
 def byte_range(image: str) -> ByteRange | None:
-    """The file and bytes of a reference, or `None` where the image is a file of its own."""
+    """File and bytes of a reference, or `None` if the image is a file of its own."""
     found = _RANGE.fullmatch(image)
     return None if found is None else ByteRange(found[1], int(found[2]), int(found[3]))
 
@@ -92,15 +92,15 @@ def file_size(image: str) -> int:
 
 
 def find_images(source: str | os.PathLike[str], *, is_recursive: bool = False) -> list[Path]:
-    """The image files that a path or pattern means.
+    """List the image files of a path or pattern.
 
     Args:
-        source: str or Path. A file, which need not be there; a folder; or a pattern with `*`, `?`, `[…]` and, for any
+        source: str or Path. A file, which need not exist; a folder; or a pattern with `*`, `?`, `[…]` and, for any
             depth of folders, `**`.
-        is_recursive: bool. Look into subfolders, too. Defaults to `False`.
+        is_recursive: bool. Search subfolders, too. Defaults to `False`.
 
     Returns:
-        Files, those of folders and patterns by name.
+        The files; those of folders and patterns are sorted by name.
 
     Raises:
         ValueError: A folder or pattern has no images.
@@ -127,30 +127,27 @@ def _images_in(folder: Path, pattern: str) -> list[Path]:
 
 
 def first_missing(paths: Sequence[str]) -> int | None:
-    """Position of the first path that is not there; one directory listing a folder, not one look-up a file."""
+    """Position of the first path that does not exist; lists each folder once instead of looking up each file."""
     listings: dict[str, set[str]] = {}
     for position, image in enumerate(paths):
         path = image if "#bytes=" not in image else (byte_range(image) or (image,))[0]
         folder, name = os.path.split(path)
         if folder not in listings:
             listings[folder] = _names_in(folder)
-        # The second look helps file systems that ignore case or fold accents, and runs for absentees only.
+        # The second check is for file systems that ignore case or fold accents, and runs only for missing names.
         if name not in listings[folder] and not _is_file(path):
             return position
     return None
 
 
 def find_near_name(path: str | os.PathLike[str]) -> str | None:
-    """What is there under almost the same name, where a file or one of its folders is missing.
-
-    Looks into one folder, the lowest that exists.
+    """Find a similar name for a missing file or folder, in the lowest folder of its path that exists.
 
     Args:
-        path: What is not there.
+        path: The missing file.
 
     Returns:
-        A path, or `None`. Names are almost the same that differ in case, in the coding of their accents, or in the
-        ending of an image.
+        A path whose name differs only in case, in the Unicode form of accents, or in the image suffix; or `None`.
     """
     missing = Path(path)
     while not _is_folder(missing.parent) and missing.parent != missing:
@@ -172,9 +169,9 @@ def near_name_hint(path: str | os.PathLike[str]) -> str:
 
 @functools.lru_cache(maxsize=4)
 def _folded_names(folder: str, changed: int) -> tuple[dict[str, str], dict[str, str]]:
-    """Names in a folder by what near names have in common, and those of images by their stems."""
-    del changed  # makes another entry of a folder that is another by now
-    names = sorted(os.listdir(folder), reverse=True)  # of several the first counts
+    """Names in a folder by their folded form, and names of images by their folded stem."""
+    del changed  # part of the cache key: a folder that has changed is listed again
+    names = sorted(os.listdir(folder), reverse=True)  # the first of several wins
     stems = {stem: name for name in names if (stem := _stem(_folded(name))) is not None}
     return {_folded(name): name for name in names}, stems
 
@@ -184,7 +181,7 @@ def _folded(name: str) -> str:
 
 
 def _stem(folded: str) -> str | None:
-    """A name without its ending, if that is an image's."""
+    """A name without its suffix, if that is an image's."""
     stem, suffix = os.path.splitext(folded)
     return stem if suffix in SUFFIXES else None
 
@@ -212,17 +209,17 @@ def _is_file(path: str) -> bool:
 
 
 def read_sizes(paths: Sequence[str], fallback: tuple[int, int] | None = None) -> list[tuple[int, int]]:
-    """Sizes of image files from their headers, without decoding.
+    """Read the sizes of image files from their headers, without decoding.
 
     Args:
         paths: Image files, or references.
-        fallback: Height and width of what cannot be read. Defaults to `None`: an error.
+        fallback: Height and width for unreadable files. Defaults to `None`: they are errors.
 
     Returns:
         `(height, width)` of each, as stored (an EXIF orientation is not applied).
 
     Raises:
-        DataError: A file cannot be opened, or is no image.
+        DataError: A file cannot be opened, or is not an image.
     """
 
     def read(path: str) -> tuple[int, int]:

@@ -1,6 +1,6 @@
-"""Remembers what a large data set's annotations hold, until one of the files changes.
+"""Caches the annotations of a large data set until one of its files changes.
 
-Arrays and JSON in the user's cache folder, no pickles: a file there can at worst be wrong, not run code.
+Arrays and JSON in the user's cache folder, no pickles: a manipulated file can be wrong, but cannot run code.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, Inde
 from keras_retinanet.data.image_files import first_missing
 
 MIN_SECONDS = 1.0
-"""What is read faster than this is not remembered."""
+"""Data sets that are read faster than this are not cached."""
 
 _ARRAYS = ("sizes", "boxes", "labels", "ignore", "areas", "splits")
-_FRESH = 2_000_000_000  # ns; a file changed so shortly before it was read might change again within its clock's tick
+_FRESH = 2_000_000_000  # ns; a file that was just changed might change again within the resolution of its time stamp
 
 
 def cache_folder() -> Path:
-    """Where the indexes stand: `keras_retinanet` in `$XDG_CACHE_HOME`, by default `~/.cache`."""
+    """Folder of the cached indexes: `keras_retinanet` in `$XDG_CACHE_HOME`, by default `~/.cache`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keras_retinanet"
 
 
@@ -43,15 +43,15 @@ def read_cached(
     folder: Path | None = None,
     min_seconds: float = MIN_SECONDS,
 ) -> AnnotatedImages:
-    """Read a data set, or take it from the cache where none of its files has changed.
+    """Read a data set, or load it from the cache if none of its files has changed.
 
-    Size and time of change of every file are compared, and every image is looked for, as reading would.
+    Size and modification time of every file are compared, and every image must exist, as when reading.
 
     Args:
         read: Reads the data set.
-        key: Everything that decides what is read: format, paths, options.
-        folder: Where indexes stand. Defaults to `cache_folder()`.
-        min_seconds: float. Time that reading must take for the result to be kept. Defaults to `MIN_SECONDS`.
+        key: Everything that determines what is read: format, paths, options.
+        folder: Folder of the cached indexes. Defaults to `cache_folder()`.
+        min_seconds: float. The result is cached if reading took at least this long. Defaults to `MIN_SECONDS`.
 
     Returns:
         The data set.
@@ -69,16 +69,16 @@ def read_cached(
 
 
 def _code_state() -> list[tuple[int, int]]:
-    """Size and time of change of the readers' own code: another version reads anew."""
+    """Size and modification time of the readers' own code: another version reads the files again."""
     here = Path(sys.modules[AnnotatedImages.__module__].__file__ or "").parent
     states = _states([str(file) for file in sorted(here.glob("*.py"))])
     return [(int(size), int(changed)) for size, changed, _ in states]
 
 
 def _states(paths: Sequence[str]) -> Any:
-    """`(S, 3)` int64: size and times of change in ns of each file or folder, -1 where there is none.
+    """`(S, 3)` int64: size, mtime and ctime in ns of each file or folder, -1 if it does not exist.
 
-    The second time is the file system's own, which no editor sets back.
+    The ctime belongs to the file system: no program can set it back.
     """
     states = np.full((len(paths), 3), -1, np.int64)
     for row, path in enumerate(paths):
@@ -100,7 +100,7 @@ def _load(file: Path) -> Index | None:
             texts[name] = None if texts[name] is None else tuple(texts[name])
         index = Index(**{"areas": None, **arrays, **texts})
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError):
-        return None  # there is none, or it was cut off
+        return None  # missing or truncated
     return index if first_missing(index.images) is None else None
 
 
@@ -113,7 +113,7 @@ def _store(file: Path, index: Index, began: int) -> None:
     fields["report"] = dataclasses.asdict(index.report)
     texts = np.frombuffer(json.dumps(fields).encode(), np.uint8)
     arrays = {name: value for name, value in arrays.items() if value is not None}
-    with contextlib.suppress(OSError):  # a full or read-only disk is no reason to stop
+    with contextlib.suppress(OSError):  # a full or read-only disk must not stop the run
         file.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".part")
         try:

@@ -1,67 +1,113 @@
-"""From a `DataConfig` to its images: which split a name means, the reader, and labels in the order of the model."""
+"""Opens the data set of a `DataConfig`: chooses split and reader, and matches labels to the classes of a model."""
 
 from __future__ import annotations
 
 import collections
-import json
 import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
-from tqdm import tqdm
 
-from keras_retinanet.config import DEMO_PATH, DataConfig
-from keras_retinanet.data.datasets import DATASETS, Dataset
+from keras_retinanet.config import DataConfig
+from keras_retinanet.config.tree import flag_name
+from keras_retinanet.data.datasets import DATASETS, Dataset, reader_of
 from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.index_cache import read_cached
-from keras_retinanet.demo import scenes
 from keras_retinanet.schema import Sample
 
 Split = Literal["train", "val"]
 
 UNDIVIDED = ("trainval", ".")
-"""Sets that hold all images there are: what is trained on is also what is measured, unless another is named."""
-
-USUAL_VAL = {"coco": "val2017", "oid": "validation", "tfds": "validation"}
-"""Names of the validation set, where they are not `val`, for the message that it is not there."""
+"""Sets that hold all images: training and evaluation use the same images, unless a validation set is named."""
 
 
 def choose_set(data: DataConfig, split: Split) -> str | None:
-    """The name of the images to read: what the user asked for, else the format's default.
+    """The name of the images to read: what the user asked for, or the format's default.
 
     Args:
         data: Which dataset.
         split: `"train"` or `"val"`.
 
     Returns:
-        The set's name (`"val2017"`; `"trainval"` where a VOC folder lists nothing else), the path of the annotations
-        for CSV, and `None` where the dataset has no images for this split.
+        The set's name (`"val2017"`; `"trainval"` if a VOC folder has no other list), the path of the annotations for
+        formats without named sets (CSV), and `None` if the dataset has no images for this split.
     """
-    if data.dataset == "csv":
+    reader = reader_of(data.dataset)
+    if not reader.has_sets:
         return data.annotations if split == "train" else data.val_annotations
     asked = data.train_set if split == "train" else data.val_set
-    if asked is not None or data.dataset == "demo":
-        return asked or f"{split}2017"
-    train, val = DATASETS[data.dataset].default_sets(data.path)
+    if asked is not None:
+        return asked
+    train, val = reader.default_sets(data.path)
     if split == "train" or (val is None and train in UNDIVIDED):
-        return str(train)
-    return val or USUAL_VAL.get(data.dataset, "val")
+        return train
+    return val or reader.usual_validation
 
 
 def has_validation(data: DataConfig) -> bool:
     """Whether the dataset has images to evaluate that are not those of the training set."""
-    if data.dataset == "csv":
+    reader = reader_of(data.dataset)
+    if not reader.has_sets:
         return data.val_annotations is not None
-    if data.dataset == "demo" or data.val_set is not None:
-        return True
-    return DATASETS[data.dataset].default_sets(data.path)[1] is not None
+    return data.val_set is not None or reader.default_sets(data.path)[1] is not None
+
+
+def check_data(data: DataConfig) -> None:
+    """Check that the settings fit the format.
+
+    Args:
+        data: Which dataset.
+
+    Raises:
+        ValueError: With the first problem of `data_problems`, or if the place of the data is missing.
+    """
+    for problem in data_problems(data):
+        raise ValueError(problem)
+    reader = reader_of(data.dataset)
+    if reader.has_sets and data.val_annotations:
+        owners = [word for word, other in DATASETS.items() if not other.has_sets]
+        raise ValueError(
+            f"--val-annotations belongs to {', '.join(owners)}; for {data.dataset} choose the split with --val-set."
+        )
+    if not reader.has_sets and (data.train_set or data.val_set):
+        raise ValueError(f"--set and --val-set name splits; {data.dataset} takes files: --val-annotations FILE.")
+    for name in reader.arguments:
+        if not getattr(data, name):
+            what = {"annotations": "a file of annotations", "path": "the path of its folder"}[name]
+            raise ValueError(f"{data.dataset} needs {what}.")
+
+
+def data_problems(data: DataConfig) -> Iterator[str]:
+    """Flags that belong to other formats than the one that is read, or exclude each other.
+
+    Args:
+        data: Which dataset.
+
+    Yields:
+        One sentence per flag.
+    """
+    own = reader_of(data.dataset).flags()
+    for name, owners in reader_flags().items():
+        if name not in own and getattr(data, name) != getattr(DataConfig(), name):
+            yield f"{flag_name('data.' + name)} belongs to {', '.join(owners)}; {data.dataset} does not know it."
+    if data.labels_filter and data.parent_label:
+        yield "--labels-filter and --parent-label both choose classes; give one of them."
+
+
+def reader_flags() -> dict[str, list[str]]:
+    """`DataConfig` fields that only some formats have, and the words of these formats."""
+    owners: dict[str, list[str]] = {}
+    for word, reader in DATASETS.items():
+        for name in reader.flags():
+            if name not in reader.optional_arguments:
+                owners.setdefault(name, []).append(word)
+    return owners
 
 
 def open_dataset(data: DataConfig, split: Split, collector: ErrorCollector | None = None) -> Dataset:
-    """Open one split with its reader; `demo` writes its scenes first where they are missing.
+    """Open one split with its reader; `demo` writes its scenes first if they are missing.
 
     Args:
         data: Which dataset.
@@ -73,46 +119,36 @@ def open_dataset(data: DataConfig, split: Split, collector: ErrorCollector | Non
         The reader, an iterable of `schema.Sample`.
 
     Raises:
-        DataError: What the dataset lacks or where it is broken.
+        DataError: The dataset is incomplete or broken.
+        ValueError: The format is unknown, or a setting does not fit it.
     """
-    name = choose_set(data, split)
+    check_data(data)
+    reader, name = reader_of(data.dataset), choose_set(data, split)
     if name is None:
-        raise DataError("csv", f"no {split} images", fix="give a file of annotations for them")
-    words = {"csv": (name,), "demo": (data.path or DEMO_PATH, name)}.get(data.dataset, (data.path, name))
-    if data.dataset == "demo":
-        _write_scenes(Path(words[0]))
-    reader = DATASETS["coco" if data.dataset == "demo" else data.dataset]
-    options = {option: getattr(data, option) for option in reader.options} | {"on_error": collector or data.bad_data}
+        raise DataError(data.dataset, f"no {split} images", fix="give a file of annotations for them")
+    words = (data.path or reader.default_path, name) if reader.has_sets else (name,)
+    reader.prepare(words[0])
+    flags = {flag: getattr(data, flag) for flag in reader.flags()}
+    options = flags | {"on_error": collector or data.bad_data}
     if collector is not None or not data.use_index_cache:
         return reader(*words, **options)
     places = [os.path.abspath(word) for word in words if word] + [os.path.abspath(data.classes or ".")]
     return read_cached(lambda: reader(*words, **options), (reader.__name__, words, places, sorted(options.items())))
 
 
-def _write_scenes(folder: Path) -> None:
-    """Write the demo's scenes unless the folder has complete ones, of whatever number."""
-    try:
-        receipt = json.loads((folder / "scenes.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        receipt = {}
-    if receipt.get("version") != scenes.VERSION or "counts" not in receipt:
-        with tqdm(desc=f"writing scenes to {folder}", unit=" scenes", leave=False, disable=None) as bar:
-            scenes.write_dataset(folder, progress=bar.update)
-
-
 def match_classes(samples: Sequence[Sample], own: Sequence[str], wanted: Sequence[str]) -> list[Sample]:
-    """Count the labels of annotated images in the order of other class names.
+    """Change labels so that they index the class names of a model.
 
     Args:
-        samples: Annotated images whose labels count in `own`.
-        own: Class names of the data set. Those of which no box is annotated need not stand in `wanted`.
+        samples: Annotated images whose labels index `own`.
+        own: Class names of the data set. Classes without boxes may be missing from `wanted`.
         wanted: Class names of the model.
 
     Returns:
-        The samples with labels that count in `wanted`.
+        The samples with labels that index `wanted`.
 
     Raises:
-        DataError: Boxes of classes that `wanted` lacks, all of them named.
+        DataError: There are boxes of classes that `wanted` lacks; the message names all of them.
     """
     if tuple(own) == tuple(wanted):
         return list(samples)

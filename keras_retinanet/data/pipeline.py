@@ -1,4 +1,4 @@
-"""Batches for training and for inference: read, decode, resize, augment, pad, group; all in a tf.data graph."""
+"""Batches for training and inference: read, decode, resize, augment, pad and group, all in a tf.data graph."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ from keras_retinanet.data.image_cache import cache_samples
 from keras_retinanet.data.sample_table import SampleTable
 from keras_retinanet.schema import Sample, Tensor
 
-_PREFETCH = 2  # batches made ahead; each may take 100 MB
-_USUAL_BOXES = 128  # up to here one padding for all batches costs less than a second shape
+_PREFETCH = 2  # batches; each may take 100 MB
+_USUAL_BOXES = 128  # up to here, padding all batches costs less than compiling a second shape
 
 
 class TrainingBatches:
-    """Shuffled, augmented batches of static shapes, endlessly.
+    """Endless shuffled and augmented batches of static shapes.
 
-    Images are grouped by aspect ratio into few canvases, and batches are formed inside a group. A *pass* takes every
-    image once in an order of its own; where a group does not fill its last batch, that is filled up with the group's
-    first images of the pass, so at most `batch_size - 1` images a group are seen twice, other ones in each pass. An
-    *epoch* is one pass, or `steps` batches of the endless row of passes.
+    Images are grouped by aspect ratio into few batch shapes, and each batch holds images of one group. A *data epoch*
+    uses every image once, in a new order. If a group does not fill its last batch, the batch is completed with the
+    group's first images of that data epoch, so at most `batch_size - 1` images per group are repeated, different ones
+    each time. An *epoch* is one data epoch, or `steps` batches of the endless sequence of data epochs.
 
-    Order, augmentation and so every batch depend on nothing but `(seed, pass, image index)`: a resumed run that starts
-    at epoch e sees what an uninterrupted one would have seen.
+    Order and augmentation depend only on `(seed, data epoch, image index)`: a run that resumes at epoch e gets the
+    batches that an uninterrupted run would have got.
 
     Args:
         samples: The data set.
-        resize: How images become network input.
+        resize: The resize rule.
         pad_value: Three floats, R, G, B: the model's `pad_value`.
-        batch_size: int. Every batch has so many images.
-        seed: int. Of order and augmentation.
+        batch_size: int. Images of every batch.
+        seed: int. Seed of order and augmentation.
         augmentations: Names from `AUGMENTATIONS` and `MIXTURES`, applied in this order. Defaults to the
             horizontal flip.
-        workers: int. Threads. Defaults to `None`: one a core.
-        cache: bool. Keep the resized images in memory (3 bytes a pixel). Defaults to `False`.
-        max_shapes: int. Most canvases. Defaults to 4.
-        steps: int. Batches an epoch. Defaults to `None`: one pass.
-        bad_images: Takes account of images that cannot be used; they become grey pictures without boxes, and all else
-            stays as it is. Defaults to `None`: such an image is an error.
+        workers: int. Threads. Defaults to `None`: one per core.
+        cache: bool. Keep the resized images in memory (3 bytes per pixel). Defaults to `False`.
+        max_shapes: int. Maximum number of batch shapes. Defaults to 4.
+        steps: int. Batches per epoch. Defaults to `None`: one data epoch.
+        bad_images: Tracks broken images, which are replaced by grey ones without boxes. Defaults to `None`: a broken
+            image is an error.
 
     Attributes:
-        canvases: `(H, W)` of the batches.
+        batch_shapes: `(H, W)` of the batches.
         steps_per_epoch: int.
-        box_counts: Numbers of boxes N that batches are padded to: one, or two where a few images have very many.
+        box_counts: Numbers of boxes N that batches are padded to: one, or two if a few images have very many.
 
     Raises:
         ValueError: No samples, or an unknown augmentation.
@@ -79,55 +79,60 @@ class TrainingBatches:
         self._table = SampleTable(samples, resize, bad_images)
         self._pad_value, self._batch_size, self._seed = tuple(pad_value), batch_size, seed
         self._augmentations, self._workers = tuple(augmentations), workers
-        self.batch_shapes, self._group = _grouped(self._table, resize, max_shapes, batch_size)
+        self.batch_shapes, self._group = _choose_batch_shapes(self._table, resize, max_shapes, batch_size)
         self._members = [np.flatnonzero(self._group == group) for group in range(len(self.batch_shapes))]
-        self._batches_per_pass = sum(-(-len(members) // batch_size) for members in self._members)
-        self.steps_per_epoch = steps or self._batches_per_pass
+        self._batches_per_data_epoch = sum(-(-len(members) // batch_size) for members in self._members)
+        self.steps_per_epoch = steps or self._batches_per_data_epoch
         self.box_counts = _box_counts(self._table.num_boxes * max_images_per_sample(augmentations))
         self._load_sample = cache_samples(self._table, workers) if cache else self._table.load
 
     def dataset(self, first_epoch: int = 0, last_epoch: int | None = None, *, first_step: int = 0) -> tf.data.Dataset:
-        """The batches from an epoch on.
+        """The batches, starting at an epoch.
 
         Args:
             first_epoch: int. Counted from 0. Defaults to 0.
-            last_epoch: int. The epoch before which to stop. Defaults to `None`: never.
-            first_step: int. Batches of the first epoch that are left out; nothing is read for them. Defaults to 0.
+            last_epoch: int. Stop before this epoch. Defaults to `None`: endless.
+            first_step: int. Batches of the first epoch to skip; their images are not read. Defaults to 0.
 
         Returns:
             Dataset of `(images (B, H, W, 3) float32, schema.Targets)`.
         """
         first = first_epoch * self.steps_per_epoch + first_step
-        start, skipped = divmod(first, self._batches_per_pass)
-        order = tf.data.Dataset.counter(start).map(_as_it_is(self._order)).unbatch().skip(skipped * self._batch_size)
+        start, skipped = divmod(first, self._batches_per_data_epoch)
+        order = (
+            tf.data.Dataset.counter(start)
+            .map(_without_autograph(self._epoch_order))
+            .unbatch()
+            .skip(skipped * self._batch_size)
+        )
         if last_epoch is not None:
             order = order.take((last_epoch * self.steps_per_epoch - first) * self._batch_size)
-        loaded = order.map(_as_it_is(self._load), _parallel(self._workers), deterministic=True)
-        batches = loaded.batch(self._batch_size, drop_remainder=True).map(_as_it_is(self._finish))
-        return batches.with_options(_options(self._workers)).prefetch(_PREFETCH)
+        loaded = order.map(_without_autograph(self._load), _num_parallel_calls(self._workers), deterministic=True)
+        batches = loaded.batch(self._batch_size, drop_remainder=True).map(_without_autograph(self._trim_boxes))
+        return batches.with_options(_pipeline_options(self._workers)).prefetch(_PREFETCH)
 
-    def _order(self, number: Tensor) -> tuple[Tensor, Tensor]:
-        """Image index and seed of every place in pass `number`, batch after batch."""
+    def _epoch_order(self, number: Tensor) -> tuple[Tensor, Tensor]:
+        """Image index and seed of every image of data epoch `number`, batch after batch."""
         seed = tf.random.fold_in(tf.constant([self._seed, 0], tf.int64), number)
-        rows, turns = [], []
+        rows, repeats = [], []
         for group, members in enumerate(self._members):
             places = tf.range(-(-len(members) // self._batch_size) * self._batch_size)
             order = tf.random.experimental.stateless_shuffle(
                 tf.constant(members, tf.int32), tf.random.fold_in(seed, group)
             )
             rows.append(tf.reshape(tf.gather(order, places % len(members)), (-1, self._batch_size)))
-            turns.append(tf.reshape(places // len(members), (-1, self._batch_size)))
-        table = tf.stack([tf.concat(rows, axis=0), tf.concat(turns, axis=0)], axis=-1)  # (batches, B, 2)
+            repeats.append(tf.reshape(places // len(members), (-1, self._batch_size)))
+        table = tf.stack([tf.concat(rows, axis=0), tf.concat(repeats, axis=0)], axis=-1)  # (batches, B, 2)
         table = tf.random.experimental.stateless_shuffle(table, tf.random.fold_in(seed, len(self._members)))
         table = tf.reshape(table, (-1, 2))
-        # An image that fills up a batch is augmented anew: its turn is part of its seed.
-        draw = number * self._batch_size + tf.cast(table[:, 1], tf.int64)
-        return table[:, 0], draw
+        # A repeated image is augmented differently: the repeat is part of its seed.
+        sample_seed = number * self._batch_size + tf.cast(table[:, 1], tf.int64)
+        return table[:, 0], sample_seed
 
-    def _load(self, index: Tensor, draw: Tensor) -> dict[str, Tensor]:
+    def _load(self, index: Tensor, sample_seed: Tensor) -> dict[str, Tensor]:
         target_size = tf.gather(tf.constant(self.batch_shapes, tf.int32), tf.constant(self._group)[index])
         setting = {"target_size": target_size, "pad_value": tf.constant(self._pad_value, tf.float32)}
-        seed = tf.random.fold_in(tf.constant([self._seed, 1], tf.int64), draw)
+        seed = tf.random.fold_in(tf.constant([self._seed, 1], tf.int64), sample_seed)
         seed = tf.random.fold_in(seed, index)
 
         def load_other(seed: Tensor) -> dict[str, Tensor]:
@@ -150,7 +155,7 @@ class TrainingBatches:
         heights, widths = (set(sides) for sides in zip(*self.batch_shapes, strict=True))
         return heights.pop() if len(heights) == 1 else None, widths.pop() if len(widths) == 1 else None, 3
 
-    def _finish(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def _trim_boxes(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         images = batch.pop("image")
         usual, most = self.box_counts[0], self.box_counts[-1]
         if usual < most:
@@ -162,20 +167,20 @@ class TrainingBatches:
 
 
 class InferenceBatches:
-    """Every image once, in batches of few shapes; the last batch of a shape may be smaller.
+    """Every image once, in batches of few shapes; the last batch of each shape may be smaller.
 
     Args:
-        samples: The data set; boxes are not used.
-        resize: How images become network input.
+        samples: The data set; boxes are ignored.
+        resize: The resize rule.
         pad_value: Three floats, R, G, B: the model's `pad_value`.
         batch_size: int.
-        workers: int. Threads. Defaults to `None`: one a core.
-        max_shapes: int. Most canvases. Defaults to 4.
-        bad_images: Takes account of images that cannot be used, which become grey pictures. Defaults to `None`: such an
-            image is an error.
+        workers: int. Threads. Defaults to `None`: one per core.
+        max_shapes: int. Maximum number of batch shapes. Defaults to 4.
+        bad_images: Tracks broken images, which are replaced by grey ones. Defaults to `None`: a broken image is an
+            error.
 
     Attributes:
-        canvases: `(H, W)` of the batches.
+        batch_shapes: `(H, W)` of the batches.
     """
 
     def __init__(
@@ -191,7 +196,7 @@ class InferenceBatches:
     ) -> None:
         self._table = SampleTable(samples, resize, bad_images)
         self._pad_value, self._batch_size, self._workers = tuple(pad_value), batch_size, workers
-        self.batch_shapes, self._group = _grouped(self._table, resize, max_shapes, 1)
+        self.batch_shapes, self._group = _choose_batch_shapes(self._table, resize, max_shapes, 1)
 
     def __len__(self) -> int:
         return sum(-(-int(count) // self._batch_size) for count in np.bincount(self._group))
@@ -204,14 +209,14 @@ class InferenceBatches:
             "original_size": (B, 2) int32 of the stored image, "scale": (B, 2) float32 y, x network pixels over stored
             pixels, "image_index": (B,) int32})`.
         """
-        parts = [self._part(group) for group in range(len(self.batch_shapes))]
+        parts = [self._bucket(group) for group in range(len(self.batch_shapes))]
         batches = parts[0]
         for part in parts[1:]:
             batches = batches.concatenate(part)
         batches = batches.apply(tf.data.experimental.assert_cardinality(len(self)))
-        return batches.with_options(_options(self._workers)).prefetch(_PREFETCH)
+        return batches.with_options(_pipeline_options(self._workers)).prefetch(_PREFETCH)
 
-    def _part(self, group: int) -> tf.data.Dataset:
+    def _bucket(self, group: int) -> tf.data.Dataset:
         def load(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
             image = self._table.load_image(index)
             size = tf.cast(tf.shape(image)[:2], tf.float32)
@@ -221,10 +226,12 @@ class InferenceBatches:
             return padded, {"size": size, "original_size": original, "scale": scale, "image_index": index}
 
         indices = tf.data.Dataset.from_tensor_slices(np.flatnonzero(self._group == group).astype(np.int32))
-        return indices.map(_as_it_is(load), _parallel(self._workers), deterministic=True).batch(self._batch_size)
+        return indices.map(_without_autograph(load), _num_parallel_calls(self._workers), deterministic=True).batch(
+            self._batch_size
+        )
 
 
-def _grouped(table: SampleTable, resize: ResizeConfig, max_shapes: int, batch_size: int) -> tuple[Any, Any]:
+def _choose_batch_shapes(table: SampleTable, resize: ResizeConfig, max_shapes: int, batch_size: int) -> tuple[Any, Any]:
     padded = np.stack(padded_size(table.resized[:, 0], table.resized[:, 1], resize), axis=1)
     return choose_batch_shapes(padded, pad_multiple=resize.pad_multiple, max_shapes=max_shapes, batch_size=batch_size)
 
@@ -235,16 +242,16 @@ def _box_counts(num_boxes: Any) -> tuple[int, ...]:
     return (most,) if most <= _USUAL_BOXES else (_USUAL_BOXES, most)
 
 
-def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Spare functions without Python conditions the translation by AutoGraph, half of the start-up time."""
+def _without_autograph(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Disable AutoGraph for a function without Python conditions; its translation takes half of the start-up time."""
     return tf.autograph.experimental.do_not_convert(function)
 
 
-def _parallel(workers: int | None) -> int:
+def _num_parallel_calls(workers: int | None) -> int:
     return workers or tf.data.AUTOTUNE
 
 
-def _options(workers: int | None) -> tf.data.Options:
+def _pipeline_options(workers: int | None) -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
     if workers:

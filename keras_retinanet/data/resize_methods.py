@@ -1,7 +1,7 @@
-"""Resizing as particular libraries compute it, to the last bit; plain TensorFlow, so that it runs in graphs.
+"""Resizing exactly as particular libraries compute it, in plain TensorFlow, so that it runs in graphs.
 
-A network was trained on the pixels that its library made. An imported detector keeps the method of its library
-(`ResizeConfig.method`), and its scores are then those of the original.
+A network was trained on the pixels of its library. An imported detector keeps the resize method of its library
+(`ResizeConfig.method`), so that its scores equal those of the original.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _PILLOW_ONE = 2**22  # Pillow's PRECISION_BITS
 
 
 def bilinear(image: Tensor, size: Tensor, scale: Tensor, antialias: bool) -> Tensor:
-    """Bilinear, in the type of `image`: whole values, rounded once, for uint8.
+    """Bilinear, in the dtype of `image`; uint8 is rounded once.
 
     Args:
         image: `(h, w, 3)` uint8 or float32.
         size: `(2,)` int32. Height and width wanted.
-        scale: `(2,)` float64. Not read: positions follow the sizes.
+        scale: `(2,)` float64. Ignored: positions follow the sizes.
         antialias: bool. Low-pass before shrinking.
 
     Returns:
@@ -42,13 +42,13 @@ def unrounded(image: Tensor, size: Tensor, scale: Tensor, antialias: bool) -> Te
 
 
 def cv2_linear(image: Tensor, size: Tensor, scale: Tensor, antialias: bool) -> Tensor:
-    """`cv2.resize(…, INTER_LINEAR)` of uint8, bit by bit: weights of 11 bits, sums cut to 20 bits in between.
+    """`cv2.resize(…, INTER_LINEAR)` of uint8, bit-equal: weights of 11 bits, intermediate sums truncated to 20 bits.
 
     Args:
-        image: `(h, w, 3)`; rounded to uint8 where it is float32.
+        image: `(h, w, 3)`; float32 is rounded to uint8.
         size: `(2,)` int32. Height and width wanted.
-        scale: `(2,)` float64 y, x. New over old pixels, `fx` and `fy` where OpenCV was given them.
-        antialias: bool. Not read: OpenCV has none.
+        scale: `(2,)` float64 y, x. New over old pixels: OpenCV's `fy` and `fx`.
+        antialias: bool. Ignored: OpenCV has no antialiasing.
 
     Returns:
         `(*size, 3)` uint8.
@@ -68,7 +68,7 @@ def cv2_linear(image: Tensor, size: Tensor, scale: Tensor, antialias: bool) -> T
 def _cv2_weights(count: Tensor, given: Tensor, scale: Tensor, *, is_held: bool) -> tuple[Tensor, ...]:
     """The two neighbours of every new pixel along one axis, and their weights, all `(count,)` int32.
 
-    Beyond the last pixel columns take it alone (`is_held`); rows take it twice, with both weights.
+    Beyond the last pixel, columns use that pixel alone (`is_held`); rows use it twice, with both weights.
     """
     place = (tf.cast(tf.range(count), tf.float64) + 0.5) * (1.0 / scale) - 0.5
     place = tf.cast(place, tf.float32)
@@ -82,13 +82,13 @@ def _cv2_weights(count: Tensor, given: Tensor, scale: Tensor, *, is_held: bool) 
 
 
 def pillow_bilinear(image: Tensor, size: Tensor, scale: Tensor, antialias: bool) -> Tensor:
-    """`PIL.Image.resize(…, BILINEAR)` of uint8, bit by bit: antialiased, rows first, rounded to uint8 after each axis.
+    """`PIL.Image.resize(…, BILINEAR)` of uint8, bit-equal: antialiased, rows first, rounded to uint8 after each axis.
 
     Args:
-        image: `(h, w, 3)`; rounded to uint8 where it is float32.
+        image: `(h, w, 3)`; float32 is rounded to uint8.
         size: `(2,)` int32. Height and width wanted.
-        scale: `(2,)` float64. Not read: positions follow the sizes.
-        antialias: bool. Not read: Pillow always does.
+        scale: `(2,)` float64. Ignored: positions follow the sizes.
+        antialias: bool. Ignored: Pillow always antialiases.
 
     Returns:
         `(*size, 3)` uint8.
@@ -116,7 +116,7 @@ def _pillow_weights(count: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _weighted(pixels: Tensor, axis: int, first: Tensor, weights: Tensor) -> Tensor:
-    """Sums over neighbours along one axis of `(h, w, 3)`, rounded to whole values of 0–255."""
+    """Weighted sums over neighbours along one axis of `(h, w, 3)`, rounded to integers of 0–255."""
     last = tf.shape(pixels)[axis] - 1
     shape = (1, -1, 1) if axis == 1 else (-1, 1, 1)
 

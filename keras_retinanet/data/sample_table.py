@@ -1,4 +1,4 @@
-"""All samples as a few tensors, so that a tf.data graph loads any of them by its number."""
+"""Holds all samples as a few tensors, so that a tf.data graph can load any of them by index."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class SampleTable:
     """Paths, sizes and boxes of a data set as tensors.
 
     Args:
-        samples: The data set. Sizes that it does not tell are read from the image files.
-        resize: How images are resized.
-        bad_images: Takes account of images that cannot be used, which become grey pictures without boxes. Defaults to
-            `None`: such an image is an error.
+        samples: The data set. Missing sizes are read from the image files.
+        resize: The resize rule.
+        bad_images: Tracks broken images, which are replaced by grey ones without boxes. Defaults to `None`: a broken
+            image is an error.
 
     Attributes:
         num_boxes: `(I,)` int. Boxes of each of the I images.
@@ -58,9 +58,9 @@ class SampleTable:
         self.dtype = resized_dtype(resize).as_numpy_dtype
         self._targets = tf.constant(self.resized, tf.int32)
         self._splits = tf.constant(np.concatenate([[0], np.cumsum(self.num_boxes)]), tf.int64)
-        self._boxes = tf.constant(_joined(samples, "boxes", np.float32, (-1, 4)))
-        self._labels = tf.constant(_joined(samples, "labels", np.int32, (-1,)))
-        self._ignore = tf.constant(_joined(samples, "ignore", bool, (-1,)))
+        self._boxes = tf.constant(_concatenate(samples, "boxes", np.float32, (-1, 4)))
+        self._labels = tf.constant(_concatenate(samples, "labels", np.int32, (-1,)))
+        self._ignore = tf.constant(_concatenate(samples, "ignore", bool, (-1,)))
 
     def __len__(self) -> int:
         return len(self.resized)
@@ -74,7 +74,7 @@ class SampleTable:
         return tf.gather(self._sizes, index)
 
     def load(self, index: Tensor) -> dict[str, Tensor]:
-        """Image `index` and its boxes, in resized pixels.
+        """Load image `index` and its boxes, in resized pixels.
 
         Returns:
             `image (h, w, 3)` of `dtype`, `boxes (N, 4)`, `labels (N,)`, `ignore (N,)`.
@@ -87,7 +87,7 @@ class SampleTable:
         return {"image": image, **self.annotations(index, is_whole)}
 
     def load_pixels(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Read, decode and resize image `index`: `(h, w, 3)` of `dtype`, and whether it is the image itself.
+        """Read, decode and resize image `index`: `(h, w, 3)` of `dtype`, and False if it was replaced.
 
         Raises:
             tf.errors.InvalidArgumentError: As `load`.
@@ -97,18 +97,18 @@ class SampleTable:
         found = tf.shape(image)[:2]
         is_decoded, is_right = tf.size(image) > 0, tf.reduce_all(found == size)
         if self._bad_images is None:
-            told = _told(found, size)
-            undecoded = _check(is_decoded, name, UNDECODED, "replace the file or take it out")
+            mismatch = _size_mismatch(found, size)
+            undecoded = _check(is_decoded, name, UNDECODED, "replace or remove the file")
             checks = [
                 undecoded,
-                _check(is_right | ~is_decoded, name, told, "correct the annotated size, or restore the file"),
+                _check(is_right | ~is_decoded, name, mismatch, "correct the annotated size, or restore the file"),
             ]
-            with tf.control_dependencies(checks):  # or the resizing would fail first, and name nothing
+            with tf.control_dependencies(checks):  # otherwise resizing fails first, without naming the file
                 return resize_by_rule(tf.identity(image), target, self._resize), tf.constant(True)
         report = self._bad_images.report_in_graph
 
         def replaced() -> tuple[Tensor, Tensor]:
-            what = tf.where(is_decoded, _told(found, size), UNDECODED)
+            what = tf.where(is_decoded, _size_mismatch(found, size), UNDECODED)
             with tf.control_dependencies([report(name, what)]):
                 return tf.fill(tf.concat([target, [3]], axis=0), tf.constant(GREY, self.dtype)), tf.constant(False)
 
@@ -133,10 +133,10 @@ class SampleTable:
         }
 
     def _attempt(self, index: Tensor) -> tf.data.Dataset:
-        """The bytes of an image as a data set of one element, which fails where they cannot be read."""
+        """The bytes of an image as a data set of one element, which fails if they cannot be read."""
         if self._ranges is None:
             return tf.data.Dataset.from_tensors(self._names[index]).map(_read)
-        # A data set of records of fixed length, with all before and behind as header and footer, reads just this one.
+        # A data set of fixed-length records, with the rest of the file as header and footer, reads only this image.
         files, ranges = self._ranges
         start, length, rest = tf.unstack(ranges[index])
         return tf.data.FixedLengthRecordDataset(files[index], length, header_bytes=start, footer_bytes=rest)
@@ -145,7 +145,7 @@ class SampleTable:
 UNDECODED = "cannot be decoded as an image"
 
 
-def _told(found: Tensor, size: Tensor) -> Tensor:
+def _size_mismatch(found: Tensor, size: Tensor) -> Tensor:
     return tf.strings.format("is {} pixels high and wide, but {} in the annotations", (found, size))
 
 
@@ -167,7 +167,7 @@ def _length(file: str) -> int:
     try:
         return os.path.getsize(file)
     except OSError:
-        return 0  # reading it will fail, and that is dealt with
+        return 0  # reading fails later, and is handled there
 
 
 def _sizes(samples: list[Sample]) -> list[tuple[int, int]]:
@@ -176,7 +176,7 @@ def _sizes(samples: list[Sample]) -> list[tuple[int, int]]:
     return [sample.get("size") or next(read) for sample in samples]
 
 
-def _joined(samples: list[Sample], key: str, dtype: Any, shape: tuple[int, ...]) -> Any:
+def _concatenate(samples: list[Sample], key: str, dtype: Any, shape: tuple[int, ...]) -> Any:
     parts = [np.asarray(sample[key], dtype).reshape(shape) for sample in samples]  # type: ignore[literal-required]
     return np.concatenate(parts)
 
@@ -192,9 +192,9 @@ def _decode(contents: Tensor) -> Tensor:
 
 
 def _decoded_or_empty(attempt: tf.data.Dataset) -> Tensor:
-    """The image, or one without pixels where it cannot be read or decoded.
+    """The image, or one without pixels if it cannot be read or decoded.
 
-    Graphs know no `try`; a dataset of one element that leaves out failures is the nearest thing to it (0.5 ms).
+    Graphs have no `try`; a dataset of one element that ignores errors is the closest equivalent (0.5 ms).
     """
     attempt = attempt.map(_decode).ignore_errors()
     empty = tf.data.Dataset.from_tensors(tf.zeros((0, 0, 3), tf.uint8))

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from keras_retinanet.box_overlap import iou, share_of_smaller
 from keras_retinanet.demo import painting
 
 Array = NDArray[Any]
@@ -123,7 +124,8 @@ def _free_box(rng: np.random.Generator, boxes: Array, side: float, height: int, 
         sides = _random_sides(rng, side)
         corners = rng.uniform(0, 1, (24, 2)) * (np.array([width, height]) - sides)
         candidates = np.concatenate([corners, corners + sides], axis=1)
-        share, hidden = _overlaps(candidates, boxes)
+        share = iou(candidates[:, None], boxes[None])  # (M, N)
+        hidden = share_of_smaller(candidates[:, None], boxes[None])
         fits = np.flatnonzero((share < OVERLAP_IOU / 2).all(axis=1) & (hidden < 0.25).all(axis=1))
         if fits.size:
             return candidates[fits[0]]
@@ -140,23 +142,14 @@ def _overlapping_box(rng: np.random.Generator, boxes: Array, index: int, height:
         centres = (first[:2] + first[2:]) / 2 + rng.uniform(-0.7, 0.7, (24, 2)) * sides
         corners = np.clip(centres - sides / 2, 0, np.array([width, height]) - sides)
         candidates = np.concatenate([corners, corners + sides], axis=1)
-        share, hidden = _overlaps(candidates, boxes)
+        share = iou(candidates[:, None], boxes[None])  # (M, N)
+        hidden = share_of_smaller(candidates[:, None], boxes[None])
         others = np.arange(len(boxes)) != index
         is_pair = (share[:, index] > OVERLAP_IOU + 0.01) & (share[:, index] < 0.5)
         is_free = (share[:, others] < OVERLAP_IOU / 2).all(axis=1) & (hidden[:, others] < 0.25).all(axis=1)
         if (is_pair & is_free).any():
             return candidates[np.flatnonzero(is_pair & is_free)[0]]
     return None
-
-
-def _overlaps(candidates: Array, boxes: Array) -> tuple[Array, Array]:
-    """IoU, and intersection over the smaller of the two, of each pair: twice `(M, N)`."""
-    low = np.maximum(candidates[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(candidates[:, None, 2:], boxes[None, :, 2:])
-    common = np.prod(np.maximum(high - low, 0), axis=2)
-    areas = np.prod(candidates[:, 2:] - candidates[:, :2], axis=1)[:, None]
-    others = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)[None]
-    return common / (areas + others - common), common / np.minimum(areas, others)
 
 
 def _stack(masks: list[painting.Mask], order: list[int], height: int, width: int) -> tuple[list[int], Array]:

@@ -80,7 +80,8 @@ _LAST = _LastDetector()
 def _state_of(model: Any) -> Any:
     """Changes when a file, or a setting of a model in memory, changes."""
     if not isinstance(model, (str, os.PathLike)):
-        return getattr(model, "filter", None), getattr(model, "resize", None)
+        names = ("filter_config", "resize_config", "filter", "resize")  # of a model, of a runtime
+        return [getattr(model, name, None) for name in names]
     path = Path(model).absolute()
     parts = [path, *path.glob("*")] if path.is_dir() else [path]
     return [(part, part.stat().st_mtime_ns, part.stat().st_size) for part in sorted(parts) if part.exists()]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_retinanet.box_overlap import iou
 from keras_retinanet.config import NmsMode, TileConfig
 from keras_retinanet.data.preparation import ImageFit
 from keras_retinanet.runtimes.runtime import Runtime
@@ -130,7 +131,7 @@ def _picked(pieces: Pieces, nms: NmsMode, threshold: float) -> Any:
         if is_left[k]:
             near = _meeting(pieces.boxes[k], pieces.boxes[k + 1 :]) + k + 1
             others = pieces.at(near)
-            repeats = _compete(pieces, k, others, nms) & (_iou(pieces.boxes[k], others.boxes) > threshold)
+            repeats = _compete(pieces, k, others, nms) & (iou(pieces.boxes[k], others.boxes) > threshold)
             is_left[near[repeats]] = False
     return np.flatnonzero(is_left)
 
@@ -158,7 +159,7 @@ def _agreeing(pieces: Pieces, k: int, others: Pieces, nms: NmsMode) -> Any:
     tile, others = pieces.tiles[k], others.at(near)
     low, high = np.maximum(tile[:2], others.tiles[:, :2]), np.minimum(tile[2:], others.tiles[:, 2:])
     own = _clipped(pieces.boxes[k][None], low, high)
-    agreement = _iou(own, _clipped(others.boxes, low, high))
+    agreement = iou(own, _clipped(others.boxes, low, high))
     is_elsewhere = (others.tiles != tile).any(axis=1)
     return near[is_elsewhere & _compete(pieces, k, others, nms) & (agreement > AGREEMENT)]
 
@@ -181,14 +182,6 @@ def _joined(cut: Pieces, nms: NmsMode) -> Pieces:
 def _clipped(boxes: Any, low: Any, high: Any) -> Any:
     limits = np.concatenate([low, low], axis=1), np.concatenate([high, high], axis=1)
     return np.minimum(np.maximum(boxes, limits[0]), np.maximum(*limits))
-
-
-def _iou(a: Any, b: Any) -> Any:
-    """IoU of boxes `(..., 4)`; 0 where one is empty."""
-    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
-    common = np.prod(np.maximum(high - low, 0), axis=-1)
-    areas = [np.prod(np.maximum(box[..., 2:] - box[..., :2], 0), axis=-1) for box in (a, b)]
-    return common / np.maximum(areas[0] + areas[1] - common, 1e-6)
 
 
 class TiledRuntime(Runtime):

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_retinanet.extras import install_hint
+
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 """Endings by which a video is told from a picture."""
 
@@ -18,7 +20,7 @@ def _av() -> Any:
     try:
         import av
     except ImportError:
-        raise ValueError("Videos need PyAV: pip install 'keras-retinanet[video]'.") from None
+        raise ValueError(f"Videos need PyAV: {install_hint('video')}.") from None
     return av
 
 

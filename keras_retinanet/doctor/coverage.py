@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_retinanet.config import AnchorConfig, MatchConfig, ResizeConfig
+from keras_retinanet.config import AnchorConfig, AssignerConfig, ResizeConfig
 from keras_retinanet.doctor.anchor_fit import Fit, NetworkBoxes, fit_anchors
 from keras_retinanet.doctor.findings import Example, Finding
 
@@ -66,7 +66,7 @@ def measure(
     found: NetworkBoxes,
     class_names: tuple[str, ...],
     anchors: AnchorConfig,
-    matching: MatchConfig,
+    assigner: AssignerConfig,
     resize: ResizeConfig,
 ) -> AnchorCoverage:
     """Measures coverage.
@@ -75,13 +75,13 @@ def measure(
         found: The boxes, as the network gets them.
         class_names: Names of their labels.
         anchors: The anchors.
-        matching: Which anchors learn what.
+        assigner: Which anchors learn what.
         resize: Tells how images are padded.
 
     Returns:
         The coverage, without what force-matching adds.
     """
-    fit = fit_anchors(found, anchors, resize, matching.positive_iou)
+    fit = fit_anchors(found, anchors, resize, assigner.positive_iou)
     sides = np.sqrt(np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1))
     bins = np.digitize(sides, SIZES)
     edges = [0.0, *SIZES]
@@ -95,7 +95,7 @@ def measure(
         by_size=tuple(row for row in by_size if row.boxes),
         forced=int((is_missed & (fit.best > 0)).sum()),
         hopeless=int((is_missed & (fit.best <= 0)).sum()),
-        is_forced=matching.use_force_match,
+        is_forced=assigner.use_force_match,
     )
 
 

@@ -111,7 +111,7 @@ def diagnose(
     """Looks at a data set as a training with these settings would meet it.
 
     Args:
-        config: TrainConfig. The data, the anchors, the matching and the resize rule count; `data.limit` images of each
+        config: TrainConfig. The data, the anchors, the assigner and the resize rule count; `data.limit` images of each
             split are looked at.
         use_search: bool. Search for anchors that fit better. Defaults to `False`.
         images_bar: Callable. Shows how far it is with the images. Defaults to nothing.
@@ -181,14 +181,14 @@ def _summary(opened: Opened, config: TrainConfig, anchors: AnchorConfig) -> Spli
 
 def _coverage(opened: Opened, config: TrainConfig, anchors: AnchorConfig) -> AnchorCoverage:
     boxes = network_boxes(opened.usable, config.resize)
-    return measure(boxes, opened.class_names, anchors, config.matching, config.resize)
+    return measure(boxes, opened.class_names, anchors, config.assigner, config.resize)
 
 
 def _propose(opened: list[Opened], config: TrainConfig, bar: Bar) -> Proposal:
     """Searched for on the training images; measured on all of the boxes, of both splits."""
     from_train = network_boxes(opened[0].usable, config.resize)
     anchors = search_anchors(
-        from_train, config.anchors, config.resize, config.matching.positive_iou, config.seed, bar(0)
+        from_train, config.anchors, config.resize, config.assigner.positive_iou, config.seed, bar(0)
     )
     before: dict[str, AnchorCoverage] = {part.split: _coverage(part, config, config.anchors) for part in opened}
     after: dict[str, AnchorCoverage] = {part.split: _coverage(part, config, anchors) for part in opened}

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_retinanet.assigners.iou_threshold import match
+from keras_retinanet.assigners import AssignerInputs, assign
 from keras_retinanet.config import AnchorConfig, TrainConfig
 from keras_retinanet.data.augment import PRESETS
 from keras_retinanet.data.bad_images import BadImages
 from keras_retinanet.data.pipeline import TrainingBatches
 from keras_retinanet.drawing.visualize import IGNORED_COLOUR, draw_boxes
-from keras_retinanet.geometry.anchors import Anchors
+from keras_retinanet.geometry.anchors import Anchors, image_anchors
 from keras_retinanet.schema import Sample
 
 TRAINS, TRAINS_NOTHING, ANCHOR = (40, 210, 80), (255, 50, 50), (90, 150, 255)
@@ -52,7 +52,7 @@ def training_pictures(
     Args:
         samples: Annotated images.
         class_names: Names of their labels.
-        config: TrainConfig. Seed, augmentation, resize rule, anchors and matching count.
+        config: TrainConfig. Seed, augmentation, resize rule, anchors and assigner count.
         has_anchors: bool. Also draw the positive anchors. Defaults to `False`.
 
     Yields:
@@ -84,34 +84,20 @@ def grid_anchors(anchors: AnchorConfig, height: int, width: int) -> Any:
     Returns:
         `(A, 4)` float32 in pixels.
     """
-    layer = Anchors(**vars(anchors))
-    maps = {str(stride): np.zeros((1, *_map_shape(height, width, stride), 1), np.float32) for stride in anchors.strides}
-    levels = layer(maps, np.zeros((1, height, width, 1), np.float32))
-    return np.concatenate([ops.convert_to_numpy(level)[0] for level in levels.values()])
-
-
-def _map_shape(height: int, width: int, stride: int) -> tuple[int, int]:
-    for _ in range(int(stride).bit_length() - 1):
-        height, width = -(-height // 2), -(-width // 2)  # every halving rounds up
-    return height, width
+    return np.concatenate([ops.convert_to_numpy(level) for level in image_anchors(anchors, height, width)])
 
 
 def _drawn(
     image: Any, target: dict[str, Any], path: str, class_names: Sequence[str], config: TrainConfig, has_anchors: bool
 ) -> TrainingPicture:
-    anchors, rule = grid_anchors(config.anchors, *image.shape[:2]), config.matching
-    state, index = match(
-        *(
-            ops.convert_to_tensor(value)
-            for value in (anchors, *(target[k] for k in ("boxes", "labels", "ignore", "size")))
-        ),
-        positive_iou=rule.positive_iou,
-        negative_iou=rule.negative_iou,
-        use_force_match=rule.use_force_match,
-    )
-    is_object = ops.convert_to_numpy(state) == 1
+    levels = image_anchors(config.anchors, *image.shape[:2])
+    anchors = np.concatenate([ops.convert_to_numpy(level) for level in levels])
+    batch = (ops.convert_to_tensor(target[name][None]) for name in ("boxes", "labels", "ignore", "size"))
+    inputs = AssignerInputs(levels, Anchors(**vars(config.anchors)).num_anchors, *batch)
+    assignment = assign(config.assigner, inputs)
+    is_object = ops.convert_to_numpy(assignment.anchor_labels)[0] == 1
     kept = target["labels"] >= 0
-    trains = np.isin(np.arange(len(kept)), ops.convert_to_numpy(index)[is_object])[kept]
+    trains = np.isin(np.arange(len(kept)), ops.convert_to_numpy(assignment.matched_idxs)[0][is_object])[kept]
     boxes, labels, ignore = target["boxes"][kept], target["labels"][kept], target["ignore"][kept] > 0
     height, width = target["size"].astype(int)
     pixels = np.clip(np.rint(image[:height, :width]), 0, 255).astype(np.uint8)

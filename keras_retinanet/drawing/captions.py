@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_retinanet.box_overlap import areas, intersections, share_of_smaller
+
 FEW = 20
 """Up to so many captions are all written; among more, those that would hide others or their objects are left out."""
 _ALLOWED = 0.3  # share that a caption may hide, of itself or of another object
@@ -29,7 +31,7 @@ def place_captions(boxes: Any, extents: Any, size: tuple[int, int]) -> list[tupl
     taken = np.zeros((0, 4))
     for k in reversed(range(len(boxes))):
         candidates = _candidates(boxes[k], extents[k], size)
-        hidden = _shares(candidates, taken).max(axis=1, initial=0)
+        hidden = share_of_smaller(candidates[:, None], taken[None]).max(axis=1, initial=0)
         cost = _hidden_objects(candidates, boxes, k)
         is_free = (hidden <= _OVERLAP) & (cost <= _ALLOWED)
         if len(boxes) > FEW and not is_free.any():
@@ -55,20 +57,9 @@ def _hidden_objects(candidates: Any, boxes: Any, own: int) -> Any:
 
     An object around the caption's own is not hidden by it.
     """
-    around = _common(boxes[own][None], boxes)[0] > 0.8 * np.prod(boxes[own, 2:] - boxes[own, :2])
+    around = intersections(boxes[own], boxes) > 0.8 * areas(boxes[own])
     around[own] = False
-    return _shares(candidates, boxes[~around]).sum(axis=1)
-
-
-def _shares(a: Any, b: Any) -> Any:
-    """`(A, B)`: what two boxes have in common, as a share of the smaller one."""
-    areas = [np.prod(np.maximum(box[:, 2:] - box[:, :2], 1e-6), axis=1) for box in (a, b)]
-    return _common(a, b) / np.minimum(areas[0][:, None], areas[1][None])
-
-
-def _common(a: Any, b: Any) -> Any:
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    return np.prod(np.maximum(high - low, 0), axis=2)
+    return share_of_smaller(candidates[:, None], boxes[~around][None]).sum(axis=1)
 
 
 def caption_size(box: Any, usual: int, least: int) -> int:

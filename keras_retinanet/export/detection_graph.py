@@ -34,7 +34,7 @@ def prepare_model(
     if has_folded(settings, fold_by_default):
         network = fold_batch_norm(network)
     network = with_dtype(network, dtype)
-    return model if network is model.network else DetectionModel(network, model.filter, model.kernel)
+    return model if network is model.network else DetectionModel(network, model.filter_config, model.kernel)
 
 
 def floating(settings: ExportConfig) -> FloatDtype:
@@ -61,9 +61,9 @@ def describe(model: DetectionModel, settings: ExportConfig, *, fold_by_default: 
     network = model.network
     return Description(
         class_names=model.class_names,
-        resize=network.resize,
+        resize=network.resize_config,
         pad_value=network.pad_value,
-        filter=model.filter,
+        filter=model.filter_config,
         image_size=settings.image_size,
         dtype=settings.dtype,
         has_folded_batch_norm=has_folded(settings, fold_by_default),
@@ -88,7 +88,7 @@ def detection_graph(
         A `tf.function` of `images (B, H, W, 3)` and `sizes (B, 2)`, both float32, the latter the height and width
         before padding. Answers `schema.BatchDetections`, `deltas` and `logits`.
     """
-    model = DetectionModel(model.network, model.filter, kernel)
+    model = DetectionModel(model.network, model.filter_config, kernel)
     height, width = image_size or (None, None)
 
     def detect(images: Tensor, sizes: Tensor) -> dict[str, Tensor]:

@@ -9,7 +9,6 @@ import keras
 from keras import layers
 
 from keras_retinanet.backbones import with_policy
-from keras_retinanet.export.folding import with_backbone
 from keras_retinanet.model.retinanet import RetinaNet
 
 FloatDtype = Literal["float32", "float16", "bfloat16"]
@@ -38,11 +37,11 @@ def with_dtype(network: RetinaNet, dtype: FloatDtype) -> RetinaNet:
     backbone = with_policy(network.backbone, lambda layer: _policy(dtype, is_small=type(layer) in SMALL))
     neck = _rebuilt(network.neck, _policy(dtype, is_small=True), backbone.output)
     pyramid = neck.compute_output_spec(backbone.output)
-    heads = tuple(
+    class_head, box_head = (
         _rebuilt(head, _policy(dtype, is_small=head.norm == "none"), pyramid, final_dtype=final_dtype)
         for head, final_dtype in ((network.class_head, dtype), (network.box_head, "float32"))
     )
-    return with_backbone(network, backbone, neck, heads)
+    return network.replaced(backbone=backbone, neck=neck, class_head=class_head, box_head=box_head)
 
 
 def _layers(network: RetinaNet) -> Iterator[Any]:

@@ -24,7 +24,7 @@ def fold_batch_norm(network: RetinaNet) -> RetinaNet:
     Returns:
         A network for inference with the same settings.
     """
-    return with_backbone(network, fold_backbone(network.backbone))
+    return network.replaced(backbone=fold_backbone(network.backbone))
 
 
 def fold_backbone(backbone: keras.Model) -> keras.Model:
@@ -103,33 +103,3 @@ def folded_weights(conv: Any, norm: Any) -> list[Any]:
         bias = bias + np.asarray(norm.beta, np.float64)
     by_channel = scale.reshape(kernel.shape[2:]) if isinstance(conv, layers.DepthwiseConv2D) else scale
     return [(kernel * by_channel).astype(np.float32), bias.astype(np.float32)]
-
-
-def with_backbone(network: RetinaNet, backbone: keras.Model, neck: Any = None, heads: Any = None) -> RetinaNet:
-    """A network with some parts replaced, its settings kept.
-
-    Args:
-        network: RetinaNet. Left as it is.
-        backbone: keras.Model. The new backbone.
-        neck: The new pyramid. Defaults to the old one.
-        heads: The new class and box head. Defaults to the old ones.
-
-    Returns:
-        The new network.
-    """
-    class_head, box_head = heads or (network.class_head, network.box_head)
-    return RetinaNet(
-        backbone,
-        neck or network.neck,
-        class_head,
-        box_head,
-        network.anchors,
-        network.regress_boxes,
-        class_names=network.class_names,
-        matching=network.matching,
-        loss=network.loss_settings,
-        resize=network.resize,
-        filter=network.filter,
-        metadata=network.metadata,
-        name=network.name,
-    )

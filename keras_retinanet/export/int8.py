@@ -20,6 +20,7 @@ import numpy as np
 from keras_retinanet.config import ExportConfig
 from keras_retinanet.data.preparation import fit_image, prepare_batch
 from keras_retinanet.export.sample_images import MOST_REPRESENTATIVE, folder_images
+from keras_retinanet.extras import install_hint
 from keras_retinanet.model.detection_model import DetectionModel
 
 Ranges = dict[str, dict[str, Any]]
@@ -54,8 +55,8 @@ def representative_inputs(model: DetectionModel, settings: ExportConfig) -> Iter
     network = model.network
     for image in folder_images(settings.representative or "", MOST_REPRESENTATIVE):
         height, width = image.shape[:2]
-        fit = fit_image(height, width, network.resize, fixed_shape=settings.image_size)
-        images, sizes = prepare_batch([image], [fit], network.resize, network.pad_value)
+        fit = fit_image(height, width, network.resize_config, fixed_shape=settings.image_size)
+        images, sizes = prepare_batch([image], [fit], network.resize_config, network.pad_value)
         yield {"images": images, "sizes": sizes}
 
 
@@ -132,7 +133,7 @@ def quantize_litert(contents: bytes, model: DetectionModel, settings: ExportConf
         from ai_edge_quantizer.calibrator import CalibrationMode
         from ai_edge_quantizer.quantizer import Quantizer
     except ImportError as error:
-        raise ImportError("int8 for litert needs its quantizer: pip install 'keras-retinanet[litert]'") from error
+        raise ImportError(f"int8 for litert needs its quantizer: {install_hint('litert')}") from error
     quantizer = Quantizer(bytearray(contents))
     for operator in LITERT_OPERATORS:
         quantizer.add_static_config(network_scope(model), qtyping.TFLOperationName(operator), 8, 8)

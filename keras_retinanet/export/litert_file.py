@@ -39,7 +39,7 @@ def export_litert(
     """
     settings = settings or ExportConfig()
     if settings.image_size is None:
-        settings = dataclasses.replace(settings, image_size=largest_square(model.network.resize))
+        settings = dataclasses.replace(settings, image_size=largest_square(model.network.resize_config))
     return write_file("litert", out, settings, lambda path: _write(model, path, settings), check)
 
 

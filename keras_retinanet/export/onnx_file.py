@@ -9,6 +9,7 @@ from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.artefact import Check, write_file
 from keras_retinanet.export.detection_graph import describe, detection_graph, floating, prepare_model
 from keras_retinanet.export.int8 import quantize_onnx
+from keras_retinanet.extras import install_hint
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY
 
@@ -43,7 +44,7 @@ def _write(model: DetectionModel, path: Path, settings: ExportConfig) -> None:
         import onnx
         import tf2onnx
     except ImportError as error:
-        raise ImportError("The onnx format needs onnx and tf2onnx: pip install 'keras-retinanet[onnx]'") from error
+        raise ImportError(f"The onnx format needs onnx and tf2onnx: {install_hint('onnx')}") from error
     prepared = prepare_model(model, settings, dtype=floating(settings))
     function = detection_graph(prepared, "tensorflow", settings.image_size)
     converted, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)

@@ -9,6 +9,7 @@ from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.artefact import Check, check_settings, write_folder
 from keras_retinanet.export.detection_graph import describe, detection_graph, prepare_model, save_graph
 from keras_retinanet.export.openvino_rules import convert
+from keras_retinanet.extras import install_hint
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY
 from keras_retinanet.runtimes.openvino_folder import MODEL, WEIGHTS
@@ -47,7 +48,7 @@ def _write(model: DetectionModel, folder: Path, settings: ExportConfig) -> None:
     try:
         import openvino
     except ImportError as error:
-        raise ImportError("The openvino format needs OpenVINO: pip install 'keras-retinanet[openvino]'") from error
+        raise ImportError(f"The openvino format needs OpenVINO: {install_hint('openvino')}") from error
     prepared = prepare_model(model, settings)
     with tempfile.TemporaryDirectory() as graph:
         save_graph(detection_graph(prepared, "tensorflow", settings.image_size), prepared, graph)

@@ -64,7 +64,7 @@ def export_saved_model(
         description = written / DESCRIPTION_FILE
         description.parent.mkdir()
         description.write_text(described, encoding="utf-8")
-        write_warmup(description.parent, out.name, model.network.resize)
+        write_warmup(description.parent, out.name, model.network.resize_config)
         if check is not None:
             check(written)
         written.rename(out / str(version))

@@ -38,7 +38,7 @@ class ServingGraph:
 
     def __init__(self, model: DetectionModel) -> None:
         self.model = model
-        self._resize, self._pad_value = model.network.resize, model.network.pad_value
+        self._resize, self._pad_value = model.network.resize_config, model.network.pad_value
 
     @property
     def signatures(self) -> dict[str, Callable[..., dict[str, Tensor]]]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_retinanet.box_overlap import areas, iou
 from keras_retinanet.config import ExportConfig, ExportDtype, ExportFormat
 from keras_retinanet.data.preparation import prepare_batch, restore_by_fit
 from keras_retinanet.export.detection_graph import prepare_model
@@ -109,7 +110,7 @@ class Verification:
     def _compare(self, runtime: Runtime, image: Any) -> None:
         network, agreement, limit = self._model.network, self.agreement, self.tolerance
         fit = runtime.fit(*image.shape[:2])
-        batch, sizes = prepare_batch([image], [fit], network.resize, network.pad_value)
+        batch, sizes = prepare_batch([image], [fit], network.resize_config, network.pad_value)
         predictions = network(batch, training=False)
         wanted = {name: ops.convert_to_numpy(predictions[name]) for name in ("deltas", "logits")}
         raw = runtime.raw_outputs(batch)
@@ -117,7 +118,7 @@ class Verification:
         agreement.raw = max(agreement.raw, _distance(raw["logits"], wanted["logits"]))
         detections: Any = self._model.from_predictions(predictions, ops.convert_to_tensor(sizes))
         answer = {name: ops.convert_to_numpy(value) for name, value in detections.items()}
-        expected = restore_by_fit(answer, 0, fit, network.resize)
+        expected = restore_by_fit(answer, 0, fit, network.resize_config)
         (found,) = runtime.detect([image])
         for one, other in ((expected, found), (found, expected)):
             count, score = partners(one, other, limit)
@@ -132,7 +133,7 @@ class Verification:
         logits = wanted["logits"][0]
         best = np.argsort(-logits.ravel(), kind="stable")[:BEST_ANCHORS]
         rows, labels = np.divmod(best, logits.shape[1])
-        decode = self._model.network.regress_boxes
+        decode = self._model.network.box_coder
         boxes = [ops.convert_to_numpy(decode(side["deltas"][0, rows], anchors[rows])) for side in (raw, wanted)]
         scores = [1 / (1 + np.exp(-np.asarray(side["logits"][0, rows, labels], np.float64))) for side in (raw, wanted)]
         is_same = _overlap(boxes[0], boxes[1]) >= self.tolerance.iou
@@ -175,9 +176,5 @@ def _distance(given: Any, wanted: Any) -> float:
 
 def _overlap(a: Any, b: Any) -> Any:
     """IoU of boxes row by row; of two without area, 1 where they are less than a pixel apart."""
-    low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
-    common = np.prod(np.maximum(high - low, 0), axis=1)
-    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (a, b)]
-    union = areas[0] + areas[1] - common
     is_near = np.abs(a - b).max(axis=1) < 1
-    return np.where(union > 0, common / np.maximum(union, 1e-9), is_near)
+    return np.where(areas(a) + areas(b) > 0, iou(a, b), is_near)

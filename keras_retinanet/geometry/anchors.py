@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -22,14 +23,14 @@ def base_anchors(
     is_rounded: bool = False,
     has_whole_sizes: bool = True,
 ) -> np.ndarray:
-    """The anchors of one cell, centred on the origin, ratio-major: index = ratio · len(scales) + scale.
+    """The anchors of one position, centred on the origin, ratio-major: index = ratio · len(scales) + scale.
 
     Args:
         size: Side in pixels of the square anchor of scale 1.
         ratios: Height over width.
         scales: Factors on `size`.
-        is_rounded: Round the corners (half to even) to integers, as torchvision does…
-        has_whole_sizes: …and `size · scale` down before that, as the sizes of torchvision's own anchors are.
+        is_rounded: Round the corners (half to even) to integers, as torchvision does.
+        has_whole_sizes: With `is_rounded`, first round `size · scale` down, as torchvision's own anchor sizes are.
 
     Returns:
         `(len(ratios) · len(scales), 4)` float64 in pixels.
@@ -37,12 +38,34 @@ def base_anchors(
     sides = np.asarray(size, np.float64) * np.asarray(scales, np.float64)
     if is_rounded:
         sides = np.round(sides, 6)  # 30 · (47 / 30) is 46.999…
-        # In torchvision's float32, too, which decides where a half is met.
+        # In float32 as torchvision, which decides how halves are rounded.
         sides = (np.floor(sides) if has_whole_sizes else sides).astype(np.float32)
     tall = np.sqrt(np.asarray(ratios, sides.dtype))[:, None]
     widths, heights = 1 / tall * sides, tall * sides  # (ratios, scales)
     corners = np.stack([-widths, -heights, widths, heights], axis=-1).reshape(-1, 4).astype(np.float64) / 2
     return np.round(corners) if is_rounded else corners
+
+
+def pyramid_shapes(height: int, width: int, strides: Sequence[int]) -> list[tuple[int, int]]:
+    """Shapes of the feature maps of the usual backbones: each halving rounds up.
+
+    Without a model, this is the rule; with one, `RetinaNet.map_shapes` asks its layers.
+
+    Args:
+        height: int. Rows of the padded image.
+        width: int. Columns of the padded image.
+        strides: Strides of the levels, powers of two.
+
+    Returns:
+        Rows and columns of each level.
+    """
+    shapes = []
+    for stride in strides:
+        rows, columns = height, width
+        for _ in range(int(stride).bit_length() - 1):
+            rows, columns = -(-rows // 2), -(-columns // 2)
+        shapes.append((rows, columns))
+    return shapes
 
 
 def level_anchors(height: Tensor, width: Tensor, stride: tuple[Tensor, Tensor], base: Any, offset: float) -> Tensor:
@@ -71,13 +94,13 @@ class Anchors(keras.layers.Layer):
     """Anchors of every pyramid level from the shapes of the real feature maps. Float32 under every policy.
 
     Args:
-        sizes: Side of the square base anchor in pixels, one a level, finest first.
-        strides: Pixels between neighbouring anchors, one a level; unused where `stride_mode` is `"grid"`.
+        sizes: Side of the square base anchor in pixels, one per level, finest first.
+        strides: Pixels between neighbouring anchors, one per level; unused where `stride_mode` is `"grid"`.
         ratios: Height over width.
         scales: Factors on `sizes`; a sequence of sequences gives each level its own.
         offset: Position of the first centre as a share of the stride: 0.5 (fizyr) or 0 (torchvision, Detectron2).
-        is_rounded: Integer anchors, as torchvision's.
-        has_whole_sizes: Of integer anchors: `sizes · scales` are rounded down first.
+        is_rounded: Round the corners to integers, as torchvision does.
+        has_whole_sizes: Round `sizes · scales` down before the corners are rounded.
         stride_mode: `"nominal"` or `"grid"`: the image's side `// ` the map's, as torchvision does.
 
     Raises:
@@ -138,7 +161,7 @@ class Anchors(keras.layers.Layer):
 
     @property
     def num_anchors(self) -> tuple[int, ...]:
-        """Anchors in a cell, one number a level."""
+        """Anchors at each position, one number per level."""
         return tuple(len(self.ratios) * len(scales) for scales in self.level_scales)
 
     def call(self, pyramid: Mapping[str, Tensor], images: Tensor) -> dict[str, Tensor]:
@@ -162,7 +185,7 @@ class Anchors(keras.layers.Layer):
         return anchors
 
     def compute_output_spec(self, pyramid: Mapping[str, Any], images: Any) -> dict[str, keras.KerasTensor]:
-        """Shapes and dtype of the answer, known where the maps' shapes are."""
+        """Shapes and dtype of the output, known where the maps' shapes are."""
         del images
         specs = {}
         for count, (name, features) in zip(self.num_anchors, pyramid.items(), strict=True):
@@ -183,3 +206,20 @@ def _as_tuples(scales: Sequence[Any]) -> tuple[Any, ...]:
     if scales and isinstance(scales[0], Sequence):
         return tuple(tuple(float(scale) for scale in level) for level in scales)
     return tuple(float(scale) for scale in scales)
+
+
+def image_anchors(config: AnchorConfig, height: int, width: int) -> tuple[Tensor, ...]:
+    """The anchors of a padded image from the settings alone, for checks before there is a network.
+
+    Args:
+        config: The anchors.
+        height: Rows of the padded image.
+        width: Columns of the padded image.
+
+    Returns:
+        `(A_level, 4)` float32 in pixels, one per level, finest first.
+    """
+    shapes = pyramid_shapes(height, width, config.strides)
+    maps = {str(level): np.zeros((1, *shape, 1), np.float32) for level, shape in enumerate(shapes)}
+    levels = Anchors(**dataclasses.asdict(config))(maps, np.zeros((1, height, width, 1), np.float32))
+    return tuple(anchors[0] for anchors in levels.values())

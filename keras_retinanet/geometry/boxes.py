@@ -1,4 +1,4 @@
-"""Boxes as pure functions on tensors `(..., 4)` of `(x1, y1, x2, y2)`, and the two layers made of them.
+"""Pure functions on box tensors `(..., 4)` of `(x1, y1, x2, y2)`, and two layers around them.
 
 Widths are `x2 - x1`, without a "+1". All functions broadcast over the leading axes, so that
 `iou(a[:, None], b[None])` is the pairwise matrix and `iou(a, b)` the element-wise vector.
@@ -17,7 +17,7 @@ from keras_retinanet.config import BoxCoderName
 from keras_retinanet.schema import Tensor
 
 MAX_LOG_SCALE = math.log(1000 / 16)
-"""Largest width or height delta that is decoded: boxes grow at most 62.5 fold (torchvision, Detectron2)."""
+"""Largest width or height delta that is decoded: boxes grow at most 62.5-fold (torchvision, Detectron2)."""
 
 EPSILON = 1e-7
 
@@ -28,7 +28,7 @@ def _sides(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def area(boxes: Tensor) -> Tensor:
-    """Areas of boxes; a box whose corners are swapped has none.
+    """Areas of boxes; 0 for a box whose corners are swapped.
 
     Args:
         boxes: `(..., 4)` in pixels.
@@ -41,7 +41,7 @@ def area(boxes: Tensor) -> Tensor:
 
 
 def intersection(a: Tensor, b: Tensor) -> Tensor:
-    """Areas that two sets of boxes have in common.
+    """Areas of the intersections of two sets of boxes.
 
     Args:
         a: `(..., 4)` in pixels.
@@ -79,7 +79,7 @@ def _hull_sides(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def giou(a: Tensor, b: Tensor) -> Tensor:
-    """Generalised IoU: IoU less the share of the hull that neither box covers.
+    """Generalised IoU: IoU minus the share of the hull that neither box covers.
 
     Args:
         a: `(..., 4)` in pixels.
@@ -99,7 +99,7 @@ def giou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def diou(a: Tensor, b: Tensor) -> Tensor:
-    """Distance IoU: IoU less the squared centre distance over the squared diagonal of the hull.
+    """Distance IoU: IoU minus the squared centre distance over the squared diagonal of the hull.
 
     Args:
         a: `(..., 4)` in pixels.
@@ -120,7 +120,7 @@ def diou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def ciou(a: Tensor, b: Tensor) -> Tensor:
-    """Complete IoU: distance IoU less a term for unlike aspect ratios.
+    """Complete IoU: distance IoU minus a term for different aspect ratios.
 
     Args:
         a: `(..., 4)` in pixels.
@@ -142,7 +142,7 @@ def ciou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def clip(boxes: Tensor, height: Tensor, width: Tensor) -> Tensor:
-    """Boxes cut to `0 … width` and `0 … height`.
+    """Boxes clipped to `0 … width` and `0 … height`.
 
     Args:
         boxes: `(..., 4)` in pixels.
@@ -202,8 +202,8 @@ def decode_center(
         deltas: `(..., 4)`.
         anchors: `(..., 4)` in pixels, broadcast against `deltas`.
         std: Four factors.
-        max_log_scale: `dw` and `dh` (after `std`) are cut to this from above; `None` leaves them.
-        min_log_scale: The same from below.
+        max_log_scale: `dw` and `dh` (after `std`) are at most this; `None` sets no limit.
+        min_log_scale: `dw` and `dh` are at least this; `None` sets no limit.
 
     Returns:
         `(..., 4)` in pixels.
@@ -264,23 +264,23 @@ def decode_corner(
     return anchors + deltas * ops.convert_to_tensor(std, "float32") * _anchor_sizes(anchors)
 
 
-class BoxCoder(NamedTuple):
-    """A pair of inverse functions and the `std` its source uses."""
+class CodingFunctions(NamedTuple):
+    """A pair of inverse functions and the default `std` of the library it comes from."""
 
     encode: Callable[..., Tensor]
     decode: Callable[..., Tensor]
     std: tuple[float, float, float, float]
 
 
-BOX_CODERS: dict[BoxCoderName, BoxCoder] = {
-    "center": BoxCoder(encode_center, decode_center, (1.0, 1.0, 1.0, 1.0)),
-    "corner": BoxCoder(encode_corner, decode_corner, (0.2, 0.2, 0.2, 0.2)),
+BOX_CODERS: dict[BoxCoderName, CodingFunctions] = {
+    "center": CodingFunctions(encode_center, decode_center, (1.0, 1.0, 1.0, 1.0)),
+    "corner": CodingFunctions(encode_corner, decode_corner, (0.2, 0.2, 0.2, 0.2)),
 }
 
 
-@keras.saving.register_keras_serializable(package="keras_retinanet")
-class RegressBoxes(keras.layers.Layer):
-    """Applies deltas to anchors, and the reverse through `encode`. Computes in float32 under every policy.
+@keras.saving.register_keras_serializable(package="keras_retinanet", name="RegressBoxes")  # its name in snapshots
+class BoxCoder(keras.layers.Layer):
+    """The box coder: decodes deltas against anchors; `encode` is the inverse. Computes in float32 under every policy.
 
     Args:
         coder: Name in `BOX_CODERS`: `"center"` (paper) or `"corner"` (fizyr).
@@ -305,7 +305,7 @@ class RegressBoxes(keras.layers.Layer):
         self.coder = coder
         self.std = tuple(BOX_CODERS[coder].std if std is None else std)
         if len(self.std) != 4:
-            raise ValueError(f"`std` needs four values, one a delta; received {std!r}.")
+            raise ValueError(f"`std` needs four values, one per delta; received {std!r}.")
         self.max_log_scale = max_log_scale
         self.min_log_scale = min_log_scale
 
@@ -314,7 +314,7 @@ class RegressBoxes(keras.layers.Layer):
         return BOX_CODERS[self.coder].decode(deltas, anchors, self.std, self.max_log_scale, self.min_log_scale)
 
     def encode(self, boxes: Tensor, anchors: Tensor) -> Tensor:
-        """Deltas `(..., 4)` that lead from anchors to boxes."""
+        """Deltas `(..., 4)` that decode to `boxes (..., 4)` in pixels from `anchors (..., 4)`."""
         return BOX_CODERS[self.coder].encode(boxes, anchors, self.std)
 
     def compute_output_shape(self, deltas_shape: Any, anchors_shape: Any) -> Any:
@@ -330,7 +330,7 @@ class RegressBoxes(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
 class ClipBoxes(keras.layers.Layer):
-    """Cuts boxes to their image. Computes in float32 under every policy.
+    """Clips boxes to their image. Computes in float32 under every policy.
 
     Args:
         margin: Pixels by which boxes end before the right and lower edge: 1 in fizyr. Defaults to 0.
@@ -342,7 +342,7 @@ class ClipBoxes(keras.layers.Layer):
         self.margin = margin
 
     def call(self, boxes: Tensor, sizes: Tensor) -> Tensor:
-        """Boxes `(B, A, 4)` cut to `sizes` `(B, 2)` or `(1, 2)`: height and width in pixels."""
+        """Boxes `(B, A, 4)` clipped to `sizes` `(B, 2)` or `(1, 2)`: height and width in pixels."""
         sizes = sizes - self.margin
         return clip(boxes, sizes[:, None, 0], sizes[:, None, 1])
 

@@ -1,6 +1,6 @@
 """From scored boxes to detections: score threshold, best of each level, non-maximum suppression, fixed output size.
 
-Two steps. The first, in `keras.ops`, brings 16 million (anchor, class) scores down to a few thousand candidates in
+The first step, in `keras.ops`, reduces up to 16 million (anchor, class) scores to a few thousand candidates in
 descending order. The second, `nms.py`, picks greedily among them.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 
 from keras_retinanet.config import FilterConfig, NmsMode
-from keras_retinanet.geometry.nms import Kernel, pick, take_rows, uses_tensorflow_kernel
+from keras_retinanet.geometry.nms import Kernel, batched_nms, take_rows, uses_tensorflow_kernel
 from keras_retinanet.schema import BatchDetections, Tensor
 
 _SETTINGS = (
@@ -46,7 +46,7 @@ def filter_detections(
     from_logits: bool = False,
     kernel: Kernel = "auto",
 ) -> BatchDetections:
-    """Keeps the best boxes of each image and drops those that repeat a better one.
+    """Keeps the best boxes of each image and drops those that overlap a better one.
 
     Equal scores are ordered by anchor, then by class, on every backend. Computes in float32 and passes no gradient.
 
@@ -58,11 +58,12 @@ def filter_detections(
         score_threshold: float. Only scores strictly above it are kept.
         nms_threshold: float. A box is dropped when its IoU with a better kept one is strictly above it.
         max_detections: int. `D`, the size of the output; the best over all classes are kept.
-        top_k: int. Candidates (anchor and class) a level may send into the suppression. `None` sends all of them,
+        top_k: int. Most candidates (anchor and class) per level that enter the suppression. `None` takes all of them,
             which takes memory in proportion to `A * K * K`: for small inputs.
-        nms: `"per_class"`; `"agnostic"`: one label an anchor, boxes of any class suppress each other; `"none"`.
-        class_thresholds: `K` floats in place of `score_threshold`. A class that does not reach its own is not there:
-            where anchors have one label, it is the best of the others. Defaults to `()`, the same for all.
+        nms: `"per_class"`; `"agnostic"`: one label per anchor, boxes of any class suppress each other; `"none"`.
+        class_thresholds: `K` floats in place of `score_threshold`. Scores below the
+            threshold of their class do not count: with one label per anchor, it is the best of the remaining classes.
+            Defaults to `()`, the same for all.
         from_logits: bool. `scores` are logits: they are compared as they are, and only the kept ones become
             probabilities. Defaults to `False`.
         kernel: `"ops"`, plain `keras.ops`; `"tensorflow"`, TensorFlow's fused CPU kernel, which XLA and LiteRT do not
@@ -84,7 +85,7 @@ def filter_detections(
     scores = ops.stop_gradient(ops.cast(scores, "float32"))
     candidates = _best_candidates(boxes, scores, level_sizes, threshold, top_k, nms == "agnostic")
     best_boxes, best_scores, labels = candidates
-    picks = pick(best_boxes, best_scores > -math.inf, labels, nms, nms_threshold, max_detections, kernel)
+    picks = batched_nms(best_boxes, best_scores > -math.inf, labels, nms, nms_threshold, max_detections, kernel)
     return _gather_detections(candidates, picks, from_logits)
 
 
@@ -238,7 +239,7 @@ def _first_largest(rows: Tensor) -> Tensor:
 
 
 def _best_pairs(scores: Tensor, anchors: Tensor, threshold: Any, top_k: int | None) -> tuple[Tensor, Tensor, Tensor]:
-    """The `top_k` pairs of a level all lie in its `top_k` anchors by best class: only those are looked at."""
+    """The `top_k` pairs `(B, k)` of a level: they all lie in its `top_k` anchors by best class, `anchors (B, k)`."""
     num_classes = scores.shape[-1]
     anchors = ops.sort(anchors, axis=1)  # position then follows (anchor, class), which breaks ties
     rows = _masked(take_rows(scores, anchors), threshold)  # (B, k, K)

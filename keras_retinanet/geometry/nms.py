@@ -1,6 +1,6 @@
 """Greedy non-maximum suppression: a loop in `keras.ops` for every backend, or one kernel of TensorFlow.
 
-Both see the candidates only through their rank, so both break ties alike.
+Both use only the rank of the candidates, so both break ties in the same way.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from keras_retinanet.config import NmsMode
 from keras_retinanet.schema import Tensor
 
 Kernel = Literal["auto", "ops", "tensorflow"]
-"""`"ops"`, plain `keras.ops`; `"tensorflow"`, TensorFlow's fused CPU kernel; `"auto"`, the faster one at hand."""
+"""`"ops"`: plain `keras.ops`; `"tensorflow"`: TensorFlow's fused CPU kernel; `"auto"`: the faster one available."""
 
 
 def uses_tensorflow_kernel(kernel: Kernel) -> bool:
-    """Whether suppression with this setting runs in TensorFlow's kernel."""
+    """True if suppression with this setting runs in TensorFlow's kernel."""
     return kernel == "tensorflow" or (kernel == "auto" and keras.backend.backend() == "tensorflow")
 
 
-def pick(
+def batched_nms(
     boxes: Tensor,
     is_valid: Tensor,
     labels: Tensor,
@@ -31,13 +31,13 @@ def pick(
     max_detections: int,
     kernel: Kernel,
 ) -> Tensor:
-    """Picks greedily among candidates that are sorted from best to worst.
+    """Non-maximum suppression of a batch of candidates, sorted from best to worst.
 
     Args:
         boxes: `(B, N, 4)` in pixels.
-        is_valid: `(B, N)` bool; the others are never picked.
+        is_valid: `(B, N)` bool; other candidates are never picked.
         labels: `(B, N)` int32.
-        nms: Whether boxes compete within their class, with all, or not at all.
+        nms: Boxes suppress others of their class (`"per_class"`), of any class (`"agnostic"`), or none (`"none"`).
         nms_threshold: A candidate is dropped when its IoU with a picked one is strictly above this.
         max_detections: `D`.
         kernel: See `Kernel`.
@@ -52,14 +52,12 @@ def pick(
     if nms == "agnostic":
         labels = ops.zeros_like(labels)
     if uses_tensorflow_kernel(kernel):
-        return _pick_with_tensorflow(boxes, is_valid, labels, nms_threshold, max_detections)
-    return _pick_with_ops(boxes, is_valid, labels, nms_threshold, max_detections)
+        return _nms_with_tensorflow(boxes, is_valid, labels, nms_threshold, max_detections)
+    return _nms_with_ops(boxes, is_valid, labels, nms_threshold, max_detections)
 
 
-def _pick_with_ops(
-    boxes: Tensor, is_valid: Tensor, labels: Tensor, nms_threshold: float, max_detections: int
-) -> Tensor:
-    """Takes the first candidate left, drops those it suppresses, and again, all images at once."""
+def _nms_with_ops(boxes: Tensor, is_valid: Tensor, labels: Tensor, nms_threshold: float, max_detections: int) -> Tensor:
+    """Repeatedly keeps the first remaining candidate and drops those that it suppresses, in all images at once."""
     columns = _columns(boxes, labels)
     rows = ops.stack(columns, axis=-1)  # (B, N, 6)
     slots = ops.arange(max_detections, dtype="int32")[None]
@@ -72,7 +70,7 @@ def _pick_with_ops(
     def keep_one(step: Tensor, alive: Tensor, picks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         is_left = ops.any(alive, axis=1, keepdims=True)
         pick = ops.cast(ops.argmax(alive, axis=1, keepdims=True), "int32")  # (B, 1)
-        is_dropped = ops.logical_or(_repeats(take_rows(rows, pick), columns, nms_threshold), position == pick)
+        is_dropped = ops.logical_or(_is_suppressed(take_rows(rows, pick), columns, nms_threshold), position == pick)
         picks = ops.where(slots == step, ops.where(is_left, pick, -1), picks)
         return step + 1, ops.logical_and(alive, ops.logical_not(is_dropped)), picks
 
@@ -87,8 +85,8 @@ def _columns(boxes: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
     return x1, y1, x2, y2, (x2 - x1) * (y2 - y1), ops.cast(labels, "float32")
 
 
-def _repeats(kept: Tensor, columns: tuple[Tensor, ...], nms_threshold: float) -> Tensor:
-    """Which of the candidates have the label of `kept` `(B, 1, 6)` and an IoU above the threshold with it."""
+def _is_suppressed(kept: Tensor, columns: tuple[Tensor, ...], nms_threshold: float) -> Tensor:
+    """`(B, N)` bool: the candidates with the label of `kept (B, 1, 6)` and an IoU above the threshold with it."""
     x1, y1, x2, y2, area, label = (kept[..., i] for i in range(6))  # (B, 1)
     width = ops.minimum(columns[2], x2) - ops.maximum(columns[0], x1)
     height = ops.minimum(columns[3], y2) - ops.maximum(columns[1], y1)
@@ -98,12 +96,13 @@ def _repeats(kept: Tensor, columns: tuple[Tensor, ...], nms_threshold: float) ->
     return ops.logical_and(iou > nms_threshold, columns[5] == label)
 
 
-def _pick_with_tensorflow(
+def _nms_with_tensorflow(
     boxes: Tensor, is_valid: Tensor, labels: Tensor, nms_threshold: float, max_detections: int
 ) -> Tensor:
-    """One kernel for all classes, each candidate in the column of its class with its rank for a score.
+    """One kernel for all classes, each candidate in the column of its class with its rank as its score.
 
-    Ranks are unique, so the kernel's unstable last sort has no ties to break, and they tell which candidates it kept.
+    Ranks are unique, so the kernel's unstable last sort has no ties to break, and they identify the candidates that it
+    kept.
     """
     import tensorflow as tf
 

@@ -12,10 +12,11 @@ import numpy as np
 
 from keras_retinanet.backbones import freeze_batch_norm
 from keras_retinanet.config import to_dict
-from keras_retinanet.geometry.boxes import RegressBoxes
+from keras_retinanet.geometry.boxes import BoxCoder
 from keras_retinanet.importers.blueprint import Blueprint, CheckpointError
+from keras_retinanet.model.build import build
 from keras_retinanet.model.heads import Head
-from keras_retinanet.model.retinanet import RetinaNet, build
+from keras_retinanet.model.retinanet import RetinaNet
 
 SHOWN = 8
 """Tensors that a message names; the others are counted."""
@@ -71,15 +72,15 @@ def assemble(blueprint: Blueprint) -> tuple[RetinaNet, Report]:
         ValueError: The settings contradict each other.
     """
     _require_plausible(blueprint)
-    coder = RegressBoxes(blueprint.model.box_coder, **blueprint.box_coder, name="regress_boxes")
+    coder = BoxCoder(blueprint.model.box_coder, **blueprint.box_coder, name="box_coder")
     model = build(
         blueprint.model,
         class_names=blueprint.class_names,
         anchors=blueprint.anchors,
-        resize=blueprint.resize,
-        filter=blueprint.filter,
+        resize_config=blueprint.resize,
+        filter_config=blueprint.filter,
         backbone_options=blueprint.backbone_options,
-        regress_boxes=coder,
+        box_coder=coder,
     )
     model.metadata["imported_from"] = blueprint.source
     report = _fill(model, blueprint)
@@ -120,7 +121,7 @@ def weighted_layers(model: RetinaNet) -> Iterator[tuple[str, keras.Layer]]:
         yield f"neck/{layer.name}", layer
     for name in ("class_head", "box_head"):
         head = getattr(model, name)
-        for layer in (*head.towers[0].layers, head.finals[0]):
+        for layer in (*head.towers[0].layers, head.predictors[0]):
             if layer.weights:
                 yield f"{name}/{layer.name}", layer
 

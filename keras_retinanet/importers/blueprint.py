@@ -88,7 +88,7 @@ class Blueprint:
         resize: How images become network input.
         filter: How scored boxes become detections.
         backbone_options: Arguments of the backbone.
-        box_coder: Arguments of `RegressBoxes` beside its coder.
+        box_coder: Arguments of `BoxCoder` beside its coder.
         is_no_weight: Which tensors are no weights, such as counters.
         notes: What was assumed or is worth knowing, in sentences.
     """

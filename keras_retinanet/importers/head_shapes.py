@@ -12,7 +12,7 @@ import numpy as np
 from keras_retinanet.config import AnchorConfig, BackboneName, ModelConfig
 from keras_retinanet.importers.blueprint import CheckpointError, Overrides
 from keras_retinanet.importers.class_lists import CLASS_LISTS, TORCHVISION_UNUSED
-from keras_retinanet.model.class_transfer import unnamed
+from keras_retinanet.model.class_transfer import default_class_names
 
 MAX_SCALES = 100
 """More than anyone has: a damaged file may tell of any number."""
@@ -230,7 +230,7 @@ def find_classes(
         where = "--class-names" if given is not None else "the checkpoint"
         raise CheckpointError(f"The class head has {count} classes, {where} names {len(names)}.")
     if not names:
-        names = CLASS_LISTS.get(count, unnamed(count))
+        names = CLASS_LISTS.get(count, default_class_names(count))
         if count in CLASS_LISTS:
             notes.append(f"The file does not name its {count} classes: those of COCO were assumed (--class-names).")
         else:

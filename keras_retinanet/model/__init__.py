@@ -1,1 +1,1 @@
-"""The network: feature pyramid, heads, RetinaNet, and the model that answers detections."""
+"""The network: feature pyramid, heads, RetinaNet, and the model that returns detections."""

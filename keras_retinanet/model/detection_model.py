@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from keras_retinanet.config import FilterConfig, to_dict
+from keras_retinanet.config.aliases import with_current_arguments
 from keras_retinanet.geometry.boxes import ClipBoxes, area
 from keras_retinanet.geometry.filter_detections import FilterDetections
 from keras_retinanet.geometry.nms import Kernel, take_rows
@@ -25,8 +26,8 @@ class DetectionModel(keras.Model):
 
     Args:
         network: A RetinaNet.
-        filter: Thresholds; those stored in the network by default.
-        kernel: What picks boxes, see `nms.Kernel`; by default the fastest of this backend.
+        filter_config: Thresholds. Defaults to those stored in the network.
+        kernel: Implementation of NMS, see `nms.Kernel`. Defaults to the fastest one for this backend.
 
     Example:
         >>> model = DetectionModel(keras_retinanet.load_model("best.keras"))
@@ -34,14 +35,18 @@ class DetectionModel(keras.Model):
     """
 
     def __init__(
-        self, network: RetinaNet, filter: FilterConfig | None = None, kernel: Kernel = "auto", **kwargs: Any
+        self,
+        network: RetinaNet,
+        filter_config: FilterConfig | None = None,
+        kernel: Kernel = "auto",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.network = network
-        self.filter = filter or network.filter
+        self.filter_config = filter_config or network.filter_config
         self.kernel = kernel
-        self.clip_boxes = ClipBoxes(self.filter.clip_margin, name="clip_boxes")
-        settings = {name: value for name, value in vars(self.filter).items() if name not in _CLIPPING}
+        self.clip_boxes = ClipBoxes(self.filter_config.clip_margin, name="clip_boxes")
+        settings = {name: value for name, value in vars(self.filter_config).items() if name not in _CLIPPING}
         self.filter_detections = FilterDetections(**settings, from_logits=True, kernel=kernel, name="filter_detections")
         self.build()
 
@@ -50,8 +55,16 @@ class DetectionModel(keras.Model):
         """Names of the labels `0 … K-1`."""
         return self.network.class_names
 
+    @property
+    def detector(self) -> RetinaNet:
+        """The network under its former name, under which `.keras` files hold its weights.
+
+        Keras names stored weights by the first attribute, in alphabetical order, that leads to them.
+        """
+        return self.network
+
     def build(self, input_shape: Any = None) -> None:
-        """Builds nothing: the network is built already, the other layers have no weights."""
+        """Marks the model as built: the network is, and the other layers have no weights."""
         del input_shape
         self.clip_boxes.built = self.filter_detections.built = self.built = True
 
@@ -83,24 +96,24 @@ class DetectionModel(keras.Model):
             `schema.BatchDetections`.
         """
         anchors = list(predictions["anchors"].values())
-        boxes = self.network.regress_boxes(predictions["deltas"], ops.concatenate(anchors, axis=1))
-        logits, is_clipped_last = predictions["logits"], self.filter.clip == "after_nms"
-        if self.filter.clip == "before_nms":
+        boxes = self.network.box_coder(predictions["deltas"], ops.concatenate(anchors, axis=1))
+        logits, is_clipped_last = predictions["logits"], self.filter_config.clip == "after_nms"
+        if self.filter_config.clip == "before_nms":
             boxes = self.clip_boxes(boxes, sizes)
-        if self.filter.drop_empty and not is_clipped_last:
+        if self.filter_config.drop_empty and not is_clipped_last:
             logits = ops.where((area(boxes) > 0)[..., None], logits, -math.inf)
         found = self.filter_detections(boxes, logits, levels=predictions["anchors"])
         return self._clipped(found, sizes) if is_clipped_last else found
 
     def _clipped(self, found: BatchDetections, sizes: Tensor) -> BatchDetections:
-        """Detections cut to their images; those outside go, where the settings say so, and the others move up."""
+        """Clips detections to their images; with `drop_empty`, boxes outside are removed and the rest compacted."""
         is_found = found["labels"] >= 0
         boxes = ops.where(is_found[..., None], self.clip_boxes(found["boxes"], sizes), -1.0)
-        if not self.filter.drop_empty:
+        if not self.filter_config.drop_empty:
             return {**found, "boxes": boxes}
         is_kept = ops.logical_and(is_found, area(boxes) > 0)  # (B, D)
-        place = ops.cast(ops.arange(self.filter.max_detections), "int32")[None]
-        order = ops.argsort(ops.where(is_kept, place, place + self.filter.max_detections), axis=1)
+        place = ops.cast(ops.arange(self.filter_config.max_detections), "int32")[None]
+        order = ops.argsort(ops.where(is_kept, place, place + self.filter_config.max_detections), axis=1)
         is_kept = take_rows(is_kept, order)
         return {
             "boxes": ops.where(is_kept[..., None], take_rows(boxes, order), -1.0),
@@ -112,11 +125,17 @@ class DetectionModel(keras.Model):
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         network = keras.saving.serialize_keras_object(self.network)
-        return {"name": self.name, "network": network, "filter": to_dict(self.filter), "kernel": self.kernel}
+        return {
+            "name": self.name,
+            "network": network,
+            "filter_config": to_dict(self.filter_config),
+            "kernel": self.kernel,
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> DetectionModel:
         """The model of a `get_config`."""
-        stored = config["network"] if "network" in config else config["detector"]  # its name in earlier files
-        network = keras.saving.deserialize_keras_object(stored, custom_objects=custom_objects)
-        return cls(network, FilterConfig(**config["filter"]), config.get("kernel", "auto"), name=config["name"])
+        config = with_current_arguments(config)
+        config["network"] = keras.saving.deserialize_keras_object(config["network"], custom_objects=custom_objects)
+        config["filter_config"] = FilterConfig(**config["filter_config"])
+        return cls(**config)

@@ -12,7 +12,7 @@ from keras_retinanet.schema import Tensor
 
 
 def upsample_to(features: Tensor, reference: Tensor) -> Tensor:
-    """Nearest-neighbour enlargement to the height and width of another map, right at every odd size.
+    """Nearest-neighbour upsampling to the height and width of another map, also of odd size.
 
     Output index `i` reads input index `floor(i · in / out)`, the rule of fizyr (TensorFlow 1) and PyTorch;
     `ops.image.resize` samples at half pixels and picks other ones, for example for 7 → 13.
@@ -87,7 +87,7 @@ class FeaturePyramid(keras.layers.Layer):
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """Names of the levels it answers, finest first."""
+        """Names of the output levels, finest first."""
         return tuple(f"P{i}" for i in (*self._merged_levels, *self._extra_levels))
 
     def build(self, input_shapes: Mapping[str, Any]) -> None:
@@ -95,7 +95,7 @@ class FeaturePyramid(keras.layers.Layer):
         missing = [name for name in self.laterals if name not in input_shapes]
         if missing:
             raise ValueError(
-                f"The pyramid needs {', '.join(missing)} and the backbone answers {', '.join(input_shapes)} only. "
+                f"The pyramid needs {', '.join(missing)} and the backbone returns {', '.join(input_shapes)} only. "
                 f"Choose a backbone that has them, or `min_level` 3."
             )
         for name, lateral in self.laterals.items():

@@ -40,20 +40,20 @@ class PriorProbability(keras.initializers.Initializer):
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
 class Head(keras.layers.Layer):
-    """A tower of 3x3 convolutions that answers a few numbers for every anchor.
+    """A tower of 3x3 convolutions that predicts a few numbers for every anchor.
 
-    It answers in float32, and its last convolution computes in float32 under every dtype policy.
+    Its output is float32, and its last convolution computes in float32 under every dtype policy.
 
     Args:
-        values: Numbers an anchor: 4 deltas, or one logit a class.
-        num_anchors: Anchors in a cell, one number for all levels or one each.
+        outputs_per_anchor: 4 deltas, or one logit per class.
+        num_anchors: Anchors per position: one number for all levels, or one per level.
         width: Channels of the tower. Defaults to 256.
         depth: Convolutions in the tower. Defaults to 4.
         norm: `"none"` or `"group"`: GroupNorm of 32 groups after each convolution of the tower.
         norm_epsilon: Added to the variance by that normalisation. Defaults to 1e-5 (torchvision v2).
         has_bias: Convolutions have biases before that normalisation too, as Detectron2's. Defaults to `False`.
         is_shared: One set of weights for all levels. Defaults to `True`.
-        prior: Probability at which the answers' sigmoid starts; `None` starts the bias at 0.
+        prior: Initial value of the outputs' sigmoid; `None` starts the bias at 0.
         final_dtype: What the last convolution computes in. Defaults to `"float32"`.
 
     Raises:
@@ -62,7 +62,7 @@ class Head(keras.layers.Layer):
 
     def __init__(
         self,
-        values: int,
+        outputs_per_anchor: int,
         num_anchors: int | Sequence[int] = 9,
         *,
         width: int = 256,
@@ -86,7 +86,7 @@ class Head(keras.layers.Layer):
                 f"Shared heads need the same number of anchors on every level; received {num_anchors}. "
                 "Give each level as many scales as the others, or set `is_shared=False`."
             )
-        self.values = values
+        self.outputs_per_anchor = outputs_per_anchor
         self.num_anchors = num_anchors if isinstance(num_anchors, int) else tuple(num_anchors)
         self.width = width
         self.depth = depth
@@ -97,7 +97,12 @@ class Head(keras.layers.Layer):
         self.prior = prior
         self.final_dtype = final_dtype
         self.towers: list[keras.Sequential] = []
-        self.finals: list[keras.layers.Conv2D] = []
+        self.finals: list[keras.layers.Conv2D] = []  # weight files have the predictors under this name
+
+    @property
+    def predictors(self) -> list[keras.layers.Conv2D]:
+        """The last convolution of each set of weights: one, or one per level."""
+        return self.finals
 
     def _tower(self) -> keras.Sequential:
         tower = keras.Sequential([keras.layers.Identity(name="levels")], name="tower")  # it may have no convolution
@@ -120,7 +125,7 @@ class Head(keras.layers.Layer):
 
     def _final(self, num_anchors: int) -> keras.layers.Conv2D:
         return keras.layers.Conv2D(
-            num_anchors * self.values,
+            num_anchors * self.outputs_per_anchor,
             3,
             padding="same",
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
@@ -139,7 +144,7 @@ class Head(keras.layers.Layer):
             tower.build((None, None, None, channels))
             final.build(tower.compute_output_shape((None, None, None, channels)))
             self.towers.append(tower)
-            self.finals.append(final)
+            self.predictors.append(final)
         self.built = True
 
     def _counts(self, num_levels: int) -> tuple[int, ...]:
@@ -150,7 +155,7 @@ class Head(keras.layers.Layer):
         return self.num_anchors
 
     def call(self, pyramid: Mapping[str, Tensor]) -> Tensor:
-        """`(B, A, values)` float32 for the anchors of all levels, finest first.
+        """`(B, A, outputs_per_anchor)` float32 for the anchors of all levels, finest first.
 
         Args:
             pyramid: `(B, h, w, C)` feature maps by level name, finest first.
@@ -159,23 +164,30 @@ class Head(keras.layers.Layer):
         for index, features in enumerate(pyramid.values()):
             index = 0 if self.is_shared else index
             features = self.towers[index](features)
-            answer = self.finals[index](features)  # (B, h, w, a * values)
-            answers.append(ops.reshape(answer, (ops.shape(answer)[0], -1, self.values)))
+            answer = self.predictors[index](features)  # (B, h, w, a * outputs_per_anchor)
+            answers.append(ops.reshape(answer, (ops.shape(answer)[0], -1, self.outputs_per_anchor)))
         return ops.cast(ops.concatenate(answers, axis=1), "float32")
 
     def compute_output_spec(self, pyramid: Mapping[str, Any]) -> keras.KerasTensor:
-        """Shape and dtype of the answer."""
+        """Shape and dtype of the output."""
         shapes = [features.shape for features in pyramid.values()]
         total: int | None = None
         if all(None not in shape[1:3] for shape in shapes):
             counts = self._counts(len(shapes))
             total = sum(shape[1] * shape[2] * count for shape, count in zip(shapes, counts, strict=True))
-        return keras.KerasTensor((shapes[0][0], total, self.values), dtype="float32")
+        return keras.KerasTensor((shapes[0][0], total, self.outputs_per_anchor), dtype="float32")
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         names = (
-            "values", "num_anchors", "width", "depth", "norm", "norm_epsilon", "has_bias", "is_shared", "prior",
-            "final_dtype",
+            "outputs_per_anchor", "num_anchors", "width", "depth", "norm", "norm_epsilon", "has_bias", "is_shared",
+            "prior", "final_dtype",
         )  # fmt: skip
         return super().get_config() | {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Head:
+        """The head of a `get_config`; earlier files have `values` for `outputs_per_anchor`."""
+        return super().from_config(
+            {"outputs_per_anchor" if name == "values" else name: config[name] for name in config}
+        )

@@ -2,58 +2,61 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_retinanet.assigners.iou_threshold import match_batch
-from keras_retinanet.backbones import BACKBONES, pad_value
+from keras_retinanet.assigners import ASSIGNERS, AssignerInputs, Assignment, assign, assigner_constants
+from keras_retinanet.backbones import pad_value
 from keras_retinanet.config import (
-    AnchorConfig,
+    AssignerConfig,
     FilterConfig,
     LossConfig,
-    MatchConfig,
-    ModelConfig,
     ResizeConfig,
     to_dict,
 )
+from keras_retinanet.config.aliases import with_current_arguments
 from keras_retinanet.geometry.anchors import Anchors
-from keras_retinanet.geometry.boxes import RegressBoxes
-from keras_retinanet.losses import BOX_LOSSES, CLASSIFICATION_LOSSES, replicas
-from keras_retinanet.model.fpn import FeaturePyramid
+from keras_retinanet.geometry.boxes import BoxCoder, iou
+from keras_retinanet.losses import BOX_LOSSES, CLASSIFICATION_LOSSES, ClassTargets, class_constants
 from keras_retinanet.model.heads import Head
+from keras_retinanet.model.replicas import current_replicas
 from keras_retinanet.schema import Predictions, Targets, Tensor
 
-NAMED_IMAGES = 64
-"""Images of a failed batch that are remembered by index."""
+MAX_NAN_BATCH_INDICES = 64
+"""At most so many image indices of a batch whose loss is not finite are kept."""
 
-_PARTS = ("backbone", "neck", "class_head", "box_head", "anchors", "regress_boxes")
-_SETTINGS = {"matching": MatchConfig, "loss": LossConfig, "resize": ResizeConfig, "filter": FilterConfig}
+_PARTS = ("backbone", "neck", "class_head", "box_head", "anchors", "box_coder")
+_SETTINGS = {
+    "assigner_config": AssignerConfig,
+    "loss_config": LossConfig,
+    "resize_config": ResizeConfig,
+    "filter_config": FilterConfig,
+}
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
 class RetinaNet(keras.Model):
-    """The detector as it is trained: images in, deltas and logits of every anchor out.
+    """The network that is trained: images in, deltas and logits of every anchor out.
 
-    `model(images)` answers `schema.Predictions`; `predict` leaves the anchors out. `fit` takes batches of
+    `model(images)` returns `schema.Predictions`; `predict` leaves the anchors out. `fit` takes batches of
     `(images, schema.Targets)` and logs `loss`, `classification_loss` and `box_loss`. Detections come from
     `inference.DetectionModel(model)`.
 
     Args:
         backbone: Model from RGB images `(B, H, W, 3)` in 0–255 to `{"C3": …, "C4": …, "C5": …}`.
         neck: From the backbone's maps to the pyramid, for example a `FeaturePyramid`.
-        class_head: `Head` with one value a class.
-        box_head: `Head` with four values.
+        class_head: `Head` with one output per class.
+        box_head: `Head` with four outputs.
         anchors: `Anchors` layer.
-        regress_boxes: `RegressBoxes` layer: the box coder.
+        box_coder: `BoxCoder` layer.
         class_names: Names of the labels `0 … K-1`.
-        matching: Which anchor learns what.
-        loss: Names and constants of the losses.
-        resize: How images become network input; data pipelines and detection read it here.
-        filter: Defaults of the inference model.
+        assigner_config: Which anchor learns which box.
+        loss_config: Names and constants of the losses.
+        resize_config: How images become network input; data pipelines and detection read it here.
+        filter_config: Defaults of the inference model.
         metadata: Free, JSON-serialisable notes that travel with the snapshot.
 
     Example:
@@ -72,13 +75,13 @@ class RetinaNet(keras.Model):
         class_head: Head,
         box_head: Head,
         anchors: Anchors,
-        regress_boxes: RegressBoxes,
+        box_coder: BoxCoder,
         *,
         class_names: Sequence[str],
-        matching: MatchConfig | None = None,
-        loss: LossConfig | None = None,
-        resize: ResizeConfig | None = None,
-        filter: FilterConfig | None = None,
+        assigner_config: AssignerConfig | None = None,
+        loss_config: LossConfig | None = None,
+        resize_config: ResizeConfig | None = None,
+        filter_config: FilterConfig | None = None,
         metadata: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -95,25 +98,30 @@ class RetinaNet(keras.Model):
         self.class_head = class_head
         self.box_head = box_head
         self.anchors = anchors
-        self.regress_boxes = regress_boxes
+        self.box_coder = box_coder
         self.class_names = tuple(str(name) for name in class_names)
-        if len(self.class_names) != class_head.values:
-            raise ValueError(f"{len(self.class_names)} class names for a head of {class_head.values} classes.")
+        if len(self.class_names) != class_head.outputs_per_anchor:
+            raise ValueError(
+                f"{len(self.class_names)} class names for a head of {class_head.outputs_per_anchor} classes."
+            )
         if broken := [name for name in self.class_names if len(f"{name}.".splitlines()) > 1]:
-            raise ValueError(f"The class {broken[0]!r} has a line break in its name; label files hold a name a line.")
-        self.matching = matching or MatchConfig()
-        self.loss_settings = loss or LossConfig()
-        self.resize = resize or ResizeConfig()
-        self.filter = filter or FilterConfig()
+            raise ValueError(
+                f"The class {broken[0]!r} has a line break in its name; label files hold one class name per line."
+            )
+        self.assigner_config = assigner_config or AssignerConfig()
+        self.loss_config = loss_config or LossConfig()
+        self.resize_config = resize_config or ResizeConfig()
+        self.filter_config = filter_config or FilterConfig()
+        class_constants(self.loss_config), assigner_constants(self.assigner_config)  # raise where one does not apply
         self.metadata = dict(metadata or {})
         self.classification_loss_tracker = keras.metrics.Mean(name="classification_loss")
         self.box_loss_tracker = keras.metrics.Mean(name="box_loss")
-        self.failed_images = self.add_weight(
-            shape=(NAMED_IMAGES,),
+        self.nan_batch_indices = self.add_weight(
+            shape=(MAX_NAN_BATCH_INDICES,),
             dtype="int32",
             initializer=keras.initializers.Constant(-1),
             trainable=False,
-            name="failed_images",
+            name="nan_batch_indices",
         )
 
     @property
@@ -126,23 +134,37 @@ class RetinaNet(keras.Model):
         """`K`."""
         return len(self.class_names)
 
+    def map_shapes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Shapes of the pyramid's feature maps, from the layers; nothing is computed on pixels.
+
+        Args:
+            height: int. Rows of the padded image.
+            width: int. Columns of the padded image.
+
+        Returns:
+            Rows and columns of each level, finest first.
+        """
+        image = keras.KerasTensor((1, height, width, 3), dtype="float32")
+        pyramid = self.neck.compute_output_spec(self.backbone.compute_output_spec(image))
+        return [(int(level.shape[1]), int(level.shape[2])) for level in pyramid.values()]
+
     def compile(self, *args: Any, jit_compile: str | bool | None = None, **kwargs: Any) -> None:
         """Like `keras.Model.compile`; losses belong to the model, so only an optimizer is needed.
 
         Args:
             *args: Optimizer first.
-            jit_compile: Defaults to `False` on the TensorFlow backend, where XLA compiles anew for every image
+            jit_compile: Defaults to `False` on the TensorFlow backend, where XLA compiles again for every image
                 shape, and to Keras' own choice elsewhere.
             **kwargs: As in Keras.
         """
         if jit_compile is None:
             jit_compile = False if keras.backend.backend() == "tensorflow" else "auto"
         super().compile(*args, jit_compile=jit_compile, **kwargs)
-        if not self.optimizer.built:  # inside `fit` it would make its variables while tracing, and trace a second time
+        if not self.optimizer.built:  # inside `fit` it would create them while tracing, and trace twice
             self.optimizer.build(self.trainable_variables)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as it was when saved, and gives the optimizer its variables; Keras calls it while loading."""
+        """Compiles as when saved and creates the optimizer's variables; Keras calls it while loading."""
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def compute_loss(
@@ -153,12 +175,12 @@ class RetinaNet(keras.Model):
         sample_weight: Tensor = None,
         training: bool = True,
     ) -> Tensor:
-        """Focal and box loss, each summed over the global batch and divided by its positives (at least 1).
+        """Classification and box loss, each summed over the global batch and divided by its objects (at least 1).
 
         Args:
             x: `(B, H, W, 3)` images; not read.
             y: Targets of the batch.
-            y_pred: What the model answered for it.
+            y_pred: Predictions for the batch.
             sample_weight: Not supported; leave it out.
             training: Not read; the loss is the same in evaluation.
 
@@ -171,59 +193,96 @@ class RetinaNet(keras.Model):
         if y is None or y_pred is None:
             raise ValueError("RetinaNet is trained on batches of (images, targets); the targets are missing.")
         anchors = ops.concatenate(list(y_pred["anchors"].values()), axis=1)[0]  # (A, 4)
-        state, labels, matched = self._targets(anchors, y)
-        count, everywhere = replicas()
-        positives = everywhere(ops.sum(ops.cast(state == 1, "float32")))
-        scale = 1.0 / ops.maximum(positives, 1.0)
-        settings = self.loss_settings
-        classify = CLASSIFICATION_LOSSES[settings.classification]
-        class_sum = classify(y_pred["logits"], labels, state, alpha=settings.alpha, gamma=settings.gamma)
-        class_loss = class_sum * scale
-        box_loss = self._box_loss(y_pred["deltas"], anchors, matched, state) * scale * settings.box_weight
-        self.classification_loss_tracker.update_state(class_loss * count)
-        self.box_loss_tracker.update_state(box_loss * count)
+        deltas = ops.cast(y_pred["deltas"], "float32")
+        decoded = self.box_coder(deltas, anchors[None]) if self._needs_decoded_boxes() else None  # (B, A, 4)
+        assignment = self._assign(y, y_pred, decoded)
+        labels, matched = _gather_targets(y, assignment, anchors)
+        num_replicas, all_reduce_sum = current_replicas()
+        is_object = assignment.anchor_labels == 1
+        scale = 1.0 / ops.maximum(all_reduce_sum(ops.sum(ops.cast(is_object, "float32"))), 1.0)
+        class_loss = self._class_loss(y_pred["logits"], labels, assignment, decoded, matched) * scale
+        box_loss = self._box_loss(deltas, decoded, anchors, matched, is_object) * scale * self.loss_config.box_weight
+        self.classification_loss_tracker.update_state(class_loss * num_replicas)
+        self.box_loss_tracker.update_state(box_loss * num_replicas)
         loss = class_loss + box_loss
-        self._remember_failure(loss, y["image_index"])
+        self._record_nan_batch(loss, y["image_index"])
         for penalty in self.losses:
-            loss = loss + ops.sum(penalty) / count
+            loss = loss + ops.sum(penalty) / num_replicas
         return loss
 
-    def _targets(self, anchors: Tensor, y: Targets) -> tuple[Tensor, Tensor, Tensor]:
-        """State `(B, A)`, label `(B, A)` and box `(B, A, 4)` of every anchor; background owns itself as box."""
-        boxes, labels, ignore = (ops.convert_to_tensor(y[name]) for name in ("boxes", "labels", "ignore"))
-        if boxes.shape[1] == 0:  # a batch without any box: one row of padding, so that there is something to point at
-            boxes = ops.pad(boxes, [[0, 0], [0, 1], [0, 0]])
-            labels = ops.pad(labels, [[0, 0], [0, 1]], constant_values=-1)
-            ignore = ops.zeros_like(labels)
-        thresholds = dataclasses.asdict(self.matching)
-        state, index = match_batch(anchors, boxes, labels, ignore, y["size"], **thresholds)
-        state, index = ops.stop_gradient(state), ops.stop_gradient(index)
-        labels = ops.take_along_axis(labels, index, axis=1)
-        own = ops.take_along_axis(boxes, index[..., None], axis=1)  # (B, A, 4)
-        matched = ops.where((state == 1)[..., None], own, anchors[None])
-        return state, labels, matched
+    def _needs_decoded_boxes(self) -> bool:
+        """True if a loss or the assigner compares predicted boxes in pixels."""
+        return (
+            BOX_LOSSES[self.loss_config.box].is_on_boxes
+            or CLASSIFICATION_LOSSES[self.loss_config.classification].uses_quality
+            or ASSIGNERS[self.assigner_config.assigner].uses_predictions
+        )
 
-    def _box_loss(self, deltas: Tensor, anchors: Tensor, matched: Tensor, state: Tensor) -> Tensor:
-        settings = self.loss_settings
-        loss = BOX_LOSSES[settings.box]
-        deltas = ops.cast(deltas, "float32")
+    def _assign(self, y: Targets, y_pred: Predictions, decoded: Tensor | None) -> Assignment:
+        uses_predictions = ASSIGNERS[self.assigner_config.assigner].uses_predictions
+        inputs = AssignerInputs(
+            level_anchors=tuple(anchors[0] for anchors in y_pred["anchors"].values()),
+            anchors_per_cell=self.anchors.num_anchors,
+            boxes=ops.convert_to_tensor(y["boxes"]),
+            labels=ops.convert_to_tensor(y["labels"]),
+            ignore=ops.convert_to_tensor(y["ignore"]),
+            sizes=ops.convert_to_tensor(y["size"]),
+            predicted_boxes=ops.stop_gradient(decoded) if uses_predictions else None,
+            logits=ops.stop_gradient(y_pred["logits"]) if uses_predictions else None,
+        )
+        return assign(self.assigner_config, inputs)
+
+    def _class_loss(
+        self, logits: Tensor, labels: Tensor, assignment: Assignment, decoded: Tensor | None, matched: Tensor
+    ) -> Tensor:
+        """Sum over the batch of the classification loss."""
+        loss = CLASSIFICATION_LOSSES[self.loss_config.classification]
+        quality = None
+        if loss.uses_quality:
+            quality = iou(decoded, matched) if assignment.quality is None else assignment.quality
+            quality = ops.stop_gradient(quality)  # (B, A)
+        targets = ClassTargets(labels, assignment.anchor_labels, quality)
+        return loss.function(logits, targets, **class_constants(self.loss_config))
+
+    def _box_loss(
+        self, deltas: Tensor, decoded: Tensor | None, anchors: Tensor, matched: Tensor, is_object: Tensor
+    ) -> Tensor:
+        """Sum over the batch of the box loss."""
+        loss = BOX_LOSSES[self.loss_config.box]
         if loss.is_on_boxes:
-            predicted, target = self.regress_boxes(deltas, anchors[None]), matched
+            predicted, target = decoded, matched
         else:
-            predicted, target = deltas, self.regress_boxes.encode(matched, anchors[None])
-        values = loss.function(predicted, target, settings.beta)
-        return ops.sum(ops.where(state == 1, values, 0.0))
+            predicted, target = deltas, self.box_coder.encode(matched, anchors[None])
+        values = loss.function(predicted, target, self.loss_config.beta)
+        return ops.sum(ops.where(is_object, values, 0.0))
 
-    def _remember_failure(self, loss: Tensor, image_index: Tensor) -> None:
-        """Keeps the images of the first batch whose loss is not finite."""
-        index = ops.cast(ops.reshape(image_index, (-1,)), "int32")[:NAMED_IMAGES]
-        row = ops.concatenate([index, ops.full((NAMED_IMAGES,), -1, dtype="int32")])[:NAMED_IMAGES]
-        kept = self.failed_images.value
+    def _record_nan_batch(self, loss: Tensor, image_index: Tensor) -> None:
+        """Keeps the image indices of the first batch whose loss is not finite."""
+        index = ops.cast(ops.reshape(image_index, (-1,)), "int32")[:MAX_NAN_BATCH_INDICES]
+        row = ops.concatenate([index, ops.full((MAX_NAN_BATCH_INDICES,), -1, dtype="int32")])[:MAX_NAN_BATCH_INDICES]
+        kept = self.nan_batch_indices.value
         is_new = ops.logical_and(ops.logical_not(ops.isfinite(loss)), kept[0] < 0)
-        self.failed_images.assign(ops.where(is_new, row, kept))
+        self.nan_batch_indices.assign(ops.where(is_new, row, kept))
+
+    def replaced(self, **parts: Any) -> RetinaNet:
+        """A model with some constructor arguments replaced and the others kept.
+
+        Args:
+            **parts: Constructor arguments, such as `backbone=…`. Layers that are kept are shared with this model.
+
+        Returns:
+            A new model, not compiled.
+
+        Raises:
+            TypeError: There is no such argument.
+        """
+        names = (*_PARTS, "class_names", *_SETTINGS, "metadata", "name")
+        if unknown := set(parts) - set(names):
+            raise TypeError(f"RetinaNet has no part {min(unknown)!r}; it has {', '.join(names)}.")
+        return RetinaNet(**{name: getattr(self, name) for name in names} | parts)
 
     def predict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Raw answers `{"deltas": (B, A, 4), "logits": (B, A, K)}` as NumPy arrays; arguments as in Keras."""
+        """Raw predictions `{"deltas": (B, A, 4), "logits": (B, A, K)}` as NumPy arrays; arguments as in Keras."""
         return _without_anchors(super().predict(*args, **kwargs))
 
     def predict_on_batch(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -236,17 +295,14 @@ class RetinaNet(keras.Model):
         for part in _PARTS:
             config[part] = keras.saving.serialize_keras_object(getattr(self, part))
         config["class_names"] = list(self.class_names)
-        config["matching"] = to_dict(self.matching)
-        config["loss"] = to_dict(self.loss_settings)
-        config["resize"] = to_dict(self.resize)
-        config["filter"] = to_dict(self.filter)
+        config |= {name: to_dict(getattr(self, name)) for name in _SETTINGS}
         config["metadata"] = self.metadata
         return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> RetinaNet:
         """The model of a `get_config`."""
-        config = dict(config)
+        config = with_current_arguments(config)
         for part in _PARTS:
             config[part] = keras.saving.deserialize_keras_object(config[part], custom_objects=custom_objects)
         for name, settings in _SETTINGS.items():
@@ -254,89 +310,16 @@ class RetinaNet(keras.Model):
         return cls(**config)
 
 
+def _gather_targets(y: Targets, assignment: Assignment, anchors: Tensor) -> tuple[Tensor, Tensor]:
+    """Label `(B, A)` and box `(B, A, 4)` assigned to each anchor; the box of background is the anchor itself."""
+    labels, boxes = ops.convert_to_tensor(y["labels"]), ops.convert_to_tensor(y["boxes"])
+    if boxes.shape[1] == 0:  # a batch without any box: there is no row to point at
+        shape = ops.shape(assignment.anchor_labels)
+        return ops.full(shape, -1, dtype="int32"), ops.broadcast_to(anchors[None], (*shape, 4))
+    labels = ops.take_along_axis(labels, assignment.matched_idxs, axis=1)
+    own = ops.take_along_axis(boxes, assignment.matched_idxs[..., None], axis=1)
+    return labels, ops.where((assignment.anchor_labels == 1)[..., None], own, anchors[None])
+
+
 def _without_anchors(predictions: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in predictions.items() if name != "anchors"}
-
-
-def build(
-    model: ModelConfig | None = None,
-    *,
-    class_names: Sequence[str],
-    anchors: AnchorConfig | None = None,
-    matching: MatchConfig | None = None,
-    loss: LossConfig | None = None,
-    resize: ResizeConfig | None = None,
-    filter: FilterConfig | None = None,
-    backbone_options: Mapping[str, Any] | None = None,
-    regress_boxes: RegressBoxes | None = None,
-) -> RetinaNet:
-    """A new RetinaNet from its settings, each of which defaults to the paper's.
-
-    Args:
-        model: Backbone, its weights, and the sizes of pyramid and heads.
-        class_names: Names of the labels `0 … K-1`.
-        anchors: Anchors of each level.
-        matching: Which anchor learns what.
-        loss: Names and constants of the losses.
-        resize: How images become network input.
-        filter: Defaults of the inference model.
-        backbone_options: Further arguments of the backbone, such as `ResNetOptions`.
-        regress_boxes: Box coder, where its settings differ from the defaults of `model.box_coder`.
-
-    Returns:
-        A built, uncompiled model.
-
-    Raises:
-        ValueError: Unknown backbone, or levels and anchor sizes that do not fit each other.
-
-    Example:
-        >>> model = build(ModelConfig(backbone="resnet18", weights="none"), class_names=["cat", "dog"])
-        >>> model.class_head.values
-        2
-    """
-    model = model or ModelConfig()
-    anchors = anchors or AnchorConfig()
-    if model.backbone not in BACKBONES:
-        raise ValueError(f"Unknown backbone {model.backbone!r}; known are {', '.join(BACKBONES)}.")
-    anchor_layer = Anchors(**dataclasses.asdict(anchors), name="anchors")
-    neck = FeaturePyramid(
-        model.fpn_width,
-        model.min_level,
-        model.max_level,
-        p6_source=model.p6_source,
-        stride_padding=model.stride_padding,
-        has_relu_before_p7=model.has_relu_before_p7,
-        name="feature_pyramid",
-    )
-    if len(neck.levels) != len(anchor_layer.sizes):
-        raise ValueError(
-            f"The pyramid has the levels {', '.join(neck.levels)}: anchors need {len(neck.levels)} sizes and "
-            f"strides; received sizes {anchor_layer.sizes} and strides {anchor_layer.strides}."
-        )
-    counts = anchor_layer.num_anchors
-    head: dict[str, Any] = {
-        "num_anchors": counts[0] if len(set(counts)) == 1 else counts,
-        "width": model.head_width,
-        "depth": model.head_depth,
-        "norm": model.head_norm,
-        "norm_epsilon": model.head_norm_epsilon,
-        "has_bias": model.has_head_bias,
-        "is_shared": model.has_shared_heads,
-    }
-    return RetinaNet(
-        BACKBONES[model.backbone](
-            weights=None if model.weights == "none" else model.weights, **(backbone_options or {})
-        ),
-        neck,
-        Head(len(class_names), **head, prior=0.01, name="class_head"),
-        Head(4, **head, name="box_head"),
-        anchor_layer,
-        regress_boxes or RegressBoxes(model.box_coder, name="regress_boxes"),
-        class_names=class_names,
-        matching=matching,
-        loss=loss,
-        resize=resize,
-        filter=filter,
-        metadata={"model": to_dict(model)},
-        name="retinanet",
-    )

@@ -22,7 +22,7 @@ class LearningRate:
 
     Attributes:
         value: The rate after the warm-up.
-        reason: Where it comes from, in words for the log.
+        reason: Where it comes from, for the log.
     """
 
     value: float
@@ -30,11 +30,11 @@ class LearningRate:
 
 
 def peak_rate(config: OptimizerConfig, batch_size: int) -> LearningRate:
-    """The rate asked for, or else the reference rate scaled with the batch (linear rule).
+    """The given rate, or else the reference rate scaled with the batch (linear rule).
 
     Args:
         config: OptimizerConfig. Optimizer and, where given, its rate.
-        batch_size: int. Images a step.
+        batch_size: int. Images per step.
 
     Returns:
         The rate and why it is that.
@@ -56,7 +56,7 @@ def build_schedule(config: OptimizerConfig, *, batch_size: int, total_steps: int
 
     Args:
         config: OptimizerConfig. Rate, warm-up and decay.
-        batch_size: int. Images a step, for the linear rule.
+        batch_size: int. Images per step, for the linear rule.
         total_steps: int. Steps of the whole run.
 
     Returns:
@@ -72,8 +72,8 @@ def keras_decay(config: OptimizerConfig) -> float | None:
     """The `weight_decay` argument that makes a Keras optimizer decay as the setting says.
 
     For SGD the setting is the paper's L2 coefficient λ: the loss gains `λ/2 · ‖w‖²`, whose gradient passes through the
-    momentum, so that a weight shrinks by `lr · λ / (1 - momentum)` a step once the momentum has built up. Keras
-    subtracts `lr · weight_decay · w` beside the momentum instead: the same pull needs `λ / (1 - momentum)`.
+    momentum, so that a weight shrinks by `lr · λ / (1 - momentum)` per step once the momentum has built up. Keras
+    subtracts `lr · weight_decay · w` outside of the momentum instead: the same decay needs `λ / (1 - momentum)`.
 
     Args:
         config: OptimizerConfig. Optimizer, momentum and decay.
@@ -110,7 +110,7 @@ def build_optimizer(
         ValueError: If Adam is asked to decay weights.
     """
     if config.optimizer == "adam" and config.weight_decay:
-        raise ValueError("adam does not decay weights here; take adamw, which is Adam with weight decay.")
+        raise ValueError("adam has no weight decay here; use adamw, which is Adam with weight decay.")
     decay, clip_norm = keras_decay(config), config.clip_norm or None
     optimizer: keras.optimizers.Optimizer
     if config.optimizer == "sgd":

@@ -1,4 +1,4 @@
-"""Muon for convolutions: Keras' optimizer takes matrices only, and a convolution's kernel has four axes."""
+"""Muon for convolutions: Keras' optimizer takes matrices only, and convolution kernels have four axes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from keras import ops
 from keras_retinanet.schema import Tensor
 
 IMAGE_CHANNELS = 4
-"""Kernels over at most this many input channels look at the image itself and learn by AdamW."""
+"""Kernels with at most this many input channels read the image itself and are trained by AdamW."""
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
 class ConvolutionMuon(keras.optimizers.Muon):
-    """Momentum whose update is made orthogonal, for kernels as matrices of (rows · columns · inputs) × outputs.
+    """Orthogonalised momentum for kernels, as matrices of (rows · columns · inputs) × outputs.
 
-    All else learns by AdamW at the same rate: biases, scales and shifts, depthwise kernels, the kernels that look at
-    the image and the last ones of the heads (`final`). An update has the root mean square 0.2 of an AdamW update
-    (`rms_rate`), therefore both share one learning rate and one weight decay.
+    All other variables are trained by AdamW at the same rate: biases, scales and shifts, depthwise kernels, kernels
+    that read the image, and those of the heads' predictors (`final`). An update has the root mean square 0.2 of an
+    AdamW update (`rms_rate`), so both share one learning rate and one weight decay.
 
     The Newton–Schulz iteration runs on the Gram matrix of the shorter side, which is small: the long kernel is
-    multiplied twice and not ten times.
+    multiplied twice instead of ten times.
 
     Reference:
         Jordan et al. 2024, Muon: An optimizer for hidden layers in neural networks (convolutions flattened as there);
@@ -37,7 +37,7 @@ class ConvolutionMuon(keras.optimizers.Muon):
         super().__init__(learning_rate, **kwargs)
 
     def _should_use_adamw(self, variable: keras.Variable) -> bool:
-        """Whether Keras' `build` and `update_step` shall treat this variable as AdamW does."""
+        """True if Keras' `build` and `update_step` should treat this variable as AdamW does."""
         shape = variable.shape
         is_hidden_kernel = len(shape) == 4 and shape[-2] > IMAGE_CHANNELS and shape[-1] > 1
         return not is_hidden_kernel or any(name in f"/{variable.path}/" for name in self.exclude_layers)
@@ -52,7 +52,7 @@ class ConvolutionMuon(keras.optimizers.Muon):
         self.assign_sub(variable, ops.reshape(matrix, variable.shape) * (lr * scale))
 
     def zeropower_via_newtonschulz5(self, x: Tensor, steps: int) -> Tensor:
-        """Nearly the orthogonal factor of a matrix: its singular values become about one.
+        """Approximates the orthogonal factor of a matrix: all singular values become about 1.
 
         With the Gram matrix G of X, one iteration is X ← X P, P = aI + bG + cG², and then G ← P G P. All P are
         polynomials of the first G, so the product of them is formed first.

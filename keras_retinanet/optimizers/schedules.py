@@ -14,7 +14,7 @@ from keras_retinanet.schema import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up to a peak, then the decay of that name over the whole run.
+    """Linear warm-up to a peak, times a decay over the whole run.
 
     Step `s` (counted from 0) of a run of `total_steps` has progress `p = s / total_steps` and the rate
     `peak · warmup(s) · decay(p)`, where `warmup` rises linearly from `warmup_factor` to 1 in `warmup_steps` steps, and
@@ -32,7 +32,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         warmup_factor: float. Share of the peak at step 0 where there is a warm-up. Defaults to 0.001.
 
     Raises:
-        ValueError: If a count is negative, `total_steps` is 0, or `decay` is none of the three.
+        ValueError: If a count is negative, `total_steps` is 0, or `decay` is not one of the three.
 
     Example:
         >>> schedule = WarmupSchedule(0.01, total_steps=90, decay="step")
@@ -65,7 +65,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         self.warmup_factor = float(warmup_factor)
 
     def __call__(self, step: Tensor) -> Tensor:
-        """Rate of a step.
+        """Learning rate of a step.
 
         Args:
             step: `()` integer tensor, or an int. Steps done before this one.

@@ -28,9 +28,9 @@ class KerasRuntime(BatchRuntime):
         super().__init__(
             Description(
                 model.class_names,
-                network.resize,
+                network.resize_config,
                 network.pad_value,
-                model.filter,
+                model.filter_config,
                 image_size,
                 metadata=network.metadata,
             )

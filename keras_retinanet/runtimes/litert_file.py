@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_retinanet.extras import install_hint
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY, Description, undescribed
 from keras_retinanet.runtimes.runtime import BatchRuntime
 
@@ -27,7 +28,7 @@ class LiteRtRuntime(BatchRuntime):
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
-            raise ImportError("LiteRT files need LiteRT: pip install 'keras-retinanet[litert]'") from error
+            raise ImportError(f"LiteRT files need LiteRT: {install_hint('litert')}") from error
         contents = path.read_bytes()
         try:
             interpreter = Interpreter(model_content=contents, num_threads=_cores())  # one, unless told

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from keras_retinanet.extras import install_hint
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY, Description, undescribed
 from keras_retinanet.runtimes.runtime import BatchRuntime
 
@@ -24,7 +25,7 @@ class OnnxRuntime(BatchRuntime):
         try:
             import onnxruntime
         except ImportError as error:
-            raise ImportError("ONNX files need ONNX Runtime: pip install 'keras-retinanet[onnx]'") from error
+            raise ImportError(f"ONNX files need ONNX Runtime: {install_hint('onnx')}") from error
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # its warnings are about what it optimises away
         try:

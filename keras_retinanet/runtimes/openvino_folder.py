@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_retinanet.config import ExportDtype
+from keras_retinanet.extras import install_hint
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY, Description, undescribed
 from keras_retinanet.runtimes.runtime import DETECTIONS, BatchRuntime
 
@@ -32,7 +33,7 @@ def shared_core() -> Any:
     try:
         import openvino
     except ImportError as error:
-        raise ImportError("OpenVINO models need OpenVINO: pip install 'keras-retinanet[openvino]'") from error
+        raise ImportError(f"OpenVINO models need OpenVINO: {install_hint('openvino')}") from error
     return openvino.Core()
 
 

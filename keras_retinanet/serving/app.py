@@ -1,4 +1,4 @@
-"""What the server answers: TensorFlow Serving's REST predict API, its health, and a page to try it."""
+"""The server's routes: TensorFlow Serving's REST predict API, health, and a page to try the model."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Served:
 
 
 class DetectionApi:
-    """Answers requests for one model.
+    """Handles requests for one model.
 
     Args:
         served: Served. The model.
@@ -171,9 +171,9 @@ class DetectionApi:
         kind = next((kind for kind in STATUS if isinstance(error, kind)), None)
         if kind is None:
             LOG.error("detection failed: %s: %s", type(error).__name__, " ".join(str(error).split())[:500])
-            return _error(500, "The model failed; the server's log tells why.")
+            return _error(500, "The model failed; see the server's log.")
         if kind is TimeoutError:
-            error = TimeoutError(f"No answer within {self._config.answer_timeout:g} s; the server is overloaded.")
+            error = TimeoutError(f"No result within {self._config.answer_timeout:g} s; the server is overloaded.")
         return _error(STATUS[kind], str(error), _RETRY if STATUS[kind] == 503 else None)
 
     def _unknown(self, request: Request) -> Response | None:
@@ -191,7 +191,7 @@ class DetectionApi:
         place = f"/v1/models/{self._served.name}"
         known = f"POST {place}:predict, GET {place}, GET {place}/metadata, GET /healthz, GET /readyz, GET /"
         wanted = f"{request.method} {request.url.path[:100]}"
-        return _error(status, f"There is no {wanted!r}; this server answers {known}.", getattr(error, "headers", None))
+        return _error(status, f"There is no {wanted!r}; this server has {known}.", getattr(error, "headers", None))
 
 
 async def _hung_up(request: Request) -> None:

@@ -41,7 +41,7 @@ class BodyReader:
 
     @contextlib.asynccontextmanager
     async def body(self, request: Request) -> AsyncIterator[bytearray]:
-        """The body of a request, counted as held inside, as what is made of it is no larger.
+        """The body of a request; its bytes are reserved while it is held.
 
         Args:
             request: Request. As it arrives.

@@ -68,7 +68,7 @@ class Client:
             One entry an image.
 
         Raises:
-            ValueError: One of them is no image file; nothing has been sent.
+            ValueError: One of them is not an image file; nothing has been sent.
             OSError: A file cannot be read; nothing has been sent.
             ServerError: The server refuses, fails, or cannot be reached.
         """
@@ -94,7 +94,7 @@ class Client:
 
     def _ask(self, files: Sequence[bytes], names: Sequence[str]) -> list[Detections]:
         try:
-            answer = self._patiently(files)
+            answer = self._predict_with_retries(files)
         except ServerError as error:
             if not error.is_refusal:
                 raise
@@ -108,7 +108,7 @@ class Client:
         half = len(files) // 2
         return [*self._ask(files[:half], names[:half]), *self._ask(files[half:], names[half:])]
 
-    def _patiently(self, files: Sequence[bytes]) -> dict[str, Any]:
+    def _predict_with_retries(self, files: Sequence[bytes]) -> dict[str, Any]:
         for attempt in range(self._retries + 1):
             try:
                 return self._transport.predict(files)
@@ -160,7 +160,7 @@ def _contents(image: ImageFile, name: str) -> bytes:
     else:
         contents = Path(image).read_bytes() if isinstance(image, (str, Path)) else bytes(image)
     if not _MAGIC.match(contents):
-        wrong = "is empty" if not contents else f"is no image file: it begins with {contents[:12]!r}"
+        wrong = "is empty" if not contents else f"is not an image file: it begins with {contents[:12]!r}"
         raise ValueError(f"{name} {wrong}; expected a JPEG, PNG, BMP, GIF or WebP file.")
     return contents
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from keras_retinanet.extras import install_hint
 from keras_retinanet.serving.predict_messages import MESSAGES, arrays, predict_request
 from keras_retinanet.serving.transport import ServerError
 
@@ -35,7 +36,7 @@ class GrpcTransport:
             import grpc
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
-                "gRPC needs grpcio, which is not installed: pip install 'keras-retinanet[grpc]', or use http://"
+                f"gRPC needs grpcio, which is not installed: {install_hint('grpc')}, or use http://"
             ) from error
         parts = urlsplit(address)
         options = [(f"grpc.max_{way}_message_length", _MAX_MESSAGE) for way in ("send", "receive")]

@@ -45,7 +45,7 @@ def checked_size(contents: bytes, max_pixels: int) -> tuple[int, int]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadImageError(f"has {too_large}") from None
     except Exception:  # Pillow's plug-ins raise a dozen kinds on damaged headers, struct.error to KeyError
-        raise BadImageError(f"is no image, or damaged; send one of {', '.join(FORMATS)}") from None
+        raise BadImageError(f"is not an image, or is damaged; send one of {', '.join(FORMATS)}") from None
     if width * height > max_pixels:
         raise BadImageError(f"has {width} x {height} pixels, {too_large}")
     if is_moving:

@@ -1,4 +1,4 @@
-"""Everything beside the model that TensorFlow Serving wants: configuration, a way to start it, requests to send."""
+"""Files that TensorFlow Serving needs in addition to the model: configuration, a way to start it, sample requests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_retinanet.extras import install_hint
 from keras_retinanet.serving.predict_messages import IMAGES, SIGNATURE
 
 IMAGE = "tensorflow/serving:2.21.0"
@@ -36,7 +37,7 @@ num_batch_threads { value: 2 }
 """
 
 _COMPOSE = """\
-# docker compose up. Answers on this machine only: there is no authentication; put a proxy with TLS before it.
+# docker compose up. Listens on this machine only: it has no authentication. Put a proxy with TLS in front of it.
 services:
   {name}:
     image: {image}
@@ -63,7 +64,7 @@ services:
 
 _RUN = """\
 #!/bin/sh
-# The same without compose. Answers on this machine only.
+# The same without compose. Listens on this machine only.
 set -eu
 cd "$(dirname "$0")"
 exec docker run --rm -p 127.0.0.1:8500:8500 -p 127.0.0.1:8501:8501 \\
@@ -115,7 +116,7 @@ with connect("http://127.0.0.1:8501", model="{name}") as client:
 
 ## Ask by gRPC
 
-The same with `connect("grpc://127.0.0.1:8500", model="{name}")`, after `pip install 'keras-retinanet[grpc]'`. With
+The same with `connect("grpc://127.0.0.1:8500", model="{name}")`, after {install_grpc}. With
 `tensorflow-serving-api` instead:
 
 ```python
@@ -193,6 +194,7 @@ def write_kit(out: Path, version: Path, class_names: Sequence[str]) -> Path:
         "signature": SIGNATURE,
         "images": IMAGES,
         "classes": ", ".join(f"`{own}`" for own in class_names),
+        "install_grpc": install_hint("grpc"),
     }
     files = {
         "models.config": _MODELS.format(**words),

@@ -51,7 +51,7 @@ def read_call(body: bytes | bytearray) -> PredictCall:
         call = json.loads(body)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise RequestError(f"The body is no JSON ({reason}); send {EXAMPLE}") from None
+        raise RequestError(f"The body is not JSON ({reason}); send {EXAMPLE}") from None
     if not isinstance(call, dict) or ("instances" in call) == ("inputs" in call):
         raise RequestError(f'The body needs either "instances" or "inputs"; send {EXAMPLE}')
     if call.get("signature_name", SIGNATURE) not in (SIGNATURE, ""):
@@ -92,7 +92,7 @@ def _short(value: Any) -> str:
 
 
 def reply(call: PredictCall, found: Sequence[Detections], class_names: Sequence[str]) -> dict[str, Any]:
-    """The body of the answer, ready for JSON.
+    """The body of the response, ready for JSON.
 
     All images have as many rows as the one with the most detections; the rest is padded with -1 and "".
 
@@ -102,7 +102,7 @@ def reply(call: PredictCall, found: Sequence[Detections], class_names: Sequence[
         class_names: Sequence. Names of the labels.
 
     Returns:
-        `{"predictions": …}` a row an image, or `{"outputs": …}` in columns.
+        `{"predictions": …}` with one row per image, or `{"outputs": …}` with one array per output.
     """
     most = max(len(one["scores"]) for one in found)
     rows = [_row(one, most, class_names) for one in found]
@@ -124,21 +124,21 @@ def _row(found: Detections, most: int, class_names: Sequence[str]) -> dict[str, 
 
 
 def status(version: int, is_ready: bool) -> dict[str, Any]:
-    """Whether the model answers, as TensorFlow Serving tells it.
+    """The model's status in the form of TensorFlow Serving.
 
     Args:
         version: int. Version of the model.
         is_ready: bool. Whether it is warm.
 
     Returns:
-        The body of the answer.
+        The body of the response.
     """
     state = {"version": str(version), "state": "AVAILABLE" if is_ready else "LOADING"}
     return {"model_version_status": [{**state, "status": {"error_code": "OK", "error_message": ""}}]}
 
 
 def metadata(name: str, version: int, class_names: Sequence[str]) -> dict[str, Any]:
-    """What the model takes and answers, as TensorFlow Serving tells it.
+    """The model's signature in the form of TensorFlow Serving's metadata.
 
     Args:
         name: str. Name of the model.
@@ -146,7 +146,7 @@ def metadata(name: str, version: int, class_names: Sequence[str]) -> dict[str, A
         class_names: Sequence. Names of the labels, which TensorFlow Serving would not tell.
 
     Returns:
-        The body of the answer.
+        The body of the response.
     """
     outputs = {
         "boxes": _tensor("DT_FLOAT", -1, -1, 4),

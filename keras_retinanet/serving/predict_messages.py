@@ -122,7 +122,7 @@ def arrays(response: Message) -> dict[str, Any]:
         NumPy arrays by name of the output; strings as an array of `bytes` objects.
 
     Raises:
-        ValueError: An output is of a type that no signature of this package answers.
+        ValueError: An output has a type that no signature of this package returns.
     """
     return {output.key: _array(output.key, output.value) for output in response.outputs}
 
@@ -138,6 +138,6 @@ def _array(name: str, tensor: Message) -> Any:
         values = np.frombuffer(content, dtype) if content else np.array(getattr(tensor, field), dtype)
     else:
         raise ValueError(f"Output {name!r} has type {tensor.dtype}; expected one of {[*_NUMBERS, _STRING]}.")
-    if 0 < len(values) < np.prod(shape):  # the last value stands for all that follow
+    if 0 < len(values) < np.prod(shape):  # the last value is repeated
         values = np.concatenate([values, np.repeat(values[-1:], int(np.prod(shape)) - len(values))])
     return values.reshape(shape)

@@ -11,16 +11,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from keras_retinanet.config import ServeConfig
+from keras_retinanet.extras import install_hint
 from keras_retinanet.serving.app import LOG, DetectionApi, Served
 
-_GRACE = 5  # seconds beside a request's own deadline until the server ends without it
+_GRACE = 5  # seconds added to a request's own deadline before the server stops without it
 _PROBES = ("/healthz", "/readyz")
 
 
 class Server:
     """One model on one port.
 
-    The port is taken on construction, so that a mistake is told before a model is loaded.
+    The port is taken on construction, so that an address in use is reported before a model is loaded.
 
     Args:
         config: ServeConfig. Address and limits.
@@ -44,7 +45,7 @@ class Server:
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     def run(self, served: Served) -> None:
-        """Answers until a signal or `stop`; then finishes what it has accepted.
+        """Serves until a signal or `stop`; then finishes the requests it has accepted.
 
         Args:
             served: Served. The model.
@@ -100,13 +101,13 @@ def require_extra() -> None:
         import uvicorn
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"The server needs {error.name!r}, which is not installed: pip install 'keras-retinanet[serve]'"
+            f"The server needs {error.name!r}, which is not installed: {install_hint('serve')}"
         ) from error
     del starlette, uvicorn
 
 
 def _bound(config: ServeConfig) -> socket.socket:
-    """Bound, so that nobody else gets the port; it listens from `run` on, until when clients are told to go away."""
+    """Bound, so that nobody else gets the port; it listens from `run` on, connections before that are refused."""
     taken = socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET)
     try:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -144,7 +145,7 @@ class RequestLog:
         self._app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answers as the application does."""
+        """Calls the application."""
         if scope["type"] != "http" or scope["path"] in _PROBES:
             await self._app(scope, receive, send)
             return
@@ -167,7 +168,7 @@ class RequestLog:
 
 
 def strict_protocol(timeout: float, most: int) -> type:
-    """Uvicorn's HTTP/1.1 with what it lacks: deadlines for headers to arrive and for answers to be taken, JSON errors.
+    """Uvicorn's HTTP/1.1 with what it lacks: deadlines for receiving headers and for sending responses, JSON errors.
 
     Args:
         timeout: float. Seconds.

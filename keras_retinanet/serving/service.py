@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class BusyError(Exception):
-    """There is no room for the request now; it may be sent again."""
+    """The queue is full; the client may send the request again."""
 
 
 class TooManyError(ValueError):
@@ -78,7 +78,7 @@ class DetectionService:
 
     A request's images are checked by their headers, all of them, before any is decoded. Each is decoded on its own,
     by a few threads, and only while there is room for its pixels; so memory is bounded by the largest images times
-    two, beside the files themselves. Only what has been decoded enters a batch.
+    two, in addition to the files themselves. Only what has been decoded enters a batch.
 
     Args:
         runtime: Runtime. What detects.

@@ -19,7 +19,7 @@ def copy_whole(source: Path, target: Path) -> None:
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes a file beside its place and renames it there: readers see the old one or the new one, never half of it.
+    """Writes a file under a temporary name in the same folder and renames it: readers see the old file or the new one.
 
     Args:
         path: Path. Where the file belongs.

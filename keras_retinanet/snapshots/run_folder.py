@@ -1,4 +1,4 @@
-"""The folder of a run: what lies in it, how each file is written whole or not at all, and where a run stands.
+"""The folder of a run: its files, each written atomically, and the progress of the run.
 
 `last.keras` and `best.keras` carry the state of the run (`run_state.json` inside the archive) beside weights and
 optimizer, so that one atomic rename commits all of it; `state.json` is the same text for people to read.
@@ -21,20 +21,21 @@ import yaml
 
 from keras_retinanet.config import TrainConfig, to_dict
 from keras_retinanet.config import tree as config_tree
+from keras_retinanet.config.aliases import with_current_names
 from keras_retinanet.snapshots.atomic_files import write_whole
 
 STATE_MEMBER = "run_state.json"
 SNAPSHOTS = ("best.keras", "last.keras")
-"""What is taken of a run's folder, the first that is there."""
+"""Snapshots of a run; the first that exists is taken."""
 PRESET = "task.json"
-"""What tells a preset of KerasHub, which is a folder too."""
+"""The file that marks a folder as a preset of KerasHub."""
 DIGITS = 8
 """Digits after the point in `metrics.csv`."""
 
 
 @dataclass
 class Progress:
-    """Where a run stands.
+    """The progress of a run.
 
     Attributes:
         epoch: Epochs whose training is complete.
@@ -42,7 +43,7 @@ class Progress:
         seed: Seed of the run.
         figures: Training figures of the last complete epoch; where `metrics.csv` lacks its row, it is still to measure.
         random: States of the model's random generators (dropout), in the order of its variables.
-        images: Images that the run trains on; 0 in snapshots that do not tell.
+        images: Images that the run trains on; 0 if the snapshot does not say.
     """
 
     epoch: int = 0
@@ -90,7 +91,7 @@ class Run:
             try:
                 folder.mkdir(parents=True)
             except FileExistsError:
-                if not folder.exists():  # something above it is no folder
+                if not folder.exists():  # a parent is not a folder
                     raise
                 tries += 1
                 continue
@@ -104,7 +105,7 @@ class Run:
             path: str or Path. Its folder, or one of the snapshots inside.
 
         Returns:
-            The run, and the snapshot to go on from: `last.keras` where a folder was named.
+            The run, and the snapshot to continue from: `last.keras` where a folder was named.
 
         Raises:
             ValueError: If there is no such run, or it has no snapshot or configuration.
@@ -134,7 +135,7 @@ class Run:
         """Writes `state.json`, for people to read.
 
         Args:
-            progress: Progress. Where the run stands.
+            progress: Progress. The progress of the run.
         """
         text = json.dumps(dataclasses.asdict(progress), indent=2) + "\n"
         write_whole(self.state, lambda path: path.write_text(text, encoding="utf-8"))
@@ -160,7 +161,7 @@ class Run:
         return rows
 
     def rows(self) -> list[dict[str, str]]:
-        """The rows of `metrics.csv`, column → text; none where there is no file yet."""
+        """The rows of `metrics.csv`, column → text; empty if the file does not exist."""
         if not self.metrics.exists():
             return []
         with self.metrics.open(encoding="utf-8", newline="") as file:
@@ -194,7 +195,7 @@ def read_config(path: str | Path) -> TrainConfig:
     """
     try:
         plain = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        return config_tree.from_dict(TrainConfig, plain)
+        return config_tree.from_dict(TrainConfig, with_current_names(plain))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
         raise ValueError(f"{path}: not a configuration of a run: {str(error).splitlines()[0]}") from error
 
@@ -239,7 +240,7 @@ def save_snapshot(model: Any, path: Path, progress: Progress) -> None:
 
 
 def read_progress(snapshot: Path) -> Progress:
-    """Reads where the run stood when a snapshot was written.
+    """Reads the progress stored in a snapshot.
 
     Args:
         snapshot: Path. A `.keras` file of a run.
@@ -248,7 +249,7 @@ def read_progress(snapshot: Path) -> Progress:
         Its progress.
 
     Raises:
-        ValueError: If the file is no snapshot of a run.
+        ValueError: If the file is not a snapshot of a run.
     """
     try:
         with zipfile.ZipFile(snapshot) as archive:
@@ -263,7 +264,7 @@ def column(rows: Sequence[Mapping[str, str]], name: str) -> tuple[list[int], lis
     """Epochs and values of one column of `metrics.csv`.
 
     Args:
-        rows: Sequence. Rows as `read_rows` gives them.
+        rows: Sequence. Rows of `Run.rows`.
         name: str. The column.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The settings inside a snapshot, read without opening the model: what a fine-tuned detector takes over."""
+"""The settings inside a snapshot, read without opening the model; fine-tuning takes them over."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import zipfile
 from pathlib import Path
 from typing import Any
+
+from keras_retinanet.config.aliases import with_current_arguments
 
 SNAPSHOT_CLASS, INFERENCE_CLASS = "RetinaNet", "DetectionModel"
 
@@ -17,7 +19,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
         path: str or Path. Any file.
 
     Returns:
-        Dotted name → value, as `config_tree.changed` takes them; empty where the file is no snapshot of a RetinaNet.
+        Dotted name → value, as `config.tree.changed` takes them; empty if the file is not a snapshot of a RetinaNet.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -25,12 +27,11 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return {}
     if isinstance(stored, dict) and stored.get("class_name") == INFERENCE_CLASS:
-        config = stored["config"]
-        stored = config.get("network", config.get("detector"))  # `detector` in earlier files
+        stored = with_current_arguments(stored["config"])["network"]
     if not isinstance(stored, dict) or stored.get("class_name") != SNAPSHOT_CLASS:
         return {}
-    config = _plain(stored["config"])
-    groups = {"model": config["metadata"].get("model", {}), "resize": config["resize"]}
+    config = with_current_arguments(_plain(stored["config"]))
+    groups = {"model": config["metadata"].get("model", {}), "resize": config["resize_config"]}
     anchors = config["anchors"]["config"]
     groups["anchors"] = {name: value for name, value in anchors.items() if name not in ("name", "dtype", "trainable")}
     return {
@@ -42,7 +43,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Keras writes tuples as objects, and lists stand for tuples in ours."""
+    """Plain values: Keras writes tuples as objects, our settings write them as lists."""
     if isinstance(value, dict) and value.get("class_name") == "__tuple__":
         return tuple(_plain(item) for item in value["items"])
     if isinstance(value, dict):

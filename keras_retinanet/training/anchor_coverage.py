@@ -9,8 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_retinanet.assigners.iou_threshold import match_batch
-from keras_retinanet.config import MatchConfig
+from keras_retinanet.assigners import AssignerInputs, assign
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.schema import Targets, Tensor
 
@@ -66,7 +65,7 @@ def measure_coverage(model: RetinaNet, batches: Iterable[tuple[Tensor, Targets]]
     """Matches batches of the training data with the anchors of a model.
 
     Args:
-        model: RetinaNet. Its anchors, pyramid and matching rule are used, its weights are not.
+        model: RetinaNet. Its anchors, pyramid and assigner are used, its weights are not.
         batches: Iterable. `(images (B, H, W, 3), Targets)` as `fit` gets them.
 
     Returns:
@@ -80,11 +79,11 @@ def measure_coverage(model: RetinaNet, batches: Iterable[tuple[Tensor, Targets]]
         positives=sum(positives for _, _, positives, _ in rows),
         missed=len(sides),
         missed_sides=float(np.median(sides)) if len(sides) else 0.0,
-        is_forced=model.matching.use_force_match,
+        is_forced=model.assigner_config.use_force_match,
     )
 
 
-def canvas_anchors(model: RetinaNet, height: int, width: int) -> np.ndarray:
+def canvas_anchors(model: RetinaNet, height: int, width: int) -> tuple[Tensor, ...]:
     """The anchors of one image shape, from the shapes of its feature maps; nothing is computed on pixels.
 
     Args:
@@ -93,26 +92,22 @@ def canvas_anchors(model: RetinaNet, height: int, width: int) -> np.ndarray:
         width: int. Columns of the padded image.
 
     Returns:
-        `(A, 4)` float32 in pixels.
+        `(A_level, 4)` float32 in pixels, one per level.
     """
     image = keras.KerasTensor((1, height, width, 3), dtype="float32")
     pyramid = model.neck.compute_output_spec(model.backbone.compute_output_spec(image))
     maps = {name: np.zeros((1, *level.shape[1:3], 1), np.float32) for name, level in pyramid.items()}
     levels = model.anchors(maps, np.zeros((1, height, width, 1), np.float32))
-    return np.concatenate([ops.convert_to_numpy(level)[0] for level in levels.values()])
+    return tuple(level[0] for level in levels.values())
 
 
 def _cover(model: RetinaNet, shape: tuple[int, int], targets: Targets) -> tuple[int, int, int, np.ndarray]:
     """Images, boxes and positives of a batch, and the sides of the boxes that no anchor learns."""
-    rule: MatchConfig = model.matching
     boxes, labels, ignore = (ops.convert_to_numpy(targets[name]) for name in ("boxes", "labels", "ignore"))
-    state, index = match_batch(
-        ops.convert_to_tensor(canvas_anchors(model, *shape)),
-        *(ops.convert_to_tensor(targets[name]) for name in ("boxes", "labels", "ignore", "size")),
-        positive_iou=rule.positive_iou,
-        negative_iou=rule.negative_iou,
-        use_force_match=rule.use_force_match,
-    )
+    batch = (ops.convert_to_tensor(targets[name]) for name in ("boxes", "labels", "ignore", "size"))
+    inputs = AssignerInputs(canvas_anchors(model, *shape), model.anchors.num_anchors, *batch)
+    assignment = assign(model.assigner_config, inputs)
+    state, index = assignment.anchor_labels, assignment.matched_idxs
     is_object, index = ops.convert_to_numpy(state) == 1, ops.convert_to_numpy(index)  # (B, A)
     is_missed = (labels >= 0) & (ignore == 0)  # (B, N)
     count = int(is_missed.sum())

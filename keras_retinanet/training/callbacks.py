@@ -50,7 +50,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
     def _stop(self, reason: str) -> None:
         synchronise(self.model)
-        indices = [int(index) for index in self.model.failed_images.numpy() if index >= 0]
+        indices = [int(index) for index in self.model.nan_batch_indices.numpy() if index >= 0]
         names = [self.image_names[index] for index in indices if index < len(self.image_names)]
         where = f" Images of the batch: {', '.join(names)}." if names else ""
         self.failure = reason + where
@@ -69,7 +69,7 @@ class LogLearningRate(keras.callbacks.Callback):
         self.schedule = schedule
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Adds it."""
+        """Sets `logs["learning_rate"]` to the rate of the last step."""
         del epoch
         if logs is not None:
             done = int(self.model.optimizer.iterations.numpy())
@@ -121,7 +121,7 @@ class MeasurePrecision(keras.callbacks.Callback):
     """Adds `val_AP` and its kin to the figures of an epoch.
 
     Args:
-        measure: Callable. Gets a function to call after each batch, answers name → value (`"AP"`, `"AP50"` …).
+        measure: Callable. Gets a function to call after each batch, returns name → value (`"AP"`, `"AP50"` …).
         every: int. Epochs between two measurements.
         epochs: int. Epochs of the run; the last is always measured.
         request: StopRequest. A measurement is given up where a stop is asked for.
@@ -160,7 +160,7 @@ class MeasurePrecision(keras.callbacks.Callback):
 
 
 class _GivenUpError(Exception):
-    """A measurement was stopped half-way."""
+    """The evaluation was interrupted."""
 
 
 class RecordEpoch(keras.callbacks.Callback):
@@ -188,7 +188,7 @@ class RecordEpoch(keras.callbacks.Callback):
 
 
 class PrintLines(keras.callbacks.Callback):
-    """One line an epoch, and one every so often inside a long one: progress for log files.
+    """Prints one line per epoch, and one every `seconds` inside a long epoch.
 
     Args:
         epochs: int. Epochs of the run.

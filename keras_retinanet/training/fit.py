@@ -1,4 +1,4 @@
-"""A run that is ready to go: its callbacks, `fit`, and the exact step at which it goes on."""
+"""Runs a prepared training: callbacks, `fit`, and resuming at the exact step."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def readable_data_errors() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run has come to.
+    """The result of a run.
 
     Attributes:
         folder: Where its files are.
@@ -87,7 +87,7 @@ class Training:
     Attributes:
         config: All settings.
         run: The folder.
-        progress: Where the run stands.
+        progress: The progress of the run.
         model: The compiled model.
         batches: The training batches.
         data: The training and validation images.
@@ -130,7 +130,9 @@ class Training:
         is_stopped = self.model.stop_training
         if self.data.val_samples and found and not is_stopped:
             model, bad_images = self.model, self.data.bad_images
-            draw_examples(self.data.val_samples, found, model.class_names, model.resize, self.run.examples, bad_images)
+            draw_examples(
+                self.data.val_samples, found, model.class_names, model.resize_config, self.run.examples, bad_images
+            )
         return self._result(request.number if is_stopped else None)
 
     def _measuring(self, found: list[Detections], request: StopRequest) -> list[keras.callbacks.Callback]:
@@ -141,7 +143,7 @@ class Training:
         detector = DetectionModel(model)
         batches = InferenceBatches(
             samples,
-            resize=model.resize,
+            resize=model.resize_config,
             pad_value=model.pad_value,
             batch_size=self.config.batch_size,
             workers=self.config.data.workers,

@@ -15,9 +15,10 @@ import keras
 from keras_retinanet.backbones import freeze_batch_norm, weights_kind, with_policy
 from keras_retinanet.config import NetworkConfig, to_dict
 from keras_retinanet.importers import CheckpointError, Overrides, WeightFile, find_foreign
+from keras_retinanet.model.build import build
 from keras_retinanet.model.class_transfer import copy_logits
 from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.model.retinanet import RetinaNet, build
+from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.runtimes.open_model import open_network
 from keras_retinanet.snapshots.run_folder import find_snapshot
 
@@ -34,7 +35,7 @@ def build_model(
 
     Args:
         config: NetworkConfig. `config.model.weights` is `"imagenet"`, `"none"`, or the path of backbone weights, of a
-            snapshot, or of another library's checkpoint, told apart by content.
+            snapshot, or of another library's checkpoint, recognised by content.
         class_names: Sequence. Names of the labels `0 … K-1`.
         log: Callable. Receives one line per message: what was kept, what was initialised. Defaults to `print`.
         checkpoint: WeightFile. What `importers.find_foreign` returned for `config.model.weights`, where it has been
@@ -82,10 +83,10 @@ def _build(config: NetworkConfig, class_names: Sequence[str]) -> RetinaNet:
         config.model,
         class_names=class_names,
         anchors=config.anchors,
-        matching=config.matching,
-        loss=config.loss,
-        resize=config.resize,
-        filter=config.filter,
+        assigner_config=config.assigner,
+        loss_config=config.loss,
+        resize_config=config.resize,
+        filter_config=config.filter,
     )
 
 
@@ -102,7 +103,7 @@ def _grafted(
     for layer in backbone._flatten_layers():
         layer.trainable = True
     freeze_batch_norm(backbone)
-    logits = [weight for final in blank.class_head.finals for weight in final.weights]
+    logits = [weight for final in blank.class_head.predictors for weight in final.weights]
     missed = [
         name
         for part in ("neck", "class_head", "box_head")
@@ -112,21 +113,11 @@ def _grafted(
         log(f"new weights, since the snapshot's have another shape or do not exist: {', '.join(missed)}")
     for line in copy_logits(source, blank):
         log(line)
-    is_same_coder = source.regress_boxes.coder == blank.regress_boxes.coder
-    return RetinaNet(
-        backbone,
-        blank.neck,
-        blank.class_head,
-        blank.box_head,
-        blank.anchors,
-        source.regress_boxes if is_same_coder else blank.regress_boxes,
-        class_names=blank.class_names,
-        matching=blank.matching,
-        loss=blank.loss_settings,
-        resize=blank.resize,
-        filter=blank.filter,
+    is_same_coder = source.box_coder.coder == blank.box_coder.coder
+    return blank.replaced(
+        backbone=backbone,
+        box_coder=source.box_coder if is_same_coder else blank.box_coder,
         metadata=metadata,
-        name=blank.name,
     )
 
 

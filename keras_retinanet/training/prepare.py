@@ -44,8 +44,8 @@ def train(
         config: TrainConfig. All settings; of a run to resume, those in its `config.yaml`.
         train_data: Dataset. Images to learn from. Defaults to those that `config.data` names.
         val_data: Dataset. Images to measure AP on. Defaults to those that `config.data` names, where there are any.
-        resume: str or Path. A run's folder or snapshot to go on from. Defaults to `None`, a new run.
-        log: Callable. Where lines for people go. Defaults to `print`.
+        resume: str or Path. Folder or snapshot of the run to continue. Defaults to `None`, a new run.
+        log: Callable. Receives one line per message. Defaults to `print`.
 
     Returns:
         Where the run is and what it reached.
@@ -160,7 +160,7 @@ def _build_batches(
 ) -> TrainingBatches:
     return TrainingBatches(
         data.samples,
-        resize=model.resize,
+        resize=model.resize_config,
         pad_value=model.pad_value,
         batch_size=batch_size,
         seed=seed,

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop at the next good moment."""
+"""Handles SIGINT and SIGTERM: the first sets a flag that is read after each step."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 
 class StopRequest:
-    """Turns the first Ctrl-C or SIGTERM into a wish to stop; the second Ctrl-C aborts at once.
+    """Turns the first Ctrl-C or SIGTERM into a request to stop; the second Ctrl-C aborts at once.
 
-    A context manager: the handlers are installed inside, in the main thread only, and the former ones come back after.
+    A context manager: handlers are installed on entry, in the main thread only, and restored on exit.
     """
 
     def __init__(self) -> None:

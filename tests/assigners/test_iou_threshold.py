@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from keras_retinanet.assigners.iou_threshold import match, match_batch
+from keras_retinanet.assigners import AssignerInputs, assign
+from keras_retinanet.assigners.iou_threshold import assign_image
+from keras_retinanet.config import AssignerConfig
 
 ANCHORS = np.array(
     [
@@ -23,13 +25,13 @@ def run(anchors, boxes, labels=None, ignore=None, size=SIZE, **arguments):
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     labels = np.zeros(len(boxes), np.int32) if labels is None else np.asarray(labels, np.int32)
     ignore = np.zeros(len(boxes), bool) if ignore is None else np.asarray(ignore, bool)
-    state, index = match(anchors, boxes, labels, ignore, size, **arguments)
-    return np.asarray(state).tolist(), np.asarray(index).tolist()
+    anchor_labels, index = assign_image(anchors, boxes, labels, ignore, size, **arguments)
+    return np.asarray(anchor_labels).tolist(), np.asarray(index).tolist()
 
 
-def test_states_worked_by_hand():
-    state, index = run(ANCHORS, [[0, 0, 10, 10]])
-    assert state == [1, 1, -1, 0, 0, -1]
+def test_anchor_labels_worked_by_hand():
+    anchor_labels, index = run(ANCHORS, [[0, 0, 10, 10]])
+    assert anchor_labels == [1, 1, -1, 0, 0, -1]
     assert index[:2] == [0, 0]
 
 
@@ -42,20 +44,22 @@ def test_padding_rows_match_nothing():
 
 
 def test_the_first_of_equal_boxes_wins():
-    state, index = run(ANCHORS, [[50, 50, 60, 60], [0, 0, 10, 10], [0, 0, 10, 10], [50, 50, 60, 60], [0, 0, 10, 10]])
-    assert state == [1, 1, -1, 0, 1, -1]
+    anchor_labels, index = run(
+        ANCHORS, [[50, 50, 60, 60], [0, 0, 10, 10], [0, 0, 10, 10], [50, 50, 60, 60], [0, 0, 10, 10]]
+    )
+    assert anchor_labels == [1, 1, -1, 0, 1, -1]
     assert index == [1, 1, 1, 1, 0, 0]
 
 
 def test_own_thresholds():
-    state, _ = run(ANCHORS, [[0, 0, 10, 10]], positive_iou=0.8, negative_iou=0.39)
-    assert state == [1, 1, -1, -1, 0, -1]
+    anchor_labels, _ = run(ANCHORS, [[0, 0, 10, 10]], positive_iou=0.8, negative_iou=0.39)
+    assert anchor_labels == [1, 1, -1, -1, 0, -1]
 
 
 def test_crowds_become_ignore_regions():
     # the crowd covers half of anchor 4 and all of anchors 0–3; anchor 0 keeps its own object
-    state, index = run(ANCHORS, [[0, 0, 60, 55], [0, 0, 10, 10]], ignore=[True, False])
-    assert state == [1, 1, -1, -1, -1, -1]
+    anchor_labels, index = run(ANCHORS, [[0, 0, 60, 55], [0, 0, 10, 10]], ignore=[True, False])
+    assert anchor_labels == [1, 1, -1, -1, -1, -1]
     assert index[0] == 1
 
 
@@ -66,8 +70,8 @@ def test_a_crowd_that_covers_less_than_half_is_background():
 def test_force_matching_takes_each_boxes_best_anchor():
     small = [51, 51, 53, 53]  # IoU 0.04 with anchor 4
     assert run(ANCHORS, [small])[0][4] == 0
-    state, index = run(ANCHORS, [[0, 0, 10, 10], small], use_force_match=True)
-    assert state == [1, 1, -1, 0, 1, -1]
+    anchor_labels, index = run(ANCHORS, [[0, 0, 10, 10], small], use_force_match=True)
+    assert anchor_labels == [1, 1, -1, 0, 1, -1]
     assert index[4] == 1
 
 
@@ -84,12 +88,23 @@ def test_batch_equals_one_by_one():
     corner, side = rng.uniform(0, 80, (500, 2)), rng.uniform(4, 40, (500, 2))
     anchors = np.concatenate([corner, corner + side], axis=-1).astype(np.float32)
     sizes = np.array([[100, 100], [60, 90], [100, 40]], np.float32)
-    state, index = match_batch(anchors, boxes, labels, ignore, sizes, use_force_match=True)
+    levels = (anchors[:400], anchors[400:])
+    inputs = AssignerInputs(levels, (1, 1), boxes, labels, ignore, sizes)
+    anchor_labels, index, _ = assign(AssignerConfig(use_force_match=True), inputs)
     for image in range(3):
-        expected = match(anchors, boxes[image], labels[image], ignore[image], sizes[image], use_force_match=True)
-        np.testing.assert_array_equal(state[image], expected[0])
+        expected = assign_image(anchors, boxes[image], labels[image], ignore[image], sizes[image], use_force_match=True)
+        np.testing.assert_array_equal(anchor_labels[image], expected[0])
         np.testing.assert_array_equal(index[image], expected[1])
-    assert set(np.unique(state)) == {-1, 0, 1}
+    assert set(np.unique(anchor_labels)) == {-1, 0, 1}
+
+
+def test_a_batch_without_any_box_is_background():
+    empty = np.zeros((2, 0), np.int32)
+    inputs = AssignerInputs((ANCHORS,), (1,), np.zeros((2, 0, 4), np.float32), empty, empty, np.stack([SIZE, SIZE]))
+    anchor_labels, index, quality = assign(AssignerConfig(), inputs)
+    assert np.asarray(anchor_labels).tolist() == [[0, 0, 0, 0, 0, -1]] * 2
+    assert not np.asarray(index).any()
+    assert quality is None
 
 
 @pytest.mark.parametrize("image", range(4))
@@ -97,10 +112,10 @@ def test_equal_fizyr(shared, image):
     golden = np.load(shared("reference/fizyr_golden/targets_losses_golden.npz"))
     anchors = golden["anchors"].astype(np.float32)
     boxes, labels = golden[f"bboxes_{image}"].reshape(-1, 4), golden[f"labels_{image}"].astype(int)
-    state, index = run(anchors, boxes, labels, size=golden["image_shapes"][image][:2].astype(np.float32))
+    anchor_labels, index = run(anchors, boxes, labels, size=golden["image_shapes"][image][:2].astype(np.float32))
     expected = golden["labels_batch"][image]
-    np.testing.assert_array_equal(state, expected[:, -1])
-    positive = np.array(state) == 1
+    np.testing.assert_array_equal(anchor_labels, expected[:, -1])
+    positive = np.array(anchor_labels) == 1
     if len(labels):
         own = labels[np.array(index)]
         np.testing.assert_array_equal(own[positive], expected[positive, :-1].argmax(axis=1))
@@ -116,8 +131,9 @@ def test_thousand_boxes_need_no_matrix():
     boxes = np.concatenate([corner[:1000], corner[:1000] + 40], axis=-1)[None]
     labels, ignore = np.zeros((1, 1000), np.int32), np.zeros((1, 1000), bool)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    state, index = match_batch(anchors, boxes, labels, ignore, np.array([[2000, 2000]], np.float32))
+    inputs = AssignerInputs((anchors,), (1,), boxes, labels, ignore, np.array([[2000, 2000]], np.float32))
+    anchor_labels, index, _ = assign(AssignerConfig(), inputs)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     np.testing.assert_array_equal(np.asarray(index)[0, :1000], np.arange(1000))
-    np.testing.assert_array_equal(np.asarray(state)[0, :1000], 1)
+    np.testing.assert_array_equal(np.asarray(anchor_labels)[0, :1000], 1)
     assert grown < 300, f"{grown:.0f} MB"

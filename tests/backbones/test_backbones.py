@@ -20,7 +20,7 @@ from keras_retinanet.backbones.applications import APPLICATIONS
 from keras_retinanet.backbones.batch_norm import batch_norm_layers
 from keras_retinanet.config import BackboneName
 from keras_retinanet.geometry.anchors import Anchors
-from keras_retinanet.geometry.boxes import RegressBoxes
+from keras_retinanet.geometry.boxes import BoxCoder
 from keras_retinanet.model.fpn import FeaturePyramid
 from keras_retinanet.model.heads import Head
 from keras_retinanet.model.retinanet import RetinaNet
@@ -122,7 +122,7 @@ def test_sizes_worked_out_are_the_real_ones(built: Built) -> None:
 
 def test_anchors_and_answers_agree(built: Built) -> None:
     heads = [Head(values, 9, width=8, depth=0) for values in (1, 4)]
-    model = RetinaNet(built.backbone, FeaturePyramid(8), *heads, Anchors(), RegressBoxes(), class_names=["a"])
+    model = RetinaNet(built.backbone, FeaturePyramid(8), *heads, Anchors(), BoxCoder(), class_names=["a"])
     for height, width in SIZES:
         answers = model.compute_output_spec(keras.KerasTensor((1, height, width, 3)))
         count = sum(level.shape[1] for level in answers["anchors"].values())

@@ -204,7 +204,7 @@ def test_another_depth_is_an_error_that_counts(
 
 
 def test_a_model_that_is_no_backbone(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="'other' is no backbone of ours"):
+    with pytest.raises(ValueError, match="'other' is not a backbone of this package"):
         load_weights(keras.Sequential(name="other"), tmp_path / "any")
 
 

@@ -2,8 +2,8 @@ import pytest
 from PIL import Image
 
 from keras_retinanet.cli import convert_data
-from keras_retinanet.cli.detect_format import detect_format
 from keras_retinanet.config import DataConfig, WriterName
+from keras_retinanet.data.datasets import find_layouts
 from keras_retinanet.data.open_dataset import open_dataset
 from keras_retinanet.data.writers import WRITERS
 
@@ -19,6 +19,10 @@ def test_the_names_are_those_of_the_table():
     assert set(WRITERS) == set(WriterName.__args__)
 
 
+def formats_of(path):
+    return [layout.format for layout in find_layouts(path)]
+
+
 def test_by_format_by_path_and_back(boxes, tmp_path, capsys):
     yolo, coco, again = (str(tmp_path / name) for name in ("yolo", "coco", "again"))
     assert convert_data.main(["csv", boxes, yolo, "--to", "yolo"]) == 0
@@ -30,7 +34,7 @@ def test_by_format_by_path_and_back(boxes, tmp_path, capsys):
     found = open_dataset(DataConfig("tfrecord", again), "train")
     assert found[0]["boxes"].round(3).tolist() == [[1, 2, 8, 9]]
     assert found.class_names == ("cow",)
-    assert [detect_format(folder) for folder in (yolo, coco, again, boxes)] == ["yolo", "coco", "tfrecord", "csv"]
+    assert [formats_of(place) for place in (yolo, coco, again, boxes)] == [["yolo"], ["coco"], ["tfrecord"], ["csv"]]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +46,7 @@ def test_by_format_by_path_and_back(boxes, tmp_path, capsys):
         ),
         ("csv gone.csv {out} --to csv", "gone.csv: cannot be read"),
         ("{here} {out} --to csv", "invalid choice: '{here}' (choose from 'coco', 'pascal', 'csv', 'kitti'"),
-        ("csv {csv} {here} --to csv", "{here} is already there and not empty; give a new folder"),
+        ("csv {csv} {here} --to csv", "{here} already exists and is not empty; give a new folder"),
         ("csv {csv} {out}", "the following arguments are required: --to"),
         ("csv {csv} {out} --to csv --set train", "--set and --val-set name splits; csv takes files"),
         ("coco {here} {out} --to csv --val-annotations x", "--val-annotations belongs to csv"),
@@ -86,5 +90,5 @@ def test_formats_are_told_by_their_files(tmp_path, files, word):
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert detect_format(str(tmp_path)) == word
-    assert detect_format(str(tmp_path / "x.record-00000-of-00002")) == "tfrecord"
+    assert formats_of(tmp_path) == ([] if word is None else [word])
+    assert formats_of(tmp_path / "x.record-00000-of-00002") == ["tfrecord"]

@@ -26,9 +26,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
         class_names=["ant", "bee"],
         anchors=AnchorConfig((16.0, 32.0, 64.0), (8, 16, 32)),
-        resize=ResizeConfig(64, 96),
+        resize_config=ResizeConfig(64, 96),
     )
-    final = model.class_head.finals[0]
+    final = model.class_head.predictors[0]
     kernel, bias = final.get_weights()
     final.set_weights([np.random.default_rng(5).normal(0, 0.3, kernel.shape), 0 * bias])
     folder = tmp_path_factory.mktemp("run")
@@ -51,7 +51,7 @@ def test_a_keras_file_detects_as_the_snapshot(
     out = tmp_path / "new" / "insects.keras"
     assert convert_model.main([*flags, str(run), str(out)]) == 0
     told = capsys.readouterr().out
-    assert told.startswith(f"wrote {out}; beside the snapshot raw outputs differ by ")
+    assert told.startswith(f"wrote {out}; compared with the snapshot: raw outputs differ by ")
     assert told.count("\n") == 1
     written = keras_retinanet.load_model(out)
     assert isinstance(written, DetectionModel)

@@ -73,13 +73,13 @@ def test_tiles_and_nothing_found(run: Path, images: Path, tmp_path: Path, capsys
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["{run}", "{images}/missing.jpg"], "There is no image, video or folder"),
+        (["{run}", "{images}/missing.jpg"], "No such image, video or folder:"),
         (["{run}", "{images}/*.gif"], "No image (.jpg"),
         (["{run}", "{out}"], "has no images"),
         (["{out}/missing.keras", "{images}/7.png"], "There is no snapshot or exported model"),
         (["{out}", "{images}/7.png"], "neither a file that ends in"),
         (["{run}", "{images}", "--out", "{images}"], "The picture with boxes would replace '{images}/12.jpg'; name"),
-        (["{out}/a.onnx", "{images}/7.png"], "pip install 'keras-retinanet[onnx]'"),
+        (["{out}/a.onnx", "{images}/7.png"], "pip install '.[onnx]' in the checkout"),
         (["{run}", "{images}/7.png", "--class", "beee"], "no class 'beee'; it has ant, bee. Did you mean 'bee'?"),
     ],
 )

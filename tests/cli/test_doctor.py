@@ -63,7 +63,7 @@ def test_pictures_and_sheet(boxes, tmp_path, capsys):
     [
         (doctor, ["csv", "gone.csv", "--anchor-sizes", "1"], "--anchor-sizes needs one value for each of the 5"),
         (doctor, ["yolo"], "expected `yolo PATH`"),
-        (doctor, ["csv", "gone.csv", "--page", "/no/where/page.html"], "there is no folder /no/where; give"),
+        (doctor, ["csv", "gone.csv", "--page", "/no/where/page.html"], "this folder does not exist: /no/where; give"),
         (doctor, ["csv", "gone.csv", "--json", "/"], "--json /: is a folder"),
         (doctor, ["csv", "gone.csv", "--fix", "/"], "--fix /: is not empty"),
         (debug, ["csv", "gone.csv"], "gone.csv: cannot be read"),

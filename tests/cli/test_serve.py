@@ -110,7 +110,7 @@ def test_replies_are_what_the_runtime_detects(
         (["{run}", "--max-batch", "0"], "--max-batch must be greater than 0, got 0"),
         (["{run}", "--max-wait-ms", "nan"], "--max-wait-ms must be 0 or more, got nan"),
         (["{run}", "--max-queue", "7"], "--max-queue 7 holds less than one batch: --max-batch 8"),
-        (["{run}", "--name", "a/b"], "The name 'a/b' cannot stand in a URL; give --name of letters"),
+        (["{run}", "--name", "a/b"], "The name 'a/b' is not valid in a URL; give --name of letters"),
         (["{run}", "--host", "192.0.2.1"], "Cannot listen on 192.0.2.1 port"),
     ],
 )

@@ -25,7 +25,7 @@ def test_types_come_from_the_annotations() -> None:
     assert found["anchors.scales"].scalar is float
     assert found["steps"].scalar is int
     assert found["mixed_precision"].choices == ("none", "float16", "bfloat16")
-    assert found["matching.use_force_match"].is_flag
+    assert found["assigner.use_force_match"].is_flag
     assert not found["epochs"].is_tuple
     assert found["epochs"].choices is None
 

@@ -109,7 +109,7 @@ def test_what_is_written_is_what_was_read(source, converted, to):
         WRITERS[to].sets["train"]: 3,
         WRITERS[to].sets["val"]: 1,
     }
-    expected = (f"{to} cannot hold ignore regions (crowd, difficult, group): 1 left out",) if regions else ()
+    expected = (f"{to} cannot represent ignore regions (crowd, difficult, group): 1 left out",) if regions else ()
     assert converted[to].notes == expected
 
 
@@ -176,7 +176,7 @@ def test_records_cannot_be_pointed_into(converted, tmp_path):
 
 def test_boxes_that_voc_cannot_hold_are_told(tmp_path, write_tiny_csv):
     out = convert(write_tiny_csv("1,1,2,9", "1,1,9,9"), tmp_path / "voc", "pascal")
-    assert out.notes[-1] == "pascal cannot hold boxes a pixel wide or high, or less: 1 left out"
+    assert out.notes[-1] == "pascal cannot represent boxes a pixel wide or high, or less: 1 left out"
     assert out.num_boxes == 1
     assert len(open_dataset(DataConfig("pascal", str(out.folder)), "train")[0]["boxes"]) == 1
 
@@ -196,7 +196,7 @@ def test_what_the_reader_left_out_is_told_and_classes_are_joined(tmp_path, write
     both = DataConfig("csv", annotations=train.annotations, val_annotations=val.annotations)
     out = convert(both, tmp_path / "out", "yolo")
     assert out.notes[0].startswith("train: 1 boxes left out, 0 clipped to their image: ")
-    assert "labels count its class names in sorted order" in out.notes[1]
+    assert "labels follow the sorted class names of the boxes" in out.notes[1]
     assert open_dataset(DataConfig("yolo", str(out.folder)), "val").class_names == ("hen", "cow")
     assert not convert(both, tmp_path / "val", "csv", splits=("val",)).num_images.get("train")
     with pytest.raises(ValueError, match="has no val images to write"):
@@ -213,7 +213,7 @@ def test_nothing_is_left_of_a_conversion_that_fails(tmp_path, write_tiny_csv):
     assert list((tmp_path / "deep").iterdir()) == []
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
-    with pytest.raises(ValueError, match="full is already there and not empty"):
+    with pytest.raises(ValueError, match="full already exists and is not empty"):
         convert(data, tmp_path / "full", "yolo")
     (tmp_path / "full" / "x").unlink()
     convert(data, tmp_path / "full", "yolo")

@@ -107,7 +107,7 @@ def test_tfrecord(tmp_path, write_records):
     )
     content = (tmp_path / "a.tfrecord").read_bytes()
     (tmp_path / "a.tfrecord").write_bytes(content[:-9])
-    wrong = [f"a.tfrecord, record {number}" for number in (4, 5, 2, 3)]
+    wrong = [f"a.tfrecord, record {number}" for number in ("4", "5", "2", "3, object 1")]
     assert found(TfRecordDataset, tmp_path, class_names=["cat"]) == (1, wrong)
 
 

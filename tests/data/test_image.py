@@ -13,7 +13,6 @@ from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data import image as image_module
 from keras_retinanet.data.image import (
     decode,
-    network_input,
     pad,
     padded_size,
     resize_boxes,
@@ -222,7 +221,7 @@ def test_pad_fills_right_and_below(padded):
 @pytest.mark.parametrize(
     "resize", [ResizeConfig(64, 96), ResizeConfig(0, 64, is_square=True), ResizeConfig(50, 70, pad_multiple=1)]
 )
-def test_network_input(resize):
+def test_network_input(network_input, resize):
     picture = tf.constant(np.random.default_rng(0).integers(0, 256, (33, 47, 3), np.uint8))
     image, size, scale = tf.function(lambda image: network_input(image, resize, (1.0, 2.0, 3.0)))(picture)
     height, width = resized_size(33, 47, resize)

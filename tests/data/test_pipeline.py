@@ -11,7 +11,7 @@ from PIL import Image
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data import errors
 from keras_retinanet.data.augment import AUGMENTATIONS, MIXTURES
-from keras_retinanet.data.image import decode, network_input
+from keras_retinanet.data.image import decode
 from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
 
 RESIZE = ResizeConfig(min_side=48, max_side=80, pad_multiple=16)
@@ -243,7 +243,7 @@ def test_a_damaged_image_is_named(samples, tmp_path):
     assert str(tmp_path / "5.png") in str(errors.from_tensorflow(caught.value))
 
 
-def test_inference_sees_every_image_once_as_it_is(samples):
+def test_inference_sees_every_image_once_as_it_is(samples, network_input):
     batches = InferenceBatches(samples, resize=RESIZE, pad_value=PAD, batch_size=3)
     found = listed(batches.dataset())
     assert len(found) == len(batches) == batches.dataset().cardinality() == 3 + 2

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,7 +12,6 @@ from PIL import Image
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.image import (
-    network_input,
     network_scale,
     network_scale_tensor,
     resize_by_rule,
@@ -92,7 +94,7 @@ def test_sizes_in_graphs_equal_those_outside(resize: ResizeConfig) -> None:
         np.testing.assert_array_equal(*scales)
 
 
-def test_one_scale_for_both_axes_unless_the_size_is_another() -> None:
+def test_one_scale_for_both_axes_unless_the_size_is_another(network_input: Callable[..., Any]) -> None:
     np.testing.assert_array_equal(network_scale((198, 278), (150, 211), FIZYR), [278 / 211, 278 / 211])
     np.testing.assert_array_equal(network_scale((99, 139), (150, 211), FIZYR), [99 / 150, 139 / 211])
     image, size, scale = network_input(tf.constant(noise(150, 211)), FIZYR, (0, 0, 0))

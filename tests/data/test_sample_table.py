@@ -58,7 +58,7 @@ def test_an_image_that_cannot_be_decoded_is_named(samples, tmp_path, damage):
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         list(tf.data.Dataset.range(3).map(table.load_image))
     found = errors.from_tensorflow(caught.value)
-    assert str(found) == f"{file}: cannot be decoded as an image. fix: replace the file or take it out"
+    assert str(found) == f"{file}: cannot be decoded as an image. fix: replace or remove the file"
 
 
 def test_a_size_that_does_not_match_the_annotations_is_named(samples):

@@ -7,8 +7,8 @@ import pytest
 from keras import ops
 
 from keras_retinanet import build
-from keras_retinanet.assigners.iou_threshold import match
-from keras_retinanet.config import AnchorConfig, MatchConfig, ModelConfig, ResizeConfig
+from keras_retinanet.assigners.iou_threshold import assign_image
+from keras_retinanet.config import AnchorConfig, AssignerConfig, ModelConfig, ResizeConfig
 from keras_retinanet.doctor.anchor_fit import NetworkBoxes, best_overlap, fit_anchors, network_boxes
 from keras_retinanet.doctor.anchor_search import anchor_flags, search_anchors
 from keras_retinanet.doctor.coverage import check_coverage, measure
@@ -57,7 +57,9 @@ def test_agrees_with_the_matcher(anchors):
         grid = grid_anchors(anchors, -(-height // 32) * 32, -(-width // 32) * 32)
         mine = boxes[image == k].astype(np.float32)
         labels, ignore = np.zeros(len(mine), int), np.zeros(len(mine), bool)
-        state, index = match(*(ops.convert_to_tensor(x) for x in (grid, mine, labels, ignore, sizes[k].astype("f4"))))
+        state, index = assign_image(
+            *(ops.convert_to_tensor(x) for x in (grid, mine, labels, ignore, sizes[k].astype("f4")))
+        )
         state, index = ops.convert_to_numpy(state), ops.convert_to_numpy(index)
         assert fit.positives[image == k].tolist() == np.bincount(index[state == 1], minlength=len(mine)).tolist()
     assert 0 < (fit.positives == 0).sum() < 90
@@ -71,7 +73,7 @@ def test_the_grids_are_those_of_the_network():
         anchors=anchors,
     )
     for shape in ((64, 96), (160, 224)):
-        np.testing.assert_array_equal(grid_anchors(anchors, *shape), canvas_anchors(model, *shape))
+        np.testing.assert_array_equal(grid_anchors(anchors, *shape), np.concatenate(canvas_anchors(model, *shape)))
 
 
 def test_boxes_go_through_the_resize_rule_and_ignore_regions_do_not():
@@ -86,7 +88,7 @@ def test_boxes_go_through_the_resize_rule_and_ignore_regions_do_not():
 
 def test_coverage_by_class_and_size():
     found = boxes_of([[4, 4, 20, 20], [0, 0, 3, 3], [0, 0, 96, 4]])._replace(labels=np.array([0, 1, 1]))
-    coverage = measure(found, ("cat", "dog", "owl"), SMALL, MatchConfig(), RESIZE)
+    coverage = measure(found, ("cat", "dog", "owl"), SMALL, AssignerConfig(), RESIZE)
     assert [(row.name, row.boxes, row.covered) for row in coverage.by_class] == [("cat", 1, 1), ("dog", 2, 0)]
     assert [(row.name, row.boxes) for row in coverage.by_size] == [("0 to 8 px", 1), ("16 to 32 px", 2)]
     assert (coverage.forced, coverage.hopeless) == (2, 0)

@@ -37,9 +37,9 @@ def test_kernels_become_small_and_what_needs_float32_keeps_it(network: RetinaNet
     for head in (small.class_head, small.box_head):
         group = next(layer for layer in head.towers[0].layers if isinstance(layer, layers.GroupNormalization))
         assert (group.compute_dtype, group.gamma.dtype) == ("bfloat16", "float32")
-    final = small.box_head.finals[0]
+    final = small.box_head.predictors[0]
     assert (final.compute_dtype, final.kernel.dtype) == ("float32", "float32")
-    final = small.class_head.finals[0]
+    final = small.class_head.predictors[0]
     assert (final.compute_dtype, final.kernel.dtype) == ("bfloat16", "bfloat16")
     assert small.backbone.get_layer("normalize").compute_dtype == "float32"
     given = np.asarray(stem.kernel).astype(np.float32)

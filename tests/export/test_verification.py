@@ -82,11 +82,11 @@ class Altered(KerasRuntime):
 
 @pytest.fixture(scope="module")
 def detector(small_network: Any) -> DetectionModel:
-    return DetectionModel(small_network(filter=FilterConfig(max_detections=20)))
+    return DetectionModel(small_network(filter_config=FilterConfig(max_detections=20)))
 
 
 def confident(detector: DetectionModel) -> None:
-    final = detector.network.class_head.finals[0]
+    final = detector.network.class_head.predictors[0]
     kernel, bias = final.get_weights()
     final.set_weights([np.random.default_rng(5).normal(0, 0.3, kernel.shape), 0 * bias])
 

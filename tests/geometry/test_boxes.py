@@ -94,7 +94,7 @@ def test_decoding_undoes_encoding(coder):
     corner = np.random.default_rng(1).uniform(0, 900, (50, 2, 2)).astype(np.float32)
     size = np.random.default_rng(2).uniform(5, 300, (50, 2, 2)).astype(np.float32)
     both = np.concatenate([corner, corner + size], axis=-1)
-    layer = boxes.RegressBoxes(coder)
+    layer = boxes.BoxCoder(coder)
     again = layer(layer.encode(both[:, 0], both[:, 1])[None], both[None, :, 1])
     np.testing.assert_allclose(again[0], both[:, 0], rtol=1e-4, atol=1e-3)
 
@@ -102,7 +102,7 @@ def test_decoding_undoes_encoding(coder):
 def test_corner_coder_equals_fizyr(shared):
     golden = np.load(shared("reference/fizyr_golden/targets_losses_golden.npz"))
     anchors = golden["anchors"][None].astype(np.float32)
-    decoded = boxes.RegressBoxes("corner")(golden["pred_regression"].astype(np.float32), anchors)
+    decoded = boxes.BoxCoder("corner")(golden["pred_regression"].astype(np.float32), anchors)
     np.testing.assert_allclose(decoded, golden["decoded"], rtol=1e-5, atol=1e-4)
     clipped = boxes.clip(decoded, 159.0, 223.0)  # fizyr clips to the last pixel
     np.testing.assert_allclose(clipped, golden["clipped"], rtol=1e-5, atol=1e-4)
@@ -121,7 +121,7 @@ def test_layers_keep_pixels_under_mixed_precision(policy):
     try:
         anchors = np.array([[[1301.3, 700.7, 1332.9, 790.1]]], np.float32)
         deltas = np.array([[[0.013, 0.02, 0.001, 0.002]]], np.float32)
-        got = ops.convert_to_numpy(boxes.RegressBoxes()(deltas, anchors))
+        got = ops.convert_to_numpy(boxes.BoxCoder()(deltas, anchors))
         clipped = ops.convert_to_numpy(boxes.ClipBoxes()(got, np.array([[800, 1333.2]], np.float32)))
     finally:
         keras.config.set_dtype_policy(before)
@@ -134,7 +134,7 @@ def test_layers_keep_pixels_under_mixed_precision(policy):
 
 def test_unknown_coder_names_the_known():
     with pytest.raises(ValueError, match=r"'polar'.*center, corner"):
-        boxes.RegressBoxes("polar")
+        boxes.BoxCoder("polar")
 
 
 def test_limits_on_growth_are_settings():
@@ -142,7 +142,7 @@ def test_limits_on_growth_are_settings():
     anchors, deltas = np.array([[[0, 0, 10, 10]]], np.float32), np.array([[[0, 0, 5, -5]]], np.float32)
 
     def sides(**limits):
-        layer = boxes.RegressBoxes.from_config(boxes.RegressBoxes(**limits).get_config())
+        layer = boxes.BoxCoder.from_config(boxes.BoxCoder(**limits).get_config())
         found = np.asarray(layer(deltas, anchors))[0, 0]
         return found[2:] - found[:2]
 

@@ -90,8 +90,8 @@ def test_what_an_inference_model_tells(mobilenet: keras.Model, files: SimpleName
     assert imported.report.unused == ()
     assert imported.blueprint.anchors.sizes == (40, 64, 128)
     assert imported.blueprint.anchors.strides == (8, 16, 32)
-    assert imported.model.regress_boxes.std == (0.3, 0.3, 0.3, 0.3)
-    found = imported.model.filter
+    assert imported.model.box_coder.std == (0.3, 0.3, 0.3, 0.3)
+    found = imported.model.filter_config
     assert (found.nms, found.nms_threshold, found.score_threshold, found.max_detections) == ("agnostic", 0.6, 0.2, 50)
     assert found.clip_margin == 1
 

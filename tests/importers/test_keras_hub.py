@@ -58,7 +58,7 @@ def test_every_tensor_has_its_place(hub: SimpleNamespace) -> None:
     assert hub.imported.report.unused == hub.imported.report.missing == ()
     assert hub.imported.blueprint.source == "keras_hub"
     assert hub.imported.blueprint.model.backbone == "resnet18"
-    assert hub.imported.model.filter.score_threshold == 0.5
+    assert hub.imported.model.filter_config.score_threshold == 0.5
 
 
 @pytest.mark.parametrize("sides", [(96, 96), (64, 160)])
@@ -84,7 +84,7 @@ def test_an_image_of_the_presets_size_is_normalised_alike(hub: SimpleNamespace) 
     theirs = np.asarray(hub.converter(image.astype(np.float32)[None]))
     ours = np.asarray(hub.imported.model.backbone.get_layer("normalize")(image[None]))
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
-    assert hub.imported.model.resize.max_side == SIDE
+    assert hub.imported.model.resize_config.max_side == SIDE
 
 
 def test_the_order_of_a_block_with_a_shortcut() -> None:

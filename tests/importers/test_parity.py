@@ -143,7 +143,7 @@ def test_heads_and_anchors(opened: Opened) -> None:
     else:
         np.testing.assert_allclose(deltas, in_our_order(reference["bbox_deltas"][0], opened), atol=1e-4)
         np.testing.assert_allclose(logits, in_our_order(reference["cls_logits"][0], opened), atol=1e-3)
-    boxes = opened.imported.model.regress_boxes(answers["deltas"], anchors[None].astype(np.float32))
+    boxes = opened.imported.model.box_coder(answers["deltas"], anchors[None].astype(np.float32))
     np.testing.assert_allclose(np.asarray(boxes)[0], in_our_order(reference["decoded"], opened), atol=2e-2)
 
 
@@ -155,13 +155,13 @@ def png(image: np.ndarray, path: Path) -> Any:
 def detect(opened: Opened, path: Path, **changes: Any) -> dict[str, np.ndarray]:
     """From an image file to boxes in its pixels, through the library's own resize rule, as `KerasRuntime` does it."""
     model = opened.imported.model
-    filter = dataclasses.replace(model.filter, **changes)
+    filter = dataclasses.replace(model.filter_config, **changes)
     image = png(opened.reference["image_rgb"], path / "image.png")
-    fit = fit_image(*image.shape[:2], model.resize)
-    batch, sizes = prepare_batch([image], [fit], model.resize, model.pad_value)
+    fit = fit_image(*image.shape[:2], model.resize_config)
+    batch, sizes = prepare_batch([image], [fit], model.resize_config, model.pad_value)
     answer = DetectionModel(model, filter)({"images": batch, "sizes": sizes})  # not traced: a quarter of the time
     answer = {name: np.asarray(value) for name, value in answer.items()}
-    return restore_by_fit(answer, 0, fit, model.resize)
+    return restore_by_fit(answer, 0, fit, model.resize_config)
 
 
 def expected(opened: Opened, setting: str) -> dict[str, np.ndarray]:

@@ -96,11 +96,11 @@ def paint(path: Path, size: tuple[int, int]) -> np.ndarray:
 
 def detections(model: Any, path: Path) -> dict[str, np.ndarray]:
     image = decode(tf.io.read_file(str(path))).numpy()
-    fit = fit_image(*image.shape[:2], model.resize)
-    batch, sizes = prepare_batch([image], [fit], model.resize, model.pad_value)
+    fit = fit_image(*image.shape[:2], model.resize_config)
+    batch, sizes = prepare_batch([image], [fit], model.resize_config, model.pad_value)
     found = DetectionModel(model)({"images": batch, "sizes": sizes})
     found = {name: np.asarray(value) for name, value in found.items()}
-    return restore_by_fit(found, 0, fit, model.resize)
+    return restore_by_fit(found, 0, fit, model.resize_config)
 
 
 def check_detections(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:

@@ -311,7 +311,7 @@ def test_the_classes_of_coco_without_the_unused_ones(files: SimpleNamespace, tmp
     model = import_checkpoint(path, overrides=Overrides(drop_unused_classes=True)).model
     assert len(model.class_names) == 80
     assert (model.class_names[0], model.class_names[15], model.class_names[79]) == ("person", "cat", "toothbrush")
-    bias = np.asarray(model.class_head.finals[0].bias).reshape(9, 80)
+    bias = np.asarray(model.class_head.predictors[0].bias).reshape(9, 80)
     np.testing.assert_array_equal(bias[:, [0, 10, 11, 15, 79]], np.tile([1, 11, 13, 17, 90], (9, 1)))
 
 

@@ -7,8 +7,9 @@ from keras import ops
 
 import keras_retinanet
 from keras_retinanet.config import FilterConfig, ModelConfig
+from keras_retinanet.model.build import build
 from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.model.retinanet import RetinaNet, build
+from keras_retinanet.model.retinanet import RetinaNet
 
 SMALL = ModelConfig(backbone="resnet10_050", weights="none", fpn_width=16, head_width=16, head_depth=1)
 
@@ -22,10 +23,10 @@ def detector() -> RetinaNet:
 def silence(detector: RetinaNet) -> None:
     """Every class at probability 0.001, every box its anchor."""
     for head in (detector.class_head, detector.box_head):
-        final = head.finals[0]
+        final = head.predictors[0]
         final.kernel.assign(np.zeros(final.kernel.shape))
-    detector.class_head.finals[0].bias.assign(np.full(18, -6.9))
-    detector.box_head.finals[0].bias.assign(np.zeros(36))
+    detector.class_head.predictors[0].bias.assign(np.full(18, -6.9))
+    detector.box_head.predictors[0].bias.assign(np.zeros(36))
 
 
 def test_detections_worked_by_hand():
@@ -34,7 +35,7 @@ def test_detections_worked_by_hand():
     silence(detector)
     bias = np.full(18, -6.9)
     bias[4 * 2 + 1] = 2.0  # the square anchor of the middle scale, class "dog"
-    detector.class_head.finals[0].bias.assign(bias)
+    detector.class_head.predictors[0].bias.assign(bias)
     model = DetectionModel(detector, FilterConfig(nms_threshold=0.01, max_detections=500))
     found = model.predict(np.zeros((2, 128, 128, 3), np.float32), verbose=0)
     count = int(found["num_detections"][0])
@@ -69,7 +70,7 @@ def test_a_snapshot_of_the_inference_model_answers_the_same(detector, tmp_path):
     model.save(tmp_path / "inference.keras")
     again = keras_retinanet.load_model(tmp_path / "inference.keras")
     assert isinstance(again, DetectionModel)
-    assert again.filter == model.filter
+    assert again.filter_config == model.filter_config
     assert again.class_names == ("cat", "dog")
     found = again.predict(images, verbose=0)
     for name, value in expected.items():
@@ -90,10 +91,10 @@ def test_boxes_keep_their_pixels_under_mixed_precision(policy):
         silence(detector)
         bias = np.full(18, -6.9)
         bias[6] = 3.0
-        detector.class_head.finals[0].bias.assign(bias)
+        detector.class_head.predictors[0].bias.assign(bias)
         deltas = np.zeros((9, 4), np.float32)
         deltas[3] = [0.013, 0.002, -0.7, -0.7]
-        detector.box_head.finals[0].bias.assign(deltas.reshape(-1))
+        detector.box_head.predictors[0].bias.assign(deltas.reshape(-1))
         model = DetectionModel(detector, FilterConfig(nms_threshold=1.0, max_detections=3000))
         found = model(np.zeros((1, 64, 1344, 3), np.float32))
     finally:

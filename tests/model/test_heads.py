@@ -40,7 +40,7 @@ def test_answers_are_ordered_by_level_row_column_anchor_value():
     head.build({name: value.shape for name, value in maps.items()})
     kernel = np.zeros((3, 3, 1, 6), np.float32)
     kernel[1, 1, 0] = [1, 10, 100, 1000, 10000, 100000]  # channel = anchor · values + value
-    head.finals[0].kernel.assign(kernel)
+    head.predictors[0].kernel.assign(kernel)
     got = ops.convert_to_numpy(head(maps))[0]
     factors = np.array([[1, 10], [100, 1000], [10000, 100000]])
     np.testing.assert_array_equal(got, np.concatenate([factors * pixel for pixel in (1, 2, 3, 4, 1)]))
@@ -95,7 +95,7 @@ def test_outputs_are_float32_under_mixed_precision(policy):
         keras.config.set_dtype_policy(before)
     assert keras.backend.standardize_dtype(out.dtype) == "float32"
     assert head.towers[0].get_layer("conv0").compute_dtype == policy.removeprefix("mixed_")
-    assert head.finals[0].compute_dtype == "float32"
+    assert head.predictors[0].compute_dtype == "float32"
     values = ops.convert_to_numpy(out)
     assert len(np.unique(values)) > values.size / 2  # bfloat16 would collapse them to a few hundred
 
@@ -104,7 +104,7 @@ def test_a_last_convolution_of_its_own_dtype_answers_in_float32():
     head = Head(4, 9, width=32, depth=1, final_dtype="bfloat16")
     head.build(dict.fromkeys(("P3", "P4"), (None, None, None, 16)))
     out = head({level: ops.ones((1, 3, 3, 16)) for level in ("P3", "P4")})
-    assert head.finals[0].compute_dtype == "bfloat16"
+    assert head.predictors[0].compute_dtype == "bfloat16"
     assert keras.backend.standardize_dtype(out.dtype) == "float32"
     values = ops.convert_to_numpy(out)
     np.testing.assert_array_equal(values, values.astype(ml_dtypes.bfloat16).astype("float32"))
@@ -112,7 +112,7 @@ def test_a_last_convolution_of_its_own_dtype_answers_in_float32():
 
 def test_every_argument_survives_serialisation():
     arguments = {
-        "values": 5, "num_anchors": (3, 4), "width": 64, "depth": 2, "norm": "group", "is_shared": False,
+        "outputs_per_anchor": 5, "num_anchors": (3, 4), "width": 64, "depth": 2, "norm": "group", "is_shared": False,
         "prior": 0.2, "final_dtype": "bfloat16",
     }  # fmt: skip
     again = Head.from_config(Head(**arguments).get_config())

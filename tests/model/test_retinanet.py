@@ -12,17 +12,18 @@ import keras_retinanet
 from keras_retinanet.backbones import Normalize
 from keras_retinanet.config import (
     AnchorConfig,
+    AssignerConfig,
     FilterConfig,
     LossConfig,
-    MatchConfig,
     ModelConfig,
     ResizeConfig,
 )
 from keras_retinanet.geometry.anchors import Anchors
-from keras_retinanet.geometry.boxes import RegressBoxes
+from keras_retinanet.geometry.boxes import BoxCoder
+from keras_retinanet.model.build import build
 from keras_retinanet.model.fpn import FeaturePyramid
 from keras_retinanet.model.heads import Head
-from keras_retinanet.model.retinanet import RetinaNet, build
+from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.optimizers.muon import ConvolutionMuon
 from keras_retinanet.optimizers.schedules import WarmupSchedule
 
@@ -45,7 +46,7 @@ def tiny(**settings) -> RetinaNet:
     classes = len(arguments["class_names"])
     return RetinaNet(
         tiny_backbone(), FeaturePyramid(8), Head(classes, 9, width=8, depth=1, prior=0.01),
-        Head(4, 9, width=8, depth=1), Anchors(), RegressBoxes(), **arguments,
+        Head(4, 9, width=8, depth=1), Anchors(), BoxCoder(), **arguments,
     )  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def test_padding_colour_is_invisible(model):
 
 def test_loss_worked_by_hand():
     """All logits 0 and all deltas 0: every number of the loss can be counted."""
-    model = tiny(loss=LossConfig(box="l1"))
+    model = tiny(loss_config=LossConfig(box="l1"))
     images, targets = batch()
     answers = model(images)
     count = answers["deltas"].shape[1]
@@ -134,7 +135,7 @@ def test_the_box_loss_is_on_the_boxes_of_the_targets_and_has_a_weight():
     targets["boxes"][:, 1:], targets["labels"][:, 1:] = 0, -1
     losses = {}
     for weight in (1.0, 2.5):
-        model = tiny(loss=LossConfig(box="giou", box_weight=weight))
+        model = tiny(loss_config=LossConfig(box="giou", box_weight=weight))
         answers = model(images)
         count = answers["deltas"].shape[1]
         answers |= {"deltas": np.zeros((2, count, 4), np.float32), "logits": np.zeros((2, count, 2), np.float32)}
@@ -197,6 +198,95 @@ def test_fit_learns_and_logs_both_losses():
     assert evaluated["loss"] < history["loss"][0]
 
 
+@pytest.mark.parametrize("loss", ["varifocal", "quality_focal"])
+@pytest.mark.parametrize("assigner", ["iou_threshold", "atss"])
+def test_other_losses_and_assigners_learn(loss, assigner):
+    model = tiny(loss_config=LossConfig(loss, "giou"), assigner_config=AssignerConfig(assigner=assigner))
+    model.compile(keras.optimizers.Adam(0.01))
+    history = model.fit(endless(batch()), steps_per_epoch=10, epochs=3, verbose=0, shuffle=False).history
+    assert history["loss"][-1] < 0.9 * history["loss"][0]
+    assert history["classification_loss"][-1] < history["classification_loss"][0]
+
+
+def test_the_quality_of_a_varifocal_target_is_the_iou_of_the_predicted_box():
+    """All deltas 0: the predicted boxes are the anchors. All logits 0: every score is a half."""
+    images, targets = batch()
+    targets["boxes"][:, 1:], targets["labels"][:, 1:] = 0, -1
+    model = tiny(loss_config=LossConfig("varifocal", background_weight=0.5, gamma=1.0))
+    answers = model(images)
+    count = answers["deltas"].shape[1]
+    answers |= {"deltas": np.zeros((2, count, 4), np.float32), "logits": np.zeros((2, count, 2), np.float32)}
+    model.compute_loss(images, targets, answers)
+    anchors = ops.convert_to_numpy(ops.concatenate(list(answers["anchors"].values()), axis=1))[0].astype(float)
+    total, positives = 0.0, 0
+    for gx1, gy1, gx2, gy2 in targets["boxes"][:, 0].astype(float):
+        for x1, y1, x2, y2 in anchors:
+            if (x1 + x2) / 2 >= 96 or (y1 + y2) / 2 >= 64:
+                continue
+            common = max(min(x2, gx2) - max(x1, gx1), 0) * max(min(y2, gy2) - max(y1, gy1), 0)
+            quality = common / ((x2 - x1) * (y2 - y1) + (gx2 - gx1) * (gy2 - gy1) - common)
+            background = 0.5 * 0.5 * np.log(2)  # weight · p · -log(1 - p)
+            if quality >= 0.5:
+                positives += 1
+                total += quality * np.log(2) + background  # cross entropy at a half is log 2 for every target
+            elif quality <= 0.4:
+                total += 2 * background
+    assert positives > 3
+    np.testing.assert_allclose(model.classification_loss_tracker.result(), total / positives, rtol=1e-5)
+
+
+def test_quality_has_no_gradient():
+    """The class loss of a quality loss does not move the boxes, although it depends on them."""
+    images, targets = batch()
+    model = tiny(loss_config=LossConfig("varifocal", box_weight=0.0))
+    model.compile(keras.optimizers.SGD(1.0))
+    before = [ops.convert_to_numpy(weight) for weight in model.box_head.weights]
+    model.train_on_batch(images, targets)
+    for weight, old in zip(model.box_head.weights, before, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(weight), old)
+
+
+def test_a_constant_that_does_not_apply_is_refused():
+    with pytest.raises(ValueError, match="--focal-alpha"):
+        tiny(loss_config=LossConfig("varifocal", alpha=0.25))
+    with pytest.raises(ValueError, match="--positive-iou"):
+        tiny(assigner_config=AssignerConfig(0.6, assigner="atss"))
+
+
+def test_replaced_keeps_all_other_parts_and_settings():
+    model = tiny(**every_setting())
+    neck = FeaturePyramid(8, name="other_neck")
+    other = model.replaced(neck=neck, filter_config=FilterConfig(0.3))
+    assert other.neck is neck
+    assert other.filter_config == FilterConfig(0.3)
+    for part in ("backbone", "class_head", "box_head", "anchors", "box_coder"):
+        assert getattr(other, part) is getattr(model, part)
+    for name, value in every_setting().items():
+        if name != "filter_config":
+            assert getattr(other, name) == (tuple(value) if name == "class_names" else value)
+    assert other.name == model.name
+    with pytest.raises(TypeError, match="head"):
+        model.replaced(head=neck)
+
+
+def test_files_with_earlier_names_open(tmp_path):
+    """A head's `values`, `RegressBoxes`, `matching` and the others, as snapshots of before have them."""
+    model = tiny(**every_setting() | {"loss_config": LossConfig("cross_entropy")})
+    config = model.get_config()
+    for now, before in (
+        ("box_coder", "regress_boxes"), ("assigner_config", "matching"), ("loss_config", "loss"),
+        ("resize_config", "resize"), ("filter_config", "filter"),
+    ):  # fmt: skip
+        config[before] = config.pop(now)
+    config["loss"] |= {"alpha": 0.25, "gamma": 2.0}  # were stored although cross entropy has neither
+    del config["loss"]["background_weight"], config["matching"]["assigner"], config["matching"]["nearest_cells"]
+    for head in ("class_head", "box_head"):
+        config[head]["config"]["values"] = config[head]["config"].pop("outputs_per_anchor")
+    assert config["regress_boxes"]["registered_name"] == "keras_retinanet>RegressBoxes"
+    opened = RetinaNet.from_config(config)
+    assert opened.get_config() == model.get_config()
+
+
 def test_predict_gives_the_raw_answers(model):
     images, _ = batch()
     raw, called = model.predict(images, verbose=0), model(images)
@@ -209,12 +299,12 @@ def test_a_batch_that_fails_is_remembered_by_its_images():
     model = tiny()
     images, targets = batch()
     model.compute_loss(images, targets, model(images))
-    assert ops.convert_to_numpy(model.failed_images.value)[0] == -1
+    assert ops.convert_to_numpy(model.nan_batch_indices.value)[0] == -1
     answers = model(images)
     broken = answers | {"logits": answers["logits"] * np.nan}
     model.compute_loss(images, targets, broken)
     model.compute_loss(images, targets | {"image_index": np.array([1, 2], np.int32)}, broken)
-    np.testing.assert_array_equal(ops.convert_to_numpy(model.failed_images.value)[:3], [7, 3, -1])
+    np.testing.assert_array_equal(ops.convert_to_numpy(model.nan_batch_indices.value)[:3], [7, 3, -1])
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -239,10 +329,10 @@ def test_mixed_precision_trains_in_half_and_loses_in_float32(policy):
 def every_setting() -> dict:
     return {
         "class_names": ["a", "b", "c"],
-        "matching": MatchConfig(0.6, 0.3, True),
-        "loss": LossConfig("balanced_cross_entropy", "giou", 0.3, 1.5, 0.2, 2.0),
-        "resize": ResizeConfig(96, 128, True, True, 64),
-        "filter": FilterConfig(0.1, 0.4, 7, 55, "agnostic"),
+        "assigner_config": AssignerConfig(0.6, 0.3, True),
+        "loss_config": LossConfig("focal", "giou", 0.3, 1.5, 0.2, 2.0),
+        "resize_config": ResizeConfig(96, 128, True, True, 64),
+        "filter_config": FilterConfig(0.1, 0.4, 7, 55, "agnostic"),
         "metadata": {"note": [1, "two"]},
     }
 
@@ -269,10 +359,10 @@ for answers in (model(golden["images"]), again(golden["images"])):
     for name in ("deltas", "logits"):
         np.testing.assert_allclose(answers[name], golden[name], atol=1e-5)
 assert model.class_names == ("a", "b", "c")
-assert model.matching == MatchConfig(0.6, 0.3, True)
-assert model.loss_settings == LossConfig("balanced_cross_entropy", "giou", 0.3, 1.5, 0.2, 2.0)
-assert model.resize == ResizeConfig(96, 128, True, True, 64)
-assert model.filter == FilterConfig(0.1, 0.4, 7, 55, "agnostic")
+assert model.assigner_config == AssignerConfig(0.6, 0.3, True)
+assert model.loss_config == LossConfig("focal", "giou", 0.3, 1.5, 0.2, 2.0)
+assert model.resize_config == ResizeConfig(96, 128, True, True, 64)
+assert model.filter_config == FilterConfig(0.1, 0.4, 7, 55, "agnostic")
 assert model.metadata == {{"note": [1, "two"]}}
 assert int(model.optimizer.iterations) == 1 and model.optimizer.momentum == 0.9
 assert model.optimizer.get_config()["learning_rate"]["config"]["total_steps"] == 90
@@ -296,7 +386,7 @@ def test_build_passes_every_setting_on():
     assert (model.neck.width, model.neck.levels, model.neck.p6_source) == (24, ("P3", "P4", "P5", "P6"), "P5")
     head = model.class_head
     assert (head.width, head.depth, head.norm, head.is_shared) == (32, 3, "group", False)
-    assert (head.num_anchors, model.box_head.values, model.regress_boxes.coder) == ((1, 2, 1, 1), 4, "corner")
+    assert (head.num_anchors, model.box_head.outputs_per_anchor, model.box_coder.coder) == ((1, 2, 1, 1), 4, "corner")
     assert model.anchors.offset == 0.0
     assert model.metadata["model"]["backbone"] == "mobilenet_025"
 
@@ -319,7 +409,7 @@ def test_settings_that_do_not_fit_are_named(config, anchors, message):
 def test_class_names_must_fit_the_head_and_a_line(names, message):
     with pytest.raises(ValueError, match=message):
         RetinaNet(
-            tiny_backbone(), FeaturePyramid(8), Head(2, 9, width=8), Head(4, 9, width=8), Anchors(), RegressBoxes(),
+            tiny_backbone(), FeaturePyramid(8), Head(2, 9, width=8), Head(4, 9, width=8), Anchors(), BoxCoder(),
             class_names=names,
         )  # fmt: skip
 

@@ -124,7 +124,7 @@ def test_only_the_format_that_needs_it_has_a_fixed_size(runtime: Runtime) -> Non
 
 def test_a_description_travels_inside(detector: DetectionModel, runtime: Runtime) -> None:
     about = runtime.description
-    assert about.filter == detector.filter
+    assert about.filter == detector.filter_config
     assert about.pad_value == pytest.approx((123.675, 116.28, 103.53))
     if not isinstance(runtime, KerasRuntime):  # the model itself was written by nobody
         assert (about.dtype, about.has_folded_batch_norm, about.keras_retinanet) == ("float32", True, __version__)
@@ -163,7 +163,7 @@ def test_a_smaller_canvas_than_the_rule_wants(detector: DetectionModel, tmp_path
 def calm(detector: DetectionModel) -> DetectionModel:
     """Scores between 0.2 and 0.8, no suppression: what few bits change is the numbers alone, not who wins."""
     network = detector.network
-    final = network.class_head.finals[0]
+    final = network.class_head.predictors[0]
     kernel, bias = final.get_weights()
     final.set_weights([kernel / 20, bias])
     return DetectionModel(network, FilterConfig(score_threshold=0.01, max_detections=3000, top_k=3000, nms="none"))
@@ -286,7 +286,7 @@ def test_a_missing_runtime_is_named_with_its_extra(
     (tmp_path / "a.tflite").touch()
     (tmp_path / "model.xml").touch()
     path = tmp_path / {"onnx": "a.onnx", "openvino": "", "litert": "a.tflite"}[extra]
-    with pytest.raises(ImportError, match=rf"pip install 'keras-retinanet\[{extra}\]'"):
+    with pytest.raises(ImportError, match=rf"pip install '\.\[{extra}\]' in the checkout"):
         open_runtime(path)
 
 

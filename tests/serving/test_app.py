@@ -80,7 +80,7 @@ def test_requests_share_batches_and_get_their_own_answers(server: Any, post: Pos
 @pytest.mark.parametrize(
     ("contents", "message"),
     [
-        (b"hello", "image 1 of the request is no image, or damaged; send one of JPEG"),
+        (b"hello", "image 1 of the request is not an image, or is damaged; send one of JPEG"),
         (b"", "image 1 of the request is empty"),
     ],
 )
@@ -139,7 +139,7 @@ def test_wrong_pages_and_methods(server: Any, fetch: Any) -> None:
         assert sorted(headers.get("Allow", "").split(", ")) == {predict: ["POST"], "/": ["GET", "HEAD"]}.get(
             place, [""]
         )
-        assert "this server answers POST /v1/models/insects:predict" in json.loads(answer)["error"]
+        assert "this server has POST /v1/models/insects:predict" in json.loads(answer)["error"]
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "image/jpeg", "multipart/form-data"])
@@ -149,7 +149,7 @@ def test_the_content_type_is_not_looked_at(server: Any, fetch: Any, png: Any, ki
     assert fetch(place, json.dumps({"instances": [image(png((1, 0, 0)))]}).encode(), told)[0] == 200
     status, _, answer = fetch(place, png((1, 0, 0)), told)
     assert status == 400
-    assert json.loads(answer)["error"].startswith("The body is no JSON")
+    assert json.loads(answer)["error"].startswith("The body is not JSON")
 
 
 def test_too_many_images(post: Post, png: Any) -> None:
@@ -259,7 +259,7 @@ def test_a_model_that_fails_is_told_without_its_inside(
     with serve(pixel_runtime(fail)) as running:
         body = json.dumps({"instances": [image(png((13, 0, 0)))]}).encode()
         status, _, answer = fetch(running.url + "/v1/models/insects:predict", body)
-    assert (status, json.loads(answer)["error"]) == (500, "The model failed; the server's log tells why.")
+    assert (status, json.loads(answer)["error"]) == (500, "The model failed; see the server's log.")
     assert "detection failed: RuntimeError: secret path" in caplog.messages
 
 
@@ -271,7 +271,7 @@ def test_what_takes_too_long_is_given_up(serve: Any, pixel_runtime: Any, png: An
         body = json.dumps({"instances": [image(png((1, 0, 0)))]}).encode()
         status, _, answer = fetch(running.url + "/v1/models/insects:predict", body)
         may_go.set()
-        assert (status, json.loads(answer)["error"]) == (504, "No answer within 0.3 s; the server is overloaded.")
+        assert (status, json.loads(answer)["error"]) == (504, "No result within 0.3 s; the server is overloaded.")
         until(lambda: fetch(running.url + "/v1/models/insects:predict", body)[0] == 200)
 
 

@@ -152,14 +152,14 @@ def test_what_the_server_says_about_which_image_is_believed() -> None:
     ("images", "message"),
     [
         ([b"\xff\xd8\xff", b""], "image 1 is empty; expected a JPEG, PNG, BMP, GIF or WebP file"),
-        ([b"text"], "image 0 is no image file: it begins with b'text'"),
+        ([b"text"], "image 0 is not an image file: it begins with b'text'"),
         (b"\xff\xd8\xff", "put the one image into a list"),
         ("a.jpg", "put the one image into a list"),
         ({"b64": "/9j/"}, "put the one image into a list"),
         ([{"b64": "/9j/"}, {"b64": "_9j/"}], r'image 1 is no {"b64": "…base64 of an image file…"}'),
         ([{"b64": 3}], r'image 0 is no {"b64": "…base64 of an image file…"}'),
         ([{"path": "a.jpg"}], "image 0 is no .*; it is a mapping of 'path'"),
-        ([{"b64": "dGV4dA=="}], "image 0 is no image file: it begins with b'text'"),
+        ([{"b64": "dGV4dA=="}], "image 0 is not an image file: it begins with b'text'"),
     ],
 )
 def test_mistakes_are_found_before_anything_is_sent(images: Any, message: str) -> None:

@@ -67,5 +67,7 @@ def test_grpc_where_nobody_listens() -> None:
 
 def test_grpc_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "grpc", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'keras-retinanet\[grpc\]', or use http://"):
+    with pytest.raises(
+        ModuleNotFoundError, match=r"pip install '\.\[grpc\]' in the checkout of keras_retinanet, or use http://"
+    ):
         connect("grpc://127.0.0.1:8500", "insects")

@@ -82,9 +82,9 @@ def test_grey_becomes_rgb() -> None:
     ("contents", "message"),
     [
         (b"", "is empty; send the bytes"),
-        (b"hello", "is no image, or damaged; send one of JPEG, PNG"),
-        (saved("tiff"), "is no image, or damaged"),
-        (saved("png")[:20], "is no image, or damaged"),
+        (b"hello", "is not an image, or is damaged; send one of JPEG, PNG"),
+        (saved("tiff"), "is not an image, or is damaged"),
+        (saved("png")[:20], "is not an image, or is damaged"),
         (png_bomb(100, 11), "has 100 x 11 pixels, more than the 1,000 pixels that are taken; send it smaller"),
         (png_bomb(30_000, 30_000), "has more than the 1,000 pixels"),
         (png_bomb(10_000, 10_000), "has more than the 1,000 pixels"),

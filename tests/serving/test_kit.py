@@ -111,6 +111,7 @@ def test_the_readme_asks_by_grpc(
 ) -> None:  # fmt: skip
     (tmp_path / "photo.jpg").write_bytes(png((1, 2, 3)))
     monkeypatch.chdir(tmp_path)
+    assert "after pip install '.[grpc]' in the checkout of keras_retinanet." in (kit / "README.md").read_text()
     snippet = block(kit, "python", "import grpc").replace("127.0.0.1:8500", grpc_server.address.removeprefix("grpc://"))
     exec(compile(snippet, "README.md", "exec"), {})
     assert grpc_server.seen[-1].model_spec.signature_name == "serving_default"

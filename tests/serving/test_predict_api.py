@@ -32,9 +32,9 @@ def test_rows_and_columns(body: dict[str, Any], is_columnar: bool) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"", 'The body is no JSON (Expecting value: line 1 column 1 (char 0)); send {"instances"'),
-        (b"\xff\xfe\xfd", "The body is no JSON"),
-        (b"[" * 200_000, "The body is no JSON (nested too deeply)"),
+        (b"", 'The body is not JSON (Expecting value: line 1 column 1 (char 0)); send {"instances"'),
+        (b"\xff\xfe\xfd", "The body is not JSON"),
+        (b"[" * 200_000, "The body is not JSON (nested too deeply)"),
         (b"[1]", 'The body needs either "instances" or "inputs"; send'),
         ({"images": [A]}, 'needs either "instances" or "inputs"'),
         ({"instances": [A], "inputs": [A]}, 'needs either "instances" or "inputs"'),

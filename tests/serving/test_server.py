@@ -156,7 +156,7 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     monkeypatch.setitem(sys.modules, "starlette", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'keras-retinanet\[serve\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install '\.\[serve\]' in the checkout"):
         Server(ServeConfig(port=0))
 
 

@@ -26,7 +26,7 @@ from keras_retinanet.training.signals import StopRequest
 def model() -> keras.Model:
     """y = w x, with the variable that names the images of a failed batch."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
-    model.failed_images = keras.Variable(np.full(64, -1), dtype="int32", trainable=False)
+    model.nan_batch_indices = keras.Variable(np.full(64, -1), dtype="int32", trainable=False)
     model.compile(keras.optimizers.SGD(0.5), loss="mse")
     model.stop_training = False
     return model
@@ -43,7 +43,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_images(model: keras.Model
     guard = attached(StopOnNonFinite(["a.jpg", "b.jpg", "c.jpg"]), model)
     guard.on_train_batch_end(0, {"loss": 1.0})
     assert not model.stop_training
-    model.failed_images.assign(np.array([2, 0] + [-1] * 62))
+    model.nan_batch_indices.assign(np.array([2, 0] + [-1] * 62))
     guard.on_train_batch_end(4, {"loss": value, "box_loss": 1.0})
     assert model.stop_training
     assert "step 5" in guard.failure

@@ -70,7 +70,7 @@ def test_a_snapshot_of_the_same_classes_gives_all_its_weights(source: tuple[reti
 
 def by_class(model: retinanet.RetinaNet) -> np.ndarray:
     """Kernel of the last convolution of the class head, classes last."""
-    kernel = arrays(model.class_head.finals[0])[0]
+    kernel = arrays(model.class_head.predictors[0])[0]
     return kernel.reshape(-1, model.num_classes)
 
 
@@ -80,7 +80,7 @@ def test_classes_with_equal_names_keep_their_logits(source: tuple[retinanet.Reti
     model = build_model(config.network, ["bird", "dog", "fish"], lines.append)
     assert lines == ["logits kept for 1 class (dog); new for 2 classes (bird, fish)"]
     np.testing.assert_array_equal(by_class(model)[:, 1], by_class(source[0])[:, 1])
-    bias = arrays(model.class_head.finals[0])[1].reshape(-1, 3)
+    bias = arrays(model.class_head.predictors[0])[1].reshape(-1, 3)
     np.testing.assert_allclose(bias[:, [0, 2]], -np.log(99), rtol=1e-6)  # begin at a probability of 0.01
     for part in ("backbone", "neck", "box_head"):
         for ours, theirs in zip(arrays(getattr(model, part)), arrays(getattr(source[0], part)), strict=True):

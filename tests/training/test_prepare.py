@@ -158,7 +158,7 @@ def test_best_is_the_snapshot_of_the_best_epoch(measured: Run) -> None:
 def test_snapshots_carry_what_detection_needs(measured: Run) -> None:
     model = load_model(measured.best)
     assert model.class_names == tuple(scenes.CLASS_NAMES)
-    assert (model.resize.min_side, model.resize.max_side) == (64, 96)
+    assert (model.resize_config.min_side, model.resize_config.max_side) == (64, 96)
     assert model.anchors.sizes == TINY["anchors.sizes"]
     assert int(model.optimizer.iterations.numpy()) == 3 * read_progress(measured.best).epoch
 

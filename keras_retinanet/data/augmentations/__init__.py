@@ -1,1 +1,1 @@
-"""Random changes to training images, by kind; `data.augment` lists them by name."""
+"""Augmentations of training images, by kind; `data.augment` lists them by name."""

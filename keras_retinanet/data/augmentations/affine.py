@@ -1,7 +1,7 @@
-"""Small rotations, shifts, shears and stretches: fizyr/keras-retinanet's `--random-transform`, and its numbers.
+"""Random rotation, translation, shear and scaling, as fizyr/keras-retinanet's `--random-transform`.
 
-Matrices are `(3, 3)` float32 and map points `(x, y, 1)` of the old picture to the new one. Points are continuous: pixel
-i reaches from i to i + 1, as box coordinates do.
+Matrices are `(3, 3)` float32 and map points `(x, y, 1)` of the old image to the new one. Points are continuous: pixel i
+spans i to i + 1, as in box coordinates.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from keras_retinanet.data.augmentations.xla import cast_like, crop_to, pad_to, x
 from keras_retinanet.schema import Tensor
 
 STRENGTH = 0.1
-"""Most rotation and shear in radians, shift in widths and heights, and change of either side."""
+"""Maximum rotation and shear (radians), translation (share of the sides), and change of scale."""
 
 
 def affine(sample: GraphSample, seed: Tensor) -> GraphSample:
-    """Rotate and shear by up to 0.1 radians (5.7°), shift by up to a tenth and stretch either side by up to a tenth.
+    """Rotate and shear by up to 0.1 radians (5.7°), translate and scale each side by up to a tenth.
 
-    The picture keeps its size; what comes in from outside has the colour of padding. A box becomes the frame of its
-    four turned corners: it still holds all of its object, but fits as tightly as before only around rectangles.
+    The image keeps its size; new areas have the padding colour. A box becomes the box around its four moved corners: it
+    still contains its whole object, but is as tight as before only for rectangles.
     """
     seeds = tf.unstack(tf.random.split(seed, 4))
     matrix = affine_matrix(
@@ -35,7 +35,7 @@ def affine(sample: GraphSample, seed: Tensor) -> GraphSample:
 
 
 def affine_matrix(rotation: Tensor, translation: Tensor, shear: Tensor, scaling: Tensor) -> Tensor:
-    """Stretch, then shear, shift and rotate about the origin.
+    """Matrix that scales, then shears, translates and rotates about the origin.
 
     Args:
         rotation: Scalar float32, radians, from the x axis towards the y axis.
@@ -54,7 +54,7 @@ def affine_matrix(rotation: Tensor, translation: Tensor, shear: Tensor, scaling:
 
 
 def about_centre(matrix: Tensor, size: Tensor) -> Tensor:
-    """The same about the centre of an image, with its shift in widths and heights turned into pixels.
+    """Apply a matrix about the centre of an image, with its translation converted from shares of the sides to pixels.
 
     Args:
         matrix: `(3, 3)` float32.
@@ -69,18 +69,18 @@ def about_centre(matrix: Tensor, size: Tensor) -> Tensor:
 
 
 def warp(image: Tensor, matrix: Tensor, fill: Tensor, target_size: Tensor | None = None) -> Tensor:
-    """Move the pixels of an image, bilinearly.
+    """Warp an image with bilinear interpolation.
 
     Args:
         image: `(h, w, 3)` uint8 or float32.
-        matrix: `(3, 3)` float32, affine, which can be inverted.
-        fill: `(3,)` float32. Colour of what comes in from outside.
-        target_size: `(2,)` int32. See `xla_compiled`. Defaults to `None`: the size of the image.
+        matrix: `(3, 3)` float32, affine and invertible.
+        fill: `(3,)` float32. Colour outside the image.
+        target_size: `(2,)` int32. See `xla.pad_to`. Defaults to `None`: the size of the image.
 
     Returns:
-        `(h, w, 3)` in the type of `image`.
+        `(h, w, 3)` in the dtype of `image`.
     """
-    half = tf.constant([0.5, 0.5])  # below, pixel i lies at i, not at i + ½
+    half = tf.constant([0.5, 0.5])  # below, pixel i is at i, not at i + ½
     backwards = _translation(-half) @ tf.linalg.inv(matrix) @ _translation(half)
     size = tf.shape(image)[:2]
     return crop_to(_warp_pixels(pad_to(image, target_size), size, backwards[:2], fill), size)
@@ -88,7 +88,7 @@ def warp(image: Tensor, matrix: Tensor, fill: Tensor, target_size: Tensor | None
 
 @xla_compiled
 def _warp_pixels(image: Tensor, size: Tensor, backwards: Tensor, fill: Tensor) -> Tensor:
-    """`(H, W, 3)`; `backwards` `(2, 3)` leads from a new pixel to the place in the old picture."""
+    """`(H, W, 3)`; `backwards` `(2, 3)` maps a new pixel to its position in the old image."""
     height, width = tf.unstack(tf.shape(image)[:2])
     x, y = tf.range(width, dtype=tf.float32)[None], tf.range(height, dtype=tf.float32)[:, None]
     left, right, left_share, right_share = _neighbours(
@@ -109,7 +109,7 @@ def _warp_pixels(image: Tensor, size: Tensor, backwards: Tensor, fill: Tensor) -
 
 
 def _neighbours(place: Tensor, side: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The pixels before and after a place along an axis, and their shares: nothing for those outside the picture."""
+    """Pixels before and after a position along an axis, and their weights, which are 0 outside the image."""
     share = place - tf.floor(place)
     first = tf.cast(tf.floor(place), tf.int32)
     parts = (first, 1.0 - share), (first + 1, share)
@@ -118,14 +118,14 @@ def _neighbours(place: Tensor, side: Tensor) -> tuple[Tensor, Tensor, Tensor, Te
 
 
 def enclosing_boxes(boxes: Tensor, matrix: Tensor) -> Tensor:
-    """Frames of moved boxes.
+    """Boxes around transformed boxes.
 
     Args:
         boxes: `(N, 4)` float32.
         matrix: `(3, 3)` float32.
 
     Returns:
-        `(N, 4)` float32: the smallest boxes around the four moved corners of each.
+        `(N, 4)` float32: the smallest box around the four transformed corners of each.
     """
     x = tf.gather(boxes, [0, 2, 0, 2], axis=1)
     y = tf.gather(boxes, [1, 1, 3, 3], axis=1)

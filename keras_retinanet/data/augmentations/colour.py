@@ -1,4 +1,4 @@
-"""Changes of colour, which leave every pixel in its place."""
+"""Random changes of brightness, contrast, hue and saturation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keras_retinanet.schema import Tensor
 
 
 def colour(sample: GraphSample, seed: Tensor) -> GraphSample:
-    """Gentle changes of brightness (±12 %), contrast and saturation (±20 %) and hue (±9°)."""
+    """Small random changes of brightness (±12 %), contrast and saturation (±20 %) and hue (±9°)."""
     return _with_random_colours(
         sample, seed, gain=(0.88, 1.12), contrast=(0.8, 1.2), saturation=(0.8, 1.2), hue=(-0.025, 0.025)
     )
@@ -24,7 +24,7 @@ def visual_effects(sample: GraphSample, seed: Tensor) -> GraphSample:
 
 
 def _with_random_colours(sample: GraphSample, seed: Tensor, **ranges: tuple[float, float]) -> GraphSample:
-    """With arguments of `adjust_colours` drawn from these ranges, in this order."""
+    """Call `adjust_colours` with arguments drawn from these ranges, in this order."""
     seeds = tf.unstack(tf.random.split(seed, len(ranges)))
     changes = {
         name: tf.random.stateless_uniform((), own, *ends)
@@ -47,15 +47,15 @@ def adjust_colours(
 
     Args:
         image: `(h, w, 3)` uint8 or float32 RGB 0–255.
-        target_size: `(2,)` int32. See `xla_compiled`. Defaults to `None`: the size of the image.
-        gain: Scalar. Factor of all light. Defaults to 1.
+        target_size: `(2,)` int32. See `xla.pad_to`. Defaults to `None`: the size of the image.
+        gain: Scalar. Factor of all values. Defaults to 1.
         contrast: Scalar. Factor of the distance from each channel's mean. Defaults to 1.
-        brightness: Scalar. Added, where 1 is the way from black to white. Defaults to 0.
-        hue: Scalar. Added, where 1 is the whole circle; from -1 to 1. Defaults to 0.
+        brightness: Scalar. Added, in units of 255. Defaults to 0.
+        hue: Scalar from -1 to 1. Added, in units of the full circle. Defaults to 0.
         saturation: Scalar. Factor. Defaults to 1.
 
     Returns:
-        `(h, w, 3)` RGB 0–255 in the type of `image`.
+        `(h, w, 3)` RGB 0–255 in the dtype of `image`.
     """
     size = tf.shape(image)[:2]
     changes = tf.stack([tf.cast(one, tf.float32) for one in (gain, contrast, brightness, hue, saturation)])
@@ -65,7 +65,7 @@ def adjust_colours(
 @xla_compiled
 def _adjust_colours(image: Tensor, size: Tensor, changes: Tensor) -> Tensor:
     gain, contrast, brightness, hue, saturation = tf.unstack(changes)
-    means = _channel_sums(image) / tf.cast(size[0] * size[1], tf.float32) * gain  # the canvas beyond the image is black
+    means = _channel_sums(image) / tf.cast(size[0] * size[1], tf.float32) * gain  # the padding is zero
     channels = []
     for number in range(3):
         light = (tf.cast(image[..., number], tf.float32) * gain - means[number]) * contrast + means[number]
@@ -74,14 +74,14 @@ def _adjust_colours(image: Tensor, size: Tensor, changes: Tensor) -> Tensor:
 
 
 def _channel_sums(image: Tensor) -> Tensor:
-    """Of each channel: first down the columns, where float32 is exact, and vectors are long."""
+    """Sum of each channel; down the columns first, where float32 is exact and vectors are long."""
     height, width = tf.unstack(tf.shape(image)[:2])
     rows = tf.reshape(tf.cast(image, tf.float32), (height, 3 * width))
     return tf.reduce_sum(tf.reshape(tf.reduce_sum(rows, axis=0), (width, 3)), axis=0)
 
 
 def _shift_hue_and_saturation(channels: list[Tensor], hue: Tensor, saturation: Tensor) -> list[Tensor]:
-    """Hue and saturation of HSV changed, without a way through HSV: the value stays, the chroma grows as far as it can.
+    """Change hue and saturation without converting to HSV: value is kept, chroma is limited by it.
 
     Reference: https://en.wikipedia.org/wiki/HSL_and_HSV#HSV_to_RGB_alternative, k and f.
     """

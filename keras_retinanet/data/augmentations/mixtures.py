@@ -1,8 +1,8 @@
-"""Pictures made of several images of the data set.
+"""Augmentations that combine several images of the data set.
 
-A mixture is a function `(sample, seed, another) -> sample`. `another(seed)` loads a random image of the data set,
-resized but otherwise as it is; as it loads inside the graph, and only where it is called, a picture that stays as it
-is costs nothing more.
+A mixture is a function `(sample, seed, load_other) -> sample`. `load_other(seed)` loads a random image of the data set,
+resized but not augmented. It loads inside the graph and only if it is called, so an image that is not mixed costs
+nothing extra.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ MIXUP_OTHERS = 1
 
 
 def mosaic(sample: GraphSample, seed: Tensor, load_other: LoadOther) -> GraphSample:
-    """Every second time, four images around a point near the middle of the canvas, which they fill.
+    """With probability 0.5, fill `target_size` with four images that meet at a point near its centre.
 
-    Each is scaled so that it just covers its quarter, or up to half as large again, and shows a random part of itself.
+    Each image is scaled to 1–1.5 times the size that covers its quarter, and cropped at random.
 
     Reference: Bochkovskiy et al., YOLOv4 (2020), §3.3.
     """
     seeds = tf.unstack(tf.random.split(seed, 3 + 2 * MOSAIC_OTHERS))
 
-    def four() -> GraphSample:
+    def apply() -> GraphSample:
         target_size = sample["target_size"]
         middle = round_size(tf.cast(target_size, tf.float32) * tf.random.stateless_uniform((2,), seeds[1], 0.3, 0.7))
         y, x = tf.unstack(middle)
@@ -54,17 +54,17 @@ def mosaic(sample: GraphSample, seed: Tensor, load_other: LoadOther) -> GraphSam
         shifts = tf.stack([[0.0, 0.0] * 2, [left, 0.0] * 2, [0.0, above] * 2, [left, above] * 2])
         return {**sample, "image": tf.concat(rows, axis=0), **_merge_boxes(parts, shifts)}
 
-    return tf.cond(bernoulli(seeds[0]), four, lambda: dict(sample))
+    return tf.cond(bernoulli(seeds[0]), apply, lambda: dict(sample))
 
 
 def mixup(sample: GraphSample, seed: Tensor, load_other: LoadOther) -> GraphSample:
-    """Every second time, another image shines through, with 35 to 65 % of the light; the boxes of both count.
+    """With probability 0.5, blend with another image, which gets a weight of 0.35–0.65; the boxes of both are kept.
 
     Reference: Zhang et al., Bag of Freebies for Training Object Detection Neural Networks (2019), §3.1.
     """
     seeds = tf.unstack(tf.random.split(seed, 4))
 
-    def both() -> GraphSample:
+    def apply() -> GraphSample:
         other = shrink_to_fit({**load_other(seeds[1]), "target_size": sample["target_size"]})
         sizes = [tf.shape(part["image"])[:2] for part in (sample, other)]
         size = tf.maximum(*sizes)
@@ -77,11 +77,11 @@ def mixup(sample: GraphSample, seed: Tensor, load_other: LoadOther) -> GraphSamp
         boxes = _merge_boxes([sample, other], tf.stack([tf.zeros(4), tf.stack([x, y, x, y])]))
         return {**sample, "image": cast_like(first + share * (second - first), sample["image"]), **boxes}
 
-    return tf.cond(bernoulli(seeds[0]), both, lambda: dict(sample))
+    return tf.cond(bernoulli(seeds[0]), apply, lambda: dict(sample))
 
 
 def _cover(sample: GraphSample, target: Tensor, seed: Tensor) -> GraphSample:
-    """A random part of the sample, as large as `target`."""
+    """Scale and crop a sample at random to `target`."""
     seeds = tf.unstack(tf.random.split(seed, 2))
     size, wanted = tf.cast(tf.shape(sample["image"])[:2], tf.float32), tf.cast(target, tf.float32)
     factor = tf.reduce_max(wanted / size) * tf.random.stateless_uniform((), seeds[0], 1.0, 1.5)
@@ -90,13 +90,13 @@ def _cover(sample: GraphSample, target: Tensor, seed: Tensor) -> GraphSample:
 
 
 def _merge_boxes(parts: list[GraphSample], shifts: Tensor) -> GraphSample:
-    """Boxes of all parts; those of part i are moved by the `(4,)` of `shifts[i]`."""
+    """Concatenate the boxes of all parts; those of part i are shifted by the `(4,)` of `shifts[i]`."""
     boxes = tf.concat([part["boxes"] + shifts[number] for number, part in enumerate(parts)], axis=0)
     return {"boxes": boxes, **{key: tf.concat([part[key] for part in parts], axis=0) for key in ("labels", "ignore")}}
 
 
 def _pad_around(image: Tensor, offset: Tensor, size: Tensor, fill: Tensor) -> Tensor:
-    """The image at an offset in a picture of one colour."""
+    """Pad an image to `size`, at an offset, with one colour."""
     before = tf.stack([*tf.unstack(offset), 0])
     after = tf.concat([size - offset - tf.shape(image)[:2], [0]], axis=0)
     return tf.pad(tf.cast(image, tf.float32) - fill, tf.stack([before, after], axis=1)) + fill

@@ -1,4 +1,4 @@
-"""An image moved together with its boxes, and what becomes of boxes that hardly fit any more.
+"""Moves an image together with its boxes: crops, resizes, flips, and clips boxes at the border.
 
 A sample is a dict of tensors: `image` `(h, w, 3)` uint8 or float32 RGB 0–255, unpadded; `boxes` `(N, 4)` float32;
 `labels` `(N,)` int32; `ignore` `(N,)` bool; `target_size` `(2,)` int32 H, W, the largest size of the result;
@@ -17,31 +17,31 @@ from keras_retinanet.schema import Tensor
 GraphSample = dict[str, Tensor]
 
 MIN_VISIBLE = 0.3
-"""Share of a box's area that must remain in the picture for it to remain an object."""
+"""Minimum share of a box's area inside the image; below it the box becomes an ignore region."""
 
 MIN_SIDE = 4.0
-"""Pixels that the shorter side of a box must keep for it to remain an object: half a cell of the finest level."""
+"""Minimum shorter side of a shrunk box in pixels, half a cell of P3; below it the box becomes an ignore region."""
 
 MIN_PLAIN_SCALE = 0.5
-"""Below this scale pictures are low-passed before they shrink."""
+"""Images shrunk by less than this scale are antialiased."""
 
 
 def bernoulli(seed: Tensor) -> Tensor:
-    """Heads or tails."""
+    """Scalar bool, True with probability 0.5."""
     return tf.random.stateless_uniform((), seed) < 0.5
 
 
 def with_clipped_boxes(sample: GraphSample, image: Tensor, boxes: Tensor) -> GraphSample:
-    """The sample with another image, in which its boxes lie elsewhere, perhaps beyond the edges.
+    """Replace the image and the boxes of a sample, clipping boxes that extend beyond the image.
 
-    Boxes are clipped. Of which nothing is left, go. Those that keep less than `MIN_VISIBLE` of their area, or shrink to
-    a side below `MIN_SIDE`, become ignore regions: too little to learn the object from, and yet not background. What is
-    to be ignored stays so.
+    Boxes left empty are removed. Boxes that keep less than `MIN_VISIBLE` of their area, or that shrink to a side below
+    `MIN_SIDE`, become ignore regions: too small to learn the object from, but not background. Ignore regions remain
+    ignore regions.
 
     Args:
         sample: The sample before.
         image: `(h, w, 3)`. The new image.
-        boxes: `(N, 4)` float32. The boxes of the sample in pixels of the new image, not clipped.
+        boxes: `(N, 4)` float32. The sample's boxes in pixels of the new image, before clipping.
 
     Returns:
         The new sample, with at most N boxes.
@@ -63,7 +63,7 @@ def with_clipped_boxes(sample: GraphSample, image: Tensor, boxes: Tensor) -> Gra
 
 
 def crop_window(sample: GraphSample, offset: Tensor, size: Tensor) -> GraphSample:
-    """Cut out a window.
+    """Crop to a window.
 
     Args:
         sample: The sample.
@@ -71,26 +71,26 @@ def crop_window(sample: GraphSample, offset: Tensor, size: Tensor) -> GraphSampl
         size: `(2,)` int32 height and width.
 
     Returns:
-        The sample of the window, boxes as `with_clipped_boxes` leaves them.
+        The sample of the window; boxes are treated as in `with_clipped_boxes`.
     """
     return with_clipped_boxes(sample, _slice_window(sample["image"], offset, size), sample["boxes"] - _to_xyxy(offset))
 
 
 def resize_window(sample: GraphSample, offset: Tensor, size: Tensor, target: Tensor) -> GraphSample:
-    """Cut out a window and resize it.
+    """Crop to a window and resize it.
 
     Args:
         sample: The sample.
         offset: `(2,)` int32 y, x of the upper left corner.
         size: `(2,)` int32 height and width of the window.
-        target: `(2,)` int32 height and width that the window gets.
+        target: `(2,)` int32 height and width after resizing.
 
     Returns:
-        The sample of the window, boxes as `with_clipped_boxes` leaves them.
+        The sample of the window; boxes are treated as in `with_clipped_boxes`.
     """
     scale = tf.cast(target, tf.float32) / tf.cast(size, tf.float32)
     window = _slice_window(sample["image"], offset, size)
-    # Down to a half, two neighbours see every pixel; a low-pass costs four times as much.
+    # Down to half the size, bilinear interpolation uses every pixel; antialiasing costs four times as much.
     image = tf.cond(
         tf.reduce_min(scale) < MIN_PLAIN_SCALE,
         lambda: resize_image(window, target, antialias=True),
@@ -100,21 +100,21 @@ def resize_window(sample: GraphSample, offset: Tensor, size: Tensor, target: Ten
 
 
 def rescale(sample: GraphSample, factor: Any) -> GraphSample:
-    """The whole image, larger or smaller."""
+    """Resize the whole image by a factor."""
     size = tf.shape(sample["image"])[:2]
     return resize_window(sample, tf.zeros(2, tf.int32), size, round_size(tf.cast(size, tf.float32) * factor))
 
 
 def shrink_to_fit(sample: GraphSample) -> GraphSample:
-    """Shrunk where it is larger than the canvas."""
-    room = tf.reduce_min(
+    """Shrink the image if it is larger than `target_size`."""
+    limit = tf.reduce_min(
         tf.cast(sample["target_size"], tf.float32) / tf.cast(tf.shape(sample["image"])[:2], tf.float32)
     )
-    return tf.cond(room < 1, lambda: rescale(sample, room), lambda: dict(sample))
+    return tf.cond(limit < 1, lambda: rescale(sample, limit), lambda: dict(sample))
 
 
 def mirror(sample: GraphSample, axis: int) -> GraphSample:
-    """Left and right (`axis` 1) or top and bottom (0) exchanged."""
+    """Flip horizontally (`axis` 1) or vertically (`axis` 0)."""
     side = tf.cast(tf.shape(sample["image"])[axis], tf.float32)
     x1, y1, x2, y2 = tf.unstack(sample["boxes"], axis=1)
     boxes = tf.stack([side - x2, y1, side - x1, y2] if axis == 1 else [x1, side - y2, x2, side - y1], axis=1)
@@ -122,19 +122,19 @@ def mirror(sample: GraphSample, axis: int) -> GraphSample:
 
 
 def transpose(sample: GraphSample) -> GraphSample:
-    """Rows and columns exchanged."""
+    """Swap rows and columns."""
     boxes = tf.gather(sample["boxes"], [1, 0, 3, 2], axis=1)
     return {**sample, "image": tf.transpose(sample["image"], (1, 0, 2)), "boxes": boxes}
 
 
 def round_size(size: Tensor) -> Tensor:
-    """Sides in whole pixels, at least one."""
+    """Round sides to integers, at least 1."""
     return tf.maximum(tf.cast(tf.round(size), tf.int32), 1)
 
 
-def random_offset(room: Tensor, seed: Tensor) -> Tensor:
-    """A random place: `(2,)` int32 from 0 to `room`, both included."""
-    return tf.cast(tf.random.stateless_uniform((2,), seed) * tf.cast(room + 1, tf.float32), tf.int32)
+def random_offset(limit: Tensor, seed: Tensor) -> Tensor:
+    """Random `(2,)` int32 from 0 to `limit`, inclusive."""
+    return tf.cast(tf.random.stateless_uniform((2,), seed) * tf.cast(limit + 1, tf.float32), tf.int32)
 
 
 def _slice_window(image: Tensor, offset: Tensor, size: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Pixel work that XLA compiles: one pass over an image instead of one for every step, on vectors of the processor.
+"""Pixel operations compiled by XLA, which fuses their steps into one vectorised pass over the image.
 
-XLA compiles anew for every shape, so images are laid on their canvas first, of which there are few; what lies outside
-the image is computed with it and cut off again.
+XLA compiles once per shape, so images are first padded to their batch shape, of which there are few; the padding is
+processed with the image and cropped afterwards.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from keras_retinanet.schema import Tensor
 
 
 def xla_compiled(function: Callable[..., Tensor]) -> Any:
-    """A function of `(H, W, 3)` images and small tensors, compiled once for every H, W."""
+    """Compile a function of `(H, W, 3)` images and small tensors, once per H, W."""
     return tf.function(function, autograph=False, jit_compile=True, reduce_retracing=True)
 
 
 def pad_to(image: Tensor, target_size: Tensor | None) -> Tensor:
-    """The image in the upper left corner of its canvas.
+    """Pad an image with zeros on the right and at the bottom.
 
     Args:
         image: `(h, w, 3)`.
-        target_size: `(2,)` int32 H, W, or `None`: no larger than the image.
+        target_size: `(2,)` int32 H, W, or `None` for no padding. A smaller value has no effect.
 
     Returns:
-        `(H, W, 3)`, black outside of the image.
+        `(H, W, 3)`, zero outside the image.
     """
     if target_size is None:
         return tf.convert_to_tensor(image)
@@ -38,14 +38,14 @@ def pad_to(image: Tensor, target_size: Tensor | None) -> Tensor:
 
 
 def cast_like(image: Tensor, given: Tensor) -> Tensor:
-    """An image of float32 0–255 in the type of another: whole values, rounded, for uint8, a quarter of the memory."""
+    """Cast a float32 image of 0–255 to the dtype of another; uint8, a quarter of the memory, is rounded."""
     if given.dtype != tf.uint8:
         return image
     return tf.cast(tf.cast(image + 0.5, tf.int32), tf.uint8)
 
 
 def crop_to(image: Tensor, size: Tensor) -> Tensor:
-    """The `(2,)` h, w upper left pixels of an image."""
+    """Crop an image to its upper left `size` (`(2,)` h, w) pixels."""
     is_whole = tf.reduce_all(tf.shape(image)[:2] == size)
     image = tf.cond(is_whole, lambda: image, lambda: image[: size[0], : size[1]])
     return tf.ensure_shape(image, (None, None, 3))

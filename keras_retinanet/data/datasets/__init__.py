@@ -1,17 +1,21 @@
-"""Readers of annotated images, one file a format. A new format is a class and a line in `DATASETS`."""
+"""Readers of annotated images, one file per format. A new format is a `Reader` and an entry in `DATASETS`."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 from keras_retinanet.data.box_columns import BoxColumns, BoxReport
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, Index
+from keras_retinanet.data.datasets.annotations import Annotations, BoxRow
 from keras_retinanet.data.datasets.coco import CocoDataset
 from keras_retinanet.data.datasets.csv_file import CsvDataset
+from keras_retinanet.data.datasets.demo import DemoDataset
 from keras_retinanet.data.datasets.kitti import KITTI_CLASSES, KittiDataset
 from keras_retinanet.data.datasets.open_images import OpenImagesDataset
 from keras_retinanet.data.datasets.pascal import VOC_CLASSES, PascalDataset
+from keras_retinanet.data.datasets.reader import Layout, Reader
 from keras_retinanet.data.datasets.tfds import TfdsDataset
 from keras_retinanet.data.datasets.tfrecord import TfRecordDataset
 from keras_retinanet.data.datasets.yolo import YoloDataset
@@ -34,7 +38,7 @@ class Dataset(Protocol):
     def __iter__(self) -> Iterator[Sample]: ...
 
 
-DATASETS: dict[str, Any] = {
+DATASETS: dict[str, type[Reader]] = {
     "coco": CocoDataset,
     "pascal": PascalDataset,
     "csv": CsvDataset,
@@ -43,6 +47,7 @@ DATASETS: dict[str, Any] = {
     "yolo": YoloDataset,
     "tfrecord": TfRecordDataset,
     "tfds": TfdsDataset,
+    "demo": DemoDataset,
 }
 """Readers by the word that the command line uses."""
 
@@ -51,16 +56,53 @@ __all__ = [
     "KITTI_CLASSES",
     "VOC_CLASSES",
     "AnnotatedImages",
+    "Annotations",
     "BoxColumns",
     "BoxReport",
+    "BoxRow",
     "CocoDataset",
     "CsvDataset",
     "Dataset",
+    "DemoDataset",
     "Index",
     "KittiDataset",
+    "Layout",
     "OpenImagesDataset",
     "PascalDataset",
+    "Reader",
     "TfRecordDataset",
     "TfdsDataset",
     "YoloDataset",
+    "find_layouts",
+    "reader_of",
 ]
+
+
+def reader_of(word: str) -> type[Reader]:
+    """The reader of a format.
+
+    Args:
+        word: Its word on the command line.
+
+    Returns:
+        The class.
+
+    Raises:
+        ValueError: There is no such format.
+    """
+    if word not in DATASETS:
+        raise ValueError(f"Unknown data set format {word!r}. Allowed: {', '.join(DATASETS)}.")
+    return DATASETS[word]
+
+
+def find_layouts(path: str | os.PathLike[str]) -> list[Layout]:
+    """Recognise the format of a data set.
+
+    Args:
+        path: A folder or file.
+
+    Returns:
+        What every reader recognised, the most certain first.
+    """
+    found = [layout for reader in DATASETS.values() if (layout := reader.find_layout(path)) is not None]
+    return sorted(found, key=lambda layout: -layout.certainty)

@@ -1,4 +1,4 @@
-"""What the readers share: a data set in memory, handed out image by image."""
+"""A data set in memory, one sample per image."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any, Self, overload
 import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns, BoxReport
-from keras_retinanet.data.datasets.box_cleaning import OnError, check_coordinates, clip_boxes
-from keras_retinanet.data.error_collector import ErrorCollector
+from keras_retinanet.data.datasets.annotations import Annotations, Size
+from keras_retinanet.data.datasets.box_cleaning import check_coordinates, clip_boxes
+from keras_retinanet.data.error_collector import ErrorCollector, OnError
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import first_missing, near_name_hint, read_sizes
 from keras_retinanet.schema import Sample
@@ -18,12 +19,12 @@ from keras_retinanet.schema import Sample
 
 @dataclass
 class Index:
-    """A data set as read and checked: what the index cache keeps.
+    """A data set as read and checked; what the index cache stores.
 
     Attributes:
         class_names: Names, label 0 first.
         images: Paths of the image files, or references into record files.
-        image_ids: The source's id of each image.
+        image_ids: The source's ID of each image.
         sizes: `(I, 2)` int64. Height and width.
         boxes: `(M, 4)` float32, sorted by image.
         labels: `(M,)` int32.
@@ -31,8 +32,8 @@ class Index:
         areas: `(M,)` float64, or `None`.
         splits: `(I + 1,)` int64. Image i has the boxes `splits[i]` to `splits[i + 1]`.
         report: Boxes left out and clipped, and notes.
-        category_ids: The source's own id of each label, where it has such.
-        sources: Files and folders that all this was read from.
+        category_ids: The source's own ID of each label, if it has any.
+        sources: Files and folders that were read.
     """
 
     class_names: tuple[str, ...]
@@ -50,86 +51,36 @@ class Index:
 
 
 class AnnotatedImages(Sequence[Sample]):
-    """A data set in memory: base class of the readers.
+    """A data set in memory.
 
-    Images keep the order in which they were given, boxes the order inside their image. Boxes are clipped to their
-    image; those left without area are dropped, and `report` counts both.
+    Images and the boxes of an image keep the order of the annotations. Boxes are clipped to their image; those left
+    without area are removed, and `report` counts both.
 
     Args:
-        class_names: Names, label 0 first.
-        images: Paths of the image files, or references into record files. Each file must exist.
-        image_ids: The source's id of each image.
-        sizes: `(height, width)` of each image; `None` reads the headers of the files.
-        columns: All boxes.
-        listed_in: The file that names the images, for messages.
+        annotations: Images and boxes. Each image file must exist.
+        class_names: Names in the order of the labels wanted. Defaults to the data set's own.
         on_error: `"skip"` clips boxes or leaves them out; `"error"` raises at the first such box; an `ErrorCollector`
             records what was read, then skips. Defaults to `"skip"`.
-        sources: Files and folders that annotations were read from; a change of one invalidates the index cache.
-            Defaults to none: nothing is cached.
-        category_ids: The source's own id of each label. Defaults to `None`.
-        notes: Choices that the files left to the reader, for `report`.
-        told_sizes: `(height, width)` of each image as annotated, where `sizes` come from the files instead; a survey
-            compares them. Defaults to `sizes`.
 
     Attributes:
         class_names: Names, label 0 first.
         report: Boxes left out and clipped, and notes.
-        category_ids: The source's own id of each label, or `None`.
-        contents: All of it, as read.
-        options: `DataConfig` fields that the constructor takes as keywords, beside path, set and `on_error`.
+        category_ids: The source's own ID of each label, or `None`.
+        contents: Everything that was read.
+
+    Raises:
+        DataError: There is no image, an image is missing, or a box is broken.
     """
 
-    options: tuple[str, ...] = ()
-
     def __init__(
-        self,
-        class_names: Sequence[str],
-        images: Sequence[str],
-        image_ids: Sequence[int | str],
-        sizes: Sequence[tuple[int, int] | None],
-        columns: BoxColumns,
-        *,
-        listed_in: str,
-        on_error: OnError = "skip",
-        sources: Sequence[str] = (),
-        category_ids: Sequence[int | None] | None = None,
-        notes: Sequence[str] = (),
-        annotated_sizes: Sequence[tuple[int, int] | None] | None = None,
+        self, annotations: Annotations, *, class_names: Sequence[str] | None = None, on_error: OnError = "skip"
     ) -> None:
-        images = list(images)
-        is_survey = isinstance(on_error, ErrorCollector)
-        columns = check_coordinates(columns, on_error)
-        if isinstance(on_error, ErrorCollector):
-            on_error.columns, on_error.listed_in = columns, listed_in
-            on_error.annotated_sizes = list(sizes if annotated_sizes is None else annotated_sizes)
-            on_error.trusts_annotated_size = annotated_sizes is None
-        if not is_survey or not images:
-            require_images(images, listed_in)
-        all_sizes = _completed(images, sizes, is_lenient=is_survey)
-        boxes, kept, report = clip_boxes(columns, all_sizes, on_error)
-        report.notes.extend(notes)
-        order = kept[np.argsort(columns.image[kept], kind="stable")]
-        # A size read from an image is one more thing that a change of that image undoes.
-        measured = [path for path, size in zip(images, sizes, strict=True) if size is None]
-        index = Index(
-            class_names=tuple(class_names),
-            images=images,
-            image_ids=list(image_ids),
-            sizes=all_sizes,
-            boxes=boxes[order],
-            labels=columns.labels[order].astype(np.int32),
-            ignore=columns.ignore[order].astype(bool),
-            areas=None if columns.areas is None else columns.areas[order],
-            splits=np.searchsorted(columns.image[order], np.arange(len(images) + 1)),
-            report=report,
-            category_ids=None if category_ids is None else tuple(category_ids),
-            sources=[*sources, *measured] if sources else [],
-        )
-        self._adopt(index)
+        names = annotations.own_class_names() if class_names is None else tuple(class_names)
+        self._adopt(_index(annotations, names, on_error))
 
     @classmethod
     def from_index(cls, index: Index) -> Self:
-        """The data set with these contents, without reading its files."""
+        """Create a data set from its contents, without reading files."""
         dataset = cls.__new__(cls)
         dataset._adopt(index)
         return dataset
@@ -166,8 +117,46 @@ class AnnotatedImages(Sequence[Sample]):
         return (self[position] for position in range(len(self)))
 
 
+def _index(annotations: Annotations, names: tuple[str, ...], on_error: OnError) -> Index:
+    images, ids = annotations.images, annotations.category_ids
+    sizes = annotations.sizes or [None] * len(images)
+    columns = check_coordinates(annotations.columns(names, on_error), on_error)
+    is_lenient = isinstance(on_error, ErrorCollector)
+    if isinstance(on_error, ErrorCollector):
+        _record(on_error, annotations, columns, sizes)
+    if not is_lenient or not images:
+        require_images(images, annotations.listed_in)
+    all_sizes = _complete_sizes(images, sizes, is_lenient=is_lenient)
+    boxes, kept, report = clip_boxes(columns, all_sizes, on_error)
+    report.notes.extend(annotations.notes)
+    order = kept[np.argsort(columns.image[kept], kind="stable")]
+    # A size read from an image file is out of date when that file changes.
+    measured = [path for path, size in zip(images, sizes, strict=True) if size is None]
+    return Index(
+        class_names=names,
+        images=list(images),
+        image_ids=list(annotations.image_ids),
+        sizes=all_sizes,
+        boxes=boxes[order],
+        labels=columns.labels[order].astype(np.int32),
+        ignore=columns.ignore[order].astype(bool),
+        areas=None if columns.areas is None else columns.areas[order],
+        splits=np.searchsorted(columns.image[order], np.arange(len(images) + 1)),
+        report=report,
+        category_ids=None if ids is None else tuple(ids.get(name) for name in names),
+        sources=[*annotations.sources, *measured] if annotations.sources else [],
+    )
+
+
+def _record(collector: ErrorCollector, annotations: Annotations, columns: BoxColumns, sizes: list[Size | None]) -> None:
+    annotated = annotations.annotated_sizes
+    collector.columns, collector.listed_in = columns, annotations.listed_in
+    collector.annotated_sizes = list(sizes if annotated is None else annotated)
+    collector.trusts_annotated_size = annotated is None
+
+
 def require_images(images: Sequence[str], listed_in: str) -> None:
-    """Look for every image.
+    """Check that every image exists.
 
     Args:
         images: Paths, or references into record files.
@@ -184,14 +173,14 @@ def require_images(images: Sequence[str], listed_in: str) -> None:
             listed_in,
             f"image {short_repr(images[missing], 200)} (number {missing + 1} of {len(images)}) is not there",
             "images that exist",
-            f"{near_name_hint(images[missing])}put the file there, correct its name, or take it out of the annotations",
+            f"{near_name_hint(images[missing])}add the file, correct its name, or remove it from the annotations",
         )
 
 
-def _completed(images: list[str], sizes: Sequence[tuple[int, int] | None], *, is_lenient: bool) -> Any:
-    """`(I, 2)` int64 height, width; 0 for what cannot be read, if that is allowed."""
+def _complete_sizes(images: list[str], sizes: Sequence[Size | None], *, is_lenient: bool) -> Any:
+    """`(I, 2)` int64 height, width; 0 for unreadable images if `is_lenient`."""
     unknown = [position for position, size in enumerate(sizes) if size is None]
     found = read_sizes([images[position] for position in unknown], fallback=(0, 0) if is_lenient else None)
     read = dict(zip(unknown, found, strict=True))
-    told = [read[position] if size is None else size for position, size in enumerate(sizes)]
-    return np.array(told, np.int64).reshape(-1, 2)
+    complete = [read[position] if size is None else size for position, size in enumerate(sizes)]
+    return np.array(complete, np.int64).reshape(-1, 2)

@@ -6,41 +6,37 @@ from typing import Any
 
 import numpy as np
 
-from keras_retinanet.config import BadDataPolicy
 from keras_retinanet.data.box_columns import BoxColumns, BoxReport, select_rows
-from keras_retinanet.data.error_collector import ErrorCollector, report_or_raise
+from keras_retinanet.data.error_collector import OnError, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
 
-OnError = BadDataPolicy | ErrorCollector
-"""What a reader does with bad data: `"skip"`, `"error"`, or take them down in a survey."""
-
-_SLACK = 1.0  # pixels; boxes overrun by less through rounding and through counting from 0 or 1, which is no news
-_NAMED = 5  # cases named in the warning
-_FARTHEST = 2.0  # shares beyond this are pixels by mistake
+_SLACK = 1.0  # pixels; rounding, and counting from 0 or 1, exceed the border by less, which is not reported
+_MAX_EXAMPLES = 5  # cases named in the warning
+_MAX_SHARE = 2.0  # larger shares are pixels by mistake
 _SHARES = "shares of the image's sides, from 0 to 1"
 
 
 def check_coordinates(columns: BoxColumns, on_error: OnError) -> BoxColumns:
-    """Boxes whose coordinates can be where they say: finite numbers, and shares of a side where they are shares.
+    """Check that coordinates are finite and, if relative, that they are shares.
 
     Args:
-        columns: The boxes as read.
-        on_error: An `ErrorCollector` records the others, and they are left out.
+        columns: The boxes as annotated.
+        on_error: What to do about broken boxes.
 
     Returns:
-        The columns.
+        The boxes; broken ones are left out if `on_error` is a collector.
 
     Raises:
-        DataError: The first that is not, without a survey.
+        DataError: The first broken box, if there is no collector.
     """
     boxes = np.asarray(columns.boxes, np.float64).reshape(-1, 4)
     is_finite: Any = np.isfinite(boxes).all(axis=1)
-    is_sound = is_finite & (np.abs(boxes) <= _FARTHEST).all(axis=1) if columns.is_relative else is_finite
+    is_sound = is_finite & (np.abs(boxes) <= _MAX_SHARE).all(axis=1) if columns.is_relative else is_finite
     if is_sound.all():
         return columns
     for row in np.flatnonzero(~is_sound):
         found = f"coordinates {short_repr([round(side, 4) for side in boxes[row].tolist()], 120)}"
-        allowed, fix = "finite numbers", "correct the box or take it out"
+        allowed, fix = "finite numbers", "correct the box or remove it"
         if is_finite[row]:
             allowed, fix = _SHARES, "divide x by the image's width and y by its height"
         report_or_raise(on_error, DataError(columns.name(int(row)), found, allowed, fix))
@@ -48,7 +44,7 @@ def check_coordinates(columns: BoxColumns, on_error: OnError) -> BoxColumns:
 
 
 def clip_boxes(columns: BoxColumns, sizes: Any, on_error: OnError) -> tuple[Any, Any, BoxReport]:
-    """Clip to the images.
+    """Clip boxes to their images.
 
     Args:
         columns: The boxes, from `check_coordinates`.
@@ -56,7 +52,7 @@ def clip_boxes(columns: BoxColumns, sizes: Any, on_error: OnError) -> tuple[Any,
         on_error: What to do with boxes outside their image or without area.
 
     Returns:
-        float32 boxes `(M, 4)`, the rows worth keeping, and the report.
+        float32 boxes `(M, 4)`, the rows that have area, and the report.
     """
     boxes = np.asarray(columns.boxes, np.float64).reshape(-1, 4)
     limits = sizes.astype(np.float64)[columns.image][:, [1, 0, 1, 0]]  # (M, 4): W, H, W, H
@@ -66,23 +62,23 @@ def clip_boxes(columns: BoxColumns, sizes: Any, on_error: OnError) -> tuple[Any,
         _require_pixels(boxes, columns, limits)
     clipped = np.clip(boxes, 0.0, limits).astype(np.float32)
     has_area = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
-    stands_out = ((boxes < -_SLACK) | (boxes > limits + _SLACK)).any(axis=1) & has_area
-    report = BoxReport(int(has_area.sum()), int((~has_area).sum()), int(stands_out.sum()))
-    for row in np.flatnonzero(stands_out | ~has_area)[:_NAMED]:
+    is_clipped = ((boxes < -_SLACK) | (boxes > limits + _SLACK)).any(axis=1) & has_area
+    report = BoxReport(int(has_area.sum()), int((~has_area).sum()), int(is_clipped.sum()))
+    for row in np.flatnonzero(is_clipped | ~has_area)[:_MAX_EXAMPLES]:
         reached = np.array2string(boxes[row], separator=", ", precision=2, suppress_small=True)
         if on_error == "error":
             _refuse(columns.name(int(row)), reached, limits[row], bool(has_area[row]))
         verdict = "clipped" if has_area[row] else "left out"
         report.examples.append(f"{columns.name(int(row))} {reached} {verdict}")
     if num_reversed := int((boxes[:, :2] > boxes[:, 2:]).any(axis=1).sum()):
-        told = "boxes end before they begin and are left out: corners swapped, or x, y, width, height?"
-        report.notes.append(f"{num_reversed} {told}")
+        what = "boxes end before they begin and are left out: corners swapped, or x, y, width, height?"
+        report.notes.append(f"{num_reversed} {what}")
     return clipped, np.flatnonzero(has_area), report
 
 
 def _require_pixels(boxes: Any, columns: BoxColumns, limits: Any) -> None:
-    """Shares of the sides are not taken for pixels."""
-    if len(boxes) and (np.abs(boxes) <= _FARTHEST).all() and (boxes % 1 != 0).any() and (limits > _FARTHEST).all():
+    """Refuse relative coordinates where pixels are expected."""
+    if len(boxes) and (np.abs(boxes) <= _MAX_SHARE).all() and (boxes % 1 != 0).any() and (limits > _MAX_SHARE).all():
         found = f"coordinates {short_repr(np.round(boxes[0], 4).tolist(), 120)}"
         allowed, fix = "pixels; here no box reaches beyond 2", "multiply x by the image's width and y by its height"
         raise DataError(columns.name(0), found, allowed, fix)
@@ -92,7 +88,7 @@ def _refuse(where: str, box: str, limits: Any, has_area: bool) -> None:
     width, height = limits[:2]
     raise DataError(
         where,
-        f"box {box} " + ("stands out of its image" if has_area else "has no area inside its image"),
+        f"box {box} " + ("extends beyond its image" if has_area else "has no area inside its image"),
         f"x1 < x2 and y1 < y2 inside {width:.0f} × {height:.0f} pixels",
-        f"correct it, take it out, or let --bad-data skip {'clip it' if has_area else 'leave it out'}",
+        f"correct it, remove it, or let --bad-data skip {'clip it' if has_area else 'leave it out'}",
     )

@@ -1,4 +1,4 @@
-"""Looking up class names, with a helpful answer when one is unknown."""
+"""Looks up class names, with a helpful error if one is unknown."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ def label_of(name: str, labels: Mapping[str, int], where: str) -> int:
     """Label of a class name.
 
     Args:
-        name: str. The name as it stands in the file.
+        name: str. The name as annotated.
         labels: Labels by name.
-        where: str. File and line or annotation id, for the message.
+        where: str. File and line or annotation ID, for the message.
 
     Returns:
         The label, `0 … K-1`.
 
     Raises:
-        DataError: The name is none of the classes; the message tells the nearest one.
+        DataError: The name is not one of the classes; the message suggests the nearest one.
     """
     if name in labels:
         return labels[name]

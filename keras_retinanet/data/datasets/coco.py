@@ -5,12 +5,11 @@ Reference: https://cocodataset.org/#format-data, "Object Detection".
 
 from __future__ import annotations
 
-import functools
 import gc
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,73 +17,53 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_cleaning import OnError
-from keras_retinanet.data.datasets.class_names import label_of
+from keras_retinanet.data.datasets.annotations import Annotations
+from keras_retinanet.data.datasets.reader import Reader
 from keras_retinanet.data.datasets.text_files import suggest_parent_folder, to_local_path
-from keras_retinanet.data.error_collector import collect_errors
+from keras_retinanet.data.error_collector import OnError, parse_each
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import first_missing, near_name_hint
 
 _Id = int | str
-# Outlines are two thirds of a COCO file and of the time to parse it, and nobody asks for them here. Inside a text the
-# quotes would be escaped, so this matches nothing but the member itself.
+# Outlines are two thirds of a COCO file and of the time to parse it, and are not used. Inside a string the quotes would
+# be escaped, so this matches only the member itself.
 _POLYGONS = re.compile(rb'"segmentation"\s*:\s*\[[\[\]0-9eE+\-.,\s]*\]')
 _REMAKE = "export the annotations again as COCO 'instances' JSON"
 
 
-class CocoDataset(AnnotatedImages):
+class CocoDataset(Reader):
     """COCO as it unzips, or as fizyr's keras-retinanet expects it.
 
     Reads `<path>/annotations/instances_<set>.json`, and the images from `<path>/<set>/`, `<path>/images/<set>/`,
-    `<path>/images/` or `<path>` itself, whichever holds them. Labels are the positions of the categories sorted by id;
-    crowd regions become ignore regions; images without boxes stay.
-
-    Args:
-        path: Folder of the data set.
-        set_name: Which set. Defaults to `"train2017"`.
-        class_names: Names in the order of the labels wanted, for evaluating a model on its own classes. Defaults to
-            the categories of the file.
-        on_error: What to do with boxes outside their image or without area. Defaults to `"skip"`.
-
-    Attributes:
-        class_names: Category names, label 0 first.
-        category_ids: The file's category id of each label; `None` for a wanted class that the file does not have.
-
-    Raises:
-        DataError: Something in the files is broken.
+    `<path>/images/` or `<path>` itself, whichever holds them. Labels are the positions of the categories sorted by ID;
+    crowd regions become ignore regions; images without boxes are kept. The default set is `train2017`, or `train`.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        set_name: str | None = None,
-        *,
-        class_names: Sequence[str] | None = None,
-        on_error: OnError = "skip",
-    ) -> None:
-        folder, set_name = Path(path), set_name or self.default_sets(path)[0]
-        file = folder / "annotations" / f"instances_{set_name}.json"
+    word = "coco"
+    summary = "folder as COCO unzips: annotations/instances_<set>.json, <set>/ or images/<set>/"
+    signs = (("annotations/instances_*.json", 3),)
+    usual_validation = "val2017"
+
+    def read(self) -> Annotations:
+        """Read one JSON file."""
+        file = self.path / "annotations" / f"instances_{self.set_name}.json"
         content = _read(file)
         categories = _categories(content["categories"], file)
-        names = tuple(class_names if class_names is not None else categories.values())
-        ids = {name: category for category, name in categories.items()}
         images = _images(content["images"], file)
-        super().__init__(
-            names,
-            _located(folder, set_name, [image["file_name"] for image in images.values()]),
-            list(images),
-            [_size(image) for image in images.values()],
-            _columns(content["annotations"], list(images), categories, names, file, on_error),
+        return Annotations(
             listed_in=str(file),
-            on_error=on_error,
+            class_names=tuple(categories.values()),
+            images=_locate_images(self.path, self.set_name, [image["file_name"] for image in images.values()]),
+            image_ids=list(images),
+            sizes=[_size(image) for image in images.values()],
+            boxes=_columns(content["annotations"], list(images), list(categories), file, self.on_error),
+            category_ids={name: category for category, name in categories.items()},
             sources=[str(file)],
-            category_ids=[ids.get(name) for name in names],
         )
 
-    @staticmethod
-    def default_sets(path: str | os.PathLike[str]) -> tuple[str, str | None]:
-        """Names of the training set and, where there is one, of the validation set."""
+    @classmethod
+    def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
+        """Names of the training set and, if there is one, of the validation set."""
         home = Path(path) / "annotations"
         train, val = (
             next((name for name in names if (home / f"instances_{name}.json").is_file()), None)
@@ -113,7 +92,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Millions of new objects, none of them garbage: collecting would take as long as reading."""
+    """Pause garbage collection: with millions of new objects it takes as long as reading."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -136,12 +115,12 @@ def _field(item: object, key: str, where: str, kinds: tuple[type, ...], allowed:
 
 def _unique(item: dict[str, Any], seen: dict[Any, Any], key: str, where: str) -> None:
     if item[key] in seen:
-        fix = "give each its own, or take the second one out"
-        raise DataError(where, f"{key} {short_repr(item[key])} stands there twice", f"each {key} once", fix)
+        fix = "give each its own, or remove the second one"
+        raise DataError(where, f"{key} {short_repr(item[key])} occurs twice", f"each {key} once", fix)
 
 
 def _categories(items: list[Any], file: Path) -> dict[int, str]:
-    """Names by id, sorted by id."""
+    """Names by ID, sorted by ID."""
     names: dict[int, str] = {}
     for position, item in enumerate(items):
         where = f"{file}, category {position + 1}"
@@ -156,7 +135,7 @@ def _categories(items: list[Any], file: Path) -> dict[int, str]:
 
 
 def _images(items: list[Any], file: Path) -> dict[_Id, dict[str, Any]]:
-    """Image entries by id, in the order of the file."""
+    """Image entries by ID, in the order of the file."""
     images: dict[_Id, dict[str, Any]] = {}
     for position, item in enumerate(items):
         where = f"{file}, image {position + 1}"
@@ -168,13 +147,13 @@ def _images(items: list[Any], file: Path) -> dict[_Id, dict[str, Any]]:
 
 
 def _size(image: dict[str, Any]) -> tuple[int, int] | None:
-    """Height and width; `None` (look into the file) where the entry does not tell."""
+    """Height and width; `None` (read the file) if the entry lacks them."""
     size = image.get("height"), image.get("width")
-    is_told = all(isinstance(side, (int, float)) and 1 <= side <= 2**31 and side == int(side) for side in size)
-    return (int(size[0]), int(size[1])) if is_told else None  # type: ignore[arg-type]
+    is_annotated = all(isinstance(side, (int, float)) and 1 <= side <= 2**31 and side == int(side) for side in size)
+    return (int(size[0]), int(size[1])) if is_annotated else None  # type: ignore[arg-type]
 
 
-def _located(folder: Path, set_name: str, file_names: list[str]) -> list[str]:
+def _locate_images(folder: Path, set_name: str, file_names: list[str]) -> list[str]:
     """Paths in the first of the usual folders that holds the first image."""
     folders = [str(folder / set_name), str(folder / "images" / set_name), str(folder / "images"), str(folder)]
     file_names = [to_local_path(name) for name in file_names]
@@ -184,19 +163,10 @@ def _located(folder: Path, set_name: str, file_names: list[str]) -> list[str]:
 
 
 def _columns(
-    items: list[Any],
-    image_ids: list[_Id],
-    categories: dict[int, str],
-    class_names: Sequence[str],
-    file: Path,
-    on_error: OnError,
+    items: list[Any], image_ids: list[_Id], categories: list[int], file: Path, on_error: OnError
 ) -> BoxColumns:
-    """All boxes at once; only where that fails are they looked at one by one, to name the culprit.
-
-    A survey gets those that are sound.
-    """
-    wanted = {name: label for label, name in enumerate(class_names)}
-    labels = {category: wanted[name] for category, name in categories.items() if name in wanted}
+    """All boxes at once; only if that fails are they checked one by one, to find the broken ones."""
+    labels = {category: label for label, category in enumerate(categories)}
     position = {image: number for number, image in enumerate(image_ids)}
     try:
         crowd = [item.get("iscrowd") or 0 for item in items]
@@ -213,10 +183,10 @@ def _columns(
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         is_sound = False
     if not is_sound:
-        sound = _sound(items, position, categories, wanted, file, on_error)
+        sound = _sound(items, position, labels, file, on_error)
         if len(sound) == len(items):
             raise DataError(str(file), "the annotations cannot be read", "COCO annotations", _REMAKE)
-        return _columns(sound, image_ids, categories, class_names, file, on_error)
+        return _columns(sound, image_ids, categories, file, on_error)
     return columns
 
 
@@ -228,11 +198,11 @@ def _corners(boxes: list[Any]) -> Any:
 
 
 def _areas(items: list[Any]) -> Any:
-    """Areas of the outlines, by which COCO tells small from large; of the boxes where one is not told."""
-    told = np.array([item.get("area") for item in items], np.float64)  # none is NaN
+    """Areas of the outlines, by which COCO distinguishes small from large; of the box if not annotated."""
+    annotated = np.array([item.get("area") for item in items], np.float64)  # none is NaN
     sides = np.array([item["bbox"][2:] for item in items], np.float64).reshape(-1, 2)
     with np.errstate(over="ignore"):  # reported as a box that is not finite
-        return np.where(told >= 0, told, sides[:, 0] * sides[:, 1])
+        return np.where(annotated >= 0, annotated, sides[:, 0] * sides[:, 1])
 
 
 def _where(item: Any, position: int, file: Path) -> str:
@@ -241,43 +211,33 @@ def _where(item: Any, position: int, file: Path) -> str:
 
 
 def _sound(
-    items: list[Any],
-    images: dict[_Id, int],
-    categories: dict[int, str],
-    labels: dict[str, int],
-    file: Path,
-    on_error: OnError,
+    items: list[Any], images: dict[_Id, int], categories: dict[int, int], file: Path, on_error: OnError
 ) -> list[Any]:
-    """The annotations without a fault. Faults are raised, or taken down in a survey."""
+    """The annotations that are not broken."""
     seen: dict[Any, None] = {}
 
-    def is_sound(item: Any, where: str) -> bool:
-        _require_reference(item, images, categories, labels, where)
+    def check(numbered: tuple[int, Any]) -> Any:
+        position, item = numbered
+        where = _where(item, position, file)
+        _require_reference(item, images, categories, where)
         _require_numbers(item, where)
         if "id" in item:
             _field(item, "id", where, (int, str), "a number or a text")
             _unique(item, seen, "id", where)
             seen[item["id"]] = None
-        return True
+        return item
 
-    return [
-        item
-        for position, item in enumerate(items)
-        if collect_errors(on_error, functools.partial(is_sound, item, _where(item, position, file)), False)
-    ]
+    return list(parse_each(enumerate(items), check, on_error))
 
 
-def _require_reference(
-    item: Any, images: dict[_Id, int], categories: dict[int, str], labels: dict[str, int], where: str
-) -> None:
+def _require_reference(item: Any, images: dict[_Id, int], categories: dict[int, int], where: str) -> None:
     image = _field(item, "image_id", where, (int, str), "the id of an image")
     if image not in images:
-        raise DataError(where, f"image_id {short_repr(image)} is no image", "ids of the list 'images'", _REMAKE)
+        raise DataError(where, f"image_id {short_repr(image)} is not an image", "ids of the list 'images'", _REMAKE)
     category = _field(item, "category_id", where, (int,), "the id of a category")
     if category not in categories:
         allowed = short_repr(list(categories), 200)
-        raise DataError(where, f"category_id {category} is no category", allowed, "add it to 'categories'")
-    label_of(categories[category], labels, where)
+        raise DataError(where, f"category_id {category} is not a category", allowed, "add it to 'categories'")
 
 
 def _require_numbers(item: dict[str, Any], where: str) -> None:
@@ -287,4 +247,4 @@ def _require_numbers(item: dict[str, Any], where: str) -> None:
     if item.get("iscrowd") not in (0, 1, None):
         raise DataError(where, f"iscrowd is {short_repr(item['iscrowd'])}", "0 or 1", "correct it")
     if not isinstance(item.get("area") or 0, (int, float)):
-        raise DataError(where, f"area is {short_repr(item['area'])}", "a number", "correct it or take it out")
+        raise DataError(where, f"area is {short_repr(item['area'])}", "a number", "correct it or remove it")

@@ -1,8 +1,7 @@
-"""CSV: one line a box, as fizyr's keras-retinanet reads it, or the same under a header line."""
+"""CSV: one line per box, as fizyr's keras-retinanet reads it, or with a header line."""
 
 from __future__ import annotations
 
-import functools
 import io
 import itertools
 import os
@@ -10,14 +9,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from keras_retinanet.data.box_columns import BoxColumns
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_cleaning import OnError
-from keras_retinanet.data.datasets.class_names import label_of
+from keras_retinanet.data.datasets.annotations import Annotations, BoxRow
+from keras_retinanet.data.datasets.reader import Reader
 from keras_retinanet.data.datasets.text_files import csv_records, number, read_text, to_local_path
-from keras_retinanet.data.error_collector import collect_errors
+from keras_retinanet.data.error_collector import OnError, parse_each
 from keras_retinanet.data.errors import DataError, short_repr
 
 _COLUMNS = {
@@ -37,43 +32,42 @@ _EXTENT = {
     "x2": ("bbox_width", "bbox_w", "w", "box_width", "width"),
     "y2": ("bbox_height", "bbox_h", "h", "box_height", "height"),
 }
-"""Names of a corner and the width and height of the box, where the second corner is not named."""
+"""Names of columns that give a corner, width and height instead of two corners."""
 _SIZE = {
     "height": ("image_height", "img_height", "height"),
     "width": ("image_width", "img_width", "width"),
 }
-"""Names of columns that tell the size of the image, where they are not those of the box."""
+"""Names of columns that give the size of the image, if they are not those of the box."""
 _SIDE = re.compile("[1-9][0-9]{0,8}")
 _FORMAT = "'path,x1,y1,x2,y2,class', or 'path,,,,,' for an image without boxes"
 
 _Box = tuple[float, float, float, float]
-_Row = tuple[str, _Box | None, str, str]
-"""Image path, box, class name, and where the line stands."""
+_Line = tuple[str, _Box | None, str, str]
+"""Image path, box, class name, and file and line."""
 
 
-class CsvDataset(AnnotatedImages):
+class CsvDataset(Reader):
     """Boxes as lines `path,x1,y1,x2,y2,class`; an image without boxes is a line `path,,,,,`.
 
     Coordinates are pixel edges counted from 0, whole or not. Paths are relative to the file. Without a header line the
-    six columns stand in this order and further ones are ignored; with one (`image_path,xmin,ymin,xmax,ymax,label` and
-    other usual names) they stand in any order, and `x,y,w,h` or `bbox_x,bbox_y,bbox_width,bbox_height` may give a
+    six columns are in this order and further ones are ignored; with one (`image_path,xmin,ymin,xmax,ymax,label` and
+    other usual names) they are in any order, and `x,y,w,h` or `bbox_x,bbox_y,bbox_width,bbox_height` may give a
     corner and a size.
 
     Args:
         annotations: The file.
-        classes: File of lines `name,id`; labels are the positions sorted by id. Defaults to `None`: the sorted names
+        classes: File of lines `name,id`; labels are the positions sorted by ID. Defaults to `None`: the sorted names
             that occur.
-        class_names: Names in the order of the labels wanted; takes the place of `classes`.
-        on_error: What to do with boxes outside their image or without area. Defaults to `"skip"`.
-
-    Attributes:
-        class_names: Names, label 0 first.
-
-    Raises:
-        DataError: Something in the files is broken.
+        class_names: Names in the order of the labels wanted; replaces `classes`.
+        on_error: What to do with boxes outside their image or without area; see `OnError`. Defaults to `"skip"`.
     """
 
-    options = ("classes",)
+    word = "csv"
+    summary = "lines of image,x1,y1,x2,y2,class; CLASSES has lines of class,index"
+    arguments = ("annotations",)
+    optional_arguments = ("classes",)
+    has_sets = False
+    file_signs = ("*.csv",)
 
     def __init__(
         self,
@@ -83,40 +77,47 @@ class CsvDataset(AnnotatedImages):
         class_names: Sequence[str] | None = None,
         on_error: OnError = "skip",
     ) -> None:
-        file = Path(annotations)
-        told: dict[str, tuple[int, int]] = {}
-        rows = list(_rows(file, on_error, told))
-        is_sorted = class_names is None and classes is None
-        names = tuple(class_names) if class_names is not None else _class_names(classes, rows)
-        place = {path: os.path.normpath(to_local_path(path)) for path in dict.fromkeys(row[0] for row in rows)}
-        first: dict[str, str] = {}  # how each image is written first: ./a.jpg and a.jpg are one
-        for path, image in place.items():
+        super().__init__(annotations, class_names=class_names, on_error=on_error, classes=classes)
+
+    def read(self, *, classes: str | os.PathLike[str] | None = None) -> Annotations:
+        """Read the file of boxes and, if needed, the file of classes."""
+        file = self.path
+        annotated_sizes: dict[str, tuple[int, int]] = {}
+        lines = list(_read_lines(file, self.on_error, annotated_sizes))
+        names = None if self.wanted_classes is not None or classes is None else _read_classes(Path(classes))
+        is_sorted = self.wanted_classes is None and classes is None
+        image_of = {path: os.path.normpath(to_local_path(path)) for path in dict.fromkeys(line[0] for line in lines)}
+        first: dict[str, str] = {}  # the first spelling of each image: ./a.jpg and a.jpg are the same
+        for path, image in image_of.items():
             first.setdefault(image, path)
         paths = list(first.values())
         position = {image: number for number, image in enumerate(first)}
-        super().__init__(
-            names,
-            [os.path.join(file.parent, to_local_path(path)) for path in paths],
-            paths,
-            [None] * len(paths),
-            _columns(rows, {path: position[image] for path, image in place.items()}, names, on_error),
+        note = f"{file}: no file of classes; labels follow the sorted class names of the boxes"
+        return Annotations(
             listed_in=str(file),
-            on_error=on_error,
+            class_names=names,
+            images=[os.path.join(file.parent, to_local_path(path)) for path in paths],
+            image_ids=[*paths],
+            annotated_sizes=[annotated_sizes.get(path) for path in paths],
+            boxes=[
+                BoxRow(position[image_of[path]], box, name, where)
+                for path, box, name, where in lines
+                if box is not None
+            ],
             sources=[str(file), *([str(classes)] if classes is not None else [])],
-            annotated_sizes=[told.get(path) for path in paths],
-            notes=[f"{file}: no file of classes; labels count its class names in sorted order"] if is_sorted else [],
+            notes=[note] if is_sorted else [],
         )
 
 
 def _lines(file: Path) -> Iterator[tuple[str, list[str]]]:
-    """Non-empty lines with where they stand, cut at the commas."""
+    """Non-empty lines with file and line number, split at the commas."""
     for line, fields in csv_records(io.StringIO(read_text(file, "a CSV file")), file, skipinitialspace=True):
         if any(field.strip() for field in fields):
             yield f"{file}, line {line}", [field.strip() for field in fields]
 
 
-def _rows(file: Path, on_error: OnError, told: dict[str, tuple[int, int]]) -> Iterator[_Row]:
-    """The lines; sizes of images, where columns tell them, go into `told`."""
+def _read_lines(file: Path, on_error: OnError, annotated_sizes: dict[str, tuple[int, int]]) -> Iterator[_Line]:
+    """The lines; sizes of images, if columns give them, go into `annotated_sizes`."""
     lines = _lines(file)
     where, first = next(lines, ("", []))
     order, has_extent = _header(first, _COLUMNS), False
@@ -128,25 +129,28 @@ def _rows(file: Path, on_error: OnError, told: dict[str, tuple[int, int]]) -> It
             _require_no_header(first, where)
             lines = itertools.chain([(where, first)], lines)
     sizes = _header(first, _SIZE) if not has_extent else None
-    for where, fields in lines:
-        row = collect_errors(on_error, functools.partial(_row, fields, order, where), None)
-        if row is not None:
-            given = [] if sizes is None else [fields[column] for column in sizes if column < len(fields)]
-            if len(given) == 2 and all(_SIDE.fullmatch(side) for side in given):
-                told[row[0]] = int(given[0]), int(given[1])
-            yield row if not has_extent or row[1] is None else (row[0], _corners(row[1]), *row[2:])
+
+    def parse(numbered: tuple[str, list[str]]) -> _Line:
+        where, fields = numbered
+        path, box, name, _ = _parse_line(fields, order, where)
+        given = [] if sizes is None else [fields[column] for column in sizes if column < len(fields)]
+        if len(given) == 2 and all(_SIDE.fullmatch(side) for side in given):
+            annotated_sizes[path] = int(given[0]), int(given[1])
+        return path, box if not has_extent or box is None else _corners(box), name, where
+
+    yield from parse_each(lines, parse, on_error)
 
 
 def _header(fields: list[str], columns: Mapping[str, tuple[str, ...]]) -> list[int] | None:
-    """Where the six columns stand, if this line names all of them."""
-    plain = [_plain(field) for field in fields]
-    known = ([_plain(name) for name in names] for names in columns.values())
+    """Positions of the six columns, if this line names all of them."""
+    plain = [_fold(field) for field in fields]
+    known = ([_fold(name) for name in names] for names in columns.values())
     order = [next((plain.index(name) for name in names if name in plain), -1) for names in known]
     return None if -1 in order else order
 
 
-def _plain(name: str) -> str:
-    """`x_min`, `X Min` and `xMin` are one name."""
+def _fold(name: str) -> str:
+    """Fold a name: `x_min`, `X Min` and `xMin` are the same."""
     return name.lower().replace("_", "").replace(" ", "").replace("-", "")
 
 
@@ -155,14 +159,14 @@ def _corners(box: _Box) -> _Box:
 
 
 def _require_no_header(fields: list[str], where: str) -> None:
-    """A first line with words for numbers is a header that we do not know."""
+    """Refuse an unknown header: a first line with words instead of numbers."""
     if len(fields) >= 6 and all(field[:1].isalpha() and field.lower() not in ("nan", "inf") for field in fields[1:5]):
         known = "; ".join(f"{column}: {', '.join(names[:3])}" for column, names in _COLUMNS.items())
-        found = f"is a header with columns that are not known: {short_repr(','.join(fields), 120)}"
-        raise DataError(where, found, f"names such as {known}", "rename the columns, or take the line out")
+        found = f"is a header with unknown columns: {short_repr(','.join(fields), 120)}"
+        raise DataError(where, found, f"names such as {known}", "rename the columns, or remove the line")
 
 
-def _row(fields: list[str], order: list[int], where: str) -> _Row | None:
+def _parse_line(fields: list[str], order: list[int], where: str) -> _Line:
     if len(fields) <= max(order):
         fix = "separate with commas" if any(mark in fields[0] for mark in ";\t") else "complete the line"
         raise DataError(where, f"{len(fields)} columns in {short_repr(','.join(fields))}", _FORMAT, fix)
@@ -177,12 +181,10 @@ def _row(fields: list[str], order: list[int], where: str) -> _Row | None:
     return path, (box[0], box[1], box[2], box[3]), name, where
 
 
-def _class_names(classes: str | os.PathLike[str] | None, rows: list[_Row]) -> tuple[str, ...]:
-    if classes is None:
-        return tuple(sorted({name for _, box, name, _ in rows if box is not None}))
+def _read_classes(file: Path) -> tuple[str, ...]:
     ids: dict[str, int] = {}
     allowed = "'name,id', each name and each id once"
-    for where, fields in _lines(Path(classes)):
+    for where, fields in _lines(file):
         if len(fields) != 2 or not fields[0]:
             raise DataError(where, f"is {short_repr(','.join(fields))}", allowed, "correct the line")
         name, given = fields
@@ -196,22 +198,5 @@ def _class_names(classes: str | os.PathLike[str] | None, rows: list[_Row]) -> tu
             )
         ids[name] = int(given)
     if not ids:
-        raise DataError(str(classes), "names no class", allowed, "add the classes")
+        raise DataError(str(file), "names no class", allowed, "add the classes")
     return tuple(sorted(ids, key=lambda name: ids[name]))
-
-
-def _columns(rows: list[_Row], position: dict[str, int], class_names: Sequence[str], on_error: OnError) -> BoxColumns:
-    labels = {name: label for label, name in enumerate(class_names)}
-
-    def label(name: str, where: str) -> int:
-        return collect_errors(on_error, lambda: label_of(name, labels, where), -1)
-
-    found = [(position[path], box, label(name, where), where) for path, box, name, where in rows if box is not None]
-    boxed = [row for row in found if row[2] >= 0]
-    return BoxColumns(
-        image=np.array([image for image, *_ in boxed], np.int64),
-        boxes=np.array([box for _, box, *_ in boxed], np.float64).reshape(-1, 4),
-        labels=np.array([label for *_, label, _ in boxed], np.int64),
-        ignore=np.zeros(len(boxed), bool),
-        name=lambda row: boxed[row][3],
-    )

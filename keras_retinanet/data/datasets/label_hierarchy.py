@@ -19,10 +19,10 @@ def read_hierarchy(file: Path) -> dict[str, list[str]]:
         file: The file.
 
     Returns:
-        Ids of the classes directly below each class. A class may stand below several.
+        IDs of the classes directly below each class. A class may be below several others.
 
     Raises:
-        DataError: It is not such a file.
+        DataError: It is not a hierarchy file.
     """
     try:
         content = json.loads(read_text(file, "the hierarchy of the classes as JSON"))
@@ -48,14 +48,14 @@ def read_hierarchy(file: Path) -> dict[str, list[str]]:
 
 
 def labels_below(hierarchy: dict[str, list[str]], parent: str) -> set[str]:
-    """A class and all below it.
+    """A class and all classes below it.
 
     Args:
         hierarchy: From `read_hierarchy`.
         parent: Id of the class.
 
     Returns:
-        Ids; none where the hierarchy does not have the class.
+        IDs; none if the hierarchy does not have the class.
     """
     if parent not in hierarchy:
         return set()

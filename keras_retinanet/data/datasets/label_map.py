@@ -23,10 +23,10 @@ def read_label_map(file: Path) -> dict[int, str]:
         file: The `.pbtxt` file.
 
     Returns:
-        Names by id. Fields other than `id` and `name` are passed over, so is an item of id 0, the background.
+        Names by ID. Fields other than `id` and `name`, and an item of ID 0 (the background), are skipped.
 
     Raises:
-        DataError: It is not such a file, or an id or a name stands there twice.
+        DataError: It is not a label map, or an ID or a name occurs twice.
     """
     names: dict[int, str] = {}
     for line, item in _items(file, read_text(file, _ITEM)):
@@ -56,7 +56,7 @@ def write_label_map(file: Path, names: dict[int, str]) -> None:
 
 
 def _items(file: Path, text: str) -> list[tuple[int, dict[str, int | str]]]:
-    """The fields of each item, with the line in which it begins; what items hold inside is passed over."""
+    """The fields of each item, with the line in which it begins; nested messages are skipped."""
     items: list[tuple[int, dict[str, int | str]]] = []
     position, depth, key = 0, 0, ""
     text = text.rstrip()

@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_cleaning import OnError
+from keras_retinanet.data.datasets.annotations import Annotations
 from keras_retinanet.data.datasets.class_names import label_of
 from keras_retinanet.data.datasets.label_hierarchy import labels_below, read_hierarchy
+from keras_retinanet.data.datasets.reader import Reader
 from keras_retinanet.data.datasets.text_files import csv_records, images_by_stem, number
-from keras_retinanet.data.error_collector import report_or_raise
+from keras_retinanet.data.error_collector import OnError, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
 
 _BOXES, _NAMES = "a CSV file of boxes", "a CSV file of lines 'label,name'"
@@ -29,7 +29,7 @@ _TREES = ("*hierarchy*.json",)
 _FIFTYONE_BOXES = "detections.csv"
 _FIELDS = ("ImageID", "LabelName", "XMin", "YMin", "XMax", "YMax", "IsGroupOf")
 _BESIDE = (".", "annotations", "labels", "metadata", "csv")
-"""Folders in which the files may stand, beside `<set>` and those of former releases (`2018_04`, `challenge2018`)."""
+"""Folders that may hold the files, besides `<set>` and those of former releases (`2018_04`, `challenge2018`)."""
 
 
 class _Boxes(NamedTuple):
@@ -44,16 +44,16 @@ class _Boxes(NamedTuple):
 
 
 class _Wanted(NamedTuple):
-    """What decides whether a line counts.
+    """What decides whether a line is used.
 
     Attributes:
-        columns: Where `_FIELDS` stand.
-        width: Columns of a line.
+        columns: Positions of `_FIELDS`.
+        width: Number of columns.
         names: Names of the described classes by id.
         chosen: Labels of the wanted ones by id.
-        is_filtered: Boxes of others are passed over; else they are an error.
-        there: Images that are there.
-        absent: Takes the names of those that are not.
+        is_filtered: Whether boxes of other classes are skipped; otherwise they are errors.
+        there: Images that exist.
+        absent: Collects the names of those that do not.
     """
 
     columns: list[int]
@@ -65,75 +65,58 @@ class _Wanted(NamedTuple):
     absent: set[str]
 
 
-class OpenImagesDataset(AnnotatedImages):
+class OpenImagesDataset(Reader):
     """Open Images with boxes, as downloaded, in whole or in part.
 
     Reads `<set>-annotations-bbox.csv` (`oidv6-train-annotations-bbox.csv` and the like), the class descriptions
     (`class-descriptions-boxable.csv`, `oidv7-class-descriptions-boxable.csv`) and images `<id>.jpg` in `<set>/`,
     `images/<set>/` or `<set>/data/`; the names that the challenges and FiftyOne give these files, too. The CSV files
-    may stand in the folder itself, in `<set>/`, `annotations/` and so on. The data set is the images that are there:
-    few have all 1.7 million of the list. Boxes of groups (`IsGroupOf`) become ignore regions.
+    may be in the folder itself, in `<set>/`, `annotations/` and so on. The data set is the images that exist: few
+    people have all 1.7 million of the list. Boxes of groups (`IsGroupOf`) become ignore regions. Class names default to
+    the described classes, in their order.
 
     Args:
-        path: Folder of the data set.
-        set_name: Which set. Defaults to `train`.
-        class_names: Names in the order of the labels wanted. Defaults to the described classes, in their order.
-        on_error: What to do with boxes outside their image or without area. Defaults to `"skip"`.
-        labels_filter: Only these classes (names or ids such as `/m/01g317`), in this order, and only images that show
+        labels_filter: Only these classes (names or IDs such as `/m/01g317`), in this order, and only images that show
             one. Defaults to `None`: all.
         parent_label: Only this class and those below it in the hierarchy file. Defaults to `None`: all.
-
-    Attributes:
-        class_names: Names, label 0 first.
-
-    Raises:
-        DataError: Something in the files is broken.
     """
 
-    options = ("labels_filter", "parent_label")
+    word = "oid"
+    summary = "Open Images v4 to v7: <set>-annotations-bbox.csv, class descriptions, <set>/*.jpg"
+    signs = (("*annotations-bbox.csv", 3), ("*/*annotations-bbox.csv", 3))
+    usual_validation = "validation"
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        set_name: str | None = None,
-        *,
-        class_names: Sequence[str] | None = None,
-        on_error: OnError = "skip",
-        labels_filter: Sequence[str] | None = None,
-        parent_label: str | None = None,
-    ) -> None:
-        folder, set_name = Path(path), set_name or "train"
-        file = _found(folder, set_name, _box_files(set_name), _BOXES)
-        described = _found(folder, set_name, _CLASS_FILES, _NAMES)
-        names = _described(described)
-        tree = _found(folder, set_name, _TREES, "the classes' hierarchy as JSON") if parent_label else None
+    def read(self, *, labels_filter: Sequence[str] | None = None, parent_label: str | None = None) -> Annotations:
+        """Read the boxes of the images that exist."""
+        folder, set_name = self.path, self.set_name
+        file = _find(folder, set_name, _box_files(set_name), _BOXES)
+        described = _find(folder, set_name, _CLASS_FILES, _NAMES)
+        names = _read_descriptions(described)
+        tree = _find(folder, set_name, _TREES, "the classes' hierarchy as JSON") if parent_label else None
         chosen = _chosen(names, labels_filter, parent_label, described, tree)
-        if class_names is not None:
+        if self.wanted_classes is not None:
             ids = {name: key for key, name in names.items()}
-            chosen = {ids.get(name, name): label for label, name in enumerate(class_names)}
-        wanted = tuple(class_names) if class_names is not None else tuple(names[key] for key in chosen)
+            chosen = {ids.get(name, name): label for label, name in enumerate(self.wanted_classes)}
         home = _image_folder(folder, set_name)
         there = images_by_stem(home)
         is_filtered = labels_filter is not None or parent_label is not None
-        boxes, num_absent = _read_boxes(file, chosen, names, there, on_error, is_filtered=is_filtered)
+        boxes, num_absent = _read_boxes(file, chosen, names, there, self.on_error, is_filtered=is_filtered)
         if num_absent and not boxes.images:
-            fix = "see whether they are of another set, and named <ImageID>.jpg in the same letters"
+            fix = "check whether they belong to another set, and are named <ImageID>.jpg in the same letters"
             raise DataError(str(file), f"lists {num_absent} images, none of them in {home}", "images of the list", fix)
-        super().__init__(
-            wanted,
-            [os.path.join(home, there[name]) for name in boxes.images],
-            list(boxes.images),
-            [None] * len(boxes.images),
-            _columns(boxes, file),
+        return Annotations(
             listed_in=str(file),
-            on_error=on_error,
+            class_names=self.wanted_classes or tuple(names[key] for key in chosen),
+            images=[os.path.join(home, there[name]) for name in boxes.images],
+            image_ids=list(boxes.images),
+            boxes=_columns(boxes, file),
             sources=[str(place) for place in (file, described, home, tree) if place is not None],
             notes=[f"{file}: {num_absent} images of the list are not in {home}"] if num_absent else [],
         )
 
-    @staticmethod
-    def default_sets(path: str | os.PathLike[str]) -> tuple[str, str | None]:
-        """Names of the training set and, where there is one, of the validation set."""
+    @classmethod
+    def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
+        """Names of the training set and, if there is one, of the validation set."""
         has_val = _search(Path(path), "validation", _box_files("validation"))
         return "train", "validation" if has_val else None
 
@@ -147,11 +130,11 @@ def _search(folder: Path, set_name: str, patterns: Sequence[str]) -> Path | None
     homes = [*(folder / name for name in _BESIDE), *own, *sorted(folder.glob("20??_*"))]
     homes += sorted(folder.glob("challenge*"))
     found = (file for pattern in patterns for home in homes for file in sorted(home.glob(pattern)))
-    # Under FiftyOne's names, which tell no set, a file counts in the folder of its set alone.
+    # FiftyOne's file name does not contain the set: such a file is used only in the folder of its set.
     return next((file for file in found if file.name != _FIFTYONE_BOXES or file.parent in own), None)
 
 
-def _found(folder: Path, set_name: str, patterns: Sequence[str], kind: str) -> Path:
+def _find(folder: Path, set_name: str, patterns: Sequence[str], kind: str) -> Path:
     file = _search(folder, set_name, patterns)
     if file is None:
         fix = "download it into this folder, or check the path and the set's name"
@@ -169,7 +152,7 @@ def _image_folder(folder: Path, set_name: str) -> Path:
 
 
 def _lines(file: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
-    """Lines with their number, cut at the commas; one at a time, since there may be 15 million."""
+    """Lines with their number, split at the commas; one at a time, since there may be 15 million."""
     try:
         with closing(file.open(encoding="utf-8-sig", newline="")) as text:
             yield from csv_records(text, file)
@@ -179,8 +162,8 @@ def _lines(file: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
         raise DataError(str(file), f"is not UTF-8 text with commas ({error})", kind, "download it again") from None
 
 
-def _described(file: Path) -> dict[str, str]:
-    """Names by id, in the order of the file."""
+def _read_descriptions(file: Path) -> dict[str, str]:
+    """Names by ID, in the order of the file."""
     names: dict[str, str] = {}
     for line, fields in _lines(file, _NAMES):
         where = f"{file}, line {line}"
@@ -206,7 +189,7 @@ def _chosen(
     described: Path,
     tree: Path | None,
 ) -> dict[str, int]:
-    """Labels by id, of the classes that are wanted."""
+    """Labels by ID of the classes that are wanted."""
     ids = {name: key for key, name in names.items()} | {key: key for key in names}
 
     def id_of(name: str, flag: str) -> str:
@@ -238,7 +221,7 @@ def _read_boxes(
     *,
     is_filtered: bool,
 ) -> tuple[_Boxes, int]:
-    """The boxes of the images that are there, and how many images are not."""
+    """The boxes of the images that exist, and the number of missing images."""
     lines = _lines(file, _BOXES)
     header = next(lines, (0, []))[1]
     if missing := [name for name in _FIELDS if name not in header]:
@@ -263,7 +246,7 @@ def _read_boxes(
 
 
 def _box(fields: list[str], wanted: _Wanted, where: str) -> tuple[str, int, list[float], int] | None:
-    """Image, label, sides and whether it is a group; `None` for a box that is not wanted."""
+    """Image, label, sides and whether it is a group; `None` if the box is not wanted."""
     if len(fields) < wanted.width:
         found = f"{len(fields)} columns in {short_repr(','.join(fields))}"
         raise DataError(where, found, f"{wanted.width} as in line 1", "complete the line")

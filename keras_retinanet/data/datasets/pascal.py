@@ -7,20 +7,15 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from keras_retinanet.config import DifficultRule
-from keras_retinanet.data.box_columns import BoxColumns
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_cleaning import OnError
-from keras_retinanet.data.datasets.class_names import label_of
+from keras_retinanet.data.datasets.annotations import Annotations, BoxRow
+from keras_retinanet.data.datasets.reader import Reader
 from keras_retinanet.data.datasets.text_files import images_by_stem, suggest_parent_folder
 from keras_retinanet.data.datasets.voc_xml import VocObject, VocText, read_voc_xml
-from keras_retinanet.data.error_collector import ErrorCollector, collect_errors
+from keras_retinanet.data.error_collector import ErrorCollector, OnError, collect_errors
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import SUFFIXES, near_name_hint
 
@@ -29,6 +24,8 @@ VOC_CLASSES = (
     "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 """The 20 classes of the challenge in their usual, alphabetical order."""
+
+_NOTHING = VocText([], None)
 
 
 class _Layout(NamedTuple):
@@ -43,77 +40,59 @@ class _Layout(NamedTuple):
     notes: list[str]
 
 
-class PascalDataset(AnnotatedImages):
+class PascalDataset(Reader):
     """Pascal VOC: `ImageSets/Main/<set>.txt`, `JPEGImages/<name>.jpg` (or .png …), `Annotations/<name>.xml`.
 
-    Without `ImageSets` the set is a folder: every `<name>.xml` in it with the image of that name beside it (or in its
-    `Annotations` and `JPEGImages`). Images without an XML file are left out, and told.
+    Without `ImageSets` the set is a folder: every `<name>.xml` in it and the image of that name (or those in its
+    `Annotations` and `JPEGImages`). Images without an XML file are left out and reported. The default set is `train`,
+    or `trainval` if that is the only list; without `ImageSets` it is a folder in `path`, or `"."` for `path` itself if
+    it has XML files.
 
     VOC counts pixels from 1 and includes the last one: `xmin = 1, xmax = W` is the whole width. As edges in pixels
-    counted from 0 that is `x1 = xmin - 1 = 0` and `x2 = xmax = W`, so 1 is taken from `xmin` and `ymin` only, as
-    Detectron2 does. (fizyr's keras-retinanet takes 1 from all four and cuts off the last pixel.) A box whose `xmax`
-    is not above its `xmin` as written counts as one without area: tools write such boxes for a click without a drag.
+    counted from 0 that is `x1 = xmin - 1 = 0` and `x2 = xmax = W`, so 1 is subtracted from `xmin` and `ymin` only, as
+    Detectron2 does. (fizyr's keras-retinanet subtracts 1 from all four and cuts off the last pixel.) A box whose `xmax`
+    is not above its `xmin` as annotated counts as one without area: tools write such boxes for a click without a drag.
 
-    Objects marked difficult become ignore regions, unless told otherwise. Sizes are read from the image files, because
-    the `size` tag is often wrong.
+    Sizes are read from the image files, because the `size` tag is often wrong. Class names default to the 20 VOC
+    classes if there is an `ImageSets` and they cover every name, otherwise to the sorted names of the *whole* data set,
+    so that all sets agree.
 
     Args:
-        path: Folder of the data set.
-        set_name: Which set. Defaults to `train`, or `trainval` where that is all there is. Without `ImageSets` a folder
-            in `path`, `"."` (the default where XML files stand in it) for `path` itself.
-        class_names: Names in the order of the labels wanted. Defaults to the 20 VOC classes where `ImageSets` is there
-            and they cover every name, else to the sorted names of the *whole* data set, so that all sets agree.
-        on_error: What to do with boxes outside their image or without area. Defaults to `"skip"`.
-        difficult: What becomes of objects marked difficult: `"ignore"` (regions), `"keep"` (objects like others) or
-            `"drop"`. Defaults to `"ignore"`.
-
-    Attributes:
-        class_names: Names, label 0 first.
-
-    Raises:
-        DataError: Something in the files is broken.
+        difficult: Objects marked difficult become ignore regions (`"ignore"`), stay objects like others (`"keep"`) or
+            are left out (`"drop"`). Defaults to `"ignore"`.
     """
 
-    options = ("difficult",)
+    word = "pascal"
+    summary = "Pascal VOC folder: JPEGImages/ Annotations/ ImageSets/Main/<set>.txt"
+    signs = (("ImageSets/Main", 2), ("Annotations/*.xml", 2), ("*.xml", 1), ("train/*.xml", 1))
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        set_name: str | None = None,
-        *,
-        class_names: Sequence[str] | None = None,
-        on_error: OnError = "skip",
-        difficult: DifficultRule = "ignore",
-    ) -> None:
-        folder, set_name = Path(path), set_name or self.default_sets(path)[0]
-        is_listed = _lists(folder).is_dir()
-        is_lenient = isinstance(on_error, ErrorCollector)
-        layout = (_from_list if is_listed else _from_folder)(folder, set_name, is_lenient=is_lenient)
-        read = [
-            collect_errors(on_error, functools.partial(read_voc_xml, text), VocText([], None)) for text in layout.texts
-        ]
-        objects = {text: found.objects for text, found in zip(layout.texts, read, strict=True)}
-        names = tuple(class_names) if class_names is not None else _all_classes(layout, objects, is_listed, on_error)
-        if difficult == "drop":
-            objects = {text: [item for item in items if not item.is_difficult] for text, items in objects.items()}
-        columns = _columns(objects.values(), names, on_error)
-        columns.ignore &= difficult == "ignore"
-        super().__init__(
-            names,
-            layout.images,
-            layout.ids,
-            [None] * len(layout.ids),
-            columns,
+    def read(self, *, difficult: DifficultRule = "ignore") -> Annotations:
+        """Read the XML file of each image."""
+        is_listed = _lists(self.path).is_dir()
+        is_lenient = isinstance(self.on_error, ErrorCollector)
+        layout = (_from_list if is_listed else _from_folder)(self.path, self.set_name, is_lenient=is_lenient)
+        read = [collect_errors(self.on_error, functools.partial(read_voc_xml, text), _NOTHING) for text in layout.texts]
+        objects = dict(zip(layout.texts, (text.objects for text in read), strict=True))
+        names = self.wanted_classes or _all_classes(layout, objects, is_listed, self.on_error)
+        return Annotations(
             listed_in=str(layout.listed_in),
-            on_error=on_error,
+            class_names=names,
+            images=layout.images,
+            image_ids=[*layout.ids],
+            annotated_sizes=[text.size for text in read],
+            boxes=[
+                _row(item, position, is_ignored=item.is_difficult and difficult == "ignore")
+                for position, items in enumerate(objects.values())
+                for item in items
+                if not (item.is_difficult and difficult == "drop")
+            ],
             sources=[str(text) for text in (layout.listed_in, *layout.homes, *layout.texts, *layout.all_texts)],
             notes=layout.notes,
-            annotated_sizes=[found.size for found in read],
         )
 
-    @staticmethod
-    def default_sets(path: str | os.PathLike[str]) -> tuple[str, str | None]:
-        """Names of the training set and, where there is one, of the validation set."""
+    @classmethod
+    def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
+        """Names of the training set and, if there is one, of the validation set."""
         folder = Path(path)
         if _lists(folder).is_dir():
             has_train, has_val = ((_lists(folder) / f"{name}.txt").is_file() for name in ("train", "val"))
@@ -141,7 +120,7 @@ def _homes(folder: Path) -> tuple[Path, Path]:
 
 def _from_list(folder: Path, set_name: str, *, is_lenient: bool) -> _Layout:
     list_file, home = _lists(folder) / f"{set_name}.txt", folder / "Annotations"
-    ids = _listed(list_file, {text.stem for text in _texts(home)})
+    ids = _read_list(list_file, {text.stem for text in _texts(home)})
     texts = [home / f"{name}.xml" for name in ids]
     return _Layout(
         list_file, ids, texts, _images(folder, ids, list_file, is_lenient=is_lenient), _texts(home), [home], []
@@ -153,7 +132,7 @@ def _from_folder(folder: Path, set_name: str, *, is_lenient: bool) -> _Layout:
     text_home, image_home = _homes(home)
     texts = _texts(text_home)
     if not texts:
-        allowed = "ImageSets/Main/<set>.txt, or a folder of XML files beside images"
+        allowed = "ImageSets/Main/<set>.txt, or a folder of XML files and images"
         fix = suggest_parent_folder(folder, ("ImageSets", "JPEGImages", "Annotations"))
         raise DataError(str(home), "has no Pascal VOC annotations", allowed, fix)
     files = images_by_stem(image_home)
@@ -161,20 +140,20 @@ def _from_folder(folder: Path, set_name: str, *, is_lenient: bool) -> _Layout:
     for text in texts:
         if text.stem not in files and not is_lenient:
             allowed = f"{text.stem} ending in {', '.join(SUFFIXES)} in {image_home}"
-            fix = f"{near_name_hint(image_home / f'{text.stem}.jpg')}put the image there or take the file away"
+            fix = f"{near_name_hint(image_home / f'{text.stem}.jpg')}add the image or remove the file"
             raise DataError(str(text), "has no image", allowed, suggest_parent_folder(home, ("JPEGImages",), fix))
         images.append(os.path.join(image_home, files.get(text.stem, f"{text.stem}.jpg")))
     ids = [text.stem for text in texts]
     alone = sorted(set(files) - set(ids))
-    told = f"{image_home}: {len(alone)} images without an XML file are left out ({short_repr(alone[:1])[2:-2]} …)"
+    note = f"{image_home}: {len(alone)} images without an XML file are left out ({short_repr(alone[:1])[2:-2]} …)"
     siblings = (
         [] if set_name == "." else [file for part in sorted(folder.iterdir()) for file in _texts(_homes(part)[0])]
     )
-    return _Layout(text_home, ids, texts, images, siblings, [text_home, image_home], [told] if alone else [])
+    return _Layout(text_home, ids, texts, images, siblings, [text_home, image_home], [note] if alone else [])
 
 
-def _listed(file: Path, known: set[str]) -> list[str]:
-    """The name in each line: all of it, without an ending, or its first word, whichever has an XML file."""
+def _read_list(file: Path, known: set[str]) -> list[str]:
+    """The name in each line: all of it, without a suffix, or its first word, whichever has an XML file."""
     try:
         lines = file.read_text("utf-8-sig").splitlines()
     except OSError as error:
@@ -190,21 +169,21 @@ def _listed(file: Path, known: set[str]) -> list[str]:
         whole, first = line.strip(), (line.split() or [""])[0]
         name = next((name for name in (whole, os.path.splitext(whole)[0]) if name in known), first)
         if name in ids:
-            found = f"{short_repr(name)} stands there twice (first in line {ids[name]})"
-            raise DataError(f"{file}, line {number}", found, "each image once", "take one of the lines out")
+            found = f"{short_repr(name)} is listed twice (first in line {ids[name]})"
+            raise DataError(f"{file}, line {number}", found, "each image once", "remove one of the lines")
         if name:
             ids[name] = number
     return list(ids)
 
 
 def _images(folder: Path, ids: list[str], list_file: Path, *, is_lenient: bool) -> list[str]:
-    """Image files, whatever their ending."""
+    """Image files, whatever their suffix."""
     home = folder / "JPEGImages"
     by_stem = images_by_stem(home)
     for name in ids:
         if name not in by_stem and os.path.basename(name) == name and not is_lenient:
             allowed = f"JPEGImages/{name} ending in {', '.join(SUFFIXES)}"
-            fix = f"{near_name_hint(home / f'{name}.jpg')}put the image there or take the line out"
+            fix = f"{near_name_hint(home / f'{name}.jpg')}add the image or remove the line"
             raise DataError(str(list_file), f"image {short_repr(name)} is not there", allowed, fix)
     return [os.path.join(home, by_stem.get(name, f"{name}.jpg")) for name in ids]
 
@@ -213,32 +192,18 @@ def _all_classes(
     layout: _Layout, read: dict[Path, list[VocObject]], is_listed: bool, on_error: OnError
 ) -> tuple[str, ...]:
     """Class names of the whole data set, those of the files outside this set included."""
-    nothing = VocText([], None)
     texts = (file for file in layout.all_texts if file not in read)
     others = (
         item
         for file in texts
-        for item in collect_errors(on_error, functools.partial(read_voc_xml, file), nothing).objects
+        for item in collect_errors(on_error, functools.partial(read_voc_xml, file), _NOTHING).objects
     )
     names = {item.name for items in read.values() for item in items} | {item.name for item in others}
     return VOC_CLASSES if is_listed and names <= set(VOC_CLASSES) else tuple(sorted(names))
 
 
-def _columns(objects: Iterable[list[VocObject]], class_names: Sequence[str], on_error: OnError) -> BoxColumns:
-    wanted = {name: label for label, name in enumerate(class_names)}
-
-    def label(item: VocObject) -> int:
-        return collect_errors(on_error, lambda: label_of(item.name, wanted, item.where), -1)
-
-    labelled = [(position, item, label(item)) for position, items in enumerate(objects) for item in items]
-    rows = [row for row in labelled if row[2] >= 0]
-    boxes = np.array([item.box for _, item, _ in rows], np.float64).reshape(-1, 4)
-    has_area = (boxes[:, :2] < boxes[:, 2:]).all(axis=1)
-    boxes[has_area, :2] -= 1.0  # only here: 1-based, last pixel included → edges counted from 0
-    return BoxColumns(
-        image=np.array([position for position, _, _ in rows], np.int64),
-        boxes=boxes,
-        labels=np.array([label for _, _, label in rows], np.int64),
-        ignore=np.array([item.is_difficult for _, item, _ in rows], bool),
-        name=lambda row: rows[row][1].where,
-    )
+def _row(item: VocObject, image: int, *, is_ignored: bool) -> BoxRow:
+    x1, y1, x2, y2 = item.box
+    if x1 < x2 and y1 < y2:
+        x1, y1 = x1 - 1.0, y1 - 1.0  # only here: 1-based, last pixel included → edges counted from 0
+    return BoxRow(image, (x1, y1, x2, y2), item.name, item.where, is_ignored)

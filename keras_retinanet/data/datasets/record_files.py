@@ -1,4 +1,4 @@
-"""TFRecord files: which belong to a set, and what stands at which byte of them."""
+"""TFRecord files: which belong to a set, and the byte positions of their records."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import tensorflow as tf
-
-from keras_retinanet.data.datasets.box_cleaning import OnError
-from keras_retinanet.data.error_collector import report_or_raise
+from keras_retinanet.data.error_collector import OnError, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
 
 _KINDS = (".tfrecord", ".record", ".tfrec")
@@ -79,25 +76,29 @@ def _require_all_shards(files: Sequence[str]) -> None:
 
 
 def read_records(file: str, on_error: OnError = "error") -> Iterator[tuple[int, bytes]]:
-    """The records of a file, their checksums tested.
+    """Read the records of a file and check their checksums.
 
     Args:
         file: Its path.
-        on_error: An `ErrorCollector` records what is wrong with the file; the records before the damage are used.
+        on_error: What to do about damage. Defaults to `"error"`. With a collector, the records before it are used.
 
     Yields:
         Position of the record's first byte in the file, and the record.
 
     Raises:
-        DataError: The file is cut off, damaged, compressed, or something else, without a survey.
+        DataError: The file is truncated, damaged, compressed, or not a TFRecord file, and there is no collector.
     """
+    import tensorflow as tf
+
     position, number = _HEAD, 0
     records = iter(tf.data.TFRecordDataset(file))
     while True:
         try:
             record = next(records).numpy()
         except StopIteration:
-            if position - _HEAD != os.path.getsize(file):  # TensorFlow takes some torn ends for the end
+            if position - _HEAD != os.path.getsize(
+                file
+            ):  # TensorFlow takes some truncated records for the end of the file
                 report_or_raise(on_error, _damage(file, number + 1, position - _HEAD, "truncated"))
             return
         except tf.errors.OpError as error:

@@ -1,4 +1,4 @@
-"""Text and folders that the readers read, with the errors that name them."""
+"""Reads text files and folders, with errors that name them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from keras_retinanet.data.image_files import SUFFIXES, near_name_hint
 
 
 def read_text(file: Path, kind: str, fix: str = "check the path") -> str:
-    """A text file's content.
+    """Read a text file.
 
     Args:
         file: Its path.
         kind: What it should be, as `"a CSV file"`.
-        fix: What helps if it cannot be read. Defaults to `"check the path"`.
+        fix: What to do if it cannot be read. Defaults to `"check the path"`.
 
     Returns:
         The text, without a byte order mark.
@@ -35,25 +35,25 @@ def read_text(file: Path, kind: str, fix: str = "check the path") -> str:
 
 
 def numbered_lines(file: Path, kind: str, fix: str = "check the path") -> Iterator[tuple[str, list[str]]]:
-    """The words of each line that has any, with where it stands."""
+    """Yield file and line number, and the words, of each line that is not blank."""
     for number, line in enumerate(read_text(file, kind, fix).splitlines(), start=1):
         if words := line.split():
             yield f"{file}, line {number}", words
 
 
 def csv_records(lines: Iterable[str], file: Path, **options: Any) -> Iterator[tuple[int, list[str]]]:
-    """Lines of CSV cut at the commas, with their numbers; empty ones are passed over.
+    """Split lines of CSV at the commas; empty lines are skipped.
 
     Args:
         lines: The lines, as `csv.reader` takes them.
-        file: Where they stand.
-        options: Of `csv.reader`.
+        file: Their file, for messages.
+        options: Options of `csv.reader`.
 
     Yields:
         The number of the line, and its fields.
 
     Raises:
-        DataError: A line cannot be cut; or it goes on in the next, as where a quote has no end, and would hide that.
+        DataError: A line is not CSV; or an unclosed quote continues in the next line, which would be lost.
     """
     reader, before = csv.reader(lines, **options), 0
     while True:
@@ -64,18 +64,18 @@ def csv_records(lines: Iterable[str], file: Path, **options: Any) -> Iterator[tu
         if fields is None:
             return
         if reader.line_num > before + 1:
-            where, found = f"{file}, line {before + 1}", f"opens a quote that line {reader.line_num} ends, or none"
-            raise DataError(where, found, "quotes that end in their own line", "close the quote, or take it out")
+            where, found = f"{file}, line {before + 1}", f"opens a quote that line {reader.line_num} closes, or none"
+            raise DataError(where, found, "quotes that end in their own line", "close the quote, or remove it")
         before = reader.line_num
         if fields:
             yield before, fields
 
 
 def number(text: str, name: str, where: str, allowed: str) -> float:
-    """A number of a line.
+    """Parse a number.
 
     Raises:
-        DataError: The text is none.
+        DataError: The text is not a number.
     """
     try:
         return float(text if "_" not in text else "")  # Python takes 1_0 for 10
@@ -84,12 +84,12 @@ def number(text: str, name: str, where: str, allowed: str) -> float:
 
 
 def suggest_parent_folder(path: Path, markers: Sequence[str], fix: str = "check the path and the set's name") -> str:
-    """A fix that tells of a path which leads too deep.
+    """Suggest a parent folder if the given path leads too deep.
 
     Args:
         path: The path given.
-        markers: Names of which one stands in the folder wanted.
-        fix: What else helps. Defaults to checking path and set.
+        markers: Names of files or folders, one of which is in the folder wanted.
+        fix: Advice if no parent folder fits. Defaults to checking path and set.
 
     Returns:
         `fix`, or the folder above that has a marker.
@@ -99,7 +99,7 @@ def suggest_parent_folder(path: Path, markers: Sequence[str], fix: str = "check 
 
 
 def to_local_path(path: str) -> str:
-    """A path as written on Windows, for this machine."""
+    """Convert a path written on Windows for this machine."""
     return path.replace("\\", "/") if os.sep == "/" else path
 
 
@@ -119,12 +119,12 @@ def list_names(
 
 
 def is_image(name: str) -> bool:
-    """Whether a name ends as those of image files do."""
+    """Whether a name has the suffix of an image file."""
     return name.lower().endswith(SUFFIXES)
 
 
 def images_by_stem(folder: str | os.PathLike[str]) -> dict[str, str]:
-    """Names of the image files in a folder by name without ending; of several the first ending of `SUFFIXES` counts."""
+    """Names of the image files in a folder by stem; of several, the first suffix of `SUFFIXES` wins."""
     found = list(reversed(list_names(folder)))
     by_stem: dict[str, str] = {}
     for suffix in reversed(SUFFIXES):

@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import functools
 import io
+import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from keras_retinanet.data.box_columns import BoxColumns, select_rows
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_cleaning import OnError
-from keras_retinanet.data.datasets.class_names import label_of
+from keras_retinanet.data.datasets.annotations import Annotations
+from keras_retinanet.data.datasets.reader import Reader
 from keras_retinanet.data.datasets.record_files import read_records
-from keras_retinanet.data.error_collector import collect_errors
+from keras_retinanet.data.error_collector import OnError, parse_each, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import image_reference
+from keras_retinanet.extras import install_hint
 
 _FLAGS = ("is_crowd", "is_difficult", "is_group_of")
 _IDS = ("image/id", "image/filename", "image_id", "id", "filename")
@@ -47,55 +48,48 @@ class _Example(NamedTuple):
     where: str
 
 
-class TfdsDataset(AnnotatedImages):
+class TfdsDataset(Reader):
     """A data set of TensorFlow Datasets that has been prepared on this machine.
 
-    Takes whichever sequence of the features has boxes and class labels (`objects` of `coco` and `voc`, `bobjects` of
+    Uses whichever sequence of the features has boxes and class labels (`objects` of `coco` and `voc`, `bobjects` of
     `open_images_v4`). Boxes marked `is_crowd`, `is_difficult` or `is_group_of` become ignore regions. Nothing is
     downloaded. Images are read from their place in the TFRecord files.
 
-    Args:
-        path: The name, such as `voc/2007` or `coco/2017:1.1.0`; or the folder of one prepared version.
-        set_name: A split, also a part of one (`train[:10%]`). Defaults to `train`.
-        class_names: Names in the order of the labels wanted. Defaults to the data set's own.
-        on_error: What to do with boxes outside their image or without area. Defaults to `"skip"`.
-
-    Attributes:
-        class_names: Names, label 0 first.
-
-    Raises:
-        DataError: The data set is not there, has no boxes, or something in it is broken.
-        ImportError: TensorFlow Datasets is not installed.
+    `path` is the name, such as `voc/2007` or `coco/2017:1.1.0`, or the folder of one prepared version; a set is a
+    split, also a part of one (`train[:10%]`).
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        set_name: str | None = None,
-        *,
-        class_names: Sequence[str] | None = None,
-        on_error: OnError = "skip",
-    ) -> None:
-        builder, split = _builder(os.fspath(path)), set_name or "train"
-        keys = _keys(builder, os.fspath(path))
+    word = "tfds"
+    summary = "a prepared TensorFlow Dataset, such as voc/2007; also as tfds:NAME"
+    path_metavar = "NAME"
+    usual_validation = "validation"
+
+    def read(self) -> Annotations:
+        """Read the examples of a split.
+
+        Raises:
+            DataError: The data set does not exist, has no boxes, or something in it is broken.
+            ImportError: TensorFlow Datasets is not installed.
+        """
+        name = str(self.path)
+        builder = _builder(name)
+        keys = _keys(builder, name)
         own = _own_names(builder, keys)
-        names = tuple(class_names) if class_names is not None else own
-        shards = _shards(builder, split, os.fspath(path))
-        examples = [example for shard in shards for example in _examples(builder, keys, *shard, on_error)]
-        super().__init__(
-            names,
-            [example.image for example in examples],
-            [example.image_id for example in examples],
-            [example.size for example in examples],
-            _columns(examples, own, names, on_error),
-            listed_in=f"tfds:{os.fspath(path)}, {split}",
-            on_error=on_error,
+        shards = _shards(builder, self.set_name, name)
+        examples = [example for shard in shards for example in _examples(builder, keys, *shard, self.on_error)]
+        return Annotations(
+            listed_in=f"tfds:{name}, {self.set_name}",
+            class_names=own,
+            images=[example.image for example in examples],
+            image_ids=[example.image_id for example in examples],
+            sizes=[example.size for example in examples],
+            boxes=_columns(examples, len(own), self.on_error),
             sources=[file for file, _, _ in shards],
         )
 
-    @staticmethod
-    def default_sets(path: str | os.PathLike[str]) -> tuple[str, str | None]:
-        """Names of the training set and, where there is one, of the validation set."""
+    @classmethod
+    def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
+        """Names of the training set and, if there is one, of the validation set."""
         splits = _builder(os.fspath(path)).info.splits
         return "train", next((name for name in ("validation", "val") if name in splits), None)
 
@@ -104,9 +98,7 @@ def _builder(name: str) -> Any:
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
-        raise ImportError(
-            f"tfds:{name} needs TensorFlow Datasets ({error}): pip install 'keras-retinanet[tfds]'."
-        ) from None
+        raise ImportError(f"tfds:{name} needs TensorFlow Datasets ({error}): {install_hint('tfds')}.") from None
     try:
         builder = tfds.builder_from_directory(name) if os.path.isdir(name) else tfds.builder(name)
     except Exception as error:  # a dozen kinds, with pages of text, for a name that is not known
@@ -164,20 +156,15 @@ def _shards(builder: Any, split: str, name: str) -> list[tuple[str, int, int]]:
 
 
 def _examples(builder: Any, keys: _Keys, file: str, first: int, end: int, on_error: OnError) -> Iterator[_Example]:
-    for number, (position, content) in enumerate(read_records(file, on_error)):
-        if number >= end:
-            return
-        if number >= first:
-            where = f"{file}, record {number + 1}"
-            read = functools.partial(_example, builder, keys, file, position, content, where)
-            example = collect_errors(on_error, read, None)
-            if example is not None:
-                yield example
+    numbered = itertools.islice(enumerate(read_records(file, on_error), start=1), first, end)
+    return parse_each(numbered, functools.partial(_example, builder, keys, file), on_error)
 
 
-def _example(builder: Any, keys: _Keys, file: str, position: int, content: bytes, where: str) -> _Example | None:
+def _example(builder: Any, keys: _Keys, file: str, numbered: tuple[int, tuple[int, bytes]]) -> _Example:
     import tensorflow_datasets as tfds
 
+    number, (position, content) = numbered
+    where = f"{file}, record {number}"
     try:
         decoders = {keys.image: tfds.decode.SkipDecoding()}
         read = builder.info.features.deserialize_example_np(content, decoders=decoders)
@@ -186,7 +173,7 @@ def _example(builder: Any, keys: _Keys, file: str, position: int, content: bytes
             size = (image.height, image.width)
     except Exception as error:  # of the parser, or of one of Pillow's plug-ins
         reason = short_repr(str(error), 100)
-        raise DataError(where, f"cannot be read ({reason})", "what the features say", "prepare it anew") from None
+        raise DataError(where, f"cannot be read ({reason})", "what the features say", "prepare it again") from None
     objects = read[keys.objects]
     shares = np.asarray(objects[keys.box], np.float64).reshape(-1, 4)  # y1, x1, y2, x2
     count = len(shares)
@@ -203,23 +190,13 @@ def _example(builder: Any, keys: _Keys, file: str, position: int, content: bytes
     )
 
 
-def _columns(examples: list[_Example], own: Sequence[str], class_names: Sequence[str], on_error: OnError) -> BoxColumns:
-    wanted = {name: label for label, name in enumerate(class_names)}
+def _columns(examples: list[_Example], num_classes: int, on_error: OnError) -> BoxColumns:
     owner = np.repeat(np.arange(len(examples)), [len(example.labels) for example in examples])
-
-    def label_at(given: int, where: str) -> int:
-        if not 0 <= given < len(own):  # -1: an annotation without a class
-            raise DataError(where, f"class label {given}", f"0 to {len(own) - 1}", "prepare it anew")
-        return label_of(own[given], wanted, where)
-
-    labels = np.array(
-        [
-            collect_errors(on_error, functools.partial(label_at, label, example.where), -1)
-            for example in examples
-            for label in example.labels
-        ],
-        np.int64,
-    )
+    labels = np.concatenate([example.labels for example in examples] or [np.zeros(0, np.int64)])
+    is_known = (labels >= 0) & (labels < num_classes)
+    for row in np.flatnonzero(~is_known):  # -1: an annotation without a class
+        found, allowed = f"class label {labels[row]}", f"0 to {num_classes - 1}"
+        report_or_raise(on_error, DataError(examples[owner[row]].where, found, allowed, "prepare it again"))
     columns = BoxColumns(
         image=owner,
         boxes=np.concatenate([example.boxes for example in examples] or [np.zeros((0, 4))]),
@@ -227,4 +204,4 @@ def _columns(examples: list[_Example], own: Sequence[str], class_names: Sequence
         ignore=np.concatenate([example.ignore for example in examples] or [np.zeros(0, bool)]),
         name=lambda row: examples[owner[row]].where,
     )
-    return select_rows(columns, labels >= 0)
+    return select_rows(columns, is_known)

@@ -1,4 +1,4 @@
-"""TFRecords in the schema of the TF Object Detection API: one `tf.train.Example` an image, its file inside.
+"""TFRecords in the schema of the TF Object Detection API: one `tf.train.Example` per image, including its file.
 
 Reference: https://github.com/tensorflow/models/blob/master/research/object_detection/g3doc/using_your_own_dataset.md.
 """
@@ -8,23 +8,19 @@ from __future__ import annotations
 import functools
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
-from google.protobuf.message import DecodeError
 from PIL import Image
 
-from keras_retinanet.data.box_columns import BoxColumns, select_rows
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
-from keras_retinanet.data.datasets.box_cleaning import OnError
-from keras_retinanet.data.datasets.class_names import label_of
+from keras_retinanet.data.datasets.annotations import Annotations, BoxRow
 from keras_retinanet.data.datasets.label_map import read_label_map
+from keras_retinanet.data.datasets.reader import Reader
 from keras_retinanet.data.datasets.record_files import has_set, read_records, record_files
-from keras_retinanet.data.error_collector import collect_errors, report_or_raise
+from keras_retinanet.data.error_collector import OnError, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import image_reference
 
@@ -37,12 +33,12 @@ _REMAKE = "write the records again (retinanet-convert-data … --to tfrecord)"
 
 @dataclass(frozen=True)
 class _Record:
-    """What one example says of its image."""
+    """One parsed example."""
 
     image: str
     image_id: int | str
     size: tuple[int, int]
-    told: tuple[int, int] | None
+    annotated_size: tuple[int, int] | None
     boxes: Any
     names: list[str]
     ignore: Any
@@ -50,68 +46,53 @@ class _Record:
     where: str
 
 
-class TfRecordDataset(AnnotatedImages):
+class TfRecordDataset(Reader):
     """TFRecord files of the TF Object Detection API.
 
     Reads `image/encoded`, `image/source_id` (or `image/filename`) and, of the objects, `bbox/xmin` … `bbox/ymax` as
     shares of the image's sides, `class/text` or `class/label`, and `is_crowd`, `difficult` and `group_of`, which make
-    ignore regions. Images stay where they are: a sample's `image` tells the file and the bytes, and any of them is read
-    without reading what stands before it. For that the files must not be compressed.
+    ignore regions. Images stay in the record files: a sample's `image` names the file and the bytes, and is read
+    without reading what precedes it. Therefore the files must not be compressed.
+
+    `path` is a folder, a file, or a pattern such as `data/train.record-*`; in a folder, the set is a word of the files'
+    names. It defaults to `train`, or to all files if none is named so.
 
     Args:
-        path: A folder, a file, or a pattern such as `data/train.record-*`.
-        set_name: In a folder, a word of the files' names. Defaults to `train`, or to all files where that names none.
-        class_names: Names in the order of the labels wanted.
-        on_error: What to do with boxes outside their image or without area. Defaults to `"skip"`.
-        classes: Label map (`.pbtxt`). Defaults to the one in the folder, else to the sorted names of the records.
-
-    Attributes:
-        class_names: Names, label 0 first.
-        category_ids: Ids of the label map, where there is one.
-
-    Raises:
-        DataError: Something in the files is broken.
+        classes: Label map (`.pbtxt`). Defaults to the one in the folder, otherwise to the sorted names of the records.
     """
 
-    options = ("classes",)
+    word = "tfrecord"
+    summary = "TF Object Detection API records: folder, file or pattern; label map"
+    optional_arguments = ("classes",)
+    signs = (("*.tfrecord*", 1), ("*.record*", 1))
+    file_signs = ("*.tfrecord*", "*.record*")
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        set_name: str | None = None,
-        *,
-        class_names: Sequence[str] | None = None,
-        on_error: OnError = "skip",
-        classes: str | os.PathLike[str] | None = None,
-    ) -> None:
-        files = record_files(path, set_name or self.default_sets(path)[0])
+    def read(self, *, classes: str | os.PathLike[str] | None = None) -> Annotations:
+        """Read the records of all files."""
+        files = record_files(self.path, self.set_name)
         map_file = Path(classes) if classes is not None else _map_beside(Path(files[0]).parent)
         label_map = read_label_map(map_file) if map_file is not None else {}
-        found = [
-            collect_errors(on_error, functools.partial(_record, file, number, position, content, label_map), None)
-            for file in files
-            for number, (position, content) in enumerate(read_records(file, on_error), start=1)
-        ]
-        records = _unique([record for record in found if record is not None], on_error)
-        names = tuple(class_names or label_map.values() or _occurring(records))
-        ids = {name: number for number, name in label_map.items()}
-        super().__init__(
-            names,
-            [record.image for record in records],
-            [record.image_id for record in records],
-            [record.size for record in records],
-            _columns(records, names, on_error),
+        parse = functools.partial(_parse_record, label_map)
+        found = [record for file in files for record in self.parse_each(_numbered_records(file, self.on_error), parse)]
+        records = _unique(found, self.on_error)
+        has_map = map_file is not None or self.wanted_classes is not None
+        note = f"{self.path}: no label map; labels follow the sorted class names of the records"
+        return Annotations(
             listed_in=files[0],
-            on_error=on_error,
+            class_names=tuple(label_map.values()) or _sorted_names(records),
+            images=[record.image for record in records],
+            image_ids=[record.image_id for record in records],
+            sizes=[record.size for record in records],
+            annotated_sizes=[record.annotated_size for record in records],
+            boxes=[row for image, record in enumerate(records) for row in _rows(record, image)],
+            category_ids={name: number for number, name in label_map.items()} or None,
             sources=[*files, str(Path(files[0]).parent), *([str(map_file)] if map_file is not None else [])],
-            category_ids=[ids.get(name) for name in names] if ids else None,
-            notes=_notes(str(path), map_file, class_names),
-            annotated_sizes=[record.told for record in records],
+            notes=[] if has_map else [note],
         )
 
-    @staticmethod
-    def default_sets(path: str | os.PathLike[str]) -> tuple[str, str | None]:
-        """Names of the training set and, where there is one, of the validation set; `"."` is all files."""
+    @classmethod
+    def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
+        """Names of the training set and, if there is one, of the validation set; `"."` is all files."""
         train = next((name for name in _TRAIN if has_set(path, name)), ".")
         return train, next((name for name in _VAL if has_set(path, name)), None)
 
@@ -121,18 +102,15 @@ def _map_beside(folder: Path) -> Path | None:
     return found[0] if len(found) == 1 else None
 
 
-def _notes(path: str, map_file: Path | None, class_names: Sequence[str] | None) -> list[str]:
-    if map_file is not None or class_names is not None:
-        return []
-    return [f"{path}: no label map; labels count the class names of the records in sorted order"]
+def _numbered_records(file: str, on_error: OnError) -> Iterator[tuple[str, int, int, bytes]]:
+    for number, (position, content) in enumerate(read_records(file, on_error), start=1):
+        yield file, number, position, content
 
 
-def _record(file: str, number: int, position: int, content: bytes, label_map: dict[int, str]) -> _Record | None:
+def _parse_record(label_map: dict[int, str], numbered: tuple[str, int, int, bytes]) -> _Record:
+    file, number, position, content = numbered
     where = f"{file}, record {number}"
-    try:
-        features = dict(tf.train.Example.FromString(content).features.feature)
-    except DecodeError:
-        raise DataError(where, "is not a tf.train.Example", "the TF Object Detection API's schema", _REMAKE) from None
+    features = _features(content, where)
 
     def values(key: str, kind: str, count: int | None = None) -> list[Any]:
         return _values(features, key, kind, where, count)
@@ -154,7 +132,7 @@ def _record(file: str, number: int, position: int, content: bytes, label_map: di
         image=image_reference(file, position + content.find(encoded), len(encoded)),
         image_id=_image_id(values("image/source_id", "bytes"), values("image/filename", "bytes"), where),
         size=size,
-        told=_told(values("image/height", "int64"), values("image/width", "int64")),
+        annotated_size=_annotated_size(values("image/height", "int64"), values("image/width", "int64")),
         boxes=boxes * np.array([size[1], size[0]] * 2, np.float64),
         names=_names(values, count, label_map, where),
         ignore=np.any([np.array(flag, bool) for flag in flags if flag] or [np.zeros(count, bool)], axis=0),
@@ -163,20 +141,30 @@ def _record(file: str, number: int, position: int, content: bytes, label_map: di
     )
 
 
+def _features(content: bytes, where: str) -> dict[str, Any]:
+    import tensorflow as tf
+    from google.protobuf.message import DecodeError
+
+    try:
+        return dict(tf.train.Example.FromString(content).features.feature)
+    except DecodeError:
+        raise DataError(where, "is not a tf.train.Example", "the TF Object Detection API's schema", _REMAKE) from None
+
+
 def _values(features: dict[str, Any], key: str, kind: str, where: str, count: int | None) -> list[Any]:
-    """Values of a feature, none where it is missing; `count` values or none, if a count is given."""
+    """Values of a feature, none if it is missing; `count` values or none, if a count is given."""
     feature = features.get(key)
     found = feature.WhichOneof("kind") if feature is not None else None
     values = list(getattr(feature, found).value) if found is not None else []
     if values and found != f"{kind}_list":  # an empty list may have lost its kind
         raise DataError(where, f"{key} is a {found}", f"a {kind}_list", _REMAKE)
     if count is not None and len(values) not in (0, count):
-        raise DataError(where, f"{len(values)} values of {key} for {count} boxes", "one a box", _REMAKE)
+        raise DataError(where, f"{len(values)} values of {key} for {count} boxes", "one per box", _REMAKE)
     return values
 
 
 def _size(encoded: bytes, where: str) -> tuple[int, int]:
-    """Height and width as the image itself says; `image/height` is not asked."""
+    """Height and width from the header of the image, not from `image/height`."""
     if not encoded:
         raise DataError(where, "has no image/encoded", "the bytes of an image file", _REMAKE)
     try:
@@ -187,7 +175,7 @@ def _size(encoded: bytes, where: str) -> tuple[int, int]:
         raise DataError(where, f"image/encoded cannot be read ({reason})", "an image file", _REMAKE) from None
 
 
-def _told(heights: list[int], widths: list[int]) -> tuple[int, int] | None:
+def _annotated_size(heights: list[int], widths: list[int]) -> tuple[int, int] | None:
     return (heights[0], widths[0]) if len(heights) == len(widths) == 1 and min(heights[0], widths[0]) > 0 else None
 
 
@@ -198,7 +186,7 @@ def _image_id(source_ids: list[bytes], file_names: list[bytes], where: str) -> i
 
 
 def _names(values: Any, count: int, label_map: dict[int, str], where: str) -> list[str]:
-    """Class name of each box: its text, else its id looked up in the label map, else its id as text."""
+    """Class name of each box: its text, or its ID looked up in the label map, or its ID as text."""
     texts = values("image/object/class/text", "bytes", count)
     ids = values("image/object/class/label", "int64", count)
     if len(texts) == count and all(texts):
@@ -211,41 +199,25 @@ def _names(values: Any, count: int, label_map: dict[int, str], where: str) -> li
     return [label_map.get(number, str(number)) for number in ids]
 
 
-def _occurring(records: list[_Record]) -> list[str]:
-    """Sorted names; by number where all are ids."""
+def _sorted_names(records: list[_Record]) -> list[str]:
+    """Sorted names; sorted as numbers if all are IDs."""
     names = {name for record in records for name in record.names}
     return sorted(names, key=int if all(name.isdecimal() for name in names) else None)
 
 
 def _unique(records: list[_Record], on_error: OnError) -> list[_Record]:
-    """The records, if their ids differ; for a survey the first of each id."""
+    """The first record of each ID; others are errors."""
     seen: dict[int | str, _Record] = {}
     for record in records:
         first = seen.setdefault(record.image_id, record)
         if first is not record:
-            found = f"image/source_id {short_repr(record.image_id)} stands there twice (first in {first.where})"
-            report_or_raise(on_error, DataError(record.where, found, "each id once", "give each image its own"))
+            found = f"image/source_id {short_repr(record.image_id)} occurs twice (first in {first.where})"
+            report_or_raise(on_error, DataError(record.where, found, "each ID once", "give each image its own"))
     return list(seen.values())
 
 
-def _columns(records: list[_Record], class_names: Sequence[str], on_error: OnError) -> BoxColumns:
-    wanted = {name: label for label, name in enumerate(class_names)}
-    counts = [len(record.names) for record in records]
-    owner = np.repeat(np.arange(len(records)), counts)
-    first = np.cumsum([0, *counts])
-    has_areas = all(record.areas is not None for record in records)
-    found = (
-        collect_errors(on_error, functools.partial(label_of, name, wanted, record.where), -1)
-        for record in records
-        for name in record.names
-    )
-    labels = np.fromiter(found, np.int64)
-    columns = BoxColumns(
-        image=owner,
-        boxes=np.concatenate([record.boxes for record in records] or [np.zeros((0, 4))]),
-        labels=labels,
-        ignore=np.concatenate([record.ignore for record in records] or [np.zeros(0, bool)]),
-        name=lambda row: f"{records[owner[row]].where}, object {row - first[owner[row]] + 1}",
-        areas=np.concatenate([record.areas for record in records]) if has_areas and records else None,
-    )
-    return select_rows(columns, labels >= 0)
+def _rows(record: _Record, image: int) -> Iterator[BoxRow]:
+    areas = [None] * len(record.names) if record.areas is None else record.areas.tolist()
+    values = zip(record.boxes.tolist(), record.names, record.ignore.tolist(), areas, strict=True)
+    for number, (box, name, is_ignored, area) in enumerate(values, start=1):
+        yield BoxRow(image, box, name, f"{record.where}, object {number}", is_ignored, area)

@@ -1,4 +1,4 @@
-"""The XML files of Pascal VOC, one an image."""
+"""The XML files of Pascal VOC, one per image."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 class VocObject(NamedTuple):
-    """An object as it stands in the file: xmin, ymin, xmax, ymax counted from 1.
+    """An object as annotated: xmin, ymin, xmax, ymax counted from 1.
 
     Attributes:
         name: Its class.
         box: The four sides.
-        is_difficult: Whether it is marked so.
+        is_difficult: Whether it is marked difficult.
         where: File and number of the object.
     """
 
@@ -29,7 +29,7 @@ class VocObject(NamedTuple):
 
 
 class VocText(NamedTuple):
-    """What an XML file tells of its image.
+    """The content of an XML file.
 
     Attributes:
         objects: In the order of the file.
@@ -47,16 +47,16 @@ def read_voc_xml(file: Path) -> VocText:
         file: Its path.
 
     Returns:
-        Its objects and, if it tells one, the size of its image.
+        Its objects and, if annotated, the size of its image.
 
     Raises:
-        DataError: It is no such file, or one of its objects is broken.
+        DataError: It is not a VOC file, or one of its objects is broken.
     """
     try:
         content = file.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        fix = f"{near_name_hint(file)}add the file (without objects if the image shows none) or take the image out"
+        fix = f"{near_name_hint(file)}add the file (without objects if the image shows none) or remove the image"
         raise DataError(str(file), f"cannot be read ({reason})", "an XML file for each image", fix) from None
     root = _parsed(content, file)
     objects = [
@@ -80,10 +80,10 @@ def _parsed(content: bytes, file: Path) -> ElementTree.Element:
             item.tag = item.tag.rpartition("}")[2]  # of a namespace
     if root.tag != "annotation" and root.find("object") is None:
         found = f"begins with <{short_repr(root.tag)[1:-1]}>"
-        raise DataError(str(file), found, "<annotation>", "take the file away or export the annotation again")
+        raise DataError(str(file), found, "<annotation>", "remove the file or export the annotation again")
     for item in root:
         if item.tag != "object" and item.tag.casefold() in ("object", "objects"):
-            fix = "write the tags as VOC does, one <object> an object"
+            fix = "write the tags as VOC does, one <object> per object"
             raise DataError(str(file), f"has <{short_repr(item.tag)[1:-1]}>", "<object>", fix)
     return root
 
@@ -105,7 +105,7 @@ def _number(text: str | None, tag: str, where: str) -> float:
         return float(text or "")
     except ValueError:
         found = f"has no <bndbox><{tag}>" if text is None else f"<{tag}> is {short_repr(text)}"
-        raise DataError(where, found, "a number", "correct it or take the object out") from None
+        raise DataError(where, found, "a number", "correct it or remove the object") from None
 
 
 def _is_difficult(item: ElementTree.Element, where: str) -> bool:

@@ -1,4 +1,4 @@
-"""YOLO: a `data.yaml` that names classes and folders, and one text file of boxes beside each image.
+"""YOLO: a `data.yaml` that names classes and folders, and one text file of boxes for each image.
 
 Reference: https://docs.ultralytics.com/datasets/detect/, "Ultralytics YOLO format".
 """
@@ -7,105 +7,73 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import yaml
 
-from keras_retinanet.data.box_columns import BoxColumns
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, require_images
-from keras_retinanet.data.datasets.box_cleaning import OnError
-from keras_retinanet.data.datasets.class_names import label_of
+from keras_retinanet.data.datasets.annotated_images import require_images
+from keras_retinanet.data.datasets.annotations import Annotations, BoxRow
+from keras_retinanet.data.datasets.reader import Reader
 from keras_retinanet.data.datasets.text_files import (
     is_image,
     list_names,
     number,
+    numbered_lines,
     read_text,
     suggest_parent_folder,
     to_local_path,
 )
-from keras_retinanet.data.error_collector import ErrorCollector, collect_errors
+from keras_retinanet.data.error_collector import ErrorCollector, OnError, collect_errors, parse_each
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import find_near_name, near_name_hint
 
 _VAL = ("val", "valid", "validation")
 _ROW = "'class x_center y_center width height', shares of the image's sides; or 'class x1 y1 x2 y2 x3 y3 …'"
-_FARTHEST = 2.0  # shares beyond this are pixels by mistake, not a box that stands out
+_MAX_SHARE = 2.0  # larger shares are pixels by mistake, not a box that extends beyond the image
+_YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
 _YAML = "data.yaml with 'names', 'train' and 'val'"
 
 
-class _Row(NamedTuple):
-    image: int
-    label: int
-    box: tuple[float, float, float, float]
-    where: str
-
-
-class YoloDataset(AnnotatedImages):
+class YoloDataset(Reader):
     """YOLO as Ultralytics, Roboflow and others write it.
 
-    `data.yaml` has `names` (a list, or a mapping from ids), `train` and `val` (each a folder, a text file that lists
-    images, or a list of these) and perhaps `path`, to which they are relative. The boxes of `…/images/a.jpg` stand in
-    `…/labels/a.txt`, or beside the image where no folder is named `images`. An image without such a file has no boxes.
-    Lines of a polygon become the box around it.
-
-    Args:
-        path: The YAML file, or the folder in which it stands.
-        set_name: A key of the file. Defaults to `train`.
-        class_names: Names in the order of the labels wanted. Defaults to those of the file, sorted by id.
-        on_error: What to do with boxes outside their image or without area. Defaults to `"skip"`.
-
-    Attributes:
-        class_names: Names, label 0 first.
-        category_ids: The file's class id of each label.
-
-    Raises:
-        DataError: Something in the files is broken.
+    `data.yaml` has `names` (a list, or a mapping from IDs), `train` and `val` (each a folder, a text file that lists
+    images, or a list of these) and perhaps `path`, to which they are relative. The boxes of `…/images/a.jpg` are in
+    `…/labels/a.txt`, or in the folder of the image if no folder is named `images`. An image without such a file has no
+    boxes. Lines of a polygon become the box around it. `path` is the YAML file or its folder; a set is a key of the
+    file.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        set_name: str | None = None,
-        *,
-        class_names: Sequence[str] | None = None,
-        on_error: OnError = "skip",
-    ) -> None:
-        file, content = _read_yaml(path)
-        set_name = set_name or "train"
+    word = "yolo"
+    summary = "data.yaml, or its folder: images/ and labels/*.txt"
+    signs = tuple((name, 3) for name in _YAML_NAMES)
+    file_signs = ("*.yaml", "*.yml")
+
+    def read(self) -> Annotations:
+        """Read the text file of each image."""
+        file, content = _read_yaml(self.path)
+        listed_in = f"{file}, {self.set_name!r}"
         classes = _classes(content, file)
-        names = tuple(class_names) if class_names is not None else tuple(classes.values())
-        images, listed = _images(file, content, set_name)
-        if not isinstance(on_error, ErrorCollector):
-            require_images(images, f"{file}, {set_name!r}")
+        images, listed = _images(file, content, self.set_name)
+        if not isinstance(self.on_error, ErrorCollector):
+            require_images(images, listed_in)
         texts = [_label_file(image) for image in images]
-        rows = list(_rows(texts, classes, names, on_error))
-        columns = BoxColumns(
-            image=np.array([row.image for row in rows], np.int64),
-            boxes=np.array([row.box for row in rows], np.float64).reshape(-1, 4),
-            labels=np.array([row.label for row in rows], np.int64),
-            ignore=np.zeros(len(rows), bool),
-            name=lambda row: rows[row].where,
+        return Annotations(
+            listed_in=listed_in,
+            class_names=tuple(classes.values()),
+            images=images,
+            image_ids=_image_ids(images, file),
+            boxes=list(_read_rows(texts, classes, self.on_error)),
             is_relative=True,
-        )
-        ids = {name: number for number, name in classes.items()}
-        super().__init__(
-            names,
-            images,
-            _image_ids(images, file),
-            [None] * len(images),
-            columns,
-            listed_in=f"{file}, {set_name!r}",
-            on_error=on_error,
+            category_ids={name: number for number, name in classes.items()},
             sources=[str(file), *listed, *texts],
-            category_ids=[ids.get(name) for name in names],
         )
 
-    @staticmethod
-    def default_sets(path: str | os.PathLike[str]) -> tuple[str, str | None]:
-        """Names of the training set and, where there is one, of the validation set."""
+    @classmethod
+    def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
+        """Names of the training set and, if there is one, of the validation set."""
         content = _read_yaml(path)[1]
         return "train", next((name for name in _VAL if content.get(name)), None)
 
@@ -114,11 +82,9 @@ def _read_yaml(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
     file = Path(path)
     if file.is_dir():
         found = [name for name in list_names(file) if name.endswith((".yaml", ".yml"))]
-        named = [name for name in found if name in ("data.yaml", "data.yml", "dataset.yaml")] or found
+        named = [name for name in found if name in _YAML_NAMES] or found
         if len(named) != 1:
-            fix = suggest_parent_folder(
-                file, ("data.yaml", "data.yml", "dataset.yaml"), "write one: see docs/datasets.md"
-            )
+            fix = suggest_parent_folder(file, _YAML_NAMES, "write one: see docs/datasets.md")
             fix = "give the path of the file itself" if named else fix
             raise DataError(str(file), f"has {len(named)} YAML files", _YAML, fix)
         file = file / named[0]
@@ -135,13 +101,13 @@ def _read_yaml(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
 
 
 def _classes(content: dict[str, Any], file: Path) -> dict[int, str]:
-    """Names by id, sorted by id."""
+    """Names by ID, sorted by ID."""
     names = content.get("names")
     items = dict(enumerate(names)) if isinstance(names, list) else names
     allowed = "a list of names, or a mapping from ids 0, 1, … to names"
     if not isinstance(items, dict) or not items:
         raise DataError(str(file), f"'names' is {short_repr(names)}", allowed, "write the classes there")
-    fix = "correct it; names such as yes, no, on and off stand in quotes"
+    fix = "correct it; put names such as yes, no, on and off in quotes"
     for key, name in items.items():
         if type(key) is not int or key < 0 or not isinstance(name, (str, int, float)) or isinstance(name, bool):
             raise DataError(str(file), f"'names' has {short_repr(key)}: {short_repr(name)}", allowed, fix)
@@ -169,21 +135,21 @@ def _images(file: Path, content: dict[str, Any], set_name: str) -> tuple[list[st
     images: list[str] = []
     sources: list[str] = []
     for entry in entries:
-        place = _located(file, content, to_local_path(entry))
-        found, read = _walk(place) if place.is_dir() else (_listed(place), [str(place)])
+        place = _resolve(file, content, to_local_path(entry))
+        found, read = _walk(place) if place.is_dir() else (_read_list(place), [str(place)])
         images += found
         sources += read
     seen: set[str] = set()
     for image in images:
         if image in seen:
-            found_twice = f"{short_repr(image, 200)} stands there twice"
-            raise DataError(f"{file}, {set_name!r}", found_twice, "each image once", "take one of them out")
+            found_twice = f"{short_repr(image, 200)} is listed twice"
+            raise DataError(f"{file}, {set_name!r}", found_twice, "each image once", "remove one of them")
         seen.add(image)
     return images, sources
 
 
-def _located(file: Path, content: dict[str, Any], entry: str) -> Path:
-    """Where an entry leads: from `path`, else from the file; Roboflow writes `../train/images` for `train/images`."""
+def _resolve(file: Path, content: dict[str, Any], entry: str) -> Path:
+    """Resolve an entry relative to `path` or to the file; Roboflow writes `../train/images` for `train/images`."""
     root = content.get("path") or "."
     if not isinstance(root, str):
         raise DataError(str(file), f"'path' is {short_repr(root)}", "a folder", "correct it")
@@ -209,14 +175,14 @@ def _walk(folder: Path) -> tuple[list[str], list[str]]:
     return sorted(images), folders
 
 
-def _listed(file: Path) -> list[str]:
-    """Images of a list, one a line, relative to the list where they do not begin with a slash."""
+def _read_list(file: Path) -> list[str]:
+    """Images of a list, one per line, relative to the list unless absolute."""
     lines = read_text(file, "a list of images").splitlines()
     return [os.path.join(file.parent, to_local_path(line.strip()).removeprefix("./")) for line in lines if line.strip()]
 
 
 def _label_file(image: str) -> str:
-    """The last folder `images` becomes `labels`, the ending `.txt`."""
+    """Replace the last folder `images` by `labels`, and the suffix by `.txt`."""
     parts = os.path.splitext(image)[0].split(os.sep)
     if "images" in parts[:-1]:
         parts[-2 - parts[-2::-1].index("images")] = "labels"
@@ -224,54 +190,48 @@ def _label_file(image: str) -> str:
 
 
 def _image_ids(images: list[str], file: Path) -> list[int | str]:
-    """Names without folders where these differ, else paths relative to the YAML file."""
+    """Names without folders if unique, otherwise paths relative to the YAML file."""
     names = [os.path.basename(image) for image in images]
     return [*names] if len(set(names)) == len(names) else [os.path.relpath(image, file.parent) for image in images]
 
 
-def _rows(texts: list[str], classes: dict[int, str], class_names: Sequence[str], on_error: OnError) -> Iterator[_Row]:
-    there: dict[str, set[str]] = {}
-    wanted = {name: label for label, name in enumerate(class_names)}
-    has_text, whole = False, set(texts)
+def _read_rows(texts: list[str], classes: dict[int, str], on_error: OnError) -> Iterator[BoxRow]:
+    names: dict[str, set[str]] = {}
+    has_text, all_texts = False, set(texts)
     for position, text in enumerate(texts):
         folder, name = os.path.split(text)
-        if folder not in there:
-            there[folder] = set(list_names(folder)) if os.path.isdir(folder) else set()
-        if name not in there[folder]:
-            collect_errors(on_error, functools.partial(_require_no_other_case, text, whole), None)
+        if folder not in names:
+            names[folder] = set(list_names(folder)) if os.path.isdir(folder) else set()
+        if name not in names[folder]:
+            collect_errors(on_error, functools.partial(_require_no_other_case, text, all_texts), None)
             continue
         has_text = True
-        content = collect_errors(on_error, functools.partial(read_text, Path(text), _ROW), "")
-        for line, row in enumerate(content.splitlines(), start=1):
-            if fields := row.split():
-                where = f"{text}, line {line}"
-                read = functools.partial(_row, fields, position, classes, wanted, where)
-                found = collect_errors(on_error, read, None)
-                if found is not None:
-                    yield found
-    if not has_text:
-        fix = "put the text files into a folder 'labels' beside 'images', or beside the images"
+        lines = numbered_lines(Path(text), _ROW)
+        yield from parse_each(lines, functools.partial(_parse_line, position, classes), on_error)
+    if texts and not has_text:
+        fix = "put the text files into a folder 'labels' next to 'images', or next to the images"
         raise DataError(texts[0], "is not there, nor is that of any other image", "a text file of boxes", fix)
 
 
 def _require_no_other_case(text: str, texts: set[str]) -> None:
-    """A text file whose name differs in case only would be overlooked, and its boxes with it."""
+    """A text file whose name differs only in case would be overlooked, and its boxes with it."""
     near = find_near_name(text)
     if near is not None and near not in texts:
         raise DataError(text, "is not there", "text files named as their images", f"rename {near!r}")
 
 
-def _row(fields: list[str], image: int, classes: dict[int, str], wanted: dict[str, int], where: str) -> _Row | None:
+def _parse_line(image: int, classes: dict[int, str], numbered: tuple[str, list[str]]) -> BoxRow:
+    where, fields = numbered
     if len(fields) != 5 and (len(fields) < 7 or len(fields) % 2 == 0):
         fix = "separate with blanks" if "," in fields[0] else "complete the line"
-        fix = "take the score at its end out" if len(fields) == 6 else fix
+        fix = "remove the score at its end" if len(fields) == 6 else fix
         raise DataError(where, f"{len(fields)} numbers in {short_repr(' '.join(fields))}", _ROW, fix)
     given, *sides = (number(field, "a number", where, _ROW) for field in fields)
     if given not in classes:
         allowed = f"ids of 'names': {short_repr(', '.join(map(str, classes)), 200)}"
         fix = "add it to 'names' or correct the line; ids count from 0, not from 1"
         raise DataError(where, f"unknown class {short_repr(fields[0])}", allowed, fix)
-    if not all(abs(side) <= _FARTHEST for side in sides):
+    if not all(abs(side) <= _MAX_SHARE for side in sides):
         found = f"coordinates {short_repr(' '.join(fields[1:]), 100)}"
         raise DataError(where, found, _ROW, "divide x by the image's width and y by its height")
     if len(sides) == 4:
@@ -279,4 +239,4 @@ def _row(fields: list[str], image: int, classes: dict[int, str], wanted: dict[st
         box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
     else:
         box = (min(sides[::2]), min(sides[1::2]), max(sides[::2]), max(sides[1::2]))
-    return _Row(image, label_of(classes[int(given)], wanted, where), box, where)
+    return BoxRow(image, box, classes[int(given)], where)

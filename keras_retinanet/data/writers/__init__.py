@@ -1,4 +1,4 @@
-"""Writers of data sets, one file a format. A new format is a module with three functions and a line in `WRITERS`."""
+"""Writers of data sets, one file per format. A new format is a module with three functions and a line in `WRITERS`."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from keras_retinanet.data.writers import WriteJob, write_job
+from keras_retinanet.extras import install_hint
 
 
 def write_with_beam(jobs: Sequence[WriteJob], runner: str, options: Sequence[str] = ()) -> None:
@@ -26,9 +27,7 @@ def write_with_beam(jobs: Sequence[WriteJob], runner: str, options: Sequence[str
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
     except ImportError as error:
-        raise ImportError(
-            f"--runner {runner} needs Apache Beam ({error}): pip install 'keras-retinanet[beam]'."
-        ) from None
+        raise ImportError(f"--runner {runner} needs Apache Beam ({error}): {install_hint('beam')}.") from None
     settings = PipelineOptions([f"--runner={runner}", *options])
     with beam.Pipeline(options=settings) as pipeline:
         (pipeline | "jobs" >> beam.Create(list(jobs)) | "spread" >> beam.Reshuffle() | "write" >> beam.Map(write_job))

@@ -22,12 +22,12 @@ from keras_retinanet.schema import Sample
 
 
 def write_job(job: WriteJob, progress: ProgressCallback) -> None:
-    """Place the images."""
+    """Write the images."""
     place_images(job, Path(job.folder) / job.split.name, progress)
 
 
 def write_index(folder: Path, splits: list[OutputSplit], images: str) -> None:
-    """One JSON file a set. Image ids stay where they are whole numbers and differ; else images are counted from 1."""
+    """Write one JSON file per set. Image IDs are kept if they are integers and unique; otherwise they count from 1."""
     own_ids = [sample["image_id"] for split in splits for sample in split.samples]
     has_ids = all(isinstance(image_id, int) for image_id in own_ids) and len(set(own_ids)) == len(own_ids)
     (folder / "annotations").mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def write_index(folder: Path, splits: list[OutputSplit], images: str) -> None:
 
 
 def omissions(splits: list[OutputSplit]) -> list[Omission]:
-    """Nothing: crowd regions hold ignore regions."""
+    """None: crowd regions represent ignore regions."""
     del splits
     return []
 
@@ -73,7 +73,7 @@ def _annotations(sample: Sample, image_id: int, split: OutputSplit, first: int) 
                 "id": number,
                 "image_id": image_id,
                 "category_id": split.category_ids[label],
-                # Nine places: a hundredth of what a float32 distinguishes at 0.01 pixels.
+                # Nine decimals: a hundredth of the resolution of float32 at 0.01 pixels.
                 "bbox": [x1, y1, round(x2 - x1, 9), round(y2 - y1, 9)],
                 "area": round(float(area), 4),
                 "iscrowd": int(is_ignored),

@@ -21,12 +21,12 @@ from keras_retinanet.schema import Sample
 
 
 def write_job(job: WriteJob, progress: ProgressCallback) -> None:
-    """Place the images."""
+    """Write the images."""
     place_images(job, Path(job.folder) / "images" / job.split.name, progress)
 
 
 def write_index(folder: Path, splits: list[OutputSplit], images: str) -> None:
-    """A file of boxes for each set, and one of classes."""
+    """Write a file of boxes for each set, and one of classes."""
     for split in splits:
         rows = []
         for sample, name in zip(split.samples, split.names, strict=True):

@@ -13,7 +13,7 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def write_job(job: WriteJob, progress: ProgressCallback) -> None:
-    """Place the images, and an XML file for each."""
+    """Write the images and an XML file for each."""
     folder, split = Path(job.folder), job.split
     texts = folder / "Annotations"
     texts.mkdir(parents=True, exist_ok=True)
@@ -25,7 +25,7 @@ def write_job(job: WriteJob, progress: ProgressCallback) -> None:
 
 
 def write_index(folder: Path, splits: list[OutputSplit], images: str) -> None:
-    """The list of each set."""
+    """Write the list of each set."""
     del images
     lists = folder / "ImageSets" / "Main"
     lists.mkdir(parents=True, exist_ok=True)
@@ -35,19 +35,19 @@ def write_index(folder: Path, splits: list[OutputSplit], images: str) -> None:
 
 
 def omissions(splits: list[OutputSplit]) -> list[Omission]:
-    """Boxes of a pixel or less: counted from 1 and with the last pixel, their `xmax` would not be above `xmin`."""
+    """Boxes of a pixel or less: counted from 1 with the last pixel included, their `xmax` would not exceed `xmin`."""
     boxes = (box for split in splits for sample in split.samples for box in sample["boxes"])
-    number = sum(not _can_hold(_counted_from_1(box)) for box in boxes)
+    number = sum(not _is_representable(_to_one_based(box)) for box in boxes)
     return [Omission("boxes a pixel wide or high, or less", number)] if number else []
 
 
-def _counted_from_1(box: Any) -> tuple[float, float, float, float]:
-    """Edges from 0 to first and last pixel from 1: the inverse of what the reader does."""
+def _to_one_based(box: Any) -> tuple[float, float, float, float]:
+    """Convert edges counted from 0 to first and last pixel counted from 1, the inverse of the reader."""
     x1, y1, x2, y2 = (exact(side) for side in box)
     return round(x1 + 1, 9), round(y1 + 1, 9), x2, y2
 
 
-def _can_hold(box: tuple[float, float, float, float]) -> bool:
+def _is_representable(box: tuple[float, float, float, float]) -> bool:
     return box[0] < box[2] and box[1] < box[3]
 
 
@@ -59,8 +59,8 @@ def _annotation(sample: Sample, name: str, class_names: tuple[str, ...]) -> Elem
     for tag, value in (("width", width), ("height", height), ("depth", 3)):
         ElementTree.SubElement(size, tag).text = str(value)
     for given, label, is_ignored in zip(sample["boxes"], sample["labels"], sample["ignore"], strict=True):
-        box = _counted_from_1(given)
-        if _can_hold(box):
+        box = _to_one_based(given)
+        if _is_representable(box):
             _add_object(root, class_names[label], box, is_difficult=bool(is_ignored))
     return root
 

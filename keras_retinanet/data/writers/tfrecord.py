@@ -18,7 +18,7 @@ _FORMATS = {".jpg": b"jpeg", ".png": b"png", ".gif": b"gif", ".bmp": b"bmp", ".w
 
 
 def write_job(job: WriteJob, progress: ProgressCallback) -> None:
-    """One file: the images of the chunk with all that belongs to them."""
+    """Write one file: the images of the job with their annotations."""
     file = Path(job.folder) / f"{job.split.name}.tfrecord-{job.number:05}-of-{job.count:05}"
     with tf.io.TFRecordWriter(str(file)) as writer:
         for position, sample in enumerate(job.split.samples):
@@ -28,13 +28,13 @@ def write_job(job: WriteJob, progress: ProgressCallback) -> None:
 
 
 def write_index(folder: Path, splits: list[OutputSplit], images: str) -> None:
-    """The label map."""
+    """Write the label map."""
     del images
     write_label_map(folder / "label_map.pbtxt", dict(zip(splits[0].category_ids, splits[0].class_names, strict=True)))
 
 
 def omissions(splits: list[OutputSplit]) -> list[Omission]:
-    """Nothing: `is_crowd` holds ignore regions."""
+    """None: `is_crowd` represents ignore regions."""
     del splits
     return []
 

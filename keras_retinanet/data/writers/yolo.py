@@ -18,7 +18,7 @@ from keras_retinanet.schema import Sample
 
 
 def write_job(job: WriteJob, progress: ProgressCallback) -> None:
-    """Place the images, and a text file for each, an empty one where there is no box."""
+    """Write the images and a text file for each, an empty one if there is no box."""
     folder, split = Path(job.folder), job.split
     labels = folder / "labels" / split.name
     labels.mkdir(parents=True, exist_ok=True)
@@ -29,7 +29,7 @@ def write_job(job: WriteJob, progress: ProgressCallback) -> None:
 
 
 def write_index(folder: Path, splits: list[OutputSplit], images: str) -> None:
-    """`data.yaml`."""
+    """Write `data.yaml`."""
     del images
     sets = {split.name: f"images/{split.name}" for split in splits}
     content = {**sets, "names": dict(enumerate(splits[0].class_names))}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from keras_retinanet.data.datasets import AnnotatedImages, BoxColumns
+from keras_retinanet.data.datasets import AnnotatedImages, Annotations, BoxColumns
 from keras_retinanet.data.errors import DataError
 
 
@@ -22,7 +22,8 @@ def read(tmp_path, write_images):
             is_relative=is_relative,
         )
         paths = [str(tmp_path / name) for name in ("a.jpg", "b.jpg", "c.jpg")]
-        return AnnotatedImages(["x"] * 9, paths, [1, 2, 3], sizes or [None] * 3, columns, listed_in="list")
+        names = [f"class {number}" for number in range(9)]
+        return AnnotatedImages(Annotations("list", names, paths, [1, 2, 3], sizes or [], boxes=columns))
 
     return build
 
@@ -95,11 +96,11 @@ def test_stated_sizes_are_trusted(read):
 
 
 def test_no_images_and_missing_images_are_errors(tmp_path):
-    empty = BoxColumns(np.zeros(0, int), np.zeros((0, 4)), np.zeros(0, int), np.zeros(0, bool), str)
     with pytest.raises(DataError, match="list: lists no image"):
-        AnnotatedImages(["x"], [], [], [], empty, listed_in="list")
+        AnnotatedImages(Annotations("list"))
+    gone = Annotations("list", images=[str(tmp_path / "gone.jpg")], image_ids=[1])
     with pytest.raises(DataError, match=r"list: image .*gone\.jpg' \(number 1 of 1\) is not there"):
-        AnnotatedImages(["x"], [str(tmp_path / "gone.jpg")], [1], [None], empty, listed_in="list")
+        AnnotatedImages(gone)
     (tmp_path / "GONE.JPG").touch()
     with pytest.raises(DataError, match=r"fix: there is '.*GONE\.JPG': give both the same name; put the file there"):
-        AnnotatedImages(["x"], [str(tmp_path / "gone.jpg")], [1], [None], empty, listed_in="list")
+        AnnotatedImages(gone)

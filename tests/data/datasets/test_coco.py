@@ -79,24 +79,24 @@ def test_boxes_without_area_are_left_out_by_id(tmp_path, write_coco, coco):
 
 
 BROKEN = [
-    ("annotations", 0, "image_id", 77, "annotation id 1: image_id 77 is no image"),
+    ("annotations", 0, "image_id", 77, "annotation id 1: image_id 77 is not an image"),
     ("annotations", 0, "image_id", None, "annotation id 1: 'image_id' is None"),
-    ("annotations", 0, "category_id", 4, r"annotation id 1: category_id 4 is no category. allowed: \[3, 9, 12\]"),
+    ("annotations", 0, "category_id", 4, r"annotation id 1: category_id 4 is not a category. allowed: \[3, 9, 12\]"),
     ("annotations", 1, "bbox", [1, 2, 3], r"annotation id 2: bbox is \[1, 2, 3\]"),
     ("annotations", 1, "bbox", [1, 2, 3, "x"], "annotation id 2: bbox is"),
     ("annotations", 1, "bbox", [1, 2, 3, 10**400], "annotation id 2: bbox is"),
     ("annotations", 1, "bbox", [1, 2, 1e308, float("nan")], "annotation id 2: coordinates"),
     ("annotations", 1, "bbox", [1e308, 2, 1e308, 4], "annotation id 2: coordinates"),
     ("annotations", 1, "bbox", "wide", "annotation id 2: 'bbox' is 'wide'"),
-    ("annotations", 1, "id", 1, "annotation id 1: id 1 stands there twice"),
+    ("annotations", 1, "id", 1, "annotation id 1: id 1 occurs twice"),
     ("annotations", 1, "iscrowd", "0", "annotation id 2: iscrowd is '0'"),
-    ("images", 1, "id", 10, "image 2: id 10 stands there twice"),
+    ("images", 1, "id", 10, "image 2: id 10 occurs twice"),
     ("images", 1, "id", 1.5, "image 2: 'id' is 1.5"),
     ("images", 1, "file_name", 7, "image 2: 'file_name' is 7"),
     ("images", 1, "file_name", "no.jpg", r"no\.jpg' \(number 2 of 3\) is not there"),
     ("images", 1, "file_name", "", "is not there"),
-    ("categories", 1, "id", 9, "category 2: id 9 stands there twice"),
-    ("categories", 1, "name", "dog", "category 2: name 'dog' stands there twice"),
+    ("categories", 1, "id", 9, "category 2: id 9 occurs twice"),
+    ("categories", 1, "name", "dog", "category 2: name 'dog' occurs twice"),
     ("categories", 1, "name", None, "category 2: 'name' is None"),
 ]
 

@@ -70,7 +70,7 @@ def test_a_corner_and_a_size(write, text):
 def test_names_in_sorted_order_are_said_to_be(write):
     notes = CsvDataset(*write(FIZYR)).report.notes
     assert len(notes) == 1
-    assert notes[0].endswith("boxes.csv: no file of classes; labels count its class names in sorted order")
+    assert notes[0].endswith("boxes.csv: no file of classes; labels follow the sorted class names of the boxes")
     assert CsvDataset(*write(FIZYR, "dog,0\ncat,1\n")).report.notes == []
 
 

@@ -81,7 +81,7 @@ def test_missing_parts_are_named(kitti):
         KittiDataset(kitti)
     (kitti / "ImageSets").mkdir()
     for text, message in (
-        ("a\na\n", "line 2: 'a' stands there twice"),
+        ("a\na\n", "line 2: 'a' is listed twice"),
         ("a\nz\n", "line 2: image 'z' is not there"),
         ("A\n", r"line 1: image 'A' is not there.*there is '.*image_2/a\.[a-z]+'"),
     ):

@@ -148,7 +148,7 @@ def test_broken_annotations_are_named(voc, content, message):
     [
         (b"", r"train\.txt: lists no image"),
         (b"a\nd\n", r"image 'd' is not there"),
-        (b"a\nc\na\n", r"train\.txt, line 3: 'a' stands there twice \(first in line 1\)"),
+        (b"a\nc\na\n", r"train\.txt, line 3: 'a' is listed twice \(first in line 1\)"),
         (b"\xff\xff", r"train\.txt: is not UTF-8 text"),
         (b"a\0b", "image 'a.x00b' is not there"),
     ],

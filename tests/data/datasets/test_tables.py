@@ -1,15 +1,32 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from keras_retinanet.config import DatasetName
-from keras_retinanet.data.datasets import DATASETS, AnnotatedImages
+from keras_retinanet.config import DataConfig
+from keras_retinanet.data.datasets import DATASETS, Reader, reader_of
+
+FIELDS = {field.name for field in dataclasses.fields(DataConfig)}
 
 
-def test_the_table_is_what_the_command_line_offers():
-    assert {*DATASETS, "demo"} == set(DatasetName.__args__)  # the demo's scenes are read as coco
+@pytest.mark.parametrize("word", DATASETS)
+def test_every_reader_describes_itself(word):
+    reader = reader_of(word)
+    assert issubclass(reader, Reader)
+    assert reader.word == word
+    assert reader.summary
+    assert {*reader.arguments, *reader.optional_arguments, *reader.flags()} <= FIELDS
 
 
-@pytest.mark.parametrize("name", DATASETS)
-def test_every_reader_is_a_dataset(name):
-    assert issubclass(DATASETS[name], AnnotatedImages)
+def test_flags_are_the_keywords_of_read():
+    assert DATASETS["pascal"].flags() == ("difficult",)
+    assert DATASETS["oid"].flags() == ("labels_filter", "parent_label")
+    assert DATASETS["coco"].flags() == ()
+
+
+def test_unknown_formats_and_flags_are_named():
+    with pytest.raises(ValueError, match=r"Unknown data set format .voc.\. Allowed: coco, pascal, csv"):
+        reader_of("voc")
+    with pytest.raises(TypeError, match="difficult"):
+        DATASETS["coco"](".", difficult="drop")

@@ -89,5 +89,5 @@ def test_what_is_missing_is_named(prepared):
 
 @pytest.mark.skipif(IS_INSTALLED, reason="tensorflow-datasets is installed")
 def test_without_the_package_it_says_what_to_install():
-    with pytest.raises(ImportError, match=r"tfds:voc/2007 needs TensorFlow Datasets .*keras-retinanet\[tfds\]"):
+    with pytest.raises(ImportError, match=r"tfds:voc/2007 needs TensorFlow Datasets .*pip install '\.\[tfds\]'"):
         TfdsDataset("voc/2007")

@@ -144,7 +144,7 @@ NAMED = {"image__object__class__text": ["x"]}
         (example(png(4, 4), BOX, **NAMED, image__object__is_crowd=[0, 1]), "2 values of image/object/is_crowd"),
         (example(png(4, 4), [(0, 0, 320, 200)], **NAMED), "box .*shares of the image's sides"),
         (example(png(4, 4), [(0, 0, float("nan"), 1)], **NAMED), "coordinates"),
-        (example(png(4, 4), image__source_id=["1"]), "source_id 1 stands there twice .first in .*record 1"),
+        (example(png(4, 4), image__source_id=["1"]), "source_id 1 occurs twice .first in .*record 1"),
     ],
 )
 def test_broken_records_are_named(tmp_path, record, message):

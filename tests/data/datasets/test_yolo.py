@@ -83,7 +83,7 @@ def test_boxes_that_stand_out_are_clipped_or_refused(yolo):
     np.testing.assert_allclose(data[0]["boxes"], [[42, 10, 60, 30]], rtol=1e-6)
     assert (data.report.num_clipped, data.report.num_dropped) == (1, 1)
     assert "a.txt, line 2 [30., 18., 30., 22.] left out" in data.report.warning()
-    message = r"a\.txt, line 1: box .* stands out of its image. allowed: .* 60 × 40 pixels. fix: .*--bad-data skip"
+    message = r"a\.txt, line 1: box .* extends beyond its image. allowed: .* 60 × 40 pixels. fix: .*--bad-data skip"
     with pytest.raises(DataError, match=message):
         YoloDataset(yolo, on_error="error")
 
@@ -123,7 +123,7 @@ def test_broken_lines_are_named(yolo, line, message):
         ("train: 7\nnames: [dog, cat]", "'train' is 7"),
         ("train: images/no\nnames: [dog, cat]", "'images/no' is not there. allowed: a folder or file at"),
         ("path: 3\ntrain: images/train\nnames: [dog, cat]", "'path' is 3"),
-        ("train: [images/train, images/train]\nnames: [dog, cat]", r"a\.jpg' stands there twice"),
+        ("train: [images/train, images/train]\nnames: [dog, cat]", r"a\.jpg' is listed twice"),
         ("train: labels\nnames: [dog, cat]", "lists no image"),
     ],
 )

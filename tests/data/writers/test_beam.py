@@ -41,5 +41,5 @@ def test_an_unknown_runner_is_refused(jobs):
 
 @pytest.mark.skipif(IS_INSTALLED, reason="Apache Beam is installed")
 def test_without_the_package_it_says_what_to_install(jobs):
-    with pytest.raises(ImportError, match=r"--runner DirectRunner needs Apache Beam .*keras-retinanet\[beam\]"):
+    with pytest.raises(ImportError, match=r"--runner DirectRunner needs Apache Beam .*pip install '\.\[beam\]'"):
         write_with_beam(jobs, "DirectRunner")

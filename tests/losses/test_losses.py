@@ -1,40 +1,26 @@
 from __future__ import annotations
 
+import functools
 import math
 from typing import get_args
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from keras_retinanet import losses
-from keras_retinanet.config import BoxLossName, ClassificationLossName
-
-
-def gradient(function, value):
-    """Gradient of a scalar function on whichever backend runs."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        value = tf.convert_to_tensor(value)
-        with tf.GradientTape() as tape:
-            tape.watch(value)
-            result = function(value)
-        return tape.gradient(result, value).numpy()
-    if backend == "jax":
-        import jax
-
-        return np.asarray(jax.grad(function)(value))
-    value = ops.convert_to_tensor(value).requires_grad_(True)
-    function(value).backward()
-    return value.grad.numpy()
+from keras_retinanet.config import BoxLossName, ClassificationLossName, LossConfig
+from keras_retinanet.losses import BOX_LOSSES, CLASSIFICATION_LOSSES, ClassTargets, class_constants
 
 
 def test_names_of_the_flags_are_those_of_the_tables():
-    assert get_args(ClassificationLossName) == tuple(losses.CLASSIFICATION_LOSSES)
-    assert get_args(BoxLossName) == tuple(losses.BOX_LOSSES)
+    assert get_args(ClassificationLossName) == tuple(CLASSIFICATION_LOSSES)
+    assert get_args(BoxLossName) == tuple(BOX_LOSSES)
+
+
+def default_loss(name):
+    """A classification loss with its own constants."""
+    return functools.partial(CLASSIFICATION_LOSSES[name].function, **class_constants(LossConfig(name)))
 
 
 def sigmoid(x: float) -> float:
@@ -43,36 +29,38 @@ def sigmoid(x: float) -> float:
 
 def test_focal_worked_by_hand():
     logits = np.array([[[1.0, -2.0], [0.5, 0.0], [3.0, 3.0]]], np.float32)
-    labels, state = np.array([[1, 0, 0]], np.int32), np.array([[1, 0, -1]], np.int32)
+    targets = ClassTargets(np.array([[1, 0, 0]], np.int32), np.array([[1, 0, -1]], np.int32))
     background = sum(0.75 * sigmoid(x) ** 2 * -math.log(1 - sigmoid(x)) for x in (1.0, 0.5, 0.0))
     own = 0.25 * (1 - sigmoid(-2)) ** 2 * -math.log(sigmoid(-2))
-    np.testing.assert_allclose(losses.focal(logits, labels, state), background + own, rtol=1e-6)
+    np.testing.assert_allclose(losses.focal(logits, targets, alpha=0.25, gamma=2.0), background + own, rtol=1e-6)
 
 
 def test_cross_entropies_worked_by_hand():
     logits = np.array([[[1.0, -2.0], [0.5, 0.0]]], np.float32)
-    labels, state = np.array([[1, 0]], np.int32), np.array([[1, 0]], np.int32)
+    targets = ClassTargets(np.array([[1, 0]], np.int32), np.array([[1, 0]], np.int32))
     background, own = sum(-math.log(1 - sigmoid(x)) for x in (1.0, 0.5, 0.0)), -math.log(sigmoid(-2))
-    np.testing.assert_allclose(losses.cross_entropy(logits, labels, state), background + own, rtol=1e-6)
-    balanced = losses.balanced_cross_entropy(logits, labels, state, alpha=0.9)
+    np.testing.assert_allclose(losses.cross_entropy(logits, targets), background + own, rtol=1e-6)
+    balanced = losses.balanced_cross_entropy(logits, targets, alpha=0.9)
     np.testing.assert_allclose(balanced, 0.1 * background + 0.9 * own, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", losses.CLASSIFICATION_LOSSES)
+@pytest.mark.parametrize("name", CLASSIFICATION_LOSSES)
 def test_perfect_logits_cost_nothing(name):
     logits = np.array([[[60.0, -60.0], [-60.0, -60.0]]], np.float32)
-    labels, state = np.array([[0, -1]], np.int32), np.array([[1, 0]], np.int32)
-    np.testing.assert_allclose(losses.CLASSIFICATION_LOSSES[name](logits, labels, state), 0, atol=1e-6)
+    targets = ClassTargets(np.array([[0, -1]], np.int32), np.array([[1, 0]], np.int32))
+    np.testing.assert_allclose(
+        default_loss(name)(logits, targets._replace(quality=targets.anchor_labels)), 0, atol=1e-6
+    )
 
 
-@pytest.mark.parametrize("name", losses.CLASSIFICATION_LOSSES)
+@pytest.mark.parametrize("name", CLASSIFICATION_LOSSES)
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
-def test_extreme_logits_stay_finite_and_keep_their_gradient(name, dtype):
+def test_extreme_logits_stay_finite_and_keep_their_gradient(name, dtype, gradient):
     logits = np.array([[[100.0, -100.0], [100.0, -100.0]]], dtype)
-    labels, state = np.array([[1, 0]], np.int32), np.array([[1, 0]], np.int32)
-    loss = losses.CLASSIFICATION_LOSSES[name]
-    value = float(loss(logits, labels, state))
-    slope = gradient(lambda x: loss(x, labels, state), logits.astype(np.float32))
+    targets = ClassTargets(np.array([[1, 0]], np.int32), np.array([[1, 0]], np.int32))
+    targets, loss = targets._replace(quality=targets.anchor_labels), default_loss(name)
+    value = float(loss(logits, targets))
+    slope = gradient(lambda x: loss(x, targets), logits.astype(np.float32))
     assert np.isfinite(value)
     assert value > 30  # two wrong answers of 100 each, weighted by at least 0.25 and 0.1
     assert np.all(np.isfinite(slope))
@@ -80,10 +68,10 @@ def test_extreme_logits_stay_finite_and_keep_their_gradient(name, dtype):
     assert slope[0, 1, 0] > 0.05  # …and the background that is affirmed pushes down
 
 
-def test_ignored_anchors_carry_no_gradient():
+def test_ignored_anchors_carry_no_gradient(gradient):
     logits = np.zeros((1, 3, 2), np.float32)
-    labels, state = np.array([[0, 1, 1]], np.int32), np.array([[1, -1, 0]], np.int32)
-    slope = gradient(lambda x: losses.focal(x, labels, state), logits)
+    targets = ClassTargets(np.array([[0, 1, 1]], np.int32), np.array([[1, -1, 0]], np.int32))
+    slope = gradient(lambda x: losses.focal(x, targets, alpha=0.25, gamma=2.0), logits)
     assert np.all(slope[0, 1] == 0)
     assert np.all(slope[0, [0, 2]] != 0)
 
@@ -100,9 +88,9 @@ def test_giou_loss_worked_by_hand():
     np.testing.assert_allclose(losses.giou_loss(predicted, target), [1 + 700 / 900], rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", losses.BOX_LOSSES)
-def test_box_losses_vanish_at_the_target_and_stay_finite(name):
-    loss = losses.BOX_LOSSES[name].function
+@pytest.mark.parametrize("name", BOX_LOSSES)
+def test_box_losses_vanish_at_the_target_and_stay_finite(name, gradient):
+    loss = BOX_LOSSES[name].function
     box = np.array([[3, 4, 30, 50]], np.float32)
     np.testing.assert_allclose(loss(box, box), [0], atol=1e-6)
     far = np.array([[1e4, 1e4, 1e4, 1e4]], np.float32)
@@ -114,32 +102,32 @@ def golden_batch(shared):
     golden = np.load(shared("reference/fizyr_golden/targets_losses_golden.npz"))
     state = golden["labels_batch"][..., -1].astype(np.int32)
     labels = golden["labels_batch"][..., :-1].argmax(axis=-1).astype(np.int32)
-    return golden, labels, state, max(1, int((state == 1).sum()))
+    return golden, ClassTargets(labels, state), max(1, int((state == 1).sum()))
 
 
 @pytest.mark.parametrize(("alpha", "gamma"), [(0.25, 2.0), (0.5, 1.0), (0.25, 0.0)])
 def test_focal_equals_fizyr(shared, alpha, gamma):
-    golden, labels, state, positives = golden_batch(shared)
+    golden, targets, positives = golden_batch(shared)
     p = golden["pred_classification"].astype(np.float64)
     logits = np.log(p / (1 - p)).astype(np.float32)
-    got = float(losses.focal(logits, labels, state, alpha=alpha, gamma=gamma)) / positives
+    got = float(losses.focal(logits, targets, alpha=alpha, gamma=gamma)) / positives
     np.testing.assert_allclose(got, golden[f"focal_a{alpha}_g{gamma}"], rtol=1e-5)
 
 
-def test_focal_gradient_equals_fizyr(shared):
-    golden, labels, state, positives = golden_batch(shared)
+def test_focal_gradient_equals_fizyr(shared, gradient):
+    golden, targets, positives = golden_batch(shared)
     p = golden["pred_classification"].astype(np.float64)
     logits = np.log(p / (1 - p)).astype(np.float32)
-    slope = gradient(lambda x: losses.focal(x, labels, state) / positives, logits)
+    slope = gradient(lambda x: losses.focal(x, targets, alpha=0.25, gamma=2.0) / positives, logits)
     expected = golden["focal_grad_default"] * p * (1 - p)  # chain rule from probabilities to logits
     np.testing.assert_allclose(slope, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("sigma", [1.0, 3.0])
 def test_smooth_l1_equals_fizyr(shared, sigma):
-    golden, _, state, positives = golden_batch(shared)
+    golden, targets, positives = golden_batch(shared)
     values = losses.smooth_l1(golden["pred_regression"], golden["regression_batch"][..., :4], 1 / sigma**2)
-    got = float(ops.sum(ops.where(state == 1, values, 0.0))) / positives
+    got = float(ops.sum(ops.where(targets.anchor_labels == 1, values, 0.0))) / positives
     np.testing.assert_allclose(got, golden[f"smooth_l1_sigma{sigma}"], rtol=1e-5)
 
 
@@ -151,5 +139,30 @@ def test_focal_equals_tensorflow_addons(shared, case, alpha, gamma):
     expected = float(golden[f"{case}/a{alpha}_g{gamma}_logits1_sum"])
     # addons' labels are several-hot: each number is an anchor of one class here
     state = target.reshape(1, -1).astype(np.int32)
-    got = losses.focal(logits.reshape(1, -1, 1), np.zeros_like(state), state, alpha=alpha, gamma=gamma)
+    targets = ClassTargets(np.zeros_like(state), state)
+    got = losses.focal(logits.reshape(1, -1, 1), targets, alpha=alpha, gamma=gamma)
     np.testing.assert_allclose(float(got), expected, rtol=1e-5)
+
+
+def test_constants_are_those_of_the_loss_unless_they_are_given() -> None:
+    assert class_constants(LossConfig("focal")) == {"alpha": 0.25, "gamma": 2.0}
+    assert class_constants(LossConfig("focal", alpha=0.5, gamma=0.0)) == {"alpha": 0.5, "gamma": 0.0}
+    assert class_constants(LossConfig("cross_entropy")) == {}
+    assert class_constants(LossConfig("varifocal", gamma=1.0)) == {"background_weight": 0.75, "gamma": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            LossConfig("varifocal", alpha=0.25),
+            r"--focal-alpha 0\.25 .* varifocal.*: --background-weight, ",
+        ),
+        (LossConfig("quality_focal", alpha=0.25), r"--focal-alpha .* quality_focal"),
+        (LossConfig("cross_entropy", gamma=2.0), r"--focal-gamma 2\.0 .* cross_entropy, which has: none"),
+        (LossConfig("focal", background_weight=0.5), "--background-weight .* focal"),
+    ],
+)
+def test_a_constant_of_another_loss_is_refused_by_name(config: LossConfig, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        class_constants(config)

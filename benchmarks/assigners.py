@@ -1,8 +1,8 @@
-"""How fast are anchors matched, and how much memory do matching and loss take?
+"""How fast are anchors assigned, and how much memory do assignment and loss take?
 
-Matching: 8 images × 20 boxes against the 200,700 anchors of 800 × 1333, beside a NumPy version of fizyr's algorithm
-(dense IoU matrix, argmax, one-hot targets). Loss: peak memory of targets, loss and gradient with integer labels, beside
-dense one-hot targets. Run: `python benchmarks/matching.py`.
+Assignment: 8 images × 20 boxes against the 200,700 anchors of 800 × 1333, compared with a NumPy version of fizyr's
+algorithm (dense IoU matrix, argmax, one-hot targets). Loss: peak memory of targets, loss and gradient with integer
+labels, compared with dense one-hot targets. Run: `python benchmarks/assigners.py`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from collections.abc import Callable
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
+
+from keras_retinanet.config import AssignerName
 
 CLASSES = 80
 
@@ -35,17 +37,23 @@ def make_problem(images: int, boxes: int) -> tuple[np.ndarray, np.ndarray, np.nd
     return anchors, found, rng.integers(0, CLASSES, (images, boxes)).astype(np.int32)
 
 
-def match_ours(anchors: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """State `(B, A)`."""
-    from keras_retinanet.assigners.iou_threshold import match_batch
+def assign_ours(
+    anchors: np.ndarray, boxes: np.ndarray, labels: np.ndarray, assigner: AssignerName = "iou_threshold"
+) -> np.ndarray:
+    """Anchor labels `(B, A)`."""
+    from keras_retinanet.assigners import AssignerInputs, assign
+    from keras_retinanet.config import AssignerConfig
 
     sizes = np.tile(np.array([[800, 1333]], np.float32), (len(boxes), 1))
-    state, index = match_batch(anchors, boxes, labels, np.zeros(labels.shape, bool), sizes)
-    np.asarray(index)
-    return np.asarray(state)
+    cells = [9 * -(-800 // 2**i) * -(-1333 // 2**i) for i in range(3, 8)]
+    levels = tuple(np.split(anchors, np.cumsum(cells)[:-1]))
+    inputs = AssignerInputs(levels, (9,) * 5, boxes, labels, np.zeros(labels.shape, bool), sizes)
+    assignment = assign(AssignerConfig(assigner=assigner), inputs)
+    np.asarray(assignment.matched_idxs)
+    return np.asarray(assignment.anchor_labels)
 
 
-def match_like_fizyr(anchors: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def assign_like_fizyr(anchors: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The published algorithm in NumPy: per image a dense IoU matrix, then dense one-hot and regression targets."""
     states = []
     targets = np.zeros((len(boxes), len(anchors), CLASSES + 1), np.float32)
@@ -88,15 +96,16 @@ def peak_of_loss(kind: str) -> None:
     import tensorflow as tf
 
     from keras_retinanet import losses
+    from keras_retinanet.losses import ClassTargets
 
     anchors, boxes, labels = make_problem(2, 20)
     logits = tf.random.normal((len(boxes), len(anchors), CLASSES)) - 4.0
     warm = tf.reduce_sum(logits)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if kind == "ours":
-        state = match_ours(anchors, boxes, labels).astype(np.int32)
+        state = assign_ours(anchors, boxes, labels).astype(np.int32)
     else:
-        state = match_like_fizyr(anchors, boxes, labels)
+        state = assign_like_fizyr(anchors, boxes, labels)
         one_hot = tf.constant(np.zeros((*state.shape, CLASSES), np.float32))
 
     @tf.function
@@ -104,7 +113,7 @@ def peak_of_loss(kind: str) -> None:
         with tf.GradientTape() as tape:
             tape.watch(logits)
             if kind == "ours":
-                loss = losses.focal(logits, tf.zeros_like(state), state)
+                loss = losses.focal(logits, ClassTargets(tf.zeros_like(state), state), alpha=0.25, gamma=2.0)
             else:
                 p = tf.clip_by_value(tf.sigmoid(logits), 1e-7, 1 - 1e-7)
                 alpha = tf.where(one_hot > 0.5, 0.25, 0.75)
@@ -127,10 +136,12 @@ def main() -> None:
         peak_of_loss(arguments.peak)
         return
     problem = make_problem(8, 20)
-    assert np.array_equal(match_ours(*problem), match_like_fizyr(*problem)), "the two disagree"
-    ours = time_of(lambda: match_ours(*problem), arguments.repeats)
-    theirs = time_of(lambda: match_like_fizyr(*problem), arguments.repeats)
-    print(f"matching 8 × 20 boxes, 200,700 anchors   wall {ours[0]:.0f} ms   CPU {ours[1]:.0f} ms")
+    assert np.array_equal(assign_ours(*problem), assign_like_fizyr(*problem)), "the two disagree"
+    ours = time_of(lambda: assign_ours(*problem), arguments.repeats)
+    theirs = time_of(lambda: assign_like_fizyr(*problem), arguments.repeats)
+    adaptive = time_of(lambda: assign_ours(*problem, assigner="atss"), arguments.repeats)
+    print(f"8 × 20 boxes, 200,700 anchors, IoU       wall {ours[0]:.0f} ms   CPU {ours[1]:.0f} ms")
+    print(f"the same, ATSS                           wall {adaptive[0]:.0f} ms   CPU {adaptive[1]:.0f} ms")
     print(f"fizyr's algorithm in NumPy               wall {theirs[0]:.0f} ms   CPU {theirs[1]:.0f} ms")
     print(f"ratio                                    wall {theirs[0] / ours[0]:.1f}×   CPU {theirs[1] / ours[1]:.1f}×")
     peaks = {}

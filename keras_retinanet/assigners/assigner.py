@@ -1,0 +1,79 @@
+"""What an assigner gets and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from keras import ops
+
+from keras_retinanet.schema import Tensor
+
+
+class AssignerInputs(NamedTuple):
+    """A batch as assigners see it. Boxes are in pixels, `(x1, y1, x2, y2)`.
+
+    Attributes:
+        level_anchors: `(A_level, 4)` per pyramid level, finest first, the same for all images. Within a level anchors
+            are ordered by row, column and anchor of the cell.
+        anchors_per_cell: Anchors at each position, one number per level.
+        boxes: `(B, N, 4)`.
+        labels: `(B, N)` int; padding is negative.
+        ignore: `(B, N)` bool, or int with 1 for ignore regions.
+        sizes: `(B, 2)`: height and width of each image before padding.
+        predicted_boxes: `(B, A, 4)`, decoded, without gradient. Given only to assigners with `uses_predictions`.
+        logits: `(B, A, K)`, without gradient. Given only to assigners with `uses_predictions`.
+    """
+
+    level_anchors: tuple[Tensor, ...]
+    anchors_per_cell: tuple[int, ...]
+    boxes: Tensor
+    labels: Tensor
+    ignore: Tensor
+    sizes: Tensor
+    predicted_boxes: Tensor | None = None
+    logits: Tensor | None = None
+
+    @property
+    def anchors(self) -> Tensor:
+        """`(A, 4)`: the anchors of all levels."""
+        return ops.concatenate(self.level_anchors, axis=0)
+
+
+class Assignment(NamedTuple):
+    """Which anchor learns which box.
+
+    Attributes:
+        anchor_labels: `(B, A)` int32: 1 object, 0 background, -1 ignored.
+        matched_idxs: `(B, A)` int32: row in `boxes` of the assigned box; read where `anchor_labels` is 1.
+        quality: `(B, A)` float32 in `0 … 1`: target score of the assigned box, for losses with `uses_quality`.
+            `None` leaves it to the model, which takes the IoU of the predicted with the assigned box.
+    """
+
+    anchor_labels: Tensor
+    matched_idxs: Tensor
+    quality: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Assigner:
+    """A rule that assigns anchors to boxes.
+
+    An assigner that looks at anchors and boxes alone is most easily written for one image and mapped over the batch by
+    `per_image.assign_each_image`, as `iou_threshold` and `atss` are.
+
+    Task-aligned assignment (TOOD, 2021) would have `uses_predictions=True`: for each box it takes the `logits` of the
+    box's class as scores `s` and the IoUs `u` of `predicted_boxes` with the box, makes objects of the 13 anchors with
+    the largest `s^α · u^β` whose centres lie in the box, and returns that number, scaled to the largest IoU of the
+    box, as `quality`.
+
+    Attributes:
+        function: `(AssignerInputs, **constants) → Assignment`.
+        constants: The fields of `AssignerConfig` that it takes as keyword arguments.
+        uses_predictions: Set `AssignerInputs.predicted_boxes` and `logits`.
+    """
+
+    function: Callable[..., Assignment]
+    constants: tuple[str, ...] = ()
+    uses_predictions: bool = False

@@ -1,0 +1,87 @@
+"""Earlier names of settings: a `config.yaml`, a snapshot or a script that still has one keeps working."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SETTINGS: Mapping[str, str] = {"matching": "assigner"}
+"""Earlier dotted name of a setting or group in `TrainConfig` → its name now."""
+
+UNUSED_CONSTANTS: Mapping[str, tuple[str, ...]] = {
+    "cross_entropy": ("alpha", "gamma"),
+    "balanced_cross_entropy": ("gamma",),
+}
+"""Constants that earlier versions stored with these losses, although they have no effect on them."""
+
+MODEL_ARGUMENTS: Mapping[str, str] = {
+    "regress_boxes": "box_coder",
+    "matching": "assigner_config",
+    "loss": "loss_config",
+    "resize": "resize_config",
+    "filter": "filter_config",
+    "detector": "network",
+}
+"""Earlier argument of `RetinaNet` or `DetectionModel` in a snapshot's `config.json` → the argument now."""
+
+
+def current_name(name: str) -> str:
+    """The present name of a setting.
+
+    Args:
+        name: Dotted name, such as `"matching.positive_iou"`.
+
+    Returns:
+        Such as `"assigner.positive_iou"`; a name that is not an alias is returned as it is.
+    """
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        if current := SETTINGS.get(".".join(parts[:length])):
+            return ".".join([current, *parts[length:]])
+    return name
+
+
+def with_current_names(plain: Any) -> Any:
+    """Replaces earlier names in the nested settings of a `config.yaml`.
+
+    Args:
+        plain: Nested names and values.
+
+    Returns:
+        The same values under their present names, in the same order; what is not a mapping as it is.
+
+    Raises:
+        ValueError: A setting is given under both its names.
+    """
+    return _without_unused_constants(_renamed(plain, ""), "loss") if isinstance(plain, Mapping) else plain
+
+
+def _renamed(plain: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    renamed: dict[str, Any] = {}
+    for name, value in plain.items():
+        current = current_name(f"{prefix}{name}").removeprefix(prefix)
+        if current in renamed:
+            raise ValueError(f"{prefix}{name} is an earlier name of {prefix}{current}; both are given: keep one.")
+        renamed[current] = _renamed(value, f"{prefix}{current}.") if isinstance(value, Mapping) else value
+    return renamed
+
+
+def with_current_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Replaces earlier argument names in the `get_config` of a model.
+
+    Args:
+        config: Argument → value, as a snapshot stores them.
+
+    Returns:
+        The same values under the present names.
+    """
+    renamed = {MODEL_ARGUMENTS.get(name, name): value for name, value in config.items()}
+    return _without_unused_constants(renamed, "loss_config")
+
+
+def _without_unused_constants(config: dict[str, Any], group: str) -> dict[str, Any]:
+    loss = config.get(group)
+    if not isinstance(loss, Mapping):
+        return config
+    unused = UNUSED_CONSTANTS.get(loss.get("classification", ""), ())
+    return {**config, group: {name: None if name in unused else value for name, value in loss.items()}}

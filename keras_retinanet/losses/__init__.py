@@ -1,0 +1,86 @@
+"""Classification and box losses: one concept per file, listed in two tables.
+
+All compute in float32 and from logits, whatever dtype they are given, and return plain sums; the model divides them by
+the number of objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from keras_retinanet.config import BoxLossName, ClassificationLossName, LossConfig
+from keras_retinanet.config.constants import chosen_constants
+from keras_retinanet.losses.cross_entropy import balanced_cross_entropy, cross_entropy
+from keras_retinanet.losses.focal import focal
+from keras_retinanet.losses.iou_losses import ciou_loss, diou_loss, giou_loss
+from keras_retinanet.losses.quality_focal import quality_focal
+from keras_retinanet.losses.smooth_l1 import l1, smooth_l1
+from keras_retinanet.losses.targets import ClassTargets
+from keras_retinanet.losses.varifocal import varifocal
+from keras_retinanet.schema import Tensor
+
+__all__ = ["BOX_LOSSES", "CLASSIFICATION_LOSSES", "BoxLoss", "ClassLoss", "ClassTargets", "class_constants"]
+
+
+@dataclass(frozen=True)
+class ClassLoss:
+    """A classification loss.
+
+    Attributes:
+        function: `(logits (B, A, K), ClassTargets, **constants) → scalar`, the sum over the batch.
+        constants: The keyword arguments of `function` with their defaults. `LossConfig` overrides those that are
+            fields of it.
+        uses_quality: Set `ClassTargets.quality` to the IoU of the predicted with the assigned box.
+    """
+
+    function: Callable[..., Tensor]
+    constants: Mapping[str, float] = field(default_factory=dict)
+    uses_quality: bool = False
+
+
+class BoxLoss(NamedTuple):
+    """A box loss and what it compares.
+
+    Attributes:
+        function: `(predicted (..., 4), target (..., 4), beta) → (...)`.
+        is_on_boxes: Compare decoded boxes in pixels; otherwise deltas.
+    """
+
+    function: Callable[..., Tensor]
+    is_on_boxes: bool
+
+
+CLASSIFICATION_LOSSES: dict[ClassificationLossName, ClassLoss] = {
+    "focal": ClassLoss(focal, {"alpha": 0.25, "gamma": 2.0}),
+    "cross_entropy": ClassLoss(cross_entropy),
+    "balanced_cross_entropy": ClassLoss(balanced_cross_entropy, {"alpha": 0.25}),
+    "quality_focal": ClassLoss(quality_focal, {"gamma": 2.0}, uses_quality=True),
+    "varifocal": ClassLoss(varifocal, {"background_weight": 0.75, "gamma": 2.0}, uses_quality=True),
+}
+
+BOX_LOSSES: dict[BoxLossName, BoxLoss] = {
+    "smooth_l1": BoxLoss(smooth_l1, False),
+    "l1": BoxLoss(l1, False),
+    "giou": BoxLoss(giou_loss, True),
+    "diou": BoxLoss(diou_loss, True),
+    "ciou": BoxLoss(ciou_loss, True),
+}
+
+
+def class_constants(config: LossConfig) -> dict[str, float]:
+    """The constants of the classification loss: its own defaults, and what the settings say instead.
+
+    Args:
+        config: Name of the loss, and constants or `None`.
+
+    Returns:
+        Keyword arguments of `ClassLoss.function`.
+
+    Raises:
+        ValueError: A constant is set that this loss does not have.
+    """
+    name = config.classification
+    names = {other: tuple(loss.constants) for other, loss in CLASSIFICATION_LOSSES.items()}
+    return chosen_constants(config, "loss", name, names, CLASSIFICATION_LOSSES[name].constants)

@@ -1,0 +1,33 @@
+"""Varifocal loss: objects with better boxes count more, and only background is modulated."""
+
+from __future__ import annotations
+
+from keras import ops
+
+from keras_retinanet.losses.focal import sigmoid_loss
+from keras_retinanet.losses.quality import own_logits, soft_cross_entropy
+from keras_retinanet.losses.targets import ClassTargets
+from keras_retinanet.schema import Tensor
+
+
+def varifocal(logits: Tensor, targets: ClassTargets, *, background_weight: float, gamma: float) -> Tensor:
+    """Varifocal loss: `q · cross entropy with q` for an object of quality `q > 0`, `w p^γ · -log(1 - p)` elsewhere.
+
+    Args:
+        logits: `(B, A, K)`.
+        targets: Labels and quality.
+        background_weight: Weight `w` of background, α in the paper. The `alpha` of the focal loss weighs objects.
+        gamma: Exponent of the modulating factor of background.
+
+    Returns:
+        Scalar float32, the sum over the batch.
+
+    Reference:
+        Zhang et al., VarifocalNet, 2021, equation 2; MMDetection and NanoDet `varifocal_loss`.
+    """
+    background = sigmoid_loss(logits, targets, object_weight=0.0, background_weight=background_weight, gamma=gamma)
+    own, quality = own_logits(logits, targets)
+    softplus = ops.softplus(own)
+    without_overlap = background_weight * softplus * ops.exp(gamma * (own - softplus))  # quality 0 is background
+    values = ops.where(quality > 0, quality * soft_cross_entropy(own, quality), without_overlap)
+    return background + ops.sum(ops.where(targets.anchor_labels == 1, values, 0.0))

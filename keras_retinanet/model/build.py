@@ -1,0 +1,107 @@
+"""A RetinaNet from its settings."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keras_retinanet.backbones import BACKBONES
+from keras_retinanet.config import (
+    AnchorConfig,
+    AssignerConfig,
+    FilterConfig,
+    LossConfig,
+    ModelConfig,
+    ResizeConfig,
+    to_dict,
+)
+from keras_retinanet.geometry.anchors import Anchors
+from keras_retinanet.geometry.boxes import BoxCoder
+from keras_retinanet.model.fpn import FeaturePyramid
+from keras_retinanet.model.heads import Head
+from keras_retinanet.model.retinanet import RetinaNet
+
+
+def build(
+    model: ModelConfig | None = None,
+    *,
+    class_names: Sequence[str],
+    anchors: AnchorConfig | None = None,
+    assigner_config: AssignerConfig | None = None,
+    loss_config: LossConfig | None = None,
+    resize_config: ResizeConfig | None = None,
+    filter_config: FilterConfig | None = None,
+    backbone_options: Mapping[str, Any] | None = None,
+    box_coder: BoxCoder | None = None,
+) -> RetinaNet:
+    """Builds a RetinaNet from its settings, which default to the paper's.
+
+    Args:
+        model: Backbone, its weights, and the sizes of pyramid and heads.
+        class_names: Names of the labels `0 … K-1`.
+        anchors: Anchors of each level.
+        assigner_config: Which anchor learns which box.
+        loss_config: Names and constants of the losses.
+        resize_config: How images become network input.
+        filter_config: Defaults of the inference model.
+        backbone_options: Further arguments of the backbone, such as `ResNetOptions`.
+        box_coder: Box coder, where its settings differ from the defaults of `model.box_coder`.
+
+    Returns:
+        A built, uncompiled model.
+
+    Raises:
+        ValueError: Unknown backbone, or numbers of levels and of anchor sizes that differ.
+
+    Example:
+        >>> model = build(ModelConfig(backbone="resnet18", weights="none"), class_names=["cat", "dog"])
+        >>> model.class_head.outputs_per_anchor
+        2
+    """
+    model = model or ModelConfig()
+    anchors = anchors or AnchorConfig()
+    if model.backbone not in BACKBONES:
+        raise ValueError(f"Unknown backbone {model.backbone!r}; known are {', '.join(BACKBONES)}.")
+    anchor_layer = Anchors(**dataclasses.asdict(anchors), name="anchors")
+    neck = FeaturePyramid(
+        model.fpn_width,
+        model.min_level,
+        model.max_level,
+        p6_source=model.p6_source,
+        stride_padding=model.stride_padding,
+        has_relu_before_p7=model.has_relu_before_p7,
+        name="feature_pyramid",
+    )
+    if len(neck.levels) != len(anchor_layer.sizes):
+        raise ValueError(
+            f"The pyramid has the levels {', '.join(neck.levels)}: anchors need {len(neck.levels)} sizes and "
+            f"strides; received sizes {anchor_layer.sizes} and strides {anchor_layer.strides}."
+        )
+    counts = anchor_layer.num_anchors
+    head: dict[str, Any] = {
+        "num_anchors": counts[0] if len(set(counts)) == 1 else counts,
+        "width": model.head_width,
+        "depth": model.head_depth,
+        "norm": model.head_norm,
+        "norm_epsilon": model.head_norm_epsilon,
+        "has_bias": model.has_head_bias,
+        "is_shared": model.has_shared_heads,
+    }
+    return RetinaNet(
+        BACKBONES[model.backbone](
+            weights=None if model.weights == "none" else model.weights, **(backbone_options or {})
+        ),
+        neck,
+        Head(len(class_names), **head, prior=0.01, name="class_head"),
+        Head(4, **head, name="box_head"),
+        anchor_layer,
+        box_coder or BoxCoder(model.box_coder, name="box_coder"),
+        class_names=class_names,
+        assigner_config=assigner_config,
+        loss_config=loss_config,
+        resize_config=resize_config,
+        filter_config=filter_config,
+        metadata={"model": to_dict(model)},
+        name="retinanet",
+    )
