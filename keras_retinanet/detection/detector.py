@@ -22,7 +22,7 @@ from keras_retinanet.runtimes.open_model import open_model, with_thresholds
 from keras_retinanet.schema import DetectedImage, Detections
 
 OnError = Literal["raise", "skip"]
-_BATCHES_AHEAD = 3  # how many batches of decoded images may wait for others of their aspect ratio
+_BATCHES_AHEAD = 3  # batches of decoded images that may wait for others of their batch shape
 
 
 def detect(model: Any, image: Any, **settings: Any) -> DetectedImage:
@@ -101,19 +101,20 @@ class Detector:
     """Finds objects in any number of images, and keeps the model open.
 
     Args:
-        model: Path of a snapshot, of a run's folder (of which `best.keras`, else `last.keras`) or of an exported
-            artefact; or a `RetinaNet`, `DetectionModel` or `Runtime`.
-        score_threshold: float. Only boxes that score above it. Defaults to what the model was saved with.
-        nms_threshold: float. Of two boxes of IoU above it the lower scored goes. Defaults likewise.
-        max_detections: int. Most boxes of an image. Defaults likewise; with tiles, to no limit on the whole image.
-        classes: Class names; boxes of others are left out. Defaults to all.
+        model: Path of a snapshot, of a run's folder (its `best.keras`, else its `last.keras`), of another library's
+            checkpoint or of an exported artefact; or a `RetinaNet`, `DetectionModel` or `Runtime`.
+        score_threshold: float in `0 … 1`. Only boxes that score above it. Defaults to the model's own.
+        nms_threshold: float in `0 … 1`. Of two boxes of IoU above it, the one of lower score is removed. Defaults
+            to the model's own.
+        max_detections: int. Most boxes of an image. Defaults to the model's own; with tiles, to no limit.
+        classes: Class names. Boxes of other classes are left out. Defaults to all classes.
         batch_size: int. Images (or tiles) that the model sees at once. Defaults to 4.
-        tiles: How to cut large images, or the side of the tiles alone. Defaults to no tiles.
-        workers: int. Threads that read and decode. Defaults to as many as there are cores, but eight at most.
+        tiles: TileConfig, or the side of the tiles in pixels. Defaults to no tiles.
+        workers: int. Threads that read and decode. Defaults to the number of cores, at most eight.
 
     Raises:
         ValueError: The model cannot be opened, or a setting is not possible with it: the thresholds of an exported
-            artefact are built in, so that it cannot be asked for less sure boxes or for more of them.
+            artefact are built in, so it cannot return boxes of lower scores, or more boxes.
         FileNotFoundError: There is no such model.
 
     Example:
@@ -155,17 +156,17 @@ class Detector:
     def detect(
         self, images: Any, *, is_recursive: bool = False, on_error: OnError = "raise", keeps_pixels: bool = False
     ) -> Iterator[DetectedImage]:
-        """Find the objects in many images, of which few are in memory at a time.
+        """Find the objects in many images; few of them are in memory at a time.
 
         Args:
             images: As for `detect`, or a folder, a pattern such as `"photos/*.jpg"`, or any iterable of all these.
-            is_recursive: bool. Look into the subfolders of folders, too. Defaults to `False`.
-            on_error: `"raise"` what is wrong with an image, when its turn comes; or `"skip"` it: its entry has no
-                boxes, and tells what is wrong in `error`.
-            keeps_pixels: bool. Hand the pixels of each image out with its boxes. Defaults to `False`.
+            is_recursive: bool. Search the subfolders of folders too. Defaults to `False`.
+            on_error: `"raise"` the error of an image when its turn comes, or `"skip"` the image: its entry has no
+                boxes, and the message in `error`.
+            keeps_pixels: bool. Return the pixels of each image with its boxes. Defaults to `False`.
 
         Returns:
-            One `DetectedImage` an image, in the order given.
+            One `DetectedImage` per image, in the order given.
 
         Raises:
             ValueError: A folder or pattern has no images; `on_error` is neither of the two; while iterating, an image
@@ -185,7 +186,7 @@ class Detector:
             What was found.
 
         Raises:
-            ValueError: The image cannot be read, or these are several.
+            ValueError: The image cannot be read, or `image` is several images.
         """
         is_path = isinstance(image, (str, os.PathLike))
         if isinstance(image, (list, tuple)) or (is_path and Path(image).is_dir()):
@@ -228,8 +229,8 @@ class Detector:
 
     def _run(self, group: list[_Pending]) -> list[DetectedImage]:
         images, fits = [pending.pixels for pending in group], [pending.fit for pending in group]
-        answers = self.runtime.detect(images, fits, batch_size=self.batch_size)
-        return [self._select(one.name, one.pixels, found) for one, found in zip(group, answers, strict=True)]
+        batch = self.runtime.detect(images, fits, batch_size=self.batch_size)
+        return [self._select(one.name, one.pixels, found) for one, found in zip(group, batch, strict=True)]
 
     def _select(self, name: str, pixels: Any, found: Detections) -> DetectedImage:
         """The detections that the settings ask for."""

@@ -1,9 +1,9 @@
-"""Large images in tiles: cut with overlap, detect in each, make one answer of all.
+"""Large images in tiles: cut with overlap, detect in each, merge the boxes.
 
-Neighbouring tiles see some objects twice and cut others in two. A box that touches the inner border of its tile is a
-fragment. It is compared with the boxes of other tiles only where both tiles see: clipped to what the two tiles have in
-common, boxes of one object agree. So a fragment goes where a neighbour shows the object whole, and fragments of an
-object that no tile shows whole become one box.
+Neighbouring tiles show some objects twice and cut others in two. A box that touches an inner border of its tile is a
+fragment. It is compared with the boxes of other tiles in the region that both tiles cover: clipped to that region,
+boxes of one object agree. A fragment is removed where a neighbour shows the whole object; fragments of an object that
+no tile shows whole are joined to one box.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from keras_retinanet.schema import Detections, RawOutputs
 TOUCH = 0.02
 """A box that ends within this share of its tile's side from an inner border counts as cut."""
 AGREEMENT = 0.5
-"""IoU in the common region from which on a fragment shows the same object."""
+"""Fragments show the same object if their IoU in the common region is above this."""
 
 
 def cut_tiles(height: int, width: int, size: int, overlap: float) -> Any:
@@ -32,7 +32,7 @@ def cut_tiles(height: int, width: int, size: int, overlap: float) -> Any:
 
     Args:
         height: int. Of the image, in pixels.
-        width: int. Likewise.
+        width: int. Of the image, in pixels.
         size: int. Side of a tile in pixels; tiles are no larger than the image.
         overlap: float. Share of `size`, below 1.
 
@@ -75,7 +75,7 @@ class Pieces:
             found: Detections of each tile, in its own pixels.
             tiles: `(T, 4)` in pixels of the image.
             height: int. Of the image.
-            width: int. Likewise.
+            width: int. Of the image, in pixels.
 
         Returns:
             All of them.
@@ -96,18 +96,18 @@ class Pieces:
 
 
 def merge(pieces: Pieces, nms: NmsMode, nms_threshold: float) -> Detections:
-    """One answer for the image.
+    """Merges the boxes of all tiles.
 
-    Whole boxes of different tiles suppress each other as the model's own do. Fragments go where a whole box shows the
-    same object; those left that show one object become the box around them, with the best of their scores.
+    Whole boxes of different tiles suppress each other as in the model. Fragments are removed where a whole box shows
+    the same object; the others that show one object are joined to the box around them, with the best of their scores.
 
     Args:
         pieces: The boxes of all tiles.
         nms: Whether boxes compete within their class, with all, or (`"none"`) only with those of other tiles.
-        nms_threshold: float. Of two whole boxes of IoU above this the lower scored goes.
+        nms_threshold: float. Of two whole boxes of IoU above this, the one of lower score is removed.
 
     Returns:
-        What was found, best first.
+        The detections, best first.
     """
     order = np.argsort(-pieces.scores, kind="stable")
     pieces = pieces.at(order)
@@ -138,8 +138,8 @@ def _picked(pieces: Pieces, nms: NmsMode, threshold: float) -> Any:
 
 def _meeting(box: Any, boxes: Any) -> Any:
     """Positions of the boxes that meet a box: of tens of thousands in a large image, few."""
-    is_beside = (boxes[:, 0] < box[2]) & (boxes[:, 2] > box[0])
-    return np.flatnonzero(is_beside & (boxes[:, 1] < box[3]) & (boxes[:, 3] > box[1]))
+    meets_in_x = (boxes[:, 0] < box[2]) & (boxes[:, 2] > box[0])
+    return np.flatnonzero(meets_in_x & (boxes[:, 1] < box[3]) & (boxes[:, 3] > box[1]))
 
 
 def _compete(pieces: Pieces, k: int, others: Pieces, nms: NmsMode) -> Any:

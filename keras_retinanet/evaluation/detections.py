@@ -37,7 +37,7 @@ def detect_dataset(
 ) -> list[Detections]:
     """Find the objects in every image of a data set.
 
-    A batch smaller than one before it is filled up with copies, so that the model is not compiled anew for its size.
+    A batch smaller than an earlier one is filled up with copies, so that the model is not compiled again for its size.
 
     Args:
         model: `inference.DetectionModel`.

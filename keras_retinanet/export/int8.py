@@ -137,7 +137,7 @@ def quantize_litert(contents: bytes, model: DetectionModel, settings: ExportConf
     quantizer = Quantizer(bytearray(contents))
     for operator in LITERT_OPERATORS:
         quantizer.add_static_config(network_scope(model), qtyping.TFLOperationName(operator), 8, 8)
-    # Its other mode reads every tensor, of which the loop of the suppression has none outside of itself.
+    # Its other mode reads every tensor, but those inside the loop of NMS cannot be read.
     mode = CalibrationMode.CALIBRATION_PROFILER_BASED
     ranges: Ranges = {}
     quiet = io.StringIO()

@@ -1,4 +1,4 @@
-"""Does an artefact answer as its snapshot does? Opened by its own runtime and asked about sample images."""
+"""Compares an artefact, opened by its own runtime, with its snapshot on sample images."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from keras_retinanet.runtimes import Runtime, open_runtime
 from keras_retinanet.schema import Detections
 
 BEST_ANCHORS = 100
-"""Anchors of an image that are compared where the snapshot detects nothing above `COUNTED_ABOVE`."""
+"""Anchors per image that are compared where the snapshot detects nothing above `COUNTED_ABOVE`."""
 
 
 class VerificationError(ValueError):
-    """An artefact does not answer as its snapshot."""
+    """An artefact does not detect what its snapshot detects."""
 
 
 @dataclass
@@ -66,11 +66,11 @@ class Agreement:
 
 
 class Verification:
-    """Compares artefacts with the model of which they were made.
+    """Compares artefacts with the model that they were made from.
 
     Args:
         name: ExportFormat. Their format.
-        model: DetectionModel. The snapshot; it is asked in float32, whatever it was trained with.
+        model: DetectionModel. The snapshot; it runs in float32, whatever it was trained with.
         dtype: ExportDtype. What the artefacts compute with.
         images: Sample images, each `(h, w, 3)` uint8 RGB.
 
@@ -93,7 +93,7 @@ class Verification:
             path: Path. The artefact.
 
         Raises:
-            VerificationError: It answers something else.
+            VerificationError: It differs by more than the tolerance.
         """
         self.agreement = Agreement()
         runtime = open_runtime(path)
@@ -103,7 +103,7 @@ class Verification:
         is_near = limit.raw is None or agreement.raw <= limit.raw
         if not (is_near and agreement.share >= limit.share):
             raise VerificationError(
-                f"The artefact does not answer as its snapshot and was not kept: {agreement}. Allowed are {limit}. "
+                f"The artefact differs from its snapshot and was not kept: {agreement}. Allowed are {limit}. "
                 f"{self._remedy}"
             )
 
@@ -117,8 +117,8 @@ class Verification:
         agreement.raw = max(agreement.raw, _distance(raw["deltas"], wanted["deltas"]))
         agreement.raw = max(agreement.raw, _distance(raw["logits"], wanted["logits"]))
         detections: Any = self._model.from_predictions(predictions, ops.convert_to_tensor(sizes))
-        answer = {name: ops.convert_to_numpy(value) for name, value in detections.items()}
-        expected = restore_by_fit(answer, 0, fit, network.resize_config)
+        batch_detections = {name: ops.convert_to_numpy(value) for name, value in detections.items()}
+        expected = restore_by_fit(batch_detections, 0, fit, network.resize_config)
         (found,) = runtime.detect([image])
         for one, other in ((expected, found), (found, expected)):
             count, score = partners(one, other, limit)
@@ -129,7 +129,7 @@ class Verification:
         self._compare_anchors(raw, wanted, anchors)
 
     def _compare_anchors(self, raw: Any, wanted: Any, anchors: Any) -> None:
-        """The boxes and scores of the best anchors and classes, as the network answers them."""
+        """Compares boxes and scores of the best anchors and classes, before NMS."""
         logits = wanted["logits"][0]
         best = np.argsort(-logits.ravel(), kind="stable")[:BEST_ANCHORS]
         rows, labels = np.divmod(best, logits.shape[1])

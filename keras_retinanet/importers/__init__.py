@@ -70,8 +70,8 @@ def describe_checkpoint(
 
     Args:
         path: str or Path. Checkpoint of a whole detector: a file, or KerasHub's folder; or one that is open already.
-        source: Name in `IMPORTERS`. Defaults to `None`: told apart by content.
-        overrides: Overrides. What the user says in place of what the checkpoint cannot tell.
+        source: Name in `IMPORTERS`. Defaults to `None`: recognised by content.
+        overrides: Overrides. Settings of the user in place of what the checkpoint does not hold.
 
     Returns:
         The blueprint.
@@ -99,8 +99,8 @@ def import_checkpoint(
 
     Args:
         path: str or Path. Checkpoint of a whole detector: a file, or KerasHub's folder.
-        source: Name in `IMPORTERS`. Defaults to `None`: told apart by content.
-        overrides: Overrides. What the user says in place of what the checkpoint cannot tell.
+        source: Name in `IMPORTERS`. Defaults to `None`: recognised by content.
+        overrides: Overrides. Settings of the user in place of what the checkpoint does not hold.
 
     Returns:
         The model, not compiled; where every tensor went; what was found. Tensors may be left over or missing.
@@ -146,7 +146,7 @@ def open_foreign(file: WeightFile, overrides: Overrides | None, log: Callable[[s
 
     Args:
         file: WeightFile. From `find_foreign`.
-        overrides: Overrides. What the user says in place of what the checkpoint cannot tell.
+        overrides: Overrides. Settings of the user in place of what the checkpoint does not hold.
         log: Callable. Receives one line per assumption.
 
     Returns:

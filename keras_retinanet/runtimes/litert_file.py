@@ -20,7 +20,7 @@ class LiteRtRuntime(BatchRuntime):
         path: Path. The file.
 
     Raises:
-        ValueError: It is no LiteRT file, or was not written by this package.
+        ValueError: It is not a LiteRT file, or was not written by this package.
         ImportError: LiteRT is not installed.
     """
 
@@ -31,7 +31,7 @@ class LiteRtRuntime(BatchRuntime):
             raise ImportError(f"LiteRT files need LiteRT: {install_hint('litert')}") from error
         contents = path.read_bytes()
         try:
-            interpreter = Interpreter(model_content=contents, num_threads=_cores())  # one, unless told
+            interpreter = Interpreter(model_content=contents, num_threads=_cores())  # its default is one
             self._detect = interpreter.get_signature_runner()
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"{str(path)!r} cannot be run by LiteRT: {error}") from error

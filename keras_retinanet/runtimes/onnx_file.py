@@ -17,7 +17,7 @@ class OnnxRuntime(BatchRuntime):
         path: Path. The file.
 
     Raises:
-        ValueError: It is no ONNX file, or was not written by this package.
+        ValueError: It is not an ONNX file, or was not written by this package.
         ImportError: ONNX Runtime is not installed.
     """
 
@@ -40,5 +40,5 @@ class OnnxRuntime(BatchRuntime):
 
     def run(self, images: Any, sizes: Any) -> dict[str, Any]:
         """Runs the graph; see `BatchRuntime`."""
-        answers = self._session.run(self._outputs, {"images": images, "sizes": sizes})
-        return dict(zip(self._outputs, answers, strict=True))
+        values = self._session.run(self._outputs, {"images": images, "sizes": sizes})
+        return dict(zip(self._outputs, values, strict=True))

@@ -14,9 +14,9 @@ from keras_retinanet.runtimes.runtime import DETECTIONS, BatchRuntime
 MODEL = "model.xml"
 """The graph."""
 WEIGHTS = "model.bin"
-"""Its weights, beside it."""
+"""Its weights, in the same folder."""
 HINTS: dict[ExportDtype, str] = {"float32": "f32", "float16": "f32", "bfloat16": "bf16"}
-"""What OpenVINO shall compute with. Left alone, it takes bfloat16 wherever the processor has it."""
+"""What OpenVINO computes in. By default it takes bfloat16 where the processor supports it."""
 
 
 @functools.cache
@@ -44,7 +44,7 @@ class OpenVinoRuntime(BatchRuntime):
         path: Path. The folder.
 
     Raises:
-        ValueError: It is no OpenVINO model, or was not written by this package.
+        ValueError: It is not an OpenVINO model, or was not written by this package.
         ImportError: OpenVINO is not installed.
     """
 
@@ -62,5 +62,5 @@ class OpenVinoRuntime(BatchRuntime):
 
     def run(self, images: Any, sizes: Any) -> dict[str, Any]:
         """Runs the graph; see `BatchRuntime`."""
-        answers = self._model({"images": images, "sizes": sizes})
-        return {name: answers[name] for name in (*DETECTIONS, "deltas", "logits")}
+        outputs = self._model({"images": images, "sizes": sizes})
+        return {name: outputs[name] for name in (*DETECTIONS, "deltas", "logits")}

@@ -15,19 +15,19 @@ from keras_retinanet.runtimes.runtime import Runtime
 from keras_retinanet.schema import Detections, RawOutputs
 
 DESCRIPTION_FILE = "assets.extra/keras_retinanet.json"
-"""Where a SavedModel tells class names, thresholds and resize rule."""
+"""File of a SavedModel that holds its description."""
 GRAPH = "saved_model.pb"
-"""What every SavedModel has."""
+"""File that every SavedModel has."""
 
 
 def versions_of(path: Path) -> dict[int, Path]:
-    """The versions that stand in a model's folder.
+    """The versions in a model's folder.
 
     Args:
         path: Path. The folder.
 
     Returns:
-        Number → the SavedModel; what has no number for a name, or no model in it, is none.
+        Number → the SavedModel. Folders without a number as name, or without a model, are left out.
     """
     return {int(found.parent.name): found.parent for found in path.glob(f"*/{GRAPH}") if found.parent.name.isdecimal()}
 
@@ -36,7 +36,7 @@ class SavedModelRuntime(Runtime):
     """Detects through the signature `image_tensor`.
 
     Args:
-        path: Path. A SavedModel, or the folder of its versions, of which the highest is taken.
+        path: Path. A SavedModel, or the folder of its versions; the highest version is opened.
 
     Raises:
         ValueError: It is damaged, or was not written by this package.

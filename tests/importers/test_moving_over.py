@@ -184,9 +184,9 @@ def test_import_writes_a_snapshot_and_says_what_it_found(
         (["{h5}", "out.h5"], r"ends in \.keras"),
         (["{h5}", "{out}", "--source", "torchvision"], "stages of no basic blocks"),
         (["lost.pth", "{out}"], "no file 'lost.pth'"),
-        (["{csv}", "{out}"], "no weight file that is known"),
-        (["{h5}", "{out}", "--anchor-ratios", "1,2"], "answer for 9 anchors"),
-        (["{h5}", "{out}", "--class-names", "{csv}"], "stands twice|names 3"),
+        (["{csv}", "{out}"], "not a known weight file"),
+        (["{h5}", "{out}", "--anchor-ratios", "1,2"], "outputs for 9 anchors"),
+        (["{h5}", "{out}", "--class-names", "{csv}"], "occurs twice|names 3"),
         (["{h5}", "{out}", "--drop-unused-classes"], "torchvision's 91"),
     ],
 )
