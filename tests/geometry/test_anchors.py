@@ -78,6 +78,18 @@ def test_announced_shapes_are_the_real_ones():
     assert {spec.shape for spec in layer.compute_output_spec(unknown, None).values()} == {(1, None, 4)}
 
 
+def test_anchors_are_float32_under_every_policy():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        layer = Anchors((32,), (8,), (1,), (1,))
+        (level,) = layer(pyramid(1336, 8, range(3, 4)), np.zeros((1, 1336, 8, 3), np.float32)).values()
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert layer.compute_dtype == layer.variable_dtype == keras.backend.standardize_dtype(level.dtype) == "float32"
+    np.testing.assert_array_equal(level[0, -1], [4 - 16, 1332 - 16, 4 + 16, 1332 + 16])  # bfloat16 rounds to 1312, 1344
+
+
 def test_numbers_of_numpy_are_stored_as_plain_ones():
     layer = Anchors(np.float32([16, 32]), np.int64([8, 16]), np.float32([0.5]), tuple(np.float32([1, 1.5])))
     config = json.loads(json.dumps(layer.get_config()))
