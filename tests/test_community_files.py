@@ -1,9 +1,10 @@
-"""Files that the host of the repository reads: citation, issue forms and workflows."""
+"""What the host of the repository reads: citation, issue forms and workflows; and the state of tracked files."""
 
 from __future__ import annotations
 
 import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +64,25 @@ def test_vulnerabilities_are_reported_in_private_and_to_no_invented_address() ->
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     assert "private vulnerability report" in re.sub(r"\s+", " ", text)
     assert "@" not in text
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_no_tracked_file_is_large() -> None:
+    assert [path.name for path in tracked_files() if path.stat().st_size > 1_000_000] == []
+
+
+def test_text_files_end_with_one_newline_and_hold_no_conflict() -> None:
+    marker = re.compile(rb"^(<{7}|>{7}) ", re.MULTILINE)
+    wrong = []
+    for path in tracked_files():
+        content = path.read_bytes()
+        is_text = content and b"\0" not in content
+        if is_text and (not content.endswith(b"\n") or content.endswith(b"\n\n") or marker.search(content)):
+            wrong.append(path.relative_to(ROOT).as_posix())
+    assert wrong == []

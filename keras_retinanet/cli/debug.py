@@ -1,4 +1,4 @@
-"""`retinanet-debug`: see what the network is shown, and which boxes train an anchor."""
+"""`retinanet-debug`: draws training images after augmentation, and which boxes have a positive anchor."""
 
 from __future__ import annotations
 
@@ -25,42 +25,44 @@ SHEET_COLUMNS, SHEET_WIDTH = 4, 480
 
 
 def build_parser() -> Parser:
-    """Network flags, and what is drawn where.
+    """Builds the parser: network flags, which images to draw, and output files.
 
     Returns:
         The parser.
     """
     parser = network_parser(
         PROGRAM,
-        "Draw training images after augmentation: green boxes train at least one anchor, red ones nothing, "
+        "Draw training images after augmentation: green boxes have a positive anchor, red ones have none, "
         "grey ones are ignore regions, blue ones are positive anchors (--anchors).",
     )
     preset = DataConfig().augment
     parser.add_argument(
-        "--augment", choices=get_args(AugmentName), default=preset, help="preset of changes (default: %(default)s)"
+        "--augment", choices=get_args(AugmentName), default=preset, help="augmentation preset (default: %(default)s)"
     )
     parser.add_argument("--split", choices=("train", "val"), default="train", help="which images (default: train)")
     parser.add_argument("--anchors", action="store_true", help="also draw the positive anchors")
-    parser.add_argument("--out", metavar="FOLDER", help="write one picture an image (default without --sheet: ./debug)")
-    parser.add_argument("--sheet", metavar="FILE", help="write all of them into one picture")
-    parser.add_argument("--window", action="store_true", help="show the sheet, where there is a display")
+    parser.add_argument(
+        "--out", metavar="FOLDER", help="write one picture per image (default without --sheet: ./debug)"
+    )
+    parser.add_argument("--sheet", metavar="FILE", help="write all images into one picture")
+    parser.add_argument("--window", action="store_true", help="show the sheet, if there is a display")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Draws and writes the pictures.
+    """Runs the command.
 
     Args:
-        argv: Sequence. Words of the command line. Defaults to `sys.argv[1:]`.
+        argv: Sequence. The arguments without the program's name. Defaults to `sys.argv[1:]`.
 
     Returns:
-        Exit status: 0 done, 2 wrong words or data.
+        Exit status: 0 done, 2 wrong arguments or data.
     """
     parser = build_parser()
     refuse_old_flags(parser, sys.argv[1:] if argv is None else argv)
     namespace, config = parse_network_arguments(parser, argv)
     if namespace.window and not (os.environ.get("DISPLAY") or sys.platform in ("darwin", "win32")):
-        parser.error("--window needs a display, and there is none; write pictures with --out or --sheet")
+        parser.error("--window needs a display, and none was found; write pictures with --out or --sheet")
     import_tensorflow()
     data = dataclasses.replace(config.data, augment=namespace.augment)
     try:
@@ -82,10 +84,11 @@ def _draw(namespace: argparse.Namespace, config: TrainConfig) -> int:
     if folder is None and not namespace.sheet and not namespace.window:
         folder = Path("debug")
     with readable_data_errors():
-        made = list(_written(itertools.islice(pictures, count), folder))
+        made = list(_write_each(itertools.islice(pictures, count), folder))
     covered, missed, ignored = (sum(getattr(one, key) for one in made) for key in ("covered", "missed", "ignored"))
     print(
-        f"{len(made)} images: {covered} boxes train an anchor (green), {missed} nothing (red), {ignored} ignored (grey)"
+        f"{len(made)} images: {covered} boxes with a positive anchor (green), {missed} without (red), "
+        f"{ignored} ignore regions (grey)"
     )
     if folder is not None:
         print(f"wrote {folder}")
@@ -93,8 +96,8 @@ def _draw(namespace: argparse.Namespace, config: TrainConfig) -> int:
     return 0
 
 
-def _written(pictures: Iterator[TrainingPicture], folder: Path | None) -> Iterator[TrainingPicture]:
-    """Pictures on their way, each written as a file of its own if there is a folder."""
+def _write_each(pictures: Iterator[TrainingPicture], folder: Path | None) -> Iterator[TrainingPicture]:
+    """Passes pictures through, and writes each to a file of its own if there is a folder."""
     from PIL import Image
 
     if folder is not None:

@@ -1,4 +1,4 @@
-"""`retinanet-doctor`: what is wrong with a data set, and do the anchors meet its boxes?"""
+"""`retinanet-doctor`: finds faults of a data set and measures its anchor coverage."""
 
 from __future__ import annotations
 
@@ -21,64 +21,62 @@ PROGRAM = "retinanet-doctor"
 
 
 def build_parser() -> Parser:
-    """Network flags, and the output files.
+    """Builds the parser: network flags and output files.
 
     Returns:
         The parser.
     """
     parser = network_parser(
         PROGRAM,
-        "Look for faults in a data set, training and validation images alike, and see whether the anchors "
-        "meet its boxes. Exit status: 0 clean, 1 warnings, 2 errors.",
+        "Check the training and validation images of a data set for faults, and measure how many boxes have a "
+        "positive anchor. Exit status: 0 no faults, 1 warnings, 2 errors.",
     )
-    parser.add_argument("--json", metavar="FILE", help="also write all of it as JSON")
+    parser.add_argument("--json", metavar="FILE", help="also write everything as JSON")
     parser.add_argument("--page", metavar="FILE", help="also write an HTML page with plots and thumbnails")
     parser.add_argument("--fix", metavar="OUT", help="write a clean copy of the annotations into a new folder")
-    parser.add_argument("--optimise-anchors", action="store_true", help="search for anchors that more boxes meet")
+    parser.add_argument("--optimise-anchors", action="store_true", help="search for anchors with higher coverage")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Examines the data set and prints the findings.
+    """Runs the command.
 
     Args:
-        argv: Sequence. The words after the program's name. Defaults to those of this process.
+        argv: Sequence. The arguments without the program's name. Defaults to those of this process.
 
     Returns:
-        Exit status: 0 clean, 1 warnings, 2 errors in the data or wrong words.
+        Exit status: 0 no faults, 1 warnings, 2 errors in the data or wrong arguments.
     """
     parser = build_parser()
     namespace, config = parse_network_arguments(parser, argv)
-    _require_places(parser, namespace)
+    _require_writable(parser, namespace)
     import_tensorflow()
     from keras_retinanet.doctor import diagnose
-    from keras_retinanet.doctor.summary import describe
+    from keras_retinanet.doctor.text_report import format_text
 
     try:
-        bars = _bar("images", " images"), _bar("searching anchors", " tries")
+        bars = _bar("images", " images"), _bar("searching anchors", " candidates")
         diagnosis = diagnose(config, use_search=namespace.optimise_anchors, images_bar=bars[0], search_bar=bars[1])
-        for line in describe(diagnosis):
+        for line in format_text(diagnosis):
             print(line)
-        _write(diagnosis, namespace)
+        _write_files(diagnosis, namespace)
     except (ValueError, OSError, ImportError) as error:
         return fail(PROGRAM, error)
     return diagnosis.status
 
 
-def _require_places(parser: Parser, namespace: argparse.Namespace) -> None:
+def _require_writable(parser: Parser, namespace: argparse.Namespace) -> None:
     """Fails early if an output path is not writable."""
     for flag, name in (("--json", namespace.json), ("--page", namespace.page)):
         if name and (Path(name).is_dir() or not Path(name).absolute().parent.is_dir()):
-            found = (
-                "is a folder" if Path(name).is_dir() else f"this folder does not exist: {Path(name).absolute().parent}"
-            )
-            parser.error(f"{flag} {name}: {found}; give the name of a file in a folder that is there")
+            found = "is a folder" if Path(name).is_dir() else f"folder {Path(name).absolute().parent} does not exist"
+            parser.error(f"{flag} {name}: {found}; give a file in an existing folder")
     if namespace.fix and Path(namespace.fix).is_dir() and any(Path(namespace.fix).iterdir()):
-        parser.error(f"--fix {namespace.fix}: is not empty; give a new folder, or move it away")
+        parser.error(f"--fix {namespace.fix}: the folder is not empty; give a new one")
 
 
 def _bar(what: str, unit: str) -> Callable[[int], Callable[[int], object]]:
-    """A bar on a terminal, nothing elsewhere."""
+    """A progress bar that appears only on a terminal."""
 
     def begin(total: int) -> Callable[[int], object]:
         from tqdm import tqdm
@@ -88,14 +86,14 @@ def _bar(what: str, unit: str) -> Callable[[int], Callable[[int], object]]:
     return begin
 
 
-def _write(diagnosis: Diagnosis, namespace: argparse.Namespace) -> None:
+def _write_files(diagnosis: Diagnosis, namespace: argparse.Namespace) -> None:
     if namespace.json:
         Path(namespace.json).write_text(json.dumps(diagnosis.to_dict(), indent=2, default=str), encoding="utf-8")
         print(f"wrote {namespace.json}")
     if namespace.page:
-        from keras_retinanet.doctor.page import write_page
+        from keras_retinanet.doctor.html_report import write_html
 
-        write_page(diagnosis, Path(namespace.page))
+        write_html(diagnosis, Path(namespace.page))
         print(f"wrote {namespace.page}")
     if namespace.fix:
         from keras_retinanet.doctor.cleaning import write_clean

@@ -207,7 +207,7 @@ def _publish(evaluation: Evaluation, found: list[Detections], flags: argparse.Na
     from keras_retinanet.evaluation import METRICS, report
 
     names = evaluation.model.class_names
-    result: EvaluationResult = METRICS[flags.metric](evaluation.samples, found, names)
+    result: EvaluationResult = METRICS[flags.metric].evaluate(evaluation.samples, found, names)
     print(f"{report.stats_table(result)}\n\n{report.class_table(result)}")
     if flags.json:
         origin = {"snapshot": str(evaluation.snapshot), "set": evaluation.set_name, "metric": flags.metric}

@@ -40,11 +40,6 @@ CHANGEABLE = {
 PROGRAM = "retinanet-train"
 NOT_FINITE = 3
 
-PRECISIONS = {
-    "val_AP": "AP", "val_AP50": "AP50", "val_AP75": "AP75",
-    "val_APs": "AP small", "val_APm": "AP medium", "val_APl": "AP large",
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Order:
@@ -213,9 +208,9 @@ def _report(result: RunResult, config: TrainConfig) -> None:
         print(f"  {command_line(PROGRAM, '--resume', folder)}")
         return
     print(f"Done: {result.epochs} epochs, loss {result.figures.get('loss', math.nan):.4g}.")
-    print(f"  last  {result.folder / 'last.keras'}{_precisions(result.figures)}")
+    print(f"  last  {result.folder / 'last.keras'}{_format_metrics(result.figures)}")
     if result.best:
-        print(f"  best  {result.folder / 'best.keras'}{_precisions(result.best)}")
+        print(f"  best  {result.folder / 'best.keras'}{_format_metrics(result.best)}")
     else:
         print("  best  none, since no validation images were measured")
     pictures = [name for name in ("curves.png", "detections.jpg") if (result.folder / name).exists()]
@@ -228,9 +223,11 @@ def _report(result: RunResult, config: TrainConfig) -> None:
         print(f"  {command_line(PROGRAM, 'coco', 'PATH')}     # your own data; also yolo PATH and others, see --help")
 
 
-def _precisions(row: Mapping[str, float]) -> str:
-    """The epoch and its AP figures on a line of their own."""
-    found = [f"{label} {row[name]:.3f}" for name, label in PRECISIONS.items() if name in row]
+def _format_metrics(row: Mapping[str, float]) -> str:
+    """The epoch and its metrics on a line of their own."""
+    from keras_retinanet.training.pictures import label_metrics
+
+    found = [f"{label} {row[name]:.3f}" for name, label in label_metrics(row).items()]
     return f"\n        epoch {row['epoch']:.0f}: {', '.join(found)}" if found else ""
 
 

@@ -53,7 +53,6 @@ DEMO: Mapping[str, Any] = {
     "data.augment": "flips",
     "batch_size": 8,
     "epochs": 8,
-    "evaluate_every": 8,
 }
 """What `retinanet-train demo` takes where no flag says otherwise: made for two cores and no downloaded weights.
 

@@ -342,8 +342,10 @@ class TrainConfig:
         freeze_backbone: Do not train the backbone.
         snapshot_path: Folder in which each run creates its own folder.
         tensorboard_dir: Also write TensorBoard logs here.
-        use_evaluation: Measure AP on the validation split.
-        evaluate_every: Epochs between two measurements; the last epoch is always measured.
+        use_evaluation: Evaluate on the validation split.
+        evaluate_every: Epochs between two evaluations; the last epoch is always evaluated.
+        metric: Metric of these evaluations; best.keras holds the weights with the best AP
+            (coco) or mAP at IoU 0.5 (voc).
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -364,6 +366,7 @@ class TrainConfig:
     tensorboard_dir: str | None = None
     use_evaluation: bool = True
     evaluate_every: int = 1
+    metric: MetricName = "coco"
 
     @property
     def network(self) -> NetworkConfig:

@@ -86,6 +86,16 @@ class TrainingBatches:
         self.box_counts = _box_counts(self._table.num_boxes * max_images_per_sample(augmentations))
         self._load_sample = cache_samples(self._table, workers) if cache else self._table.load
 
+    @property
+    def image_sizes(self) -> Any:
+        """`(I, 2)` int: height and width of each image file."""
+        return self._table.sizes
+
+    @property
+    def padded_sizes(self) -> Any:
+        """`(I, 2)` int: height and width of the batches that each image is in."""
+        return np.asarray(self.batch_shapes)[self._group]
+
     def dataset(self, first_epoch: int = 0, last_epoch: int | None = None, *, first_step: int = 0) -> tf.data.Dataset:
         """The batches, starting at an epoch.
 

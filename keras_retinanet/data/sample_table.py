@@ -35,6 +35,7 @@ class SampleTable:
 
     Attributes:
         num_boxes: `(I,)` int. Boxes of each of the I images.
+        sizes: `(I, 2)` int. Height and width of each image file.
         resized: `(I, 2)` int. Height and width of each image after resizing.
         dtype: NumPy type of the resized images.
 
@@ -48,7 +49,7 @@ class SampleTable:
         if not samples:
             raise ValueError("No samples: at least one image is needed; check the data set's path and the limit.")
         self._resize, self._bad_images = resize, bad_images
-        sizes = np.array(_sizes(samples), np.int64)
+        self.sizes = sizes = np.array(_sizes(samples), np.int64)
         self.resized = np.stack(resized_size(sizes[:, 0], sizes[:, 1], resize), axis=1)
         self.num_boxes = np.array([len(sample["labels"]) for sample in samples])
         self._names = tf.constant([os.fsencode(sample["image"]) for sample in samples], tf.string)

@@ -159,7 +159,7 @@ def texture(rng: np.random.Generator, height: int, width: int) -> Array:
 
 
 def paint(canvas: Image.Image, stencil: Mask, rng: np.random.Generator) -> None:
-    """Fill a shape with a textured colour that stands out from what it covers, in place.
+    """Fill a shape with a textured colour that contrasts with what it covers, in place.
 
     Args:
         canvas: RGB image.
@@ -168,7 +168,7 @@ def paint(canvas: Image.Image, stencil: Mask, rng: np.random.Generator) -> None:
     """
     coverage, x, y = stencil
     height, width = coverage.shape
-    step = max(1, min(height, width) // 16)  # a few hundred pixels tell the mean
+    step = max(1, min(height, width) // 16)  # a few hundred pixels suffice for the mean
     under = np.asarray(canvas.crop((x, y, x + width, y + height)))[::step, ::step]
     covered = under[coverage[::step, ::step] > 127]
     mean = covered.mean(axis=0) if len(covered) else under.mean(axis=(0, 1))
@@ -189,7 +189,7 @@ def _between(low: Array, high: Array, field: Array) -> Image.Image:
 
 
 def backdrop(rng: np.random.Generator, height: int, width: int) -> Image.Image:
-    """A textured ground with strokes and blurred blobs that are no objects.
+    """A textured background with strokes and blurred blobs that are not objects.
 
     Args:
         rng: Generator of the scene.

@@ -1,7 +1,7 @@
-"""Seeded synthetic scenes: the `demo` data set, and what the tests learn from.
+"""Seeded synthetic scenes: the `demo` data set, also used by the learning tests.
 
-Six shapes in any colour, texture, size, aspect ratio and orientation, over cluttered grounds: only the shape tells
-the class. A scene is a pure function of its seed; a data set, of its counts and seed.
+Six shapes of any colour, texture, size, aspect ratio and orientation on cluttered backgrounds: the class depends on the
+shape alone. A scene is a pure function of its seed; a data set, of its counts and seed.
 """
 
 from __future__ import annotations
@@ -23,26 +23,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from keras_retinanet.box_overlap import iou, share_of_smaller
-from keras_retinanet.demo import painting
+from keras_retinanet.demo import box_layout, painting
 
 Array = NDArray[Any]
 
 VERSION = 1
-"""Raised whenever the same seed gives another scene, so that data sets on disk are written anew."""
+"""Incremented when the same seed gives another scene, so that data sets on disk are rewritten."""
 CLASS_NAMES: tuple[str, ...] = tuple(painting.SHAPES)
 IMAGE_SIDES = (320, 512)
-BOX_SIDES = (12.0, 250.0)
-MAX_OBJECTS = 15
-EMPTY_SHARE = 0.1
-OVERLAP_SHARE = 0.2
-OVERLAP_IOU = 0.2
 MIN_VISIBLE = 0.4
 
-_SETS = {"train2017": 0, "val2017": 1}  # the value enters the seed: no scene stands in both sets
+_SETS = {"train2017": 0, "val2017": 1}  # part of the seed: no scene is in both sets
 _PARTS = ("annotations", *_SETS)
 _JPEG_QUALITY = 90
-_WORTH_PROCESSES = 100  # scenes from which on the start of further processes pays
+_MIN_FOR_PROCESSES = 100  # scenes; for fewer, starting processes takes longer than drawing
 _MAX_PROCESSES = 8
 _Record = tuple[dict[str, Any], list[tuple[int, list[float]]]]
 
@@ -56,7 +50,7 @@ class Scene:
         boxes: `(N, 4)` float32 x1, y1, x2, y2 in pixels, around the whole object, hidden parts included.
         labels: `(N,)` int32, index into `CLASS_NAMES`.
         visible: `(N,)` float32, share of the object's pixels that no later object covers.
-        contours: The objects' outlines (and holes) in pixels, from the lowest to the topmost.
+        contours: The objects' outlines (and holes) in pixels, from the bottom to the top.
     """
 
     image: Array
@@ -77,7 +71,7 @@ def draw_scene(seed: int | Sequence[int]) -> Scene:
     """
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
     height, width = (int(side) for side in rng.integers(IMAGE_SIDES[0], IMAGE_SIDES[1] + 1, 2))
-    boxes = _place_boxes(rng, height, width)
+    boxes = box_layout.place_boxes(rng, height, width)
     labels = rng.integers(0, len(CLASS_NAMES), len(boxes))
     contours = [painting.fit_shape(CLASS_NAMES[k], box, rng) for k, box in zip(labels, boxes, strict=True)]
     masks = [painting.mask(contour) for contour in contours]
@@ -94,66 +88,8 @@ def draw_scene(seed: int | Sequence[int]) -> Scene:
     )
 
 
-def _place_boxes(rng: np.random.Generator, height: int, width: int) -> Array:
-    """Choose `(N, 4)` boxes, `OVERLAP_SHARE` of them in pairs of IoU above `OVERLAP_IOU`, the rest almost apart."""
-    count = 0 if rng.uniform() < EMPTY_SHARE else int(rng.integers(1, MAX_OBJECTS + 1))
-    pairs = min(int(count * OVERLAP_SHARE / 2 + rng.uniform()), count // 2)
-    scales = -np.sort(-rng.beta(1.5, 1.5, count - pairs))  # largest first, while there is room
-    boxes = np.zeros((0, 4))
-    for scale in scales:
-        side = BOX_SIDES[0] * (BOX_SIDES[1] / BOX_SIDES[0]) ** scale
-        box = _free_box(rng, boxes, side, height, width)
-        boxes = boxes if box is None else np.concatenate([boxes, box[None]])
-    for index in rng.permutation(len(boxes))[:pairs]:
-        box = _overlapping_box(rng, boxes, int(index), height, width)
-        boxes = boxes if box is None else np.concatenate([boxes, box[None]])
-    return boxes
-
-
-def _random_sides(rng: np.random.Generator, side: float) -> Array:
-    """Width and height whose geometric mean is `side`, at most 2.2 : 1, both within `BOX_SIDES`."""
-    side = float(np.clip(side, *BOX_SIDES))
-    limit = min(2.2, (side / BOX_SIDES[0]) ** 2, (BOX_SIDES[1] / side) ** 2)
-    stretch = limit ** (rng.uniform(-1, 1) / 2)
-    return np.clip([side * stretch, side / stretch], *BOX_SIDES)
-
-
-def _free_box(rng: np.random.Generator, boxes: Array, side: float, height: int, width: int) -> Array | None:
-    """A box that touches others at most a little; made smaller while it finds no place."""
-    while side >= BOX_SIDES[0]:
-        sides = _random_sides(rng, side)
-        corners = rng.uniform(0, 1, (24, 2)) * (np.array([width, height]) - sides)
-        candidates = np.concatenate([corners, corners + sides], axis=1)
-        share = iou(candidates[:, None], boxes[None])  # (M, N)
-        hidden = share_of_smaller(candidates[:, None], boxes[None])
-        fits = np.flatnonzero((share < OVERLAP_IOU / 2).all(axis=1) & (hidden < 0.25).all(axis=1))
-        if fits.size:
-            return candidates[fits[0]]
-        side *= 0.85
-    return None
-
-
-def _overlapping_box(rng: np.random.Generator, boxes: Array, index: int, height: int, width: int) -> Array | None:
-    """A box of IoU above `OVERLAP_IOU` with box `index`, and below it with all others."""
-    first = boxes[index]
-    mean_side = float(np.sqrt(np.prod(first[2:] - first[:2])))
-    for _ in range(12):
-        sides = _random_sides(rng, mean_side * np.exp(rng.uniform(-0.4, 0.4)))
-        centres = (first[:2] + first[2:]) / 2 + rng.uniform(-0.7, 0.7, (24, 2)) * sides
-        corners = np.clip(centres - sides / 2, 0, np.array([width, height]) - sides)
-        candidates = np.concatenate([corners, corners + sides], axis=1)
-        share = iou(candidates[:, None], boxes[None])  # (M, N)
-        hidden = share_of_smaller(candidates[:, None], boxes[None])
-        others = np.arange(len(boxes)) != index
-        is_pair = (share[:, index] > OVERLAP_IOU + 0.01) & (share[:, index] < 0.5)
-        is_free = (share[:, others] < OVERLAP_IOU / 2).all(axis=1) & (hidden[:, others] < 0.25).all(axis=1)
-        if (is_pair & is_free).any():
-            return candidates[np.flatnonzero(is_pair & is_free)[0]]
-    return None
-
-
 def _stack(masks: list[painting.Mask], order: list[int], height: int, width: int) -> tuple[list[int], Array]:
-    """Order of painting in which no object is hidden too far; an object for which there is none is left out."""
+    """Order of painting in which every object stays visible; objects for which there is none are left out."""
     for attempt in itertools.count():
         owner = np.full((height, width), -1, np.int16)
         for index in order:
@@ -164,7 +100,7 @@ def _stack(masks: list[painting.Mask], order: list[int], height: int, width: int
         if not buried:
             return order, visible
         kept = [index for index in order if index not in buried]
-        order = kept + buried if attempt < 3 else kept  # three times to the top, then away
+        order = kept + buried if attempt < 3 else kept  # three times to the top, then removed
     raise AssertionError("without the buried, all others are visible")
 
 
@@ -184,18 +120,18 @@ def write_dataset(
 ) -> None:
     """Write scenes as COCO unzips: `annotations/instances_<set>.json`, `train2017/*.jpg`, `val2017/*.jpg`.
 
-    A folder that already holds these scenes is left as it is; scenes of other parameters, or half written ones,
-    are replaced. Other files in the folder are not touched.
+    A folder that already has these scenes is left unchanged; scenes of other parameters, or incomplete ones, are
+    replaced. Other files in the folder are not touched.
 
     Args:
-        folder: Where to write; made if absent.
+        folder: Folder to write to; created if absent.
         num_train: int. Scenes of `train2017`.
         num_val: int. Scenes of `val2017`, from other seeds.
         seed: int, not negative. Another seed gives other scenes.
         progress: Called after each scene with 1.
 
     Raises:
-        ValueError: The folder holds a data set that is not made of scenes.
+        ValueError: The folder has a data set that does not consist of scenes.
     """
     folder = Path(folder)
     counts = {"train2017": num_train, "val2017": num_val}
@@ -208,14 +144,14 @@ def write_dataset(
             "written as scenes. Choose an empty folder for the scenes, or move these away."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".scenes-", dir=folder))
+    temporary = Path(tempfile.mkdtemp(prefix=".scenes-", dir=folder))
     try:
         for name, count in counts.items():
-            _write_set(aside, name, count, seed, progress)
-        (aside / "scenes.json").write_text(json.dumps(receipt), encoding="utf-8")
-        _move_in(aside, folder)
+            _write_set(temporary, name, count, seed, progress)
+        (temporary / "scenes.json").write_text(json.dumps(receipt), encoding="utf-8")
+        _replace_parts(temporary, folder)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _is_written(folder: Path, receipt: dict[str, Any]) -> bool:
@@ -230,13 +166,13 @@ def _is_written(folder: Path, receipt: dict[str, Any]) -> bool:
     )
 
 
-def _move_in(aside: Path, folder: Path) -> None:
-    """Replace the parts one by one; in between, `scenes.json` says that nothing is complete."""
+def _replace_parts(temporary: Path, folder: Path) -> None:
+    """Replace the parts one by one; meanwhile `scenes.json` marks the data set as incomplete."""
     (folder / "scenes.json").write_text("{}", encoding="utf-8")
     for part in _PARTS:
         shutil.rmtree(folder / part, ignore_errors=True)
-        (aside / part).rename(folder / part)
-    (aside / "scenes.json").replace(folder / "scenes.json")
+        (temporary / part).rename(folder / part)
+    (temporary / "scenes.json").replace(folder / "scenes.json")
 
 
 def _write_set(folder: Path, name: str, count: int, seed: int, progress: Callable[[int], object] | None) -> None:
@@ -244,7 +180,7 @@ def _write_set(folder: Path, name: str, count: int, seed: int, progress: Callabl
     (folder / "annotations").mkdir(exist_ok=True)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    draw = _draw_in_processes if count >= _WORTH_PROCESSES else _draw_all
+    draw = _draw_in_processes if count >= _MIN_FOR_PROCESSES else _draw_all
     with contextlib.closing(draw(folder / name, _SETS[name], count, seed)) as records:
         for image, objects in records:
             images.append(image)
@@ -274,7 +210,7 @@ def _draw_all(folder: Path, part: int, count: int, seed: int, first: int = 0, st
 
 
 def _draw_in_processes(folder: Path, part: int, count: int, seed: int) -> Generator[_Record]:
-    """`_draw_all`, by a process a core; plain commands, which work below scripts that `multiprocessing` would rerun."""
+    """`_draw_all` with one process per core; plain commands, as `multiprocessing` would rerun the calling script."""
     step = min(os.cpu_count() or 1, _MAX_PROCESSES)
     paths = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     workers = []

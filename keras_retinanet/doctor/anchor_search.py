@@ -1,8 +1,8 @@
-"""Anchors that fit a data set: a seeded search over sizes, ratios and scales for the true coverage.
+"""A seeded search for anchor sizes, ratios and scales with higher coverage.
 
-What counts is the share of boxes that train an anchor, on the grids of the real levels: a small anchor on a wide stride
-misses most of the boxes of its own shape, which clustering of box shapes (concentric IoU) does not see. The number of
-anchors stays as it is, and with it the cost of the network.
+The search maximises the share of boxes with a positive anchor on the real grids: a small anchor on a large stride
+misses most boxes of exactly its shape, which clustering of box shapes (concentric IoU) cannot see. The number of
+anchors does not change, and with it neither does the cost of the network.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_retinanet.config import AnchorConfig, ResizeConfig
-from keras_retinanet.doctor.anchor_fit import NetworkBoxes, best_overlap
+from keras_retinanet.anchor_coverage import NetworkBoxes, best_overlap
+from keras_retinanet.config import AnchorConfig
 
-MOST_BOXES = 1500
-"""Boxes of the sample that is searched on."""
+MAX_BOXES = 1500
+"""Largest sample of boxes that the search uses."""
 
 ROUNDS = 240
-"""Candidates tried from each start."""
+"""Candidates tried from each starting point."""
 
-_STEPS = 1 / 8, 0.7  # spread of the first mutations in the logarithm, and its share that remains at the end
+_FIRST_SPREAD, _DECAY = 1 / 8, 0.7  # of the mutations, in the logarithm; the decay is applied eight times
 _LOG_LIMIT = np.log(8.0)
 
 
 class _Point(NamedTuple):
-    """Logarithms of what is searched for."""
+    """Logarithms of sizes, ratios and scales."""
 
     sizes: Any  # (L,)
     ratios: Any  # (R,)
@@ -37,39 +37,37 @@ class _Point(NamedTuple):
 def search_anchors(
     found: NetworkBoxes,
     anchors: AnchorConfig,
-    resize: ResizeConfig,
     positive_iou: float,
     seed: int = 0,
     progress: Callable[[int], object] | None = None,
 ) -> AnchorConfig:
-    """Searches for anchors that more boxes meet.
+    """Searches for anchors with higher coverage.
 
     Args:
-        found: The boxes, as the network gets them.
-        anchors: Where to start; the numbers of sizes, ratios and scales, and all other settings, stay.
-        resize: Tells how images are padded.
-        positive_iou: IoU from which an anchor learns a box.
+        found: The boxes in network pixels.
+        anchors: Where to start; the numbers of sizes, ratios and scales, and all other settings, are kept.
+        positive_iou: IoU at or above which an anchor is positive.
         seed: int. The same seed finds the same anchors. Defaults to 0.
         progress: Callable. Called with 1 after each candidate. Defaults to nothing.
 
     Returns:
-        The best anchors found; those given where none are better, or where scales are given per level.
+        The best anchors found; the given ones if none are better, or if their scales are given per level.
     """
     if not len(found.boxes) or (anchors.scales and isinstance(anchors.scales[0], tuple)):
         return anchors
     rng = np.random.default_rng(seed)
-    sample = _sample(found, rng)
+    sample = _draw_boxes(found, rng)
 
     def score(candidate: AnchorConfig) -> float:
         if progress is not None:
             progress(1)
-        return _score(best_overlap(sample, candidate, resize), positive_iou)
+        return _score(best_overlap(sample, candidate), positive_iou)
 
     best, best_score = anchors, score(anchors)
     for start in _starts(sample, anchors):
         point, point_score = start, score(_config(start, anchors))
-        for turn in range(ROUNDS):
-            spread = _STEPS[0] * _STEPS[1] ** (8 * turn / ROUNDS)
+        for step in range(ROUNDS):
+            spread = _FIRST_SPREAD * _DECAY ** (8 * step / ROUNDS)
             other = _mutated(point, spread, rng)
             if (other_score := score(_config(other, anchors))) >= point_score:
                 point, point_score = other, other_score
@@ -79,25 +77,24 @@ def search_anchors(
 
 
 def _score(best: Any, positive_iou: float) -> float:
-    """Share of boxes that train an anchor; how near all come to it decides between equals and shows the way."""
+    """Share of boxes with a positive anchor, plus a small term for IoUs just below: it breaks ties and has a slope."""
     return float(np.mean(best >= positive_iou) + 0.1 * np.mean(np.minimum(best, positive_iou + 0.2)))
 
 
-def _sample(found: NetworkBoxes, rng: np.random.Generator) -> NetworkBoxes:
-    if len(found.boxes) <= MOST_BOXES:
+def _draw_boxes(found: NetworkBoxes, rng: np.random.Generator) -> NetworkBoxes:
+    if len(found.boxes) <= MAX_BOXES:
         return found
-    rows = np.sort(rng.choice(len(found.boxes), MOST_BOXES, replace=False))
+    rows = np.sort(rng.choice(len(found.boxes), MAX_BOXES, replace=False))
     return found._replace(boxes=found.boxes[rows], labels=found.labels[rows], image=found.image[rows])
 
 
 def _starts(found: NetworkBoxes, anchors: AnchorConfig) -> list[_Point]:
-    """The anchors given; and levels, ratios and scales spread over the quantiles of the boxes."""
+    """Starting points: the given anchors, and two with sizes and ratios spread over the quantiles of the boxes."""
     given = _Point(np.log(anchors.sizes), np.log(anchors.ratios), np.log(np.asarray(anchors.scales, float)))
     sides = np.maximum(found.boxes[:, 2:] - found.boxes[:, :2], 1e-3)
     roots, shapes = np.log(np.prod(sides, axis=1)) / 2, np.log(sides[:, 1] / sides[:, 0])
     ratios = np.quantile(shapes, (np.arange(len(given.ratios)) + 0.5) / len(given.ratios))
     low, high = np.quantile(roots, [0.03, 0.97])
-    # On levels up to the largest boxes the sizes double, each filled by the scales; the rest is out of the way.
     smallest = np.maximum(low, np.log(anchors.strides[0]))
     doubled = smallest + np.log(2.0) * np.arange(len(given.sizes))
     spread = np.linspace(smallest, max(high, smallest + np.log(1.5)), len(given.sizes))
@@ -105,7 +102,7 @@ def _starts(found: NetworkBoxes, anchors: AnchorConfig) -> list[_Point]:
 
 
 def _mutated(point: _Point, spread: float, rng: np.random.Generator) -> _Point:
-    """A neighbour: a few of the numbers changed, sizes now and then all together."""
+    """A neighbour: some of the numbers changed, sometimes all sizes by one factor."""
     parts = []
     for values in point:
         is_changed = rng.random(len(values)) < 0.4
@@ -116,7 +113,7 @@ def _mutated(point: _Point, spread: float, rng: np.random.Generator) -> _Point:
 
 
 def _config(point: _Point, anchors: AnchorConfig) -> AnchorConfig:
-    """Rounded to what a flag can say; the smallest scale is 1, so that a size is its level's smallest anchor."""
+    """Anchors rounded to the digits of a flag; the smallest scale is 1, so a size is its level's smallest anchor."""
     scales = np.sort(np.exp(point.scales))
     sizes = np.sort(np.exp(point.sizes)) * scales[0]
     return dataclasses.replace(
@@ -128,6 +125,6 @@ def _config(point: _Point, anchors: AnchorConfig) -> AnchorConfig:
 
 
 def anchor_flags(anchors: AnchorConfig) -> str:
-    """The flags of `retinanet-train` that ask for these anchors."""
+    """The flags of `retinanet-train` for these anchors."""
     named = {"--anchor-sizes": anchors.sizes, "--anchor-ratios": anchors.ratios, "--anchor-scales": anchors.scales}
     return " ".join(f"{flag} {','.join(f'{value:g}' for value in values)}" for flag, values in named.items())

@@ -1,4 +1,4 @@
-"""A clean copy of a data set's annotations: what training can use of it, and nothing twice."""
+"""A clean copy of a data set's annotations: only what training can use, without duplicate boxes."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from keras_retinanet.data.conversion import Conversion, write_dataset
 from keras_retinanet.data.datasets import BoxReport
 from keras_retinanet.data.writers import WRITERS
 from keras_retinanet.doctor.diagnosis import Diagnosis
-from keras_retinanet.doctor.split_scan import Opened
+from keras_retinanet.doctor.split_scan import ScannedSplit
 from keras_retinanet.schema import Sample
 
 
 @dataclass(frozen=True)
 class CleanSplit:
-    """A split without what cannot be used, in the form of a `datasets.Dataset`.
+    """The usable part of a split; satisfies `datasets.Dataset`.
 
     Attributes:
         class_names: Names, label 0 first.
-        samples: The images that remain.
-        report: What was left out.
+        samples: The remaining images.
+        report: Notes on what was removed.
         category_ids: The source's own id of each label, or `None`.
     """
 
@@ -41,69 +41,67 @@ class CleanSplit:
         return iter(self.samples)
 
 
-def clean(opened: Opened) -> CleanSplit:
-    """Leaves out images that cannot be used and boxes that are there twice.
+def clean_split(scan: ScannedSplit) -> CleanSplit:
+    """Removes images that cannot be used and duplicate boxes.
 
-    Boxes without area are gone and others clipped already, as in training.
+    Boxes without area were already removed, and others clipped, as in training.
 
     Args:
-        opened: The split.
+        scan: The split.
 
     Returns:
-        What remains, and notes on what does not.
+        The rest, with notes on what was removed.
     """
-    samples, copies = [], 0
-    for sample in opened.usable:
-        kept = _first_of_each(sample)
-        copies += len(kept) - int(kept.sum())
+    samples, num_copies = [], 0
+    for sample in scan.usable:
+        kept = _is_first(sample)
+        num_copies += len(kept) - int(kept.sum())
         rows: dict[str, Any] = {key: np.asarray(sample[key])[kept] for key in ("boxes", "labels", "ignore")}
         if "areas" in sample:
             rows["areas"] = np.asarray(sample["areas"])[kept]
         samples.append(Sample(**{**sample, **rows}))  # type: ignore[typeddict-item]
-    used = set(np.flatnonzero(opened.is_usable).tolist())
-    from_used = sum(int(image) in used for image in opened.raw_image)
-    flat = from_used - copies - sum(len(sample["labels"]) for sample in samples)
-    gone = {
-        "images that cannot be used": len(opened.samples) - len(samples),
-        "boxes without area in their image": flat,
-        "boxes that were there twice": copies,
+    in_usable = int(scan.raw_boxes_by_image[scan.is_usable].sum())
+    removed = {
+        "images that cannot be used": len(scan.samples) - len(samples),
+        "boxes without area in their image": in_usable - num_copies - sum(len(sample["labels"]) for sample in samples),
+        "duplicate boxes": num_copies,
     }
-    notes = [f"{count} {what} left out" for what, count in gone.items() if count]
-    return CleanSplit(opened.class_names, samples, BoxReport(notes=notes), opened.category_ids)
+    notes = [f"{count} {what} removed" for what, count in removed.items() if count]
+    return CleanSplit(scan.class_names, samples, BoxReport(notes=notes), scan.category_ids)
 
 
-def _first_of_each(sample: Sample) -> Any:
-    """`(N,)` bool: not the same box, class and kind again, to half a pixel."""
+def _is_first(sample: Sample) -> Any:
+    """`(N,)` bool: no earlier box has the same corners (to half a pixel), class and ignore flag."""
     key = np.column_stack([np.round(np.asarray(sample["boxes"]) * 2), sample["labels"], sample["ignore"]])
-    kept = np.zeros(len(key), bool)
+    is_first = np.zeros(len(key), bool)
     if len(key):
-        kept[np.unique(key, axis=0, return_index=True)[1]] = True
-    return kept
+        is_first[np.unique(key, axis=0, return_index=True)[1]] = True
+    return is_first
 
 
 def write_clean(diagnosis: Diagnosis, out: Path) -> Conversion:
-    """Writes the clean copy, in the format of the data where that can be written, else as COCO.
+    """Writes a clean copy of the annotations, in the format of the data if there is a writer for it, else as COCO.
 
-    COCO and CSV point at the images where they are; Pascal VOC and YOLO, whose annotations lie beside the images, link
-    them, and TFRecords hold them.
+    COCO and CSV refer to the images where they are; Pascal VOC and YOLO, which keep annotations next to the images,
+    link them, and TFRecords contain them.
 
     Args:
         diagnosis: The diagnosis.
         out: Path. A folder that is new or empty.
 
     Returns:
-        What was written and what was left out.
+        What was written and what was removed.
 
     Raises:
-        ValueError: The data could not be opened, no image remains, or `out` is not empty.
+        ValueError: The data could not be read, no image remains, or `out` is not empty.
     """
-    parts = {part.split: clean(part) for part in diagnosis.opened}
+    parts = {scan.split: clean_split(scan) for scan in diagnosis.scans}
     if not parts or any(finding.kind == "structure" for finding in diagnosis.findings):
         raise ValueError(
-            "The annotations are broken in structure; correct the errors named, then --fix can do the rest."
+            "Some annotations cannot be read; correct the structure errors listed above, then run --fix again."
         )
     if empty := [split for split, part in parts.items() if not part.samples]:
-        raise ValueError(f"No image of {', '.join(empty)} can be used; there is nothing to write.")
+        raise ValueError(f"No image of {', '.join(empty)} can be used, so there is nothing to write.")
     name = diagnosis.config.data.dataset
     to: WriterName = name if name in WRITERS else "coco"  # type: ignore[assignment]
     modes = WRITERS[to].image_modes

@@ -1,4 +1,4 @@
-"""From the settings of a run to a diagnosis: open both splits, look at everything, and say what was found."""
+"""From the settings of a run to a diagnosis: scan both splits, run all checks, measure anchor coverage."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
+from keras_retinanet.anchor_coverage import AnchorCoverage
 from keras_retinanet.config import AnchorConfig, TrainConfig
 from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.open_dataset import Split, has_validation
-from keras_retinanet.doctor.anchor_fit import network_boxes
+from keras_retinanet.doctor.anchor_checks import check_coverage, split_coverage, usable_boxes
 from keras_retinanet.doctor.anchor_search import anchor_flags, search_anchors
-from keras_retinanet.doctor.box_checks import check_boxes
-from keras_retinanet.doctor.class_checks import check_both, check_classes, count_boxes
-from keras_retinanet.doctor.coverage import AnchorCoverage, check_coverage, measure
-from keras_retinanet.doctor.findings import Example, Finding, exit_status, found, sort
-from keras_retinanet.doctor.image_checks import check_images, check_leakage
-from keras_retinanet.doctor.split_scan import Opened, open_split
+from keras_retinanet.doctor.checks import PAIR_CHECKS, SPLIT_CHECKS
+from keras_retinanet.doctor.findings import Example, Finding, exit_status, report_cases, sort_by_severity
+from keras_retinanet.doctor.split_scan import ScannedSplit, scan_split
 
-Bar = Callable[[int], Callable[[int], object]]
-"""Called with how many there are; answers what is called with 1 after each."""
+ProgressBar = Callable[[int], Callable[[int], object]]
+"""Called with the total; returns a function that is called with 1 after each step."""
+
+_MAX_FIXES = 3
 
 
 @dataclass(frozen=True)
@@ -33,13 +31,13 @@ class SplitSummary:
     Attributes:
         split: `"train"` or `"val"`.
         images: Images listed.
-        usable: Those that can be decoded and have the annotated size.
+        usable: Images that can be decoded and have the annotated size.
         empty: Images without boxes.
-        boxes: Boxes as annotated, ignore regions included.
+        boxes: Annotated boxes, ignore regions included.
         ignored: Ignore regions.
-        boxes_by_class: Boxes that train, by class.
-        coverage: How the anchors meet them.
-        notes: What the reader has to say.
+        boxes_by_class: Boxes of each class in usable images, without ignore regions.
+        coverage: Anchor coverage.
+        notes: Remarks of the reader.
     """
 
     split: str
@@ -54,14 +52,14 @@ class SplitSummary:
 
 
 @dataclass(frozen=True)
-class Proposal:
-    """Anchors that fit better.
+class AnchorProposal:
+    """The result of an anchor search.
 
     Attributes:
-        anchors: The anchors proposed; those given where the search found none that are better.
-        flags: What asks `retinanet-train` for them.
-        before: Coverage of each split with the anchors given.
-        after: Coverage of each split with those proposed.
+        anchors: The proposed anchors; the given ones if the search found none with higher coverage.
+        flags: The flags of `retinanet-train` for them.
+        before: Coverage of each split with the given anchors.
+        after: Coverage of each split with the proposed anchors.
     """
 
     anchors: AnchorConfig
@@ -72,25 +70,25 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the doctor says of a data set.
+    """Everything that the doctor found in a data set.
 
     Attributes:
-        config: Settings that it was looked at with.
-        splits: The splits that could be opened.
-        findings: The worst first.
-        proposal: Better anchors, if they were asked for.
-        opened: All that was read, for pages and clean copies.
+        config: The settings of the run.
+        splits: The splits that could be opened, in numbers.
+        findings: The findings, the worst first.
+        proposal: Better anchors, if they were searched for.
+        scans: The splits themselves, for pages and clean copies.
     """
 
     config: TrainConfig
     splits: tuple[SplitSummary, ...]
     findings: tuple[Finding, ...]
-    proposal: Proposal | None = None
-    opened: tuple[Opened, ...] = field(default=(), repr=False)
+    proposal: AnchorProposal | None = None
+    scans: tuple[ScannedSplit, ...] = field(default=(), repr=False)
 
     @property
     def status(self) -> int:
-        """0 clean, 1 warnings, 2 errors."""
+        """0 without warnings, 1 with warnings, 2 with errors."""
         return exit_status(self.findings)
 
     def to_dict(self) -> dict[str, Any]:
@@ -106,93 +104,88 @@ class Diagnosis:
 
 
 def diagnose(
-    config: TrainConfig, *, use_search: bool = False, images_bar: Bar | None = None, search_bar: Bar | None = None
+    config: TrainConfig,
+    *,
+    use_search: bool = False,
+    images_bar: ProgressBar | None = None,
+    search_bar: ProgressBar | None = None,
 ) -> Diagnosis:
-    """Looks at a data set as a training with these settings would meet it.
+    """Checks a data set as a training run with these settings would use it.
 
     Args:
-        config: TrainConfig. The data, the anchors, the assigner and the resize rule count; `data.limit` images of each
-            split are looked at.
-        use_search: bool. Search for anchors that fit better. Defaults to `False`.
-        images_bar: Callable. Shows how far it is with the images. Defaults to nothing.
-        search_bar: Callable. Shows how far the search is. Defaults to nothing.
+        config: TrainConfig. The data, anchors, assigner and resize rule are used; `data.limit` applies to each split.
+        use_search: bool. Search for anchors with higher coverage. Defaults to `False`.
+        images_bar: Callable. Progress bar of the image scan. Defaults to none.
+        search_bar: Callable. Progress bar of the anchor search. Defaults to none.
 
     Returns:
-        The diagnosis. What is broken in structure is a finding, too; nothing is raised for it.
+        The diagnosis. Annotations that cannot be read are findings, not exceptions.
     """
     findings: list[Finding] = []
-    opened: list[Opened] = []
+    scans: list[ScannedSplit] = []
     splits: list[Split] = ["train"]
     try:
         splits += ["val"] if has_validation(config.data) else []
     except DataError as error:
-        findings.append(_structure("train", error))
+        findings.append(_report_unreadable("train", error))
     for split in splits if not findings else []:
         collector = ErrorCollector()
         try:
-            opened.append(open_split(config.data, split, images_bar or _silent, collector))
+            scans.append(scan_split(config.data, split, images_bar or _no_bar, collector))
         except DataError as error:
-            findings.append(_structure(split, error))
-        findings += _faults(split, collector)
-    for part in opened:
-        findings += [*check_images(part), *check_boxes(part, config.resize), *check_classes(part)]
-    if len(opened) == 2:
-        findings += [*check_leakage(*opened), *check_both(*opened)]
-    summaries = tuple(_summary(part, config, config.anchors) for part in opened)
-    findings += [one for summary in summaries for one in check_coverage(summary.coverage, summary.split)]
-    proposal = _propose(opened, config, search_bar or _silent) if use_search and opened else None
-    return Diagnosis(config, summaries, tuple(sort(findings)), proposal, tuple(opened))
+            findings.append(_report_unreadable(split, error))
+        findings += _report_faults(split, collector)
+    for scan in scans:
+        findings += [finding for check in SPLIT_CHECKS.values() for finding in check(scan, config)]
+    if len(scans) == 2:
+        findings += [finding for check in PAIR_CHECKS.values() for finding in check(scans[0], scans[1], config)]
+    summaries = tuple(_summarise(scan, config) for scan in scans)
+    findings += [finding for summary in summaries for finding in check_coverage(summary.coverage, summary.split)]
+    proposal = _propose_anchors(scans, config, search_bar or _no_bar) if use_search and scans else None
+    return Diagnosis(config, summaries, tuple(sort_by_severity(findings)), proposal, tuple(scans))
 
 
-def _silent(total: int) -> Callable[[int], object]:
+def _no_bar(total: int) -> Callable[[int], object]:
     del total
     return lambda _: None
 
 
-def _faults(split: str, collector: ErrorCollector) -> list[Finding]:
-    """What the reader left out to go on; a training would end there."""
+def _report_faults(split: str, collector: ErrorCollector) -> list[Finding]:
+    """The faults that the reader skipped; training would stop at the first."""
     cases = [Example(error.where, error.found) for error in collector.errors]
     fixes = list(dict.fromkeys(f"{error.fix} (allowed: {error.allowed})" for error in collector.errors))
-    title = "lines, files or annotations are broken: a training ends at the first"
-    return found("structure", "error", split, title, cases, "; ".join(fixes[:3]), collector.num_errors)
+    title = "lines, files or annotations are broken; training would stop at the first"
+    return report_cases("structure", "error", split, title, cases, "; ".join(fixes[:_MAX_FIXES]), collector.num_errors)
 
 
-def _structure(split: str, error: DataError) -> Finding:
+def _report_unreadable(split: str, error: DataError) -> Finding:
     allowed = f"allowed: {error.allowed}. " if error.allowed else ""
     case = Example(error.where, error.found)
     title = f"the {split} annotations cannot be used: {error.found}"
     return Finding("structure", "error", split, title, 1, (case,), f"{allowed}{error.fix}")
 
 
-def _summary(opened: Opened, config: TrainConfig, anchors: AnchorConfig) -> SplitSummary:
-    counts = count_boxes(opened)
+def _summarise(scan: ScannedSplit, config: TrainConfig) -> SplitSummary:
     return SplitSummary(
-        split=opened.split,
-        images=len(opened.samples),
-        usable=int(opened.is_usable.sum()),
-        empty=int((np.bincount(opened.raw_image, minlength=len(opened.samples)) == 0).sum()),
-        boxes=len(opened.raw_boxes),
-        ignored=int(opened.raw_ignore.sum()),
-        boxes_by_class={name: int(count) for name, count in zip(opened.class_names, counts, strict=True)},
-        coverage=_coverage(opened, config, anchors),
-        notes=opened.notes,
+        split=scan.split,
+        images=len(scan.samples),
+        usable=int(scan.is_usable.sum()),
+        empty=int((scan.raw_boxes_by_image == 0).sum()),
+        boxes=len(scan.raw_boxes),
+        ignored=int(scan.raw_ignore.sum()),
+        boxes_by_class=dict(zip(scan.class_names, scan.boxes_by_class.tolist(), strict=True)),
+        coverage=split_coverage(scan, config, config.anchors),
+        notes=scan.notes,
     )
 
 
-def _coverage(opened: Opened, config: TrainConfig, anchors: AnchorConfig) -> AnchorCoverage:
-    boxes = network_boxes(opened.usable, config.resize)
-    return measure(boxes, opened.class_names, anchors, config.assigner, config.resize)
-
-
-def _propose(opened: list[Opened], config: TrainConfig, bar: Bar) -> Proposal:
-    """Searched for on the training images; measured on all of the boxes, of both splits."""
-    from_train = network_boxes(opened[0].usable, config.resize)
-    anchors = search_anchors(
-        from_train, config.anchors, config.resize, config.assigner.positive_iou, config.seed, bar(0)
-    )
-    before: dict[str, AnchorCoverage] = {part.split: _coverage(part, config, config.anchors) for part in opened}
-    after: dict[str, AnchorCoverage] = {part.split: _coverage(part, config, anchors) for part in opened}
-    first = opened[0].split
+def _propose_anchors(scans: list[ScannedSplit], config: TrainConfig, bar: ProgressBar) -> AnchorProposal:
+    """Searches on the training boxes, and measures on the boxes of both splits."""
+    found = usable_boxes(scans[0], config)
+    anchors = search_anchors(found, config.anchors, config.assigner.positive_iou, config.seed, bar(0))
+    before: dict[str, AnchorCoverage] = {scan.split: split_coverage(scan, config, config.anchors) for scan in scans}
+    after: dict[str, AnchorCoverage] = {scan.split: split_coverage(scan, config, anchors) for scan in scans}
+    first = scans[0].split
     if after[first].all.covered <= before[first].all.covered:
         anchors, after = config.anchors, before
-    return Proposal(anchors, anchor_flags(anchors), before, after)
+    return AnchorProposal(anchors, anchor_flags(anchors), before, after)

@@ -1,4 +1,4 @@
-"""What the doctor says: findings with severity, count, examples and a hint how to mend them."""
+"""A finding: severity, count, examples and a fix."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, Literal
 Severity = Literal["error", "warning", "note"]
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
-"""Worst first. An error costs images, boxes or the run; a warning probably precision; a note is good to know."""
+"""Worst first. An error loses images, boxes or the run; a warning probably lowers AP; a note is information."""
 
-NAMED = 5
+MAX_EXAMPLES = 5
 """Examples that a finding keeps."""
 
 
@@ -22,9 +22,9 @@ class Example:
 
     Attributes:
         where: File, and line or annotation id in it.
-        what: What was found there.
-        image: Path of the image that shows it, `""` for none.
-        box: The box meant, x1, y1, x2, y2 in stored pixels; `None` for the whole image.
+        what: The fault, in a few words.
+        image: Path of the image that shows it; `""` for none.
+        box: The box x1, y1, x2, y2 in pixels of the image file; `None` for the whole image.
     """
 
     where: str
@@ -35,17 +35,17 @@ class Example:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about a data set that its owner should know.
+    """A fault or remark about a data set.
 
     Attributes:
         kind: Short name, for programs.
-        severity: How bad it is.
-        split: `"train"`, `"val"`, or both as `"train, val"`.
-        title: One line for people; it holds the count.
-        count: Cases.
-        examples: The first few.
+        severity: `"error"`, `"warning"` or `"note"`.
+        split: `"train"`, `"val"`, or `"train, val"` for both.
+        title: One line of text with the count.
+        count: Number of cases.
+        examples: At most `MAX_EXAMPLES` of them.
         fix: What to do about it.
-        are_cases: Examples are some of the cases counted; else they tell where most of them are.
+        are_cases: True if the examples are some of the counted cases; else they name groups of them.
     """
 
     kind: str
@@ -62,34 +62,34 @@ class Finding:
         return dataclasses.asdict(self)
 
 
-def found(
+def report_cases(
     kind: str, severity: Severity, split: str, title: str, examples: Sequence[Example], fix: str, count: int = -1
 ) -> list[Finding]:
-    """One finding, or none where there is no case.
+    """Makes one finding of all cases, or none if there is no case.
 
     Args:
         kind: Short name, for programs.
-        severity: How bad it is.
-        split: Which images.
-        title: One line that follows the count, as `"images are missing"`.
+        severity: `"error"`, `"warning"` or `"note"`.
+        split: `"train"`, `"val"`, or `"train, val"`.
+        title: Text that follows the count, such as `"images are missing"`.
         examples: All cases, or the first ones.
-        fix: What to do.
-        count: int. Cases. Defaults to as many as there are examples.
+        fix: What to do about it.
+        count: int. Number of cases. Defaults to the number of examples.
 
     Returns:
-        A list of one or none, to be joined to others.
+        A list of one finding, or an empty one.
     """
     count = len(examples) if count < 0 else count
     if not count:
         return []
-    return [Finding(kind, severity, split, f"{count:,} {title}", count, tuple(examples[:NAMED]), fix)]
+    return [Finding(kind, severity, split, f"{count:,} {title}", count, tuple(examples[:MAX_EXAMPLES]), fix)]
 
 
-def sort(findings: Iterable[Finding]) -> list[Finding]:
-    """The worst first, otherwise in the order given."""
+def sort_by_severity(findings: Iterable[Finding]) -> list[Finding]:
+    """Sorts findings, the worst first, and keeps the order of equals."""
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def exit_status(findings: Iterable[Finding]) -> int:
-    """0 where all is well (notes do not count), 1 for warnings, 2 for errors."""
+    """0 for notes only, 1 with warnings, 2 with errors."""
     return max(({"error": 2, "warning": 1, "note": 0}[finding.severity] for finding in findings), default=0)

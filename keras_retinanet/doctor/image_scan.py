@@ -1,4 +1,4 @@
-"""One look at every image file, in parallel: is it there and whole, what is it, and what does it look like?"""
+"""Scans image files in parallel: present and whole, size, format, and a thumbnail for comparison."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from keras_retinanet.data.image_files import byte_range, near_name_hint, read_by
 State = Literal["whole", "missing", "unreadable", "truncated"]
 
 DECODABLE = ("JPEG", "MPO", "PNG", "BMP", "GIF", "WEBP")
-"""Pillow's names of the formats that `data.image.decode` understands; an MPO begins with a JPEG."""
+"""Pillow's names of the formats that `data.image.decode` reads; an MPO begins with a JPEG."""
 
-GRID = 16
-"""Side of the small grey picture by which images are told alike."""
+THUMBNAIL_SIDE = 16
+"""Height and width in pixels of the grey thumbnails that are compared."""
 
-_ORIENTATION = 0x0112
-_FLAT = 3.0  # standard deviation in grey levels below which a picture looks like any other
+_ORIENTATION_TAG = 0x0112
+_MIN_CONTRAST = 3.0  # standard deviation in grey levels; plainer thumbnails all look the same
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What a file tells about itself.
+    """Properties of an image file.
 
     Attributes:
-        state: Whether it can be used.
-        reason: Why not, in Pillow's words.
-        size: Height and width as stored; `None` where it cannot be read.
+        state: `"whole"` if training can use it, else what is wrong.
+        reason: Pillow's error message, if any.
+        size: Height and width as stored; `None` if they cannot be read.
         format: Pillow's name of the file format.
         mode: Pillow's name of the pixel format.
         orientation: EXIF orientation, 1 (upright) to 8.
         digest: Hash of the bytes.
-        look: `GRID * GRID` bytes, a small grey picture; `None` for broken and for plain images.
+        thumbnail: `THUMBNAIL_SIDE²` bytes of grey levels; `None` for broken and for plain images.
     """
 
     state: State = "whole"
@@ -50,39 +50,39 @@ class ImageFacts:
     mode: str = ""
     orientation: int = 1
     digest: str = ""
-    look: bytes | None = None
+    thumbnail: bytes | None = None
 
 
 def scan_images(
     images: Sequence[str], progress: Callable[[int], object] | None = None, workers: int | None = None
 ) -> list[ImageFacts]:
-    """Looks at image files.
+    """Scans image files.
 
     Args:
         images: Paths, or references into record files.
-        progress: Callable. Called with 1 after each. Defaults to nothing.
-        workers: int. Threads; Pillow decodes outside of Python's lock. Defaults to one a core, and four more.
+        progress: Callable. Called with 1 after each image. Defaults to nothing.
+        workers: int. Threads; Pillow decodes without holding Python's lock. Defaults to the number of cores plus 4.
 
     Returns:
-        The facts of each.
+        The facts of each image.
     """
 
-    def look(image: str) -> ImageFacts:
+    def scan(image: str) -> ImageFacts:
         facts = scan_image(image)
         if progress is not None:
             progress(1)
         return facts
 
     with warnings.catch_warnings(), ThreadPoolExecutor(workers or (os.cpu_count() or 1) + 4) as threads:
-        warnings.simplefilter("ignore")  # of Pillow on odd EXIF data, alpha and large images
-        return list(threads.map(look, images))
+        warnings.simplefilter("ignore")  # Pillow's, on odd EXIF data, alpha and large images
+        return list(threads.map(scan, images))
 
 
 def scan_image(image: str) -> ImageFacts:
-    """Looks at one image file.
+    """Scans one image file.
 
     Args:
-        image: Its path, or a reference.
+        image: Its path, or a reference into a record file.
 
     Returns:
         Its facts.
@@ -96,39 +96,39 @@ def scan_image(image: str) -> ImageFacts:
         return ImageFacts(state="unreadable" if is_there else "missing", reason=reason)
     try:
         with Image.open(io.BytesIO(content)) as opened:
-            return _described(opened, hashlib.blake2b(content, digest_size=16).hexdigest())
+            return _read_facts(opened, hashlib.blake2b(content, digest_size=16).hexdigest())
     except Exception as error:  # Pillow's plug-ins raise a dozen kinds on damaged headers, struct.error to KeyError
-        return ImageFacts(state="unreadable", reason=_told(error) if content else "the file is empty")
+        return ImageFacts(state="unreadable", reason=_describe_error(error) if content else "the file is empty")
 
 
-def _described(opened: Image.Image, digest: str) -> ImageFacts:
+def _read_facts(opened: Image.Image, digest: str) -> ImageFacts:
     facts = ImageFacts(
         size=(opened.height, opened.width),
         format=opened.format or "",
         mode=opened.mode,
-        orientation=_orientation(opened),
+        orientation=_read_orientation(opened),
         digest=digest,
     )
     if facts.format not in DECODABLE:
         return replace(facts, state="unreadable", reason=f"is a {facts.format} file")
     try:
-        opened.draft("L", (2 * GRID, 2 * GRID))  # JPEGs are decoded in an eighth of their size; all bytes are read
+        opened.draft("L", (2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))  # JPEG: decodes at 1/8 of the size, reads all bytes
         opened.load()
-        grey = np.asarray(opened.convert("L").resize((GRID, GRID), Image.Resampling.BOX))
+        grey = np.asarray(opened.convert("L").resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX))
     except Exception as error:
-        return replace(facts, state="truncated", reason=_told(error))
-    return replace(facts, look=grey.tobytes() if grey.std() > _FLAT else None)
+        return replace(facts, state="truncated", reason=_describe_error(error))
+    return replace(facts, thumbnail=grey.tobytes() if grey.std() > _MIN_CONTRAST else None)
 
 
-def _orientation(opened: Image.Image) -> int:
+def _read_orientation(opened: Image.Image) -> int:
     try:
-        found = opened.getexif().get(_ORIENTATION, 1)
-    except Exception:  # damaged EXIF data; decoders pass over them
+        found = opened.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # damaged EXIF data; decoders ignore it
         return 1
     return found if found in range(1, 9) else 1
 
 
-def _told(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     if "cannot identify" in str(error):
-        return "is no image"
+        return "is not an image"
     return str(error) or type(error).__name__

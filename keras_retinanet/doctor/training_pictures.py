@@ -1,4 +1,4 @@
-"""What the network is shown: images after augmentation, with the boxes that train an anchor and those that do not."""
+"""Training images after augmentation, with boxes coloured by whether they have a positive anchor."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from keras_retinanet.drawing.visualize import IGNORED_COLOUR, draw_boxes
 from keras_retinanet.geometry.anchors import Anchors, image_anchors
 from keras_retinanet.schema import Sample
 
-TRAINS, TRAINS_NOTHING, ANCHOR = (40, 210, 80), (255, 50, 50), (90, 150, 255)
-"""Colours of boxes that train at least one anchor, of those that train none, and of positive anchors."""
+COVERED_COLOUR, MISSED_COLOUR, ANCHOR_COLOUR = (40, 210, 80), (255, 50, 50), (90, 150, 255)
+"""RGB colours of boxes with a positive anchor, of boxes without one, and of positive anchors."""
 
-GROUND = (123.68, 116.779, 103.939)
-"""Colour of what changes leave empty: the mean that networks with weights of ImageNet pad with, to within 4 levels."""
+PAD_COLOUR = (123.68, 116.779, 103.939)
+"""RGB colour of padding: the ImageNet mean, within 4 levels of what pretrained networks pad with."""
 
 
 @dataclass(frozen=True)
 class TrainingPicture:
-    """An image as the network is shown it.
+    """A training image with its boxes drawn.
 
     Attributes:
         image: Path of the file.
-        pixels: `(H, W, 3)` uint8, with everything drawn in, padding cut off.
-        covered: Boxes that train at least one anchor.
-        missed: Boxes that train nothing.
-        ignored: Ignore regions.
+        pixels: `(H, W, 3)` uint8, boxes drawn, padding cropped.
+        covered: Number of boxes with a positive anchor.
+        missed: Number of boxes without one.
+        ignored: Number of ignore regions.
     """
 
     image: str
@@ -47,21 +47,21 @@ class TrainingPicture:
 def training_pictures(
     samples: Sequence[Sample], class_names: Sequence[str], config: TrainConfig, *, has_anchors: bool = False
 ) -> Iterator[TrainingPicture]:
-    """Draws the images of the first pass of a training, in its order and with its augmentation.
+    """Draws the images of a training run in their order and with their augmentation, beginning with epoch 1.
 
     Args:
         samples: Annotated images.
         class_names: Names of their labels.
-        config: TrainConfig. Seed, augmentation, resize rule, anchors and assigner count.
+        config: TrainConfig. Seed, augmentation, resize rule, anchors and assigner are used.
         has_anchors: bool. Also draw the positive anchors. Defaults to `False`.
 
     Yields:
-        One picture an image, endlessly.
+        One picture per image, endlessly.
     """
     batches = TrainingBatches(
         samples,
         resize=config.resize,
-        pad_value=GROUND,
+        pad_value=PAD_COLOUR,
         batch_size=1,
         seed=config.seed,
         augmentations=PRESETS[config.data.augment],
@@ -70,11 +70,13 @@ def training_pictures(
     )
     for images, targets in batches.dataset():
         image, target = images[0].numpy(), {name: value[0].numpy() for name, value in targets.items()}
-        yield _drawn(image, target, samples[int(target["image_index"])]["image"], class_names, config, has_anchors)
+        yield _draw_picture(
+            image, target, samples[int(target["image_index"])]["image"], class_names, config, has_anchors
+        )
 
 
 def grid_anchors(anchors: AnchorConfig, height: int, width: int) -> Any:
-    """All anchors of a padded image, from the layer that trains.
+    """Computes all anchors of a padded image with the layer that the network uses.
 
     Args:
         anchors: AnchorConfig.
@@ -87,7 +89,7 @@ def grid_anchors(anchors: AnchorConfig, height: int, width: int) -> Any:
     return np.concatenate([ops.convert_to_numpy(level) for level in image_anchors(anchors, height, width)])
 
 
-def _drawn(
+def _draw_picture(
     image: Any, target: dict[str, Any], path: str, class_names: Sequence[str], config: TrainConfig, has_anchors: bool
 ) -> TrainingPicture:
     levels = image_anchors(config.anchors, *image.shape[:2])
@@ -97,16 +99,16 @@ def _drawn(
     assignment = assign(config.assigner, inputs)
     is_object = ops.convert_to_numpy(assignment.anchor_labels)[0] == 1
     kept = target["labels"] >= 0
-    trains = np.isin(np.arange(len(kept)), ops.convert_to_numpy(assignment.matched_idxs)[0][is_object])[kept]
+    is_covered = np.isin(np.arange(len(kept)), ops.convert_to_numpy(assignment.matched_idxs)[0][is_object])[kept]
     boxes, labels, ignore = target["boxes"][kept], target["labels"][kept], target["ignore"][kept] > 0
     height, width = target["size"].astype(int)
     pixels = np.clip(np.rint(image[:height, :width]), 0, 255).astype(np.uint8)
     if has_anchors:
-        pixels = draw_boxes(pixels, anchors[is_object], ANCHOR, line_width=1)
-    colours = np.where(ignore[:, None], IGNORED_COLOUR, np.where(trains[:, None], TRAINS, TRAINS_NOTHING))
+        pixels = draw_boxes(pixels, anchors[is_object], ANCHOR_COLOUR, line_width=1)
+    colours = np.where(ignore[:, None], IGNORED_COLOUR, np.where(is_covered[:, None], COVERED_COLOUR, MISSED_COLOUR))
     captions = [
         class_names[k] + (" (ignored)" if is_region else "") for k, is_region in zip(labels, ignore, strict=True)
     ]
     pixels = draw_boxes(pixels, boxes, colours, captions=captions)
-    counts = int((trains & ~ignore).sum()), int((~trains & ~ignore).sum()), int(ignore.sum())
+    counts = int((is_covered & ~ignore).sum()), int((~is_covered & ~ignore).sum()), int(ignore.sum())
     return TrainingPicture(path, pixels, *counts)

@@ -1,4 +1,4 @@
-"""Draw boxes, annotations and detections into images, and many images on one sheet. NumPy and Pillow only."""
+"""Draws boxes, annotations and detections on images, and many images on one sheet. NumPy and Pillow only."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _OPPONENT = (
 
 @functools.lru_cache(maxsize=8)
 def class_colours(num_classes: int) -> Array:
-    """Colours as far apart as they can be: each is the one that looks least like all before it.
+    """Chooses distinct colours: each is the one farthest from all before it.
 
-    The first colours do not depend on how many follow. Dark, pale and greyish colours do not occur.
+    The first colours do not depend on the number of colours. Dark, pale and greyish colours are excluded.
 
     Args:
-        num_classes: int. How many are needed. Beyond some thousands they repeat.
+        num_classes: int. Number of colours. Beyond a few thousand they repeat.
 
     Returns:
         `(num_classes, 3)` uint8 RGB, read-only.
@@ -52,7 +52,7 @@ def class_colours(num_classes: int) -> Array:
     """
     levels = np.linspace(0, 255, 24).round()
     candidates = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 3)
-    lab = _oklab(candidates)
+    lab = _to_oklab(candidates)
     is_vivid = (lab[:, 0] > 0.5) & (lab[:, 0] < 0.92) & (np.hypot(lab[:, 1], lab[:, 2]) > 0.09)
     candidates, lab = candidates[is_vivid], lab[is_vivid]
     nearest = np.full(len(lab), np.inf)
@@ -65,8 +65,8 @@ def class_colours(num_classes: int) -> Array:
     return colours
 
 
-def _oklab(colours: Array) -> Array:
-    """Lightness and two chromatic axes, `(N, 3)`, of sRGB colours of 0–255."""
+def _to_oklab(colours: Array) -> Array:
+    """`(N, 3)` OKLab coordinates of sRGB colours of 0–255."""
     shares = colours / 255
     linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
     return np.cbrt(linear @ np.transpose(_CONE_RESPONSE)) @ np.transpose(_OPPONENT)
@@ -80,24 +80,24 @@ def draw_boxes(
     captions: Sequence[str] | None = None,
     line_width: int | None = None,
 ) -> Array:
-    """Draw boxes, later ones over earlier ones, and captions over all of them, where they hide least.
+    """Draws boxes, later ones over earlier ones, and captions over all boxes, placed where they hide least.
 
-    Of many captions, those are left out that would hide others or other objects; the later boxes' are kept.
+    If there are many captions, those that would hide others or other objects are left out, the earliest boxes' first.
 
     Args:
-        image: `(H, W, 3)` uint8 RGB; left as it is.
+        image: `(H, W, 3)` uint8 RGB; not changed.
         boxes: `(N, 4)` x1, y1, x2, y2 in pixels. Boxes without area or with values that are not finite are skipped.
         colours: `(3,)` for all boxes or `(N, 3)`, RGB of 0–255.
-        captions: One text a box, empty for none. Defaults to no captions.
-        line_width: Pixels. Defaults to what suits the image, thinner around small boxes.
+        captions: One text per box, empty for none. Defaults to no captions.
+        line_width: Pixels. Defaults to a width that suits the image, thinner for small boxes.
 
     Returns:
         A new `(H, W, 3)` uint8 image.
 
     Raises:
-        ValueError: The image is not uint8 RGB, the boxes are not `(N, 4)`, or the captions are not as many.
+        ValueError: The image is not uint8 RGB, the boxes are not `(N, 4)`, or the number of captions differs.
     """
-    canvas = Image.fromarray(_checked_image(image).copy())
+    canvas = Image.fromarray(_require_image(image).copy())
     boxes = np.asarray(boxes, np.float64) if np.size(boxes) else np.zeros((0, 4))
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"boxes have shape {boxes.shape}; expected (N, 4) with x1, y1, x2, y2")
@@ -110,7 +110,7 @@ def draw_boxes(
     drawn = np.flatnonzero(shown).tolist()
     for index in drawn:
         width = line_width or thinner_line(boxes[index], usual)
-        pen.rectangle(_covered_pixels(boxes[index], canvas.size), outline=shades[index], width=width)
+        pen.rectangle(_pixel_corners(boxes[index], canvas.size), outline=shades[index], width=width)
     if captions is not None:
         _write_captions(pen, [(captions[k], boxes[k], shades[k]) for k in drawn if captions[k]], canvas.size)
     return np.array(canvas)
@@ -126,16 +126,16 @@ def draw_detections(
     score_threshold: float = 0.0,
     line_width: int | None = None,
 ) -> Array:
-    """Draw what a model has found, the surest on top, each with its class and score.
+    """Draws detections with class and score, the highest scores on top.
 
     Args:
-        image: `(H, W, 3)` uint8 RGB; left as it is.
+        image: `(H, W, 3)` uint8 RGB; not changed.
         boxes: `(D, 4)` x1, y1, x2, y2 in pixels of this image.
         labels: `(D,)` int, index into `class_names`; rows of padding, -1, are skipped.
         scores: `(D,)` float of 0–1.
         class_names: Names of the `K` classes; each has a colour of its own.
-        score_threshold: Less sure detections are not drawn. Defaults to 0.
-        line_width: Pixels. Defaults to what suits the image, thinner around small boxes.
+        score_threshold: Detections that score less are not drawn. Defaults to 0.
+        line_width: Pixels. Defaults to a width that suits the image, thinner for small boxes.
 
     Returns:
         A new `(H, W, 3)` uint8 image.
@@ -162,15 +162,15 @@ def draw_annotations(
     ignore: ArrayLike | None = None,
     line_width: int | None = None,
 ) -> Array:
-    """Draw what a data set says is there; ignored boxes (crowds, difficult ones) in grey.
+    """Draws annotations with their class; ignore regions (crowds, difficult objects) in grey.
 
     Args:
-        image: `(H, W, 3)` uint8 RGB; left as it is.
+        image: `(H, W, 3)` uint8 RGB; not changed.
         boxes: `(N, 4)` x1, y1, x2, y2 in pixels of this image.
         labels: `(N,)` int, index into `class_names`; rows of padding, -1, are skipped.
         class_names: Names of the `K` classes; each has a colour of its own.
-        ignore: `(N,)` bool. Defaults to none ignored.
-        line_width: Pixels. Defaults to what suits the image, thinner around small boxes.
+        ignore: `(N,)` bool, True for ignore regions. Defaults to none.
+        line_width: Pixels. Defaults to a width that suits the image, thinner for small boxes.
 
     Returns:
         A new `(H, W, 3)` uint8 image.
@@ -185,25 +185,25 @@ def draw_annotations(
 
 
 def contact_sheet(images: Sequence[Array], columns: int, *, gap: int = 4, background: Colour = (32, 32, 32)) -> Array:
-    """Put images of any sizes side by side, row by row; none is resized.
+    """Arranges images of any sizes in rows and columns, without resizing.
 
     Args:
         images: At least one `(H, W, 3)` uint8 RGB.
-        columns: int. Images a row.
+        columns: int. Images per row.
         gap: Pixels between and around them. Defaults to 4.
         background: RGB of the gaps. Defaults to dark grey.
 
     Returns:
-        `(H', W', 3)` uint8: columns as wide as their widest image, rows as high as their highest.
+        `(H', W', 3)` uint8: columns as wide as their widest image, rows as tall as their tallest.
 
     Raises:
-        ValueError: There are no images, no columns, or one of the images is not uint8 RGB.
+        ValueError: There are no images, `columns` is below 1, or an image is not uint8 RGB.
     """
     if not images or columns < 1:
         raise ValueError(f"{len(images)} images in {columns} columns; expected at least one of each")
     columns = min(columns, len(images))
     rows = [images[start : start + columns] for start in range(0, len(images), columns)]
-    widths = [max(_checked_image(image).shape[1] for image in images[k::columns]) for k in range(columns)]
+    widths = [max(_require_image(image).shape[1] for image in images[k::columns]) for k in range(columns)]
     heights = [max(image.shape[0] for image in row) for row in rows]
     sheet = np.full((sum(heights) + gap * (len(rows) + 1), sum(widths) + gap * (columns + 1), 3), background, np.uint8)
     top = gap
@@ -216,7 +216,7 @@ def contact_sheet(images: Sequence[Array], columns: int, *, gap: int = 4, backgr
     return sheet
 
 
-def _checked_image(image: Array) -> Array:
+def _require_image(image: Array) -> Array:
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         found = f"{getattr(image, 'dtype', type(image).__name__)} {getattr(image, 'shape', '')}"
         raise ValueError(f"the image is {found}; expected a uint8 array (H, W, 3), RGB")
@@ -232,8 +232,8 @@ def _label_colours(labels: Array, num_classes: int) -> Array:
     return class_colours(num_classes)[labels]
 
 
-def _covered_pixels(box: Array, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """First and last pixel that a box covers, not far outside the image (Pillow walks along the whole line)."""
+def _pixel_corners(box: Array, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """First and last pixel of a box, clipped not far outside the image (Pillow's time grows with the line)."""
     x1, y1 = (max(-100, math.floor(value)) for value in box[:2])
     x2, y2 = (min(side + 100, math.ceil(value) - 1) for value, side in zip(box[2:], size, strict=True))
     return x1, y1, max(x1, x2), max(y1, y2)
@@ -247,9 +247,9 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 def _write_captions(
     pen: ImageDraw.ImageDraw, captions: Sequence[tuple[str, Array, Colour]], size: tuple[int, int]
 ) -> None:
-    """Write each beside its box, the last ones first: they get the best places."""
+    """Writes captions next to their boxes; the last ones get the best places."""
     usual = max(_USUAL_FONT_SIZE, round(math.hypot(*size) / 45))
-    labels = [_fitted(pen, text, caption_size(box, usual, _USUAL_FONT_SIZE), size[0]) for text, box, _ in captions]
+    labels = [_fit_text(pen, text, caption_size(box, usual, _USUAL_FONT_SIZE), size[0]) for text, box, _ in captions]
     extents = [label.extent for label in labels]
     places = place_captions([box for _, box, _ in captions], extents, size)
     for label, place, (_, _, colour) in zip(labels, places, captions, strict=True):
@@ -261,7 +261,7 @@ def _write_captions(
 
 
 class _Label(NamedTuple):
-    """A text that fits the image; `offset` is where it is written in its field of `extent`, width and height."""
+    """A text that fits the image, written at `offset` inside a filled field of width and height `extent`."""
 
     text: str
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -269,8 +269,8 @@ class _Label(NamedTuple):
     offset: tuple[float, float]
 
 
-def _fitted(pen: ImageDraw.ImageDraw, text: str, font_size: int, width: int) -> _Label:
-    """The text in smaller letters, and then cut, until it fits the width."""
+def _fit_text(pen: ImageDraw.ImageDraw, text: str, font_size: int, width: int) -> _Label:
+    """Reduces the font size, then shortens the text, until it fits the width."""
     pad = max(1, font_size // 6)
     room = width - 2 * pad
     needed = pen.textlength(text, font=_font(font_size))
@@ -283,6 +283,6 @@ def _fitted(pen: ImageDraw.ImageDraw, text: str, font_size: int, width: int) -> 
 
 
 def _contrast_colour(colour: Colour) -> Colour:
-    """Black on light, white on dark: whichever has the higher WCAG contrast ratio, which turns at luminance 0.18."""
+    """Black or white, whichever has the higher WCAG contrast ratio; they are equal at luminance 0.18."""
     linear = (np.array(colour) / 255) ** 2.2
     return _BLACK if float(linear @ [0.2126, 0.7152, 0.0722]) > 0.18 else _WHITE

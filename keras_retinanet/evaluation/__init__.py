@@ -1,17 +1,18 @@
-"""How good are the detections? COCO's and Pascal VOC's numbers, and the tables and files that report them.
+"""COCO and Pascal VOC metrics, and the tables and files that report them.
 
 To add a metric, write `evaluation/<name>.py` with a function of the same arguments and result as `coco.evaluate`, and
-list it here and in `config.MetricName`.
+add its entry to `METRICS` and its name to `config.MetricName`. See docs/extending.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from keras_retinanet.evaluation import coco, report, voc
 from keras_retinanet.evaluation.detections import detect_dataset
-from keras_retinanet.evaluation.result import EvaluationResult
+from keras_retinanet.evaluation.metric import EvaluationResult, Metric
 
-METRICS: dict[str, Callable[..., EvaluationResult]] = {"coco": coco.evaluate, "voc": voc.evaluate}
+METRICS: dict[str, Metric] = {
+    "coco": Metric(coco.evaluate, "AP", logged=("AP", "AP50", "AP75", "APs", "APm", "APl")),
+    "voc": Metric(voc.evaluate, "mAP"),
+}
 
-__all__ = ["METRICS", "EvaluationResult", "coco", "detect_dataset", "report", "voc"]
+__all__ = ["METRICS", "EvaluationResult", "Metric", "coco", "detect_dataset", "report", "voc"]

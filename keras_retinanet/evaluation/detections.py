@@ -1,4 +1,4 @@
-"""Run the inference model over a data set, and bring its boxes back to the pixels of the stored images."""
+"""Runs the inference model over a data set and maps its boxes to the pixels of the image files."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Array = NDArray[Any]
 
 
 class Batches(Protocol):
-    """What `detect_dataset` asks of its input; `data.pipeline.InferenceBatches` has it."""
+    """The input of `detect_dataset`; satisfied by `data.pipeline.InferenceBatches`."""
 
     def dataset(self) -> Iterable[Any]:
-        """Batches of images, and of where each image comes from."""
+        """Yields batches of images, with size, scale and index of each image."""
 
 
 class Detector(Protocol):
-    """The part of `keras.Model` that is used here; `inference.DetectionModel` has it."""
+    """The model of `detect_dataset`; satisfied by `inference.DetectionModel`."""
 
     def predict_on_batch(self, x: Any) -> dict[str, Any]:
-        """Detections of a batch as NumPy arrays."""
+        """Returns the detections of a batch as NumPy arrays."""
 
 
 def detect_dataset(
@@ -34,9 +34,9 @@ def detect_dataset(
     *,
     progress: Callable[[int], object] | None = None,
 ) -> list[Detections]:
-    """Find the objects in every image of a data set.
+    """Detects objects in every image of a data set.
 
-    A batch smaller than one before it is filled up with copies, so that the model is not compiled anew for its size.
+    A batch smaller than an earlier one is filled up with copies, so that the model is not compiled for another size.
 
     Args:
         model: `inference.DetectionModel`.
@@ -73,7 +73,7 @@ def detect_dataset(
 
 
 def _restore(batch: dict[str, Any], row: int, sample: Sample, scale: Array) -> Detections:
-    """One image's detections in its own pixels, without padding."""
+    """Detections of one image in pixels of its file, without padding."""
     count = int(batch["num_detections"][row])
     boxes = np.asarray(batch["boxes"][row, :count], np.float32) / scale[[1, 0, 1, 0]].astype(np.float32)  # (D, 4)
     if "size" in sample:
@@ -90,39 +90,39 @@ def _restore(batch: dict[str, Any], row: int, sample: Sample, scale: Array) -> D
 def pair_detections(
     samples: Sequence[Sample], detections: Sequence[Detections], num_classes: int
 ) -> list[tuple[Sample, Detections]]:
-    """Put the detections beside the samples of the same id.
+    """Pairs samples and detections by `image_id`.
 
     Args:
         samples: Annotated images.
-        detections: What was found, in any order; images without an entry have no detections.
+        detections: Detections in any order; images without an entry have none.
         num_classes: int, `K`.
 
     Returns:
         Sample and detections of each image, in the order of `samples`.
 
     Raises:
-        ValueError: An id stands twice or belongs to no sample, lengths differ, or a label is not in `0 … K-1`.
+        ValueError: An id occurs twice or belongs to no sample, lengths differ, or a label is not in `0 … K-1`.
     """
     by_id: dict[int | str, Detections] = {}
     for entry in detections:
         if entry["image_id"] in by_id:
-            raise ValueError(f"image {entry['image_id']!r} has two entries of detections; join them into one")
+            raise ValueError(f"image {entry['image_id']!r} has two entries of detections; merge them into one")
         by_id[entry["image_id"]] = entry
-        _check(entry, "detections", ("boxes", "scores", "labels"), num_classes)
+        _require_valid(entry, "detections", ("boxes", "scores", "labels"), num_classes)
     pairs: list[tuple[Sample, Detections]] = []
     for sample in samples:
-        _check(sample, "annotations", ("boxes", "labels", "ignore"), num_classes)
+        _require_valid(sample, "annotations", ("boxes", "labels", "ignore"), num_classes)
         nothing = Detections(image_id=sample["image_id"], boxes=np.zeros((0, 4)), scores=[], labels=[])
         pairs.append((sample, by_id.pop(sample["image_id"], nothing)))
     if len({sample["image_id"] for sample in samples}) < len(samples):
         raise ValueError("two samples have the same image_id")
     if by_id:
-        raise ValueError(f"detections of image {next(iter(by_id))!r}, which is none of the {len(samples)} samples")
+        raise ValueError(f"detections of image {next(iter(by_id))!r}, which is not among the {len(samples)} samples")
     return pairs
 
 
-def _check(entry: Any, what: str, names: tuple[str, ...], num_classes: int) -> None:
-    """All arrays of one length, and labels in range."""
+def _require_valid(entry: Any, what: str, names: tuple[str, ...], num_classes: int) -> None:
+    """Requires arrays of equal length and labels in range."""
     lengths = {name: len(entry[name]) for name in names}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"{what} of image {entry['image_id']!r} differ in length: {lengths}")

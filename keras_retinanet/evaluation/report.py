@@ -10,53 +10,55 @@ from typing import Any
 
 import numpy as np
 
-from keras_retinanet.evaluation.result import EvaluationResult
+from keras_retinanet.evaluation.metric import EvaluationResult
 from keras_retinanet.schema import Detections
 
 
 def stats_table(result: EvaluationResult) -> str:
-    """The numbers over all classes, one a line, in the metric's order.
+    """Formats the numbers over all classes as a table, one per line, in the metric's order.
 
     Args:
-        result: Of any metric.
+        result: A result of any metric.
 
     Returns:
-        Aligned lines of name, value to three digits (`-` where no box bears on it) and meaning.
+        Aligned lines of name, value to three digits (`-` if no box contributes to it) and meaning.
     """
-    return _align([(name, _number(value), result.captions[name]) for name, value in result.stats.items()], "<><")
+    return _align_columns(
+        [(name, _format_number(value), result.captions[name]) for name, value in result.stats.items()], "<><"
+    )
 
 
 def class_table(result: EvaluationResult) -> str:
-    """The numbers of each class, one a line, in the order of the labels.
+    """Formats the numbers of each class as a table, one class per line, in the order of the labels.
 
     Args:
-        result: Of any metric.
+        result: A result of any metric.
 
     Returns:
-        Aligned lines of class name, number of boxes and values to three digits (`-` where the class has no box).
+        Aligned lines of class name, number of boxes and values to three digits (`-` if the class has no box).
     """
     rows = [("class", "boxes", *result.per_class)]
     for k, name in enumerate(result.class_names):
-        values = [_number(column[k]) for column in result.per_class.values()]
+        values = [_format_number(column[k]) for column in result.per_class.values()]
         rows.append((name, str(result.num_boxes[k]), *values))
-    return _align(rows, "<" + ">" * (1 + len(result.per_class)))
+    return _align_columns(rows, "<" + ">" * (1 + len(result.per_class)))
 
 
 def to_dict(result: EvaluationResult) -> dict[str, Any]:
-    """A result as plain values that strict JSON can hold.
+    """Converts a result to plain values for strict JSON.
 
     Args:
-        result: Of any metric.
+        result: A result of any metric.
 
     Returns:
-        `{"stats", "classes": {name: {"boxes", …}}, "images", "detections"}`, with `None` in place of nan.
+        `{"stats", "classes": {name: {"boxes", …}}, "images", "detections"}`, with `None` for nan.
     """
     classes = {}
     for k, name in enumerate(result.class_names):
-        values = {column: _finite(values[k]) for column, values in result.per_class.items()}
+        values = {column: _finite_or_none(values[k]) for column, values in result.per_class.items()}
         classes[name] = {"boxes": int(result.num_boxes[k]), **values}
     return {
-        "stats": {name: _finite(value) for name, value in result.stats.items()},
+        "stats": {name: _finite_or_none(value) for name, value in result.stats.items()},
         "classes": classes,
         "images": result.num_images,
         "detections": result.num_detections,
@@ -64,14 +66,14 @@ def to_dict(result: EvaluationResult) -> dict[str, Any]:
 
 
 def coco_results(detections: Iterable[Detections], category_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """Detections in the format that COCO's evaluation server and `COCO.loadRes` take.
+    """Converts detections to the format of COCO's evaluation server and of `COCO.loadRes`.
 
     Args:
-        detections: Boxes in pixels of the stored images.
+        detections: Detections with boxes in pixels of the image files.
         category_ids: The data set's own id of each label `0 … K-1`.
 
     Returns:
-        One `{"image_id", "category_id", "bbox": [x, y, width, height], "score"}` a detection, pixels to 1e-6.
+        One `{"image_id", "category_id", "bbox": [x, y, width, height], "score"}` per detection, pixels to 1e-6.
     """
     records = []
     for entry in detections:
@@ -84,14 +86,14 @@ def coco_results(detections: Iterable[Detections], category_ids: Sequence[int]) 
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write strict JSON, making the folder.
+    """Writes strict JSON; creates the folder if needed.
 
     Args:
         path: The file.
         content: Plain values without nan.
 
     Raises:
-        ValueError: The content holds nan or infinity.
+        ValueError: The content has nan or infinity.
     """
     text = json.dumps(content, allow_nan=False, ensure_ascii=False, indent=2 if isinstance(content, dict) else None)
     path = Path(path)
@@ -99,16 +101,16 @@ def write_json(path: str | Path, content: Any) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def _finite(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     return "-" if not math.isfinite(value) or value < 0 else f"{value:.3f}"
 
 
-def _align(rows: Sequence[Sequence[str]], sides: str) -> str:
-    """Columns of equal width, each to the left (`<`) or right (`>`)."""
+def _align_columns(rows: Sequence[Sequence[str]], sides: str) -> str:
+    """Pads columns to equal width, each aligned left (`<`) or right (`>`)."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(sides))]
     cells = [[f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)] for row in rows]
     return "\n".join("  ".join(row).rstrip() for row in cells)

@@ -1,4 +1,4 @@
-"""Average precision at one IoU threshold, as Pascal VOC 2010 and fizyr/keras-retinanet count it."""
+"""Average precision at one IoU threshold, as in Pascal VOC 2010 and fizyr/keras-retinanet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from faster_coco_eval.core import mask
 from numpy.typing import NDArray
 
 from keras_retinanet.evaluation.detections import pair_detections
-from keras_retinanet.evaluation.result import EvaluationResult, count_boxes
+from keras_retinanet.evaluation.metric import EvaluationResult, count_boxes
 from keras_retinanet.schema import Detections, Sample
 
 Array = NDArray[Any]
@@ -18,20 +18,20 @@ Array = NDArray[Any]
 
 STATS = {
     "mAP": "mean AP of the classes that have boxes",
-    "weighted_mAP": "the same, weighted by their number of boxes",
+    "weighted_mAP": "mean AP weighted by the number of boxes",
 }
-"""The numbers over all classes, and what they say."""
+"""The numbers over all classes, with their meaning."""
 
 
 def average_precision(recall: Array, precision: Array) -> float:
-    """Area under the precision-recall curve, precision being the best at this recall or beyond.
+    """Computes the area under the precision-recall curve, with the highest precision at this or any higher recall.
 
     Args:
-        recall: `(D,)` floats, ascending: share of the boxes found among the best 1 … D detections.
-        precision: `(D,)` floats: share of right ones among them.
+        recall: `(D,)` floats, ascending: share of the boxes found by the best 1 … D detections.
+        precision: `(D,)` floats: share of these detections that are right.
 
     Returns:
-        AP in 0 … 1; 0 for no detections.
+        AP in 0 … 1; 0 without detections.
 
     Reference: continuous interpolation of VOC 2010, not the 11 points of VOC 2007; numerics of fizyr's `_compute_ap`.
     """
@@ -50,18 +50,19 @@ def evaluate(
     score_threshold: float = 0.05,
     max_detections: int = 100,
 ) -> EvaluationResult:
-    """Mean over classes of the average precision at one IoU threshold.
+    """Computes the mean over classes of the average precision at one IoU threshold.
 
-    Each detection, best first, is held against the box of its class that it overlaps most: right where the IoU reaches
-    the threshold and the box is not yet taken, wrong otherwise. A detection on an `ignore` box counts neither way.
+    Each detection, best first, is compared with the box of its class that it overlaps most: it is right if the IoU is
+    at or above the threshold and no earlier detection matched the box, otherwise wrong. A detection that matches an
+    `ignore` box is neither.
 
     Args:
         samples: Annotated images.
-        detections: What was found in them, boxes in pixels of the stored images; images may be left out.
+        detections: Detections with boxes in pixels of the image files; images without any may be left out.
         class_names: Names of the labels `0 … K-1`.
         iou_threshold: float in 0 … 1.
-        score_threshold: float. Detections must score more.
-        max_detections: int. The best of each image, all classes together.
+        score_threshold: float. Only detections that score above it count.
+        max_detections: int. Only the best of each image count, over all classes.
 
     Returns:
         `stats` has `"mAP"` (mean over classes that have boxes), `"weighted_mAP"` (weighted by their number of boxes),
@@ -71,7 +72,7 @@ def evaluate(
         ValueError: Detections of an unknown image, or a label outside `0 … K-1`.
     """
     pairs = pair_detections(samples, detections, len(class_names))
-    rows = [_judge(*pair, iou_threshold, score_threshold, max_detections) for pair in pairs]
+    rows = [_match_image(*pair, iou_threshold, score_threshold, max_detections) for pair in pairs]
     table = np.concatenate(rows or [np.zeros((0, 3))])  # (D, 3) score, label, verdict
     num_boxes = np.zeros(len(class_names), np.int64)
     for sample in samples:
@@ -92,7 +93,7 @@ def evaluate(
     )
 
 
-def _judge(sample: Sample, found: Detections, iou: float, score: float, limit: int) -> Array:
+def _match_image(sample: Sample, found: Detections, iou: float, score: float, limit: int) -> Array:
     """`(D, 3)` score, label and verdict (1 right, 0 wrong, -1 on an ignore box) of one image's detections."""
     scores, labels = np.asarray(found["scores"], np.float64), np.asarray(found["labels"], np.int64)
     chosen = np.argsort(-scores, kind="stable")
@@ -116,7 +117,7 @@ def _iou(found: Array, truth: Array) -> Array:
 
 
 def _verdicts(overlaps: Array, ignore: Array, iou_threshold: float) -> Array:
-    """Go through `(D, N)` overlaps best detection first: `(D,)` verdicts."""
+    """`(D,)` verdicts from `(D, N)` IoUs, best detection first."""
     verdicts, taken = np.zeros(len(overlaps)), np.zeros(len(ignore), bool)
     for row, best in enumerate(overlaps.argmax(axis=1)):
         if overlaps[row, best] < iou_threshold:
@@ -127,7 +128,7 @@ def _verdicts(overlaps: Array, ignore: Array, iou_threshold: float) -> Array:
 
 
 def _class_ap(table: Array, num_boxes: int) -> float:
-    """AP of one class from the `(D, 3)` table of all its detections."""
+    """AP of one class from the `(D, 3)` rows of all its detections."""
     if not num_boxes:
         return float("nan")
     verdicts = table[np.argsort(-table[:, 0], kind="stable"), 2]

@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -167,18 +167,23 @@ class Run:
         with self.metrics.open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
 
-    def best_precision(self, before: int | None = None) -> tuple[int, float] | None:
-        """The best measurement so far.
+    def best_metric(
+        self, monitor: str = "val_AP", mode: Literal["max", "min"] = "max", before: int | None = None
+    ) -> tuple[int, float] | None:
+        """The best value of a column of `metrics.csv`.
 
         Args:
+            monitor: str. The column. Defaults to `"val_AP"`.
+            mode: str. `"max"` if higher is better, else `"min"`. Defaults to `"max"`.
             before: int. Only epochs before this one, counted from 1. Defaults to `None`, all.
 
         Returns:
-            The earliest epoch with the highest AP, and that AP; `None` where nothing was measured.
+            The earliest epoch with the best value, and that value; `None` if there is no value.
         """
-        epochs, values = column(self.rows(), "val_AP")
+        epochs, values = column(self.rows(), monitor)
         measured = [(epoch, value) for epoch, value in zip(epochs, values, strict=True) if not before or epoch < before]
-        return max(measured, key=lambda pair: pair[1], default=None)
+        best = max if mode == "max" else min
+        return best(measured, key=lambda pair: pair[1], default=None)
 
 
 def read_config(path: str | Path) -> TrainConfig:

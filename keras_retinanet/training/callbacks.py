@@ -1,6 +1,6 @@
 """What `fit` must do that Keras has no callback for: measure AP, keep a run's folder, stop well.
 
-They are listed in this order: `StopOnNonFinite`, `LogLearningRate`, `KeepSnapshot`, `MeasurePrecision`, `RecordEpoch`,
+They are listed in this order: `StopOnNonFinite`, `LogLearningRate`, `KeepSnapshot`, `EvaluateMetric`, `RecordEpoch`,
 `PrintLines`. One that sees `model.stop_training` at the end of an epoch knows that the epoch did not finish, and leaves
 everything as it is. The hooks take what Keras gives them: an index from 0, and the figures so far (`logs`).
 """
@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 from keras import ops
 
 from keras_retinanet.snapshots.atomic_files import copy_whole
 from keras_retinanet.snapshots.run_folder import DIGITS, Progress, Run, save_snapshot
-from keras_retinanet.training.curves import draw_curves
+from keras_retinanet.training.pictures import METRIC_PREFIX, draw_curves
 from keras_retinanet.training.signals import StopRequest
 
 Logs = dict[str, float]
@@ -117,14 +117,14 @@ class KeepSnapshot(keras.callbacks.Callback):
         self.run.write_state(self.progress)
 
 
-class MeasurePrecision(keras.callbacks.Callback):
-    """Adds `val_AP` and its kin to the figures of an epoch.
+class EvaluateMetric(keras.callbacks.Callback):
+    """Evaluates the model on the validation images and adds the results to `logs` as `val_AP` and so on.
 
     Args:
-        measure: Callable. Gets a function to call after each batch, returns name → value (`"AP"`, `"AP50"` …).
-        every: int. Epochs between two measurements.
-        epochs: int. Epochs of the run; the last is always measured.
-        request: StopRequest. A measurement is given up where a stop is asked for.
+        measure: Callable. Takes a function to call after each batch, returns name → value (`"AP"`, `"AP50"` …).
+        every: int. Epochs between two evaluations.
+        epochs: int. Epochs of the run; the last is always evaluated.
+        request: StopRequest. An evaluation is abandoned if a stop is requested.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class MeasurePrecision(keras.callbacks.Callback):
         except _GivenUpError:
             self.model.stop_training = True
         else:
-            logs.update({f"val_{name}": float(value) for name, value in figures.items()})
+            logs.update({f"{METRIC_PREFIX}{name}": float(value) for name, value in figures.items()})
 
     def _check(self, count: int) -> None:
         del count
@@ -164,26 +164,32 @@ class _GivenUpError(Exception):
 
 
 class RecordEpoch(keras.callbacks.Callback):
-    """Writes `metrics.csv`, `curves.png`, and `best.keras` where the AP is the highest so far.
+    """Writes `metrics.csv` and `curves.png`, and `best.keras` if the monitored number is the best so far.
 
-    The row is written last: an epoch without a row is measured again on resuming.
+    The row is written last: an epoch without a row is evaluated again on resuming.
 
     Args:
         run: Run. The folder, whose `last.keras` is that of this epoch.
+        monitor: str. Name in `logs` of the number that ranks epochs. Defaults to `"val_AP"`.
+        mode: str. `"max"` if higher is better, else `"min"`. Defaults to `"max"`.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, monitor: str = "val_AP", mode: Literal["max", "min"] = "max") -> None:
         super().__init__()
         self.run = run
+        self.monitor = monitor
+        self.mode = mode
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Records a complete and measured epoch."""
         if self.model.stop_training:
             return
         figures = dict(logs or {})
-        best = self.run.best_precision(before=epoch + 1)
-        if "val_AP" in figures and (best is None or round(figures["val_AP"], DIGITS) > best[1]):
-            copy_whole(self.run.last, self.run.best)
+        best = self.run.best_metric(self.monitor, self.mode, before=epoch + 1)
+        if self.monitor in figures:
+            value = round(figures[self.monitor], DIGITS)
+            if best is None or (value > best[1] if self.mode == "max" else value < best[1]):
+                copy_whole(self.run.last, self.run.best)
         draw_curves(self.run.write_row(epoch + 1, figures), self.run.curves)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import keras
 from tqdm import tqdm
@@ -14,26 +15,23 @@ from tqdm import tqdm
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.data.errors import from_tensorflow
 from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
-from keras_retinanet.evaluation import coco, detect_dataset
+from keras_retinanet.evaluation import METRICS, detect_dataset
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.optimizers.schedules import WarmupSchedule
 from keras_retinanet.schema import Detections
 from keras_retinanet.snapshots.run_folder import Progress, Run
 from keras_retinanet.training.callbacks import (
+    EvaluateMetric,
     KeepSnapshot,
     LogLearningRate,
-    MeasurePrecision,
     PrintLines,
     RecordEpoch,
     StopOnNonFinite,
 )
-from keras_retinanet.training.example_pictures import draw_examples
+from keras_retinanet.training.pictures import METRIC_PREFIX, draw_examples
 from keras_retinanet.training.run_data import RunData
 from keras_retinanet.training.signals import StopRequest
-
-FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl")
-"""What of the 12 COCO numbers is logged, each as `val_…`."""
 
 Log = Callable[[str], object]
 
@@ -69,7 +67,7 @@ class RunResult:
         folder: Where its files are.
         epochs: Complete epochs.
         figures: Last row of `metrics.csv`: `epoch`, `loss`, `val_AP` …
-        best: Row of the epoch with the highest AP, empty where nothing was measured.
+        best: Row of the epoch that is best by the metric, empty if nothing was measured.
         stopped_by: The signal that stopped the run, `None` where it is complete.
     """
 
@@ -118,7 +116,7 @@ class Training:
         with StopRequest() as request:
             guard = StopOnNonFinite([sample["image"] for sample in self.data.samples])
             keep = KeepSnapshot(self.run, self.progress, request)
-            after = [*self._measuring(found, request), RecordEpoch(self.run)]
+            after = [*self._measuring(found, request), RecordEpoch(self.run, *self._ranking())]
             callbacks = [guard, LogLearningRate(self.schedule), keep, *after, *self._loggers()]
             with readable_data_errors():
                 self._finish_epoch(after)
@@ -139,7 +137,7 @@ class Training:
         """Measures on the validation images, and leaves the detections in `found`."""
         if self.data.val_samples is None:
             return []
-        samples, model = self.data.val_samples, self.model
+        samples, model, metric = self.data.val_samples, self.model, METRICS[self.config.metric]
         detector = DetectionModel(model)
         batches = InferenceBatches(
             samples,
@@ -158,11 +156,15 @@ class Training:
                     progress(count)
 
                 found[:] = detect_dataset(detector, batches, samples, progress=step)
-            stats = coco.evaluate(samples, found, model.class_names).stats
-            return {name: stats[name] for name in FIGURES if stats[name] >= 0}  # -1: no box of that size
+            return metric.logged_stats(metric.evaluate(samples, found, model.class_names))
 
         every, epochs = self.config.evaluate_every, self.config.epochs
-        return [MeasurePrecision(measure, every=every, epochs=epochs, request=request)]
+        return [EvaluateMetric(measure, every=every, epochs=epochs, request=request)]
+
+    def _ranking(self) -> tuple[str, Literal["max", "min"]]:
+        """Column of `metrics.csv` that ranks epochs, and whether its maximum or minimum is the best."""
+        metric = METRICS[self.config.metric]
+        return f"{METRIC_PREFIX}{metric.monitor}", metric.mode
 
     def _finish_epoch(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
         """Measures and records the last epoch of a run that was stopped between its training and its record."""
@@ -205,7 +207,7 @@ class Training:
         return f"{failure} Training stopped; {kept}. A lower --learning-rate or --clip-norm often helps."
 
     def _result(self, stopped_by: int | None) -> RunResult:
-        rows, best = self.run.rows(), self.run.best_precision()
+        rows, best = self.run.rows(), self.run.best_metric(*self._ranking())
         numbers = [{name: float(value) for name, value in row.items() if value} for row in rows]
         last = numbers[-1] if numbers else {}
         highest = next((row for row in numbers if best is not None and row["epoch"] == best[0]), {})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 
+from keras_retinanet.anchor_coverage import measure_coverage, network_boxes
 from keras_retinanet.config import DataConfig, FilterConfig, MixedPrecision, TrainConfig
 from keras_retinanet.config.rules import check
 from keras_retinanet.data.augment import PRESETS
@@ -16,17 +17,17 @@ from keras_retinanet.data.pipeline import TrainingBatches
 from keras_retinanet.inference import load_model
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.optimizers.build import build_optimizer, build_schedule, peak_rate
+from keras_retinanet.schema import Sample
 from keras_retinanet.snapshots.run_folder import Progress, Run, read_progress
-from keras_retinanet.training.anchor_coverage import measure_coverage
 from keras_retinanet.training.callbacks import random_states
-from keras_retinanet.training.fit import Log, NonFiniteLossError, RunResult, Training, readable_data_errors
+from keras_retinanet.training.fit import Log, NonFiniteLossError, RunResult, Training
 from keras_retinanet.training.initial_weights import build_model
 from keras_retinanet.training.run_data import RunData, open_run_data
 
 __all__ = ["NonFiniteLossError", "RunResult", "Training", "prepare", "train"]
 
-COVERAGE_IMAGES = 100
-"""Training images that are matched with the anchors before the first step."""
+MAX_COVERAGE_IMAGES = 5000
+"""Training images, evenly spaced, whose boxes are compared with the anchors before the first step."""
 
 
 def train(
@@ -105,7 +106,7 @@ def prepare(
     log(_describe_steps(config.epochs, config.batch_size, batches))
     log(f"{config.optimizer.optimizer}, learning rate {rate.value:g}: {rate.reason}")
     log(f"device: {', '.join(keras.distribution.list_devices())} ({keras.backend.backend()} backend)")
-    _report_coverage(model, batches, max(1, min(COVERAGE_IMAGES, len(data.samples)) // config.batch_size), log)
+    _report_coverage(model, data.samples, batches, log)
     if resume is None:
         run = Run.create(config.snapshot_path, f"{config.data.dataset}-{config.model.backbone}")
     else:
@@ -184,9 +185,12 @@ def _describe_steps(epochs: int, batch_size: int, batches: TrainingBatches) -> s
     return f"{epochs} epochs of {batches.steps_per_epoch} steps of {batch_size} images, {shapes}"
 
 
-def _report_coverage(model: RetinaNet, batches: TrainingBatches, num_batches: int, log: Log) -> None:
-    with readable_data_errors():
-        coverage = measure_coverage(model, batches.dataset(0).take(num_batches))
-    log(f"anchors: {coverage.describe()}")
-    if (advice := coverage.advice()) is not None:
-        log(f"warning: {advice}")
+def _report_coverage(model: RetinaNet, samples: Sequence[Sample], batches: TrainingBatches, log: Log) -> None:
+    step = -(-len(samples) // MAX_COVERAGE_IMAGES)
+    sizes, padded = batches.image_sizes[::step], batches.padded_sizes[::step]
+    found = network_boxes(samples[::step], model.resize, model.map_shapes, sizes, padded)
+    coverage = measure_coverage(found, model.class_names, model.anchors, model.assigner_config)
+    sampled = f" ({len(sizes):,} of {len(samples):,} images)" if step > 1 else ""
+    log(f"anchors: {coverage.describe()}{sampled}")
+    if coverage.is_poor:
+        log(f"warning: {coverage.describe_missed()}: {coverage.advise()}")

@@ -48,7 +48,7 @@ class RunData:
             f"{len(self.class_names)} classes: {', '.join(names)}{more}"
         )
         if self.val_samples is None:
-            log("validation: none, so AP is not measured and there will be no best.keras")
+            log("validation: none, so nothing is measured and there will be no best.keras")
         else:
             log(f"validation: {len(self.val_samples)} images")
 

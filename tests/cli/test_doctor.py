@@ -35,11 +35,11 @@ def test_clean_and_unclean(boxes, tmp_path, capsys):
     small, report = tmp_path / "small", tmp_path / "report.json"
     assert doctor.main([str(boxes), "--anchor-sizes", "32", "64", "128", "256", "512", *SMALL]) == 1
     text = capsys.readouterr().out
-    assert "22 boxes, 0 of them ignored; 1 of 1 classes" in text
-    assert "boxes are smaller than 8 × 8 pixels once resized" in text
+    assert "22 boxes (0 ignore regions) of 1 of 1 classes" in text
+    assert "boxes are smaller than 8 × 8 pixels after resizing" in text
     boxes.write_text("\n".join(boxes.read_text().splitlines()[:-2]))
     assert doctor.main(["csv", str(boxes), *SMALL, "--json", str(report), "--fix", str(small)]) == 0
-    assert "clean: nothing to mend" in capsys.readouterr().out
+    assert "no faults found" in capsys.readouterr().out
     content = json.loads(report.read_text())
     assert (content["status"], content["splits"][0]["coverage"]["all"]["covered"]) == (0, 20)
     assert (small / "train.csv").read_text().count("cow") == 20
@@ -48,7 +48,10 @@ def test_clean_and_unclean(boxes, tmp_path, capsys):
 def test_pictures_and_sheet(boxes, tmp_path, capsys):
     words = ["csv", str(boxes), *SMALL, "--augment", "none", "--anchors", "--out", str(tmp_path / "out")]
     assert debug.main([*words, "--sheet", str(tmp_path / "sheet.png")]) == 0
-    assert "2 images: 20 boxes train an anchor (green), 2 nothing (red), 0 ignored (grey)" in capsys.readouterr().out
+    assert (
+        "2 images: 20 boxes with a positive anchor (green), 2 without (red), 0 ignore regions (grey)"
+        in capsys.readouterr().out
+    )
     (first, second) = sorted((tmp_path / "out").iterdir())
     pictures = [read(path) for path in (first, second)]
     assert [picture.shape for picture in pictures] == [(64, 64, 3)] * 2
@@ -63,9 +66,9 @@ def test_pictures_and_sheet(boxes, tmp_path, capsys):
     [
         (doctor, ["csv", "gone.csv", "--anchor-sizes", "1"], "--anchor-sizes needs one value for each of the 5"),
         (doctor, ["yolo"], "expected `yolo PATH`"),
-        (doctor, ["csv", "gone.csv", "--page", "/no/where/page.html"], "this folder does not exist: /no/where; give"),
+        (doctor, ["csv", "gone.csv", "--page", "/no/where/page.html"], "folder /no/where does not exist; give"),
         (doctor, ["csv", "gone.csv", "--json", "/"], "--json /: is a folder"),
-        (doctor, ["csv", "gone.csv", "--fix", "/"], "--fix /: is not empty"),
+        (doctor, ["csv", "gone.csv", "--fix", "/"], "--fix /: the folder is not empty"),
         (debug, ["csv", "gone.csv"], "gone.csv: cannot be read"),
         (debug, ["csv", "gone.csv", "--augment", "wild"], "invalid choice: 'wild'"),
         (debug, ["csv", "gone.csv", "--window"], "--window needs a display"),

@@ -180,7 +180,7 @@ def test_same_seed_gives_the_same_pixels_in_another_process() -> None:
     here = [digest(scenes.draw_scene((3, index))) for index in range(4)]
     program = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
-        "from keras_retinanet import scenes\nfrom hashlib import sha256\n"
+        "from keras_retinanet.demo import scenes\nfrom hashlib import sha256\n"
         "for index in range(4):\n"
         "    s = scenes.draw_scene((3, index))\n"
         "    print(sha256(b''.join(p.tobytes() for p in (s.image, s.boxes, s.labels, s.visible))).hexdigest())\n"
@@ -288,7 +288,7 @@ def test_each_scene_is_reported(written: Path, tmp_path: Path) -> None:
 def test_several_processes_write_what_one_writes(
     written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scenes, "_WORTH_PROCESSES", 1)
+    monkeypatch.setattr(scenes, "_MIN_FOR_PROCESSES", 1)
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     reported: list[int] = []
     scenes.write_dataset(tmp_path, num_train=12, num_val=7, seed=4, progress=reported.append)
@@ -299,7 +299,7 @@ def test_several_processes_write_what_one_writes(
 def test_a_process_that_fails_is_told_and_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(scenes, "_WORTH_PROCESSES", 1)
+    monkeypatch.setattr(scenes, "_MIN_FOR_PROCESSES", 1)
     with pytest.raises(RuntimeError, match="ended early at number 0"):
         scenes.write_dataset(tmp_path, num_train=3, num_val=0, seed=-1)
     assert "non-negative" in capfd.readouterr().err

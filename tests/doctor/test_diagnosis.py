@@ -15,9 +15,9 @@ from keras_retinanet.data.open_dataset import open_dataset
 from keras_retinanet.doctor import diagnose
 from keras_retinanet.doctor.cleaning import write_clean
 from keras_retinanet.doctor.findings import Finding, exit_status
+from keras_retinanet.doctor.html_report import write_html
 from keras_retinanet.doctor.image_scan import scan_image
-from keras_retinanet.doctor.near_duplicates import alike_groups
-from keras_retinanet.doctor.page import write_page
+from keras_retinanet.doctor.near_duplicates import group_near_duplicates
 
 EXPECTED = {
     ("missing", "train"): ("error", 1, "gone.png"),
@@ -89,13 +89,13 @@ def test_a_clean_copy_can_be_opened_and_has_only_what_trains(diagnosis, tmp_path
     ]  # fmt: skip
     assert copy[0]["boxes"].tolist() == [[4, 4, 24, 24], [4, 4, 24, 24], [50, 30, 64, 40]]
     assert [copy.class_names[label] for label in copy[0]["labels"]] == ["cat", "Cat", "cat"]
-    assert "train: 5 images that cannot be used left out" in done.notes
-    assert "train: 2 boxes without area in their image left out" in done.notes
-    assert "train: 1 boxes that were there twice left out" in done.notes
+    assert "train: 5 images that cannot be used removed" in done.notes
+    assert "train: 2 boxes without area in their image removed" in done.notes
+    assert "train: 1 duplicate boxes removed" in done.notes
 
 
 def test_the_page_needs_nothing_else(diagnosis, tmp_path):
-    write_page(diagnosis, tmp_path / "page.html")
+    write_html(diagnosis, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()
     assert "http" not in text.replace("http-equiv", "")
     assert text.count("data:image/png;base64,") == 7  # five plots, and coverage by size of either split
@@ -112,7 +112,7 @@ def test_broken_structure_is_a_finding(tmp_path, config):
     assert finding.examples[0].where.endswith("boxes.csv, line 2")
     others = {other.kind for other in broken.findings[1:]}
     assert others == {"missing", "unused-class"}  # line 1 is looked at all the same
-    with pytest.raises(ValueError, match="broken in structure"):
+    with pytest.raises(ValueError, match="cannot be read; correct the structure errors"):
         write_clean(broken, tmp_path / "out")
 
 
@@ -137,17 +137,17 @@ def test_exit_status_is_that_of_the_worst():
     assert [exit_status(those) for those in ([], [note], [note, warning], [warning, error])] == [0, 0, 1, 2]
 
 
-def test_alike_are_scaled_and_saved_again_but_not_others_or_plain_ones(tmp_path):
+def test_near_duplicates_are_scaled_and_saved_again_but_not_others_or_plain_ones(tmp_path):
     rng = np.random.default_rng(0)
     pictures = [Image.fromarray(rng.integers(0, 256, (8, 8), np.uint8)).resize((64, 64)) for _ in range(4)]
     pictures += [pictures[1].resize((100, 90)), Image.new("L", (64, 64), 9), Image.new("L", (64, 64), 200)]
-    looks = []
+    thumbnails = []
     for number, picture in enumerate(pictures):
         picture.save(tmp_path / f"{number}.png")
-        looks.append(scan_image(str(tmp_path / f"{number}.png")).look)
-    assert looks[5] is None
-    assert alike_groups(looks) == [[1, 4]]
-    assert alike_groups([]) == []
+        thumbnails.append(scan_image(str(tmp_path / f"{number}.png")).thumbnail)
+    assert thumbnails[5] is None
+    assert group_near_duplicates(thumbnails) == [[1, 4]]
+    assert group_near_duplicates([]) == []
 
 
 def test_several_faults_of_structure_and_a_wrong_size_tag_in_one_run(tmp_path):
@@ -175,4 +175,4 @@ def test_a_data_set_without_classes_cannot_be_trained_on(tmp_path):
     (tmp_path / "boxes.csv").write_text("a.png,,,,,\n")
     diagnosis = diagnose(TrainConfig(data=DataConfig("csv", annotations=str(tmp_path / "boxes.csv"))))
     assert (diagnosis.findings[0].kind, diagnosis.status) == ("no-class", 2)
-    assert diagnosis.findings[0].title.startswith("1 training images, and not one box")
+    assert diagnosis.findings[0].title.startswith("1 training images, but no box names a class")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_retinanet.drawing.captions import FEW, caption_size, line_width, place_captions
+from keras_retinanet.drawing.captions import MAX_FORCED_CAPTIONS, caption_size, line_width, place_captions
 
 SIZE = (400, 300)
 
@@ -46,7 +46,7 @@ def test_of_many_captions_those_that_hide_others_are_left_out() -> None:
         for left, top in shown[k + 1 :]:
             common = max(0, min(x, left) + 50 - max(x, left)) * max(0, min(y, top) + 12 - max(y, top))
             assert common <= 0.1 * 50 * 12
-    assert None not in place_captions(grid[:FEW], [(50, 12)] * FEW, SIZE)
+    assert None not in place_captions(grid[:MAX_FORCED_CAPTIONS], [(50, 12)] * MAX_FORCED_CAPTIONS, SIZE)
 
 
 def test_letters_and_lines_shrink_with_the_object() -> None:

@@ -199,7 +199,7 @@ def test_colours_are_far_apart(num_classes: int, least: float) -> None:
 
 
 def test_oklab_of_white_and_red_are_the_published_ones() -> None:
-    lab = visualize._oklab(np.array([[255, 255, 255], [255, 0, 0]]))
+    lab = visualize._to_oklab(np.array([[255, 255, 255], [255, 0, 0]]))
     np.testing.assert_allclose(lab, [[1, 0, 0], [0.628, 0.225, 0.126]], atol=5e-4)
 
 

@@ -179,7 +179,7 @@ def test_ids_may_be_names_and_ties_go_by_id():
     detections = [found("a", [[50, 50, 60, 60]], [0.5]), found("b", [[0, 0, 10, 10]], [0.5])]
     # "a" comes first: its wrong detection outranks the equally scored right one.
     assert coco.evaluate(truth, detections, ["cat"]).stats["AP50"] == pytest.approx(0.5 * 51 / 101)
-    with pytest.raises(ValueError, match="detections of image 'c', which is none of the 3 samples"):
+    with pytest.raises(ValueError, match="detections of image 'c', which is not among the 3 samples"):
         coco.evaluate(truth, [found("c")], ["cat"])
 
 

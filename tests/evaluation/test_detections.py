@@ -6,7 +6,7 @@ import pytest
 
 from keras_retinanet.config import MetricName
 from keras_retinanet.evaluation import METRICS, detections
-from keras_retinanet.evaluation.result import EvaluationResult
+from keras_retinanet.evaluation.metric import EvaluationResult
 
 
 class CornerModel(keras.Model):
@@ -106,7 +106,7 @@ def test_pairs_stand_in_the_order_of_the_samples():
     [
         ([entry(1)], [entry(1), entry(1)], "image 1 has two entries of detections"),
         ([entry(1), entry(1)], [], "two samples have the same image_id"),
-        ([entry(1)], [entry("1")], "detections of image '1', which is none of the 1 samples"),
+        ([entry(1)], [entry("1")], "detections of image '1', which is not among the 1 samples"),
         ([entry(1)], [entry(1, [0, 2])], "detections of image 1 have label 2, allowed are 0 … 1"),
         ([entry(1, [-1])], [], "annotations of image 1 have label -1, allowed are 0 … 1"),
         ([entry(1)], [entry(1, [0], scores=[])], r"detections of image 1 differ in length: .*'scores': 0"),
@@ -121,13 +121,20 @@ def test_entries_that_do_not_fit_are_named(samples, found, words):
 def test_every_metric_perfect_and_empty(name):
     boxes = np.array([[3, 4, 50, 61], [10, 10, 150, 160]], np.float32)
     sample = entry(1, [0, 1], boxes=boxes, ignore=np.zeros(2, bool))
-    perfect = METRICS[name]([sample], [entry(1, [0, 1], boxes=boxes, scores=[0.9, 0.8])], ["cat", "dog"])
+    perfect = METRICS[name].evaluate([sample], [entry(1, [0, 1], boxes=boxes, scores=[0.9, 0.8])], ["cat", "dog"])
     assert isinstance(perfect, EvaluationResult)
-    assert next(iter(perfect.stats.values())) == 1
+    errors = METRICS[name].lower_is_better
     assert perfect.stats.keys() == perfect.captions.keys()
-    assert all(column.tolist() == [1, 1] for column in perfect.per_class.values())
-    empty = METRICS[name]([sample], [], ["cat", "dog"])
-    assert next(iter(empty.stats.values())) == 0
+    assert {METRICS[name].monitor, *errors} <= {*perfect.stats, *perfect.per_class}
+    assert METRICS[name].monitor in METRICS[name].logged_stats(perfect)
+    for number, value in perfect.stats.items():
+        assert value in ((0, -1) if number in errors else (1, -1)), number  # -1: no box of that size
+    for number, column in perfect.per_class.items():
+        assert column.tolist() == ([0, 0] if number in errors else [1, 1]), number
+    assert perfect.stats[METRICS[name].monitor] >= 0
+    empty = METRICS[name].evaluate([sample], [], ["cat", "dog"])
+    worst = empty.stats[METRICS[name].monitor]
+    assert worst > 0 if METRICS[name].mode == "min" else worst == 0
 
 
 def test_flags_know_every_metric():

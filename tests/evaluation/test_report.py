@@ -26,7 +26,7 @@ def test_stats_stand_in_coco_order_and_aligned():
     assert lines[0] == "AP     0.500  mean AP of IoU 0.50 … 0.95"
     assert lines[4] == "APm    1.000  AP of medium objects"
     assert lines[5] == "APl        -  AP of large objects, above 96² px"
-    assert lines[8] == "AR100  0.500  recall with 100 detections an image"
+    assert lines[8] == "AR100  0.500  recall with 100 detections per image"
 
 
 def test_classes_stand_in_label_order_and_aligned():

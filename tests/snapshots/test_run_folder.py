@@ -12,7 +12,6 @@ from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.tree import changed
 from keras_retinanet.snapshots.atomic_files import copy_whole, write_whole
 from keras_retinanet.snapshots.run_folder import Progress, Run, read_config, read_progress, save_snapshot
-from keras_retinanet.training.curves import draw_curves
 
 
 def test_no_folder_is_used_twice(tmp_path: Path) -> None:
@@ -37,15 +36,18 @@ def test_rows_replace_those_of_the_same_and_later_epochs(tmp_path: Path) -> None
     assert run.rows() == [{"epoch": "1", "loss": "3.0", "val_AP": ""}, {"epoch": "2", "loss": "1.5", "val_AP": "0.25"}]
 
 
-def test_the_best_precision_is_the_first_of_equals(tmp_path: Path) -> None:
+def test_the_best_metric_is_the_first_of_equals(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    assert run.best_precision() is None
+    assert run.best_metric() is None
     run.write_row(1, {"loss": 1.0})
-    assert run.best_precision() is None
-    for epoch, precision in ((2, 0.5), (3, 0.75), (4, 0.75), (5, 0.25)):
-        run.write_row(epoch, {"val_AP": precision})
-    assert run.best_precision() == (3, 0.75)
-    assert run.best_precision(before=3) == (2, 0.5)
+    assert run.best_metric() is None
+    for epoch, value in ((2, 0.5), (3, 0.75), (4, 0.75), (5, 0.25), (6, 0.25)):
+        run.write_row(epoch, {"val_AP": value, "val_error": 10 * value})
+    assert run.best_metric() == (3, 0.75)
+    assert run.best_metric(before=3) == (2, 0.5)
+    assert run.best_metric("val_error", "min") == (5, 2.5)
+    assert run.best_metric("val_error", "max", before=3) == (2, 5.0)
+    assert run.best_metric("val_other") is None
 
 
 def test_what_fails_half_way_leaves_the_old_file(tmp_path: Path) -> None:
@@ -102,14 +104,6 @@ def test_a_broken_config_is_named(text: str, tmp_path: Path) -> None:
     path.write_text(text)
     with pytest.raises(ValueError, match=r"config\.yaml: not a configuration of a run"):
         read_config(path)
-
-
-@pytest.mark.parametrize(
-    "rows", [[], [{"epoch": "1", "loss": "1.0"}], [{"epoch": "1", "loss": "1.0", "val_AP": "0.1"}, {"epoch": "2"}]]
-)
-def test_curves_are_a_picture_whatever_was_measured(rows: list[dict[str, str]], tmp_path: Path) -> None:
-    draw_curves(rows, tmp_path / "curves.png")
-    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_no_folder_is_made_below_a_file_nor_a_link_to_nowhere(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from keras_retinanet.snapshots.run_folder import Progress, Run, read_progress
 from keras_retinanet.training.callbacks import (
+    EvaluateMetric,
     KeepSnapshot,
     LogLearningRate,
-    MeasurePrecision,
     PrintLines,
     RecordEpoch,
     StopOnNonFinite,
@@ -104,8 +104,8 @@ def test_a_wish_at_the_last_step_waits_for_the_end_of_the_epoch(model: keras.Mod
     assert (read_progress(tmp_path / "last.keras").epoch, read_progress(tmp_path / "last.keras").step) == (1, 0)
 
 
-def test_precision_is_measured_every_so_often_and_after_the_last_epoch(model: keras.Model) -> None:
-    measure = MeasurePrecision(lambda progress: {"AP": 0.5}, every=3, epochs=8, request=StopRequest())
+def test_metrics_are_measured_every_so_often_and_after_the_last_epoch(model: keras.Model) -> None:
+    measure = EvaluateMetric(lambda progress: {"AP": 0.5}, every=3, epochs=8, request=StopRequest())
     attached(measure, model)
     measured = []
     for epoch in range(8):
@@ -127,21 +127,26 @@ def test_a_measurement_is_given_up_on_request(model: keras.Model) -> None:
             progress(1)
         return {"AP": 1.0}
 
-    attached(callback := MeasurePrecision(measure, every=1, epochs=1, request=request), model)
+    attached(callback := EvaluateMetric(measure, every=1, epochs=1, request=request), model)
     callback.on_epoch_end(0, logs)
     assert seen == [0, 1]
     assert logs == {}
     assert model.stop_training
 
 
-def test_best_follows_the_highest_precision(model: keras.Model, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("monitoring", "best"), [((), "epoch 2"), (("val_count_error", "min"), "epoch 4"), (("val_mAP", "max"), None)]
+)
+def test_best_follows_the_monitored_number(
+    model: keras.Model, tmp_path: Path, monitoring: tuple[str, ...], best: str | None
+) -> None:
     run = Run(tmp_path)
-    record = attached(RecordEpoch(run), model)
-    for epoch, precision in enumerate([0.25, 0.5, 0.5, 0.125]):
+    record = attached(RecordEpoch(run, *monitoring), model)
+    for epoch, value in enumerate([0.25, 0.5, 0.5, 0.125, 0.125]):
         run.last.write_text(f"epoch {epoch + 1}")
-        record.on_epoch_end(epoch, {"loss": 1.0, "val_AP": precision})
-    assert run.best.read_text() == "epoch 2"
-    assert [row["val_AP"] for row in run.rows()] == ["0.25", "0.5", "0.5", "0.125"]
+        record.on_epoch_end(epoch, {"loss": 1.0, "val_AP": value, "val_count_error": 4 * value})
+    assert (run.best.read_text() if run.best.exists() else None) == best
+    assert [row["val_AP"] for row in run.rows()] == ["0.25", "0.5", "0.5", "0.125", "0.125"]
     assert run.curves.exists()
 
 

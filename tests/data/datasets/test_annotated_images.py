@@ -102,5 +102,5 @@ def test_no_images_and_missing_images_are_errors(tmp_path):
     with pytest.raises(DataError, match=r"list: image .*gone\.jpg' \(number 1 of 1\) is not there"):
         AnnotatedImages(gone)
     (tmp_path / "GONE.JPG").touch()
-    with pytest.raises(DataError, match=r"fix: there is '.*GONE\.JPG': give both the same name; put the file there"):
+    with pytest.raises(DataError, match=r"fix: there is '.*GONE\.JPG': give both the same name; add the file"):
         AnnotatedImages(gone)

@@ -1,4 +1,4 @@
-"""The diagnosis as one HTML file that needs nothing else: styles, plots and thumbnails inside."""
+"""The diagnosis as a self-contained HTML file with plots and thumbnails."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from keras_retinanet.anchor_coverage import AnchorCoverage, CoverageRow, NetworkBoxes
 from keras_retinanet.data.image_files import read_bytes
-from keras_retinanet.doctor.anchor_fit import NetworkBoxes, network_boxes
-from keras_retinanet.doctor.coverage import AnchorCoverage, Row
+from keras_retinanet.doctor.anchor_checks import usable_boxes
 from keras_retinanet.doctor.diagnosis import Diagnosis
 from keras_retinanet.doctor.findings import Example, Finding
 from keras_retinanet.doctor.plots import draw_plots
-from keras_retinanet.doctor.summary import VERDICTS, proposal_lines
+from keras_retinanet.doctor.text_report import VERDICTS, format_proposal
 from keras_retinanet.drawing.visualize import draw_boxes
 from keras_retinanet.version import __version__
 
-THUMBNAIL = 180
+THUMBNAIL_SIDE = 180
 """Longer side of the thumbnails in pixels."""
 
-MARGIN = 3.0
-"""A thumbnail of a small box shows so many of its sides around it."""
+BOX_MARGIN = 3.0
+"""Margin around a small box in its thumbnail, in multiples of its longer side."""
 
 _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;color:#1c2730;background:#f5f7f9;margin:0}
@@ -46,40 +46,50 @@ td:first-child,th:first-child{text-align:left}code,pre{background:#e9eef2;paddin
 """
 
 
-def write_page(diagnosis: Diagnosis, path: Path) -> None:
-    """Writes the page.
+def write_html(diagnosis: Diagnosis, path: Path) -> None:
+    """Writes a diagnosis as an HTML page.
 
     Args:
         diagnosis: The diagnosis.
         path: Path. The HTML file.
     """
-    path.write_text("\n".join(_lines(diagnosis)), encoding="utf-8")
+    path.write_text("\n".join(_html_lines(diagnosis)), encoding="utf-8")
 
 
-def _lines(diagnosis: Diagnosis) -> Iterator[str]:
+def _html_lines(diagnosis: Diagnosis) -> Iterator[str]:
     data = diagnosis.config.data
     name = escape(f"{data.dataset} {data.annotations or data.path}")
     yield f"<!doctype html><html lang=en><meta charset=utf-8><title>retinanet-doctor: {name}</title>"
     yield f"<style>{_STYLE}</style><main><h1>{name}</h1>"
     yield f"<p>{escape(VERDICTS[diagnosis.status])}. <span class=tag>keras_retinanet {__version__}</span></p>"
-    yield from _splits(diagnosis)
+    yield from _splits_html(diagnosis)
     yield "<h2>Findings</h2>"
     if not diagnosis.findings:
-        yield "<p>None.</p>"
+        yield "<p>None</p>"
     for finding in diagnosis.findings:
-        yield from _finding(finding)
+        yield from _finding_html(finding)
     if diagnosis.proposal is not None:
-        lines = "\n".join(proposal_lines(diagnosis.proposal))
+        lines = "\n".join(format_proposal(diagnosis.proposal))
         yield f"<h2>Anchors</h2><pre>{escape(lines)}</pre>"
-    yield from _plots(diagnosis)
+    yield from _plots_html(diagnosis)
     yield "<h2>Anchor coverage</h2>"
     for split in diagnosis.splits:
-        yield from _coverage(split.split, split.coverage)
+        yield from _coverage_html(split.split, split.coverage)
     yield "</main></html>"
 
 
-def _splits(diagnosis: Diagnosis) -> Iterator[str]:
-    heads = ("", "images", "usable", "without boxes", "boxes", "ignored", "classes", "train an anchor", "anchors a box")
+def _splits_html(diagnosis: Diagnosis) -> Iterator[str]:
+    heads = (
+        "",
+        "images",
+        "usable",
+        "without boxes",
+        "boxes",
+        "ignore regions",
+        "classes",
+        "with a positive anchor",
+        "anchors per box",
+    )
     yield "<table><tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>"
     for split in diagnosis.splits:
         used = sum(count > 0 for count in split.boxes_by_class.values())
@@ -95,17 +105,17 @@ def _splits(diagnosis: Diagnosis) -> Iterator[str]:
         yield f"<p class=tag>{escape(note)}</p>"
 
 
-def _finding(finding: Finding) -> Iterator[str]:
+def _finding_html(finding: Finding) -> Iterator[str]:
     yield f"<div class='finding {finding.severity}'><h3>{escape(finding.title)}</h3>"
     yield f"<span class=tag>{finding.severity}, {escape(finding.split)}</span>"
     yield f"<p class=fix>{escape(finding.fix)}</p><div class=cases>"
     for example in finding.examples:
-        picture = thumbnail(example)
+        picture = draw_thumbnail(example)
         where, what = escape(example.where), escape(example.what)
         if picture is None:
             yield f"<div class='case text'>{where}{': ' if what else ''}{what}</div>"
         else:
-            name = where.replace("\\", "/").rsplit("/", 1)[-1]  # the whole path would fill three lines under each
+            name = where.replace("\\", "/").rsplit("/", 1)[-1]  # the whole path is in the tooltip
             image = f"<img src='{_data_uri(picture, 'jpeg')}' alt=''>"
             yield f"<div class=case title='{where}'>{image}{name}{'<br>' if what else ''}{what}</div>"
     yield "</div></div>"
@@ -115,14 +125,14 @@ def _data_uri(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def thumbnail(example: Example) -> bytes | None:
-    """A small JPEG of an example: its image, or the surroundings of its box, which is drawn in.
+def draw_thumbnail(example: Example) -> bytes | None:
+    """Draws an example as a small JPEG: its image, or its box with the surroundings.
 
     Args:
         example: The example.
 
     Returns:
-        The JPEG; `None` where there is no image or it cannot be read.
+        The JPEG; `None` if there is no image or it cannot be read.
     """
     if not example.image:
         return None
@@ -130,42 +140,40 @@ def thumbnail(example: Example) -> bytes | None:
         with warnings.catch_warnings(), Image.open(io.BytesIO(read_bytes(example.image))) as opened:
             warnings.simplefilter("ignore")
             image = np.array(opened.convert("RGB"))
-    except Exception:  # broken images are what this is about; Pillow raises a dozen kinds
+    except Exception:  # the image may be the fault that is reported; Pillow raises a dozen kinds
         return None
     box = None if example.box is None else np.array(example.box, np.float64)
-    x1, y1, x2, y2 = _window(box, image.shape[1], image.shape[0])
+    x1, y1, x2, y2 = _crop_window(box, image.shape[1], image.shape[0])
     small = Image.fromarray(image[y1:y2, x1:x2])
-    scale = THUMBNAIL / max(small.size)
+    scale = THUMBNAIL_SIDE / max(small.size)
     small = small.resize((max(1, round(small.width * scale)), max(1, round(small.height * scale))))
     drawn = np.array(small)
     if box is not None:
         moved = (box - [x1, y1, x1, y1]) * scale
-        moved[2:] = np.maximum(moved[2:], moved[:2] + 3)  # those without area are to be seen, too
+        moved[2:] = np.maximum(moved[2:], moved[:2] + 3)  # makes boxes without area visible
         drawn = draw_boxes(drawn, moved[None], (255, 40, 40), line_width=2)
     stream = io.BytesIO()
     Image.fromarray(drawn).save(stream, "JPEG", quality=82)
     return stream.getvalue()
 
 
-def _window(box: np.ndarray | None, width: int, height: int) -> tuple[int, int, int, int]:
-    """The whole image, or for a box that would be too small in it what lies around it."""
+def _crop_window(box: np.ndarray | None, width: int, height: int) -> tuple[int, int, int, int]:
+    """x1, y1, x2, y2 of the part to show: the surroundings of the box, or the whole image without one."""
     if box is None or not np.isfinite(box).all():
         return 0, 0, width, height
     side = max(box[2] - box[0], box[3] - box[1], 8.0)
     centre_x, centre_y = np.clip((box[:2] + box[2:]) / 2, 0, [width, height])
-    reach = side * (0.5 + MARGIN)
+    reach = side * (0.5 + BOX_MARGIN)
     x1, x2 = int(max(centre_x - reach, 0)), int(min(centre_x + reach, width))
     y1, y2 = int(max(centre_y - reach, 0)), int(min(centre_y + reach, height))
     return (x1, y1, x2, y2) if x2 > x1 and y2 > y1 else (0, 0, width, height)
 
 
-def _plots(diagnosis: Diagnosis) -> Iterator[str]:
-    boxes: dict[str, NetworkBoxes] = {
-        part.split: network_boxes(part.usable, diagnosis.config.resize) for part in diagnosis.opened
-    }
+def _plots_html(diagnosis: Diagnosis) -> Iterator[str]:
+    boxes: dict[str, NetworkBoxes] = {scan.split: usable_boxes(scan, diagnosis.config) for scan in diagnosis.scans}
     if not any(len(found.boxes) for found in boxes.values()):
         return
-    names: dict[str, Sequence[str]] = {part.split: part.class_names for part in diagnosis.opened}
+    names: dict[str, Sequence[str]] = {scan.split: scan.class_names for scan in diagnosis.scans}
     coverage = {split.split: split.coverage for split in diagnosis.splits}
     yield "<h2>Boxes</h2><div class=plots>"
     for title, picture in draw_plots(boxes, names, coverage):
@@ -173,11 +181,15 @@ def _plots(diagnosis: Diagnosis) -> Iterator[str]:
     yield "</div>"
 
 
-def _coverage(split: str, coverage: AnchorCoverage) -> Iterator[str]:
-    kind = "are" if coverage.is_forced else "would be"
-    yield f"<p>{split}: {coverage.forced:,} boxes {kind} force-matched; {coverage.hopeless:,} meet no anchor.</p>"
-    yield "<div class=scroll><table><tr><th></th><th>boxes</th><th>train an anchor</th><th>anchors a box</th></tr>"
-    rows: tuple[Row, ...] = (coverage.all, *coverage.by_size, *sorted(coverage.by_class, key=lambda row: row.share))
+def _coverage_html(split: str, coverage: AnchorCoverage) -> Iterator[str]:
+    yield f"<p>{split}: {coverage.describe()}.</p>"
+    heads = ("", "boxes", "with a positive anchor", "anchors per box")
+    yield "<div class=scroll><table><tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>"
+    rows: tuple[CoverageRow, ...] = (
+        coverage.all,
+        *coverage.by_size,
+        *sorted(coverage.by_class, key=lambda row: row.share),
+    )
     for row in rows:
         cells = (escape(row.name), f"{row.boxes:,}", f"{row.share:.1%}", f"{row.positives:.1f}")
         yield "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
