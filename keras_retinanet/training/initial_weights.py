@@ -14,6 +14,7 @@ import keras
 
 from keras_retinanet.backbones import freeze_batch_norm, weights_kind, with_policy
 from keras_retinanet.config import NetworkConfig, to_dict
+from keras_retinanet.framework_internals import nested_layers
 from keras_retinanet.importers import CheckpointError, Overrides, find_foreign, open_foreign
 from keras_retinanet.inference import load_model
 from keras_retinanet.model.build import build
@@ -91,7 +92,7 @@ def _grafted(
     """
     policy = keras.config.dtype_policy().name
     backbone = with_policy(source.backbone, lambda _: policy)
-    for layer in backbone._flatten_layers():
+    for layer in nested_layers(backbone):
         layer.trainable = True
     freeze_batch_norm(backbone)
     logits = [weight for final in blank.class_head.predictors for weight in final.weights]

@@ -77,10 +77,16 @@ def test_center_coder_worked_by_hand():
     np.testing.assert_allclose(got, [[10, -2.5, math.log(2) / 0.2, math.log(0.5) / 0.2]], rtol=1e-6)
 
 
-def test_center_decoder_limits_growth():
+@pytest.mark.parametrize(
+    ("deltas", "expected"),
+    [([0, 0, 99, 0], [8 - 500, 0, 8 + 500, 16]), ([0, 0, 0, 99], [0, 8 - 500, 16, 8 + 500])],
+    ids=["width", "height"],
+)
+def test_center_decoder_limits_growth(deltas, expected):
+    """62.5 times the 16 px of the anchor, around its centre."""
     anchor = np.array([[0, 0, 16, 16]], np.float32)
-    got = boxes.decode_center(np.array([[0, 0, 99, 0]], np.float32), anchor, (1, 1, 1, 1))
-    np.testing.assert_allclose(got, [[8 - 500, 0, 8 + 500, 16]], rtol=1e-5)
+    got = boxes.decode_center(np.array([deltas], np.float32), anchor, (1, 1, 1, 1))
+    np.testing.assert_allclose(got, [expected], rtol=1e-5)
 
 
 def test_corner_coder_worked_by_hand():
