@@ -87,7 +87,6 @@ TESTED_ELSEWHERE = {
     "model/class_transfer": "training/test_initial_weights",
     "model/replicas": "test_distribution",
     "runtimes/description": "runtimes/test_runtimes",
-    "runtimes/graph_runtime": "runtimes/test_runtimes",
     "runtimes/keras_file": "runtimes/test_runtimes",
     "runtimes/litert_file": "runtimes/test_runtimes",
     "runtimes/onnx_file": "runtimes/test_runtimes",

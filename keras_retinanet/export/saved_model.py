@@ -14,11 +14,12 @@ from keras_retinanet.export.artefact import Check, check_settings
 from keras_retinanet.export.detection_graph import describe, floating, prepare_model
 from keras_retinanet.export.serving_graph import ServingGraph
 from keras_retinanet.export.warmup import write_warmup
+from keras_retinanet.framework_internals import parse_saved_model
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.saved_model import DESCRIPTION_FILE
 
 LABELS = "labels.txt"
-"""In `assets/`: a class name a line, in the order of the labels."""
+"""In `assets/`: one class name per line, in the order of the labels."""
 
 PYTHON_OPS = ("PyFunc", "PyFuncStateless", "EagerPyFunc", "NumpyFunction")
 """Ops that a server has no kernel for: they call back into the Python process that wrote them."""
@@ -29,14 +30,14 @@ def export_saved_model(
 ) -> Path:
     """Write a new version into a model's folder.
 
-    The version is written and checked beside its place and then renamed: a server that polls the folder sees it whole
-    or not.
+    The version is written and checked under a temporary name and then renamed: a server that polls the folder never
+    sees an incomplete one.
 
     Args:
         model: The model, with the thresholds that are built in.
         out: The model's folder, made if absent. Versions are its subfolders 1, 2, …
         settings: Precision and folding. Defaults to float32, folded.
-        check: Called with the finished version before it takes its place; raises where it is wrong.
+        check: Called with the finished version before it is moved into place; raises where it is wrong.
 
     Returns:
         The folder of the new version.
@@ -60,7 +61,7 @@ def export_saved_model(
         written = aside / "model"
         tf.saved_model.save(tracked, str(written), signatures=ServingGraph(prepared).signatures)
         if problems := unservable_ops(written):
-            raise ValueError(f"A server cannot run {', '.join(problems)}, of which this model's graph makes use.")
+            raise ValueError(f"The model's graph uses {', '.join(problems)}, which a server cannot run.")
         description = written / DESCRIPTION_FILE
         description.parent.mkdir()
         description.write_text(described, encoding="utf-8")
@@ -82,10 +83,7 @@ def unservable_ops(folder: Path) -> list[str]:
     Returns:
         Their names, sorted; functions that must be compiled as `"<function> (must be compiled)"`.
     """
-    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-
-    saved = SavedModel()
-    saved.ParseFromString((folder / "saved_model.pb").read_bytes())
+    saved = parse_saved_model((folder / "saved_model.pb").read_bytes())
     found: set[str] = set()
     for graph in (meta.graph_def for meta in saved.meta_graphs):
         found |= _refused(node.op for node in graph.node)

@@ -11,7 +11,8 @@ import pytest
 
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.tree import changed
-from keras_retinanet.geometry.boxes import RegressBoxes
+from keras_retinanet.framework_internals import nested_layers
+from keras_retinanet.geometry.boxes import BoxCoder
 from keras_retinanet.model import retinanet
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.snapshots.snapshot_settings import read_settings
@@ -106,7 +107,7 @@ def test_fine_tuning_keeps_the_box_coder_of_the_source(
     10 · 0.2 is cut to log 2, which doubles the width; dh = -10 · 0.2 is cut to -log 4, which quarters the height.
     """
     limits = {"max_log_scale": math.log(2), "min_log_scale": -math.log(4)}
-    coder = RegressBoxes("center", (0.1, 0.1, 0.2, 0.2), **limits, name="regress_boxes")
+    coder = BoxCoder("center", (0.1, 0.1, 0.2, 0.2), **limits, name="regress_boxes")
     parts = {"regress_boxes": keras.layers.serialize(coder)}
     retinanet.RetinaNet.from_config(source[0].get_config() | parts).save(tmp_path / "own_coder.keras")
     config = changed(TrainConfig(), SETTINGS | {"model.weights": str(tmp_path / "own_coder.keras")})
@@ -132,7 +133,7 @@ def test_another_backbone_is_refused(source: tuple[retinanet.RetinaNet, Path]) -
 def test_pretrained_batch_normalisation_is_frozen(source: tuple[retinanet.RetinaNet, Path]) -> None:
     config = changed(TrainConfig(), SETTINGS | {"model.weights": str(source[1])})
     model = build_model(config.network, ["cat", "dog"])
-    norms = [layer for layer in model.backbone._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    norms = [layer for layer in nested_layers(model.backbone) if isinstance(layer, keras.layers.BatchNormalization)]
     assert norms
     assert not any(layer.trainable for layer in norms)
 
@@ -145,7 +146,7 @@ def test_a_frozen_backbone_learns_again_in_the_next_run(
     frozen.save(tmp_path / "frozen.keras")
     config = changed(TrainConfig(), SETTINGS | {"model.weights": str(tmp_path / "frozen.keras")})
     model = build_model(config.network, ["cat", "dog"])
-    kernels = [layer for layer in model.backbone._flatten_layers() if isinstance(layer, keras.layers.Conv2D)]
+    kernels = [layer for layer in nested_layers(model.backbone) if isinstance(layer, keras.layers.Conv2D)]
     assert len(model.backbone.trainable_variables) == len(kernels) > 5
 
 
