@@ -18,6 +18,23 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+SLOW_LIMIT = 1200
+"""Seconds that a slow test may take; the limit of the others is `timeout` in pyproject.toml."""
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Gives slow tests their own time limit."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(SLOW_LIMIT))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:
+    """Counts a test that ended its process as done: xdist would run it again with the rest of its file."""
+    for unit in getattr(sched, "workqueue", {}).values():
+        if crashitem in unit:
+            unit[crashitem] = True
 
 
 @pytest.fixture(scope="session", autouse=True)

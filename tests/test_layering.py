@@ -42,8 +42,10 @@ WITHOUT_FRAMEWORK = {
 }  # fmt: skip
 """Rooms and modules whose import loads no framework."""
 TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}
-TENSORFLOW_IN_A_BRANCH = {"geometry.nms", "assigners.per_image", "model.replicas", "backbones.normalization"}
-"""Modules that import TensorFlow inside the branch of that backend."""
+TENSORFLOW_IN_A_FUNCTION = {
+    "geometry.nms", "assigners.per_image", "model.replicas", "backbones.normalization", "framework_internals",
+}  # fmt: skip
+"""Modules that import TensorFlow inside a function: in the branch of that backend, or for a private name of it."""
 
 
 class Import(NamedTuple):
@@ -219,7 +221,7 @@ def test_frameworks_are_imported_only_where_they_belong() -> None:
             is_right = here in ("cli", "data") and found.is_local
         elif library == "tensorflow":
             is_right = here in TENSORFLOW_AT_THE_TOP or (
-                found.is_local and listed(found.module, TENSORFLOW_IN_A_BRANCH)
+                found.is_local and listed(found.module, TENSORFLOW_IN_A_FUNCTION)
             )
         else:
             is_right = library == "keras" and here != "data"

@@ -114,7 +114,7 @@ def open_detector(
 
 
 def told_by_files(config: str | None, class_names: str | None = None) -> Overrides:
-    """What files of fizyr tell about its snapshots.
+    """Settings that files of fizyr state about its snapshots.
 
     Args:
         config: str. Path of a `config.ini`, where one was given.

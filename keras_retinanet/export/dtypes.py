@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from keras_retinanet.backbones import with_policy
+from keras_retinanet.framework_internals import nested_layers
 from keras_retinanet.model.retinanet import RetinaNet
 
 FloatDtype = Literal["float32", "float16", "bfloat16"]
@@ -46,7 +47,7 @@ def with_dtype(network: RetinaNet, dtype: FloatDtype) -> RetinaNet:
 
 def _layers(network: RetinaNet) -> Iterator[Any]:
     for part in (network.backbone, network.neck, network.class_head, network.box_head):
-        yield from part._flatten_layers()
+        yield from nested_layers(part)
 
 
 def _policy(dtype: FloatDtype, is_small: bool) -> str:

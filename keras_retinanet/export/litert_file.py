@@ -14,6 +14,7 @@ from keras_retinanet.data.image import padded_size
 from keras_retinanet.export.artefact import Check, write_file
 from keras_retinanet.export.detection_graph import describe, detection_graph, prepare_model, save_graph
 from keras_retinanet.export.int8 import quantize_litert
+from keras_retinanet.framework_internals import litert_converter_error, litert_format
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY
 
@@ -82,11 +83,10 @@ def converted(converter: Any) -> bytes:
     Raises:
         ValueError: The graph has something that LiteRT cannot run.
     """
-    from tensorflow.lite.python.convert import ConverterError
-
+    converter_error = litert_converter_error()
     try:
         contents: bytes = converter.convert()
-    except ConverterError as error:
+    except converter_error as error:
         what = next(iter(str(error).strip().splitlines()), "")
         raise ValueError(f"LiteRT cannot run this model: {what[:300]} Use --format onnx or openvino.") from error
     return contents
@@ -103,13 +103,11 @@ def with_metadata(contents: bytes, name: str, text: str) -> bytes:
     Returns:
         The new file.
     """
-    from tensorflow.lite.python import schema_py_generated as schema
-    from tensorflow.lite.tools import flatbuffer_utils
-
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(contents))
+    schema, utils = litert_format()
+    model = utils.read_model_from_bytearray(bytearray(contents))
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data = list(text.encode())
     entry.name, entry.buffer = name, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    return bytes(utils.convert_object_to_bytearray(model))

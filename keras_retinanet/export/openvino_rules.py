@@ -105,7 +105,7 @@ def _convert_suppression(node: Any) -> list[Any]:
 
     boxes, scores, most_of_class, most, iou, threshold = (node.get_input(index) for index in range(6))
     # TensorFlow drops what lies above the threshold, OpenVINO also what equals it: it gets one of the next two numbers
-    iou = ov.maximum(ov.multiply(iou, ov.constant(1 + _EPSILON)), ov.constant(_TINY))
+    iou = ov.maximum(ov.multiply(iou, ov.constant(np.float32(1) + _EPSILON)), ov.constant(_TINY))
     most = ov.convert(most, "i32")
     boxes = ov.squeeze(boxes, _number(2))  # (B, N, 4)
     scores = ov.transpose(scores, ov.constant(np.array([0, 2, 1], np.int32)))  # (B, K, N)

@@ -14,6 +14,7 @@ from keras_retinanet.export.artefact import Check, check_settings
 from keras_retinanet.export.detection_graph import describe, floating, prepare_model
 from keras_retinanet.export.serving_graph import ServingGraph
 from keras_retinanet.export.warmup import write_warmup
+from keras_retinanet.framework_internals import parse_saved_model
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.saved_model import DESCRIPTION_FILE
 
@@ -82,10 +83,7 @@ def unservable_ops(folder: Path) -> list[str]:
     Returns:
         Their names, sorted; functions that must be compiled as `"<function> (must be compiled)"`.
     """
-    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-
-    saved = SavedModel()
-    saved.ParseFromString((folder / "saved_model.pb").read_bytes())
+    saved = parse_saved_model((folder / "saved_model.pb").read_bytes())
     found: set[str] = set()
     for graph in (meta.graph_def for meta in saved.meta_graphs):
         found |= _refused(node.op for node in graph.node)

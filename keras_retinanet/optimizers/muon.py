@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_retinanet.framework_internals import MuonForAnyShape
 from keras_retinanet.schema import Tensor
 
 IMAGE_CHANNELS = 4
@@ -14,7 +15,7 @@ IMAGE_CHANNELS = 4
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
-class ConvolutionMuon(keras.optimizers.Muon):
+class ConvolutionMuon(MuonForAnyShape):
     """Orthogonalised momentum for kernels, as matrices of (rows · columns · inputs) × outputs.
 
     All other variables are trained by AdamW at the same rate: biases, scales and shifts, depthwise kernels, kernels
@@ -36,20 +37,22 @@ class ConvolutionMuon(keras.optimizers.Muon):
         kwargs.setdefault("exclude_layers", ["/final/"])
         super().__init__(learning_rate, **kwargs)
 
-    def _should_use_adamw(self, variable: keras.Variable) -> bool:
-        """True if Keras' `build` and `update_step` should treat this variable as AdamW does."""
+    def uses_adamw(self, variable: keras.Variable) -> bool:
+        """Decide by its shape and its name whether AdamW updates a variable and decays its weights."""
         shape = variable.shape
         is_hidden_kernel = len(shape) == 4 and shape[-2] > IMAGE_CHANNELS and shape[-1] > 1
         return not is_hidden_kernel or any(name in f"/{variable.path}/" for name in self.exclude_layers)
 
-    def _muon_update_step(self, gradient: Tensor, variable: keras.Variable, lr: Tensor, m: keras.Variable) -> None:
+    def update_by_muon(
+        self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor, momentum: keras.Variable
+    ) -> None:
         """One step: Nesterov momentum, flattened, made orthogonal, scaled to the size of an AdamW update."""
-        self.assign_add(m, (gradient - m) * (1 - self.momentum))
-        update = gradient * (1 - self.momentum) + m * self.momentum if self.nesterov else m
+        self.assign_add(momentum, (gradient - momentum) * (1 - self.momentum))
+        update = gradient * (1 - self.momentum) + momentum * self.momentum if self.nesterov else momentum
         matrix = ops.reshape(update, (-1, variable.shape[-1]))
         matrix = self.zeropower_via_newtonschulz5(matrix, self.ns_steps)
         scale = (max(matrix.shape) ** 0.5) * self.rms_rate
-        self.assign_sub(variable, ops.reshape(matrix, variable.shape) * (lr * scale))
+        self.assign_sub(variable, ops.reshape(matrix, variable.shape) * (learning_rate * scale))
 
     def zeropower_via_newtonschulz5(self, x: Tensor, steps: int) -> Tensor:
         """Approximates the orthogonal factor of a matrix: all singular values become about 1.

@@ -14,6 +14,7 @@ import keras
 
 from keras_retinanet.backbones import freeze_batch_norm, weights_kind, with_policy
 from keras_retinanet.config import NetworkConfig, to_dict
+from keras_retinanet.framework_internals import nested_layers
 from keras_retinanet.importers import CheckpointError, Overrides, WeightFile, find_foreign
 from keras_retinanet.model.build import build
 from keras_retinanet.model.class_transfer import copy_logits
@@ -100,7 +101,7 @@ def _grafted(
     """
     policy = keras.config.dtype_policy().name
     backbone = with_policy(source.backbone, lambda _: policy)
-    for layer in backbone._flatten_layers():
+    for layer in nested_layers(backbone):
         layer.trainable = True
     freeze_batch_norm(backbone)
     logits = [weight for final in blank.class_head.predictors for weight in final.weights]

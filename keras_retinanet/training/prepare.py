@@ -192,7 +192,7 @@ def _describe_steps(epochs: int, batch_size: int, batches: TrainingBatches) -> s
 def _report_coverage(model: RetinaNet, samples: Sequence[Sample], batches: TrainingBatches, log: Log) -> None:
     step = -(-len(samples) // MAX_COVERAGE_IMAGES)
     sizes, padded = batches.image_sizes[::step], batches.padded_sizes[::step]
-    found = network_boxes(samples[::step], model.resize, model.map_shapes, sizes, padded)
+    found = network_boxes(samples[::step], model.resize_config, model.map_shapes, sizes, padded)
     coverage = measure_coverage(found, model.class_names, model.anchors, model.assigner_config)
     sampled = f" ({len(sizes):,} of {len(samples):,} images)" if step > 1 else ""
     log(f"anchors: {coverage.describe()}{sampled}")

@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_retinanet import build
 from keras_retinanet.anchor_coverage import NetworkBoxes, best_overlap, fit_anchors, measure_coverage, network_boxes
+from keras_retinanet.anchor_coverage.coverage import AnchorCoverage, CoverageRow
 from keras_retinanet.anchor_coverage.network_boxes import shapes_of_maps
 from keras_retinanet.assigners.iou_threshold import assign_image
 from keras_retinanet.config import AnchorConfig, AssignerConfig, ModelConfig, ResizeConfig
@@ -193,3 +194,11 @@ def test_more_than_one_box_of_twenty_is_poor(num_tiny: int, is_poor: bool) -> No
 def test_no_boxes_are_not_poor() -> None:
     coverage = measure_coverage(network_boxes([], RESIZE, lambda *_: []), ("thing",), SMALL, AssignerConfig())
     assert (coverage.all.boxes, coverage.all.share, coverage.missed, coverage.is_poor) == (0, 1.0, 0, False)
+
+
+@pytest.mark.parametrize(("boxes", "is_poor"), [(20, False), (19, True)])
+def test_one_missed_box_of_twenty_is_the_limit(boxes, is_poor):
+    """5 % is not a reason for a warning; 1 of 19 is more."""
+    row = CoverageRow("all", boxes, boxes - 1, 1.0)
+    found = AnchorCoverage(row, (), (), forced=1, unreachable=0, missed_side=4.0, is_forced=False)
+    assert found.is_poor is is_poor

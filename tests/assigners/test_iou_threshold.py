@@ -67,6 +67,12 @@ def test_a_crowd_that_covers_less_than_half_is_background():
     assert run(ANCHORS, [[50, 50, 60, 54.9]], ignore=[True])[0] == [0, 0, 0, 0, 0, -1]
 
 
+def test_a_centre_on_the_border_is_outside():
+    """Centres at x or y = 16 of an image of 16 × 16 px are ignored, those at 15.5 are background."""
+    anchors = np.array([[8, 0, 24, 16], [0, 8, 16, 24], [7, 0, 24, 16], [0, 7, 16, 24]], np.float32)
+    assert run(anchors, [], size=np.array([16, 16], np.float32))[0] == [-1, -1, 0, 0]
+
+
 def test_force_matching_takes_each_boxes_best_anchor():
     small = [51, 51, 53, 53]  # IoU 0.04 with anchor 4
     assert run(ANCHORS, [small])[0][4] == 0

@@ -55,7 +55,7 @@ def test_a_keras_file_detects_as_the_snapshot(
     assert told.count("\n") == 1
     written = keras_retinanet.load_model(out)
     assert isinstance(written, DetectionModel)
-    assert written.filter == expected
+    assert written.filter_config == expected
     answer = written(IMAGES)
     wanted = DetectionModel(keras_retinanet.load_model(run / "last.keras"), expected)(IMAGES)
     assert wanted["num_detections"][0] > 3

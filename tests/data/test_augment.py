@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import get_args
 
@@ -59,9 +60,10 @@ def other(seed):
     return {**sample(), "image": image, **parts}
 
 
+@functools.cache
 def function(name):
-    """The augmentation as the pipeline runs it."""
-    return tf.function(lambda given, seed: apply_augmentations(given, (name,), seed, other))
+    """The augmentation as the pipeline runs it, traced once for all tests."""
+    return tf.function(lambda given, seed: apply_augmentations(given, (name,), seed, other), autograph=False)
 
 
 @pytest.mark.parametrize("name", sorted(set(EVERY) - {"mixup"}))  # where two images shine through, colours do not tell
@@ -102,7 +104,7 @@ def test_a_seed_gives_one_result_and_seeds_differ(name):
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_images_without_boxes_stay_so(name):
-    out = tf.function(AUGMENTATIONS[name])(sample(boxes=np.zeros((0, 4), np.float32)), SEEDS[0])
+    out = tf.function(AUGMENTATIONS[name], autograph=False)(sample(boxes=np.zeros((0, 4), np.float32)), SEEDS[0])
     assert out["boxes"].shape == (0, 4)
     assert out["labels"].shape == out["ignore"].shape == (0,)
 
@@ -121,7 +123,7 @@ def test_boxes_still_hold_the_objects_of_a_scene(name):
         image[top : top + coverage.shape[0], left : left + coverage.shape[1], channel] = coverage
     given = {**sample(target_size=(512, 512)), "pad_value": tf.zeros(3), "image": tf.constant(image)}
     given.update(boxes=tf.constant(scene.boxes[chosen]), labels=tf.range(3), ignore=tf.zeros(3, tf.bool))
-    apply = tf.function(AUGMENTATIONS[name])
+    apply = tf.function(AUGMENTATIONS[name], autograph=False)
     for seed in SEEDS[:6]:
         out = apply(given, seed)
         for box, label in zip(out["boxes"].numpy(), out["labels"].numpy(), strict=True):

@@ -95,6 +95,11 @@ def test_thresholds_that_an_artefact_does_not_have_are_refused(painted_runtime: 
         Detector(by_class, score_threshold=0.5)
 
 
+def test_a_score_equal_to_the_threshold_is_not_above_it(painted_runtime: Any, paint: Any) -> None:
+    image = paint(50, 50, [[0, 0, 9, 9], [10, 10, 19, 19]], [0, 1], [46, 45])
+    assert detect(painted_runtime(FilterConfig(0.3)), image, score_threshold=0.45).names == ("ant",)
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

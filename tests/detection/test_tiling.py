@@ -88,6 +88,17 @@ def test_a_fragment_goes_even_where_it_is_surer_than_the_whole() -> None:
     assert len(merge(Pieces.of(found, tiles, 100, 175), "agnostic", 0.5)["scores"]) == 1
 
 
+def test_a_box_within_two_percent_of_an_inner_border_is_cut() -> None:
+    """2 px of a tile of 100: ends at 99.5 and 98 are fragments, one at 97.5 is not."""
+    tiles = np.array([[0, 0, 100, 100], [75, 0, 175, 100]])
+    found: Any = [
+        {"boxes": np.array([[60, 40, right, 60]]), "scores": np.array([0.5]), "labels": np.array([0])}
+        for right in (99.5, 98, 97.5)
+    ]
+    nothing: Any = {"boxes": np.zeros((0, 4)), "scores": np.zeros(0), "labels": np.zeros(0, int)}
+    assert [Pieces.of([one, nothing], tiles, 100, 175).is_cut.tolist() for one in found] == [[True], [True], [False]]
+
+
 def test_a_fragment_that_no_other_tile_shows_stays() -> None:
     tiles = np.array([[0, 0, 100, 100], [75, 0, 175, 100]])
     nothing: Any = {"boxes": np.zeros((0, 4)), "scores": np.zeros(0), "labels": np.zeros(0, int)}

@@ -82,3 +82,10 @@ def test_nothing_found_is_zero_and_nothing_annotated_is_minus_one():
     stray = [found(1, [[0, 0, 10, 10]], [0.9], [0])]
     assert voc.evaluate([sample(1, [], [])], stray, ["cat"]).stats == {"mAP": -1, "weighted_mAP": -1}
     assert voc.evaluate([], [], []).stats == {"mAP": -1, "weighted_mAP": -1}
+
+
+@pytest.mark.parametrize(("threshold", "right"), [(0.5, 1.0), (0.500001, 0.0)])
+def test_an_iou_equal_to_the_threshold_is_right(threshold, right):
+    """The upper half of a box has IoU 50 / 100 with it."""
+    pair = [sample(1, [[0, 0, 10, 10]], [0])], [found(1, [[0, 0, 10, 5]], [0.9], [0])]
+    assert voc.evaluate(*pair, ["cat"], iou_threshold=threshold).stats["mAP"] == right

@@ -9,6 +9,7 @@ import pytest
 from keras_retinanet.config import ExportConfig, ResizeConfig
 from keras_retinanet.export.artefact import check_settings, write_file, write_folder
 from keras_retinanet.export.litert_file import converted, largest_square
+from keras_retinanet.framework_internals import litert_converter_error
 
 
 def fail(path: Path) -> None:
@@ -67,11 +68,9 @@ def test_the_square_holds_wide_and_tall_images() -> None:
 
 
 def test_what_litert_cannot_run_is_told() -> None:
-    from tensorflow.lite.python.convert import ConverterError
-
     class Converter:
         def convert(self) -> bytes:
-            raise ConverterError("\nop is neither a custom op nor a flex op\nthe whole graph …")
+            raise litert_converter_error()("\nop is neither a custom op nor a flex op\nthe whole graph …")
 
     with pytest.raises(ValueError, match=r"^LiteRT cannot run this model: op is neither .* Use --format onnx or open"):
         converted(Converter())

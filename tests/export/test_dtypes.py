@@ -11,6 +11,7 @@ from keras_retinanet import RetinaNet, build
 from keras_retinanet.config import AnchorConfig, ModelConfig
 from keras_retinanet.export.dtypes import with_dtype
 from keras_retinanet.export.folding import fold_batch_norm
+from keras_retinanet.framework_internals import nested_layers
 
 IMAGES = np.random.default_rng(1).uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
 
@@ -59,7 +60,7 @@ def test_half_precision_answers_nearly_the_same_and_float32_brings_a_snapshot_ba
     mixed = RetinaNet.from_config(network.get_config())
     mixed.set_weights(network.get_weights())
     for part in (mixed.backbone, mixed.neck, mixed.class_head, mixed.box_head):
-        for layer in part._flatten_layers():
+        for layer in nested_layers(part):
             if layer.name not in ("normalize", "final"):
                 layer.dtype_policy = "mixed_bfloat16"
     back = with_dtype(mixed, "float32")

@@ -180,6 +180,14 @@ def test_equal_scores_go_by_anchor_then_class(kernel: str) -> None:
 
 
 @each_kernel
+def test_equal_scores_go_by_anchor_even_if_the_later_one_has_a_better_class(kernel: str) -> None:
+    apart = np.array([[[0, 0, 10, 10], [100, 0, 110, 10]]], "float32")
+    found = run(apart, [[[0.4, 0.5], [0.4, 0.9]]], kernel=kernel, max_detections=4)
+    assert found["labels"][0].tolist() == [1, 1, 0, 0]
+    assert found["boxes"][0, :, 0].tolist() == [100, 0, 0, 100]
+
+
+@each_kernel
 def test_top_k_is_per_level(kernel: str) -> None:
     apart = np.arange(5, dtype="float32")[None, :, None] * 100 + np.array([0, 0, 10, 10], "float32")
     scores = [[[0.9], [0.8], [0.7], [0.2], [0.1]]]
@@ -413,7 +421,8 @@ def test_saved_model_with_dynamic_sizes(tmp_path: Path, kernel: str) -> None:
                 tf.TensorSpec((None, None, 4)),
                 tf.TensorSpec((None, None, 3)),
                 tf.TensorSpec([2], tf.int32),
-            ]
+            ],
+            autograph=False,
         )
         def __call__(self, boxes: tf.Tensor, scores: tf.Tensor, sizes: tf.Tensor) -> dict[str, tf.Tensor]:
             return filter_detections(boxes, scores, level_sizes=[sizes[0], sizes[1]], top_k=10, kernel=kernel)
@@ -434,7 +443,7 @@ def test_ops_kernel_compiles_with_xla() -> None:
     import tensorflow as tf
 
     boxes, scores, sizes = random_case(1, B=2, A=40, K=3, levels=2)
-    compiled = tf.function(filter_detections, jit_compile=True)
+    compiled = tf.function(filter_detections, jit_compile=True, autograph=False)
     found = compiled(tf.constant(boxes), tf.constant(scores), level_sizes=sizes, top_k=10, kernel="ops")
     for name, value in run(boxes, scores, level_sizes=sizes, top_k=10).items():
         np.testing.assert_array_equal(found[name], value)
@@ -512,7 +521,7 @@ def test_graphs_have_no_operator_that_a_runtime_lacks(nms: str) -> None:
     """Keras' argmax of floats tests their sign bits: ONNX of opset 18 lacks the one operator, LiteRT the other."""
     import tensorflow as tf
 
-    function = tf.function(partial(filter_detections, nms=nms, class_thresholds=(0.3, 0.6)))
+    function = tf.function(partial(filter_detections, nms=nms, class_thresholds=(0.3, 0.6)), autograph=False)
     graph = function.get_concrete_function(tf.TensorSpec((None, None, 4)), tf.TensorSpec((None, None, 2))).graph
     assert {operation.type for operation in graph.get_operations()}.isdisjoint({"Bitcast", "BitwiseAnd"})
 

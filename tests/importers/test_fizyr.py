@@ -32,6 +32,7 @@ def test_an_image_gives_the_maps_of_the_original_network(
     model, report, blueprint = import_checkpoint(path)
     assert report.unused == report.missing == ()
     assert blueprint.class_names == ("class_0", "class_1")
+    assert (model.regress_boxes.coder, model.regress_boxes.std) == ("corner", (0.2, 0.2, 0.2, 0.2))
     assert (blueprint.model.head_depth, blueprint.model.head_width, blueprint.model.fpn_width) == (
         2,
         files.WIDTH,

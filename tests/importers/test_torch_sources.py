@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -146,6 +147,11 @@ def test_mmdetection_is_the_same_network_without_a_relu(files: SimpleNamespace, 
     for level in ("P3", "P4", "P5", "P6"):
         np.testing.assert_allclose(ours_maps[level], their_maps[level], atol=1e-4)
     assert np.asarray(ours_maps["P6"]).min() < 0
+    # Of an anchor of 16 px, dw = 9 and dh = -9: both cut at ln(1000 / 16) or, by torchvision, the upper one alone.
+    anchor, deltas = np.array([[[0, 0, 16, 16]]], np.float32), np.array([[[0, 0, 9, -9]]], np.float32)
+    for found, height in ((ours, 0.256), (theirs, 16 * math.exp(-9))):
+        x1, y1, x2, y2 = np.asarray(found.model.box_coder(deltas, anchor))[0, 0]
+        np.testing.assert_allclose((x2 - x1, y2 - y1), (1000, height), rtol=1e-3)
     kernel, bias = ours.model.neck.extras["P7"].get_weights()
     padded = np.pad(np.asarray(ours_maps["P6"]), ((0, 0), (1, 1), (1, 1), (0, 0)))[0]
     corner = np.tensordot(padded[:3, :3], kernel, 3) + bias  # the first pixel of a stride-2 convolution
@@ -168,6 +174,9 @@ def test_what_mmdetection_stores(files: SimpleNamespace, tmp_path: Path) -> None
     assert pytest.approx(4.135166556742356) == LOG_LIMIT
     assert (found.filter.max_detections, found.filter.drop_empty, found.filter.clip) == (100, True, "before_nms")
     assert (found.resize.method, found.resize.rounding, found.resize.pad_multiple) == ("cv2", "nearest", 32)
+    stds = "model = dict(bbox_head=dict(bbox_coder=dict(target_stds=[.1, .1, .2, .2])))"
+    other = describe_checkpoint(files.torch(tmp_path / "d.pth", mmdetection(50), {"meta": meta | {"config": stds}}))
+    assert other.box_coder["std"] == (0.1, 0.1, 0.2, 0.2)
     plain = describe_checkpoint(files.torch(tmp_path / "b.pth", mmdetection(50), {"meta": {}}))
     assert plain.backbone_options == {"stride_on": "3x3", "epsilon": 1e-5, "normalization": TORCH}
     assert sum("assumed" in note for note in plain.notes) == 3  # version, config and style
@@ -203,6 +212,19 @@ def test_what_detectron2_stores(files: SimpleNamespace, tmp_path: Path) -> None:
     assert (pixels.mean, pixels.std, pixels.is_bgr) == ((124, 116, 104), (58, 57, 56), False)
     assert found.backbone_options["stride_on"] == "3x3"
     assert all(found.is_no_weight(name) for name in (*cells, *buffers))
+
+
+def test_pixel_statistics_of_detectron2_are_turned_to_rgb(files: SimpleNamespace, tmp_path: Path) -> None:
+    """Its models read blue first, and so do their stored mean and deviation."""
+    buffers = {
+        "pixel_mean": np.float32([103.53, 116.28, 123.675]).reshape(3, 1, 1),
+        "pixel_std": np.float32([57.375, 57.12, 58.395]).reshape(3, 1, 1),
+    }
+    path = files.torch(tmp_path / "bgr.pth", {**detectron(50), **buffers})
+    pixels = describe_checkpoint(path, overrides=Overrides(style="pytorch")).backbone_options["normalization"]
+    assert pixels.mean == pytest.approx((123.675, 116.28, 103.53))
+    assert pixels.std == pytest.approx((58.395, 57.12, 57.375))
+    assert pixels.is_bgr
 
 
 def test_heads_of_detectron2_have_biases_before_their_norms(files: SimpleNamespace, tmp_path: Path) -> None:

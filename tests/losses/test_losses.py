@@ -4,6 +4,7 @@ import functools
 import math
 from typing import get_args
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -96,6 +97,32 @@ def test_box_losses_vanish_at_the_target_and_stay_finite(name, gradient):
     far = np.array([[1e4, 1e4, 1e4, 1e4]], np.float32)
     assert np.all(np.isfinite(loss(far, box)))
     assert np.all(np.isfinite(gradient(lambda x: ops.sum(loss(x, box)), far)))
+
+
+@pytest.mark.parametrize("name", BOX_LOSSES)
+def test_box_losses_compute_in_float32_whatever_they_are_given(name):
+    """Areas of 600,000 square pixels are infinite in float16."""
+    predicted, target = np.array([[0, 0, 1000, 600]]), np.array([[0, 0, 500, 600]])
+    loss = BOX_LOSSES[name].function
+    expected = loss(predicted.astype("float32"), target.astype("float32"))
+    for kinds in (("float16", "float64"), ("float64", "float16")):
+        found = loss(predicted.astype(kinds[0]), target.astype(kinds[1]))
+        assert keras.backend.standardize_dtype(found.dtype) == "float32"
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", CLASSIFICATION_LOSSES)
+def test_class_losses_compute_in_float32_whatever_they_are_given(name):
+    logits, labels, state = np.array([[[1.5, -2.0], [0.5, 0.0]]]), np.array([[1, -1]]), np.array([[1, 0]])
+    quality = np.array([[0.75, 0.0]])
+
+    def loss(floats, whole, signs):
+        targets = ClassTargets(labels.astype(whole), state.astype(signs), quality.astype(floats))
+        return default_loss(name)(logits.astype(floats), targets)
+
+    found = loss("float16", "int64", "int8")
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
+    np.testing.assert_array_equal(found, loss("float32", "int32", "int32"))
 
 
 def golden_batch(shared):

@@ -113,8 +113,61 @@ def test_every_argument_survives_serialisation():
     assert {name: getattr(again, name) for name in arguments} == arguments
 
 
+def test_defaults_are_those_of_the_paper():
+    """§4: P3 to P7 of 256 channels; P6 from C5, a ReLU before P7."""
+    neck = FeaturePyramid()
+    assert neck.levels == ("P3", "P4", "P5", "P6", "P7")
+    assert (neck.width, neck.p6_source, neck.stride_padding, neck.has_relu_before_p7) == (256, "C5", "symmetric", True)
+    neck.build({f"C{i}": (None, None, None, i) for i in (3, 4, 5)})
+    assert [layer.kernel.shape for layer in neck.laterals.values()] == [(1, 1, i, 256) for i in (3, 4, 5)]
+    assert [layer.kernel.shape for layer in neck.outputs.values()] == [(3, 3, 256, 256)] * 3
+    assert [layer.kernel.shape for layer in neck.extras.values()] == [(3, 3, 5, 256), (3, 3, 256, 256)]
+    layers = (*neck.laterals.values(), *neck.outputs.values(), *neck.extras.values())
+    names = ["lateral3", "lateral4", "lateral5", "output3", "output4", "output5", "extra6", "extra7"]
+    assert [layer.name for layer in layers] == names
+    assert FeaturePyramid(max_level=5).levels == ("P3", "P4", "P5")
+
+
+def test_unknown_sides_stay_unknown():
+    neck = FeaturePyramid(width=3)
+    sides = {"C3": (None, 33), "C4": (None, 17), "C5": (None, 9)}
+    spec = neck.compute_output_spec({name: keras.KerasTensor((2, *side, 4)) for name, side in sides.items()})
+    assert [level.shape[1:3] for level in spec.values()] == [(None, 33), (None, 17), (None, 9), (None, 5), (None, 3)]
+
+
+def test_sizes_known_only_when_it_runs_give_the_same_maps():
+    tf = pytest.importorskip("tensorflow")
+    neck, maps = FeaturePyramid(width=3), features(101, 75)
+    run = tf.function(
+        neck, input_signature=[{name: tf.TensorSpec((None, None, None, m.shape[-1])) for name, m in maps.items()}]
+    )
+    for name, level in run(maps).items():
+        np.testing.assert_allclose(level, neck(maps)[name], atol=1e-5)
+
+
+def test_known_maps_follow_a_reference_known_only_when_it_runs():
+    tf = pytest.importorskip("tensorflow")
+    rows = np.arange(7, dtype=np.float32)[None, :, None, None]
+    unknown = tf.TensorSpec((1, None, None, 1))
+    run = tf.function(lambda reference: upsample_to(tf.constant(rows), reference), [unknown], autograph=False)
+    for length in (13, 14):
+        got = run(np.zeros((1, length, 2, 1), np.float32))
+        assert got.shape == (1, length, 2, 1)
+        np.testing.assert_array_equal(got[0, :, 1, 0], [i * 7 // length for i in range(length)])
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float32"])
+def test_levels_have_the_dtype_of_the_policy(policy):
+    neck, maps = FeaturePyramid(width=3, dtype=policy), features(64, 64)
+    spec = neck.compute_output_spec({name: keras.KerasTensor(value.shape) for name, value in maps.items()})
+    for name, level in neck(maps).items():
+        wanted = policy.removeprefix("mixed_")
+        assert keras.backend.standardize_dtype(level.dtype) == spec[name].dtype == wanted
+    assert {layer.compute_dtype for layer in neck._flatten_layers(include_self=False)} == {wanted}
+
+
 def test_missing_level_is_named():
-    with pytest.raises(ValueError, match="needs C2"):
+    with pytest.raises(ValueError, match="needs C2 and the backbone returns C3, C4, C5 only"):
         FeaturePyramid(min_level=2)(features(64, 64))
 
 

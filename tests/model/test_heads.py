@@ -17,8 +17,14 @@ def pyramid(channels: int = 32) -> dict[str, np.ndarray]:
 
 def test_prior_worked_by_hand():
     np.testing.assert_allclose(PriorProbability(0.01)((3,)), [-4.59512] * 3, rtol=1e-6)
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        PriorProbability(1.0)
+    assert PriorProbability().probability == 0.01
+    assert keras.backend.standardize_dtype(PriorProbability(0.5)((2,), "float16").dtype) == "float16"
+
+
+@pytest.mark.parametrize("probability", [-0.1, 0, 1, 1.1])
+def test_a_prior_that_is_not_possible_is_named(probability):
+    with pytest.raises(ValueError, match=f"between 0 and 1; received {probability}"):
+        PriorProbability(probability)
 
 
 def test_initial_class_probability_is_the_prior():
@@ -80,6 +86,7 @@ def test_levels_with_unequal_anchors_need_their_own_heads():
         Head(4, (3, 6, 6))
     head = Head(4, (3, 6, 6), width=32, depth=1, is_shared=False)
     assert tuple(head(pyramid()).shape) == (2, 35 * 3 + 12 * 6 + 4 * 6, 4)
+    assert tuple(Head(4, [3, 3, 3], width=32, depth=1)(pyramid()).shape) == (2, 51 * 3, 4), "equal ones may be shared"
     with pytest.raises(ValueError, match="3 levels"):
         Head(4, (3, 6), is_shared=False)(pyramid())
 
@@ -100,6 +107,13 @@ def test_outputs_are_float32_under_mixed_precision(policy):
     assert len(np.unique(values)) > values.size / 2  # bfloat16 would collapse them to a few hundred
 
 
+def test_a_head_has_its_own_dtype_policy():
+    head = Head(4, 9, width=32, depth=1, norm="group", dtype="mixed_bfloat16")
+    out = head(pyramid())
+    assert [layer.compute_dtype for layer in head.towers[0].layers[1:]] == ["bfloat16"] * 3
+    assert head.predictors[0].compute_dtype == keras.backend.standardize_dtype(out.dtype) == "float32"
+
+
 def test_a_last_convolution_of_its_own_dtype_answers_in_float32():
     head = Head(4, 9, width=32, depth=1, final_dtype="bfloat16")
     head.build(dict.fromkeys(("P3", "P4"), (None, None, None, 16)))
@@ -113,7 +127,63 @@ def test_a_last_convolution_of_its_own_dtype_answers_in_float32():
 def test_every_argument_survives_serialisation():
     arguments = {
         "outputs_per_anchor": 5, "num_anchors": (3, 4), "width": 64, "depth": 2, "norm": "group", "is_shared": False,
-        "prior": 0.2, "final_dtype": "bfloat16",
+        "prior": 0.2, "final_dtype": "bfloat16", "norm_epsilon": 1e-3, "has_bias": True,
     }  # fmt: skip
     again = Head.from_config(Head(**arguments).get_config())
     assert {name: getattr(again, name) for name in arguments} == arguments
+
+
+def test_defaults_are_those_of_the_paper():
+    """§4: four convolutions of 256 channels and nine anchors; kernels start at a deviation of 0.01, biases at 0."""
+    head = Head(4)
+    head.build(dict.fromkeys(("P3", "P4"), (None, None, None, 8)))
+    (tower,), (final,) = head.towers, head.predictors
+    convolutions = [layer for layer in tower.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert [layer.kernel.shape for layer in convolutions] == [(3, 3, 8, 256), *[(3, 3, 256, 256)] * 3]
+    assert final.kernel.shape == (3, 3, 256, 36)
+    assert final.padding == "same"
+    np.testing.assert_allclose(final.kernel.numpy().std(), 0.01, rtol=0.05)
+    np.testing.assert_array_equal(final.bias.numpy(), np.zeros(36))
+    assert all(layer.use_bias for layer in convolutions)
+    assert [type(layer).__name__ for layer in tower.layers] == ["Identity", *["Conv2D", "ReLU"] * 4]
+
+
+def test_convolutions_keep_their_biases_before_the_norm_where_told():
+    """Detectron2's do; and the epsilon is that of the source."""
+    head = Head(4, width=32, depth=1, norm="group", has_bias=True, norm_epsilon=1e-3)
+    head.build({"P3": (None, None, None, 8)})
+    conv, norm, relu = head.towers[0].layers[1:]
+    assert conv.use_bias
+    assert norm.epsilon == 1e-3
+    assert isinstance(relu, keras.layers.ReLU)
+
+
+def test_towers_end_every_convolution_in_a_relu():
+    """One pixel of -2 and 3: a convolution that copies, then one that adds both."""
+    head = Head(1, 1, width=2, depth=1)
+    head.build({"P3": (None, None, None, 2)})
+    copy, add = np.zeros((3, 3, 2, 2), np.float32), np.zeros((3, 3, 2, 1), np.float32)
+    copy[1, 1] = np.eye(2)
+    add[1, 1] = 1
+    head.towers[0].get_layer("conv0").kernel.assign(copy)
+    head.predictors[0].kernel.assign(add)
+    np.testing.assert_array_equal(head({"P3": np.array([[[[-2, 3]]]], np.float32)}), [[[3]]])
+
+
+@pytest.mark.parametrize(("settings", "said"), [({"norm": "batch"}, "'batch'"), ({"width": 48}, "received 48")])
+def test_impossible_norms_are_named(settings, said):
+    with pytest.raises(ValueError, match=said):
+        Head(4, **{"norm": "group", **settings})
+
+
+@pytest.mark.parametrize("num_anchors", [9, (3, 6, 6)])
+def test_announced_shapes_are_the_real_ones(num_anchors):
+    head = Head(5, num_anchors, width=8, depth=1, is_shared=False)
+    maps = pyramid(4)
+    announced = head.compute_output_spec({name: keras.KerasTensor(value.shape) for name, value in maps.items()})
+    answer = head(maps)
+    counts = (9, 9, 9) if num_anchors == 9 else num_anchors
+    assert announced.shape == tuple(answer.shape) == (2, 35 * counts[0] + 12 * counts[1] + 4 * counts[2], 5)
+    assert keras.backend.standardize_dtype(announced.dtype) == "float32"
+    unknown = {name: keras.KerasTensor((None, 8, None if name == "P4" else 8, 4)) for name in maps}
+    assert head.compute_output_spec(unknown).shape == (None, None, 5)

@@ -115,6 +115,21 @@ def test_who_has_gone_takes_no_place(pixel_runtime: Any) -> None:
     assert runtime.batches == [[(4, 5)]]
 
 
+def test_who_has_gone_from_the_middle_takes_no_place(pixel_runtime: Any) -> None:
+    seen: list[int] = []
+    runtime = pixel_runtime(lambda images: seen.extend(int(image[0, 0, 0]) for image in images))
+
+    async def act() -> list[Any]:
+        async with running(runtime, max_wait=0.2) as batcher:
+            tasks = [asyncio.create_task(batcher.detect(picture(r), "a")) for r in (1, 2, 4)]
+            await asyncio.sleep(0)
+            tasks.pop(1).cancel()
+            return await asyncio.gather(*tasks)
+
+    assert [len(found["scores"]) for found in asyncio.run(act())] == [1, 1]
+    assert seen == [1, 4]
+
+
 def test_a_runtime_that_answers_too_few_is_found_out(pixel_runtime: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = pixel_runtime()
     monkeypatch.setattr(runtime, "detect", lambda images: [])
@@ -132,7 +147,7 @@ def test_a_full_batch_goes_before_one_that_is_not_due(pixel_runtime: Any) -> Non
     runtime = pixel_runtime(lambda images: seen.extend(int(image[0, 0, 0]) for image in images))
 
     async def act() -> None:
-        async with running(runtime, max_batch=2, max_wait=1000.0) as batcher:
+        async with asyncio.timeout(30), running(runtime, max_batch=2, max_wait=1000.0) as batcher:
             first = asyncio.create_task(batcher.detect(picture(1), "a"))
             await asyncio.sleep(0)
             await asyncio.gather(*(batcher.detect(picture(r), "b") for r in (2, 3)))

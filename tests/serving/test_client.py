@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -81,14 +82,17 @@ def test_answers_keep_their_order_over_several_requests() -> None:
     assert found[0]["labels"].dtype == np.int32
 
 
-def test_transient_failures_are_tried_again_with_longer_pauses() -> None:
+@pytest.mark.parametrize(("share", "expected"), [(0.0, [0.5, 1, 2, 9]), (0.5, [1, 2, 4, 9]), (1.0, [1.5, 3, 6, 12])])
+def test_transient_failures_are_tried_again_after_doubled_pauses(
+    share: float, expected: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1, 2 and 4 s, half to one and a half times as long by chance; at least as long as the server asks."""
+    monkeypatch.setattr(random, "uniform", lambda low, high: low + share * (high - low))
     pauses: list[float] = []
     slower = ServerError("busy", is_transient=True, retry_after=9.0)
-    client = Client(Scripted(BUSY, BUSY, slower), pause=1.0, sleep=pauses.append)
+    client = Client(Scripted(BUSY, BUSY, BUSY, slower), pause=1.0, sleep=pauses.append)
     assert len(client.detect(files(1))) == 1
-    assert 0.5 <= pauses[0] <= 1.5
-    assert 1 <= pauses[1] <= 3
-    assert pauses[2] == 9.0
+    assert pauses == expected
 
 
 def test_patience_ends() -> None:

@@ -139,3 +139,9 @@ def test_pixels_must_be_those_that_the_header_tells(monkeypatch: pytest.MonkeyPa
 
 def test_colours_of_a_fixture(png: Callable[..., bytes]) -> None:
     assert (decoded(png((1, 2, 3)), (16, 24)) == [1, 2, 3]).all()
+
+
+def test_as_many_pixels_as_are_taken() -> None:
+    assert checked_size(saved("png"), 17 * 23) == (17, 23)
+    with pytest.raises(BadImageError, match=r"has 23 x 17 pixels, more than the 390 pixels"):
+        checked_size(saved("png"), 17 * 23 - 1)

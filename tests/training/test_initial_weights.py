@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import keras
@@ -10,6 +11,8 @@ import pytest
 
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.tree import changed
+from keras_retinanet.framework_internals import nested_layers
+from keras_retinanet.geometry.boxes import BoxCoder
 from keras_retinanet.model import retinanet
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.snapshots.snapshot_settings import read_settings
@@ -95,6 +98,32 @@ def test_other_anchors_get_new_last_layers(source: tuple[retinanet.RetinaNet, Pa
     assert any(line.startswith("new logits for all classes") for line in lines)
 
 
+def test_fine_tuning_keeps_the_box_coder_of_the_source(
+    source: tuple[retinanet.RetinaNet, Path], tmp_path: Path
+) -> None:
+    """Its head has learned deltas in units of `std`; read with others, every box would be wrong.
+
+    By hand, on an anchor of 10 × 20 px centred at (5, 10): dx = 1 · 0.1 moves it by 1 px, dy = -1 · 0.1 by -2 px; dw =
+    10 · 0.2 is cut to log 2, which doubles the width; dh = -10 · 0.2 is cut to -log 4, which quarters the height.
+    """
+    limits = {"max_log_scale": math.log(2), "min_log_scale": -math.log(4)}
+    coder = BoxCoder("center", (0.1, 0.1, 0.2, 0.2), **limits, name="regress_boxes")
+    parts = {"box_coder": keras.layers.serialize(coder)}
+    retinanet.RetinaNet.from_config(source[0].get_config() | parts).save(tmp_path / "own_coder.keras")
+    config = changed(TrainConfig(), SETTINGS | {"model.weights": str(tmp_path / "own_coder.keras")})
+    kept = build_model(config, ["cat", "dog"]).box_coder
+    found = kept(np.array([[[1, -1, 10, -10]]], np.float32), np.array([[[0, 0, 10, 20]]], np.float32))
+    np.testing.assert_allclose(found[0], [[6 - 10, 8 - 2.5, 6 + 10, 8 + 2.5]], rtol=1e-6)
+    anchor, box = np.array([[[0, 0, 20, 20]]], np.float32), np.array([[[6, 8, 26, 28]]], np.float32)
+    np.testing.assert_allclose(kept.encode(box, anchor), [[[3, 4, 0, 0]]], atol=1e-6)  # 6 and 8 px over 20 px over 0.1
+
+
+def test_another_box_coder_is_that_of_the_new_run(source: tuple[retinanet.RetinaNet, Path]) -> None:
+    settings = SETTINGS | {"model.weights": str(source[1]), "model.box_coder": "corner"}
+    coder = build_model(changed(TrainConfig(), settings), ["cat", "dog"]).box_coder
+    assert (coder.coder, coder.std) == ("corner", (0.2, 0.2, 0.2, 0.2))
+
+
 def test_another_backbone_is_refused(source: tuple[retinanet.RetinaNet, Path]) -> None:
     settings = SETTINGS | {"model.weights": str(source[1]), "model.backbone": "resnet18"}
     with pytest.raises(ValueError, match=r"has the backbone resnet10_050, not resnet18"):
@@ -104,7 +133,7 @@ def test_another_backbone_is_refused(source: tuple[retinanet.RetinaNet, Path]) -
 def test_pretrained_batch_normalisation_is_frozen(source: tuple[retinanet.RetinaNet, Path]) -> None:
     config = changed(TrainConfig(), SETTINGS | {"model.weights": str(source[1])})
     model = build_model(config.network, ["cat", "dog"])
-    norms = [layer for layer in model.backbone._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    norms = [layer for layer in nested_layers(model.backbone) if isinstance(layer, keras.layers.BatchNormalization)]
     assert norms
     assert not any(layer.trainable for layer in norms)
 
@@ -117,7 +146,7 @@ def test_a_frozen_backbone_learns_again_in_the_next_run(
     frozen.save(tmp_path / "frozen.keras")
     config = changed(TrainConfig(), SETTINGS | {"model.weights": str(tmp_path / "frozen.keras")})
     model = build_model(config.network, ["cat", "dog"])
-    kernels = [layer for layer in model.backbone._flatten_layers() if isinstance(layer, keras.layers.Conv2D)]
+    kernels = [layer for layer in nested_layers(model.backbone) if isinstance(layer, keras.layers.Conv2D)]
     assert len(model.backbone.trainable_variables) == len(kernels) > 5
 
 

@@ -28,7 +28,7 @@ def test_blur_continues_the_edges():
 
 def test_both_change_every_second_picture_and_keep_its_kind():
     for augmentation in (blur, jpeg):
-        apply = tf.function(augmentation)
+        apply = tf.function(augmentation, autograph=False)
         images = [apply(sample(), seed)["image"] for seed in SEEDS]
         assert {image.dtype for image in images} == {tf.uint8}
         same = [np.array_equal(image, sample()["image"]) for image in images]
@@ -37,5 +37,6 @@ def test_both_change_every_second_picture_and_keep_its_kind():
 
 def test_jpeg_leaves_small_traces_in_smooth_pictures():
     ramp = np.repeat(np.tile(np.arange(0, 240, 4, dtype=np.float32), (32, 1))[..., None], 3, axis=-1)
-    changed = [np.abs(tf.function(jpeg)({"image": ramp}, seed)["image"].numpy() - ramp).max() for seed in SEEDS[:6]]
+    apply = tf.function(jpeg, autograph=False)
+    changed = [np.abs(apply({"image": ramp}, seed)["image"].numpy() - ramp).max() for seed in SEEDS[:6]]
     assert 0 < max(changed) < 30

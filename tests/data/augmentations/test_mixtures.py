@@ -22,7 +22,7 @@ def sample(value, size, label, target_size=(80, 120)):
 
 
 def outcomes(mixture, load_other, dtype=tf.uint8):
-    apply = tf.function(lambda given, seed: mixture(given, seed, load_other))
+    apply = tf.function(lambda given, seed: mixture(given, seed, load_other), autograph=False)
     given = sample(200, (60, 100), 0)
     given["image"] = tf.cast(given["image"], dtype)
     return [apply(given, seed) for seed in SEEDS]

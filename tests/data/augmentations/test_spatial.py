@@ -28,7 +28,7 @@ def sample(size=(70, 100), target_size=(96, 128), boxes=(BOX,)):
 
 
 def outcomes(augmentation, given, seeds=SEEDS):
-    apply = tf.function(augmentation)
+    apply = tf.function(augmentation, autograph=False)
     return [apply(given, seed) for seed in seeds]
 
 

@@ -62,6 +62,16 @@ def test_where_images_are_said_to_be(yolo, train):
     assert YoloDataset.default_sets(yolo) == ("train", None)
 
 
+def test_the_last_folder_named_images_has_the_labels(tmp_path, write_images):
+    write_images(tmp_path / "images" / "set" / "images", {"a.jpg": (40, 60)})
+    (tmp_path / "images" / "set" / "labels").mkdir()
+    (tmp_path / "images" / "set" / "labels" / "a.txt").write_text("1 0.5 0.5 0.5 0.5\n")
+    (tmp_path / "data.yaml").write_text("train: images/set/images\nnames: [dog, cat]\n")
+    (sample,) = YoloDataset(tmp_path)
+    assert sample["boxes"].tolist() == [[15, 10, 45, 30]]
+    assert sample["labels"].tolist() == [1]
+
+
 def test_text_files_may_stand_beside_the_images(tmp_path, write_images):
     write_images(tmp_path / "train", {"a.jpg": (40, 60), "b.jpg": (60, 40)})
     (tmp_path / "train" / "a.txt").write_text("0 0.5 0.5 1 1\n")

@@ -1,0 +1,187 @@
+"""The private names of Keras and TensorFlow that this package needs, because no public name does their work.
+
+No other module uses one; a test checks that. Each function says which public name is missing, and what stops working
+once the private one is gone: always with a `MissingInternalError`, never with other numbers. `.ci/nightly keras` runs
+the tests of this module on the next Keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import keras
+
+
+class MissingInternalError(RuntimeError):
+    """The installed Keras or TensorFlow lacks a private name that this package needs."""
+
+
+def nested_layers(layer: keras.Layer) -> list[keras.Layer]:
+    """List a layer and the layers inside it, at any depth.
+
+    Missing in public: the layers inside a layer. `Model.layers` lists those of a model, without the ones inside them.
+    Without the name: no start from another snapshot, no export in another precision.
+
+    Args:
+        layer: keras.Layer. A layer or a model.
+
+    Returns:
+        Each layer once, `layer` first.
+
+    Raises:
+        MissingInternalError: `Layer._flatten_layers` is gone.
+    """
+    with _explain_missing_names():
+        return list(layer._flatten_layers())
+
+
+def call_inputs(layer: keras.Layer) -> list[list[keras.KerasTensor]]:
+    """List the symbolic inputs of each call of a layer.
+
+    Missing in public: the calls after the first, which `Layer.input` leaves out. The weights of a layer that is called
+    twice must not be changed for one of its calls.
+    Without the name: no folding of batch normalisation, which every export does.
+
+    Args:
+        layer: keras.Layer. Part of a functional model.
+
+    Returns:
+        One list of tensors per call.
+
+    Raises:
+        MissingInternalError: `Layer._inbound_nodes` is gone.
+    """
+    with _explain_missing_names():
+        return [list(node.input_tensors) for node in layer._inbound_nodes]
+
+
+class MuonForAnyShape(keras.optimizers.Muon):
+    """Keras' Muon whose subclass decides which variables learn by AdamW, and how the others are updated.
+
+    Missing in public: both decisions, which Keras makes for matrices only.
+    Without the names: no training with Muon. The constructor checks for them, because Keras would no longer call the
+    methods here and update every convolution by AdamW.
+
+    Args:
+        learning_rate: float or schedule. Defaults to 0.001.
+        **kwargs: As in `keras.optimizers.Muon`.
+
+    Raises:
+        MissingInternalError: `Muon._should_use_adamw` or `Muon._muon_update_step` is gone.
+    """
+
+    def __init__(self, learning_rate: Any = 1e-3, **kwargs: Any) -> None:
+        with _explain_missing_names():
+            for name in ("_should_use_adamw", "_muon_update_step"):
+                getattr(keras.optimizers.Muon, name)
+        super().__init__(learning_rate, **kwargs)
+
+    def uses_adamw(self, variable: keras.Variable) -> bool:
+        """Decide whether a variable is updated, and its weights decayed, as AdamW does.
+
+        Args:
+            variable: keras.Variable. A trainable variable.
+
+        Returns:
+            True for AdamW, False for `update_by_muon`.
+        """
+        raise NotImplementedError
+
+    def update_by_muon(
+        self, gradient: Any, variable: keras.Variable, learning_rate: Any, momentum: keras.Variable
+    ) -> None:
+        """Update a variable and its momentum in place.
+
+        Args:
+            gradient: Tensor. As large as the variable.
+            variable: keras.Variable. What is updated.
+            learning_rate: Tensor. Scalar.
+            momentum: keras.Variable. As large as the variable, zeros before the first step.
+        """
+        raise NotImplementedError
+
+    def _should_use_adamw(self, variable: keras.Variable) -> bool:
+        return self.uses_adamw(variable)
+
+    def _muon_update_step(self, gradient: Any, variable: keras.Variable, lr: Any, m: keras.Variable) -> None:
+        self.update_by_muon(gradient, variable, lr, m)
+
+
+def parse_saved_model(contents: bytes) -> Any:
+    """Parse the file `saved_model.pb` of a SavedModel.
+
+    Missing in public: this message. `tf.compat.v1` has the `MetaGraphDef` inside it only.
+    Without the name: no SavedModel export, because its ops can no longer be checked.
+
+    Args:
+        contents: bytes. The whole file.
+
+    Returns:
+        The message, a `SavedModel`.
+
+    Raises:
+        MissingInternalError: `tensorflow.core.protobuf.saved_model_pb2` is gone.
+    """
+    with _explain_missing_names():
+        from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+    return SavedModel.FromString(contents)
+
+
+def litert_converter_error() -> type[Exception]:
+    """Return the exception that `tf.lite.TFLiteConverter` raises for a graph that LiteRT cannot run.
+
+    Missing in public: this class, which is not in `tf.lite`.
+    Without the name: no LiteRT export, because such graphs can no longer be explained.
+
+    Returns:
+        The class.
+
+    Raises:
+        MissingInternalError: `tensorflow.lite.python.convert` is gone.
+    """
+    with _explain_missing_names():
+        from tensorflow.lite.python.convert import ConverterError
+    return ConverterError
+
+
+class LiteRTFormat(NamedTuple):
+    """Modules that treat a LiteRT file as objects.
+
+    Attributes:
+        schema: The classes of the objects, such as `MetadataT`.
+        utils: Reads a file into objects and writes it, such as `read_model_from_bytearray`.
+    """
+
+    schema: Any
+    utils: Any
+
+
+def litert_format() -> LiteRTFormat:
+    """Return the modules that read and write LiteRT files.
+
+    Missing in public: any way to add metadata to a LiteRT file.
+    Without the names: no LiteRT export, because a file would lack its class names and its resize rule.
+
+    Returns:
+        The modules.
+
+    Raises:
+        MissingInternalError: One of them is gone.
+    """
+    with _explain_missing_names():
+        from tensorflow.lite.python import schema_py_generated
+        from tensorflow.lite.tools import flatbuffer_utils
+    return LiteRTFormat(schema_py_generated, flatbuffer_utils)
+
+
+@contextmanager
+def _explain_missing_names() -> Iterator[None]:
+    try:
+        yield
+    except (AttributeError, ImportError) as error:
+        raise MissingInternalError(
+            f"{error}. keras_retinanet needs this private name, and Keras {keras.__version__} or the TensorFlow "
+            "installed with it does not have it: install the versions that keras_retinanet's pyproject.toml allows."
+        ) from error
