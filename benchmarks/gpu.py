@@ -180,7 +180,7 @@ def print_case(case: tuple[str, str, str], result: dict[str, Any] | str, options
 
 
 def describe(options: argparse.Namespace) -> None:
-    """What runs where, and what cannot be told."""
+    """What runs where, and what cannot be reported."""
     where = options.device or "no GPU: small and slow, to see that it runs"
     print(f"Keras on {options.backend}, {where}")
     gigaflops = network_flops(*options.size, K) / 1e9

@@ -1,4 +1,4 @@
-"""How long until a large data set is ready, and in how much memory: read anew, and from the index cache.
+"""How long until a large data set is ready, and in how much memory, without and with the index cache.
 
     python benchmarks/indexing.py [--images 118000] [--boxes 860000] [--formats coco csv yolo pascal kitti oid tfrecord]
 

@@ -31,13 +31,15 @@ def load_model(path: str | Path, compile: bool = True) -> RetinaNet | DetectionM
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is no snapshot of this package.
+        ValueError: The file is not a snapshot of this package.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no snapshot {str(path)!r}.")
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"{str(path)!r} is no snapshot, or damaged: a .keras file is a ZIP archive. Copy it anew.")
+        raise ValueError(
+            f"{str(path)!r} is not a snapshot, or is damaged: a .keras file is a ZIP archive. Copy it again."
+        )
     try:
         model = keras.models.load_model(path, compile=compile)
     except Exception as error:  # Keras, h5py and zipfile raise a dozen kinds on damaged files

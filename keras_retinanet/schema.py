@@ -30,7 +30,7 @@ class Sample(TypedDict):
     """`(height, width)` of the stored file where the source tells it."""
     areas: NotRequired[Any]
     """`(N,)` float64: area of each object in pixels where the source tells it (COCO: of the outline, not of the box).
-    COCO's small, medium and large objects are told apart by it; without it by the area of the box."""
+    COCO's small, medium and large objects are reported apart by it; without it by the area of the box."""
 
 
 class Targets(TypedDict):

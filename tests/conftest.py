@@ -68,37 +68,21 @@ def _paint(
     return image
 
 
-class PaintedRuntime:
-    """Answers the extent of every colour, best first, and remembers the sizes of what it was given."""
-
-    class_names = ("ant", "bee", "wasp")
-    image_size = None
-
-    def __init__(self, filter: Any = None, resize: Any = None) -> None:
-        from keras_retinanet.config import FilterConfig, ResizeConfig
-
-        self.filter = filter or FilterConfig()
-        self.resize = resize or ResizeConfig()
-        self.batches: list[list[tuple[int, int]]] = []
-
-    def detect(self, images: Sequence[Any]) -> list[Any]:
-        self.batches.append([image.shape[:2] for image in images])
-        return [self._detect(image) for image in images]
-
-    def _detect(self, image: Any) -> Any:
-        colours = np.unique(image.reshape(-1, 3), axis=0)
-        colours = colours[colours[:, 0] > 0]
-        colours = colours[np.argsort(-colours[:, 1].astype(int), kind="stable")]
-        boxes = []
-        for colour in colours:
-            rows, columns = np.nonzero((image == colour).all(axis=2))
-            boxes.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
-        kept = colours[:, 1] / 100 > self.filter.score_threshold
-        return {
-            "boxes": np.array(boxes, np.float32).reshape(-1, 4)[kept],
-            "scores": (colours[:, 1] / 100).astype(np.float32)[kept],
-            "labels": colours[:, 0].astype(np.int32)[kept] - 1,
-        }
+def _find_painted(image: Any, score_threshold: float) -> Any:
+    """The extent of every colour, best first."""
+    colours = np.unique(image.reshape(-1, 3), axis=0)
+    colours = colours[colours[:, 0] > 0]
+    colours = colours[np.argsort(-colours[:, 1].astype(int), kind="stable")]
+    boxes = []
+    for colour in colours:
+        rows, columns = np.nonzero((image == colour).all(axis=2))
+        boxes.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+    kept = colours[:, 1] / 100 > score_threshold
+    return {
+        "boxes": np.array(boxes, np.float32).reshape(-1, 4)[kept],
+        "scores": (colours[:, 1] / 100).astype(np.float32)[kept],
+        "labels": colours[:, 0].astype(np.int32)[kept] - 1,
+    }
 
 
 @pytest.fixture(scope="session")
@@ -108,8 +92,27 @@ def paint() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def painted_runtime() -> type[PaintedRuntime]:
-    """A `Runtime` of which every answer is known to the pixel."""
+def painted_runtime() -> type[Any]:
+    """A `Runtime` whose detections are known to the pixel, and which remembers the sizes of each batch."""
+    from keras_retinanet.config import FilterConfig, ResizeConfig
+    from keras_retinanet.runtimes import Description, Runtime
+
+    class PaintedRuntime(Runtime):
+        """Finds the extent of every colour."""
+
+        def __init__(self, filter: Any = None, resize: Any = None) -> None:
+            rule = resize or ResizeConfig()
+            super().__init__(Description(("ant", "bee", "wasp"), rule, (0.0, 0.0, 0.0), filter or FilterConfig()))
+            self.batches: list[list[tuple[int, int]]] = []
+
+        def detect(self, images: Sequence[Any], fits: Any = None, *, batch_size: Any = None) -> list[Any]:
+            del fits, batch_size
+            self.batches.append([image.shape[:2] for image in images])
+            return [_find_painted(image, self.filter.score_threshold) for image in images]
+
+        def raw_outputs(self, images: Any) -> Any:
+            raise NotImplementedError
+
     return PaintedRuntime
 
 

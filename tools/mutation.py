@@ -1,12 +1,12 @@
 """Mutation testing of the core: would the tests of a module notice a slip in it?
 
 Each mutant is the module with one small change (`mutants.py`): `<` for `<=`, `+` for `-`, a constant, a dropped call or
-keyword, swapped arguments. The tests of the module (`MODULES`) run against it. A mutant that passes them has survived:
+keyword, swapped arguments. The tests of the module (`SUBJECTS`) run against it. A mutant that passes them has survived:
 either a test is missing, or the change does not change the behaviour. The second kind is listed with its reason in
 `equivalent_mutants.toml`. The command fails if less than 95 % of the sample is killed or listed.
 
     python tools/mutation.py                                    # 16 mutants per module, seed 0
-    python tools/mutation.py losses model/fpn --sample 1000     # every mutant of two modules
+    python tools/mutation.py losses/focal model/fpn --sample 1000    # every mutant of two modules
 
 Importing TensorFlow takes seconds, so this process imports the frameworks once and forks a child for each mutant. The
 child works in a copy of the checkout. Forking needs Linux or macOS.
@@ -33,6 +33,7 @@ import time
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from mutants import Mutant, make_mutants
@@ -43,18 +44,41 @@ PASSING_SHARE = 0.95
 SLACK = 20.0
 """Seconds that a child may take beyond three times the time of its tests without a mutant."""
 
-IMPORTERS = ["tests/importers"]
-MODULES: dict[str, list[str]] = {
-    "geometry/boxes": ["tests/geometry/test_boxes.py"],
-    "geometry/anchors": ["tests/geometry/test_anchors.py"],
-    "geometry/nms": ["tests/geometry/test_filter_detections.py"],
-    "geometry/filter_detections": ["tests/geometry/test_filter_detections.py"],
-    "assigners/iou_threshold": ["tests/assigners/test_iou_threshold.py"],
-    "losses": ["tests/test_losses.py"],
-    "model/fpn": ["tests/model/test_fpn.py"],
-    "model/heads": ["tests/model/test_heads.py"],
+
+class Subject(NamedTuple):
+    """A module's tests; only lines that contain one of some words are changed."""
+
+    tests: list[str]
+    words: tuple[str, ...] = ("",)
+
+
+CODER = ("coder", "std", "LOG_LIMIT", "log_scale")
+TORCH_TESTS = ["tests/importers/test_torch_sources.py", "tests/importers/test_mmdetection_config.py"]
+SUBJECTS: dict[str, Subject] = {
+    "geometry/boxes": Subject(["tests/geometry/test_boxes.py"]),
+    "geometry/anchors": Subject(["tests/geometry/test_anchors.py"]),
+    "geometry/nms": Subject(["tests/geometry/test_filter_detections.py"]),
+    "geometry/filter_detections": Subject(["tests/geometry/test_filter_detections.py"]),
+    "assigners/iou_threshold": Subject(["tests/assigners"]),
+    "assigners/per_image": Subject(["tests/assigners"]),
+    "assigners/atss": Subject(["tests/assigners"]),
+    "losses/cross_entropy": Subject(["tests/losses"]),
+    "losses/focal": Subject(["tests/losses"]),
+    "losses/iou_losses": Subject(["tests/losses"]),
+    "losses/quality": Subject(["tests/losses"]),
+    "losses/quality_focal": Subject(["tests/losses"]),
+    "losses/smooth_l1": Subject(["tests/losses"]),
+    "losses/varifocal": Subject(["tests/losses"]),
+    "model/fpn": Subject(["tests/model/test_fpn.py"]),
+    "model/heads": Subject(["tests/model/test_heads.py"]),
+    "importers/__init__": Subject(TORCH_TESTS, CODER),
+    "importers/assemble": Subject([*TORCH_TESTS, "tests/importers/test_fizyr.py"], CODER),
+    "importers/fizyr_model_config": Subject(["tests/importers/test_fizyr.py"], CODER),
+    "importers/keras_hub": Subject(["tests/importers/test_keras_hub.py"], CODER),
+    "importers/mmdetection": Subject(TORCH_TESTS, CODER),
+    "importers/mmdetection_config": Subject(TORCH_TESTS, CODER),
 }
-"""Modules of the core, and the tests that speak for each."""
+"""Modules of the core, and the tests that speak for each; of importers, what they say of box coders."""
 
 
 class Order:
@@ -140,7 +164,7 @@ class Worker:
             RuntimeError: They fail; the text ends with what pytest printed.
         """
         begin = time.monotonic()
-        if run_tests(cls.checkout, MODULES[module], cls._times(module), 3600) != "passed":
+        if run_tests(cls.checkout, SUBJECTS[module].tests, cls._times(module), 3600) != "passed":
             output = (cls.checkout / "output.txt").read_text(errors="replace")
             raise RuntimeError(f"The tests of {module} fail without a mutant:\n{output[-3000:]}")
         return time.monotonic() - begin
@@ -153,7 +177,7 @@ class Worker:
         Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
         try:
             path.write_text(mutant.source)
-            return run_tests(cls.checkout, MODULES[module], cls._times(module), 3 * seconds + SLACK)
+            return run_tests(cls.checkout, SUBJECTS[module].tests, cls._times(module), 3 * seconds + SLACK)
         finally:
             path.write_text(original)
 
@@ -165,21 +189,23 @@ class Worker:
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"default: all of {', '.join(MODULES)}")
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"default: all of {', '.join(SUBJECTS)}")
     parser.add_argument("--sample", type=int, default=16, help="mutants drawn per module (default: 16)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw (default: 0)")
     parser.add_argument("--jobs", type=int, default=1, help="mutants tested at a time (default: 1)")
     parser.add_argument("--change", metavar="TEXT", help="only mutants whose change contains this text")
     parsed = parser.parse_args(arguments)
-    parsed.modules = parsed.modules or list(MODULES)
-    if unknown := set(parsed.modules) - set(MODULES):
-        parser.error(f"no tests are listed for {', '.join(sorted(unknown))}; known are {', '.join(MODULES)}")
+    parsed.modules = parsed.modules or list(SUBJECTS)
+    if unknown := set(parsed.modules) - set(SUBJECTS):
+        parser.error(f"no tests are listed for {', '.join(sorted(unknown))}; known are {', '.join(SUBJECTS)}")
     return parsed
 
 
 def draw(module: str, options: argparse.Namespace) -> list[Mutant]:
     """The seeded sample of a module, in the order of its lines."""
-    mutants = make_mutants((ROOT / "keras_retinanet" / f"{module}.py").read_text())
+    source = (ROOT / "keras_retinanet" / f"{module}.py").read_text()
+    lines, words = source.splitlines(), SUBJECTS[module].words
+    mutants = [mutant for mutant in make_mutants(source) if any(word in lines[mutant.line - 1] for word in words)]
     mutants = [mutant for mutant in mutants if (options.change or "") in mutant.change]
     sample = random.Random(f"{options.seed} {module}").sample(mutants, min(options.sample, len(mutants)))
     return sorted(sample, key=mutants.index)

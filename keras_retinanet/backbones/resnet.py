@@ -97,7 +97,7 @@ class ResNetVariant:
         return layers.MaxPooling2D(3, strides=2, padding=padding, name="stem_pool")(x)
 
     def block(self, x: Any, kernels: Sequence[tuple[int, int]], name: str, *, stride: int, has_projection: bool) -> Any:
-        """Residual block of the convolutions `kernels` = (filters, size), of which one has the stride."""
+        """Residual block of the convolutions `kernels` = (filters, size), one of which has the stride."""
         shortcut = x
         if has_projection:
             shortcut = self.conv(x, kernels[-1][0], 1, f"{name}_shortcut_{{}}", stride=stride)

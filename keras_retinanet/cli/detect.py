@@ -70,7 +70,11 @@ def build_parser() -> Parser:
         epilog="Exit status: 0 done, 1 some images could not be read and were left out, 2 wrong word, model or source.",
     )
     count, share = number(int, least=1), number(float, least=0, most=1)
-    parser.add_argument("model", metavar="SNAPSHOT", help="a .keras file, the folder of a run, or an exported model")
+    parser.add_argument(
+        "model",
+        metavar="SNAPSHOT",
+        help="a .keras file, the folder of a run, another library's file, or an exported model",
+    )
     parser.add_argument("sources", metavar="SOURCE", nargs="+", help="image, folder, pattern ('*.jpg') or video")
     parser.add_argument("--recursive", action="store_true", help="look into the subfolders of folders, too")
     parser.add_argument("--limit", type=count, metavar="N", help="take only the first N images, and frames of a video")

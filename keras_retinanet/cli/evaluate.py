@@ -39,6 +39,7 @@ class Evaluation:
 
     Attributes:
         model: The snapshot, with the thresholds of this evaluation.
+        class_names: Its classes; those of the data set, in order, where the snapshot does not name them.
         snapshot: Its file.
         dataset: Reader of the annotated images.
         set_name: Which images of the data set.
@@ -49,6 +50,7 @@ class Evaluation:
     """
 
     model: DetectionModel
+    class_names: tuple[str, ...]
     snapshot: Path
     dataset: Dataset
     set_name: str
@@ -137,9 +139,9 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     snapshot = find_snapshot(snapshot)
     dataset = open_dataset(data, "val")
     model = open_detector(snapshot, flags, told_by_files(flags.config))
-    if model.class_names == default_class_names(len(dataset.class_names)):  # the checkpoint names none
-        model.network.class_names = tuple(dataset.class_names)
-    samples = match_classes(list(dataset)[: flags.limit], dataset.class_names, model.class_names)
+    is_unnamed = model.class_names == default_class_names(len(dataset.class_names))  # the checkpoint names none
+    class_names = tuple(dataset.class_names) if is_unnamed else model.class_names
+    samples = match_classes(list(dataset)[: flags.limit], dataset.class_names, class_names)
     resize = overridden(model.network.resize_config, flags, "min_side", "max_side", prefix="image_")
     bad_images = BadImages(len(samples)) if data.bad_data == "skip" else None
     batches = InferenceBatches(
@@ -150,7 +152,9 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         workers=data.workers,
         bad_images=bad_images,
     )
-    return Evaluation(model, snapshot, dataset, choose_set(data, "val") or "", samples, resize, batches, bad_images)
+    return Evaluation(
+        model, class_names, snapshot, dataset, choose_set(data, "val") or "", samples, resize, batches, bad_images
+    )
 
 
 def describe(evaluation: Evaluation) -> str:
@@ -206,7 +210,7 @@ def _publish(evaluation: Evaluation, found: list[Detections], flags: argparse.Na
     """Print the tables, and write the files that were asked for."""
     from keras_retinanet.evaluation import METRICS, report
 
-    names = evaluation.model.class_names
+    names = evaluation.class_names
     result: EvaluationResult = METRICS[flags.metric].evaluate(evaluation.samples, found, names)
     print(f"{report.stats_table(result)}\n\n{report.class_table(result)}")
     if flags.json:

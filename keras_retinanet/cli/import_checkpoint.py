@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "retinanet-import"
 GROUPS: Mapping[str, type] = {"anchors": AnchorConfig, "resize": ResizeConfig, "filter": FilterConfig}
-"""Settings that may be given in place of what a checkpoint tells."""
+"""Settings that may be given in place of what a checkpoint contains."""
 
 
 def build_parser() -> Parser:

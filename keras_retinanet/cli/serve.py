@@ -15,7 +15,7 @@ from keras_retinanet.cli.parsing import Parser, add_flags, fail
 from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import ServeConfig
 from keras_retinanet.config.tree import flag_name, settings
-from keras_retinanet.snapshots.run_folder import SNAPSHOTS, find_snapshot
+from keras_retinanet.snapshots.run_folder import SNAPSHOTS
 
 if TYPE_CHECKING:
     from keras_retinanet.serving.app import Served
@@ -35,7 +35,11 @@ def build_parser() -> Parser:
         prog="retinanet-serve",
         description="Serve TensorFlow Serving's REST predict API on a port of this machine; / is a page to try it.",
     )
-    parser.add_argument("model", metavar="MODEL", help="a snapshot, the folder of a run, or an exported model")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a .keras file, the folder of a run, another library's file, or an exported model",
+    )
     add_flags(parser, settings(ServeConfig))
     return parser
 
@@ -99,7 +103,7 @@ def open_model(path: Path, name: str | None) -> Served:
     """Opens what is served.
 
     Args:
-        path: Path. A snapshot, the folder of a run, or an exported model.
+        path: Path. As for `runtimes.open_model`.
         name: str. Its name in URLs. Defaults to that of its file or folder.
 
     Returns:
@@ -109,15 +113,14 @@ def open_model(path: Path, name: str | None) -> Served:
         ValueError: It cannot be opened, or the name is none for a URL.
         OSError: There is nothing at the path.
     """
-    from keras_retinanet.runtimes import open_runtime
+    from keras_retinanet.runtimes import open_model as runtimes
     from keras_retinanet.serving.app import Served
 
     own, version = name_and_version(path)
     name = own if name is None else name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError(f"The name {name!r} is not valid in a URL; give --name of letters, digits, '.', '_' and '-'.")
-    is_run = any((path / snapshot).is_file() for snapshot in SNAPSHOTS)
-    return Served(open_runtime(find_snapshot(path) if is_run else path), name, version)
+    return Served(runtimes.open_model(path), name, version)
 
 
 def name_and_version(path: Path) -> tuple[str, int]:

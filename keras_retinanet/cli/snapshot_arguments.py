@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_retinanet.cli.parsing import number
-from keras_retinanet.snapshots.run_folder import find_snapshot
 
 if TYPE_CHECKING:
     from keras_retinanet.config import FilterConfig
@@ -95,7 +93,7 @@ def open_detector(
     Args:
         path: Path. The snapshot or checkpoint, or the folder of a run.
         flags: Namespace. With the flags of `add_filter_flags`.
-        overrides: Overrides. What a checkpoint does not tell; not read for snapshots.
+        overrides: Overrides. What a checkpoint does not hold; not used for snapshots.
         **changes: Further fields of `FilterConfig`.
 
     Returns:
@@ -105,26 +103,18 @@ def open_detector(
         ValueError: The file is not a snapshot, or lacks a given class name.
         OSError: There is no such file.
     """
-    from keras_retinanet.importers import find_foreign, open_foreign
-    from keras_retinanet.inference import load_model
     from keras_retinanet.model.detection_model import DetectionModel
+    from keras_retinanet.runtimes.open_model import open_network
 
-    path = find_snapshot(path)
-    foreign = find_foreign(path)
-    model = load_model(path, compile=False) if foreign is None else open_foreign(foreign, overrides, _tell)
+    model = open_network(path, overrides)
     network = model.network if isinstance(model, DetectionModel) else model
     changes["class_thresholds"] = class_thresholds(model.filter_config, flags, model.class_names)
     stored = overridden(model.filter_config, flags, "score_threshold", "nms_threshold", "max_detections")
     return DetectionModel(network, dataclasses.replace(stored, **changes))
 
 
-def _tell(line: str) -> None:
-    """What a checkpoint left to be assumed: not among the answers, which other programs may read."""
-    print(line, file=sys.stderr)
-
-
 def told_by_files(config: str | None, class_names: str | None = None) -> Overrides:
-    """What files of fizyr tell about its snapshots.
+    """Settings that files of fizyr state about its snapshots.
 
     Args:
         config: str. Path of a `config.ini`, where one was given.

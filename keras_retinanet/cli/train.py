@@ -26,6 +26,7 @@ from keras_retinanet.snapshots.run_folder import Run, find_snapshot, read_config
 from keras_retinanet.snapshots.snapshot_settings import read_settings
 
 if TYPE_CHECKING:
+    from keras_retinanet.importers import WeightFile
     from keras_retinanet.training.prepare import RunResult
 
 WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes")
@@ -48,10 +49,12 @@ class Order:
     Attributes:
         config: All settings.
         resume: The run to continue, if any.
+        checkpoint: The other library's checkpoint that training starts from, opened for its settings.
     """
 
     config: TrainConfig
     resume: str | None
+    checkpoint: WeightFile | None = None
 
 
 def build_parser(*, has_words: bool = True) -> Parser:
@@ -107,12 +110,12 @@ def parse(argv: Sequence[str] | None = None) -> Order:
         given |= {name: value for name, value in flattened_data(data).items() if name in WORDS and value is not None}
     given |= {name: value for name, value in vars(namespace).items() if name in flattened(TrainConfig())}
     try:
-        config = _settle(given, namespace)
+        config, checkpoint = _settle(given, namespace)
         check(config)
         check_data(config.data)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    return Order(config, namespace.resume)
+    return Order(config, namespace.resume, checkpoint)
 
 
 def flattened_data(data: Any) -> dict[str, Any]:
@@ -120,14 +123,14 @@ def flattened_data(data: Any) -> dict[str, Any]:
     return {f"data.{name}": value for name, value in dataclasses.asdict(data).items()}
 
 
-def _settle(given: Mapping[str, Any], namespace: argparse.Namespace) -> TrainConfig:
-    """The settings of a run from the flags given, and from where the others come."""
+def _settle(given: Mapping[str, Any], namespace: argparse.Namespace) -> tuple[TrainConfig, WeightFile | None]:
+    """The settings of a run from its flags and their sources, and the checkpoint that was opened for some of them."""
     if namespace.resume is None:
         base, told = read_settings_file(namespace.config)
         preset = DEMO if given.get("data.dataset") == "demo" and not namespace.config else {}
         given = {**told, **given}
-        inherited = _inherited(given) if "model.weights" in given else {}
-        return changed(base, {**preset, **inherited, **given})
+        inherited, checkpoint = _inherited(given) if "model.weights" in given else ({}, None)
+        return changed(base, {**preset, **inherited, **given}), checkpoint
     if namespace.config:
         raise ValueError("--resume takes the settings of its run; leave --config away.")
     run, _ = Run.find(namespace.resume)
@@ -139,22 +142,24 @@ def _settle(given: Mapping[str, Any], namespace: argparse.Namespace) -> TrainCon
                 f"{flag_name(name)} cannot change with --resume (it is {before[name]}); to start a new run from these "
                 f"weights: --weights {run.last}"
             )
-    return dataclasses.replace(changed(former, given), snapshot_path=str(run.folder.parent))
+    return dataclasses.replace(changed(former, given), snapshot_path=str(run.folder.parent)), None
 
 
-def _inherited(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run takes over from the snapshot, or from another library's checkpoint, that it starts from."""
+def _inherited(given: Mapping[str, Any]) -> tuple[dict[str, Any], WeightFile | None]:
+    """The settings of the snapshot or checkpoint that a run starts from, and the checkpoint where it was opened."""
     weights = given["model.weights"]
     if weights in ("imagenet", "none") or not Path(weights).exists():
-        return {}
+        return {}, None
     weights = str(find_snapshot(Path(weights)))
     if settings := read_settings(weights):
-        return settings
+        return settings, None
     from keras_retinanet.importers import Overrides, describe_checkpoint, find_foreign, inherited_settings
 
     anchors = {name.partition(".")[2]: value for name, value in given.items() if name.startswith("anchors.")}
-    foreign = find_foreign(weights)
-    return {} if foreign is None else inherited_settings(describe_checkpoint(foreign, overrides=Overrides(anchors)))
+    checkpoint = find_foreign(weights)
+    if checkpoint is None:
+        return {}, None
+    return inherited_settings(describe_checkpoint(checkpoint, overrides=Overrides(anchors))), checkpoint
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -180,7 +185,7 @@ def _train(order: Order) -> int:
     from keras_retinanet.training.prepare import NonFiniteLossError, prepare
 
     try:
-        training = prepare(order.config, resume=order.resume)
+        training = prepare(order.config, resume=order.resume, checkpoint=order.checkpoint)
     except (ValueError, OSError, ImportError) as error:
         return fail(PROGRAM, error)
     try:

@@ -270,8 +270,8 @@ class DataConfig:
         labels_filter: Open Images: only these classes, in this order.
         parent_label: Open Images: only this class and those below it in the hierarchy.
         difficult: Pascal VOC: ignore regions, objects like others, or left out.
-        bad_data: Boxes outside their image or without area, and images that cannot be decoded: stop, or go on without
-            them and say so.
+        bad_data: Boxes outside their image or without area, and images that cannot be decoded: stop, or report them
+            and continue.
         use_index_cache: Cache the parsed annotations of a large data set until the files change.
         limit: Use only the first N training images.
         workers: Threads that read and decode images. Defaults to the number of cores.

@@ -215,8 +215,9 @@ class InferenceBatches:
         """The batches.
 
         Returns:
-            Dataset of `(images (B, H, W, 3) float32, {"size": (B, 2) float32 height and width before padding, "scale":
-            (B, 2) float32 y, x network pixels over stored pixels, "image_index": (B,) int32})`.
+            Dataset of `(images (B, H, W, 3) float32, {"size": (B, 2) float32 height and width before padding,
+            "original_size": (B, 2) int32 of the stored image, "scale": (B, 2) float32 y, x network pixels over stored
+            pixels, "image_index": (B,) int32})`.
         """
         parts = [self._bucket(group) for group in range(len(self.batch_shapes))]
         batches = parts[0]
@@ -231,7 +232,8 @@ class InferenceBatches:
             size = tf.cast(tf.shape(image)[:2], tf.float32)
             padded = pad(image, tf.constant(self.batch_shapes[group]), self._pad_value)
             padded = tf.ensure_shape(padded, (*self.batch_shapes[group], 3))
-            return padded, {"size": size, "scale": self._table.scale(index), "image_index": index}
+            original, scale = self._table.original_size(index), self._table.scale(index)
+            return padded, {"size": size, "original_size": original, "scale": scale, "image_index": index}
 
         indices = tf.data.Dataset.from_tensor_slices(np.flatnonzero(self._group == group).astype(np.int32))
         return indices.map(_without_autograph(load), _num_parallel_calls(self._workers), deterministic=True).batch(

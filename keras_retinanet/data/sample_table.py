@@ -70,6 +70,10 @@ class SampleTable:
         """`(…, 2)` float32 y, x: resized over stored pixels of image `index`."""
         return tf.gather(self._scales, index)
 
+    def original_size(self, index: Tensor) -> Tensor:
+        """`(…, 2)` int32 height and width of image `index` as it is stored."""
+        return tf.gather(self._sizes, index)
+
     def load(self, index: Tensor) -> dict[str, Tensor]:
         """Load image `index` and its boxes, in resized pixels.
 

@@ -13,18 +13,16 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from keras_retinanet.config import TileConfig
-from keras_retinanet.data.batch_shapes import bucket_shape
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.given_images import GivenImage, expand, load, load_ahead
-from keras_retinanet.data.image import padded_size, resized_size
+from keras_retinanet.data.preparation import ImageFit, Size
 from keras_retinanet.detection.tiling import TiledRuntime
-from keras_retinanet.runtimes import KerasRuntime, Runtime
+from keras_retinanet.runtimes import Runtime
 from keras_retinanet.runtimes.open_model import open_model, with_thresholds
 from keras_retinanet.schema import DetectedImage, Detections
 
 OnError = Literal["raise", "skip"]
-_BATCHES_AHEAD = 3  # how many batches of decoded images may wait for others of their aspect ratio
-_Canvas = tuple[int, int]
+_BATCHES_AHEAD = 3  # batches of decoded images that may wait for others of their batch shape
 
 
 def detect(model: Any, image: Any, **settings: Any) -> DetectedImage:
@@ -47,25 +45,40 @@ def detect(model: Any, image: Any, **settings: Any) -> DetectedImage:
         >>> found = keras_retinanet.detect("snapshots/RUN", "street.jpg", score_threshold=0.5)
         >>> found.names, found.boxes
     """
-    return _opened(model, settings).detect_one(image)
+    return _LAST.get(model, settings).detect_one(image)
 
 
-def _opened(model: Any, settings: dict[str, Any]) -> Detector:
-    """The last detector again, where model and settings are the same: opening one and its first image take seconds."""
-    state = (_state_of(model), settings)
-    is_path = isinstance(model, (str, os.PathLike))
-    if _last and (is_path or _last[0] is model) and _last[1] == state:
-        return _last[2]
-    detector = Detector(model, **settings)
-    _last[:] = [model, state, detector]
-    return detector
+class _LastDetector:
+    """Keeps the one detector of the last call of `detect`: opening a model and its first image take seconds."""
+
+    def __init__(self) -> None:
+        self._model: Any = None
+        self._key: Any = None
+        self._detector: Detector | None = None
+
+    def get(self, model: Any, settings: dict[str, Any]) -> Detector:
+        """The detector of a model; another one is opened when the model, its file or the settings have changed.
+
+        Args:
+            model: As for `Detector`.
+            settings: Keyword arguments of `Detector`.
+
+        Returns:
+            The detector, which is kept until another is opened.
+        """
+        key = (_state_of(model), settings)
+        is_same_model = isinstance(model, (str, os.PathLike)) or self._model is model
+        if self._detector is None or not is_same_model or self._key != key:
+            self._detector = Detector(model, **settings)
+            self._model, self._key = model, key
+        return self._detector
 
 
-_last: list[Any] = []  # model, its state and the detector of the last call of `detect`
+_LAST = _LastDetector()
 
 
 def _state_of(model: Any) -> Any:
-    """What tells whether a file, or the settings of a model in memory, are still the same."""
+    """Changes when a file, or a setting of a model in memory, changes."""
     if not isinstance(model, (str, os.PathLike)):
         names = ("filter_config", "resize_config", "filter", "resize")  # of a model, of a runtime
         return [getattr(model, name, None) for name in names]
@@ -81,25 +94,27 @@ class _Pending:
     position: int
     name: str
     pixels: Any
+    fit: ImageFit
 
 
 class Detector:
     """Finds objects in any number of images, and keeps the model open.
 
     Args:
-        model: Path of a snapshot, of a run's folder (of which `best.keras`, else `last.keras`) or of an exported
-            artefact; or a `RetinaNet`, `DetectionModel` or `Runtime`.
-        score_threshold: float. Only boxes that score above it. Defaults to what the model was saved with.
-        nms_threshold: float. Of two boxes of IoU above it the lower scored goes. Defaults likewise.
-        max_detections: int. Most boxes of an image. Defaults likewise; with tiles, to no limit on the whole image.
-        classes: Class names; boxes of others are left out. Defaults to all.
+        model: Path of a snapshot, of a run's folder (its `best.keras`, else its `last.keras`), of another library's
+            checkpoint or of an exported artefact; or a `RetinaNet`, `DetectionModel` or `Runtime`.
+        score_threshold: float in `0 … 1`. Only boxes that score above it. Defaults to the model's own.
+        nms_threshold: float in `0 … 1`. Of two boxes of IoU above it, the one of lower score is removed. Defaults
+            to the model's own.
+        max_detections: int. Most boxes of an image. Defaults to the model's own; with tiles, to no limit.
+        classes: Class names. Boxes of other classes are left out. Defaults to all classes.
         batch_size: int. Images (or tiles) that the model sees at once. Defaults to 4.
-        tiles: How to cut large images, or the side of the tiles alone. Defaults to no tiles.
-        workers: int. Threads that read and decode. Defaults to as many as there are cores, but eight at most.
+        tiles: TileConfig, or the side of the tiles in pixels. Defaults to no tiles.
+        workers: int. Threads that read and decode. Defaults to the number of cores, at most eight.
 
     Raises:
         ValueError: The model cannot be opened, or a setting is not possible with it: the thresholds of an exported
-            artefact are built in, so that it cannot be asked for less sure boxes or for more of them.
+            artefact are built in, so it cannot return boxes of lower scores, or more boxes.
         FileNotFoundError: There is no such model.
 
     Example:
@@ -141,17 +156,17 @@ class Detector:
     def detect(
         self, images: Any, *, is_recursive: bool = False, on_error: OnError = "raise", keeps_pixels: bool = False
     ) -> Iterator[DetectedImage]:
-        """Find the objects in many images, of which few are in memory at a time.
+        """Find the objects in many images; few of them are in memory at a time.
 
         Args:
             images: As for `detect`, or a folder, a pattern such as `"photos/*.jpg"`, or any iterable of all these.
-            is_recursive: bool. Look into the subfolders of folders, too. Defaults to `False`.
-            on_error: `"raise"` what is wrong with an image, when its turn comes; or `"skip"` it: its entry has no
-                boxes, and tells what is wrong in `error`.
-            keeps_pixels: bool. Hand the pixels of each image out with its boxes. Defaults to `False`.
+            is_recursive: bool. Search the subfolders of folders too. Defaults to `False`.
+            on_error: `"raise"` the error of an image when its turn comes, or `"skip"` the image: its entry has no
+                boxes, and the message in `error`.
+            keeps_pixels: bool. Return the pixels of each image with its boxes. Defaults to `False`.
 
         Returns:
-            One `DetectedImage` an image, in the order given.
+            One `DetectedImage` per image, in the order given.
 
         Raises:
             ValueError: A folder or pattern has no images; `on_error` is neither of the two; while iterating, an image
@@ -171,61 +186,54 @@ class Detector:
             What was found.
 
         Raises:
-            ValueError: The image cannot be read, or these are several.
+            ValueError: The image cannot be read, or `image` is several images.
         """
         is_path = isinstance(image, (str, os.PathLike))
         if isinstance(image, (list, tuple)) or (is_path and Path(image).is_dir()):
             raise ValueError("This takes one image; for a folder, or several, use `Detector(model).detect(images)`.")
         given = GivenImage(str(image), image) if is_path else next(iter(expand([image])))
         pixels = load(given)
-        return self._run(self._canvas(pixels), [_Pending(0, given.name, pixels)])[0]
+        return self._run([self._pending(0, given.name, pixels)])[0]
 
     def _in_order(self, given: Iterable[GivenImage], is_lenient: bool, keeps_pixels: bool) -> Iterator[DetectedImage]:
-        groups: dict[_Canvas, list[_Pending]] = {}
+        groups: dict[Size, list[_Pending]] = {}
         done: dict[int, DetectedImage | DataError] = {}
         turn = 0
 
-        def run(canvas: _Canvas) -> None:
-            group = groups.pop(canvas)
-            for one, found in zip(group, self._run(canvas, group), strict=True):
+        def run(shape: Size) -> None:
+            group = groups.pop(shape)
+            for one, found in zip(group, self._run(group), strict=True):
                 done[one.position] = dataclasses.replace(found, pixels=one.pixels) if keeps_pixels else found
 
         for position, (image, pixels, error) in enumerate(load_ahead(given, self.workers, self.batch_size)):
             if error is not None:
                 done[position] = _unread(image.name, error) if is_lenient else error
             else:
-                canvas = self._canvas(pixels)
-                groups.setdefault(canvas, []).append(_Pending(position, image.name, pixels))
-                if len(groups[canvas]) == self.batch_size:
-                    run(canvas)
+                pending = self._pending(position, image.name, pixels)
+                group = groups.setdefault(pending.fit.batch_shape, [])
+                group.append(pending)
+                if len(group) == self.batch_size:
+                    run(pending.fit.batch_shape)
             if turn not in done and position - turn + 1 >= _BATCHES_AHEAD * self.batch_size:
-                run(next(canvas for canvas, group in groups.items() if group[0].position == turn))
+                run(next(shape for shape, group in groups.items() if group[0].position == turn))
             while turn in done:
                 yield _or_raise(done.pop(turn))
                 turn += 1
-        for canvas in list(groups):
-            run(canvas)
+        for shape in list(groups):
+            run(shape)
         for position in sorted(done):
             yield _or_raise(done[position])
 
-    def _canvas(self, pixels: Any) -> _Canvas:
-        if self.runtime.image_size is not None:
-            return self.runtime.image_size
-        height, width = resized_size(pixels.shape[0], pixels.shape[1], self.runtime.resize)
-        if isinstance(self.runtime, KerasRuntime) and self.runtime.compiles_shapes:
-            return bucket_shape(height, width, self.runtime.resize)
-        return padded_size(height, width, self.runtime.resize)
+    def _pending(self, position: int, name: str, pixels: Any) -> _Pending:
+        return _Pending(position, name, pixels, self.runtime.fit(int(pixels.shape[0]), int(pixels.shape[1])))
 
-    def _run(self, canvas: _Canvas, group: list[_Pending]) -> list[DetectedImage]:
-        images = [pending.pixels for pending in group]
-        if isinstance(self.runtime, KerasRuntime):
-            answers = self.runtime.detect(images, canvas, self.batch_size)
-        else:
-            answers = self.runtime.detect(images)
-        return [self._told(one.name, one.pixels, found) for one, found in zip(group, answers, strict=True)]
+    def _run(self, group: list[_Pending]) -> list[DetectedImage]:
+        images, fits = [pending.pixels for pending in group], [pending.fit for pending in group]
+        batch = self.runtime.detect(images, fits, batch_size=self.batch_size)
+        return [self._select(one.name, one.pixels, found) for one, found in zip(group, batch, strict=True)]
 
-    def _told(self, name: str, pixels: Any, found: Detections) -> DetectedImage:
-        """What is asked for of what was found."""
+    def _select(self, name: str, pixels: Any, found: Detections) -> DetectedImage:
+        """The detections that the settings ask for."""
         keep = found["scores"] > self._least_score
         if self._labels is not None:
             keep &= np.isin(found["labels"], self._labels)

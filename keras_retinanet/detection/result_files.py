@@ -30,7 +30,7 @@ class Writer(Protocol):
         """Writes one image.
 
         Args:
-            name: str. Path that tells the image among the others, relative, with the file's ending.
+            name: str. Relative path of the image, with its suffix, unique among the images.
             found: DetectedImage. What was found in it.
         """
 
@@ -111,9 +111,9 @@ class CsvTable:
 
 
 class YoloFolder:
-    """A text file an image, lines `label x y width height score`: centre and sides as shares of the image.
+    """One text file per image, lines `label x y width height score`: centre and sides as fractions of the image.
 
-    `classes.txt` has the class names, a line a label. An image without boxes gets an empty file.
+    `classes.txt` has one class name per line, in the order of the labels. An image without boxes gets an empty file.
 
     Args:
         folder: Path. Made where missing.
@@ -196,7 +196,7 @@ def _drawn(found: DetectedImage, class_names: Sequence[str]) -> Any:
 
 
 class _Lines:
-    """Text that grows beside its file's place and is moved there whole."""
+    """Text that is written under a temporary name and moved into place when it is complete."""
 
     def __init__(self, path: Path, head: str, between: str, tail: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

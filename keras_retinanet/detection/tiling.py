@@ -1,13 +1,14 @@
-"""Large images in tiles: cut with overlap, detect in each, make one answer of all.
+"""Large images in tiles: cut with overlap, detect in each, merge the boxes.
 
-Neighbouring tiles see some objects twice and cut others in two. A box that touches the inner border of its tile is a
-fragment. It is compared with the boxes of other tiles only where both tiles see: clipped to what the two tiles have in
-common, boxes of one object agree. So a fragment goes where a neighbour shows the object whole, and fragments of an
-object that no tile shows whole become one box.
+Neighbouring tiles show some objects twice and cut others in two. A box that touches an inner border of its tile is a
+fragment. It is compared with the boxes of other tiles in the region that both tiles cover: clipped to that region,
+boxes of one object agree. A fragment is removed where a neighbour shows the whole object; fragments of an object that
+no tile shows whole are joined to one box.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +16,15 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.box_overlap import iou
-from keras_retinanet.config import FilterConfig, NmsMode, ResizeConfig, TileConfig
+from keras_retinanet.config import NmsMode, TileConfig
+from keras_retinanet.data.preparation import ImageFit
 from keras_retinanet.runtimes.runtime import Runtime
 from keras_retinanet.schema import Detections, RawOutputs
 
 TOUCH = 0.02
 """A box that ends within this share of its tile's side from an inner border counts as cut."""
 AGREEMENT = 0.5
-"""IoU in the common region from which on a fragment shows the same object."""
+"""Fragments show the same object if their IoU in the common region is above this."""
 
 
 def cut_tiles(height: int, width: int, size: int, overlap: float) -> Any:
@@ -30,7 +32,7 @@ def cut_tiles(height: int, width: int, size: int, overlap: float) -> Any:
 
     Args:
         height: int. Of the image, in pixels.
-        width: int. Likewise.
+        width: int. Of the image, in pixels.
         size: int. Side of a tile in pixels; tiles are no larger than the image.
         overlap: float. Share of `size`, below 1.
 
@@ -73,7 +75,7 @@ class Pieces:
             found: Detections of each tile, in its own pixels.
             tiles: `(T, 4)` in pixels of the image.
             height: int. Of the image.
-            width: int. Likewise.
+            width: int. Of the image, in pixels.
 
         Returns:
             All of them.
@@ -94,18 +96,18 @@ class Pieces:
 
 
 def merge(pieces: Pieces, nms: NmsMode, nms_threshold: float) -> Detections:
-    """One answer for the image.
+    """Merges the boxes of all tiles.
 
-    Whole boxes of different tiles suppress each other as the model's own do. Fragments go where a whole box shows the
-    same object; those left that show one object become the box around them, with the best of their scores.
+    Whole boxes of different tiles suppress each other as in the model. Fragments are removed where a whole box shows
+    the same object; the others that show one object are joined to the box around them, with the best of their scores.
 
     Args:
         pieces: The boxes of all tiles.
         nms: Whether boxes compete within their class, with all, or (`"none"`) only with those of other tiles.
-        nms_threshold: float. Of two whole boxes of IoU above this the lower scored goes.
+        nms_threshold: float. Of two whole boxes of IoU above this, the one of lower score is removed.
 
     Returns:
-        What was found, best first.
+        The detections, best first.
     """
     order = np.argsort(-pieces.scores, kind="stable")
     pieces = pieces.at(order)
@@ -136,8 +138,8 @@ def _picked(pieces: Pieces, nms: NmsMode, threshold: float) -> Any:
 
 def _meeting(box: Any, boxes: Any) -> Any:
     """Positions of the boxes that meet a box: of tens of thousands in a large image, few."""
-    is_beside = (boxes[:, 0] < box[2]) & (boxes[:, 2] > box[0])
-    return np.flatnonzero(is_beside & (boxes[:, 1] < box[3]) & (boxes[:, 3] > box[1]))
+    meets_in_x = (boxes[:, 0] < box[2]) & (boxes[:, 2] > box[0])
+    return np.flatnonzero(meets_in_x & (boxes[:, 1] < box[3]) & (boxes[:, 3] > box[1]))
 
 
 def _compete(pieces: Pieces, k: int, others: Pieces, nms: NmsMode) -> Any:
@@ -182,7 +184,7 @@ def _clipped(boxes: Any, low: Any, high: Any) -> Any:
     return np.minimum(np.maximum(boxes, limits[0]), np.maximum(*limits))
 
 
-class TiledRuntime:
+class TiledRuntime(Runtime):
     """Detects in tiles of each image, with another runtime.
 
     Args:
@@ -199,37 +201,21 @@ class TiledRuntime:
             raise ValueError(f"The side of a tile must be at least 1 pixel, not {tiles.size!r}.")
         if not 0 <= tiles.overlap <= 0.9:
             raise ValueError(f"The overlap of tiles is a share from 0 to 0.9, not {tiles.overlap!r}.")
+        super().__init__(dataclasses.replace(runtime.description, image_size=None))  # only tiles have to fit
         self._runtime, self._tiles, self._batch_size = runtime, tiles, batch_size
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the labels."""
-        return self._runtime.class_names
-
-    @property
-    def filter(self) -> FilterConfig:
-        """Thresholds in a tile; the number of detections in the whole image is not limited."""
-        return self._runtime.filter
-
-    @property
-    def resize(self) -> ResizeConfig:
-        """The rule for a tile."""
-        return self._runtime.resize
-
-    @property
-    def image_size(self) -> tuple[int, int] | None:
-        """Any: only tiles have to fit."""
-        return None
 
     def raw_outputs(self, images: Any) -> RawOutputs:
         """Deltas and logits of network input, which is not cut; see `Runtime`."""
         return self._runtime.raw_outputs(images)
 
-    def detect(self, images: Sequence[Any]) -> list[Detections]:
-        """Detections of each image; see `Runtime`. Any number, best first."""
-        return [self._detect(image) for image in images]
+    def detect(
+        self, images: Sequence[Any], fits: Sequence[ImageFit] | None = None, *, batch_size: int | None = None
+    ) -> list[Detections]:
+        """Detects in the tiles of each image; see `Runtime`. `max_detections` does not limit the whole image."""
+        del fits, batch_size
+        return [self._detect_one(image) for image in images]
 
-    def _detect(self, image: Any) -> Detections:
+    def _detect_one(self, image: Any) -> Detections:
         height, width = image.shape[:2]
         tiles = cut_tiles(height, width, self._tiles.size, self._tiles.overlap)
         found: list[Detections] = []

@@ -13,7 +13,7 @@ import numpy as np
 from keras_retinanet.extras import install_hint
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
-"""Endings by which a video is told from a picture."""
+"""Suffixes of video files."""
 
 
 def _av() -> Any:
@@ -31,7 +31,7 @@ class VideoReader:
         path: Path. The file.
 
     Raises:
-        ValueError: It is no video, or PyAV is not installed.
+        ValueError: It is not a video, or PyAV is not installed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,7 +71,7 @@ class VideoReader:
 
 
 class VideoWriter:
-    """Writes an MP4 (H.264) beside its place; it is moved there at the end.
+    """Writes an MP4 (H.264) under a temporary name in its folder; `close` moves it into place.
 
     Args:
         path: Path. The file; its folder is made.

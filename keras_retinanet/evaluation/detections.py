@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_retinanet.data.preparation import fill_batch, restore_detections
 from keras_retinanet.schema import Detections, Sample
 
 Array = NDArray[Any]
@@ -41,8 +42,8 @@ def detect_dataset(
     Args:
         model: `inference.DetectionModel`.
         batches: `data.pipeline.InferenceBatches` over `samples`: `dataset()` yields images `(B, H, W, 3)` and
-            `{"size": (B, 2) unpadded height and width, "scale": (B, 2) network over original pixels, vertical first,
-            "image_index": (B,)}`.
+            `{"size": (B, 2) unpadded height and width, "original_size": (B, 2) of the stored image, "scale": (B, 2)
+            network over stored pixels, vertical first, "image_index": (B,)}`.
         samples: The images, in the order to which `image_index` refers.
         progress: Called after each batch with the number of its images.
 
@@ -55,36 +56,21 @@ def detect_dataset(
     found: list[Detections | None] = [None] * len(samples)
     full = 0
     for images, origin in batches.dataset():
-        arrays = {name: np.asarray(origin[name]) for name in ("size", "scale", "image_index")}
+        arrays = {name: np.asarray(origin[name]) for name in ("size", "original_size", "scale", "image_index")}
         count = len(arrays["image_index"])
         full = max(full, count)
-        rows = np.minimum(np.arange(full), count - 1)
-        images = np.asarray(images)
-        images = images if count == full else images[rows]
-        batch = model.predict_on_batch({"images": images, "sizes": arrays["size"][rows].astype(np.float32)})
+        sizes = arrays["size"].astype(np.float32)
+        inputs = {"images": fill_batch(np.asarray(images), full), "sizes": fill_batch(sizes, full)}
+        batch = model.predict_on_batch(inputs)
         for row, index in enumerate(arrays["image_index"]):
-            found[index] = _restore(batch, row, samples[index], arrays["scale"][row])
+            restored = restore_detections(batch, row, scale=arrays["scale"][row], original=arrays["original_size"][row])
+            found[index] = {"image_id": samples[index]["image_id"], **restored}
         if progress is not None:
             progress(count)
     missing = [sample["image"] for sample, detections in zip(samples, found, strict=True) if detections is None]
     if missing:
         raise ValueError(f"the batches left out {len(missing)} of {len(samples)} images, the first is {missing[0]}")
     return [detections for detections in found if detections is not None]
-
-
-def _restore(batch: dict[str, Any], row: int, sample: Sample, scale: Array) -> Detections:
-    """Detections of one image in pixels of its file, without padding."""
-    count = int(batch["num_detections"][row])
-    boxes = np.asarray(batch["boxes"][row, :count], np.float32) / scale[[1, 0, 1, 0]].astype(np.float32)  # (D, 4)
-    if "size" in sample:
-        height, width = sample["size"]
-        boxes = np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
-    return {
-        "image_id": sample["image_id"],
-        "boxes": boxes,
-        "scores": np.asarray(batch["scores"][row, :count], np.float32),
-        "labels": np.asarray(batch["labels"][row, :count], np.int32),
-    }
 
 
 def pair_detections(

@@ -1,4 +1,4 @@
-"""Artefacts for production, one file a format, one function `(model, out, settings, check) -> path` each."""
+"""Artefacts for production: one file per format, each a function `(model, out, settings, check) -> path`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Export(Protocol):
     def __call__(
         self, model: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
     ) -> Path:
-        """Writes an artefact, checks it and puts it into its place, which it answers."""
+        """Writes an artefact, checks it, moves it into place and returns its path."""
 
 
 FORMATS: dict[ExportFormat, Export] = {
@@ -33,7 +33,7 @@ FORMATS: dict[ExportFormat, Export] = {
     "openvino": export_openvino,
     "litert": export_litert,
 }
-"""How a detector is written, by name of the format."""
+"""Format → the function that writes it."""
 
 __all__ = [
     "FORMATS",

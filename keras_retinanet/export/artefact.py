@@ -1,4 +1,4 @@
-"""What the formats share: an artefact is finished and checked beside its place, and only then put there."""
+"""What the formats share: an artefact is written and checked under a temporary name, then moved into place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_retinanet.runtimes import SUFFIXES
 from keras_retinanet.snapshots.atomic_files import write_whole
 
 Check = Callable[[Path], object]
-"""Gets a finished artefact that is not in its place yet; raises `ValueError` where it is wrong."""
+"""Gets the path of a finished artefact before it is moved into place; raises `ValueError` where it is wrong."""
 LEAST_SIDE = 32
 """Pixels of the smallest input that a network can halve five times."""
 
@@ -25,9 +25,9 @@ def write_file(
 
     Args:
         name: Its format.
-        out: Where it belongs.
+        out: Its path.
         settings: How it is written.
-        write: Gets a path of the same ending and writes the file there.
+        write: Gets a path of the same suffix and writes the file there.
         check: See `Check`.
 
     Returns:
@@ -55,8 +55,8 @@ def write_folder(out: Path, write: Callable[[Path], object], check: Check | None
     """Writes an artefact that is a folder.
 
     Args:
-        out: Where it belongs; a folder that stands there is replaced.
-        write: Gets a new, empty folder beside that place and fills it.
+        out: Its path; an existing folder is replaced.
+        write: Gets a new, empty folder and fills it.
         check: See `Check`.
 
     Returns:
@@ -100,8 +100,10 @@ def check_settings(name: ExportFormat, settings: ExportConfig) -> None:
         )
     if settings.image_size is not None:
         if name in ("keras", "saved_model"):
-            raise ValueError(f"The {name} format takes images of any size; leave out --image-size.")
+            raise ValueError(f"The {name} format takes images of any size; omit --image-size.")
         if min(settings.image_size) < LEAST_SIDE:
             raise ValueError(f"--image-size needs sides of at least {LEAST_SIDE} pixels; got {settings.image_size}.")
     if (settings.dtype == "int8") != (settings.representative is not None):
-        raise ValueError("int8 needs --representative FOLDER, images from which ranges are learnt; no other does.")
+        raise ValueError(
+            "int8 needs --representative FOLDER, images from which ranges are learnt; no other dtype does."
+        )

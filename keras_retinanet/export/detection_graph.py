@@ -24,7 +24,7 @@ def prepare_model(
     Args:
         model: DetectionModel. Left as it is.
         settings: ExportConfig. What is wanted.
-        fold_by_default: Whether batch normalisation is folded where `settings` leave it open.
+        fold_by_default: bool. Whether batch normalisation is folded where `settings` do not say.
         dtype: What the Keras model computes in; some formats round the weights themselves.
 
     Returns:
@@ -48,12 +48,12 @@ def has_folded(settings: ExportConfig, fold_by_default: bool = True) -> bool:
 
 
 def describe(model: DetectionModel, settings: ExportConfig, *, fold_by_default: bool = True) -> Description:
-    """What an artefact tells about itself.
+    """The description of an artefact.
 
     Args:
         model: DetectionModel. The model that is written.
         settings: ExportConfig. How it is written.
-        fold_by_default: Whether the format folds batch normalisation unless told otherwise.
+        fold_by_default: bool. Whether the format folds batch normalisation by default.
 
     Returns:
         The description.
@@ -105,7 +105,7 @@ def save_graph(function: Any, model: DetectionModel, folder: str) -> None:
     """Writes a graph as a SavedModel with one signature, which converters read.
 
     Args:
-        function: What `detection_graph` answers.
+        function: From `detection_graph`.
         model: DetectionModel. Holds the weights that it uses.
         folder: str. Where to write.
     """

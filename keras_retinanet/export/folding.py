@@ -1,4 +1,4 @@
-"""Batch normalisation multiplied into the convolutions before it: the same answers from fewer passes over the maps.
+"""Batch normalisation multiplied into the convolutions before it: the same outputs from fewer passes over the maps.
 
 In inference `γ · (conv(x) − mean) / √(variance + ε) + β` is a convolution of another kernel with a bias. A
 normalisation without a convolution of its own before it stays as it is, such as those that begin DenseNet's layers.

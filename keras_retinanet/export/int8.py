@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.config import ExportConfig
+from keras_retinanet.data.preparation import fit_image, prepare_batch
 from keras_retinanet.export.sample_images import MOST_REPRESENTATIVE, folder_images
 from keras_retinanet.extras import install_hint
 from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.runtimes.keras_file import on_one_canvas
 
 Ranges = dict[str, dict[str, Any]]
 """Name of a map → `min` and `max`, arrays of one number each."""
@@ -54,7 +54,9 @@ def representative_inputs(model: DetectionModel, settings: ExportConfig) -> Iter
     """
     network = model.network
     for image in folder_images(settings.representative or "", MOST_REPRESENTATIVE):
-        images, sizes = on_one_canvas([image], network.resize_config, network.pad_value, settings.image_size)
+        height, width = image.shape[:2]
+        fit = fit_image(height, width, network.resize_config, fixed_shape=settings.image_size)
+        images, sizes = prepare_batch([image], [fit], network.resize_config, network.pad_value)
         yield {"images": images, "sizes": sizes}
 
 
@@ -135,7 +137,7 @@ def quantize_litert(contents: bytes, model: DetectionModel, settings: ExportConf
     quantizer = Quantizer(bytearray(contents))
     for operator in LITERT_OPERATORS:
         quantizer.add_static_config(network_scope(model), qtyping.TFLOperationName(operator), 8, 8)
-    # Its other mode reads every tensor, of which the loop of the suppression has none outside of itself.
+    # Its other mode reads every tensor, but those inside the loop of NMS cannot be read.
     mode = CalibrationMode.CALIBRATION_PROFILER_BASED
     ranges: Ranges = {}
     quiet = io.StringIO()

@@ -19,7 +19,7 @@ def export_keras(
         model: The model, with the thresholds that it keeps.
         out: A file that ends in `.keras`; replaced if it is there.
         settings: Precision and folding. Defaults to float32, not folded.
-        check: Called with the finished file before it takes its place; raises where it is wrong.
+        check: Called with the finished file before it is moved into place; raises where it is wrong.
 
     Returns:
         The file.

@@ -30,7 +30,7 @@ def export_litert(
         model: The model, with the thresholds that are built in.
         out: A file that ends in `.tflite`; replaced if it is there.
         settings: Precision, input size and folding. Defaults to float32 and `largest_square`, folded.
-        check: Called with the finished file before it takes its place; raises where it is wrong.
+        check: Called with the finished file before it is moved into place; raises where it is wrong.
 
     Returns:
         The file.

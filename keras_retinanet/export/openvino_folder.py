@@ -26,20 +26,20 @@ def export_openvino(
         model: The model, with the thresholds that are built in.
         out: A folder, made if absent; the model in it is replaced.
         settings: Precision, input size and folding. Defaults to float32 and any size, folded.
-        check: Called with the finished folder before it takes its place; raises where it is wrong.
+        check: Called with the finished folder before it is moved into place; raises where it is wrong.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: At `out` stands something else than an OpenVINO model, or beside one.
+        ValueError: `out` is not a folder, or holds other files than those of an OpenVINO model.
         ImportError: OpenVINO is not installed.
     """
     settings = settings or ExportConfig()
     check_settings("openvino", settings)
     others = {path.name for path in out.iterdir()} - {MODEL, WEIGHTS} if out.is_dir() else set()
     if out.suffix or out.is_file() or others:
-        has = f", in which stands {min(others)!r}" if others else ""
+        has = f", which holds {min(others)!r}" if others else ""
         raise ValueError(f"The openvino format is a folder of its own, without an ending; got {str(out)!r}{has}.")
     return write_folder(out, lambda folder: _write(model, folder, settings), check)
 

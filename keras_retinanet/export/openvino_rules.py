@@ -1,4 +1,4 @@
-"""What OpenVINO's converter lacks of TensorFlow: suppression in one kernel, and sorting that is stable and quick.
+"""What OpenVINO's converter lacks: TensorFlow's NMS kernel, and a sort that is stable and fast.
 
 It has no rule for `CombinedNonMaxSuppression`; and of `TopKV2` it makes its stable `TopK`, which compares every value
 with every one it keeps: 430 ms for 1,000 of 80,000 scores, where the unstable kind takes one.
@@ -18,7 +18,7 @@ def convert(saved_model: str) -> Any:
     """Convert a SavedModel.
 
     Args:
-        saved_model: str. Its folder. Of `CombinedNonMaxSuppression` it may use the scores alone.
+        saved_model: str. Its folder. Of the outputs of `CombinedNonMaxSuppression` it may use only the scores.
 
     Returns:
         An `openvino.Model`.
@@ -55,7 +55,7 @@ def _replace(node: Any) -> None:
 def stable_top(values: Any, k: Any) -> tuple[Any, Any]:
     """The largest values of each row, found by unstable sorting alone.
 
-    The first sort finds the least value that is kept, which tells the positions that are; the second sorts these; the
+    The first sort finds the least value that is kept, and with it the positions; the second sorts these; the
     third puts equal values in the order of their positions.
 
     Args:
@@ -99,7 +99,7 @@ def _first_positions(values: Any, least: Any, k: Any) -> Any:
 def _convert_suppression(node: Any) -> list[Any]:
     """Boxes `(B, N, 1, 4)`, scores `(B, N, K)` and their limits → the scores of what is kept `(B, D)`, best first.
 
-    An extension's first answer stands for all of an operation, whichever is asked for: there is this one alone.
+    OpenVINO takes the first output of an extension for every output of the operation: this is the only one.
     """
     from openvino import opset13 as ov
 
@@ -133,7 +133,7 @@ def _top(values: Any, k: Any, mode: str = "max") -> Any:
 
 
 def _neighbours(values: Any, k: Any) -> Any:
-    """The value before each one; the first is its own."""
+    """`(B, k)` shifted right by one; column 0 is repeated."""
     from openvino import opset13 as ov
 
     before = _slice(values, _number(0), ov.subtract(k, _number(1)))

@@ -1,4 +1,4 @@
-"""Images with which artefacts are checked, or from which int8 learns ranges."""
+"""Images with which artefacts are compared, or from which int8 quantisation learns ranges."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.saved_model import DESCRIPTION_FILE
 
 LABELS = "labels.txt"
-"""In `assets/`: a class name a line, in the order of the labels."""
+"""In `assets/`: one class name per line, in the order of the labels."""
 
 PYTHON_OPS = ("PyFunc", "PyFuncStateless", "EagerPyFunc", "NumpyFunction")
 """Ops that a server has no kernel for: they call back into the Python process that wrote them."""
@@ -30,14 +30,14 @@ def export_saved_model(
 ) -> Path:
     """Write a new version into a model's folder.
 
-    The version is written and checked beside its place and then renamed: a server that polls the folder sees it whole
-    or not.
+    The version is written and checked under a temporary name and then renamed: a server that polls the folder never
+    sees an incomplete one.
 
     Args:
         model: The model, with the thresholds that are built in.
         out: The model's folder, made if absent. Versions are its subfolders 1, 2, …
         settings: Precision and folding. Defaults to float32, folded.
-        check: Called with the finished version before it takes its place; raises where it is wrong.
+        check: Called with the finished version before it is moved into place; raises where it is wrong.
 
     Returns:
         The folder of the new version.
@@ -61,7 +61,7 @@ def export_saved_model(
         written = aside / "model"
         tf.saved_model.save(tracked, str(written), signatures=ServingGraph(prepared).signatures)
         if problems := unservable_ops(written):
-            raise ValueError(f"A server cannot run {', '.join(problems)}, of which this model's graph makes use.")
+            raise ValueError(f"The model's graph uses {', '.join(problems)}, which a server cannot run.")
         description = written / DESCRIPTION_FILE
         description.parent.mkdir()
         description.write_text(described, encoding="utf-8")

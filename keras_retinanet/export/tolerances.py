@@ -1,4 +1,4 @@
-"""How far an artefact may stray from its snapshot: one table, which is also what can be written in which numbers."""
+"""How far an artefact may differ from its snapshot, and in which dtypes each format can be written."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from types import MappingProxyType
 from keras_retinanet.config import ExportDtype, ExportFormat
 
 COUNTED_ABOVE = 0.3
-"""Detections of the snapshot that score more are looked for in the artefact."""
+"""Detections above this score are compared."""
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What counts as the same.
+    """Largest differences between an artefact and its snapshot.
 
     Attributes:
         raw: Largest difference of deltas and logits, as a share of their largest magnitude; not looked at if `None`.
@@ -70,4 +70,4 @@ REMEDIES: Mapping[ExportDtype, str] = MappingProxyType(
         ),
     }
 )
-"""What to do where an artefact of such numbers strays too far."""
+"""What to do where an artefact of a dtype differs too much."""

@@ -1,4 +1,4 @@
-"""Does an artefact answer as its snapshot does? Opened by its own runtime and asked about sample images."""
+"""Compares an artefact, opened by its own runtime, with its snapshot on sample images."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from keras import ops
 
 from keras_retinanet.box_overlap import areas, iou
 from keras_retinanet.config import ExportConfig, ExportDtype, ExportFormat
+from keras_retinanet.data.preparation import prepare_batch, restore_by_fit
 from keras_retinanet.export.detection_graph import prepare_model
 from keras_retinanet.export.tolerances import COUNTED_ABOVE, REMEDIES, TOLERANCES, Tolerance
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes import Runtime, open_runtime
-from keras_retinanet.runtimes.keras_file import in_own_pixels, on_one_canvas
 from keras_retinanet.schema import Detections
 
 BEST_ANCHORS = 100
-"""Anchors of an image that are compared where the snapshot detects nothing above `COUNTED_ABOVE`."""
+"""Anchors per image that are compared where the snapshot detects nothing above `COUNTED_ABOVE`."""
 
 
 class VerificationError(ValueError):
-    """An artefact does not answer as its snapshot."""
+    """An artefact does not detect what its snapshot detects."""
 
 
 @dataclass
@@ -66,11 +66,11 @@ class Agreement:
 
 
 class Verification:
-    """Compares artefacts with the model of which they were made.
+    """Compares artefacts with the model that they were made from.
 
     Args:
         name: ExportFormat. Their format.
-        model: DetectionModel. The snapshot; it is asked in float32, whatever it was trained with.
+        model: DetectionModel. The snapshot; it runs in float32, whatever it was trained with.
         dtype: ExportDtype. What the artefacts compute with.
         images: Sample images, each `(h, w, 3)` uint8 RGB.
 
@@ -93,7 +93,7 @@ class Verification:
             path: Path. The artefact.
 
         Raises:
-            VerificationError: It answers something else.
+            VerificationError: It differs by more than the tolerance.
         """
         self.agreement = Agreement()
         runtime = open_runtime(path)
@@ -103,21 +103,22 @@ class Verification:
         is_near = limit.raw is None or agreement.raw <= limit.raw
         if not (is_near and agreement.share >= limit.share):
             raise VerificationError(
-                f"The artefact does not answer as its snapshot and was not kept: {agreement}. Allowed are {limit}. "
+                f"The artefact differs from its snapshot and was not kept: {agreement}. Allowed are {limit}. "
                 f"{self._remedy}"
             )
 
     def _compare(self, runtime: Runtime, image: Any) -> None:
         network, agreement, limit = self._model.network, self.agreement, self.tolerance
-        batch, sizes = on_one_canvas([image], network.resize_config, network.pad_value, runtime.image_size)
+        fit = runtime.fit(*image.shape[:2])
+        batch, sizes = prepare_batch([image], [fit], network.resize_config, network.pad_value)
         predictions = network(batch, training=False)
         wanted = {name: ops.convert_to_numpy(predictions[name]) for name in ("deltas", "logits")}
         raw = runtime.raw_outputs(batch)
         agreement.raw = max(agreement.raw, _distance(raw["deltas"], wanted["deltas"]))
         agreement.raw = max(agreement.raw, _distance(raw["logits"], wanted["logits"]))
         detections: Any = self._model.from_predictions(predictions, ops.convert_to_tensor(sizes))
-        answer = {name: ops.convert_to_numpy(value) for name, value in detections.items()}
-        expected = in_own_pixels(answer, 0, network=sizes[0], given=image.shape[:2], resize=network.resize_config)
+        batch_detections = {name: ops.convert_to_numpy(value) for name, value in detections.items()}
+        expected = restore_by_fit(batch_detections, 0, fit, network.resize_config)
         (found,) = runtime.detect([image])
         for one, other in ((expected, found), (found, expected)):
             count, score = partners(one, other, limit)
@@ -128,7 +129,7 @@ class Verification:
         self._compare_anchors(raw, wanted, anchors)
 
     def _compare_anchors(self, raw: Any, wanted: Any, anchors: Any) -> None:
-        """The boxes and scores of the best anchors and classes, as the network answers them."""
+        """Compares boxes and scores of the best anchors and classes, before NMS."""
         logits = wanted["logits"][0]
         best = np.argsort(-logits.ravel(), kind="stable")[:BEST_ANCHORS]
         rows, labels = np.divmod(best, logits.shape[1])

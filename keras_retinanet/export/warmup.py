@@ -1,4 +1,4 @@
-"""Requests that TensorFlow Serving replays when it loads a model, so that no user waits for the first of a kind."""
+"""Requests that TensorFlow Serving replays when it loads a model, so that no user waits for the first request."""
 
 from __future__ import annotations
 

@@ -52,6 +52,7 @@ __all__ = [
     "Importer",
     "Overrides",
     "Report",
+    "WeightFile",
     "assemble",
     "describe_checkpoint",
     "described",
@@ -69,8 +70,8 @@ def describe_checkpoint(
 
     Args:
         path: str or Path. Checkpoint of a whole detector: a file, or KerasHub's folder; or one that is open already.
-        source: Name in `IMPORTERS`. Defaults to `None`: told apart by content.
-        overrides: Overrides. What the user says in place of what the checkpoint cannot tell.
+        source: Name in `IMPORTERS`. Defaults to `None`: recognised by content.
+        overrides: Overrides. Settings of the user in place of what the checkpoint does not hold.
 
     Returns:
         The blueprint.
@@ -98,8 +99,8 @@ def import_checkpoint(
 
     Args:
         path: str or Path. Checkpoint of a whole detector: a file, or KerasHub's folder.
-        source: Name in `IMPORTERS`. Defaults to `None`: told apart by content.
-        overrides: Overrides. What the user says in place of what the checkpoint cannot tell.
+        source: Name in `IMPORTERS`. Defaults to `None`: recognised by content.
+        overrides: Overrides. Settings of the user in place of what the checkpoint does not hold.
 
     Returns:
         The model, not compiled; where every tensor went; what was found. Tensors may be left over or missing.
@@ -140,15 +141,13 @@ def find_foreign(path: str | Path) -> WeightFile | None:
     return file if _recognised(file) is not None else None
 
 
-def open_foreign(
-    file: WeightFile, overrides: Overrides | None = None, log: Callable[[str], object] | None = None
-) -> RetinaNet:
+def open_foreign(file: WeightFile, overrides: Overrides | None, log: Callable[[str], object]) -> RetinaNet:
     """Imports an opened checkpoint, all of whose tensors have to have a place.
 
     Args:
         file: WeightFile. From `find_foreign`.
-        overrides: Overrides. What the user says in place of what the checkpoint cannot tell.
-        log: Callable. Is told what had to be assumed, a line each. Defaults to `None`.
+        overrides: Overrides. Settings of the user in place of what the checkpoint does not hold.
+        log: Callable. Receives one line per assumption.
 
     Returns:
         The model, not compiled.
@@ -162,9 +161,8 @@ def open_foreign(
         report.require_complete()
     except ValueError as error:
         raise CheckpointError(f"Cannot import {str(file.path)!r}: {error}") from error
-    if log is not None:
-        for note in blueprint.notes:
-            log(f"{blueprint.source}: {note}")
+    for note in blueprint.notes:
+        log(f"{blueprint.source}: {note}")
     return model
 
 

@@ -44,7 +44,7 @@ class Report:
             allow_missing: Variables may keep their random weights.
 
         Raises:
-            CheckpointError: Names the first of them, and the flag of `retinanet-import` that goes on without them.
+            CheckpointError: Names the first of them, and the flag of `retinanet-import` that allows it.
         """
         for what, names, is_allowed, meaning in (
             ("unused", self.unused, allow_unused, "have no place in the model"),
@@ -53,8 +53,7 @@ class Report:
             if names and not is_allowed:
                 rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
                 raise CheckpointError(
-                    f"{', '.join(names[:SHOWN])}{rest} {meaning}. `retinanet-import --allow-{what}` goes on without "
-                    "them."
+                    f"{', '.join(names[:SHOWN])}{rest} {meaning}. `retinanet-import --allow-{what}` imports the others."
                 )
 
 
@@ -161,9 +160,8 @@ def _laid_out(value: np.ndarray, layer: keras.Layer, blueprint: Blueprint) -> np
     if value.dtype.kind not in "fiu":
         raise CheckpointError(f"A tensor for {layer.name!r} is of type {value.dtype}, not of numbers.")
     value = value.astype(np.float32)
-    if value.ndim == 4 and blueprint.spelling.is_transposed:
-        is_depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
-        value = value.transpose((2, 3, 0, 1) if is_depthwise else (2, 3, 1, 0))
+    if value.ndim == 4 and blueprint.spelling.is_transposed:  # no library in PyTorch has depthwise layers
+        value = value.transpose(2, 3, 1, 0)
     return value
 
 

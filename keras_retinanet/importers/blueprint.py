@@ -1,4 +1,4 @@
-"""What an importer finds out about a checkpoint, before anything is built."""
+"""The settings and names that an importer reads from a checkpoint, before anything is built."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, Resi
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot become one of our models; says why, and what can be done."""
+    """A checkpoint that cannot be imported; says why, and what can be done."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ KERAS_SPELLING = Spelling({}, "/", is_transposed=False)
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the user says in place of what a checkpoint cannot tell, or tells wrongly.
+    """Settings of the user in place of what a checkpoint does not hold, or holds wrongly.
 
     Attributes:
         anchors: Fields of `AnchorConfig`.

@@ -32,7 +32,7 @@ CLASS_LISTS: dict[int, tuple[str, ...]] = {80: COCO, 91: _by_id()}
 
 
 def read_class_names(path: str | Path) -> tuple[str, ...]:
-    """Names from a text file: one a line, or lines `name,index` as fizyr's class files have them.
+    """Names from a text file: one per line, or lines `name,index` as in fizyr's class files.
 
     Args:
         path: UTF-8 text; empty lines are skipped.
@@ -41,12 +41,12 @@ def read_class_names(path: str | Path) -> tuple[str, ...]:
         The names in the order of their indices.
 
     Raises:
-        CheckpointError: The indices are not 0, 1, 2 …, or a name stands twice; names file and line.
+        CheckpointError: The indices are not 0, 1, 2 …, or a name occurs twice; names the file.
     """
     try:
         lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
-        raise CheckpointError(f"{path}: is no UTF-8 text.") from error
+        raise CheckpointError(f"{path}: is not UTF-8 text.") from error
     pairs = [line.rpartition(",") for line in lines]
     if lines and all(comma and index.strip().isdecimal() for _, comma, index in pairs):
         by_index = {int(index): name.strip() for name, _, index in pairs}
@@ -55,5 +55,5 @@ def read_class_names(path: str | Path) -> tuple[str, ...]:
         lines = [by_index[index] for index in range(len(lines))]
     twice = sorted({name for name in lines if lines.count(name) > 1})
     if twice or not lines:
-        raise CheckpointError(f"{path}: {f'{twice[0]!r} stands twice' if twice else 'holds no names'}.")
+        raise CheckpointError(f"{path}: {f'{twice[0]!r} occurs twice' if twice else 'holds no names'}.")
     return tuple(lines)

@@ -59,7 +59,7 @@ def with_statistics(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
-    """Finds out what a checkpoint holds. Arguments, answer and errors as `torchvision.describe`."""
+    """Finds out what a checkpoint holds. Arguments, result and errors as `torchvision.describe`."""
     tensors, notes = with_statistics(file.tensors), list[str]()
     backbone = find_resnet(tensors, rf"{_BODY}res(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", rf"{_BODY}res2\.0\.conv3")
     levels = _levels(tensors)

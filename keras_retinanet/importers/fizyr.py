@@ -1,7 +1,7 @@
 """Snapshots of fizyr/keras-retinanet: `.h5` of training and inference models, whole or weights alone.
 
 Corner coding, blue first, no padding of images, boxes that end one pixel before the edge, TensorFlow's "same" padding
-on the coarse levels. What the model's description tells is read from its text; nothing of it is deserialised.
+on the coarse levels. The settings are read from the text of the model's description; nothing in it is deserialised.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from keras_retinanet.config import FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.importers.blueprint import KERAS_SPELLING, Blueprint, CheckpointError, Overrides, by_part
 from keras_retinanet.importers.fizyr_backbones import find_backbone
-from keras_retinanet.importers.fizyr_model_config import FizyrSettings, read_description
+from keras_retinanet.importers.fizyr_model_config import FizyrSettings, read_model_config
 from keras_retinanet.importers.head_shapes import (
     count_anchors_and_classes,
     find_anchors,
@@ -37,14 +37,14 @@ def recognises(file: WeightFile) -> bool:
 
 
 def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
-    """Finds out what a checkpoint holds. Arguments, answer and errors as `torchvision.describe`."""
+    """Finds out what a checkpoint holds. Arguments, result and errors as `torchvision.describe`."""
     if file.keras is None:
         raise CheckpointError("fizyr's snapshots are HDF5 files of Keras 2.")
     notes: list[str] = []
     _check_version(file.keras.version, notes)
-    told = read_description(file.keras.config)
+    stored = read_model_config(file.keras.config)
     tensors = named_arrays(file.keras)
-    backbone = find_backbone(file.keras.layers, tensors, told, overrides, notes)
+    backbone = find_backbone(file.keras.layers, tensors, stored, overrides, notes)
     levels = _levels(tensors)
     depth = _depth(tensors, "regression")
     count, classes = count_anchors_and_classes(
@@ -68,14 +68,14 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
             box_coder="corner",
         ),
         names,
-        find_anchors(count, levels, _stored_anchors(told, levels, notes), overrides, notes),
+        find_anchors(count, levels, _stored_anchors(stored, levels, notes), overrides, notes),
         replaced(
             ResizeConfig(800, 1333, pad_multiple=1, rounding="even", method="cv2", has_one_scale=True), overrides.resize
         ),
-        replaced(FilterConfig(0.05, 0.5, 300, 5000, clip_margin=1), {**told.filter, **overrides.filter}),
+        replaced(FilterConfig(0.05, 0.5, 300, 5000, clip_margin=1), {**stored.filter, **overrides.filter}),
         kept_classes=kept,
         backbone_options=backbone.options,
-        box_coder={"std": told.std},
+        box_coder={"std": stored.std},
         is_no_weight=lambda name: re.match(r"anchors(_\d+)?/", name) is not None,
         notes=tuple(notes),
     )
@@ -84,8 +84,8 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
 def named_arrays(keras: KerasHdf5) -> dict[str, np.ndarray]:
     """The arrays by layer and kind, such as `conv1/kernel`.
 
-    The names that they were saved under are not used: a process that had built several models numbered them anew.
-    Inside a sub-model the convolutions stand in order, kernel before bias; the last one answers.
+    Their saved names are not used: a process that had built several models numbered them differently. In a sub-model
+    the convolutions are in order, kernel before bias; the last one is the output.
 
     Args:
         keras: Content of the file.
@@ -101,7 +101,7 @@ def named_arrays(keras: KerasHdf5) -> dict[str, np.ndarray]:
         purpose = layer.removesuffix("_submodel")
         if layer.endswith("_submodel") and purpose in SUBMODELS.values():
             if len(saved) < 4 or len(saved) % 2 or any(value.ndim != 4 for _, value in saved[::2]):
-                raise CheckpointError(f"{layer!r} is no row of convolutions with biases.")
+                raise CheckpointError(f"{layer!r} is not a sequence of convolutions with biases.")
             for position, (_, value) in enumerate(saved):
                 index = "" if position >= len(saved) - 2 else f"_{position // 2}"
                 arrays[f"pyramid_{purpose}{index}/{'bias' if position % 2 else 'kernel'}"] = value
@@ -119,7 +119,7 @@ def _check_version(version: str | None, notes: list[str]) -> None:
     if numbers < FIRST_VERSION:
         raise CheckpointError(
             f"It was written with Keras {version}, before 2018: such snapshots code boxes by centre and size, and the "
-            "library's layers were others. Convert it with the keras-retinanet of that time, or train anew."
+            "library's layers were others. Convert it with the keras-retinanet of that time, or train again."
         )
     if numbers < FIRST_SURE_VERSION:
         notes.append(
@@ -139,13 +139,15 @@ def _depth(tensors: Mapping[str, np.ndarray], purpose: str) -> int:
     return sum(re.fullmatch(rf"pyramid_{purpose}_\d+/kernel", name) is not None for name in tensors)
 
 
-def _stored_anchors(told: FizyrSettings, levels: list[int], notes: list[str]) -> dict[str, Any]:
-    if not told.anchors:
+def _stored_anchors(stored: FizyrSettings, levels: list[int], notes: list[str]) -> dict[str, Any]:
+    if not stored.anchors:
         return {}
-    if len(told.anchors["sizes"]) != len(levels):
-        raise CheckpointError(f"It describes {len(told.anchors['sizes'])} levels of anchors for {len(levels)} of maps.")
+    if len(stored.anchors["sizes"]) != len(levels):
+        raise CheckpointError(
+            f"It describes {len(stored.anchors['sizes'])} levels of anchors for {len(levels)} of maps."
+        )
     notes.append("Anchors are those stored in the file.")
-    return told.anchors
+    return stored.anchors
 
 
 def _neck(kind: str, level: int) -> str:

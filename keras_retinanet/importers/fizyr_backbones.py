@@ -47,7 +47,7 @@ class FoundBackbone:
 def find_backbone(
     layers: Collection[str],
     tensors: Mapping[str, np.ndarray],
-    told: FizyrSettings,
+    stored: FizyrSettings,
     overrides: Overrides,
     notes: list[str],
 ) -> FoundBackbone:
@@ -56,7 +56,7 @@ def find_backbone(
     Args:
         layers: Names of all layers, those without weights included: they tell the two stems of ResNet apart.
         tensors: Arrays by layer and kind.
-        told: From the model's description.
+        stored: From the model's description.
         overrides: Of the user.
         notes: Gets sentences on what was found.
 
@@ -67,9 +67,9 @@ def find_backbone(
         CheckpointError: It is one that ours do not include.
     """
     if "bn_conv1" in layers:
-        return _resnet(layers, told, overrides, notes)
+        return _resnet(layers, stored, overrides, notes)
     if "conv_dw_1" in layers:
-        return _mobilenet(layers, tensors, told)
+        return _mobilenet(layers, tensors, stored)
     if "conv1/conv" in layers or "conv2_block1_0_bn" in layers:
         return _densenet(layers)
     if "block1_conv1" in layers:
@@ -84,7 +84,7 @@ def _as_it_is(layer: str) -> str:
     return layer
 
 
-def _resnet(layers: Collection[str], told: FizyrSettings, overrides: Overrides, notes: list[str]) -> FoundBackbone:
+def _resnet(layers: Collection[str], stored: FizyrSettings, overrides: Overrides, notes: list[str]) -> FoundBackbone:
     names = sorted(layers)
     name = find_resnet(names, r"res(?P<stage>\d)(?P<block>[a-z]\d*)_branch2a$", r"res2a_branch2c$")
     stem = overrides.stem or ("padded" if "padding_conv1" in layers else "same")
@@ -93,7 +93,7 @@ def _resnet(layers: Collection[str], told: FizyrSettings, overrides: Overrides, 
     options = {
         "stem_padding": STEMS[stem],
         "pool_padding": "same",
-        "epsilon": 1e-5 if told.epsilon is None else told.epsilon,
+        "epsilon": 1e-5 if stored.epsilon is None else stored.epsilon,
         "normalization": CAFFE,
     }
 
@@ -108,14 +108,14 @@ def _resnet(layers: Collection[str], told: FizyrSettings, overrides: Overrides, 
     return FoundBackbone(name, options, place)
 
 
-def _mobilenet(layers: Collection[str], tensors: Mapping[str, np.ndarray], told: FizyrSettings) -> FoundBackbone:
+def _mobilenet(layers: Collection[str], tensors: Mapping[str, np.ndarray], stored: FizyrSettings) -> FoundBackbone:
     width = shape_of(tensors, "conv1/kernel")[-1]
     if width not in _MOBILENETS:
         raise CheckpointError(f"Its MobileNet begins with {width} channels; α of 0.25, 0.5, 0.75 and 1 have 8 to 32.")
     # Keras 2.1.6 padded in front of every depthwise convolution, later ones only where it has a stride.
     padded = "symmetric" if "conv_pad_1" in layers else "corner"
-    if told.stem_pad not in (None, MOBILENET_PADS[padded]):
-        raise CheckpointError(f"Its MobileNet pads images by {told.stem_pad}, as no Keras does.")
+    if stored.stem_pad not in (None, MOBILENET_PADS[padded]):
+        raise CheckpointError(f"Its MobileNet pads images by {stored.stem_pad}, which no version of Keras does.")
     options = {
         "normalization": TF_BGR,
         "stem_padding": padded if "conv1_pad" in layers else "same",

@@ -1,4 +1,4 @@
-"""What the text of a fizyr model tells: anchors, thresholds, box coder, epsilon of the batch normalisation.
+"""Settings in the text of a fizyr model: anchors, thresholds, box coder, epsilon of the batch normalisation.
 
 Also fizyr's `config.ini`, which holds the anchors that its training snapshots do not.
 """
@@ -21,7 +21,7 @@ KEYS = ("sizes", "strides", "ratios", "scales")
 
 @dataclass(frozen=True)
 class FizyrSettings:
-    """What was told; files of weights alone tell nothing.
+    """Settings of a fizyr model; files of weights alone hold none.
 
     Attributes:
         anchors: `sizes`, `strides`, `ratios` and `scales`, of inference models.
@@ -38,14 +38,14 @@ class FizyrSettings:
     stem_pad: Any = None
 
 
-def read_description(config: Any) -> FizyrSettings:
+def read_model_config(config: Any) -> FizyrSettings:
     """Reads the description of a model.
 
     Args:
         config: JSON of the attribute `model_config`, or `None`.
 
     Returns:
-        What it tells.
+        Its settings.
 
     Raises:
         CheckpointError: Channels first, boxes coded as before April 2018, or numbers that are none.
@@ -119,7 +119,7 @@ def _std(coder: dict[str, Any]) -> tuple[float, ...]:
     if std == _OLD_STD:
         raise CheckpointError(
             "Its boxes are coded by centre and size, as before April 2018. Convert it with the keras-retinanet of that "
-            "time, or train anew."
+            "time, or train again."
         )
     if any(mean) or len(std) != 4:
         raise CheckpointError(f"Its box coder has mean {mean} and std {std}; a mean of 0 can be imported.")
@@ -161,7 +161,7 @@ def read_anchor_ini(path: str | Path) -> dict[str, tuple[float, ...]]:
         try:
             found[key] = tuple(kind(value) for value in section[key].split())
         except ValueError as error:
-            raise CheckpointError(f"{path}: {key} = {section[key]!r} are no numbers.") from error
+            raise CheckpointError(f"{path}: {key} = {section[key]!r} are not numbers.") from error
     if len(found["sizes"]) != len(found["strides"]) or not all(found.values()):
         raise CheckpointError(
             f"{path}: sizes and strides need one number a level each, ratios and scales at least one."

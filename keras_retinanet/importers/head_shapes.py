@@ -1,4 +1,4 @@
-"""What the shapes of a head and of a pyramid tell: classes, anchors, widths, depth, levels."""
+"""Classes, anchors, widths, depth and levels from the shapes of a checkpoint's tensors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keras_retinanet.importers.class_lists import CLASS_LISTS, TORCHVISION_UNUSE
 from keras_retinanet.model.class_transfer import default_class_names
 
 MAX_SCALES = 100
-"""More than anyone has: a damaged file may tell of any number."""
+"""More than any detector has: a damaged file may hold any number."""
 OCTAVE = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 
 
@@ -118,7 +118,7 @@ def torch_network(
 def find_anchors(
     count: int, levels: Sequence[int], found: Mapping[str, Any], overrides: Overrides, notes: list[str]
 ) -> AnchorConfig:
-    """The anchors of a checkpoint: what the file tells, else the library's defaults, else what the user says.
+    """The anchors of a checkpoint: the user's, else those in the file, else the defaults of its library.
 
     Args:
         count: Anchors in a cell, known from the heads.
@@ -131,7 +131,7 @@ def find_anchors(
         The anchors.
 
     Raises:
-        CheckpointError: They are not as many as the heads answer for.
+        CheckpointError: The heads have outputs for another number of anchors.
     """
     default = {
         "sizes": tuple(4.0 * 2**level for level in levels),
@@ -151,7 +151,7 @@ def find_anchors(
     own = {len(anchors.ratios) * len(scales) for scales in per_level if isinstance(scales, tuple)}
     if own != {count}:
         raise CheckpointError(
-            f"The heads answer for {count} anchors in a cell, but {len(anchors.ratios)} ratios and the scales "
+            f"The heads have outputs for {count} anchors per cell, but {len(anchors.ratios)} ratios and the scales "
             f"{anchors.scales} make {', '.join(map(str, sorted(own)))}. The checkpoint does not hold its anchors: give "
             "--anchor-ratios, --anchor-scales and, where they differ, --anchor-sizes (fizyr: --config FILE.ini)."
         )

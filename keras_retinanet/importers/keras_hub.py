@@ -55,7 +55,7 @@ def recognises(file: WeightFile) -> bool:
 
 
 def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
-    """Finds out what a checkpoint holds. Arguments, answer and errors as `torchvision.describe`."""
+    """Finds out what a checkpoint holds. Arguments, result and errors as `torchvision.describe`."""
     task = _config(_read(file.path / TASK))
     tensors, notes = _tensors(file.path), list[str]()
     try:
@@ -146,7 +146,7 @@ def _resnet(serialised: Mapping[str, Any], encoder: Mapping[str, Any], backbone:
 def _anchors(generator: Mapping[str, Any], levels: Sequence[int]) -> dict[str, Any]:
     count = int(generator["num_scales"])
     if not 1 <= count <= MAX_SCALES:
-        raise CheckpointError(f"{TASK} tells of {count} scales of anchors.")
+        raise CheckpointError(f"{TASK} names {count} scales of anchors.")
     return {
         "sizes": tuple(float(generator["anchor_size"]) * 2**level for level in levels),
         "ratios": tuple(float(ratio) for ratio in generator["aspect_ratios"]),
@@ -184,8 +184,8 @@ def _images(folder: Path, task: Mapping[str, Any], notes: list[str]) -> tuple[Re
         raise CheckpointError(f"It makes images of the size {size}; two whole numbers can be imported.")
     way = "centred on black" if converter.get("pad_to_aspect_ratio") else "stretched or cropped"
     notes.append(
-        f"KerasHub makes images {size[0]}×{size[1]}, {way}; here they keep their shape, stand in the "
-        "corner, and are padded with the mean. On images of that size the answers are the same."
+        f"KerasHub makes images {size[0]}×{size[1]}, {way}; here they keep their proportions, are placed in "
+        "the corner, and are padded with the mean. On images of that size the outputs are equal."
     )
     side = int(max(size))
     antialias = bool(converter.get("antialias", False))
@@ -238,7 +238,7 @@ def _numbered(base: str, index: int) -> str:
 
 
 def _encoder_order(name: BackboneName) -> list[tuple[int, int, int]]:
-    """Stage, block and index (0: shortcut) of every convolution: a block's shortcut stands before its last one."""
+    """Stage, block and index (0: shortcut) of every convolution: a block's shortcut comes before its last one."""
     blocks, has_bottlenecks = next(key for key, value in DEPTHS.items() if value == name)
     order = [(0, 0, 0)]
     last = 3 if has_bottlenecks else 2

@@ -48,7 +48,7 @@ def recognises(file: WeightFile) -> bool:
 
 
 def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
-    """Finds out what a checkpoint holds. Arguments, answer and errors as `torchvision.describe`."""
+    """Finds out what a checkpoint holds. Arguments, result and errors as `torchvision.describe`."""
     tensors, notes = file.tensors, list[str]()
     meta = file.beside.get("meta")
     meta = meta if isinstance(meta, dict) else {}
@@ -63,7 +63,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     )
     names, kept = find_classes(classes, _class_names(meta, classes), overrides, notes)
     try:
-        told, network = _told(settings, overrides, notes), _network(tensors, backbone, levels, settings)
+        stored, network = _find_settings(settings, overrides, notes), _network(tensors, backbone, levels, settings)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, CheckpointError):
             raise
@@ -75,18 +75,18 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         TORCH_SPELLING,
         network,
         names,
-        find_anchors(count, range(levels[0], levels[1] + 1), told.anchors, overrides, notes),
-        replaced(ResizeConfig(800, 1333, method="cv2"), {**told.resize, **overrides.resize}),
-        replaced(FilterConfig(0.05, 0.5, 100, 1000, drop_empty=True), {**told.filter, **overrides.filter}),
+        find_anchors(count, range(levels[0], levels[1] + 1), stored.anchors, overrides, notes),
+        replaced(ResizeConfig(800, 1333, method="cv2"), {**stored.resize, **overrides.resize}),
+        replaced(FilterConfig(0.05, 0.5, 100, 1000, drop_empty=True), {**stored.filter, **overrides.filter}),
         kept_classes=kept,
-        backbone_options=told.backbone_options,
-        box_coder={"std": told.std, "max_log_scale": LOG_LIMIT, "min_log_scale": -LOG_LIMIT},
+        backbone_options=stored.backbone_options,
+        box_coder={"std": stored.std, "max_log_scale": LOG_LIMIT, "min_log_scale": -LOG_LIMIT},
         notes=tuple(notes),
     )
 
 
-class _Told(NamedTuple):
-    """What the config tells, and the library's defaults where it does not."""
+class _FoundSettings(NamedTuple):
+    """Settings of the config, and the library's defaults where it has none."""
 
     anchors: dict[str, Any]
     resize: dict[str, Any]
@@ -107,14 +107,14 @@ def _settings(meta: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
     return settings
 
 
-def _told(settings: Mapping[str, Any], overrides: Overrides, notes: list[str]) -> _Told:
+def _find_settings(settings: Mapping[str, Any], overrides: Overrides, notes: list[str]) -> _FoundSettings:
     style = overrides.style or part(settings, "model", "backbone").get("style")
     if style not in ("pytorch", "caffe"):
         if "model" not in settings:
-            notes.append("The file does not tell the style of its ResNet: 'pytorch' is assumed (--style caffe).")
+            notes.append("The file does not hold the style of its ResNet: 'pytorch' is assumed (--style caffe).")
         style = "pytorch"
     coder = part(settings, "model", "bbox_head", "bbox_coder")
-    return _Told(
+    return _FoundSettings(
         anchors_of(settings),
         resize_of(settings, notes),
         filter_of(settings, notes),
@@ -144,8 +144,8 @@ def _network(
         has_relu_before_p7=neck.get("relu_before_extra_convs") is True,
     )
     sources: dict[Any, Literal["C5", "P5"]] = {"on_input": "C5", "on_output": "P5"}
-    told = sources.get(str(neck.get("add_extra_convs")))
-    return network if told is None else dataclasses.replace(network, p6_source=told)
+    p6_source = sources.get(str(neck.get("add_extra_convs")))
+    return network if p6_source is None else dataclasses.replace(network, p6_source=p6_source)
 
 
 def _check_version(meta: Mapping[str, Any], notes: list[str]) -> None:
@@ -157,7 +157,7 @@ def _check_version(meta: Mapping[str, Any], notes: list[str]) -> None:
                 "were others. Upgrade it with MMDetection's own tools/model_converters/upgrade_model_version.py."
             )
     else:
-        notes.append("The file does not tell its version of MMDetection; 2.0 or later is assumed.")
+        notes.append("The file does not hold its version of MMDetection; 2.0 or later is assumed.")
 
 
 def _class_names(meta: Mapping[str, Any], count: int) -> tuple[str, ...] | None:

@@ -1,4 +1,4 @@
-"""What the text of an MMDetection config tells: Python, of which literals and `dict(…)` are read and nothing is run."""
+"""Settings in the text of an MMDetection config: Python whose literals and `dict(…)` are read; nothing is executed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_retinanet.importers.detectron2 import MEAN_ONLY
 from keras_retinanet.importers.head_shapes import MAX_SCALES
 
 UNKNOWN = object()
-"""Stands for an expression that is no literal."""
+"""In place of an expression that is not a literal."""
 
 
 def read_config(text: str) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def read_config(text: str) -> dict[str, Any]:
         text: `cfg.pretty_text`, as the file keeps it.
 
     Returns:
-        Name → value of every assignment at the top; empty where the text is no Python.
+        Name → value of every top-level assignment; empty where the text is not Python.
     """
     try:
         body = ast.parse(text).body
@@ -91,7 +91,7 @@ def require_known_parts(settings: Mapping[str, Any]) -> None:
 
 
 def anchors_of(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of `AnchorConfig`: those of the anchor generator, or none that the config does not tell.
+    """Fields of `AnchorConfig`: those of the anchor generator, where the config has one.
 
     Args:
         settings: Of `read_config`.
@@ -99,56 +99,58 @@ def anchors_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         Field → value. An anchor counts as in ours, ratio by ratio (`scale_major`, a name for that order).
     """
-    told = part(settings, "model", "bbox_head", "anchor_generator")
-    if not told:
+    stored = part(settings, "model", "bbox_head", "anchor_generator")
+    if not stored:
         return {"offset": 0.0}
-    strides = [_numbers(stride) for stride in told.get("strides", ())]
+    strides = [_numbers(stride) for stride in stored.get("strides", ())]
     if any(len(set(stride)) != 1 for stride in strides):
-        raise CheckpointError(f"Its anchors have the strides {told.get('strides')}, which differ in x and y.")
-    if told.get("scale_major", True) is not True:
+        raise CheckpointError(f"Its anchors have the strides {stored.get('strides')}, which differ in x and y.")
+    if stored.get("scale_major", True) is not True:
         raise CheckpointError("Its anchors count scale by scale (scale_major=False).")
     steps = [stride[0] for stride in strides]
-    bases = _numbers(told["base_sizes"]) if told.get("base_sizes") else steps
-    offset = float(told.get("center_offset", 0.0))
+    bases = _numbers(stored["base_sizes"]) if stored.get("base_sizes") else steps
+    offset = float(stored.get("center_offset", 0.0))
     if offset and list(bases) != steps:
         raise CheckpointError("Its anchors have a center_offset that refers to base_sizes other than the strides.")
-    if told.get("octave_base_scale"):
-        count = min(int(told["scales_per_octave"]), MAX_SCALES)
-        base, scales = float(told["octave_base_scale"]), tuple(2 ** (index / count) for index in range(count))
+    if stored.get("octave_base_scale"):
+        count = min(int(stored["scales_per_octave"]), MAX_SCALES)
+        base, scales = float(stored["octave_base_scale"]), tuple(2 ** (index / count) for index in range(count))
     else:
-        base, scales = 1.0, _numbers(told["scales"])
+        base, scales = 1.0, _numbers(stored["scales"])
     return {
         "sizes": tuple(base * size for size in bases),
         "strides": tuple(int(step) for step in steps),
-        "ratios": _numbers(told["ratios"]),
+        "ratios": _numbers(stored["ratios"]),
         "scales": scales,
         "offset": offset,
     }
 
 
 def filter_of(settings: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
-    """Fields of `FilterConfig` that the config tells.
+    """Fields of `FilterConfig` that the config sets.
 
     Args:
         settings: Of `read_config`.
-        notes: Gets a sentence on what ours does otherwise.
+        notes: Gets a sentence per difference to this package.
 
     Returns:
         Field → value.
     """
-    told = part(settings, "model", "test_cfg") or part(settings, "test_cfg")
-    if "score_thr" not in told:
+    stored = part(settings, "model", "test_cfg") or part(settings, "test_cfg")
+    if "score_thr" not in stored:
         return {}
-    nms = part(told, "nms")
+    nms = part(stored, "nms")
     if nms.get("type", "nms") != "nms":
         notes.append(f"Its suppression is {nms['type']!r}; here boxes are suppressed by greedy NMS.")
-    if told.get("min_bbox_size", 0) > 0:
-        notes.append(f"It drops boxes below {told['min_bbox_size']} pixels; here only those without area go.")
+    if stored.get("min_bbox_size", 0) > 0:
+        notes.append(
+            f"It drops boxes below {stored['min_bbox_size']} pixels; here only those without area are removed."
+        )
     found = {
-        "score_threshold": float(told["score_thr"]),
+        "score_threshold": float(stored["score_thr"]),
         "nms_threshold": float(nms.get("iou_threshold", nms.get("iou_thr", 0.5))),
-        "max_detections": int(told.get("max_per_img", 100)),
-        "top_k": max(int(told.get("nms_pre", 1000)), 0),
+        "max_detections": int(stored.get("max_per_img", 100)),
+        "top_k": max(int(stored.get("nms_pre", 1000)), 0),
         "nms": "agnostic" if nms.get("class_agnostic") else "per_class",
     }
     if part(settings, "model", "bbox_head", "bbox_coder").get("clip_border") is False:
@@ -157,7 +159,7 @@ def filter_of(settings: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
 
 
 def pixels_of(settings: Mapping[str, Any], style: str) -> PixelStatistics:
-    """How pixels are normalised: as the config tells, else as the style of the ResNet is published with.
+    """How pixels are normalised: as in the config, else as in the published models of the ResNet's style.
 
     Args:
         settings: Of `read_config`.
@@ -166,26 +168,26 @@ def pixels_of(settings: Mapping[str, Any], style: str) -> PixelStatistics:
     Returns:
         Mean, deviation, and whether blue comes first.
     """
-    told = part(settings, "model", "data_preprocessor")
-    is_bgr = not told.get("bgr_to_rgb", False)
-    if not told:  # version 2
-        told = next((step for step in _steps(settings) if step.get("type") == "Normalize"), {})
-        told = told if "mean" in told else part(settings, "img_norm_cfg")
-        is_bgr = not told.get("to_rgb", True)
-    if not {"mean", "std"} <= set(told):
+    stored = part(settings, "model", "data_preprocessor")
+    is_bgr = not stored.get("bgr_to_rgb", False)
+    if not stored:  # version 2
+        stored = next((step for step in _steps(settings) if step.get("type") == "Normalize"), {})
+        stored = stored if "mean" in stored else part(settings, "img_norm_cfg")
+        is_bgr = not stored.get("to_rgb", True)
+    if not {"mean", "std"} <= set(stored):
         return MEAN_ONLY if style == "caffe" else TORCH
-    mean, std = _numbers(told["mean"]), _numbers(told["std"])
+    mean, std = _numbers(stored["mean"]), _numbers(stored["std"])
     if len(mean) != 3 or len(std) != 3:
         raise CheckpointError(f"It normalises pixels with mean {mean} and std {std}; images have three colours.")
     return PixelStatistics(mean[::-1], std[::-1], True) if is_bgr else PixelStatistics(mean, std)
 
 
 def resize_of(settings: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
-    """Fields of `ResizeConfig` that the config tells.
+    """Fields of `ResizeConfig` that the config sets.
 
     Args:
         settings: Of `read_config`.
-        notes: Gets a sentence on what ours does otherwise.
+        notes: Gets a sentence per difference to this package.
 
     Returns:
         Field → value.

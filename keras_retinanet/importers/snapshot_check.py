@@ -1,4 +1,4 @@
-"""A written import, read back: the same numbers, finite answers, the same answers."""
+"""Compares a written snapshot with the import it came from: equal settings, weights and outputs, all finite."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def verify_snapshot(path: str | Path, imported: tuple[RetinaNet, Report, Bluepri
         What was checked, in one sentence. The original library is not run.
 
     Raises:
-        CheckpointError: Settings, weights or answers differ, or answers are not finite.
+        CheckpointError: Settings, weights or outputs differ, or outputs are not finite.
     """
     model, report, blueprint = imported
     again = load_model(path, compile=False)
@@ -40,9 +40,9 @@ def verify_snapshot(path: str | Path, imported: tuple[RetinaNet, Report, Bluepri
         if not np.array_equal(np.asarray(ours.value), np.asarray(theirs.value)):
             raise CheckpointError(f"{ours.path!r} changed while it was written.")
     image = np.random.default_rng(0).uniform(0, 255, (1, *SIDES, 3)).astype(np.float32)
-    answers, expected = again(image), model(image)
+    outputs, expected = again(image), model(image)
     for name in ("logits", "deltas"):
-        value = np.asarray(answers[name])
+        value = np.asarray(outputs[name])
         if not np.isfinite(value).all():
             raise CheckpointError(f"The {name} of a random image are not finite: the weights do not fit the settings.")
         if not np.array_equal(value, np.asarray(expected[name])):
@@ -51,7 +51,7 @@ def verify_snapshot(path: str | Path, imported: tuple[RetinaNet, Report, Bluepri
     if not np.isfinite(np.asarray(found["boxes"])).all():
         raise CheckpointError("The boxes of a random image are not finite.")
     return (
-        f"{len(report.used)} tensors, {numbers} numbers read back equal; finite and equal answers at "
+        f"{len(report.used)} tensors, {numbers} numbers read back equal; finite and equal outputs at "
         f"{SIDES[0]}×{SIDES[1]}. {blueprint.source} itself was not run."
     )
 

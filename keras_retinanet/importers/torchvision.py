@@ -139,8 +139,8 @@ def _epsilon(
     """
     has_counters = any(name.endswith("num_batches_tracked") for name in tensors)
     is_v1 = (network.backbone, network.p6_source, network.head_norm) == ("resnet50", "P5", "none")
-    told = beside.get("args")
-    arguments = told.values if isinstance(told, Settings) else {}
+    stored = beside.get("args")
+    arguments = stored.values if isinstance(stored, Settings) else {}
     if has_counters or not is_v1:
         return 1e-5
     if "weights" in arguments and "weights_backbone" in arguments:

@@ -1,4 +1,4 @@
-"""What can answer detections: snapshots and every exported artefact behind one interface, one file a format."""
+"""Snapshots and exported artefacts behind one interface, one file per format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras_retinanet.runtimes.keras_file import KerasRuntime
 from keras_retinanet.runtimes.litert_file import LiteRtRuntime
 from keras_retinanet.runtimes.onnx_file import OnnxRuntime
 from keras_retinanet.runtimes.openvino_folder import MODEL, OpenVinoRuntime
-from keras_retinanet.runtimes.runtime import Runtime
+from keras_retinanet.runtimes.runtime import BatchRuntime, Runtime
 from keras_retinanet.runtimes.saved_model import GRAPH, SavedModelRuntime, versions_of
 
 RUNTIMES: dict[ExportFormat, Callable[[Path], Runtime]] = {
@@ -21,13 +21,14 @@ RUNTIMES: dict[ExportFormat, Callable[[Path], Runtime]] = {
     "openvino": OpenVinoRuntime,
     "litert": LiteRtRuntime,
 }
-"""How an artefact is opened, by name of its format."""
+"""Format → the function that opens it."""
 
 SUFFIXES: dict[str, ExportFormat] = {".keras": "keras", ".onnx": "onnx", ".tflite": "litert"}
-"""Endings of the formats that are one file."""
+"""Suffix → format, of the formats that are one file."""
 
 __all__ = [
     "RUNTIMES",
+    "BatchRuntime",
     "Description",
     "KerasRuntime",
     "LiteRtRuntime",
@@ -46,22 +47,22 @@ def open_runtime(path: str | Path) -> Runtime:
 
     Args:
         path: str or Path. A `.keras`, `.onnx` or `.tflite` file, the folder of an OpenVINO model, a SavedModel or the
-            folder of its versions, of which the highest is taken.
+            folder of its versions; the highest version is opened.
 
     Returns:
-        What detects.
+        The runtime.
 
     Raises:
         FileNotFoundError: There is nothing at `path`.
-        ValueError: It is no artefact of this package.
-        ImportError: What runs it is not installed; names the extra that brings it.
+        ValueError: It is not an artefact of this package.
+        ImportError: The library that runs it is not installed; names the extra to install.
     """
     path = Path(path)
     return RUNTIMES[format_of(path)](path)
 
 
 def format_of(path: Path) -> ExportFormat:
-    """The format of what stands at a path.
+    """The format of a file or folder.
 
     Args:
         path: Path. File or folder.
@@ -71,7 +72,7 @@ def format_of(path: Path) -> ExportFormat:
 
     Raises:
         FileNotFoundError: There is nothing at `path`.
-        ValueError: It is no artefact.
+        ValueError: It is not an artefact.
     """
     if not path.exists():
         raise FileNotFoundError(f"There is no snapshot or exported model {str(path)!r}.")

@@ -1,4 +1,4 @@
-"""What an artefact tells about itself, in every format the same text."""
+"""The description inside an artefact: the same text in every format."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from keras_retinanet.config import ExportDtype, FilterConfig, ResizeConfig, to_d
 from keras_retinanet.config.tree import from_dict
 
 DESCRIPTION_KEY = "keras_retinanet"
-"""Under which a format's own metadata hold the description as JSON."""
+"""Key of the description, as JSON, in the metadata of a format."""
 _EARLIER_NAMES = {"precision": "dtype"}
 
 
 @dataclass(frozen=True)
 class Description:
-    """What is needed to use an artefact, and where it comes from.
+    """All that is needed to use an artefact, and its origin.
 
     Attributes:
         class_names: Names of the labels `0 … K-1`.
         resize: How an image becomes network input.
         pad_value: R, G, B in 0–255 with which it is padded.
-        filter: The thresholds that are built in.
-        image_size: Height and width of the only input it takes; any where `None`.
+        filter: The thresholds built into it.
+        image_size: Height and width of the only input that it takes; `None` where it takes any.
         dtype: Numbers that the network computes with.
         has_folded_batch_norm: Batch normalisation is part of the convolutions.
         keras_retinanet: Version that wrote it.
         tensorflow: Version that made its graph.
-        metadata: What the snapshot says of itself.
+        metadata: Metadata of the snapshot.
     """
 
     class_names: tuple[str, ...]
@@ -49,7 +49,7 @@ class Description:
 
     @classmethod
     def from_json(cls, text: str, source: str) -> Description:
-        """Reads the text again; fields that a later version added are left out.
+        """Reads the text; fields of later versions are ignored.
 
         Args:
             text: str. What `to_json` wrote.
@@ -59,7 +59,7 @@ class Description:
             The description.
 
         Raises:
-            ValueError: It is no such text.
+            ValueError: It is not such a text.
         """
         try:
             plain = json.loads(text)
@@ -75,9 +75,9 @@ def undescribed(path: Any) -> ValueError:
     """The error for a model without a description of ours.
 
     Args:
-        path: Where it stands.
+        path: Its path.
 
     Returns:
-        What to raise.
+        The error to raise.
     """
     return ValueError(f"{str(path)!r} has no description: it was not written by retinanet-convert-model.")

@@ -10,17 +10,17 @@ import numpy as np
 
 from keras_retinanet.extras import install_hint
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY, Description, undescribed
-from keras_retinanet.runtimes.graph_runtime import GraphRuntime
+from keras_retinanet.runtimes.runtime import BatchRuntime
 
 
-class LiteRtRuntime(GraphRuntime):
+class LiteRtRuntime(BatchRuntime):
     """Detects through LiteRT, image by image: its graph takes one at a time.
 
     Args:
         path: Path. The file.
 
     Raises:
-        ValueError: It is no LiteRT file, or was not written by this package.
+        ValueError: It is not a LiteRT file, or was not written by this package.
         ImportError: LiteRT is not installed.
     """
 
@@ -31,7 +31,7 @@ class LiteRtRuntime(GraphRuntime):
             raise ImportError(f"LiteRT files need LiteRT: {install_hint('litert')}") from error
         contents = path.read_bytes()
         try:
-            interpreter = Interpreter(model_content=contents, num_threads=_cores())  # one, unless told
+            interpreter = Interpreter(model_content=contents, num_threads=_cores())  # its default is one
             self._detect = interpreter.get_signature_runner()
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"{str(path)!r} cannot be run by LiteRT: {error}") from error
@@ -41,7 +41,7 @@ class LiteRtRuntime(GraphRuntime):
         super().__init__(Description.from_json(text, str(path)))
 
     def run(self, images: Any, sizes: Any) -> dict[str, Any]:
-        """Runs the graph; see `GraphRuntime`."""
+        """Runs the graph; see `BatchRuntime`."""
         rows = [self._detect(images=image[None], sizes=size[None]) for image, size in zip(images, sizes, strict=True)]
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 

@@ -7,17 +7,17 @@ from typing import Any
 
 from keras_retinanet.extras import install_hint
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY, Description, undescribed
-from keras_retinanet.runtimes.graph_runtime import GraphRuntime
+from keras_retinanet.runtimes.runtime import BatchRuntime
 
 
-class OnnxRuntime(GraphRuntime):
+class OnnxRuntime(BatchRuntime):
     """Detects through ONNX Runtime.
 
     Args:
         path: Path. The file.
 
     Raises:
-        ValueError: It is no ONNX file, or was not written by this package.
+        ValueError: It is not an ONNX file, or was not written by this package.
         ImportError: ONNX Runtime is not installed.
     """
 
@@ -39,6 +39,6 @@ class OnnxRuntime(GraphRuntime):
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, images: Any, sizes: Any) -> dict[str, Any]:
-        """Runs the graph; see `GraphRuntime`."""
-        answers = self._session.run(self._outputs, {"images": images, "sizes": sizes})
-        return dict(zip(self._outputs, answers, strict=True))
+        """Runs the graph; see `BatchRuntime`."""
+        values = self._session.run(self._outputs, {"images": images, "sizes": sizes})
+        return dict(zip(self._outputs, values, strict=True))

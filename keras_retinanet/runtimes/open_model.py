@@ -1,88 +1,142 @@
-"""Whatever can detect, opened behind one interface, with other thresholds where that is possible."""
+"""Opens whatever can detect: snapshots, folders of runs, checkpoints of other libraries and exported artefacts."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.importers import find_foreign, open_foreign
+from keras_retinanet.config import FilterConfig
+from keras_retinanet.importers import Overrides, WeightFile, find_foreign, open_foreign
+from keras_retinanet.inference import load_model
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.model.retinanet import RetinaNet
-from keras_retinanet.runtimes import KerasRuntime, Runtime, open_runtime
+from keras_retinanet.runtimes import KerasRuntime, Runtime, format_of, open_runtime
 from keras_retinanet.snapshots.run_folder import SNAPSHOTS, find_snapshot
 
-_EVIDENCE = 0.5  # share of the score threshold from which on a box takes part in the merging of tiles
+MERGED_SHARE = 0.5
+"""Boxes that score at least this fraction of the threshold are used when tiles are merged."""
 
 
-def open_model(model: Any) -> Runtime:
-    """Open whatever can detect.
+def print_note(line: str) -> None:
+    """Prints what was assumed of a checkpoint on stderr, away from results that other programs read.
 
     Args:
-        model: As for `Detector`.
+        line: str. One note.
+    """
+    print(line, file=sys.stderr)
+
+
+def open_network(
+    path: str | os.PathLike[str] | WeightFile,
+    overrides: Overrides | None = None,
+    log: Callable[[str], object] = print_note,
+) -> RetinaNet | DetectionModel:
+    """Opens a Keras model: a snapshot of training, an inference model, or the checkpoint of another library.
+
+    Args:
+        path: A file, the folder of a run (its `best.keras`, else its `last.keras`), KerasHub's folder; or a checkpoint
+            that `importers.find_foreign` has opened.
+        overrides: Overrides. What a checkpoint does not hold; not used for snapshots. Defaults to none.
+        log: Callable. Receives one line per assumption about a checkpoint. Defaults to `print_note`.
+
+    Returns:
+        The model, not compiled.
+
+    Raises:
+        FileNotFoundError: There is nothing at `path`.
+        ValueError: It is not a model, or a checkpoint that cannot be imported completely.
+    """
+    if isinstance(path, WeightFile):
+        return open_foreign(path, overrides, log)
+    snapshot = find_snapshot(Path(path))
+    checkpoint = find_foreign(snapshot)
+    if checkpoint is not None:
+        return open_foreign(checkpoint, overrides, log)
+    return load_model(snapshot, compile=False)
+
+
+def open_model(model: Any, overrides: Overrides | None = None, log: Callable[[str], object] = print_note) -> Runtime:
+    """Opens whatever can detect.
+
+    Args:
+        model: Path of whatever `open_network` opens or of an exported artefact; or a `RetinaNet`, `DetectionModel` or
+            `Runtime`.
+        overrides: Overrides. As in `open_network`.
+        log: Callable. As in `open_network`.
 
     Returns:
         The runtime.
 
     Raises:
-        ValueError: It is no model of this package.
         FileNotFoundError: There is nothing at the path.
+        ValueError: It is not a model of this package or of a library that can be imported.
     """
     if isinstance(model, (str, os.PathLike)):
         path = Path(model)
         is_run = any((path / name).is_file() for name in SNAPSHOTS)
-        if is_run:
-            return open_runtime(find_snapshot(path))
-        foreign = find_foreign(path)
-        if foreign is None:
+        checkpoint = None if is_run else find_foreign(path)
+        if checkpoint is None and not is_run and format_of(path) != "keras":
             return open_runtime(path)
-        model = open_foreign(foreign)
+        model = open_network(checkpoint or path, overrides, log)
     if isinstance(model, RetinaNet):
         model = DetectionModel(model)
     if isinstance(model, DetectionModel):
         return KerasRuntime(model)
-    if hasattr(model, "detect") and hasattr(model, "filter"):
+    if isinstance(model, Runtime):
         return model
     allowed = "a path, a RetinaNet, a DetectionModel or a Runtime"
     raise ValueError(f"A {type(model).__name__} cannot detect; allowed is {allowed}.")
 
 
 def with_thresholds(runtime: Runtime, changes: dict[str, Any], *, is_tiled: bool) -> Runtime:
-    """The runtime that answers all that new thresholds let through; more may come, to be cut off later.
+    """A runtime that returns all that new thresholds let through; it may return more, which the caller cuts off.
 
     Args:
-        runtime: What detects.
-        changes: dict. Fields of `FilterConfig` and their new values. A score threshold replaces those a class.
-        is_tiled: bool. What it answers in tiles is merged.
+        runtime: Runtime. What detects.
+        changes: dict. Fields of `FilterConfig` and their new values. A score threshold replaces those per class.
+        is_tiled: bool. Whether its boxes in tiles will be merged.
 
     Returns:
-        The same, or the same network with another filter.
+        The same runtime, or the same network with another filter.
 
     Raises:
         ValueError: An exported artefact has a threshold built in that does not let all of that through.
     """
-    built_in = runtime.filter
-    if is_tiled:  # both are limits of the merged boxes; less sure ones, too, tell what is a fragment
+    if is_tiled:  # the limit applies to the merged boxes
         changes = {name: value for name, value in changes.items() if name != "max_detections"}
-        if "score_threshold" in changes and isinstance(runtime, KerasRuntime):
+    wanted = _loosened(runtime.filter, changes, is_tiled=is_tiled)
+    if wanted == runtime.filter:
+        return runtime
+    changed = runtime.with_filter(wanted)
+    if changed is None:
+        _check_built_in(runtime.filter, changes)
+        return runtime
+    return changed
+
+
+def _loosened(built_in: FilterConfig, changes: dict[str, Any], *, is_tiled: bool) -> FilterConfig:
+    """The filter of a network whose thresholds can be changed."""
+    changes = {**changes, "max_detections": max(built_in.max_detections, changes.get("max_detections", 0))}
+    if "score_threshold" in changes:
+        changes["class_thresholds"] = ()
+        if is_tiled:  # less certain boxes show what is a fragment
             asked = changes["score_threshold"]
-            changes["score_threshold"] = min(asked, max(built_in.score_threshold, _EVIDENCE * asked))
-    if isinstance(runtime, KerasRuntime):
-        most = max(built_in.max_detections, changes.get("max_detections", 0))
-        by_class = {"class_thresholds": ()} if "score_threshold" in changes else {}
-        wanted = dataclasses.replace(built_in, **{**changes, **by_class, "max_detections": most})
-        if wanted == built_in:
-            return runtime
-        return KerasRuntime(DetectionModel(runtime.model.network, wanted), runtime.image_size)
+            changes["score_threshold"] = min(asked, max(built_in.score_threshold, MERGED_SHARE * asked))
+    return dataclasses.replace(built_in, **changes)
+
+
+def _check_built_in(built_in: FilterConfig, changes: dict[str, Any]) -> None:
     limits = dataclasses.replace(built_in, score_threshold=max(built_in.class_thresholds or [built_in.score_threshold]))
     for name, value in changes.items():
         if not _is_possible(name, value, getattr(limits, name)):
             raise ValueError(
                 f"{name} {value:g} is not possible: {getattr(limits, name):g} is built into this exported model. "
-                f"Convert the snapshot anew with --{name.replace('_', '-')} {value:g}, or detect with the snapshot."
+                f"Convert the snapshot again with --{name.replace('_', '-')} {value:g}, or detect with the snapshot."
             )
-    return runtime
 
 
 def _is_possible(name: str, wanted: float, built_in: float) -> bool:

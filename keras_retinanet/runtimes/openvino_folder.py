@@ -9,14 +9,14 @@ from typing import Any
 from keras_retinanet.config import ExportDtype
 from keras_retinanet.extras import install_hint
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY, Description, undescribed
-from keras_retinanet.runtimes.graph_runtime import DETECTIONS, GraphRuntime
+from keras_retinanet.runtimes.runtime import DETECTIONS, BatchRuntime
 
 MODEL = "model.xml"
 """The graph."""
 WEIGHTS = "model.bin"
-"""Its weights, beside it."""
+"""Its weights, in the same folder."""
 HINTS: dict[ExportDtype, str] = {"float32": "f32", "float16": "f32", "bfloat16": "bf16"}
-"""What OpenVINO shall compute with. Left alone, it takes bfloat16 wherever the processor has it."""
+"""What OpenVINO computes in. By default it takes bfloat16 where the processor supports it."""
 
 
 @functools.cache
@@ -37,14 +37,14 @@ def shared_core() -> Any:
     return openvino.Core()
 
 
-class OpenVinoRuntime(GraphRuntime):
+class OpenVinoRuntime(BatchRuntime):
     """Detects through OpenVINO.
 
     Args:
         path: Path. The folder.
 
     Raises:
-        ValueError: It is no OpenVINO model, or was not written by this package.
+        ValueError: It is not an OpenVINO model, or was not written by this package.
         ImportError: OpenVINO is not installed.
     """
 
@@ -61,6 +61,6 @@ class OpenVinoRuntime(GraphRuntime):
         self._model = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
 
     def run(self, images: Any, sizes: Any) -> dict[str, Any]:
-        """Runs the graph; see `GraphRuntime`."""
-        answers = self._model({"images": images, "sizes": sizes})
-        return {name: answers[name] for name in (*DETECTIONS, "deltas", "logits")}
+        """Runs the graph; see `BatchRuntime`."""
+        outputs = self._model({"images": images, "sizes": sizes})
+        return {name: outputs[name] for name in (*DETECTIONS, "deltas", "logits")}

@@ -1,49 +1,140 @@
-"""The interface behind which every artefact detects."""
+"""The interface behind which every snapshot and artefact detects."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
+
+import numpy as np
 
 from keras_retinanet.config import FilterConfig, ResizeConfig
+from keras_retinanet.data.preparation import ImageFit, fill_batch, fit_image, prepare_batch, restore_by_fit
+from keras_retinanet.runtimes.description import Description
 from keras_retinanet.schema import Detections, RawOutputs
 
+DETECTIONS = ("boxes", "scores", "labels", "num_detections")
+"""Outputs of an artefact's graph, those of `schema.BatchDetections`; it has `deltas` and `logits` too."""
 
-class Runtime(Protocol):
-    """An opened artefact."""
+
+class Runtime(ABC):
+    """An opened snapshot or artefact.
+
+    Args:
+        description: Description. Read from the file.
+    """
+
+    def __init__(self, description: Description) -> None:
+        self.description = description
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the labels `0 … K-1`."""
+        return self.description.class_names
 
     @property
     def filter(self) -> FilterConfig:
-        """The thresholds that are built in: nothing below them is answered."""
+        """The thresholds it applies: boxes below them are never returned."""
+        return self.description.filter
 
     @property
     def resize(self) -> ResizeConfig:
-        """How it makes network input of an image: what may be grouped into one batch can be told from it."""
+        """How an image becomes network input."""
+        return self.description.resize
 
     @property
     def image_size(self) -> tuple[int, int] | None:
-        """Height and width of the only canvas that it takes; `None` where any will do."""
+        """Height and width of the only batch shape that it takes; `None` where it takes any."""
+        return self.description.image_size
 
-    def detect(self, images: Sequence[Any]) -> list[Detections]:
-        """Detections in one batch.
+    @property
+    def compiles_shapes(self) -> bool:
+        """Whether each new shape of the input costs seconds: images then share a few batch shapes."""
+        return False
+
+    def fit(self, height: int, width: int) -> ImageFit:
+        """The sizes of an image on its way into the network.
 
         Args:
-            images: Each `(h, w, 3)` uint8 RGB, of any sizes. Best of one aspect ratio, as all are padded to one canvas.
+            height: int. Of the image, in pixels.
+            width: int. Of the image, in pixels.
 
         Returns:
-            One entry an image, boxes in its own pixels.
+            The sizes. Images of one `batch_shape` can share a batch and are detected as each would be alone.
         """
+        return fit_image(height, width, self.resize, fixed_shape=self.image_size, is_bucketed=self.compiles_shapes)
+
+    def with_filter(self, filter: FilterConfig) -> Runtime | None:
+        """The same network with other thresholds.
+
+        Args:
+            filter: FilterConfig. The thresholds.
+
+        Returns:
+            A runtime; `None` where the thresholds are part of a graph and cannot be changed.
+        """
+        del filter
+        return None
+
+    @abstractmethod
+    def detect(
+        self, images: Sequence[Any], fits: Sequence[ImageFit] | None = None, *, batch_size: int | None = None
+    ) -> list[Detections]:
+        """Detects in one batch.
+
+        Args:
+            images: Each `(h, w, 3)` uint8 RGB, of any sizes; all are padded to the largest of their batch shapes.
+            fits: What `fit` returns for each image, where it is known. Defaults to `None`: it is computed.
+            batch_size: int. Images of a full batch, for runtimes that compile each shape. Defaults to `None`.
+
+        Returns:
+            One entry per image, boxes in its own pixels.
+        """
+
+    @abstractmethod
+    def raw_outputs(self, images: Any) -> RawOutputs:
+        """What the network itself predicts.
+
+        Args:
+            images: `(B, H, W, 3)` float32, resized and padded; of `image_size` where that is fixed.
+
+        Returns:
+            Deltas `(B, A, 4)` and logits `(B, A, K)`.
+        """
+
+
+class BatchRuntime(Runtime):
+    """A runtime whose network takes images that are resized and padded already.
+
+    Args:
+        description: Description. Read from the file.
+    """
+
+    @abstractmethod
+    def run(self, images: Any, sizes: Any) -> dict[str, Any]:
+        """Runs the network with box decoding and NMS.
+
+        Args:
+            images: `(B, H, W, 3)` float32.
+            sizes: `(B, 2)` float32, height and width before padding.
+
+        Returns:
+            `DETECTIONS`, `deltas` and `logits` as NumPy arrays.
+        """
+
+    def detect(
+        self, images: Sequence[Any], fits: Sequence[ImageFit] | None = None, *, batch_size: int | None = None
+    ) -> list[Detections]:
+        """Detects in one batch; see `Runtime`."""
+        if fits is None:
+            fits = [self.fit(*image.shape[:2]) for image in images]
+        batch, sizes = prepare_batch(images, fits, self.resize, self.description.pad_value)
+        full = batch_size if batch_size is not None and self.compiles_shapes else len(images)
+        found = self.run(fill_batch(batch, full), fill_batch(sizes, full))
+        return [restore_by_fit(found, row, fit, self.resize) for row, fit in enumerate(fits)]
 
     def raw_outputs(self, images: Any) -> RawOutputs:
-        """What the network itself answers.
-
-        Args:
-            images: `(B, H, W, 3)` float32, resized and padded; of the artefact's size where that is fixed.
-
-        Returns:
-            Deltas and logits.
-        """
+        """Deltas and logits of network input; see `Runtime`."""
+        sizes = np.tile(np.array(images.shape[1:3], np.float32), (len(images), 1))
+        found = self.run(images, sizes)
+        return {"deltas": found["deltas"], "logits": found["logits"]}

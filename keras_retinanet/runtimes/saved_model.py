@@ -9,33 +9,34 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_retinanet.config import FilterConfig, ResizeConfig
+from keras_retinanet.data.preparation import ImageFit
 from keras_retinanet.runtimes.description import Description
+from keras_retinanet.runtimes.runtime import Runtime
 from keras_retinanet.schema import Detections, RawOutputs
 
 DESCRIPTION_FILE = "assets.extra/keras_retinanet.json"
-"""Where a SavedModel tells class names, thresholds and resize rule."""
+"""File of a SavedModel that holds its description."""
 GRAPH = "saved_model.pb"
-"""What every SavedModel has."""
+"""File that every SavedModel has."""
 
 
 def versions_of(path: Path) -> dict[int, Path]:
-    """The versions that stand in a model's folder.
+    """The versions in a model's folder.
 
     Args:
         path: Path. The folder.
 
     Returns:
-        Number → the SavedModel; what has no number for a name, or no model in it, is none.
+        Number → the SavedModel. Folders without a number as name, or without a model, are left out.
     """
     return {int(found.parent.name): found.parent for found in path.glob(f"*/{GRAPH}") if found.parent.name.isdecimal()}
 
 
-class SavedModelRuntime:
+class SavedModelRuntime(Runtime):
     """Detects through the signature `image_tensor`.
 
     Args:
-        path: Path. A SavedModel, or the folder of its versions, of which the highest is taken.
+        path: Path. A SavedModel, or the folder of its versions; the highest version is opened.
 
     Raises:
         ValueError: It is damaged, or was not written by this package.
@@ -47,41 +48,25 @@ class SavedModelRuntime:
         description = path / DESCRIPTION_FILE
         if not description.is_file():
             raise ValueError(f"{str(path)!r} has no {DESCRIPTION_FILE}: it was not written by retinanet-convert-model.")
-        self.description = Description.from_json(description.read_text(encoding="utf-8"), str(path))
+        super().__init__(Description.from_json(description.read_text(encoding="utf-8"), str(path)))
         try:
             self._loaded = tf.saved_model.load(str(path))
         except Exception as error:  # OpError, OSError, IndexError …: it depends on which file is damaged, and how
             raise ValueError(f"{str(path)!r} cannot be opened by TensorFlow: {error}") from error
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the labels."""
-        return self.description.class_names
-
-    @property
-    def filter(self) -> FilterConfig:
-        """The thresholds that the graph applies."""
-        return self.description.filter
-
-    @property
-    def resize(self) -> ResizeConfig:
-        """The rule that the graph applies."""
-        return self.description.resize
-
-    @property
-    def image_size(self) -> None:
-        """Any size will do."""
-
-    def detect(self, images: Sequence[Any]) -> list[Detections]:
-        """Detections of a batch; see `Runtime`."""
-        return [self._detect(image) for image in images]
+    def detect(
+        self, images: Sequence[Any], fits: Sequence[ImageFit] | None = None, *, batch_size: int | None = None
+    ) -> list[Detections]:
+        """Detects image by image; see `Runtime`. The graph resizes and pads by itself."""
+        del fits, batch_size
+        return [self._detect_one(image) for image in images]
 
     def raw_outputs(self, images: Any) -> RawOutputs:
         """Deltas and logits of network input; see `Runtime`."""
         answer = self._loaded.signatures["raw_outputs"](images=tf.convert_to_tensor(images))
         return {"deltas": answer["deltas"].numpy(), "logits": answer["logits"].numpy()}
 
-    def _detect(self, image: Any) -> Detections:
+    def _detect_one(self, image: Any) -> Detections:
         answer = self._loaded.signatures["image_tensor"](images=tf.convert_to_tensor(image)[None])
         count = int(answer["num_detections"][0])
         return {

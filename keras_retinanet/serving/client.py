@@ -65,7 +65,7 @@ class Client:
             images: Sequence. Paths of files, their bytes, or these as `{"b64": …}`: JPEG, PNG, BMP, GIF or WebP.
 
         Returns:
-            One entry an image.
+            One entry per image.
 
         Raises:
             ValueError: One of them is not an image file; nothing has been sent.

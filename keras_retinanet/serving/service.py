@@ -13,7 +13,6 @@ import numpy as np
 
 from keras_retinanet.config import ServeConfig
 from keras_retinanet.data.batch_shapes import common_image_sizes
-from keras_retinanet.data.image import padded_size, resized_size
 from keras_retinanet.runtimes import Runtime
 from keras_retinanet.schema import Detections
 from keras_retinanet.serving.batching import Batcher
@@ -163,12 +162,7 @@ class DetectionService:
                 image = await self._in_thread(decoded, contents, size)
             except BadImageError as error:
                 raise ImageError(index, str(error)) from None
-            return await self._batcher.detect(image, self._canvas(size))
-
-    def _canvas(self, size: tuple[int, int]) -> tuple[int, int]:
-        """What decides with which others an image may share a batch."""
-        resize = self.runtime.resize
-        return self.runtime.image_size or padded_size(*resized_size(*size, resize), resize)
+            return await self._batcher.detect(image, self.runtime.fit(*size).batch_shape)
 
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._decoders, function, *arguments)

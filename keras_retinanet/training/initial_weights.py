@@ -15,18 +15,23 @@ import keras
 from keras_retinanet.backbones import freeze_batch_norm, weights_kind, with_policy
 from keras_retinanet.config import NetworkConfig, to_dict
 from keras_retinanet.framework_internals import nested_layers
-from keras_retinanet.importers import CheckpointError, Overrides, find_foreign, open_foreign
-from keras_retinanet.inference import load_model
+from keras_retinanet.importers import CheckpointError, Overrides, WeightFile, find_foreign
 from keras_retinanet.model.build import build
 from keras_retinanet.model.class_transfer import copy_logits
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.model.retinanet import RetinaNet
+from keras_retinanet.runtimes.open_model import open_network
 from keras_retinanet.snapshots.run_folder import find_snapshot
 
 WEIGHTS_WITHOUT_FILE = ("imagenet", "none")
 
 
-def build_model(config: NetworkConfig, class_names: Sequence[str], log: Callable[[str], object] = print) -> RetinaNet:
+def build_model(
+    config: NetworkConfig,
+    class_names: Sequence[str],
+    log: Callable[[str], object] = print,
+    checkpoint: WeightFile | None = None,
+) -> RetinaNet:
     """Builds the network of a run with its starting weights.
 
     Args:
@@ -34,6 +39,8 @@ def build_model(config: NetworkConfig, class_names: Sequence[str], log: Callable
             snapshot, or of another library's checkpoint, recognised by content.
         class_names: Sequence. Names of the labels `0 … K-1`.
         log: Callable. Receives one line per message: what was kept, what was initialised. Defaults to `print`.
+        checkpoint: WeightFile. What `importers.find_foreign` returned for `config.model.weights`, where it has been
+            opened already. Defaults to `None`: it is opened here.
 
     Returns:
         The model, not compiled.
@@ -44,7 +51,7 @@ def build_model(config: NetworkConfig, class_names: Sequence[str], log: Callable
     weights = config.model.weights
     if weights not in WEIGHTS_WITHOUT_FILE:
         weights = str(find_snapshot(Path(weights)))
-    source = None if weights in WEIGHTS_WITHOUT_FILE else _detector(weights, config, log)
+    source = None if weights in WEIGHTS_WITHOUT_FILE else _open_detector(weights, config, log, checkpoint)
     if source is None:
         return _build(config, class_names)
     if source.backbone.name != config.model.backbone:
@@ -56,17 +63,19 @@ def build_model(config: NetworkConfig, class_names: Sequence[str], log: Callable
     return _grafted(source, _build(blank, class_names), {"model": to_dict(config.model)}, log)
 
 
-def _detector(weights: str, config: NetworkConfig, log: Callable[[str], object]) -> RetinaNet | None:
+def _open_detector(
+    weights: str, config: NetworkConfig, log: Callable[[str], object], checkpoint: WeightFile | None
+) -> RetinaNet | None:
     """The whole detector that a file holds; `None` where it holds a backbone alone."""
-    foreign = find_foreign(weights)
-    if foreign is not None:
-        try:
-            return open_foreign(foreign, log=log)
-        except CheckpointError:  # its anchors are those of the user, which it does not hold itself
-            return open_foreign(foreign, Overrides(anchors=vars(config.anchors)), log)
-    if weights_kind(weights) != "snapshot":
+    checkpoint = checkpoint or find_foreign(weights)
+    if checkpoint is None and weights_kind(weights) != "snapshot":
         return None
-    opened = load_model(weights, compile=False)
+    try:
+        opened = open_network(checkpoint or weights, log=log)
+    except CheckpointError:  # it does not hold its anchors, which are those of the run
+        if checkpoint is None:
+            raise
+        opened = open_network(checkpoint, Overrides(anchors=vars(config.anchors)), log)
     return opened.network if isinstance(opened, DetectionModel) else opened
 
 

@@ -14,6 +14,7 @@ from keras_retinanet.config.rules import check
 from keras_retinanet.data.augment import PRESETS
 from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.pipeline import TrainingBatches
+from keras_retinanet.importers import WeightFile
 from keras_retinanet.inference import load_model
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.optimizers.build import build_optimizer, build_schedule, peak_rate
@@ -68,6 +69,7 @@ def prepare(
     *,
     resume: str | Path | None = None,
     log: Log = print,
+    checkpoint: WeightFile | None = None,
 ) -> Training:
     """Opens the data, builds or restores the model, and reports what it found.
 
@@ -77,6 +79,8 @@ def prepare(
         val_data: Dataset. Images to measure AP on. Defaults to those that `config.data` names, where there are any.
         resume: str or Path. Folder or snapshot of the run to continue. Defaults to `None`, a new run.
         log: Callable. Receives one line per message. Defaults to `print`.
+        checkpoint: WeightFile. The checkpoint that `config.model.weights` names, where it has been opened already.
+            Defaults to `None`: it is opened here.
 
     Returns:
         Everything that `fit` needs; nothing is trained yet.
@@ -91,7 +95,7 @@ def prepare(
     with _dtype_policy(config.mixed_precision):
         if resume is None:
             progress = Progress(seed=config.seed, images=len(data.samples))
-            model = build_model(config.network, data.class_names, log)
+            model = build_model(config.network, data.class_names, log, checkpoint)
         else:
             progress, model = _restore(resume, data.class_names, len(data.samples))
         if config.freeze_backbone:

@@ -25,7 +25,7 @@ _CHUNKS = 10_000  # an attribute longer than HDF5 allows is cut into `name0`, `n
 
 @dataclass(frozen=True)
 class KerasHdf5:
-    """What stands in such a file.
+    """The content of such a file.
 
     Attributes:
         layers: Layer → its arrays in order, each with the name that it was saved under, such as `conv1/kernel`. Layers
@@ -138,15 +138,15 @@ def _arrays(group: Any, name: str, numbers: _Numbers) -> Iterator[tuple[str, np.
     for weight in _texts(layer, "weight_names"):
         dataset = _inside(layer, weight)
         if not isinstance(dataset, h5py.Dataset):
-            raise ValueError(f"{weight!r} of layer {name!r} is no array")
+            raise ValueError(f"{weight!r} of layer {name!r} is not an array")
         yield weight.removesuffix(":0"), numbers.read(dataset)
 
 
 def _inside(group: Any, path: str) -> Any:
-    """What stands at a path of the same file: links out of it are not followed."""
+    """The group or array at a path of the same file: links out of it are not followed."""
     for part in path.split("/"):
         if not isinstance(group.get(part, getlink=True), h5py.HardLink):
-            raise ValueError(f"{path!r} is missing, or stands outside of the file")
+            raise ValueError(f"{path!r} is missing, or is outside the file")
         group = group[part]
     return group
 
@@ -185,7 +185,7 @@ def _text_or_none(value: Any) -> str | None:
 
 
 def _text(value: Any) -> str:
-    """Newer h5py answers text where older ones wrote bytes."""
+    """Text of an attribute: newer h5py returns text where older versions wrote bytes."""
     if isinstance(value, bytes):
         return value.decode("utf-8")
     if not isinstance(value, str):

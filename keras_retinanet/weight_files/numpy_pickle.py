@@ -28,7 +28,7 @@ MODEL_KEYS = ("model", "state_dict", "model_state_dict", "module")
 
 
 class _DType(Stateful):
-    """A dtype of plain numbers; the pickle tells its byte order afterwards."""
+    """A dtype of plain numbers; the pickle gives its byte order afterwards."""
 
     def __init__(self, name: Any, align: Any = False, copy: Any = True) -> None:
         del align, copy
@@ -37,7 +37,7 @@ class _DType(Stateful):
         try:
             self.dtype = np.dtype(name)
         except TypeError as error:
-            raise ValueError(f"{name!r} is no dtype") from error
+            raise ValueError(f"{name!r} is not a dtype") from error
         if self.dtype.kind not in _PLAIN_NUMBERS:
             raise ValueError(f"arrays of dtype {name!r} are no weights")
 
@@ -132,7 +132,7 @@ ALLOWED: dict[str, Callable[..., Any] | None] = {
 
 
 def as_table(content: Any, kinds: tuple[type, ...]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The table of weights in what a pickle held, and what stood beside it.
+    """The table of weights in the content of a pickle, and its other entries.
 
     Args:
         content: What `restricted_pickle.load` returned.
@@ -154,12 +154,12 @@ def as_table(content: Any, kinds: tuple[type, ...]) -> tuple[dict[str, np.ndarra
     others = [key for key, value in content.items() if not isinstance(key, str) or not isinstance(value, kinds)]
     if others:
         name = restricted_pickle.short(others[0])
-        raise ValueError(f"entry {name} is no tensor; a table of weights may stand under {MODEL_KEYS}")
+        raise ValueError(f"entry {name} is not a tensor; a table of weights may be under {MODEL_KEYS}")
     return {name: value.array() for name, value in content.items()}, beside
 
 
 def _table_key(content: dict[Any, Any], kinds: tuple[type, ...]) -> Any:
-    """Where the table stands in a training checkpoint, `None` where it is the whole content.
+    """Key of the table in a training checkpoint; `None` where it is the whole content.
 
     By its usual names, or by whatever name where one entry alone is a table, as of a moving average.
     """
@@ -184,8 +184,8 @@ def read_numpy_pickle(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str
         Name → array, and the other entries of the outer dict.
 
     Raises:
-        ValueError: The file is cut short, is no pickle of arrays, or asks for a name outside `ALLOWED`; names the file
-            and the reason.
+        ValueError: The file is truncated, is not a pickle of arrays, or asks for a name outside `ALLOWED`; names the
+            file and the reason.
         OSError: The file cannot be opened.
     """
     data = Path(path).read_bytes()

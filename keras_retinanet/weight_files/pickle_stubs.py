@@ -1,4 +1,4 @@
-"""What stands for the objects that weight files make beside arrays: dicts, settings, and loggers that are read over."""
+"""Stubs for the objects in weight files that are not arrays: dicts, settings, and loggers, which are ignored."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from keras_retinanet.weight_files.restricted_pickle import AllowedGlobal, Ignore
 
 
 class Settings(Stateful):
-    """Stands for a run's arguments, an `argparse.Namespace`: keeps what it is told as plain values."""
+    """In place of a run's arguments, an `argparse.Namespace`: keeps its state as plain values."""
 
     def __init__(self) -> None:
         self.values: dict[Any, Any] = {}
 
     def set_state(self, state: Any) -> None:
-        """Keeps a dict; anything else is no state of such an object."""
+        """Keeps a dict; anything else is not a state of such an object."""
         if not isinstance(state, dict):
             raise ValueError(f"the arguments of a run are a {type(state).__name__}")
         self.values = state
@@ -39,7 +39,7 @@ def ordered_dict(pairs: Any = ()) -> dict[Any, Any]:
     return dict(pairs)
 
 
-def attribute_beside(owner: Any, name: Any) -> AllowedGlobal:
+def logger_attribute(owner: Any, name: Any) -> AllowedGlobal:
     """Stands for `getattr`, which loggers mention their methods by: of names under `BESIDE`, and nothing is looked up.
 
     Args:
@@ -53,7 +53,9 @@ def attribute_beside(owner: Any, name: Any) -> AllowedGlobal:
         ValueError: The owner is anything else.
     """
     if not isinstance(owner, AllowedGlobal) or owner.build is not Ignored or not isinstance(name, str):
-        raise ValueError("refused 'builtins.getattr' of what is no logger; nothing of the file was run")
+        raise ValueError(
+            "refused 'builtins.getattr' of something other than a logger; nothing in the file was executed"
+        )
     return AllowedGlobal(f"{owner.name}.{name}", Ignored)
 
 

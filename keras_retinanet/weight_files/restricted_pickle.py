@@ -24,7 +24,7 @@ class AllowedGlobal(NamedTuple):
 
 
 class Stateful(abc.ABC):
-    """What a function of the table may return to be told its state by the pickle, the only objects that are."""
+    """An object whose state the pickle may set; of all that functions of the table return, only these."""
 
     @property
     def nbytes(self) -> int:
@@ -44,7 +44,7 @@ class Stateful(abc.ABC):
 
 
 class Ignored(Stateful):
-    """Stands for an object beside the weights, such as a logger; takes items and state, and remembers nothing."""
+    """In place of other objects, such as a logger; takes items and state, and keeps nothing."""
 
     def __init__(self, *arguments: Any) -> None:
         del arguments
@@ -59,7 +59,7 @@ BESIDE = (
     "pytorch_lightning.", "lightning.", "lightning_fabric.", "pathlib.", "torch.torch_version.", "numpy.random.",
     "collections.deque", "types.SimpleNamespace",
 )  # fmt: skip
-"""Beginnings of the names of what trainers leave beside the weights: read over as `Ignored`, never imported."""
+"""Prefixes of the names of other objects that trainers save: read as `Ignored`, never imported."""
 GROWTH, SLACK = 16, 2**20
 """Bytes that may be built from each byte of a pickle, and from none: what it names again and again costs it little."""
 MAX_NUMBER = 2**60
@@ -211,7 +211,7 @@ class _Machine:
         self.stack.append(built)
 
     def _make_room(self, built: Any) -> None:
-        """Counts what a function of the table made, of which one opcode may make as much as the file is long."""
+        """Counts the bytes that a function of the table made: one opcode may make as many as the file has."""
         self.room -= built.nbytes if isinstance(built, Stateful) else _bytes_of(built)
         if self.room < 0:
             raise ValueError("the pickle makes far more than it holds, by naming the same things again and again")
@@ -248,7 +248,7 @@ def is_count(value: Any) -> bool:
 
 
 def require_key(key: Any) -> None:
-    """Raises where a value of a file is no key of a table: text or a number of usual size."""
+    """Raises where a value cannot be a key of a table: text, or a number of usual size."""
     if not isinstance(key, _KEY_TYPES) or (isinstance(key, int) and abs(key) >= MAX_NUMBER):
         raise ValueError(f"the pickle has a dict key of type {type(key).__name__}, or one that is too large")
 

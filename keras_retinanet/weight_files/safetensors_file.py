@@ -54,7 +54,7 @@ def read_safetensors_file(path: str | Path) -> dict[str, np.ndarray]:
             raise ValueError(f"its header of {length} bytes does not fit into the file of {len(data)}")
         header = json.loads(data[8 : 8 + length].decode("utf-8"))
         if not isinstance(header, dict):
-            raise ValueError("its header is no JSON object")
+            raise ValueError("its header is not a JSON object")
         numbers = memoryview(data)[8 + length :]
         header.pop("__metadata__", None)
         places = [_place(name, entry, len(numbers)) for name, entry in header.items()]
@@ -84,7 +84,7 @@ def _require_apart(places: Iterable[_Place]) -> None:
     last = 0
     for place in sorted(place for place in places if place.end > place.start):
         if place.start < last:
-            raise ValueError(f"two tensors stand at the byte {place.start}")
+            raise ValueError(f"two tensors begin at byte {place.start}")
         last = place.end
 
 
@@ -100,5 +100,5 @@ def _place(name: str, entry: Any, available: int) -> _Place:
     start, end = offsets
     dtype = np.dtype(_DTYPES[kind])
     if not start <= end <= available or end - start != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"tensor {name!r} of shape {shape} and {kind} stands at {offsets} of {available} bytes")
+        raise ValueError(f"tensor {name!r} of shape {shape} and {kind} is at {offsets} of {available} bytes")
     return _Place(start, end, kind, tuple(shape))

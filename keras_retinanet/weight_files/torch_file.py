@@ -1,6 +1,6 @@
 """PyTorch's `.pth` files as NumPy arrays, without PyTorch and without running what a file asks to run.
 
-Both layouts are read: the zip archive (PyTorch ≥ 1.6: `data.pkl` beside one file a storage) and the older chain of
+Both layouts are read: the zip archive (PyTorch ≥ 1.6: `data.pkl` and one file per storage) and the older chain of
 pickles followed by the raw storages. Only names of `ALLOWED` may occur; see `restricted_pickle`.
 """
 
@@ -27,7 +27,7 @@ LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """First bytes of a file in the older layout: its magic number, pickled."""
 
 MAX_DIMENSIONS = 32
-"""Of a tensor: as many as every NumPy can have."""
+"""Most axes of a tensor: NumPy's limit in all versions."""
 _DTYPES = {
     "FloatStorage": "f4", "DoubleStorage": "f8", "HalfStorage": "f2", "BFloat16Storage": "bfloat16",
     "LongStorage": "i8", "IntStorage": "i4", "ShortStorage": "i2", "CharStorage": "i1", "ByteStorage": "u1",
@@ -116,7 +116,7 @@ ALLOWED: dict[str, Callable[..., Any] | None] = {
     "torch.device": restricted_pickle.Ignored,
     **dict.fromkeys(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("int", "list", "dict")),
     **{f"{module}.set": restricted_pickle.Ignored for module in ("builtins", "__builtin__")},
-    **{f"{module}.getattr": pickle_stubs.attribute_beside for module in ("builtins", "__builtin__")},
+    **{f"{module}.getattr": pickle_stubs.logger_attribute for module in ("builtins", "__builtin__")},
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
     "torch._utils._rebuild_tensor": _rebuild_tensor,
     "torch._utils._rebuild_parameter": _rebuild_parameter,
@@ -150,7 +150,7 @@ class _Storages:
             raise ValueError("a storage is a view of another one, as PyTorch wrote before 0.4")
         dtype = _DTYPES.get(kind.name.rpartition(".")[2])
         if dtype is None:
-            raise ValueError(f"{kind.name} is no storage")
+            raise ValueError(f"{kind.name} is not a storage")
         storage = self.by_key.setdefault(key, _Storage(dtype, length))
         if (storage.dtype, storage.length) != (dtype, length):
             raise ValueError(f"storage {key!r} has two descriptions")
@@ -228,7 +228,7 @@ def read_torch_file(path: str | Path) -> dict[str, np.ndarray]:
         Name → array, read-only. bfloat16 becomes float32; every other type stays as it is.
 
     Raises:
-        ValueError: The file is cut short, is no PyTorch file, or asks for a name outside `ALLOWED`; names the file
+        ValueError: The file is truncated, is not a PyTorch file, or asks for a name outside `ALLOWED`; names the file
             and the reason.
         OSError: The file cannot be opened.
     """
@@ -236,7 +236,7 @@ def read_torch_file(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def read_torch_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The weights of a `.pth` file and what stands beside them; arguments and errors as `read_torch_file`.
+    """The weights of a `.pth` file and its other entries; arguments and errors as `read_torch_file`.
 
     Args:
         path: As `read_torch_file`.

@@ -18,7 +18,7 @@ Layout = Literal["torch", "pickle", "safetensors", "keras_hdf5", "folder"]
 WRAPPERS = ("module.", "model.", "_orig_mod.")
 """Prefixes that training wrappers of PyTorch put before every name, also one inside another."""
 COUNTER = "n_averaged"
-"""What PyTorch's `AveragedModel` holds beside the averaged weights."""
+"""Counter that PyTorch's `AveragedModel` holds in addition to the averaged weights."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class WeightFile:
     """An opened file.
 
     Attributes:
-        path: Where it stands.
-        layout: What kind of file it is; `"folder"` is left to those who know what should stand in it.
+        path: Its path.
+        layout: Its format; the content of a `"folder"` is read by its importer.
         tensors: Name → array in the file's order; empty for `"keras_hdf5"` and `"folder"`.
-        beside: What a training checkpoint holds beside its weights.
+        beside: The other entries of a training checkpoint.
         keras: Content of a `"keras_hdf5"`.
     """
 
@@ -85,7 +85,7 @@ def open_weights(path: str | Path) -> WeightFile:
     if not path.exists():
         raise FileNotFoundError(f"There is no file {str(path)!r}.")
     raise ValueError(
-        f"{str(path)!r} is no weight file that is known by its content: expected a PyTorch .pth, a pickle of arrays, "
+        f"{str(path)!r} is not a known weight file by its content: expected a PyTorch .pth, a pickle of arrays, "
         "a .safetensors, or an .h5 of Keras 2."
     )
 

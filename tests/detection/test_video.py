@@ -58,7 +58,7 @@ def test_the_command_on_a_video(
             box = np.array([[0, 0, round(float(image.mean()) / 20), 10]], np.float32)
             return {"boxes": box, "scores": np.array([0.9], np.float32), "labels": np.array([1], np.int32)}
 
-    monkeypatch.setattr("keras_retinanet.runtimes.open_model.open_runtime", lambda path: Grey())
+    monkeypatch.setattr("keras_retinanet.runtimes.open_model.open_model", lambda path: Grey())
     words = ["m", str(clip), "--out", str(tmp_path / "out"), "--json", str(tmp_path / "a.json"), "--limit", "3"]
     assert command.main(words) == 0
     assert "images    3\nboxes     3: bee 3\n" in capsys.readouterr().out

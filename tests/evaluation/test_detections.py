@@ -51,7 +51,13 @@ class Batches:
         scale = np.array(
             [[size[0] / (10.0 + index), size[1] / 50.0] for index, size in zip(indices, sizes, strict=True)]
         )
-        origin = {"size": np.array(sizes, np.float32), "scale": scale, "image_index": np.array(indices, np.int32)}
+        stored = [(11, 49) if index == 2 else (10 + index, 50) for index in indices]  # 2 is smaller than by its scale
+        origin = {
+            "size": np.array(sizes, np.float32),
+            "original_size": np.array(stored, np.int32),
+            "scale": scale,
+            "image_index": np.array(indices, np.int32),
+        }
         return images, origin
 
 
@@ -62,7 +68,6 @@ def make_samples():
 
 def test_boxes_return_to_the_stored_image():
     samples, counts, model = make_samples(), [], CornerModel()
-    samples[2]["size"] = (11, 49)  # the stored image is smaller than the scale makes it
     found = detections.detect_dataset(model, Batches(), samples, progress=counts.append)
     assert [entry["image_id"] for entry in found] == [f"id {index}" for index in range(5)]
     assert counts == [2, 1, 1, 1]

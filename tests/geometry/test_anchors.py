@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+
+import keras
 import numpy as np
 import pytest
 
@@ -61,6 +64,43 @@ def test_scales_of_each_level():
     got = layer(pyramid(16, 16, range(3, 5)), np.zeros((1, 16, 16, 3), np.float32))
     assert [level.shape for level in got.values()] == [(1, 8, 4), (1, 1, 4)]
     np.testing.assert_array_equal(got["P4"][0, 0], [-4, -4, 20, 20])
+
+
+def test_announced_shapes_are_the_real_ones():
+    layer = Anchors((4, 8), (8, 16), (1,), ((1, 2), (3,)))
+    maps = pyramid(40, 24, range(3, 5))
+    announced = layer.compute_output_spec({name: keras.KerasTensor(value.shape) for name, value in maps.items()}, None)
+    real = layer(maps, np.zeros((1, 40, 24, 3), np.float32))
+    assert {name: spec.shape for name, spec in announced.items()} == {"P3": (1, 5 * 3 * 2, 4), "P4": (1, 3 * 2, 4)}
+    assert {name: tuple(level.shape) for name, level in real.items()} == {"P3": (1, 30, 4), "P4": (1, 6, 4)}
+    assert {keras.backend.standardize_dtype(spec.dtype) for spec in announced.values()} == {"float32"}
+    unknown = {"P3": keras.KerasTensor((None, None, 3, 1)), "P4": keras.KerasTensor((None, 3, None, 1))}
+    assert {spec.shape for spec in layer.compute_output_spec(unknown, None).values()} == {(1, None, 4)}
+
+
+def test_anchors_are_float32_under_every_policy():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        layer = Anchors((32,), (8,), (1,), (1,))
+        (level,) = layer(pyramid(1336, 8, range(3, 4)), np.zeros((1, 1336, 8, 3), np.float32)).values()
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert layer.compute_dtype == layer.variable_dtype == keras.backend.standardize_dtype(level.dtype) == "float32"
+    np.testing.assert_array_equal(level[0, -1], [4 - 16, 1332 - 16, 4 + 16, 1332 + 16])  # bfloat16 rounds to 1312, 1344
+
+
+def test_numbers_of_numpy_are_stored_as_plain_ones():
+    layer = Anchors(np.float32([16, 32]), np.int64([8, 16]), np.float32([0.5]), tuple(np.float32([1, 1.5])))
+    config = json.loads(json.dumps(layer.get_config()))
+    assert (config["sizes"], config["strides"], config["ratios"], config["scales"]) == (
+        [16, 32],
+        [8, 16],
+        [0.5],
+        [1, 1.5],
+    )
+    per_level = Anchors((16, 32), (8, 16), scales=[tuple(np.float32([1])), tuple(np.float32([1.5]))])
+    assert json.loads(json.dumps(per_level.get_config()))["scales"] == [[1], [1.5]]
 
 
 @pytest.mark.parametrize(

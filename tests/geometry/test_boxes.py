@@ -71,6 +71,33 @@ def test_clip_to_height_and_width():
     np.testing.assert_array_equal(got, [[0, 4, 30, 20], [5, 6, 7, 8]])
 
 
+def test_boxes_on_any_side_of_the_image_are_cut():
+    got = boxes.clip(np.array([[-9.0, -8, -3, -2], [40, 50, 60, 70]], np.float32), 20.0, 30.0)
+    np.testing.assert_array_equal(got, [[0, 0, 0, 0], [30, 20, 30, 20]])
+
+
+@pytest.mark.parametrize("function", [boxes.iou, boxes.giou, boxes.diou, boxes.ciou])
+def test_overlaps_do_not_depend_on_the_place(function):
+    """Two boxes of unlike shape, moved together by (64, 128) px."""
+    a, b = np.array([[0, 0, 8, 4]], np.float32), np.array([[4, 2, 8, 16]], np.float32)
+    moved = np.array([64, 128, 64, 128], np.float32)
+    np.testing.assert_allclose(function(a + moved, b + moved), function(a, b), rtol=1e-6)
+    np.testing.assert_allclose(boxes.iou(a + moved, b + moved), [8 / (32 + 56 - 8)], rtol=1e-6)
+
+
+def test_center_decoder_worked_by_hand():
+    """dx = 1 moves the centre (5, 10) by 10 px, dy = -0.25 by -5; the width is doubled, the height halved."""
+    anchor, deltas = np.array([[0, 0, 10, 20]], np.float32), [[10, -2.5, math.log(2) / 0.2, math.log(0.5) / 0.2]]
+    got = boxes.decode_center(np.array(deltas, np.float32), anchor, (0.1, 0.1, 0.2, 0.2))
+    np.testing.assert_allclose(got, [[5, 0, 25, 10]], rtol=1e-5, atol=1e-5)
+
+
+def test_corner_decoder_worked_by_hand():
+    """Corners move by 0.5 · 0.2 and 1 · 0.2 of 10 px, and by 0.5 · 0.2 and -0.5 · 0.2 of 20 px."""
+    anchor, deltas = np.array([[0, 0, 10, 20]], np.float32), np.array([[0.5, 0.5, 1.0, -0.5]], np.float32)
+    np.testing.assert_allclose(boxes.decode_corner(deltas, anchor, (0.2,) * 4), [[1, 2, 12, 18]], rtol=1e-6)
+
+
 def test_center_coder_worked_by_hand():
     anchor, box = np.array([[0, 0, 10, 20]], np.float32), np.array([[5, 0, 25, 10]], np.float32)
     got = boxes.encode_center(box, anchor, (0.1, 0.1, 0.2, 0.2))

@@ -68,7 +68,7 @@ def test_fewer_levels_and_anchors_of_an_ini(mobilenet: keras.Model, files: Simpl
     assert blueprint.anchors.ratios == (0.5, 1, 3)
     assert blueprint.anchors.offset == 0.5
     two = Overrides(anchors={"ratios": (1.0,)})
-    with pytest.raises(CheckpointError, match=r"a\.h5.*answer for 9 anchors.*1 ratios.*--config"):
+    with pytest.raises(CheckpointError, match=r"a\.h5.*outputs for 9 anchors.*1 ratios.*--config"):
         describe_checkpoint(path, overrides=two)
 
 
@@ -233,7 +233,7 @@ def test_other_backbones(
         ("[other]\n", r"no section \[anchor_parameters\]"),
         ("[anchor_parameters]\nsizes = 1\nstrides = 1\nratios = 1\n", "'scales' is not right"),
         ("[anchor_parameters]\nsizes = 1\nstrides = 1\nratios = 1\nscales = 1\nmore = 1\n", "'more' is not right"),
-        ("[anchor_parameters]\nsizes = 1.5\nstrides = 1\nratios = 1\nscales = 1\n", "sizes = '1.5' are no numbers"),
+        ("[anchor_parameters]\nsizes = 1.5\nstrides = 1\nratios = 1\nscales = 1\n", "sizes = '1.5' are not numbers"),
         ("[anchor_parameters]\nsizes = 1 2\nstrides = 1\nratios = 1\nscales = 1\n", "one number a level"),
     ],
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,12 +13,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_retinanet.cli import convert_model, debug, evaluate, import_checkpoint, train
+from keras_retinanet import Detector, importers
+from keras_retinanet.cli import convert_model, debug, detect, evaluate, import_checkpoint, serve, train
 from keras_retinanet.cli.network_settings import parse_network_arguments
 from keras_retinanet.cli.old_flags import OLD_FLAGS
-from keras_retinanet.inference import load_model
+from keras_retinanet.config import ResizeConfig
+from keras_retinanet.importers import describe_checkpoint, fizyr
+from keras_retinanet.inference import DetectionModel, load_model
 from keras_retinanet.model.retinanet import RetinaNet
-from keras_retinanet.runtimes import open_runtime
+from keras_retinanet.runtimes import KerasRuntime, open_runtime
+from keras_retinanet.runtimes.open_model import open_network
+from keras_retinanet.training.initial_weights import build_model
+from keras_retinanet.training.prepare import prepare
+from keras_retinanet.weight_files.weight_file import WeightFile, open_weights
 
 SIDES = ("--image-min-side", "64", "--image-max-side", "96")
 
@@ -72,6 +81,86 @@ def test_four_commands(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert (found["boxes"] <= [96, 64, 96, 64]).all()
 
 
+@pytest.fixture
+def checkpoint(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's snapshot, as if its library made small images of 64 × 96 pixels."""
+    monkeypatch.setattr(fizyr, "ResizeConfig", lambda *sides, **rest: ResizeConfig(64, 96, **rest))
+    return home / "resnet50_csv_50.h5"
+
+
+def test_every_command_prints_the_same_notes_and_finds_the_same_boxes(
+    home: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """The file holds neither anchors nor class names: who uses it must be told what was taken in their place."""
+    notes = [f"fizyr: {note}" for note in describe_checkpoint(checkpoint).notes]
+    assert any("the library's defaults were taken" in note for note in notes)
+    assert any("does not name its classes" in note for note in notes)
+    image = np.asarray(Image.open(home / "a.png"))
+    network = open_network(checkpoint, log=lambda line: None)
+    (expected,) = KerasRuntime(DetectionModel(network)).detect([image])
+    assert len(expected["boxes"]) > 50
+
+    def check(boxes: np.ndarray, scores: np.ndarray, decimals: int = 6) -> None:
+        printed = capsys.readouterr().err.splitlines()
+        assert [line for line in printed if line.startswith("fizyr: ")] == notes
+        np.testing.assert_allclose(boxes, expected["boxes"], atol=1e-3 if decimals > 2 else 0.011)
+        np.testing.assert_allclose(scores, expected["scores"], atol=1e-5)
+
+    capsys.readouterr()
+    found = Detector(checkpoint).detect_one(home / "a.png")
+    check(found.boxes, found.scores)
+
+    words = [str(checkpoint), str(home / "a.png"), "--no-pictures", "--score-threshold", "0.05"]
+    assert detect.main([*words, "--json", str(tmp_path / "detect.json")]) == 0
+    check(*coco_results(tmp_path / "detect.json"), decimals=2)
+
+    (tmp_path / "one.csv").write_text(f"{home / 'a.png'},5,5,40,50,cat\n")
+    words = ["csv", str(tmp_path / "one.csv"), str(home / "classes.csv"), str(checkpoint)]
+    assert evaluate.main([*words, "--save-detections", str(tmp_path / "evaluate.json")]) == 0
+    check(*coco_results(tmp_path / "evaluate.json"), decimals=2)
+
+    (found,) = serve.open_model(checkpoint, None).runtime.detect([image])
+    check(found["boxes"], found["scores"])
+
+    (tmp_path / "samples").mkdir()
+    shutil.copy(home / "a.png", tmp_path / "samples")
+    words = [str(checkpoint), str(tmp_path / "out.keras"), "--samples", str(tmp_path / "samples")]
+    assert convert_model.main(words) == 0
+    (found,) = open_runtime(tmp_path / "out.keras").detect([image])
+    check(found["boxes"], found["scores"])
+
+
+def coco_results(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Corners and scores of a file of COCO results."""
+    records = json.loads(path.read_text())
+    boxes = np.array([record["bbox"] for record in records])
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes, np.array([record["score"] for record in records])
+
+
+def test_training_opens_the_checkpoint_once(
+    home: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Once for settings and weights together, though the settings are needed before the framework is there."""
+    opened: list[object] = []
+
+    def count(path: object) -> WeightFile:
+        opened.append(path)
+        return open_weights(path)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(importers, "open_weights", count)
+    notes = [f"fizyr: {note}" for note in describe_checkpoint(open_weights(checkpoint)).notes]
+    words = ["csv", str(home / "annotations.csv"), str(home / "classes.csv"), "--weights", str(checkpoint)]
+    order = train.parse([*words, "--snapshot-path", str(tmp_path)])
+    training = prepare(order.config, resume=order.resume, checkpoint=order.checkpoint)
+    assert opened == [str(checkpoint)]
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("fizyr: ")] == notes
+    assert training.model.backbone.name == "mobilenet_025"
+
+    build_model(order.config.network, ("dog", "cat"), log=lambda line: None)
+    assert len(opened) == 2, "without the command line it is opened where it is used"
+
+
 def test_import_writes_a_snapshot_and_says_what_it_found(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -95,9 +184,9 @@ def test_import_writes_a_snapshot_and_says_what_it_found(
         (["{h5}", "out.h5"], r"ends in \.keras"),
         (["{h5}", "{out}", "--source", "torchvision"], "stages of no basic blocks"),
         (["lost.pth", "{out}"], "no file 'lost.pth'"),
-        (["{csv}", "{out}"], "no weight file that is known"),
-        (["{h5}", "{out}", "--anchor-ratios", "1,2"], "answer for 9 anchors"),
-        (["{h5}", "{out}", "--class-names", "{csv}"], "stands twice|names 3"),
+        (["{csv}", "{out}"], "not a known weight file"),
+        (["{h5}", "{out}", "--anchor-ratios", "1,2"], "outputs for 9 anchors"),
+        (["{h5}", "{out}", "--class-names", "{csv}"], "occurs twice|names 3"),
         (["{h5}", "{out}", "--drop-unused-classes"], "torchvision's 91"),
     ],
 )

@@ -18,9 +18,9 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_retinanet.data.image import decode
+from keras_retinanet.data.preparation import fit_image, prepare_batch, restore_by_fit
 from keras_retinanet.importers import Imported, Overrides, import_checkpoint
 from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.runtimes.keras_file import in_own_pixels, on_one_canvas
 
 SETTINGS: dict[bool, dict[str, dict[str, Any]]] = {
     True: {
@@ -157,10 +157,11 @@ def detect(opened: Opened, path: Path, **changes: Any) -> dict[str, np.ndarray]:
     model = opened.imported.model
     filter = dataclasses.replace(model.filter_config, **changes)
     image = png(opened.reference["image_rgb"], path / "image.png")
-    batch, sizes = on_one_canvas([image], model.resize_config, model.pad_value)
+    fit = fit_image(*image.shape[:2], model.resize_config)
+    batch, sizes = prepare_batch([image], [fit], model.resize_config, model.pad_value)
     answer = DetectionModel(model, filter)({"images": batch, "sizes": sizes})  # not traced: a quarter of the time
     answer = {name: np.asarray(value) for name, value in answer.items()}
-    return in_own_pixels(answer, 0, network=sizes[0], given=image.shape[:2], resize=model.resize_config)
+    return restore_by_fit(answer, 0, fit, model.resize_config)
 
 
 def expected(opened: Opened, setting: str) -> dict[str, np.ndarray]:

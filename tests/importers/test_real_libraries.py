@@ -17,9 +17,9 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_retinanet.data.image import decode
+from keras_retinanet.data.preparation import fit_image, prepare_batch, restore_by_fit
 from keras_retinanet.importers import Overrides, import_checkpoint
 from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.runtimes.keras_file import in_own_pixels, on_one_canvas
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # other libraries' warnings are theirs
 SIZES = ((67, 101), (27, 150))
@@ -96,10 +96,11 @@ def paint(path: Path, size: tuple[int, int]) -> np.ndarray:
 
 def detections(model: Any, path: Path) -> dict[str, np.ndarray]:
     image = decode(tf.io.read_file(str(path))).numpy()
-    batch, sizes = on_one_canvas([image], model.resize_config, model.pad_value)
+    fit = fit_image(*image.shape[:2], model.resize_config)
+    batch, sizes = prepare_batch([image], [fit], model.resize_config, model.pad_value)
     found = DetectionModel(model)({"images": batch, "sizes": sizes})
     found = {name: np.asarray(value) for name, value in found.items()}
-    return in_own_pixels(found, 0, network=sizes[0], given=image.shape[:2], resize=model.resize_config)
+    return restore_by_fit(found, 0, fit, model.resize_config)
 
 
 def check_detections(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:

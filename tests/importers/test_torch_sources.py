@@ -313,7 +313,7 @@ def test_torchvision_by_what_its_tensors_tell(files: SimpleNamespace, tmp_path: 
     assert describe_checkpoint(files.torch(tmp_path / "b.pth", counted)).backbone_options["epsilon"] == 1e-5
     two = torchvision(50, anchors=2)
     path = files.torch(tmp_path / "c.pth", two)
-    with pytest.raises(CheckpointError, match=r"answer for 2 anchors in a cell.*--anchor-ratios"):
+    with pytest.raises(CheckpointError, match=r"outputs for 2 anchors per cell.*--anchor-ratios"):
         describe_checkpoint(path)
     found = describe_checkpoint(path, overrides=Overrides(anchors={"ratios": (1.0,), "scales": (1.0, 2.0)}))
     assert found.anchors.sizes == (32, 64, 128, 256, 512)

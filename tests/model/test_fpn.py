@@ -167,7 +167,7 @@ def test_levels_have_the_dtype_of_the_policy(policy):
 
 
 def test_missing_level_is_named():
-    with pytest.raises(ValueError, match="needs C2 and the backbone answers C3, C4, C5 only"):
+    with pytest.raises(ValueError, match="needs C2 and the backbone returns C3, C4, C5 only"):
         FeaturePyramid(min_level=2)(features(64, 64))
 
 

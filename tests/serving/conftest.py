@@ -14,26 +14,32 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_retinanet.config import ResizeConfig, ServeConfig
+from keras_retinanet.config import FilterConfig, ResizeConfig, ServeConfig
+from keras_retinanet.runtimes import Description, Runtime
 
 NAMES = ("ant", "bee", "cow")
 
 
-class PixelRuntime:
+class PixelRuntime(Runtime):
     """Finds `count` boxes in an image, all told by its first pixel (r, g, b): r % 3 boxes of class g % 3 …
 
     The k-th box is `(r, g, b, k)`, its score `1 / (k + 2)`. `before` is called with every batch.
     """
 
-    class_names = NAMES
-    resize = ResizeConfig(32, 64)
-    image_size: tuple[int, int] | None = None
-
-    def __init__(self, before: Callable[[Sequence[Any]], None] = lambda images: None) -> None:
+    def __init__(
+        self,
+        before: Callable[[Sequence[Any]], None] = lambda images: None,
+        image_size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__(Description(NAMES, ResizeConfig(32, 64), (0.0, 0.0, 0.0), FilterConfig(), image_size))
         self.before = before
         self.batches: list[list[tuple[int, ...]]] = []
 
-    def detect(self, images: Sequence[Any]) -> list[dict[str, Any]]:
+    def raw_outputs(self, images: Any) -> Any:
+        raise NotImplementedError
+
+    def detect(self, images: Sequence[Any], fits: Any = None, *, batch_size: Any = None) -> list[Any]:
+        del fits, batch_size
         self.batches.append([image.shape[:2] for image in images])
         self.before(images)
         return [self.found(image[0, 0]) for image in images]

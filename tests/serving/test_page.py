@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_retinanet.config import ResizeConfig
+from keras_retinanet.config import FilterConfig, ResizeConfig
+from keras_retinanet.runtimes import Description, Runtime
 from keras_retinanet.serving.page import PAGE_HEADERS, render_page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -40,14 +41,18 @@ def test_only_its_own_script_may_run() -> None:
     assert " style=" not in render_page("a")
 
 
-class CornerRuntime:
+class CornerRuntime(Runtime):
     """Finds three boxes in every image: one that tells its size, and two at fixed places."""
 
-    class_names = ("ant", "<b>bee</b>")
-    resize = ResizeConfig(64, 96)
-    image_size = None
+    def __init__(self) -> None:
+        names = ("ant", "<b>bee</b>")
+        super().__init__(Description(names, ResizeConfig(64, 96), (0.0, 0.0, 0.0), FilterConfig()))
 
-    def detect(self, images: Any) -> list[dict[str, Any]]:
+    def raw_outputs(self, images: Any) -> Any:
+        raise NotImplementedError
+
+    def detect(self, images: Any, fits: Any = None, *, batch_size: Any = None) -> list[Any]:
+        del fits, batch_size
         return [
             {
                 "boxes": np.array(

@@ -78,8 +78,7 @@ def test_one_canvas_for_all_lets_all_shapes_share(pixel_runtime: Any, png: Any) 
         batches: list[list[tuple[int, int]]] = runtime.batches
         return batches
 
-    free, fixed = pixel_runtime(), pixel_runtime()
-    fixed.image_size = (64, 64)
+    free, fixed = pixel_runtime(), pixel_runtime(image_size=(64, 64))
     assert sorted(asyncio.run(act(free))[6:]) == [[(16, 24)], [(24, 16)]]
     first, both, last = asyncio.run(act(fixed))
     assert (first, both) == ([(144, 192)], [(144, 192)] * 2)

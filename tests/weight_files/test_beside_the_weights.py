@@ -89,7 +89,7 @@ def test_one_table_under_any_name_is_found(tmp_path: Path) -> None:
     assert list(file.tensors) == ["w"]
     assert file.beside == {"epoch": 4, "log": {"loss": 0.5}}
     both = {"first": {"w": tensor(1)}, "second": {"w": tensor(1)}}
-    with pytest.raises(ValueError, match="entry 'first' is no tensor"):
+    with pytest.raises(ValueError, match="entry 'first' is not a tensor"):
         open_weights(written(tmp_path / "b.pth", both))
 
 

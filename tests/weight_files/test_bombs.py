@@ -105,7 +105,7 @@ def test_an_archive_of_another_version_is_no_weight_file(tmp_path: Path) -> None
     data[data.rindex(b"PK\x01\x02") + 6] = 255  # the version that is needed to unpack it
     path.write_bytes(data)
     assert not is_torch_file(path)
-    with pytest.raises(ValueError, match=r"a\.pth' is no weight file"):
+    with pytest.raises(ValueError, match=r"a\.pth' is not a known weight file"):
         open_weights(path)
 
 
@@ -113,7 +113,7 @@ def test_safetensors_that_share_bytes(tmp_path: Path) -> None:
     names = (f'"{index}": {{"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}' for index in range(2))
     header = f"{{{', '.join(names)}}}".encode()
     (tmp_path / "a.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
-    with pytest.raises(ValueError, match=r"a\.safetensors.*two tensors stand at the byte 0"):
+    with pytest.raises(ValueError, match=r"a\.safetensors.*two tensors begin at byte 0"):
         open_weights(tmp_path / "a.safetensors")
 
 

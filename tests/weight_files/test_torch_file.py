@@ -163,7 +163,7 @@ def test_new_objects_are_made_of_allowed_names_only() -> None:
 
 
 def test_other_content_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"a\.pth.*'epoch' is no tensor"):
+    with pytest.raises(ValueError, match=r"a\.pth.*'epoch' is not a tensor"):
         read_torch_file(write_zip(tmp_path / "a.pth", {"epoch": 3}, {}))
     with pytest.raises(ValueError, match=r"a\.pth.*holds a list"):
         read_torch_file(write_zip(tmp_path / "a.pth", [1, 2], {}))
@@ -284,7 +284,7 @@ def test_tensors_beyond_their_storage(size: Any, stride: Any, offset: int, tmp_p
         ({"x": tensor("FloatStorage", "0", -1, (1,), (1,))}, {"0": b""}, "view"),
         ({"x": Call(REBUILD, 1, 2)}, {}, "wrong arguments for torch._utils._rebuild_tensor_v2"),
         ({"x": Reference(("module", "os"))}, {}, "something else than a storage"),
-        ({"x": Reference(("storage", Name("collections", "OrderedDict"), "0", "cpu", 1))}, {}, "no storage"),
+        ({"x": Reference(("storage", Name("collections", "OrderedDict"), "0", "cpu", 1))}, {}, "not a storage"),
         ({("a", "b"): 1}, {}, "dict key of type tuple"),
     ],
 )
