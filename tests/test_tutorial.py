@@ -46,6 +46,9 @@ def test_no_output_is_stored() -> None:
 
 
 @pytest.mark.slow
+# A picture that ends a cell is closed when Jupyter shows it; here nobody does.
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_every_cell_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     """All cells in turn, as Jupyter would run them: Python in one namespace, commands in a shell."""
     pytest.importorskip("uvicorn", reason="needs the extra `serve`")

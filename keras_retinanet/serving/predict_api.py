@@ -35,8 +35,8 @@ class PredictCall:
 def read_call(body: bytes | bytearray) -> PredictCall:
     """Understands the body of a request.
 
-    Images are in `"instances"`, one row per image, or in `"inputs"`, one column. An image is `{"b64": …}`; a row may also
-    be `{"image_bytes": {"b64": …}}`, the columns `{"image_bytes": [{"b64": …}, …]}`.
+    Images are in `"instances"`, one row per image, or in `"inputs"`, one column. An image is `{"b64": …}`; a row may
+    also be `{"image_bytes": {"b64": …}}`, the columns `{"image_bytes": [{"b64": …}, …]}`.
 
     Args:
         body: bytes. JSON.

@@ -60,7 +60,7 @@ def test_every_tensor_has_its_place(hub: SimpleNamespace) -> None:
     assert hub.imported.blueprint.source == "keras_hub"
     assert hub.imported.blueprint.model.backbone == "resnet18"
     assert hub.imported.model.filter_config.score_threshold == 0.5
-    coder = hub.imported.model.regress_boxes
+    coder = hub.imported.model.box_coder
     assert (coder.coder, coder.std) == ("center", (1, 1, 1, 1))
     assert (coder.max_log_scale, coder.min_log_scale) == (None, None), "KerasHub decodes boxes of any size"
 

@@ -150,7 +150,7 @@ def test_mmdetection_is_the_same_network_without_a_relu(files: SimpleNamespace, 
     # Of an anchor of 16 px, dw = 9 and dh = -9: both cut at ln(1000 / 16) or, by torchvision, the upper one alone.
     anchor, deltas = np.array([[[0, 0, 16, 16]]], np.float32), np.array([[[0, 0, 9, -9]]], np.float32)
     for found, height in ((ours, 0.256), (theirs, 16 * math.exp(-9))):
-        x1, y1, x2, y2 = np.asarray(found.model.regress_boxes(deltas, anchor))[0, 0]
+        x1, y1, x2, y2 = np.asarray(found.model.box_coder(deltas, anchor))[0, 0]
         np.testing.assert_allclose((x2 - x1, y2 - y1), (1000, height), rtol=1e-3)
     kernel, bias = ours.model.neck.extras["P7"].get_weights()
     padded = np.pad(np.asarray(ours_maps["P6"]), ((0, 0), (1, 1), (1, 1), (0, 0)))[0]

@@ -111,7 +111,7 @@ def test_a_head_has_its_own_dtype_policy():
     head = Head(4, 9, width=32, depth=1, norm="group", dtype="mixed_bfloat16")
     out = head(pyramid())
     assert [layer.compute_dtype for layer in head.towers[0].layers[1:]] == ["bfloat16"] * 3
-    assert head.finals[0].compute_dtype == keras.backend.standardize_dtype(out.dtype) == "float32"
+    assert head.predictors[0].compute_dtype == keras.backend.standardize_dtype(out.dtype) == "float32"
 
 
 def test_a_last_convolution_of_its_own_dtype_answers_in_float32():
@@ -137,7 +137,7 @@ def test_defaults_are_those_of_the_paper():
     """§4: four convolutions of 256 channels and nine anchors; kernels start at a deviation of 0.01, biases at 0."""
     head = Head(4)
     head.build(dict.fromkeys(("P3", "P4"), (None, None, None, 8)))
-    (tower,), (final,) = head.towers, head.finals
+    (tower,), (final,) = head.towers, head.predictors
     convolutions = [layer for layer in tower.layers if isinstance(layer, keras.layers.Conv2D)]
     assert [layer.kernel.shape for layer in convolutions] == [(3, 3, 8, 256), *[(3, 3, 256, 256)] * 3]
     assert final.kernel.shape == (3, 3, 256, 36)
@@ -166,7 +166,7 @@ def test_towers_end_every_convolution_in_a_relu():
     copy[1, 1] = np.eye(2)
     add[1, 1] = 1
     head.towers[0].get_layer("conv0").kernel.assign(copy)
-    head.finals[0].kernel.assign(add)
+    head.predictors[0].kernel.assign(add)
     np.testing.assert_array_equal(head({"P3": np.array([[[[-2, 3]]]], np.float32)}), [[[3]]])
 
 

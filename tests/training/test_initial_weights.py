@@ -108,10 +108,10 @@ def test_fine_tuning_keeps_the_box_coder_of_the_source(
     """
     limits = {"max_log_scale": math.log(2), "min_log_scale": -math.log(4)}
     coder = BoxCoder("center", (0.1, 0.1, 0.2, 0.2), **limits, name="regress_boxes")
-    parts = {"regress_boxes": keras.layers.serialize(coder)}
+    parts = {"box_coder": keras.layers.serialize(coder)}
     retinanet.RetinaNet.from_config(source[0].get_config() | parts).save(tmp_path / "own_coder.keras")
     config = changed(TrainConfig(), SETTINGS | {"model.weights": str(tmp_path / "own_coder.keras")})
-    kept = build_model(config, ["cat", "dog"]).regress_boxes
+    kept = build_model(config, ["cat", "dog"]).box_coder
     found = kept(np.array([[[1, -1, 10, -10]]], np.float32), np.array([[[0, 0, 10, 20]]], np.float32))
     np.testing.assert_allclose(found[0], [[6 - 10, 8 - 2.5, 6 + 10, 8 + 2.5]], rtol=1e-6)
     anchor, box = np.array([[[0, 0, 20, 20]]], np.float32), np.array([[[6, 8, 26, 28]]], np.float32)
@@ -120,7 +120,7 @@ def test_fine_tuning_keeps_the_box_coder_of_the_source(
 
 def test_another_box_coder_is_that_of_the_new_run(source: tuple[retinanet.RetinaNet, Path]) -> None:
     settings = SETTINGS | {"model.weights": str(source[1]), "model.box_coder": "corner"}
-    coder = build_model(changed(TrainConfig(), settings), ["cat", "dog"]).regress_boxes
+    coder = build_model(changed(TrainConfig(), settings), ["cat", "dog"]).box_coder
     assert (coder.coder, coder.std) == ("corner", (0.2, 0.2, 0.2, 0.2))
 
 
