@@ -10,8 +10,8 @@ from keras_retinanet.config import FilterConfig, ResizeConfig
 from keras_retinanet.runtimes.description import Description
 
 STORED = Description(
-    ("ant", "bee"), ResizeConfig(64, 96), (1.0, 2.0, 3.0), FilterConfig(0.3), (64, 64), "bfloat16", True, "2.0.0", "2.21",
-    {"model": {"backbone": "resnet50"}},
+    ("ant", "bee"), ResizeConfig(64, 96), (1.0, 2.0, 3.0), FilterConfig(0.3), (64, 64), "bfloat16", True, "2.0.0",
+    "2.21", {"model": {"backbone": "resnet50"}},
 )  # fmt: skip
 
 
