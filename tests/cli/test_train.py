@@ -225,7 +225,10 @@ def test_the_words_of_the_next_command(argv: str, words: str) -> None:
     assert dataset_words(parse(shlex.split(argv)).config) == shlex.split(words)
 
 
-def test_what_a_stopped_run_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_stopped_run_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("keras_retinanet.cli.startup._locate", lambda command: [command])  # as if it were on PATH
     config = changed(TrainConfig(), {"epochs": 2})
     _report(RunResult(tmp_path / "my run", 1, {}, {}, signal.SIGINT), config)
     assert capsys.readouterr().out == (
