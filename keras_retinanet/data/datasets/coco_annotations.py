@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns
 from keras_retinanet.data.datasets.outlines import box_of_segmentation, enclosing_box
-from keras_retinanet.data.error_collector import ErrorCollector, OnError, parse_each
+from keras_retinanet.data.error_collector import ErrorCollector, OnError, parse_each, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
 
 REMAKE = "export the annotations again as COCO 'instances' JSON"
@@ -62,7 +62,7 @@ def read_columns(items: list[Any], source: Source, on_error: OnError) -> tuple[B
     Raises:
         DataError: An annotation is broken and `on_error` is `"error"`, or all are broken.
     """
-    rows = _drop_copies(_Rows(items, range(len(items)), []), source)
+    rows = _drop_copies(items, source, on_error)
     columns = _columns(rows, source)
     if columns is None:
         repaired = _repair(rows, source, on_error)
@@ -148,26 +148,29 @@ def _areas(items: list[Any]) -> Any:
         return np.where(annotated >= 0, annotated, sides[:, 0] * sides[:, 1])
 
 
-def _drop_copies(rows: _Rows, source: Source) -> _Rows:
+def _drop_copies(items: list[Any], source: Source, on_error: OnError) -> _Rows:
     """Leave out annotations that repeat another with its ID, and note IDs that are missing or repeated."""
-    items, notes = rows.items, list(rows.notes)
+    notes: list[str] = []
+    rows = _Rows(items, range(len(items)), notes)
     try:
         ids = [item["id"] for item in items if "id" in item]
         is_unique = len(set(ids)) == len(ids)
     except TypeError:
         return rows  # an entry is not an object, or an ID not a number or a text
     if len(ids) < len(items):
-        notes.append(
-            f"{source.file}: {len(items) - len(ids)} annotations have no id and are numbered by their position"
-        )
+        notes.append(f"{source.file}: {len(items) - len(ids)} annotations have no id: numbered by their position")
     if is_unique:
-        return rows._replace(notes=notes)
+        return rows
     seen: set[tuple[str, ...]] = set()
     kept, positions = [], []
     for position, item in enumerate(items):
         if isinstance(item, dict) and "id" in item:
             key = tuple(short_repr(item.get(name), 500) for name in ("id", "image_id", "category_id", "bbox"))
             if item.get("bbox") and key in seen:
+                if on_error != "skip":
+                    found = "repeats another one: id, image, category and box"
+                    where = _where(item, position, source.file)
+                    report_or_raise(on_error, DataError(where, found, "each annotation once", "remove the second one"))
                 continue
             seen.add(key)
             item = {name: value for name, value in item.items() if name != "id"}
@@ -202,9 +205,7 @@ def _repair(rows: _Rows, source: Source, on_error: OnError) -> _Rows:
             f"{collector.num_errors} annotations left out: {examples}" + (f"; and {more} more" if more > 0 else "")
         )
     if outlined:
-        notes.append(
-            f"{source.file}: {len(outlined)} annotations have an outline and no box: its enclosing box is used"
-        )
+        notes.append(f"{source.file}: {len(outlined)} annotations have an outline, no box: its enclosing box is used")
     return _Rows([item for _, item in found], [position for position, _ in found], notes)
 
 
@@ -257,7 +258,9 @@ def _parse_box(item: dict[str, Any], where: str) -> list[float]:
         try:
             x1, y1, x2, y2 = box_of_segmentation(outline)
         except ValueError as error:
-            raise DataError(where, f"has no bbox, and its outline has {error}", "a box or an outline", REMAKE) from None
+            raise DataError(
+                where, f"has no bbox, and its outline is broken: {error}", "a box or an outline", REMAKE
+            ) from None
         sides = [x1, y1, x2 - x1, y2 - y1]
     else:
         if "bbox" not in item:

@@ -182,6 +182,5 @@ def _by_base_name(home: str, names: list[str], short: list[str], file: Path) -> 
     if count > 1:
         found = f"{count} file names lead to folders that are not there, and all end in {os.path.basename(name)!r}"
         raise DataError(str(file), found, "images that exist", "give the folder that they start from with --image-dir")
-    example = short_repr(names[moved[0]], 120)
-    note = f"{file}: {len(moved)} file names lead elsewhere (as {example}); images of the same base name in {home} are used"
-    return paths, [note]
+    example = f"{len(moved)} file names lead elsewhere, such as {short_repr(names[moved[0]], 120)}"
+    return paths, [f"{file}: {example}: images of the same base name in {home} are used"]
