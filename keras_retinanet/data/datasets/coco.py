@@ -36,7 +36,7 @@ _POLYGONS = re.compile(rb'"segmentation"\s*:\s*\[\s*[\[0-9+\-.][\[\]0-9eE+\-.,\s
 
 
 class CocoDataset(Reader):
-    """COCO as it unzips, or as annotation tools and fizyr's keras-retinanet arrange it.
+    """COCO as in its archives, or as annotation tools and fizyr's keras-retinanet arrange it.
 
     Reads `<path>/annotations/instances_<set>.json` (COCO, CVAT), `<path>/<set>/_annotations.coco.json` (Roboflow),
     `<path>/result.json` (Label Studio), `<path>/labels.json` (FiftyOne), any other COCO JSON file in one of these
