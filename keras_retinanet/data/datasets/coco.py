@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlparse
+from urllib.parse import unquote
 
 from keras_retinanet.data.datasets.annotations import Annotations
-from keras_retinanet.data.datasets.coco_annotations import OUTLINE, REMAKE, Source, as_whole, field, read_columns
+from keras_retinanet.data.datasets.coco_annotations import OUTLINE, Source, read_columns
+from keras_retinanet.data.datasets.coco_fields import REMAKE, as_whole, field
 from keras_retinanet.data.datasets.coco_layouts import (
     TRAIN_SETS,
     VAL_SETS,
@@ -128,8 +129,12 @@ def _read(file: Path) -> tuple[dict[str, Any], bool]:
 
 def _read_outlines(file: Path) -> list[Any]:
     """The annotations with their outlines, of a file that has been read before."""
-    with _no_garbage_collection():
-        annotations: list[Any] = json.loads(file.read_bytes())["annotations"]
+    try:
+        with _no_garbage_collection():
+            annotations: list[Any] = json.loads(file.read_bytes())["annotations"]
+    except (OSError, ValueError, RecursionError) as error:
+        found = f"its outlines cannot be read ({short_repr(str(error), 120)})"
+        raise DataError(str(file), found, "COCO JSON", REMAKE) from None
     return annotations
 
 
@@ -199,9 +204,9 @@ def _images(items: list[Any], file: Path) -> dict[_Id, dict[str, Any]]:
             if (whole := as_whole(image)) is None:
                 raise DataError(where, f"'id' is {short_repr(image)}", "a whole number or a text", "correct it")
             image = whole
-        if "file_name" not in item and isinstance(item.get("coco_url"), str):
+        if item.get("file_name") is None and isinstance(item.get("coco_url"), str):
             # LVIS: the last folder of the address tells the images of COCO's two splits apart.
-            item["file_name"] = "/".join(unquote(urlparse(item["coco_url"]).path).split("/")[-2:])
+            item["file_name"] = "/".join(unquote(re.split("[?#]", item["coco_url"])[0]).split("/")[-2:])
         field(item, "file_name", where, (str,), "a file name")
         _unique(item, image, images, where)
         images[image] = item

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,15 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns
+from keras_retinanet.data.datasets.coco_fields import REMAKE, as_whole, field, find_id
 from keras_retinanet.data.datasets.outlines import box_of_segmentation, enclosing_box
 from keras_retinanet.data.error_collector import ErrorCollector, OnError, parse_each, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
 
-REMAKE = "export the annotations again as COCO 'instances' JSON"
 OUTLINE = 1
 """What stands in place of an outline that was not parsed."""
 
-_WHOLE = re.compile(r"\s*[+-]?\d{1,18}(?:\.0*)?\s*")
 _MAX_EXAMPLES = 5
 
 
@@ -73,40 +71,6 @@ def read_columns(items: list[Any], source: Source, on_error: OnError) -> tuple[B
     if source.has_rotation:
         _enclose_turned(columns.boxes, rows, source)
     return columns, rows.notes
-
-
-def field(item: object, key: str, where: str, kinds: tuple[type, ...], allowed: str) -> Any:
-    """A member of a JSON object.
-
-    Args:
-        item: The object.
-        key: Name of the member.
-        where: File and entry, for the message.
-        kinds: Types that are allowed.
-        allowed: The same in words.
-
-    Returns:
-        Its value.
-
-    Raises:
-        DataError: It is missing or of another type.
-    """
-    if not isinstance(item, dict):
-        raise DataError(where, f"is {short_repr(item)}", "an object in braces", REMAKE)
-    if key not in item:
-        raise DataError(where, f"has no {key!r}", allowed, f"add {key!r}, or {REMAKE}")
-    if not isinstance(item[key], kinds) or isinstance(item[key], bool):
-        raise DataError(where, f"{key!r} is {short_repr(item[key])}", allowed, f"correct it, or {REMAKE}")
-    return item[key]
-
-
-def as_whole(value: object) -> int | None:
-    """A whole number that is written as a float or as text; `None` for anything else."""
-    if isinstance(value, str):
-        return int(value.split(".")[0]) if _WHOLE.fullmatch(value) else None
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _where(item: Any, position: int, file: Path) -> str:
@@ -224,11 +188,11 @@ def _with_outlines(rows: _Rows, source: Source) -> list[Any]:
 def _parse(item: Any, source: Source, where: str) -> dict[str, Any]:
     """One annotation in the usual form: ids that exist, four finite numbers, 0 or 1."""
     image = field(item, "image_id", where, (int, float, str), "the id of an image")
-    known_image = _find_id(image, source.images)
+    known_image = find_id(image, source.images)
     if known_image is None:
         raise DataError(where, f"image_id {short_repr(image)} is not an image", "ids of the list 'images'", REMAKE)
     category = field(item, "category_id", where, (int, float, str), "the id of a category")
-    known_category = _find_id(category, source.labels)
+    known_category = find_id(category, source.labels)
     if known_category is None:
         allowed = short_repr(list(source.labels), 200)
         found = f"category_id {short_repr(category)} is not a category"
@@ -243,12 +207,6 @@ def _parse(item: Any, source: Source, where: str) -> dict[str, Any]:
         raise DataError(where, f"area is {short_repr(area)}", "a number", "correct it or remove it") from None
     ids = {"image_id": known_image, "category_id": known_category}
     return {**item, **ids, "bbox": _parse_box(item, where), "iscrowd": is_crowd, "area": area}
-
-
-def _find_id(value: Any, known: Mapping[Any, int]) -> Any:
-    """The ID as the other list has it, a number or a text; `None` if it has none."""
-    forms = (value, as_whole(value), str(value))
-    return next((form for form in forms if form is not None and form in known), None)
 
 
 def _parse_box(item: dict[str, Any], where: str) -> list[float]:

@@ -95,7 +95,7 @@ def _decompress(text: str) -> list[int]:
     value, shift = 0, 0
     for character in text:
         bits = ord(character) - 48
-        if not 0 <= bits < 64:
+        if not 0 <= bits < 64 or shift > 60:
             raise ValueError("the counts of a mask have a character that is not allowed")
         value |= (bits & 31) << shift
         shift += 5

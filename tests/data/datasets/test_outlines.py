@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import math
 
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
@@ -72,3 +74,21 @@ def test_turned_rectangles():
     turned = pytest.approx((30 - reach, 30 - reach, 30 + reach, 30 + reach))
     assert enclosing_box((20, 20, 40, 40), 45) == turned
     assert enclosing_box((20, 20, 40, 40), -45) == turned
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.sampled_from(["size", "counts"]), inner),
+    max_leaves=8,
+)
+
+
+@hypothesis.settings(max_examples=200, deadline=None, derandomize=True)
+@hypothesis.given(segmentation=JSON)
+def test_fuzzed_outlines_never_give_another_error(segmentation):
+    try:
+        box = box_of_segmentation(segmentation)
+    except ValueError:
+        return
+    assert len(box) == 4
+    assert all(isinstance(side, float) for side in box)

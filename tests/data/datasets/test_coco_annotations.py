@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -148,3 +150,10 @@ def test_rotated_boxes_become_their_enclosing_boxes(tmp_path, write_coco, coco):
     np.testing.assert_allclose(data[0]["boxes"], [[15, 10, 25, 30], [0, 0, 60, 40]], atol=1e-5)
     assert boxes_of(data)[1:] == BOXES[1:]
     assert data.report.notes[0].endswith("1 boxes are rotated: their enclosing boxes are used")
+
+
+def test_outlines_that_are_nested_too_deep_are_an_error(tmp_path, write_coco, coco):
+    coco["annotations"][1] |= {"bbox": [], "segmentation": "DEEP"}
+    content = json.dumps(coco).replace('"DEEP"', "[" * 100_000 + "1" + "]" * 100_000)
+    with pytest.raises(DataError, match="its outlines cannot be read"):
+        CocoDataset(write_coco(tmp_path, content.encode()))
