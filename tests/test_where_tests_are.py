@@ -30,6 +30,7 @@ TESTED_ELSEWHERE = {
     "data/box_columns": "training/test_prepare",
     "data/datasets/annotations": "data/datasets/test_coco",
     "data/datasets/box_cleaning": "data/datasets/test_coco",
+    "data/datasets/coco_fields": "data/datasets/test_coco_annotations",
     "data/datasets/demo": "demo/test_scenes",
     "data/datasets/label_hierarchy": "data/datasets/test_open_images",
     "data/datasets/reader": "test_extending",

@@ -249,7 +249,7 @@ def dataset_words(config: TrainConfig) -> list[str]:
     if data.dataset == "csv":
         return [word for word in ("csv", data.val_annotations or data.annotations, data.classes) if word]
     words = [data.dataset, data.path if data.dataset == "tfds" else str(Path(data.path)), *filter(None, [data.classes])]
-    chosen = {"--set": data.val_set, "--parent-label": data.parent_label}
+    chosen = {"--set": data.val_set, "--parent-label": data.parent_label, "--image-dir": data.image_dir}
     chosen["--labels-filter"] = ",".join(data.labels_filter or ())
     chosen["--difficult"] = None if data.difficult == DataConfig().difficult else data.difficult
     return [*words, *(word for flag, value in chosen.items() if value for word in (flag, value))]

@@ -270,6 +270,7 @@ class DataConfig:
         labels_filter: Open Images: only these classes, in this order.
         parent_label: Open Images: only this class and those below it in the hierarchy.
         difficult: Pascal VOC: treat difficult objects as ignore regions, keep them as ordinary objects, or drop them.
+        image_dir: COCO: folder of the images, if they are not in one of the usual places.
         bad_data: Boxes outside their image or without area, and images that cannot be decoded: stop, or report them
             and continue.
         use_index_cache: Cache the parsed annotations of a large data set until the files change.
@@ -289,6 +290,7 @@ class DataConfig:
     labels_filter: tuple[str, ...] | None = None
     parent_label: str | None = None
     difficult: DifficultRule = "ignore"
+    image_dir: str | None = None
     bad_data: BadDataPolicy = "skip"
     use_index_cache: bool = True
     limit: int | None = None

@@ -46,8 +46,8 @@ class ErrorCollector:
 OnError = BadDataPolicy | ErrorCollector
 """What a reader does about errors.
 
-`"skip"` clips boxes or leaves them out and raises an error for anything else that is broken, `"error"` raises for the
-boxes, too, and an `ErrorCollector` records everything.
+`"skip"` clips boxes or leaves them out (COCO: any broken annotation) and raises an error for anything else that is
+broken, `"error"` raises for the boxes, too, and an `ErrorCollector` records everything.
 """
 
 

@@ -12,82 +12,130 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import unquote
 
-import numpy as np
-
-from keras_retinanet.data.box_columns import BoxColumns
 from keras_retinanet.data.datasets.annotations import Annotations
-from keras_retinanet.data.datasets.reader import Reader
-from keras_retinanet.data.datasets.text_files import suggest_parent_folder, to_local_path
-from keras_retinanet.data.error_collector import OnError, parse_each
+from keras_retinanet.data.datasets.coco_annotations import OUTLINE, Source, read_columns
+from keras_retinanet.data.datasets.coco_fields import REMAKE, as_whole, field
+from keras_retinanet.data.datasets.coco_layouts import (
+    TRAIN_SETS,
+    VAL_SETS,
+    find_file,
+    find_sets,
+    is_coco,
+    locate_images,
+)
+from keras_retinanet.data.datasets.reader import Layout, Reader
 from keras_retinanet.data.errors import DataError, short_repr
-from keras_retinanet.data.image_files import first_missing, near_name_hint
+from keras_retinanet.data.image_files import near_name_hint
 
 _Id = int | str
-# Outlines are two thirds of a COCO file and of the time to parse it, and are not used. Inside a string the quotes would
-# be escaped, so this matches only the member itself.
-_POLYGONS = re.compile(rb'"segmentation"\s*:\s*\[[\[\]0-9eE+\-.,\s]*\]')
-_REMAKE = "export the annotations again as COCO 'instances' JSON"
+# Outlines are two thirds of a COCO file and of the time to parse it, and are used only where a box is missing. Inside a
+# string the quotes would be escaped, so this matches only the member itself.
+_POLYGONS = re.compile(rb'"segmentation"\s*:\s*\[\s*[\[0-9+\-.][\[\]0-9eE+\-.,\s]*\]')
 
 
 class CocoDataset(Reader):
-    """COCO as it unzips, or as fizyr's keras-retinanet expects it.
+    """COCO as in its archives, or as annotation tools and fizyr's keras-retinanet arrange it.
 
-    Reads `<path>/annotations/instances_<set>.json`, and the images from `<path>/<set>/`, `<path>/images/<set>/`,
-    `<path>/images/` or `<path>` itself, whichever holds them. Labels are the positions of the categories sorted by ID;
-    crowd regions become ignore regions; images without boxes are kept. The default set is `train2017`, or `train`.
+    Reads `<path>/annotations/instances_<set>.json` (COCO, CVAT), `<path>/<set>/_annotations.coco.json` (Roboflow),
+    `<path>/result.json` (Label Studio), `<path>/labels.json` (FiftyOne), any other COCO JSON file in one of these
+    places, or `path` itself if it is such a file. The images are in `<path>/<set>/`, `<path>/images/<set>/`,
+    `<path>/images/`, `<path>` itself, next to the JSON file, or in `images/` or `data/` next to it, whichever holds
+    them. Labels are the positions of the categories sorted by ID; crowd regions become ignore regions; images without
+    boxes are kept. The default set is `train2017`, or `train`.
+
+    Args:
+        image_dir: Folder of the images, if it is none of these. Defaults to `None`.
     """
 
     word = "coco"
-    summary = "folder as COCO unzips: annotations/instances_<set>.json, <set>/ or images/<set>/"
-    signs = (("annotations/instances_*.json", 3),)
+    summary = "COCO JSON, a folder or a file: annotations/instances_<set>.json, <set>/_annotations.coco.json …"
     usual_validation = "val2017"
 
-    def read(self) -> Annotations:
+    def read(self, *, image_dir: str | None = None) -> Annotations:
         """Read one JSON file."""
-        file = self.path / "annotations" / f"instances_{self.set_name}.json"
-        content = _read(file)
-        categories = _categories(content["categories"], file)
+        file = find_file(self.path, self.set_name)
+        content, has_rotation = _read(file)
+        items = content["annotations"]
+        categories = _categories(content["categories"], items, file)
         images = _images(content["images"], file)
+        names = [image["file_name"] for image in images.values()]
+        paths, moved = locate_images(self.path, file, self.set_name, names, image_dir)
+        position = {image: number for number, image in enumerate(images)}
+        source = Source(file, position, categories.labels, has_rotation, lambda: _read_outlines(file))
+        boxes, notes = read_columns(items, source, self.on_error)
         return Annotations(
             listed_in=str(file),
-            class_names=tuple(categories.values()),
-            images=_locate_images(self.path, self.set_name, [image["file_name"] for image in images.values()]),
+            class_names=tuple(categories.ids),
+            images=paths,
             image_ids=list(images),
             sizes=[_size(image) for image in images.values()],
-            boxes=_columns(content["annotations"], list(images), list(categories), file, self.on_error),
-            category_ids={name: category for category, name in categories.items()},
+            boxes=boxes,
+            category_ids=categories.ids,
             sources=[str(file)],
+            notes=[*categories.notes, *moved, *notes],
         )
+
+    @classmethod
+    def find_layout(cls, path: str | os.PathLike[str]) -> Layout | None:
+        """Recognise COCO by its folders and by the contents of JSON files."""
+        place = Path(path)
+        if not place.is_dir():
+            is_file = place.suffix.lower() == ".json" and is_coco(place)
+            return Layout(cls.word, place, place.name, 3) if is_file else None
+        for file in find_sets(place).values():
+            is_sure = file.match("annotations/instances_*.json") or file.name.endswith(".coco.json")
+            return Layout(cls.word, place, str(file.relative_to(place)), 3 if is_sure else 2)
+        return None
 
     @classmethod
     def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
         """Names of the training set and, if there is one, of the validation set."""
-        home = Path(path) / "annotations"
-        train, val = (
-            next((name for name in names if (home / f"instances_{name}.json").is_file()), None)
-            for names in (("train2017", "train"), ("val2017", "val"))
-        )
+        sets = find_sets(Path(path))
+        val = next((name for name in VAL_SETS if name in sets), None)
+        train = next((name for name in TRAIN_SETS if name in sets), None)
+        if train is None and val is None and len(sets) == 1:
+            train = next(iter(sets))
         return train or "train2017", val
 
 
-def _read(file: Path) -> dict[str, Any]:
+class _Categories(NamedTuple):
+    """Category ID of each class name, label of each category ID, and notes."""
+
+    ids: dict[str, int]
+    labels: dict[int, int]
+    notes: list[str]
+
+
+def _read(file: Path) -> tuple[dict[str, Any], bool]:
+    """The contents without outlines, and whether an attribute `rotation` occurs."""
     try:
+        raw = file.read_bytes()
         with _no_garbage_collection():
-            content = json.loads(_POLYGONS.sub(b'"segmentation":0', file.read_bytes()))
+            content = json.loads(_POLYGONS.sub(b'"segmentation":%d' % OUTLINE, raw))
     except OSError as error:
-        there = ", ".join(sorted(found.name for found in file.parent.glob("*.json"))) or "none"
-        fix = suggest_parent_folder(file.parent.parent, ("annotations",), "check the path and the set's name")
-        fix = near_name_hint(file) + fix + f" (annotation files there: {there})"
+        fix = near_name_hint(file) + "check the path and the permissions"
         raise DataError(str(file), f"cannot be read ({error.strerror})", "a COCO JSON file", fix) from None
     except (ValueError, RecursionError) as error:  # ValueError: malformed JSON and malformed UTF-8 alike
-        raise DataError(str(file), f"is not JSON ({short_repr(str(error), 120)})", "COCO JSON", _REMAKE) from None
+        raise DataError(str(file), f"is not JSON ({short_repr(str(error), 120)})", "COCO JSON", REMAKE) from None
     for key in ("images", "annotations", "categories"):
         found = content.get(key) if isinstance(content, dict) else None
         if not isinstance(found, list):
-            raise DataError(str(file), f"has no list {key!r}", "lists 'images', 'annotations', 'categories'", _REMAKE)
-    return content
+            raise DataError(str(file), f"has no list {key!r}", "lists 'images', 'annotations', 'categories'", REMAKE)
+    return content, b'"rotation"' in raw
+
+
+def _read_outlines(file: Path) -> list[Any]:
+    """The annotations with their outlines, of a file that has been read before."""
+    try:
+        with _no_garbage_collection():
+            annotations: list[Any] = json.loads(file.read_bytes())["annotations"]
+    except (OSError, ValueError, RecursionError) as error:
+        found = f"its outlines cannot be read ({short_repr(str(error), 120)})"
+        raise DataError(str(file), found, "COCO JSON", REMAKE) from None
+    return annotations
 
 
 @contextmanager
@@ -102,36 +150,48 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _field(item: object, key: str, where: str, kinds: tuple[type, ...], allowed: str) -> Any:
-    """A member of a JSON object, of the right type."""
-    if not isinstance(item, dict):
-        raise DataError(where, f"is {short_repr(item)}", "an object in braces", _REMAKE)
-    if key not in item:
-        raise DataError(where, f"has no {key!r}", allowed, f"add {key!r}, or {_REMAKE}")
-    if not isinstance(item[key], kinds) or isinstance(item[key], bool):
-        raise DataError(where, f"{key!r} is {short_repr(item[key])}", allowed, f"correct it, or {_REMAKE}")
-    return item[key]
-
-
-def _unique(item: dict[str, Any], seen: dict[Any, Any], key: str, where: str) -> None:
-    if item[key] in seen:
+def _unique(item: dict[str, Any], key: Any, seen: dict[Any, Any], where: str) -> None:
+    if key in seen:
         fix = "give each its own, or remove the second one"
-        raise DataError(where, f"{key} {short_repr(item[key])} occurs twice", f"each {key} once", fix)
+        raise DataError(where, f"id {short_repr(item['id'])} occurs twice", "each id once", fix)
 
 
-def _categories(items: list[Any], file: Path) -> dict[int, str]:
-    """Names by ID, sorted by ID."""
+def _categories(items: list[Any], annotations: list[Any], file: Path) -> _Categories:
+    """Classes sorted by ID; categories of the same name are one class, a root without boxes is not a class."""
     names: dict[int, str] = {}
+    roots: list[int] = []
+    parents = {item.get("supercategory") for item in items if isinstance(item, dict) and _is_text(item)}
     for position, item in enumerate(items):
         where = f"{file}, category {position + 1}"
-        _field(item, "id", where, (int,), "a whole number")
-        _field(item, "name", where, (str,), "a text")
-        _unique(item, names, "id", where)
-        _unique(item, dict.fromkeys(names.values()), "name", where)
-        names[item["id"]] = item["name"]
+        given = field(item, "id", where, (int, float, str), "a whole number")
+        category = as_whole(given)
+        if category is None:
+            raise DataError(where, f"'id' is {short_repr(given)}", "a whole number", f"correct it, or {REMAKE}")
+        name = field(item, "name", where, (str,), "a text")
+        _unique(item, category, names, where)
+        names[category] = name
+        is_root = item.get("supercategory") == "none" and name in parents
+        if is_root and not _is_used(category, annotations):
+            roots.append(category)
+    what = "only groups others, has no boxes and is not a class"
+    notes = [f"{file}: category {names[category]!r} (id {category}) {what}" for category in roots]
+    names = {category: name for category, name in sorted(names.items()) if category not in roots}
     if not names:
-        raise DataError(str(file), "has no category", "at least one", _REMAKE)
-    return dict(sorted(names.items()))
+        raise DataError(str(file), "has no category", "at least one", REMAKE)
+    ids: dict[str, int] = {}
+    for category, name in names.items():
+        if ids.setdefault(name, category) != category:
+            notes.append(f"{file}: categories {ids[name]} and {category} are both called {name!r} and are one class")
+    order = {name: label for label, name in enumerate(ids)}
+    return _Categories(ids, {category: order[name] for category, name in names.items()}, notes)
+
+
+def _is_text(item: dict[str, Any]) -> bool:
+    return isinstance(item.get("supercategory"), str)
+
+
+def _is_used(category: int, annotations: list[Any]) -> bool:
+    return any(as_whole(item.get("category_id")) == category for item in annotations if isinstance(item, dict))
 
 
 def _images(items: list[Any], file: Path) -> dict[_Id, dict[str, Any]]:
@@ -139,10 +199,17 @@ def _images(items: list[Any], file: Path) -> dict[_Id, dict[str, Any]]:
     images: dict[_Id, dict[str, Any]] = {}
     for position, item in enumerate(items):
         where = f"{file}, image {position + 1}"
-        _field(item, "id", where, (int, str), "a number or a text")
-        _field(item, "file_name", where, (str,), "a file name")
-        _unique(item, images, "id", where)
-        images[item["id"]] = item
+        image = field(item, "id", where, (int, str, float), "a number or a text")
+        if isinstance(image, float):
+            if (whole := as_whole(image)) is None:
+                raise DataError(where, f"'id' is {short_repr(image)}", "a whole number or a text", "correct it")
+            image = whole
+        if item.get("file_name") is None and isinstance(item.get("coco_url"), str):
+            # LVIS: the last folder of the address tells the images of COCO's two splits apart.
+            item["file_name"] = "/".join(unquote(re.split("[?#]", item["coco_url"])[0]).split("/")[-2:])
+        field(item, "file_name", where, (str,), "a file name")
+        _unique(item, image, images, where)
+        images[image] = item
     return images
 
 
@@ -151,100 +218,3 @@ def _size(image: dict[str, Any]) -> tuple[int, int] | None:
     size = image.get("height"), image.get("width")
     is_annotated = all(isinstance(side, (int, float)) and 1 <= side <= 2**31 and side == int(side) for side in size)
     return (int(size[0]), int(size[1])) if is_annotated else None  # type: ignore[arg-type]
-
-
-def _locate_images(folder: Path, set_name: str, file_names: list[str]) -> list[str]:
-    """Paths in the first of the usual folders that holds the first image."""
-    folders = [str(folder / set_name), str(folder / "images" / set_name), str(folder / "images"), str(folder)]
-    file_names = [to_local_path(name) for name in file_names]
-    holds = (home for home in folders if first_missing([os.path.join(home, *file_names[:1])]) is None)
-    home = next(holds, next((home for home in folders[:3] if os.path.isdir(home)), folders[0]))
-    return [os.path.join(home, name) for name in file_names]
-
-
-def _columns(
-    items: list[Any], image_ids: list[_Id], categories: list[int], file: Path, on_error: OnError
-) -> BoxColumns:
-    """All boxes at once; only if that fails are they checked one by one, to find the broken ones."""
-    labels = {category: label for label, category in enumerate(categories)}
-    position = {image: number for number, image in enumerate(image_ids)}
-    try:
-        crowd = [item.get("iscrowd") or 0 for item in items]
-        columns = BoxColumns(
-            image=np.array([position[item["image_id"]] for item in items], np.int64),
-            boxes=_corners([item["bbox"] for item in items]),
-            labels=np.array([labels[item["category_id"]] for item in items], np.int64),
-            ignore=np.array(crowd, bool),
-            name=lambda row: _where(items[row], row, file),
-            areas=_areas(items),
-        )
-        ids = [item["id"] for item in items if "id" in item]
-        is_sound = len(set(ids)) == len(ids) and set(crowd) <= {0, 1}
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        is_sound = False
-    if not is_sound:
-        sound = _sound(items, position, labels, file, on_error)
-        if len(sound) == len(items):
-            raise DataError(str(file), "the annotations cannot be read", "COCO annotations", _REMAKE)
-        return _columns(sound, image_ids, categories, file, on_error)
-    return columns
-
-
-def _corners(boxes: list[Any]) -> Any:
-    """x, y, width, height `(M, 4)` to x1, y1, x2, y2."""
-    given = np.array(boxes, np.float64).reshape(len(boxes), 4)
-    with np.errstate(all="ignore"):  # what overflows is infinite, and is reported as such
-        return np.concatenate([given[:, :2], given[:, :2] + given[:, 2:]], axis=1)
-
-
-def _areas(items: list[Any]) -> Any:
-    """Areas of the outlines, by which COCO distinguishes small from large; of the box if not annotated."""
-    annotated = np.array([item.get("area") for item in items], np.float64)  # none is NaN
-    sides = np.array([item["bbox"][2:] for item in items], np.float64).reshape(-1, 2)
-    with np.errstate(over="ignore"):  # reported as a box that is not finite
-        return np.where(annotated >= 0, annotated, sides[:, 0] * sides[:, 1])
-
-
-def _where(item: Any, position: int, file: Path) -> str:
-    has_id = isinstance(item, dict) and "id" in item
-    return f"{file}, annotation " + (f"id {short_repr(item['id'])}" if has_id else f"number {position + 1}")
-
-
-def _sound(
-    items: list[Any], images: dict[_Id, int], categories: dict[int, int], file: Path, on_error: OnError
-) -> list[Any]:
-    """The annotations that are not broken."""
-    seen: dict[Any, None] = {}
-
-    def check(numbered: tuple[int, Any]) -> Any:
-        position, item = numbered
-        where = _where(item, position, file)
-        _require_reference(item, images, categories, where)
-        _require_numbers(item, where)
-        if "id" in item:
-            _field(item, "id", where, (int, str), "a number or a text")
-            _unique(item, seen, "id", where)
-            seen[item["id"]] = None
-        return item
-
-    return list(parse_each(enumerate(items), check, on_error))
-
-
-def _require_reference(item: Any, images: dict[_Id, int], categories: dict[int, int], where: str) -> None:
-    image = _field(item, "image_id", where, (int, str), "the id of an image")
-    if image not in images:
-        raise DataError(where, f"image_id {short_repr(image)} is not an image", "ids of the list 'images'", _REMAKE)
-    category = _field(item, "category_id", where, (int,), "the id of a category")
-    if category not in categories:
-        allowed = short_repr(list(categories), 200)
-        raise DataError(where, f"category_id {category} is not a category", allowed, "add it to 'categories'")
-
-
-def _require_numbers(item: dict[str, Any], where: str) -> None:
-    box = _field(item, "bbox", where, (list,), "[x, y, width, height]")
-    if len(box) != 4 or not all(isinstance(side, (int, float)) and abs(side) < 1e300 for side in box):
-        raise DataError(where, f"bbox is {short_repr(box)}", "[x, y, width, height], four numbers", "correct it")
-    if item.get("iscrowd") not in (0, 1, None):
-        raise DataError(where, f"iscrowd is {short_repr(item['iscrowd'])}", "0 or 1", "correct it")
-    if not isinstance(item.get("area") or 0, (int, float)):
-        raise DataError(where, f"area is {short_repr(item['area'])}", "a number", "correct it or remove it")

@@ -24,6 +24,11 @@ class DemoDataset(CocoDataset):
     default_path = DEMO_PATH
 
     @classmethod
+    def flags(cls) -> tuple[str, ...]:
+        """None of COCO's: the scenes are always in the same place."""
+        return ()
+
+    @classmethod
     def find_layout(cls, path: str | os.PathLike[str]) -> Layout | None:
         """A folder of scenes is recognised as COCO."""
         del path

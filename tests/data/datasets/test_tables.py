@@ -22,7 +22,7 @@ def test_every_reader_describes_itself(word):
 def test_flags_are_the_keywords_of_read():
     assert DATASETS["pascal"].flags() == ("difficult",)
     assert DATASETS["oid"].flags() == ("labels_filter", "parent_label")
-    assert DATASETS["coco"].flags() == ()
+    assert DATASETS["coco"].flags() == ("image_dir",)
 
 
 def test_unknown_formats_and_flags_are_named():
