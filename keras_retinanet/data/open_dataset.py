@@ -19,7 +19,7 @@ from keras_retinanet.schema import Sample
 
 Split = Literal["train", "val"]
 
-UNDIVIDED = ("trainval", ".")
+UNDIVIDED = ("trainval", "default", ".")
 """Sets that hold all images: training and evaluation use the same images, unless a validation set is named."""
 
 
