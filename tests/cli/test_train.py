@@ -219,6 +219,7 @@ def test_data_that_are_not_there_end_in_one_line(tmp_path: Path, capsys: pytest.
         ("csv a.csv c.csv --val-annotations v.csv", "csv v.csv c.csv"),
         ("csv 'my data/a.csv'", "csv 'my data/a.csv'"),
         ("pascal voc --difficult keep", "pascal voc --difficult keep"),
+        ("pascal voc --voc-origin 0", "pascal voc --voc-origin 0"),
     ],
 )
 def test_the_words_of_the_next_command(argv: str, words: str) -> None:

@@ -36,10 +36,10 @@ class KittiDataset(Reader):
     """KITTI as it unzips (`training/image_2`, `training/label_2`), or `<set>/images` and `<set>/labels`.
 
     Every image of the folder and its sub-folders has a text file, an empty one if it shows nothing. If
-    `ImageSets/<set>.txt` lists names, the set is these images of `training`. `DontCare` boxes become ignore regions; as
-    they may hide an object of any class, each is repeated for every class. The default set is `train`, or `training` if that is the folder's name.
-    Class names default to the eight of the benchmark if they cover every name of the set, otherwise to the sorted
-    names.
+    `ImageSets/<set>.txt` lists names, the set is these images of `training`. `DontCare` boxes become ignore regions;
+    as they may hide an object of any class, each is repeated for every class. The default set is `train`, or
+    `training` if that is the folder's name. Class names default to the eight of the benchmark if they cover every name
+    of the set, otherwise to the sorted names.
     """
 
     word = "kitti"

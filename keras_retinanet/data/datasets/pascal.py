@@ -45,9 +45,9 @@ class PascalDataset(Reader):
 
     VOC counts pixels from 1 and includes the last one: `xmin = 1, xmax = W` is the whole width. As edges in pixels
     counted from 0 that is `x1 = xmin - 1 = 0` and `x2 = xmax = W`, so 1 is subtracted from `xmin` and `ymin` only, as
-    Detectron2 does. (fizyr's keras-retinanet subtracts 1 from all four and cuts off the last pixel.) Most tools, though,
-    count from 0; `OriginEvidence.decide` describes how the reader tells them apart, once for the whole data set, and a
-    note reports it. A box whose `xmax` is not above its `xmin` as annotated counts as one without area:
+    Detectron2 does. (fizyr's keras-retinanet subtracts 1 from all four and cuts off the last pixel.) Most tools,
+    though, count from 0; `OriginEvidence.decide` describes how the reader tells them apart, once for the whole data
+    set, and a note reports it. A box whose `xmax` is not above its `xmin` as annotated counts as one without area:
     tools write such boxes for a click without a drag.
 
     Sizes are read from the image files, because the `size` tag is often wrong. Class names are those of `labelmap.txt`
