@@ -18,7 +18,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-SLOW_LIMIT = 1200
+SLOW_LIMIT = 1800
 """Seconds that a slow test may take; the limit of the others is `timeout` in pyproject.toml."""
 
 

@@ -108,6 +108,7 @@ def test_sections_are_found() -> None:
     assert one.files == {"keras_retinanet/a.py": "y\n"}
     assert one.edits == [("b.py", "a\n", "a\nb\n"), ("b.py", "c\n", "")]
     expected = {"A backbone", "A loss", "An assigner", "A format to open", "An export format", "An importer"}
+    expected |= {"A metric", "A check of the doctor"}
     assert expected <= {section.title for section in FOLLOWED}
 
 

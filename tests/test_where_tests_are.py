@@ -86,7 +86,6 @@ TESTED_ELSEWHERE = {
     "model/build": "model/test_retinanet",
     "model/class_transfer": "training/test_initial_weights",
     "model/replicas": "test_distribution",
-    "runtimes/description": "runtimes/test_runtimes",
     "runtimes/keras_file": "runtimes/test_runtimes",
     "runtimes/litert_file": "runtimes/test_runtimes",
     "runtimes/onnx_file": "runtimes/test_runtimes",

@@ -107,7 +107,7 @@ class Order:
 
 
 def copy_checkout(folder: Path) -> Path:
-    """A compiled copy of this checkout beside the same reference data."""
+    """A compiled copy of this checkout next to the same reference data."""
     checkout = folder / "checkout"
     left_out = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "snapshots", "venv*")
     shutil.copytree(ROOT, checkout, ignore=left_out)

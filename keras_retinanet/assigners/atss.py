@@ -49,10 +49,10 @@ def assign_image(
     """Assigns the anchors of one image.
 
     The candidates of a box are the anchors of the `nearest_cells` positions of each level whose centres are nearest to
-    the box's. A candidate is an object if its IoU with the box is at least the mean plus the standard deviation of all
-    the box's candidates and its centre lies inside the box. An anchor that several boxes choose learns the one with the
-    largest IoU. All others are background, except that an anchor is ignored if half of it lies in an ignore region
-    (crowd), or if its centre lies outside the unpadded image.
+    the box's. A candidate is positive if its IoU with the box is at least the mean plus one standard deviation of the
+    IoUs of all the box's candidates and its centre lies inside the box. An anchor that qualifies for several boxes is
+    assigned to the one with the largest IoU. All others are background, except that an anchor is ignored if half of it
+    lies in an ignore region (crowd), or if its centre lies outside the unpadded image.
 
     Args:
         level_anchors: `(A_level, 4)` in pixels, one per level.
@@ -67,8 +67,9 @@ def assign_image(
         Anchor labels `(A,)` int32 and index of the assigned box `(A,)` int32 (0 if there is none).
 
     Reference:
-        Zhang et al., Bridging the Gap Between Anchor-based and Anchor-free Detection, 2020, algorithm 1; k times the
-        anchors of a position and the standard deviation over n - 1, as in the published code.
+        Zhang et al., Bridging the Gap Between Anchor-based and Anchor-free Detection, 2020, algorithm 1. As in the
+        published code, each level gives k × anchors per position candidates, and the standard deviation divides by
+        n - 1.
     """
     anchors = ops.concatenate(level_anchors, axis=0)  # (A, 4)
     x, y = _centres(anchors)

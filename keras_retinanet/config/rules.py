@@ -1,4 +1,4 @@
-"""What settings must hold among themselves, said in one line that names the flag."""
+"""Consistency rules between settings; each violation is one line that names the flag."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHARE = ("assigner.positive_iou", "assigner.negative_iou", "filter.score_thresh
 
 
 def check(config: TrainConfig) -> None:
-    """Raises where the settings of a run contradict each other or lack something, before anything slow begins.
+    """Raises if the settings of a run contradict each other or lack something, before anything slow begins.
 
     Args:
         config: TrainConfig. The settings.
@@ -95,7 +95,7 @@ def _choices(config: TrainConfig) -> Iterator[str]:
     if assigner.negative_iou > assigner.positive_iou:
         yield f"--negative-iou {assigner.negative_iou} is larger than --positive-iou {assigner.positive_iou}."
     if config.optimizer.optimizer == "adam" and config.optimizer.weight_decay:
-        yield "--weight-decay does nothing with adam; choose --optimizer adamw, which is Adam with weight decay."
+        yield "--weight-decay is not available with adam; choose --optimizer adamw, which is Adam with weight decay."
     if config.freeze_backbone and model.weights == "none":
         yield "--freeze-backbone with --weights none would keep random features; give --weights a file or imagenet."
     if model.weights not in ("imagenet", "none") and not Path(model.weights).exists():
@@ -112,4 +112,4 @@ def _folders(config: TrainConfig) -> Iterator[str]:
     if not there.is_dir():
         yield f"--snapshot-path {config.snapshot_path}: {there} is not a folder."
     elif not os.access(there, os.W_OK):
-        yield f"--snapshot-path {config.snapshot_path}: nothing can be written in {there}."
+        yield f"--snapshot-path {config.snapshot_path}: no permission to write in {there}."

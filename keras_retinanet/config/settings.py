@@ -63,8 +63,8 @@ class AnchorConfig:
         scales: Factors on `sizes`; a tuple of tuples gives each level its own.
         offset: Position of the first centre as a share of the stride (0.5 fizyr, 0 torchvision and Detectron2).
         is_rounded: Round the base anchors' corners to integers, as torchvision does.
-        has_whole_sizes: Round size times scale down before that, as torchvision's own anchors are; those that its
-            `AnchorGenerator` is given are not.
+        has_whole_sizes: Before that, round size × scale down to an integer, as in torchvision's default anchors; sizes
+            passed to its `AnchorGenerator` are not rounded.
         stride_mode: `"nominal"` takes `strides`; `"grid"` takes `image side // grid side`, as torchvision does.
     """
 
@@ -80,7 +80,7 @@ class AnchorConfig:
 
 @dataclass(frozen=True)
 class AssignerConfig:
-    """Which anchors learn what (paper §4.1: object from IoU 0.5, background below 0.4, ignored between).
+    """Which anchors learn what (paper §4.1: object from IoU 0.5, background up to 0.4, ignored between).
 
     Attributes:
         positive_iou: Anchors whose IoU with a box is at least this are assigned to it.
@@ -129,10 +129,10 @@ class FilterConfig:
     """From scored boxes to detections (paper §4.1: score 0.05, 1,000 a level, NMS 0.5).
 
     Attributes:
-        score_threshold: Boxes with a lower score are dropped.
+        score_threshold: Boxes with this score or a lower one are dropped.
         nms_threshold: IoU above which the lower scored of two boxes is removed.
         max_detections: Maximum number of detections per image.
-        top_k: Maximum number of boxes per pyramid level that enter NMS.
+        top_k: Maximum number of (anchor, class) pairs per pyramid level that enter NMS.
         nms: Suppress boxes within their class, across classes, or not at all.
         clip: When boxes are clipped to the image: before NMS, after it (Detectron2), or never (KerasHub).
         clip_margin: Pixels by which boxes end before the image's right and lower edge: 1 in fizyr.
@@ -159,11 +159,11 @@ class ResizeConfig:
     """How an image becomes network input; training, detection and export share it.
 
     Attributes:
-        min_side: The shorter side is scaled to this many pixels…
-        max_side: …unless the longer would then exceed this many.
+        min_side: Target length of the shorter side in pixels.
+        max_side: Upper limit for the longer side in pixels; it overrides the target for the shorter side.
         is_square: Scale the longer side to `max_side` and pad to a `max_side` square: one shape for every image.
         antialias: Low-pass before shrinking. Defaults to `False`, as cv2, torchvision and fizyr do.
-        pad_multiple: Padded on the right and below to a multiple of this.
+        pad_multiple: Pad images on the right and at the bottom to a multiple of this.
         rounding: How a scaled side becomes whole pixels: nearest (halves up), nearest with halves to even (OpenCV
             given a scale), or down (torchvision).
         method: Arithmetic: bilinear, rounded once; float, not rounded (torchvision); cv2, whose weights have 11 bits;
@@ -270,7 +270,7 @@ class DataConfig:
         val_annotations: CSV file with the validation annotations.
         labels_filter: Open Images: only these classes, in this order.
         parent_label: Open Images: only this class and those below it in the hierarchy.
-        difficult: Pascal VOC: ignore regions, objects like others, or left out.
+        difficult: Pascal VOC: treat difficult objects as ignore regions, keep them as ordinary objects, or drop them.
         voc_origin: Pascal VOC: number of the first pixel; auto decides by the coordinates of the whole data set.
         bad_data: Boxes outside their image or without area, and images that cannot be decoded: stop, or report them
             and continue.
@@ -305,12 +305,13 @@ class OptimizerConfig:
     """Optimizer and schedule (paper §4.1: SGD, momentum 0.9, 0.01 for 16 images, decay 1e-4, ÷10 at 2/3 and 8/9).
 
     Attributes:
-        optimizer: SGD with momentum as in the paper, Adam, AdamW, or Muon, which learns fastest from random weights.
+        optimizer: SGD with momentum as in the paper, Adam, AdamW, or Muon, which learned faster than AdamW from random
+            weights (docs/training.md).
         learning_rate: Peak learning rate. Defaults to 0.01 (adam, adamw: 0.0001, muon: 0.001) for 16 images, scaled
             with the batch.
         schedule: Decay after the warm-up: divide by 10 at 2/3 and 8/9 of the run, half a cosine, or none.
         warmup_steps: Steps of linear warm-up. Defaults to 500, but at most a tenth of the run.
-        weight_decay: Pull of convolution kernels towards zero. Defaults to 0.0001 (sgd), 0 (adam), 0.05 (adamw, muon).
+        weight_decay: Weight decay, applied to kernels only. Defaults to 0.0001 (sgd), 0 (adam), 0.05 (adamw, muon).
         clip_norm: Largest norm of the whole gradient; 0 turns clipping off.
         momentum: Momentum of SGD.
     """
@@ -385,8 +386,9 @@ class ExportConfig:
         dtype: Number format of the network; boxes and scores are always float32.
         image_size: Height and width of the only input that the artefact takes. Defaults to any size; for litert, to
             the square that holds every image.
-        fold_batch_norm: Multiply batch normalisation into the convolutions before it. Defaults to on, but for keras.
-        representative: Folder of images from which int8 learns the ranges of its numbers.
+        fold_batch_norm: Multiply batch normalisation into the convolutions before it. Defaults to on, except for the
+            keras format.
+        representative: Folder of sample images for calibrating int8 quantisation.
     """
 
     dtype: ExportDtype = "float32"

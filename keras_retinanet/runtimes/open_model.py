@@ -1,4 +1,4 @@
-"""Opens whatever can detect: snapshots, folders of runs, checkpoints of other libraries and exported artefacts."""
+"""Opens anything that can run detection: snapshots, run folders, checkpoints of other libraries and artefacts."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def open_model(model: Any, overrides: Overrides | None = None, log: Callable[[st
 
 
 def with_thresholds(runtime: Runtime, changes: dict[str, Any], *, is_tiled: bool) -> Runtime:
-    """A runtime that returns all that new thresholds let through; it may return more, which the caller cuts off.
+    """Returns a runtime that keeps every detection the new thresholds allow; it may keep more, for the caller to drop.
 
     Args:
         runtime: Runtime. What detects.

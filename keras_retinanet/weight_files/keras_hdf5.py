@@ -160,7 +160,7 @@ class _Numbers:
     def read(self, dataset: h5py.Dataset) -> np.ndarray:
         """All numbers of an array."""
         if dataset.dtype.kind not in "fiub" or dataset.external or dataset.is_virtual:
-            raise ValueError(f"{dataset.name!r} holds no numbers, or keeps them outside of the file")
+            raise ValueError(f"{dataset.name!r} holds no numbers, or keeps them outside the file")
         self.room -= dataset.nbytes
         if self.room < 0 or not holds_its_numbers(dataset):
             raise ValueError(f"{dataset.name!r} claims {dataset.nbytes} bytes, which the file does not hold")

@@ -54,9 +54,11 @@ def test_the_command_on_a_video(
     class Grey(painted_runtime):
         """One box as wide as the picture is bright."""
 
-        def _detect(self, image: Any) -> Any:
-            box = np.array([[0, 0, round(float(image.mean()) / 20), 10]], np.float32)
-            return {"boxes": box, "scores": np.array([0.9], np.float32), "labels": np.array([1], np.int32)}
+        def detect(self, images: Any, fits: Any = None, *, batch_size: Any = None) -> Any:
+            widths = [round(float(image.mean()) / 20) for image in images]
+            boxes = [np.array([[0, 0, width, 10]], np.float32) for width in widths]
+            rest = {"scores": np.array([0.9], np.float32), "labels": np.array([1], np.int32)}
+            return [{"boxes": box, **rest} for box in boxes]
 
     monkeypatch.setattr("keras_retinanet.runtimes.open_model.open_model", lambda path: Grey())
     words = ["m", str(clip), "--out", str(tmp_path / "out"), "--json", str(tmp_path / "a.json"), "--limit", "3"]

@@ -32,7 +32,7 @@ def test_an_image_gives_the_maps_of_the_original_network(
     model, report, blueprint = import_checkpoint(path)
     assert report.unused == report.missing == ()
     assert blueprint.class_names == ("class_0", "class_1")
-    assert (model.regress_boxes.coder, model.regress_boxes.std) == ("corner", (0.2, 0.2, 0.2, 0.2))
+    assert (model.box_coder.coder, model.box_coder.std) == ("corner", (0.2, 0.2, 0.2, 0.2))
     assert (blueprint.model.head_depth, blueprint.model.head_width, blueprint.model.fpn_width) == (
         2,
         files.WIDTH,
@@ -50,7 +50,7 @@ def test_names_that_a_session_numbered_anew(mobilenet: keras.Model, files: Simpl
     opened = find_foreign(files.h5(tmp_path / "b.h5", *files.snapshot(mobilenet, files.MOBILENET_TAPS, suffix="_8")))
     assert opened is not None
     told: list[str] = []
-    numbered = open_foreign(opened, log=told.append)
+    numbered = open_foreign(opened, None, told.append)
     assert [line.partition(":")[0] for line in told] == ["fizyr"] * 2
     assert "called class_0" in told[0]
     assert "defaults were taken" in told[1]

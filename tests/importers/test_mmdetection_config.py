@@ -10,7 +10,7 @@ import pytest
 from keras_retinanet.backbones.normalize import TORCH
 from keras_retinanet.importers.blueprint import CheckpointError, Overrides
 from keras_retinanet.importers.detectron2 import MEAN_ONLY
-from keras_retinanet.importers.mmdetection import _told
+from keras_retinanet.importers.mmdetection import _find_settings
 from keras_retinanet.importers.mmdetection_config import (
     anchors_of,
     filter_of,
@@ -142,7 +142,7 @@ def test_random_changes_of_a_config_end_in_settings_or_an_error() -> None:
         settings = read_config("".join(text))
         try:
             require_known_parts(settings)
-            _told(settings, Overrides(), [])
+            _find_settings(settings, Overrides(), [])
         except (CheckpointError, KeyError, TypeError, ValueError, OverflowError):  # `describe` names the file
             errors += 1
     assert 0 < errors < 300

@@ -48,9 +48,9 @@ class Reader(AnnotatedImages):
         **flags: The keyword arguments of `read`.
 
     Attributes:
-        word: What names the format on the command line.
+        word: Name of the format on the command line.
         summary: One line for `--help`.
-        arguments: `DataConfig` fields that the words after `word` give, in order.
+        arguments: `DataConfig` fields set by the positional arguments after `word`, in order.
         optional_arguments: Fields that may follow.
         path_metavar: What `--help` calls `path`.
         default_path: Path if none is given. Defaults to `""`: one must be given.
@@ -137,7 +137,7 @@ class Reader(AnnotatedImages):
 
     @classmethod
     def prepare(cls, path: str | os.PathLike[str]) -> None:
-        """Create what a data set at `path` lacks; does nothing for formats that others write."""
+        """Create missing files of the data set at `path`. Does nothing unless this package generates the format."""
 
     def report_error(self, error: DataError) -> None:
         """Record an error if errors are collected, otherwise raise it.
