@@ -10,6 +10,7 @@ from pathlib import Path
 
 from keras_retinanet.data.datasets.text_files import by_stem, has_file, is_image, suggest_parent_folder, walk_names
 from keras_retinanet.data.datasets.voc_lists import list_folder, names_in_lists, read_list
+from keras_retinanet.data.datasets.voc_xml import read_voc_xml
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import SUFFIXES, find_near_name, near_name_hint
 
@@ -229,6 +230,7 @@ def _files_of_folder(folder: Path, set_name: str, *, is_strict: bool, is_lenient
     alone = [name for stem, name in homes.texts.items() if stem not in images]
     if alone and not is_lenient and (is_strict or not images):
         text = homes.text_home / alone[0]
+        read_voc_xml(text)  # a file of another format is refused as such
         allowed = f"{text.stem} ending in {', '.join(SUFFIXES)} in {homes.image_home}"
         near = near_name_hint(homes.image_home / f"{os.path.splitext(alone[0])[0]}.jpg")
         fix = suggest_parent_folder(

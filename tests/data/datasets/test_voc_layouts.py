@@ -171,7 +171,9 @@ def test_cvat_is_refused_by_name(lay):
     content = "<?xml version='1.0'?><annotations><version>1.1</version><image id='0' name='a.jpg'/></annotations>"
     (folder / "annotations.xml").write_text(content)
     assert "pascal" not in [layout.format for layout in find_layouts(folder)]
-    (folder / "images" / "annotations.xml").write_text(content)
-    lay("images/annotations.jpg")
-    with pytest.raises(DataError, match=r"annotations\.xml: is CVAT's own XML.*export the task as 'Pascal VOC 1\.1'"):
-        PascalDataset(folder / "images")
+    message = r"annotations\.xml: is CVAT's own XML.*export the task as 'Pascal VOC 1\.1'"
+    with pytest.raises(DataError, match=message):
+        PascalDataset(folder)
+    lay("annotations.jpg")
+    with pytest.raises(DataError, match=message):
+        PascalDataset(folder)
