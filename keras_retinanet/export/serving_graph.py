@@ -30,7 +30,7 @@ class ServingGraph:
     """A model with its whole pre- and post-processing.
 
     The batch is axis 0 of every input and output. Images of a batch may differ in size: each is decoded and resized by
-    the model's own rule, and all are padded to the smallest canvas that holds them.
+    the model's own rule, and all are padded to the smallest shape that holds them.
 
     Args:
         model: DetectionModel. Its thresholds are built in.
@@ -129,9 +129,9 @@ class ServingGraph:
         )
         all_sizes = sizes.stack()
         largest = tf.reduce_max(all_sizes, axis=0)
-        canvas = tf.stack(padded_size(largest[0], largest[1], self._resize))
+        shape = tf.stack(padded_size(largest[0], largest[1], self._resize))
         images = tf.map_fn(
-            lambda index: pad(pixels.read(index), canvas, self._pad_value),
+            lambda index: pad(pixels.read(index), shape, self._pad_value),
             tf.range(count),
             fn_output_signature=tf.TensorSpec((None, None, 3), tf.float32),
         )

@@ -13,11 +13,11 @@ from keras_retinanet.serving.predict_messages import warmup_record
 WARMUP = "tf_serving_warmup_requests"
 """In `assets.extra/`: a TFRecord of `PredictionLog`s; the server takes at most 1,000."""
 BATCHES = (2, 4)
-"""Images of the larger requests; of every canvas there is a request with one."""
+"""Images in the larger requests; every batch shape also has a request with one."""
 
 
 def write_warmup(folder: Path, model: str, resize: ResizeConfig) -> Path:
-    """Writes one request a canvas of the common aspect ratios, and larger ones of the commonest.
+    """Writes one request per batch shape of the common aspect ratios, and larger ones of the most common.
 
     Args:
         folder: Path. The `assets.extra` of a SavedModel.

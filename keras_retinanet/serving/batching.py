@@ -24,7 +24,7 @@ class _Waiting:
 class Batcher:
     """Collects images of one shape for up to `max_wait`, runs them as one batch, returns to each caller its result.
 
-    Only images with the same key share a batch: with the network's canvas as the key, an image is answered as it would
+    Only images with the same key share a batch: with the batch shape as the key, an image is answered as it would
     be alone. Batches run one after the other in a thread of their own. Where a batch fails, its images are tried one by
     one, so that only the one which is to blame fails.
 

@@ -58,7 +58,7 @@ class Client:
     def detect(self, images: Sequence[ImageFile]) -> list[Detections]:
         """Detections in image files.
 
-        TensorFlow Serving pads the images of one request to a common canvas: send images of one aspect ratio
+        TensorFlow Serving pads the images of one request to a common shape: send images of one aspect ratio
         together, or one at a time, where the last digits of the scores matter.
 
         Args:

@@ -28,7 +28,7 @@ model_config_list {{
 """
 
 _BATCHING = """\
-# Read by the server with --enable_batching --batching_parameters_file. Requests are put into one batch on one canvas:
+# Read by the server with --enable_batching --batching_parameters_file. Requests are put into one batch of one shape:
 # an image that cannot be decoded then fails the others of its batch, and the padding moves scores in the last digits.
 max_batch_size { value: 8 }
 batch_timeout_micros { value: 5000 }
