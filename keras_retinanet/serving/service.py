@@ -106,8 +106,7 @@ class DetectionService:
             self._decoders.shutdown(wait=True, cancel_futures=True)
 
     async def warm_up(self) -> None:
-        """Detects in grey images of every common batch shape, one and `max_batch` at a time; then the service is
-        ready."""
+        """Runs grey images of every common batch shape, one and `max_batch` at a time; then the service is ready."""
         sizes = common_image_sizes(self.runtime.resize)
         for height, width in sizes[:1] if self.runtime.image_size else sizes:
             grey = np.full((height, width, 3), 127, np.uint8)
