@@ -37,6 +37,7 @@ from keras_retinanet.config.settings import (
     SourceName,
     TileConfig,
     TrainConfig,
+    VocOrigin,
     WriterName,
     to_dict,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "SourceName",
     "TileConfig",
     "TrainConfig",
+    "VocOrigin",
     "WriterName",
     "to_dict",
 ]

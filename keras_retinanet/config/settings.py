@@ -28,6 +28,7 @@ BadDataPolicy = Literal["error", "skip"]
 WriterName = Literal["coco", "csv", "yolo", "pascal", "tfrecord"]
 ImageMode = Literal["copy", "link", "none"]
 DifficultRule = Literal["ignore", "keep", "drop"]
+VocOrigin = Literal["auto", "0", "1"]
 ClassificationLossName = Literal["focal", "cross_entropy", "balanced_cross_entropy", "quality_focal", "varifocal"]
 AssignerName = Literal["iou_threshold", "atss"]
 BoxLossName = Literal["smooth_l1", "l1", "giou", "diou", "ciou"]
@@ -271,6 +272,7 @@ class DataConfig:
         parent_label: Open Images: only this class and those below it in the hierarchy.
         difficult: Pascal VOC: treat difficult objects as ignore regions, keep them as ordinary objects, or drop them.
         image_dir: COCO: folder of the images, if they are not in one of the usual places.
+        voc_origin: Pascal VOC: number of the first pixel; auto decides by the coordinates of the whole data set.
         bad_data: Boxes outside their image or without area, and images that cannot be decoded: stop, or report them
             and continue.
         use_index_cache: Cache the parsed annotations of a large data set until the files change.
@@ -291,6 +293,7 @@ class DataConfig:
     parent_label: str | None = None
     difficult: DifficultRule = "ignore"
     image_dir: str | None = None
+    voc_origin: VocOrigin = "auto"
     bad_data: BadDataPolicy = "skip"
     use_index_cache: bool = True
     limit: int | None = None

@@ -220,6 +220,7 @@ def test_data_that_are_not_there_end_in_one_line(tmp_path: Path, capsys: pytest.
         ("csv 'my data/a.csv'", "csv 'my data/a.csv'"),
         ("pascal voc --difficult keep", "pascal voc --difficult keep"),
         ("coco a.json --image-dir photos", "coco a.json --image-dir photos"),
+        ("pascal voc --voc-origin 0", "pascal voc --voc-origin 0"),
     ],
 )
 def test_the_words_of_the_next_command(argv: str, words: str) -> None:

@@ -18,6 +18,7 @@ from keras_retinanet.data.datasets.text_files import (
     number,
     numbered_lines,
     suggest_parent_folder,
+    walk_names,
 )
 from keras_retinanet.data.error_collector import OnError, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
@@ -34,11 +35,11 @@ _LAYOUT = "<set>/image_2 with <set>/label_2, or <set>/images with <set>/labels"
 class KittiDataset(Reader):
     """KITTI as it unzips (`training/image_2`, `training/label_2`), or `<set>/images` and `<set>/labels`.
 
-    Every image of the folder has a text file, an empty one if it shows nothing. If `ImageSets/<set>.txt` lists names,
-    the set is these images of `training`. `DontCare` boxes become ignore regions; as they may hide an object of any
-    class, each is repeated for every class. The default set is `train`, or `training` if that is the folder's name.
-    Class names default to the eight of the benchmark if they cover every name of the set, otherwise to the sorted
-    names.
+    Every image of the folder and its sub-folders has a text file, an empty one if it shows nothing. If
+    `ImageSets/<set>.txt` lists names, the set is these images of `training`. `DontCare` boxes become ignore regions;
+    as they may hide an object of any class, each is repeated for every class. The default set is `train`, or
+    `training` if that is the folder's name. Class names default to the eight of the benchmark if they cover every name
+    of the set, otherwise to the sorted names.
     """
 
     word = "kitti"
@@ -50,7 +51,7 @@ class KittiDataset(Reader):
         list_file = self.path / "ImageSets" / f"{self.set_name}.txt"
         is_listed = list_file.is_file()
         image_folder, label_folder = _folders(self.path / ("training" if is_listed else self.set_name))
-        files = images_by_stem(image_folder)
+        files = images_by_stem(image_folder, is_recursive=True)
         listed = _read_list(list_file, image_folder, files, self.on_error) if is_listed else sorted(files)
         texts = _label_files(label_folder, listed, files, self.on_error, is_whole=not is_listed)
         rows = [
@@ -111,7 +112,7 @@ def _label_files(
     folder: Path, stems: list[str], files: dict[str, str], on_error: OnError, *, is_whole: bool
 ) -> dict[str, Path]:
     """The text file of each image by name; with `is_whole`, other text files are errors."""
-    there = {name.removesuffix(".txt") for name in list_names(folder, _LAYOUT) if name.endswith(".txt")}
+    there = {name.removesuffix(".txt") for name in walk_names(folder, _LAYOUT) if name.endswith(".txt")}
     for stem in stems:
         if stem not in there:
             file = folder / f"{stem}.txt"

@@ -6,18 +6,20 @@ Reference: Everingham et al., "The PASCAL Visual Object Classes Challenge 2012 D
 from __future__ import annotations
 
 import functools
+import itertools
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from keras_retinanet.config import DifficultRule
+from keras_retinanet.config import DifficultRule, VocOrigin
+from keras_retinanet.data.datasets import voc_files
 from keras_retinanet.data.datasets.annotations import Annotations, BoxRow
-from keras_retinanet.data.datasets.reader import Reader
-from keras_retinanet.data.datasets.text_files import images_by_stem, suggest_parent_folder
-from keras_retinanet.data.datasets.voc_xml import VocObject, VocText, read_voc_xml
-from keras_retinanet.data.error_collector import ErrorCollector, OnError, collect_errors
-from keras_retinanet.data.errors import DataError, short_repr
-from keras_retinanet.data.image_files import SUFFIXES, near_name_hint
+from keras_retinanet.data.datasets.reader import Layout, Reader
+from keras_retinanet.data.datasets.voc_lists import list_folder, read_label_map
+from keras_retinanet.data.datasets.voc_origin import OriginEvidence, describe_origin
+from keras_retinanet.data.datasets.voc_xml import VocObject, VocText, is_voc_file, read_voc_xml
+from keras_retinanet.data.error_collector import ErrorCollector, collect_errors
+from keras_retinanet.data.errors import short_repr
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
@@ -26,184 +28,126 @@ VOC_CLASSES = (
 """The 20 classes of the challenge in their usual, alphabetical order."""
 
 _NOTHING = VocText([], None)
-
-
-class _Layout(NamedTuple):
-    """Where the files of a set are."""
-
-    listed_in: Path
-    ids: list[str]
-    texts: list[Path]
-    images: list[str]
-    all_texts: list[Path]
-    homes: list[Path]
-    notes: list[str]
+_MAX_PROBED = 20  # files that are opened to recognise a layout
 
 
 class PascalDataset(Reader):
     """Pascal VOC: `ImageSets/Main/<set>.txt`, `JPEGImages/<name>.jpg` (or .png …), `Annotations/<name>.xml`.
 
-    Without `ImageSets` the set is a folder: every `<name>.xml` in it and the image of that name (or those in its
-    `Annotations` and `JPEGImages`). Images without an XML file are left out and reported. The default set is `train`,
-    or `trainval` if that is the only list; without `ImageSets` it is a folder in `path`, or `"."` for `path` itself if
-    it has XML files.
+    Tools give the two folders other names, too: `annotations` and `images` (Kaggle, Label Studio), `labels` and `data`
+    (FiftyOne). Without `ImageSets` a set is a folder (`train/`, `valid/` … of Roboflow, or
+    `annotations/train/`): every XML file in it and the image of that name. The default set is `train`, else `trainval`,
+    `default` or the only list; without `ImageSets` and folders of sets it is `"."`, everything in `path`. Sub-folders
+    are kept: `Annotations/a/one.xml` belongs to `JPEGImages/a/one.jpg`.
+
+    A listed image without an XML file is background. Where no list names it, it is left out, as is an XML file without
+    an image (an error with `on_error="error"`). Notes report and count all of them.
 
     VOC counts pixels from 1 and includes the last one: `xmin = 1, xmax = W` is the whole width. As edges in pixels
     counted from 0 that is `x1 = xmin - 1 = 0` and `x2 = xmax = W`, so 1 is subtracted from `xmin` and `ymin` only, as
-    Detectron2 does. (fizyr's keras-retinanet subtracts 1 from all four and cuts off the last pixel.) A box whose `xmax`
-    is not above its `xmin` as annotated counts as one without area: tools write such boxes for a click without a drag.
+    Detectron2 does. (fizyr's keras-retinanet subtracts 1 from all four and cuts off the last pixel.) Most tools,
+    though, count from 0; `OriginEvidence.decide` describes how the reader tells them apart, once for the whole data
+    set, and a note reports it. A box whose `xmax` is not above its `xmin` as annotated counts as one without area:
+    tools write such boxes for a click without a drag.
 
-    Sizes are read from the image files, because the `size` tag is often wrong. Class names default to the 20 VOC
-    classes if there is an `ImageSets` and they cover every name, otherwise to the sorted names of the *whole* data set,
-    so that all sets agree.
+    Sizes are read from the image files, because the `size` tag is often wrong. Class names are those of `labelmap.txt`
+    (CVAT, Datumaro; without `background`), else the 20 VOC classes if there is an `ImageSets` and they cover every
+    name, otherwise the sorted names of the *whole* data set, so that all sets agree.
 
     Args:
         difficult: Objects marked difficult become ignore regions (`"ignore"`), stay objects like others (`"keep"`) or
             are left out (`"drop"`). Defaults to `"ignore"`.
+        voc_origin: Number of the first pixel, `"0"` or `"1"`. Defaults to `"auto"`: what a file states in
+            `<pixel_origin>`, else what the coordinates of the data set show.
     """
 
     word = "pascal"
     summary = "Pascal VOC folder: JPEGImages/ Annotations/ ImageSets/Main/<set>.txt"
-    signs = (("ImageSets/Main", 2), ("Annotations/*.xml", 2), ("*.xml", 1), ("train/*.xml", 1))
+    signs = (
+        ("ImageSets/Main", 2), ("Annotations/*.xml", 2), ("annotations/*.xml", 2), ("labels/*.xml", 2), ("*.xml", 1),
+        ("*.XML", 1), ("train/*.xml", 1), ("train/*/*.xml", 1), ("annotations/*/*.xml", 1),
+        ("Annotations/*/*.xml", 1), ("*/*.xml", 1),
+    )  # fmt: skip
 
-    def read(self, *, difficult: DifficultRule = "ignore") -> Annotations:
+    def read(self, *, difficult: DifficultRule = "ignore", voc_origin: VocOrigin = "auto") -> Annotations:
         """Read the XML file of each image."""
-        is_listed = _lists(self.path).is_dir()
-        is_lenient = isinstance(self.on_error, ErrorCollector)
-        layout = (_from_list if is_listed else _from_folder)(self.path, self.set_name, is_lenient=is_lenient)
-        read = [collect_errors(self.on_error, functools.partial(read_voc_xml, text), _NOTHING) for text in layout.texts]
-        objects = dict(zip(layout.texts, (text.objects for text in read), strict=True))
-        names = self.wanted_classes or _all_classes(layout, objects, is_listed, self.on_error)
+        is_lenient, is_strict = isinstance(self.on_error, ErrorCollector), self.on_error == "error"
+        files = voc_files.find_files(self.path, self.set_name, is_strict=is_strict, is_lenient=is_lenient)
+        texts = [_NOTHING if file is None else self._read_text(file) for file in files.texts]
+        names, evidence = {item.name for text in texts for item in text.objects}, OriginEvidence()
+        evidence.add(texts)
+        if self.wanted_classes is None or voc_origin == "auto":
+            for file in files.other_texts:
+                other = self._read_text(file)
+                names.update(item.name for item in other.objects)
+                evidence.add([other])
+        origin, notes = _choose_origin(evidence, voc_origin)
+        classes, class_notes = _class_names(self.path, names)
         return Annotations(
-            listed_in=str(layout.listed_in),
-            class_names=names,
-            images=layout.images,
-            image_ids=[*layout.ids],
-            annotated_sizes=[text.size for text in read],
+            listed_in=str(files.listed_in),
+            class_names=self.wanted_classes or classes,
+            images=files.images,
+            image_ids=[*files.ids],
+            annotated_sizes=[text.size for text in texts],
             boxes=[
-                _row(item, position, is_ignored=item.is_difficult and difficult == "ignore")
-                for position, items in enumerate(objects.values())
-                for item in items
+                _row(item, position, first, is_ignored=item.is_difficult and difficult == "ignore")
+                for position, text in enumerate(texts)
+                for first in [origin if text.origin is None or voc_origin != "auto" else text.origin]
+                for item in text.objects
                 if not (item.is_difficult and difficult == "drop")
             ],
-            sources=[str(text) for text in (layout.listed_in, *layout.homes, *layout.texts, *layout.all_texts)],
-            notes=layout.notes,
+            sources=_sources(self.path, files),
+            notes=[*files.notes, *notes, *class_notes],
         )
+
+    def _read_text(self, file: Path) -> VocText:
+        return collect_errors(self.on_error, functools.partial(read_voc_xml, file), _NOTHING)
+
+    @classmethod
+    def find_layout(cls, path: str | os.PathLike[str]) -> Layout | None:
+        """Recognise a data set; XML files of other formats, such as CVAT's, are not taken for it."""
+        place = Path(path)
+        for sign, certainty in cls.signs if place.is_dir() else ():
+            for found in itertools.islice(place.glob(sign), _MAX_PROBED):
+                if found.is_dir() or is_voc_file(found):
+                    return Layout(cls.word, place, str(found.relative_to(place)), certainty)
+        return None
 
     @classmethod
     def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
         """Names of the training set and, if there is one, of the validation set."""
-        folder = Path(path)
-        if _lists(folder).is_dir():
-            has_train, has_val = ((_lists(folder) / f"{name}.txt").is_file() for name in ("train", "val"))
-            return ("train", "val" if has_val else None) if has_train else ("trainval", None)
-        there = [name for name in ("train", "val", "valid", "validation") if _texts(_homes(folder / name)[0])]
-        if "train" not in there or _texts(_homes(folder)[0]):
-            return (".", None) if _texts(_homes(folder)[0]) else ("trainval", None)
-        return "train", next((name for name in there if name != "train"), None)
+        return voc_files.default_sets(Path(path))
 
 
-def _lists(folder: Path) -> Path:
-    return folder / "ImageSets" / "Main"
+def _sources(folder: Path, files: voc_files.VocFiles) -> list[str]:
+    texts = [file for file in files.texts if file is not None]
+    lists = sorted(list_folder(folder).glob("*.txt"))
+    found = [files.listed_in, folder, folder / "labelmap.txt", *lists, *files.folders, *texts, *files.other_texts]
+    return [str(file) for file in found]
 
 
-def _texts(folder: Path) -> list[Path]:
-    """XML files in a folder, without those that macOS leaves (`._x.xml`)."""
-    return sorted(file for file in folder.glob("*.xml") if not file.name.startswith("."))
+def _choose_origin(evidence: OriginEvidence, voc_origin: VocOrigin) -> tuple[int, list[str]]:
+    """Number of the first pixel where a file does not state it, and the note about the decision."""
+    if voc_origin != "auto":
+        return int(voc_origin), []
+    origin, reason = evidence.decide()
+    return origin, [describe_origin(origin, reason)] if evidence.num_boxes else []
 
 
-def _homes(folder: Path) -> tuple[Path, Path]:
-    """Folders of the XML files and of the images."""
-    apart = folder / "Annotations", folder / "JPEGImages"
-    return apart if all(part.is_dir() for part in apart) else (folder, folder)
+def _class_names(folder: Path, names: set[str]) -> tuple[Sequence[str], list[str]]:
+    """Class names of the whole data set, and notes about them."""
+    mapped = read_label_map(folder)
+    if mapped is None:
+        is_challenge = list_folder(folder).is_dir() and names <= set(VOC_CLASSES)
+        return VOC_CLASSES if is_challenge else tuple(sorted(names)), []
+    unlisted = sorted(names - set(mapped))
+    named = ", ".join(short_repr(name) for name in unlisted[:5])
+    note = f"{folder / 'labelmap.txt'} lacks {len(unlisted)} classes that boxes have, which follow its own: {named}"
+    return (*mapped, *unlisted), [note] if unlisted else []
 
 
-def _from_list(folder: Path, set_name: str, *, is_lenient: bool) -> _Layout:
-    list_file, home = _lists(folder) / f"{set_name}.txt", folder / "Annotations"
-    ids = _read_list(list_file, {text.stem for text in _texts(home)})
-    texts = [home / f"{name}.xml" for name in ids]
-    return _Layout(
-        list_file, ids, texts, _images(folder, ids, list_file, is_lenient=is_lenient), _texts(home), [home], []
-    )
-
-
-def _from_folder(folder: Path, set_name: str, *, is_lenient: bool) -> _Layout:
-    home = folder / set_name
-    text_home, image_home = _homes(home)
-    texts = _texts(text_home)
-    if not texts:
-        allowed = "ImageSets/Main/<set>.txt, or a folder of XML files and images"
-        fix = suggest_parent_folder(folder, ("ImageSets", "JPEGImages", "Annotations"))
-        raise DataError(str(home), "has no Pascal VOC annotations", allowed, fix)
-    files = images_by_stem(image_home)
-    images = []
-    for text in texts:
-        if text.stem not in files and not is_lenient:
-            allowed = f"{text.stem} ending in {', '.join(SUFFIXES)} in {image_home}"
-            fix = f"{near_name_hint(image_home / f'{text.stem}.jpg')}add the image or remove the file"
-            raise DataError(str(text), "has no image", allowed, suggest_parent_folder(home, ("JPEGImages",), fix))
-        images.append(os.path.join(image_home, files.get(text.stem, f"{text.stem}.jpg")))
-    ids = [text.stem for text in texts]
-    alone = sorted(set(files) - set(ids))
-    note = f"{image_home}: {len(alone)} images without an XML file are left out ({short_repr(alone[:1])[2:-2]} …)"
-    siblings = (
-        [] if set_name == "." else [file for part in sorted(folder.iterdir()) for file in _texts(_homes(part)[0])]
-    )
-    return _Layout(text_home, ids, texts, images, siblings, [text_home, image_home], [note] if alone else [])
-
-
-def _read_list(file: Path, known: set[str]) -> list[str]:
-    """The name in each line: all of it, without a suffix, or its first word, whichever has an XML file."""
-    try:
-        lines = file.read_text("utf-8-sig").splitlines()
-    except OSError as error:
-        there = ", ".join(sorted(found.stem for found in file.parent.glob("*.txt"))[:20]) or "none"
-        fix = f"check the path and the set's name (sets there: {there})"
-        raise DataError(str(file), f"cannot be read ({error.strerror})", "a list of image names", fix) from None
-    except ValueError as error:
-        raise DataError(
-            str(file), f"is not UTF-8 text ({error})", "a list of image names", "save it as UTF-8"
-        ) from None
-    ids: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
-        whole, first = line.strip(), (line.split() or [""])[0]
-        name = next((name for name in (whole, os.path.splitext(whole)[0]) if name in known), first)
-        if name in ids:
-            found = f"{short_repr(name)} is listed twice (first in line {ids[name]})"
-            raise DataError(f"{file}, line {number}", found, "each image once", "remove one of the lines")
-        if name:
-            ids[name] = number
-    return list(ids)
-
-
-def _images(folder: Path, ids: list[str], list_file: Path, *, is_lenient: bool) -> list[str]:
-    """Image files, whatever their suffix."""
-    home = folder / "JPEGImages"
-    by_stem = images_by_stem(home)
-    for name in ids:
-        if name not in by_stem and os.path.basename(name) == name and not is_lenient:
-            allowed = f"JPEGImages/{name} ending in {', '.join(SUFFIXES)}"
-            fix = f"{near_name_hint(home / f'{name}.jpg')}add the image or remove the line"
-            raise DataError(str(list_file), f"image {short_repr(name)} is not there", allowed, fix)
-    return [os.path.join(home, by_stem.get(name, f"{name}.jpg")) for name in ids]
-
-
-def _all_classes(
-    layout: _Layout, read: dict[Path, list[VocObject]], is_listed: bool, on_error: OnError
-) -> tuple[str, ...]:
-    """Class names of the whole data set, those of the files outside this set included."""
-    texts = (file for file in layout.all_texts if file not in read)
-    others = (
-        item
-        for file in texts
-        for item in collect_errors(on_error, functools.partial(read_voc_xml, file), _NOTHING).objects
-    )
-    names = {item.name for items in read.values() for item in items} | {item.name for item in others}
-    return VOC_CLASSES if is_listed and names <= set(VOC_CLASSES) else tuple(sorted(names))
-
-
-def _row(item: VocObject, image: int, *, is_ignored: bool) -> BoxRow:
+def _row(item: VocObject, image: int, origin: int, *, is_ignored: bool) -> BoxRow:
     x1, y1, x2, y2 = item.box
-    if x1 < x2 and y1 < y2:
-        x1, y1 = x1 - 1.0, y1 - 1.0  # only here: 1-based, last pixel included → edges counted from 0
+    if x1 < x2 and y1 < y2:  # only here: the last pixel is included, so its number from 1 is its far edge from 0
+        x1, y1 = x1 - origin, y1 - origin
     return BoxRow(image, (x1, y1, x2, y2), item.name, item.where, is_ignored)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,15 +118,74 @@ def list_names(
         raise DataError(str(folder), f"cannot be read ({reason})", kind, fix) from None
 
 
+def walk_names(
+    folder: str | os.PathLike[str], kind: str = "a folder of images", fix: str = "check the path"
+) -> list[str]:
+    """Sorted paths of all files below a folder, relative to it, with forward slashes; hidden ones are left out.
+
+    Symbolic links to folders are followed, except those that lead back to a folder above themselves.
+
+    Args:
+        folder: Where to look.
+        kind: What the folder should be, for messages. Defaults to `"a folder of images"`.
+        fix: What to do if it cannot be read. Defaults to `"check the path"`.
+
+    Returns:
+        Such as `["a.jpg", "day1/b.jpg"]`.
+
+    Raises:
+        DataError: A folder cannot be read.
+    """
+    try:
+        return sorted(_walk(str(folder), "", frozenset()))
+    except (OSError, ValueError) as error:
+        reason, place = getattr(error, "strerror", None) or error, getattr(error, "filename", None) or folder
+        raise DataError(str(place), f"cannot be read ({reason})", kind, fix) from None
+
+
+def has_file(folder: str | os.PathLike[str], is_wanted: Callable[[str], bool]) -> bool:
+    """Whether a file below a folder, hidden ones left out, has a name that is wanted; stops at the first."""
+    try:
+        return any(is_wanted(name) for name in _walk(str(folder), "", frozenset()))
+    except (OSError, ValueError):
+        return False
+
+
+def _walk(folder: str, prefix: str, above: frozenset[str]) -> Iterator[str]:
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    with os.scandir(folder) as entries:
+        shown = [(entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(".")]
+    for name, is_folder in shown:
+        if is_folder:
+            yield from _walk(os.path.join(folder, name), f"{prefix}{name}/", above | {real})
+        else:
+            yield prefix + name
+
+
 def is_image(name: str) -> bool:
     """Whether a name has the suffix of an image file."""
     return name.lower().endswith(SUFFIXES)
 
 
-def images_by_stem(folder: str | os.PathLike[str]) -> dict[str, str]:
-    """Names of the image files in a folder by stem; of several, the first suffix of `SUFFIXES` wins."""
-    found = list(reversed(list_names(folder)))
-    by_stem: dict[str, str] = {}
+def images_by_stem(folder: str | os.PathLike[str], *, is_recursive: bool = False) -> dict[str, str]:
+    """Names of the image files in a folder by stem; of several, the first suffix of `SUFFIXES` wins.
+
+    Args:
+        folder: Where to look.
+        is_recursive: Include sub-folders: `{"day1/b": "day1/b.jpg"}`. Defaults to `False`.
+
+    Returns:
+        Path below `folder` without the suffix → path below `folder`.
+    """
+    return by_stem(walk_names(folder) if is_recursive else list_names(folder))
+
+
+def by_stem(names: Iterable[str]) -> dict[str, str]:
+    """Image files among sorted names, by stem; of several, the first suffix of `SUFFIXES` wins."""
+    found = list(reversed(list(names)))
+    stems: dict[str, str] = {}
     for suffix in reversed(SUFFIXES):
-        by_stem |= {name[: -len(suffix)]: name for name in found if name.lower().endswith(suffix)}
-    return by_stem
+        stems |= {name[: -len(suffix)]: name for name in found if name.lower().endswith(suffix)}
+    return stems

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -9,15 +10,16 @@ from xml.etree import ElementTree
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import near_name_hint
 
+_ROOT = re.compile(rb"<annotation[\s>/]")
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 class VocObject(NamedTuple):
-    """An object as annotated: xmin, ymin, xmax, ymax counted from 1.
+    """An object as annotated.
 
     Attributes:
         name: Its class.
-        box: The four sides.
+        box: xmin, ymin, xmax, ymax as written.
         is_difficult: Whether it is marked difficult.
         where: File and number of the object.
     """
@@ -34,10 +36,22 @@ class VocText(NamedTuple):
     Attributes:
         objects: In the order of the file.
         size: Height and width, or `None`.
+        origin: Number of the first pixel, if the file states it as `retinanet-convert-data` does.
     """
 
     objects: list[VocObject]
     size: tuple[int, int] | None
+    origin: int | None = None
+
+
+def is_voc_file(file: Path) -> bool:
+    """Whether a file can be a VOC annotation, judged by its first kilobyte."""
+    try:
+        with file.open("rb") as content:
+            start = content.read(1024)
+    except OSError:
+        return False
+    return _ROOT.search(start.replace(b"\0", b"")) is not None  # without zeros, UTF-16 reads like ASCII
 
 
 def read_voc_xml(file: Path) -> VocText:
@@ -65,7 +79,14 @@ def read_voc_xml(file: Path) -> VocText:
     height, width = ((root.findtext(f"size/{side}") or "").strip() for side in ("height", "width"))
     is_told = all(side.isascii() and side.isdigit() and 0 < len(side) < 10 for side in (height, width))
     size = (int(height), int(width)) if is_told else (0, 0)
-    return VocText(objects, size if min(size) > 0 else None)
+    return VocText(objects, size if min(size) > 0 else None, _stated_origin(root, file))
+
+
+def _stated_origin(root: ElementTree.Element, file: Path) -> int | None:
+    text = root.findtext("pixel_origin")
+    if text is None or text.strip() in ("0", "1"):
+        return None if text is None else int(text)
+    raise DataError(str(file), f"<pixel_origin> is {short_repr(text)}", "0 or 1", "correct it")
 
 
 def _parsed(content: bytes, file: Path) -> ElementTree.Element:
@@ -78,6 +99,10 @@ def _parsed(content: bytes, file: Path) -> ElementTree.Element:
     if root.tag.startswith("{"):
         for item in root.iter():
             item.tag = item.tag.rpartition("}")[2]  # of a namespace
+    if root.tag == "annotations":
+        found = "is CVAT's own XML (it begins with <annotations>), not Pascal VOC"
+        fix = "export the task as 'Pascal VOC 1.1' or 'COCO 1.0'; or remove the file if it does not belong to the data"
+        raise DataError(str(file), found, "<annotation>, one file per image", fix)
     if root.tag != "annotation" and root.find("object") is None:
         found = f"begins with <{short_repr(root.tag)[1:-1]}>"
         raise DataError(str(file), found, "<annotation>", "remove the file or export the annotation again")

@@ -1,4 +1,8 @@
-"""Writes Pascal VOC: `ImageSets/Main/<set>.txt`, `JPEGImages/*.jpg`, `Annotations/*.xml`."""
+"""Writes Pascal VOC: `ImageSets/Main/<set>.txt`, `JPEGImages/*.jpg`, `Annotations/*.xml`.
+
+Pixels are counted from 1, as VOC counts them. Each file says so in `<pixel_origin>`, which other readers ignore: many
+tools count from 0, and the fractions would suggest that of these files, too.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +58,7 @@ def _is_representable(box: tuple[float, float, float, float]) -> bool:
 def _annotation(sample: Sample, name: str, class_names: tuple[str, ...]) -> ElementTree.Element:
     root = ElementTree.Element("annotation")
     ElementTree.SubElement(root, "filename").text = name
+    ElementTree.SubElement(root, "pixel_origin").text = "1"
     size = ElementTree.SubElement(root, "size")
     height, width = sample["size"]
     for tag, value in (("width", width), ("height", height), ("depth", 3)):

@@ -34,6 +34,16 @@ def test_dont_care_is_a_region_of_every_class(kitti):
     assert KittiDataset.default_sets(kitti) == ("training", None)
 
 
+def test_sub_folders_are_kept(kitti, write_images):
+    write_images(kitti / "training" / "image_2" / "day1", {"a.png": (40, 60)})
+    (kitti / "training" / "label_2" / "day1").mkdir()
+    (kitti / "training" / "label_2" / "day1" / "a.txt").write_text(row("Van", 1, 2, 3, 4))
+    data = KittiDataset(kitti)
+    assert [sample["image_id"] for sample in data] == ["a", "b", "day1/a"]
+    assert data[2]["image"] == str(kitti / "training" / "image_2" / "day1" / "a.png")
+    assert data[2]["boxes"].tolist() == [[1, 2, 3, 4]]
+
+
 def test_other_layouts(kitti):
     (kitti / "ImageSets").mkdir()
     (kitti / "ImageSets" / "train.txt").write_text("b\n")

@@ -12,7 +12,7 @@ from keras_retinanet.data.errors import DataError
 @pytest.fixture
 def voc(tmp_path, write_voc, xml_object):
     objects = {
-        "a": xml_object("dog", (1, 1, 60, 40)) + xml_object("cat", (11, 6, 20.5, 16), "<difficult>1</difficult>"),
+        "a": xml_object("dog", (1, 1, 60, 40)) + xml_object("cat", (11, 6, 20, 16), "<difficult>1</difficult>"),
         "b": xml_object("cat", (2, 3, 9, 9), "<truncated>1</truncated><difficult>0</difficult>"),
         "c": "<size><width>999</width><height>1</height><depth>3</depth></size>",
     }
@@ -25,7 +25,7 @@ def test_reads_it(voc):
     assert [sample["image_id"] for sample in data] == ["a", "c"]
     assert data[0]["image"] == str(voc / "JPEGImages" / "a.jpg")
     # xmin 1 … xmax 60 is the whole width of 60 pixels
-    assert data[0]["boxes"].tolist() == [[0, 0, 60, 40], [10, 5, 20.5, 16]]
+    assert data[0]["boxes"].tolist() == [[0, 0, 60, 40], [10, 5, 20, 16]]
     assert [VOC_CLASSES[label] for label in data[0]["labels"]] == ["dog", "cat"]
     assert data[0]["ignore"].tolist() == [False, True]
     assert data[1]["boxes"].shape == (0, 4)
@@ -58,12 +58,12 @@ def test_wanted_class_names_give_the_labels(voc):
         PascalDataset(voc, class_names=("dog",))
 
 
-def test_boxes_of_no_size_are_left_out_and_zero_based_ones_accepted(voc, xml_object):
-    boxes = [(5, 5, 5, 5), (9, 1, 4, 8), (0, 0, 10, 10), (-30, 1, 10, 10)]
+def test_boxes_of_no_size_are_left_out(voc, xml_object):
+    boxes = [(5, 5, 5, 5), (9, 1, 4, 8), (2, 3, 10, 10), (-30, 1, 10, 10)]
     objects = "".join(xml_object("cat", box) for box in boxes)
     (voc / "Annotations" / "a.xml").write_text(f"<annotation>{objects}</annotation>")
     data = PascalDataset(voc)
-    assert data[0]["boxes"].tolist() == [[0, 0, 10, 10], [0, 0, 10, 10]]
+    assert data[0]["boxes"].tolist() == [[1, 2, 10, 10], [0, 0, 10, 10]]
     assert (data.report.num_dropped, data.report.num_clipped) == (2, 1)
     assert "a.xml, object 1 [5., 5., 5., 5.] left out" in data.report.warning()
 
@@ -83,9 +83,16 @@ def test_a_plain_folder_of_xml_files_beside_images(tmp_path, write_images, xml_o
     assert data.class_names == ("ant", "dog")  # not the twenty of the challenge
     assert [sample["image_id"] for sample in data] == ["a", "b"]
     assert data[0]["boxes"].tolist() == [[0, 0, 60, 40]]
-    assert data.report.notes == [f"{tmp_path / '.'}: 1 images without an XML file are left out (c …)"]
+    assert data.report.notes[0] == f"{tmp_path}: 1 images without an XML file are left out (c.jpg)"
     (tmp_path / "d.xml").write_text("<annotation/>")
+    data = PascalDataset(tmp_path)
+    assert [sample["image_id"] for sample in data] == ["a", "b"]
+    assert data.report.notes[1] == f"{tmp_path}: 1 XML files without an image are left out (d.xml)"
     with pytest.raises(DataError, match=r"d\.xml: has no image"):
+        PascalDataset(tmp_path, on_error="error")
+    for name in ("a.jpg", "b.PNG", "c.jpg"):
+        (tmp_path / name).unlink()
+    with pytest.raises(DataError, match=r"a\.xml: has no image"):  # nothing is left
         PascalDataset(tmp_path)
 
 
@@ -162,8 +169,8 @@ def test_broken_lists_are_named(voc, lines, message):
 def test_missing_parts_are_named(voc):
     with pytest.raises(DataError, match=r"test\.txt: cannot be read .*sets there: train, val"):
         PascalDataset(voc, "test")
-    (voc / "Annotations" / "c.xml").rename(voc / "c.xml")
-    with pytest.raises(DataError, match=r"c\.xml: cannot be read"):
+    (voc / "Annotations" / "c.xml").rename(voc / "Annotations" / "C.xml")
+    with pytest.raises(DataError, match=r"c\.xml: cannot be read .*C\.xml"):
         PascalDataset(voc)
     (voc / "JPEGImages" / "c.jpg").unlink()
     with pytest.raises(DataError, match=r"train\.txt: image 'c' is not there"):
