@@ -36,6 +36,8 @@ TESTED_ELSEWHERE = {
     "data/datasets/reader": "test_extending",
     "data/datasets/record_files": "data/datasets/test_tfrecord",
     "data/datasets/text_files": "data/datasets/test_yolo",
+    "data/datasets/voc_files": "data/datasets/test_voc_layouts",
+    "data/datasets/voc_lists": "data/datasets/test_voc_layouts",
     "data/datasets/voc_xml": "data/datasets/test_pascal",
     "data/writers/coco": "data/test_conversion",
     "data/writers/csv_file": "data/test_conversion",
