@@ -149,8 +149,11 @@ def test_classes_that_the_snapshot_does_not_know_are_named(run, tmp_path, capsys
         (["coco", "{demo}", "{tmp}/none.keras"], "no snapshot '{tmp}/none.keras'"),
         (["coco", "{demo}", "{tmp}"], "{tmp}: has no best.keras or last.keras"),
         (["coco", "{demo}", "{tmp}/text.keras"], "'{tmp}/text.keras' is not a snapshot, or is damaged"),
-        (["coco", "{tmp}", "{run}"], "{tmp}/annotations/instances_val2017.json: cannot be read"),
-        (["coco", "{demo}", "{run}", "--set", "test2017"], "annotation files there: instances_train2017.json"),
+        (["coco", "{tmp}", "{run}"], "{tmp}: has no COCO annotations"),
+        (
+            ["coco", "{demo}", "{run}", "--set", "test2017"],
+            "sets there: train2017 (annotations/instances_train2017.json), val2017",
+        ),
         (["pascal", "{tmp}", "{run}"], "allowed: ImageSets/Main/<set>.txt, or a folder of XML files and images"),
         (["csv", "{tmp}/none.csv", "{run}"], "{tmp}/none.csv: cannot be read"),
     ],

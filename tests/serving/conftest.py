@@ -151,7 +151,7 @@ def fetch(url: str, body: bytes | None = None, headers: dict[str, str] | None = 
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.headers, error.read()
-    except urllib.error.URLError:
+    except (urllib.error.URLError, ConnectionError):  # refused, or reset while the listening socket closes
         return 0, {}, b""
 
 
