@@ -73,6 +73,7 @@ class _Place(NamedTuple):
     shape: tuple[int, ...]
 
     def array(self, numbers: memoryview) -> np.ndarray:
+        """The tensor in the file's bytes `numbers`; bfloat16 becomes float32."""
         values = np.frombuffer(numbers[self.start : self.end], np.dtype(_DTYPES[self.kind]))
         if self.kind == "BF16":  # the upper half of a float32
             values = (values.astype(np.uint32) << 16).view(np.float32)

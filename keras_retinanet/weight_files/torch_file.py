@@ -48,6 +48,7 @@ class _Storage:
         return self.length * (2 if self.dtype == "bfloat16" else np.dtype(self.dtype).itemsize)
 
     def fill(self, data: bytes, order: Literal["<", ">"]) -> None:
+        """Sets the values from bytes of the given byte order; raises ValueError if their number is wrong."""
         if len(data) != self.nbytes:
             raise ValueError(f"a storage of {self.length} × {self.dtype} has {len(data)} bytes")
         if self.dtype == "bfloat16":  # the upper half of a float32
