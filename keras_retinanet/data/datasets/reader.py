@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,12 +24,17 @@ class Layout:
         path: The folder or file.
         evidence: What the reader recognised, as `"annotations/instances_train.json"`.
         certainty: 3: files that only this format has; 2: its folders; 1: names that other formats use, too.
+        tool: Name of the tool that wrote the files, if they show it. Defaults to `""`.
+        settings: `DataConfig` fields to set in place of the reader's first argument, such as the annotation files of a
+            format without named sets. Defaults to none: the first argument is `path`.
     """
 
     format: str
     path: Path
     evidence: str
     certainty: int
+    tool: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 class Reader(AnnotatedImages):
