@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import shutil
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_retinanet.config import DataConfig, ImageMode, WriterName
+from keras_retinanet.data.data_summary import describe_data
 from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.image_files import byte_range, file_size
 from keras_retinanet.data.open_dataset import Split, has_validation, match_classes, open_dataset
@@ -33,12 +35,14 @@ class Conversion:
         num_images: Images of each set.
         num_boxes: Boxes written, ignore regions included.
         notes: What was left out, clipped, or cannot be represented in the new format, one sentence each.
+        description: What was read, one line.
     """
 
     folder: Path
     num_images: dict[str, int]
     num_boxes: int
     notes: tuple[str, ...]
+    description: str = ""
 
 
 def write_here(jobs: Sequence[WriteJob]) -> None:
@@ -79,7 +83,8 @@ def convert(
     read = {split: open_dataset(data, split) for split in splits if split == "train" or has_validation(data)}
     if not read:
         raise ValueError(f"The data set has no {' or '.join(splits)} images to write; name the set that has them.")
-    return write_dataset(read, out, to, images=images, shards=shards, run=run)
+    done = write_dataset(read, out, to, images=images, shards=shards, run=run)
+    return dataclasses.replace(done, description=describe_data(data, read))
 
 
 def write_dataset(
