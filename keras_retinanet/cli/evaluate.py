@@ -180,6 +180,8 @@ def describe(evaluation: Evaluation) -> str:
     Returns:
         Lines on the snapshot, the images, and boxes that could not be used.
     """
+    from keras_retinanet.data.equal_files import describe_equal_files
+
     model, samples, resize = evaluation.model, evaluation.samples, evaluation.resize
     boxes = sum(len(sample["labels"]) for sample in samples)
     ignored = sum(int(sample["ignore"].sum()) for sample in samples)
@@ -195,6 +197,8 @@ def describe(evaluation: Evaluation) -> str:
     ]
     warning, notes = evaluation.dataset.report.warning(), evaluation.dataset.report.notes
     lines += [f"warning   {warning}"] if warning else []
+    equal = describe_equal_files([(evaluation.set_name, [sample["image"] for sample in samples])])
+    lines += [f"warning   {sentence}" for sentence in equal]
     return "\n".join([*lines, *(f"note      {note}" for note in notes)])
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from keras_retinanet.config import DataConfig, ImageMode, WriterName
 from keras_retinanet.data.data_summary import describe_data
 from keras_retinanet.data.datasets import Dataset
+from keras_retinanet.data.equal_files import describe_equal_files
 from keras_retinanet.data.image_files import byte_range, file_size
 from keras_retinanet.data.open_dataset import Split, has_validation, match_classes, open_dataset
 from keras_retinanet.data.writers import WRITERS, OutputSplit, WriteJob, image_names, make_jobs, write_job
@@ -190,6 +191,7 @@ def _notes(read: Mapping[Split, Dataset]) -> Iterator[str]:
         if (warning := dataset.report.warning()) is not None:
             yield f"{split}: {warning}"
         yield from (f"{split}: {note}" for note in dataset.report.notes)
+    yield from describe_equal_files([(split, [sample["image"] for sample in own]) for split, own in read.items()])
 
 
 def _num_jobs(output: OutputSplit, to: WriterName, shards: int | None) -> int:

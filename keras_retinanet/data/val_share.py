@@ -8,11 +8,10 @@ lacks more boxes of that class (Sechidis, Tsoumakas and Vlahavas, "On the Strati
 from __future__ import annotations
 
 import collections
-import hashlib
 import io
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from keras_retinanet.data.datasets.annotated_images import Index
+from keras_retinanet.data.equal_files import file_length, group_by_key, group_equal_files
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.image_files import byte_range, read_bytes
 from keras_retinanet.data.near_duplicates import group_near_duplicates, make_thumbnail
@@ -130,7 +130,7 @@ def _group_images(images: Sequence[str]) -> tuple[np.ndarray, list[str]]:
     parent = np.arange(len(images))
     reasons = []
     for groups, name in (
-        (_equal_files(images), "equal files"),
+        (group_equal_files(images), "equal files"),
         (_copies(images), "copies or slices of one image (names)"),
         (_scenes(images), "images of one scene (names)"),
         (_near_duplicates(images), "near duplicates"),
@@ -150,45 +150,12 @@ def _find_root(parent: np.ndarray, position: int) -> int:
     return position
 
 
-def _equal_keys(keys: Iterable[object]) -> list[list[int]]:
-    """Positions of each key that occurs more than once; `None` is like no other."""
-    groups: dict[object, list[int]] = collections.defaultdict(list)
-    for position, key in enumerate(keys):
-        if key is not None:
-            groups[key].append(position)
-    return [group for group in groups.values() if len(group) > 1]
-
-
-def _equal_files(images: Sequence[str]) -> list[list[int]]:
-    same_size = _equal_keys(_size_of(image) for image in images)
-    candidates = [position for group in same_size for position in group]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        digests = list(pool.map(lambda position: _digest(images[position]), candidates))
-    found = _equal_keys(digests)
-    return [[candidates[place] for place in group] for group in found]
-
-
-def _size_of(image: str) -> int | None:
-    inside = byte_range(image)
-    try:
-        return os.stat(image).st_size if inside is None else inside.length
-    except (OSError, ValueError):
-        return None
-
-
 def _num_bytes(images: Sequence[str]) -> int:
-    return sum(_size_of(image) or 0 for image in images)
-
-
-def _digest(image: str) -> bytes | None:
-    try:
-        return hashlib.blake2b(read_bytes(image), digest_size=16).digest()
-    except (OSError, ValueError):
-        return None
+    return sum(file_length(image) or 0 for image in images)
 
 
 def _copies(images: Sequence[str]) -> list[list[int]]:
-    groups = _equal_keys(_original_name(image) for image in images)
+    groups = group_by_key(range(len(images)), lambda position: _original_name(images[position]))
     return [group for group in groups if len(group) <= max(_MAX_COPIES, _MAX_SCENE * len(images))]
 
 
@@ -203,7 +170,7 @@ def _original_name(image: str) -> tuple[str, str] | None:
 def _scenes(images: Sequence[str]) -> list[list[int]]:
     """Images whose names differ only in their last number, unless that is how all files are named."""
     keys = [_scene_of(image) for image in images]
-    groups = _equal_keys(keys)
+    groups = group_by_key(range(len(images)), keys.__getitem__)
     is_scene = len({key for key in keys if key is not None}) >= _MIN_SCENES
     return [group for group in groups if len(group) <= _MAX_SCENE * len(images)] if is_scene else []
 

@@ -9,6 +9,7 @@ from keras_retinanet.config import DataConfig
 from keras_retinanet.data.bad_images import BadImages
 from keras_retinanet.data.data_summary import describe_data
 from keras_retinanet.data.datasets import Dataset
+from keras_retinanet.data.equal_files import describe_equal_files
 from keras_retinanet.data.open_dataset import Split, has_validation, match_classes, open_dataset
 from keras_retinanet.schema import Sample
 
@@ -84,6 +85,10 @@ def open_run_data(
     opened = [train_data] if val_samples is None or val_data is None else [train_data, val_data]
     bad_images = BadImages(len(samples) + len(val_samples or ()), log) if config.bad_data == "skip" else None
     messages = [message for data in opened for message in _report_messages(data)]
+    files = [
+        (name, [sample["image"] for sample in own]) for name, own in (("train", samples), ("val", val_samples or []))
+    ]
+    messages += [f"warning: {sentence}" for sentence in describe_equal_files(files)]
     splits: dict[Split, Dataset] = {"train": train_data}
     if val_samples is not None and val_data is not None:
         splits["val"] = val_data
