@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-        argv: Sequence. The words after the program's name. Defaults to those of this process.
+        argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
         Exit status: 0 done, 2 wrong words, data or snapshot.
@@ -120,9 +120,9 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     """Opens snapshot and data, and matches the data's classes with the snapshot's by name.
 
     Args:
-        flags: Namespace. The parsed flags.
-        data: DataConfig. Which images.
-        snapshot: Path. A snapshot, or the folder of a run.
+        flags: The parsed flags.
+        data: Which images.
+        snapshot: A snapshot, or the folder of a run.
 
     Returns:
         What `main` evaluates.
@@ -161,7 +161,7 @@ def describe(evaluation: Evaluation) -> str:
     """What was found, before the work begins.
 
     Args:
-        evaluation: Evaluation. From `prepare`.
+        evaluation: From `prepare`.
 
     Returns:
         Lines on the snapshot, the images, and boxes that could not be used.
@@ -229,8 +229,8 @@ def category_ids(dataset: Dataset, class_names: Sequence[str]) -> list[int]:
     """The data set's own id of each of the model's classes.
 
     Args:
-        dataset: Dataset. Its `category_ids` are taken where it has them (COCO), else 1 for its first class, and so on.
-        class_names: Sequence. The model's classes.
+        dataset: Its `category_ids` are taken where it has them (COCO), else 1 for its first class, and so on.
+        class_names: The model's classes.
 
     Returns:
         One id a class; classes that the data set does not have get ids that it does not use.

@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-        argv: Sequence. The words after the program's name. Defaults to those of this process.
+        argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
         Exit status: 0 done, 2 a checkpoint that cannot be imported, or one whose tensors do not all have a place.
@@ -117,7 +117,7 @@ def overrides(flags: argparse.Namespace) -> Overrides:
     """What the flags say in place of the checkpoint.
 
     Args:
-        flags: Namespace. The parsed flags.
+        flags: The parsed flags.
 
     Returns:
         For `import_checkpoint`.
@@ -170,7 +170,7 @@ def describe(blueprint: Blueprint) -> str:
     """What was found in a checkpoint, for people.
 
     Args:
-        blueprint: Blueprint. Of the checkpoint.
+        blueprint: Of the checkpoint.
 
     Returns:
         Lines on architecture, classes, anchors, images and thresholds, and what was assumed.
@@ -212,7 +212,7 @@ def account(report: Report) -> str:
     """How many tensors went where.
 
     Args:
-        report: Report. Of an import.
+        report: Of an import.
 
     Returns:
         One line.

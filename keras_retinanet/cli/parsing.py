@@ -26,7 +26,7 @@ class Parser(argparse.ArgumentParser):
         """Prints one line and exits with status 2.
 
         Args:
-            message: str. What is wrong.
+            message: What is wrong.
         """
         if message.startswith("unrecognized arguments: "):
             message += self._suggestion(message.removeprefix("unrecognized arguments: ").split())
@@ -44,9 +44,9 @@ def fail(program: str, error: Exception, status: int = WRONG) -> int:
     """Prints a user's mistake in one line.
 
     Args:
-        program: str. Name of the command.
-        error: Exception. What is wrong.
-        status: int. Exit status.
+        program: Name of the command.
+        error: What is wrong.
+        status: Exit status.
 
     Returns:
         The status.
@@ -60,7 +60,7 @@ def add_flags(parser: argparse._ActionsContainer, settings: Iterable[Setting]) -
 
     Args:
         parser: ArgumentParser, or a group of one. Gains the flags; in the namespace they have the dotted names.
-        settings: Iterable. The settings, with type, choices, default and description.
+        settings: The settings, with type, choices, default and description.
     """
     for setting in settings:
         arguments: dict[str, Any] = {"dest": setting.name, "default": argparse.SUPPRESS, "help": _help(setting)}
@@ -77,9 +77,9 @@ def number(kind: type, least: float, most: float = float("inf")) -> Callable[[st
     """An argument type that refuses what is out of range.
 
     Args:
-        kind: type. `int` or `float`.
-        least: float. Smallest value.
-        most: float. Largest value. Defaults to infinity.
+        kind: `int` or `float`.
+        least: Smallest value.
+        most: Largest value. Defaults to infinity.
 
     Returns:
         What argparse calls with the word of the command line.
@@ -101,8 +101,8 @@ def join_numbers(words: Sequence[str], flags: Iterable[str]) -> list[str]:
     """Lets a flag with several numbers take them apart by blanks as well as by commas.
 
     Args:
-        words: Sequence. The command line.
-        flags: Iterable. The flags that take several numbers.
+        words: The command line.
+        flags: The flags that take several numbers.
 
     Returns:
         The command line with the numbers after each such flag joined by commas.

@@ -61,7 +61,7 @@ def build_parser(*, has_words: bool = True) -> Parser:
     """The parser of the command.
 
     Args:
-        has_words: bool. Whether the dataset's words are expected; `--resume` alone knows them already.
+        has_words: Whether the dataset's words are expected; `--resume` alone knows them already.
 
     Returns:
         The parser.
@@ -87,7 +87,7 @@ def parse(argv: Sequence[str] | None = None) -> Order:
     """Reads a command line; what does not fit ends the program with status 2 and one line.
 
     Args:
-        argv: Sequence. The words after the program's name. Defaults to those of this process.
+        argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
         The settings: defaults, then those of `demo`, of `--config`, of the snapshot that `--weights` names, or of the
@@ -166,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-        argv: Sequence. The words after the program's name. Defaults to those of this process.
+        argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
         Exit status: 0 done, 2 wrong words or data, 3 a loss that is not finite, 130 or 143 stopped by a signal.
@@ -240,7 +240,7 @@ def dataset_words(config: TrainConfig) -> list[str]:
     """The words that name the validation data on a command line.
 
     Args:
-        config: TrainConfig. The settings of the run.
+        config: The settings of the run.
 
     Returns:
         Such as `["coco", "data/coco", "--set", "val2017"]`.

@@ -28,7 +28,7 @@ def check(config: TrainConfig) -> None:
     """Raises if the settings of a run contradict each other or lack something, before anything slow begins.
 
     Args:
-        config: TrainConfig. The settings.
+        config: The settings.
 
     Raises:
         ValueError: With the first rule that is broken, the value received and the fix.

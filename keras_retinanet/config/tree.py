@@ -72,7 +72,7 @@ def flag_name(name: str) -> str:
     """The flag of a setting.
 
     Args:
-        name: str. Dotted name, such as `"anchors.sizes"`.
+        name: Dotted name, such as `"anchors.sizes"`.
 
     Returns:
         The flag, such as `"--anchor-sizes"`.
@@ -86,8 +86,8 @@ def settings(config_class: type, prefix: str = "") -> Iterator[Setting]:
     """Lists the leaves of a config class in the order in which they are written.
 
     Args:
-        config_class: type. A dataclass whose fields are plain values or dataclasses.
-        prefix: str. Put before each name.
+        config_class: A dataclass whose fields are plain values or dataclasses.
+        prefix: Put before each name.
 
     Yields:
         One `Setting` a leaf.
@@ -105,7 +105,7 @@ def descriptions(config_class: type) -> dict[str, str]:
     """Reads the `Attributes:` of a docstring.
 
     Args:
-        config_class: type. A class with a docstring in Google form.
+        config_class: A class with a docstring in Google form.
 
     Returns:
         Attribute name → its sentences on one line; empty where Python stripped the docstrings.
@@ -120,7 +120,7 @@ def changed(config: ConfigT, values: Mapping[str, Any]) -> ConfigT:
 
     Args:
         config: Any config dataclass.
-        values: Mapping. Dotted name → new value.
+        values: Dotted name → new value.
 
     Returns:
         A config of the same class.
@@ -149,9 +149,9 @@ def from_dict(config_class: type[ConfigT], plain: Mapping[str, Any], prefix: str
     """Reads back what `config.to_dict` wrote; settings that are missing keep their defaults.
 
     Args:
-        config_class: type. The config dataclass.
-        plain: Mapping. Nested plain values, lists for tuples.
-        prefix: str. Put before names in messages. Defaults to nothing.
+        config_class: The config dataclass.
+        plain: Nested plain values, lists for tuples.
+        prefix: Put before names in messages. Defaults to nothing.
 
     Returns:
         An instance of `config_class`.

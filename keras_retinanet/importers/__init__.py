@@ -69,9 +69,9 @@ def describe_checkpoint(
     """Finds out what a checkpoint holds, without building anything.
 
     Args:
-        path: str or Path. Checkpoint of a whole detector: a file, or KerasHub's folder; or one that is open already.
+        path: Checkpoint of a whole detector: a file, or KerasHub's folder; or one that is open already.
         source: Name in `IMPORTERS`. Defaults to `None`: recognised by content.
-        overrides: Overrides. Settings of the user in place of what the checkpoint does not hold.
+        overrides: Settings of the user in place of what the checkpoint does not hold.
 
     Returns:
         The blueprint.
@@ -98,9 +98,9 @@ def import_checkpoint(
     """Reads a checkpoint of another library as one of our models.
 
     Args:
-        path: str or Path. Checkpoint of a whole detector: a file, or KerasHub's folder.
+        path: Checkpoint of a whole detector: a file, or KerasHub's folder.
         source: Name in `IMPORTERS`. Defaults to `None`: recognised by content.
-        overrides: Overrides. Settings of the user in place of what the checkpoint does not hold.
+        overrides: Settings of the user in place of what the checkpoint does not hold.
 
     Returns:
         The model, not compiled; where every tensor went; what was found. Tensors may be left over or missing.
@@ -126,7 +126,7 @@ def find_foreign(path: str | Path) -> WeightFile | None:
     """Opens a checkpoint if it is another library's.
 
     Args:
-        path: str or Path. Anything that may be there.
+        path: Anything that may be there.
 
     Returns:
         The opened checkpoint of a whole detector, for `describe_checkpoint`; `None` for everything else: our own files,
@@ -145,9 +145,9 @@ def open_foreign(file: WeightFile, overrides: Overrides | None, log: Callable[[s
     """Imports an opened checkpoint, all of whose tensors have to have a place.
 
     Args:
-        file: WeightFile. From `find_foreign`.
-        overrides: Overrides. Settings of the user in place of what the checkpoint does not hold.
-        log: Callable. Receives one line per assumption.
+        file: From `find_foreign`.
+        overrides: Settings of the user in place of what the checkpoint does not hold.
+        log: Receives one line per assumption.
 
     Returns:
         The model, not compiled.
@@ -170,7 +170,7 @@ def inherited_settings(blueprint: Blueprint) -> dict[str, Any]:
     """What a run that starts from a checkpoint takes over, as `snapshot_settings.read_settings` does of a snapshot.
 
     Args:
-        blueprint: Blueprint. Of the checkpoint.
+        blueprint: Of the checkpoint.
 
     Returns:
         Dotted name → value, as `config_tree.changed` takes them.

@@ -21,7 +21,7 @@ def verify_snapshot(path: str | Path, imported: tuple[RetinaNet, Report, Bluepri
     """Compares a snapshot with the import it was written from.
 
     Args:
-        path: str or Path. The snapshot.
+        path: The snapshot.
         imported: The imported model, where its tensors went, and its blueprint.
 
     Returns:

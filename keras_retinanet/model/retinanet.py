@@ -138,8 +138,8 @@ class RetinaNet(keras.Model):
         """Shapes of the pyramid's feature maps, from the layers; nothing is computed on pixels.
 
         Args:
-            height: int. Rows of the padded image.
-            width: int. Columns of the padded image.
+            height: Rows of the padded image.
+            width: Columns of the padded image.
 
         Returns:
             Rows and columns of each level, finest first.

@@ -46,8 +46,8 @@ def open_runtime(path: str | Path) -> Runtime:
     """Opens a snapshot or an exported artefact.
 
     Args:
-        path: str or Path. A `.keras`, `.onnx` or `.tflite` file, the folder of an OpenVINO model, a SavedModel or the
-            folder of its versions; the highest version is opened.
+        path: A `.keras`, `.onnx` or `.tflite` file, the folder of an OpenVINO model, a SavedModel or the folder of its
+            versions; the highest version is opened.
 
     Returns:
         The runtime.
@@ -65,7 +65,7 @@ def format_of(path: Path) -> ExportFormat:
     """The format of a file or folder.
 
     Args:
-        path: Path. File or folder.
+        path: File or folder.
 
     Returns:
         Its name.

@@ -52,8 +52,8 @@ class Description:
         """Reads the text; fields of later versions are ignored.
 
         Args:
-            text: str. What `to_json` wrote.
-            source: str. The artefact, for the message.
+            text: What `to_json` wrote.
+            source: The artefact, for the message.
 
         Returns:
             The description.

@@ -19,7 +19,7 @@ class KerasRuntime(BatchRuntime):
     """Detects with a Keras model in this process.
 
     Args:
-        model: DetectionModel. Its own thresholds apply.
+        model: Its own thresholds apply.
         image_size: Height and width of every batch, see `data.preparation.fit_image`. Defaults to any.
     """
 
@@ -42,7 +42,7 @@ class KerasRuntime(BatchRuntime):
         """The runtime of a file.
 
         Args:
-            path: Path. A snapshot of training, or an inference model.
+            path: A snapshot of training, or an inference model.
 
         Returns:
             The runtime, with the thresholds of the file.

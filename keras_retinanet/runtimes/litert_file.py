@@ -17,7 +17,7 @@ class LiteRtRuntime(BatchRuntime):
     """Detects through LiteRT, image by image: its graph takes one at a time.
 
     Args:
-        path: Path. The file.
+        path: The file.
 
     Raises:
         ValueError: It is not a LiteRT file, or was not written by this package.

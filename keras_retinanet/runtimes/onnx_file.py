@@ -14,7 +14,7 @@ class OnnxRuntime(BatchRuntime):
     """Detects through ONNX Runtime.
 
     Args:
-        path: Path. The file.
+        path: The file.
 
     Raises:
         ValueError: It is not an ONNX file, or was not written by this package.

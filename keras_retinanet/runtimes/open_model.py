@@ -25,7 +25,7 @@ def print_note(line: str) -> None:
     """Prints what was assumed of a checkpoint on stderr, away from results that other programs read.
 
     Args:
-        line: str. One note.
+        line: One note.
     """
     print(line, file=sys.stderr)
 
@@ -40,8 +40,8 @@ def open_network(
     Args:
         path: A file, the folder of a run (its `best.keras`, else its `last.keras`), KerasHub's folder; or a checkpoint
             that `importers.find_foreign` has opened.
-        overrides: Overrides. What a checkpoint does not hold; not used for snapshots. Defaults to none.
-        log: Callable. Receives one line per assumption about a checkpoint. Defaults to `print_note`.
+        overrides: What a checkpoint does not hold; not used for snapshots. Defaults to none.
+        log: Receives one line per assumption about a checkpoint. Defaults to `print_note`.
 
     Returns:
         The model, not compiled.
@@ -65,8 +65,8 @@ def open_model(model: Any, overrides: Overrides | None = None, log: Callable[[st
     Args:
         model: Path of whatever `open_network` opens or of an exported artefact; or a `RetinaNet`, `DetectionModel` or
             `Runtime`.
-        overrides: Overrides. As in `open_network`.
-        log: Callable. As in `open_network`.
+        overrides: As in `open_network`.
+        log: As in `open_network`.
 
     Returns:
         The runtime.
@@ -96,9 +96,9 @@ def with_thresholds(runtime: Runtime, changes: dict[str, Any], *, is_tiled: bool
     """Returns a runtime that keeps every detection the new thresholds allow; it may keep more, for the caller to drop.
 
     Args:
-        runtime: Runtime. What detects.
-        changes: dict. Fields of `FilterConfig` and their new values. A score threshold replaces those per class.
-        is_tiled: bool. Whether its boxes in tiles will be merged.
+        runtime: What detects.
+        changes: Fields of `FilterConfig` and their new values. A score threshold replaces those per class.
+        is_tiled: Whether its boxes in tiles will be merged.
 
     Returns:
         The same runtime, or the same network with another filter.

@@ -41,7 +41,7 @@ class OpenVinoRuntime(BatchRuntime):
     """Detects through OpenVINO.
 
     Args:
-        path: Path. The folder.
+        path: The folder.
 
     Raises:
         ValueError: It is not an OpenVINO model, or was not written by this package.

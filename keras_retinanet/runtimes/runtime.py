@@ -21,7 +21,7 @@ class Runtime(ABC):
     """An opened snapshot or artefact.
 
     Args:
-        description: Description. Read from the file.
+        description: Read from the file.
     """
 
     def __init__(self, description: Description) -> None:
@@ -56,8 +56,8 @@ class Runtime(ABC):
         """The sizes of an image on its way into the network.
 
         Args:
-            height: int. Of the image, in pixels.
-            width: int. Of the image, in pixels.
+            height: Of the image, in pixels.
+            width: Of the image, in pixels.
 
         Returns:
             The sizes. Images of one `batch_shape` can share a batch and are detected as each would be alone.
@@ -68,7 +68,7 @@ class Runtime(ABC):
         """The same network with other thresholds.
 
         Args:
-            filter: FilterConfig. The thresholds.
+            filter: The thresholds.
 
         Returns:
             A runtime; `None` where the thresholds are part of a graph and cannot be changed.
@@ -85,7 +85,7 @@ class Runtime(ABC):
         Args:
             images: Each `(h, w, 3)` uint8 RGB, of any sizes; all are padded to the largest of their batch shapes.
             fits: What `fit` returns for each image, where it is known. Defaults to `None`: it is computed.
-            batch_size: int. Images of a full batch, for runtimes that compile each shape. Defaults to `None`.
+            batch_size: Images of a full batch, for runtimes that compile each shape. Defaults to `None`.
 
         Returns:
             One entry per image, boxes in its own pixels.
@@ -107,7 +107,7 @@ class BatchRuntime(Runtime):
     """A runtime whose network takes images that are resized and padded already.
 
     Args:
-        description: Description. Read from the file.
+        description: Read from the file.
     """
 
     @abstractmethod

@@ -24,7 +24,7 @@ def versions_of(path: Path) -> dict[int, Path]:
     """The versions in a model's folder.
 
     Args:
-        path: Path. The folder.
+        path: The folder.
 
     Returns:
         Number → the SavedModel. Folders without a number as name, or without a model, are left out.
@@ -36,7 +36,7 @@ class SavedModelRuntime(Runtime):
     """Detects through the signature `image_tensor`.
 
     Args:
-        path: Path. A SavedModel, or the folder of its versions; the highest version is opened.
+        path: A SavedModel, or the folder of its versions; the highest version is opened.
 
     Raises:
         ValueError: It is damaged, or was not written by this package.

@@ -56,9 +56,9 @@ class DetectionApi:
     """Handles requests for one model.
 
     Args:
-        served: Served. The model.
-        config: ServeConfig. The limits.
-        on_warm: Callable. Called when the model has been warmed up, with the error if that failed.
+        served: The model.
+        config: The limits.
+        on_warm: Called when the model has been warmed up, with the error if that failed.
     """
 
     def __init__(self, served: Served, config: ServeConfig, on_warm: Callable[[Exception | None], None]) -> None:

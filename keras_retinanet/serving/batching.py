@@ -29,9 +29,9 @@ class Batcher:
     one, so that only the one which is to blame fails.
 
     Args:
-        runtime: Runtime. What detects.
-        max_batch: int. Most images of a batch.
-        max_wait: float. Seconds that an image waits for others.
+        runtime: What detects.
+        max_batch: Most images of a batch.
+        max_wait: Seconds that an image waits for others.
     """
 
     def __init__(self, runtime: Runtime, max_batch: int, max_wait: float) -> None:
@@ -45,7 +45,7 @@ class Batcher:
 
         Args:
             image: `(H, W, 3)` uint8.
-            key: Hashable. Images of one key may share a batch.
+            key: Images of one key may share a batch.
 
         Returns:
             What the runtime found in it.
@@ -59,7 +59,7 @@ class Batcher:
         """Detections in a batch that is complete already.
 
         Args:
-            images: Sequence. Each `(H, W, 3)` uint8.
+            images: Each `(H, W, 3)` uint8.
 
         Returns:
             What the runtime found in each.

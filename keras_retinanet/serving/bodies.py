@@ -18,8 +18,8 @@ class BodyError(Exception):
     """A body that is not taken.
 
     Args:
-        status: int. HTTP status.
-        message: str. What is wrong, and what to do.
+        status: HTTP status.
+        message: What is wrong, and what to do.
     """
 
     def __init__(self, status: int, message: str) -> None:
@@ -31,8 +31,8 @@ class BodyReader:
     """Reads bodies of requests.
 
     Args:
-        limit: int. Bytes of the largest.
-        timeout: float. Seconds within which one must arrive.
+        limit: Bytes of the largest.
+        timeout: Seconds within which one must arrive.
     """
 
     def __init__(self, limit: int, timeout: float) -> None:
@@ -44,7 +44,7 @@ class BodyReader:
         """The body of a request; its bytes are reserved while it is held.
 
         Args:
-            request: Request. As it arrives.
+            request: As it arrives.
 
         Yields:
             The bytes; to be cleared once they have been understood.

@@ -34,11 +34,11 @@ class Client:
     with the first try.
 
     Args:
-        transport: Transport. How requests reach the server.
-        retries: int. How often a request is sent again. Defaults to 4.
-        pause: float. Seconds before the first retry. Defaults to 0.2.
-        batch_size: int. Most images of one request. Defaults to 8.
-        sleep: Callable. Waits so many seconds.
+        transport: How requests reach the server.
+        retries: How often a request is sent again. Defaults to 4.
+        pause: Seconds before the first retry. Defaults to 0.2.
+        batch_size: Most images of one request. Defaults to 8.
+        sleep: Waits so many seconds.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Client:
         together, or one at a time, where the last digits of the scores matter.
 
         Args:
-            images: Sequence. Paths of files, their bytes, or these as `{"b64": …}`: JPEG, PNG, BMP, GIF or WebP.
+            images: Paths of files, their bytes, or these as `{"b64": …}`: JPEG, PNG, BMP, GIF or WebP.
 
         Returns:
             One entry per image.
@@ -124,11 +124,11 @@ def connect(address: str, model: str, *, version: int | None = None, timeout: fl
     """A client of one model.
 
     Args:
-        address: str. `http://HOST:PORT` or `https://…` for REST, `grpc://HOST:PORT` or `grpcs://…` (with TLS) for gRPC,
+        address: `http://HOST:PORT` or `https://…` for REST, `grpc://HOST:PORT` or `grpcs://…` (with TLS) for gRPC,
             which needs the extra `grpc`.
-        model: str. Name of the model on the server.
-        version: int. Its version. Defaults to the newest that the server has.
-        timeout: float. Seconds that one try may take. Defaults to 30.
+        model: Name of the model on the server.
+        version: Its version. Defaults to the newest that the server has.
+        timeout: Seconds that one try may take. Defaults to 30.
         **options: As `Client` takes them.
 
     Returns:

@@ -22,10 +22,10 @@ class GrpcTransport:
     """One channel, which gRPC keeps alive and threads share.
 
     Args:
-        address: str. `grpc://HOST:PORT`, or `grpcs://…` for TLS.
-        model: str. Name of the model.
-        version: int or None. Its version, or the newest.
-        timeout: float. Seconds that a request may take.
+        address: `grpc://HOST:PORT`, or `grpcs://…` for TLS.
+        model: Name of the model.
+        version: Its version, or the newest.
+        timeout: Seconds that a request may take.
 
     Raises:
         ModuleNotFoundError: `grpcio` is not installed.

@@ -26,8 +26,8 @@ def checked_size(contents: bytes, max_pixels: int) -> tuple[int, int]:
     """Height and width from the header, nothing decoded.
 
     Args:
-        contents: bytes. The file.
-        max_pixels: int. The largest that is taken.
+        contents: The file.
+        max_pixels: The largest that is taken.
 
     Returns:
         Height and width in pixels.
@@ -61,7 +61,7 @@ def decoded(contents: bytes, size: tuple[int, int]) -> Any:
     Of a GIF Pillow reads the first frame only: TensorFlow would read them all, each as large as it likes.
 
     Args:
-        contents: bytes. The file.
+        contents: The file.
         size: Height and width that its header gave.
 
     Returns:

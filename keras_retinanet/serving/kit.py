@@ -153,7 +153,7 @@ def served_name(model: Path) -> str:
     """What a model is called on the server.
 
     Args:
-        model: Path. Its folder, with the versions in it.
+        model: Its folder, with the versions in it.
 
     Returns:
         The folder's name.
@@ -174,9 +174,9 @@ def write_kit(out: Path, version: Path, class_names: Sequence[str]) -> Path:
     """Writes what one needs to start TensorFlow Serving and to ask it.
 
     Args:
-        out: Path. Folder for the files, made if absent; files of the same names are replaced.
-        version: Path. The exported version, `…/NAME/N`.
-        class_names: Sequence. Names of the labels.
+        out: Folder for the files, made if absent; files of the same names are replaced.
+        version: The exported version, `…/NAME/N`.
+        class_names: Names of the labels.
 
     Returns:
         The folder.

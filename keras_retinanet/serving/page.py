@@ -32,7 +32,7 @@ def render_page(model: str) -> str:
     """The page of a model.
 
     Args:
-        model: str. Its name in URLs.
+        model: Its name in URLs.
 
     Returns:
         HTML.

@@ -39,7 +39,7 @@ def read_call(body: bytes | bytearray) -> PredictCall:
     also be `{"image_bytes": {"b64": …}}`, the columns `{"image_bytes": [{"b64": …}, …]}`.
 
     Args:
-        body: bytes. JSON.
+        body: JSON.
 
     Returns:
         The files, decoded from base64.
@@ -97,9 +97,9 @@ def reply(call: PredictCall, found: Sequence[Detections], class_names: Sequence[
     All images have as many rows as the one with the most detections; the rest is padded with -1 and "".
 
     Args:
-        call: PredictCall. What was asked.
-        found: Sequence. What was found in each image.
-        class_names: Sequence. Names of the labels.
+        call: What was asked.
+        found: What was found in each image.
+        class_names: Names of the labels.
 
     Returns:
         `{"predictions": …}` with one row per image, or `{"outputs": …}` with one array per output.
@@ -127,8 +127,8 @@ def status(version: int, is_ready: bool) -> dict[str, Any]:
     """The model's status in the form of TensorFlow Serving.
 
     Args:
-        version: int. Version of the model.
-        is_ready: bool. Whether it is warm.
+        version: Version of the model.
+        is_ready: Whether it is warm.
 
     Returns:
         The body of the response.
@@ -141,9 +141,9 @@ def metadata(name: str, version: int, class_names: Sequence[str]) -> dict[str, A
     """The model's signature in the form of TensorFlow Serving's metadata.
 
     Args:
-        name: str. Name of the model.
-        version: int. Its version.
-        class_names: Sequence. Names of the labels, which TensorFlow Serving would not tell.
+        name: Name of the model.
+        version: Its version.
+        class_names: Names of the labels, which TensorFlow Serving would not tell.
 
     Returns:
         The body of the response.

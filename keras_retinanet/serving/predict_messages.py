@@ -77,9 +77,9 @@ def predict_request(model: str, files: Sequence[bytes], version: int | None = No
     """A request for the detections in image files.
 
     Args:
-        model: str. Name of the model.
-        files: Sequence. The bytes of each file.
-        version: int. Version of the model. Defaults to the one that the server serves.
+        model: Name of the model.
+        files: The bytes of each file.
+        version: Version of the model. Defaults to the one that the server serves.
 
     Returns:
         A `PredictRequest`.
@@ -100,8 +100,8 @@ def warmup_record(model: str, files: Sequence[bytes]) -> bytes:
     """A request as a server replays it before it takes others.
 
     Args:
-        model: str. Name of the model.
-        files: Sequence. The bytes of each image file.
+        model: Name of the model.
+        files: The bytes of each image file.
 
     Returns:
         A serialised `PredictionLog`.

@@ -23,10 +23,10 @@ class RestTransport:
     """One connection a thread, kept between requests.
 
     Args:
-        address: str. `http://HOST:PORT` or `https://…`, with a path where a proxy adds one.
-        model: str. Name of the model.
-        version: int or None. Its version, or the newest.
-        timeout: float. Seconds that the server may stay silent.
+        address: `http://HOST:PORT` or `https://…`, with a path where a proxy adds one.
+        model: Name of the model.
+        version: Its version, or the newest.
+        timeout: Seconds that the server may stay silent.
     """
 
     def __init__(self, address: str, model: str, version: int | None, timeout: float) -> None:

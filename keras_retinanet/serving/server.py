@@ -24,7 +24,7 @@ class Server:
     The port is taken on construction, so that an address in use is reported before a model is loaded.
 
     Args:
-        config: ServeConfig. Address and limits.
+        config: Address and limits.
 
     Raises:
         OSError: The port is taken, or the address is not one of this machine's.
@@ -48,7 +48,7 @@ class Server:
         """Serves until a signal or `stop`; then finishes the requests it has accepted.
 
         Args:
-            served: Served. The model.
+            served: The model.
 
         Raises:
             RuntimeError: The model failed its warm-up.
@@ -171,8 +171,8 @@ def strict_protocol(timeout: float, most: int) -> type:
     """Uvicorn's HTTP/1.1 with what it lacks: deadlines for receiving headers and for sending responses, JSON errors.
 
     Args:
-        timeout: float. Seconds.
-        most: int. Connections; requests on further ones are answered 503.
+        timeout: Seconds.
+        most: Connections; requests on further ones are answered 503.
 
     Returns:
         The protocol class.

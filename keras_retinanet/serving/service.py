@@ -33,8 +33,8 @@ class ImageError(ValueError):
     """One image of a request cannot be taken.
 
     Args:
-        index: int. Its place in the request.
-        reason: str. What is wrong, and what to do.
+        index: Its place in the request.
+        reason: What is wrong, and what to do.
     """
 
     def __init__(self, index: int, reason: str) -> None:
@@ -46,7 +46,7 @@ class Room:
     """So many units for all; who needs some waits in line until they are free.
 
     Args:
-        size: int. The units.
+        size: The units.
     """
 
     def __init__(self, size: int) -> None:
@@ -59,7 +59,7 @@ class Room:
         """Holds units inside; at most `size`.
 
         Args:
-            units: int. How many.
+            units: How many.
         """
         async with self._turn:
             while units > self._free:
@@ -81,8 +81,8 @@ class DetectionService:
     two, in addition to the files themselves. Only what has been decoded enters a batch.
 
     Args:
-        runtime: Runtime. What detects.
-        config: ServeConfig. The limits.
+        runtime: What detects.
+        config: The limits.
     """
 
     def __init__(self, runtime: Runtime, config: ServeConfig) -> None:
@@ -118,7 +118,7 @@ class DetectionService:
         """Detections in the images of one request.
 
         Args:
-            files: Sequence. The bytes of each file.
+            files: The bytes of each file.
 
         Returns:
             What was found in each, in its own pixels.

@@ -10,10 +10,10 @@ class ServerError(Exception):
     """A server refuses, fails, or cannot be reached.
 
     Args:
-        message: str. Who answered what.
-        is_transient: bool. Whether the same request may succeed in a moment: overload, or a failing connection.
-        is_refusal: bool. Whether the server finds something wrong with the request itself.
-        retry_after: float. Seconds that the server asks to wait.
+        message: Who answered what.
+        is_transient: Whether the same request may succeed in a moment: overload, or a failing connection.
+        is_refusal: Whether the server finds something wrong with the request itself.
+        retry_after: Seconds that the server asks to wait.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class ServerError(Exception):
         """The same error, that says which image it is about.
 
         Args:
-            name: str. The image.
+            name: The image.
 
         Returns:
             The error.
@@ -46,7 +46,7 @@ class Transport(Protocol):
         """Asks once.
 
         Args:
-            files: Sequence. The bytes of each image file.
+            files: The bytes of each image file.
 
         Returns:
             The outputs by name, axis 0 the images; arrays or nested lists.

@@ -16,7 +16,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     """Reads the network, anchors and resize rule of a snapshot.
 
     Args:
-        path: str or Path. Any file.
+        path: Any file.
 
     Returns:
         Dotted name → value, as `config.tree.changed` takes them; empty if the file is not a snapshot of a RetinaNet.
