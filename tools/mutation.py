@@ -81,7 +81,7 @@ SUBJECTS: dict[str, Subject] = {
 """Modules of the core, and the tests that speak for each; of importers, what they say of box coders."""
 
 
-class Order:
+class QuickestFirst:
     """Pytest plugin: times every test, and runs the quick ones first once their times are known."""
 
     def __init__(self, times: Path) -> None:
@@ -130,7 +130,7 @@ def run_tests(checkout: Path, tests: Sequence[str], times: Path, limit: float) -
         # Two mutants of the same second and length would share their byte code.
         sys.dont_write_bytecode = True
         os.environ.update(PYTHONPATH=str(checkout), PYTHONDONTWRITEBYTECODE="1")
-        os._exit(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests], plugins=[Order(times)]))
+        os._exit(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests], plugins=[QuickestFirst(times)]))
     deadline = time.monotonic() + limit
     ended, status = 0, 0
     while not ended and time.monotonic() < deadline:

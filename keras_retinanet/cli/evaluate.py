@@ -18,7 +18,7 @@ from keras_retinanet.cli.snapshot_arguments import (
     add_filter_flags,
     open_detector,
     overridden,
-    told_by_files,
+    read_overrides,
 )
 from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import DataConfig, MetricName, ResizeConfig
@@ -138,7 +138,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
 
     snapshot = find_snapshot(snapshot)
     dataset = open_dataset(data, "val")
-    model = open_detector(snapshot, flags, told_by_files(flags.config))
+    model = open_detector(snapshot, flags, read_overrides(flags.config))
     is_unnamed = model.class_names == default_class_names(len(dataset.class_names))  # the checkpoint names none
     class_names = tuple(dataset.class_names) if is_unnamed else model.class_names
     samples = match_classes(list(dataset)[: flags.limit], dataset.class_names, class_names)

@@ -81,11 +81,11 @@ def parse_network_arguments(
     namespace, data, _ = parse_arguments(parser, join_numbers(sys.argv[1:] if argv is None else argv, lists))
     given = {name: value for name, value in vars(namespace).items() if name.startswith(GROUPS) or name in SETS}
     try:
-        base, told = read_settings_file(namespace.config)
+        base, file_settings = read_settings_file(namespace.config)
         preset = DEMO if data.dataset == "demo" and not namespace.config else {}
         # A run's weights need not be here, and are not needed.
         config = changed(changed(base, {"data": data}), {**preset, "model.weights": "none", "freeze_backbone": False})
-        config = changed(config, {**told, **given})
+        config = changed(config, {**file_settings, **given})
         check(config)
         check_data(config.data)
     except (ValueError, OSError) as error:

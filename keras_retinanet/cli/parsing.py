@@ -29,10 +29,10 @@ class Parser(argparse.ArgumentParser):
             message: What is wrong.
         """
         if message.startswith("unrecognized arguments: "):
-            message += self._suggestion(message.removeprefix("unrecognized arguments: ").split())
+            message += self._suggest_flag(message.removeprefix("unrecognized arguments: ").split())
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
-    def _suggestion(self, words: Iterable[str]) -> str:
+    def _suggest_flag(self, words: Iterable[str]) -> str:
         known = [flag for action in self._actions for flag in action.option_strings]
         for word in words:
             if word.startswith("-") and (near := difflib.get_close_matches(word.partition("=")[0], known, n=1)):
@@ -63,13 +63,13 @@ def add_flags(parser: argparse._ActionsContainer, settings: Iterable[Setting]) -
         settings: The settings, with type, choices, default and description.
     """
     for setting in settings:
-        arguments: dict[str, Any] = {"dest": setting.name, "default": argparse.SUPPRESS, "help": _help(setting)}
+        arguments: dict[str, Any] = {"dest": setting.name, "default": argparse.SUPPRESS, "help": _format_help(setting)}
         if setting.is_flag:
             arguments["action"] = argparse.BooleanOptionalAction
         elif setting.choices:
             arguments |= {"choices": setting.choices, "metavar": "NAME"}
         else:
-            arguments |= {"type": _reader(setting), "metavar": _metavar(setting)}
+            arguments |= {"type": _make_reader(setting), "metavar": _choose_metavar(setting)}
         parser.add_argument(flag_name(setting.name), **arguments)
 
 
@@ -121,7 +121,7 @@ def join_numbers(words: Sequence[str], flags: Iterable[str]) -> list[str]:
     return joined
 
 
-def _help(setting: Setting) -> str:
+def _format_help(setting: Setting) -> str:
     text = setting.description.replace("%", "%%").replace("`", "")
     if setting.choices:
         text += f" One of {', '.join(setting.choices)}."
@@ -137,13 +137,13 @@ def _help(setting: Setting) -> str:
     return f"{text} (default: {default})"
 
 
-def _metavar(setting: Setting) -> str:
+def _choose_metavar(setting: Setting) -> str:
     if setting.is_tuple:
         return "NAME,NAME,…" if setting.scalar is str else "X,X,…"
     return {int: "N", float: "X"}.get(setting.scalar, "TEXT")
 
 
-def _reader(setting: Setting) -> Callable[[str], Any]:
+def _make_reader(setting: Setting) -> Callable[[str], Any]:
     scalar = setting.scalar
 
     def read(text: str) -> Any:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from keras_retinanet.serving.app import Served
 
 _FAILED = 1
-_LEAST = {"port": 0, "max_wait_ms": 0}  # of all other numbers: more than nothing
-_MOST = {"port": 65535, "max_pixels": 2 * 89_478_485}  # Pillow itself refuses larger images
+_MINIMUM = {"port": 0, "max_wait_ms": 0}  # of all other numbers: more than nothing
+_MAXIMUM = {"port": 65535, "max_pixels": 2 * 89_478_485}  # Pillow itself refuses larger images
 
 
 def build_parser() -> Parser:
@@ -88,11 +88,11 @@ def check(config: ServeConfig) -> None:
     for setting in settings(ServeConfig):
         value = getattr(config, setting.name)
         if setting.scalar in (int, float) and not setting.is_flag:
-            least = _LEAST.get(setting.name)
+            least = _MINIMUM.get(setting.name)
             if not (value > 0 if least is None else value >= least):
                 words = "greater than 0" if least is None else "0 or more"
                 raise ValueError(f"{flag_name(setting.name)} must be {words}, got {value}.")
-    for name, most in _MOST.items():
+    for name, most in _MAXIMUM.items():
         if getattr(config, name) > most:
             raise ValueError(f"{flag_name(name)} must be at most {most}, got {getattr(config, name)}.")
     if config.max_queue < config.max_batch:

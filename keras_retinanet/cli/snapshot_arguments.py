@@ -113,7 +113,7 @@ def open_detector(
     return DetectionModel(network, dataclasses.replace(stored, **changes))
 
 
-def told_by_files(config: str | None, class_names: str | None = None) -> Overrides:
+def read_overrides(config: str | None, class_names: str | None = None) -> Overrides:
     """Settings that files of fizyr state about its snapshots.
 
     Args:

@@ -434,13 +434,13 @@ class ServeConfig:
 
 def to_dict(config: Any) -> dict[str, Any]:
     """Plain nested dict of a config dataclass, tuples as lists, ready for YAML or JSON."""
-    plain: dict[str, Any] = _listed(dataclasses.asdict(config))
+    plain: dict[str, Any] = _tuples_to_lists(dataclasses.asdict(config))
     return plain
 
 
-def _listed(value: Any) -> Any:
+def _tuples_to_lists(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _listed(item) for key, item in value.items()}
+        return {key: _tuples_to_lists(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_listed(item) for item in value]
+        return [_tuples_to_lists(item) for item in value]
     return value

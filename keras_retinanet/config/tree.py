@@ -65,7 +65,7 @@ class Setting:
     @property
     def scalar(self) -> type:
         """`int`, `float` or `str`: the type of its value, or of its elements."""
-        return _scalar(self.kind)
+        return _find_scalar(self.kind)
 
 
 def flag_name(name: str) -> str:
@@ -168,7 +168,7 @@ def from_dict(config_class: type[ConfigT], plain: Mapping[str, Any], prefix: str
     values = {
         name: from_dict(hints[name], value, f"{prefix}{name}.")
         if dataclasses.is_dataclass(hints[name])
-        else _typed(prefix + name, hints[name], value)
+        else _convert_value(prefix + name, hints[name], value)
         for name, value in plain.items()
     }
     return config_class(**values)
@@ -186,33 +186,33 @@ def flattened(config: Any) -> dict[str, Any]:
     return flat
 
 
-def _scalar(kind: Any) -> type:
+def _find_scalar(kind: Any) -> type:
     if get_origin(kind) in (Union, types.UnionType, tuple):
-        return _scalar(next(part for part in get_args(kind) if part not in (type(None), Ellipsis)))
+        return _find_scalar(next(part for part in get_args(kind) if part not in (type(None), Ellipsis)))
     if get_origin(kind) is Literal:
         return str
     result: type = kind
     return result
 
 
-def _typed(name: str, kind: Any, value: Any) -> Any:
+def _convert_value(name: str, kind: Any, value: Any) -> Any:
     """The value as the type that the setting has; a file cannot tell tuples from lists, nor 1e-3 from a word."""
     for allowed in get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,):
         try:
-            return _as_kind(allowed, value)
+            return _convert_to_kind(allowed, value)
         except (TypeError, ValueError):
             continue
-    raise ValueError(f"{name} is {value!r}, which is not {_described(kind)}.")
+    raise ValueError(f"{name} is {value!r}, which is not {_describe_kind(kind)}.")
 
 
-def _as_kind(kind: Any, value: Any) -> Any:
+def _convert_to_kind(kind: Any, value: Any) -> Any:
     if kind is Any or (kind is type(None) and value is None):
         return value
     if get_origin(kind) is tuple and isinstance(value, list | tuple):
         first, *others = get_args(kind)  # all of one type, in any number or in that of the types
         if others != [Ellipsis] and len(value) != 1 + len(others):
             raise ValueError
-        return tuple(_as_kind(first, item) for item in value)
+        return tuple(_convert_to_kind(first, item) for item in value)
     if get_origin(kind) is Literal or kind is str:
         kind = str
     if kind is bool or isinstance(value, bool):
@@ -228,10 +228,10 @@ def _as_kind(kind: Any, value: Any) -> Any:
     raise TypeError
 
 
-def _described(kind: Any) -> str:
+def _describe_kind(kind: Any) -> str:
     if get_origin(kind) in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(_described(part) for part in get_args(kind)))
+        return " or ".join(dict.fromkeys(_describe_kind(part) for part in get_args(kind)))
     if get_origin(kind) is tuple:
-        return f"a list of {_described(get_args(kind)[0]).removeprefix('a ')}s"
+        return f"a list of {_describe_kind(get_args(kind)[0]).removeprefix('a ')}s"
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", type(None): "null"}
     return "a text" if get_origin(kind) is Literal else names.get(kind, str(kind))

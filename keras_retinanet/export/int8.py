@@ -19,7 +19,7 @@ import numpy as np
 
 from keras_retinanet.config import ExportConfig
 from keras_retinanet.data.preparation import fit_image, prepare_batch
-from keras_retinanet.export.sample_images import MOST_REPRESENTATIVE, folder_images
+from keras_retinanet.export.sample_images import MAX_CALIBRATION_IMAGES, folder_images
 from keras_retinanet.extras import install_hint
 from keras_retinanet.model.detection_model import DetectionModel
 
@@ -53,7 +53,7 @@ def representative_inputs(model: DetectionModel, settings: ExportConfig) -> Iter
         `images (1, H, W, 3)` and `sizes (1, 2)`, float32.
     """
     network = model.network
-    for image in folder_images(settings.representative or "", MOST_REPRESENTATIVE):
+    for image in folder_images(settings.representative or "", MAX_CALIBRATION_IMAGES):
         height, width = image.shape[:2]
         fit = fit_image(height, width, network.resize_config, fixed_shape=settings.image_size)
         images, sizes = prepare_batch([image], [fit], network.resize_config, network.pad_value)

@@ -82,12 +82,12 @@ def describe_checkpoint(
         OSError: The file cannot be opened.
     """
     file = path if isinstance(path, WeightFile) else open_weights(path)
-    name = source or _recognised(file)
+    name = source or _find_importer(file)
     try:
         if name is None:
-            raise CheckpointError(_unknown(file))
+            raise CheckpointError(_describe_unknown(file))
         overrides = overrides or Overrides()
-        return _with_overrides(IMPORTERS[name].describe(file, overrides), overrides)
+        return _apply_overrides(IMPORTERS[name].describe(file, overrides), overrides)
     except CheckpointError as error:
         raise CheckpointError(f"Cannot import {str(file.path)!r}: {error}") from error
 
@@ -138,7 +138,7 @@ def find_foreign(path: str | Path) -> WeightFile | None:
     if weight_layout(path) is None:
         return None
     file = open_weights(path)
-    return file if _recognised(file) is not None else None
+    return file if _find_importer(file) is not None else None
 
 
 def open_foreign(file: WeightFile, overrides: Overrides | None, log: Callable[[str], object]) -> RetinaNet:
@@ -180,7 +180,7 @@ def inherited_settings(blueprint: Blueprint) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name != "model.weights"}
 
 
-def _with_overrides(blueprint: Blueprint, overrides: Overrides) -> Blueprint:
+def _apply_overrides(blueprint: Blueprint, overrides: Overrides) -> Blueprint:
     """The blueprint with what the user says of pixels and box coding; each importer takes the rest into account."""
     options, coder = dict(blueprint.backbone_options), dict(blueprint.box_coder)
     if overrides.pixels:
@@ -190,11 +190,11 @@ def _with_overrides(blueprint: Blueprint, overrides: Overrides) -> Blueprint:
     return dataclasses.replace(blueprint, backbone_options=options, box_coder=coder)
 
 
-def _recognised(file: WeightFile) -> SourceName | None:
+def _find_importer(file: WeightFile) -> SourceName | None:
     return next((name for name, importer in IMPORTERS.items() if importer.recognises(file)), None)
 
 
-def _unknown(file: WeightFile) -> str:
+def _describe_unknown(file: WeightFile) -> str:
     names = list(file.tensors) or list(file.keras.layers if file.keras else ())
     begins = f" Its names begin with {', '.join(map(repr, names[:3]))}." if names else ""
     return f"It holds no RetinaNet of {', '.join(IMPORTERS)}.{begins}"

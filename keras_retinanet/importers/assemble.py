@@ -82,7 +82,7 @@ def assemble(blueprint: Blueprint) -> tuple[RetinaNet, Report]:
         box_coder=coder,
     )
     model.metadata["imported_from"] = blueprint.source
-    report = _fill(model, blueprint)
+    report = _fill_model(model, blueprint)
     freeze_batch_norm(model.backbone)
     return model, report
 
@@ -125,20 +125,20 @@ def weighted_layers(model: RetinaNet) -> Iterator[tuple[str, keras.Layer]]:
                 yield f"{name}/{layer.name}", layer
 
 
-def _fill(model: RetinaNet, blueprint: Blueprint) -> Report:
+def _fill_model(model: RetinaNet, blueprint: Blueprint) -> Report:
     used: set[str] = set()
     missing = []
     for path, layer in weighted_layers(model):
         place = blueprint.place(path)
         for variable in layer.weights:
-            name = place + blueprint.spelling.separator + _kind(layer, variable, blueprint)
+            name = place + blueprint.spelling.separator + _find_kind(layer, variable, blueprint)
             if name not in blueprint.tensors:
                 missing.append(f"{path}/{variable.name} ({name})")
                 continue
             used.add(name)
-            value = _laid_out(np.asarray(blueprint.tensors[name]), layer, blueprint)
+            value = _convert_layout(np.asarray(blueprint.tensors[name]), layer, blueprint)
             if layer.name == "final":
-                value = _reordered(value, path.partition("/")[0], model, blueprint)
+                value = _reorder_outputs(value, path.partition("/")[0], model, blueprint)
             if value.shape != tuple(variable.shape):
                 raise CheckpointError(
                     f"{name!r} has the shape {tuple(blueprint.tensors[name].shape)}, which does not fit "
@@ -150,13 +150,13 @@ def _fill(model: RetinaNet, blueprint: Blueprint) -> Report:
     return Report(tuple(name for name in blueprint.tensors if name in used), tuple(unused), tuple(missing))
 
 
-def _kind(layer: keras.Layer, variable: Any, blueprint: Blueprint) -> str:
+def _find_kind(layer: keras.Layer, variable: Any, blueprint: Blueprint) -> str:
     is_depthwise = isinstance(layer, keras.layers.DepthwiseConv2D) and variable.name == "kernel"
     kind = "depthwise_kernel" if is_depthwise and not blueprint.spelling.is_transposed else str(variable.name)
     return blueprint.spelling.kinds.get(kind, kind)
 
 
-def _laid_out(value: np.ndarray, layer: keras.Layer, blueprint: Blueprint) -> np.ndarray:
+def _convert_layout(value: np.ndarray, layer: keras.Layer, blueprint: Blueprint) -> np.ndarray:
     if value.dtype.kind not in "fiu":
         raise CheckpointError(f"A tensor for {layer.name!r} is of type {value.dtype}, not of numbers.")
     value = value.astype(np.float32)
@@ -165,7 +165,7 @@ def _laid_out(value: np.ndarray, layer: keras.Layer, blueprint: Blueprint) -> np
     return value
 
 
-def _reordered(value: np.ndarray, head_name: str, model: RetinaNet, blueprint: Blueprint) -> np.ndarray:
+def _reorder_outputs(value: np.ndarray, head_name: str, model: RetinaNet, blueprint: Blueprint) -> np.ndarray:
     """The last layer of a head `(…, anchors · values)` with our order of anchors, and the classes that are kept."""
     head: Head = getattr(model, head_name)
     counts = head.num_anchors if isinstance(head.num_anchors, int) else head.num_anchors[0]
@@ -184,12 +184,12 @@ def described(blueprint: Blueprint) -> dict[str, Any]:
     """The settings of a blueprint as plain values, for people and files."""
     groups = ("model", "anchors", "resize", "filter")
     return {group: to_dict(getattr(blueprint, group)) for group in groups} | {
-        "backbone_options": {name: _plain(value) for name, value in blueprint.backbone_options.items()},
+        "backbone_options": {name: _simplify_option(value) for name, value in blueprint.backbone_options.items()},
         "box_coder": dict(blueprint.box_coder),
     }
 
 
-def _plain(value: Any) -> Any:
+def _simplify_option(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     return list(value) if isinstance(value, tuple) else value

@@ -21,13 +21,13 @@ TORCHVISION_UNUSED = frozenset((0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83))
 """COCO ids below 91 that no object has; torchvision's labels are those ids."""
 
 
-def _by_id() -> tuple[str, ...]:
+def _list_coco_ids() -> tuple[str, ...]:
     names = iter(COCO)
     unused = {0: "__background__"}
     return tuple(unused.get(i, f"N/A {i}") if i in TORCHVISION_UNUSED else next(names) for i in range(91))
 
 
-CLASS_LISTS: dict[int, tuple[str, ...]] = {80: COCO, 91: _by_id()}
+CLASS_LISTS: dict[int, tuple[str, ...]] = {80: COCO, 91: _list_coco_ids()}
 """Names by the number of classes: COCO's, and the slots of torchvision's."""
 
 

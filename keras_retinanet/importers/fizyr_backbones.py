@@ -67,24 +67,26 @@ def find_backbone(
         CheckpointError: It is one that ours do not include.
     """
     if "bn_conv1" in layers:
-        return _resnet(layers, stored, overrides, notes)
+        return _describe_resnet(layers, stored, overrides, notes)
     if "conv_dw_1" in layers:
-        return _mobilenet(layers, tensors, stored)
+        return _describe_mobilenet(layers, tensors, stored)
     if "conv1/conv" in layers or "conv2_block1_0_bn" in layers:
-        return _densenet(layers)
+        return _describe_densenet(layers)
     if "block1_conv1" in layers:
-        return FoundBackbone("vgg19" if "block3_conv4" in layers else "vgg16", {"normalization": CAFFE}, _as_it_is)
+        return FoundBackbone("vgg19" if "block3_conv4" in layers else "vgg16", {"normalization": CAFFE}, _keep_name)
     raise CheckpointError(
         f"Its backbone begins with {', '.join(map(repr, list(layers)[:4]))}; ResNet-50, 101, 152, VGG, MobileNet and "
         "DenseNet can be imported. SE-Nets and EfficientNets of other packages cannot."
     )
 
 
-def _as_it_is(layer: str) -> str:
+def _keep_name(layer: str) -> str:
     return layer
 
 
-def _resnet(layers: Collection[str], stored: FizyrSettings, overrides: Overrides, notes: list[str]) -> FoundBackbone:
+def _describe_resnet(
+    layers: Collection[str], stored: FizyrSettings, overrides: Overrides, notes: list[str]
+) -> FoundBackbone:
     names = sorted(layers)
     name = find_resnet(names, r"res(?P<stage>\d)(?P<block>[a-z]\d*)_branch2a$", r"res2a_branch2c$")
     stem = overrides.stem or ("padded" if "padding_conv1" in layers else "same")
@@ -108,7 +110,9 @@ def _resnet(layers: Collection[str], stored: FizyrSettings, overrides: Overrides
     return FoundBackbone(name, options, place)
 
 
-def _mobilenet(layers: Collection[str], tensors: Mapping[str, np.ndarray], stored: FizyrSettings) -> FoundBackbone:
+def _describe_mobilenet(
+    layers: Collection[str], tensors: Mapping[str, np.ndarray], stored: FizyrSettings
+) -> FoundBackbone:
     width = shape_of(tensors, "conv1/kernel")[-1]
     if width not in _MOBILENETS:
         raise CheckpointError(f"Its MobileNet begins with {width} channels; α of 0.25, 0.5, 0.75 and 1 have 8 to 32.")
@@ -121,10 +125,10 @@ def _mobilenet(layers: Collection[str], tensors: Mapping[str, np.ndarray], store
         "stem_padding": padded if "conv1_pad" in layers else "same",
         "block_padding": padded if "conv_pad_2" in layers else "same",
     }
-    return FoundBackbone(_MOBILENETS[width], options, _as_it_is)
+    return FoundBackbone(_MOBILENETS[width], options, _keep_name)
 
 
-def _densenet(layers: Collection[str]) -> FoundBackbone:
+def _describe_densenet(layers: Collection[str]) -> FoundBackbone:
     blocks = tuple(
         max((int(m[1]) for name in layers if (m := re.match(rf"conv{stage}_block(\d+)_1_conv$", name))), default=0)
         for stage in (4, 5)

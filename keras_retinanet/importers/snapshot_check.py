@@ -32,7 +32,7 @@ def verify_snapshot(path: str | Path, imported: tuple[RetinaNet, Report, Bluepri
     """
     model, report, blueprint = imported
     again = load_model(path, compile=False)
-    if not isinstance(again, RetinaNet) or _plain(again) != _plain(model):
+    if not isinstance(again, RetinaNet) or _serialize_settings(again) != _serialize_settings(model):
         raise CheckpointError(f"{str(path)!r} does not hold the settings that were imported.")
     numbers = 0
     for ours, theirs in zip(again.weights, model.weights, strict=True):
@@ -56,6 +56,6 @@ def verify_snapshot(path: str | Path, imported: tuple[RetinaNet, Report, Bluepri
     )
 
 
-def _plain(model: RetinaNet) -> str:
+def _serialize_settings(model: RetinaNet) -> str:
     """The settings as a file has them: tuples and lists are one thing there."""
     return json.dumps(model.get_config(), sort_keys=True, default=str)

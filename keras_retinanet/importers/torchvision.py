@@ -79,20 +79,20 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     backbone = find_resnet(
         tensors, r"backbone\.body\.layer(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", r".*layer1\.0\.conv3"
     )
-    levels = _levels(tensors)
+    levels = _find_levels(tensors)
     count, classes = count_anchors_and_classes(
         shape_of(tensors, f"{_BOX}bbox_reg.weight")[0], shape_of(tensors, f"{_CLASS}cls_logits.weight")[0]
     )
     names, kept = find_classes(classes, None, overrides, notes)
     fixed = {"offset": 0.0, "is_rounded": True, "stride_mode": "grid"}
-    network = _network(tensors, backbone, levels)
+    network = _read_network(tensors, backbone, levels)
     epsilon = overrides.norm_epsilon
     if epsilon is None:
-        epsilon = _epsilon(tensors, network, file.beside, notes)
+        epsilon = _choose_epsilon(tensors, network, file.beside, notes)
     return Blueprint(
         "torchvision",
         tensors,
-        by_part(torch_resnet_names("backbone.body."), _neck(levels[0]), _head),
+        by_part(torch_resnet_names("backbone.body."), _neck_namer(levels[0]), _name_head_layer),
         TORCH_SPELLING,
         network,
         names,
@@ -105,7 +105,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     )
 
 
-def _network(tensors: Mapping[str, np.ndarray], backbone: BackboneName, levels: tuple[int, int]) -> ModelConfig:
+def _read_network(tensors: Mapping[str, np.ndarray], backbone: BackboneName, levels: tuple[int, int]) -> ModelConfig:
     return torch_network(
         tensors,
         backbone,
@@ -118,7 +118,7 @@ def _network(tensors: Mapping[str, np.ndarray], backbone: BackboneName, levels: 
     )
 
 
-def _levels(tensors: Mapping[str, np.ndarray]) -> tuple[int, int]:
+def _find_levels(tensors: Mapping[str, np.ndarray]) -> tuple[int, int]:
     count = count_consecutive(tensors, f"{FPN}inner_blocks.{{}}.0.weight")
     extras = [level for level in (6, 7) if f"{FPN}extra_blocks.p{level}.weight" in tensors]
     if count not in (3, 4) or extras not in ([6], [6, 7]):
@@ -129,7 +129,7 @@ def _levels(tensors: Mapping[str, np.ndarray]) -> tuple[int, int]:
     return 6 - count, extras[-1]
 
 
-def _epsilon(
+def _choose_epsilon(
     tensors: Mapping[str, np.ndarray], network: ModelConfig, beside: Mapping[str, Any], notes: list[str]
 ) -> float:
     """Of the batch normalisation: 0 where the library loads its COCO weights of v1, and 1e-5 in every other case.
@@ -152,7 +152,7 @@ def _epsilon(
     return 0.0
 
 
-def _neck(min_level: int) -> Callable[[str, int], str]:
+def _neck_namer(min_level: int) -> Callable[[str, int], str]:
     def place(kind: str, level: int) -> str:
         if kind == "extra":
             return f"{FPN}extra_blocks.p{level}"
@@ -161,7 +161,7 @@ def _neck(min_level: int) -> Callable[[str, int], str]:
     return place
 
 
-def _head(head: str, layer: str) -> str:
+def _name_head_layer(head: str, layer: str) -> str:
     if layer == "final":
         return f"{_CLASS}cls_logits" if head == "class_head" else f"{_BOX}bbox_reg"
     return f"{_CLASS if head == 'class_head' else _BOX}conv.{layer[4:]}.{0 if layer.startswith('conv') else 1}"

@@ -74,8 +74,8 @@ class Client:
         """
         if isinstance(images, (str, Path, bytes, bytearray, memoryview, Mapping)):
             raise ValueError("detect takes a list of images; put the one image into a list.")
-        names = [_told(index, image) for index, image in enumerate(images)]
-        files = [_contents(image, name) for image, name in zip(images, names, strict=True)]
+        names = [_name_image(index, image) for index, image in enumerate(images)]
+        files = [_read_contents(image, name) for image, name in zip(images, names, strict=True)]
         found: list[Detections] = []
         for start in range(0, len(files), self._batch_size):
             part = slice(start, start + self._batch_size)
@@ -103,7 +103,7 @@ class Client:
                 index = min(int(named.group(1)), len(files) - 1) if named else 0
                 raise error.about(names[index]) from None
         else:
-            return list(_per_image(answer, len(files)))
+            return list(_split_response(answer, len(files)))
         # One of them is refused, or all are too much at once: either comes out in halves.
         half = len(files) // 2
         return [*self._ask(files[:half], names[:half]), *self._ask(files[half:], names[half:])]
@@ -150,13 +150,13 @@ def connect(address: str, model: str, *, version: int | None = None, timeout: fl
     return Client(transports[parts.scheme](address, model, version, timeout), **options)
 
 
-def _told(index: int, image: ImageFile) -> str:
+def _name_image(index: int, image: ImageFile) -> str:
     return f"image {index} ({image})" if isinstance(image, (str, Path)) else f"image {index}"
 
 
-def _contents(image: ImageFile, name: str) -> bytes:
+def _read_contents(image: ImageFile, name: str) -> bytes:
     if isinstance(image, Mapping):
-        contents = _from_base64(image, name)
+        contents = _decode_base64(image, name)
     else:
         contents = Path(image).read_bytes() if isinstance(image, (str, Path)) else bytes(image)
     if not _MAGIC.match(contents):
@@ -165,7 +165,7 @@ def _contents(image: ImageFile, name: str) -> bytes:
     return contents
 
 
-def _from_base64(image: Mapping[str, str], name: str) -> bytes:
+def _decode_base64(image: Mapping[str, str], name: str) -> bytes:
     try:
         return base64.b64decode(image["b64"], validate=True)
     except (KeyError, TypeError, binascii.Error, ValueError):
@@ -173,11 +173,11 @@ def _from_base64(image: Mapping[str, str], name: str) -> bytes:
         raise ValueError(f'{name} is no {{"b64": "…base64 of an image file…"}}; it is a mapping of {given}.') from None
 
 
-def _per_image(answer: dict[str, Any], count: int) -> Iterator[Detections]:
+def _split_response(answer: dict[str, Any], count: int) -> Iterator[Detections]:
     try:
         for row in range(count):
             found = int(answer["num_detections"][row])
-            names = [_text(name) for name in answer["class_names"][row][:found]]
+            names = [_decode_text(name) for name in answer["class_names"][row][:found]]
             yield {
                 "boxes": np.asarray(answer["boxes"][row][:found], np.float32).reshape(-1, 4),
                 "scores": np.asarray(answer["scores"][row][:found], np.float32),
@@ -191,5 +191,5 @@ def _per_image(answer: dict[str, Any], count: int) -> Iterator[Detections]:
         ) from error
 
 
-def _text(name: Any) -> str:
+def _decode_text(name: Any) -> str:
     return name.decode() if isinstance(name, bytes) else str(name)

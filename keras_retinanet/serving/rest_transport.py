@@ -79,8 +79,8 @@ class RestTransport:
             raise ServerError(f"{self._address} did not answer within {self._timeout:g} s") from None
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            told = f"{type(error).__name__}: {error}"
-            raise ServerError(f"{self._address} cannot be reached: {told}", is_transient=True) from error
+            reason = f"{type(error).__name__}: {error}"
+            raise ServerError(f"{self._address} cannot be reached: {reason}", is_transient=True) from error
 
     def _connection(self) -> http.client.HTTPConnection:
         if not hasattr(self._own, "connection"):
