@@ -189,7 +189,8 @@ def describe(blueprint: Blueprint) -> str:
         f"heads     {model.head_depth} convolutions of {model.head_width} channels{norm}, {model.box_coder} coding",
         f"classes   {len(blueprint.class_names)}: {names}",
         f"anchors   sizes {_format_numbers(anchors.sizes)}, ratios {_format_numbers(anchors.ratios)}, "
-        f"scales {_format_numbers(scales)}, offset {anchors.offset:g}{', rounded' if anchors.is_rounded else ''}, strides {anchors.stride_mode}",
+        f"scales {_format_numbers(scales)}, offset {anchors.offset:g}{', rounded' if anchors.is_rounded else ''}, "
+        f"strides {anchors.stride_mode}",
         f"images    {sides}, rounded {resize.rounding}, method {resize.method}, padded to {resize.pad_multiple}",
         f"filter    score {filter.score_threshold:g}, NMS {filter.nms_threshold:g} {filter.nms}, "
         f"{filter.max_detections} detections, {filter.top_k or 'all'} a level, clipped {filter.clip}",
