@@ -20,7 +20,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the pictures show this checkout
 
-from keras_retinanet.training.curves import draw_curves
+from keras_retinanet.training.pictures import draw_curves
 
 import keras_retinanet
 from keras_retinanet.cli import debug, doctor
