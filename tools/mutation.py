@@ -55,6 +55,7 @@ class Subject(NamedTuple):
 CODER = ("coder", "std", "LOG_LIMIT", "log_scale")
 TORCH_TESTS = ["tests/importers/test_torch_sources.py", "tests/importers/test_mmdetection_config.py"]
 SUBJECTS: dict[str, Subject] = {
+    "geometry/box_coder": Subject(["tests/geometry/test_box_coder.py"]),
     "geometry/boxes": Subject(["tests/geometry/test_boxes.py"]),
     "geometry/anchors": Subject(["tests/geometry/test_anchors.py"]),
     "geometry/nms": Subject(["tests/geometry/test_filter_detections.py"]),

@@ -1,7 +1,7 @@
 """A nested config as a tree of dotted names: list its settings, change some, read it back from a file.
 
-Command lines (`--anchor-sizes`) and files (`config.yaml`) both address settings this way; the defaults, types and
-descriptions stay where they are, in `config.py`.
+Command lines (`--anchor-sizes`) and files (`config.yaml`) both address settings this way; defaults, types and
+descriptions are those of the dataclasses.
 """
 
 from __future__ import annotations
@@ -145,8 +145,14 @@ def changed(config: ConfigT, values: Mapping[str, Any]) -> ConfigT:
     return dataclasses.replace(config, **direct)  # type: ignore[type-var]
 
 
+def to_dict(config: Any) -> dict[str, Any]:
+    """Plain nested dict of a config dataclass, tuples as lists, ready for YAML or JSON."""
+    plain: dict[str, Any] = _tuples_to_lists(dataclasses.asdict(config))
+    return plain
+
+
 def from_dict(config_class: type[ConfigT], plain: Mapping[str, Any], prefix: str = "") -> ConfigT:
-    """Reads back what `config.to_dict` wrote; settings that are missing keep their defaults.
+    """Reads back what `to_dict` wrote; settings that are missing keep their defaults.
 
     Args:
         config_class: The config dataclass.
@@ -235,3 +241,11 @@ def _describe_kind(kind: Any) -> str:
         return f"a list of {_describe_kind(get_args(kind)[0]).removeprefix('a ')}s"
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", type(None): "null"}
     return "a text" if get_origin(kind) is Literal else names.get(kind, str(kind))
+
+
+def _tuples_to_lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _tuples_to_lists(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_tuples_to_lists(item) for item in value]
+    return value

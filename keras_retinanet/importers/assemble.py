@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_retinanet.backbones import freeze_batch_norm
 from keras_retinanet.config import to_dict
-from keras_retinanet.geometry.boxes import BoxCoder
+from keras_retinanet.geometry.box_coder import BoxCoder
 from keras_retinanet.importers.blueprint import Blueprint, CheckpointError
 from keras_retinanet.model.build import build
 from keras_retinanet.model.heads import Head
