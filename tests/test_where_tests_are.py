@@ -99,6 +99,7 @@ TESTED_ELSEWHERE = {
     "runtimes/runtime": "runtimes/test_runtimes",
     "runtimes/saved_model": "runtimes/test_runtimes",
     "schema": "runtimes/test_runtimes",
+    "serving/strict_protocol": "serving/test_server",
     "serving/transport": "serving/test_client",
     "serving_client": "serving/test_client",
     "snapshots/atomic_files": "snapshots/test_run_folder",

@@ -102,17 +102,19 @@ def settings(config_class: type, prefix: str = "") -> Iterator[Setting]:
 
 
 def descriptions(config_class: type) -> dict[str, str]:
-    """Reads the `Attributes:` of a docstring.
+    """Reads the `Attributes:` in the docstrings of a class and its bases.
 
     Args:
-        config_class: A class with a docstring in Google form.
+        config_class: A class with docstrings in Google form.
 
     Returns:
-        Attribute name → its sentences on one line; empty where Python stripped the docstrings.
+        Attribute name → its sentences on one line; empty if Python stripped the docstrings.
     """
-    _, _, section = (inspect.getdoc(config_class) or "").partition("Attributes:\n")
-    found = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", section, flags=re.MULTILINE)
-    return {name: re.sub(r"\s+", " ", text) for name, text in found}
+    found: dict[str, str] = {}
+    for each in reversed(config_class.__mro__):
+        _, _, section = inspect.cleandoc(each.__doc__ or "").partition("Attributes:\n")
+        found |= re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", section, flags=re.MULTILINE)
+    return {name: re.sub(r"\s+", " ", text) for name, text in found.items()}
 
 
 def changed(config: ConfigT, values: Mapping[str, Any]) -> ConfigT:

@@ -1,7 +1,7 @@
 """RetinaNet of Detectron2: pickles of NumPy arrays from its model zoo, and `.pth` files of its trainer.
 
-Blue first, mean subtracted; the stride in the 1x1 convolution; anchors from the corner of each cell, counted scale by
-scale; boxes cut to the image after suppression; images resized as Pillow does.
+BGR with the mean subtracted; the stride in the 1x1 convolution; anchors centred on the corner of each cell, ordered
+scale by scale; boxes clipped after NMS; images resized as by Pillow.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ def recognises(file: WeightFile) -> bool:
 
 
 def with_statistics(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tensors with mean 0 and variance 1 where a norm of the backbone has none.
+    """Adds mean 0 and variance 1 to norms of the backbone that have none.
 
-    Caffe2's backbones hold a factor and a shift alone, and Detectron2 completes them so when it loads them.
+    Caffe2's backbones hold only a factor and a shift; Detectron2 adds the same values on loading.
 
     Args:
-        tensors: Of the checkpoint.
+        tensors: The checkpoint's.
 
     Returns:
-        The same, completed.
+        These tensors and the added ones.
     """
     completed = dict(tensors)
     for name, factor in tensors.items():
@@ -59,7 +59,7 @@ def with_statistics(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
-    """Finds out what a checkpoint holds. Arguments, result and errors as `torchvision.describe`."""
+    """Reads the blueprint of a checkpoint. Arguments, result and errors as `torchvision.describe`."""
     tensors, notes = with_statistics(file.tensors), list[str]()
     backbone = find_resnet(tensors, rf"{_BODY}res(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", rf"{_BODY}res2\.0\.conv3")
     levels = _find_levels(tensors)
@@ -88,7 +88,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
             "epsilon": 1e-5,
             "normalization": _read_normalization(tensors, notes),
         },
-        is_no_weight=lambda name: _BUFFER.match(name) is not None,
+        is_not_weight=lambda name: _BUFFER.match(name) is not None,
         notes=tuple(notes),
     )
 
@@ -126,13 +126,13 @@ def _check_norms(tensors: Mapping[str, np.ndarray]) -> None:
 
 
 def _find_convolutions(tensors: Mapping[str, np.ndarray]) -> list[int]:
-    """Positions of the convolutions in `head.cls_subnet`, in which activations and normalisations count too."""
+    """Positions of the convolutions in `head.cls_subnet`; activations and normalisations are counted too."""
     found = (re.match(r"head\.cls_subnet\.(\d+)\.weight$", name) for name in tensors)
     return sorted(int(match[1]) for match in found if match and tensors[match[0]].ndim == 4)
 
 
 def _read_normalization(tensors: Mapping[str, np.ndarray], notes: list[str]) -> PixelStatistics:
-    """Of pixels; published files leave it out, and the configuration of the model zoo then holds."""
+    """The normalisation of pixels; that of the model zoo's configuration if the file does not hold it."""
     if "pixel_mean" not in tensors:
         return MEAN_ONLY
     mean, std = (np.asarray(tensors[name], float).reshape(-1) for name in ("pixel_mean", "pixel_std"))

@@ -1,7 +1,7 @@
 """Snapshots of fizyr/keras-retinanet: `.h5` of training and inference models, whole or weights alone.
 
-Corner coding, blue first, no padding of images, boxes that end one pixel before the edge, TensorFlow's "same" padding
-on the coarse levels. The settings are read from the text of the model's description; nothing in it is deserialised.
+Corner coding, BGR, images without padding, boxes that end one pixel before the edge, TensorFlow's "same" padding on the
+coarse levels. The settings are read from the JSON of the model's description; nothing in it is deserialised.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def recognises(file: WeightFile) -> bool:
 
 
 def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
-    """Finds out what a checkpoint holds. Arguments, result and errors as `torchvision.describe`."""
+    """Reads the blueprint of a checkpoint. Arguments, result and errors as `torchvision.describe`."""
     if file.keras is None:
         raise CheckpointError("fizyr's snapshots are HDF5 files of Keras 2.")
     notes: list[str] = []
@@ -76,16 +76,16 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         kept_classes=kept,
         backbone_options=backbone.options,
         box_coder={"std": stored.std},
-        is_no_weight=lambda name: re.match(r"anchors(_\d+)?/", name) is not None,
+        is_not_weight=lambda name: re.match(r"anchors(_\d+)?/", name) is not None,
         notes=tuple(notes),
     )
 
 
 def named_arrays(keras: KerasHdf5) -> dict[str, np.ndarray]:
-    """The arrays by layer and kind, such as `conv1/kernel`.
+    """Names the arrays by layer and kind, such as `conv1/kernel`.
 
-    Their saved names are not used: a process that had built several models numbered them differently. In a sub-model
-    the convolutions are in order, kernel before bias; the last one is the output.
+    Their saved names are not used, because they depend on how many models the process had built. In a submodel the
+    convolutions are in order, kernel before bias; the last one is the output.
 
     Args:
         keras: Content of the file.
@@ -94,7 +94,7 @@ def named_arrays(keras: KerasHdf5) -> dict[str, np.ndarray]:
         Name → array in the file's order.
 
     Raises:
-        CheckpointError: A sub-model holds something else.
+        CheckpointError: A submodel holds something else.
     """
     arrays: dict[str, np.ndarray] = {}
     for layer, saved in keras.layers.items():

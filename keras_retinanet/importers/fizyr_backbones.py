@@ -1,4 +1,4 @@
-"""The backbones of fizyr's snapshots: which one the layers belong to, and where ours finds its arrays."""
+"""The backbones of fizyr's snapshots: recognised by their layers, with the name of each of our layers in them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from keras_retinanet.importers.head_shapes import shape_of
 from keras_retinanet.importers.resnet_depths import find_resnet
 
 TF_BGR = PixelStatistics(TF.mean, TF.std, is_bgr=True)
-"""fizyr's "tf" mode: -1 … 1, and still blue first."""
+"""fizyr's "tf" mode: pixels in -1 … 1, in BGR order."""
 STEMS = {"padded": "symmetric", "same": "same"}
 MOBILENET_PADS = {"symmetric": [[1, 1], [1, 1]], "corner": [[0, 1], [0, 1]]}
 _MOBILENETS: dict[int, BackboneName] = {8: "mobilenet_025", 16: "mobilenet_050", 24: "mobilenet_075", 32: "mobilenet"}
@@ -31,12 +31,12 @@ _DENSENETS: dict[tuple[int, int], BackboneName] = {
 
 @dataclass(frozen=True)
 class FoundBackbone:
-    """A backbone of a snapshot.
+    """The backbone of a snapshot.
 
     Attributes:
-        name: Of ours.
+        name: Name in `BACKBONES`.
         options: Its arguments.
-        place: From our layer's name to the snapshot's.
+        place: Function from our layer's name to the snapshot's.
     """
 
     name: BackboneName
@@ -51,20 +51,20 @@ def find_backbone(
     overrides: Overrides,
     notes: list[str],
 ) -> FoundBackbone:
-    """Which backbone a snapshot has.
+    """Recognises the backbone of a snapshot.
 
     Args:
-        layers: Names of all layers, those without weights included: they tell the two stems of ResNet apart.
+        layers: Names of all layers, including those without weights, which distinguish the two stems of ResNet.
         tensors: Arrays by layer and kind.
-        stored: From the model's description.
-        overrides: Of the user.
-        notes: Gets sentences on what was found.
+        stored: Settings in the model's description.
+        overrides: The user's settings.
+        notes: Remarks are appended.
 
     Returns:
         The backbone.
 
     Raises:
-        CheckpointError: It is one that ours do not include.
+        CheckpointError: There is no such backbone here.
     """
     if "bn_conv1" in layers:
         return _describe_resnet(layers, stored, overrides, notes)

@@ -1,6 +1,6 @@
-"""Settings in the text of a fizyr model: anchors, thresholds, box coder, epsilon of the batch normalisation.
+"""Settings in the description of a fizyr model: anchors, thresholds, box coder, epsilon of the batch normalisation.
 
-Also fizyr's `config.ini`, which holds the anchors that its training snapshots do not.
+Also fizyr's `config.ini` with the anchors, which training snapshots do not hold.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ KEYS = ("sizes", "strides", "ratios", "scales")
 
 @dataclass(frozen=True)
 class FizyrSettings:
-    """Settings of a fizyr model; files of weights alone hold none.
+    """Settings of a fizyr model. Files of weights alone hold none.
 
     Attributes:
-        anchors: `sizes`, `strides`, `ratios` and `scales`, of inference models.
-        filter: Fields of `FilterConfig`, of inference models.
-        std: Of the box coder.
-        epsilon: Of the batch normalisation.
-        stem_pad: Padding in front of the first convolution of a MobileNet, `None` where there is none.
+        anchors: `sizes`, `strides`, `ratios` and `scales`; empty for training models.
+        filter: Fields of `FilterConfig`; empty for training models.
+        std: Four factors on the deltas.
+        epsilon: Epsilon of the batch normalisation.
+        stem_pad: Padding before the first convolution of a MobileNet; `None` if it has no such layer.
     """
 
     anchors: dict[str, Any] = field(default_factory=dict)
@@ -39,16 +39,16 @@ class FizyrSettings:
 
 
 def read_model_config(config: Any) -> FizyrSettings:
-    """Reads the description of a model.
+    """Reads the settings in the description of a model.
 
     Args:
         config: JSON of the attribute `model_config`, or `None`.
 
     Returns:
-        Its settings.
+        The settings.
 
     Raises:
-        CheckpointError: Channels first, boxes coded as before April 2018, or numbers that are none.
+        CheckpointError: The model is channels-first, codes boxes as before April 2018, or has malformed numbers.
     """
     try:
         layers = list(_iterate_layers(config))
@@ -78,7 +78,7 @@ def _read_layers(layers: list[tuple[str, dict[str, Any]]]) -> FizyrSettings:
 
 
 def _iterate_layers(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Class and settings of every layer, those of sub-models included."""
+    """Class and settings of every layer, including those of submodels."""
     if config is None:
         return
     for layer in config["config"]["layers"]:
@@ -133,16 +133,16 @@ def _read_numbers(values: Any) -> tuple[float, ...]:
 
 
 def read_anchor_ini(path: str | Path) -> dict[str, tuple[float, ...]]:
-    """The anchors of fizyr's `config.ini`.
+    """Reads the anchors of fizyr's `config.ini`.
 
     Args:
-        path: File with the section `anchor_parameters`, and perhaps `pyramid_levels`.
+        path: File with the section `anchor_parameters`, and optionally `pyramid_levels`.
 
     Returns:
         Fields of `AnchorConfig`: `sizes`, `strides`, `ratios`, `scales`.
 
     Raises:
-        CheckpointError: A section or key is missing, unknown, or holds no numbers; names file and key.
+        CheckpointError: A section or key is missing, unknown, or not numeric; the message names file and key.
         OSError: The file cannot be opened.
     """
     parser = configparser.ConfigParser(interpolation=None)

@@ -1,7 +1,7 @@
 """RetinaNet presets of KerasHub: a folder with `task.json`, `model.weights.h5` and `task.weights.h5`.
 
 Torchvision's network and anchors with TensorFlow's "same" padding on the coarse levels, another epsilon in the heads,
-and its own decoding: no limit on growth, one suppression for all classes, boxes that are not cut to the image.
+and its own postprocessing: no limit on growth in box decoding, class-agnostic NMS, no clipping.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def recognises(file: WeightFile) -> bool:
 
 
 def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
-    """Finds out what a checkpoint holds. Arguments, result and errors as `torchvision.describe`."""
+    """Reads the blueprint of a checkpoint. Arguments, result and errors as `torchvision.describe`."""
     task = _require_config(_read_json(file.path / TASK))
     tensors, notes = _read_tensors(file.path), list[str]()
     try:
@@ -89,7 +89,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         kept_classes=kept,
         backbone_options={"stride_on": "3x3", "epsilon": 1e-5, "normalization": pixels},
         box_coder={"max_log_scale": None},
-        is_no_weight=lambda tensor: "seed_generator" in tensor or tensor.startswith("task/optimizer/"),
+        is_not_weight=lambda tensor: "seed_generator" in tensor or tensor.startswith("task/optimizer/"),
         notes=tuple(notes),
     )
 
@@ -197,7 +197,7 @@ def _read_preprocessing(
 
 
 def _read_channels(value: Any, default: float) -> tuple[float, ...]:
-    """Numbers a colour, of a list of them, of one for all, or of none."""
+    """One number per channel, from a list, from one number for all channels, or from the default."""
     values = [default] if value is None else value if isinstance(value, (list, tuple)) else [value]
     if len(values) not in (1, 3) or any(not isinstance(number, (int, float)) for number in values):
         raise CheckpointError(f"It normalises images with {value!r}; one number or three can be imported.")
@@ -210,7 +210,7 @@ def _read_tensors(folder: Path) -> dict[str, np.ndarray]:
 
 
 def _backbone_namer(name: BackboneName) -> Callable[[str], str]:
-    """Layers are numbered by class, in the order in which Keras lists them."""
+    """Names of the backbone's layers, which are numbered by class in the order in which Keras lists them."""
     order = _order_convolutions(name)
 
     def place(layer: str) -> str:
@@ -242,7 +242,7 @@ def _number_name(base: str, index: int) -> str:
 
 
 def _order_convolutions(name: BackboneName) -> list[tuple[int, int, int]]:
-    """Stage, block and index (0: shortcut) of every convolution: a block's shortcut comes before its last one."""
+    """Stage, block and index (0: shortcut) of every convolution; the shortcut comes before the last of its block."""
     blocks, has_bottlenecks = next(key for key, value in DEPTHS.items() if value == name)
     order = [(0, 0, 0)]
     last = 3 if has_bottlenecks else 2

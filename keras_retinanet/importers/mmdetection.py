@@ -1,7 +1,7 @@
-"""RetinaNet of MMDetection 2 and 3; where the file holds a config, as their trainers write it, its settings are taken.
+"""RetinaNet of MMDetection 2 and 3. If the file holds a config, as the trainer writes it, its settings are used.
 
-No ReLU between P6 and P7; boxes grow and shrink by a limited factor; those without area are dropped before suppression;
-images resized as OpenCV does. `style="caffe"` ResNets read blue first and have the stride in the 1x1 convolution.
+No ReLU between P6 and P7; box sizes are limited in both directions; boxes without area are dropped before NMS; images
+resized as by OpenCV. ResNets of `style="caffe"` take BGR and have the stride in the 1x1 convolution.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def recognises(file: WeightFile) -> bool:
 
 
 def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
-    """Finds out what a checkpoint holds. Arguments, result and errors as `torchvision.describe`."""
+    """Reads the blueprint of a checkpoint. Arguments, result and errors as `torchvision.describe`."""
     tensors, notes = file.tensors, list[str]()
     meta = file.beside.get("meta")
     meta = meta if isinstance(meta, dict) else {}
@@ -86,7 +86,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
 
 
 class _FoundSettings(NamedTuple):
-    """Settings of the config, and the library's defaults where it has none."""
+    """Settings of the config, completed with the library's defaults."""
 
     anchors: dict[str, Any]
     resize: dict[str, Any]
@@ -96,7 +96,7 @@ class _FoundSettings(NamedTuple):
 
 
 def _read_settings(meta: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
-    """The config in the file's `meta`, where it has one that can be read."""
+    """The config in the file's `meta`; empty if there is none that can be read."""
     text = meta.get("cfg") or meta.get("config")
     settings = read_config(text) if isinstance(text, str) else {}
     if "backbone" in settings:  # the model alone

@@ -1,4 +1,4 @@
-"""Settings in the text of an MMDetection config: Python whose literals and `dict(…)` are read; nothing is executed."""
+"""Settings in the text of an MMDetection config. It is Python: literals and `dict(…)` are read, nothing is executed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ UNKNOWN = object()
 
 
 def read_config(text: str) -> dict[str, Any]:
-    """The settings of a config.
+    """Reads the settings of a config.
 
     Args:
-        text: `cfg.pretty_text`, as the file keeps it.
+        text: `cfg.pretty_text`, as the file stores it.
 
     Returns:
-        Name → value of every top-level assignment; empty where the text is not Python.
+        Name → value of every top-level assignment; empty if the text is not Python.
     """
     try:
         body = ast.parse(text).body
@@ -50,7 +50,7 @@ def _evaluate_literal(node: ast.expr) -> Any:
 
 
 def part(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """A dict inside of the settings, empty where there is none."""
+    """A nested dict of the settings; empty if it does not exist."""
     found: Any = settings
     for name in names:
         found = found.get(name) if isinstance(found, dict) else None
@@ -58,13 +58,13 @@ def part(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 
 def require_known_parts(settings: Mapping[str, Any]) -> None:
-    """Raises where a part computes something that ours does not, though its tensors might fit.
+    """Raises if a part computes something else than ours, although its tensors might fit.
 
     Args:
-        settings: Of `read_config`; empty where the file holds none.
+        settings: From `read_config`; empty if the file holds none.
 
     Raises:
-        CheckpointError: Names the part, what it is, and what can be imported.
+        CheckpointError: The message names the part, its value, and what can be imported.
     """
     model = part(settings, "model")
     allowed = {
@@ -91,13 +91,13 @@ def require_known_parts(settings: Mapping[str, Any]) -> None:
 
 
 def anchors_of(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of `AnchorConfig`: those of the anchor generator, where the config has one.
+    """Fields of `AnchorConfig` that the anchor generator sets.
 
     Args:
-        settings: Of `read_config`.
+        settings: From `read_config`.
 
     Returns:
-        Field → value. An anchor counts as in ours, ratio by ratio (`scale_major`, a name for that order).
+        Field → value. Anchors are ordered as ours, ratio by ratio, which the library calls `scale_major`.
     """
     stored = part(settings, "model", "bbox_head", "anchor_generator")
     if not stored:
@@ -159,14 +159,14 @@ def filter_of(settings: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
 
 
 def pixels_of(settings: Mapping[str, Any], style: str) -> PixelStatistics:
-    """How pixels are normalised: as in the config, else as in the published models of the ResNet's style.
+    """The normalisation of pixels: that of the config, else that of the published models of the ResNet's style.
 
     Args:
-        settings: Of `read_config`.
+        settings: From `read_config`.
         style: `"pytorch"` or `"caffe"`.
 
     Returns:
-        Mean, deviation, and whether blue comes first.
+        Mean, standard deviation, and the order of the channels.
     """
     stored = part(settings, "model", "data_preprocessor")
     is_bgr = not stored.get("bgr_to_rgb", False)
@@ -186,8 +186,8 @@ def resize_of(settings: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
     """Fields of `ResizeConfig` that the config sets.
 
     Args:
-        settings: Of `read_config`.
-        notes: Gets a sentence per difference to this package.
+        settings: From `read_config`.
+        notes: A remark is appended for each difference to this package.
 
     Returns:
         Field → value.
@@ -210,7 +210,7 @@ def resize_of(settings: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
 
 
 def _iterate_steps(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The steps that make an image of a file, those inside of others included."""
+    """The steps of the test pipeline, including nested ones."""
     pipeline = settings.get("test_pipeline") or part(settings, "data", "test").get("pipeline")
     waiting = list(pipeline) if isinstance(pipeline, list) else []
     while waiting:

@@ -14,7 +14,7 @@ from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.model.retinanet import RetinaNet
 
 SIDES = (203, 149)
-"""Height and width of the image that is tried: odd at every level."""
+"""Height and width of the test image: odd at every level."""
 
 
 def verify_snapshot(path: str | Path, imported: tuple[RetinaNet, Report, Blueprint]) -> str:
@@ -22,10 +22,10 @@ def verify_snapshot(path: str | Path, imported: tuple[RetinaNet, Report, Bluepri
 
     Args:
         path: The snapshot.
-        imported: The imported model, where its tensors went, and its blueprint.
+        imported: The imported model, the report on its tensors, and its blueprint.
 
     Returns:
-        What was checked, in one sentence. The original library is not run.
+        The checks that passed, in one sentence. The original library is not run.
 
     Raises:
         CheckpointError: Settings, weights or outputs differ, or outputs are not finite.
@@ -57,5 +57,5 @@ def verify_snapshot(path: str | Path, imported: tuple[RetinaNet, Report, Bluepri
 
 
 def _serialize_settings(model: RetinaNet) -> str:
-    """The settings as a file has them: tuples and lists are one thing there."""
+    """The settings as JSON, which has lists for tuples as a file does."""
     return json.dumps(model.get_config(), sort_keys=True, default=str)

@@ -1,7 +1,8 @@
 """RetinaNet of torchvision: `retinanet_resnet50_fpn` (v1), `…_fpn_v2`, and the same class on other ResNets.
 
-Integer anchors from the corner of the image, strides `image side // grid side`, sizes rounded down, images resized as
-numbers without rounding. The published v1 runs with a batch normalisation epsilon of 0 and takes P6 from P5.
+Anchors with integer corners, centred from the corner of the image on, strides `image side // grid side`, sizes rounded
+down, images resized in floating point without rounding. The published v1 runs with a batch normalisation epsilon of 0
+and computes P6 from P5.
 """
 
 from __future__ import annotations
@@ -39,19 +40,19 @@ def recognises(file: WeightFile) -> bool:
 
 
 def with_new_names(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tensors under today's names; the published v1 file has those of before they were nested.
+    """Renames tensors to the current names; the published v1 file has older ones.
 
     Args:
-        tensors: By old or new names.
+        tensors: Tensors by old or new names.
 
     Returns:
-        By new names, in the same order.
+        The same tensors by new names, in the same order.
     """
     is_old = any(re.match(r"head\.\w+_head\.conv\.\d+\.weight$", name) for name in tensors)
     renamed = {}
     for name, value in tensors.items():
         new = re.sub(r"^(backbone\.fpn\.(?:inner|layer)_blocks\.\d+)\.(weight|bias)$", r"\1.0.\2", name)
-        if is_old:  # activations were counted too
+        if is_old:  # the old numbers count activations too
             new = re.sub(
                 r"^(head\.\w+_head\.conv)\.(\d+)\.(weight|bias)$",
                 lambda found: f"{found[1]}.{int(found[2]) // 2}.0.{found[3]}",
@@ -62,17 +63,17 @@ def with_new_names(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
-    """Finds out what a checkpoint holds.
+    """Reads the blueprint of a checkpoint.
 
     Args:
         file: The opened checkpoint.
-        overrides: What the user says.
+        overrides: The user's settings.
 
     Returns:
         The blueprint of the detector.
 
     Raises:
-        CheckpointError: It is something that cannot be imported; says what.
+        CheckpointError: The detector cannot be imported; the message states why.
     """
     tensors = with_new_names(file.tensors)
     notes: list[str] = []
@@ -132,10 +133,10 @@ def _find_levels(tensors: Mapping[str, np.ndarray]) -> tuple[int, int]:
 def _choose_epsilon(
     tensors: Mapping[str, np.ndarray], network: ModelConfig, beside: Mapping[str, Any], notes: list[str]
 ) -> float:
-    """Of the batch normalisation: 0 where the library loads its COCO weights of v1, and 1e-5 in every other case.
+    """Epsilon of the batch normalisation: 0 for torchvision's own COCO weights of v1, else 1e-5.
 
     Those weights are of a ResNet-50 with P6 from P5 and frozen normalisation, which has no counters. The arguments of
-    the library's training script tell whether a run began with them.
+    the library's training script, if stored, show whether a run started from them.
     """
     has_counters = any(name.endswith("num_batches_tracked") for name in tensors)
     is_v1 = (network.backbone, network.p6_source, network.head_norm) == ("resnet50", "P5", "none")

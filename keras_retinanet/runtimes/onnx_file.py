@@ -11,7 +11,7 @@ from keras_retinanet.runtimes.runtime import BatchRuntime
 
 
 class OnnxRuntime(BatchRuntime):
-    """Detects through ONNX Runtime.
+    """Detects with ONNX Runtime.
 
     Args:
         path: The file.

@@ -20,25 +20,25 @@ from keras_retinanet.serving.rest_transport import RestTransport
 from keras_retinanet.serving.transport import ServerError, Transport
 
 ImageFile = str | Path | bytes | bytearray | memoryview | Mapping[str, str]
-"""An image as a client takes it: the path of a file, its bytes, or `{"b64": …}` with its bytes in base64."""
+"""An image file: its path, its bytes, or `{"b64": …}` with its bytes in base64."""
 
 _MAGIC = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|BM|RIFF....WEBP", re.DOTALL)
 _NAMED = re.compile(r"image (\d+) of the request")
 
 
 class Client:
-    """Asks one model for detections. Threads may share it.
+    """Requests detections from one model. Threads may share it.
 
-    Overload and failing connections are transient: the request is sent again, after a pause that doubles each time
-    (with a random part, so that many clients do not come back together). A time-out is not: the server is still busy
-    with the first try.
+    After overload or a connection error the request is repeated, after a pause that doubles each time, with a random
+    part so that many clients do not return at once. A request that timed out is not repeated, because the server is
+    still busy with it.
 
     Args:
-        transport: How requests reach the server.
-        retries: How often a request is sent again. Defaults to 4.
-        pause: Seconds before the first retry. Defaults to 0.2.
-        batch_size: Most images of one request. Defaults to 8.
-        sleep: Waits so many seconds.
+        transport: Sends the requests.
+        retries: Maximum number of repetitions. Defaults to 4.
+        pause: Seconds before the first repetition. Defaults to 0.2.
+        batch_size: Maximum number of images per request. Defaults to 8.
+        sleep: Function that waits for a number of seconds. Defaults to `time.sleep`.
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class Client:
         self._batch_size, self._sleep = batch_size, sleep
 
     def detect(self, images: Sequence[ImageFile]) -> list[Detections]:
-        """Detections in image files.
+        """Finds the objects in image files.
 
-        TensorFlow Serving pads the images of one request to a common shape: send images of one aspect ratio
-        together, or one at a time, where the last digits of the scores matter.
+        TensorFlow Serving pads the images of one request to a common shape, which may change the last digits of the
+        scores. If they matter, send images of one aspect ratio together, or one at a time.
 
         Args:
             images: Paths of files, their bytes, or these as `{"b64": …}`: JPEG, PNG, BMP, GIF or WebP.
@@ -68,9 +68,9 @@ class Client:
             One entry per image.
 
         Raises:
-            ValueError: One of them is not an image file; nothing has been sent.
-            OSError: A file cannot be read; nothing has been sent.
-            ServerError: The server refuses, fails, or cannot be reached.
+            ValueError: One of them is not an image file; no request was sent.
+            OSError: A file cannot be read; no request was sent.
+            ServerError: The server refuses a request, fails, or cannot be reached.
         """
         if isinstance(images, (str, Path, bytes, bytearray, memoryview, Mapping)):
             raise ValueError("detect takes a list of images; put the one image into a list.")
@@ -104,7 +104,7 @@ class Client:
                 raise error.about(names[index]) from None
         else:
             return list(_split_response(answer, len(files)))
-        # One of them is refused, or all are too much at once: either comes out in halves.
+        # One image is refused, or all together are too large: halving the request finds out which.
         half = len(files) // 2
         return [*self._ask(files[:half], names[:half]), *self._ask(files[half:], names[half:])]
 
@@ -121,22 +121,22 @@ class Client:
 
 
 def connect(address: str, model: str, *, version: int | None = None, timeout: float = 30.0, **options: Any) -> Client:
-    """A client of one model.
+    """Creates a client of one model.
 
     Args:
         address: `http://HOST:PORT` or `https://…` for REST, `grpc://HOST:PORT` or `grpcs://…` (with TLS) for gRPC,
             which needs the extra `grpc`.
         model: Name of the model on the server.
-        version: Its version. Defaults to the newest that the server has.
-        timeout: Seconds that one try may take. Defaults to 30.
-        **options: As `Client` takes them.
+        version: Version of the model. Defaults to the newest one on the server.
+        timeout: Seconds that one attempt may take. Defaults to 30.
+        **options: Arguments of `Client`.
 
     Returns:
         The client; a context manager that closes the connection.
 
     Raises:
-        ValueError: The address is none.
-        ModuleNotFoundError: For gRPC, `grpcio` is not installed.
+        ValueError: The address has another form.
+        ModuleNotFoundError: `grpcio` is not installed, which gRPC needs.
     """
     parts = urlsplit(address)
     transports: dict[str, Callable[..., Transport]] = {
