@@ -12,7 +12,6 @@ TESTED_ELSEWHERE = {
     "anchor_coverage/fit": "anchor_coverage/test_anchor_coverage",
     "anchor_coverage/network_boxes": "anchor_coverage/test_anchor_coverage",
     "assigners/assigner": "assigners/test_assigners",
-    "assigners/per_image": "assigners/test_iou_threshold",
     "backbones/application_weights": "backbones/test_weights",
     "backbones/applications": "backbones/test_backbones",
     "backbones/dtype": "training/test_initial_weights",
