@@ -30,9 +30,8 @@ def group_equal_files(images: Sequence[str]) -> list[list[int]]:
     for digest in (_hash_tail, _hash_file):
         candidates = [position for group in groups for position in group]
         with ThreadPoolExecutor(_READERS) as pool:
-            digests = dict(
-                zip(candidates, pool.map(lambda position: digest(images[position]), candidates), strict=True)
-            )
+            found = pool.map(digest, [images[position] for position in candidates])
+            digests = dict(zip(candidates, found, strict=True))
         groups = group_by_key(candidates, digests.__getitem__)
     return groups
 

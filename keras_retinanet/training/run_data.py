@@ -38,7 +38,7 @@ class RunData:
         """Logs what was opened, then what the readers reported.
 
         Args:
-            log: Callable. Receives one line per message.
+            log: Receives one line per message.
         """
         log(f"data: {self.description}")
         for message in self.messages:
@@ -61,11 +61,11 @@ def open_run_data(
     """Opens the training and validation images of a run.
 
     Args:
-        config: DataConfig. Which images.
-        train_data: Dataset. Images to learn from, in place of those that `config` names.
-        val_data: Dataset. Images to measure on, in place of those that `config` names.
-        use_validation: bool. Open the validation images.
-        log: Callable. Receives the lines about images that turn out broken during the run.
+        config: Which images.
+        train_data: Images to learn from, in place of those that `config` names.
+        val_data: Images to measure on, in place of those that `config` names.
+        use_validation: Open the validation images.
+        log: Receives the lines about images that turn out broken during the run.
 
     Returns:
         The images, with what the readers reported.
@@ -85,10 +85,9 @@ def open_run_data(
     opened = [train_data] if val_samples is None or val_data is None else [train_data, val_data]
     bad_images = BadImages(len(samples) + len(val_samples or ()), log) if config.bad_data == "skip" else None
     messages = [message for data in opened for message in _report_messages(data)]
-    files = [
-        (name, [sample["image"] for sample in own]) for name, own in (("train", samples), ("val", val_samples or []))
-    ]
-    messages += [f"warning: {sentence}" for sentence in describe_equal_files(files)]
+    files = {"train": samples, "val": val_samples or []}
+    equal = describe_equal_files([(name, [sample["image"] for sample in own]) for name, own in files.items()])
+    messages += [f"warning: {sentence}" for sentence in equal]
     splits: dict[Split, Dataset] = {"train": train_data}
     if val_samples is not None and val_data is not None:
         splits["val"] = val_data
