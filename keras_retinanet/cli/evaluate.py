@@ -163,7 +163,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         snapshot=snapshot,
         dataset=dataset,
         set_name="val" if data.val_share else choose_set(data, "val") or "",
-        description=describe_data(data, {"val": dataset}),
+        description=describe_data(data, {"val": samples}, class_names),
         samples=samples,
         resize=resize,
         batches=batches,

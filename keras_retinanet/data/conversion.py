@@ -85,7 +85,8 @@ def convert(
     if not read:
         raise ValueError(f"The data set has no {' or '.join(splits)} images to write; name the set that has them.")
     done = write_dataset(read, out, to, images=images, shards=shards, run=run)
-    return dataclasses.replace(done, description=describe_data(data, read))
+    names = tuple(dict.fromkeys(name for dataset in read.values() for name in dataset.class_names))
+    return dataclasses.replace(done, description=describe_data(data, read, names))
 
 
 def write_dataset(

@@ -114,6 +114,12 @@ def _describe_unknown(place: Path, command: str) -> tuple[str, str, str]:
     return found, looked_for, _suggest(place, counts, command)
 
 
+def _concerns(layout: Layout, place: Path) -> bool:
+    """Whether the layout of the folder above a place includes the place, and is not that of a folder next to it."""
+    first, *rest = Path(layout.evidence).parts or (".",)
+    return not rest or first == place.name or first.lower() in ("annotations", "labels", "imagesets")
+
+
 def _count_endings(place: Path) -> tuple[collections.Counter[str], list[str]]:
     counts: collections.Counter[str] = collections.Counter()
     folders: list[str] = []
@@ -131,7 +137,8 @@ def _suggest(place: Path, counts: collections.Counter[str], command: str) -> str
     """The nearest match: a folder above or below that is recognised, or the format of most annotation files."""
     near = [entry for entry in _entries(place) if entry.is_dir()]
     for folder in [*near, *(below for entry in near for below in _entries(entry) if below.is_dir()), place.parent]:
-        if layouts := find_layouts(folder):
+        layouts = find_layouts(folder)
+        if layouts and (folder != place.parent or _concerns(layouts[0], place)):
             layout, quoted = layouts[0], shlex.quote(str(folder))
             return f"{quoted} looks like {layout.format} ({layout.evidence}): `{command} {layout.format} {quoted}`"
     archives = [entry for entry in _entries(place) if entry.name.lower().endswith(tuple(ARCHIVES))]

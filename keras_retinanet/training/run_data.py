@@ -88,10 +88,8 @@ def open_run_data(
     files = {"train": samples, "val": val_samples or []}
     equal = describe_equal_files([(name, [sample["image"] for sample in own]) for name, own in files.items()])
     messages += [f"warning: {sentence}" for sentence in equal]
-    splits: dict[Split, Dataset] = {"train": train_data}
-    if val_samples is not None and val_data is not None:
-        splits["val"] = val_data
-    description = describe_data(source, splits)
+    splits: dict[Split, Sequence[Sample]] = {"train": samples} | ({} if val_samples is None else {"val": val_samples})
+    description = describe_data(source, splits, train_data.class_names)
     return RunData(samples, val_samples, train_data.class_names, description, bad_images, messages)
 
 

@@ -79,7 +79,7 @@ def test_a_path_is_the_same_as_its_format(animals: Path, lorries: Path) -> None:
 
 def test_the_line_that_says_what_was_opened(animals: Path) -> None:
     data = data_of(f"{animals}")
-    line = describe_data(data, {"train": opened(data)})
+    line = describe_data(data, {"train": opened(data)}, opened(data).class_names)
     assert line == f"coco (Roboflow) {animals}: train 10 images, 15 boxes; 3 classes: cat, cow, dog"
 
 
@@ -90,7 +90,7 @@ def test_paths_of_several_formats_are_joined_by_class_name(animals: Path, lorrie
     assert dataset.class_names == ("pet", "cattle", "truck")
     assert [sample["labels"].tolist() for sample in dataset] == [[1], [0, 0]] * 5 + [[2], []]
     assert dataset[10]["boxes"].tolist() == [[36, 22.5, 44, 27.5]]
-    line = describe_data(data, {"train": dataset})
+    line = describe_data(data, {"train": dataset}, dataset.class_names)
     assert line == (
         f"coco (Roboflow) {animals} + yolo {lorries}: train 12 images (1 without boxes), 16 boxes; 3 classes: pet, "
         "cattle, truck (lorry → truck, cow → cattle, dog → pet, cat → pet)"
@@ -137,7 +137,7 @@ def test_a_share_is_set_aside(animals: Path) -> None:
     assert train.class_names == val.class_names
     assert sum(len(sample["labels"]) for sample in val) == 3  # one image of cows, one of dog and cat
     assert "2 of 10 images are set aside" in val.report.notes[0]
-    line = describe_data(data, {"train": train, "val": val})
+    line = describe_data(data, {"train": train, "val": val}, train.class_names)
     assert "train 8 images, 12 boxes; val 2 images, 3 boxes; 3 classes" in line
 
 
