@@ -230,24 +230,45 @@ def _write_sahi_yolo(source: Path, out: Path) -> None:
 
 WRITERS = {
     "supervision": {
-        "COCO": _write_supervision_coco, "Pascal VOC": _write_supervision_voc, "YOLO": _write_supervision_yolo,
-        "CreateML": _write_supervision_createml, "labelme": _write_supervision_labelme,
+        "COCO": _write_supervision_coco,
+        "Pascal VOC": _write_supervision_voc,
+        "YOLO": _write_supervision_yolo,
+        "CreateML": _write_supervision_createml,
+        "labelme": _write_supervision_labelme,
     },
     "labelformat": {
-        "COCO": _write_labelformat_coco, "Pascal VOC": _write_labelformat_voc, "YOLO": _write_labelformat_yolo, "KITTI": _write_labelformat_kitti,
+        "COCO": _write_labelformat_coco,
+        "Pascal VOC": _write_labelformat_voc,
+        "YOLO": _write_labelformat_yolo,
+        "KITTI": _write_labelformat_kitti,
         "CVAT XML": _write_labelformat_cvat,
     },
     "label-studio-sdk": {
-        "COCO": _write_label_studio_coco, "Pascal VOC": _write_label_studio_voc, "YOLO": _write_label_studio_yolo,
-        "JSON": _write_label_studio_json, "JSON-MIN": _write_label_studio_json_min,
+        "COCO": _write_label_studio_coco,
+        "Pascal VOC": _write_label_studio_voc,
+        "YOLO": _write_label_studio_yolo,
+        "JSON": _write_label_studio_json,
+        "JSON-MIN": _write_label_studio_json_min,
     },
     "globox": {
-        "COCO": _write_globox_coco, "Pascal VOC": _write_globox_voc, "YOLO (texts only)": _write_globox_yolo,
-        "Open Images": _write_globox_open_images, "CVAT XML": _write_globox_cvat, "labelme": _write_globox_labelme, "VIA JSON": _write_globox_via,
+        "COCO": _write_globox_coco,
+        "Pascal VOC": _write_globox_voc,
+        "YOLO (texts only)": _write_globox_yolo,
+        "Open Images": _write_globox_open_images,
+        "CVAT XML": _write_globox_cvat,
+        "labelme": _write_globox_labelme,
+        "VIA JSON": _write_globox_via,
     },
-    "pylabel": {"COCO": _write_pylabel_coco, "Pascal VOC": _write_pylabel_voc, "YOLO": _write_pylabel_yolo},
-    "sahi": {"COCO slices": _write_sahi_slices, "YOLO": _write_sahi_yolo},
-}  # fmt: skip
+    "pylabel": {
+        "COCO": _write_pylabel_coco,
+        "Pascal VOC": _write_pylabel_voc,
+        "YOLO": _write_pylabel_yolo,
+    },
+    "sahi": {
+        "COCO slices": _write_sahi_slices,
+        "YOLO": _write_sahi_yolo,
+    },
+}
 
 if __name__ == "__main__":
     for package, writers in WRITERS.items():
