@@ -80,7 +80,7 @@ class Metric:
             holds the weights that are best by it.
         lower_is_better: Names in `stats` and `per_class` that are errors: perfect detections have 0, where all other
             numbers have 1.
-        logged: Names in `stats` that training logs. Defaults to all.
+        logged: Names in `stats` that training logs, also followed by a blank and more. Defaults to all.
         choose_monitor: Function `(samples, settings) → name` where the number that ranks models depends on the images.
             Defaults to `monitor` for all.
     """
@@ -148,7 +148,7 @@ class Metric:
         Returns:
             Name → value; numbers without a contributing box (-1 or nan) are left out.
         """
-        names = [name for name in self.logged or result.stats if name in result.stats]
+        names = [name for name in result.stats if self.logged is None or name.partition(" ")[0] in self.logged]
         return {name: result.stats[name] for name in names if result.stats[name] >= 0}
 
 
@@ -197,6 +197,5 @@ def keep_counted(found: Detections, score_threshold: float | None, max_detection
     if score_threshold is not None:
         order = order[scores[order] > score_threshold]
     order = order[:max_detections]
-    columns = {name: np.asarray(found[name])[order] for name in ("scores", "labels")}  # type: ignore[literal-required]
-    boxes = np.asarray(found["boxes"]).reshape(-1, 4)[order]
-    return {**found, "boxes": boxes, **columns}  # type: ignore[typeddict-item]
+    boxes, labels = np.asarray(found["boxes"]).reshape(-1, 4), np.asarray(found["labels"])
+    return {**found, "boxes": boxes[order], "scores": scores[order], "labels": labels[order]}
