@@ -25,7 +25,7 @@ from keras_retinanet.config import DataConfig, MetricName, ResizeConfig
 from keras_retinanet.snapshots.run_folder import find_snapshot
 
 if TYPE_CHECKING:
-    from keras_retinanet.data.bad_images import BadImages
+    from keras_retinanet.data.bad_images import BadImages, CutOffImages
     from keras_retinanet.data.datasets import Dataset
     from keras_retinanet.data.pipeline import InferenceBatches
     from keras_retinanet.evaluation import EvaluationResult
@@ -47,6 +47,7 @@ class Evaluation:
         resize: How they become network input.
         batches: They, as the model takes them.
         bad_images: Those that cannot be decoded and count as pictures of nothing; `None` where one is an error.
+        cut_off: JPEGs without their last bytes.
     """
 
     model: DetectionModel
@@ -58,6 +59,7 @@ class Evaluation:
     resize: ResizeConfig
     batches: InferenceBatches
     bad_images: BadImages | None
+    cut_off: CutOffImages
 
 
 def build_parser() -> Parser:
@@ -131,7 +133,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         ValueError: Data or snapshot are broken, or do not belong to each other.
         OSError: A file cannot be read.
     """
-    from keras_retinanet.data.bad_images import BadImages
+    from keras_retinanet.data.bad_images import BadImages, CutOffImages
     from keras_retinanet.data.open_dataset import choose_set, match_classes, open_dataset
     from keras_retinanet.data.pipeline import InferenceBatches
     from keras_retinanet.model.class_transfer import default_class_names
@@ -143,7 +145,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     class_names = tuple(dataset.class_names) if is_unnamed else model.class_names
     samples = match_classes(list(dataset)[: flags.limit], dataset.class_names, class_names)
     resize = overridden(model.network.resize_config, flags, "min_side", "max_side", prefix="image_")
-    bad_images = BadImages(len(samples)) if data.bad_data == "skip" else None
+    bad_images, cut_off = BadImages(len(samples)) if data.bad_data == "skip" else None, CutOffImages()
     batches = InferenceBatches(
         samples,
         resize=resize,
@@ -151,10 +153,10 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         batch_size=flags.batch_size,
         workers=data.workers,
         bad_images=bad_images,
+        cut_off=cut_off,
     )
-    return Evaluation(
-        model, class_names, snapshot, dataset, choose_set(data, "val") or "", samples, resize, batches, bad_images
-    )
+    set_name = choose_set(data, "val") or ""
+    return Evaluation(model, class_names, snapshot, dataset, set_name, samples, resize, batches, bad_images, cut_off)
 
 
 def describe(evaluation: Evaluation) -> str:
@@ -201,6 +203,8 @@ def _detect(evaluation: Evaluation) -> list[Detections]:
     seconds = time.perf_counter() - start
     if evaluation.bad_images is not None and (summary := evaluation.bad_images.summary()) is not None:
         print(f"warning   {summary}; their boxes count as missed")
+    if (summary := evaluation.cut_off.summary()) is not None:
+        print(f"warning   {summary}")
     count = sum(len(entry["scores"]) for entry in found)
     print(f"detected  {count} boxes in {seconds:.1f} s ({len(found) / seconds:.1f} images/s)\n")
     return found

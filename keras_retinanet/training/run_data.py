@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from keras_retinanet.config import DataConfig
-from keras_retinanet.data.bad_images import BadImages
+from keras_retinanet.data.bad_images import BadImages, CutOffImages
 from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.open_dataset import has_validation, match_classes, open_dataset
 from keras_retinanet.schema import Sample
@@ -24,6 +24,7 @@ class RunData:
         val_samples: The validation images, their labels in the order of `class_names`; `None` if nothing is measured.
         class_names: Names of the labels `0 … K-1`.
         bad_images: Counts images that cannot be decoded; `None` if such an image ends the run.
+        cut_off: Counts JPEGs without their last bytes.
         messages: What the readers reported about their boxes, one line each.
     """
 
@@ -31,6 +32,7 @@ class RunData:
     val_samples: Sequence[Sample] | None
     class_names: Sequence[str]
     bad_images: BadImages | None
+    cut_off: CutOffImages
     messages: Sequence[str]
 
     def report(self, log: Callable[[str], object]) -> None:
@@ -87,7 +89,7 @@ def open_run_data(
     opened = [train_data] if val_samples is None or val_data is None else [train_data, val_data]
     bad_images = BadImages(len(samples) + len(val_samples or ()), log) if config.bad_data == "skip" else None
     messages = [message for data in opened for message in _report_messages(data)]
-    return RunData(samples, val_samples, train_data.class_names, bad_images, messages)
+    return RunData(samples, val_samples, train_data.class_names, bad_images, CutOffImages(log), messages)
 
 
 def _report_messages(data: Dataset) -> list[str]:
