@@ -22,6 +22,7 @@ from keras_retinanet.data.image import (
     resized_size,
 )
 from keras_retinanet.data.image_files import byte_range, read_sizes
+from keras_retinanet.data.sample_checks import check_samples
 from keras_retinanet.schema import Sample, Tensor
 
 
@@ -43,7 +44,7 @@ class SampleTable:
 
     Raises:
         ValueError: There are no samples.
-        DataError: An image whose size is needed cannot be read.
+        DataError: A sample is wrong, or an image whose size is needed cannot be read.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class SampleTable:
         samples = list(samples)
         if not samples:
             raise ValueError("No samples: at least one image is needed; check the data set's path and the limit.")
+        check_samples(samples)
         self._resize, self._bad_images, self._cut_off = resize, bad_images, cut_off or CutOffImages()
         self.sizes = sizes = np.array(_sizes(samples), np.int64)
         self.resized = np.stack(resized_size(sizes[:, 0], sizes[:, 1], resize), axis=1)

@@ -192,6 +192,6 @@ def _check_sizes(sizes: Any, images: Sequence[int], where: str) -> None:
         sample = np.argwhere(wrong)[0][0]
         most = f" up to {images[1]} and {images[2]}" if len(images) == 4 else ""
         raise ValueError(
-            f"targets['size'], sample {sample}{where}: {sizes[sample].tolist()}; allowed: height and width of the image "
-            f"before padding, in pixels of the batch,{most or ' above 0'}."
+            f"targets['size'], sample {sample}{where}: {sizes[sample].tolist()}; allowed: height and width of images, "
+            f"in pixels of the batch before padding,{most or ' above 0'}."
         )

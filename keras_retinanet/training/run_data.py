@@ -9,6 +9,7 @@ from keras_retinanet.config import DataConfig
 from keras_retinanet.data.bad_images import BadImages, CutOffImages
 from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.open_dataset import has_validation, match_classes, open_dataset
+from keras_retinanet.data.sample_checks import check_samples
 from keras_retinanet.schema import Sample
 
 MAX_LISTED_CLASSES = 10
@@ -39,7 +40,7 @@ class RunData:
         """Logs what the readers reported, then the number of images, boxes and classes.
 
         Args:
-            log: Callable. Receives one line per message.
+            log: Receives one line per message.
         """
         for message in self.messages:
             log(message)
@@ -66,11 +67,11 @@ def open_run_data(
     """Opens the training and validation images of a run.
 
     Args:
-        config: DataConfig. Which images.
-        train_data: Dataset. Images to learn from, in place of those that `config` names.
-        val_data: Dataset. Images to measure on, in place of those that `config` names.
-        use_validation: bool. Open the validation images.
-        log: Callable. Receives the lines about images that turn out broken during the run.
+        config: Which images.
+        train_data: Images to learn from, in place of those that `config` names.
+        val_data: Images to measure on, in place of those that `config` names.
+        use_validation: Open the validation images.
+        log: Receives the lines about images that turn out broken during the run.
 
     Returns:
         The images, with what the readers reported.
@@ -84,7 +85,9 @@ def open_run_data(
     if use_validation and val_data is None and has_validation(config):
         val_data = open_dataset(config, "val")
     samples, val_samples = list(train_data)[: config.limit], None
+    check_samples(samples, train_data.class_names)
     if use_validation and val_data is not None:
+        check_samples(list(val_data), val_data.class_names)
         val_samples = match_classes(list(val_data), val_data.class_names, train_data.class_names)
     opened = [train_data] if val_samples is None or val_data is None else [train_data, val_data]
     bad_images = BadImages(len(samples) + len(val_samples or ()), log) if config.bad_data == "skip" else None
