@@ -92,7 +92,7 @@ def test_tiff_and_a_jpeg_without_its_last_bytes(tmp_path, write_images, has_acco
     jpeg = tmp_path / "b.jpg"
     jpeg.write_bytes(jpeg.read_bytes()[:-500])
     paths = [str(tmp_path / name) for name in ("a.tif", "b.jpg", "c.png")]
-    box = {"boxes": np.ones((1, 4)), "labels": np.zeros(1), "ignore": np.zeros(1)}
+    box = {"boxes": np.array([[0, 0, 2, 2]]), "labels": np.zeros(1), "ignore": np.zeros(1)}
     samples = [{"image": path, "image_id": 0, **box} for path in paths]
     cut_off, lines = CutOffImages(), []
     table = SampleTable(samples, ResizeConfig(3, 60), BadImages(3, lines.append) if has_account else None, cut_off)
