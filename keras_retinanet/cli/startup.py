@@ -1,4 +1,4 @@
-"""What every command does once its command line is parsed, and how it names the next command."""
+"""Imports TensorFlow without its start-up lines, and formats command lines that can be pasted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def import_tensorflow() -> None:
 
 @contextmanager
 def _without_startup_noise() -> Iterator[None]:
-    """Holds back what the process writes to the file descriptor of stderr, then writes what is not noise."""
+    """Buffers the output on the file descriptor of stderr, then writes the lines that are not noise."""
     sys.stderr.flush()
     try:
         stderr = os.dup(2)
@@ -65,14 +65,14 @@ def _without_startup_noise() -> Iterator[None]:
 
 
 def command_line(command: str, *words: str) -> str:
-    """A command of this package as a line that can be pasted into the shell that ran the present one.
+    """Formats a command of this package as a line that can be pasted into the current shell.
 
     Args:
-        command: Such as `"retinanet-evaluate"`.
-        *words: Its arguments, not quoted.
+        command: Name such as `"retinanet-evaluate"`.
+        *words: Arguments, not quoted.
 
     Returns:
-        The line. The command has its path where the shell would not find it, or would find another installation.
+        The line. It starts with a path if the shell would not find the command, or would find another installation.
     """
     return shlex.join([*_locate(command), *words])
 

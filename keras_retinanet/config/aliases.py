@@ -1,4 +1,4 @@
-"""Earlier names of settings: a `config.yaml`, a snapshot or a script that still has one keeps working."""
+"""Earlier names of settings, so that a `config.yaml`, a snapshot or a command line with such a name keeps working."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ UNUSED_CONSTANTS: Mapping[str, tuple[str, ...]] = {
     "cross_entropy": ("alpha", "gamma"),
     "balanced_cross_entropy": ("gamma",),
 }
-"""Constants that earlier versions stored with these losses, although they have no effect on them."""
+"""Loss → constants that earlier versions stored with it although they have no effect."""
 
 MODEL_ARGUMENTS: Mapping[str, str] = {
     "regress_boxes": "box_coder",
@@ -26,13 +26,13 @@ MODEL_ARGUMENTS: Mapping[str, str] = {
 
 
 def current_name(name: str) -> str:
-    """The present name of a setting.
+    """Finds the current name of a setting.
 
     Args:
         name: Dotted name, such as `"matching.positive_iou"`.
 
     Returns:
-        Such as `"assigner.positive_iou"`; a name that is not an alias is returned as it is.
+        The current name, such as `"assigner.positive_iou"`; a name that is not an alias is returned unchanged.
     """
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
@@ -48,7 +48,7 @@ def with_current_names(plain: Any) -> Any:
         plain: Nested names and values.
 
     Returns:
-        The same values under their present names, in the same order; what is not a mapping as it is.
+        The same values under their current names, in the same order; anything but a mapping is returned unchanged.
 
     Raises:
         ValueError: A setting is given under both its names.
@@ -73,7 +73,7 @@ def with_current_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
         config: Argument → value, as a snapshot stores them.
 
     Returns:
-        The same values under the present names.
+        The same values under the current names.
     """
     renamed = {MODEL_ARGUMENTS.get(name, name): value for name, value in config.items()}
     return _drop_unused_constants(renamed, "loss_config")

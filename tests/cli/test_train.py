@@ -177,7 +177,7 @@ def test_resuming_takes_the_settings_of_the_run_and_some_flags(tmp_path: Path) -
     [
         (["--backbone", "vgg16"], "--backbone cannot change with --resume (it is resnet50)"),
         (["--batch-size", "4"], "--batch-size cannot change"),
-        (["--config", "x.yaml"], "leave --config away"),
+        (["--config", "x.yaml"], "remove --config"),
     ],
 )
 def test_resuming_refuses_what_would_be_another_run(
