@@ -125,6 +125,19 @@ def test_class_losses_compute_in_float32_whatever_they_are_given(name):
     np.testing.assert_array_equal(found, loss("float32", "int32", "int32"))
 
 
+@pytest.mark.parametrize("name", CLASSIFICATION_LOSSES)
+def test_targets_may_be_arrays_or_tensors(name, gradient):
+    logits = np.array([[[1.5, -2.0], [0.5, 0.0], [3.0, 1.0]]], np.float32)
+    arrays = ClassTargets(
+        np.array([[1, -1, 0]], np.int32), np.array([[1, 0, -1]], np.int32), np.array([[0.75, 0, 0]], np.float32)
+    )
+    tensors, loss = ClassTargets(*map(ops.convert_to_tensor, arrays)), default_loss(name)
+    np.testing.assert_allclose(loss(ops.convert_to_tensor(logits), tensors), loss(logits, arrays), rtol=1e-6)
+    slopes = [gradient(lambda x, targets=targets: loss(x, targets), logits) for targets in (tensors, arrays)]
+    np.testing.assert_allclose(slopes[0], slopes[1], rtol=1e-6)
+    assert np.all(slopes[0][0, :2] != 0)
+
+
 def golden_batch(shared):
     golden = np.load(shared("reference/fizyr_golden/targets_losses_golden.npz"))
     state = golden["labels_batch"][..., -1].astype(np.int32)
