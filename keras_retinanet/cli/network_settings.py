@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_reader_flags, parse_arguments
-from keras_retinanet.cli.parsing import Parser, add_flags, join_numbers
+from keras_retinanet.cli.parsing import Parser, add_flags, join_numbers, print_note
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.rules import check
@@ -56,7 +56,7 @@ def read_settings_file(path: str | None) -> tuple[TrainConfig, dict[str, Any]]:
         OSError: The file cannot be opened.
     """
     if not path or not path.endswith(".ini"):
-        return read_config(path) if path else TrainConfig(), {}
+        return read_config(path, print_note) if path else TrainConfig(), {}
     from keras_retinanet.importers.fizyr_model_config import read_anchor_ini
 
     anchors = read_anchor_ini(path)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
+from keras_retinanet.config import aliases
 from keras_retinanet.config.tree import Setting, flag_name
 
 WRONG = 2
@@ -21,6 +22,11 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **kwargs})
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Replaces earlier flags, then parses as the base class."""
+        words = aliases.with_current_flags(sys.argv[1:] if args is None else args, print_note)
+        return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Prints one line and exits with status 2.
@@ -38,6 +44,15 @@ class Parser(argparse.ArgumentParser):
             if word.startswith("-") and (near := difflib.get_close_matches(word.partition("=")[0], known, n=1)):
                 return f"; did you mean {near[0]}?"
         return ""
+
+
+def print_note(note: str) -> None:
+    """Prints a note on stderr, separate from results on stdout.
+
+    Args:
+        note: One sentence.
+    """
+    print(f"note: {note}", file=sys.stderr)
 
 
 def fail(program: str, error: Exception, status: int = WRONG) -> int:
@@ -109,6 +124,7 @@ def join_numbers(words: Sequence[str], flags: Iterable[str]) -> list[str]:
     """
     joined: list[str] = []
     takes_many = set(flags)
+    takes_many |= {before for before, now in aliases.FLAGS.items() if now in takes_many}
     numbers = -1  # of the flag before this word; -1 outside of such a flag
     for word in words:
         if numbers >= 0 and _NUMBER.fullmatch(word):

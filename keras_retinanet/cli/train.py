@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, parse_arguments
 from keras_retinanet.cli.network_settings import read_settings_file
 from keras_retinanet.cli.old_flags import refuse_old_flags
-from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers
+from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers, print_note
 from keras_retinanet.cli.startup import command_line, import_tensorflow
 from keras_retinanet.config import DataConfig, TrainConfig
 from keras_retinanet.config.presets import DEMO
@@ -135,7 +135,7 @@ def _resolve_settings(given: Mapping[str, Any], namespace: argparse.Namespace) -
     if namespace.config:
         raise ValueError("--resume takes the settings of its run; remove --config.")
     run, _ = Run.find(namespace.resume)
-    former = read_config(run.config)
+    former = read_config(run.config, print_note)
     before = flattened(former)
     for name in sorted(set(given) - CHANGEABLE):
         if given[name] != before[name]:

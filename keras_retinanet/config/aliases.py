@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+Log = Callable[[str], object]
+"""Receives a note about each earlier name that was used."""
 
 SETTINGS: Mapping[str, str] = {"matching": "assigner"}
 """Earlier dotted name of a setting or group in `TrainConfig` → its name now."""
+
+FLAGS: Mapping[str, str] = {}
+"""Earlier flag of a command → its name now, such as `{"--image-side": "--image-min-side"}`. None was renamed so far."""
 
 UNUSED_CONSTANTS: Mapping[str, tuple[str, ...]] = {
     "cross_entropy": ("alpha", "gamma"),
@@ -41,11 +47,31 @@ def current_name(name: str) -> str:
     return name
 
 
-def with_current_names(plain: Any) -> Any:
+def with_current_flags(words: Sequence[str], log: Log) -> list[str]:
+    """Replaces earlier flags on a command line.
+
+    Args:
+        words: Command-line arguments.
+        log: Receives a note per earlier flag.
+
+    Returns:
+        The arguments with current flags.
+    """
+    current = []
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if flag in FLAGS:
+            log(f"{flag} is an earlier name of {FLAGS[flag]}.")
+        current.append(f"{FLAGS.get(flag, flag)}{equals}{value}")
+    return current
+
+
+def with_current_names(plain: Any, log: Log | None = None) -> Any:
     """Replaces earlier names in the nested settings of a `config.yaml`.
 
     Args:
         plain: Nested names and values.
+        log: Receives a note per earlier name. Defaults to `None`: no notes.
 
     Returns:
         The same values under their current names, in the same order; anything but a mapping is returned unchanged.
@@ -53,16 +79,19 @@ def with_current_names(plain: Any) -> Any:
     Raises:
         ValueError: A setting is given under both its names.
     """
-    return _drop_unused_constants(_rename_settings(plain, ""), "loss") if isinstance(plain, Mapping) else plain
+    return _drop_unused_constants(_rename_settings(plain, "", log), "loss") if isinstance(plain, Mapping) else plain
 
 
-def _rename_settings(plain: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def _rename_settings(plain: Mapping[str, Any], prefix: str, log: Log | None) -> dict[str, Any]:
     renamed: dict[str, Any] = {}
     for name, value in plain.items():
         current = current_name(f"{prefix}{name}").removeprefix(prefix)
+        note = f"{prefix}{name} is an earlier name of {prefix}{current}"
         if current in renamed:
-            raise ValueError(f"{prefix}{name} is an earlier name of {prefix}{current}; both are given: keep one.")
-        renamed[current] = _rename_settings(value, f"{prefix}{current}.") if isinstance(value, Mapping) else value
+            raise ValueError(f"{note}; both are given: keep one.")
+        if log is not None and current != name:
+            log(f"{note}.")
+        renamed[current] = _rename_settings(value, f"{prefix}{current}.", log) if isinstance(value, Mapping) else value
     return renamed
 
 
