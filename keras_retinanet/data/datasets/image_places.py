@@ -143,12 +143,14 @@ def usual_folders(file: Path, split: str = "", root: Path | None = None) -> list
     Returns:
         The folder of the file first, then folders of the split, then those of all images.
     """
-    is_inner = file.parent.name.lower() in _TEXT_FOLDERS or bool(split_in(file.parent.name))
-    homes = list(dict.fromkeys([file.parent, root or file.parent, *([file.parent.parent] if is_inner else [])]))
+    above = file.parent.parent
+    homes = list(dict.fromkeys([file.parent, root or file.parent, above]))
     own = []
     for name in dict.fromkeys([split, file.stem]) if split else [file.stem]:
         own += [home / place for home in homes for place in (name, f"images/{name}", f"{name}/images", f"data/{name}")]
-    return [file.parent, *own, *(home / place for home in homes for place in _IMAGE_FOLDERS), *homes[1:]]
+    is_inner = file.parent.name.lower() in _TEXT_FOLDERS or bool(split_in(file.parent.name))
+    wide = [*([root] if root else []), *([above] if is_inner else [])]
+    return [file.parent, *own, *(home / place for home in homes for place in _IMAGE_FOLDERS), *wide]
 
 
 def describe_names(where: str | os.PathLike[str], names: Iterable[str], what: str) -> list[str]:
