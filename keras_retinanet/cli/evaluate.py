@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from keras_retinanet.data.bad_images import BadImages
     from keras_retinanet.data.datasets import Dataset
     from keras_retinanet.data.pipeline import InferenceBatches
+    from keras_retinanet.data.thumbnails import Thumbnails
     from keras_retinanet.evaluation import EvaluationResult
     from keras_retinanet.model.detection_model import DetectionModel
     from keras_retinanet.schema import Detections, Sample
@@ -50,6 +51,7 @@ class Evaluation:
         batches: The images as network input.
         bad_images: Tracks images that cannot be decoded, which count as images without objects; `None` if such an
             image is an error.
+        thumbnails: Small copies of the images, kept as they are loaded.
     """
 
     model: DetectionModel
@@ -62,6 +64,7 @@ class Evaluation:
     resize: ResizeConfig
     batches: InferenceBatches
     bad_images: BadImages | None
+    thumbnails: Thumbnails
 
 
 def build_parser() -> Parser:
@@ -140,6 +143,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     from keras_retinanet.data.data_summary import describe_data
     from keras_retinanet.data.open_dataset import choose_set, match_classes, open_dataset
     from keras_retinanet.data.pipeline import InferenceBatches
+    from keras_retinanet.data.thumbnails import Thumbnails
     from keras_retinanet.model.class_transfer import default_class_names
 
     snapshot = find_snapshot(snapshot)
@@ -150,6 +154,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     samples = match_classes(list(dataset)[: flags.limit], dataset.class_names, class_names)
     resize = overridden(model.network.resize_config, flags, "min_side", "max_side", prefix="image_")
     bad_images = BadImages(len(samples)) if data.bad_data == "skip" else None
+    thumbnails = Thumbnails(len(samples))
     batches = InferenceBatches(
         samples,
         resize=resize,
@@ -157,6 +162,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         batch_size=flags.batch_size,
         workers=data.workers,
         bad_images=bad_images,
+        thumbnails=thumbnails,
     )
     return Evaluation(
         model=model,
@@ -169,6 +175,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         resize=resize,
         batches=batches,
         bad_images=bad_images,
+        thumbnails=thumbnails,
     )
 
 
@@ -207,6 +214,7 @@ def _detect(evaluation: Evaluation) -> list[Detections]:
     from tqdm import tqdm
 
     from keras_retinanet.data.errors import from_tensorflow
+    from keras_retinanet.data.thumbnails import describe_near_duplicates
     from keras_retinanet.evaluation import detect_dataset
 
     start = time.perf_counter()
@@ -221,6 +229,9 @@ def _detect(evaluation: Evaluation) -> list[Detections]:
     seconds = time.perf_counter() - start
     if evaluation.bad_images is not None and (summary := evaluation.bad_images.summary()) is not None:
         print(f"warning   {summary}; their boxes count as missed")
+    images = [sample["image"] for sample in evaluation.samples]
+    for sentence in describe_near_duplicates([(evaluation.set_name, images, evaluation.thumbnails)]):
+        print(f"warning   {sentence}")
     count = sum(len(entry["scores"]) for entry in found)
     print(f"detected  {count} boxes in {seconds:.1f} s ({len(found) / seconds:.1f} images/s)\n")
     return found
