@@ -1,4 +1,4 @@
-"""`retinanet-debug`: draws training images after augmentation, and which boxes have a positive anchor."""
+"""`retinanet-debug`: draws training images after augmentation, and marks boxes without a positive anchor."""
 
 from __future__ import annotations
 
@@ -72,11 +72,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _draw(namespace: argparse.Namespace, config: TrainConfig) -> int:
+    from keras_retinanet.data.data_summary import describe_data
     from keras_retinanet.data.open_dataset import open_dataset
     from keras_retinanet.doctor.training_pictures import training_pictures
     from keras_retinanet.training.fit import readable_data_errors
 
     dataset = open_dataset(config.data, namespace.split)
+    print(f"data: {describe_data(config.data, {namespace.split: dataset}, dataset.class_names)}")
     samples = list(dataset)
     count = min(len(samples), config.data.limit or 16)
     pictures = training_pictures(samples, dataset.class_names, config, has_anchors=namespace.anchors)
@@ -97,7 +99,7 @@ def _draw(namespace: argparse.Namespace, config: TrainConfig) -> int:
 
 
 def _write_each(pictures: Iterator[TrainingPicture], folder: Path | None) -> Iterator[TrainingPicture]:
-    """Passes pictures through, and writes each to a file of its own if there is a folder."""
+    """Yields the pictures, and writes each to its own file if there is a folder."""
     from PIL import Image
 
     if folder is not None:

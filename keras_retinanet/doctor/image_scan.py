@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
 from PIL import Image
 
 from keras_retinanet.data.image import END_MARK
 from keras_retinanet.data.image_files import byte_range, near_name_hint, read_bytes
+from keras_retinanet.data.near_duplicates import make_thumbnail
 from keras_retinanet.data.pillow_files import has_known_range, opened, unsupported_reason
 
 State = Literal["whole", "cut off", "missing", "unreadable", "truncated"]
@@ -24,11 +24,7 @@ USABLE: tuple[State, ...] = ("whole", "cut off")
 """States of files that training uses; what a JPEG lacks at its end is grey."""
 
 _JPEGS = ("JPEG", "MPO")
-THUMBNAIL_SIDE = 16
-"""Height and width in pixels of the grey thumbnails that are compared."""
-
 _ORIENTATION_TAG = 0x0112
-_MIN_CONTRAST = 3.0  # standard deviation in grey levels; plainer thumbnails all look the same
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,7 @@ class ImageFacts:
         mode: Pillow's name of the pixel format.
         orientation: EXIF orientation, 1 (upright) to 8.
         digest: Hash of the bytes.
-        thumbnail: `THUMBNAIL_SIDE²` bytes of grey levels; `None` for broken and for plain images.
+        thumbnail: `near_duplicates.make_thumbnail`; `None` for broken and for plain images.
     """
 
     state: State = "whole"
@@ -118,14 +114,12 @@ def _read_facts(content: bytes) -> ImageFacts:
             digest=hashlib.blake2b(content, digest_size=16).hexdigest(),
         )
         try:
-            image.draft("L", (2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))  # JPEG: decodes at 1/8 of the size, reads all
-            image.load()
+            thumbnail = make_thumbnail(image)
             if not has_known_range(image):
                 return replace(facts, state="unreadable", reason=f"has values of 32 bits (mode {image.mode!r})")
-            grey = np.asarray(image.convert("L").resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX))
         except Exception as error:
             return replace(facts, state="truncated", reason=_describe_error(error))
-    return replace(facts, thumbnail=grey.tobytes() if grey.std() > _MIN_CONTRAST else None)
+    return replace(facts, thumbnail=thumbnail)
 
 
 def _read_orientation(image: Image.Image) -> int:

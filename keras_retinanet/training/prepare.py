@@ -171,6 +171,7 @@ def _build_batches(
         steps=steps,
         bad_images=data.bad_images,
         cut_off=data.cut_off,
+        thumbnails=data.thumbnails[0],
     )
 
 

@@ -103,12 +103,12 @@ def test_a_jpeg_without_its_last_bytes_has_the_same_pixels_everywhere(options: d
     whole = saved("JPEG", **options)
     assert not decode_file(whole).is_cut_off
     np.testing.assert_array_equal(decode(with_end_mark(tf.constant(whole))), decode(whole))
-    for missing in (1, 2, 3, 500):
+    for missing in (1, 2, 3, 60 if "progressive" in options else 500):
         content = whole[:-missing]
         found = decode_file(content)
         assert found.is_cut_off
         viewer = Image.open(io.BytesIO(content + b"\xff\xd9"))  # what libjpeg adds to every file that ends too early
-        if missing < 500 or "progressive" not in options:  # viewers smooth missing scans
+        if missing != 60:  # viewers smooth what scans of a progressive file lack
             np.testing.assert_array_equal(found.pixels, np.asarray(viewer))
         assert missing > 2 or (found.pixels == decode(whole).numpy()).all()  # only the end mark is gone
         (tmp_path / "cut.jpg").write_bytes(content)
