@@ -252,6 +252,7 @@ def dataset_words(config: TrainConfig) -> list[str]:
     chosen = {"--set": data.val_set, "--parent-label": data.parent_label, "--image-dir": data.image_dir}
     chosen["--labels-filter"] = ",".join(data.labels_filter or ())
     chosen["--difficult"] = None if data.difficult == DataConfig().difficult else data.difficult
+    chosen["--yolo-rows"] = None if data.yolo_rows == DataConfig().yolo_rows else data.yolo_rows
     chosen["--voc-origin"] = None if data.voc_origin == DataConfig().voc_origin else data.voc_origin
     return [*words, *(word for flag, value in chosen.items() if value for word in (flag, value))]
 

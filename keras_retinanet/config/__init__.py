@@ -39,6 +39,7 @@ from keras_retinanet.config.settings import (
     TrainConfig,
     VocOrigin,
     WriterName,
+    YoloRows,
     to_dict,
 )
 
@@ -79,5 +80,6 @@ __all__ = [
     "TrainConfig",
     "VocOrigin",
     "WriterName",
+    "YoloRows",
     "to_dict",
 ]
