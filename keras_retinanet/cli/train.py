@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, parse_arguments
+from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, dataset_words, parse_arguments
 from keras_retinanet.cli.network_settings import read_settings_file
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers
 from keras_retinanet.cli.startup import command_line, import_tensorflow
-from keras_retinanet.config import DataConfig, TrainConfig
+from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.rules import check
 from keras_retinanet.config.tree import changed, flag_name, flattened, settings
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from keras_retinanet.importers import WeightFile
     from keras_retinanet.training.prepare import RunResult
 
-WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes")
+WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes", "data.more_data")
 """Settings given as positional words, not as flags."""
 
 CHANGEABLE = {
@@ -43,7 +43,7 @@ NOT_FINITE = 3
 
 
 @dataclass(frozen=True)
-class Order:
+class TrainCommand:
     """What a command line asks for.
 
     Attributes:
@@ -61,14 +61,14 @@ def build_parser(*, has_words: bool = True) -> Parser:
     """The parser of the command.
 
     Args:
-        has_words: bool. Whether the dataset's words are expected; `--resume` alone knows them already.
+        has_words: Whether the dataset's words are expected; `--resume` alone knows them already.
 
     Returns:
         The parser.
     """
     parser = Parser(
         prog="retinanet-train",
-        usage="%(prog)s [flags] FORMAT ARGUMENT …\n       %(prog)s --resume RUN [flags]",
+        usage="%(prog)s [flags] {PATH … | FORMAT ARGUMENT …}\n       %(prog)s --resume RUN [flags]",
         description="Train a RetinaNet and keep its snapshots, settings and figures in a folder of their own.",
     )
     if has_words:
@@ -83,11 +83,11 @@ def build_parser(*, has_words: bool = True) -> Parser:
     return parser
 
 
-def parse(argv: Sequence[str] | None = None) -> Order:
+def parse(argv: Sequence[str] | None = None) -> TrainCommand:
     """Reads a command line; what does not fit ends the program with status 2 and one line.
 
     Args:
-        argv: Sequence. The words after the program's name. Defaults to those of this process.
+        argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
         The settings: defaults, then those of `demo`, of `--config`, of the snapshot that `--weights` names, or of the
@@ -107,15 +107,16 @@ def parse(argv: Sequence[str] | None = None) -> Order:
     if rest or not words:
         parser = build_parser()
         namespace, data, _ = parse_arguments(parser, words)
-        given |= {name: value for name, value in flattened_data(data).items() if name in WORDS and value is not None}
+        named = (*WORDS, "data.val_annotations")  # a folder of CSV files has both
+        given |= {name: value for name, value in flattened_data(data).items() if name in named and value is not None}
     given |= {name: value for name, value in vars(namespace).items() if name in flattened(TrainConfig())}
     try:
-        config, checkpoint = _settle(given, namespace)
+        config, checkpoint = _resolve_settings(given, namespace)
         check(config)
         check_data(config.data)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    return Order(config, namespace.resume, checkpoint)
+    return TrainCommand(config, namespace.resume, checkpoint)
 
 
 def flattened_data(data: Any) -> dict[str, Any]:
@@ -123,13 +124,13 @@ def flattened_data(data: Any) -> dict[str, Any]:
     return {f"data.{name}": value for name, value in dataclasses.asdict(data).items()}
 
 
-def _settle(given: Mapping[str, Any], namespace: argparse.Namespace) -> tuple[TrainConfig, WeightFile | None]:
+def _resolve_settings(given: Mapping[str, Any], namespace: argparse.Namespace) -> tuple[TrainConfig, WeightFile | None]:
     """The settings of a run from its flags and their sources, and the checkpoint that was opened for some of them."""
     if namespace.resume is None:
-        base, told = read_settings_file(namespace.config)
+        base, file_settings = read_settings_file(namespace.config)
         preset = DEMO if given.get("data.dataset") == "demo" and not namespace.config else {}
-        given = {**told, **given}
-        inherited, checkpoint = _inherited(given) if "model.weights" in given else ({}, None)
+        given = {**file_settings, **given}
+        inherited, checkpoint = _inherit_settings(given) if "model.weights" in given else ({}, None)
         return changed(base, {**preset, **inherited, **given}), checkpoint
     if namespace.config:
         raise ValueError("--resume takes the settings of its run; leave --config away.")
@@ -145,7 +146,7 @@ def _settle(given: Mapping[str, Any], namespace: argparse.Namespace) -> tuple[Tr
     return dataclasses.replace(changed(former, given), snapshot_path=str(run.folder.parent)), None
 
 
-def _inherited(given: Mapping[str, Any]) -> tuple[dict[str, Any], WeightFile | None]:
+def _inherit_settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], WeightFile | None]:
     """The settings of the snapshot or checkpoint that a run starts from, and the checkpoint where it was opened."""
     weights = given["model.weights"]
     if weights in ("imagenet", "none") or not Path(weights).exists():
@@ -166,26 +167,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-        argv: Sequence. The words after the program's name. Defaults to those of this process.
+        argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
         Exit status: 0 done, 2 wrong words or data, 3 a loss that is not finite, 130 or 143 stopped by a signal.
     """
-    order = parse(argv)
+    command = parse(argv)
     import_tensorflow()
     try:
-        return _train(order)
+        return _train(command)
     except KeyboardInterrupt:
         print("retinanet-train: aborted; the snapshots on disk are whole.", file=sys.stderr)
         return 128 + signal.SIGINT
 
 
-def _train(order: Order) -> int:
+def _train(command: TrainCommand) -> int:
     from keras_retinanet.data.errors import DataError
     from keras_retinanet.training.prepare import NonFiniteLossError, prepare
 
     try:
-        training = prepare(order.config, resume=order.resume, checkpoint=order.checkpoint)
+        training = prepare(command.config, resume=command.resume, checkpoint=command.checkpoint)
     except (ValueError, OSError, ImportError) as error:
         return fail(PROGRAM, error)
     try:
@@ -197,11 +198,11 @@ def _train(order: Order) -> int:
     except OSError as error:
         kept = f"the snapshots in {training.run.folder} are whole; when this is mended: --resume {training.run.folder}"
         return fail(PROGRAM, OSError(f"{error}; {kept}"))
-    _report(result, order.config)
+    _print_summary(result, command.config)
     return 0 if result.stopped_by is None else 128 + result.stopped_by
 
 
-def _report(result: RunResult, config: TrainConfig) -> None:
+def _print_summary(result: RunResult, config: TrainConfig) -> None:
     """The last lines: where the snapshots are, what they reached, what to do next."""
     print()
     folder = str(result.folder)
@@ -222,7 +223,7 @@ def _report(result: RunResult, config: TrainConfig) -> None:
     print(f"  pictures: {', '.join(str(result.folder / name) for name in pictures)}")
     snapshot = result.folder / ("best.keras" if result.best else "last.keras")
     print("Next:")
-    print(f"  {command_line('retinanet-evaluate', *dataset_words(config), str(snapshot))}")
+    print(f"  {command_line('retinanet-evaluate', *dataset_words(config.data), str(snapshot))}")
     print(f"  {command_line(PROGRAM, '--resume', folder, '--epochs', str(2 * config.epochs))}")
     if config.data.dataset == "demo":
         print(f"  {command_line(PROGRAM, 'coco', 'PATH')}     # your own data; also yolo PATH and others, see --help")
@@ -234,27 +235,6 @@ def _format_metrics(row: Mapping[str, float]) -> str:
 
     found = [f"{label} {row[name]:.3f}" for name, label in label_metrics(row).items()]
     return f"\n        epoch {row['epoch']:.0f}: {', '.join(found)}" if found else ""
-
-
-def dataset_words(config: TrainConfig) -> list[str]:
-    """The words that name the validation data on a command line.
-
-    Args:
-        config: TrainConfig. The settings of the run.
-
-    Returns:
-        Such as `["coco", "data/coco", "--set", "val2017"]`.
-    """
-    data = config.data
-    if data.dataset == "csv":
-        return [word for word in ("csv", data.val_annotations or data.annotations, data.classes) if word]
-    words = [data.dataset, data.path if data.dataset == "tfds" else str(Path(data.path)), *filter(None, [data.classes])]
-    chosen = {"--set": data.val_set, "--parent-label": data.parent_label, "--image-dir": data.image_dir}
-    chosen["--labels-filter"] = ",".join(data.labels_filter or ())
-    chosen["--difficult"] = None if data.difficult == DataConfig().difficult else data.difficult
-    chosen["--yolo-rows"] = None if data.yolo_rows == DataConfig().yolo_rows else data.yolo_rows
-    chosen["--voc-origin"] = None if data.voc_origin == DataConfig().voc_origin else data.voc_origin
-    return [*words, *(word for flag, value in chosen.items() if value for word in (flag, value))]
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from keras_retinanet.cli.dataset_arguments import dataset_words
 from keras_retinanet.cli.parsing import join_numbers
-from keras_retinanet.cli.train import WORDS, _report, dataset_words, main, parse
+from keras_retinanet.cli.train import WORDS, _print_summary, main, parse
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.tree import changed, flag_name, settings
@@ -224,7 +225,7 @@ def test_data_that_are_not_there_end_in_one_line(tmp_path: Path, capsys: pytest.
     ],
 )
 def test_the_words_of_the_next_command(argv: str, words: str) -> None:
-    assert dataset_words(parse(shlex.split(argv)).config) == shlex.split(words)
+    assert dataset_words(parse(shlex.split(argv)).config.data) == shlex.split(words)
 
 
 def test_what_a_stopped_run_says(
@@ -232,11 +233,11 @@ def test_what_a_stopped_run_says(
 ) -> None:
     monkeypatch.setattr("keras_retinanet.cli.startup._locate", lambda command: [command])  # as if it were on PATH
     config = changed(TrainConfig(), {"epochs": 2})
-    _report(RunResult(tmp_path / "my run", 1, {}, {}, signal.SIGINT), config)
+    _print_summary(RunResult(tmp_path / "my run", 1, {}, {}, signal.SIGINT), config)
     assert capsys.readouterr().out == (
         f"\nStopped in epoch 2 of 2. Continue with:\n  retinanet-train --resume '{tmp_path}/my run'\n"
     )
-    _report(RunResult(tmp_path, 2, {}, {}, signal.SIGINT), config)
+    _print_summary(RunResult(tmp_path, 2, {}, {}, signal.SIGINT), config)
     assert "All 2 epochs are trained; stopped before the last was measured" in capsys.readouterr().out
 
 

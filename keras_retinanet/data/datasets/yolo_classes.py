@@ -81,7 +81,7 @@ def find_classes(folders: Iterable[Path]) -> YoloClasses:
         The names of the first file found. If others name more classes in the same order (labelImg appends to each copy
         on its own), the longest; if others differ, a note names them.
     """
-    files = [file for folder in dict.fromkeys(folders) for file in _class_files(folder)]
+    files = [file for folder in dict.fromkeys(folders) for file in find_class_files(folder)]
     lists = {file: names for file in files if (names := _read_list(file))}
     if not lists:
         return YoloClasses()
@@ -96,7 +96,8 @@ def find_classes(folders: Iterable[Path]) -> YoloClasses:
     return YoloClasses(chosen, True, best, (*notes, *_describe_copies(chosen, best)))
 
 
-def _class_files(folder: Path) -> list[Path]:
+def find_class_files(folder: Path) -> list[Path]:
+    """Files of a folder that list classes, as their names say; the usual ones first."""
     try:
         names = sorted(entry.name for entry in os.scandir(folder) if is_class_file(entry.name) and entry.is_file())
     except (OSError, ValueError):

@@ -122,17 +122,7 @@ def find_layout(path: Path) -> YoloLayout:
         return _from_yaml(files[0], read_yaml(files[0]))
     if data_files := find_data_files(path):
         return _from_data_file(data_files[0])
-    inner = find_inner(path)
-    if len(inner) > 1:
-        found = f"has {len(inner)} data sets below it: {', '.join(str(file.parent) for file in inner[:5])}"
-        raise DataError(str(path), found, "one data set", "give the path of one of them")
-    return _from_yaml(inner[0], read_yaml(inner[0])) if inner else _from_folder(path)
-
-
-def find_inner(folder: Path) -> list[Path]:
-    """YAML files of data sets directly below a folder, into which an archive may have been unpacked."""
-    files = [file for name in YAML_NAMES for file in sorted(folder.glob(f"*/{name}"))]
-    return [file for file in files if describes_data(file)]
+    return _from_folder(path)
 
 
 def find_yaml_files(folder: Path) -> list[Path]:

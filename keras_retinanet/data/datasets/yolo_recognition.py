@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keras_retinanet.data.datasets.text_files import has_file
-from keras_retinanet.data.datasets.yolo_classes import is_class_file
-from keras_retinanet.data.datasets.yolo_layouts import describes_data, find_data_files, find_inner, find_yaml_files
-from keras_retinanet.data.datasets.yolo_sets import LABEL_FOLDERS, is_image_list
+from keras_retinanet.data.datasets.yolo_classes import find_class_files, is_class_file
+from keras_retinanet.data.datasets.yolo_layouts import describes_data, find_data_files, find_yaml_files
+from keras_retinanet.data.datasets.yolo_sets import IMAGE_FOLDERS, LABEL_FOLDERS, is_image_list, is_set_name
 
 _MAX_PROBED = 2000  # entries of a folder
 _MAX_FOLDERS = 60
@@ -60,10 +60,8 @@ def _is_text_of_boxes(file: Path, name: str) -> bool:
 def _recognise_folder(folder: Path) -> Recognised | None:
     described = [file for file in find_yaml_files(folder) if describes_data(file)]
     described += find_data_files(folder)
-    inner = [] if described else find_inner(folder)
-    if described or len(inner) == 1:
-        file = (described or inner)[0]
-        return Recognised(str(file.relative_to(folder)), 3, _find_tool(file.parent, file))
+    if described:
+        return Recognised(described[0].name, 3, _find_tool(folder, described[0]))
     text = find_rows(folder)
     return None if text is None else Recognised(str(text.relative_to(folder)), 3, _find_tool(folder, None))
 
@@ -88,13 +86,16 @@ def find_rows(folder: Path) -> Path | None:
     """Find a text file whose first line is a class and a box.
 
     Args:
-        folder: Searched with two levels of sub-folders, a bounded number of entries each.
+        folder: Searched with its sub-folders, and those of the usual names with theirs; a bounded number of entries in
+            each. A sub-folder with a list of classes of its own is another data set.
 
     Returns:
         The first one, or `None`.
     """
-    homes = [folder, *_sub_folders(folder)]
-    homes += [inner for home in homes[1:] for inner in _sub_folders(home)]
+    parts = _sub_folders(folder)
+    usual = [part for part in parts if part.name.lower() in (*LABEL_FOLDERS, *IMAGE_FOLDERS) or is_set_name(part.name)]
+    others = [part for part in parts if part not in usual and not find_yaml_files(part) and not find_class_files(part)]
+    homes = [folder, *usual, *others, *(inner for part in usual for inner in _sub_folders(part))]
     homes = sorted(homes[:_MAX_FOLDERS], key=lambda home: home.name.lower() not in LABEL_FOLDERS)
     return next((text for home in homes for text in _some_texts(home) if has_rows(text)), None)
 

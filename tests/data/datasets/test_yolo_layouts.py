@@ -7,6 +7,7 @@ import pytest
 
 from keras_retinanet.data.datasets import DATASETS, YoloDataset, find_layouts
 from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.recognition import recognise
 
 ROW = "1 0.5 0.5 0.5 0.25\n"  # of an image of 40 x 60: 15 15 45 25
 NOTES = '{"categories": [{"id": 0, "name": "dog"}, {"id": 1, "name": "cat"}], "info": {"contributor": "Label Studio"}}'
@@ -241,14 +242,11 @@ def test_other_formats_are_not_taken_for_it(name, text, tmp_path, write_images):
     assert DATASETS["yolo"].find_layout(tmp_path / name) is None
 
 
-def test_an_archive_may_be_a_folder_in_a_folder(tmp_path, write_images):
-    put(tmp_path / "archive", LAYOUTS["Roboflow"][0], write_images)
-    (layout,) = find_layouts(tmp_path)
-    assert (layout.evidence, layout.tool) == ("archive/data.yaml", "Roboflow")
-    assert len(YoloDataset(tmp_path)) == 2
-    put(tmp_path / "other", LAYOUTS["Roboflow"][0], write_images)
-    with pytest.raises(DataError, match=r"has 2 data sets below it: .*archive, .*other\. .*give the path of one"):
-        YoloDataset(tmp_path)
+@pytest.mark.parametrize("name", ["Roboflow", "Label Studio 2.1.2", "labelImg 1.8.6: one folder"])
+def test_the_folder_above_is_another_one(name, tmp_path, write_images):
+    put(tmp_path / "export", LAYOUTS[name][0], write_images)
+    assert DATASETS["yolo"].find_layout(tmp_path) is None
+    assert recognise(tmp_path, "retinanet-train").path == tmp_path / "export"
 
 
 def test_a_folder_without_images_says_what_is_there(tmp_path, write_images):
