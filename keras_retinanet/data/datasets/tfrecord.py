@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from keras_retinanet.data.datasets.annotations import Annotations, BoxRow
+from keras_retinanet.data.datasets.class_names import sort_names
 from keras_retinanet.data.datasets.label_map import read_label_map
 from keras_retinanet.data.datasets.reader import Reader
 from keras_retinanet.data.datasets.record_files import has_set, read_records, record_files
@@ -207,7 +208,7 @@ def _names(values: Any, count: int, label_map: dict[int, str], where: str) -> li
 def _sorted_names(records: list[_Record]) -> list[str]:
     """Sorted names; sorted as numbers if all are IDs."""
     names = {name for record in records for name in record.names}
-    return sorted(names, key=int if all(name.isdecimal() for name in names) else None)
+    return list(sort_names(names))
 
 
 def _unique(records: list[_Record], on_error: OnError) -> list[_Record]:
