@@ -1,4 +1,4 @@
-"""Settings: every one once, their tree, their rules and the presets. No framework is imported here."""
+"""All settings with their defaults, rules, flags and presets. No framework is imported here."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from keras_retinanet.config.names import (
     SourceName,
     VocOrigin,
     WriterName,
+    YoloRows,
 )
 from keras_retinanet.config.network_settings import (
     AnchorConfig,
@@ -87,5 +88,6 @@ __all__ = [
     "TrainConfig",
     "VocOrigin",
     "WriterName",
+    "YoloRows",
     "to_dict",
 ]
