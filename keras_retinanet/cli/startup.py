@@ -28,7 +28,7 @@ STARTUP_NOISE = re.compile(
 
 
 def escape_unprintable() -> None:
-    """Prints characters that the terminal's encoding lacks as `\\u7167`; Python would end with a `UnicodeEncodeError`.
+    """Prints characters that the terminal lacks as their numbers; Python would end with a `UnicodeEncodeError`.
 
     File names that are not text in the encoding of the file system are printed so, too.
     """
