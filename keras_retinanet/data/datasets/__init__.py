@@ -13,6 +13,7 @@ from keras_retinanet.data.datasets.coco import CocoDataset
 from keras_retinanet.data.datasets.csv_file import CsvDataset
 from keras_retinanet.data.datasets.demo import DemoDataset
 from keras_retinanet.data.datasets.kitti import KITTI_CLASSES, KittiDataset
+from keras_retinanet.data.datasets.labelme import LabelmeDataset
 from keras_retinanet.data.datasets.open_images import OpenImagesDataset
 from keras_retinanet.data.datasets.pascal import VOC_CLASSES, PascalDataset
 from keras_retinanet.data.datasets.reader import Layout, Reader
@@ -47,6 +48,7 @@ DATASETS: dict[str, type[Reader]] = {
     "yolo": YoloDataset,
     "tfrecord": TfRecordDataset,
     "tfds": TfdsDataset,
+    "labelme": LabelmeDataset,
     "demo": DemoDataset,
 }
 """Readers by the word that the command line uses."""
@@ -66,6 +68,7 @@ __all__ = [
     "DemoDataset",
     "Index",
     "KittiDataset",
+    "LabelmeDataset",
     "Layout",
     "OpenImagesDataset",
     "PascalDataset",

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns, select_rows
-from keras_retinanet.data.datasets.class_names import label_of
+from keras_retinanet.data.datasets.class_names import label_of, sort_names
 from keras_retinanet.data.error_collector import OnError, collect_errors, parse_each
 
 Size = tuple[int, int]
@@ -96,8 +96,8 @@ class Annotations:
 
 
 def sorted_names(rows: Sequence[BoxRow]) -> tuple[str, ...]:
-    """Class names that occur, sorted."""
-    return tuple(sorted({row.name for row in rows if row.name is not None}))
+    """Class names that occur, sorted; as numbers if all of them are."""
+    return sort_names(row.name for row in rows if row.name is not None)
 
 
 def columns_from_rows(

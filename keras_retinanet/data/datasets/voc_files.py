@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from keras_retinanet.data.datasets.text_files import by_stem, has_file, is_image, suggest_parent_folder, walk_names
+from keras_retinanet.data.datasets.text_files import (
+    by_stem,
+    has_file,
+    is_image,
+    name_examples,
+    suggest_parent_folder,
+    walk_names,
+)
 from keras_retinanet.data.datasets.voc_lists import list_folder, names_in_lists, read_list
 from keras_retinanet.data.datasets.voc_xml import read_voc_xml
 from keras_retinanet.data.errors import DataError, short_repr
@@ -166,8 +173,7 @@ def _match(stems: Iterable[str], files: Mapping[str, str]) -> dict[str, str]:
 
 def _notes(home: Path, names: Iterable[str], what: str) -> list[str]:
     found = sorted(names)
-    named = ", ".join(short_repr(name)[1:-1] for name in found[:_MAX_NAMED])
-    return [f"{home}: {len(found)} {what} ({named}{' …' if len(found) > _MAX_NAMED else ''})"] if found else []
+    return [f"{home}: {len(found)} {what} ({name_examples(found)})"] if found else []
 
 
 def _unused(base: Path, homes: _Homes) -> list[str]:
