@@ -31,6 +31,7 @@ TESTED_ELSEWHERE = {
     "data/datasets/annotations": "data/datasets/test_coco",
     "data/datasets/box_cleaning": "data/datasets/test_coco",
     "data/datasets/coco_fields": "data/datasets/test_coco_annotations",
+    "data/datasets/cvat_tracks": "data/datasets/test_cvat",
     "data/datasets/demo": "demo/test_scenes",
     "data/datasets/image_search": "data/datasets/test_createml",
     "data/datasets/json_files": "data/datasets/test_coco",

@@ -11,6 +11,7 @@ from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, Inde
 from keras_retinanet.data.datasets.annotations import Annotations, BoxRow
 from keras_retinanet.data.datasets.coco import CocoDataset
 from keras_retinanet.data.datasets.csv_file import CsvDataset
+from keras_retinanet.data.datasets.cvat import CvatDataset
 from keras_retinanet.data.datasets.demo import DemoDataset
 from keras_retinanet.data.datasets.kitti import KITTI_CLASSES, KittiDataset
 from keras_retinanet.data.datasets.labelme import LabelmeDataset
@@ -49,6 +50,7 @@ DATASETS: dict[str, type[Reader]] = {
     "tfrecord": TfRecordDataset,
     "tfds": TfdsDataset,
     "labelme": LabelmeDataset,
+    "cvat": CvatDataset,
     "demo": DemoDataset,
 }
 """Readers by the word that the command line uses."""
@@ -64,6 +66,7 @@ __all__ = [
     "BoxRow",
     "CocoDataset",
     "CsvDataset",
+    "CvatDataset",
     "Dataset",
     "DemoDataset",
     "Index",

@@ -126,10 +126,11 @@ class _Match(NamedTuple):
 
 def _follow(forms: Sequence[str], folders: Sequence[Path], known: _Folders) -> _Match | None:
     """The image to which a form of its name leads from one of the folders."""
-    for position, form in enumerate(forms):
+    for form in forms:
         for folder in folders:
             if known.has_file(path := os.path.join(folder, form)):
-                return _Match(folder, path, position == 0)
+                wanted, found = (os.path.splitext(os.path.normpath(name))[0] for name in (forms[0], path))
+                return _Match(folder, path, f"/{found}".endswith(f"/{wanted.lstrip('/')}"))
     return None
 
 

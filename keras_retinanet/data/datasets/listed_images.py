@@ -46,11 +46,13 @@ class ImageList:
         images: The images of the set.
         class_names: Classes that the file lists, in its order. Defaults to none: the sorted names of the boxes.
         notes: What the file left to the reader, one sentence each.
+        missing_fix: What to do if images are missing, if the usual advice does not fit. Defaults to `""`.
     """
 
     images: list[ListedImage] = field(default_factory=list)
     class_names: Sequence[str] = ()
     notes: list[str] = field(default_factory=list)
+    missing_fix: str = ""
 
 
 class ListedImagesReader(Reader):
@@ -131,6 +133,10 @@ class ListedImagesReader(Reader):
         root = self.path if self.path.is_dir() else _root_of(file)
         folders = [Path(image_dir)] if image_dir else image_folders(file, root, splits)
         found = locate_images([image.names for image in content.images], folders, file)
+        if found.missing and content.missing_fix:
+            name = content.images[found.missing[0]].names[0]
+            what = f"{len(found.missing)} images are not there, such as {short_repr(name, 120)}"
+            self.report_error(DataError(str(file), what, "images that exist", content.missing_fix))
         shapes = list(self._parse_shapes(content.images, file, counts))
         rows = [
             BoxRow(position, shape.box, shape.name, shape.where, shape.ignore)
