@@ -36,6 +36,8 @@ TESTED_ELSEWHERE = {
     "data/datasets/image_search": "data/datasets/test_createml",
     "data/datasets/json_files": "data/datasets/test_coco",
     "data/datasets/label_hierarchy": "data/datasets/test_open_images",
+    "data/datasets/label_studio_brush": "data/datasets/test_label_studio",
+    "data/datasets/label_studio_names": "data/datasets/test_label_studio",
     "data/datasets/listed_images": "data/datasets/test_createml",
     "data/datasets/reader": "test_extending",
     "data/datasets/record_files": "data/datasets/test_tfrecord",

@@ -10,10 +10,12 @@ from keras_retinanet.data.box_columns import BoxColumns, BoxReport
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, Index
 from keras_retinanet.data.datasets.annotations import Annotations, BoxRow
 from keras_retinanet.data.datasets.coco import CocoDataset
+from keras_retinanet.data.datasets.createml import CreateMlDataset
 from keras_retinanet.data.datasets.csv_file import CsvDataset
 from keras_retinanet.data.datasets.cvat import CvatDataset
 from keras_retinanet.data.datasets.demo import DemoDataset
 from keras_retinanet.data.datasets.kitti import KITTI_CLASSES, KittiDataset
+from keras_retinanet.data.datasets.label_studio import LabelStudioDataset
 from keras_retinanet.data.datasets.labelme import LabelmeDataset
 from keras_retinanet.data.datasets.open_images import OpenImagesDataset
 from keras_retinanet.data.datasets.pascal import VOC_CLASSES, PascalDataset
@@ -51,6 +53,8 @@ DATASETS: dict[str, type[Reader]] = {
     "tfds": TfdsDataset,
     "labelme": LabelmeDataset,
     "cvat": CvatDataset,
+    "labelstudio": LabelStudioDataset,
+    "createml": CreateMlDataset,
     "demo": DemoDataset,
 }
 """Readers by the word that the command line uses."""
@@ -65,12 +69,14 @@ __all__ = [
     "BoxReport",
     "BoxRow",
     "CocoDataset",
+    "CreateMlDataset",
     "CsvDataset",
     "CvatDataset",
     "Dataset",
     "DemoDataset",
     "Index",
     "KittiDataset",
+    "LabelStudioDataset",
     "LabelmeDataset",
     "Layout",
     "OpenImagesDataset",

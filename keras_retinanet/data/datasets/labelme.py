@@ -19,7 +19,7 @@ from keras_retinanet.data.datasets.class_names import add_unlisted
 from keras_retinanet.data.datasets.image_search import locate_images
 from keras_retinanet.data.datasets.json_files import parse_json, read_ends, read_file
 from keras_retinanet.data.datasets.reader import Layout, Reader
-from keras_retinanet.data.datasets.shapes import BOX, Shape, ShapeNotes, box_of_ellipse, box_of_points
+from keras_retinanet.data.datasets.shapes import BOX, Shape, ShapeCounts, box_of_ellipse, box_of_points
 from keras_retinanet.data.datasets.split_files import WHOLE, choose_default_sets, split_in
 from keras_retinanet.data.datasets.text_files import is_image, name_examples, read_text, to_local_path, walk_names
 from keras_retinanet.data.errors import DataError, short_repr
@@ -68,19 +68,16 @@ class LabelmeDataset(Reader):
         """
         root = self.path if self.path.is_dir() else self.path.parent
         names, stray = _files_of(self.path, root, self.set_name)
-        counts = ShapeNotes(self.on_error)
-        pages = list(counts.parse_each(names, functools.partial(_read_page, root)))
-        counts.require_some(pages)
+        pages, counts = list(self.parse_each(names, functools.partial(_read_page, root))), ShapeCounts()
         found = locate_images([page.forms for page in pages], [Path(image_dir)] if image_dir else [root], root)
         missing = set(found.missing)
         alone = [pages[position] for position in found.missing]
-        list(counts.parse_each(alone, functools.partial(_refuse_missing, root)))
+        list(self.parse_each(alone, functools.partial(_refuse_missing, root)))
         there = [position for position in range(len(pages)) if position not in missing]
-        counts.require_some(there)
         rows = [
             BoxRow(image, shape.box, shape.name, shape.where)
             for image, position in enumerate(there)
-            for shape in _join_groups(_parse_shapes(pages[position], root, counts))
+            for shape in _join_groups(self._parse_shapes(pages[position], root, counts))
             if shape.box is not None
         ]
         paths = [found.paths[position] for position in there]
@@ -100,6 +97,20 @@ class LabelmeDataset(Reader):
             sources=[str(root), str(root / "labels.txt"), *sorted(homes), *files],
             notes=[*stray, *found.notes, *notes, *counts.describe(str(self.path)), *class_notes],
         )
+
+    def _parse_shapes(self, page: _Page, root: Path, counts: ShapeCounts) -> Iterator[tuple[Shape, Any]]:
+        """Shapes that have a box, with their `group_id`."""
+
+        def parse(numbered: tuple[int, Any]) -> tuple[Shape, Any]:
+            number, item = numbered
+            where = f"{root / page.name}, shape {number}"
+            if not isinstance(item, dict):
+                raise DataError(where, f"is {short_repr(item)}", "an object in braces", _REMAKE)
+            return _parse_shape(item, where), item.get("group_id")
+
+        for shape, group in self.parse_each(enumerate(page.shapes, start=1), parse):
+            for kept in counts.keep_boxes([shape]):
+                yield kept, group
 
     @classmethod
     def find_layout(cls, path: str | os.PathLike[str]) -> Layout | None:
@@ -181,21 +192,6 @@ def _refuse_missing(root: Path, page: _Page) -> None:
         found += ", it is only embedded in the JSON file"
         fix += "; labelme writes embedded images with 'labelme_export_json'"
     raise DataError(str(root / page.name), found, "an image file for each JSON file", fix)
-
-
-def _parse_shapes(page: _Page, root: Path, counts: ShapeNotes) -> Iterator[tuple[Shape, Any]]:
-    """Shapes that have a box, with their `group_id`."""
-
-    def parse(numbered: tuple[int, Any]) -> tuple[Shape, Any]:
-        number, item = numbered
-        where = f"{root / page.name}, shape {number}"
-        if not isinstance(item, dict):
-            raise DataError(where, f"is {short_repr(item)}", "an object in braces", _REMAKE)
-        return _parse_shape(item, where), item.get("group_id")
-
-    for shape, group in counts.parse_each(enumerate(page.shapes, start=1), parse):
-        for kept in counts.keep_boxes([shape]):
-            yield kept, group
 
 
 def _parse_shape(item: dict[str, Any], where: str) -> Shape:

@@ -14,13 +14,14 @@ from keras_retinanet.data.datasets.class_names import add_unlisted
 from keras_retinanet.data.datasets.image_search import describe_unused, image_folders, locate_images
 from keras_retinanet.data.datasets.json_files import read_ends
 from keras_retinanet.data.datasets.reader import Layout, Reader
-from keras_retinanet.data.datasets.shapes import Shape, ShapeNotes
+from keras_retinanet.data.datasets.shapes import Shape, ShapeCounts
 from keras_retinanet.data.datasets.split_files import (
     choose_default_sets,
     choose_file,
     find_split_files,
     split_in,
 )
+from keras_retinanet.data.error_collector import report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
 
 
@@ -84,6 +85,12 @@ class ListedImagesReader(Reader):
         """
         raise NotImplementedError
 
+    @classmethod
+    def name_tool(cls, file: Path) -> str:
+        """The tool that a file's name shows, where `recognise` does not know it. Defaults to `""`."""
+        del file
+        return ""
+
     def read_list(self, file: Path, set_name: str) -> ImageList:
         """Read the images of a set.
 
@@ -128,7 +135,7 @@ class ListedImagesReader(Reader):
             image_dir: Folder of the images, if it is none of the usual ones.
         """
         file, files = self._choose_file()
-        content, counts = self.read_list(file, self.set_name), ShapeNotes(self.on_error)
+        content, counts = self.read_list(file, self.set_name), ShapeCounts()
         splits = [self.set_name, *([split] if (split := split_in(self.set_name)) else [])]
         root = self.path if self.path.is_dir() else _root_of(file)
         folders = [Path(image_dir)] if image_dir else image_folders(file, root, splits)
@@ -136,7 +143,7 @@ class ListedImagesReader(Reader):
         if found.missing and content.missing_fix:
             name = content.images[found.missing[0]].names[0]
             what = f"{len(found.missing)} images are not there, such as {short_repr(name, 120)}"
-            self.report_error(DataError(str(file), what, "images that exist", content.missing_fix))
+            report_or_raise(self.on_error, DataError(str(file), what, "images that exist", content.missing_fix))
         shapes = list(self._parse_shapes(content.images, file, counts))
         rows = [
             BoxRow(position, shape.box, shape.name, shape.where, shape.ignore)
@@ -163,20 +170,17 @@ class ListedImagesReader(Reader):
         )
 
     def _parse_shapes(
-        self, images: Sequence[ListedImage], file: Path, counts: ShapeNotes
+        self, images: Sequence[ListedImage], file: Path, counts: ShapeCounts
     ) -> Iterable[tuple[int, Shape]]:
-        num_shapes = 0
         for position, image in enumerate(images):
 
             def parse(numbered: tuple[int, Any], image: ListedImage = image) -> list[Shape]:
                 where = f"{file}, {short_repr(image.names[0], 120)}, shape {numbered[0]}"
                 return list(self.parse_shape(numbered[1], image, where))
 
-            parsed = counts.parse_each(enumerate(image.shapes, start=1), parse)
+            parsed = self.parse_each(enumerate(image.shapes, start=1), parse)
             for shape in counts.keep_boxes(itertools.chain.from_iterable(parsed)):
-                num_shapes += 1
                 yield position, shape
-        counts.require_some(range(num_shapes))
 
     @classmethod
     def _find_files(cls, path: Path) -> dict[str, Path]:
@@ -208,6 +212,7 @@ class ListedImagesReader(Reader):
         for file in cls._find_files(place).values():
             if (tool := cls.recognise(read_ends(file))) is None:
                 return None
+            tool = tool or cls.name_tool(file)
             evidence = file.name if file == place else str(file.relative_to(place))
             return Layout(cls.word, place, evidence, 3, tool)
         return None

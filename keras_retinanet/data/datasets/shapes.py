@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import collections
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from keras_retinanet.data.datasets.outlines import Box
-from keras_retinanet.data.error_collector import ErrorCollector, Item, OnError, Parsed, parse_each
 from keras_retinanet.data.errors import DataError, short_repr
 
 BOX = "box"
 """Kind of the shapes that are boxes; all others are counted."""
-
-_MAX_EXAMPLES = 5
 
 
 class Shape(NamedTuple):
@@ -35,30 +32,12 @@ class Shape(NamedTuple):
     ignore: bool = False
 
 
-class ShapeNotes:
-    """Counts what a reader leaves out or replaces by an enclosing box.
+class ShapeCounts:
+    """Counts the shapes that a reader leaves out or replaces by their enclosing boxes."""
 
-    Args:
-        on_error: What to do about broken annotations: `"skip"` leaves them out and counts them.
-    """
-
-    def __init__(self, on_error: OnError) -> None:
-        self._on_error: OnError = ErrorCollector() if on_error == "skip" else on_error
-        self._is_lenient = on_error == "skip"
+    def __init__(self) -> None:
         self._enclosed: collections.Counter[str] = collections.Counter()
         self._without_area: collections.Counter[str] = collections.Counter()
-
-    def parse_each(self, items: Iterable[Item], parse: Callable[[Item], Parsed]) -> Iterator[Parsed]:
-        """Parse items one by one; broken ones are left out and counted, unless `on_error` is `"error"`.
-
-        Args:
-            items: Files or annotations.
-            parse: Function of one item that raises `DataError` if the item is broken.
-
-        Yields:
-            The result of `parse` for each item that is not broken.
-        """
-        return parse_each(items, parse, self._on_error)
 
     def keep_boxes(self, shapes: Iterable[Shape]) -> Iterator[Shape]:
         """Yield the shapes that have a box, and count those of other kinds."""
@@ -67,18 +46,6 @@ class ShapeNotes:
                 (self._without_area if shape.box is None else self._enclosed)[shape.kind] += 1
             if shape.box is not None:
                 yield shape
-
-    def require_some(self, found: Sequence[object]) -> None:
-        """Raise the first error if nothing could be read.
-
-        Args:
-            found: What could be read.
-
-        Raises:
-            DataError: It is empty, and something was broken.
-        """
-        if not found and self._is_lenient and isinstance(self._on_error, ErrorCollector) and self._on_error.errors:
-            raise self._on_error.errors[0]
 
     def describe(self, where: str) -> list[str]:
         """The notes, one sentence each.
@@ -91,11 +58,6 @@ class ShapeNotes:
             notes.append(f"{where}: shapes replaced by their enclosing boxes: {_list(self._enclosed)}")
         if self._without_area:
             notes.append(f"{where}: shapes without area, left out: {_list(self._without_area)}")
-        if self._is_lenient and isinstance(self._on_error, ErrorCollector) and self._on_error.num_errors:
-            errors, count = self._on_error.errors, self._on_error.num_errors
-            examples = "; ".join(f"{error.where}: {error.found}" for error in errors[:_MAX_EXAMPLES])
-            more = f"; and {count - _MAX_EXAMPLES} more" if count > _MAX_EXAMPLES else ""
-            notes.append(f"{count} broken entries left out: {examples}{more}")
         return notes
 
 

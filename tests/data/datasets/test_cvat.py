@@ -167,7 +167,7 @@ def test_a_broken_shape_is_left_out_and_counted(write, write_images, tmp_path, b
     data = CvatDataset(tmp_path)
     assert named_boxes(data) == [[FOUND]]
     (note,) = data.report.notes
-    assert note.startswith(f"1 broken entries left out: {tmp_path}/annotations.xml, 'a.jpg', shape 1: ")
+    assert note.startswith(f"1 annotations left out: {tmp_path}/annotations.xml, 'a.jpg', shape 1: ")
     with pytest.raises(DataError, match=rf"annotations.xml, 'a.jpg', shape 1: {message}"):
         CvatDataset(tmp_path, on_error="error")
     write(image(0, "a.jpg", broken))

@@ -181,7 +181,7 @@ def test_a_broken_shape_is_left_out_and_counted(write, write_images, tmp_path, b
     data = LabelmeDataset(tmp_path)
     assert named_boxes(data) == [[("cat", 1, 2, 11, 22)]]
     (note,) = data.report.notes
-    assert note.startswith(f"1 broken entries left out: {tmp_path}/a.json, shape 1: ")
+    assert note.startswith(f"1 annotations left out: {tmp_path}/a.json, shape 1: ")
     with pytest.raises(DataError, match=f"a.json, shape 1: {message}"):
         LabelmeDataset(tmp_path, on_error="error")
 
@@ -195,7 +195,7 @@ def test_broken_and_foreign_files_are_left_out_and_counted(write, write_images, 
     data = LabelmeDataset(tmp_path)
     # b.jpg has a JSON file, though a broken one: it is not known to be background.
     assert [sample["image_id"] for sample in data] == ["a.json", str(tmp_path / "c.jpg")]
-    assert data.report.notes[1].startswith("3 broken entries left out: ")
+    assert data.report.notes[1].startswith("3 annotations left out: ")
     for part in ("b.json: is not JSON", "settings.json: has no list 'shapes'", "gone.json: image 'gone.jpg' is not"):
         assert f"{tmp_path}/{part}" in data.report.notes[1]
     with pytest.raises(DataError, match=r"b\.json: is not JSON"):
