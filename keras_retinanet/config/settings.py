@@ -40,7 +40,7 @@ class DataConfig:
         labels_filter: Open Images: only these classes, in this order.
         parent_label: Open Images: only this class and those below it in the hierarchy.
         difficult: Pascal VOC: treat difficult objects as ignore regions, keep them as ordinary objects, or drop them.
-        image_dir: COCO: folder of the images, if they are not in one of the usual places.
+        image_dir: COCO and labelling tools: folder of the images, if they are not in one of the usual places.
         voc_origin: Pascal VOC: number of the first pixel; auto decides by the coordinates of the whole data set.
         bad_data: Boxes outside their image or without area, and images that cannot be decoded: stop, or report them
             and continue.

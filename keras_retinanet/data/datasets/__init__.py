@@ -13,6 +13,7 @@ from keras_retinanet.data.datasets.coco import CocoDataset
 from keras_retinanet.data.datasets.createml import CreateMlDataset
 from keras_retinanet.data.datasets.csv_file import CsvDataset
 from keras_retinanet.data.datasets.cvat import CvatDataset
+from keras_retinanet.data.datasets.datumaro import DatumaroDataset
 from keras_retinanet.data.datasets.demo import DemoDataset
 from keras_retinanet.data.datasets.kitti import KITTI_CLASSES, KittiDataset
 from keras_retinanet.data.datasets.label_studio import LabelStudioDataset
@@ -55,6 +56,7 @@ DATASETS: dict[str, type[Reader]] = {
     "cvat": CvatDataset,
     "labelstudio": LabelStudioDataset,
     "createml": CreateMlDataset,
+    "datumaro": DatumaroDataset,
     "demo": DemoDataset,
 }
 """Readers by the word that the command line uses."""
@@ -73,6 +75,7 @@ __all__ = [
     "CsvDataset",
     "CvatDataset",
     "Dataset",
+    "DatumaroDataset",
     "DemoDataset",
     "Index",
     "KittiDataset",

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 from keras_retinanet.data.datasets.cvat_tracks import read_size, read_tracks
 from keras_retinanet.data.datasets.json_files import read_file
 from keras_retinanet.data.datasets.listed_images import ImageList, ListedImage, ListedImagesReader
-from keras_retinanet.data.datasets.outlines import enclosing_box
+from keras_retinanet.data.datasets.outlines import Box, box_of_segmentation, enclosing_box
 from keras_retinanet.data.datasets.shapes import BOX, Shape, box_of_ellipse, box_of_points, numbers_of
 from keras_retinanet.data.errors import DataError, short_repr
 
@@ -125,10 +125,20 @@ def _parse(item: ElementTree.Element, where: str) -> Shape:
         x, y, radius_x, radius_y = numbers_of(item, ["cx", "cy", "rx", "ry"], where)
         return Shape(kind, name, box_of_ellipse((x, y), (radius_x, radius_y), rotation), where)
     if kind == "mask":
-        x, y, width, height = numbers_of(item, ["left", "top", "width", "height"], where)
-        return Shape(kind, name, (x, y, x + width, y + height), where)
+        return Shape(kind, name, _box_of_mask(item, where), where)
     if kind == "cuboid":
         xs, ys = (numbers_of(item, [f"{side}{corner}" for corner in _CUBOID], where) for side in "xy")
         return Shape(kind, name, box_of_points(list(zip(xs, ys, strict=True)), where), where)
     allowed = "box, polygon, ellipse, mask, cuboid, polyline, points, skeleton, tag"
     raise DataError(where, f"is <{short_repr(kind)[1:-1]}>", allowed, "remove it")
+
+
+def _box_of_mask(item: ElementTree.Element, where: str) -> Box:
+    """The enclosing box of run lengths, row by row and background first, of a part of the picture."""
+    left, top, width, height = numbers_of(item, ["left", "top", "width", "height"], where)
+    try:
+        runs = [int(run) for run in (item.get("rle") or "").split(",")]
+        y1, x1, y2, x2 = box_of_segmentation({"size": [int(width), int(height)], "counts": runs})  # by rows
+    except ValueError as error:
+        raise DataError(where, f"'rle' is broken: {error}", "a mask in run lengths", _REMAKE) from None
+    return left + x1, top + y1, left + x2, top + y2

@@ -136,7 +136,7 @@ class ListedImagesReader(Reader):
         """
         file, files = self._choose_file()
         content, counts = self.read_list(file, self.set_name), ShapeCounts()
-        splits = [self.set_name, *([split] if (split := split_in(self.set_name)) else [])]
+        splits = [self.set_name, file.stem, *([split] if (split := split_in(self.set_name)) else [])]
         root = self.path if self.path.is_dir() else _root_of(file)
         folders = [Path(image_dir)] if image_dir else image_folders(file, root, splits)
         found = locate_images([image.names for image in content.images], folders, file)

@@ -108,12 +108,12 @@ def box_of_ellipse(centre: tuple[float, float], radii: tuple[float, float], degr
     return x - half_width, y - half_height, x + half_width, y + half_height
 
 
-def numbers_of(item: Any, names: Sequence[str], where: str, allowed: str = "a number") -> list[float]:
+def numbers_of(item: Any, names: Sequence[Any], where: str, allowed: str = "a number") -> list[float]:
     """Members of a mapping that are numbers, or texts of numbers.
 
     Args:
         item: Mapping, such as a JSON object or the attributes of an XML element.
-        names: Names of the members.
+        names: Names, or numbers, of the members.
         where: File and number, for the message.
         allowed: What they may be, for the message. Defaults to `"a number"`.
 

@@ -81,7 +81,7 @@ def test_shapes(write, write_images, tmp_path):
         ("dog", 25, 10, 35, 30),
         ("dog", 1, 2, 30.5, 30),
         ("dog", 26, 10, 34, 30),
-        ("dog", 4, 5, 7, 7),
+        ("dog", 4, 6, 6, 7),
         ("dog", 10, 11, 25, 31),
     ]
     assert data.report.notes == [
@@ -158,6 +158,7 @@ def test_images_elsewhere_and_images_not_listed(write, write_images, tmp_path):
         ('<box label="cat" xtl="1" ytl="2" xbr="nan" ybr="4"/>', "coordinates"),
         ('<box xtl="1" ytl="2" xbr="3" ybr="4"/>', "<box> has no 'label'"),
         ('<polygon label="cat" points="1,2;3"/>', "points are"),
+        ('<mask label="cat" rle="3, 4" left="4" top="5" width="3" height="2"/>', "'rle' is broken"),
         ('<brush label="cat"/>', "is <brush>"),
     ],
 )
