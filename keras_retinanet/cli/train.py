@@ -250,6 +250,7 @@ def dataset_words(config: TrainConfig) -> list[str]:
         return [word for word in ("csv", data.val_annotations or data.annotations, data.classes) if word]
     words = [data.dataset, data.path if data.dataset == "tfds" else str(Path(data.path)), *filter(None, [data.classes])]
     chosen = {"--set": data.val_set, "--parent-label": data.parent_label, "--image-dir": data.image_dir}
+    chosen["--class-attribute"] = data.class_attribute
     chosen["--labels-filter"] = ",".join(data.labels_filter or ())
     chosen["--difficult"] = None if data.difficult == DataConfig().difficult else data.difficult
     chosen["--voc-origin"] = None if data.voc_origin == DataConfig().voc_origin else data.voc_origin

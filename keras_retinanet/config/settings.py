@@ -41,6 +41,7 @@ class DataConfig:
         parent_label: Open Images: only this class and those below it in the hierarchy.
         difficult: Pascal VOC: treat difficult objects as ignore regions, keep them as ordinary objects, or drop them.
         image_dir: COCO and labelling tools: folder of the images, if they are not in one of the usual places.
+        class_attribute: VIA: region attribute that holds the class, if regions have several.
         voc_origin: Pascal VOC: number of the first pixel; auto decides by the coordinates of the whole data set.
         bad_data: Boxes outside their image or without area, and images that cannot be decoded: stop, or report them
             and continue.
@@ -62,6 +63,7 @@ class DataConfig:
     parent_label: str | None = None
     difficult: DifficultRule = "ignore"
     image_dir: str | None = None
+    class_attribute: str | None = None
     voc_origin: VocOrigin = "auto"
     bad_data: BadDataPolicy = "skip"
     use_index_cache: bool = True

@@ -23,6 +23,7 @@ from keras_retinanet.data.datasets.pascal import VOC_CLASSES, PascalDataset
 from keras_retinanet.data.datasets.reader import Layout, Reader
 from keras_retinanet.data.datasets.tfds import TfdsDataset
 from keras_retinanet.data.datasets.tfrecord import TfRecordDataset
+from keras_retinanet.data.datasets.via import ViaDataset
 from keras_retinanet.data.datasets.yolo import YoloDataset
 from keras_retinanet.schema import Sample
 
@@ -55,6 +56,7 @@ DATASETS: dict[str, type[Reader]] = {
     "labelme": LabelmeDataset,
     "cvat": CvatDataset,
     "labelstudio": LabelStudioDataset,
+    "via": ViaDataset,
     "createml": CreateMlDataset,
     "datumaro": DatumaroDataset,
     "demo": DemoDataset,
@@ -87,6 +89,7 @@ __all__ = [
     "Reader",
     "TfRecordDataset",
     "TfdsDataset",
+    "ViaDataset",
     "YoloDataset",
     "find_layouts",
     "reader_of",
