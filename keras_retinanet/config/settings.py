@@ -34,6 +34,11 @@ class DataConfig:
         path: Folder of the data (tfds: its name); for CSV, see `annotations`.
         train_set: Name of the split to train on. Defaults to the format's own.
         val_set: Name of the split to evaluate on. Defaults to the format's own.
+        more_data: Further data sets as FORMAT:PATH, joined to the first by class name.
+        keep_classes: Use only these classes, in this order.
+        map_class: Rename classes, as OLD=NEW; several old names may become one class.
+        val_share: Share of the training images to set aside for validation, if the data set has no validation images.
+        val_seed: Seed of the choice of these images.
         annotations: CSV file with the training annotations.
         classes: File with the class names: CSV lines of name and id, or the label map of TFRecords.
         val_annotations: CSV file with the validation annotations.
@@ -56,6 +61,11 @@ class DataConfig:
     path: str = ""
     train_set: str | None = None
     val_set: str | None = None
+    more_data: tuple[str, ...] | None = None
+    keep_classes: tuple[str, ...] | None = None
+    map_class: tuple[str, ...] | None = None
+    val_share: float = 0.0
+    val_seed: int = 0
     annotations: str | None = None
     classes: str | None = None
     val_annotations: str | None = None

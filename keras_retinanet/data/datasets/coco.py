@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from keras_retinanet.data.datasets.annotations import Annotations
 from keras_retinanet.data.datasets.coco_annotations import OUTLINE, Source, read_columns
 from keras_retinanet.data.datasets.coco_fields import REMAKE, as_whole, field
-from keras_retinanet.data.datasets.coco_layouts import find_file, find_sets, is_coco, locate_images
+from keras_retinanet.data.datasets.coco_layouts import find_file, find_sets, find_tool, is_coco, locate_images
 from keras_retinanet.data.datasets.json_files import no_garbage_collection, parse_json, read_file
 from keras_retinanet.data.datasets.reader import Layout, Reader
 from keras_retinanet.data.datasets.split_files import choose_default_sets
@@ -75,10 +75,9 @@ class CocoDataset(Reader):
         place = Path(path)
         if not place.is_dir():
             is_file = place.suffix.lower() == ".json" and is_coco(place)
-            return Layout(cls.word, place, place.name, 3) if is_file else None
+            return Layout(cls.word, place, place.name, 3, find_tool(place)) if is_file else None
         for file in find_sets(place).values():
-            is_sure = file.match("annotations/instances_*.json") or file.name.endswith(".coco.json")
-            return Layout(cls.word, place, str(file.relative_to(place)), 3 if is_sure else 2)
+            return Layout(cls.word, place, str(file.relative_to(place)), 3, find_tool(file))
         return None
 
     @classmethod

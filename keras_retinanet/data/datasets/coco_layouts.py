@@ -28,6 +28,15 @@ def is_coco(file: Path) -> bool:
     return ends.startswith(b"{") and bool(_LISTS.search(ends)) and bool(_FIELDS.search(ends))
 
 
+def find_tool(file: Path) -> str:
+    """Name of the tool that wrote a JSON file, `""` if neither its name nor its first and last bytes show it."""
+    ends = read_ends(file)
+    signs = {b"roboflow": "Roboflow", b"Label Studio": "Label Studio", b"FiftyOne": "FiftyOne"}
+    if file.name.endswith("_annotations.coco.json"):
+        return "Roboflow"
+    return next((tool for sign, tool in signs.items() if sign in ends), "")
+
+
 def find_sets(path: Path) -> dict[str, Path]:
     """JSON files by the names of their sets.
 
