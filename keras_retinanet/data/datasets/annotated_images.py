@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, overload
@@ -76,7 +77,10 @@ class AnnotatedImages(Sequence[Sample]):
         self, annotations: Annotations, *, class_names: Sequence[str] | None = None, on_error: OnError = "skip"
     ) -> None:
         names = annotations.own_class_names() if class_names is None else tuple(class_names)
-        self._adopt(_index(annotations, names, on_error))
+        index = _index(annotations, names, on_error)
+        if class_names is None and not annotations.are_classes_listed and not isinstance(on_error, ErrorCollector):
+            index = _without_empty_classes(index, annotations.listed_in)
+        self._adopt(index)
 
     @classmethod
     def from_index(cls, index: Index) -> Self:
@@ -145,6 +149,22 @@ def _index(annotations: Annotations, names: tuple[str, ...], on_error: OnError) 
         report=report,
         category_ids=None if ids is None else tuple(ids.get(name) for name in names),
         sources=[*annotations.sources, *measured] if annotations.sources else [],
+    )
+
+
+def _without_empty_classes(index: Index, listed_in: str) -> Index:
+    """Leave out classes that have no box after cleaning."""
+    used = np.unique(index.labels)
+    if len(used) == len(index.class_names):
+        return index
+    kept = set(used.tolist())
+    empty = [name for label, name in enumerate(index.class_names) if label not in kept]
+    index.report.notes.append(f"{listed_in}: no box remains of {short_repr(', '.join(empty), 120)}: not a class")
+    return dataclasses.replace(
+        index,
+        class_names=tuple(index.class_names[label] for label in used),
+        labels=np.searchsorted(used, index.labels).astype(np.int32),
+        category_ids=None if index.category_ids is None else tuple(index.category_ids[label] for label in used),
     )
 
 

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from keras_retinanet.data.errors import DataError, short_repr
+
+
+def sort_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Sort class names: as numbers (`2` before `10`) if all of them are, otherwise as texts; each name once."""
+    unique = set(names)
+    try:
+        values = {name: float(name) for name in unique}
+    except ValueError:
+        return tuple(sorted(unique))
+    if not all(math.isfinite(value) for value in values.values()):
+        return tuple(sorted(unique))
+    return tuple(sorted(unique, key=lambda name: (values[name], name)))
 
 
 def label_of(name: str, labels: Mapping[str, int], where: str) -> int:
@@ -50,10 +63,3 @@ def add_unlisted(listed: Sequence[str], names: Iterable[str], source: str) -> tu
     named = ", ".join(short_repr(name) for name in unlisted[:5])
     note = f"{source} lacks {len(unlisted)} classes that boxes have, which follow its own: {named}"
     return (*listed, *unlisted), [note] if unlisted else []
-
-
-def sort_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Different names in their order; as numbers if all of them are."""
-    different = set(names)
-    are_numbers = all(name.isascii() and name.isdecimal() for name in different)
-    return tuple(sorted(different, key=lambda name: (int(name), name)) if are_numbers else sorted(different))

@@ -16,9 +16,10 @@ from keras_retinanet.data.datasets.annotations import Annotations
 from keras_retinanet.data.datasets.coco_annotations import OUTLINE, Source, read_columns
 from keras_retinanet.data.datasets.coco_fields import REMAKE, as_whole, field
 from keras_retinanet.data.datasets.coco_layouts import find_file, find_sets, find_tool, is_coco, locate_images
-from keras_retinanet.data.datasets.json_files import no_garbage_collection, parse_json, read_file
+from keras_retinanet.data.datasets.json_files import parse_json, read_file
 from keras_retinanet.data.datasets.reader import Layout, Reader
 from keras_retinanet.data.datasets.split_files import choose_default_sets
+from keras_retinanet.data.datasets.text_files import no_garbage_collection
 from keras_retinanet.data.errors import DataError, short_repr
 
 _Id = int | str

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from keras_retinanet.data.datasets.text_files import no_garbage_collection
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import near_name_hint
 
@@ -70,15 +68,3 @@ def read_ends(file: Path) -> bytes:
             return (start + opened.read()).removeprefix(_BYTE_ORDER_MARK).lstrip()
     except (OSError, ValueError):
         return b""
-
-
-@contextmanager
-def no_garbage_collection() -> Iterator[None]:
-    """Pause garbage collection: with millions of new objects it takes as long as reading."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
