@@ -39,7 +39,6 @@ TESTED_ELSEWHERE = {
     "data/datasets/cvat_tracks": "data/datasets/test_cvat",
     "data/datasets/demo": "demo/test_scenes",
     "data/datasets/image_places": "data/datasets/test_csv_layouts",
-    "data/datasets/image_search": "data/datasets/test_createml",
     "data/datasets/json_files": "data/datasets/test_coco",
     "data/datasets/label_hierarchy": "data/datasets/test_open_images",
     "data/datasets/label_studio_brush": "data/datasets/test_label_studio",

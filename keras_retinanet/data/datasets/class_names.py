@@ -51,7 +51,7 @@ def add_unlisted(listed: Sequence[str], names: Iterable[str], source: str) -> tu
     """Add the classes of boxes that a list of classes lacks.
 
     Args:
-        listed: Names of the list, in its order.
+        listed: Names of the list, in its order; none if there is no list.
         names: Names of the boxes.
         source: str. The file with the list, for the note.
 
@@ -62,4 +62,4 @@ def add_unlisted(listed: Sequence[str], names: Iterable[str], source: str) -> tu
     unlisted = sort_names(name for name in names if name not in known)
     named = ", ".join(short_repr(name) for name in unlisted[:5])
     note = f"{source} lacks {len(unlisted)} classes that boxes have, which follow its own: {named}"
-    return (*listed, *unlisted), [note] if unlisted else []
+    return (*listed, *unlisted), [note] if listed and unlisted else []

@@ -18,7 +18,7 @@ from keras_retinanet.data.datasets.coco_fields import REMAKE, as_whole, field
 from keras_retinanet.data.datasets.coco_layouts import find_file, find_sets, find_tool, is_coco, locate_images
 from keras_retinanet.data.datasets.json_files import parse_json, read_file
 from keras_retinanet.data.datasets.reader import Layout, Reader
-from keras_retinanet.data.datasets.split_files import choose_default_sets
+from keras_retinanet.data.datasets.split_names import usual_sets
 from keras_retinanet.data.datasets.text_files import no_garbage_collection
 from keras_retinanet.data.errors import DataError, short_repr
 
@@ -84,7 +84,9 @@ class CocoDataset(Reader):
     @classmethod
     def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
         """Names of the training set and, if there is one, of the validation set."""
-        return choose_default_sets(find_sets(Path(path)), usual="train2017")
+        sets = find_sets(Path(path))
+        train, val = usual_sets(sets)
+        return (train if train in sets else "train2017"), val
 
 
 class _Categories(NamedTuple):

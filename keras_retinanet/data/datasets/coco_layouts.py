@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_retinanet.data.datasets.json_files import read_ends
-from keras_retinanet.data.datasets.split_files import choose_file, find_split_files, split_in
+from keras_retinanet.data.datasets.split_files import choose_file, find_split_files
+from keras_retinanet.data.datasets.split_names import split_in
 from keras_retinanet.data.datasets.text_files import to_local_path
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import first_missing

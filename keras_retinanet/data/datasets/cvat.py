@@ -15,8 +15,8 @@ from xml.etree import ElementTree
 from keras_retinanet.data.datasets.cvat_tracks import read_size, read_tracks
 from keras_retinanet.data.datasets.json_files import read_file
 from keras_retinanet.data.datasets.listed_images import ImageList, ListedImage, ListedImagesReader
-from keras_retinanet.data.datasets.outlines import Box, box_of_segmentation, enclosing_box
-from keras_retinanet.data.datasets.shapes import BOX, Shape, box_of_ellipse, box_of_points, numbers_of
+from keras_retinanet.data.datasets.outlines import Box, box_of_ellipse, box_of_segmentation, enclosing_box
+from keras_retinanet.data.datasets.shapes import BOX, Shape, box_of_points, numbers_of
 from keras_retinanet.data.errors import DataError, short_repr
 
 _KIND = "CVAT's XML (CVAT for images 1.1)"
@@ -90,9 +90,7 @@ def _listed(item: ElementTree.Element, where: str) -> ListedImage:
     name, subset = item.get("name"), item.get("subset")
     if not name:
         raise DataError(where, "has no 'name'", "the name of an image file", _REMAKE)
-    size = read_size(item)
-    forms = [f"{subset}/{name}", f"images/{subset}/{name}", name] if subset else [name]
-    return ListedImage((name, *(form for form in forms if form != name)), size, list(item))
+    return ListedImage((f"{subset}/{name}", name) if subset else (name,), read_size(item), list(item))
 
 
 def _labels(root: ElementTree.Element) -> list[str]:

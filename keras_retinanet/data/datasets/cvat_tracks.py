@@ -10,7 +10,6 @@ from keras_retinanet.data.datasets.listed_images import ListedImage
 from keras_retinanet.data.errors import DataError, short_repr
 
 _SIDES = ("xtl", "ytl", "xbr", "ybr")
-_SUFFIXES = (".PNG", ".png", ".jpg", ".jpeg")
 
 
 def read_tracks(root: ElementTree.Element, file: str, set_name: str) -> tuple[list[ListedImage], list[str]]:
@@ -43,9 +42,8 @@ def read_tracks(root: ElementTree.Element, file: str, set_name: str) -> tuple[li
             except LookupError:
                 skipped += 1
                 continue
-            names = [f"frame_{frame:06d}{suffix}" for suffix in _SUFFIXES]
-            own = [f"{place}{subset}/{name}" for place in ("images/", "") for name in names] if subset else []
-            images.append(ListedImage((*own, *names), size, shapes))
+            name = f"frame_{frame:06d}"
+            images.append(ListedImage((f"{subset}/{name}", name) if subset else (name,), size, shapes))
     if not images:
         return [], []
     notes = [f"{file}: tracks of a video are read at their {len(images)} key frames"]

@@ -6,7 +6,6 @@ Reference: https://open-edge-platform.github.io/datumaro/stable/docs/data-format
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,7 +16,6 @@ from keras_retinanet.data.datasets.listed_images import ImageList, ListedImage, 
 from keras_retinanet.data.datasets.outlines import box_of_segmentation, enclosing_box
 from keras_retinanet.data.datasets.shapes import BOX, Shape, box_of_points, numbers_of, require_finite
 from keras_retinanet.data.errors import DataError, short_repr
-from keras_retinanet.data.image_files import SUFFIXES
 
 _KIND = "a JSON file of Datumaro's own format"
 _REMAKE = "export the data set again in the format datumaro"
@@ -93,9 +91,7 @@ def _parse_item(numbered: tuple[str, Any, Mapping[int, str]]) -> ListedImage:
         raise DataError(where, f"'annotations' is {short_repr(annotations)}", "a list", _REMAKE)
     number, given = item["id"], item["image"] if isinstance(item.get("image"), dict) else {}
     path = given["path"] if isinstance(given.get("path"), str) else ""
-    suffix = os.path.splitext(path)[1]
-    forms = [path, f"{number}{suffix}", f"{number.replace('/', '_')}{suffix}"]
-    forms += [] if suffix else [number + suffix for suffix in SUFFIXES]
+    forms = [path, number, number.replace("/", "_")]
     size: Any = given.get("size")
     is_known = isinstance(size, list) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)
     shapes = [_Annotation(annotation, names) for annotation in annotations]

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from keras_retinanet.data.datasets.annotations import Size
+from keras_retinanet.data.datasets.image_places import describe_names
 from keras_retinanet.data.datasets.json_files import read_json
 from keras_retinanet.data.datasets.label_studio_brush import box_of_brush
 from keras_retinanet.data.datasets.label_studio_names import image_forms, is_image_address
 from keras_retinanet.data.datasets.listed_images import ImageList, ListedImage, ListedImagesReader
-from keras_retinanet.data.datasets.shapes import BOX, Shape, box_of_ellipse, box_of_points, numbers_of
-from keras_retinanet.data.datasets.text_files import name_examples
+from keras_retinanet.data.datasets.outlines import box_of_ellipse
+from keras_retinanet.data.datasets.shapes import BOX, Shape, box_of_points, numbers_of
 from keras_retinanet.data.errors import DataError, short_repr
 
 _KIND = "Label Studio's JSON or JSON-MIN export"
@@ -208,8 +209,8 @@ def _choose_annotations(tasks: list[_Task], file: Path) -> tuple[list[_Task], li
     if several := sum(count > 1 for count in counts.values()):
         which = "the one marked as ground truth, else the newest, is used"
         notes.append(f"{file}: {several} images have several annotations: {which}")
-    if alone := [task.address for task in best.values() if task.regions is None]:
-        notes.append(f"{file}: {len(alone)} tasks have no annotation and are left out ({name_examples(alone)})")
+    alone = [task.address for task in best.values() if task.regions is None]
+    notes += describe_names(file, alone, "tasks have no annotation and are left out")
     return [task for task in best.values() if task.regions is not None], notes
 
 

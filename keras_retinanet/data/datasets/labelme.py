@@ -16,12 +16,14 @@ from typing import Any, NamedTuple
 
 from keras_retinanet.data.datasets.annotations import Annotations, BoxRow, Size, sorted_names
 from keras_retinanet.data.datasets.class_names import add_unlisted
-from keras_retinanet.data.datasets.image_search import locate_images
+from keras_retinanet.data.datasets.image_places import ImagePlaces, describe_names
 from keras_retinanet.data.datasets.json_files import parse_json, read_ends, read_file
+from keras_retinanet.data.datasets.outlines import box_of_ellipse
 from keras_retinanet.data.datasets.reader import Layout, Reader
-from keras_retinanet.data.datasets.shapes import BOX, Shape, ShapeCounts, box_of_ellipse, box_of_points
-from keras_retinanet.data.datasets.split_files import WHOLE, choose_default_sets, split_in
-from keras_retinanet.data.datasets.text_files import is_image, name_examples, read_text, to_local_path, walk_names
+from keras_retinanet.data.datasets.shapes import BOX, Shape, ShapeCounts, box_of_points
+from keras_retinanet.data.datasets.split_files import WHOLE
+from keras_retinanet.data.datasets.split_names import split_in, usual_sets
+from keras_retinanet.data.datasets.text_files import is_image, read_text, to_local_path, walk_names
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import SUFFIXES
 
@@ -69,9 +71,9 @@ class LabelmeDataset(Reader):
         root = self.path if self.path.is_dir() else self.path.parent
         names, stray = _files_of(self.path, root, self.set_name)
         pages, counts = list(self.parse_each(names, functools.partial(_read_page, root))), ShapeCounts()
-        found = locate_images([page.forms for page in pages], [Path(image_dir)] if image_dir else [root], root)
-        missing = set(found.missing)
-        alone = [pages[position] for position in found.missing]
+        places = ImagePlaces([image_dir or root], root)
+        found = places.locate([page.forms[0] for page in pages], [page.forms[1:] for page in pages])
+        missing, alone = set(places.missing), [pages[position] for position in places.missing]
         list(self.parse_each(alone, functools.partial(_refuse_missing, root)))
         there = [position for position in range(len(pages)) if position not in missing]
         rows = [
@@ -80,7 +82,7 @@ class LabelmeDataset(Reader):
             for shape in _join_groups(self._parse_shapes(pages[position], root, counts))
             if shape.box is not None
         ]
-        paths = [found.paths[position] for position in there]
+        paths = [found[position] for position in there]
         is_whole = self.path.is_dir() and not image_dir
         broken = {*names} - {page.name for page in pages}
         background, notes = _images_without_page(root, self.set_name, paths, broken) if is_whole else ([], [])
@@ -95,7 +97,7 @@ class LabelmeDataset(Reader):
             annotated_sizes=[*(pages[position].size for position in there), *[None] * len(background)],
             boxes=rows,
             sources=[str(root), str(root / "labels.txt"), *sorted(homes), *files],
-            notes=[*stray, *found.notes, *notes, *counts.describe(str(self.path)), *class_notes],
+            notes=[*stray, *places.notes, *notes, *counts.describe(str(self.path)), *class_notes],
         )
 
     def _parse_shapes(self, page: _Page, root: Path, counts: ShapeCounts) -> Iterator[tuple[Shape, Any]]:
@@ -133,7 +135,7 @@ class LabelmeDataset(Reader):
             return WHOLE, None
         files = [name for name in walk_names(folder, _KIND) if name.lower().endswith(".json")]
         sets = {split: split for name in files if (split := _split_of(name)) is not None}
-        train, val = choose_default_sets(sets)
+        train, val = usual_sets(sets)
         return (train, val) if train in sets else (WHOLE, None)
 
 
@@ -158,8 +160,7 @@ def _files_of(path: Path, root: Path, set_name: str) -> tuple[list[str], list[st
         fix = f"check the path and the set's name (sets there: {there})"
         raise DataError(str(path), f"has no JSON files of the set {short_repr(set_name)}", _KIND, fix)
     stray = [name for name in files if set_name != WHOLE and _split_of(name) is None]
-    note = f"{root}: {len(stray)} JSON files are in no folder of a set and are left out ({name_examples(stray)})"
-    return own, [note] if stray else []
+    return own, describe_names(root, stray, "JSON files are in no folder of a set and are left out")
 
 
 def _read_page(root: Path, name: str) -> _Page:
@@ -243,8 +244,8 @@ def _images_without_page(
         and os.path.normpath(os.path.join(root, name)) not in known
         and os.path.splitext(os.path.basename(name))[0] not in stems
     ]
-    note = f"{root}: {len(alone)} images have no JSON file and count as background ({name_examples(alone)})"
-    return [os.path.join(root, name) for name in alone], [note] if alone else []
+    notes = describe_names(root, alone, "images have no JSON file and count as background")
+    return [os.path.join(root, name) for name in alone], notes
 
 
 def _class_names(root: Path, rows: Sequence[BoxRow]) -> tuple[Sequence[str], list[str]]:

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from keras_retinanet.data.datasets.annotations import Annotations, BoxRow, Size, sorted_names
 from keras_retinanet.data.datasets.class_names import add_unlisted
-from keras_retinanet.data.datasets.image_search import describe_unused, image_folders, locate_images
+from keras_retinanet.data.datasets.image_places import ImagePlaces, usual_folders
 from keras_retinanet.data.datasets.json_files import read_ends
 from keras_retinanet.data.datasets.reader import Layout, Reader
 from keras_retinanet.data.datasets.shapes import Shape, ShapeCounts
-from keras_retinanet.data.datasets.split_files import (
-    choose_default_sets,
-    choose_file,
-    find_split_files,
-    split_in,
-)
+from keras_retinanet.data.datasets.split_files import WHOLE, choose_file, find_split_files
+from keras_retinanet.data.datasets.split_names import usual_sets
+from keras_retinanet.data.datasets.text_files import to_local_path
 from keras_retinanet.data.error_collector import report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.data.image_files import SUFFIXES
+
+_MAX_NAMED = 5
+_SUFFIX = "|".join(suffix[1:] for suffix in SUFFIXES).encode()
+_IMAGE_NAME = re.compile(rb'"([^"\n]*\.(?:' + _SUFFIX + rb'))["?]', re.IGNORECASE)
 
 
 class ListedImage(NamedTuple):
     """An image of an annotation file.
 
     Attributes:
-        names: Its name as annotated, and other forms of it; see `locate_images`.
+        names: Its name as annotated, and other forms of it; see `ImagePlaces.locate`.
         size: Height and width as annotated, or `None`.
         shapes: Its annotations, not parsed.
     """
@@ -60,7 +65,7 @@ class ListedImagesReader(Reader):
     """Base class of these formats, which define `recognise`, `read_list` and `parse_shape`.
 
     Sets are files (`annotations/train.json`, `train/….json`), or what `sets_in` finds in a file. Images are searched in
-    `images/<set>/`, `<set>/`, next to the file and in the usual folders; see `locate_images`. Images that the file does
+    `images/<set>/`, `<set>/`, next to the file and in the usual folders; see `ImagePlaces`. Images that the file does
     not list are left out, which a note reports.
 
     Attributes:
@@ -136,38 +141,59 @@ class ListedImagesReader(Reader):
         """
         file, files = self._choose_file()
         content, counts = self.read_list(file, self.set_name), ShapeCounts()
-        splits = [self.set_name, file.stem, *([split] if (split := split_in(self.set_name)) else [])]
         root = self.path if self.path.is_dir() else _root_of(file)
-        folders = [Path(image_dir)] if image_dir else image_folders(file, root, splits)
-        found = locate_images([image.names for image in content.images], folders, file)
-        if found.missing and content.missing_fix:
-            name = content.images[found.missing[0]].names[0]
-            what = f"{len(found.missing)} images are not there, such as {short_repr(name, 120)}"
-            report_or_raise(self.on_error, DataError(str(file), what, "images that exist", content.missing_fix))
-        shapes = list(self._parse_shapes(content.images, file, counts))
+        split = "" if self.set_name == WHOLE else self.set_name
+        places = ImagePlaces([image_dir] if image_dir else usual_folders(file, split, root), file)
+        names = [image.names for image in content.images]
+        paths = places.locate([name for name, *_ in names], [others for _, *others in names])
+        self._require_images(places, content, file)
         rows = [
             BoxRow(position, shape.box, shape.name, shape.where, shape.ignore)
-            for position, shape in shapes
+            for position, shape in self._parse_shapes(content.images, file, counts)
             if shape.box is not None
         ]
-        names, class_notes = (
-            add_unlisted(content.class_names, sorted_names(rows), str(file))
-            if content.class_names
-            else (sorted_names(rows), [])
+        found = sorted_names(rows)
+        classes, class_notes = (
+            add_unlisted(content.class_names, found, str(file)) if content.class_names else (found, [])
         )
-        skipped = [other.parent for other in files.values() if other.parent not in (file.parent, root)]
-        is_shared = len(files) > 1 and any(home in (root, root / "images") for home in found.homes)
-        unused = [] if is_shared else describe_unused(found.homes, found.paths, file, skipped)
         return Annotations(
             listed_in=str(file),
-            class_names=names,
-            images=found.paths,
+            class_names=classes,
+            images=paths,
             image_ids=_image_ids(content.images),
             annotated_sizes=[image.size for image in content.images],
             boxes=rows,
-            sources=[str(file), *(str(home) for home in found.homes)],
-            notes=[*content.notes, *found.notes, *unused, *counts.describe(str(file)), *class_notes],
+            sources=[str(file), *dict.fromkeys(os.path.dirname(path) for path in paths)],
+            notes=[
+                *content.notes,
+                *places.notes,
+                *self._describe_unused(places, paths, file, files),
+                *counts.describe(str(file)),
+                *class_notes,
+            ],
         )
+
+    def _require_images(self, places: ImagePlaces, content: ImageList, file: Path) -> None:
+        """Report missing images where more can be said than that they are missing."""
+        if not places.missing:
+            return
+        name, fix = content.images[places.missing[0]].names[0], content.missing_fix
+        found = f"{len(places.missing)} images are not there, such as {short_repr(name, 120)}"
+        if several := places.candidates(name):
+            fix = "name the folder of the images with --image-dir, or give the images different names"
+            found = f"image {short_repr(name, 120)} may be any of {len(several)}: {', '.join(several[:_MAX_NAMED])}"
+        if fix:
+            report_or_raise(self.on_error, DataError(str(file), found, "images that exist", fix))
+
+    def _describe_unused(
+        self, places: ImagePlaces, paths: Sequence[str], file: Path, files: Mapping[str, Path]
+    ) -> list[str]:
+        """The note about images that neither this file nor the file of another set names."""
+        others = [other for other in files.values() if other != file]
+        skipped = [other.parent for other in others if other.parent != file.parent and other.parent not in file.parents]
+        naming = [*others, *([file] if self.sets_in(file) else [])]  # this file names images of its other sets
+        elsewhere = (name for other in naming for name in _names_in(other))
+        return places.note_unused(paths, elsewhere=elsewhere, skipped=skipped)
 
     def _parse_shapes(
         self, images: Sequence[ListedImage], file: Path, counts: ShapeCounts
@@ -220,7 +246,22 @@ class ListedImagesReader(Reader):
     @classmethod
     def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
         """Names of the training set and, if there is one, of the validation set; `"."` is a file without splits."""
-        return choose_default_sets(cls._find_sets(cls._find_files(Path(path))))
+        sets = cls._find_sets(cls._find_files(Path(path)))
+        train, val = usual_sets(sets)
+        return (train if train in sets or val is not None else WHOLE), val
+
+
+def _names_in(file: Path) -> Iterator[str]:
+    """Base names of all image files that a file names."""
+    try:
+        content = file.read_bytes()
+    except OSError:
+        return
+    for name in set(_IMAGE_NAME.findall(content)):
+        text = name.decode("utf-8", "replace")
+        with contextlib.suppress(ValueError):
+            text = json.loads(f'"{text}"')  # JSON may escape letters
+        yield os.path.basename(to_local_path(text))
 
 
 def _root_of(file: Path) -> Path:

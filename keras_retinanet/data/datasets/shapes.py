@@ -90,24 +90,6 @@ def box_of_points(points: Any, where: str, fewest: int = 1) -> Box:
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def box_of_ellipse(centre: tuple[float, float], radii: tuple[float, float], degrees: float = 0.0) -> Box:
-    """The enclosing box of an ellipse.
-
-    Args:
-        centre: x, y.
-        radii: Half of its width and of its height before it is turned.
-        degrees: Angle by which it is turned about its centre; its sign has no effect. Defaults to 0.
-
-    Returns:
-        x1, y1, x2, y2.
-    """
-    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    half_width = math.hypot(radii[0] * cosine, radii[1] * sine)
-    half_height = math.hypot(radii[0] * sine, radii[1] * cosine)
-    x, y = centre
-    return x - half_width, y - half_height, x + half_width, y + half_height
-
-
 def numbers_of(item: Any, names: Sequence[Any], where: str, allowed: str = "a number") -> list[float]:
     """Members of a mapping that are numbers, or texts of numbers.
 

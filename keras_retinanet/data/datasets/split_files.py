@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import collections
 import difflib
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from keras_retinanet.data.datasets.split_names import split_in
 from keras_retinanet.data.datasets.text_files import suggest_parent_folder
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import near_name_hint
 
-TRAIN_SETS = ("train2017", "train", "training", "default", ".")
-VAL_SETS = ("val2017", "val", "valid", "validation")
 WHOLE = "."
 """The set of a single file whose name contains no split."""
 
-_SET_WORD = re.compile(r"(?<![a-z])(?:trainval|training|train|validation|valid|val|test|default)\d*(?![a-z])")
 _MAX_FILES = 50  # of a folder; with more, the format has one file per image
-
-
-def split_in(name: str) -> str | None:
-    """The split that a file or folder is named for, such as `"train"` in `"animals_Train.json"`; `None` without one."""
-    found = _SET_WORD.search(name.lower())
-    return None if found is None else found[0]
 
 
 def find_split_files(
@@ -68,15 +59,14 @@ def _wanted_files(folder: Path, suffix: str, is_wanted: Callable[[Path], bool], 
 
 
 def _is_likely(file: Path, word: str) -> bool:
-    return bool(word and word in file.name.lower()) or split_in(file.stem) is not None
+    return bool(word and word in file.name.lower()) or bool(split_in(file.stem))
 
 
 def _name_splits(path: Path, files: list[Path]) -> dict[str, Path]:
     """Split names: the subfolder's, else the split in the file's name, else the whole name."""
     names = [_name_split(path, file) for file in files]
     if len(files) == 1 and files[0].parent in (path, path / "annotations") and names[0] == files[0].stem:
-        is_split = _SET_WORD.fullmatch(names[0].lower())
-        return {names[0] if is_split else WHOLE: files[0]}
+        return {names[0] if split_in(names[0]) == names[0].lower() else WHOLE: files[0]}
     counts = collections.Counter(names)
     own = [str(file.relative_to(path).with_suffix("")) for file in files]
     return {name if counts[name] == 1 else full: file for name, full, file in zip(names, own, files, strict=True)}
@@ -86,24 +76,6 @@ def _name_split(path: Path, file: Path) -> str:
     if file.parent not in (path, path / "annotations"):
         return file.parent.name
     return split_in(file.stem) or file.stem
-
-
-def choose_default_sets(sets: Mapping[str, object], usual: str = WHOLE) -> tuple[str, str | None]:
-    """Names of the training set and, if there is one, of the validation set.
-
-    Args:
-        sets: The sets that exist.
-        usual: Name of the training set if none of them is one. Defaults to `"."`.
-
-    Returns:
-        Both names; the first is the only set, whatever its name, if there is one set that is not for validation.
-    """
-    by_lower = {name.lower(): name for name in sets}
-    val = next((by_lower[name] for name in VAL_SETS if name in by_lower), None)
-    train = next((by_lower[name] for name in TRAIN_SETS if name in by_lower), None)
-    if train is None and val is None and len(sets) == 1:
-        train = next(iter(sets))
-    return train or usual, val
 
 
 def choose_file(

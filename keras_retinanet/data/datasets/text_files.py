@@ -203,8 +203,3 @@ def by_stem(names: Iterable[str]) -> dict[str, str]:
     for suffix in reversed(SUFFIXES):
         stems |= {name[: -len(suffix)]: name for name in found if name.lower().endswith(suffix)}
     return stems
-
-
-def name_examples(names: Sequence[str], limit: int = 5) -> str:
-    """The first few of some names for a note, as `"a.jpg, b.jpg …"`."""
-    return ", ".join(short_repr(name)[1:-1] for name in names[:limit]) + (" …" if len(names) > limit else "")

@@ -6,7 +6,6 @@ Reference: https://www.robots.ox.ac.uk/~vgg/software/via/, and its `via.js` (2.0
 from __future__ import annotations
 
 import collections
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,8 @@ from urllib.parse import unquote, urlsplit
 from keras_retinanet.data.datasets.annotations import Annotations
 from keras_retinanet.data.datasets.json_files import read_json
 from keras_retinanet.data.datasets.listed_images import ImageList, ListedImage, ListedImagesReader
-from keras_retinanet.data.datasets.shapes import BOX, Shape, box_of_ellipse, box_of_points, numbers_of
+from keras_retinanet.data.datasets.shapes import BOX, Shape, require_finite
+from keras_retinanet.data.datasets.via_regions import CLASS_KEYS, box_of_region
 from keras_retinanet.data.errors import DataError, short_repr
 
 ONLY_CLASS = "object"
@@ -27,8 +27,6 @@ _REMAKE = "export the annotations again as JSON"
 _PROJECT = re.compile(rb'"_via_(?:img_metadata|settings|attributes|data_format_version)"\s*:')
 _EXPORT = re.compile(rb'"(?:shape_attributes|file_attributes|region_attributes|base64_img_data)"\s*:')
 _VERSION_3 = re.compile(rb'\{\s*"project"\s*:\s*\{\s*"pid"\s*:')
-_USUAL = ("class", "class_name", "label", "category", "type", "object", "object_name", "name")
-_WITHOUT_AREA = ("point", "polyline", "line")
 
 
 class _Region(NamedTuple):
@@ -42,12 +40,12 @@ class _Region(NamedTuple):
 class ViaDataset(ListedImagesReader):
     """VIA's project file (`via_project….json`) and its annotations as JSON, of versions 1 and 2.
 
-    The class of a region is one of its attributes: `class_attribute`, else the only one that all regions have, else the
-    first of `class`, `class_name`, `label`, `category`, `type`, `object`, `object_name`, `name` among those that all or
-    most have. Without any attribute, all regions are of the class `"object"`. Of an attribute with check boxes, each
-    checked option is a box of its own. Options of the attribute are classes in their order; without options the classes
-    are the sorted values. Circles, ellipses and polygons become their enclosing boxes; points and polylines are left
-    out. Browsers show photos as their EXIF orientation turns them; VIA does not write their sizes.
+    The class of a region is one of its attributes: `class_attribute`, else the only one that all or most regions have,
+    else the first of `class`, `label`, `name`, `category`, `type`, `object`, `class_name` among these. Without any
+    attribute, all regions are of the class `"object"`. Of an attribute with check boxes, each checked option is a
+    box. Options of the attribute are classes in their order; without options the classes are the sorted values. Circles,
+    ellipses and polygons become their enclosing boxes; points and polylines are left out. Browsers show photos as their
+    EXIF orientation turns them; VIA does not write their sizes.
 
     Projects of VIA 3 are refused.
     """
@@ -142,7 +140,7 @@ def _choose_attribute(
         return None, [note] if regions else []
     most = max(counts.values())
     best = [name for name, count in counts.items() if count == most]
-    usual = [name for word in _USUAL for name in best if name.strip().lower().replace(" ", "_") == word]
+    usual = [name for word in CLASS_KEYS for name in best if name.strip().lower().replace(" ", "_") == word]
     if len(best) > 1 and not usual:
         fix = "choose the one that holds the class with --class-attribute"
         raise DataError(str(file), f"regions have several attributes: {there}", "one that holds the class", fix)
@@ -183,22 +181,12 @@ def _parse_shape(shape: Any, where: str) -> tuple[str, Any]:
     if not isinstance(shape, dict) or not isinstance(shape.get("name"), str):
         raise DataError(where, f"'shape_attributes' is {short_repr(shape)}", "a shape with a 'name'", _REMAKE)
     kind = shape["name"]
-    if kind in _WITHOUT_AREA:
-        return kind, None
-    if kind == "rect":
-        x, y, width, height = numbers_of(shape, ["x", "y", "width", "height"], where)
-        return BOX, (x, y, x + width, y + height)
-    if kind == "circle":
-        x, y, radius = numbers_of(shape, ["cx", "cy", "r"], where)
-        return kind, box_of_ellipse((x, y), (radius, radius))
-    if kind == "ellipse":
-        x, y, radius_x, radius_y = numbers_of(shape, ["cx", "cy", "rx", "ry"], where)
-        radians = numbers_of(shape, ["theta"], where)[0] if shape.get("theta") else 0.0
-        return kind, box_of_ellipse((x, y), (radius_x, radius_y), math.degrees(radians))
-    if kind in ("polygon", "polyshape"):
-        xs: Any = shape.get("all_points_x")
-        ys: Any = shape.get("all_points_y")
-        is_sound = isinstance(xs, list) and isinstance(ys, list) and len(xs) == len(ys)
-        return kind, box_of_points(list(zip(xs, ys, strict=True)) if is_sound else None, where, 3)
-    allowed = "rect, circle, ellipse, polygon, polyline, point"
-    raise DataError(where, f"its shape is {short_repr(kind)}", allowed, "correct or remove the region")
+    try:
+        box = box_of_region(shape)
+    except ValueError as error:
+        raise DataError(
+            where, f"is {error}", "a shape of VIA with its numbers", "correct or remove the region"
+        ) from None
+    if box is not None:
+        require_finite(box, where)
+    return BOX if kind == "rect" else kind, box

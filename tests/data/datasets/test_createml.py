@@ -52,7 +52,7 @@ def test_layouts(write, write_images, tmp_path, file, images, set_name, tool):
     assert CreateMlDataset.default_sets(tmp_path) == (set_name, None)
     data = CreateMlDataset(tmp_path)
     assert named_boxes(data) == [[FOUND, FOUND], []]
-    assert data.report.notes == [f"{written}: 1 images are not in this file and are left out (c.jpg)"]
+    assert data.report.notes == [f"{written}: 1 images are not listed and are left out (c.jpg)"]
     (layout,) = find_layouts(tmp_path)
     assert (layout.format, layout.certainty, layout.tool, layout.evidence) == ("createml", 3, tool, file)
     assert named_boxes(CreateMlDataset(written)) == named_boxes(data)
@@ -131,7 +131,7 @@ def test_an_image_that_is_listed_twice_has_two_ids(write, write_images, tmp_path
 def test_names_that_lead_to_the_same_image_are_refused(write, write_images, tmp_path):
     write_images(tmp_path, {"a.jpg": (40, 60)})
     write(entry("x/a.jpg", CAT), entry("y/a.jpg", CAT))
-    with pytest.raises(DataError, match=r"'x/a\.jpg' and 'y/a\.jpg' both lead to .*--image-dir"):
+    with pytest.raises(DataError, match=r"2 image paths lead to folders that are not there, .*'a\.jpg'.*--image-dir"):
         CreateMlDataset(tmp_path)
     for folder in ("x", "y"):
         write_images(tmp_path / "photos" / folder, {"a.jpg": (40, 60)})

@@ -136,13 +136,13 @@ def test_images_elsewhere_and_images_not_listed(write, write_images, tmp_path):
     data = CvatDataset(tmp_path)
     assert named_boxes(data) == [[FOUND]]
     assert data.report.notes == [
-        f"{tmp_path}/annotations.xml: 1 image names lead elsewhere, such as 'share\\\\day 1\\\\a.jpg': "
-        "images of the same base name are used",
-        f"{tmp_path}/annotations.xml: 1 images are not in this file and are left out (b.jpg)",
+        f"{tmp_path}/annotations.xml: 1 image paths lead elsewhere, such as 'share\\\\day 1\\\\a.jpg': "
+        f"images of the same name in {tmp_path}/photos/day 1 are used",
+        f"{tmp_path}/annotations.xml: 1 images are not listed and are left out (b.jpg)",
     ]
     write_images(tmp_path / "photos" / "day 2", {"a.jpg": (40, 60)})
     write(image(0, "a.jpg", BOX))
-    with pytest.raises(DataError, match=r"'a\.jpg' may be any of 2 .*--image-dir"):
+    with pytest.raises(DataError, match=r"'a\.jpg' may be any of 2: .*--image-dir"):
         CvatDataset(tmp_path)
     assert len(CvatDataset(tmp_path, image_dir=str(tmp_path / "photos" / "day 2"))) == 1
     write(image(0, "gone.jpg", BOX))
@@ -219,7 +219,7 @@ def test_tracks_are_read_at_their_key_frames(write, write_images, tmp_path):
     ]
     assert data.report.notes == [
         f"{tmp_path}/annotations.xml: tracks of a video are read at their 4 key frames",
-        f"{tmp_path}/annotations.xml: 1 images are not in this file and are left out (frame_000001.PNG)",
+        f"{tmp_path}/annotations.xml: 1 images are not listed and are left out (frame_000001.PNG)",
     ]
 
 
@@ -241,7 +241,7 @@ def test_boxes_between_key_frames_are_interpolated_where_they_are_not_written(wr
 
 def test_tracks_without_the_frames_are_refused(write, tmp_path):
     write(track(0, frame(0, 1)))
-    with pytest.raises(DataError, match=r"1 images are not there, such as 'frame_000000.PNG'.*ffmpeg"):
+    with pytest.raises(DataError, match=r"1 images are not there, such as 'frame_000000'.*ffmpeg"):
         CvatDataset(tmp_path)
     write(track(0, frame(0, 1).replace('frame="0"', 'frame="x"')))
     with pytest.raises(DataError, match=r"track 1: 'frame' is 'x'"):

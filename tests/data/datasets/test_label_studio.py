@@ -125,7 +125,7 @@ def test_regions(write, write_images, tmp_path):
         [],
     ]
     assert data.report.notes == [
-        f"{file}: 1 images are not in this file and are left out (c.jpg)",
+        f"{file}: 1 images are not listed and are left out (c.jpg)",
         f"{file}: shapes replaced by their enclosing boxes: 1 brush, 1 ellipse, 1 polygon, 1 rotated rectangle",
         f"{file}: shapes without area, left out: 1 choice of an image, 1 keypoint",
     ]
@@ -156,7 +156,7 @@ def test_addresses(write, write_images, tmp_path, address, image, is_noted):
     data = LabelStudioDataset(tmp_path)
     assert named_boxes(data) == [[FOUND]]
     assert picture.samefile(data[0]["image"])
-    assert ["1 image names lead elsewhere" in note for note in data.report.notes] == [True] * is_noted
+    assert ["1 image paths lead elsewhere" in note for note in data.report.notes] == [True] * is_noted
 
 
 def test_one_annotation_of_each_task_is_used(write, write_images, tmp_path):
@@ -176,7 +176,7 @@ def test_one_annotation_of_each_task_is_used(write, write_images, tmp_path):
     assert data.report.notes == [
         f"{file}: 2 images have several annotations: the one marked as ground truth, else the newest, is used",
         f"{file}: 2 tasks have no annotation and are left out (c.jpg, d.jpg)",
-        f"{file}: 1 images are not in this file and are left out (c.jpg)",
+        f"{file}: 1 images are not listed and are left out (c.jpg)",
     ]
 
 

@@ -120,7 +120,7 @@ def test_where_images_are(write, write_images, tmp_path, page, given, image):
     data = LabelmeDataset(tmp_path)
     assert (named_boxes(data), data[0]["image"]) == ([[("cat", 1, 2, 11, 22)]], data[0]["image"])
     assert file.samefile(data[0]["image"])
-    note = f"{tmp_path}: 1 image names lead elsewhere"
+    note = f"{tmp_path}: 1 image paths lead elsewhere"
     is_elsewhere = given.startswith(("C:", "/home", "IMG"))
     assert [text.startswith(note) for text in data.report.notes] == [True] * is_elsewhere
 
