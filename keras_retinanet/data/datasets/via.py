@@ -43,9 +43,9 @@ class ViaDataset(ListedImagesReader):
     The class of a region is one of its attributes: `class_attribute`, else the only one that all or most regions have,
     else the first of `class`, `label`, `name`, `category`, `type`, `object`, `class_name` among these. Without any
     attribute, all regions are of the class `"object"`. Of an attribute with check boxes, each checked option is a
-    box. Options of the attribute are classes in their order; without options the classes are the sorted values. Circles,
-    ellipses and polygons become their enclosing boxes; points and polylines are left out. Browsers show photos as their
-    EXIF orientation turns them; VIA does not write their sizes.
+    box. Options of the attribute are classes in their order; without options the classes are the sorted values.
+    Circles, ellipses and polygons become their enclosing boxes; points and polylines are left out. Browsers show photos
+    as their EXIF orientation turns them; VIA does not write their sizes.
 
     Projects of VIA 3 are refused.
     """
