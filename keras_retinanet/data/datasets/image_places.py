@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from keras_retinanet.data.datasets.split_names import split_in
-from keras_retinanet.data.datasets.text_files import by_stem, is_image, to_local_path, walk_names
+from keras_retinanet.data.datasets.text_files import by_stem, describe_files, is_image, to_local_path, walk_names
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import missing_positions
 
@@ -105,7 +105,7 @@ class ImagePlaces:
             there = [path for path in dict.fromkeys(found) if not path.startswith(others)]
             what = "images are not listed and are left out"
         spare = [os.path.basename(path) for path in there if is_image(path) and path not in used]
-        return describe_names(self.listed_in, [name for name in spare if name not in known], what)
+        return describe_files(self.listed_in, [name for name in spare if name not in known], what)
 
     def candidates(self, name: str) -> list[str]:
         """Paths of all images with the base name of `name` below the folders."""
@@ -207,13 +207,6 @@ def usual_folders(file: Path, split: str = "", root: Path | None = None) -> list
     is_inner = file.parent.name.lower() in _TEXT_FOLDERS or bool(split_in(file.parent.name))
     wide = [root] if root else [above] if is_inner else []
     return [file.parent, *own, *(home / place for home in homes for place in _IMAGE_FOLDERS), *wide]
-
-
-def describe_names(where: str | os.PathLike[str], names: Iterable[str], what: str) -> list[str]:
-    """A note that counts names and shows the first five, or none: `"DIR: 2 images have no file (a.jpg, b.jpg)"`."""
-    found = sorted(names)
-    named = ", ".join(short_repr(name)[1:-1] for name in found[:_MAX_NAMED])
-    return [f"{where}: {len(found)} {what} ({named}{' …' if len(found) > _MAX_NAMED else ''})"] if found else []
 
 
 def _local(name: str) -> str:

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from keras_retinanet.data.datasets.annotations import Size
-from keras_retinanet.data.datasets.image_places import describe_names
 from keras_retinanet.data.datasets.json_files import read_json
 from keras_retinanet.data.datasets.label_studio_brush import box_of_brush
 from keras_retinanet.data.datasets.label_studio_names import image_forms, is_image_address
 from keras_retinanet.data.datasets.listed_images import ImageList, ListedImage, ListedImagesReader
 from keras_retinanet.data.datasets.outlines import box_of_ellipse
 from keras_retinanet.data.datasets.shapes import BOX, Shape, box_of_points, numbers_of
+from keras_retinanet.data.datasets.text_files import describe_files
 from keras_retinanet.data.errors import DataError, short_repr
 
 _KIND = "Label Studio's JSON or JSON-MIN export"
@@ -210,7 +210,7 @@ def _choose_annotations(tasks: list[_Task], file: Path) -> tuple[list[_Task], li
         which = "the one marked as ground truth, else the newest, is used"
         notes.append(f"{file}: {several} images have several annotations: {which}")
     alone = [task.address for task in best.values() if task.regions is None]
-    notes += describe_names(file, alone, "tasks have no annotation and are left out")
+    notes += describe_files(file, alone, "tasks have no annotation and are left out")
     return [task for task in best.values() if task.regions is not None], notes
 
 

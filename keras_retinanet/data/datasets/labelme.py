@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 
 from keras_retinanet.data.datasets.annotations import Annotations, BoxRow, Size, sorted_names
 from keras_retinanet.data.datasets.class_names import add_unlisted
-from keras_retinanet.data.datasets.image_places import ImagePlaces, describe_names
+from keras_retinanet.data.datasets.image_places import ImagePlaces
 from keras_retinanet.data.datasets.json_files import parse_json, read_ends, read_file
 from keras_retinanet.data.datasets.outlines import box_of_ellipse
 from keras_retinanet.data.datasets.reader import Layout, Reader
 from keras_retinanet.data.datasets.shapes import BOX, Shape, ShapeCounts, box_of_points
 from keras_retinanet.data.datasets.split_files import WHOLE
 from keras_retinanet.data.datasets.split_names import split_in, usual_sets
-from keras_retinanet.data.datasets.text_files import is_image, read_text, to_local_path, walk_names
+from keras_retinanet.data.datasets.text_files import describe_files, is_image, read_text, to_local_path, walk_names
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import SUFFIXES
 
@@ -160,7 +160,7 @@ def _files_of(path: Path, root: Path, set_name: str) -> tuple[list[str], list[st
         fix = f"check the path and the set's name (sets there: {there})"
         raise DataError(str(path), f"has no JSON files of the set {short_repr(set_name)}", _KIND, fix)
     stray = [name for name in files if set_name != WHOLE and _split_of(name) is None]
-    return own, describe_names(root, stray, "JSON files are in no folder of a set and are left out")
+    return own, describe_files(root, stray, "JSON files are in no folder of a set and are left out")
 
 
 def _read_page(root: Path, name: str) -> _Page:
@@ -244,7 +244,7 @@ def _images_without_page(
         and os.path.normpath(os.path.join(root, name)) not in known
         and os.path.splitext(os.path.basename(name))[0] not in stems
     ]
-    notes = describe_names(root, alone, "images have no JSON file and count as background")
+    notes = describe_files(root, alone, "images have no JSON file and count as background")
     return [os.path.join(root, name) for name in alone], notes
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from keras_retinanet.data.datasets.image_places import describe_names
 from keras_retinanet.data.datasets.text_files import (
     by_stem,
+    describe_files,
     has_file,
     is_image,
     suggest_parent_folder,
@@ -70,7 +70,7 @@ class _Homes:
         self._add_note(image_home, set(image_names) - set(self.images.values()), "images differ from another in suffix")
 
     def _add_note(self, home: Path, names: Iterable[str], what: str) -> None:
-        self.notes += describe_names(home, names, f"{what} and are left out")
+        self.notes += describe_files(home, names, f"{what} and are left out")
 
     @property
     def folders(self) -> list[Path]:
@@ -179,7 +179,7 @@ def _unused(base: Path, homes: _Homes) -> list[str]:
     for home, is_wanted, what in ((homes.text_home, _is_text, "XML files"), (homes.image_home, is_image, "images")):
         inside = "" if home == base else f"{home.relative_to(base).as_posix()}/"
         outside = [name for name in names if is_wanted(name) and not name.startswith((inside, "Segmentation"))]
-        notes += describe_names(base, outside, f"{what} outside {inside} are left out")
+        notes += describe_files(base, outside, f"{what} outside {inside} are left out")
     return notes
 
 
@@ -210,9 +210,9 @@ def _files_of_list(folder: Path, set_name: str, *, is_lenient: bool) -> VocFiles
         homes.folders,
         [
             *homes.notes,
-            *describe_names(list_file, background, "images have no XML file and count as background"),
-            *describe_names(text_home, alone, "XML files are in no list and are left out"),
-            *describe_names(image_home, spare, "images are in no list and are left out"),
+            *describe_files(list_file, background, "images have no XML file and count as background"),
+            *describe_files(text_home, alone, "XML files are in no list and are left out"),
+            *describe_files(image_home, spare, "images are in no list and are left out"),
             *_unused(folder, homes),
         ],
     )
@@ -252,9 +252,9 @@ def _files_of_folder(folder: Path, set_name: str, *, is_strict: bool, is_lenient
         homes.folders,
         [
             *homes.notes,
-            *describe_names(homes.image_home, spare, "images without an XML file are left out"),
-            *describe_names(homes.text_home, [] if is_lenient else alone, "XML files without an image are left out"),
-            *describe_names(folder, stray, "XML files belong to another set and are left out"),
+            *describe_files(homes.image_home, spare, "images without an XML file are left out"),
+            *describe_files(homes.text_home, [] if is_lenient else alone, "XML files without an image are left out"),
+            *describe_files(folder, stray, "XML files belong to another set and are left out"),
             *_unused(folder / set_name, homes),
         ],
     )
