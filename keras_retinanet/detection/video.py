@@ -94,7 +94,7 @@ class VideoWriter:
         """Writes the next frame.
 
         Args:
-            picture: `(H, W, 3)` uint8 RGB, all of one size. An odd last row or column is cropped, as the codec requires.
+            picture: `(H, W, 3)` uint8 RGB, all of one size. The codec crops an odd last row or column.
         """
         height, width = (side // 2 * 2 for side in picture.shape[:2])
         if self._is_empty:
