@@ -103,14 +103,13 @@ class Detector:
     Args:
         model: Path of a snapshot, of a run's folder (its `best.keras`, else its `last.keras`), of another library's
             checkpoint or of an exported artefact; or a `RetinaNet`, `DetectionModel` or `Runtime`.
-        score_threshold: float in `0 … 1`. Only boxes that score above it. Defaults to the model's own.
-        nms_threshold: float in `0 … 1`. Of two boxes of IoU above it, the one of lower score is removed. Defaults
-            to the model's own.
-        max_detections: int. Most boxes of an image. Defaults to the model's own; with tiles, to no limit.
-        classes: Class names. Boxes of other classes are left out. Defaults to all classes.
-        batch_size: int. Images (or tiles) that the model sees at once. Defaults to 4.
-        tiles: TileConfig, or the side of the tiles in pixels. Defaults to no tiles.
-        workers: int. Threads that read and decode. Defaults to the number of cores, at most eight.
+        score_threshold: In `0 … 1`; boxes with this score or a lower one are dropped. Defaults to the model's own.
+        nms_threshold: IoU in `0 … 1` above which the lower scored of two boxes is removed. Defaults to the model's own.
+        max_detections: Maximum number of boxes per image. Defaults to the model's own; with tiles, to no limit.
+        classes: Class names. Boxes of other classes are dropped. Defaults to all classes.
+        batch_size: Images (or tiles) per batch. Defaults to 4.
+        tiles: A `TileConfig`, or the side of the tiles in pixels. Defaults to no tiles.
+        workers: Threads that read and decode. Defaults to the number of cores, at most eight.
 
     Raises:
         ValueError: The model cannot be opened, or a setting is not possible with it: the thresholds of an exported
@@ -160,10 +159,10 @@ class Detector:
 
         Args:
             images: As for `detect`, or a folder, a pattern such as `"photos/*.jpg"`, or any iterable of all these.
-            is_recursive: bool. Search the subfolders of folders too. Defaults to `False`.
+            is_recursive: Search the subfolders of folders, too. Defaults to `False`.
             on_error: `"raise"` the error of an image when its turn comes, or `"skip"` the image: its entry has no
                 boxes, and the message in `error`.
-            keeps_pixels: bool. Return the pixels of each image with its boxes. Defaults to `False`.
+            keeps_pixels: Return the pixels of each image with its boxes. Defaults to `False`.
 
         Returns:
             One `DetectedImage` per image, in the order given.
