@@ -25,6 +25,7 @@ from keras_retinanet.config.names import (
     SourceName,
     VocOrigin,
     WriterName,
+    YoloRows,
 )
 from keras_retinanet.config.network_settings import (
     AnchorConfig,
@@ -87,5 +88,6 @@ __all__ = [
     "TrainConfig",
     "VocOrigin",
     "WriterName",
+    "YoloRows",
     "to_dict",
 ]
