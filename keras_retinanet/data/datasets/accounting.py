@@ -10,7 +10,6 @@ from pathlib import Path
 
 from keras_retinanet.data.datasets.annotations import Annotations
 from keras_retinanet.data.datasets.text_files import is_image
-from keras_retinanet.data.image_files import byte_range
 
 MAX_NAMED = 5
 """Files that a note names."""
@@ -37,26 +36,18 @@ def account_for_files(annotations: Annotations) -> list[str]:
         One sentence about image files, and one about files that are not images; none if there are none. A folder with
         far more files than the set has images is not searched to its end, and nothing is said about it.
     """
-    images, sources = annotations.images, annotations.sources
-    named = {os.path.normpath(image) for image in images if byte_range(image) is None}
-    folders = {os.path.dirname(image) for image in named}
+    sources = annotations.sources
+    named = {image for image in annotations.images if "#bytes=" not in image}
+    folders = {os.path.normpath(folder) for folder in {image.rpartition(os.sep)[0] for image in named}}
     if not folders:
         return []
     try:
         root = os.path.commonpath(folders) if len(folders) > 1 else next(iter(folders))
-    except ValueError:  # on different drives
+    except ValueError:  # on different drives, or relative and absolute
         return []
-    found = list_files(root or ".", 2 * len(named) + _SPARE_FILES)
-    if found is None:
-        return []
-    real = functools.cache(os.path.realpath)  # of folders, few of which are links
-
-    def key(path: str) -> str:
-        folder, name = os.path.split(path)
-        return os.path.join(real(folder), name)
-
-    used = {key(path) for path in (*named, *sources)}
-    left = [name for name in found if key(os.path.join(root, name)) not in used]
+    found = list_files(root, 2 * len(named) + _SPARE_FILES)
+    left = [name for name in found or () if os.path.join(root, name) not in named]
+    left = _without_other_names(root, left, [*named, *sources]) if left else []
     images_left = [name for name in left if is_image(name) and not annotations.describes_unused_images]
     if images_left:
         elsewhere = _words_of_other_lists(sources)
@@ -65,6 +56,18 @@ def account_for_files(annotations: Annotations) -> list[str]:
     others = [name for name in others if os.path.splitext(name)[1]]
     notes = [_describe(root, "image files that the annotations do not name", images_left)] if images_left else []
     return notes + ([_describe(root, "files that are not read as images", others)] if others else [])
+
+
+def _without_other_names(root: str, left: Sequence[str], used: Sequence[str]) -> list[str]:
+    """Files below `root` that are not in `used` under another path: through a link, or not normalised."""
+    real = functools.cache(os.path.realpath)  # of folders, few of which are links
+
+    def key(path: str) -> str:
+        folder, name = os.path.split(path)
+        return os.path.join(real(folder), name)
+
+    known = {key(path) for path in used}
+    return [name for name in left if key(os.path.join(root, name)) not in known]
 
 
 def list_files(folder: str, limit: int) -> list[str] | None:
@@ -129,4 +132,4 @@ def _words_of_other_lists(sources: Sequence[str]) -> set[bytes]:
 
 def _describe(folder: str, what: str, names: Sequence[str]) -> str:
     more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return f"{folder or '.'} has {len(names)} {what}: {', '.join(names[:MAX_NAMED])}{more}"
+    return f"{folder} has {len(names)} {what}: {', '.join(names[:MAX_NAMED])}{more}"
