@@ -128,7 +128,7 @@ def _jpeg_rows(content: bytes, width: int) -> ReadRows:
 
 
 def _whole_rows(image: str, content: bytes, num_pixels: int) -> ReadRows:
-    """The picture decoded in its own mode, of which each slice becomes RGB."""
+    """Decodes the picture in its own mode; slices become RGB one by one."""
     closed = content + END_MARK if content[:2] == b"\xff\xd8" else content
     try:
         with opened(io.BytesIO(closed)) as picture:
