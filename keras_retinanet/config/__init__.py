@@ -1,4 +1,4 @@
-"""Settings: every one once, their tree, their rules and the presets. No framework is imported here."""
+"""All settings with their defaults, rules, flags and presets. No framework is imported here."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from keras_retinanet.config.names import (
     SourceName,
     VocOrigin,
     WriterName,
+    YoloRows,
 )
 from keras_retinanet.config.network_settings import (
     AnchorConfig,
@@ -45,6 +46,7 @@ from keras_retinanet.config.tree import (
     to_dict,
 )
 from keras_retinanet.config.usage_settings import (
+    CutConfig,
     ExportConfig,
     ServeConfig,
     TileConfig,
@@ -83,9 +85,11 @@ __all__ = [
     "ScheduleName",
     "ServeConfig",
     "SourceName",
+    "CutConfig",
     "TileConfig",
     "TrainConfig",
     "VocOrigin",
     "WriterName",
+    "YoloRows",
     "to_dict",
 ]

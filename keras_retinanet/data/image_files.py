@@ -12,19 +12,22 @@ import io
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
 from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.image_headers import size_in_header
+from keras_retinanet.data.pillow_files import HEIF_HEADS, opened, unsupported_reason
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
-"""Suffixes of the files that `keras_retinanet.data.image.decode` can read."""
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif",
+)  # fmt: skip
+"""Suffixes of the files that `keras_retinanet.data.decode_file` can read, some with the extra `heif`."""
 
 _RANGE = re.compile(r"(.*)#bytes=(\d{1,18})\+(\d{1,18})", re.DOTALL)
+_CHUNK = 64  # images per task of a reader: handing over a task takes as long as reading a header
 _READERS = 16  # header reads wait for the disk, not for a core
 
 
@@ -127,7 +130,12 @@ def _images_in(folder: Path, pattern: str) -> list[Path]:
 
 
 def first_missing(paths: Sequence[str]) -> int | None:
-    """Position of the first path that does not exist; lists each folder once instead of looking up each file."""
+    """Position of the first path that does not exist."""
+    return next(missing_positions(paths), None)
+
+
+def missing_positions(paths: Sequence[str]) -> Iterator[int]:
+    """Positions of the paths that do not exist; lists each folder once instead of looking up each file."""
     listings: dict[str, set[str]] = {}
     for position, image in enumerate(paths):
         path = image if "#bytes=" not in image else (byte_range(image) or (image,))[0]
@@ -136,7 +144,19 @@ def first_missing(paths: Sequence[str]) -> int | None:
             listings[folder] = _names_in(folder)
         # The second check is for file systems that ignore case or fold accents, and runs only for missing names.
         if name not in listings[folder] and not _is_file(path):
-            return position
+            yield position
+
+
+def first_unsupported(paths: Sequence[str]) -> DataError | None:
+    """An error about the HEIC or AVIF files among images, if a package that reads them is missing."""
+    for suffix, head in HEIF_HEADS.items():
+        if (reason := unsupported_reason(head)) is not None:
+            found = [path for path in paths if path.lower().endswith(suffix)]
+            if found:
+                more = {1: "", 2: ", as is 1 more"}.get(len(found), f", as are {len(found) - 1} more")
+                return DataError(
+                    found[0], f"{reason}{more}", "images that are read", "install it, or save them as JPEG"
+                )
     return None
 
 
@@ -222,27 +242,39 @@ def read_sizes(paths: Sequence[str], fallback: tuple[int, int] | None = None) ->
         DataError: A file cannot be opened, or is not an image.
     """
 
-    def read(path: str) -> tuple[int, int]:
-        try:
-            return _read_size(path)
-        except DataError:
-            if fallback is None:
-                raise
-            return fallback
+    def read(start: int) -> list[tuple[int, int]]:
+        sizes = []
+        for path in paths[start : start + _CHUNK]:
+            try:
+                sizes.append(_read_size(path))
+            except DataError:
+                if fallback is None:
+                    raise
+                sizes.append(fallback)
+        return sizes
 
     with ThreadPoolExecutor(_READERS) as readers:
-        return list(readers.map(read, paths, chunksize=16))
+        return [size for sizes in readers.map(read, range(0, len(paths), _CHUNK)) for size in sizes]
 
 
 def _read_size(path: str) -> tuple[int, int]:
+    if (size := size_in_header(path)) is not None:
+        return size
     try:
-        with Image.open(path if byte_range(path) is None else io.BytesIO(read_bytes(path))) as image:
+        with opened(path if byte_range(path) is None else io.BytesIO(read_bytes(path))) as image:
             return image.height, image.width
     except Exception as error:  # Pillow's plug-ins raise a dozen kinds on damaged headers, struct.error to KeyError
-        reason = str(error).replace(path, Path(path).name) or type(error).__name__
+        reason = _unsupported_reason(path) or str(error).replace(path, Path(path).name) or type(error).__name__
         raise DataError(
             path,
             f"cannot be read as an image ({reason})",
             f"an image file ({', '.join(SUFFIXES)})",
             "replace or re-export the file, or take it out of the annotations",
         ) from None
+
+
+def _unsupported_reason(image: str) -> str | None:
+    try:
+        return unsupported_reason(read_bytes(image))
+    except OSError:
+        return None

@@ -45,7 +45,7 @@ def test_by_format_by_path_and_back(boxes, tmp_path, capsys):
             "boxes.csv, line 2: box [5., 5., 5., 9.] has no area",
         ),
         ("csv gone.csv {out} --to csv", "gone.csv: cannot be read"),
-        ("{here} {out} --to csv", "{here}: has files of no known layout: "),
+        ("{other} {out} --to csv", "{other}: has files of no known layout: "),
         ("csv {csv} {here} --to csv", "{here} already exists and is not empty; give a new folder"),
         ("csv {csv} {out}", "the following arguments are required: --to"),
         ("csv {csv} {out} --to csv --set train", "--set and --val-set name splits; csv takes files"),
@@ -61,7 +61,9 @@ def test_by_format_by_path_and_back(boxes, tmp_path, capsys):
     ],
 )
 def test_a_mistake_is_told_in_one_line(boxes, tmp_path, capsys, line, message):
-    places = {"csv": boxes, "here": str(tmp_path), "out": str(tmp_path / "out")}
+    places = {"csv": boxes, "here": str(tmp_path), "out": str(tmp_path / "out"), "other": str(tmp_path / "other")}
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.txt").touch()
     try:
         status = convert_data.main(line.format(**places).split())
     except SystemExit as stop:
@@ -89,6 +91,8 @@ def test_a_mistake_is_told_in_one_line(boxes, tmp_path, capsys, line, message):
 def test_formats_are_told_by_their_files(tmp_path, files, word):
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("<annotation/>" if name.endswith(".xml") else "")
+        (tmp_path / name).write_text(
+            {".xml": "<annotation/>", ".yaml": "names: [cat]"}.get(name[name.rfind(".") :], "")
+        )
     assert formats_of(tmp_path) == ([] if word is None else [word])
     assert formats_of(tmp_path / "x.record-00000-of-00002") == ["tfrecord"]

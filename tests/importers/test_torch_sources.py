@@ -15,7 +15,13 @@ import pytest
 from keras_retinanet.backbones.normalize import TORCH
 from keras_retinanet.cli import import_checkpoint as import_command
 from keras_retinanet.cli.parsing import join_numbers
-from keras_retinanet.importers import CheckpointError, Overrides, describe_checkpoint, import_checkpoint
+from keras_retinanet.importers import (
+    CheckpointError,
+    Overrides,
+    _apply_overrides,
+    describe_checkpoint,
+    import_checkpoint,
+)
 from keras_retinanet.importers.detectron2 import MEAN_ONLY
 from keras_retinanet.importers.mmdetection import LOG_LIMIT
 
@@ -177,6 +183,9 @@ def test_what_mmdetection_stores(files: SimpleNamespace, tmp_path: Path) -> None
     stds = "model = dict(bbox_head=dict(bbox_coder=dict(target_stds=[.1, .1, .2, .2])))"
     other = describe_checkpoint(files.torch(tmp_path / "d.pth", mmdetection(50), {"meta": meta | {"config": stds}}))
     assert other.box_coder["std"] == (0.1, 0.1, 0.2, 0.2)
+    no_numbers = {"meta": meta | {"config": stds.replace("[.1", "[None")}}
+    with pytest.raises(CheckpointError, match=r"e\.pth.*config cannot be read: TypeError"):
+        describe_checkpoint(files.torch(tmp_path / "e.pth", mmdetection(50), no_numbers))
     plain = describe_checkpoint(files.torch(tmp_path / "b.pth", mmdetection(50), {"meta": {}}))
     assert plain.backbone_options == {"stride_on": "3x3", "epsilon": 1e-5, "normalization": TORCH}
     assert sum("assumed" in note for note in plain.notes) == 3  # version, config and style
@@ -295,6 +304,15 @@ def test_pixels_and_box_factors_of_the_user(files: SimpleNamespace, tmp_path: Pa
     found = describe_checkpoint(path, overrides=import_command.overrides(flags))
     assert found.backbone_options["normalization"] == ((1, 2, 3), TORCH.std, True)
     assert found.box_coder == {"std": (0.1, 0.1, 0.2, 0.2)}
+
+
+def test_the_settings_of_the_user_leave_the_blueprint_as_it_was(files: SimpleNamespace, tmp_path: Path) -> None:
+    blueprint = describe_checkpoint(files.torch(tmp_path / "a.pth", mmdetection()))
+    options, coder = dict(blueprint.backbone_options), dict(blueprint.box_coder)
+    changed = _apply_overrides(blueprint, Overrides(pixels={"is_bgr": True}, box_std=[1.0, 2.0, 3.0, 4.0]))
+    assert changed.backbone_options["normalization"] == options["normalization"]._replace(is_bgr=True)
+    assert changed.box_coder == coder | {"std": (1.0, 2.0, 3.0, 4.0)}
+    assert (blueprint.backbone_options, blueprint.box_coder) == (options, coder)
 
 
 def test_levels_need_a_size_and_a_stride_each(files: SimpleNamespace, tmp_path: Path) -> None:

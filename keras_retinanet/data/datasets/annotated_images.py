@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, overload
@@ -9,11 +10,12 @@ from typing import Any, Self, overload
 import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns, BoxReport
+from keras_retinanet.data.datasets.accounting import account_for_files
 from keras_retinanet.data.datasets.annotations import Annotations, Size
 from keras_retinanet.data.datasets.box_cleaning import check_coordinates, clip_boxes
 from keras_retinanet.data.error_collector import ErrorCollector, OnError
 from keras_retinanet.data.errors import DataError, short_repr
-from keras_retinanet.data.image_files import first_missing, near_name_hint, read_sizes
+from keras_retinanet.data.image_files import first_missing, first_unsupported, near_name_hint, read_sizes
 from keras_retinanet.schema import Sample
 
 
@@ -76,7 +78,10 @@ class AnnotatedImages(Sequence[Sample]):
         self, annotations: Annotations, *, class_names: Sequence[str] | None = None, on_error: OnError = "skip"
     ) -> None:
         names = annotations.own_class_names() if class_names is None else tuple(class_names)
-        self._adopt(_index(annotations, names, on_error))
+        index = _index(annotations, names, on_error)
+        if class_names is None and not annotations.are_classes_listed and not isinstance(on_error, ErrorCollector):
+            index = _without_empty_classes(index, annotations.listed_in)
+        self._adopt(index)
 
     @classmethod
     def from_index(cls, index: Index) -> Self:
@@ -128,7 +133,7 @@ def _index(annotations: Annotations, names: tuple[str, ...], on_error: OnError) 
         require_images(images, annotations.listed_in)
     all_sizes = _complete_sizes(images, sizes, is_lenient=is_lenient)
     boxes, kept, report = clip_boxes(columns, all_sizes, on_error)
-    report.notes.extend(annotations.notes)
+    report.notes.extend([*annotations.notes, *account_for_files(annotations)])
     order = kept[np.argsort(columns.image[kept], kind="stable")]
     # A size read from an image file is out of date when that file changes.
     measured = [path for path, size in zip(images, sizes, strict=True) if size is None]
@@ -148,6 +153,22 @@ def _index(annotations: Annotations, names: tuple[str, ...], on_error: OnError) 
     )
 
 
+def _without_empty_classes(index: Index, listed_in: str) -> Index:
+    """Leave out classes that have no box after cleaning."""
+    used = np.unique(index.labels)
+    if len(used) == len(index.class_names):
+        return index
+    kept = set(used.tolist())
+    empty = [name for label, name in enumerate(index.class_names) if label not in kept]
+    index.report.notes.append(f"{listed_in}: no box remains of {short_repr(', '.join(empty), 120)}: not a class")
+    return dataclasses.replace(
+        index,
+        class_names=tuple(index.class_names[label] for label in used),
+        labels=np.searchsorted(used, index.labels).astype(np.int32),
+        category_ids=None if index.category_ids is None else tuple(index.category_ids[label] for label in used),
+    )
+
+
 def _record(collector: ErrorCollector, annotations: Annotations, columns: BoxColumns, sizes: list[Size | None]) -> None:
     annotated = annotations.annotated_sizes
     collector.columns, collector.listed_in = columns, annotations.listed_in
@@ -163,7 +184,7 @@ def require_images(images: Sequence[str], listed_in: str) -> None:
         listed_in: The file that names them.
 
     Raises:
-        DataError: There are none, or one of them is not there.
+        DataError: There are none, one of them is not there, or one needs a package that is not installed.
     """
     if not images:
         raise DataError(listed_in, "lists no image", "at least one image", "check the path and the set's name")
@@ -175,6 +196,8 @@ def require_images(images: Sequence[str], listed_in: str) -> None:
             "images that exist",
             f"{near_name_hint(images[missing])}add the file, correct its name, or remove it from the annotations",
         )
+    if (unsupported := first_unsupported(images)) is not None:
+        raise unsupported
 
 
 def _complete_sizes(images: list[str], sizes: Sequence[Size | None], *, is_lenient: bool) -> Any:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import gc
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import SUFFIXES, near_name_hint
+
+_MAX_NAMED = 5  # files named in a note
 
 
 def read_text(file: Path, kind: str, fix: str = "check the path") -> str:
@@ -32,6 +36,18 @@ def read_text(file: Path, kind: str, fix: str = "check the path") -> str:
         raise DataError(str(file), f"cannot be read ({error.strerror})", kind, near_name_hint(file) + fix) from None
     except ValueError as error:  # also a zero byte in the path
         raise DataError(str(file), f"is not UTF-8 text ({error})", kind, "save it as UTF-8") from None
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Pause garbage collection: with millions of new objects it takes as long as reading."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def numbered_lines(file: Path, kind: str, fix: str = "check the path") -> Iterator[tuple[str, list[str]]]:
@@ -189,3 +205,19 @@ def by_stem(names: Iterable[str]) -> dict[str, str]:
     for suffix in reversed(SUFFIXES):
         stems |= {name[: -len(suffix)]: name for name in found if name.lower().endswith(suffix)}
     return stems
+
+
+def describe_files(home: str | os.PathLike[str], names: Iterable[str], what: str) -> list[str]:
+    """A note about files.
+
+    Args:
+        home: Their folder, or the file that does not name them.
+        names: Their names.
+        what: What they are and what happens to them, as `"images are left out"`.
+
+    Returns:
+        One sentence that names the first five; none if there are no files.
+    """
+    found = sorted(names)
+    named = ", ".join(short_repr(name)[1:-1] for name in found[:_MAX_NAMED])
+    return [f"{home}: {len(found)} {what} ({named}{' …' if len(found) > _MAX_NAMED else ''})"] if found else []
