@@ -192,9 +192,28 @@ class TiledRuntime(Runtime):
     ) -> list[Detections]:
         """Detects in the tiles of each image; see `Runtime`. `max_detections` does not limit the whole image."""
         del fits, batch_size
-        return [self._detect_one(image) for image in images]
+        return [self.merge(self.detect_pieces(image)) for image in images]
 
-    def _detect_one(self, image: Any) -> Detections:
+    def merge(self, pieces: Pieces) -> Detections:
+        """Merges the boxes of all tiles of an image, with the model's NMS.
+
+        Args:
+            pieces: From `detect_pieces`.
+
+        Returns:
+            The detections, best first.
+        """
+        return merge(pieces, self.filter.nms, self.filter.nms_threshold)
+
+    def detect_pieces(self, image: Any) -> Pieces:
+        """Detects in the tiles of an image, and in the whole of it where the settings say so.
+
+        Args:
+            image: `(h, w, 3)` uint8 RGB.
+
+        Returns:
+            The boxes of all tiles, as they were found.
+        """
         height, width = image.shape[:2]
         tiles = cut_tiles(height, width, self._tiles.size, self._tiles.overlap)
         found: list[Detections] = []
@@ -204,7 +223,7 @@ class TiledRuntime(Runtime):
         if len(tiles) > 1 and self._tiles.has_whole_pass:
             found.append(self._larger_than_the_overlap(self._runtime.detect([image])[0]))
             tiles = np.concatenate([tiles, [[0, 0, width, height]]])
-        return merge(Pieces.of(found, tiles, height, width), self.filter.nms, self.filter.nms_threshold)
+        return Pieces.of(found, tiles, height, width)
 
     def _larger_than_the_overlap(self, found: Detections) -> Detections:
         """What the tiles may have cut: smaller objects are whole in one of them, and seen better there."""

@@ -114,6 +114,10 @@ class OpenImagesDataset(Reader):
             notes=[f"{file}: {num_absent} images of the list are not in {home}"] if num_absent else [],
         )
 
+    def names_by_id(self) -> dict[str, str]:
+        """Names of the described classes by ID such as `/m/01g317`."""
+        return _read_descriptions(_find(self.path, self.set_name, _CLASS_FILES, _NAMES))
+
     @classmethod
     def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
         """Names of the training set and, if there is one, of the validation set."""
