@@ -46,6 +46,7 @@ from keras_retinanet.config.tree import (
     to_dict,
 )
 from keras_retinanet.config.usage_settings import (
+    CutConfig,
     ExportConfig,
     ServeConfig,
     TileConfig,
@@ -84,6 +85,7 @@ __all__ = [
     "ScheduleName",
     "ServeConfig",
     "SourceName",
+    "CutConfig",
     "TileConfig",
     "TrainConfig",
     "VocOrigin",
