@@ -40,6 +40,8 @@ TESTED_ELSEWHERE = {
     "data/datasets/image_places": "data/datasets/test_csv_layouts",
     "data/datasets/kitti_files": "data/datasets/test_kitti",
     "data/datasets/label_hierarchy": "data/datasets/test_open_images",
+    "data/datasets/open_images_boxes": "data/datasets/test_open_images",
+    "data/datasets/open_images_files": "data/datasets/test_open_images",
     "data/datasets/reader": "test_extending",
     "data/datasets/record_files": "data/datasets/test_tfrecord",
     "data/datasets/text_files": "data/datasets/test_yolo",
