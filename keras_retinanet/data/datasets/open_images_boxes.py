@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,32 +30,29 @@ class BoxTable:
         file: The CSV file.
         images: Positions by the path of the image, in the order of the file.
         absent: ImageIDs that have no image.
-        image: Position of the image of each box.
-        label: Label of each box.
-        sides: x1, y1, x2, y2 of each box, shares of the image's sides.
-        group: Whether each box is a group.
-        line: Line of each box.
+        parts: Columns of some boxes at a time, see `add`.
     """
 
     file: Path
     images: dict[str, int] = field(default_factory=dict)
     absent: set[str] = field(default_factory=set)
-    image: array[int] = field(default_factory=lambda: array("q"))
-    label: array[int] = field(default_factory=lambda: array("q"))
-    sides: array[float] = field(default_factory=lambda: array("d"))
-    group: array[int] = field(default_factory=lambda: array("b"))
-    line: array[int] = field(default_factory=lambda: array("q"))
+    parts: list[list[Any]] = field(default_factory=list)
+
+    def add(self, *columns: Any) -> None:
+        """Add boxes: position of the image, label, sides `(M, 4)`, whether it is a group, and line of each."""
+        self.parts.append(list(columns))
 
     def columns(self) -> BoxColumns:
         """The boxes as columns."""
-        return BoxColumns(
-            image=np.array(self.image, np.int64),
-            boxes=np.array(self.sides, np.float64).reshape(-1, 4),
-            labels=np.array(self.label, np.int64),
-            ignore=np.array(self.group, bool),
-            name=lambda row: f"{self.file}, line {self.line[row]}",
-            is_relative=True,
-        )
+        empty = [
+            np.zeros(0, np.int64),
+            np.zeros(0, np.int64),
+            np.zeros((0, 4)),
+            np.zeros(0, bool),
+            np.zeros(0, np.int64),
+        ]
+        image, labels, boxes, group, line = (np.concatenate(column) for column in zip(empty, *self.parts, strict=True))
+        return BoxColumns(image, boxes, labels, group, lambda row: f"{self.file}, line {line[row]}", is_relative=True)
 
 
 @dataclass
@@ -153,18 +149,20 @@ def _add_chunk(table: BoxTable, chunk: list[tuple[int, list[str]]], columns: _Co
         values = [[float(text) for text in side] for side in sides]
     except ValueError:
         return False
-    if any("_" in text for side in sides for text in side):  # Python takes 1_0 for 10
+    if any("_" in "".join(side) for side in sides):  # Python takes 1_0 for 10
         return False
-    for row, (name, x1, y1, x2, y2) in enumerate(zip(image, *values, strict=True)):
-        path = wanted.there.get(name)
-        if path is None:
-            table.absent.add(name)
-        elif (label := wanted.label(key[row])) >= 0:
-            table.image.append(table.images.setdefault(path, len(table.images)))
-            table.label.append(label)
-            table.sides.extend((x1, y1, x2, y2))
-            table.group.append(groups[row] == "1")
-            table.line.append(chunk[row][0])
+    paths, labels = list(map(wanted.there.get, image)), list(map(wanted.label, key))
+    table.absent.update(name for name, path in zip(image, paths, strict=True) if path is None)
+    is_used = np.array([path is not None and label >= 0 for path, label in zip(paths, labels, strict=True)])
+    used = [path for path, is_chosen in zip(paths, is_used, strict=True) if is_chosen and path is not None]
+    positions = [table.images.setdefault(path, len(table.images)) for path in used]
+    columns_of_all = (
+        np.array(labels),
+        np.array(values).T,
+        np.array(groups) == "1",
+        np.array([line for line, _ in chunk]),
+    )
+    table.add(np.array(positions, np.int64), *(column[is_used] for column in columns_of_all))
     return True
 
 
