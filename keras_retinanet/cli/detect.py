@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 USUAL_THRESHOLD = 0.3
 SOME_UNREAD, INTERRUPTED = 1, 130
 """Exit statuses: images were left out; stopped by Ctrl-C."""
-_NAMED = 8  # classes in the summary
+_NAMED = 8  # classes in the summary, and JPEGs that are cut off
 
 
 @dataclass
@@ -36,11 +36,13 @@ class Tally:
         images: Images that were read.
         unread: Images that could not be read.
         boxes: Class name → number of boxes.
+        cut_off: JPEGs without their last bytes.
     """
 
     images: int = 0
     unread: int = 0
     boxes: collections.Counter[str] = field(default_factory=collections.Counter)
+    cut_off: int = 0
 
     def add(self, found: DetectedImage) -> None:
         """Counts one image, and prints a line if it could not be read.
@@ -56,6 +58,11 @@ class Tally:
         else:
             self.unread += 1
             tqdm.write(f"left out  {' '.join(found.error.split())}", file=sys.stderr)
+        if found.is_cut_off:
+            self.cut_off += 1
+            if self.cut_off <= _NAMED:
+                what = "lacks its last bytes; it is decoded as far as it goes"
+                tqdm.write(f"cut off   {found.image} {what}", file=sys.stderr)
 
 
 def build_parser() -> Parser:
@@ -251,6 +258,7 @@ def summary(tally: Tally, written: Mapping[str, Sequence[Path]], *, is_whole: bo
     """
     boxes = sum(tally.boxes.values())
     lines = [f"images    {tally.images}" + (f", {tally.unread} left out" if tally.unread else "")]
+    lines[0] += f", {tally.cut_off} cut off" if tally.cut_off else ""
     lines[0] += "" if is_whole else ", stopped"
     named = ", ".join(f"{name} {count}" for name, count in tally.boxes.most_common(_NAMED))
     more = f" and {len(tally.boxes) - _NAMED} classes more" if len(tally.boxes) > _NAMED else ""

@@ -26,7 +26,7 @@ from keras_retinanet.data.datasets import DATASETS
 from keras_retinanet.snapshots.run_folder import find_snapshot
 
 if TYPE_CHECKING:
-    from keras_retinanet.data.bad_images import BadImages
+    from keras_retinanet.data.bad_images import BadImages, CutOffImages
     from keras_retinanet.data.datasets import Dataset
     from keras_retinanet.data.pipeline import InferenceBatches
     from keras_retinanet.data.thumbnails import Thumbnails
@@ -51,6 +51,7 @@ class Evaluation:
         batches: The images as network input.
         bad_images: Tracks images that cannot be decoded, which count as images without objects; `None` if such an
             image is an error.
+        cut_off: JPEGs without their last bytes.
         thumbnails: Small copies of the images, kept as they are loaded.
     """
 
@@ -64,6 +65,7 @@ class Evaluation:
     resize: ResizeConfig
     batches: InferenceBatches
     bad_images: BadImages | None
+    cut_off: CutOffImages
     thumbnails: Thumbnails
 
 
@@ -139,7 +141,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         ValueError: Data or snapshot are invalid, or their classes do not match.
         OSError: A file cannot be read.
     """
-    from keras_retinanet.data.bad_images import BadImages
+    from keras_retinanet.data.bad_images import BadImages, CutOffImages
     from keras_retinanet.data.data_summary import describe_data
     from keras_retinanet.data.open_dataset import choose_set, match_classes, open_dataset
     from keras_retinanet.data.pipeline import InferenceBatches
@@ -154,7 +156,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     samples = match_classes(list(dataset)[: flags.limit], dataset.class_names, class_names)
     resize = overridden(model.network.resize_config, flags, "min_side", "max_side", prefix="image_")
     bad_images = BadImages(len(samples)) if data.bad_data == "skip" else None
-    thumbnails = Thumbnails(len(samples))
+    cut_off, thumbnails = CutOffImages(), Thumbnails(len(samples))
     batches = InferenceBatches(
         samples,
         resize=resize,
@@ -162,6 +164,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         batch_size=flags.batch_size,
         workers=data.workers,
         bad_images=bad_images,
+        cut_off=cut_off,
         thumbnails=thumbnails,
     )
     return Evaluation(
@@ -175,6 +178,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         resize=resize,
         batches=batches,
         bad_images=bad_images,
+        cut_off=cut_off,
         thumbnails=thumbnails,
     )
 
@@ -229,6 +233,8 @@ def _detect(evaluation: Evaluation) -> list[Detections]:
     seconds = time.perf_counter() - start
     if evaluation.bad_images is not None and (summary := evaluation.bad_images.summary()) is not None:
         print(f"warning   {summary}; their boxes count as missed")
+    if (summary := evaluation.cut_off.summary()) is not None:
+        print(f"warning   {summary}")
     images = [sample["image"] for sample in evaluation.samples]
     for sentence in describe_near_duplicates([(evaluation.set_name, images, evaluation.thumbnails)]):
         print(f"warning   {sentence}")

@@ -18,6 +18,7 @@ from keras_retinanet.data.image import (
     resize_by_rule,
     resized_dtype,
     resized_size_tensor,
+    with_end_mark,
 )
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.schema import Tensor
@@ -62,7 +63,8 @@ class ServingGraph:
         """Detects in image files.
 
         Args:
-            image_bytes: `(B,)` string. JPEG, PNG, BMP, GIF (first frame) or WebP files.
+            image_bytes: `(B,)` string. JPEG (one without its last bytes as far as it goes), PNG, BMP, GIF (first
+                frame) or WebP files.
 
         Returns:
             `boxes (B, D, 4)` float32 in pixels of each image, `scores (B, D)` float32, `labels (B, D)` int32 and
@@ -73,7 +75,7 @@ class ServingGraph:
             is_there = tf.strings.length(image_bytes[index]) > 0
             check = tf.debugging.Assert(is_there, ["image", index, "of the request is empty; send the bytes of a file"])
             with tf.control_dependencies([check]):
-                return decode(tf.identity(image_bytes[index]))
+                return decode(with_end_mark(image_bytes[index]))
 
         return self._detect(load, tf.shape(image_bytes)[0])
 

@@ -49,11 +49,11 @@ def test_names_that_a_session_numbered_anew(mobilenet: keras.Model, files: Simpl
     plain = import_checkpoint(files.h5(tmp_path / "a.h5", *files.snapshot(mobilenet, files.MOBILENET_TAPS))).model
     opened = find_foreign(files.h5(tmp_path / "b.h5", *files.snapshot(mobilenet, files.MOBILENET_TAPS, suffix="_8")))
     assert opened is not None
-    told: list[str] = []
-    numbered = open_foreign(opened, None, told.append)
-    assert [line.partition(":")[0] for line in told] == ["fizyr"] * 2
-    assert "called class_0" in told[0]
-    assert "defaults were taken" in told[1]
+    notes: list[str] = []
+    numbered = open_foreign(opened, None, notes.append)
+    assert [line.partition(":")[0] for line in notes] == ["fizyr"] * 2
+    assert "called class_0" in notes[0]
+    assert "defaults were taken" in notes[1]
     for ours, theirs in zip(plain.weights, numbered.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -78,7 +78,8 @@ def test_what_an_inference_model_tells(mobilenet: keras.Model, files: SimpleName
 
     anchors = [layer("Anchors", size=s, stride=t, ratios=[1, 2, 3], scales=[1.0, 1.5, 2.0])
                for s, t in ((128, 32), (40, 8), (64, 16))]  # fmt: skip
-    coder = layer("RegressBoxes", mean=[0, 0, 0, 0], std=[0.3, 0.3, 0.3, 0.3])
+    zeros = {"type": "ndarray", "value": [0, 0, 0, 0]}  # as Keras wraps an array
+    coder = layer("RegressBoxes", mean=zeros, std=[0.3, 0.3, 0.3, 0.3])
     suppression = layer(
         "FilterDetections", nms=True, class_specific_filter=False, nms_threshold=0.6, score_threshold=0.2,
         max_detections=50,

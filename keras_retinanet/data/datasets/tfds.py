@@ -57,8 +57,8 @@ class TfdsDataset(Reader):
     `open_images_v4`). Boxes marked `is_crowd`, `is_difficult` or `is_group_of` become ignore regions. Nothing is
     downloaded. Images are read from their place in the TFRecord files.
 
-    `path` is the name, such as `voc/2007` or `coco/2017:1.1.0`, or the folder of a prepared data set, whose newest version
-    is read; a set is a split, also a part of one (`train[:10%]`).
+    `path` is the name, such as `voc/2007` or `coco/2017:1.1.0`, or the folder of a prepared data set, whose newest
+    version is read; a set is a split, also a part of one (`train[:10%]`).
     """
 
     word = "tfds"
