@@ -39,6 +39,8 @@ TESTED_ELSEWHERE = {
     "data/datasets/demo": "demo/test_scenes",
     "data/datasets/image_places": "data/datasets/test_csv_layouts",
     "data/datasets/label_hierarchy": "data/datasets/test_open_images",
+    "data/datasets/paired_folders": "data/datasets/test_visdrone",
+    "data/datasets/paired_reader": "data/datasets/test_dota",
     "data/datasets/reader": "test_extending",
     "data/datasets/record_files": "data/datasets/test_tfrecord",
     "data/datasets/text_files": "data/datasets/test_yolo",

@@ -16,6 +16,7 @@ from keras_retinanet.config.names import (
     MetricName,
     MixedPrecision,
     OptimizerName,
+    PersonBox,
     ScheduleName,
     VocOrigin,
 )
@@ -44,9 +45,10 @@ class DataConfig:
         val_annotations: CSV file with the validation annotations.
         labels_filter: Open Images: only these classes, in this order.
         parent_label: Open Images: only this class and those below it in the hierarchy.
-        difficult: Pascal VOC: treat difficult objects as ignore regions, keep them as ordinary objects, or drop them.
-        image_dir: COCO: folder of the images, if they are not in one of the usual places.
+        difficult: Pascal VOC, DOTA: treat difficult objects as ignore regions, keep them as ordinary ones, or drop.
+        image_dir: COCO, CSV and other lists: folder of the images, if they are not in one of the usual places.
         voc_origin: Pascal VOC: number of the first pixel; auto decides by the coordinates of the whole data set.
+        person_box: CrowdHuman: boxes of the whole person, of its visible part, or of the head.
         bad_data: Boxes outside their image or without area, and images that cannot be decoded: stop, or report them
             and continue.
         use_index_cache: Cache the parsed annotations of a large data set until the files change.
@@ -73,6 +75,7 @@ class DataConfig:
     difficult: DifficultRule = "ignore"
     image_dir: str | None = None
     voc_origin: VocOrigin = "auto"
+    person_box: PersonBox = "fbox"
     bad_data: BadDataPolicy = "skip"
     use_index_cache: bool = True
     limit: int | None = None

@@ -77,9 +77,12 @@ def test_sets_and_readers_of_every_format(tmp_path, monkeypatch):
     assert not open_dataset.has_validation(DataConfig(dataset="oid", path="/d"))
 
 
+LISTS = ["wider", "crowdhuman", "bdd100k", "sagemaker", "vertex", "labelbox"]
+
+
 def test_flags_of_one_reader_are_options_of_that_reader():
-    owners = {"image_dir": ["coco", "csv"], "difficult": ["pascal"], "voc_origin": ["pascal"]}
-    owners |= {"labels_filter": ["oid"], "parent_label": ["oid"]}
+    owners = {"image_dir": ["coco", "csv", *LISTS], "difficult": ["pascal", "dota"], "voc_origin": ["pascal"]}
+    owners |= {"person_box": ["crowdhuman"], "labels_filter": ["oid"], "parent_label": ["oid"]}
     assert open_dataset.reader_flags() == owners
 
 

@@ -98,7 +98,12 @@ class CsvDataset(Reader):
             annotated_sizes=[_size(table.sizes.get(path)) for path in first],
             boxes=columns,
             sources=[str(file), *([str(classes)] if classes is not None else [])],
-            notes=[*notes, *_shape_notes(table, file), *places.notes, *_unused(places, paths, file)],
+            notes=[
+                *notes,
+                *_shape_notes(table, file),
+                *places.notes,
+                *places.note_unused(paths, file.parent.glob("*.csv")),
+            ],
             are_classes_listed=listed is not None,
         )
 
@@ -196,15 +201,6 @@ def _shape_notes(table: BoxTable, file: Path) -> list[str]:
     if table.not_boxes:
         notes.append(f"{file}: {table.not_boxes} points or lines are left out")
     return notes
-
-
-def _unused(places: ImagePlaces, paths: Sequence[str], file: Path) -> list[str]:
-    """A note on images of the same folders that neither this file nor another one names."""
-    note = places.note_unused(paths)
-    others = [other for other in sorted(file.parent.glob("*.csv")) if other != file] if note else []
-    named = (cell for other in others for cell in re.split('[,;\t"\n]', read_text(other, "a CSV file")))
-    elsewhere = {os.path.basename(to_local_path(cell.strip())) for cell in named}
-    return places.note_unused(paths, elsewhere=elsewhere) if elsewhere else note
 
 
 def _lines(file: Path) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import unquote
@@ -68,21 +69,30 @@ class ImagePlaces:
             self.notes.append(f"{self.listed_in}: {example}: images of the same name in {home} are used")
         return paths
 
-    def note_unused(self, paths: Iterable[str], *, elsewhere: Iterable[str] = ()) -> list[str]:
+    def choose(self, names: Sequence[str]) -> str:
+        """The first of several names of one image that is found; the first name if none is."""
+        there = (
+            name for name in names if _is_file(os.path.join(self.folders[0], _local(name))) or self._find(_local(name))
+        )
+        return names[0] if len(names) == 1 else next(there, names[0])
+
+    def note_unused(self, paths: Iterable[str], listing: Iterable[Path] = ()) -> list[str]:
         """A note on images that lie next to those used, and are not used.
 
         Args:
             paths: The images that are used.
-            elsewhere: Base names of images that other files of the data set name. Defaults to none.
+            listing: Annotation files of all sets: images that these name are reported elsewhere. Defaults to none.
 
         Returns:
             One note, or none.
         """
-        used, known = {os.path.normpath(path) for path in paths}, set(elsewhere)
+        used = {os.path.normpath(path) for path in paths}
         spare = []
         for folder in dict.fromkeys(os.path.dirname(path) for path in used):
             names = (name for name in _names_in(folder) if is_image(name))
-            spare += [name for name in names if os.path.join(folder, name) not in used and name not in known]
+            spare += [name for name in names if os.path.join(folder, name) not in used]
+        known = {word for file in listing for word in _words_of(file)} if spare else set()
+        spare = [name for name in spare if name not in known and os.path.splitext(name)[0] not in known]
         return describe_names(self.listed_in, spare, "images in the same folders are not listed and are left out")
 
     def _find(self, name: str) -> tuple[str, bool] | None:
@@ -164,6 +174,21 @@ def _local(name: str) -> str:
     if "://" in name:
         name = unquote(name.split("://", 1)[1].split("?")[0].split("#")[0])
     return to_local_path(name)
+
+
+def _words_of(file: Path) -> list[str]:
+    """What stands between quotes, separators and slashes: base names among it."""
+    try:
+        return re.split("[,;\t\"'/\\\\\r\n]+", file.read_text("utf-8-sig", errors="replace"))
+    except OSError:
+        return []
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return os.path.isfile(path)
+    except ValueError:
+        return False
 
 
 def _names_in(folder: str) -> list[str]:
