@@ -1,4 +1,4 @@
-"""Settings: every one once, their tree, their rules and the presets. No framework is imported here."""
+"""All settings with their defaults, rules, flags and presets. No framework is imported here."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from keras_retinanet.config.names import (
     SourceName,
     VocOrigin,
     WriterName,
+    YoloRows,
 )
 from keras_retinanet.config.network_settings import (
     AnchorConfig,
@@ -89,5 +90,6 @@ __all__ = [
     "PersonBox",
     "VocOrigin",
     "WriterName",
+    "YoloRows",
     "to_dict",
 ]

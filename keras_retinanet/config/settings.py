@@ -19,6 +19,7 @@ from keras_retinanet.config.names import (
     PersonBox,
     ScheduleName,
     VocOrigin,
+    YoloRows,
 )
 from keras_retinanet.config.network_settings import NetworkConfig
 
@@ -46,8 +47,10 @@ class DataConfig:
         labels_filter: Open Images: only these classes, in this order.
         parent_label: Open Images: only this class and those below it in the hierarchy.
         difficult: Pascal VOC, DOTA: treat difficult objects as ignore regions, keep them as ordinary ones, or drop.
-        image_dir: COCO, CSV and other lists: folder of the images, if they are not in one of the usual places.
+        image_dir: COCO, CSV, YOLO, lists of images: folder of the images, if not in one of the usual places.
         voc_origin: Pascal VOC: number of the first pixel; auto decides by the coordinates of the whole data set.
+        yolo_rows: YOLO: read rows of more than six numbers as polygons or as boxes with keypoints; auto decides by the
+            data set.
         person_box: CrowdHuman: boxes of the whole person, of its visible part, or of the head.
         bad_data: Boxes outside their image or without area, and images that cannot be decoded: stop, or report them
             and continue.
@@ -75,6 +78,7 @@ class DataConfig:
     difficult: DifficultRule = "ignore"
     image_dir: str | None = None
     voc_origin: VocOrigin = "auto"
+    yolo_rows: YoloRows = "auto"
     person_box: PersonBox = "fbox"
     bad_data: BadDataPolicy = "skip"
     use_index_cache: bool = True

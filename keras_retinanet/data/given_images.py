@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
+from keras_retinanet.data.decode_file import decode_file
 from keras_retinanet.data.errors import DataError
-from keras_retinanet.data.image import decode
 from keras_retinanet.data.image_files import SUFFIXES, find_images
+from keras_retinanet.data.pillow_files import to_rgb
 
 _ALLOWED = f"an image file ({', '.join(SUFFIXES)})"
 _BYTES = (bytes, bytearray, memoryview)
@@ -34,6 +34,19 @@ class GivenImage:
 
     name: str
     content: Any
+
+
+@dataclass(frozen=True)
+class LoadedImage:
+    """One decoded image.
+
+    Attributes:
+        pixels: `(H, W, 3)` uint8 RGB.
+        is_cut_off: Whether it is a JPEG without its last bytes, decoded as far as it goes.
+    """
+
+    pixels: Any
+    is_cut_off: bool = False
 
 
 def expand(images: Any, *, is_recursive: bool = False) -> Iterable[GivenImage]:
@@ -69,7 +82,7 @@ def _without_path(position: int, image: Any) -> GivenImage:
     return GivenImage(str(getattr(image, "filename", "") or f"image {position}"), image)
 
 
-def load(image: GivenImage) -> Any:
+def load(image: GivenImage) -> LoadedImage:
     """Decode an image.
 
     Alpha is dropped, not blended; 16-bit values keep their upper eight bits. EXIF orientation is not applied.
@@ -78,7 +91,7 @@ def load(image: GivenImage) -> Any:
         image: The image.
 
     Returns:
-        `(H, W, 3)` uint8 RGB.
+        Its pixels.
 
     Raises:
         DataError: It cannot be read, or has an unsupported type.
@@ -93,49 +106,31 @@ def load(image: GivenImage) -> Any:
     if isinstance(content, _BYTES):
         return _from_bytes(bytes(content), image.name)
     if isinstance(content, Image.Image):
-        return _from_pillow(content, image.name)
+        return LoadedImage(_from_pillow(content, image.name))
     if hasattr(content, "__array__"):
-        return _from_array(np.asarray(content), image.name)
+        return LoadedImage(_from_array(np.asarray(content), image.name))
     allowed = "a path, bytes, a NumPy array or a Pillow image"
     raise DataError(image.name, f"is a {type(content).__name__}", allowed, "give one of these")
 
 
-def _from_bytes(content: bytes, name: str) -> Any:
-    try:
-        return np.asarray(decode(tf.constant(content)))
-    except tf.errors.OpError:
-        found = "cannot be decoded as an image" if content else "is empty"
-        raise DataError(name, found, _ALLOWED, "replace or re-export the file") from None
+def _from_bytes(content: bytes, name: str) -> LoadedImage:
+    decoded = decode_file(content)
+    if decoded.reason:
+        raise DataError(name, decoded.reason, _ALLOWED, "replace or re-export the file")
+    return LoadedImage(decoded.pixels, decoded.is_cut_off)
 
 
 def _from_pillow(image: Image.Image, name: str) -> Any:
     if 0 in image.size:
         raise DataError(name, f"is a Pillow image of size {image.size}", "at least one pixel", "leave it out")
     try:
-        pixels = _rgb(image)
+        pixels = to_rgb(image)
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(name, f"cannot be converted to RGB ({error})", _ALLOWED, "replace or convert it") from None
     if pixels is None:
         found = f"is a Pillow image of mode {image.mode!r}, whose range is not known"
         raise DataError(name, found, "any mode of 8 or 16 bits", "scale it to 0–255 and convert it to 'L'")
     return pixels
-
-
-def _rgb(image: Image.Image) -> Any | None:
-    """`(H, W, 3)` uint8, or `None` if the value of white is unknown."""
-    if image.mode == "F" or (image.mode == "I" and not _is_16_bit(image)):
-        return None
-    if image.mode.startswith("I"):
-        grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=-1)
-    if image.mode in ("La", "RGBa"):  # colours multiplied by alpha
-        image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
-    return np.array(image.convert("RGB"))
-
-
-def _is_16_bit(image: Image.Image) -> bool:
-    values = np.asarray(image)
-    return bool(values.min() >= 0 and 255 < values.max() <= 65535)  # how older versions of Pillow open a 16-bit PNG
 
 
 def _from_array(image: Any, name: str) -> Any:
@@ -157,7 +152,7 @@ def _from_array(image: Any, name: str) -> Any:
 
 def load_ahead(
     images: Iterable[GivenImage], workers: int, depth: int
-) -> Iterator[tuple[GivenImage, Any | None, DataError | None]]:
+) -> Iterator[tuple[GivenImage, LoadedImage | None, DataError | None]]:
     """Load images in threads while earlier ones are processed.
 
     Args:
@@ -166,7 +161,7 @@ def load_ahead(
         depth: Maximum number of images loaded ahead.
 
     Yields:
-        In the order given: the image, and its pixels or its error.
+        In the order given: the image, and what was loaded or its error.
     """
     waiting: deque[tuple[GivenImage, Any]] = deque()
     pool = ThreadPoolExecutor(workers)
@@ -182,7 +177,7 @@ def load_ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _attempt(image: GivenImage) -> tuple[Any | None, DataError | None]:
+def _attempt(image: GivenImage) -> tuple[LoadedImage | None, DataError | None]:
     try:
         return load(image), None
     except DataError as error:

@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_retinanet.config import TileConfig
 from keras_retinanet.data.errors import DataError
-from keras_retinanet.data.given_images import GivenImage, expand, load, load_ahead
+from keras_retinanet.data.given_images import GivenImage, LoadedImage, expand, load, load_ahead
 from keras_retinanet.data.preparation import ImageFit, Size
 from keras_retinanet.detection.tiling import TiledRuntime
 from keras_retinanet.runtimes import Runtime
@@ -95,6 +95,7 @@ class _Pending:
     name: str
     pixels: Any
     fit: ImageFit
+    is_cut_off: bool
 
 
 class Detector:
@@ -192,8 +193,7 @@ class Detector:
         if isinstance(image, (list, tuple)) or (is_path and Path(image).is_dir()):
             raise ValueError("This takes one image; for a folder, or several, use `Detector(model).detect(images)`.")
         given = GivenImage(str(image), image) if is_path else next(iter(expand([image])))
-        pixels = load(given)
-        return self._run([self._pending(0, given.name, pixels)])[0]
+        return self._run([self._pending(0, given.name, load(given))])[0]
 
     def _in_order(self, given: Iterable[GivenImage], is_lenient: bool, keeps_pixels: bool) -> Iterator[DetectedImage]:
         groups: dict[Size, list[_Pending]] = {}
@@ -205,11 +205,12 @@ class Detector:
             for one, found in zip(group, self._run(group), strict=True):
                 done[one.position] = dataclasses.replace(found, pixels=one.pixels) if keeps_pixels else found
 
-        for position, (image, pixels, error) in enumerate(load_ahead(given, self.workers, self.batch_size)):
-            if error is not None:
+        for position, (image, loaded, error) in enumerate(load_ahead(given, self.workers, self.batch_size)):
+            if loaded is None:
+                assert error is not None
                 done[position] = _unread(image.name, error) if is_lenient else error
             else:
-                pending = self._pending(position, image.name, pixels)
+                pending = self._pending(position, image.name, loaded)
                 group = groups.setdefault(pending.fit.batch_shape, [])
                 group.append(pending)
                 if len(group) == self.batch_size:
@@ -224,15 +225,17 @@ class Detector:
         for position in sorted(done):
             yield _or_raise(done[position])
 
-    def _pending(self, position: int, name: str, pixels: Any) -> _Pending:
-        return _Pending(position, name, pixels, self.runtime.fit(int(pixels.shape[0]), int(pixels.shape[1])))
+    def _pending(self, position: int, name: str, loaded: LoadedImage) -> _Pending:
+        height, width = loaded.pixels.shape[:2]
+        fit = self.runtime.fit(int(height), int(width))
+        return _Pending(position, name, loaded.pixels, fit, loaded.is_cut_off)
 
     def _run(self, group: list[_Pending]) -> list[DetectedImage]:
         images, fits = [pending.pixels for pending in group], [pending.fit for pending in group]
         batch = self.runtime.detect(images, fits, batch_size=self.batch_size)
-        return [self._select(one.name, one.pixels, found) for one, found in zip(group, batch, strict=True)]
+        return [self._select(one, found) for one, found in zip(group, batch, strict=True)]
 
-    def _select(self, name: str, pixels: Any, found: Detections) -> DetectedImage:
+    def _select(self, one: _Pending, found: Detections) -> DetectedImage:
         """The detections that the settings ask for."""
         keep = found["scores"] > self._least_score
         if self._labels is not None:
@@ -240,12 +243,13 @@ class Detector:
         kept = np.flatnonzero(keep)[: self.max_detections]
         labels = found["labels"][kept]
         return DetectedImage(
-            image=name,
-            size=(int(pixels.shape[0]), int(pixels.shape[1])),
+            image=one.name,
+            size=one.fit.original,
             boxes=found["boxes"][kept],
             scores=found["scores"][kept],
             labels=labels,
             names=tuple(self.class_names[label] for label in labels),
+            is_cut_off=one.is_cut_off,
         )
 
 

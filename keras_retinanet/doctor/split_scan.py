@@ -14,7 +14,7 @@ from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.open_dataset import Split, open_dataset
 from keras_retinanet.doctor.findings import Example
-from keras_retinanet.doctor.image_scan import ImageFacts, scan_images
+from keras_retinanet.doctor.image_scan import USABLE, ImageFacts, scan_images
 from keras_retinanet.schema import Sample
 
 
@@ -64,7 +64,7 @@ class ScannedSplit:
         pairs = zip(self.facts, self.annotated_sizes, strict=True)
         return np.array(
             [
-                facts.state == "whole" and (not self.trusts_annotated_size or annotated in (None, facts.size))
+                facts.state in USABLE and (not self.trusts_annotated_size or annotated in (None, facts.size))
                 for facts, annotated in pairs
             ],
             bool,

@@ -159,10 +159,11 @@ class DetectionService:
     async def _detect(self, index: int, contents: bytes, size: tuple[int, int]) -> Detections:
         async with self._pixels.taken(size[0] * size[1]):
             try:
-                image = await self._in_thread(decoded, contents, size)
+                image, is_cut_off, _ = await self._in_thread(decoded, contents, size)
             except BadImageError as error:
                 raise ImageError(index, str(error)) from None
-            return await self._batcher.detect(image, self.runtime.fit(*size))
+            found = await self._batcher.detect(image, self.runtime.fit(*size))
+            return {**found, "is_cut_off": True} if is_cut_off else found
 
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._decoders, function, *arguments)

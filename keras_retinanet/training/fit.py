@@ -28,6 +28,7 @@ from keras_retinanet.training.callbacks import (
     PrintLines,
     RecordEpoch,
     StopOnNonFinite,
+    WarnOnce,
 )
 from keras_retinanet.training.pictures import METRIC_PREFIX, draw_examples
 from keras_retinanet.training.run_data import RunData
@@ -117,14 +118,16 @@ class Training:
             guard = StopOnNonFinite([sample["image"] for sample in self.data.samples])
             keep = KeepSnapshot(self.run, self.progress, request)
             after = [*self._measuring(found, request), RecordEpoch(self.run, *self._ranking())]
-            callbacks = [guard, LogLearningRate(self.schedule), keep, *after, *self._loggers()]
+            duplicates = WarnOnce(self.data.near_duplicates, self.config.evaluate_every, self.log)
+            callbacks = [guard, LogLearningRate(self.schedule), keep, *after, *self._loggers(), duplicates]
             with readable_data_errors():
                 self._finish_epoch(after)
                 self._fit_rest(guard, keep, callbacks)
         if guard.failure is not None:
             raise NonFiniteLossError(self._explain(guard.failure))
-        if self.data.bad_images is not None and (summary := self.data.bad_images.summary()) is not None:
-            self.log(f"warning: {summary}")
+        for counted in (self.data.bad_images, self.data.cut_off):
+            if counted is not None and (summary := counted.summary()) is not None:
+                self.log(f"warning: {summary}")
         is_stopped = self.model.stop_training
         if self.data.val_samples and found and not is_stopped:
             model, bad_images = self.model, self.data.bad_images
@@ -146,6 +149,8 @@ class Training:
             batch_size=self.config.batch_size,
             workers=self.config.data.workers,
             bad_images=self.data.bad_images,
+            cut_off=self.data.cut_off,
+            thumbnails=self.data.thumbnails[1],
         )
 
         def measure(progress: Callable[[int], None]) -> Mapping[str, float]:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from keras_retinanet.config import DataConfig
-from keras_retinanet.data.bad_images import BadImages
+from keras_retinanet.data.bad_images import BadImages, CutOffImages
 from keras_retinanet.data.data_summary import describe_data
 from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.equal_files import describe_equal_files
 from keras_retinanet.data.open_dataset import Split, has_validation, match_classes, open_dataset
+from keras_retinanet.data.sample_checks import check_samples
+from keras_retinanet.data.thumbnails import Thumbnails, describe_near_duplicates
 from keras_retinanet.schema import Sample
 
 
@@ -24,7 +26,9 @@ class RunData:
         class_names: Names of the labels `0 … K-1`.
         description: What was opened, one line.
         bad_images: Counts images that cannot be decoded; `None` if such an image ends the run.
+        cut_off: Counts JPEGs without their last bytes.
         messages: What the readers reported about their boxes, one line each.
+        thumbnails: Of the training and of the validation images, kept as they are loaded.
     """
 
     samples: Sequence[Sample]
@@ -32,7 +36,16 @@ class RunData:
     class_names: Sequence[str]
     description: str
     bad_images: BadImages | None
+    cut_off: CutOffImages
     messages: Sequence[str]
+    thumbnails: tuple[Thumbnails, Thumbnails]
+
+    def near_duplicates(self) -> list[str]:
+        """Describes images that look the same, among those that were loaded so far."""
+        parts = zip(("train", "val"), (self.samples, self.val_samples or ()), self.thumbnails, strict=True)
+        return describe_near_duplicates(
+            [(name, [sample["image"] for sample in own], kept) for name, own, kept in parts]
+        )
 
     def report(self, log: Callable[[str], object]) -> None:
         """Logs what was opened, then what the readers reported.
@@ -80,7 +93,9 @@ def open_run_data(
     if use_validation and val_data is None and has_validation(config):
         val_data = open_dataset(config, "val")
     samples, val_samples = list(train_data)[: config.limit], None
+    check_samples(samples, train_data.class_names)
     if use_validation and val_data is not None:
+        check_samples(list(val_data), val_data.class_names)
         val_samples = match_classes(list(val_data), val_data.class_names, train_data.class_names)
     opened = [train_data] if val_samples is None or val_data is None else [train_data, val_data]
     bad_images = BadImages(len(samples) + len(val_samples or ()), log) if config.bad_data == "skip" else None
@@ -90,7 +105,9 @@ def open_run_data(
     messages += [f"warning: {sentence}" for sentence in equal]
     splits: dict[Split, Sequence[Sample]] = {"train": samples} | ({} if val_samples is None else {"val": val_samples})
     description = describe_data(source, splits, train_data.class_names)
-    return RunData(samples, val_samples, train_data.class_names, description, bad_images, messages)
+    cut_off = CutOffImages(log)
+    thumbnails = Thumbnails(len(samples)), Thumbnails(len(val_samples or ()))
+    return RunData(samples, val_samples, train_data.class_names, description, bad_images, cut_off, messages, thumbnails)
 
 
 def _report_messages(data: Dataset) -> list[str]:

@@ -81,7 +81,8 @@ LISTS = ["wider", "crowdhuman", "bdd100k", "sagemaker", "vertex", "labelbox"]
 
 
 def test_flags_of_one_reader_are_options_of_that_reader():
-    owners = {"image_dir": ["coco", "csv", *LISTS], "difficult": ["pascal", "dota"], "voc_origin": ["pascal"]}
+    owners = {"image_dir": ["coco", "csv", "yolo", *LISTS], "difficult": ["pascal", "dota"]}
+    owners |= {"voc_origin": ["pascal"], "yolo_rows": ["yolo"]}
     owners |= {"person_box": ["crowdhuman"], "labels_filter": ["oid"], "parent_label": ["oid"]}
     assert open_dataset.reader_flags() == owners
 

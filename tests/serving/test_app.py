@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 LIMITS = {"max_pixels": 1000, "max_request_mb": 1, "max_queue": 20, "max_batch": 4, "max_wait_ms": 20.0}
 Post = Callable[..., tuple[int, Any]]
@@ -98,6 +100,17 @@ def test_a_bomb_is_refused_by_its_header(server: Any, post: Post, png: Any) -> N
         "image 0 of the request has 4000 x 3000 pixels, more than the 1,000 pixels that are taken; send it smaller",
     )
     assert len(server.runtime.batches) == before
+
+
+def test_a_jpeg_without_its_last_bytes_is_answered_and_reported(server: Any, fetch: Any, png: Any) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16), (200, 200, 200)).save(file, "JPEG")
+    files = [png((5, 1, 9)), file.getvalue()[:-2], file.getvalue()]
+    body = json.dumps({"instances": [image(content) for content in files]}).encode()
+    status, headers, answer = fetch(f"{server.url}/v1/models/insects:predict", body)
+    assert (status, headers["X-Cut-Off-Images"]) == (200, "1")
+    rows = json.loads(answer)["predictions"]
+    assert rows[1] == rows[2]
 
 
 def test_damage_behind_the_header_is_found_before_batching(server: Any, post: Post, png: Any) -> None:

@@ -90,6 +90,7 @@ class CsvDataset(Reader):
         columns.image = moved[columns.image] if len(moved) else columns.image
         places = ImagePlaces([image_dir] if image_dir else usual_folders(file, split_of(file)), file)
         paths = places.locate(first)
+        notes += [*_shape_notes(table, file), *places.notes, *places.note_unused(paths, file.parent.glob("*.csv"))]
         return Annotations(
             listed_in=str(file),
             class_names=names,
