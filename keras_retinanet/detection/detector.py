@@ -1,4 +1,4 @@
-"""From images in any form to boxes in their own pixels, with a snapshot, a model in memory or an exported artefact."""
+"""Detects objects in images of any form, with a snapshot, a model in memory or an exported artefact."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BATCHES_AHEAD = 3  # batches of decoded images that may wait for others of thei
 
 
 def detect(model: Any, image: Any, **settings: Any) -> DetectedImage:
-    """Find the objects in one image. The model stays open for the next call; for many images `Detector` is quicker.
+    """Find the objects in one image. The model stays open for the next call; for many images `Detector` is faster.
 
     Args:
         model: As for `Detector`.
@@ -38,8 +38,8 @@ def detect(model: Any, image: Any, **settings: Any) -> DetectedImage:
         `DetectedImage`: boxes in pixels of the image, scores, labels and class names, best first.
 
     Raises:
-        ValueError: The image cannot be read, the model not opened, or a setting is not possible with it.
-        FileNotFoundError: There is no such model.
+        ValueError: The image cannot be read, the model cannot be opened, or a setting is not possible with it.
+        FileNotFoundError: The model does not exist.
 
     Example:
         >>> found = keras_retinanet.detect("snapshots/RUN", "street.jpg", score_threshold=0.5)
@@ -49,7 +49,7 @@ def detect(model: Any, image: Any, **settings: Any) -> DetectedImage:
 
 
 class _LastDetector:
-    """Keeps the one detector of the last call of `detect`: opening a model and its first image take seconds."""
+    """Keeps the detector of the last call of `detect`: opening a model and its first image take seconds."""
 
     def __init__(self) -> None:
         self._model: Any = None
@@ -57,14 +57,14 @@ class _LastDetector:
         self._detector: Detector | None = None
 
     def get(self, model: Any, settings: dict[str, Any]) -> Detector:
-        """The detector of a model; another one is opened when the model, its file or the settings have changed.
+        """The detector of a model; a new one is opened if the model, its file or the settings have changed.
 
         Args:
             model: As for `Detector`.
             settings: Keyword arguments of `Detector`.
 
         Returns:
-            The detector, which is kept until another is opened.
+            The detector, which is kept until another one is opened.
         """
         key = (_state_of(model), settings)
         is_same_model = isinstance(model, (str, os.PathLike)) or self._model is model
@@ -78,7 +78,7 @@ _LAST = _LastDetector()
 
 
 def _state_of(model: Any) -> Any:
-    """Changes when a file, or a setting of a model in memory, changes."""
+    """A value that changes when a file, or a setting of a model in memory, changes."""
     if not isinstance(model, (str, os.PathLike)):
         names = ("filter_config", "resize_config", "filter", "resize")  # of a model, of a runtime
         return [getattr(model, name, None) for name in names]
@@ -104,14 +104,13 @@ class Detector:
     Args:
         model: Path of a snapshot, of a run's folder (its `best.keras`, else its `last.keras`), of another library's
             checkpoint or of an exported artefact; or a `RetinaNet`, `DetectionModel` or `Runtime`.
-        score_threshold: float in `0 … 1`. Only boxes that score above it. Defaults to the model's own.
-        nms_threshold: float in `0 … 1`. Of two boxes of IoU above it, the one of lower score is removed. Defaults
-            to the model's own.
-        max_detections: int. Most boxes of an image. Defaults to the model's own; with tiles, to no limit.
-        classes: Class names. Boxes of other classes are left out. Defaults to all classes.
-        batch_size: int. Images (or tiles) that the model sees at once. Defaults to 4.
-        tiles: TileConfig, or the side of the tiles in pixels. Defaults to no tiles.
-        workers: int. Threads that read and decode. Defaults to the number of cores, at most eight.
+        score_threshold: In `0 … 1`; boxes with this score or a lower one are dropped. Defaults to the model's own.
+        nms_threshold: IoU in `0 … 1` above which the lower scored of two boxes is removed. Defaults to the model's own.
+        max_detections: Maximum number of boxes per image. Defaults to the model's own; with tiles, to no limit.
+        classes: Class names. Boxes of other classes are dropped. Defaults to all classes.
+        batch_size: Images (or tiles) per batch. Defaults to 4.
+        tiles: A `TileConfig`, or the side of the tiles in pixels. Defaults to no tiles.
+        workers: Threads that read and decode. Defaults to the number of cores, at most eight.
 
     Raises:
         ValueError: The model cannot be opened, or a setting is not possible with it: the thresholds of an exported
@@ -161,10 +160,10 @@ class Detector:
 
         Args:
             images: As for `detect`, or a folder, a pattern such as `"photos/*.jpg"`, or any iterable of all these.
-            is_recursive: bool. Search the subfolders of folders too. Defaults to `False`.
+            is_recursive: Search the subfolders of folders, too. Defaults to `False`.
             on_error: `"raise"` the error of an image when its turn comes, or `"skip"` the image: its entry has no
                 boxes, and the message in `error`.
-            keeps_pixels: bool. Return the pixels of each image with its boxes. Defaults to `False`.
+            keeps_pixels: Return the pixels of each image with its boxes. Defaults to `False`.
 
         Returns:
             One `DetectedImage` per image, in the order given.
@@ -268,12 +267,12 @@ def _labels_of(classes: Sequence[str] | None, class_names: Sequence[str]) -> Any
         if name not in class_names:
             near = difflib.get_close_matches(name, class_names, n=1)
             meant = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"The model has no class {name!r}; it has {_listed(class_names)}.{meant}")
+            raise ValueError(f"The model has no class {name!r}; it has {_join_names(class_names)}.{meant}")
     return np.array([class_names.index(name) for name in ([classes] if isinstance(classes, str) else classes)])
 
 
-def _listed(names: Sequence[str], most: int = 12) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _join_names(names: Sequence[str], limit: int = 12) -> str:
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def _unread(name: str, error: DataError) -> DetectedImage:

@@ -158,9 +158,9 @@ def test_wrong_pages_and_methods(server: Any, fetch: Any) -> None:
 @pytest.mark.parametrize("kind", ["text/plain", "image/jpeg", "multipart/form-data"])
 def test_the_content_type_is_not_looked_at(server: Any, fetch: Any, png: Any, kind: str) -> None:
     """As in TensorFlow Serving: only the body counts."""
-    place, told = f"{server.url}/v1/models/insects:predict", {"Content-Type": kind}
-    assert fetch(place, json.dumps({"instances": [image(png((1, 0, 0)))]}).encode(), told)[0] == 200
-    status, _, answer = fetch(place, png((1, 0, 0)), told)
+    place, headers = f"{server.url}/v1/models/insects:predict", {"Content-Type": kind}
+    assert fetch(place, json.dumps({"instances": [image(png((1, 0, 0)))]}).encode(), headers)[0] == 200
+    status, _, answer = fetch(place, png((1, 0, 0)), headers)
     assert status == 400
     assert json.loads(answer)["error"].startswith("The body is not JSON")
 
@@ -196,9 +196,9 @@ def test_health_status_and_metadata(server: Any, fetch: Any) -> None:
         assert status == 200
         assert headers["Content-Type"] == "application/json"
         assert key in json.loads(answer)
-    told = json.loads(fetch(f"{server.url}/v1/models/insects/versions/3/metadata")[2])
-    assert told["model_spec"]["version"] == "3"
-    assert told["metadata"]["class_names"] == ["ant", "bee", "cow"]
+    metadata = json.loads(fetch(f"{server.url}/v1/models/insects/versions/3/metadata")[2])
+    assert metadata["model_spec"]["version"] == "3"
+    assert metadata["metadata"]["class_names"] == ["ant", "bee", "cow"]
 
 
 def test_a_full_queue_sends_away_and_recovers(serve: Any, pixel_runtime: Any, png: Any, fetch: Any, until: Any) -> None:

@@ -61,7 +61,7 @@ class CrowdHumanDataset(ListReader):
             raise DataError(where, f"ID is {short_repr(image)}", _KIND, "download the file again")
         numbered = [(f"{where}, box {position}", box) for position, box in enumerate(boxes, start=1)]
         found = [box for box in self.parse_each(numbered, self._parse_box) if box is not None]
-        return ListedImage([image, f"{image}.jpg"], found)
+        return ListedImage([image], found)
 
     def _parse_box(self, item: tuple[str, Any]) -> ListedBox | None:
         where, content = item

@@ -155,19 +155,21 @@ class ListReader(Reader):
         places = ImagePlaces([image_dir] if image_dir else self.image_folders(file), file)
         position: dict[str, int] = {}
         sizes: list[Size | None] = []
+        others: list[Sequence[str]] = []
         rows: list[BoxRow] = []
         for image in self.read_images(file):
             is_free = bool(split) and not image.split and split in TRAIN
             if split and image.split != split and not is_free:
                 continue
             self.counts[_WITHOUT_SPLIT] += int(is_free)
-            name = places.choose(image.names)
-            row = position.setdefault(name, len(position))
-            sizes += [image.size] if row == len(sizes) else []
+            row = position.setdefault(image.names[0], len(position))
+            if row == len(sizes):
+                sizes.append(image.size)
+                others.append(image.names[1:])
             rows += [BoxRow(row, box.box, box.name, box.where, box.ignore) for box in image.boxes]
-        paths = places.locate(list(position))
+        paths = places.locate(list(position), others)
         notes = [f"{file}: {count} {what}" for what, count in self.counts.items() if count]
-        unused = [] if split else places.note_unused(paths, self.find_sets(self.path).values())
+        unused = [] if split else places.note_unused(paths, listing=self.find_sets(self.path).values())
         return Annotations(
             listed_in=str(file),
             class_names=self.listed_classes or None,

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from keras_retinanet.data.datasets.image_places import describe_names
 from keras_retinanet.data.datasets.split_names import split_in
-from keras_retinanet.data.datasets.text_files import by_stem, is_image, walk_names
+from keras_retinanet.data.datasets.text_files import by_stem, describe_files, is_image, walk_names
 
 _MAX_PEEKS = 20  # text files that are looked into
 
@@ -72,11 +71,11 @@ def pair_files(pair: Pair) -> PairedFiles:
     flat = {os.path.basename(stem): name for stem, name in texts.items()}  # texts may lie in one more folder
     found = {stem: texts.get(stem) or flat.get(os.path.basename(stem)) for stem in stems}
     used = set(found.values())
-    notes = describe_names(pair.texts, set(text_names) - used, "text files have no image and are left out")
+    notes = describe_files(pair.texts, set(text_names) - used, "text files have no image and are left out")
     bare = [stems[stem] for stem, name in found.items() if name is None]
-    notes += describe_names(pair.images, bare, "images have no text file and count as background")
+    notes += describe_files(pair.images, bare, "images have no text file and count as background")
     copies = set(image_names) - set(stems.values())
-    notes += describe_names(pair.images, copies, "images differ from another in suffix and are left out")
+    notes += describe_files(pair.images, copies, "images differ from another in suffix and are left out")
     return PairedFiles(
         [os.path.join(pair.images, name) for name in stems.values()],
         list(stems),

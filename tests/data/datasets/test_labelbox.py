@@ -60,7 +60,7 @@ def test_shapes_names_and_notes(make_set, contents_of):
     data = LabelboxDataset(folder)
     assert contents_of(data) == {
         "a.jpg": [("Dog", [1.5, 2, 11.5, 22]), ("Cat", [30, 5, 38.5, 11])],
-        "é b.jpg": [],
+        "upload.tmp": [],
         "https://storage.googleapis.com/bucket/d.jpg": [("Dog", [1.5, 2, 11.5, 22])],
     }
     assert data[1]["image"] == f"{folder}/images/é b.jpg"
