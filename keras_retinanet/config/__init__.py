@@ -47,6 +47,7 @@ from keras_retinanet.config.tree import (
     to_dict,
 )
 from keras_retinanet.config.usage_settings import (
+    CutConfig,
     ExportConfig,
     ServeConfig,
     TileConfig,
@@ -85,6 +86,7 @@ __all__ = [
     "ScheduleName",
     "ServeConfig",
     "SourceName",
+    "CutConfig",
     "TileConfig",
     "TrainConfig",
     "PersonBox",
