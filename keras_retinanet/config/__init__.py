@@ -19,6 +19,7 @@ from keras_retinanet.config.names import (
     MixedPrecision,
     NmsMode,
     OptimizerName,
+    PersonBox,
     ResizeMethod,
     Rounding,
     ScheduleName,
@@ -46,6 +47,7 @@ from keras_retinanet.config.tree import (
     to_dict,
 )
 from keras_retinanet.config.usage_settings import (
+    CutConfig,
     ExportConfig,
     ServeConfig,
     TileConfig,
@@ -84,8 +86,10 @@ __all__ = [
     "ScheduleName",
     "ServeConfig",
     "SourceName",
+    "CutConfig",
     "TileConfig",
     "TrainConfig",
+    "PersonBox",
     "VocOrigin",
     "WriterName",
     "YoloRows",

@@ -10,6 +10,7 @@ from typing import Any, Self, overload
 import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns, BoxReport
+from keras_retinanet.data.datasets.accounting import account_for_files
 from keras_retinanet.data.datasets.annotations import Annotations, Size
 from keras_retinanet.data.datasets.box_cleaning import check_coordinates, clip_boxes
 from keras_retinanet.data.error_collector import ErrorCollector, OnError
@@ -132,7 +133,7 @@ def _index(annotations: Annotations, names: tuple[str, ...], on_error: OnError) 
         require_images(images, annotations.listed_in)
     all_sizes = _complete_sizes(images, sizes, is_lenient=is_lenient)
     boxes, kept, report = clip_boxes(columns, all_sizes, on_error)
-    report.notes.extend(annotations.notes)
+    report.notes.extend([*annotations.notes, *account_for_files(annotations)])
     order = kept[np.argsort(columns.image[kept], kind="stable")]
     # A size read from an image file is out of date when that file changes.
     measured = [path for path, size in zip(images, sizes, strict=True) if size is None]
