@@ -150,7 +150,7 @@ def post_graph(kernel: str, *, is_fixed: bool = False) -> Any:
     """From deltas and logits to boxes, and an example of both."""
     import tensorflow as tf
 
-    from keras_retinanet.geometry.boxes import BoxCoder
+    from keras_retinanet.geometry.box_coder import BoxCoder
     from keras_retinanet.geometry.filter_detections import FilterDetections
 
     random = np.random.default_rng(0)

@@ -22,7 +22,7 @@ def make_ours(num_classes: int) -> Any:
     """Our RetinaNet on whichever backend Keras has."""
     from keras_retinanet.backbones import BACKBONES
     from keras_retinanet.geometry.anchors import Anchors
-    from keras_retinanet.geometry.boxes import BoxCoder
+    from keras_retinanet.geometry.box_coder import BoxCoder
     from keras_retinanet.model.fpn import FeaturePyramid
     from keras_retinanet.model.heads import Head
     from keras_retinanet.model.retinanet import RetinaNet

@@ -20,13 +20,12 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the pictures show this checkout
 
-from keras_retinanet.training.curves import draw_curves
-
 import keras_retinanet
 from keras_retinanet.cli import debug, doctor
 from keras_retinanet.demo.scenes import CLASS_NAMES, write_dataset
 from keras_retinanet.drawing.visualize import draw_detections
 from keras_retinanet.snapshots.run_folder import Run
+from keras_retinanet.training.pictures import draw_curves
 
 IMAGES = Path(__file__).resolve().parent / "images"
 SHOWN = ("000001000002", "000001000008", "000001000009")

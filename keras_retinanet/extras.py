@@ -14,7 +14,7 @@ def install_hint(extra: Extra) -> str:
     It names the checkout, not a package on PyPI: `keras-retinanet` there is fizyr's last release (1.0.0, 2020).
 
     Args:
-        extra: str. Name of the extra.
+        extra: Name of the extra.
 
     Returns:
         The command and where to run it, to be put into an error message.

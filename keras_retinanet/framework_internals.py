@@ -116,7 +116,7 @@ def parse_saved_model(contents: bytes) -> Any:
     Without the name: no SavedModel export, because its ops can no longer be checked.
 
     Args:
-        contents: bytes. The whole file.
+        contents: The whole file.
 
     Returns:
         The message, a `SavedModel`.

@@ -55,6 +55,7 @@ class Subject(NamedTuple):
 CODER = ("coder", "std", "LOG_LIMIT", "log_scale")
 TORCH_TESTS = ["tests/importers/test_torch_sources.py", "tests/importers/test_mmdetection_config.py"]
 SUBJECTS: dict[str, Subject] = {
+    "geometry/box_coder": Subject(["tests/geometry/test_box_coder.py"]),
     "geometry/boxes": Subject(["tests/geometry/test_boxes.py"]),
     "geometry/anchors": Subject(["tests/geometry/test_anchors.py"]),
     "geometry/nms": Subject(["tests/geometry/test_filter_detections.py"]),
@@ -81,7 +82,7 @@ SUBJECTS: dict[str, Subject] = {
 """Modules of the core, and the tests that speak for each; of importers, what they say of box coders."""
 
 
-class Order:
+class QuickestFirst:
     """Pytest plugin: times every test, and runs the quick ones first once their times are known."""
 
     def __init__(self, times: Path) -> None:
@@ -130,7 +131,7 @@ def run_tests(checkout: Path, tests: Sequence[str], times: Path, limit: float) -
         # Two mutants of the same second and length would share their byte code.
         sys.dont_write_bytecode = True
         os.environ.update(PYTHONPATH=str(checkout), PYTHONDONTWRITEBYTECODE="1")
-        os._exit(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests], plugins=[Order(times)]))
+        os._exit(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests], plugins=[QuickestFirst(times)]))
     deadline = time.monotonic() + limit
     ended, status = 0, 0
     while not ended and time.monotonic() < deadline:

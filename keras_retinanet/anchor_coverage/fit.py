@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_retinanet.anchor_coverage.network_boxes import NetworkBoxes
+from keras_retinanet.box_overlap import areas
 from keras_retinanet.config import AnchorConfig
 from keras_retinanet.geometry.anchors import Anchors, base_anchors
 
@@ -93,14 +94,10 @@ def _nearest_along(boxes: Any, image: Any, level: _Level, offset: float, axis: i
     return position, np.where(count > 0, np.maximum(common, 0), 0)
 
 
-def _areas(boxes: Any) -> Any:
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-
-
 def _nearest_overlap(boxes: Any, image: Any, level: _Level, offset: float) -> Any:
     """`(M, a)`: largest IoU with each shape of a level."""
     common = _nearest_along(boxes, image, level, offset, 0)[1] * _nearest_along(boxes, image, level, offset, 1)[1]
-    return common / np.maximum(_areas(boxes)[:, None] + _areas(level.base) - common, 1e-7)
+    return common / np.maximum(areas(boxes)[:, None] + areas(level.base) - common, 1e-7)
 
 
 def fit_anchors(found: NetworkBoxes, anchors: AnchorConfig | Anchors, positive_iou: float) -> Fit:
@@ -158,7 +155,7 @@ def _positive_cells(
             _window(boxes[r], base[part], level, image[r], offset, k, reach[k]) for k in (0, 1)
         )
         common = common_y[:, :, None] * common_x[:, None, :]  # (p, ry, rx)
-        overlap = common / ((_areas(boxes)[r] + _areas(base[part]))[:, None, None] - common)
+        overlap = common / ((areas(boxes)[r] + areas(base[part]))[:, None, None] - common)
         p, i, j = np.nonzero(overlap >= positive_iou)
         number = (y[p, i] * 1_000_000 + x[p, j]).astype(np.int64) * len(level.base) + s[p]
         out.append((r[p], number, overlap[p, i, j]))

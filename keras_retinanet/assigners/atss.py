@@ -29,7 +29,7 @@ def atss(inputs: AssignerInputs, *, nearest_cells: int) -> Assignment:
     images = (inputs.boxes, inputs.labels, inputs.ignore, inputs.sizes)
     return assign_each_image(
         assign_image,
-        tuple(inputs.level_anchors),
+        inputs.level_anchors,
         images,
         anchors_per_cell=tuple(inputs.anchors_per_cell),
         nearest_cells=nearest_cells,
@@ -74,7 +74,7 @@ def assign_image(
     anchors = ops.concatenate(level_anchors, axis=0)  # (A, 4)
     x, y = _centres(anchors)
     anchor_area = ops.maximum(area(anchors), EPSILON)
-    is_region = ops.logical_and(ops.cast(ignore, "bool"), labels >= 0)
+    is_region = ops.logical_and(ignore, labels >= 0)
     is_real = ops.logical_and(ops.logical_not(is_region), labels >= 0)
 
     def visit(row: Tensor, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -15,7 +15,7 @@ def with_policy(backbone: keras.Model, policy: Callable[[Any], str]) -> keras.Mo
 
     Args:
         backbone: keras.Model. Left as it is.
-        policy: Callable. Layer → name of its new policy.
+        policy: Layer → name of its new policy.
 
     Returns:
         The copy, with the same weights.

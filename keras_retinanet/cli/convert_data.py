@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-        argv: Sequence. The words after the program's name. Defaults to those of this process.
+        argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
         Exit status: 0 done, 2 wrong words or data.
@@ -95,11 +95,11 @@ def _convert(flags: argparse.Namespace, data: DataConfig, out: Path) -> Conversi
         write_with_beam(jobs, flags.runner, flags.beam_options.split())
 
     splits: Sequence[Split] = (flags.only,) if flags.only else ("train", "val")
-    run = with_beam if flags.runner else _with_bar
+    run = with_beam if flags.runner else _show_progress
     return convert(data, out, flags.to, splits=splits, images=flags.images, shards=flags.shards, run=run)
 
 
-def _with_bar(jobs: Sequence[WriteJob]) -> None:
+def _show_progress(jobs: Sequence[WriteJob]) -> None:
     from tqdm import tqdm
 
     from keras_retinanet.data.writers import write_job

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
-from keras_retinanet.cli.snapshot_arguments import add_filter_flags, open_detector, told_by_files
+from keras_retinanet.cli.snapshot_arguments import add_filter_flags, open_detector, read_overrides
 from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import ExportConfig, ExportDtype, ExportFormat
 from keras_retinanet.config.tree import descriptions
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-        argv: Sequence. The words after the program's name. Defaults to those of this process.
+        argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
         Exit status: 0 done, 2 wrong words or snapshot, or an artefact whose detections differ from the snapshot's.
@@ -86,7 +86,7 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
         raise ValueError(f"--serving-kit goes with --format saved_model, got --format {flags.format}.")
     from keras_retinanet.export import (
         FORMATS,
-        MOST_SAMPLES,
+        MAX_SAMPLES,
         Verification,
         built_in_samples,
         check_settings,
@@ -108,10 +108,10 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
     check_settings(flags.format, settings)
     if flags.representative:
         folder_images(flags.representative, 1)  # found out now if it is none, not after the conversion
-    samples = folder_images(flags.samples, MOST_SAMPLES) if flags.samples else built_in_samples()
+    samples = folder_images(flags.samples, MAX_SAMPLES) if flags.samples else built_in_samples()
     mode = "none" if flags.no_nms else "agnostic" if flags.no_class_specific_filter else None
-    told = told_by_files(flags.config, flags.class_names)
-    detector = open_detector(snapshot, flags, told, **({"nms": mode} if mode else {}))
+    overrides = read_overrides(flags.config, flags.class_names)
+    detector = open_detector(snapshot, flags, overrides, **({"nms": mode} if mode else {}))
     check = Verification(flags.format, detector, flags.precision, samples)
     written = FORMATS[flags.format](detector, out, settings, check)
     if flags.serving_kit:

@@ -71,7 +71,7 @@ def parse_arguments(
 
     Args:
         parser: The command's parser.
-        argv: The words after the program's name. Defaults to `sys.argv[1:]`.
+        argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
         `(namespace, data, trailing)`: the flags; a `DataConfig` with the dataset's name, its own words and the flags of

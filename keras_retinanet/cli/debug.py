@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-        argv: Sequence. The arguments without the program's name. Defaults to `sys.argv[1:]`.
+        argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
         Exit status: 0 done, 2 wrong arguments or data.

@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-        argv: Sequence. The words after the program's name. Defaults to those of this process.
+        argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
         Exit status: 0 done, 1 some images could not be read, 2 wrong words, model or sources, 130 Ctrl-C.
@@ -242,9 +242,9 @@ def summary(tally: Tally, written: Mapping[str, Sequence[Path]], *, is_whole: bo
     """Prints what was done and where the files are.
 
     Args:
-        tally: Tally. The counts.
-        written: Mapping. Kind of output → files or folders.
-        is_whole: bool. Nothing was stopped.
+        tally: The counts.
+        written: Kind of output → files or folders.
+        is_whole: Nothing was stopped.
 
     Returns:
         A few lines.

@@ -26,8 +26,8 @@ def find_sources(words: Sequence[str], is_recursive: bool) -> tuple[list[Source]
     """The files that the words of the command line mean.
 
     Args:
-        words: Sequence. Files, folders and patterns.
-        is_recursive: bool. Look into subfolders, too.
+        words: Files, folders and patterns.
+        is_recursive: Look into subfolders, too.
 
     Returns:
         Images and videos, in the order given.
@@ -63,9 +63,9 @@ def refuse_overwriting(images: Sequence[Source], videos: Sequence[Source], out: 
     """Sees to it that no picture with boxes takes the place of one that was given.
 
     Args:
-        images: Sequence. What pictures are drawn of.
-        videos: Sequence. The videos.
-        out: Path. Folder of the pictures.
+        images: What pictures are drawn of.
+        videos: The videos.
+        out: Folder of the pictures.
 
     Raises:
         ValueError: A result would overwrite a source.
@@ -82,7 +82,7 @@ def numbered(names: Sequence[str]) -> dict[str, int]:
     """Image ids taken from the file names, as COCO's do (`000000000139.jpg` is 139).
 
     Args:
-        names: Sequence. File names.
+        names: File names.
 
     Returns:
         The number of each name; empty if a name is not a number, or two are equal.

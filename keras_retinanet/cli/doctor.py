@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-        argv: Sequence. The arguments without the program's name. Defaults to those of this process.
+        argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
         Exit status: 0 no faults, 1 warnings, 2 errors in the data or wrong arguments.
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from keras_retinanet.doctor.text_report import format_text
 
     try:
-        bars = _bar("images", " images"), _bar("searching anchors", " candidates")
+        bars = _progress_bar("images", " images"), _progress_bar("searching anchors", " candidates")
         diagnosis = diagnose(config, use_search=namespace.optimise_anchors, images_bar=bars[0], search_bar=bars[1])
         for line in format_text(diagnosis):
             print(line)
@@ -75,7 +75,7 @@ def _require_writable(parser: Parser, namespace: argparse.Namespace) -> None:
         parser.error(f"--fix {namespace.fix}: the folder is not empty; give a new one")
 
 
-def _bar(what: str, unit: str) -> Callable[[int], Callable[[int], object]]:
+def _progress_bar(what: str, unit: str) -> Callable[[int], Callable[[int], object]]:
     """A progress bar that appears only on a terminal."""
 
     def begin(total: int) -> Callable[[int], object]:

@@ -18,7 +18,7 @@ from keras_retinanet.cli.snapshot_arguments import (
     add_filter_flags,
     open_detector,
     overridden,
-    told_by_files,
+    read_overrides,
 )
 from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import DataConfig, MetricName, ResizeConfig
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-        argv: Sequence. The words after the program's name. Defaults to those of this process.
+        argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
         Exit status: 0 done, 2 wrong words, data or snapshot.
@@ -120,9 +120,9 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     """Opens snapshot and data, and matches the data's classes with the snapshot's by name.
 
     Args:
-        flags: Namespace. The parsed flags.
-        data: DataConfig. Which images.
-        snapshot: Path. A snapshot, or the folder of a run.
+        flags: The parsed flags.
+        data: Which images.
+        snapshot: A snapshot, or the folder of a run.
 
     Returns:
         What `main` evaluates.
@@ -138,7 +138,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
 
     snapshot = find_snapshot(snapshot)
     dataset = open_dataset(data, "val")
-    model = open_detector(snapshot, flags, told_by_files(flags.config))
+    model = open_detector(snapshot, flags, read_overrides(flags.config))
     is_unnamed = model.class_names == default_class_names(len(dataset.class_names))  # the checkpoint names none
     class_names = tuple(dataset.class_names) if is_unnamed else model.class_names
     samples = match_classes(list(dataset)[: flags.limit], dataset.class_names, class_names)
@@ -161,7 +161,7 @@ def describe(evaluation: Evaluation) -> str:
     """What was found, before the work begins.
 
     Args:
-        evaluation: Evaluation. From `prepare`.
+        evaluation: From `prepare`.
 
     Returns:
         Lines on the snapshot, the images, and boxes that could not be used.
@@ -229,8 +229,8 @@ def category_ids(dataset: Dataset, class_names: Sequence[str]) -> list[int]:
     """The data set's own id of each of the model's classes.
 
     Args:
-        dataset: Dataset. Its `category_ids` are taken where it has them (COCO), else 1 for its first class, and so on.
-        class_names: Sequence. The model's classes.
+        dataset: Its `category_ids` are taken where it has them (COCO), else 1 for its first class, and so on.
+        class_names: The model's classes.
 
     Returns:
         One id a class; classes that the data set does not have get ids that it does not use.

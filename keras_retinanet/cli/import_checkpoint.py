@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers, number
-from keras_retinanet.cli.snapshot_arguments import told_by_files
+from keras_retinanet.cli.snapshot_arguments import read_overrides
 from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import AnchorConfig, FilterConfig, ResizeConfig, SourceName
 from keras_retinanet.config.tree import flag_name, settings
@@ -55,12 +55,12 @@ def build_parser() -> Parser:
     quirks.add_argument(
         "--style", choices=("pytorch", "caffe"), help="MMDetection, Detectron2: where ResNet has strides"
     )
-    quirks.add_argument("--pixel-mean", type=_numbers(3), metavar="R,G,B", help="subtracted from pixels of 0–255")
-    quirks.add_argument("--pixel-std", type=_numbers(3), metavar="R,G,B", help="by which they are divided then")
+    quirks.add_argument("--pixel-mean", type=_numbers_type(3), metavar="R,G,B", help="subtracted from pixels of 0–255")
+    quirks.add_argument("--pixel-std", type=_numbers_type(3), metavar="R,G,B", help="by which they are divided then")
     quirks.add_argument("--pixel-order", choices=("rgb", "bgr"), help="which colour the network reads first")
     quirks.add_argument(
         "--box-std",
-        type=_numbers(4),
+        type=_numbers_type(4),
         metavar="X,Y,W,H",
         help="factors on deltas: 1 / BBOX_REG_WEIGHTS of Detectron2",
     )
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-        argv: Sequence. The words after the program's name. Defaults to those of this process.
+        argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
         Exit status: 0 done, 2 a checkpoint that cannot be imported, or one whose tensors do not all have a place.
@@ -85,13 +85,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = build_parser().parse_args(join_numbers(sys.argv[1:] if argv is None else argv, lists))
     import_tensorflow()
     try:
-        _import(flags)
+        _import_checkpoint(flags)
     except (ValueError, OSError) as error:
         return fail(PROGRAM, error)
     return 0
 
 
-def _import(flags: argparse.Namespace) -> None:
+def _import_checkpoint(flags: argparse.Namespace) -> None:
     from keras_retinanet.importers import assemble, describe_checkpoint
     from keras_retinanet.snapshots.atomic_files import write_whole
 
@@ -102,7 +102,7 @@ def _import(flags: argparse.Namespace) -> None:
     blueprint = describe_checkpoint(flags.checkpoint, source, overrides(flags))
     print(describe(blueprint), flush=True)
     model, report = assemble(blueprint)
-    print(account(report))
+    print(format_report(report))
     report.require_complete(allow_unused=flags.allow_unused, allow_missing=flags.allow_missing)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, model.save)
@@ -117,7 +117,7 @@ def overrides(flags: argparse.Namespace) -> Overrides:
     """What the flags say in place of the checkpoint.
 
     Args:
-        flags: Namespace. The parsed flags.
+        flags: The parsed flags.
 
     Returns:
         For `import_checkpoint`.
@@ -126,14 +126,14 @@ def overrides(flags: argparse.Namespace) -> Overrides:
         ValueError: A file of names or anchors is wrong.
         OSError: Such a file cannot be opened.
     """
-    files = told_by_files(flags.config, flags.class_names)
-    given = {group: _fields(flags, group) for group in GROUPS}
+    files = read_overrides(flags.config, flags.class_names)
+    given = {group: _read_group(flags, group) for group in GROUPS}
     return dataclasses.replace(
         files,
         anchors={**files.anchors, **given["anchors"]},
         resize=given["resize"],
         filter=given["filter"],
-        pixels=_pixels(flags),
+        pixels=_read_pixel_flags(flags),
         box_std=flags.box_std,
         drop_unused_classes=flags.drop_unused_classes,
         norm_epsilon=flags.norm_epsilon,
@@ -142,18 +142,18 @@ def overrides(flags: argparse.Namespace) -> Overrides:
     )
 
 
-def _fields(flags: argparse.Namespace, group: str) -> dict[str, Any]:
+def _read_group(flags: argparse.Namespace, group: str) -> dict[str, Any]:
     found = {name.partition(".")[2]: value for name, value in vars(flags).items() if name.startswith(f"{group}.")}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _pixels(flags: argparse.Namespace) -> dict[str, Any]:
+def _read_pixel_flags(flags: argparse.Namespace) -> dict[str, Any]:
     order = None if flags.pixel_order is None else flags.pixel_order == "bgr"
     found = {"mean": flags.pixel_mean, "std": flags.pixel_std, "is_bgr": order}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _numbers(count: int) -> Callable[[str], tuple[float, ...]]:
+def _numbers_type(count: int) -> Callable[[str], tuple[float, ...]]:
     """An argument type: so many numbers, apart by commas."""
 
     def read(text: str) -> tuple[float, ...]:
@@ -170,13 +170,13 @@ def describe(blueprint: Blueprint) -> str:
     """What was found in a checkpoint, for people.
 
     Args:
-        blueprint: Blueprint. Of the checkpoint.
+        blueprint: Of the checkpoint.
 
     Returns:
         Lines on architecture, classes, anchors, images and thresholds, and what was assumed.
     """
     model, anchors, resize, filter = blueprint.model, blueprint.anchors, blueprint.resize, blueprint.filter
-    options = ", ".join(f"{name} {_short(value)}" for name, value in blueprint.backbone_options.items())
+    options = ", ".join(f"{name} {_format_option(value)}" for name, value in blueprint.backbone_options.items())
     names = ", ".join(blueprint.class_names[:5]) + (" …" if len(blueprint.class_names) > 5 else "")
     norm = f", {model.head_norm} normalisation ε {model.head_norm_epsilon:g}" if model.head_norm != "none" else ""
     scales = anchors.scales if not isinstance(anchors.scales[0], tuple) else anchors.scales[0]
@@ -188,8 +188,9 @@ def describe(blueprint: Blueprint) -> str:
         f"{model.stride_padding} padding{'' if model.has_relu_before_p7 else ', no ReLU before P7'}",
         f"heads     {model.head_depth} convolutions of {model.head_width} channels{norm}, {model.box_coder} coding",
         f"classes   {len(blueprint.class_names)}: {names}",
-        f"anchors   sizes {_listed(anchors.sizes)}, ratios {_listed(anchors.ratios)}, scales {_listed(scales)}, "
-        f"offset {anchors.offset:g}{', rounded' if anchors.is_rounded else ''}, strides {anchors.stride_mode}",
+        f"anchors   sizes {_format_numbers(anchors.sizes)}, ratios {_format_numbers(anchors.ratios)}, "
+        f"scales {_format_numbers(scales)}, offset {anchors.offset:g}{', rounded' if anchors.is_rounded else ''}, "
+        f"strides {anchors.stride_mode}",
         f"images    {sides}, rounded {resize.rounding}, method {resize.method}, padded to {resize.pad_multiple}",
         f"filter    score {filter.score_threshold:g}, NMS {filter.nms_threshold:g} {filter.nms}, "
         f"{filter.max_detections} detections, {filter.top_k or 'all'} a level, clipped {filter.clip}",
@@ -197,22 +198,22 @@ def describe(blueprint: Blueprint) -> str:
     return "\n".join([*lines, *(f"note      {note}" for note in blueprint.notes)])
 
 
-def _short(value: Any) -> str:
+def _format_option(value: Any) -> str:
     if hasattr(value, "mean"):
         mean = ", ".join(f"{number:.4g}" for number in value.mean)
         return f"mean {mean} std {', '.join(f'{n:.4g}' for n in value.std)} {'BGR' if value.is_bgr else 'RGB'}"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _listed(values: Sequence[float]) -> str:
+def _format_numbers(values: Sequence[float]) -> str:
     return " ".join(f"{value:.4g}" for value in values)
 
 
-def account(report: Report) -> str:
+def format_report(report: Report) -> str:
     """How many tensors went where.
 
     Args:
-        report: Report. Of an import.
+        report: Of an import.
 
     Returns:
         One line.

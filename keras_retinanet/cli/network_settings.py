@@ -24,8 +24,8 @@ def network_parser(program: str, description: str) -> Parser:
     """A parser of the dataset words, and of the flags of readers, sets, resizing, anchors and matching.
 
     Args:
-        program: str. The command's name.
-        description: str. What it does.
+        program: The command's name.
+        description: What it does.
 
     Returns:
         The parser, to which a command adds its own flags; read it with `parse_network_arguments`.
@@ -45,7 +45,7 @@ def read_settings_file(path: str | None) -> tuple[TrainConfig, dict[str, Any]]:
     """What a `--config` tells.
 
     Args:
-        path: str. The `config.yaml` of a run, or fizyr's `.ini`; `None` where none was given.
+        path: The `config.yaml` of a run, or fizyr's `.ini`; `None` where none was given.
 
     Returns:
         The settings of the run, else the defaults; and dotted name → value of what an `.ini` holds, its anchors and
@@ -71,8 +71,8 @@ def parse_network_arguments(
     """Reads a command line; what does not fit ends the program with status 2 and one line.
 
     Args:
-        parser: Parser. One of `network_parser`, with the command's own flags.
-        argv: Sequence. The words after the program's name. Defaults to those of this process.
+        parser: One of `network_parser`, with the command's own flags.
+        argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
         All flags, and the settings that a training with them would have.
@@ -81,11 +81,11 @@ def parse_network_arguments(
     namespace, data, _ = parse_arguments(parser, join_numbers(sys.argv[1:] if argv is None else argv, lists))
     given = {name: value for name, value in vars(namespace).items() if name.startswith(GROUPS) or name in SETS}
     try:
-        base, told = read_settings_file(namespace.config)
+        base, file_settings = read_settings_file(namespace.config)
         preset = DEMO if data.dataset == "demo" and not namespace.config else {}
         # A run's weights need not be here, and are not needed.
         config = changed(changed(base, {"data": data}), {**preset, "model.weights": "none", "freeze_backbone": False})
-        config = changed(config, {**told, **given})
+        config = changed(config, {**file_settings, **given})
         check(config)
         check_data(config.data)
     except (ValueError, OSError) as error:

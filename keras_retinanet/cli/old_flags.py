@@ -80,7 +80,7 @@ def new_backbone(name: str) -> str | None:
     """What a backbone of old is called now.
 
     Args:
-        name: str. Of fizyr's: `mobilenet224_1.0`, `EfficientNetB0`, `seresnet50`.
+        name: Of fizyr's: `mobilenet224_1.0`, `EfficientNetB0`, `seresnet50`.
 
     Returns:
         The `--backbone` to use, or that there is none; `None` for all other names.
@@ -99,8 +99,8 @@ def refuse_old_flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> N
     """Ends the program with status 2 where a word is a flag of old, and names its successor.
 
     Args:
-        parser: ArgumentParser. Of the command.
-        words: Sequence. The command line.
+        parser: Of the command.
+        words: The command line.
     """
     old = OLD_FLAGS[parser.prog]
     for index, word in enumerate(words):

@@ -26,13 +26,13 @@ class Parser(argparse.ArgumentParser):
         """Prints one line and exits with status 2.
 
         Args:
-            message: str. What is wrong.
+            message: What is wrong.
         """
         if message.startswith("unrecognized arguments: "):
-            message += self._suggestion(message.removeprefix("unrecognized arguments: ").split())
+            message += self._suggest_flag(message.removeprefix("unrecognized arguments: ").split())
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
-    def _suggestion(self, words: Iterable[str]) -> str:
+    def _suggest_flag(self, words: Iterable[str]) -> str:
         known = [flag for action in self._actions for flag in action.option_strings]
         for word in words:
             if word.startswith("-") and (near := difflib.get_close_matches(word.partition("=")[0], known, n=1)):
@@ -44,9 +44,9 @@ def fail(program: str, error: Exception, status: int = WRONG) -> int:
     """Prints a user's mistake in one line.
 
     Args:
-        program: str. Name of the command.
-        error: Exception. What is wrong.
-        status: int. Exit status.
+        program: Name of the command.
+        error: What is wrong.
+        status: Exit status.
 
     Returns:
         The status.
@@ -60,16 +60,16 @@ def add_flags(parser: argparse._ActionsContainer, settings: Iterable[Setting]) -
 
     Args:
         parser: ArgumentParser, or a group of one. Gains the flags; in the namespace they have the dotted names.
-        settings: Iterable. The settings, with type, choices, default and description.
+        settings: The settings, with type, choices, default and description.
     """
     for setting in settings:
-        arguments: dict[str, Any] = {"dest": setting.name, "default": argparse.SUPPRESS, "help": _help(setting)}
+        arguments: dict[str, Any] = {"dest": setting.name, "default": argparse.SUPPRESS, "help": _format_help(setting)}
         if setting.is_flag:
             arguments["action"] = argparse.BooleanOptionalAction
         elif setting.choices:
             arguments |= {"choices": setting.choices, "metavar": "NAME"}
         else:
-            arguments |= {"type": _reader(setting), "metavar": _metavar(setting)}
+            arguments |= {"type": _make_reader(setting), "metavar": _choose_metavar(setting)}
         parser.add_argument(flag_name(setting.name), **arguments)
 
 
@@ -77,9 +77,9 @@ def number(kind: type, least: float, most: float = float("inf")) -> Callable[[st
     """An argument type that refuses what is out of range.
 
     Args:
-        kind: type. `int` or `float`.
-        least: float. Smallest value.
-        most: float. Largest value. Defaults to infinity.
+        kind: `int` or `float`.
+        least: Smallest value.
+        most: Largest value. Defaults to infinity.
 
     Returns:
         What argparse calls with the word of the command line.
@@ -101,8 +101,8 @@ def join_numbers(words: Sequence[str], flags: Iterable[str]) -> list[str]:
     """Lets a flag with several numbers take them apart by blanks as well as by commas.
 
     Args:
-        words: Sequence. The command line.
-        flags: Iterable. The flags that take several numbers.
+        words: The command line.
+        flags: The flags that take several numbers.
 
     Returns:
         The command line with the numbers after each such flag joined by commas.
@@ -121,7 +121,7 @@ def join_numbers(words: Sequence[str], flags: Iterable[str]) -> list[str]:
     return joined
 
 
-def _help(setting: Setting) -> str:
+def _format_help(setting: Setting) -> str:
     text = setting.description.replace("%", "%%").replace("`", "")
     if setting.choices:
         text += f" One of {', '.join(setting.choices)}."
@@ -137,13 +137,13 @@ def _help(setting: Setting) -> str:
     return f"{text} (default: {default})"
 
 
-def _metavar(setting: Setting) -> str:
+def _choose_metavar(setting: Setting) -> str:
     if setting.is_tuple:
         return "NAME,NAME,…" if setting.scalar is str else "X,X,…"
     return {int: "N", float: "X"}.get(setting.scalar, "TEXT")
 
 
-def _reader(setting: Setting) -> Callable[[str], Any]:
+def _make_reader(setting: Setting) -> Callable[[str], Any]:
     scalar = setting.scalar
 
     def read(text: str) -> Any:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from keras_retinanet.serving.app import Served
 
 _FAILED = 1
-_LEAST = {"port": 0, "max_wait_ms": 0}  # of all other numbers: more than nothing
-_MOST = {"port": 65535, "max_pixels": 2 * 89_478_485}  # Pillow itself refuses larger images
+_MINIMUM = {"port": 0, "max_wait_ms": 0}  # of all other numbers: more than nothing
+_MAXIMUM = {"port": 65535, "max_pixels": 2 * 89_478_485}  # Pillow itself refuses larger images
 
 
 def build_parser() -> Parser:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-        argv: Sequence. The words after the program's name. Defaults to those of this process.
+        argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
         Exit status: 0 ended by a signal, 1 the model failed, 2 wrong words or model.
@@ -80,7 +80,7 @@ def check(config: ServeConfig) -> None:
     """Refuses settings out of range.
 
     Args:
-        config: ServeConfig. The settings.
+        config: The settings.
 
     Raises:
         ValueError: With the flag, its value and what is allowed.
@@ -88,11 +88,11 @@ def check(config: ServeConfig) -> None:
     for setting in settings(ServeConfig):
         value = getattr(config, setting.name)
         if setting.scalar in (int, float) and not setting.is_flag:
-            least = _LEAST.get(setting.name)
+            least = _MINIMUM.get(setting.name)
             if not (value > 0 if least is None else value >= least):
                 words = "greater than 0" if least is None else "0 or more"
                 raise ValueError(f"{flag_name(setting.name)} must be {words}, got {value}.")
-    for name, most in _MOST.items():
+    for name, most in _MAXIMUM.items():
         if getattr(config, name) > most:
             raise ValueError(f"{flag_name(name)} must be at most {most}, got {getattr(config, name)}.")
     if config.max_queue < config.max_batch:
@@ -103,8 +103,8 @@ def open_model(path: Path, name: str | None) -> Served:
     """Opens what is served.
 
     Args:
-        path: Path. As for `runtimes.open_model`.
-        name: str. Its name in URLs. Defaults to that of its file or folder.
+        path: As for `runtimes.open_model`.
+        name: Its name in URLs. Defaults to that of its file or folder.
 
     Returns:
         The model with its name and version.
@@ -127,7 +127,7 @@ def name_and_version(path: Path) -> tuple[str, int]:
     """What a model is called by default.
 
     Args:
-        path: Path. As it was given.
+        path: As it was given.
 
     Returns:
         Name of the file, of the run or of the folder that holds the versions, and the version, which is 1 for what has

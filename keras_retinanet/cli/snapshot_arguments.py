@@ -21,7 +21,7 @@ def add_filter_flags(parser: argparse.ArgumentParser) -> Any:
     """Adds the flags that replace a snapshot's thresholds.
 
     Args:
-        parser: ArgumentParser. Gets a group of flags.
+        parser: Gets a group of flags.
 
     Returns:
         The group, for further flags of the kind.
@@ -42,7 +42,7 @@ def named_share(text: str) -> tuple[str, float]:
     """Reads `NAME=X`.
 
     Args:
-        text: str. The word of the command line.
+        text: The word of the command line.
 
     Returns:
         The name, which may contain `=` itself, and the share.
@@ -61,9 +61,9 @@ def class_thresholds(stored: FilterConfig, flags: argparse.Namespace, class_name
     """One threshold a class, after the flags.
 
     Args:
-        stored: FilterConfig. What the snapshot was saved with.
-        flags: Namespace. With the flags of `add_filter_flags`; a threshold for all replaces stored ones a class.
-        class_names: Sequence. Names of the labels.
+        stored: What the snapshot was saved with.
+        flags: With the flags of `add_filter_flags`; a threshold for all replaces stored ones a class.
+        class_names: Names of the labels.
 
     Returns:
         The thresholds, or none where all are the same one.
@@ -91,9 +91,9 @@ def open_detector(
     """The inference model of a snapshot or of another library's checkpoint, with the thresholds that were given.
 
     Args:
-        path: Path. The snapshot or checkpoint, or the folder of a run.
-        flags: Namespace. With the flags of `add_filter_flags`.
-        overrides: Overrides. What a checkpoint does not hold; not used for snapshots.
+        path: The snapshot or checkpoint, or the folder of a run.
+        flags: With the flags of `add_filter_flags`.
+        overrides: What a checkpoint does not hold; not used for snapshots.
         **changes: Further fields of `FilterConfig`.
 
     Returns:
@@ -113,12 +113,12 @@ def open_detector(
     return DetectionModel(network, dataclasses.replace(stored, **changes))
 
 
-def told_by_files(config: str | None, class_names: str | None = None) -> Overrides:
+def read_overrides(config: str | None, class_names: str | None = None) -> Overrides:
     """Settings that files of fizyr state about its snapshots.
 
     Args:
-        config: str. Path of a `config.ini`, where one was given.
-        class_names: str. Path of a file of class names, where one was given.
+        config: Path of a `config.ini`, where one was given.
+        class_names: Path of a file of class names, where one was given.
 
     Returns:
         For `open_detector`.
@@ -142,9 +142,9 @@ def overridden(stored: Any, flags: argparse.Namespace, *names: str, prefix: str 
 
     Args:
         stored: A config dataclass.
-        flags: Namespace. The parsed flags.
+        flags: The parsed flags.
         *names: Fields.
-        prefix: str. Put before the field's name to make the flag's.
+        prefix: Put before the field's name to make the flag's.
 
     Returns:
         The changed config.

@@ -68,8 +68,8 @@ def command_line(command: str, *words: str) -> str:
     """A command of this package as a line that can be pasted into the shell that ran the present one.
 
     Args:
-        command: str. Such as `"retinanet-evaluate"`.
-        *words: str. Its arguments, not quoted.
+        command: Such as `"retinanet-evaluate"`.
+        *words: Its arguments, not quoted.
 
     Returns:
         The line. The command has its path where the shell would not find it, or would find another installation.

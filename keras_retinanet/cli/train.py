@@ -43,7 +43,7 @@ NOT_FINITE = 3
 
 
 @dataclass(frozen=True)
-class Order:
+class TrainCommand:
     """What a command line asks for.
 
     Attributes:
@@ -61,7 +61,7 @@ def build_parser(*, has_words: bool = True) -> Parser:
     """The parser of the command.
 
     Args:
-        has_words: bool. Whether the dataset's words are expected; `--resume` alone knows them already.
+        has_words: Whether the dataset's words are expected; `--resume` alone knows them already.
 
     Returns:
         The parser.
@@ -83,11 +83,11 @@ def build_parser(*, has_words: bool = True) -> Parser:
     return parser
 
 
-def parse(argv: Sequence[str] | None = None) -> Order:
+def parse(argv: Sequence[str] | None = None) -> TrainCommand:
     """Reads a command line; what does not fit ends the program with status 2 and one line.
 
     Args:
-        argv: Sequence. The words after the program's name. Defaults to those of this process.
+        argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
         The settings: defaults, then those of `demo`, of `--config`, of the snapshot that `--weights` names, or of the
@@ -110,12 +110,12 @@ def parse(argv: Sequence[str] | None = None) -> Order:
         given |= {name: value for name, value in flattened_data(data).items() if name in WORDS and value is not None}
     given |= {name: value for name, value in vars(namespace).items() if name in flattened(TrainConfig())}
     try:
-        config, checkpoint = _settle(given, namespace)
+        config, checkpoint = _resolve_settings(given, namespace)
         check(config)
         check_data(config.data)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    return Order(config, namespace.resume, checkpoint)
+    return TrainCommand(config, namespace.resume, checkpoint)
 
 
 def flattened_data(data: Any) -> dict[str, Any]:
@@ -123,13 +123,13 @@ def flattened_data(data: Any) -> dict[str, Any]:
     return {f"data.{name}": value for name, value in dataclasses.asdict(data).items()}
 
 
-def _settle(given: Mapping[str, Any], namespace: argparse.Namespace) -> tuple[TrainConfig, WeightFile | None]:
+def _resolve_settings(given: Mapping[str, Any], namespace: argparse.Namespace) -> tuple[TrainConfig, WeightFile | None]:
     """The settings of a run from its flags and their sources, and the checkpoint that was opened for some of them."""
     if namespace.resume is None:
-        base, told = read_settings_file(namespace.config)
+        base, file_settings = read_settings_file(namespace.config)
         preset = DEMO if given.get("data.dataset") == "demo" and not namespace.config else {}
-        given = {**told, **given}
-        inherited, checkpoint = _inherited(given) if "model.weights" in given else ({}, None)
+        given = {**file_settings, **given}
+        inherited, checkpoint = _inherit_settings(given) if "model.weights" in given else ({}, None)
         return changed(base, {**preset, **inherited, **given}), checkpoint
     if namespace.config:
         raise ValueError("--resume takes the settings of its run; leave --config away.")
@@ -145,7 +145,7 @@ def _settle(given: Mapping[str, Any], namespace: argparse.Namespace) -> tuple[Tr
     return dataclasses.replace(changed(former, given), snapshot_path=str(run.folder.parent)), None
 
 
-def _inherited(given: Mapping[str, Any]) -> tuple[dict[str, Any], WeightFile | None]:
+def _inherit_settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], WeightFile | None]:
     """The settings of the snapshot or checkpoint that a run starts from, and the checkpoint where it was opened."""
     weights = given["model.weights"]
     if weights in ("imagenet", "none") or not Path(weights).exists():
@@ -166,26 +166,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-        argv: Sequence. The words after the program's name. Defaults to those of this process.
+        argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
         Exit status: 0 done, 2 wrong words or data, 3 a loss that is not finite, 130 or 143 stopped by a signal.
     """
-    order = parse(argv)
+    command = parse(argv)
     import_tensorflow()
     try:
-        return _train(order)
+        return _train(command)
     except KeyboardInterrupt:
         print("retinanet-train: aborted; the snapshots on disk are whole.", file=sys.stderr)
         return 128 + signal.SIGINT
 
 
-def _train(order: Order) -> int:
+def _train(command: TrainCommand) -> int:
     from keras_retinanet.data.errors import DataError
     from keras_retinanet.training.prepare import NonFiniteLossError, prepare
 
     try:
-        training = prepare(order.config, resume=order.resume, checkpoint=order.checkpoint)
+        training = prepare(command.config, resume=command.resume, checkpoint=command.checkpoint)
     except (ValueError, OSError, ImportError) as error:
         return fail(PROGRAM, error)
     try:
@@ -197,11 +197,11 @@ def _train(order: Order) -> int:
     except OSError as error:
         kept = f"the snapshots in {training.run.folder} are whole; when this is mended: --resume {training.run.folder}"
         return fail(PROGRAM, OSError(f"{error}; {kept}"))
-    _report(result, order.config)
+    _print_summary(result, command.config)
     return 0 if result.stopped_by is None else 128 + result.stopped_by
 
 
-def _report(result: RunResult, config: TrainConfig) -> None:
+def _print_summary(result: RunResult, config: TrainConfig) -> None:
     """The last lines: where the snapshots are, what they reached, what to do next."""
     print()
     folder = str(result.folder)
@@ -240,7 +240,7 @@ def dataset_words(config: TrainConfig) -> list[str]:
     """The words that name the validation data on a command line.
 
     Args:
-        config: TrainConfig. The settings of the run.
+        config: The settings of the run.
 
     Returns:
         Such as `["coco", "data/coco", "--set", "val2017"]`.

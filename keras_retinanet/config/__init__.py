@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from keras_retinanet.config.settings import (
-    DEMO_PATH,
-    AnchorConfig,
-    AssignerConfig,
+from keras_retinanet.config.names import (
     AssignerName,
     AugmentName,
     BackboneName,
@@ -14,36 +11,48 @@ from keras_retinanet.config.settings import (
     BoxLossName,
     ClassificationLossName,
     ClipTime,
-    DataConfig,
     DifficultRule,
-    ExportConfig,
     ExportDtype,
     ExportFormat,
-    FilterConfig,
     ImageMode,
-    LossConfig,
     MetricName,
     MixedPrecision,
-    ModelConfig,
-    NetworkConfig,
     NmsMode,
-    OptimizerConfig,
     OptimizerName,
-    ResizeConfig,
     ResizeMethod,
     Rounding,
     ScheduleName,
-    ServeConfig,
     SourceName,
-    TileConfig,
-    TrainConfig,
     VocOrigin,
     WriterName,
+)
+from keras_retinanet.config.network_settings import (
+    AnchorConfig,
+    AssignerConfig,
+    FilterConfig,
+    LossConfig,
+    ModelConfig,
+    NetworkConfig,
+    ResizeConfig,
+)
+from keras_retinanet.config.settings import (
+    DEMO_PATH,
+    DataConfig,
+    OptimizerConfig,
+    TrainConfig,
+)
+from keras_retinanet.config.tree import (
     to_dict,
+)
+from keras_retinanet.config.usage_settings import (
+    ExportConfig,
+    ServeConfig,
+    TileConfig,
 )
 
 __all__ = [
     "AnchorConfig",
+    "AssignerConfig",
     "AssignerName",
     "AugmentName",
     "BackboneName",
@@ -56,11 +65,11 @@ __all__ = [
     "DataConfig",
     "DifficultRule",
     "ExportConfig",
+    "ExportDtype",
     "ExportFormat",
     "FilterConfig",
     "ImageMode",
     "LossConfig",
-    "AssignerConfig",
     "MetricName",
     "MixedPrecision",
     "ModelConfig",
@@ -68,7 +77,6 @@ __all__ = [
     "NmsMode",
     "OptimizerConfig",
     "OptimizerName",
-    "ExportDtype",
     "ResizeConfig",
     "ResizeMethod",
     "Rounding",

@@ -53,16 +53,16 @@ def with_current_names(plain: Any) -> Any:
     Raises:
         ValueError: A setting is given under both its names.
     """
-    return _without_unused_constants(_renamed(plain, ""), "loss") if isinstance(plain, Mapping) else plain
+    return _drop_unused_constants(_rename_settings(plain, ""), "loss") if isinstance(plain, Mapping) else plain
 
 
-def _renamed(plain: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def _rename_settings(plain: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     renamed: dict[str, Any] = {}
     for name, value in plain.items():
         current = current_name(f"{prefix}{name}").removeprefix(prefix)
         if current in renamed:
             raise ValueError(f"{prefix}{name} is an earlier name of {prefix}{current}; both are given: keep one.")
-        renamed[current] = _renamed(value, f"{prefix}{current}.") if isinstance(value, Mapping) else value
+        renamed[current] = _rename_settings(value, f"{prefix}{current}.") if isinstance(value, Mapping) else value
     return renamed
 
 
@@ -76,10 +76,10 @@ def with_current_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
         The same values under the present names.
     """
     renamed = {MODEL_ARGUMENTS.get(name, name): value for name, value in config.items()}
-    return _without_unused_constants(renamed, "loss_config")
+    return _drop_unused_constants(renamed, "loss_config")
 
 
-def _without_unused_constants(config: dict[str, Any], group: str) -> dict[str, Any]:
+def _drop_unused_constants(config: dict[str, Any], group: str) -> dict[str, Any]:
     loss = config.get(group)
     if not isinstance(loss, Mapping):
         return config

@@ -13,7 +13,7 @@ def computes_bfloat16(description: Path = _CPU_DESCRIPTION) -> bool:
     """Checks whether the processor has bfloat16 instructions; others emulate them slowly.
 
     Args:
-        description: Path. Linux' description of the processors; if it is missing, the result is `False`.
+        description: Linux' description of the processors; if it is missing, the result is `False`.
 
     Returns:
         True if the description lists `amx_bf16` or `avx512_bf16`.

@@ -28,16 +28,16 @@ def check(config: TrainConfig) -> None:
     """Raises if the settings of a run contradict each other or lack something, before anything slow begins.
 
     Args:
-        config: TrainConfig. The settings.
+        config: The settings.
 
     Raises:
         ValueError: With the first rule that is broken, the value received and the fix.
     """
-    for problem in (*_names(config), *_ranges(config), *_shapes(config), *_choices(config)):
+    for problem in (*_check_names(config), *_check_ranges(config), *_check_shapes(config), *_check_choices(config)):
         raise ValueError(problem)
 
 
-def _names(config: TrainConfig) -> Iterator[str]:
+def _check_names(config: TrainConfig) -> Iterator[str]:
     values = flattened(config)
     for setting in settings(TrainConfig):
         value = values[setting.name]
@@ -45,7 +45,7 @@ def _names(config: TrainConfig) -> Iterator[str]:
             yield f"{flag_name(setting.name)} is {value!r}; allowed are {', '.join(setting.choices)}."
 
 
-def _ranges(config: TrainConfig) -> Iterator[str]:
+def _check_ranges(config: TrainConfig) -> Iterator[str]:
     values = flattened(config)
     limits = [(_AT_LEAST_ONE, 1, "at least 1"), (_NOT_NEGATIVE, 0, "0 or more")]
     for names, least, words in limits:
@@ -70,7 +70,7 @@ def _ranges(config: TrainConfig) -> Iterator[str]:
         yield f"--seed must be below 2147483648, got {config.seed}."
 
 
-def _shapes(config: TrainConfig) -> Iterator[str]:
+def _check_shapes(config: TrainConfig) -> Iterator[str]:
     resize, model, anchors = config.resize, config.model, config.anchors
     if model.min_level not in (2, 3) or model.max_level not in (5, 6, 7):
         yield (f"--min-level is 2 or 3 and --max-level 5, 6 or 7; got {model.min_level} and {model.max_level}.")
@@ -90,7 +90,7 @@ def _shapes(config: TrainConfig) -> Iterator[str]:
         yield f"--head-norm group makes 32 groups, so --head-width must be a multiple of 32, got {model.head_width}."
 
 
-def _choices(config: TrainConfig) -> Iterator[str]:
+def _check_choices(config: TrainConfig) -> Iterator[str]:
     model, assigner = config.model, config.assigner
     if assigner.negative_iou > assigner.positive_iou:
         yield f"--negative-iou {assigner.negative_iou} is larger than --positive-iou {assigner.positive_iou}."
@@ -100,12 +100,12 @@ def _choices(config: TrainConfig) -> Iterator[str]:
         yield "--freeze-backbone with --weights none would keep random features; give --weights a file or imagenet."
     if model.weights not in ("imagenet", "none") and not Path(model.weights).exists():
         yield f"--weights {model.weights}: no such file; allowed are imagenet, none, or the path of a weights file."
-    yield from _folders(config)
+    yield from _check_folders(config)
     if config.tensorboard_dir and importlib.util.find_spec("tensorboard") is None:
         yield "--tensorboard-dir needs the package tensorboard: pip install tensorboard."
 
 
-def _folders(config: TrainConfig) -> Iterator[str]:
+def _check_folders(config: TrainConfig) -> Iterator[str]:
     """What would go wrong when the run's folder is made, after minutes of work."""
     path = Path(config.snapshot_path).absolute()
     there = next(part for part in (path, *path.parents) if os.path.lexists(part))

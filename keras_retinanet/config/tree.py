@@ -1,7 +1,7 @@
 """A nested config as a tree of dotted names: list its settings, change some, read it back from a file.
 
-Command lines (`--anchor-sizes`) and files (`config.yaml`) both address settings this way; the defaults, types and
-descriptions stay where they are, in `config.py`.
+Command lines (`--anchor-sizes`) and files (`config.yaml`) both address settings this way; defaults, types and
+descriptions are those of the dataclasses.
 """
 
 from __future__ import annotations
@@ -65,14 +65,14 @@ class Setting:
     @property
     def scalar(self) -> type:
         """`int`, `float` or `str`: the type of its value, or of its elements."""
-        return _scalar(self.kind)
+        return _find_scalar(self.kind)
 
 
 def flag_name(name: str) -> str:
     """The flag of a setting.
 
     Args:
-        name: str. Dotted name, such as `"anchors.sizes"`.
+        name: Dotted name, such as `"anchors.sizes"`.
 
     Returns:
         The flag, such as `"--anchor-sizes"`.
@@ -86,8 +86,8 @@ def settings(config_class: type, prefix: str = "") -> Iterator[Setting]:
     """Lists the leaves of a config class in the order in which they are written.
 
     Args:
-        config_class: type. A dataclass whose fields are plain values or dataclasses.
-        prefix: str. Put before each name.
+        config_class: A dataclass whose fields are plain values or dataclasses.
+        prefix: Put before each name.
 
     Yields:
         One `Setting` a leaf.
@@ -102,17 +102,19 @@ def settings(config_class: type, prefix: str = "") -> Iterator[Setting]:
 
 
 def descriptions(config_class: type) -> dict[str, str]:
-    """Reads the `Attributes:` of a docstring.
+    """Reads the `Attributes:` in the docstrings of a class and its bases.
 
     Args:
-        config_class: type. A class with a docstring in Google form.
+        config_class: A class with docstrings in Google form.
 
     Returns:
-        Attribute name → its sentences on one line; empty where Python stripped the docstrings.
+        Attribute name → its sentences on one line; empty if Python stripped the docstrings.
     """
-    _, _, section = (inspect.getdoc(config_class) or "").partition("Attributes:\n")
-    found = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", section, flags=re.MULTILINE)
-    return {name: re.sub(r"\s+", " ", text) for name, text in found}
+    found: dict[str, str] = {}
+    for each in reversed(config_class.__mro__):
+        _, _, section = inspect.cleandoc(each.__doc__ or "").partition("Attributes:\n")
+        found |= re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", section, flags=re.MULTILINE)
+    return {name: re.sub(r"\s+", " ", text) for name, text in found.items()}
 
 
 def changed(config: ConfigT, values: Mapping[str, Any]) -> ConfigT:
@@ -120,7 +122,7 @@ def changed(config: ConfigT, values: Mapping[str, Any]) -> ConfigT:
 
     Args:
         config: Any config dataclass.
-        values: Mapping. Dotted name → new value.
+        values: Dotted name → new value.
 
     Returns:
         A config of the same class.
@@ -145,13 +147,19 @@ def changed(config: ConfigT, values: Mapping[str, Any]) -> ConfigT:
     return dataclasses.replace(config, **direct)  # type: ignore[type-var]
 
 
+def to_dict(config: Any) -> dict[str, Any]:
+    """Plain nested dict of a config dataclass, tuples as lists, ready for YAML or JSON."""
+    plain: dict[str, Any] = _tuples_to_lists(dataclasses.asdict(config))
+    return plain
+
+
 def from_dict(config_class: type[ConfigT], plain: Mapping[str, Any], prefix: str = "") -> ConfigT:
-    """Reads back what `config.to_dict` wrote; settings that are missing keep their defaults.
+    """Reads back what `to_dict` wrote; settings that are missing keep their defaults.
 
     Args:
-        config_class: type. The config dataclass.
-        plain: Mapping. Nested plain values, lists for tuples.
-        prefix: str. Put before names in messages. Defaults to nothing.
+        config_class: The config dataclass.
+        plain: Nested plain values, lists for tuples.
+        prefix: Put before names in messages. Defaults to nothing.
 
     Returns:
         An instance of `config_class`.
@@ -168,7 +176,7 @@ def from_dict(config_class: type[ConfigT], plain: Mapping[str, Any], prefix: str
     values = {
         name: from_dict(hints[name], value, f"{prefix}{name}.")
         if dataclasses.is_dataclass(hints[name])
-        else _typed(prefix + name, hints[name], value)
+        else _convert_value(prefix + name, hints[name], value)
         for name, value in plain.items()
     }
     return config_class(**values)
@@ -186,33 +194,33 @@ def flattened(config: Any) -> dict[str, Any]:
     return flat
 
 
-def _scalar(kind: Any) -> type:
+def _find_scalar(kind: Any) -> type:
     if get_origin(kind) in (Union, types.UnionType, tuple):
-        return _scalar(next(part for part in get_args(kind) if part not in (type(None), Ellipsis)))
+        return _find_scalar(next(part for part in get_args(kind) if part not in (type(None), Ellipsis)))
     if get_origin(kind) is Literal:
         return str
     result: type = kind
     return result
 
 
-def _typed(name: str, kind: Any, value: Any) -> Any:
+def _convert_value(name: str, kind: Any, value: Any) -> Any:
     """The value as the type that the setting has; a file cannot tell tuples from lists, nor 1e-3 from a word."""
     for allowed in get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,):
         try:
-            return _as_kind(allowed, value)
+            return _convert_to_kind(allowed, value)
         except (TypeError, ValueError):
             continue
-    raise ValueError(f"{name} is {value!r}, which is not {_described(kind)}.")
+    raise ValueError(f"{name} is {value!r}, which is not {_describe_kind(kind)}.")
 
 
-def _as_kind(kind: Any, value: Any) -> Any:
+def _convert_to_kind(kind: Any, value: Any) -> Any:
     if kind is Any or (kind is type(None) and value is None):
         return value
     if get_origin(kind) is tuple and isinstance(value, list | tuple):
         first, *others = get_args(kind)  # all of one type, in any number or in that of the types
         if others != [Ellipsis] and len(value) != 1 + len(others):
             raise ValueError
-        return tuple(_as_kind(first, item) for item in value)
+        return tuple(_convert_to_kind(first, item) for item in value)
     if get_origin(kind) is Literal or kind is str:
         kind = str
     if kind is bool or isinstance(value, bool):
@@ -228,10 +236,18 @@ def _as_kind(kind: Any, value: Any) -> Any:
     raise TypeError
 
 
-def _described(kind: Any) -> str:
+def _describe_kind(kind: Any) -> str:
     if get_origin(kind) in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(_described(part) for part in get_args(kind)))
+        return " or ".join(dict.fromkeys(_describe_kind(part) for part in get_args(kind)))
     if get_origin(kind) is tuple:
-        return f"a list of {_described(get_args(kind)[0]).removeprefix('a ')}s"
+        return f"a list of {_describe_kind(get_args(kind)[0]).removeprefix('a ')}s"
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", type(None): "null"}
     return "a text" if get_origin(kind) is Literal else names.get(kind, str(kind))
+
+
+def _tuples_to_lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _tuples_to_lists(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_tuples_to_lists(item) for item in value]
+    return value

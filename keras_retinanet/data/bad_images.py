@@ -26,8 +26,8 @@ class BadImages:
     image) may be broken; one more ends the run.
 
     Args:
-        num_images: int. Images of the data set.
-        log: Callable. Receives one line per broken image. Defaults to `print`.
+        num_images: Images of the data set.
+        log: Receives one line per broken image. Defaults to `print`.
 
     Attributes:
         found: What was wrong with each, by path.

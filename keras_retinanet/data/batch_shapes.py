@@ -27,9 +27,9 @@ def choose_batch_shapes(
 
     Args:
         sizes: `(N, 2)` int. Height and width of each image after resizing.
-        pad_multiple: int. Sides of the shapes are multiples of this.
-        max_shapes: int. Defaults to 4.
-        batch_size: int. Images per batch. Defaults to 1.
+        pad_multiple: Sides of the shapes are multiples of this.
+        max_shapes: Defaults to 4.
+        batch_size: Images per batch. Defaults to 1.
 
     Returns:
         Batch shapes as `(H, W)`, from the widest to the tallest, and `(N,)` the index of each image's shape.
@@ -54,8 +54,8 @@ def bucket_shape(height: int, width: int, resize: ResizeConfig) -> tuple[int, in
     `min_side` to `max_side`.
 
     Args:
-        height: int. Height after resizing.
-        width: int. Width after resizing.
+        height: Height after resizing.
+        width: Width after resizing.
         resize: The rule.
 
     Returns:
@@ -77,7 +77,7 @@ def common_image_sizes(resize: ResizeConfig) -> list[tuple[int, int]]:
     """Sizes of small images that together need every bucket of the common aspect ratios.
 
     Args:
-        resize: ResizeConfig. The rule.
+        resize: The rule.
 
     Returns:
         `(height, width)` in pixels, one per bucket, the most common first.

@@ -60,13 +60,13 @@ def convert(
     """Write a data set in another format.
 
     Args:
-        data: DataConfig. What to read.
-        out: Path. A folder that is new or empty. It appears once everything is written, or not at all.
+        data: What to read.
+        out: A folder that is new or empty. It appears once everything is written, or not at all.
         to: The format.
-        splits: Sequence. Which splits; a data set without validation images has `"train"` only.
+        splits: Which splits; a data set without validation images has `"train"` only.
         images: Whether images are copied, hard-linked (copied if that is not possible), or left in place.
-        shards: int. TFRecord files of each split. Defaults to as many as hold 200 MB each.
-        run: Callable. Runs jobs, in any order and anywhere.
+        shards: TFRecord files of each split. Defaults to as many as hold 200 MB each.
+        run: Runs jobs, in any order and anywhere.
 
     Returns:
         A summary of what was written and left out.
@@ -94,12 +94,12 @@ def write_dataset(
     """Write splits that are already open.
 
     Args:
-        read: Mapping. The data sets by split.
-        out: Path. As `convert`.
+        read: The data sets by split.
+        out: As `convert`.
         to: The format.
         images: As in `convert`.
-        shards: int. TFRecord files of each split. Defaults to as many as hold 200 MB each.
-        run: Callable. Runs jobs, in any order and anywhere.
+        shards: TFRecord files of each split. Defaults to as many as hold 200 MB each.
+        run: Runs jobs, in any order and anywhere.
 
     Returns:
         A summary of what was written and left out.

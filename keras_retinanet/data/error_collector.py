@@ -16,6 +16,8 @@ Parsed = TypeVar("Parsed")
 MAX_ERRORS = 1000
 """Errors that a collector keeps; one wrong list of classes breaks each of a million lines."""
 
+_MAX_EXAMPLES = 5
+
 
 @dataclass
 class ErrorCollector:
@@ -42,12 +44,27 @@ class ErrorCollector:
     errors: list[DataError] = field(default_factory=list)
     num_errors: int = 0
 
+    def describe_left_out(self, what: str = "annotations") -> list[str]:
+        """A note about what was left out.
+
+        Args:
+            what: What each error left out. Defaults to `"annotations"`.
+
+        Returns:
+            One sentence that names the first five; none if there was no error.
+        """
+        if not self.errors:
+            return []
+        examples = "; ".join(f"{error.where}: {error.found}" for error in self.errors[:_MAX_EXAMPLES])
+        more = self.num_errors - _MAX_EXAMPLES
+        return [f"{self.num_errors} {what} left out: {examples}" + (f"; and {more} more" if more > 0 else "")]
+
 
 OnError = BadDataPolicy | ErrorCollector
 """What a reader does about errors.
 
-`"skip"` clips boxes or leaves them out (COCO: any broken annotation) and raises an error for anything else that is
-broken, `"error"` raises for the boxes, too, and an `ErrorCollector` records everything.
+`"skip"` clips boxes or leaves them out, leaves out broken annotations, and raises an error for anything else that is
+broken; `"error"` raises for all of these; an `ErrorCollector` records everything.
 """
 
 

@@ -18,10 +18,10 @@ class DataError(ValueError):
     nobody should need a traceback to repair a file.
 
     Args:
-        where: str. File, and line or annotation ID.
-        found: str. What was found.
-        allowed: str. What is allowed. Defaults to `""` (left out).
-        fix: str. What to do. Defaults to `""` (left out).
+        where: File, and line or annotation ID.
+        found: What was found.
+        allowed: What is allowed. Defaults to `""` (left out).
+        fix: What to do. Defaults to `""` (left out).
     """
 
     def __init__(self, where: str, found: str, allowed: str = "", fix: str = "") -> None:

@@ -42,7 +42,7 @@ def expand(images: Any, *, is_recursive: bool = False) -> Iterable[GivenImage]:
     Args:
         images: str, Path, bytes, array or Pillow image; a folder; a pattern such as `"day*/*.jpg"`; or an iterable of
             these, which is consumed lazily.
-        is_recursive: bool. Search subfolders, too. Defaults to `False`.
+        is_recursive: Search subfolders, too. Defaults to `False`.
 
     Returns:
         The images. Files need not exist: `load` raises for them.
@@ -162,8 +162,8 @@ def load_ahead(
 
     Args:
         images: The images.
-        workers: int. Threads.
-        depth: int. Maximum number of images loaded ahead.
+        workers: Threads.
+        depth: Maximum number of images loaded ahead.
 
     Yields:
         In the order given: the image, and its pixels or its error.

@@ -51,7 +51,7 @@ def read_cached(
         read: Reads the data set.
         key: Everything that determines what is read: format, paths, options.
         folder: Folder of the cached indexes. Defaults to `cache_folder()`.
-        min_seconds: float. The result is cached if reading took at least this long. Defaults to `MIN_SECONDS`.
+        min_seconds: The result is cached if reading took at least this long. Defaults to `MIN_SECONDS`.
 
     Returns:
         The data set.

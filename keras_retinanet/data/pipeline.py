@@ -36,14 +36,14 @@ class TrainingBatches:
         samples: The data set.
         resize: The resize rule.
         pad_value: Three floats, R, G, B: the model's `pad_value`.
-        batch_size: int. Images of every batch.
-        seed: int. Seed of order and augmentation.
+        batch_size: Images of every batch.
+        seed: Seed of order and augmentation.
         augmentations: Names from `AUGMENTATIONS` and `MIXTURES`, applied in this order. Defaults to the
             horizontal flip.
-        workers: int. Threads. Defaults to `None`: one per core.
-        cache: bool. Keep the resized images in memory (3 bytes per pixel). Defaults to `False`.
-        max_shapes: int. Maximum number of batch shapes. Defaults to 4.
-        steps: int. Batches per epoch. Defaults to `None`: one data epoch.
+        workers: Threads. Defaults to `None`: one per core.
+        cache: Keep the resized images in memory (3 bytes per pixel). Defaults to `False`.
+        max_shapes: Maximum number of batch shapes. Defaults to 4.
+        steps: Batches per epoch. Defaults to `None`: one data epoch.
         bad_images: Tracks broken images, which are replaced by grey ones without boxes. Defaults to `None`: a broken
             image is an error.
 
@@ -100,9 +100,9 @@ class TrainingBatches:
         """The batches, starting at an epoch.
 
         Args:
-            first_epoch: int. Counted from 0. Defaults to 0.
-            last_epoch: int. Stop before this epoch. Defaults to `None`: endless.
-            first_step: int. Batches of the first epoch to skip; their images are not read. Defaults to 0.
+            first_epoch: Counted from 0. Defaults to 0.
+            last_epoch: Stop before this epoch. Defaults to `None`: endless.
+            first_step: Batches of the first epoch to skip; their images are not read. Defaults to 0.
 
         Returns:
             Dataset of `(images (B, H, W, 3) float32, schema.Targets)`.
@@ -184,8 +184,8 @@ class InferenceBatches:
         resize: The resize rule.
         pad_value: Three floats, R, G, B: the model's `pad_value`.
         batch_size: int.
-        workers: int. Threads. Defaults to `None`: one per core.
-        max_shapes: int. Maximum number of batch shapes. Defaults to 4.
+        workers: Threads. Defaults to `None`: one per core.
+        max_shapes: Maximum number of batch shapes. Defaults to 4.
         bad_images: Tracks broken images, which are replaced by grey ones. Defaults to `None`: a broken image is an
             error.
 

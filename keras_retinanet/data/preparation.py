@@ -42,13 +42,13 @@ def fit_image(
     """The sizes of an image under a resize rule.
 
     Args:
-        height: int. Of the image, in pixels.
-        width: int. Of the image, in pixels.
-        resize: ResizeConfig. The rule.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+        resize: The rule.
         fixed_shape: `(H, W)` that every batch has. An image that the rule makes larger is made smaller, in its own
             proportions, until it fits. Defaults to `None`: the smallest shape of the rule that holds the image.
-        is_bucketed: bool. Take the batch shape from the few of `bucket_shape`, for backends that compile each shape.
-            Not read with `fixed_shape`. Defaults to `False`.
+        is_bucketed: Take the batch shape from the few of `bucket_shape`, for backends that compile each shape. Not read
+            with `fixed_shape`. Defaults to `False`.
 
     Returns:
         The sizes.
@@ -90,7 +90,7 @@ def prepare_batch(
     Args:
         images: Each `(h, w, 3)` uint8 RGB.
         fits: The sizes of each image, from `fit_image`.
-        resize: ResizeConfig. The rule.
+        resize: The rule.
         pad_value: Three floats, R, G, B in 0–255.
 
     Returns:
@@ -110,7 +110,7 @@ def fill_batch(array: Any, count: int) -> Any:
 
     Args:
         array: `(B, …)`, at least one row.
-        count: int. Rows of a full batch.
+        count: Rows of a full batch.
 
     Returns:
         `(max(B, count), …)`; the array itself where it is full already.
@@ -125,7 +125,7 @@ def restore_detections(batch: Mapping[str, Any], row: int, *, scale: Any, origin
 
     Args:
         batch: `schema.BatchDetections` as NumPy arrays, boxes in network pixels.
-        row: int. Position of the image in the batch.
+        row: Position of the image in the batch.
         scale: `(2,)` y, x: network pixels over original pixels, from `network_scale`.
         original: `(2,)` height and width of the image, to which boxes are clipped.
 

@@ -24,7 +24,7 @@ def bilinear(image: Tensor, size: Tensor, scale: Tensor, antialias: bool) -> Ten
         image: `(h, w, 3)` uint8 or float32.
         size: `(2,)` int32. Height and width wanted.
         scale: `(2,)` float64. Ignored: positions follow the sizes.
-        antialias: bool. Low-pass before shrinking.
+        antialias: Low-pass before shrinking.
 
     Returns:
         `(*size, 3)`.
@@ -48,7 +48,7 @@ def cv2_linear(image: Tensor, size: Tensor, scale: Tensor, antialias: bool) -> T
         image: `(h, w, 3)`; float32 is rounded to uint8.
         size: `(2,)` int32. Height and width wanted.
         scale: `(2,)` float64 y, x. New over old pixels: OpenCV's `fy` and `fx`.
-        antialias: bool. Ignored: OpenCV has no antialiasing.
+        antialias: Ignored: OpenCV has no antialiasing.
 
     Returns:
         `(*size, 3)` uint8.
@@ -88,7 +88,7 @@ def pillow_bilinear(image: Tensor, size: Tensor, scale: Tensor, antialias: bool)
         image: `(h, w, 3)`; float32 is rounded to uint8.
         size: `(2,)` int32. Height and width wanted.
         scale: `(2,)` float64. Ignored: positions follow the sizes.
-        antialias: bool. Ignored: Pillow always antialiases.
+        antialias: Ignored: Pillow always antialiases.
 
     Returns:
         `(*size, 3)` uint8.

@@ -27,8 +27,8 @@ def place_boxes(rng: np.random.Generator, height: int, width: int) -> Array:
 
     Args:
         rng: Generator of the scene.
-        height: int. Pixels of the image.
-        width: int. Pixels of the image.
+        height: Pixels of the image.
+        width: Pixels of the image.
 
     Returns:
         `(N, 4)` float64 boxes, `OVERLAP_SHARE` of them in pairs of IoU above `OVERLAP_IOU`; others hardly overlap.

@@ -75,7 +75,7 @@ def fit_shape(name: str, box: Array, rng: np.random.Generator) -> Contours:
     The box is chosen before the shape, therefore sizes and aspect ratios are the same for every class.
 
     Args:
-        name: str. A key of `SHAPES`.
+        name: A key of `SHAPES`.
         box: `(4,)` x1, y1, x2, y2 in pixels.
         rng: Generator of the scene.
 

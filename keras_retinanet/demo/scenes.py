@@ -125,8 +125,8 @@ def write_dataset(
 
     Args:
         folder: Folder to write to; created if absent.
-        num_train: int. Scenes of `train2017`.
-        num_val: int. Scenes of `val2017`, from other seeds.
+        num_train: Scenes of `train2017`.
+        num_val: Scenes of `val2017`, from other seeds.
         seed: int, not negative. Another seed gives other scenes.
         progress: Called after each scene with 1.
 

@@ -213,6 +213,7 @@ class _Lines:
     write = add  # what csv.writer calls
 
     def close(self) -> Path:
+        """Writes the end of the file and moves it into place."""
         try:
             with self._file:
                 self._file.write(self._tail)

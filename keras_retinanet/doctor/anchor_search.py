@@ -47,8 +47,8 @@ def search_anchors(
         found: The boxes in network pixels.
         anchors: Where to start; the numbers of sizes, ratios and scales, and all other settings, are kept.
         positive_iou: IoU at or above which an anchor is positive.
-        seed: int. The same seed finds the same anchors. Defaults to 0.
-        progress: Callable. Called with 1 after each candidate. Defaults to nothing.
+        seed: The same seed finds the same anchors. Defaults to 0.
+        progress: Called with 1 after each candidate. Defaults to nothing.
 
     Returns:
         The best anchors found; the given ones if none are better, or if their scales are given per level.

@@ -87,7 +87,7 @@ def write_clean(diagnosis: Diagnosis, out: Path) -> Conversion:
 
     Args:
         diagnosis: The diagnosis.
-        out: Path. A folder that is new or empty.
+        out: A folder that is new or empty.
 
     Returns:
         What was written and what was removed.

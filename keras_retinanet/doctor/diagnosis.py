@@ -113,10 +113,10 @@ def diagnose(
     """Checks a data set as a training run with these settings would use it.
 
     Args:
-        config: TrainConfig. The data, anchors, assigner and resize rule are used; `data.limit` applies to each split.
-        use_search: bool. Search for anchors with higher coverage. Defaults to `False`.
-        images_bar: Callable. Progress bar of the image scan. Defaults to none.
-        search_bar: Callable. Progress bar of the anchor search. Defaults to none.
+        config: The data, anchors, assigner and resize rule are used; `data.limit` applies to each split.
+        use_search: Search for anchors with higher coverage. Defaults to `False`.
+        images_bar: Progress bar of the image scan. Defaults to none.
+        search_bar: Progress bar of the anchor search. Defaults to none.
 
     Returns:
         The diagnosis. Annotations that cannot be read are findings, not exceptions.

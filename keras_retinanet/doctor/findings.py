@@ -74,7 +74,7 @@ def report_cases(
         title: Text that follows the count, such as `"images are missing"`.
         examples: All cases, or the first ones.
         fix: What to do about it.
-        count: int. Number of cases. Defaults to the number of examples.
+        count: Number of cases. Defaults to the number of examples.
 
     Returns:
         A list of one finding, or an empty one.

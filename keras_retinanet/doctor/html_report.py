@@ -51,7 +51,7 @@ def write_html(diagnosis: Diagnosis, path: Path) -> None:
 
     Args:
         diagnosis: The diagnosis.
-        path: Path. The HTML file.
+        path: The HTML file.
     """
     path.write_text("\n".join(_html_lines(diagnosis)), encoding="utf-8")
 

@@ -60,8 +60,8 @@ def scan_images(
 
     Args:
         images: Paths, or references into record files.
-        progress: Callable. Called with 1 after each image. Defaults to nothing.
-        workers: int. Threads; Pillow decodes without holding Python's lock. Defaults to the number of cores plus 4.
+        progress: Called with 1 after each image. Defaults to nothing.
+        workers: Threads; Pillow decodes without holding Python's lock. Defaults to the number of cores plus 4.
 
     Returns:
         The facts of each image.

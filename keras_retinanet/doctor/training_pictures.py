@@ -52,8 +52,8 @@ def training_pictures(
     Args:
         samples: Annotated images.
         class_names: Names of their labels.
-        config: TrainConfig. Seed, augmentation, resize rule, anchors and assigner are used.
-        has_anchors: bool. Also draw the positive anchors. Defaults to `False`.
+        config: Seed, augmentation, resize rule, anchors and assigner are used.
+        has_anchors: Also draw the positive anchors. Defaults to `False`.
 
     Yields:
         One picture per image, endlessly.
@@ -80,8 +80,8 @@ def grid_anchors(anchors: AnchorConfig, height: int, width: int) -> Any:
 
     Args:
         anchors: AnchorConfig.
-        height: int. Rows of the padded image.
-        width: int. Columns of the padded image.
+        height: Rows of the padded image.
+        width: Columns of the padded image.
 
     Returns:
         `(A, 4)` float32 in pixels.

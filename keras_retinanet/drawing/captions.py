@@ -65,8 +65,8 @@ def caption_size(box: Any, usual: int, least: int) -> int:
 
     Args:
         box: x1, y1, x2, y2 in pixels.
-        usual: int. Size in pixels that suits the image.
-        least: int. Smallest size in pixels.
+        usual: Size in pixels that suits the image.
+        least: Smallest size in pixels.
 
     Returns:
         Font size in pixels.
@@ -80,7 +80,7 @@ def line_width(box: Sequence[float], usual: int) -> int:
 
     Args:
         box: x1, y1, x2, y2 in pixels.
-        usual: int. Width in pixels that suits the image.
+        usual: Width in pixels that suits the image.
 
     Returns:
         Width in pixels, at least 1.

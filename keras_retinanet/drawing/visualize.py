@@ -42,7 +42,7 @@ def class_colours(num_classes: int) -> Array:
     The first colours do not depend on the number of colours. Dark, pale and greyish colours are excluded.
 
     Args:
-        num_classes: int. Number of colours. Beyond a few thousand they repeat.
+        num_classes: Number of colours. Beyond a few thousand they repeat.
 
     Returns:
         `(num_classes, 3)` uint8 RGB, read-only.
@@ -89,7 +89,7 @@ def draw_boxes(
         boxes: `(N, 4)` x1, y1, x2, y2 in pixels. Boxes without area or with values that are not finite are skipped.
         colours: `(3,)` for all boxes or `(N, 3)`, RGB of 0–255.
         captions: One text per box, empty for none. Defaults to no captions.
-        line_width: Pixels. Defaults to a width that suits the image, thinner for small boxes.
+        line_width: Defaults to a width that suits the image, thinner for small boxes.
 
     Returns:
         A new `(H, W, 3)` uint8 image.
@@ -135,7 +135,7 @@ def draw_detections(
         scores: `(D,)` float of 0–1.
         class_names: Names of the `K` classes; each has a colour of its own.
         score_threshold: Detections that score less are not drawn. Defaults to 0.
-        line_width: Pixels. Defaults to a width that suits the image, thinner for small boxes.
+        line_width: Defaults to a width that suits the image, thinner for small boxes.
 
     Returns:
         A new `(H, W, 3)` uint8 image.
@@ -170,7 +170,7 @@ def draw_annotations(
         labels: `(N,)` int, index into `class_names`; rows of padding, -1, are skipped.
         class_names: Names of the `K` classes; each has a colour of its own.
         ignore: `(N,)` bool, True for ignore regions. Defaults to none.
-        line_width: Pixels. Defaults to a width that suits the image, thinner for small boxes.
+        line_width: Defaults to a width that suits the image, thinner for small boxes.
 
     Returns:
         A new `(H, W, 3)` uint8 image.
@@ -189,7 +189,7 @@ def contact_sheet(images: Sequence[Array], columns: int, *, gap: int = 4, backgr
 
     Args:
         images: At least one `(H, W, 3)` uint8 RGB.
-        columns: int. Images per row.
+        columns: Images per row.
         gap: Pixels between and around them. Defaults to 4.
         background: RGB of the gaps. Defaults to dark grey.
 

@@ -61,8 +61,8 @@ def evaluate(
         detections: Detections with boxes in pixels of the image files; images without any may be left out.
         class_names: Names of the labels `0 … K-1`.
         iou_threshold: float in 0 … 1.
-        score_threshold: float. Only detections that score above it count.
-        max_detections: int. Only the best of each image count, over all classes.
+        score_threshold: Only detections that score above it count.
+        max_detections: Only the best of each image count, over all classes.
 
     Returns:
         `stats` has `"mAP"` (mean over classes that have boxes), `"weighted_mAP"` (weighted by their number of boxes),

@@ -11,7 +11,7 @@ from keras_retinanet.export.keras_file import export_keras
 from keras_retinanet.export.litert_file import export_litert
 from keras_retinanet.export.onnx_file import export_onnx
 from keras_retinanet.export.openvino_folder import export_openvino
-from keras_retinanet.export.sample_images import MOST_SAMPLES, built_in_samples, folder_images
+from keras_retinanet.export.sample_images import MAX_SAMPLES, built_in_samples, folder_images
 from keras_retinanet.export.saved_model import export_saved_model
 from keras_retinanet.export.verification import Agreement, Verification, VerificationError
 from keras_retinanet.model.detection_model import DetectionModel
@@ -37,7 +37,7 @@ FORMATS: dict[ExportFormat, Export] = {
 
 __all__ = [
     "FORMATS",
-    "MOST_SAMPLES",
+    "MAX_SAMPLES",
     "Agreement",
     "Check",
     "Export",

@@ -22,9 +22,9 @@ def prepare_model(
     """The model as it shall be written.
 
     Args:
-        model: DetectionModel. Left as it is.
-        settings: ExportConfig. What is wanted.
-        fold_by_default: bool. Whether batch normalisation is folded where `settings` do not say.
+        model: Left as it is.
+        settings: What is wanted.
+        fold_by_default: Whether batch normalisation is folded where `settings` do not say.
         dtype: What the Keras model computes in; some formats round the weights themselves.
 
     Returns:
@@ -51,9 +51,9 @@ def describe(model: DetectionModel, settings: ExportConfig, *, fold_by_default: 
     """The description of an artefact.
 
     Args:
-        model: DetectionModel. The model that is written.
-        settings: ExportConfig. How it is written.
-        fold_by_default: bool. Whether the format folds batch normalisation by default.
+        model: The model that is written.
+        settings: How it is written.
+        fold_by_default: Whether the format folds batch normalisation by default.
 
     Returns:
         The description.
@@ -79,7 +79,7 @@ def detection_graph(
     """From network input to detections.
 
     Args:
-        model: DetectionModel. Its weights and thresholds become part of the function.
+        model: Its weights and thresholds become part of the function.
         kernel: What picks boxes: not every runtime has TensorFlow's own.
         image_size: Height and width of the input; any where `None`.
         batch: Images of a batch; any where `None`.
@@ -106,8 +106,8 @@ def save_graph(function: Any, model: DetectionModel, folder: str) -> None:
 
     Args:
         function: From `detection_graph`.
-        model: DetectionModel. Holds the weights that it uses.
-        folder: str. Where to write.
+        model: Holds the weights that it uses.
+        folder: Where to write.
     """
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]

@@ -26,7 +26,7 @@ def with_dtype(network: RetinaNet, dtype: FloatDtype) -> RetinaNet:
     off by a 250th part of it.
 
     Args:
-        network: RetinaNet. Left as it is.
+        network: Left as it is.
         dtype: What it computes in.
 
     Returns:

@@ -20,7 +20,7 @@ def fold_batch_norm(network: RetinaNet) -> RetinaNet:
     """A network whose backbone has its batch normalisation folded.
 
     Args:
-        network: RetinaNet. Left as it is; pyramid and heads, which have no batch normalisation, are shared.
+        network: Left as it is; pyramid and heads, which have no batch normalisation, are shared.
 
     Returns:
         A network for inference with the same settings.

@@ -19,7 +19,7 @@ import numpy as np
 
 from keras_retinanet.config import ExportConfig
 from keras_retinanet.data.preparation import fit_image, prepare_batch
-from keras_retinanet.export.sample_images import MOST_REPRESENTATIVE, folder_images
+from keras_retinanet.export.sample_images import MAX_CALIBRATION_IMAGES, folder_images
 from keras_retinanet.extras import install_hint
 from keras_retinanet.model.detection_model import DetectionModel
 
@@ -33,7 +33,7 @@ def network_scope(model: DetectionModel) -> str:
     """Regular expression of the operators that become int8, by the names that TensorFlow gave them.
 
     Args:
-        model: DetectionModel. What is written.
+        model: What is written.
 
     Returns:
         The expression: inside the network, but neither anchors, whose coordinates need more than 256 steps, nor the
@@ -46,14 +46,14 @@ def representative_inputs(model: DetectionModel, settings: ExportConfig) -> Iter
     """Network input of the images from which ranges are learnt.
 
     Args:
-        model: DetectionModel. Has the resize rule.
-        settings: ExportConfig. Names the folder, and the input size where it is fixed.
+        model: Has the resize rule.
+        settings: Names the folder, and the input size where it is fixed.
 
     Yields:
         `images (1, H, W, 3)` and `sizes (1, 2)`, float32.
     """
     network = model.network
-    for image in folder_images(settings.representative or "", MOST_REPRESENTATIVE):
+    for image in folder_images(settings.representative or "", MAX_CALIBRATION_IMAGES):
         height, width = image.shape[:2]
         fit = fit_image(height, width, network.resize_config, fixed_shape=settings.image_size)
         images, sizes = prepare_batch([image], [fit], network.resize_config, network.pad_value)
@@ -65,9 +65,9 @@ def quantize_onnx(converted: Any, model: DetectionModel, settings: ExportConfig,
 
     Args:
         converted: onnx.ModelProto. The model in float32.
-        model: DetectionModel. Of which it was made.
-        settings: ExportConfig. Names the representative images.
-        path: Path. Where to write.
+        model: Of which it was made.
+        settings: Names the representative images.
+        path: Where to write.
     """
     from onnxruntime import quantization
 
@@ -118,9 +118,9 @@ def quantize_litert(contents: bytes, model: DetectionModel, settings: ExportConf
     """A LiteRT model whose network computes in int8.
 
     Args:
-        contents: bytes. The model in float32.
-        model: DetectionModel. Of which it was made.
-        settings: ExportConfig. Names the representative images.
+        contents: The model in float32.
+        model: Of which it was made.
+        settings: Names the representative images.
 
     Returns:
         The new model.

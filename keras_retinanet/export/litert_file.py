@@ -48,7 +48,7 @@ def largest_square(resize: ResizeConfig) -> tuple[int, int]:
     """The smallest square that holds every image after the resize rule, wide or tall.
 
     Args:
-        resize: ResizeConfig. The rule.
+        resize: The rule.
 
     Returns:
         Height and width.
@@ -96,9 +96,9 @@ def with_metadata(contents: bytes, name: str, text: str) -> bytes:
     """A file with one more entry of metadata.
 
     Args:
-        contents: bytes. The file.
-        name: str. Name of the entry.
-        text: str. What it holds.
+        contents: The file.
+        name: Name of the entry.
+        text: What it holds.
 
     Returns:
         The new file.

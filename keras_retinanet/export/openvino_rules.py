@@ -18,7 +18,7 @@ def convert(saved_model: str) -> Any:
     """Convert a SavedModel.
 
     Args:
-        saved_model: str. Its folder. Of the outputs of `CombinedNonMaxSuppression` it may use only the scores.
+        saved_model: Its folder. Of the outputs of `CombinedNonMaxSuppression` it may use only the scores.
 
     Returns:
         An `openvino.Model`.

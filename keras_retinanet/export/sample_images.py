@@ -13,9 +13,9 @@ from keras_retinanet.demo.scenes import draw_scene
 
 SCENES = ((800, 23), (800, 20))
 """Seeds of the built-in images: a wide and a tall one."""
-MOST_SAMPLES = 16
+MAX_SAMPLES = 16
 """Images of a folder that are compared, the first by name."""
-MOST_REPRESENTATIVE = 100
+MAX_CALIBRATION_IMAGES = 100
 """Images of a folder from which ranges are learnt, the first by name."""
 
 

@@ -33,7 +33,7 @@ class ServingGraph:
     the model's own rule, and all are padded to the smallest shape that holds them.
 
     Args:
-        model: DetectionModel. Its thresholds are built in.
+        model: Its thresholds are built in.
     """
 
     def __init__(self, model: DetectionModel) -> None:

@@ -69,9 +69,9 @@ class Verification:
     """Compares artefacts with the model that they were made from.
 
     Args:
-        name: ExportFormat. Their format.
-        model: DetectionModel. The snapshot; it runs in float32, whatever it was trained with.
-        dtype: ExportDtype. What the artefacts compute with.
+        name: Their format.
+        model: The snapshot; it runs in float32, whatever it was trained with.
+        dtype: What the artefacts compute with.
         images: Sample images, each `(h, w, 3)` uint8 RGB.
 
     Example:
@@ -90,7 +90,7 @@ class Verification:
         """Opens an artefact and compares.
 
         Args:
-            path: Path. The artefact.
+            path: The artefact.
 
         Raises:
             VerificationError: It differs by more than the tolerance.
@@ -146,9 +146,9 @@ def partners(one: Detections, other: Detections, limit: Tolerance) -> tuple[int,
     """How many detections above `COUNTED_ABOVE` have a partner of the same label, box and score.
 
     Args:
-        one: Detections. The detections that are counted.
-        other: Detections. Where partners are looked for, whatever they score.
-        limit: Tolerance. What a partner is.
+        one: The detections that are counted.
+        other: Where partners are looked for, whatever they score.
+        limit: What a partner is.
 
     Returns:
         Their number, and the largest difference of scores.

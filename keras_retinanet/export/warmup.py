@@ -20,9 +20,9 @@ def write_warmup(folder: Path, model: str, resize: ResizeConfig) -> Path:
     """Writes one request per batch shape of the common aspect ratios, and larger ones of the most common.
 
     Args:
-        folder: Path. The `assets.extra` of a SavedModel.
-        model: str. Name of the model.
-        resize: ResizeConfig. The rule that its graph applies.
+        folder: The `assets.extra` of a SavedModel.
+        model: Name of the model.
+        resize: The rule that its graph applies.
 
     Returns:
         The file.

@@ -52,8 +52,8 @@ def pyramid_shapes(height: int, width: int, strides: Sequence[int]) -> list[tupl
     Without a model, this is the rule; with one, `RetinaNet.map_shapes` asks its layers.
 
     Args:
-        height: int. Rows of the padded image.
-        width: int. Columns of the padded image.
+        height: Rows of the padded image.
+        width: Columns of the padded image.
         strides: Strides of the levels, powers of two.
 
     Returns:

@@ -55,17 +55,17 @@ def filter_detections(
         scores: `(B, A, K)`. Probabilities, or logits with `from_logits`.
         level_sizes: ints or scalar tensors, summing to `A`. Anchors of each pyramid level, to which `top_k` applies.
             Defaults to `None`, all anchors as one level.
-        score_threshold: float. Only scores strictly above it are kept.
-        nms_threshold: float. A box is dropped when its IoU with a better kept one is strictly above it.
-        max_detections: int. `D`, the size of the output; the best over all classes are kept.
-        top_k: int. Most candidates (anchor and class) per level that enter the suppression. `None` takes all of them,
-            which takes memory in proportion to `A * K * K`: for small inputs.
+        score_threshold: Only scores strictly above it are kept.
+        nms_threshold: A box is dropped when its IoU with a better kept one is strictly above it.
+        max_detections: `D`, the size of the output; the best over all classes are kept.
+        top_k: Most candidates (anchor and class) per level that enter the suppression. `None` takes all of them, which
+            takes memory in proportion to `A * K * K`: for small inputs.
         nms: `"per_class"`; `"agnostic"`: one label per anchor, boxes of any class suppress each other; `"none"`.
         class_thresholds: `K` floats in place of `score_threshold`. Scores below the
             threshold of their class do not count: with one label per anchor, it is the best of the remaining classes.
             Defaults to `()`, the same for all.
-        from_logits: bool. `scores` are logits: they are compared as they are, and only the kept ones become
-            probabilities. Defaults to `False`.
+        from_logits: `scores` are logits: they are compared as they are, and only the kept ones become probabilities.
+            Defaults to `False`.
         kernel: `"ops"`, plain `keras.ops`; `"tensorflow"`, TensorFlow's fused CPU kernel, which XLA and LiteRT do not
             have; `"auto"`, the faster one, which is TensorFlow's wherever the backend is TensorFlow.
 
@@ -94,7 +94,7 @@ class FilterDetections(keras.layers.Layer):
     """Layer around `filter_detections`; float32 whatever the dtype policy.
 
     Args:
-        score_threshold: float. See `filter_detections`, as for the others.
+        score_threshold: See `filter_detections`, as for the others.
         nms_threshold: float.
         max_detections: int.
         top_k: int or `None`.

@@ -1,8 +1,8 @@
-"""Detectors of other libraries as ours: one file a library, which turns an opened checkpoint into a `Blueprint`.
+"""Imports detectors of other libraries. Each library has one file, which turns an opened checkpoint into a `Blueprint`.
 
-A blueprint holds the library's settings as ours (`config.py`, the arguments of our layers) and says where each of our
-layers finds its arrays. `assemble` does the rest for all. To add a library, write `recognises` and `describe` in a file
-of its name and list it in `IMPORTERS` and in `config.SourceName`.
+A blueprint holds the library's settings as ours (`config`, arguments of our layers) and the name under which each of
+our layers finds its arrays. `assemble` builds the model from it. To add a library, write `recognises` and `describe` in
+a file of its name and list it in `IMPORTERS` and in `config.SourceName`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from keras_retinanet.config import SourceName
 from keras_retinanet.importers import detectron2, fizyr, keras_hub, mmdetection, torchvision
-from keras_retinanet.importers.assemble import Report, assemble, described
+from keras_retinanet.importers.assemble import Report, assemble
 from keras_retinanet.importers.blueprint import Blueprint, CheckpointError, Overrides
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.weight_files.weight_file import WeightFile, open_weights, weight_layout
@@ -55,7 +55,6 @@ __all__ = [
     "WeightFile",
     "assemble",
     "describe_checkpoint",
-    "described",
     "find_foreign",
     "import_checkpoint",
     "inherited_settings",
@@ -66,28 +65,29 @@ __all__ = [
 def describe_checkpoint(
     path: str | Path | WeightFile, source: SourceName | None = None, overrides: Overrides | None = None
 ) -> Blueprint:
-    """Finds out what a checkpoint holds, without building anything.
+    """Reads the settings and names of a checkpoint without building a model.
 
     Args:
-        path: str or Path. Checkpoint of a whole detector: a file, or KerasHub's folder; or one that is open already.
+        path: Checkpoint of a whole detector: a file, KerasHub's folder, or an opened file.
         source: Name in `IMPORTERS`. Defaults to `None`: recognised by content.
-        overrides: Overrides. Settings of the user in place of what the checkpoint does not hold.
+        overrides: User settings that replace or complete those of the checkpoint.
 
     Returns:
         The blueprint.
 
     Raises:
-        CheckpointError: No library's detector, or one that cannot be imported; names the file and the reason.
+        CheckpointError: The file is not a detector of a known library, or cannot be imported; the message names the
+            file and the reason.
         ValueError: The file is damaged.
         OSError: The file cannot be opened.
     """
     file = path if isinstance(path, WeightFile) else open_weights(path)
-    name = source or _recognised(file)
+    name = source or _find_importer(file)
     try:
         if name is None:
-            raise CheckpointError(_unknown(file))
+            raise CheckpointError(_describe_unknown(file))
         overrides = overrides or Overrides()
-        return _with_overrides(IMPORTERS[name].describe(file, overrides), overrides)
+        return _apply_overrides(IMPORTERS[name].describe(file, overrides), overrides)
     except CheckpointError as error:
         raise CheckpointError(f"Cannot import {str(file.path)!r}: {error}") from error
 
@@ -95,18 +95,19 @@ def describe_checkpoint(
 def import_checkpoint(
     path: str | Path, source: SourceName | None = None, overrides: Overrides | None = None
 ) -> Imported:
-    """Reads a checkpoint of another library as one of our models.
+    """Imports a checkpoint of another library.
 
     Args:
-        path: str or Path. Checkpoint of a whole detector: a file, or KerasHub's folder.
+        path: Checkpoint of a whole detector: a file, or KerasHub's folder.
         source: Name in `IMPORTERS`. Defaults to `None`: recognised by content.
-        overrides: Overrides. Settings of the user in place of what the checkpoint does not hold.
+        overrides: User settings that replace or complete those of the checkpoint.
 
     Returns:
-        The model, not compiled; where every tensor went; what was found. Tensors may be left over or missing.
+        The model, not compiled; the report on all tensors, some of which may be unused or missing; and the blueprint.
 
     Raises:
-        CheckpointError: No library's detector, or one that cannot be imported; names the file and the reason.
+        CheckpointError: The file is not a detector of a known library, or cannot be imported; the message names the
+            file and the reason.
         ValueError: The file is damaged.
         OSError: The file cannot be opened.
 
@@ -123,37 +124,37 @@ def import_checkpoint(
 
 
 def find_foreign(path: str | Path) -> WeightFile | None:
-    """Opens a checkpoint if it is another library's.
+    """Opens a path if it is a checkpoint of another library.
 
     Args:
-        path: str or Path. Anything that may be there.
+        path: Any path; it need not exist.
 
     Returns:
-        The opened checkpoint of a whole detector, for `describe_checkpoint`; `None` for everything else: our own files,
-        weights of a backbone alone, other files, nothing.
+        The opened checkpoint of a whole detector, for `describe_checkpoint`. `None` for everything else: our own files,
+        weights of a backbone alone, other files, a missing file.
 
     Raises:
-        ValueError: The file is in the layout of a checkpoint, and damaged.
+        ValueError: The file has the layout of a checkpoint but is damaged.
     """
     if weight_layout(path) is None:
         return None
     file = open_weights(path)
-    return file if _recognised(file) is not None else None
+    return file if _find_importer(file) is not None else None
 
 
 def open_foreign(file: WeightFile, overrides: Overrides | None, log: Callable[[str], object]) -> RetinaNet:
-    """Imports an opened checkpoint, all of whose tensors have to have a place.
+    """Imports an opened checkpoint completely: no tensor may be unused or missing.
 
     Args:
-        file: WeightFile. From `find_foreign`.
-        overrides: Overrides. Settings of the user in place of what the checkpoint does not hold.
-        log: Callable. Receives one line per assumption.
+        file: From `find_foreign`.
+        overrides: User settings that replace or complete those of the checkpoint.
+        log: Receives one line per assumption.
 
     Returns:
         The model, not compiled.
 
     Raises:
-        CheckpointError: It cannot be imported, or not completely; names the file and the reason.
+        CheckpointError: It cannot be imported, or not completely; the message names the file and the reason.
     """
     blueprint = describe_checkpoint(file, overrides=overrides)
     try:
@@ -167,21 +168,23 @@ def open_foreign(file: WeightFile, overrides: Overrides | None, log: Callable[[s
 
 
 def inherited_settings(blueprint: Blueprint) -> dict[str, Any]:
-    """What a run that starts from a checkpoint takes over, as `snapshot_settings.read_settings` does of a snapshot.
+    """The settings that a run takes over from the checkpoint it starts from.
+
+    `snapshot_settings.read_settings` does the same for a snapshot.
 
     Args:
-        blueprint: Blueprint. Of the checkpoint.
+        blueprint: The checkpoint's.
 
     Returns:
-        Dotted name → value, as `config_tree.changed` takes them.
+        Dotted name → value, as `config.tree.changed` takes them.
     """
     groups = {"model": blueprint.model, "anchors": blueprint.anchors, "resize": blueprint.resize}
     found = {f"{group}.{name}": value for group, config in groups.items() for name, value in vars(config).items()}
     return {name: value for name, value in found.items() if name != "model.weights"}
 
 
-def _with_overrides(blueprint: Blueprint, overrides: Overrides) -> Blueprint:
-    """The blueprint with what the user says of pixels and box coding; each importer takes the rest into account."""
+def _apply_overrides(blueprint: Blueprint, overrides: Overrides) -> Blueprint:
+    """Applies the user's settings of pixels and box coding; each importer applies the others."""
     options, coder = dict(blueprint.backbone_options), dict(blueprint.box_coder)
     if overrides.pixels:
         options["normalization"] = options["normalization"]._replace(**overrides.pixels)
@@ -190,11 +193,11 @@ def _with_overrides(blueprint: Blueprint, overrides: Overrides) -> Blueprint:
     return dataclasses.replace(blueprint, backbone_options=options, box_coder=coder)
 
 
-def _recognised(file: WeightFile) -> SourceName | None:
+def _find_importer(file: WeightFile) -> SourceName | None:
     return next((name for name, importer in IMPORTERS.items() if importer.recognises(file)), None)
 
 
-def _unknown(file: WeightFile) -> str:
+def _describe_unknown(file: WeightFile) -> str:
     names = list(file.tensors) or list(file.keras.layers if file.keras else ())
     begins = f" Its names begin with {', '.join(map(repr, names[:3]))}." if names else ""
     return f"It holds no RetinaNet of {', '.join(IMPORTERS)}.{begins}"

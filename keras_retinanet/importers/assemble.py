@@ -1,8 +1,7 @@
-"""From a blueprint to a detector with the checkpoint's weights, and an account of every tensor."""
+"""Builds a detector from a blueprint, copies the checkpoint's weights, and reports on every tensor."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +10,7 @@ import keras
 import numpy as np
 
 from keras_retinanet.backbones import freeze_batch_norm
-from keras_retinanet.config import to_dict
-from keras_retinanet.geometry.boxes import BoxCoder
+from keras_retinanet.geometry.box_coder import BoxCoder
 from keras_retinanet.importers.blueprint import Blueprint, CheckpointError
 from keras_retinanet.model.build import build
 from keras_retinanet.model.heads import Head
@@ -24,12 +22,12 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Report:
-    """Which tensors went where.
+    """The tensors that were copied, and those that were not.
 
     Attributes:
         used: Names in the checkpoint, in its order.
         unused: Tensors without a place in the model.
-        missing: Variables of the model that the checkpoint has nothing for, by their path and the name looked for.
+        missing: Variables that the checkpoint has no tensor for: their path, and the expected name.
     """
 
     used: tuple[str, ...]
@@ -37,14 +35,14 @@ class Report:
     missing: tuple[str, ...]
 
     def require_complete(self, *, allow_unused: bool = False, allow_missing: bool = False) -> None:
-        """Raises where tensors are left over or missing.
+        """Raises if tensors are unused or missing.
 
         Args:
-            allow_unused: Tensors may be left over.
-            allow_missing: Variables may keep their random weights.
+            allow_unused: Accept unused tensors.
+            allow_missing: Accept variables that keep their random weights.
 
         Raises:
-            CheckpointError: Names the first of them, and the flag of `retinanet-import` that allows it.
+            CheckpointError: The message names the first of them, and the flag of `retinanet-import` that allows it.
         """
         for what, names, is_allowed, meaning in (
             ("unused", self.unused, allow_unused, "have no place in the model"),
@@ -58,16 +56,16 @@ class Report:
 
 
 def assemble(blueprint: Blueprint) -> tuple[RetinaNet, Report]:
-    """Builds the detector of a blueprint and fills it.
+    """Builds the detector of a blueprint and copies the weights.
 
     Args:
         blueprint: Settings, names and tensors.
 
     Returns:
-        The model, not compiled, with frozen batch normalisation in the backbone; and where every tensor went.
+        The model, not compiled, with frozen batch normalisation in the backbone; and the report on all tensors.
 
     Raises:
-        CheckpointError: A tensor has another shape than its place.
+        CheckpointError: A tensor and its variable differ in shape.
         ValueError: The settings contradict each other.
     """
     _require_plausible(blueprint)
@@ -82,13 +80,13 @@ def assemble(blueprint: Blueprint) -> tuple[RetinaNet, Report]:
         box_coder=coder,
     )
     model.metadata["imported_from"] = blueprint.source
-    report = _fill(model, blueprint)
+    report = _fill_model(model, blueprint)
     freeze_batch_norm(model.backbone)
     return model, report
 
 
 def _require_plausible(blueprint: Blueprint) -> None:
-    """Raises where pyramid and heads would be far larger than the checkpoint, before there is memory made for them."""
+    """Raises if pyramid and heads would be far larger than the checkpoint, before memory is allocated for them."""
     model = blueprint.model
     levels = model.max_level - model.min_level + 1
     anchors = len(blueprint.anchors.ratios) * np.size(blueprint.anchors.scales)
@@ -103,10 +101,10 @@ def _require_plausible(blueprint: Blueprint) -> None:
 
 
 def weighted_layers(model: RetinaNet) -> Iterator[tuple[str, keras.Layer]]:
-    """The layers of a detector that have weights, by the paths that `Blueprint.place` takes.
+    """Iterates over the layers with weights, by the paths that `Blueprint.place` takes.
 
     Args:
-        model: Its heads are shared between levels.
+        model: A detector whose heads are shared between levels.
 
     Yields:
         Path and layer: `backbone/<layer>`, `neck/lateral3 … output3 … extra6 …`, `class_head/conv0 … norm0 … final`,
@@ -125,20 +123,20 @@ def weighted_layers(model: RetinaNet) -> Iterator[tuple[str, keras.Layer]]:
                 yield f"{name}/{layer.name}", layer
 
 
-def _fill(model: RetinaNet, blueprint: Blueprint) -> Report:
+def _fill_model(model: RetinaNet, blueprint: Blueprint) -> Report:
     used: set[str] = set()
     missing = []
     for path, layer in weighted_layers(model):
         place = blueprint.place(path)
         for variable in layer.weights:
-            name = place + blueprint.spelling.separator + _kind(layer, variable, blueprint)
+            name = place + blueprint.spelling.separator + _find_kind(layer, variable, blueprint)
             if name not in blueprint.tensors:
                 missing.append(f"{path}/{variable.name} ({name})")
                 continue
             used.add(name)
-            value = _laid_out(np.asarray(blueprint.tensors[name]), layer, blueprint)
+            value = _convert_layout(np.asarray(blueprint.tensors[name]), layer, blueprint)
             if layer.name == "final":
-                value = _reordered(value, path.partition("/")[0], model, blueprint)
+                value = _reorder_outputs(value, path.partition("/")[0], model, blueprint)
             if value.shape != tuple(variable.shape):
                 raise CheckpointError(
                     f"{name!r} has the shape {tuple(blueprint.tensors[name].shape)}, which does not fit "
@@ -146,17 +144,17 @@ def _fill(model: RetinaNet, blueprint: Blueprint) -> Report:
                     "grouped ResNets and backbones that are not listed in docs/migrating.md cannot be imported."
                 )
             variable.assign(value)
-    unused = [name for name in blueprint.tensors if name not in used and not blueprint.is_no_weight(name)]
+    unused = [name for name in blueprint.tensors if name not in used and not blueprint.is_not_weight(name)]
     return Report(tuple(name for name in blueprint.tensors if name in used), tuple(unused), tuple(missing))
 
 
-def _kind(layer: keras.Layer, variable: Any, blueprint: Blueprint) -> str:
+def _find_kind(layer: keras.Layer, variable: Any, blueprint: Blueprint) -> str:
     is_depthwise = isinstance(layer, keras.layers.DepthwiseConv2D) and variable.name == "kernel"
     kind = "depthwise_kernel" if is_depthwise and not blueprint.spelling.is_transposed else str(variable.name)
     return blueprint.spelling.kinds.get(kind, kind)
 
 
-def _laid_out(value: np.ndarray, layer: keras.Layer, blueprint: Blueprint) -> np.ndarray:
+def _convert_layout(value: np.ndarray, layer: keras.Layer, blueprint: Blueprint) -> np.ndarray:
     if value.dtype.kind not in "fiu":
         raise CheckpointError(f"A tensor for {layer.name!r} is of type {value.dtype}, not of numbers.")
     value = value.astype(np.float32)
@@ -165,8 +163,8 @@ def _laid_out(value: np.ndarray, layer: keras.Layer, blueprint: Blueprint) -> np
     return value
 
 
-def _reordered(value: np.ndarray, head_name: str, model: RetinaNet, blueprint: Blueprint) -> np.ndarray:
-    """The last layer of a head `(…, anchors · values)` with our order of anchors, and the classes that are kept."""
+def _reorder_outputs(value: np.ndarray, head_name: str, model: RetinaNet, blueprint: Blueprint) -> np.ndarray:
+    """Reorders the anchors of a head's last layer `(…, anchors · values)`, and drops the classes that are not kept."""
     head: Head = getattr(model, head_name)
     counts = head.num_anchors if isinstance(head.num_anchors, int) else head.num_anchors[0]
     kept = blueprint.kept_classes if head_name == "class_head" else None
@@ -178,18 +176,3 @@ def _reordered(value: np.ndarray, head_name: str, model: RetinaNet, blueprint: B
     if kept is not None:
         parts = parts[..., list(kept)]
     return parts.reshape(*value.shape[:-1], -1)
-
-
-def described(blueprint: Blueprint) -> dict[str, Any]:
-    """The settings of a blueprint as plain values, for people and files."""
-    groups = ("model", "anchors", "resize", "filter")
-    return {group: to_dict(getattr(blueprint, group)) for group in groups} | {
-        "backbone_options": {name: _plain(value) for name, value in blueprint.backbone_options.items()},
-        "box_coder": dict(blueprint.box_coder),
-    }
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    return list(value) if isinstance(value, tuple) else value

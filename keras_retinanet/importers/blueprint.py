@@ -1,4 +1,4 @@
-"""The settings and names that an importer reads from a checkpoint, before anything is built."""
+"""The settings and names that an importer reads from a checkpoint before a model is built."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, Resi
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be imported; says why, and what can be done."""
+    """A checkpoint cannot be imported; the message states the reason and the fix."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Spelling:
     """How a framework names and lays out the arrays of a layer.
 
     Attributes:
-        kinds: Our variable's name → its name there.
-        separator: Stands between the layer's name and the array's.
+        kinds: Name of our variable → the framework's name.
+        separator: Text between the layer's name and the array's.
         is_transposed: Whether kernels are `(out, in, height, width)` as in PyTorch.
     """
 
@@ -43,7 +43,7 @@ KERAS_SPELLING = Spelling({}, "/", is_transposed=False)
 
 @dataclass(frozen=True)
 class Overrides:
-    """Settings of the user in place of what a checkpoint does not hold, or holds wrongly.
+    """User settings that replace or complete those of a checkpoint.
 
     Attributes:
         anchors: Fields of `AnchorConfig`.
@@ -52,10 +52,11 @@ class Overrides:
         pixels: Fields of `PixelStatistics`: how the network's pixels were normalised.
         box_std: Four factors on the deltas, such as 1 / `BBOX_REG_WEIGHTS` of Detectron2.
         class_names: Names of all labels of the checkpoint.
-        drop_unused_classes: Leave out the slots of torchvision's 91 classes that no object of COCO has.
-        norm_epsilon: Of the backbone's batch normalisation, for torchvision models trained without the COCO weights.
-        style: Of MMDetection's ResNet: `"pytorch"` or `"caffe"`.
-        stem: Of fizyr's ResNet: `"padded"` (keras-resnet 0.1) or `"same"` (0.2).
+        drop_unused_classes: Leave out those of torchvision's 91 classes that no object of COCO has.
+        norm_epsilon: Epsilon of the backbone's batch normalisation, for torchvision models trained without the COCO
+            weights.
+        style: Variant of MMDetection's ResNet: `"pytorch"` or `"caffe"`.
+        stem: Stem of fizyr's ResNet: `"padded"` (keras-resnet 0.1) or `"same"` (0.2).
     """
 
     anchors: Mapping[str, Any] = field(default_factory=dict)
@@ -72,25 +73,25 @@ class Overrides:
 
 @dataclass(frozen=True)
 class Blueprint:
-    """A detector as settings and names: all that is needed to build it and to fill it.
+    """A detector as settings and names: all that is needed to build it and to copy its weights.
 
     Attributes:
         source: Library that the checkpoint comes from.
-        tensors: Name → array, names as the library spells them today.
-        place: From the path of one of our layers, such as `backbone/stage3_block1_conv2` or `class_head/conv0`, to the
-            name of the layer in the checkpoint.
+        tensors: Name → array, with the names of the library's newest version.
+        place: Function from the path of one of our layers, such as `backbone/stage3_block1_conv2` or
+            `class_head/conv0`, to the name of the layer in the checkpoint.
         spelling: How the arrays of a layer are named.
         model: The network. Its `weights` are `"none"`.
         class_names: Names of the labels that are kept.
         kept_classes: The checkpoint's index of each label; `None` keeps all.
-        anchor_order: The checkpoint's index of each of our anchors in a cell; `None` where both count alike.
+        anchor_order: The checkpoint's index of each of our anchors in a cell; `None` if both orders are equal.
         anchors: The anchors.
         resize: How images become network input.
         filter: How scored boxes become detections.
         backbone_options: Arguments of the backbone.
-        box_coder: Arguments of `BoxCoder` beside its coder.
-        is_no_weight: Which tensors are no weights, such as counters.
-        notes: What was assumed or is worth knowing, in sentences.
+        box_coder: Arguments of `BoxCoder` other than `coder`.
+        is_not_weight: Whether a tensor, by its name, is something else than a weight, such as a counter.
+        notes: Assumptions and other remarks, one sentence each.
     """
 
     source: SourceName
@@ -106,22 +107,22 @@ class Blueprint:
     anchor_order: tuple[int, ...] | None = None
     backbone_options: Mapping[str, Any] = field(default_factory=dict)
     box_coder: Mapping[str, Any] = field(default_factory=dict)
-    is_no_weight: Callable[[str], bool] = lambda name: name.endswith("num_batches_tracked")
+    is_not_weight: Callable[[str], bool] = lambda name: name.endswith("num_batches_tracked")
     notes: tuple[str, ...] = ()
 
 
 def by_part(
     backbone: Callable[[str], str], neck: Callable[[str, int], str], head: Callable[[str, str], str]
 ) -> Callable[[str], str]:
-    """A `Blueprint.place` from the names of each part.
+    """Makes a `Blueprint.place` from one function per part.
 
     Args:
-        backbone: From our layer's name to the checkpoint's.
-        neck: From `"lateral"`, `"output"` or `"extra"` and the level.
-        head: From `"class_head"` or `"box_head"` and our layer: `conv0`, `norm0`, `final`.
+        backbone: Function from our layer's name to the checkpoint's.
+        neck: Function of `"lateral"`, `"output"` or `"extra"`, and the level.
+        head: Function of `"class_head"` or `"box_head"`, and our layer: `conv0`, `norm0`, `final`.
 
     Returns:
-        From the path of a layer to its name in the checkpoint.
+        Function from the path of a layer to its name in the checkpoint.
     """
 
     def place(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Class names that checkpoints count on without holding them."""
+"""Class names for checkpoints that do not hold any."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ COCO = (
 )  # fmt: skip
 """The 80 classes of COCO in the order of their ids."""
 TORCHVISION_UNUSED = frozenset((0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83))
-"""COCO ids below 91 that no object has; torchvision's labels are those ids."""
+"""COCO ids below 91 without objects; torchvision's labels are COCO's ids."""
 
 
-def _by_id() -> tuple[str, ...]:
+def _list_coco_ids() -> tuple[str, ...]:
     names = iter(COCO)
     unused = {0: "__background__"}
     return tuple(unused.get(i, f"N/A {i}") if i in TORCHVISION_UNUSED else next(names) for i in range(91))
 
 
-CLASS_LISTS: dict[int, tuple[str, ...]] = {80: COCO, 91: _by_id()}
-"""Names by the number of classes: COCO's, and the slots of torchvision's."""
+CLASS_LISTS: dict[int, tuple[str, ...]] = {80: COCO, 91: _list_coco_ids()}
+"""Number of classes → names: COCO's, and torchvision's with the unused ids."""
 
 
 def read_class_names(path: str | Path) -> tuple[str, ...]:
-    """Names from a text file: one per line, or lines `name,index` as in fizyr's class files.
+    """Reads class names from a text file: one per line, or lines `name,index` as in fizyr's class files.
 
     Args:
         path: UTF-8 text; empty lines are skipped.
@@ -41,7 +41,7 @@ def read_class_names(path: str | Path) -> tuple[str, ...]:
         The names in the order of their indices.
 
     Raises:
-        CheckpointError: The indices are not 0, 1, 2 …, or a name occurs twice; names the file.
+        CheckpointError: The indices are not 0, 1, 2 …, or a name occurs twice; the message names the file.
     """
     try:
         lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]

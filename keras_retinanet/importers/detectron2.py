@@ -1,7 +1,7 @@
 """RetinaNet of Detectron2: pickles of NumPy arrays from its model zoo, and `.pth` files of its trainer.
 
-Blue first, mean subtracted; the stride in the 1x1 convolution; anchors from the corner of each cell, counted scale by
-scale; boxes cut to the image after suppression; images resized as Pillow does.
+BGR with the mean subtracted; the stride in the 1x1 convolution; anchors centred on the corner of each cell, ordered
+scale by scale; boxes clipped after NMS; images resized as by Pillow.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ def recognises(file: WeightFile) -> bool:
 
 
 def with_statistics(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tensors with mean 0 and variance 1 where a norm of the backbone has none.
+    """Adds mean 0 and variance 1 to norms of the backbone that have none.
 
-    Caffe2's backbones hold a factor and a shift alone, and Detectron2 completes them so when it loads them.
+    Caffe2's backbones hold only a factor and a shift; Detectron2 adds the same values on loading.
 
     Args:
-        tensors: Of the checkpoint.
+        tensors: The checkpoint's.
 
     Returns:
-        The same, completed.
+        These tensors and the added ones.
     """
     completed = dict(tensors)
     for name, factor in tensors.items():
@@ -59,24 +59,24 @@ def with_statistics(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
-    """Finds out what a checkpoint holds. Arguments, result and errors as `torchvision.describe`."""
+    """Reads the blueprint of a checkpoint. Arguments, result and errors as `torchvision.describe`."""
     tensors, notes = with_statistics(file.tensors), list[str]()
     backbone = find_resnet(tensors, rf"{_BODY}res(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", rf"{_BODY}res2\.0\.conv3")
-    levels = _levels(tensors)
-    convolutions = _tower(tensors)
+    levels = _find_levels(tensors)
+    convolutions = _find_convolutions(tensors)
     _check_norms(tensors)
     count, classes = count_anchors_and_classes(
         shape_of(tensors, "head.bbox_pred.weight")[0], shape_of(tensors, "head.cls_score.weight")[0]
     )
     names, kept = find_classes(classes, None, overrides, notes)
-    stored = {"offset": 0.0} | _stored_anchors(tensors, notes)
+    stored = {"offset": 0.0} | _read_anchors(tensors, notes)
     anchors = find_anchors(count, range(levels[0], levels[1] + 1), stored, overrides, notes)
     return Blueprint(
         "detectron2",
         tensors,
-        by_part(_backbone, _neck, _head(convolutions)),
+        by_part(_name_backbone_layer, _name_neck_layer, _head_namer(convolutions)),
         TORCH_SPELLING,
-        _network(tensors, backbone, levels, convolutions),
+        _read_network(tensors, backbone, levels, convolutions),
         names,
         anchors,
         replaced(ResizeConfig(800, 1333, method="pillow"), overrides.resize),
@@ -86,14 +86,14 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         backbone_options={
             "stride_on": "3x3" if overrides.style == "pytorch" else "1x1",
             "epsilon": 1e-5,
-            "normalization": _normalization(tensors, notes),
+            "normalization": _read_normalization(tensors, notes),
         },
-        is_no_weight=lambda name: _BUFFER.match(name) is not None,
+        is_not_weight=lambda name: _BUFFER.match(name) is not None,
         notes=tuple(notes),
     )
 
 
-def _network(
+def _read_network(
     tensors: Mapping[str, np.ndarray], backbone: BackboneName, levels: tuple[int, int], convolutions: list[int]
 ) -> ModelConfig:
     return torch_network(
@@ -108,7 +108,7 @@ def _network(
     )
 
 
-def _levels(tensors: Mapping[str, np.ndarray]) -> tuple[int, int]:
+def _find_levels(tensors: Mapping[str, np.ndarray]) -> tuple[int, int]:
     laterals = sorted(
         int(found[1]) for name in tensors if (found := re.match(r"backbone\.fpn_lateral(\d)\.weight", name))
     )
@@ -125,14 +125,14 @@ def _check_norms(tensors: Mapping[str, np.ndarray]) -> None:
         raise CheckpointError("Its pyramid has normalisation; one of plain convolutions can be imported.")
 
 
-def _tower(tensors: Mapping[str, np.ndarray]) -> list[int]:
-    """Positions of the convolutions in `head.cls_subnet`, in which activations and normalisations count too."""
+def _find_convolutions(tensors: Mapping[str, np.ndarray]) -> list[int]:
+    """Positions of the convolutions in `head.cls_subnet`; activations and normalisations are counted too."""
     found = (re.match(r"head\.cls_subnet\.(\d+)\.weight$", name) for name in tensors)
     return sorted(int(match[1]) for match in found if match and tensors[match[0]].ndim == 4)
 
 
-def _normalization(tensors: Mapping[str, np.ndarray], notes: list[str]) -> PixelStatistics:
-    """Of pixels; published files leave it out, and the configuration of the model zoo then holds."""
+def _read_normalization(tensors: Mapping[str, np.ndarray], notes: list[str]) -> PixelStatistics:
+    """The normalisation of pixels; that of the model zoo's configuration if the file does not hold it."""
     if "pixel_mean" not in tensors:
         return MEAN_ONLY
     mean, std = (np.asarray(tensors[name], float).reshape(-1) for name in ("pixel_mean", "pixel_std"))
@@ -145,7 +145,7 @@ def _normalization(tensors: Mapping[str, np.ndarray], notes: list[str]) -> Pixel
     return PixelStatistics((red, green, blue), tuple(float(value) for value in std[::step]), is_bgr)  # type: ignore[arg-type]
 
 
-def _stored_anchors(tensors: Mapping[str, np.ndarray], notes: list[str]) -> dict[str, object]:
+def _read_anchors(tensors: Mapping[str, np.ndarray], notes: list[str]) -> dict[str, object]:
     cells: list[np.ndarray] = []
     while (name := f"anchor_generator.cell_anchors.{len(cells)}") in tensors:
         cells.append(np.asarray(tensors[name]).reshape(-1, 4))
@@ -158,7 +158,7 @@ def _stored_anchors(tensors: Mapping[str, np.ndarray], notes: list[str]) -> dict
     return found
 
 
-def _backbone(layer: str) -> str:
+def _name_backbone_layer(layer: str) -> str:
     kind, stage, block, index = place_of(layer)
     suffix = "" if kind == "conv" else ".norm"
     if stage == 0:
@@ -166,11 +166,11 @@ def _backbone(layer: str) -> str:
     return f"{_BODY}res{stage}.{block - 1}.{f'conv{index}' if index else 'shortcut'}{suffix}"
 
 
-def _neck(kind: str, level: int) -> str:
+def _name_neck_layer(kind: str, level: int) -> str:
     return f"backbone.top_block.p{level}" if kind == "extra" else f"backbone.fpn_{kind}{level}"
 
 
-def _head(convolutions: list[int]) -> Callable[[str, str], str]:
+def _head_namer(convolutions: list[int]) -> Callable[[str, str], str]:
     def place(head: str, layer: str) -> str:
         if layer == "final":
             return "head.cls_score" if head == "class_head" else "head.bbox_pred"

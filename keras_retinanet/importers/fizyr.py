@@ -1,7 +1,7 @@
 """Snapshots of fizyr/keras-retinanet: `.h5` of training and inference models, whole or weights alone.
 
-Corner coding, blue first, no padding of images, boxes that end one pixel before the edge, TensorFlow's "same" padding
-on the coarse levels. The settings are read from the text of the model's description; nothing in it is deserialised.
+Corner coding, BGR, images without padding, boxes that end one pixel before the edge, TensorFlow's "same" padding on the
+coarse levels. The settings are read from the JSON of the model's description; nothing in it is deserialised.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def recognises(file: WeightFile) -> bool:
 
 
 def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
-    """Finds out what a checkpoint holds. Arguments, result and errors as `torchvision.describe`."""
+    """Reads the blueprint of a checkpoint. Arguments, result and errors as `torchvision.describe`."""
     if file.keras is None:
         raise CheckpointError("fizyr's snapshots are HDF5 files of Keras 2.")
     notes: list[str] = []
@@ -45,8 +45,8 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     stored = read_model_config(file.keras.config)
     tensors = named_arrays(file.keras)
     backbone = find_backbone(file.keras.layers, tensors, stored, overrides, notes)
-    levels = _levels(tensors)
-    depth = _depth(tensors, "regression")
+    levels = _find_levels(tensors)
+    depth = _count_convolutions(tensors, "regression")
     count, classes = count_anchors_and_classes(
         shape_of(tensors, "pyramid_regression/bias")[0], shape_of(tensors, "pyramid_classification/bias")[0]
     )
@@ -54,7 +54,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     return Blueprint(
         "fizyr",
         tensors,
-        by_part(backbone.place, _neck, _head),
+        by_part(backbone.place, _name_neck_layer, _name_head_layer),
         KERAS_SPELLING,
         ModelConfig(
             backbone.name,
@@ -68,7 +68,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
             box_coder="corner",
         ),
         names,
-        find_anchors(count, levels, _stored_anchors(stored, levels, notes), overrides, notes),
+        find_anchors(count, levels, _read_anchors(stored, levels, notes), overrides, notes),
         replaced(
             ResizeConfig(800, 1333, pad_multiple=1, rounding="even", method="cv2", has_one_scale=True), overrides.resize
         ),
@@ -76,16 +76,16 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         kept_classes=kept,
         backbone_options=backbone.options,
         box_coder={"std": stored.std},
-        is_no_weight=lambda name: re.match(r"anchors(_\d+)?/", name) is not None,
+        is_not_weight=lambda name: re.match(r"anchors(_\d+)?/", name) is not None,
         notes=tuple(notes),
     )
 
 
 def named_arrays(keras: KerasHdf5) -> dict[str, np.ndarray]:
-    """The arrays by layer and kind, such as `conv1/kernel`.
+    """Names the arrays by layer and kind, such as `conv1/kernel`.
 
-    Their saved names are not used: a process that had built several models numbered them differently. In a sub-model
-    the convolutions are in order, kernel before bias; the last one is the output.
+    Their saved names are not used, because they depend on how many models the process had built. In a submodel the
+    convolutions are in order, kernel before bias; the last one is the output.
 
     Args:
         keras: Content of the file.
@@ -94,7 +94,7 @@ def named_arrays(keras: KerasHdf5) -> dict[str, np.ndarray]:
         Name → array in the file's order.
 
     Raises:
-        CheckpointError: A sub-model holds something else.
+        CheckpointError: A submodel holds something else.
     """
     arrays: dict[str, np.ndarray] = {}
     for layer, saved in keras.layers.items():
@@ -128,18 +128,18 @@ def _check_version(version: str | None, notes: list[str]) -> None:
         )
 
 
-def _levels(tensors: Mapping[str, np.ndarray]) -> list[int]:
+def _find_levels(tensors: Mapping[str, np.ndarray]) -> list[int]:
     levels = [level for level in range(2, 8) if f"P{level}/kernel" in tensors]
     if levels not in (list(range(low, high)) for low in (2, 3) for high in (6, 7, 8)):
         raise CheckpointError(f"The pyramid has the levels {levels}; from 2 or 3 to 5, 6 or 7 can be imported.")
     return levels
 
 
-def _depth(tensors: Mapping[str, np.ndarray], purpose: str) -> int:
+def _count_convolutions(tensors: Mapping[str, np.ndarray], purpose: str) -> int:
     return sum(re.fullmatch(rf"pyramid_{purpose}_\d+/kernel", name) is not None for name in tensors)
 
 
-def _stored_anchors(stored: FizyrSettings, levels: list[int], notes: list[str]) -> dict[str, Any]:
+def _read_anchors(stored: FizyrSettings, levels: list[int], notes: list[str]) -> dict[str, Any]:
     if not stored.anchors:
         return {}
     if len(stored.anchors["sizes"]) != len(levels):
@@ -150,9 +150,9 @@ def _stored_anchors(stored: FizyrSettings, levels: list[int], notes: list[str]) 
     return stored.anchors
 
 
-def _neck(kind: str, level: int) -> str:
+def _name_neck_layer(kind: str, level: int) -> str:
     return f"C{level}_reduced" if kind == "lateral" else f"P{level}"
 
 
-def _head(head: str, layer: str) -> str:
+def _name_head_layer(head: str, layer: str) -> str:
     return f"pyramid_{SUBMODELS[head]}{'' if layer == 'final' else f'_{layer[4:]}'}"

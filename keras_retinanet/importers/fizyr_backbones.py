@@ -1,4 +1,4 @@
-"""The backbones of fizyr's snapshots: which one the layers belong to, and where ours finds its arrays."""
+"""The backbones of fizyr's snapshots: recognised by their layers, with the name of each of our layers in them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from keras_retinanet.importers.head_shapes import shape_of
 from keras_retinanet.importers.resnet_depths import find_resnet
 
 TF_BGR = PixelStatistics(TF.mean, TF.std, is_bgr=True)
-"""fizyr's "tf" mode: -1 … 1, and still blue first."""
+"""fizyr's "tf" mode: pixels in -1 … 1, in BGR order."""
 STEMS = {"padded": "symmetric", "same": "same"}
 MOBILENET_PADS = {"symmetric": [[1, 1], [1, 1]], "corner": [[0, 1], [0, 1]]}
 _MOBILENETS: dict[int, BackboneName] = {8: "mobilenet_025", 16: "mobilenet_050", 24: "mobilenet_075", 32: "mobilenet"}
@@ -31,12 +31,12 @@ _DENSENETS: dict[tuple[int, int], BackboneName] = {
 
 @dataclass(frozen=True)
 class FoundBackbone:
-    """A backbone of a snapshot.
+    """The backbone of a snapshot.
 
     Attributes:
-        name: Of ours.
+        name: Name in `BACKBONES`.
         options: Its arguments.
-        place: From our layer's name to the snapshot's.
+        place: Function from our layer's name to the snapshot's.
     """
 
     name: BackboneName
@@ -51,40 +51,42 @@ def find_backbone(
     overrides: Overrides,
     notes: list[str],
 ) -> FoundBackbone:
-    """Which backbone a snapshot has.
+    """Recognises the backbone of a snapshot.
 
     Args:
-        layers: Names of all layers, those without weights included: they tell the two stems of ResNet apart.
+        layers: Names of all layers, including those without weights, which distinguish the two stems of ResNet.
         tensors: Arrays by layer and kind.
-        stored: From the model's description.
-        overrides: Of the user.
-        notes: Gets sentences on what was found.
+        stored: Settings in the model's description.
+        overrides: The user's settings.
+        notes: Remarks are appended.
 
     Returns:
         The backbone.
 
     Raises:
-        CheckpointError: It is one that ours do not include.
+        CheckpointError: There is no such backbone here.
     """
     if "bn_conv1" in layers:
-        return _resnet(layers, stored, overrides, notes)
+        return _describe_resnet(layers, stored, overrides, notes)
     if "conv_dw_1" in layers:
-        return _mobilenet(layers, tensors, stored)
+        return _describe_mobilenet(layers, tensors, stored)
     if "conv1/conv" in layers or "conv2_block1_0_bn" in layers:
-        return _densenet(layers)
+        return _describe_densenet(layers)
     if "block1_conv1" in layers:
-        return FoundBackbone("vgg19" if "block3_conv4" in layers else "vgg16", {"normalization": CAFFE}, _as_it_is)
+        return FoundBackbone("vgg19" if "block3_conv4" in layers else "vgg16", {"normalization": CAFFE}, _keep_name)
     raise CheckpointError(
         f"Its backbone begins with {', '.join(map(repr, list(layers)[:4]))}; ResNet-50, 101, 152, VGG, MobileNet and "
         "DenseNet can be imported. SE-Nets and EfficientNets of other packages cannot."
     )
 
 
-def _as_it_is(layer: str) -> str:
+def _keep_name(layer: str) -> str:
     return layer
 
 
-def _resnet(layers: Collection[str], stored: FizyrSettings, overrides: Overrides, notes: list[str]) -> FoundBackbone:
+def _describe_resnet(
+    layers: Collection[str], stored: FizyrSettings, overrides: Overrides, notes: list[str]
+) -> FoundBackbone:
     names = sorted(layers)
     name = find_resnet(names, r"res(?P<stage>\d)(?P<block>[a-z]\d*)_branch2a$", r"res2a_branch2c$")
     stem = overrides.stem or ("padded" if "padding_conv1" in layers else "same")
@@ -108,7 +110,9 @@ def _resnet(layers: Collection[str], stored: FizyrSettings, overrides: Overrides
     return FoundBackbone(name, options, place)
 
 
-def _mobilenet(layers: Collection[str], tensors: Mapping[str, np.ndarray], stored: FizyrSettings) -> FoundBackbone:
+def _describe_mobilenet(
+    layers: Collection[str], tensors: Mapping[str, np.ndarray], stored: FizyrSettings
+) -> FoundBackbone:
     width = shape_of(tensors, "conv1/kernel")[-1]
     if width not in _MOBILENETS:
         raise CheckpointError(f"Its MobileNet begins with {width} channels; α of 0.25, 0.5, 0.75 and 1 have 8 to 32.")
@@ -121,10 +125,10 @@ def _mobilenet(layers: Collection[str], tensors: Mapping[str, np.ndarray], store
         "stem_padding": padded if "conv1_pad" in layers else "same",
         "block_padding": padded if "conv_pad_2" in layers else "same",
     }
-    return FoundBackbone(_MOBILENETS[width], options, _as_it_is)
+    return FoundBackbone(_MOBILENETS[width], options, _keep_name)
 
 
-def _densenet(layers: Collection[str]) -> FoundBackbone:
+def _describe_densenet(layers: Collection[str]) -> FoundBackbone:
     blocks = tuple(
         max((int(m[1]) for name in layers if (m := re.match(rf"conv{stage}_block(\d+)_1_conv$", name))), default=0)
         for stage in (4, 5)

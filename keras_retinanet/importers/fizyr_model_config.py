@@ -1,6 +1,6 @@
-"""Settings in the text of a fizyr model: anchors, thresholds, box coder, epsilon of the batch normalisation.
+"""Settings in the description of a fizyr model: anchors, thresholds, box coder, epsilon of the batch normalisation.
 
-Also fizyr's `config.ini`, which holds the anchors that its training snapshots do not.
+Also fizyr's `config.ini` with the anchors, which training snapshots do not hold.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ KEYS = ("sizes", "strides", "ratios", "scales")
 
 @dataclass(frozen=True)
 class FizyrSettings:
-    """Settings of a fizyr model; files of weights alone hold none.
+    """Settings of a fizyr model. Files of weights alone hold none.
 
     Attributes:
-        anchors: `sizes`, `strides`, `ratios` and `scales`, of inference models.
-        filter: Fields of `FilterConfig`, of inference models.
-        std: Of the box coder.
-        epsilon: Of the batch normalisation.
-        stem_pad: Padding in front of the first convolution of a MobileNet, `None` where there is none.
+        anchors: `sizes`, `strides`, `ratios` and `scales`; empty for training models.
+        filter: Fields of `FilterConfig`; empty for training models.
+        std: Four factors on the deltas.
+        epsilon: Epsilon of the batch normalisation.
+        stem_pad: Padding before the first convolution of a MobileNet; `None` if it has no such layer.
     """
 
     anchors: dict[str, Any] = field(default_factory=dict)
@@ -39,27 +39,27 @@ class FizyrSettings:
 
 
 def read_model_config(config: Any) -> FizyrSettings:
-    """Reads the description of a model.
+    """Reads the settings in the description of a model.
 
     Args:
         config: JSON of the attribute `model_config`, or `None`.
 
     Returns:
-        Its settings.
+        The settings.
 
     Raises:
-        CheckpointError: Channels first, boxes coded as before April 2018, or numbers that are none.
+        CheckpointError: The model is channels-first, codes boxes as before April 2018, or has malformed numbers.
     """
     try:
-        layers = list(_layers(config))
-        return _described(layers)
+        layers = list(_iterate_layers(config))
+        return _read_layers(layers)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"Its model description cannot be read: {type(error).__name__} {error}.") from error
 
 
-def _described(layers: list[tuple[str, dict[str, Any]]]) -> FizyrSettings:
+def _read_layers(layers: list[tuple[str, dict[str, Any]]]) -> FizyrSettings:
     if any(settings.get("data_format") == "channels_first" for _, settings in layers):
         raise CheckpointError(
             "It is a channels-first model. Load it in keras-retinanet with image_data_format channels_last in "
@@ -73,24 +73,24 @@ def _described(layers: list[tuple[str, dict[str, Any]]]) -> FizyrSettings:
         raise CheckpointError(f"Its batch normalisations differ in epsilon: {sorted(norms)}.")
     pad = next((settings["padding"] for kind, settings in layers if settings.get("name") == "conv1_pad"), None)
     return FizyrSettings(
-        _anchors(anchors), _filter(suppression), _std(coder), min(norms) if norms else None, stem_pad=pad
+        _read_anchors(anchors), _read_filter(suppression), _read_std(coder), min(norms) if norms else None, stem_pad=pad
     )
 
 
-def _layers(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Class and settings of every layer, those of sub-models included."""
+def _iterate_layers(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Class and settings of every layer, including those of submodels."""
     if config is None:
         return
     for layer in config["config"]["layers"]:
         yield str(layer["class_name"]), layer["config"]
         if "layers" in layer["config"]:
-            yield from _layers(layer)
+            yield from _iterate_layers(layer)
 
 
-def _anchors(levels: list[dict[str, Any]]) -> dict[str, Any]:
+def _read_anchors(levels: list[dict[str, Any]]) -> dict[str, Any]:
     if not levels:
         return {}
-    shapes = {(_numbers(level["ratios"]), _numbers(level["scales"])) for level in levels}
+    shapes = {(_read_numbers(level["ratios"]), _read_numbers(level["scales"])) for level in levels}
     if len(shapes) != 1:
         raise CheckpointError("Its levels have anchors of different ratios or scales.")
     ratios, scales = shapes.pop()
@@ -102,7 +102,7 @@ def _anchors(levels: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _filter(settings: dict[str, Any] | None) -> dict[str, Any]:
+def _read_filter(settings: dict[str, Any] | None) -> dict[str, Any]:
     if settings is None:
         return {}
     mode = "agnostic" if not settings.get("class_specific_filter", True) else "per_class"
@@ -114,8 +114,8 @@ def _filter(settings: dict[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _std(coder: dict[str, Any]) -> tuple[float, ...]:
-    std, mean = _numbers(coder.get("std") or STD), _numbers(coder.get("mean") or (0, 0, 0, 0))
+def _read_std(coder: dict[str, Any]) -> tuple[float, ...]:
+    std, mean = _read_numbers(coder.get("std") or STD), _read_numbers(coder.get("mean") or (0, 0, 0, 0))
     if std == _OLD_STD:
         raise CheckpointError(
             "Its boxes are coded by centre and size, as before April 2018. Convert it with the keras-retinanet of that "
@@ -126,23 +126,23 @@ def _std(coder: dict[str, Any]) -> tuple[float, ...]:
     return std
 
 
-def _numbers(values: Any) -> tuple[float, ...]:
+def _read_numbers(values: Any) -> tuple[float, ...]:
     """Plain numbers, also where Keras wrapped an array as `{"type": "ndarray", "value": …}`."""
     values = values["value"] if isinstance(values, dict) else values
     return tuple(float(value) for value in values)
 
 
 def read_anchor_ini(path: str | Path) -> dict[str, tuple[float, ...]]:
-    """The anchors of fizyr's `config.ini`.
+    """Reads the anchors of fizyr's `config.ini`.
 
     Args:
-        path: File with the section `anchor_parameters`, and perhaps `pyramid_levels`.
+        path: File with the section `anchor_parameters`, and optionally `pyramid_levels`.
 
     Returns:
         Fields of `AnchorConfig`: `sizes`, `strides`, `ratios`, `scales`.
 
     Raises:
-        CheckpointError: A section or key is missing, unknown, or holds no numbers; names file and key.
+        CheckpointError: A section or key is missing, unknown, or not numeric; the message names file and key.
         OSError: The file cannot be opened.
     """
     parser = configparser.ConfigParser(interpolation=None)

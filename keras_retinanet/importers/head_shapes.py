@@ -15,22 +15,22 @@ from keras_retinanet.importers.class_lists import CLASS_LISTS, TORCHVISION_UNUSE
 from keras_retinanet.model.class_transfer import default_class_names
 
 MAX_SCALES = 100
-"""More than any detector has: a damaged file may hold any number."""
+"""Limit on the anchor scales that a file may ask for; a damaged file may hold any number."""
 OCTAVE = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 
 
 def shape_of(tensors: Mapping[str, np.ndarray], name: str) -> tuple[int, ...]:
-    """Shape of a tensor that has to be there.
+    """The shape of a required tensor.
 
     Args:
-        tensors: Of the checkpoint.
-        name: Its name.
+        tensors: The checkpoint's.
+        name: Name of the tensor.
 
     Returns:
         The shape.
 
     Raises:
-        CheckpointError: The checkpoint lacks it, or it has no channels or numbers.
+        CheckpointError: The tensor is missing, empty, or not that of a convolution.
     """
     if name not in tensors:
         raise CheckpointError(f"The checkpoint lacks {name!r}.")
@@ -41,7 +41,7 @@ def shape_of(tensors: Mapping[str, np.ndarray], name: str) -> tuple[int, ...]:
 
 
 def count_consecutive(tensors: Mapping[str, np.ndarray], pattern: str, start: int = 0) -> int:
-    """How many of `pattern.format(start)`, `pattern.format(start + 1)` … are there without a gap."""
+    """Counts the tensors `pattern.format(start)`, `pattern.format(start + 1)` … up to the first missing one."""
     count = 0
     while pattern.format(start + count) in tensors:
         count += 1
@@ -49,17 +49,17 @@ def count_consecutive(tensors: Mapping[str, np.ndarray], pattern: str, start: in
 
 
 def count_anchors_and_classes(box_outputs: int, class_outputs: int) -> tuple[int, int]:
-    """Anchors in a cell and classes, from the channels of the last layers.
+    """Derives the numbers of anchors per cell and of classes from the channels of the last layers.
 
     Args:
         box_outputs: Channels of the box head.
         class_outputs: Channels of the class head.
 
     Returns:
-        Both counts.
+        Anchors per cell, and classes.
 
     Raises:
-        CheckpointError: They do not divide.
+        CheckpointError: The channels are not multiples of 4 and of the anchors.
     """
     anchors, rest = divmod(box_outputs, 4)
     if rest or not anchors or class_outputs % anchors or not class_outputs:
@@ -82,17 +82,17 @@ def torch_network(
     is_grouped: bool,
     **others: Any,
 ) -> ModelConfig:
-    """The network of a checkpoint of PyTorch, its widths read from kernels `(out, in, height, width)`.
+    """The settings of a PyTorch network, with widths read from its kernels `(out, in, height, width)`.
 
     Args:
-        tensors: Of the checkpoint.
-        backbone: Found already.
+        tensors: The checkpoint's.
+        backbone: Name of the backbone.
         levels: Finest and coarsest level of the pyramid.
-        lateral: Kernel of the pyramid's finest lateral convolution.
-        p6: Kernel that makes level 6, read where there is one: from C5, unless it takes as many channels as P5 has.
-        tower: Kernel of the first convolution of the class head.
+        lateral: Name of the kernel of the finest lateral convolution.
+        p6: Name of the kernel of level 6, if there is one. Its input is P5 if it has as many channels, else C5.
+        tower: Name of the kernel of the first convolution of the class head.
         depth: Convolutions of a head before its last one.
-        is_grouped: Whether they are normalised in groups.
+        is_grouped: Whether they have group normalisation.
         **others: Further fields of `ModelConfig`.
 
     Returns:
@@ -118,14 +118,14 @@ def torch_network(
 def find_anchors(
     count: int, levels: Sequence[int], found: Mapping[str, Any], overrides: Overrides, notes: list[str]
 ) -> AnchorConfig:
-    """The anchors of a checkpoint: the user's, else those in the file, else the defaults of its library.
+    """The anchors of a checkpoint: the user's, else those in the file, else the library's defaults.
 
     Args:
-        count: Anchors in a cell, known from the heads.
+        count: Anchors per cell, as derived from the heads.
         levels: Levels of the pyramid, finest first.
-        found: Fields of `AnchorConfig` that the file or the library fixes.
-        overrides: Of the user.
-        notes: Gets a sentence where a default was assumed.
+        found: Fields of `AnchorConfig` that the file or the library determines.
+        overrides: The user's settings.
+        notes: A remark is appended if defaults were assumed.
 
     Returns:
         The anchors.
@@ -161,20 +161,20 @@ def find_anchors(
 
 
 def scale_major_order(anchors: AnchorConfig) -> tuple[int, ...]:
-    """For each of our anchors, which count ratio by ratio, its index where a library counts scale by scale."""
+    """The index of each of our anchors, ordered ratio by ratio, in a library that orders them scale by scale."""
     ratios = len(anchors.ratios)
     scales = len(anchors.scales[0]) if isinstance(anchors.scales[0], tuple) else len(anchors.scales)
     return tuple(scale * ratios + ratio for ratio in range(ratios) for scale in range(scales))
 
 
 def anchors_from_cells(cells: Sequence[np.ndarray]) -> dict[str, Any] | None:
-    """Sizes, ratios and scales of base anchors stored scale by scale.
+    """Derives sizes, ratios and scales from base anchors, ordered scale by scale.
 
     Args:
-        cells: `(anchors, 4)` a level, centred on 0.
+        cells: `(anchors, 4)` per level, in pixels, centred on 0.
 
     Returns:
-        Fields of `AnchorConfig`, or `None` where the boxes are no such product.
+        Fields of `AnchorConfig`; `None` if the boxes are not a product of sizes, ratios and scales.
     """
     sides, all_ratios = [], []
     for cell in cells:
@@ -200,7 +200,7 @@ def anchors_from_cells(cells: Sequence[np.ndarray]) -> dict[str, Any] | None:
 
 
 def _tidy(value: float) -> float:
-    """A float32's value without its last digits where a power of 2^(1/3), a half or a whole number was meant."""
+    """Rounds a value that is within float32's precision of a power of 2^(1/3), a half or a whole number."""
     for meant in (round(value * 2) / 2, 2 ** (round(3 * math.log2(value)) / 3)):
         if meant and abs(value / meant - 1) < 1e-5:
             return float(meant)
@@ -210,19 +210,19 @@ def _tidy(value: float) -> float:
 def find_classes(
     count: int, found: Sequence[str] | None, overrides: Overrides, notes: list[str]
 ) -> tuple[tuple[str, ...], tuple[int, ...] | None]:
-    """Names of the labels, and which of the checkpoint's classes are kept.
+    """The names of the labels, and the indices of the classes that are kept.
 
     Args:
         count: Classes of the heads.
-        found: Names in the file, where it has any.
-        overrides: Of the user.
-        notes: Gets a sentence where names were assumed.
+        found: Names in the file, if it has any.
+        overrides: The user's settings.
+        notes: A remark is appended if names were assumed.
 
     Returns:
-        Names, and the checkpoint's index of each label or `None` for all.
+        Names; and the checkpoint's index of each label, or `None` for all classes.
 
     Raises:
-        CheckpointError: There are not as many names as classes, or nothing is unused.
+        CheckpointError: The numbers of names and classes differ, or there are no unused classes to drop.
     """
     given = overrides.class_names
     names = tuple(given if given is not None else found or ())
@@ -244,5 +244,5 @@ def find_classes(
 
 
 def replaced(config: Any, values: Mapping[str, Any]) -> Any:
-    """A settings dataclass with the user's values in it."""
+    """Replaces fields of a settings dataclass."""
     return dataclasses.replace(config, **values)

@@ -1,7 +1,7 @@
 """RetinaNet presets of KerasHub: a folder with `task.json`, `model.weights.h5` and `task.weights.h5`.
 
 Torchvision's network and anchors with TensorFlow's "same" padding on the coarse levels, another epsilon in the heads,
-and its own decoding: no limit on growth, one suppression for all classes, boxes that are not cut to the image.
+and its own postprocessing: no limit on growth in box decoding, class-agnostic NMS, no clipping.
 """
 
 from __future__ import annotations
@@ -49,25 +49,25 @@ def recognises(file: WeightFile) -> bool:
     if file.layout != "folder" or not (file.path / TASK).is_file():
         return False
     try:
-        return str(_read(file.path / TASK).get("class_name")) == "RetinaNetObjectDetector"
+        return str(_read_json(file.path / TASK).get("class_name")) == "RetinaNetObjectDetector"
     except CheckpointError:
         return False
 
 
 def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
-    """Finds out what a checkpoint holds. Arguments, result and errors as `torchvision.describe`."""
-    task = _config(_read(file.path / TASK))
-    tensors, notes = _tensors(file.path), list[str]()
+    """Reads the blueprint of a checkpoint. Arguments, result and errors as `torchvision.describe`."""
+    task = _require_config(_read_json(file.path / TASK))
+    tensors, notes = _read_tensors(file.path), list[str]()
     try:
-        backbone = _config(task["backbone"])
+        backbone = _require_config(task["backbone"])
         levels = range(int(backbone["min_level"]), int(backbone["max_level"]) + 1)
         if not 2 <= levels.start < levels.stop <= 8:
             raise CheckpointError(f"Its pyramid runs from level {levels.start} to {levels.stop - 1}.")
-        name = _resnet(task["backbone"], _config(backbone["image_encoder"]), backbone)
-        anchors = _anchors(_config(task["anchor_generator"]), levels)
-        filter = _filter(_config(task["prediction_decoder"]))
+        name = _find_resnet(task["backbone"], _require_config(backbone["image_encoder"]), backbone)
+        anchors = _read_anchors(_require_config(task["anchor_generator"]), levels)
+        filter = _read_filter(_require_config(task["prediction_decoder"]))
         is_grouped = bool(task["use_prediction_head_norm"])
-        resize, pixels = _images(file.path, task, notes)
+        resize, pixels = _read_preprocessing(file.path, task, notes)
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
@@ -79,9 +79,9 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     return Blueprint(
         "keras_hub",
         tensors,
-        by_part(_backbone(name), _neck(levels[0]), _head),
+        by_part(_backbone_namer(name), _neck_namer(levels[0]), _name_head_layer),
         _SPELLING,
-        _network(tensors, name, levels, is_grouped=is_grouped, has_c5=bool(backbone["use_p5"])),
+        _read_network(tensors, name, levels, is_grouped=is_grouped, has_c5=bool(backbone["use_p5"])),
         names,
         find_anchors(count, levels, anchors, overrides, notes),
         replaced(resize, overrides.resize),
@@ -89,12 +89,12 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         kept_classes=kept,
         backbone_options={"stride_on": "3x3", "epsilon": 1e-5, "normalization": pixels},
         box_coder={"max_log_scale": None},
-        is_no_weight=lambda tensor: "seed_generator" in tensor or tensor.startswith("task/optimizer/"),
+        is_not_weight=lambda tensor: "seed_generator" in tensor or tensor.startswith("task/optimizer/"),
         notes=tuple(notes),
     )
 
 
-def _network(
+def _read_network(
     tensors: Mapping[str, np.ndarray], name: BackboneName, levels: Sequence[int], *, is_grouped: bool, has_c5: bool
 ) -> ModelConfig:
     tower = f"{_HEADS['box_head']}/conv_layers/conv2d"
@@ -113,7 +113,7 @@ def _network(
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -123,14 +123,16 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
-def _config(serialised: Any) -> dict[str, Any]:
+def _require_config(serialised: Any) -> dict[str, Any]:
     config = serialised.get("config") if isinstance(serialised, dict) else None
     if not isinstance(config, dict):
         raise CheckpointError(f"{TASK} lacks the settings of a part.")
     return config
 
 
-def _resnet(serialised: Mapping[str, Any], encoder: Mapping[str, Any], backbone: Mapping[str, Any]) -> BackboneName:
+def _find_resnet(
+    serialised: Mapping[str, Any], encoder: Mapping[str, Any], backbone: Mapping[str, Any]
+) -> BackboneName:
     kind, of = serialised.get("class_name"), backbone["image_encoder"].get("class_name")
     if kind != "RetinaNetBackbone" or of != "ResNetBackbone":
         raise CheckpointError(f"It is a {kind} on a {of}; a RetinaNetBackbone on a ResNetBackbone can be imported.")
@@ -143,7 +145,7 @@ def _resnet(serialised: Mapping[str, Any], encoder: Mapping[str, Any], backbone:
     return DEPTHS[key]
 
 
-def _anchors(generator: Mapping[str, Any], levels: Sequence[int]) -> dict[str, Any]:
+def _read_anchors(generator: Mapping[str, Any], levels: Sequence[int]) -> dict[str, Any]:
     count = int(generator["num_scales"])
     if not 1 <= count <= MAX_SCALES:
         raise CheckpointError(f"{TASK} names {count} scales of anchors.")
@@ -157,7 +159,7 @@ def _anchors(generator: Mapping[str, Any], levels: Sequence[int]) -> dict[str, A
     }
 
 
-def _filter(decoder: Mapping[str, Any]) -> FilterConfig:
+def _read_filter(decoder: Mapping[str, Any]) -> FilterConfig:
     return FilterConfig(
         float(decoder["confidence_threshold"]),
         float(decoder["iou_threshold"]),
@@ -168,13 +170,15 @@ def _filter(decoder: Mapping[str, Any]) -> FilterConfig:
     )
 
 
-def _images(folder: Path, task: Mapping[str, Any], notes: list[str]) -> tuple[ResizeConfig, PixelStatistics]:
+def _read_preprocessing(
+    folder: Path, task: Mapping[str, Any], notes: list[str]
+) -> tuple[ResizeConfig, PixelStatistics]:
     """The resize rule and the normalisation of the preset's preprocessor."""
     stored = task.get("preprocessor") or (
-        _read(folder / "preprocessor.json") if (folder / "preprocessor.json").is_file() else None
+        _read_json(folder / "preprocessor.json") if (folder / "preprocessor.json").is_file() else None
     )
-    converter = _config(_config(stored)["image_converter"]) if stored else {}
-    scale, offset = _three(converter.get("scale"), 1.0), _three(converter.get("offset"), 0.0)
+    converter = _require_config(_require_config(stored)["image_converter"]) if stored else {}
+    scale, offset = _read_channels(converter.get("scale"), 1.0), _read_channels(converter.get("offset"), 0.0)
     if min(scale) <= 0:
         raise CheckpointError(f"It normalises images with scale {scale} and offset {offset}.")
     std = tuple(1 / value for value in scale)
@@ -192,53 +196,53 @@ def _images(folder: Path, task: Mapping[str, Any], notes: list[str]) -> tuple[Re
     return ResizeConfig(side, side, is_square=True, antialias=antialias), PixelStatistics(mean, std)  # type: ignore[arg-type]
 
 
-def _three(value: Any, default: float) -> tuple[float, ...]:
-    """Numbers a colour, of a list of them, of one for all, or of none."""
+def _read_channels(value: Any, default: float) -> tuple[float, ...]:
+    """One number per channel, from a list, from one number for all channels, or from the default."""
     values = [default] if value is None else value if isinstance(value, (list, tuple)) else [value]
     if len(values) not in (1, 3) or any(not isinstance(number, (int, float)) for number in values):
         raise CheckpointError(f"It normalises images with {value!r}; one number or three can be imported.")
     return tuple(float(number) for number in values) * (3 if len(values) == 1 else 1)
 
 
-def _tensors(folder: Path) -> dict[str, np.ndarray]:
+def _read_tensors(folder: Path) -> dict[str, np.ndarray]:
     tensors = {f"model/{name}": value for name, value in read_tree(folder / MODEL_WEIGHTS).items()}
     return tensors | {f"task/{name}": value for name, value in read_tree(folder / TASK_WEIGHTS).items()}
 
 
-def _backbone(name: BackboneName) -> Callable[[str], str]:
-    """Layers are numbered by class, in the order in which Keras lists them."""
-    order = _encoder_order(name)
+def _backbone_namer(name: BackboneName) -> Callable[[str], str]:
+    """Names of the backbone's layers, which are numbered by class in the order in which Keras lists them."""
+    order = _order_convolutions(name)
 
     def place(layer: str) -> str:
         kind, stage, block, index = place_of(layer)
         base = "conv2d" if kind == "conv" else "batch_normalization"
-        return _ENCODER + _numbered(base, order.index((stage, block, index)))
+        return _ENCODER + _number_name(base, order.index((stage, block, index)))
 
     return place
 
 
-def _neck(min_level: int) -> Callable[[str, int], str]:
+def _neck_namer(min_level: int) -> Callable[[str, int], str]:
     def place(kind: str, level: int) -> str:
         group = "lateral" if kind == "lateral" else "output"
-        return f"{_FPN}{group}_conv_layers/{_numbered('conv2d', level - min_level)}"
+        return f"{_FPN}{group}_conv_layers/{_number_name('conv2d', level - min_level)}"
 
     return place
 
 
-def _head(head: str, layer: str) -> str:
+def _name_head_layer(head: str, layer: str) -> str:
     if layer == "final":
         return f"{_HEADS[head]}/prediction_layer"
     if layer.startswith("norm"):
-        return f"{_HEADS[head]}/group_norm_layers/{_numbered('group_normalization', int(layer[4:]))}"
-    return f"{_HEADS[head]}/conv_layers/{_numbered('conv2d', int(layer[4:]))}"
+        return f"{_HEADS[head]}/group_norm_layers/{_number_name('group_normalization', int(layer[4:]))}"
+    return f"{_HEADS[head]}/conv_layers/{_number_name('conv2d', int(layer[4:]))}"
 
 
-def _numbered(base: str, index: int) -> str:
+def _number_name(base: str, index: int) -> str:
     return f"{base}_{index}" if index else base
 
 
-def _encoder_order(name: BackboneName) -> list[tuple[int, int, int]]:
-    """Stage, block and index (0: shortcut) of every convolution: a block's shortcut comes before its last one."""
+def _order_convolutions(name: BackboneName) -> list[tuple[int, int, int]]:
+    """Stage, block and index (0: shortcut) of every convolution; the shortcut comes before the last of its block."""
     blocks, has_bottlenecks = next(key for key, value in DEPTHS.items() if value == name)
     order = [(0, 0, 0)]
     last = 3 if has_bottlenecks else 2

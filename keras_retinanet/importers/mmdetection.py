@@ -1,7 +1,7 @@
-"""RetinaNet of MMDetection 2 and 3; where the file holds a config, as their trainers write it, its settings are taken.
+"""RetinaNet of MMDetection 2 and 3. If the file holds a config, as the trainer writes it, its settings are used.
 
-No ReLU between P6 and P7; boxes grow and shrink by a limited factor; those without area are dropped before suppression;
-images resized as OpenCV does. `style="caffe"` ResNets read blue first and have the stride in the 1x1 convolution.
+No ReLU between P6 and P7; box sizes are limited in both directions; boxes without area are dropped before NMS; images
+resized as by OpenCV. ResNets of `style="caffe"` take BGR and have the stride in the 1x1 convolution.
 """
 
 from __future__ import annotations
@@ -48,22 +48,22 @@ def recognises(file: WeightFile) -> bool:
 
 
 def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
-    """Finds out what a checkpoint holds. Arguments, result and errors as `torchvision.describe`."""
+    """Reads the blueprint of a checkpoint. Arguments, result and errors as `torchvision.describe`."""
     tensors, notes = file.tensors, list[str]()
     meta = file.beside.get("meta")
     meta = meta if isinstance(meta, dict) else {}
     _check_version(meta, notes)
-    settings = _settings(meta, notes)
+    settings = _read_settings(meta, notes)
     backbone = find_resnet(
         tensors, r"backbone\.layer(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", r"backbone\.layer1\.0\.conv3"
     )
-    levels = _levels(tensors, part(settings, "model", "neck"), notes)
+    levels = _find_levels(tensors, part(settings, "model", "neck"), notes)
     count, classes = count_anchors_and_classes(
         shape_of(tensors, "bbox_head.retina_reg.weight")[0], shape_of(tensors, "bbox_head.retina_cls.weight")[0]
     )
-    names, kept = find_classes(classes, _class_names(meta, classes), overrides, notes)
+    names, kept = find_classes(classes, _read_class_names(meta, classes), overrides, notes)
     try:
-        stored, network = _find_settings(settings, overrides, notes), _network(tensors, backbone, levels, settings)
+        stored, network = _find_settings(settings, overrides, notes), _read_network(tensors, backbone, levels, settings)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, CheckpointError):
             raise
@@ -71,7 +71,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     return Blueprint(
         "mmdetection",
         tensors,
-        by_part(torch_resnet_names("backbone."), _neck(levels[0]), _head),
+        by_part(torch_resnet_names("backbone."), _neck_namer(levels[0]), _name_head_layer),
         TORCH_SPELLING,
         network,
         names,
@@ -86,7 +86,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
 
 
 class _FoundSettings(NamedTuple):
-    """Settings of the config, and the library's defaults where it has none."""
+    """Settings of the config, completed with the library's defaults."""
 
     anchors: dict[str, Any]
     resize: dict[str, Any]
@@ -95,8 +95,8 @@ class _FoundSettings(NamedTuple):
     std: tuple[float, ...]
 
 
-def _settings(meta: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
-    """The config in the file's `meta`, where it has one that can be read."""
+def _read_settings(meta: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+    """The config in the file's `meta`; empty if there is none that can be read."""
     text = meta.get("cfg") or meta.get("config")
     settings = read_config(text) if isinstance(text, str) else {}
     if "backbone" in settings:  # the model alone
@@ -127,7 +127,7 @@ def _find_settings(settings: Mapping[str, Any], overrides: Overrides, notes: lis
     )
 
 
-def _network(
+def _read_network(
     tensors: Mapping[str, np.ndarray], backbone: BackboneName, levels: tuple[int, int], settings: Mapping[str, Any]
 ) -> ModelConfig:
     neck = part(settings, "model", "neck")
@@ -160,7 +160,7 @@ def _check_version(meta: Mapping[str, Any], notes: list[str]) -> None:
         notes.append("The file does not hold its version of MMDetection; 2.0 or later is assumed.")
 
 
-def _class_names(meta: Mapping[str, Any], count: int) -> tuple[str, ...] | None:
+def _read_class_names(meta: Mapping[str, Any], count: int) -> tuple[str, ...] | None:
     described = meta.get("dataset_meta")
     found = (described.get("CLASSES") or described.get("classes")) if isinstance(described, dict) else None
     found = found or meta.get("CLASSES")
@@ -169,7 +169,7 @@ def _class_names(meta: Mapping[str, Any], count: int) -> tuple[str, ...] | None:
     return tuple(found) if len(set(found)) == len(found) == count else None
 
 
-def _levels(tensors: Mapping[str, np.ndarray], neck: Mapping[str, Any], notes: list[str]) -> tuple[int, int]:
+def _find_levels(tensors: Mapping[str, np.ndarray], neck: Mapping[str, Any], notes: list[str]) -> tuple[int, int]:
     laterals = count_consecutive(tensors, "neck.lateral_convs.{}.conv.weight")
     outputs = count_consecutive(tensors, "neck.fpn_convs.{}.conv.weight")
     if laterals not in (3, 4) or not 0 <= outputs - laterals <= 2:
@@ -188,11 +188,11 @@ def _levels(tensors: Mapping[str, np.ndarray], neck: Mapping[str, Any], notes: l
     return 6 - laterals, 5 + outputs - laterals
 
 
-def _neck(min_level: int) -> Callable[[str, int], str]:
+def _neck_namer(min_level: int) -> Callable[[str, int], str]:
     return lambda kind, level: f"neck.{'lateral' if kind == 'lateral' else 'fpn'}_convs.{level - min_level}.conv"
 
 
-def _head(head: str, layer: str) -> str:
+def _name_head_layer(head: str, layer: str) -> str:
     if layer == "final":
         return "bbox_head.retina_cls" if head == "class_head" else "bbox_head.retina_reg"
     tower = "cls_convs" if head == "class_head" else "reg_convs"

@@ -1,4 +1,4 @@
-"""Settings in the text of an MMDetection config: Python whose literals and `dict(…)` are read; nothing is executed."""
+"""Settings in the text of an MMDetection config. It is Python: literals and `dict(…)` are read, nothing is executed."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ UNKNOWN = object()
 
 
 def read_config(text: str) -> dict[str, Any]:
-    """The settings of a config.
+    """Reads the settings of a config.
 
     Args:
-        text: `cfg.pretty_text`, as the file keeps it.
+        text: `cfg.pretty_text`, as the file stores it.
 
     Returns:
-        Name → value of every top-level assignment; empty where the text is not Python.
+        Name → value of every top-level assignment; empty if the text is not Python.
     """
     try:
         body = ast.parse(text).body
         return {
-            line.targets[0].id: _value(line.value)
+            line.targets[0].id: _evaluate_literal(line.value)
             for line in body
             if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name)
         }
@@ -35,14 +35,14 @@ def read_config(text: str) -> dict[str, Any]:
         return {}
 
 
-def _value(node: ast.expr) -> Any:
+def _evaluate_literal(node: ast.expr) -> Any:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
-        return {keyword.arg: _value(keyword.value) for keyword in node.keywords if keyword.arg}
+        return {keyword.arg: _evaluate_literal(keyword.value) for keyword in node.keywords if keyword.arg}
     if isinstance(node, ast.Dict):
         pairs = zip(node.keys, node.values, strict=True)
-        return {key.value: _value(value) for key, value in pairs if isinstance(key, ast.Constant)}
+        return {key.value: _evaluate_literal(value) for key, value in pairs if isinstance(key, ast.Constant)}
     if isinstance(node, (ast.List, ast.Tuple)):
-        return [_value(item) for item in node.elts]
+        return [_evaluate_literal(item) for item in node.elts]
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError):
@@ -50,7 +50,7 @@ def _value(node: ast.expr) -> Any:
 
 
 def part(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """A dict inside of the settings, empty where there is none."""
+    """A nested dict of the settings; empty if it does not exist."""
     found: Any = settings
     for name in names:
         found = found.get(name) if isinstance(found, dict) else None
@@ -58,13 +58,13 @@ def part(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 
 def require_known_parts(settings: Mapping[str, Any]) -> None:
-    """Raises where a part computes something that ours does not, though its tensors might fit.
+    """Raises if a part computes something else than ours, although its tensors might fit.
 
     Args:
-        settings: Of `read_config`; empty where the file holds none.
+        settings: From `read_config`; empty if the file holds none.
 
     Raises:
-        CheckpointError: Names the part, what it is, and what can be imported.
+        CheckpointError: The message names the part, its value, and what can be imported.
     """
     model = part(settings, "model")
     allowed = {
@@ -82,7 +82,7 @@ def require_known_parts(settings: Mapping[str, Any]) -> None:
         if given not in (wanted, f"mmdet.{wanted}"):
             raise CheckpointError(f"Its {'.'.join(path)} has {name}={given!r}; {wanted!r} can be imported.")
     coder = part(model, "bbox_head", "bbox_coder")
-    if any(_numbers(coder.get("target_means", [0.0]))) or coder.get("add_ctr_clamp"):
+    if any(_read_numbers(coder.get("target_means", [0.0]))) or coder.get("add_ctr_clamp"):
         raise CheckpointError("Its box coder has target_means or add_ctr_clamp; a mean of 0 without can be imported.")
     if part(model, "neck").get("add_extra_convs") == "on_lateral":
         raise CheckpointError("Its P6 is made from a lateral map (add_extra_convs='on_lateral'), which ours has not.")
@@ -91,24 +91,24 @@ def require_known_parts(settings: Mapping[str, Any]) -> None:
 
 
 def anchors_of(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of `AnchorConfig`: those of the anchor generator, where the config has one.
+    """Fields of `AnchorConfig` that the anchor generator sets.
 
     Args:
-        settings: Of `read_config`.
+        settings: From `read_config`.
 
     Returns:
-        Field → value. An anchor counts as in ours, ratio by ratio (`scale_major`, a name for that order).
+        Field → value. Anchors are ordered as ours, ratio by ratio, which the library calls `scale_major`.
     """
     stored = part(settings, "model", "bbox_head", "anchor_generator")
     if not stored:
         return {"offset": 0.0}
-    strides = [_numbers(stride) for stride in stored.get("strides", ())]
+    strides = [_read_numbers(stride) for stride in stored.get("strides", ())]
     if any(len(set(stride)) != 1 for stride in strides):
         raise CheckpointError(f"Its anchors have the strides {stored.get('strides')}, which differ in x and y.")
     if stored.get("scale_major", True) is not True:
         raise CheckpointError("Its anchors count scale by scale (scale_major=False).")
     steps = [stride[0] for stride in strides]
-    bases = _numbers(stored["base_sizes"]) if stored.get("base_sizes") else steps
+    bases = _read_numbers(stored["base_sizes"]) if stored.get("base_sizes") else steps
     offset = float(stored.get("center_offset", 0.0))
     if offset and list(bases) != steps:
         raise CheckpointError("Its anchors have a center_offset that refers to base_sizes other than the strides.")
@@ -116,11 +116,11 @@ def anchors_of(settings: Mapping[str, Any]) -> dict[str, Any]:
         count = min(int(stored["scales_per_octave"]), MAX_SCALES)
         base, scales = float(stored["octave_base_scale"]), tuple(2 ** (index / count) for index in range(count))
     else:
-        base, scales = 1.0, _numbers(stored["scales"])
+        base, scales = 1.0, _read_numbers(stored["scales"])
     return {
         "sizes": tuple(base * size for size in bases),
         "strides": tuple(int(step) for step in steps),
-        "ratios": _numbers(stored["ratios"]),
+        "ratios": _read_numbers(stored["ratios"]),
         "scales": scales,
         "offset": offset,
     }
@@ -159,24 +159,24 @@ def filter_of(settings: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
 
 
 def pixels_of(settings: Mapping[str, Any], style: str) -> PixelStatistics:
-    """How pixels are normalised: as in the config, else as in the published models of the ResNet's style.
+    """The normalisation of pixels: that of the config, else that of the published models of the ResNet's style.
 
     Args:
-        settings: Of `read_config`.
+        settings: From `read_config`.
         style: `"pytorch"` or `"caffe"`.
 
     Returns:
-        Mean, deviation, and whether blue comes first.
+        Mean, standard deviation, and the order of the channels.
     """
     stored = part(settings, "model", "data_preprocessor")
     is_bgr = not stored.get("bgr_to_rgb", False)
     if not stored:  # version 2
-        stored = next((step for step in _steps(settings) if step.get("type") == "Normalize"), {})
+        stored = next((step for step in _iterate_steps(settings) if step.get("type") == "Normalize"), {})
         stored = stored if "mean" in stored else part(settings, "img_norm_cfg")
         is_bgr = not stored.get("to_rgb", True)
     if not {"mean", "std"} <= set(stored):
         return MEAN_ONLY if style == "caffe" else TORCH
-    mean, std = _numbers(stored["mean"]), _numbers(stored["std"])
+    mean, std = _read_numbers(stored["mean"]), _read_numbers(stored["std"])
     if len(mean) != 3 or len(std) != 3:
         raise CheckpointError(f"It normalises pixels with mean {mean} and std {std}; images have three colours.")
     return PixelStatistics(mean[::-1], std[::-1], True) if is_bgr else PixelStatistics(mean, std)
@@ -186,17 +186,17 @@ def resize_of(settings: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
     """Fields of `ResizeConfig` that the config sets.
 
     Args:
-        settings: Of `read_config`.
-        notes: Gets a sentence per difference to this package.
+        settings: From `read_config`.
+        notes: A remark is appended for each difference to this package.
 
     Returns:
         Field → value.
     """
     found: dict[str, Any] = {}
-    for step in _steps(settings):
+    for step in _iterate_steps(settings):
         scale = step.get("scale", step.get("img_scale"))
         if step.get("type") in ("Resize", "FixScaleResize", "MultiScaleFlipAug") and isinstance(scale, list):
-            sides = sorted(_numbers(scale))
+            sides = sorted(_read_numbers(scale))
             if len(sides) == 2:
                 found |= {"min_side": int(sides[0]), "max_side": int(sides[1])}
         # Where it is not said, version 2 keeps the ratio, and 3, which calls the size `scale`, does not.
@@ -209,8 +209,8 @@ def resize_of(settings: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
     return found | ({"pad_multiple": divisor} if isinstance(divisor, int) else {})
 
 
-def _steps(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The steps that make an image of a file, those inside of others included."""
+def _iterate_steps(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The steps of the test pipeline, including nested ones."""
     pipeline = settings.get("test_pipeline") or part(settings, "data", "test").get("pipeline")
     waiting = list(pipeline) if isinstance(pipeline, list) else []
     while waiting:
@@ -221,7 +221,7 @@ def _steps(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             waiting[:0] = inner if isinstance(inner, list) else []
 
 
-def _numbers(values: Any) -> tuple[float, ...]:
+def _read_numbers(values: Any) -> tuple[float, ...]:
     try:
         return tuple(float(value) for value in (values if isinstance(values, (list, tuple)) else [values]))
     except (TypeError, ValueError) as error:

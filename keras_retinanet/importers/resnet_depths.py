@@ -1,4 +1,4 @@
-"""Which ResNet a checkpoint of another library holds."""
+"""Recognises the ResNet in a checkpoint of another library."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ DEPTHS: dict[tuple[tuple[int, ...], bool], BackboneName] = {
     ((3, 4, 23, 3), True): "resnet101",
     ((3, 8, 36, 3), True): "resnet152",
 }
-"""Blocks of the stages, and whether they are bottlenecks → our backbone."""
+"""Blocks per stage, and whether they are bottlenecks → our backbone."""
 
 
 def find_resnet(names: Iterable[str], block: str, bottleneck: str) -> BackboneName:
-    """Which ResNet the names of tensors belong to.
+    """Recognises a ResNet by the names of its tensors.
 
     Args:
-        names: Of all tensors.
+        names: Names of all tensors.
         block: Regular expression of a name inside a residual block, with the groups `stage` (2 … 5, or 1 … 4) and
             `block`.
-        bottleneck: Regular expression that only bottlenecks have, such as a third convolution.
+        bottleneck: Regular expression of a name that only bottlenecks have, such as a third convolution.
 
     Returns:
         Name of the backbone.
 
     Raises:
-        CheckpointError: The numbers of blocks are those of no ResNet here.
+        CheckpointError: No ResNet here has these numbers of blocks.
     """
     names = list(names)
     found = [match for name in names if (match := re.match(block, name))]

@@ -14,25 +14,25 @@ from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.model.retinanet import RetinaNet
 
 SIDES = (203, 149)
-"""Height and width of the image that is tried: odd at every level."""
+"""Height and width of the test image: odd at every level."""
 
 
 def verify_snapshot(path: str | Path, imported: tuple[RetinaNet, Report, Blueprint]) -> str:
     """Compares a snapshot with the import it was written from.
 
     Args:
-        path: str or Path. The snapshot.
-        imported: The imported model, where its tensors went, and its blueprint.
+        path: The snapshot.
+        imported: The imported model, the report on its tensors, and its blueprint.
 
     Returns:
-        What was checked, in one sentence. The original library is not run.
+        The checks that passed, in one sentence. The original library is not run.
 
     Raises:
         CheckpointError: Settings, weights or outputs differ, or outputs are not finite.
     """
     model, report, blueprint = imported
     again = load_model(path, compile=False)
-    if not isinstance(again, RetinaNet) or _plain(again) != _plain(model):
+    if not isinstance(again, RetinaNet) or _serialize_settings(again) != _serialize_settings(model):
         raise CheckpointError(f"{str(path)!r} does not hold the settings that were imported.")
     numbers = 0
     for ours, theirs in zip(again.weights, model.weights, strict=True):
@@ -56,6 +56,6 @@ def verify_snapshot(path: str | Path, imported: tuple[RetinaNet, Report, Bluepri
     )
 
 
-def _plain(model: RetinaNet) -> str:
-    """The settings as a file has them: tuples and lists are one thing there."""
+def _serialize_settings(model: RetinaNet) -> str:
+    """The settings as JSON, which has lists for tuples as a file does."""
     return json.dumps(model.get_config(), sort_keys=True, default=str)

@@ -1,7 +1,8 @@
 """RetinaNet of torchvision: `retinanet_resnet50_fpn` (v1), `…_fpn_v2`, and the same class on other ResNets.
 
-Integer anchors from the corner of the image, strides `image side // grid side`, sizes rounded down, images resized as
-numbers without rounding. The published v1 runs with a batch normalisation epsilon of 0 and takes P6 from P5.
+Anchors with integer corners, centred from the corner of the image on, strides `image side // grid side`, sizes rounded
+down, images resized in floating point without rounding. The published v1 runs with a batch normalisation epsilon of 0
+and computes P6 from P5.
 """
 
 from __future__ import annotations
@@ -39,19 +40,19 @@ def recognises(file: WeightFile) -> bool:
 
 
 def with_new_names(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tensors under today's names; the published v1 file has those of before they were nested.
+    """Renames tensors to the current names; the published v1 file has older ones.
 
     Args:
-        tensors: By old or new names.
+        tensors: Tensors by old or new names.
 
     Returns:
-        By new names, in the same order.
+        The same tensors by new names, in the same order.
     """
     is_old = any(re.match(r"head\.\w+_head\.conv\.\d+\.weight$", name) for name in tensors)
     renamed = {}
     for name, value in tensors.items():
         new = re.sub(r"^(backbone\.fpn\.(?:inner|layer)_blocks\.\d+)\.(weight|bias)$", r"\1.0.\2", name)
-        if is_old:  # activations were counted too
+        if is_old:  # the old numbers count activations too
             new = re.sub(
                 r"^(head\.\w+_head\.conv)\.(\d+)\.(weight|bias)$",
                 lambda found: f"{found[1]}.{int(found[2]) // 2}.0.{found[3]}",
@@ -62,37 +63,37 @@ def with_new_names(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
-    """Finds out what a checkpoint holds.
+    """Reads the blueprint of a checkpoint.
 
     Args:
         file: The opened checkpoint.
-        overrides: What the user says.
+        overrides: The user's settings.
 
     Returns:
         The blueprint of the detector.
 
     Raises:
-        CheckpointError: It is something that cannot be imported; says what.
+        CheckpointError: The detector cannot be imported; the message states why.
     """
     tensors = with_new_names(file.tensors)
     notes: list[str] = []
     backbone = find_resnet(
         tensors, r"backbone\.body\.layer(?P<stage>\d)\.(?P<block>\d+)\.conv1\.", r".*layer1\.0\.conv3"
     )
-    levels = _levels(tensors)
+    levels = _find_levels(tensors)
     count, classes = count_anchors_and_classes(
         shape_of(tensors, f"{_BOX}bbox_reg.weight")[0], shape_of(tensors, f"{_CLASS}cls_logits.weight")[0]
     )
     names, kept = find_classes(classes, None, overrides, notes)
     fixed = {"offset": 0.0, "is_rounded": True, "stride_mode": "grid"}
-    network = _network(tensors, backbone, levels)
+    network = _read_network(tensors, backbone, levels)
     epsilon = overrides.norm_epsilon
     if epsilon is None:
-        epsilon = _epsilon(tensors, network, file.beside, notes)
+        epsilon = _choose_epsilon(tensors, network, file.beside, notes)
     return Blueprint(
         "torchvision",
         tensors,
-        by_part(torch_resnet_names("backbone.body."), _neck(levels[0]), _head),
+        by_part(torch_resnet_names("backbone.body."), _neck_namer(levels[0]), _name_head_layer),
         TORCH_SPELLING,
         network,
         names,
@@ -105,7 +106,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     )
 
 
-def _network(tensors: Mapping[str, np.ndarray], backbone: BackboneName, levels: tuple[int, int]) -> ModelConfig:
+def _read_network(tensors: Mapping[str, np.ndarray], backbone: BackboneName, levels: tuple[int, int]) -> ModelConfig:
     return torch_network(
         tensors,
         backbone,
@@ -118,7 +119,7 @@ def _network(tensors: Mapping[str, np.ndarray], backbone: BackboneName, levels: 
     )
 
 
-def _levels(tensors: Mapping[str, np.ndarray]) -> tuple[int, int]:
+def _find_levels(tensors: Mapping[str, np.ndarray]) -> tuple[int, int]:
     count = count_consecutive(tensors, f"{FPN}inner_blocks.{{}}.0.weight")
     extras = [level for level in (6, 7) if f"{FPN}extra_blocks.p{level}.weight" in tensors]
     if count not in (3, 4) or extras not in ([6], [6, 7]):
@@ -129,13 +130,13 @@ def _levels(tensors: Mapping[str, np.ndarray]) -> tuple[int, int]:
     return 6 - count, extras[-1]
 
 
-def _epsilon(
+def _choose_epsilon(
     tensors: Mapping[str, np.ndarray], network: ModelConfig, beside: Mapping[str, Any], notes: list[str]
 ) -> float:
-    """Of the batch normalisation: 0 where the library loads its COCO weights of v1, and 1e-5 in every other case.
+    """Epsilon of the batch normalisation: 0 for torchvision's own COCO weights of v1, else 1e-5.
 
     Those weights are of a ResNet-50 with P6 from P5 and frozen normalisation, which has no counters. The arguments of
-    the library's training script tell whether a run began with them.
+    the library's training script, if stored, show whether a run started from them.
     """
     has_counters = any(name.endswith("num_batches_tracked") for name in tensors)
     is_v1 = (network.backbone, network.p6_source, network.head_norm) == ("resnet50", "P5", "none")
@@ -152,7 +153,7 @@ def _epsilon(
     return 0.0
 
 
-def _neck(min_level: int) -> Callable[[str, int], str]:
+def _neck_namer(min_level: int) -> Callable[[str, int], str]:
     def place(kind: str, level: int) -> str:
         if kind == "extra":
             return f"{FPN}extra_blocks.p{level}"
@@ -161,7 +162,7 @@ def _neck(min_level: int) -> Callable[[str, int], str]:
     return place
 
 
-def _head(head: str, layer: str) -> str:
+def _name_head_layer(head: str, layer: str) -> str:
     if layer == "final":
         return f"{_CLASS}cls_logits" if head == "class_head" else f"{_BOX}bbox_reg"
     return f"{_CLASS if head == 'class_head' else _BOX}conv.{layer[4:]}.{0 if layer.startswith('conv') else 1}"

@@ -26,7 +26,7 @@ class DetectionModel(keras.Model):
 
     Args:
         network: A RetinaNet.
-        filter_config: Thresholds. Defaults to those stored in the network.
+        filter_config: Defaults to those stored in the network.
         kernel: Implementation of NMS, see `nms.Kernel`. Defaults to the fastest one for this backend.
 
     Example:

@@ -19,7 +19,8 @@ from keras_retinanet.config import (
 )
 from keras_retinanet.config.aliases import with_current_arguments
 from keras_retinanet.geometry.anchors import Anchors
-from keras_retinanet.geometry.boxes import BoxCoder, iou
+from keras_retinanet.geometry.box_coder import BoxCoder
+from keras_retinanet.geometry.boxes import iou
 from keras_retinanet.losses import BOX_LOSSES, CLASSIFICATION_LOSSES, ClassTargets, class_constants
 from keras_retinanet.model.heads import Head
 from keras_retinanet.model.replicas import current_replicas
@@ -138,8 +139,8 @@ class RetinaNet(keras.Model):
         """Shapes of the pyramid's feature maps, from the layers; nothing is computed on pixels.
 
         Args:
-            height: int. Rows of the padded image.
-            width: int. Columns of the padded image.
+            height: Rows of the padded image.
+            width: Columns of the padded image.
 
         Returns:
             Rows and columns of each level, finest first.

@@ -33,8 +33,8 @@ def peak_rate(config: OptimizerConfig, batch_size: int) -> LearningRate:
     """The given rate, or else the reference rate scaled with the batch (linear rule).
 
     Args:
-        config: OptimizerConfig. Optimizer and, where given, its rate.
-        batch_size: int. Images per step.
+        config: Optimizer and, where given, its rate.
+        batch_size: Images per step.
 
     Returns:
         The rate and why it is that.
@@ -55,9 +55,9 @@ def build_schedule(config: OptimizerConfig, *, batch_size: int, total_steps: int
     """The learning rate of every step of a run.
 
     Args:
-        config: OptimizerConfig. Rate, warm-up and decay.
-        batch_size: int. Images per step, for the linear rule.
-        total_steps: int. Steps of the whole run.
+        config: Rate, warm-up and decay.
+        batch_size: Images per step, for the linear rule.
+        total_steps: Steps of the whole run.
 
     Returns:
         The schedule; a warm-up that is not given takes 500 steps, but at most a tenth of the run.
@@ -76,7 +76,7 @@ def keras_decay(config: OptimizerConfig) -> float | None:
     subtracts `lr · weight_decay · w` outside of the momentum instead: the same decay needs `λ / (1 - momentum)`.
 
     Args:
-        config: OptimizerConfig. Optimizer, momentum and decay.
+        config: Optimizer, momentum and decay.
 
     Returns:
         The argument, or `None` for no decay.
@@ -98,9 +98,9 @@ def build_optimizer(
     Biases and the scales and shifts of normalisation (every variable with fewer than two axes) do not decay.
 
     Args:
-        config: OptimizerConfig. Kind of optimizer, decay, clipping, momentum.
+        config: Kind of optimizer, decay, clipping, momentum.
         model: keras.Model. Built, with `trainable` set as it will be trained.
-        schedule: WarmupSchedule. The learning rate.
+        schedule: The learning rate.
         mixed_precision: `"float16"` wraps the optimizer in Keras' dynamic loss scaling. Defaults to `"none"`.
 
     Returns:

@@ -25,11 +25,11 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     - `"constant"`: 1.
 
     Args:
-        peak: float. The learning rate after the warm-up, before any decay.
-        total_steps: int. Steps of the whole run, at least 1.
-        warmup_steps: int. Steps of warm-up. Defaults to 0, none.
-        decay: str. `"step"`, `"cosine"` or `"constant"`. Defaults to `"step"`.
-        warmup_factor: float. Share of the peak at step 0 where there is a warm-up. Defaults to 0.001.
+        peak: The learning rate after the warm-up, before any decay.
+        total_steps: Steps of the whole run, at least 1.
+        warmup_steps: Steps of warm-up. Defaults to 0, none.
+        decay: `"step"`, `"cosine"` or `"constant"`. Defaults to `"step"`.
+        warmup_factor: Share of the peak at step 0 where there is a warm-up. Defaults to 0.001.
 
     Raises:
         ValueError: If a count is negative, `total_steps` is 0, or `decay` is not one of the three.

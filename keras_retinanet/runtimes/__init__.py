@@ -1,4 +1,4 @@
-"""Snapshots and exported artefacts behind one interface, one file per format."""
+"""Opens snapshots and exported artefacts behind one interface; one file per format."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RUNTIMES: dict[ExportFormat, Callable[[Path], Runtime]] = {
 """Format → the function that opens it."""
 
 SUFFIXES: dict[str, ExportFormat] = {".keras": "keras", ".onnx": "onnx", ".tflite": "litert"}
-"""Suffix → format, of the formats that are one file."""
+"""Suffix → format, for formats of one file."""
 
 __all__ = [
     "RUNTIMES",
@@ -46,16 +46,16 @@ def open_runtime(path: str | Path) -> Runtime:
     """Opens a snapshot or an exported artefact.
 
     Args:
-        path: str or Path. A `.keras`, `.onnx` or `.tflite` file, the folder of an OpenVINO model, a SavedModel or the
-            folder of its versions; the highest version is opened.
+        path: A `.keras`, `.onnx` or `.tflite` file, the folder of an OpenVINO model, a SavedModel or the folder of its
+            versions; the highest version is opened.
 
     Returns:
         The runtime.
 
     Raises:
-        FileNotFoundError: There is nothing at `path`.
+        FileNotFoundError: `path` does not exist.
         ValueError: It is not an artefact of this package.
-        ImportError: The library that runs it is not installed; names the extra to install.
+        ImportError: The library that runs it is not installed; the message names the extra to install.
     """
     path = Path(path)
     return RUNTIMES[format_of(path)](path)
@@ -65,13 +65,13 @@ def format_of(path: Path) -> ExportFormat:
     """The format of a file or folder.
 
     Args:
-        path: Path. File or folder.
+        path: File or folder.
 
     Returns:
-        Its name.
+        Name of the format.
 
     Raises:
-        FileNotFoundError: There is nothing at `path`.
+        FileNotFoundError: `path` does not exist.
         ValueError: It is not an artefact.
     """
     if not path.exists():

@@ -1,4 +1,4 @@
-"""The description inside an artefact: the same text in every format."""
+"""The description inside an artefact, which is the same text in every format."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _EARLIER_NAMES = {"precision": "dtype"}
 
 @dataclass(frozen=True)
 class Description:
-    """All that is needed to use an artefact, and its origin.
+    """The settings needed to use an artefact, and its origin.
 
     Attributes:
         class_names: Names of the labels `0 … K-1`.
         resize: How an image becomes network input.
-        pad_value: R, G, B in 0–255 with which it is padded.
-        filter: The thresholds built into it.
-        image_size: Height and width of the only input that it takes; `None` where it takes any.
-        dtype: Numbers that the network computes with.
-        has_folded_batch_norm: Batch normalisation is part of the convolutions.
-        keras_retinanet: Version that wrote it.
-        tensorflow: Version that made its graph.
+        pad_value: R, G, B in 0–255 of the padding.
+        filter: The thresholds built into the artefact.
+        image_size: Height and width of the only input size; `None` if any size is accepted.
+        dtype: Dtype that the network computes in.
+        has_folded_batch_norm: Whether batch normalisation is folded into the convolutions.
+        keras_retinanet: Version of this package that wrote the artefact.
+        tensorflow: Version of TensorFlow that made the graph.
         metadata: Metadata of the snapshot.
     """
 
@@ -44,22 +44,22 @@ class Description:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """The text that travels inside the artefact."""
+        """The text that is stored in the artefact."""
         return json.dumps(to_dict(self), indent=1)
 
     @classmethod
     def from_json(cls, text: str, source: str) -> Description:
-        """Reads the text; fields of later versions are ignored.
+        """Reads the text of `to_json`; fields of later versions are ignored.
 
         Args:
-            text: str. What `to_json` wrote.
-            source: str. The artefact, for the message.
+            text: The text.
+            source: Path of the artefact, for messages.
 
         Returns:
             The description.
 
         Raises:
-            ValueError: It is not such a text.
+            ValueError: The text is not a description.
         """
         try:
             plain = json.loads(text)
@@ -72,10 +72,10 @@ class Description:
 
 
 def undescribed(path: Any) -> ValueError:
-    """The error for a model without a description of ours.
+    """The error for a model without a description.
 
     Args:
-        path: Its path.
+        path: Path of the model.
 
     Returns:
         The error to raise.

@@ -19,8 +19,8 @@ class KerasRuntime(BatchRuntime):
     """Detects with a Keras model in this process.
 
     Args:
-        model: DetectionModel. Its own thresholds apply.
-        image_size: Height and width of every batch, see `data.preparation.fit_image`. Defaults to any.
+        model: The model with its thresholds.
+        image_size: Height and width of every batch, see `data.preparation.fit_image`. Defaults to `None`: any.
     """
 
     def __init__(self, model: DetectionModel, image_size: tuple[int, int] | None = None) -> None:
@@ -39,10 +39,10 @@ class KerasRuntime(BatchRuntime):
 
     @classmethod
     def open(cls, path: Path) -> KerasRuntime:
-        """The runtime of a file.
+        """Opens a file.
 
         Args:
-            path: Path. A snapshot of training, or an inference model.
+            path: A snapshot or an inference model.
 
         Returns:
             The runtime, with the thresholds of the file.
@@ -52,7 +52,7 @@ class KerasRuntime(BatchRuntime):
 
     @property
     def compiles_shapes(self) -> bool:
-        """Whether each new shape of the input costs seconds; TensorFlow changes to open shapes after a few."""
+        """Whether each new input shape costs seconds; TensorFlow relaxes the shapes after a few."""
         return keras.backend.backend() != "tensorflow"
 
     def with_filter(self, filter: FilterConfig) -> KerasRuntime:

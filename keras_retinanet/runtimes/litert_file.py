@@ -14,10 +14,10 @@ from keras_retinanet.runtimes.runtime import BatchRuntime
 
 
 class LiteRtRuntime(BatchRuntime):
-    """Detects through LiteRT, image by image: its graph takes one at a time.
+    """Detects with LiteRT, one image at a time as the graph requires.
 
     Args:
-        path: Path. The file.
+        path: The file.
 
     Raises:
         ValueError: It is not a LiteRT file, or was not written by this package.
@@ -52,7 +52,7 @@ def _cores() -> int:
 
 
 def _metadata(contents: bytes, name: str) -> str | None:
-    """An entry of a file's metadata."""
+    """Reads an entry of a file's metadata."""
     from ai_edge_litert.schema_py_generated import Model
 
     model = Model.GetRootAs(contents)

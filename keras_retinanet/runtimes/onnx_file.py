@@ -11,10 +11,10 @@ from keras_retinanet.runtimes.runtime import BatchRuntime
 
 
 class OnnxRuntime(BatchRuntime):
-    """Detects through ONNX Runtime.
+    """Detects with ONNX Runtime.
 
     Args:
-        path: Path. The file.
+        path: The file.
 
     Raises:
         ValueError: It is not an ONNX file, or was not written by this package.

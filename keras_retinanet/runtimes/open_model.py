@@ -18,14 +18,14 @@ from keras_retinanet.runtimes import KerasRuntime, Runtime, format_of, open_runt
 from keras_retinanet.snapshots.run_folder import SNAPSHOTS, find_snapshot
 
 MERGED_SHARE = 0.5
-"""Boxes that score at least this fraction of the threshold are used when tiles are merged."""
+"""Merging tiles uses boxes that score at least this fraction of the threshold."""
 
 
 def print_note(line: str) -> None:
-    """Prints what was assumed of a checkpoint on stderr, away from results that other programs read.
+    """Prints a note about a checkpoint on stderr, separate from results on stdout.
 
     Args:
-        line: str. One note.
+        line: One note.
     """
     print(line, file=sys.stderr)
 
@@ -35,19 +35,19 @@ def open_network(
     overrides: Overrides | None = None,
     log: Callable[[str], object] = print_note,
 ) -> RetinaNet | DetectionModel:
-    """Opens a Keras model: a snapshot of training, an inference model, or the checkpoint of another library.
+    """Opens a Keras model: a snapshot, an inference model, or the checkpoint of another library.
 
     Args:
         path: A file, the folder of a run (its `best.keras`, else its `last.keras`), KerasHub's folder; or a checkpoint
             that `importers.find_foreign` has opened.
-        overrides: Overrides. What a checkpoint does not hold; not used for snapshots. Defaults to none.
-        log: Callable. Receives one line per assumption about a checkpoint. Defaults to `print_note`.
+        overrides: Settings that replace or complete those of a checkpoint; not used for snapshots. Defaults to none.
+        log: Receives one line per assumption about a checkpoint. Defaults to `print_note`.
 
     Returns:
         The model, not compiled.
 
     Raises:
-        FileNotFoundError: There is nothing at `path`.
+        FileNotFoundError: `path` does not exist.
         ValueError: It is not a model, or a checkpoint that cannot be imported completely.
     """
     if isinstance(path, WeightFile):
@@ -60,19 +60,19 @@ def open_network(
 
 
 def open_model(model: Any, overrides: Overrides | None = None, log: Callable[[str], object] = print_note) -> Runtime:
-    """Opens whatever can detect.
+    """Opens a model for detection.
 
     Args:
-        model: Path of whatever `open_network` opens or of an exported artefact; or a `RetinaNet`, `DetectionModel` or
-            `Runtime`.
-        overrides: Overrides. As in `open_network`.
-        log: Callable. As in `open_network`.
+        model: Path of an exported artefact or of anything that `open_network` opens; or a `RetinaNet`,
+            `DetectionModel` or `Runtime`.
+        overrides: As in `open_network`.
+        log: As in `open_network`.
 
     Returns:
         The runtime.
 
     Raises:
-        FileNotFoundError: There is nothing at the path.
+        FileNotFoundError: The path does not exist.
         ValueError: It is not a model of this package or of a library that can be imported.
     """
     if isinstance(model, (str, os.PathLike)):
@@ -93,18 +93,18 @@ def open_model(model: Any, overrides: Overrides | None = None, log: Callable[[st
 
 
 def with_thresholds(runtime: Runtime, changes: dict[str, Any], *, is_tiled: bool) -> Runtime:
-    """Returns a runtime that keeps every detection the new thresholds allow; it may keep more, for the caller to drop.
+    """Changes the thresholds of a runtime. The result may keep more detections, which the caller must drop.
 
     Args:
-        runtime: Runtime. What detects.
-        changes: dict. Fields of `FilterConfig` and their new values. A score threshold replaces those per class.
-        is_tiled: bool. Whether its boxes in tiles will be merged.
+        runtime: The opened model.
+        changes: Fields of `FilterConfig` and their new values. A score threshold replaces those per class.
+        is_tiled: Whether the boxes of tiles will be merged.
 
     Returns:
         The same runtime, or the same network with another filter.
 
     Raises:
-        ValueError: An exported artefact has a threshold built in that does not let all of that through.
+        ValueError: An exported artefact has a built-in threshold that is stricter.
     """
     if is_tiled:  # the limit applies to the merged boxes
         changes = {name: value for name, value in changes.items() if name != "max_detections"}
@@ -119,7 +119,7 @@ def with_thresholds(runtime: Runtime, changes: dict[str, Any], *, is_tiled: bool
 
 
 def _loosened(built_in: FilterConfig, changes: dict[str, Any], *, is_tiled: bool) -> FilterConfig:
-    """The filter of a network whose thresholds can be changed."""
+    """The filter of a runtime with changeable thresholds, relaxed for merging tiles if needed."""
     changes = {**changes, "max_detections": max(built_in.max_detections, changes.get("max_detections", 0))}
     if "score_threshold" in changes:
         changes["class_thresholds"] = ()

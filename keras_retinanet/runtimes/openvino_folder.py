@@ -1,4 +1,4 @@
-"""A folder with an OpenVINO model, run by OpenVINO on the CPU."""
+"""A folder with an OpenVINO model, run on the CPU."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from keras_retinanet.runtimes.description import DESCRIPTION_KEY, Description, u
 from keras_retinanet.runtimes.runtime import DETECTIONS, BatchRuntime
 
 MODEL = "model.xml"
-"""The graph."""
+"""File of the graph."""
 WEIGHTS = "model.bin"
-"""Its weights, in the same folder."""
+"""File of the weights, in the same folder."""
 HINTS: dict[ExportDtype, str] = {"float32": "f32", "float16": "f32", "bfloat16": "bf16"}
-"""What OpenVINO computes in. By default it takes bfloat16 where the processor supports it."""
+"""Dtype of the artefact → dtype of OpenVINO's computation. Its default is bfloat16 if the processor supports it."""
 
 
 @functools.cache
 def shared_core() -> Any:
-    """The one `openvino.Core` of this process.
+    """The only `openvino.Core` of this process.
 
-    Where the processor has AMX, a core gives the thread a stack for signal handlers and takes it back when it goes. Of
-    two cores the second brings back the stack of the first, even if that is gone: the next Ctrl-C kills the process
-    (OpenVINO 2026.4).
+    On processors with AMX, a core sets the thread's stack for signal handlers and restores the former one when it is
+    deleted. The second of two cores then restores the stack of the first, which may be freed already: the next Ctrl-C
+    is a segmentation fault (OpenVINO 2026.4).
 
     Raises:
         ImportError: OpenVINO is not installed.
@@ -38,10 +38,10 @@ def shared_core() -> Any:
 
 
 class OpenVinoRuntime(BatchRuntime):
-    """Detects through OpenVINO.
+    """Detects with OpenVINO.
 
     Args:
-        path: Path. The folder.
+        path: The folder.
 
     Raises:
         ValueError: It is not an OpenVINO model, or was not written by this package.

@@ -1,4 +1,4 @@
-"""The interface behind which every snapshot and artefact detects."""
+"""The common interface of snapshots and artefacts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from keras_retinanet.runtimes.description import Description
 from keras_retinanet.schema import Detections, RawOutputs
 
 DETECTIONS = ("boxes", "scores", "labels", "num_detections")
-"""Outputs of an artefact's graph, those of `schema.BatchDetections`; it has `deltas` and `logits` too."""
+"""Outputs of an artefact's graph, those of `schema.BatchDetections`; the graph also returns `deltas` and `logits`."""
 
 
 class Runtime(ABC):
     """An opened snapshot or artefact.
 
     Args:
-        description: Description. Read from the file.
+        description: Read from the file.
     """
 
     def __init__(self, description: Description) -> None:
@@ -34,7 +34,7 @@ class Runtime(ABC):
 
     @property
     def filter(self) -> FilterConfig:
-        """The thresholds it applies: boxes below them are never returned."""
+        """The applied thresholds: boxes below them are never returned."""
         return self.description.filter
 
     @property
@@ -44,23 +44,23 @@ class Runtime(ABC):
 
     @property
     def image_size(self) -> tuple[int, int] | None:
-        """Height and width of the only batch shape that it takes; `None` where it takes any."""
+        """Height and width of the only batch shape; `None` if any is accepted."""
         return self.description.image_size
 
     @property
     def compiles_shapes(self) -> bool:
-        """Whether each new shape of the input costs seconds: images then share a few batch shapes."""
+        """Whether each new input shape costs seconds. Images then share a few batch shapes."""
         return False
 
     def fit(self, height: int, width: int) -> ImageFit:
-        """The sizes of an image on its way into the network.
+        """Computes the sizes of an image on its way into the network.
 
         Args:
-            height: int. Of the image, in pixels.
-            width: int. Of the image, in pixels.
+            height: Height of the image in pixels.
+            width: Width of the image in pixels.
 
         Returns:
-            The sizes. Images of one `batch_shape` can share a batch and are detected as each would be alone.
+            The sizes. Images of one `batch_shape` can share a batch, with the same results as alone.
         """
         return fit_image(height, width, self.resize, fixed_shape=self.image_size, is_bucketed=self.compiles_shapes)
 
@@ -68,10 +68,10 @@ class Runtime(ABC):
         """The same network with other thresholds.
 
         Args:
-            filter: FilterConfig. The thresholds.
+            filter: The thresholds.
 
         Returns:
-            A runtime; `None` where the thresholds are part of a graph and cannot be changed.
+            A runtime; `None` if the thresholds are part of a graph and cannot be changed.
         """
         del filter
         return None
@@ -84,8 +84,8 @@ class Runtime(ABC):
 
         Args:
             images: Each `(h, w, 3)` uint8 RGB, of any sizes; all are padded to the largest of their batch shapes.
-            fits: What `fit` returns for each image, where it is known. Defaults to `None`: it is computed.
-            batch_size: int. Images of a full batch, for runtimes that compile each shape. Defaults to `None`.
+            fits: Result of `fit` for each image. Defaults to `None`: computed here.
+            batch_size: Size of a full batch, to which runtimes that compile each shape pad. Defaults to `None`.
 
         Returns:
             One entry per image, boxes in its own pixels.
@@ -93,10 +93,10 @@ class Runtime(ABC):
 
     @abstractmethod
     def raw_outputs(self, images: Any) -> RawOutputs:
-        """What the network itself predicts.
+        """The outputs of the network before box decoding and NMS.
 
         Args:
-            images: `(B, H, W, 3)` float32, resized and padded; of `image_size` where that is fixed.
+            images: `(B, H, W, 3)` float32, resized and padded, to `image_size` if that is fixed.
 
         Returns:
             Deltas `(B, A, 4)` and logits `(B, A, K)`.
@@ -104,10 +104,10 @@ class Runtime(ABC):
 
 
 class BatchRuntime(Runtime):
-    """A runtime whose network takes images that are resized and padded already.
+    """A runtime whose graph takes resized and padded images.
 
     Args:
-        description: Description. Read from the file.
+        description: Read from the file.
     """
 
     @abstractmethod

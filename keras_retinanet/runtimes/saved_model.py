@@ -15,31 +15,31 @@ from keras_retinanet.runtimes.runtime import Runtime
 from keras_retinanet.schema import Detections, RawOutputs
 
 DESCRIPTION_FILE = "assets.extra/keras_retinanet.json"
-"""File of a SavedModel that holds its description."""
+"""File with the description, relative to the SavedModel."""
 GRAPH = "saved_model.pb"
-"""File that every SavedModel has."""
+"""File of the graph, which every SavedModel has."""
 
 
 def versions_of(path: Path) -> dict[int, Path]:
-    """The versions in a model's folder.
+    """Lists the versions in a model's folder.
 
     Args:
-        path: Path. The folder.
+        path: The folder.
 
     Returns:
-        Number → the SavedModel. Folders without a number as name, or without a model, are left out.
+        Version → folder of the SavedModel. Folders without a number as name, or without a model, are left out.
     """
     return {int(found.parent.name): found.parent for found in path.glob(f"*/{GRAPH}") if found.parent.name.isdecimal()}
 
 
 class SavedModelRuntime(Runtime):
-    """Detects through the signature `image_tensor`.
+    """Detects with the signature `image_tensor`.
 
     Args:
-        path: Path. A SavedModel, or the folder of its versions; the highest version is opened.
+        path: A SavedModel, or the folder of its versions; the highest version is opened.
 
     Raises:
-        ValueError: It is damaged, or was not written by this package.
+        ValueError: The model is damaged, or was not written by this package.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,7 +57,7 @@ class SavedModelRuntime(Runtime):
     def detect(
         self, images: Sequence[Any], fits: Sequence[ImageFit] | None = None, *, batch_size: int | None = None
     ) -> list[Detections]:
-        """Detects image by image; see `Runtime`. The graph resizes and pads by itself."""
+        """Detects in one image after the other; see `Runtime`. The graph itself resizes and pads."""
         del fits, batch_size
         return [self._detect_one(image) for image in images]
 

@@ -1,1 +1,1 @@
-"""Detections over the network: a client, a small server, and what TensorFlow Serving needs. One file a concept."""
+"""Detection over the network: a client, a small server, and files for TensorFlow Serving."""

@@ -31,7 +31,7 @@ STATUS: dict[type[Exception], int] = {
     BusyError: 503,
     TimeoutError: 504,
 }
-"""HTTP status of what can go wrong with a request."""
+"""Error of a request → HTTP status."""
 
 _GONE = 499  # the client does not read it any more
 _RETRY = {"Retry-After": "1"}
@@ -39,12 +39,12 @@ _RETRY = {"Retry-After": "1"}
 
 @dataclass(frozen=True)
 class Served:
-    """A model under its name.
+    """A model with its name and version.
 
     Attributes:
-        runtime: What detects.
-        name: Its name in URLs.
-        version: Its version.
+        runtime: Detects the objects.
+        name: Name in URLs.
+        version: Version number.
     """
 
     runtime: Runtime
@@ -56,9 +56,9 @@ class DetectionApi:
     """Handles requests for one model.
 
     Args:
-        served: Served. The model.
-        config: ServeConfig. The limits.
-        on_warm: Callable. Called when the model has been warmed up, with the error if that failed.
+        served: The model.
+        config: The limits.
+        on_warm: Called after the warm-up, with the error if it failed, else with `None`.
     """
 
     def __init__(self, served: Served, config: ServeConfig, on_warm: Callable[[Exception | None], None]) -> None:
@@ -86,7 +86,7 @@ class DetectionApi:
             *(Route(place, self._status) for place in places),
         ]
         app = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={HTTPException: self._http_error})
-        app.router.redirect_slashes = False  # nothing is elsewhere
+        app.router.redirect_slashes = False  # there are no other paths
         return app
 
     @contextlib.asynccontextmanager
@@ -152,7 +152,7 @@ class DetectionApi:
         return _json(predict_api.reply(call, found, self._served.runtime.class_names))
 
     async def _detect(self, request: Request, files: Sequence[bytes]) -> list[Detections] | None:
-        """What was found, or none if the client hangs up first."""
+        """The detections; `None` if the client disconnects first."""
         answer = asyncio.create_task(self._service.detect(files))
         hung_up = asyncio.create_task(_hung_up(request))
         try:

@@ -1,15 +1,16 @@
-"""Images of many requests made into batches for one runtime."""
+"""Batches for one runtime from the images of many requests."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from keras_retinanet.data.preparation import ImageFit, Size
 from keras_retinanet.runtimes import Runtime
 from keras_retinanet.schema import Detections
 
@@ -17,60 +18,65 @@ from keras_retinanet.schema import Detections
 @dataclass(frozen=True)
 class _Waiting:
     image: Any
+    fit: ImageFit
     answer: asyncio.Future[Detections]
     since: float
 
 
 class Batcher:
-    """Collects images of one shape for up to `max_wait`, runs them as one batch, returns to each caller its result.
+    """Collects images for up to `max_wait` seconds, runs them as one batch and returns its result to each caller.
 
-    Only images with the same key share a batch: with the batch shape as the key, an image is answered as it would
-    be alone. Batches run one after the other in a thread of their own. Where a batch fails, its images are tried one by
-    one, so that only the one which is to blame fails.
+    Only images of one batch shape share a batch, so the result for an image is the same as alone. Batches run one after
+    the other in a separate thread. If a batch fails, its images are run one by one, so that only the image that caused
+    the error fails.
 
     Args:
-        runtime: Runtime. What detects.
-        max_batch: int. Most images of a batch.
-        max_wait: float. Seconds that an image waits for others.
+        runtime: Detects the objects.
+        max_batch: Maximum number of images in a batch.
+        max_wait: Seconds that an image waits for others.
     """
 
     def __init__(self, runtime: Runtime, max_batch: int, max_wait: float) -> None:
         self._runtime, self._max_batch, self._max_wait = runtime, max_batch, max_wait
-        self._groups: dict[Hashable, deque[_Waiting]] = {}
+        self._groups: dict[Size, deque[_Waiting]] = {}
         self._woken = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="detect")
 
-    async def detect(self, image: Any, key: Hashable) -> Detections:
-        """Detections in one image.
+    async def detect(self, image: Any, fit: ImageFit) -> Detections:
+        """Finds the objects in one image.
 
         Args:
             image: `(H, W, 3)` uint8.
-            key: Hashable. Images of one key may share a batch.
+            fit: Its sizes, from `Runtime.fit`.
 
         Returns:
-            What the runtime found in it.
+            The runtime's detections.
         """
-        waiting = _Waiting(image, asyncio.get_running_loop().create_future(), time.monotonic())
-        self._groups.setdefault(key, deque()).append(waiting)
+        waiting = _Waiting(image, fit, asyncio.get_running_loop().create_future(), time.monotonic())
+        self._groups.setdefault(fit.batch_shape, deque()).append(waiting)
         self._woken.set()
         return await waiting.answer
 
-    async def detect_at_once(self, images: Sequence[Any]) -> list[Detections]:
-        """Detections in a batch that is complete already.
+    async def detect_at_once(self, images: Sequence[Any], fits: Sequence[ImageFit]) -> list[Detections]:
+        """Finds the objects in a complete batch.
 
         Args:
-            images: Sequence. Each `(H, W, 3)` uint8.
+            images: Each `(H, W, 3)` uint8.
+            fits: Their sizes, from `Runtime.fit`.
 
         Returns:
-            What the runtime found in each.
+            The runtime's detections, one entry per image.
+
+        Raises:
+            RuntimeError: The runtime returned another number of entries.
         """
-        found = await asyncio.get_running_loop().run_in_executor(self._thread, self._runtime.detect, images)
+        found = await asyncio.get_running_loop().run_in_executor(self._thread, self._runtime.detect, images, fits)
         if len(found) != len(images):
             raise RuntimeError(f"The runtime answered {len(found)} of {len(images)} images.")
         return found
 
     async def run(self) -> None:
-        """Makes batches until it is cancelled."""
+        """Forms and runs batches until it is cancelled."""
         while True:
             batch, patience = self._next_batch()
             if batch:
@@ -84,15 +90,15 @@ class Batcher:
                 pass
 
     def close(self) -> None:
-        """Lets the batch that is being detected end, and the thread with it."""
+        """Waits for the current batch and ends the thread."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _next_batch(self) -> tuple[list[_Waiting], float | None]:
-        """The ready batch whose first image waits longest; or none, and the seconds until one is ready."""
-        due: dict[Hashable, float] = {}
+        """The ready batch whose first image has waited longest; if none is ready, the seconds until one is."""
+        due: dict[Size, float] = {}
         for key in list(self._groups):
             group = self._groups[key]
-            while group and group[0].answer.done():  # its client has gone
+            while group and group[0].answer.done():  # its client has disconnected
                 group.popleft()
             if not group:
                 del self._groups[key]
@@ -114,9 +120,10 @@ class Batcher:
 
     async def _answer(self, batch: list[_Waiting]) -> None:
         try:
-            found: list[Detections | Exception] = [*await self.detect_at_once([waiting.image for waiting in batch])]
+            images, fits = [waiting.image for waiting in batch], [waiting.fit for waiting in batch]
+            found: list[Detections | Exception] = [*await self.detect_at_once(images, fits)]
         except Exception as error:
-            found = [error] if len(batch) == 1 else [await self._alone(waiting.image) for waiting in batch]
+            found = [error] if len(batch) == 1 else [await self._detect_alone(waiting) for waiting in batch]
         for waiting, answer in zip(batch, found, strict=True):
             if waiting.answer.done():
                 continue
@@ -125,8 +132,8 @@ class Batcher:
             else:
                 waiting.answer.set_result(answer)
 
-    async def _alone(self, image: Any) -> Detections | Exception:
+    async def _detect_alone(self, waiting: _Waiting) -> Detections | Exception:
         try:
-            return (await self.detect_at_once([image]))[0]
+            return (await self.detect_at_once([waiting.image], [waiting.fit]))[0]
         except Exception as error:
             return error

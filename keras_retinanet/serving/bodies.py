@@ -15,11 +15,11 @@ _DRAINED = 4  # largest bodies that are read and thrown away, so that the client
 
 
 class BodyError(Exception):
-    """A body that is not taken.
+    """A body is refused.
 
     Args:
-        status: int. HTTP status.
-        message: str. What is wrong, and what to do.
+        status: HTTP status.
+        message: The problem and the fix.
     """
 
     def __init__(self, status: int, message: str) -> None:
@@ -31,8 +31,8 @@ class BodyReader:
     """Reads bodies of requests.
 
     Args:
-        limit: int. Bytes of the largest.
-        timeout: float. Seconds within which one must arrive.
+        limit: Maximum size of a body in bytes.
+        timeout: Seconds within which a body must arrive.
     """
 
     def __init__(self, limit: int, timeout: float) -> None:
@@ -41,16 +41,16 @@ class BodyReader:
 
     @contextlib.asynccontextmanager
     async def body(self, request: Request) -> AsyncIterator[bytearray]:
-        """The body of a request; its bytes are reserved while it is held.
+        """Reads the body of a request; its memory stays reserved inside the `with`.
 
         Args:
-            request: Request. As it arrives.
+            request: The incoming request.
 
         Yields:
-            The bytes; to be cleared once they have been understood.
+            The bytes. Clear them once they are parsed.
 
         Raises:
-            BodyError: It is too large or too slow, there is no memory for it now, or it is compressed.
+            BodyError: The body is too large, too slow or compressed, or there is no memory for it now.
         """
         if (coding := request.headers.get("content-encoding", "identity").lower()) != "identity":
             raise BodyError(415, f"The body is encoded as {coding[:20]!r}; send it as it is.")

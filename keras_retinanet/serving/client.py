@@ -20,25 +20,25 @@ from keras_retinanet.serving.rest_transport import RestTransport
 from keras_retinanet.serving.transport import ServerError, Transport
 
 ImageFile = str | Path | bytes | bytearray | memoryview | Mapping[str, str]
-"""An image as a client takes it: the path of a file, its bytes, or `{"b64": …}` with its bytes in base64."""
+"""An image file: its path, its bytes, or `{"b64": …}` with its bytes in base64."""
 
 _MAGIC = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|BM|RIFF....WEBP", re.DOTALL)
 _NAMED = re.compile(r"image (\d+) of the request")
 
 
 class Client:
-    """Asks one model for detections. Threads may share it.
+    """Requests detections from one model. Threads may share it.
 
-    Overload and failing connections are transient: the request is sent again, after a pause that doubles each time
-    (with a random part, so that many clients do not come back together). A time-out is not: the server is still busy
-    with the first try.
+    After overload or a connection error the request is repeated, after a pause that doubles each time, with a random
+    part so that many clients do not return at once. A request that timed out is not repeated, because the server is
+    still busy with it.
 
     Args:
-        transport: Transport. How requests reach the server.
-        retries: int. How often a request is sent again. Defaults to 4.
-        pause: float. Seconds before the first retry. Defaults to 0.2.
-        batch_size: int. Most images of one request. Defaults to 8.
-        sleep: Callable. Waits so many seconds.
+        transport: Sends the requests.
+        retries: Maximum number of repetitions. Defaults to 4.
+        pause: Seconds before the first repetition. Defaults to 0.2.
+        batch_size: Maximum number of images per request. Defaults to 8.
+        sleep: Function that waits for a number of seconds. Defaults to `time.sleep`.
     """
 
     def __init__(
@@ -56,26 +56,26 @@ class Client:
         self._batch_size, self._sleep = batch_size, sleep
 
     def detect(self, images: Sequence[ImageFile]) -> list[Detections]:
-        """Detections in image files.
+        """Finds the objects in image files.
 
-        TensorFlow Serving pads the images of one request to a common shape: send images of one aspect ratio
-        together, or one at a time, where the last digits of the scores matter.
+        TensorFlow Serving pads the images of one request to a common shape, which may change the last digits of the
+        scores. If they matter, send images of one aspect ratio together, or one at a time.
 
         Args:
-            images: Sequence. Paths of files, their bytes, or these as `{"b64": …}`: JPEG, PNG, BMP, GIF or WebP.
+            images: Paths of files, their bytes, or these as `{"b64": …}`: JPEG, PNG, BMP, GIF or WebP.
 
         Returns:
             One entry per image.
 
         Raises:
-            ValueError: One of them is not an image file; nothing has been sent.
-            OSError: A file cannot be read; nothing has been sent.
-            ServerError: The server refuses, fails, or cannot be reached.
+            ValueError: One of them is not an image file; no request was sent.
+            OSError: A file cannot be read; no request was sent.
+            ServerError: The server refuses a request, fails, or cannot be reached.
         """
         if isinstance(images, (str, Path, bytes, bytearray, memoryview, Mapping)):
             raise ValueError("detect takes a list of images; put the one image into a list.")
-        names = [_told(index, image) for index, image in enumerate(images)]
-        files = [_contents(image, name) for image, name in zip(images, names, strict=True)]
+        names = [_name_image(index, image) for index, image in enumerate(images)]
+        files = [_read_contents(image, name) for image, name in zip(images, names, strict=True)]
         found: list[Detections] = []
         for start in range(0, len(files), self._batch_size):
             part = slice(start, start + self._batch_size)
@@ -103,8 +103,8 @@ class Client:
                 index = min(int(named.group(1)), len(files) - 1) if named else 0
                 raise error.about(names[index]) from None
         else:
-            return list(_per_image(answer, len(files)))
-        # One of them is refused, or all are too much at once: either comes out in halves.
+            return list(_split_response(answer, len(files)))
+        # One image is refused, or all together are too large: halving the request finds out which.
         half = len(files) // 2
         return [*self._ask(files[:half], names[:half]), *self._ask(files[half:], names[half:])]
 
@@ -121,22 +121,22 @@ class Client:
 
 
 def connect(address: str, model: str, *, version: int | None = None, timeout: float = 30.0, **options: Any) -> Client:
-    """A client of one model.
+    """Creates a client of one model.
 
     Args:
-        address: str. `http://HOST:PORT` or `https://…` for REST, `grpc://HOST:PORT` or `grpcs://…` (with TLS) for gRPC,
+        address: `http://HOST:PORT` or `https://…` for REST, `grpc://HOST:PORT` or `grpcs://…` (with TLS) for gRPC,
             which needs the extra `grpc`.
-        model: str. Name of the model on the server.
-        version: int. Its version. Defaults to the newest that the server has.
-        timeout: float. Seconds that one try may take. Defaults to 30.
-        **options: As `Client` takes them.
+        model: Name of the model on the server.
+        version: Version of the model. Defaults to the newest one on the server.
+        timeout: Seconds that one attempt may take. Defaults to 30.
+        **options: Arguments of `Client`.
 
     Returns:
         The client; a context manager that closes the connection.
 
     Raises:
-        ValueError: The address is none.
-        ModuleNotFoundError: For gRPC, `grpcio` is not installed.
+        ValueError: The address has another form.
+        ModuleNotFoundError: `grpcio` is not installed, which gRPC needs.
     """
     parts = urlsplit(address)
     transports: dict[str, Callable[..., Transport]] = {
@@ -150,13 +150,13 @@ def connect(address: str, model: str, *, version: int | None = None, timeout: fl
     return Client(transports[parts.scheme](address, model, version, timeout), **options)
 
 
-def _told(index: int, image: ImageFile) -> str:
+def _name_image(index: int, image: ImageFile) -> str:
     return f"image {index} ({image})" if isinstance(image, (str, Path)) else f"image {index}"
 
 
-def _contents(image: ImageFile, name: str) -> bytes:
+def _read_contents(image: ImageFile, name: str) -> bytes:
     if isinstance(image, Mapping):
-        contents = _from_base64(image, name)
+        contents = _decode_base64(image, name)
     else:
         contents = Path(image).read_bytes() if isinstance(image, (str, Path)) else bytes(image)
     if not _MAGIC.match(contents):
@@ -165,7 +165,7 @@ def _contents(image: ImageFile, name: str) -> bytes:
     return contents
 
 
-def _from_base64(image: Mapping[str, str], name: str) -> bytes:
+def _decode_base64(image: Mapping[str, str], name: str) -> bytes:
     try:
         return base64.b64decode(image["b64"], validate=True)
     except (KeyError, TypeError, binascii.Error, ValueError):
@@ -173,11 +173,11 @@ def _from_base64(image: Mapping[str, str], name: str) -> bytes:
         raise ValueError(f'{name} is no {{"b64": "…base64 of an image file…"}}; it is a mapping of {given}.') from None
 
 
-def _per_image(answer: dict[str, Any], count: int) -> Iterator[Detections]:
+def _split_response(answer: dict[str, Any], count: int) -> Iterator[Detections]:
     try:
         for row in range(count):
             found = int(answer["num_detections"][row])
-            names = [_text(name) for name in answer["class_names"][row][:found]]
+            names = [_decode_text(name) for name in answer["class_names"][row][:found]]
             yield {
                 "boxes": np.asarray(answer["boxes"][row][:found], np.float32).reshape(-1, 4),
                 "scores": np.asarray(answer["scores"][row][:found], np.float32),
@@ -191,5 +191,5 @@ def _per_image(answer: dict[str, Any], count: int) -> Iterator[Detections]:
         ) from error
 
 
-def _text(name: Any) -> str:
+def _decode_text(name: Any) -> str:
     return name.decode() if isinstance(name, bytes) else str(name)

@@ -19,13 +19,13 @@ _MAX_MESSAGE = 256 * 2**20
 
 
 class GrpcTransport:
-    """One channel, which gRPC keeps alive and threads share.
+    """A channel, which gRPC keeps open and threads share.
 
     Args:
-        address: str. `grpc://HOST:PORT`, or `grpcs://…` for TLS.
-        model: str. Name of the model.
-        version: int or None. Its version, or the newest.
-        timeout: float. Seconds that a request may take.
+        address: `grpc://HOST:PORT`, or `grpcs://…` for TLS.
+        model: Name of the model.
+        version: Version of the model; `None` for the newest.
+        timeout: Seconds that a request may take.
 
     Raises:
         ModuleNotFoundError: `grpcio` is not installed.
@@ -53,7 +53,7 @@ class GrpcTransport:
         self._address, self._model, self._version, self._timeout = address, model, version, timeout
 
     def predict(self, files: Sequence[bytes]) -> dict[str, Any]:
-        """Asks once; see `Transport`."""
+        """Sends one request; see `Transport`."""
         try:
             return arrays(self._call(predict_request(self._model, files, self._version), timeout=self._timeout))
         except self._failed as failed:

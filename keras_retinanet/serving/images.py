@@ -1,4 +1,4 @@
-"""What a stranger sends as an image: checked by its header first, decoded on its own."""
+"""Untrusted image files: the header is checked before the file is decoded."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from PIL import Image
 from keras_retinanet.data.image import decode
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
-"""What is decoded, by Pillow's names."""
+"""Accepted formats, by Pillow's names."""
 MAX_SCANS = 500
-"""Scans of a JPEG: a progressive one has about ten, and each costs a pass over all pixels."""
+"""Maximum number of scans of a JPEG: a progressive one has about ten, and each costs a pass over all pixels."""
 
 _SCAN = b"\xff\xda"
 
 
 class BadImageError(ValueError):
-    """What was sent as an image cannot be taken; the message says what to change."""
+    """An image file is refused; the message states the problem and the fix."""
 
 
 def checked_size(contents: bytes, max_pixels: int) -> tuple[int, int]:
-    """Height and width from the header, nothing decoded.
+    """Checks the header of an image file without decoding the file.
 
     Args:
-        contents: bytes. The file.
-        max_pixels: int. The largest that is taken.
+        contents: Bytes of the file.
+        max_pixels: Maximum number of pixels.
 
     Returns:
         Height and width in pixels.
 
     Raises:
-        BadImageError: It is none of the formats, is damaged, or has too many pixels.
+        BadImageError: The file has none of the formats, is damaged, or has too many pixels.
     """
     if not contents:
         raise BadImageError("is empty; send the bytes of an image file")
@@ -56,13 +56,13 @@ def checked_size(contents: bytes, max_pixels: int) -> tuple[int, int]:
 
 
 def decoded(contents: bytes, size: tuple[int, int]) -> Any:
-    """The pixels of a file that has passed `checked_size`.
+    """Decodes a file that has passed `checked_size`.
 
-    Of a GIF Pillow reads the first frame only: TensorFlow would read them all, each as large as it likes.
+    Pillow reads the first frame of a GIF; TensorFlow would read all frames, of any size.
 
     Args:
-        contents: bytes. The file.
-        size: Height and width that its header gave.
+        contents: Bytes of the file.
+        size: Height and width from its header.
 
     Returns:
         `(H, W, 3)` uint8 RGB.

@@ -1,4 +1,4 @@
-"""Files that TensorFlow Serving needs in addition to the model: configuration, a way to start it, sample requests."""
+"""Files for TensorFlow Serving in addition to the model: configuration, start script, sample requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_retinanet.extras import install_hint
 from keras_retinanet.serving.predict_messages import IMAGES, SIGNATURE
 
 IMAGE = "tensorflow/serving:2.21.0"
-"""The server's container image: of the TensorFlow that wrote the model, or newer."""
+"""The server's container image: the TensorFlow version that wrote the model, or a newer one."""
 
 _MODELS = """\
 # Read by the server with --model_config_file. Of the versions below base_path the highest is served; a new one is
@@ -150,16 +150,16 @@ The first three answer `boxes (B, D, 4)` x1, y1, x2, y2 in pixels of each image,
 
 
 def served_name(model: Path) -> str:
-    """What a model is called on the server.
+    """The name of a model on the server.
 
     Args:
-        model: Path. Its folder, with the versions in it.
+        model: Folder of the model, with the versions in it.
 
     Returns:
         The folder's name.
 
     Raises:
-        ValueError: It cannot stand in a URL.
+        ValueError: The name is not valid in a URL.
     """
     name = model.resolve().name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
@@ -171,18 +171,18 @@ def served_name(model: Path) -> str:
 
 
 def write_kit(out: Path, version: Path, class_names: Sequence[str]) -> Path:
-    """Writes what one needs to start TensorFlow Serving and to ask it.
+    """Writes files to start TensorFlow Serving and to send it requests.
 
     Args:
-        out: Path. Folder for the files, made if absent; files of the same names are replaced.
-        version: Path. The exported version, `…/NAME/N`.
-        class_names: Sequence. Names of the labels.
+        out: Folder of the files, created if absent; files of the same names are replaced.
+        version: Folder of the exported version, `…/NAME/N`.
+        class_names: Names of the labels.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: The model's folder has a name that cannot stand in a URL.
+        ValueError: The name of the model's folder is not valid in a URL.
     """
     name = served_name(version.parent)
     out.mkdir(parents=True, exist_ok=True)

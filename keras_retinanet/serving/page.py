@@ -1,4 +1,4 @@
-"""The page to try a model: one file, no network resources, allowed to run its own script and nothing else."""
+"""The page to try a model: one file without resources from the network, allowed to run only its own script."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HTML = _FILE.read_text(encoding="utf-8")
 
 
 def _hash(tag: str) -> str:
-    """The permission for the page's own `<script>` or `<style>`, by its content."""
+    """The content security policy's hash of the page's own `<script>` or `<style>`."""
     found = re.search(rf"<{tag}>(.*?)</{tag}>", _HTML, re.DOTALL)
     content = found.group(1) if found else ""
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
@@ -25,14 +25,14 @@ PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-"""Sent with the page: what it may do."""
+"""Headers of the page, which restrict what it may do."""
 
 
 def render_page(model: str) -> str:
-    """The page of a model.
+    """Renders the page of a model.
 
     Args:
-        model: str. Its name in URLs.
+        model: Name of the model in URLs.
 
     Returns:
         HTML.

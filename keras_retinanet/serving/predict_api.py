@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST predict API as pure functions: what a request says, what the replies look like."""
+"""TensorFlow Serving's REST predict API as pure functions: parses requests, builds responses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXAMPLE = '{"instances": [{"b64": "…base64 of an image file…"}]}'
 
 
 class RequestError(ValueError):
-    """The body is not what the API takes; the message says what to send."""
+    """The body of a request is invalid; the message states what to send."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class PredictCall:
 
     Attributes:
         files: The bytes of each image file.
-        is_columnar: Whether the reply has a list an output, not an object an image.
+        is_columnar: Whether the response has one list per output instead of one object per image.
     """
 
     files: list[bytes]
@@ -33,19 +33,19 @@ class PredictCall:
 
 
 def read_call(body: bytes | bytearray) -> PredictCall:
-    """Understands the body of a request.
+    """Parses the body of a request.
 
     Images are in `"instances"`, one row per image, or in `"inputs"`, one column. An image is `{"b64": …}`; a row may
     also be `{"image_bytes": {"b64": …}}`, the columns `{"image_bytes": [{"b64": …}, …]}`.
 
     Args:
-        body: bytes. JSON.
+        body: JSON.
 
     Returns:
         The files, decoded from base64.
 
     Raises:
-        RequestError: It is something else.
+        RequestError: The body has another form.
     """
     try:
         call = json.loads(body)
@@ -92,14 +92,14 @@ def _short(value: Any) -> str:
 
 
 def reply(call: PredictCall, found: Sequence[Detections], class_names: Sequence[str]) -> dict[str, Any]:
-    """The body of the response, ready for JSON.
+    """Builds the body of the response, to be encoded as JSON.
 
-    All images have as many rows as the one with the most detections; the rest is padded with -1 and "".
+    All images have as many rows as the one with the most detections; the others are padded with -1 and "".
 
     Args:
-        call: PredictCall. What was asked.
-        found: Sequence. What was found in each image.
-        class_names: Sequence. Names of the labels.
+        call: The request.
+        found: Detections of each image.
+        class_names: Names of the labels.
 
     Returns:
         `{"predictions": …}` with one row per image, or `{"outputs": …}` with one array per output.
@@ -127,8 +127,8 @@ def status(version: int, is_ready: bool) -> dict[str, Any]:
     """The model's status in the form of TensorFlow Serving.
 
     Args:
-        version: int. Version of the model.
-        is_ready: bool. Whether it is warm.
+        version: Version of the model.
+        is_ready: Whether the warm-up has finished.
 
     Returns:
         The body of the response.
@@ -141,9 +141,9 @@ def metadata(name: str, version: int, class_names: Sequence[str]) -> dict[str, A
     """The model's signature in the form of TensorFlow Serving's metadata.
 
     Args:
-        name: str. Name of the model.
-        version: int. Its version.
-        class_names: Sequence. Names of the labels, which TensorFlow Serving would not tell.
+        name: Name of the model.
+        version: Version of the model.
+        class_names: Names of the labels; TensorFlow Serving itself does not report them.
 
     Returns:
         The body of the response.

@@ -1,8 +1,8 @@
 """The messages of TensorFlow Serving's predict API, without TensorFlow and without tensorflow-serving-api.
 
-The official classes import all of TensorFlow. These are the few that are needed, built at run time from the field
-numbers of the `.proto` files (`tensorflow_serving/apis/predict.proto`, `model.proto`, `prediction_log.proto`,
-`tensorflow/core/framework/tensor.proto`) in a pool of their own, where they meet no official ones.
+The official classes import all of TensorFlow. The few messages needed here are built at run time from the field numbers
+of the `.proto` files (`tensorflow_serving/apis/predict.proto`, `model.proto`, `prediction_log.proto`,
+`tensorflow/core/framework/tensor.proto`), in a separate pool, so that they do not conflict with the official ones.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ Message = Any
 """A protobuf message; its fields are those of `FIELDS`."""
 
 SIGNATURE = "serving_default"
-"""The signature that takes image files."""
+"""Name of the signature that takes image files."""
 IMAGES = "image_bytes"
-"""Its input."""
+"""Name of its input."""
 
 FIELDS: dict[str, dict[str, tuple[int, str]]] = {
     "Dim": {"size": (1, "int64")},
@@ -42,12 +42,12 @@ FIELDS: dict[str, dict[str, tuple[int, str]]] = {
     "PredictLog": {"request": (1, "PredictRequest")},
     "PredictionLog": {"predict_log": (6, "PredictLog")},
 }
-"""Number and type of each field; a star repeats it. Maps are lists of key and value, as they are on the wire."""
+"""Number and type of each field; a star marks a repeated one. Maps are lists of key and value, as on the wire."""
 
 _PACKAGE = "keras_retinanet"
 _STRING = 7  # DT_STRING
 _NUMBERS = {1: ("float_val", "<f4"), 2: ("double_val", "<f8"), 3: ("int_val", "<i4"), 9: ("int64_val", "<i8")}
-"""Of a DataType: the field of its values, and how `tensor_content` holds them."""
+"""DataType → the field of its values, and the dtype of `tensor_content`."""
 
 
 def _message_classes() -> dict[str, Any]:
@@ -70,16 +70,16 @@ def _message_classes() -> dict[str, Any]:
 
 
 MESSAGES = _message_classes()
-"""The classes, by name."""
+"""Message classes by name."""
 
 
 def predict_request(model: str, files: Sequence[bytes], version: int | None = None) -> Message:
-    """A request for the detections in image files.
+    """Builds a request for the detections in image files.
 
     Args:
-        model: str. Name of the model.
-        files: Sequence. The bytes of each file.
-        version: int. Version of the model. Defaults to the one that the server serves.
+        model: Name of the model.
+        files: The bytes of each file.
+        version: Version of the model. Defaults to the server's current one.
 
     Returns:
         A `PredictRequest`.
@@ -97,11 +97,11 @@ def predict_request(model: str, files: Sequence[bytes], version: int | None = No
 
 
 def warmup_record(model: str, files: Sequence[bytes]) -> bytes:
-    """A request as a server replays it before it takes others.
+    """Builds a record of the requests that a server replays on loading a model.
 
     Args:
-        model: str. Name of the model.
-        files: Sequence. The bytes of each image file.
+        model: Name of the model.
+        files: The bytes of each image file.
 
     Returns:
         A serialised `PredictionLog`.
@@ -113,13 +113,13 @@ def warmup_record(model: str, files: Sequence[bytes]) -> bytes:
 
 
 def arrays(response: Message) -> dict[str, Any]:
-    """The tensors of a `PredictResponse`.
+    """Converts the tensors of a response to NumPy arrays.
 
     Args:
-        response: PredictResponse.
+        response: A `PredictResponse`.
 
     Returns:
-        NumPy arrays by name of the output; strings as an array of `bytes` objects.
+        Name of the output → array; strings as an array of `bytes` objects.
 
     Raises:
         ValueError: An output has a type that no signature of this package returns.

@@ -1,4 +1,4 @@
-"""Requests over TensorFlow Serving's REST API, with Python's own HTTP."""
+"""Requests over TensorFlow Serving's REST API, with Python's `http.client`."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SHOWN = 500  # characters of a message
 
 
 class RestTransport:
-    """One connection a thread, kept between requests.
+    """One connection per thread, kept open between requests.
 
     Args:
-        address: str. `http://HOST:PORT` or `https://…`, with a path where a proxy adds one.
-        model: str. Name of the model.
-        version: int or None. Its version, or the newest.
-        timeout: float. Seconds that the server may stay silent.
+        address: `http://HOST:PORT` or `https://…`, with a path if a proxy adds one.
+        model: Name of the model.
+        version: Version of the model; `None` for the newest.
+        timeout: Seconds to wait for data from the server.
     """
 
     def __init__(self, address: str, model: str, version: int | None, timeout: float) -> None:
@@ -37,7 +37,7 @@ class RestTransport:
         self._all: list[http.client.HTTPConnection] = []
 
     def predict(self, files: Sequence[bytes]) -> dict[str, Any]:
-        """Asks once; see `Transport`."""
+        """Sends one request; see `Transport`."""
         images = [{"b64": base64.b64encode(contents).decode()} for contents in files]
         body = json.dumps({"inputs": {IMAGES: images}}).encode()
         status, headers, answer = self._send(body)
@@ -79,8 +79,8 @@ class RestTransport:
             raise ServerError(f"{self._address} did not answer within {self._timeout:g} s") from None
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            told = f"{type(error).__name__}: {error}"
-            raise ServerError(f"{self._address} cannot be reached: {told}", is_transient=True) from error
+            reason = f"{type(error).__name__}: {error}"
+            raise ServerError(f"{self._address} cannot be reached: {reason}", is_transient=True) from error
 
     def _connection(self) -> http.client.HTTPConnection:
         if not hasattr(self._own, "connection"):
@@ -93,7 +93,7 @@ class RestTransport:
 
 
 def _exchange(connection: http.client.HTTPConnection, path: str, body: bytes) -> tuple[int, Any, bytes]:
-    """Status, headers and body of the answer."""
+    """Status, headers and body of the response."""
     # A server may refuse a large body, say why and hang up before all of it is sent.
     with contextlib.suppress(BrokenPipeError):
         connection.request("POST", path, body, {"Content-Type": "application/json"})

@@ -1,9 +1,9 @@
-"""The server's process: sockets, deadlines for slow clients, signals, and its log."""
+"""The server's process: socket, signals and log."""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import functools
 import signal
 import socket
 import time
@@ -13,21 +13,22 @@ from typing import Any
 from keras_retinanet.config import ServeConfig
 from keras_retinanet.extras import install_hint
 from keras_retinanet.serving.app import LOG, DetectionApi, Served
+from keras_retinanet.serving.strict_protocol import StrictProtocol
 
 _GRACE = 5  # seconds added to a request's own deadline before the server stops without it
 _PROBES = ("/healthz", "/readyz")
 
 
 class Server:
-    """One model on one port.
+    """Serves one model on one port.
 
-    The port is taken on construction, so that an address in use is reported before a model is loaded.
+    The constructor binds the port, so that an address in use is reported before a model is loaded.
 
     Args:
-        config: ServeConfig. Address and limits.
+        config: Address and limits.
 
     Raises:
-        OSError: The port is taken, or the address is not one of this machine's.
+        OSError: The port is in use, or the address does not belong to this machine.
         ModuleNotFoundError: The extra `serve` is not installed.
     """
 
@@ -40,25 +41,29 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Address on which the server listens."""
         host, port = self._socket.getsockname()[:2]
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     def run(self, served: Served) -> None:
-        """Serves until a signal or `stop`; then finishes the requests it has accepted.
+        """Serves until a signal or `stop`, then finishes the accepted requests.
 
         Args:
-            served: Served. The model.
+            served: The model.
 
         Raises:
             RuntimeError: The model failed its warm-up.
         """
         import uvicorn
+        from uvicorn.protocols.http.h11_impl import H11Protocol
 
         app: Any = DetectionApi(served, self._config, lambda error: self._warmed(served, error)).app()
+        protocol = type("Protocol", (StrictProtocol, H11Protocol), {})
         settings = uvicorn.Config(
             RequestLog(app) if self._config.use_log else app,
-            http=strict_protocol(self._config.client_timeout, self._config.max_connections),
+            http=functools.partial(
+                protocol, timeout=self._config.client_timeout, max_connections=self._config.max_connections
+            ),
             ws="none",
             backlog=self._config.max_connections,
             lifespan="on",
@@ -75,11 +80,11 @@ class Server:
             raise RuntimeError(f"The model failed its warm-up: {self._failure}") from self._failure
 
     def close(self) -> None:
-        """Gives the port back."""
+        """Releases the port."""
         self._socket.close()
 
     def stop(self) -> None:
-        """Ends `run` gracefully, from another thread."""
+        """Ends `run` gracefully. Call it from another thread."""
         self._server.should_exit = True
 
     def _warmed(self, served: Served, error: Exception | None) -> None:
@@ -91,10 +96,10 @@ class Server:
 
 
 def require_extra() -> None:
-    """Checks that the server's packages are there.
+    """Checks that the server's packages are installed.
 
     Raises:
-        ModuleNotFoundError: They are not; with the command that installs them.
+        ModuleNotFoundError: A package is missing; the message has the command that installs it.
     """
     try:
         import starlette
@@ -107,7 +112,7 @@ def require_extra() -> None:
 
 
 def _bound(config: ServeConfig) -> socket.socket:
-    """Bound, so that nobody else gets the port; it listens from `run` on, connections before that are refused."""
+    """A bound socket, which reserves the port; until `run` listens on it, connections are refused."""
     taken = socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET)
     try:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -121,7 +126,7 @@ def _bound(config: ServeConfig) -> socket.socket:
 
 @contextlib.contextmanager
 def _surviving_signals() -> Iterator[None]:
-    """Uvicorn raises the signal that ended it once more; here it has been answered already."""
+    """Ignores the signal that ended Uvicorn, which Uvicorn raises again at the end."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     try:
         former = {number: signal.signal(number, lambda *_: None) for number in numbers}
@@ -135,7 +140,7 @@ def _surviving_signals() -> Iterator[None]:
 
 
 class RequestLog:
-    """Writes one line a request, but none for probes of health, around an ASGI application.
+    """Wraps an ASGI application and logs one line per request, except for health probes.
 
     Args:
         app: The application.
@@ -145,7 +150,7 @@ class RequestLog:
         self._app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Calls the application."""
+        """Calls the application and logs the request."""
         if scope["type"] != "http" or scope["path"] in _PROBES:
             await self._app(scope, receive, send)
             return
@@ -162,90 +167,6 @@ class RequestLog:
             client = scope["client"][0] if scope["client"] else "-"
             count = scope.get("state", {}).get("images")
             images = "" if count is None else f", {count} image{'s' * (count != 1)}"
-            path = scope["raw_path"].decode("ascii", "replace")[:200]  # as it came: no control characters
+            path = scope["raw_path"].decode("ascii", "replace")[:200]  # still encoded: no control characters
             took = 1000 * (time.monotonic() - began)
             LOG.info("%s %s %s: %d%s, %.0f ms", client, scope["method"], path, status, images, took)
-
-
-def strict_protocol(timeout: float, most: int) -> type:
-    """Uvicorn's HTTP/1.1 with what it lacks: deadlines for receiving headers and for sending responses, JSON errors.
-
-    Args:
-        timeout: float. Seconds.
-        most: int. Connections; requests on further ones are answered 503.
-
-    Returns:
-        The protocol class.
-    """
-    import h11
-    from starlette.responses import JSONResponse
-    from uvicorn.protocols.http.h11_impl import H11Protocol
-
-    full = {"error": f"{most} clients are connected already; try again in a moment."}
-    sent_away = JSONResponse(full, 503, {"Retry-After": "1", "Connection": "close"})
-
-    class StrictProtocol(H11Protocol):
-        """Hangs up on clients that are too slow, sends away those that are too many."""
-
-        app: Any
-        _headers_due: Any = None
-        _taken_due: Any = None
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            self._served = self.app
-
-        def handle_events(self) -> None:
-            self.app = sent_away if len(self.connections) > most else self._served
-            super().handle_events()
-
-        def send_400_response(self, msg: str) -> None:
-            body = json.dumps({"error": msg}).encode()
-            headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
-            answer = h11.Response(status_code=400, headers=list(headers.items()), reason="Bad Request")
-            for event in (answer, h11.Data(data=body), h11.EndOfMessage()):
-                self.transport.write(self.conn.send(event) or b"")
-            self.transport.close()
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._headers_due = self.loop.call_later(timeout, self._hang_up)
-
-        def data_received(self, data: bytes) -> None:
-            if self._headers_due is None and self._is_between_requests():
-                self._headers_due = self.loop.call_later(timeout, self._hang_up)
-            super().data_received(data)
-            if not self._is_between_requests():
-                self._headers_due = _cancelled(self._headers_due)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._headers_due, self._taken_due = _cancelled(self._headers_due), _cancelled(self._taken_due)
-            super().connection_lost(exc)
-
-        def pause_writing(self) -> None:
-            super().pause_writing()
-            self._taken_due = self.loop.call_later(timeout, self.transport.abort)
-
-        def resume_writing(self) -> None:
-            self._taken_due = _cancelled(self._taken_due)
-            super().resume_writing()
-
-        def timeout_keep_alive_handler(self) -> None:
-            super().timeout_keep_alive_handler()
-            self._taken_due = self.loop.call_later(timeout, self.transport.abort)  # closing waits for the reader
-
-        def _is_between_requests(self) -> bool:
-            return self.cycle is None or self.cycle.response_complete
-
-        def _hang_up(self) -> None:
-            self._headers_due = None
-            self.transport.abort()
-
-    return StrictProtocol
-
-
-def _cancelled(timer: Any) -> Any:
-    """Nothing, after stopping a timer that may be running."""
-    if timer is not None:
-        timer.cancel()
-    return None

@@ -1,4 +1,4 @@
-"""From the files of a request to its detections: limits, checks, decoding, batches."""
+"""Detects in the files of requests: limits, checks, decoding, batches."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ T = TypeVar("T")
 
 
 class BusyError(Exception):
-    """The queue is full; the client may send the request again."""
+    """The queue is full; the client may repeat the request."""
 
 
 class TooManyError(ValueError):
-    """The request is larger than any that is taken."""
+    """The request has more images than the queue holds."""
 
 
 class ImageError(ValueError):
-    """One image of a request cannot be taken.
+    """One image of a request is refused.
 
     Args:
-        index: int. Its place in the request.
-        reason: str. What is wrong, and what to do.
+        index: Position of the image in the request.
+        reason: The problem and the fix.
     """
 
     def __init__(self, index: int, reason: str) -> None:
@@ -43,10 +43,10 @@ class ImageError(ValueError):
 
 
 class Room:
-    """So many units for all; who needs some waits in line until they are free.
+    """A limited number of units, which tasks acquire in the order of their arrival.
 
     Args:
-        size: int. The units.
+        size: Number of units.
     """
 
     def __init__(self, size: int) -> None:
@@ -56,10 +56,10 @@ class Room:
 
     @contextlib.asynccontextmanager
     async def taken(self, units: int) -> AsyncIterator[None]:
-        """Holds units inside; at most `size`.
+        """Acquires units for the duration of the `with`, waiting until they are free.
 
         Args:
-            units: int. How many.
+            units: Number of units, at most `size`.
         """
         async with self._turn:
             while units > self._free:
@@ -74,15 +74,15 @@ class Room:
 
 
 class DetectionService:
-    """Detects in image files that strangers send.
+    """Detects in untrusted image files.
 
-    A request's images are checked by their headers, all of them, before any is decoded. Each is decoded on its own,
-    by a few threads, and only while there is room for its pixels; so memory is bounded by the largest images times
-    two, in addition to the files themselves. Only what has been decoded enters a batch.
+    The headers of all images of a request are checked before any is decoded. Images are decoded one by one, in a few
+    threads and within a limit: decoded images take at most twice the memory of the largest allowed image, in addition
+    to the files themselves. Only decoded images enter a batch.
 
     Args:
-        runtime: Runtime. What detects.
-        config: ServeConfig. The limits.
+        runtime: Detects the objects.
+        config: The limits.
     """
 
     def __init__(self, runtime: Runtime, config: ServeConfig) -> None:
@@ -95,7 +95,7 @@ class DetectionService:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Detects inside."""
+        """Runs the batcher for the duration of the `with`."""
         batches = asyncio.create_task(self._batcher.run())
         try:
             yield
@@ -106,27 +106,27 @@ class DetectionService:
             self._decoders.shutdown(wait=True, cancel_futures=True)
 
     async def warm_up(self) -> None:
-        """Runs grey images of every common batch shape, one and `max_batch` at a time; then the service is ready."""
+        """Detects in grey images of every common batch shape, in batches of 1 and `max_batch`; then it is ready."""
         sizes = common_image_sizes(self.runtime.resize)
         for height, width in sizes[:1] if self.runtime.image_size else sizes:
-            grey = np.full((height, width, 3), 127, np.uint8)
+            grey, fit = np.full((height, width, 3), 127, np.uint8), self.runtime.fit(height, width)
             for count in sorted({1, self.config.max_batch}):
-                await self._batcher.detect_at_once([grey] * count)
+                await self._batcher.detect_at_once([grey] * count, [fit] * count)
         self.is_ready = True
 
     async def detect(self, files: Sequence[bytes]) -> list[Detections]:
-        """Detections in the images of one request.
+        """Detects in the images of one request.
 
         Args:
-            files: Sequence. The bytes of each file.
+            files: The bytes of each file.
 
         Returns:
-            What was found in each, in its own pixels.
+            Detections of each image, in its own pixels.
 
         Raises:
             BusyError: The queue is full.
             TooManyError: There are more images than the queue holds.
-            ImageError: One of them cannot be taken.
+            ImageError: An image is refused.
         """
         limit = self.config.max_queue
         if len(files) > limit:
@@ -162,7 +162,7 @@ class DetectionService:
                 image = await self._in_thread(decoded, contents, size)
             except BadImageError as error:
                 raise ImageError(index, str(error)) from None
-            return await self._batcher.detect(image, self.runtime.fit(*size).batch_shape)
+            return await self._batcher.detect(image, self.runtime.fit(*size))
 
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._decoders, function, *arguments)

@@ -1,4 +1,4 @@
-"""How a request reaches a server, and what may go wrong on the way."""
+"""The interface of transports, and their error."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any, Protocol
 
 
 class ServerError(Exception):
-    """A server refuses, fails, or cannot be reached.
+    """A server refuses a request, fails, or cannot be reached.
 
     Args:
-        message: str. Who answered what.
-        is_transient: bool. Whether the same request may succeed in a moment: overload, or a failing connection.
-        is_refusal: bool. Whether the server finds something wrong with the request itself.
-        retry_after: float. Seconds that the server asks to wait.
+        message: The server and its response.
+        is_transient: Whether the same request may succeed later: overload, or a connection error.
+        is_refusal: Whether the server reports an error in the request itself.
+        retry_after: Seconds that the server asks to wait.
     """
 
     def __init__(
@@ -28,31 +28,31 @@ class ServerError(Exception):
         self.is_transient, self.is_refusal, self.retry_after = is_transient, is_refusal, retry_after
 
     def about(self, name: str) -> ServerError:
-        """The same error, that says which image it is about.
+        """Adds the name of the image to the message.
 
         Args:
-            name: str. The image.
+            name: Name of the image.
 
         Returns:
-            The error.
+            The new error.
         """
         return ServerError(f"{name}: {self}", is_refusal=self.is_refusal)
 
 
 class Transport(Protocol):
-    """A way to one model. Threads may share it."""
+    """Sends requests to one model. Threads may share it."""
 
     def predict(self, files: Sequence[bytes]) -> dict[str, Any]:
-        """Asks once.
+        """Sends one request.
 
         Args:
-            files: Sequence. The bytes of each image file.
+            files: The bytes of each image file.
 
         Returns:
-            The outputs by name, axis 0 the images; arrays or nested lists.
+            Name → output, an array or nested lists with the images along axis 0.
 
         Raises:
-            ServerError: The server refuses, fails, or cannot be reached.
+            ServerError: The server refuses the request, fails, or cannot be reached.
         """
 
     def close(self) -> None:

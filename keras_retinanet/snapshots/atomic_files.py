@@ -12,8 +12,8 @@ def copy_whole(source: Path, target: Path) -> None:
     """Copies a file so that the target is never seen half written.
 
     Args:
-        source: Path. The file.
-        target: Path. Its copy, in any folder.
+        source: The file.
+        target: Its copy, in any folder.
     """
     write_whole(target, lambda path: shutil.copyfile(source, path))
 
@@ -22,8 +22,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Writes a file under a temporary name in the same folder and renames it: readers see the old file or the new one.
 
     Args:
-        path: Path. Where the file belongs.
-        write: Callable. Gets the temporary path (of the same suffix) and writes the file there.
+        path: Where the file belongs.
+        write: Gets the temporary path (of the same suffix) and writes the file there.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:

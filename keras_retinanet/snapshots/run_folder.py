@@ -58,7 +58,7 @@ class Run:
     """One folder under the snapshot path.
 
     Args:
-        folder: Path. The existing folder.
+        folder: The existing folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -76,8 +76,8 @@ class Run:
         """Makes a new folder named after the moment; an existing one is never reused.
 
         Args:
-            parent: str or Path. Folder of all runs; made where missing.
-            name: str. What follows the date and time, for example `"coco-resnet50"`.
+            parent: Folder of all runs; made where missing.
+            name: What follows the date and time, for example `"coco-resnet50"`.
 
         Returns:
             The run of the new, empty folder.
@@ -102,7 +102,7 @@ class Run:
         """Finds a former run.
 
         Args:
-            path: str or Path. Its folder, or one of the snapshots inside.
+            path: Its folder, or one of the snapshots inside.
 
         Returns:
             The run, and the snapshot to continue from: `last.keras` where a folder was named.
@@ -126,7 +126,7 @@ class Run:
         """Writes `config.yaml`.
 
         Args:
-            config: TrainConfig. All settings of the run.
+            config: All settings of the run.
         """
         text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
         write_whole(self.config, lambda path: path.write_text(text, encoding="utf-8"))
@@ -135,7 +135,7 @@ class Run:
         """Writes `state.json`, for people to read.
 
         Args:
-            progress: Progress. The progress of the run.
+            progress: The progress of the run.
         """
         text = json.dumps(dataclasses.asdict(progress), indent=2) + "\n"
         write_whole(self.state, lambda path: path.write_text(text, encoding="utf-8"))
@@ -144,8 +144,8 @@ class Run:
         """Puts the figures of an epoch into `metrics.csv`, in place of those of this and later epochs.
 
         Args:
-            epoch: int. Counted from 1.
-            figures: Mapping. Column → value; columns of earlier rows that are missing here stay empty.
+            epoch: Counted from 1.
+            figures: Column → value; columns of earlier rows that are missing here stay empty.
 
         Returns:
             All rows, oldest first.
@@ -173,9 +173,9 @@ class Run:
         """The best value of a column of `metrics.csv`.
 
         Args:
-            monitor: str. The column. Defaults to `"val_AP"`.
-            mode: str. `"max"` if higher is better, else `"min"`. Defaults to `"max"`.
-            before: int. Only epochs before this one, counted from 1. Defaults to `None`, all.
+            monitor: The column. Defaults to `"val_AP"`.
+            mode: `"max"` if higher is better, else `"min"`. Defaults to `"max"`.
+            before: Only epochs before this one, counted from 1. Defaults to `None`, all.
 
         Returns:
             The earliest epoch with the best value, and that value; `None` if there is no value.
@@ -190,7 +190,7 @@ def read_config(path: str | Path) -> TrainConfig:
     """Reads the `config.yaml` of a run.
 
     Args:
-        path: str or Path. The file.
+        path: The file.
 
     Returns:
         Its settings; those it does not mention have their defaults.
@@ -209,7 +209,7 @@ def find_snapshot(path: Path) -> Path:
     """The snapshot that a path means.
 
     Args:
-        path: Path. A snapshot, another library's checkpoint, or the folder of a run.
+        path: A snapshot, another library's checkpoint, or the folder of a run.
 
     Returns:
         The file, or KerasHub's folder.
@@ -232,8 +232,8 @@ def save_snapshot(model: Any, path: Path, progress: Progress) -> None:
 
     Args:
         model: keras.Model. Compiled, so that the optimizer is saved too.
-        path: Path. Where to; an older file there is replaced at the very end.
-        progress: Progress. Stored inside the archive.
+        path: Where to; an older file there is replaced at the very end.
+        progress: Stored inside the archive.
     """
 
     def write(temporary: Path) -> None:
@@ -248,7 +248,7 @@ def read_progress(snapshot: Path) -> Progress:
     """Reads the progress stored in a snapshot.
 
     Args:
-        snapshot: Path. A `.keras` file of a run.
+        snapshot: A `.keras` file of a run.
 
     Returns:
         Its progress.
@@ -269,8 +269,8 @@ def column(rows: Sequence[Mapping[str, str]], name: str) -> tuple[list[int], lis
     """Epochs and values of one column of `metrics.csv`.
 
     Args:
-        rows: Sequence. Rows of `Run.rows`.
-        name: str. The column.
+        rows: Rows of `Run.rows`.
+        name: The column.
 
     Returns:
         Epochs at which it has a value, and the values.

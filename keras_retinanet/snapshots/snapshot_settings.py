@@ -16,7 +16,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     """Reads the network, anchors and resize rule of a snapshot.
 
     Args:
-        path: str or Path. Any file.
+        path: Any file.
 
     Returns:
         Dotted name → value, as `config.tree.changed` takes them; empty if the file is not a snapshot of a RetinaNet.
@@ -30,7 +30,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
         stored = with_current_arguments(stored["config"])["network"]
     if not isinstance(stored, dict) or stored.get("class_name") != SNAPSHOT_CLASS:
         return {}
-    config = with_current_arguments(_plain(stored["config"]))
+    config = with_current_arguments(_decode_tuples(stored["config"]))
     groups = {"model": config["metadata"].get("model", {}), "resize": config["resize_config"]}
     anchors = config["anchors"]["config"]
     groups["anchors"] = {name: value for name, value in anchors.items() if name not in ("name", "dtype", "trainable")}
@@ -42,12 +42,12 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def _decode_tuples(value: Any) -> Any:
     """Plain values: Keras writes tuples as objects, our settings write them as lists."""
     if isinstance(value, dict) and value.get("class_name") == "__tuple__":
-        return tuple(_plain(item) for item in value["items"])
+        return tuple(_decode_tuples(item) for item in value["items"])
     if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
+        return {name: _decode_tuples(item) for name, item in value.items()}
     if isinstance(value, list):
-        return tuple(_plain(item) for item in value)
+        return tuple(_decode_tuples(item) for item in value)
     return value

@@ -27,7 +27,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
     """Stops at the first batch whose loss is not finite, and remembers the images of that batch.
 
     Args:
-        image_names: Sequence. Path of each image, by its index in the data set.
+        image_names: Path of each image, by its index in the data set.
     """
 
     def __init__(self, image_names: Sequence[str]) -> None:
@@ -61,7 +61,7 @@ class LogLearningRate(keras.callbacks.Callback):
     """Adds the learning rate of an epoch's last step to its figures.
 
     Args:
-        schedule: Callable. Step → rate.
+        schedule: Step → rate.
     """
 
     def __init__(self, schedule: Callable[[int], Any]) -> None:
@@ -80,9 +80,9 @@ class KeepSnapshot(keras.callbacks.Callback):
     """Writes `last.keras` after every epoch, and between two steps where a stop is asked for.
 
     Args:
-        run: Run. The folder.
-        progress: Progress. Kept up to date here.
-        request: StopRequest. Whether to stop.
+        run: The folder.
+        progress: Kept up to date here.
+        request: Whether to stop.
     """
 
     def __init__(self, run: Run, progress: Progress, request: StopRequest) -> None:
@@ -121,10 +121,10 @@ class EvaluateMetric(keras.callbacks.Callback):
     """Evaluates the model on the validation images and adds the results to `logs` as `val_AP` and so on.
 
     Args:
-        measure: Callable. Takes a function to call after each batch, returns name → value (`"AP"`, `"AP50"` …).
-        every: int. Epochs between two evaluations.
-        epochs: int. Epochs of the run; the last is always evaluated.
-        request: StopRequest. An evaluation is abandoned if a stop is requested.
+        measure: Takes a function to call after each batch, returns name → value (`"AP"`, `"AP50"` …).
+        every: Epochs between two evaluations.
+        epochs: Epochs of the run; the last is always evaluated.
+        request: An evaluation is abandoned if a stop is requested.
     """
 
     def __init__(
@@ -169,9 +169,9 @@ class RecordEpoch(keras.callbacks.Callback):
     The row is written last: an epoch without a row is evaluated again on resuming.
 
     Args:
-        run: Run. The folder, whose `last.keras` is that of this epoch.
-        monitor: str. Name in `logs` of the number that ranks epochs. Defaults to `"val_AP"`.
-        mode: str. `"max"` if higher is better, else `"min"`. Defaults to `"max"`.
+        run: The folder, whose `last.keras` is that of this epoch.
+        monitor: Name in `logs` of the number that ranks epochs. Defaults to `"val_AP"`.
+        mode: `"max"` if higher is better, else `"min"`. Defaults to `"max"`.
     """
 
     def __init__(self, run: Run, monitor: str = "val_AP", mode: Literal["max", "min"] = "max") -> None:
@@ -197,9 +197,9 @@ class PrintLines(keras.callbacks.Callback):
     """Prints one line per epoch, and one every `seconds` inside a long epoch.
 
     Args:
-        epochs: int. Epochs of the run.
-        seconds: float. Time between two lines inside an epoch. Defaults to 60.
-        log: Callable. Where lines go. Defaults to `print`.
+        epochs: Epochs of the run.
+        seconds: Time between two lines inside an epoch. Defaults to 60.
+        log: Where lines go. Defaults to `print`.
     """
 
     def __init__(self, epochs: int, seconds: float = 60.0, log: Callable[[str], object] = print) -> None:

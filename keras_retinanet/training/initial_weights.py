@@ -35,12 +35,12 @@ def build_model(
     """Builds the network of a run with its starting weights.
 
     Args:
-        config: NetworkConfig. `config.model.weights` is `"imagenet"`, `"none"`, or the path of backbone weights, of a
-            snapshot, or of another library's checkpoint, recognised by content.
-        class_names: Sequence. Names of the labels `0 … K-1`.
-        log: Callable. Receives one line per message: what was kept, what was initialised. Defaults to `print`.
-        checkpoint: WeightFile. What `importers.find_foreign` returned for `config.model.weights`, where it has been
-            opened already. Defaults to `None`: it is opened here.
+        config: `config.model.weights` is `"imagenet"`, `"none"`, or the path of backbone weights, of a snapshot, or of
+            another library's checkpoint, recognised by content.
+        class_names: Names of the labels `0 … K-1`.
+        log: Receives one line per message: what was kept, what was initialised. Defaults to `print`.
+        checkpoint: What `importers.find_foreign` returned for `config.model.weights`, where it has been opened already.
+            Defaults to `None`: it is opened here.
 
     Returns:
         The model, not compiled.

@@ -38,8 +38,8 @@ def draw_curves(rows: Sequence[Mapping[str, str]], path: Path) -> None:
     """Plots losses (left) and validation metrics (right) over the epochs; each curve ends in its name and last value.
 
     Args:
-        rows: Sequence. Rows of `metrics.csv`; columns without a value are left out.
-        path: Path. The PNG file.
+        rows: Rows of `metrics.csv`; columns without a value are left out.
+        path: The PNG file.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import, and only needed here
     from matplotlib.figure import Figure

@@ -42,11 +42,11 @@ def train(
     """Trains a detector and keeps everything of the run in its own folder: `prepare`, then `fit`.
 
     Args:
-        config: TrainConfig. All settings; of a run to resume, those in its `config.yaml`.
-        train_data: Dataset. Images to learn from. Defaults to those that `config.data` names.
-        val_data: Dataset. Images to measure AP on. Defaults to those that `config.data` names, where there are any.
-        resume: str or Path. Folder or snapshot of the run to continue. Defaults to `None`, a new run.
-        log: Callable. Receives one line per message. Defaults to `print`.
+        config: All settings; of a run to resume, those in its `config.yaml`.
+        train_data: Images to learn from. Defaults to those that `config.data` names.
+        val_data: Images to measure AP on. Defaults to those that `config.data` names, where there are any.
+        resume: Folder or snapshot of the run to continue. Defaults to `None`, a new run.
+        log: Receives one line per message. Defaults to `print`.
 
     Returns:
         Where the run is and what it reached.
@@ -74,13 +74,13 @@ def prepare(
     """Opens the data, builds or restores the model, and reports what it found.
 
     Args:
-        config: TrainConfig. All settings.
-        train_data: Dataset. Images to learn from. Defaults to those that `config.data` names.
-        val_data: Dataset. Images to measure AP on. Defaults to those that `config.data` names, where there are any.
-        resume: str or Path. Folder or snapshot of the run to continue. Defaults to `None`, a new run.
-        log: Callable. Receives one line per message. Defaults to `print`.
-        checkpoint: WeightFile. The checkpoint that `config.model.weights` names, where it has been opened already.
-            Defaults to `None`: it is opened here.
+        config: All settings.
+        train_data: Images to learn from. Defaults to those that `config.data` names.
+        val_data: Images to measure AP on. Defaults to those that `config.data` names, where there are any.
+        resume: Folder or snapshot of the run to continue. Defaults to `None`, a new run.
+        log: Receives one line per message. Defaults to `print`.
+        checkpoint: The checkpoint that `config.model.weights` names, where it has been opened already. Defaults to
+            `None`: it is opened here.
 
     Returns:
         Everything that `fit` needs; nothing is trained yet.

@@ -37,7 +37,7 @@ class RunData:
         """Logs what the readers reported, then the number of images, boxes and classes.
 
         Args:
-            log: Callable. Receives one line per message.
+            log: Receives one line per message.
         """
         for message in self.messages:
             log(message)
@@ -64,11 +64,11 @@ def open_run_data(
     """Opens the training and validation images of a run.
 
     Args:
-        config: DataConfig. Which images.
-        train_data: Dataset. Images to learn from, in place of those that `config` names.
-        val_data: Dataset. Images to measure on, in place of those that `config` names.
-        use_validation: bool. Open the validation images.
-        log: Callable. Receives the lines about images that turn out broken during the run.
+        config: Which images.
+        train_data: Images to learn from, in place of those that `config` names.
+        val_data: Images to measure on, in place of those that `config` names.
+        use_validation: Open the validation images.
+        log: Receives the lines about images that turn out broken during the run.
 
     Returns:
         The images, with what the readers reported.

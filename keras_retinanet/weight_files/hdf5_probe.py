@@ -1,8 +1,8 @@
-"""Walks through an HDF5 file in a process of its own: the library behind h5py may crash on a damaged one.
+"""Reads through an HDF5 file in a separate process, since the HDF5 library may crash on a damaged one.
 
     python hdf5_probe.py FILE
 
-Ends with 0 where everything that names and describes arrays can be read. Imports nothing of this package.
+The exit status is 0 if all names and descriptions of arrays can be read. Imports nothing of this package.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 import h5py
 
 GROWTH = 16
-"""Bytes of memory that a byte of the file may become."""
+"""Bytes of memory that may be allocated per byte of the file."""
 
 
 def visit(name: str, item: Any) -> None:
-    """Reads the attributes of a group or an array, and the numbers of arrays that are stored in chunks."""
+    """Reads the attributes of a group or an array, and the values of chunked arrays."""
     del name
     for attribute in item.attrs:
         item.attrs[attribute]
@@ -31,12 +31,12 @@ def visit(name: str, item: Any) -> None:
 
 
 def holds_its_numbers(dataset: h5py.Dataset) -> bool:
-    """Whether an array takes about as many bytes in the file as in memory, or few: weights can hardly be packed."""
+    """Whether an array's size in the file is plausible for its size in memory: weights can hardly be compressed."""
     return bool(dataset.nbytes <= 2**24 + GROWTH * dataset.id.get_storage_size())
 
 
 def limit(size: int) -> None:
-    """Bounds the memory and the time of this process by the size of a file, where the system can (Linux)."""
+    """Limits memory and CPU time of this process in proportion to the size of a file (on Linux)."""
     try:
         import resource
 
@@ -51,7 +51,7 @@ def limit(size: int) -> None:
 
 
 def main(path: str) -> int:
-    """Exit status: 0 for a file that can be walked through, 1 for one that h5py refuses."""
+    """Exit status: 0 if the file can be read, 1 if h5py raises an error."""
     limit(Path(path).stat().st_size)
     try:
         with h5py.File(path, "r") as file:

@@ -1,6 +1,6 @@
-"""HDF5 files that Keras 1 and 2 wrote: layers in order, each with its arrays in order, and the text of the model.
+"""HDF5 files written by Keras 1 and 2: layers in order, each with its arrays in order, and the model's description.
 
-Nothing is deserialised: the model's description is JSON that callers read names and numbers from.
+Nothing is deserialised: the description is JSON, from which callers read names and numbers.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class KerasHdf5:
     """The content of such a file.
 
     Attributes:
-        layers: Layer → its arrays in order, each with the name that it was saved under, such as `conv1/kernel`. Layers
-            without weights are listed too.
-        config: The model's description, `None` in files of weights alone.
-        version: Version of Keras, `None` where the file does not tell.
+        layers: Layer → its arrays in order, each with its saved name, such as `conv1/kernel`. Layers without weights
+            are listed too.
+        config: The model's description; `None` in files of weights alone.
+        version: Version of Keras; `None` if it is not stored.
     """
 
     layers: dict[str, list[tuple[str, np.ndarray]]]
@@ -40,7 +40,7 @@ class KerasHdf5:
 
 
 def is_keras_hdf5(path: str | Path) -> bool:
-    """Whether the file is HDF5 in the layout of Keras 1 and 2; raises `ValueError` where it is damaged HDF5."""
+    """Whether the file is HDF5 in the layout of Keras 1 and 2; raises `ValueError` if it is damaged HDF5."""
     if not Path(path).is_file() or not h5py.is_hdf5(path):
         return False
     _require_readable(path)
@@ -52,7 +52,7 @@ def is_keras_hdf5(path: str | Path) -> bool:
 
 
 def read_keras_hdf5(path: str | Path) -> KerasHdf5:
-    """Reads a file of weights, or of a whole model; the optimizer's state is left aside.
+    """Reads a file of weights, or of a whole model without its optimizer state.
 
     Args:
         path: HDF5 file.
@@ -61,7 +61,7 @@ def read_keras_hdf5(path: str | Path) -> KerasHdf5:
         Its content.
 
     Raises:
-        ValueError: The file is damaged, or of another layout; names the file and the reason.
+        ValueError: The file is damaged or has another layout; the message names the file and the reason.
         OSError: The file cannot be opened.
     """
     with Path(path).open("rb"):
@@ -82,7 +82,7 @@ def read_keras_hdf5(path: str | Path) -> KerasHdf5:
 
 
 def read_tree(path: str | Path) -> dict[str, np.ndarray]:
-    """All arrays of an HDF5 file by their place in it, as Keras 3 writes weights.
+    """Reads all arrays of an HDF5 file by their path in it, as Keras 3 writes weights.
 
     Args:
         path: HDF5 file.
@@ -91,7 +91,7 @@ def read_tree(path: str | Path) -> dict[str, np.ndarray]:
         Path inside the file → array.
 
     Raises:
-        ValueError: The file is damaged; names it.
+        ValueError: The file is damaged; the message names it.
     """
     found: dict[str, np.ndarray] = {}
     numbers = _Numbers(Path(path).stat().st_size)
@@ -110,7 +110,7 @@ def read_tree(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def _require_readable(path: str | Path) -> None:
-    """Raises where a process that walks through the file fails: HDF5's library may crash on damaged files."""
+    """Raises if the file cannot be read in a separate process: the HDF5 library may crash on damaged files."""
     path = Path(path)
     stat = path.stat()
     if (reason := _probed(str(path.resolve()), stat.st_mtime_ns, stat.st_size)) is not None:
@@ -119,7 +119,7 @@ def _require_readable(path: str | Path) -> None:
 
 @functools.lru_cache(maxsize=64)
 def _probed(path: str, changed: int, size: int) -> str | None:
-    """Why a file of this content cannot be read, `None` where it can."""
+    """Why a file of this content cannot be read; `None` if it can."""
     del changed, size
     if not sys.executable:  # embedded in another program
         return None
@@ -143,7 +143,7 @@ def _arrays(group: Any, name: str, numbers: _Numbers) -> Iterator[tuple[str, np.
 
 
 def _inside(group: Any, path: str) -> Any:
-    """The group or array at a path of the same file: links out of it are not followed."""
+    """The group or array at a path in the same file; links out of the file are not followed."""
     for part in path.split("/"):
         if not isinstance(group.get(part, getlink=True), h5py.HardLink):
             raise ValueError(f"{path!r} is missing, or is outside the file")
@@ -152,7 +152,7 @@ def _inside(group: Any, path: str) -> Any:
 
 
 class _Numbers:
-    """Reads arrays of a file, and no more than such a file may hold: packed, empty and linked ones cost it nothing."""
+    """Reads arrays of a file, up to a limit by its size: compressed, empty and linked arrays take no space in it."""
 
     def __init__(self, size: int) -> None:
         self.room = 2**26 + GROWTH * size
@@ -169,7 +169,7 @@ class _Numbers:
 
 
 def _texts(group: Any, name: str) -> list[str]:
-    """An attribute that lists names; none where a layer has no weights and lists nothing."""
+    """The names that an attribute lists, which may be split over several attributes."""
     if name in group.attrs:
         return [_text(value) for value in group.attrs[name]]
     chunks: list[Any] = []
@@ -185,7 +185,7 @@ def _text_or_none(value: Any) -> str | None:
 
 
 def _text(value: Any) -> str:
-    """Text of an attribute: newer h5py returns text where older versions wrote bytes."""
+    """The text of an attribute, stored as text or as bytes, depending on the version of h5py."""
     if isinstance(value, bytes):
         return value.decode("utf-8")
     if not isinstance(value, str):

@@ -1,7 +1,7 @@
-"""NumPy arrays inside pickles, as Detectron2 publishes its models, made without NumPy's own unpickling functions.
+"""NumPy arrays in pickles, as Detectron2 publishes its models, read without NumPy's own unpickling functions.
 
-`ALLOWED` is the table for `restricted_pickle`: it knows arrays, dtypes and scalars of plain numbers, in the spelling of
-NumPy 1 and 2 and of Python 2 and 3.
+`ALLOWED` is the table for `restricted_pickle`: arrays, dtypes and scalars of plain numbers, under the names of NumPy 1
+and 2 and of Python 2 and 3.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from keras_retinanet.weight_files.restricted_pickle import Stateful
 _PLAIN_NUMBERS = frozenset("fiub")
 _ORDERS = ("<", ">", "=", "|")
 MAX_NAME = 16
-"""Letters of the longest name of a plain dtype; compound ones of a megabyte take long to make."""
+"""Maximum length of a dtype's name; a compound dtype may have a name of a megabyte, which takes long to parse."""
 STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 """First bytes of a binary pickle, by protocol."""
 MODEL_KEYS = ("model", "state_dict", "model_state_dict", "module")
-"""Where training checkpoints of any framework keep the table of weights."""
+"""Keys under which training checkpoints store the table of weights."""
 
 
 class _DType(Stateful):
-    """A dtype of plain numbers; the pickle gives its byte order afterwards."""
+    """A dtype of plain numbers; its byte order follows as its state."""
 
     def __init__(self, name: Any, align: Any = False, copy: Any = True) -> None:
         del align, copy
@@ -49,7 +49,7 @@ class _DType(Stateful):
 
 
 class PickledArray(Stateful):
-    """An array; shape, dtype and numbers come as its state."""
+    """An array; shape, dtype and values follow as its state."""
 
     def __init__(self) -> None:
         self.values: np.ndarray | None = None
@@ -63,11 +63,11 @@ class PickledArray(Stateful):
 
     @property
     def nbytes(self) -> int:
-        """Of the numbers."""
+        """Bytes of the values."""
         return 0 if self.values is None else self.values.nbytes
 
     def array(self) -> np.ndarray:
-        """The numbers."""
+        """The values."""
         if self.values is None:
             raise ValueError("an array's numbers are missing")
         return self.values
@@ -128,15 +128,15 @@ ALLOWED: dict[str, Callable[..., Any] | None] = {
     **{f"{module}.multiarray.scalar": _scalar for module in _MODULES},
     **{f"{module}.numeric._frombuffer": _from_buffer for module in _MODULES},
 }
-"""Global names that pickled arrays use, and what is made of them."""
+"""Global names in pickled arrays, and the functions that replace them."""
 
 
 def as_table(content: Any, kinds: tuple[type, ...]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The table of weights in the content of a pickle, and its other entries.
+    """Finds the table of weights in the content of a pickle.
 
     Args:
-        content: What `restricted_pickle.load` returned.
-        kinds: Classes of the reader with a method `array`.
+        content: Result of `restricted_pickle.load`.
+        kinds: The reader's classes with a method `array`.
 
     Returns:
         Name → array in the file's order, and the other entries of a training checkpoint by their keys.
@@ -159,9 +159,9 @@ def as_table(content: Any, kinds: tuple[type, ...]) -> tuple[dict[str, np.ndarra
 
 
 def _table_key(content: dict[Any, Any], kinds: tuple[type, ...]) -> Any:
-    """Key of the table in a training checkpoint; `None` where it is the whole content.
+    """Key of the table in a training checkpoint; `None` if it is the whole content.
 
-    By its usual names, or by whatever name where one entry alone is a table, as of a moving average.
+    It is one of the usual keys, or the only entry that is a table, as for a moving average.
     """
     for key in MODEL_KEYS:
         if isinstance(content.get(key), dict):
@@ -175,7 +175,7 @@ def _table_key(content: dict[Any, Any], kinds: tuple[type, ...]) -> Any:
 
 
 def read_numpy_pickle(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays of a `.pkl` file, by name in the file's order.
+    """Reads the arrays of a `.pkl` file, by name in the file's order.
 
     Args:
         path: A pickled dict of arrays, or one with such a dict under `MODEL_KEYS`.
@@ -184,8 +184,8 @@ def read_numpy_pickle(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str
         Name → array, and the other entries of the outer dict.
 
     Raises:
-        ValueError: The file is truncated, is not a pickle of arrays, or asks for a name outside `ALLOWED`; names the
-            file and the reason.
+        ValueError: The file is truncated, is not a pickle of arrays, or uses a name outside `ALLOWED`; the message
+            names the file and the reason.
         OSError: The file cannot be opened.
     """
     data = Path(path).read_bytes()

@@ -8,29 +8,29 @@ from keras_retinanet.weight_files.restricted_pickle import AllowedGlobal, Ignore
 
 
 class Settings(Stateful):
-    """In place of a run's arguments, an `argparse.Namespace`: keeps its state as plain values."""
+    """Replaces a run's arguments, an `argparse.Namespace`; keeps its state as plain values."""
 
     def __init__(self) -> None:
         self.values: dict[Any, Any] = {}
 
     def set_state(self, state: Any) -> None:
-        """Keeps a dict; anything else is not a state of such an object."""
+        """Stores a dict; raises `ValueError` for anything else."""
         if not isinstance(state, dict):
             raise ValueError(f"the arguments of a run are a {type(state).__name__}")
         self.values = state
 
 
 def ordered_dict(pairs: Any = ()) -> dict[Any, Any]:
-    """Stands for `collections.OrderedDict` in a table of names.
+    """Replaces `collections.OrderedDict`.
 
     Args:
-        pairs: Keys, text or numbers, with their values.
+        pairs: Pairs of a key, text or number, and its value.
 
     Returns:
         A dict.
 
     Raises:
-        ValueError: Something else than such pairs.
+        ValueError: The argument is something else.
     """
     if not isinstance(pairs, (list, tuple)) or any(not isinstance(p, (list, tuple)) or len(p) != 2 for p in pairs):
         raise ValueError("an OrderedDict is made of something else than pairs")
@@ -40,14 +40,14 @@ def ordered_dict(pairs: Any = ()) -> dict[Any, Any]:
 
 
 def logger_attribute(owner: Any, name: Any) -> AllowedGlobal:
-    """Stands for `getattr`, which loggers mention their methods by: of names under `BESIDE`, and nothing is looked up.
+    """Replaces `getattr`, by which pickled loggers refer to their methods; nothing is looked up.
 
     Args:
         owner: A global name under `BESIDE`.
-        name: Of its attribute.
+        name: Name of its attribute.
 
     Returns:
-        The name of both, to be read over.
+        The joined name, which builds `Ignored`.
 
     Raises:
         ValueError: The owner is anything else.
@@ -60,6 +60,6 @@ def logger_attribute(owner: Any, name: Any) -> AllowedGlobal:
 
 
 def default_dict(factory: Any = None) -> dict[Any, Any]:
-    """Stands for `collections.defaultdict`: a dict, whatever its factory is."""
+    """Replaces `collections.defaultdict` by a dict; the factory is ignored."""
     del factory
     return {}

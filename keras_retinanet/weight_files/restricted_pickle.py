@@ -1,7 +1,7 @@
-"""Pickles as data: an interpreter of dicts, lists, tuples, numbers and strings that calls only what it is given.
+"""Reads pickles as data: dicts, lists, tuples, numbers, strings, and results of functions in the caller's table.
 
-`pickle.Unpickler` with a restricted `find_class` still calls `__setstate__`, sets attributes and extends whatever
-object it meets. Here no opcode reaches an attribute, and a name outside the caller's table ends the reading.
+`pickle.Unpickler` with a restricted `find_class` still calls `__setstate__`, sets attributes and extends any object.
+Here no opcode accesses an attribute, and a name outside the caller's table is an error.
 """
 
 from __future__ import annotations
@@ -15,42 +15,42 @@ from typing import Any, NamedTuple
 
 
 class AllowedGlobal(NamedTuple):
-    """A name of the table, met in a pickle."""
+    """A name of the table that occurred in a pickle."""
 
     name: str
     """Module and name with a dot, for example `collections.OrderedDict`."""
     build: Callable[..., Any] | None
-    """Called for the pickle's arguments; `None` where the name may be mentioned but not called."""
+    """Called with the pickle's arguments; `None` if the name may occur but not be called."""
 
 
 class Stateful(abc.ABC):
-    """An object whose state the pickle may set; of all that functions of the table return, only these."""
+    """An object whose state the pickle may set. No other object has a state."""
 
     @property
     def nbytes(self) -> int:
-        """Memory that it takes."""
+        """Bytes of memory in use."""
         return 0
 
     @abc.abstractmethod
     def set_state(self, state: Any) -> None:
-        """Checks and takes over what the pickle says.
+        """Checks and stores the state.
 
         Args:
-            state: Anything.
+            state: Any value from the pickle.
 
         Raises:
-            ValueError: It is not what belongs here.
+            ValueError: It is not a state of this class.
         """
 
 
 class Ignored(Stateful):
-    """In place of other objects, such as a logger; takes items and state, and keeps nothing."""
+    """Replaces other objects, such as a logger; accepts items and state, and stores nothing."""
 
     def __init__(self, *arguments: Any) -> None:
         del arguments
 
     def set_state(self, state: Any) -> None:
-        """Drops it."""
+        """Ignores the state."""
         del state
 
 
@@ -61,9 +61,9 @@ BESIDE = (
 )  # fmt: skip
 """Prefixes of the names of other objects that trainers save: read as `Ignored`, never imported."""
 GROWTH, SLACK = 16, 2**20
-"""Bytes that may be built from each byte of a pickle, and from none: what it names again and again costs it little."""
+"""Limit on the bytes built from a pickle: per byte, and in addition. Repeating an object takes few bytes."""
 MAX_NUMBER = 2**60
-"""Beyond any side, length or key: larger numbers are chosen to be slow to multiply, or to share one hash."""
+"""Limit on sides, lengths and keys; larger numbers can be slow to multiply, or collide as hashes."""
 _MARK = object()
 _KEY_TYPES = (str, int, float, bytes, type(None))  # tuples could nest until hashing them overflows the C stack
 _CONSTANTS: dict[str, Callable[[], Any]] = {
@@ -100,7 +100,7 @@ class _Machine:
         self.load_persistent = load_persistent
 
     def step(self, name: str, argument: Any) -> None:
-        """One opcode."""
+        """Executes one opcode."""
         if name in _CONSTANTS:
             self.stack.append(_CONSTANTS[name]())
         elif name in _LITERALS:
@@ -211,7 +211,7 @@ class _Machine:
         self.stack.append(built)
 
     def _make_room(self, built: Any) -> None:
-        """Counts the bytes that a function of the table made: one opcode may make as many as the file has."""
+        """Counts the bytes that a function of the table made, which may be as many as the file has for each opcode."""
         self.room -= built.nbytes if isinstance(built, Stateful) else _bytes_of(built)
         if self.room < 0:
             raise ValueError("the pickle makes far more than it holds, by naming the same things again and again")
@@ -235,7 +235,7 @@ class _Machine:
 
 
 def short(value: Any) -> str:
-    """A value of a file for a message: a few levels and items, since one that is nested in itself has no end."""
+    """Formats a value of a file for a message, with a few levels and items only: it may contain itself."""
     try:
         return reprlib.repr(value)
     except ValueError:  # Python writes no number of more than 4300 digits
@@ -243,12 +243,12 @@ def short(value: Any) -> str:
 
 
 def is_count(value: Any) -> bool:
-    """Whether a value of a file is a whole number that can be a side, an offset or a length."""
+    """Whether a value of a file is an integer that can be a side, an offset or a length."""
     return type(value) is int and 0 <= value < MAX_NUMBER
 
 
 def require_key(key: Any) -> None:
-    """Raises where a value cannot be a key of a table: text, or a number of usual size."""
+    """Raises unless a value can be a key of a table: text, bytes, `None`, or a number below `MAX_NUMBER`."""
     if not isinstance(key, _KEY_TYPES) or (isinstance(key, int) and abs(key) >= MAX_NUMBER):
         raise ValueError(f"the pickle has a dict key of type {type(key).__name__}, or one that is too large")
 
@@ -268,19 +268,20 @@ def load(
     allowed: Mapping[str, Callable[..., Any] | None],
     load_persistent: Callable[[Any], Any] = _no_persistent,
 ) -> Any:
-    """Reads one pickle and leaves the stream right behind it.
+    """Reads one pickle and leaves the stream after its last byte.
 
     Args:
-        stream: Open at the first byte of the pickle. In memory, where a length of petabytes that a file claims finds
-            nothing to read; a file object would first make room for them.
-        allowed: What each global name that may occur builds from its arguments (`None`: it may only be mentioned).
-        load_persistent: Answers the pickle's references to data outside it.
+        stream: Positioned at the first byte of the pickle. It is in memory, because reading a claimed length of
+            petabytes from a file object would first allocate them.
+        allowed: Global name → function that replaces it; `None` if the name may occur but not be called.
+        load_persistent: Resolves the pickle's references to data outside it.
 
     Returns:
-        Dicts, lists, tuples, numbers, strings, bytes, and what the functions of `allowed` made.
+        Dicts, lists, tuples, numbers, strings, bytes, and results of the functions of `allowed`.
 
     Raises:
-        ValueError: A name outside `allowed`, an opcode that makes objects, or a pickle cut short; says which.
+        ValueError: The pickle uses a name outside `allowed` or a forbidden opcode, or is truncated; the message says
+            which.
     """
     machine = _Machine(allowed, load_persistent, SLACK + GROWTH * stream.getbuffer().nbytes)
     for opcode, argument, _ in pickletools.genops(stream):

@@ -1,4 +1,4 @@
-"""`.safetensors` files: the length of a JSON header, that header, and the numbers of all tensors back to back."""
+"""`.safetensors` files: the length of a JSON header, the header, and the bytes of all tensors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DTYPES = {
 
 
 def is_safetensors_file(path: str | Path) -> bool:
-    """Whether the file starts as the format does: a length that fits into it, and an opening brace."""
+    """Whether the file starts with a length that fits into it, and an opening brace."""
     path = Path(path)
     if not path.is_file():
         return False
@@ -33,16 +33,16 @@ def is_safetensors_file(path: str | Path) -> bool:
 
 
 def read_safetensors_file(path: str | Path) -> dict[str, np.ndarray]:
-    """The tensors of a file, by name in the order of its header.
+    """Reads the tensors of a file, by name in the order of its header.
 
     Args:
         path: A `.safetensors` file.
 
     Returns:
-        Name → array. bfloat16 becomes float32; every other type stays as it is.
+        Name → array. bfloat16 becomes float32; other types are kept.
 
     Raises:
-        ValueError: The file is cut short or contradicts itself; names the file and the reason.
+        ValueError: The file is truncated or inconsistent; the message names the file and the reason.
         OSError: The file cannot be opened.
     """
     data = Path(path).read_bytes()
@@ -65,7 +65,7 @@ def read_safetensors_file(path: str | Path) -> dict[str, np.ndarray]:
 
 
 class _Place(NamedTuple):
-    """Where the numbers of a tensor stand."""
+    """Position, type and shape of a tensor in the file."""
 
     start: int
     end: int
@@ -73,7 +73,7 @@ class _Place(NamedTuple):
     shape: tuple[int, ...]
 
     def array(self, numbers: memoryview) -> np.ndarray:
-        """The tensor in the file's bytes `numbers`; bfloat16 becomes float32."""
+        """The tensor from the file's data `numbers`; bfloat16 becomes float32."""
         values = np.frombuffer(numbers[self.start : self.end], np.dtype(_DTYPES[self.kind]))
         if self.kind == "BF16":  # the upper half of a float32
             values = (values.astype(np.uint32) << 16).view(np.float32)
@@ -81,7 +81,7 @@ class _Place(NamedTuple):
 
 
 def _require_apart(places: Iterable[_Place]) -> None:
-    """Raises where tensors share bytes, as the format forbids: a small file could hold any number of them."""
+    """Raises if tensors share bytes: the format forbids it, since a small file could hold any number of them."""
     last = 0
     for place in sorted(place for place in places if place.end > place.start):
         if place.start < last:

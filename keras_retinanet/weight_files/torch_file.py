@@ -1,6 +1,6 @@
-"""PyTorch's `.pth` files as NumPy arrays, without PyTorch and without running what a file asks to run.
+"""Reads PyTorch's `.pth` files as NumPy arrays, without PyTorch and without executing anything in the file.
 
-Both layouts are read: the zip archive (PyTorch ≥ 1.6: `data.pkl` and one file per storage) and the older chain of
+There are two layouts: the zip archive (PyTorch ≥ 1.6: `data.pkl` and one file per storage), and the older sequence of
 pickles followed by the raw storages. Only names of `ALLOWED` may occur; see `restricted_pickle`.
 """
 
@@ -21,13 +21,13 @@ from numpy.lib.stride_tricks import as_strided
 from keras_retinanet.weight_files import numpy_pickle, pickle_stubs, restricted_pickle
 
 UNREADABLE = (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError, OverflowError, EOFError, OSError)
-"""What damage inside of an archive or a pickle raises."""
+"""Exceptions that a damaged archive or pickle raises."""
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """First bytes of a file in the older layout: its magic number, pickled."""
 
 MAX_DIMENSIONS = 32
-"""Most axes of a tensor: NumPy's limit in all versions."""
+"""Maximum number of axes of a tensor: NumPy's limit in all versions."""
 _DTYPES = {
     "FloatStorage": "f4", "DoubleStorage": "f8", "HalfStorage": "f2", "BFloat16Storage": "bfloat16",
     "LongStorage": "i8", "IntStorage": "i4", "ShortStorage": "i2", "CharStorage": "i1", "ByteStorage": "u1",
@@ -37,7 +37,7 @@ _DTYPES = {
 
 @dataclass
 class _Storage:
-    """Numbers in a row; `values` arrive after the pickle in the older layout."""
+    """A one-dimensional array; in the older layout `values` follow after the pickle."""
 
     dtype: str
     length: int
@@ -48,7 +48,7 @@ class _Storage:
         return self.length * (2 if self.dtype == "bfloat16" else np.dtype(self.dtype).itemsize)
 
     def fill(self, data: bytes, order: Literal["<", ">"]) -> None:
-        """Sets the values from bytes of the given byte order; raises ValueError if their number is wrong."""
+        """Sets the values from bytes in the given byte order; raises `ValueError` if their number is wrong."""
         if len(data) != self.nbytes:
             raise ValueError(f"a storage of {self.length} × {self.dtype} has {len(data)} bytes")
         if self.dtype == "bfloat16":  # the upper half of a float32
@@ -99,7 +99,7 @@ def _rebuild_parameter(tensor: Any, requires_grad: Any = None, hooks: Any = None
 
 
 def _rebuild_typed(function: Any, kind: Any, arguments: Any, state: Any = None) -> _Tensor:
-    """A tensor to which someone gave attributes: these are dropped."""
+    """A tensor with additional attributes, which are dropped."""
     del kind, state
     if not isinstance(function, restricted_pickle.AllowedGlobal) or function.build is not _rebuild_tensor:
         raise ValueError("a tensor is made by something else than PyTorch's function for tensors")
@@ -131,7 +131,7 @@ ALLOWED: dict[str, Callable[..., Any] | None] = {
     **{f"torch.{name}": None for name in _DTYPES},
     **{f"torch.cuda.{name}": None for name in _DTYPES},
 }
-"""Global names that a weight file may use, and what is made of them."""
+"""Global names that a weight file may use, and the functions that replace them."""
 
 
 class _Storages:
@@ -205,7 +205,7 @@ def _read_legacy(stream: io.BytesIO) -> Any:
 
 
 def is_torch_file(path: str | Path) -> bool:
-    """Whether the file starts as a PyTorch checkpoint does, in either layout; a missing file does not."""
+    """Whether the file starts as a PyTorch checkpoint in either layout; false for a missing file."""
     path = Path(path)
     if not path.is_file():
         return False
@@ -220,24 +220,24 @@ def is_torch_file(path: str | Path) -> bool:
 
 
 def read_torch_file(path: str | Path) -> dict[str, np.ndarray]:
-    """The weights of a `.pth` file, by name in the file's order.
+    """Reads the weights of a `.pth` file, by name in the file's order.
 
     Args:
         path: A state dict saved by `torch.save`, or a training checkpoint with one under `numpy_pickle.MODEL_KEYS`.
 
     Returns:
-        Name → array, read-only. bfloat16 becomes float32; every other type stays as it is.
+        Name → array, read-only. bfloat16 becomes float32; other types are kept.
 
     Raises:
-        ValueError: The file is truncated, is not a PyTorch file, or asks for a name outside `ALLOWED`; names the file
-            and the reason.
+        ValueError: The file is truncated, is not a PyTorch file, or uses a name outside `ALLOWED`; the message names
+            the file and the reason.
         OSError: The file cannot be opened.
     """
     return read_torch_checkpoint(path)[0]
 
 
 def read_torch_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The weights of a `.pth` file and its other entries; arguments and errors as `read_torch_file`.
+    """Reads the weights of a `.pth` file and its other entries; arguments and errors as `read_torch_file`.
 
     Args:
         path: As `read_torch_file`.

@@ -1,4 +1,4 @@
-"""Any weight file, opened by what it contains rather than by its name."""
+"""Opens any weight file, recognised by its content rather than by its name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keras_retinanet.weight_files.torch_file import is_torch_file, read_torch_ch
 
 Layout = Literal["torch", "pickle", "safetensors", "keras_hdf5", "folder"]
 WRAPPERS = ("module.", "model.", "_orig_mod.")
-"""Prefixes that training wrappers of PyTorch put before every name, also one inside another."""
+"""Prefixes that training wrappers of PyTorch add to every name; wrappers may be nested."""
 COUNTER = "n_averaged"
 """Counter that PyTorch's `AveragedModel` holds in addition to the averaged weights."""
 
@@ -41,7 +41,7 @@ class WeightFile:
 
 
 def weight_layout(path: str | Path) -> Layout | None:
-    """The layout of a file by its first bytes, `None` where it is none of those known."""
+    """The layout of a file by its first bytes; `None` if it is unknown."""
     path = Path(path)
     if path.is_dir():
         return "folder"
@@ -59,16 +59,16 @@ def weight_layout(path: str | Path) -> Layout | None:
 
 
 def open_weights(path: str | Path) -> WeightFile:
-    """Reads a weight file; nothing that it contains is run.
+    """Reads a weight file; nothing in it is executed.
 
     Args:
         path: PyTorch checkpoint, pickle of NumPy arrays, `.safetensors`, HDF5 of Keras 2, or a folder.
 
     Returns:
-        The opened file. Prefixes that all names share because of a training wrapper are taken off.
+        The opened file. Prefixes of training wrappers are removed from the names.
 
     Raises:
-        ValueError: The file is of none of these layouts, or damaged; names it and the reason.
+        ValueError: The file has none of these layouts, or is damaged; the message names it and the reason.
         OSError: The file cannot be opened.
     """
     path = Path(path)

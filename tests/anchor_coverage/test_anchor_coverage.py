@@ -88,9 +88,6 @@ def test_the_shapes_of_maps_are_those_of_the_network(model: RetinaNet, shape: tu
 
 
 def test_shapes_of_maps_by_hand() -> None:
-    """Each halving rounds up: 65 → 33 → 17 → 9 → 5 → 3 and 97 → 49 → 25 → 13 → 7 → 4."""
-    assert pyramid_shapes(65, 97, (8, 16, 32)) == [(9, 13), (5, 7), (3, 4)]
-    assert pyramid_shapes(64, 96, (4, 64)) == [(16, 24), (1, 2)]
     asked = []
 
     def count(height: int, width: int) -> list[tuple[int, int]]:

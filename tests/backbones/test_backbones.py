@@ -20,7 +20,7 @@ from keras_retinanet.backbones.applications import APPLICATIONS
 from keras_retinanet.backbones.batch_norm import batch_norm_layers
 from keras_retinanet.config import BackboneName
 from keras_retinanet.geometry.anchors import Anchors
-from keras_retinanet.geometry.boxes import BoxCoder
+from keras_retinanet.geometry.box_coder import BoxCoder
 from keras_retinanet.model.fpn import FeaturePyramid
 from keras_retinanet.model.heads import Head
 from keras_retinanet.model.retinanet import RetinaNet

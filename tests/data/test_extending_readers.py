@@ -66,6 +66,10 @@ def test_a_format_in_three_edits(tmp_path: Path) -> None:
     ]
     assert structure["count"] == 3
 
-    conversion = run("convert_data", "text", str(data), str(tmp_path / "out"), "--to", "csv", home=tmp_path)
+    words = ["convert_data", "text", str(data), str(tmp_path / "out"), "--to", "csv"]
+    conversion = run(*words, "--bad-data", "error", home=tmp_path)
     assert conversion.returncode == 2
     assert f"{data}/a.txt, line 2: 4 words. allowed: class x1 y1 x2 y2. fix: correct the line" in conversion.stderr
+    conversion = run(*words, home=tmp_path)
+    assert conversion.returncode == 0, conversion.stderr
+    assert f"3 annotations left out: {data}/a.txt, line 2: 4 words" in conversion.stdout + conversion.stderr

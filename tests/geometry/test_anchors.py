@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_retinanet.geometry.anchors import Anchors, base_anchors
+from keras_retinanet.config import AnchorConfig
+from keras_retinanet.geometry.anchors import Anchors, base_anchors, image_anchors, pyramid_shapes
 
 
 def pyramid(height: int, width: int, levels: range = range(3, 8)) -> dict[str, np.ndarray]:
@@ -66,6 +67,22 @@ def test_scales_of_each_level():
     np.testing.assert_array_equal(got["P4"][0, 0], [-4, -4, 20, 20])
 
 
+def test_each_halving_rounds_up():
+    """65 → 33 → 17 → 9, and 97 → 49 → 25 → 13."""
+    assert pyramid_shapes(65, 97, (8, 16, 32)) == [(9, 13), (5, 7), (3, 4)]
+    assert pyramid_shapes(64, 96, (4, 64)) == [(16, 24), (1, 2)]
+
+
+def test_anchors_of_an_image_without_a_network():
+    """16 × 40 pixels give maps of 2 × 5 and 1 × 3; the last centres are (36, 12) and (40, 8)."""
+    levels = image_anchors(AnchorConfig((4, 8), (8, 16), (1,), (1,)), 16, 40)
+    fine, coarse = (np.asarray(level) for level in levels)
+    assert fine.shape == (10, 4)
+    assert coarse.shape == (3, 4)
+    np.testing.assert_array_equal(fine[[0, 9]], [[2, 2, 6, 6], [34, 10, 38, 14]])
+    np.testing.assert_array_equal(coarse[2], [36, 4, 44, 12])
+
+
 def test_announced_shapes_are_the_real_ones():
     layer = Anchors((4, 8), (8, 16), (1,), ((1, 2), (3,)))
     maps = pyramid(40, 24, range(3, 5))
@@ -76,6 +93,12 @@ def test_announced_shapes_are_the_real_ones():
     assert {keras.backend.standardize_dtype(spec.dtype) for spec in announced.values()} == {"float32"}
     unknown = {"P3": keras.KerasTensor((None, None, 3, 1)), "P4": keras.KerasTensor((None, 3, None, 1))}
     assert {spec.shape for spec in layer.compute_output_spec(unknown, None).values()} == {(1, None, 4)}
+
+
+def test_there_is_nothing_to_train():
+    layer = Anchors()
+    assert not layer.trainable
+    assert "trainable" not in layer.get_config()
 
 
 def test_anchors_are_float32_under_every_policy():
@@ -109,6 +132,7 @@ def test_numbers_of_numpy_are_stored_as_plain_ones():
         ({"sizes": (1, 2)}, "2 sizes .* and 5 strides"),
         ({"scales": ((1,), (2,))}, "5 levels; received 2"),
         ({"ratios": ()}, "must be given"),
+        ({"sizes": (1, 2), "strides": (8, 16), "scales": ((1,), ())}, "must be given"),
         ({"sizes": (0, 1, 2, 3, 4)}, "positive"),
         ({"stride_mode": "torch"}, "'torch'"),
     ],

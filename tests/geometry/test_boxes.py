@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -85,104 +84,10 @@ def test_overlaps_do_not_depend_on_the_place(function):
     np.testing.assert_allclose(boxes.iou(a + moved, b + moved), [8 / (32 + 56 - 8)], rtol=1e-6)
 
 
-def test_center_decoder_worked_by_hand():
-    """dx = 1 moves the centre (5, 10) by 10 px, dy = -0.25 by -5; the width is doubled, the height halved."""
-    anchor, deltas = np.array([[0, 0, 10, 20]], np.float32), [[10, -2.5, math.log(2) / 0.2, math.log(0.5) / 0.2]]
-    got = boxes.decode_center(np.array(deltas, np.float32), anchor, (0.1, 0.1, 0.2, 0.2))
-    np.testing.assert_allclose(got, [[5, 0, 25, 10]], rtol=1e-5, atol=1e-5)
-
-
-def test_corner_decoder_worked_by_hand():
-    """Corners move by 0.5 · 0.2 and 1 · 0.2 of 10 px, and by 0.5 · 0.2 and -0.5 · 0.2 of 20 px."""
-    anchor, deltas = np.array([[0, 0, 10, 20]], np.float32), np.array([[0.5, 0.5, 1.0, -0.5]], np.float32)
-    np.testing.assert_allclose(boxes.decode_corner(deltas, anchor, (0.2,) * 4), [[1, 2, 12, 18]], rtol=1e-6)
-
-
-def test_center_coder_worked_by_hand():
-    anchor, box = np.array([[0, 0, 10, 20]], np.float32), np.array([[5, 0, 25, 10]], np.float32)
-    got = boxes.encode_center(box, anchor, (0.1, 0.1, 0.2, 0.2))
-    np.testing.assert_allclose(got, [[10, -2.5, math.log(2) / 0.2, math.log(0.5) / 0.2]], rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("deltas", "expected"),
-    [([0, 0, 99, 0], [8 - 500, 0, 8 + 500, 16]), ([0, 0, 0, 99], [0, 8 - 500, 16, 8 + 500])],
-    ids=["width", "height"],
-)
-def test_center_decoder_limits_growth(deltas, expected):
-    """62.5 times the 16 px of the anchor, around its centre."""
-    anchor = np.array([[0, 0, 16, 16]], np.float32)
-    got = boxes.decode_center(np.array([deltas], np.float32), anchor, (1, 1, 1, 1))
-    np.testing.assert_allclose(got, [expected], rtol=1e-5)
-
-
-def test_corner_coder_worked_by_hand():
-    anchor, box = np.array([[0, 0, 10, 20]], np.float32), np.array([[1, 2, 12, 18]], np.float32)
-    got = boxes.encode_corner(box, anchor, (0.2,) * 4)
-    np.testing.assert_allclose(got, [[0.5, 0.5, 1.0, -0.5]], rtol=1e-6)
-
-
-@pytest.mark.parametrize("coder", boxes.BOX_CODERS)
-def test_decoding_undoes_encoding(coder):
-    corner = np.random.default_rng(1).uniform(0, 900, (50, 2, 2)).astype(np.float32)
-    size = np.random.default_rng(2).uniform(5, 300, (50, 2, 2)).astype(np.float32)
-    both = np.concatenate([corner, corner + size], axis=-1)
-    layer = boxes.BoxCoder(coder)
-    again = layer(layer.encode(both[:, 0], both[:, 1])[None], both[None, :, 1])
-    np.testing.assert_allclose(again[0], both[:, 0], rtol=1e-4, atol=1e-3)
-
-
-def test_corner_coder_equals_fizyr(shared):
-    golden = np.load(shared("reference/fizyr_golden/targets_losses_golden.npz"))
-    anchors = golden["anchors"][None].astype(np.float32)
-    decoded = boxes.BoxCoder("corner")(golden["pred_regression"].astype(np.float32), anchors)
-    np.testing.assert_allclose(decoded, golden["decoded"], rtol=1e-5, atol=1e-4)
-    clipped = boxes.clip(decoded, 159.0, 223.0)  # fizyr clips to the last pixel
-    np.testing.assert_allclose(clipped, golden["clipped"], rtol=1e-5, atol=1e-4)
-
-
 def test_iou_equals_fizyr(shared):
     golden = np.load(shared("reference/fizyr_golden/targets_losses_golden.npz"))
     anchors, own = golden["anchors"].astype(np.float32), golden["bboxes_0"].astype(np.float32)
     np.testing.assert_allclose(boxes.iou(anchors[:, None], own[None]), golden["overlap_0"], rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_layers_keep_pixels_under_mixed_precision(policy):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        anchors = np.array([[[1301.3, 700.7, 1332.9, 790.1]]], np.float32)
-        deltas = np.array([[[0.013, 0.02, 0.001, 0.002]]], np.float32)
-        got = ops.convert_to_numpy(boxes.BoxCoder()(deltas, anchors))
-        clipped = ops.convert_to_numpy(boxes.ClipBoxes()(got, np.array([[800, 1333.2]], np.float32)))
-    finally:
-        keras.config.set_dtype_policy(before)
-    width, height = 31.6 * math.exp(0.001), 89.4 * math.exp(0.002)
-    x, y = 1317.1 + 0.013 * 31.6, 745.4 + 0.02 * 89.4
-    exact = [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
-    np.testing.assert_allclose(got[0, 0], exact, atol=1e-3)
-    np.testing.assert_allclose(clipped[0, 0], [*exact[:2], 1333.2, exact[3]], atol=1e-3)
-
-
-def test_unknown_coder_names_the_known():
-    with pytest.raises(ValueError, match=r"'polar'.*center, corner"):
-        boxes.BoxCoder("polar")
-
-
-def test_limits_on_growth_are_settings():
-    """dw = 5 and dh = -5 on a square of 10: no limit, the usual one above, MMDetection's on both sides."""
-    anchors, deltas = np.array([[[0, 0, 10, 10]]], np.float32), np.array([[[0, 0, 5, -5]]], np.float32)
-
-    def sides(**limits):
-        layer = boxes.BoxCoder.from_config(boxes.BoxCoder(**limits).get_config())
-        found = np.asarray(layer(deltas, anchors))[0, 0]
-        return found[2:] - found[:2]
-
-    np.testing.assert_allclose(sides(max_log_scale=None), [10 * math.exp(5), 10 * math.exp(-5)], rtol=1e-4)
-    np.testing.assert_allclose(sides(), [625, 10 * math.exp(-5)], rtol=1e-4)
-    limit = math.log(1000 / 16)
-    np.testing.assert_allclose(sides(min_log_scale=-limit), [625, 0.16], rtol=1e-4)
 
 
 def test_boxes_may_end_before_the_edge():

@@ -123,6 +123,15 @@ def test_iou_equal_to_the_threshold_is_kept_and_above_it_dropped(kernel: str) ->
 
 
 @each_kernel
+@pytest.mark.parametrize("gap", [[2, 0, 2, 0], [0, 2, 0, 2]], ids=["x", "y"])
+def test_boxes_of_one_pixel_that_do_not_meet_are_both_kept(kernel: str, gap: list[float]) -> None:
+    """One pixel apart in one direction, level in the other: nothing in common, however small the boxes are."""
+    first = np.array([0, 0, 1, 1], "float32")
+    found = run([[first, first + gap]], [[[0.9], [0.8]]], kernel=kernel, nms_threshold=0.1, max_detections=2)
+    np.testing.assert_array_equal(found["boxes"][0], [first, first + gap])
+
+
+@each_kernel
 def test_modes_on_two_classes(kernel: str) -> None:
     scores = [[[0.9, 0.1], [0.3, 0.3], [0.2, 0.8], [0.04, 0.05]]]  # the last row: 0.05 is not above 0.05
     labels = {

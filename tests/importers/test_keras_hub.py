@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from keras_retinanet.importers import CheckpointError, describe_checkpoint, import_checkpoint
-from keras_retinanet.importers.keras_hub import _encoder_order, _images, _resnet
+from keras_retinanet.importers.keras_hub import _find_resnet, _order_convolutions, _read_preprocessing
 from keras_retinanet.model.detection_model import DetectionModel
 
 SIDE = 96
@@ -93,11 +93,11 @@ def test_an_image_of_the_presets_size_is_normalised_alike(hub: SimpleNamespace) 
 
 def test_the_order_of_a_block_with_a_shortcut() -> None:
     """As KerasHub numbers `stack0_block0_{1, 2, 0, 3}_conv`, then the next block."""
-    assert _encoder_order("resnet50")[:8] == [
+    assert _order_convolutions("resnet50")[:8] == [
         (0, 0, 0), (2, 1, 1), (2, 1, 2), (2, 1, 0), (2, 1, 3), (2, 2, 1), (2, 2, 2), (2, 2, 3),
     ]  # fmt: skip
-    assert len(_encoder_order("resnet50")) == 53
-    assert _encoder_order("resnet18")[:6] == [(0, 0, 0), (2, 1, 1), (2, 1, 2), (2, 2, 1), (2, 2, 2), (3, 1, 1)]
+    assert len(_order_convolutions("resnet50")) == 53
+    assert _order_convolutions("resnet18")[:6] == [(0, 0, 0), (2, 1, 1), (2, 1, 2), (2, 2, 1), (2, 2, 2), (3, 1, 1)]
 
 
 def test_other_folders_and_broken_presets(tmp_path: Path) -> None:
@@ -113,7 +113,9 @@ def test_other_folders_and_broken_presets(tmp_path: Path) -> None:
 
 def test_image_converters_of_every_form(tmp_path: Path) -> None:
     def images(**converter: Any) -> Any:
-        return _images(tmp_path, {"preprocessor": {"config": {"image_converter": {"config": converter}}}}, notes)
+        return _read_preprocessing(
+            tmp_path, {"preprocessor": {"config": {"image_converter": {"config": converter}}}}, notes
+        )
 
     notes: list[str] = []
     resize, pixels = images(scale=1 / 255, offset=None, image_size=[320, 512], pad_to_aspect_ratio=True)
@@ -135,10 +137,10 @@ def test_other_networks_are_refused_by_what_they_are() -> None:
     }  # fmt: skip
     parts = {"image_encoder": {"class_name": "ResNetBackbone"}}
     kind = {"class_name": "RetinaNetBackbone"}
-    assert _resnet(kind, encoder, parts) == "resnet18"
+    assert _find_resnet(kind, encoder, parts) == "resnet18"
     with pytest.raises(CheckpointError, match="pyramid has batch normalisation"):
-        _resnet(kind, encoder, parts | {"use_fpn_batch_norm": True})
+        _find_resnet(kind, encoder, parts | {"use_fpn_batch_norm": True})
     with pytest.raises(CheckpointError, match=r"another one than ResNet-18.*use_pre_activation"):
-        _resnet(kind, encoder | {"use_pre_activation": True}, parts)
+        _find_resnet(kind, encoder | {"use_pre_activation": True}, parts)
     with pytest.raises(CheckpointError, match="on a DenseNetBackbone"):
-        _resnet(kind, encoder, {"image_encoder": {"class_name": "DenseNetBackbone"}})
+        _find_resnet(kind, encoder, {"image_encoder": {"class_name": "DenseNetBackbone"}})

@@ -211,7 +211,7 @@ def test_what_detectron2_stores(files: SimpleNamespace, tmp_path: Path) -> None:
     pixels = found.backbone_options["normalization"]
     assert (pixels.mean, pixels.std, pixels.is_bgr) == ((124, 116, 104), (58, 57, 56), False)
     assert found.backbone_options["stride_on"] == "3x3"
-    assert all(found.is_no_weight(name) for name in (*cells, *buffers))
+    assert all(found.is_not_weight(name) for name in (*cells, *buffers))
 
 
 def test_pixel_statistics_of_detectron2_are_turned_to_rgb(files: SimpleNamespace, tmp_path: Path) -> None:

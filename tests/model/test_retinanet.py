@@ -19,7 +19,7 @@ from keras_retinanet.config import (
     ResizeConfig,
 )
 from keras_retinanet.geometry.anchors import Anchors
-from keras_retinanet.geometry.boxes import BoxCoder
+from keras_retinanet.geometry.box_coder import BoxCoder
 from keras_retinanet.model.build import build
 from keras_retinanet.model.fpn import FeaturePyramid
 from keras_retinanet.model.heads import Head

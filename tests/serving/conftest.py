@@ -39,7 +39,8 @@ class PixelRuntime(Runtime):
         raise NotImplementedError
 
     def detect(self, images: Sequence[Any], fits: Any = None, *, batch_size: Any = None) -> list[Any]:
-        del fits, batch_size
+        del batch_size
+        assert len(fits) == len(images), "the server has computed the sizes already"
         self.batches.append([image.shape[:2] for image in images])
         self.before(images)
         return [self.found(image[0, 0]) for image in images]

@@ -11,7 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from keras_retinanet.data.preparation import ImageFit
 from keras_retinanet.serving.batching import Batcher
+
+A, B, C = (ImageFit((4, 5), (4, 5), (32, 32 * k)) for k in (1, 2, 3))
+"""Images of three batch shapes."""
 
 
 def picture(r: int, g: int = 1, b: int = 7, size: tuple[int, int] = (4, 5)) -> Any:
@@ -36,7 +40,8 @@ def test_each_gets_its_own_answer(pixel_runtime: Any) -> None:
 
     async def act() -> list[Any]:
         async with running(runtime) as batcher:
-            asked = (batcher.detect(picture(i, i % 3, 200, sizes[i % 3]), sizes[i % 3]) for i in range(60))
+            fits = [ImageFit(size, size, size) for size in sizes]
+            asked = (batcher.detect(picture(i, i % 3, 200, sizes[i % 3]), fits[i % 3]) for i in range(60))
             return await asyncio.gather(*asked)
 
     for i, found in enumerate(asyncio.run(act())):
@@ -52,7 +57,7 @@ def test_a_lone_image_waits_no_longer_than_it_must(pixel_runtime: Any) -> None:
     async def act() -> Any:
         async with running(runtime, max_wait=0.001) as batcher:
             async with asyncio.timeout(30):
-                return await batcher.detect(picture(2), "a")
+                return await batcher.detect(picture(2), A)
 
     assert asyncio.run(act())["boxes"].tolist() == [[2, 1, 7, 0], [2, 1, 7, 1]]
     assert runtime.batches == [[(4, 5)]]
@@ -70,9 +75,9 @@ def test_what_comes_meanwhile_makes_the_next_batch(pixel_runtime: Any) -> None:
 
     async def act() -> list[Any]:
         async with running(runtime, max_wait=0.0) as batcher:
-            first = asyncio.create_task(batcher.detect(picture(0), "a"))
+            first = asyncio.create_task(batcher.detect(picture(0), A))
             await asyncio.to_thread(is_busy.wait, 30)
-            later = [asyncio.create_task(batcher.detect(picture(1, g=k), "a")) for k in range(5)]
+            later = [asyncio.create_task(batcher.detect(picture(1, g=k), A)) for k in range(5)]
             await asyncio.sleep(0)
             may_go.set()
             return await asyncio.gather(first, *later)
@@ -91,7 +96,7 @@ def test_only_the_image_to_blame_fails(pixel_runtime: Any) -> None:
 
     async def act() -> list[Any]:
         async with running(runtime) as batcher:
-            asked = (batcher.detect(picture(r), "a") for r in (1, 13, 2, 4))
+            asked = (batcher.detect(picture(r), A) for r in (1, 13, 2, 4))
             return await asyncio.gather(*asked, return_exceptions=True)
 
     found = asyncio.run(act())
@@ -105,8 +110,8 @@ def test_who_has_gone_takes_no_place(pixel_runtime: Any) -> None:
 
     async def act() -> Any:
         async with running(runtime, max_wait=0.2) as batcher:
-            gone = asyncio.create_task(batcher.detect(picture(1), "a"))
-            stays = asyncio.create_task(batcher.detect(picture(2), "a"))
+            gone = asyncio.create_task(batcher.detect(picture(1), A))
+            stays = asyncio.create_task(batcher.detect(picture(2), A))
             await asyncio.sleep(0)
             gone.cancel()
             return await stays
@@ -121,7 +126,7 @@ def test_who_has_gone_from_the_middle_takes_no_place(pixel_runtime: Any) -> None
 
     async def act() -> list[Any]:
         async with running(runtime, max_wait=0.2) as batcher:
-            tasks = [asyncio.create_task(batcher.detect(picture(r), "a")) for r in (1, 2, 4)]
+            tasks = [asyncio.create_task(batcher.detect(picture(r), A)) for r in (1, 2, 4)]
             await asyncio.sleep(0)
             tasks.pop(1).cancel()
             return await asyncio.gather(*tasks)
@@ -132,11 +137,11 @@ def test_who_has_gone_from_the_middle_takes_no_place(pixel_runtime: Any) -> None
 
 def test_a_runtime_that_answers_too_few_is_found_out(pixel_runtime: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = pixel_runtime()
-    monkeypatch.setattr(runtime, "detect", lambda images: [])
+    monkeypatch.setattr(runtime, "detect", lambda images, fits: [])
 
     async def act() -> None:
         async with running(runtime) as batcher:
-            await batcher.detect(picture(1), "a")
+            await batcher.detect(picture(1), A)
 
     with pytest.raises(RuntimeError, match="answered 0 of 1 images"):
         asyncio.run(act())
@@ -148,10 +153,10 @@ def test_a_full_batch_goes_before_one_that_is_not_due(pixel_runtime: Any) -> Non
 
     async def act() -> None:
         async with asyncio.timeout(30), running(runtime, max_batch=2, max_wait=1000.0) as batcher:
-            first = asyncio.create_task(batcher.detect(picture(1), "a"))
+            first = asyncio.create_task(batcher.detect(picture(1), A))
             await asyncio.sleep(0)
-            await asyncio.gather(*(batcher.detect(picture(r), "b") for r in (2, 3)))
-            await asyncio.gather(first, batcher.detect(picture(4), "a"))
+            await asyncio.gather(*(batcher.detect(picture(r), B) for r in (2, 3)))
+            await asyncio.gather(first, batcher.detect(picture(4), A))
 
     asyncio.run(act())
     assert seen == [2, 3, 1, 4]
@@ -168,10 +173,10 @@ def test_of_two_ready_batches_the_one_with_the_oldest_image_goes_first(pixel_run
 
     async def act() -> None:
         async with running(pixel_runtime(hold), max_batch=2, max_wait=0.0) as batcher:
-            tasks = [asyncio.create_task(batcher.detect(picture(0), "a"))]
+            tasks = [asyncio.create_task(batcher.detect(picture(0), A))]
             await asyncio.to_thread(is_busy.wait, 30)
-            for r, key in ((5, "c"), (1, "a"), (2, "b"), (3, "b"), (4, "a")):
-                tasks.append(asyncio.create_task(batcher.detect(picture(r), key)))
+            for r, fit in ((5, C), (1, A), (2, B), (3, B), (4, A)):
+                tasks.append(asyncio.create_task(batcher.detect(picture(r), fit)))
                 await asyncio.sleep(0.001)
             may_go.set()
             await asyncio.gather(*tasks)

@@ -12,7 +12,7 @@ import pytest
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.tree import changed
 from keras_retinanet.framework_internals import nested_layers
-from keras_retinanet.geometry.boxes import BoxCoder
+from keras_retinanet.geometry.box_coder import BoxCoder
 from keras_retinanet.model import retinanet
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.snapshots.snapshot_settings import read_settings

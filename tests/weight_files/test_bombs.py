@@ -97,7 +97,7 @@ def test_a_spread_number_is_a_tensor_unless_it_is_spread_far(tmp_path: Path) -> 
                 read_torch_file(tmp_path / "a.pth")
 
 
-def test_an_archive_of_another_version_is_no_weight_file(tmp_path: Path) -> None:
+def test_an_archive_of_another_version_is_not_weight_file(tmp_path: Path) -> None:
     path = tmp_path / "a.pth"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a/data.pkl", dumps({}))

@@ -48,11 +48,11 @@ def adjust_colours(
     Args:
         image: `(h, w, 3)` uint8 or float32 RGB 0–255.
         target_size: `(2,)` int32. See `xla.pad_to`. Defaults to `None`: the size of the image.
-        gain: Scalar. Factor of all values. Defaults to 1.
-        contrast: Scalar. Factor of the distance from each channel's mean. Defaults to 1.
-        brightness: Scalar. Added, in units of 255. Defaults to 0.
+        gain: Factor of all values. Defaults to 1.
+        contrast: Factor of the distance from each channel's mean. Defaults to 1.
+        brightness: Added, in units of 255. Defaults to 0.
         hue: Scalar from -1 to 1. Added, in units of the full circle. Defaults to 0.
-        saturation: Scalar. Factor. Defaults to 1.
+        saturation: Factor. Defaults to 1.
 
     Returns:
         `(h, w, 3)` RGB 0–255 in the dtype of `image`.

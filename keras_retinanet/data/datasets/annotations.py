@@ -70,6 +70,11 @@ class Annotations:
     sources: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def num_boxes(self) -> int:
+        """Number of boxes as annotated, ignore regions included."""
+        return len(self.boxes.labels) if isinstance(self.boxes, BoxColumns) else len(self.boxes)
+
     def own_class_names(self) -> tuple[str, ...]:
         """`class_names`, or the sorted names of the rows."""
         if self.class_names is not None:

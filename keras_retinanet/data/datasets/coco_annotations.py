@@ -17,8 +17,6 @@ from keras_retinanet.data.errors import DataError, short_repr
 OUTLINE = 1
 """What stands in place of an outline that was not parsed."""
 
-_MAX_EXAMPLES = 5
-
 
 class Source(NamedTuple):
     """What the annotations refer to.
@@ -163,11 +161,7 @@ def _repair(rows: _Rows, source: Source, on_error: OnError) -> _Rows:
     if on_error == "skip" and isinstance(collector, ErrorCollector) and collector.errors:
         if not found:
             raise collector.errors[0]
-        examples = "; ".join(f"{error.where}: {error.found}" for error in collector.errors[:_MAX_EXAMPLES])
-        more = collector.num_errors - _MAX_EXAMPLES
-        notes.append(
-            f"{collector.num_errors} annotations left out: {examples}" + (f"; and {more} more" if more > 0 else "")
-        )
+        notes += collector.describe_left_out()
     if outlined:
         notes.append(f"{source.file}: {len(outlined)} annotations have an outline, no box: its enclosing box is used")
     return _Rows([item for _, item in found], [position for position, _ in found], notes)

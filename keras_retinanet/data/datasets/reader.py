@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
 from keras_retinanet.data.datasets.annotations import Annotations
-from keras_retinanet.data.error_collector import Item, OnError, Parsed, parse_each, report_or_raise
+from keras_retinanet.data.error_collector import ErrorCollector, Item, OnError, Parsed, parse_each, report_or_raise
 from keras_retinanet.data.errors import DataError
 
 
@@ -42,14 +42,16 @@ class Reader(AnnotatedImages):
 
     A reader defines `word`, `summary` and `read`. The keyword arguments of `read` are its flags: fields of `DataConfig`
     that other formats do not have. `read` raises `DataError` for whatever is broken. What it parses with `parse_each`
-    is recorded and left out when errors are collected, as `retinanet-doctor` does.
+    is left out if it is broken: with a note by default, recorded if errors are collected (as `retinanet-doctor` does).
+    With `on_error="error"`, or if nothing remains, the first error is raised.
 
     Args:
         path: Folder or file of the data set.
         set_name: Which split. Defaults to the first of `default_sets`.
         class_names: Names in the order of the labels wanted, for evaluating a model on its own classes. Defaults to the
             classes of the data set.
-        on_error: What to do with boxes outside their image or without area; see `OnError`. Defaults to `"skip"`.
+        on_error: What to do with broken annotations, and boxes outside their image or without area; see `OnError`.
+            Defaults to `"skip"`.
         **flags: The keyword arguments of `read`.
 
     Attributes:
@@ -67,6 +69,8 @@ class Reader(AnnotatedImages):
         set_name: Argument, or the default.
         wanted_classes: `class_names` as given.
         on_error: Argument.
+        tolerance: `on_error`, with a collector of its own in place of `"skip"`: for functions that leave out and record
+            what is broken.
 
     Raises:
         DataError: The files are broken; the message names file, line or annotation.
@@ -93,10 +97,16 @@ class Reader(AnnotatedImages):
         **flags: Any,
     ) -> None:
         self.path, self.on_error = Path(path), on_error
+        self.tolerance: OnError = ErrorCollector() if on_error == "skip" else on_error
         self.set_name = set_name or self.default_sets(path)[0]
         self.wanted_classes = None if class_names is None else tuple(class_names)
         read: Callable[..., Annotations] = self.read
-        super().__init__(read(**flags), class_names=class_names, on_error=on_error)
+        annotations = read(**flags)
+        if on_error == "skip" and isinstance(self.tolerance, ErrorCollector) and self.tolerance.errors:
+            if annotations.num_boxes == 0:
+                raise self.tolerance.errors[0]
+            annotations.notes += self.tolerance.describe_left_out()
+        super().__init__(annotations, class_names=class_names, on_error=on_error)
 
     def read(self) -> Annotations:
         """Read the split `set_name` of `path`.
@@ -145,15 +155,15 @@ class Reader(AnnotatedImages):
         """Create missing files of the data set at `path`. Does nothing unless this package generates the format."""
 
     def report_error(self, error: DataError) -> None:
-        """Record an error if errors are collected, otherwise raise it.
+        """Record an error, so that what it is about is left out; with `on_error="error"` raise it.
 
         Raises:
             DataError: `error`.
         """
-        report_or_raise(self.on_error, error)
+        report_or_raise(self.tolerance, error)
 
     def parse_each(self, items: Iterable[Item], parse: Callable[[Item], Parsed]) -> Iterator[Parsed]:
-        """Parse items one by one; if errors are collected, broken items are recorded and left out.
+        """Parse items one by one; broken items are recorded and left out unless `on_error` is `"error"`.
 
         Args:
             items: Lines, files or annotations.
@@ -162,7 +172,7 @@ class Reader(AnnotatedImages):
         Yields:
             The result of `parse` for each item that is not broken.
         """
-        return parse_each(items, parse, self.on_error)
+        return parse_each(items, parse, self.tolerance)
 
 
 def _matches(place: Path, sign: str) -> bool:

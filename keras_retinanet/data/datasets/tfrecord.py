@@ -73,7 +73,12 @@ class TfRecordDataset(Reader):
         map_file = Path(classes) if classes is not None else _map_beside(Path(files[0]).parent)
         label_map = read_label_map(map_file) if map_file is not None else {}
         parse = functools.partial(_parse_record, label_map)
-        found = [record for file in files for record in self.parse_each(_numbered_records(file, self.on_error), parse)]
+        found = [  # one by one: a broken record is left out, but a damaged file is an error
+            record
+            for file in files
+            for numbered in _numbered_records(file, self.on_error)
+            for record in self.parse_each([numbered], parse)
+        ]
         records = _unique(found, self.on_error)
         has_map = map_file is not None or self.wanted_classes is not None
         note = f"{self.path}: no label map; labels follow the sorted class names of the records"

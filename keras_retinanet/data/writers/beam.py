@@ -14,9 +14,9 @@ def write_with_beam(jobs: Sequence[WriteJob], runner: str, options: Sequence[str
     The workers need this package, and see the data set and the new folder under the paths of this machine.
 
     Args:
-        jobs: Sequence. What to write.
-        runner: str. Name of a Beam runner: `"DirectRunner"`, `"FlinkRunner"`, `"SparkRunner"`, `"DataflowRunner"`.
-        options: Sequence. The runner's own flags.
+        jobs: What to write.
+        runner: Name of a Beam runner: `"DirectRunner"`, `"FlinkRunner"`, `"SparkRunner"`, `"DataflowRunner"`.
+        options: The runner's own flags.
 
     Raises:
         ImportError: Apache Beam is not installed.

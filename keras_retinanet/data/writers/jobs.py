@@ -86,7 +86,7 @@ def make_jobs(target: str, folder: str, split: OutputSplit, images: ImageMode, c
         folder: Folder of the new data set.
         split: The images.
         images: Whether image files are copied, hard-linked, or not written.
-        count: int. Number of jobs wanted; at most one per image.
+        count: Number of jobs wanted; at most one per image.
 
     Returns:
         The jobs, in order.

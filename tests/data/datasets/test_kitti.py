@@ -77,6 +77,18 @@ def test_other_classes_are_sorted(kitti):
 def test_broken_lines_are_named(kitti, text, message):
     (kitti / "training" / "label_2" / "a.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataError, match=message + ".*fix: "):
+        KittiDataset(kitti, on_error="error")
+
+
+def test_one_broken_line_is_left_out_and_named(kitti):
+    (kitti / "training" / "label_2" / "a.txt").write_text(row("Car", 1, 2, 3, 4) + row("Car", 1, "x", 3, 4))
+    data = KittiDataset(kitti)
+    assert data[0]["boxes"].tolist() == [[1, 2, 3, 4]]
+    assert data.report.notes == [
+        f"1 annotations left out: {kitti / 'training' / 'label_2' / 'a.txt'}, line 2: y1 is 'x'"
+    ]
+    (kitti / "training" / "label_2" / "a.txt").write_text(row("Car", 1, "x", 3, 4))
+    with pytest.raises(DataError, match=r"a\.txt, line 1: y1 is 'x'"):  # nothing remains
         KittiDataset(kitti)
 
 

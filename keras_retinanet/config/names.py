@@ -1,0 +1,45 @@
+"""The names that settings may take, so that command lines are parsed without importing the tables of these names.
+
+Tests compare names and tables.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+BackboneName = Literal[
+    "resnet10_050", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
+    "vgg16", "vgg19",
+    "mobilenet", "mobilenet_025", "mobilenet_050", "mobilenet_075",
+    "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large",
+    "densenet121", "densenet169", "densenet201",
+    "efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3",
+    "efficientnet_b4", "efficientnet_b5", "efficientnet_b6", "efficientnet_b7",
+    "efficientnet_v2_b0", "efficientnet_v2_b1", "efficientnet_v2_b2", "efficientnet_v2_b3",
+    "efficientnet_v2_s", "efficientnet_v2_m", "efficientnet_v2_l",
+    "convnext_tiny", "convnext_small", "convnext_base", "convnext_large", "convnext_xlarge",
+    "efficientnet_lite0",
+]  # fmt: skip
+BadDataPolicy = Literal["error", "skip"]
+WriterName = Literal["coco", "csv", "yolo", "pascal", "tfrecord"]
+ImageMode = Literal["copy", "link", "none"]
+DifficultRule = Literal["ignore", "keep", "drop"]
+VocOrigin = Literal["auto", "0", "1"]
+ClassificationLossName = Literal["focal", "cross_entropy", "balanced_cross_entropy", "quality_focal", "varifocal"]
+AssignerName = Literal["iou_threshold", "atss"]
+BoxLossName = Literal["smooth_l1", "l1", "giou", "diou", "ciou"]
+BoxCoderName = Literal["center", "corner"]
+NmsMode = Literal["per_class", "agnostic", "none"]
+OptimizerName = Literal["sgd", "adam", "adamw", "muon"]
+ScheduleName = Literal["step", "cosine", "constant"]
+MixedPrecision = Literal["none", "float16", "bfloat16"]
+AugmentName = Literal[
+    "none", "flip", "flips", "fizyr", "multi_scale", "strong", "large_jitter", "aerial", "mosaic", "heavy"
+]
+MetricName = Literal["coco", "voc"]
+ExportFormat = Literal["keras", "saved_model", "onnx", "openvino", "litert"]
+ExportDtype = Literal["float32", "float16", "bfloat16", "int8"]
+ClipTime = Literal["before_nms", "after_nms", "never"]
+Rounding = Literal["nearest", "even", "floor"]
+ResizeMethod = Literal["bilinear", "float", "cv2", "pillow"]
+SourceName = Literal["fizyr", "torchvision", "detectron2", "mmdetection", "keras_hub"]

@@ -1,0 +1,74 @@
+"""The settings of tiles, exports and the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from keras_retinanet.config.names import ExportDtype
+
+
+@dataclass(frozen=True)
+class TileConfig:
+    """How a large image is cut into tiles, which are detected one by one.
+
+    Attributes:
+        size: Side of the square tiles in pixels of the image.
+        overlap: Share of a tile that neighbours have in common, at least.
+        has_whole_pass: Also detect once in the whole image, to find what is larger than the overlap.
+    """
+
+    size: int = 800
+    overlap: float = 0.25
+    has_whole_pass: bool = True
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """How an artefact is written.
+
+    Attributes:
+        dtype: Number format of the network; boxes and scores are always float32.
+        image_size: Height and width of the only input that the artefact takes. Defaults to any size; for litert, to
+            the square that holds every image.
+        fold_batch_norm: Multiply batch normalisation into the convolutions before it. Defaults to on, except for the
+            keras format.
+        representative: Folder of sample images for calibrating int8 quantisation.
+    """
+
+    dtype: ExportDtype = "float32"
+    image_size: tuple[int, int] | None = None
+    fold_batch_norm: bool | None = None
+    representative: str | None = None
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """The server of `retinanet-serve`.
+
+    Attributes:
+        host: Address to listen on. The default is reachable from this machine only.
+        port: Port to listen on; 0 takes a free one.
+        name: Name of the model in URLs. Defaults to the name of its folder or file.
+        max_batch: Maximum batch size.
+        max_wait_ms: Milliseconds that an image waits for others of its shape before it is detected alone.
+        max_queue: Maximum number of images waiting or in progress; further requests get status 503.
+        max_pixels: Largest image, in pixels, read from its header before anything is decoded.
+        max_request_mb: Largest request, in megabytes.
+        max_connections: Maximum number of connected clients; further ones get status 503.
+        client_timeout: Seconds that a client may take to send its headers, to send its body, and to read the response.
+        answer_timeout: Seconds after which a received request fails with status 504.
+        use_log: Log one line per request.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8501
+    name: str | None = None
+    max_batch: int = 8
+    max_wait_ms: float = 5.0
+    max_queue: int = 256
+    max_pixels: int = 50_000_000
+    max_request_mb: int = 32
+    max_connections: int = 1000
+    client_timeout: float = 30.0
+    answer_timeout: float = 60.0
+    use_log: bool = True

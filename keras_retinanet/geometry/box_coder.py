@@ -1,0 +1,181 @@
+"""Box coders: boxes `(..., 4)` as deltas relative to their anchors, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, get_args
+
+import keras
+from keras import ops
+
+from keras_retinanet.config import BoxCoderName
+from keras_retinanet.geometry.boxes import split_sides
+from keras_retinanet.schema import Tensor
+
+MAX_LOG_SCALE = math.log(1000 / 16)
+"""Largest width or height delta that is decoded: boxes grow at most 62.5-fold (torchvision, Detectron2)."""
+
+
+def _center_form(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    x1, y1, x2, y2 = split_sides(boxes)
+    return (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
+
+
+def encode_center(boxes: Tensor, anchors: Tensor, std: Sequence[float]) -> Tensor:
+    """Deltas `(dx, dy, dw, dh)`: centre offset over anchor size, log of the size ratio, each over its `std`.
+
+    Args:
+        boxes: `(..., 4)` in pixels, of positive width and height.
+        anchors: `(..., 4)` in pixels, broadcast against `boxes`.
+        std: Four divisors.
+
+    Returns:
+        `(..., 4)`.
+
+    Reference:
+        Girshick et al., R-CNN, 2014, appendix C; torchvision and Detectron2 with `std` (1, 1, 1, 1).
+    """
+    x, y, w, h = _center_form(boxes)
+    ax, ay, aw, ah = _center_form(anchors)
+    deltas = ops.stack([(x - ax) / aw, (y - ay) / ah, ops.log(w / aw), ops.log(h / ah)], axis=-1)
+    return deltas / ops.convert_to_tensor(std, "float32")
+
+
+def decode_center(
+    deltas: Tensor,
+    anchors: Tensor,
+    std: Sequence[float],
+    max_log_scale: float | None = MAX_LOG_SCALE,
+    min_log_scale: float | None = None,
+) -> Tensor:
+    """Boxes from `(dx, dy, dw, dh)`, the inverse of `encode_center`.
+
+    Args:
+        deltas: `(..., 4)`.
+        anchors: `(..., 4)` in pixels, broadcast against `deltas`.
+        std: Four factors.
+        max_log_scale: `dw` and `dh` (after `std`) are at most this; `None` sets no limit.
+        min_log_scale: `dw` and `dh` are at least this; `None` sets no limit.
+
+    Returns:
+        `(..., 4)` in pixels.
+    """
+    dx, dy, dw, dh = ops.unstack(deltas * ops.convert_to_tensor(std, "float32"), 4, axis=-1)
+    ax, ay, aw, ah = _center_form(anchors)
+    if max_log_scale is not None:
+        dw, dh = ops.minimum(dw, max_log_scale), ops.minimum(dh, max_log_scale)
+    if min_log_scale is not None:
+        dw, dh = ops.maximum(dw, min_log_scale), ops.maximum(dh, min_log_scale)
+    x, y = ax + dx * aw, ay + dy * ah
+    w, h = ops.exp(dw) * aw, ops.exp(dh) * ah
+    return ops.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], axis=-1)
+
+
+def _anchor_sizes(anchors: Tensor) -> Tensor:
+    _, _, w, h = _center_form(anchors)
+    return ops.stack([w, h, w, h], axis=-1)
+
+
+def encode_corner(boxes: Tensor, anchors: Tensor, std: Sequence[float]) -> Tensor:
+    """Deltas of the four corners: offset over anchor size, each over its `std`.
+
+    Args:
+        boxes: `(..., 4)` in pixels.
+        anchors: `(..., 4)` in pixels, broadcast against `boxes`.
+        std: Four divisors.
+
+    Returns:
+        `(..., 4)`.
+
+    Reference:
+        fizyr/keras-retinanet `bbox_transform`, `std` 0.2.
+    """
+    return (boxes - anchors) / _anchor_sizes(anchors) / ops.convert_to_tensor(std, "float32")
+
+
+def decode_corner(
+    deltas: Tensor,
+    anchors: Tensor,
+    std: Sequence[float],
+    max_log_scale: float | None = None,
+    min_log_scale: float | None = None,
+) -> Tensor:
+    """Boxes from corner deltas, the inverse of `encode_corner`.
+
+    Args:
+        deltas: `(..., 4)`.
+        anchors: `(..., 4)` in pixels, broadcast against `deltas`.
+        std: Four factors.
+        max_log_scale: Unused: corners have no logarithm.
+        min_log_scale: Unused.
+
+    Returns:
+        `(..., 4)` in pixels.
+    """
+    del max_log_scale, min_log_scale
+    return anchors + deltas * ops.convert_to_tensor(std, "float32") * _anchor_sizes(anchors)
+
+
+class CodingFunctions(NamedTuple):
+    """A pair of inverse functions and the default `std` of the library it comes from."""
+
+    encode: Callable[..., Tensor]
+    decode: Callable[..., Tensor]
+    std: tuple[float, float, float, float]
+
+
+BOX_CODERS: dict[BoxCoderName, CodingFunctions] = {
+    "center": CodingFunctions(encode_center, decode_center, (1.0, 1.0, 1.0, 1.0)),
+    "corner": CodingFunctions(encode_corner, decode_corner, (0.2, 0.2, 0.2, 0.2)),
+}
+
+
+@keras.saving.register_keras_serializable(package="keras_retinanet", name="RegressBoxes")  # its name in snapshots
+class BoxCoder(keras.layers.Layer):
+    """The box coder: decodes deltas against anchors; `encode` is the inverse. Computes in float32 under every policy.
+
+    Args:
+        coder: Name in `BOX_CODERS`: `"center"` (paper) or `"corner"` (fizyr).
+        std: Four factors on the deltas. Defaults to those of the coder's source.
+        max_log_scale: Upper limit on `dw` and `dh` of the centre coder; `None` for none (KerasHub). Defaults to
+            `log(1000 / 16)`.
+        min_log_scale: Lower limit on them; only MMDetection has one. Defaults to `None`.
+    """
+
+    def __init__(
+        self,
+        coder: BoxCoderName = "center",
+        std: Sequence[float] | None = None,
+        max_log_scale: float | None = MAX_LOG_SCALE,
+        min_log_scale: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        if coder not in BOX_CODERS:
+            raise ValueError(f"Unknown box coder {coder!r}; known are {', '.join(get_args(BoxCoderName))}.")
+        self.coder = coder
+        self.std = tuple(BOX_CODERS[coder].std if std is None else std)
+        if len(self.std) != 4:
+            raise ValueError(f"`std` needs four values, one per delta; received {std!r}.")
+        self.max_log_scale = max_log_scale
+        self.min_log_scale = min_log_scale
+
+    def call(self, deltas: Tensor, anchors: Tensor) -> Tensor:
+        """Boxes `(B, A, 4)` in pixels from deltas `(B, A, 4)` and anchors `(1, A, 4)` or `(B, A, 4)`."""
+        return BOX_CODERS[self.coder].decode(deltas, anchors, self.std, self.max_log_scale, self.min_log_scale)
+
+    def encode(self, boxes: Tensor, anchors: Tensor) -> Tensor:
+        """Deltas `(..., 4)` that decode to `boxes (..., 4)` in pixels from `anchors (..., 4)`."""
+        return BOX_CODERS[self.coder].encode(boxes, anchors, self.std)
+
+    def compute_output_shape(self, deltas_shape: Any, anchors_shape: Any) -> Any:
+        """The shape of the deltas."""
+        del anchors_shape
+        return deltas_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        names = ("coder", "std", "max_log_scale", "min_log_scale")
+        return super().get_config() | {name: getattr(self, name) for name in names}
