@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from keras_retinanet.config.tree import Setting, flag_name
+from keras_retinanet.config.tree import WITHOUT_FLAG, Setting, flag_name
 
 WRONG = 2
 """Exit status of wrong words, data or snapshots."""
@@ -63,6 +63,8 @@ def add_flags(parser: argparse._ActionsContainer, settings: Iterable[Setting]) -
         settings: The settings, with type, choices, default and description.
     """
     for setting in settings:
+        if setting.name in WITHOUT_FLAG:
+            continue
         arguments: dict[str, Any] = {"dest": setting.name, "default": argparse.SUPPRESS, "help": _format_help(setting)}
         if setting.is_flag:
             arguments["action"] = argparse.BooleanOptionalAction

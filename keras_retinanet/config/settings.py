@@ -13,6 +13,7 @@ from keras_retinanet.config.names import (
     AugmentName,
     BadDataPolicy,
     DifficultRule,
+    ExifRule,
     MetricName,
     MixedPrecision,
     OptimizerName,
@@ -42,6 +43,9 @@ class DataConfig:
         difficult: Pascal VOC: treat difficult objects as ignore regions, keep them as ordinary objects, or drop them.
         image_dir: COCO: folder of the images, if they are not in one of the usual places.
         voc_origin: Pascal VOC: number of the first pixel; auto decides by the coordinates of the whole data set.
+        exif: Turn images upright by their EXIF orientation, or leave them as stored; auto decides by annotated sizes and
+            boxes.
+        bit_depth: Bits of the values in 16-bit images. Defaults to what a sample of the files has.
         bad_data: Boxes outside their image or without area, and images that cannot be decoded: stop, or report them
             and continue.
         use_index_cache: Cache the parsed annotations of a large data set until the files change.
@@ -63,6 +67,8 @@ class DataConfig:
     difficult: DifficultRule = "ignore"
     image_dir: str | None = None
     voc_origin: VocOrigin = "auto"
+    exif: ExifRule = "auto"
+    bit_depth: int | None = None
     bad_data: BadDataPolicy = "skip"
     use_index_cache: bool = True
     limit: int | None = None

@@ -9,9 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-from keras_retinanet.config import DataConfig
+from keras_retinanet.config import DataConfig, ExifFrame
 from keras_retinanet.config.tree import flag_name
 from keras_retinanet.data.datasets import DATASETS, Dataset, reader_of
+from keras_retinanet.data.datasets.frames import FrameRule
 from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.index_cache import read_cached
@@ -106,7 +107,9 @@ def reader_flags() -> dict[str, list[str]]:
     return owners
 
 
-def open_dataset(data: DataConfig, split: Split, collector: ErrorCollector | None = None) -> Dataset:
+def open_dataset(
+    data: DataConfig, split: Split, collector: ErrorCollector | None = None, *, exif_fallback: ExifFrame = "apply"
+) -> Dataset:
     """Open one split with its reader; `demo` writes its scenes first if they are missing.
 
     Args:
@@ -114,6 +117,8 @@ def open_dataset(data: DataConfig, split: Split, collector: ErrorCollector | Non
         split: `"train"` or `"val"`.
         collector: Records errors and the annotations as they are; missing images are then not an error. Defaults to
             `None`.
+        exif_fallback: Whether images are turned by their EXIF orientation if `data.exif` is `"auto"` and the annotations
+            do not show it. Defaults to `"apply"`.
 
     Returns:
         The reader, an iterable of `schema.Sample`.
@@ -129,7 +134,8 @@ def open_dataset(data: DataConfig, split: Split, collector: ErrorCollector | Non
     words = (data.path or reader.default_path, name) if reader.has_sets else (name,)
     reader.prepare(words[0])
     flags = {flag: getattr(data, flag) for flag in reader.flags()}
-    options = flags | {"on_error": collector or data.bad_data}
+    frame = FrameRule(data.exif, exif_fallback, data.bit_depth)
+    options = flags | {"on_error": collector or data.bad_data, "frame": frame}
     if collector is not None or not data.use_index_cache:
         return reader(*words, **options)
     places = [os.path.abspath(word) for word in words if word] + [os.path.abspath(data.classes or ".")]

@@ -12,6 +12,8 @@ import tensorflow as tf
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.bad_images import GREY, BadImages
 from keras_retinanet.data.errors import GRAPH_MARKS, GRAPH_SEPARATOR
+from keras_retinanet.data.exif import UPRIGHT
+from keras_retinanet.data.exif_graph import turn_in_graph
 from keras_retinanet.data.image import (
     decode,
     network_scale,
@@ -35,7 +37,7 @@ class SampleTable:
 
     Attributes:
         num_boxes: `(I,)` int. Boxes of each of the I images.
-        sizes: `(I, 2)` int. Height and width of each image file.
+        sizes: `(I, 2)` int. Height and width of each image, upright if it is turned.
         resized: `(I, 2)` int. Height and width of each image after resizing.
         dtype: NumPy type of the resized images.
 
@@ -55,6 +57,7 @@ class SampleTable:
         self._names = tf.constant([os.fsencode(sample["image"]) for sample in samples], tf.string)
         self._ranges = _ranges([sample["image"] for sample in samples])
         self._sizes = tf.constant(sizes, tf.int32)
+        self._orientations = _orientations(samples)
         self._scales = tf.constant(network_scale(self.resized, sizes, resize), tf.float32)
         self.dtype = resized_dtype(resize).as_numpy_dtype
         self._targets = tf.constant(self.resized, tf.int32)
@@ -67,11 +70,11 @@ class SampleTable:
         return len(self.resized)
 
     def scale(self, index: Tensor) -> Tensor:
-        """`(…, 2)` float32 y, x: resized over stored pixels of image `index`."""
+        """`(…, 2)` float32 y, x: resized over original pixels of image `index`."""
         return tf.gather(self._scales, index)
 
     def original_size(self, index: Tensor) -> Tensor:
-        """`(…, 2)` int32 height and width of image `index` as it is stored."""
+        """`(…, 2)` int32 height and width of image `index`, upright if it is turned."""
         return tf.gather(self._sizes, index)
 
     def load(self, index: Tensor) -> dict[str, Tensor]:
@@ -94,7 +97,7 @@ class SampleTable:
             tf.errors.InvalidArgumentError: As `load`.
         """
         name, size, target = self._names[index], self._sizes[index], self._targets[index]
-        image = _decoded_or_empty(self._attempt(index))
+        image = self._upright(_decoded_or_empty(self._attempt(index), self._resize.bit_depth), index)
         found = tf.shape(image)[:2]
         is_decoded, is_right = tf.size(image) > 0, tf.reduce_all(found == size)
         if self._bad_images is None:
@@ -132,6 +135,9 @@ class SampleTable:
             "labels": self._labels[start:end],
             "ignore": self._ignore[start:end],
         }
+
+    def _upright(self, image: Tensor, index: Tensor) -> Tensor:
+        return image if self._orientations is None else turn_in_graph(image, self._orientations[index])
 
     def _attempt(self, index: Tensor) -> tf.data.Dataset:
         """The bytes of an image as a data set of one element, which fails if they cannot be read."""
@@ -171,6 +177,12 @@ def _length(file: str) -> int:
         return 0  # reading fails later, and is handled there
 
 
+def _orientations(samples: list[Sample]) -> Tensor | None:
+    """`(I,)` int32, or `None` if no image is turned: graphs then have no operation for it."""
+    found = [sample.get("orientation", UPRIGHT) for sample in samples]
+    return tf.constant(found, tf.int32) if max(found) > UPRIGHT else None
+
+
 def _sizes(samples: list[Sample]) -> list[tuple[int, int]]:
     unknown = [sample["image"] for sample in samples if sample.get("size") is None]
     read = iter(read_sizes(unknown))
@@ -188,16 +200,16 @@ def _read(path: Tensor) -> Tensor:
 
 
 @tf.autograph.experimental.do_not_convert
-def _decode(contents: Tensor) -> Tensor:
-    return decode(contents)
+def _decode(contents: Tensor, bit_depth: int) -> Tensor:
+    return decode(contents, bit_depth)
 
 
-def _decoded_or_empty(attempt: tf.data.Dataset) -> Tensor:
+def _decoded_or_empty(attempt: tf.data.Dataset, bit_depth: int) -> Tensor:
     """The image, or one without pixels if it cannot be read or decoded.
 
     Graphs have no `try`; a dataset of one element that ignores errors is the closest equivalent (0.5 ms).
     """
-    attempt = attempt.map(_decode).ignore_errors()
+    attempt = attempt.map(lambda contents: _decode(contents, bit_depth)).ignore_errors()
     empty = tf.data.Dataset.from_tensors(tf.zeros((0, 0, 3), tf.uint8))
     return attempt.concatenate(empty).take(1).get_single_element()
 

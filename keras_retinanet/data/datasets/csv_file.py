@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from keras_retinanet.data.datasets.annotations import Annotations, BoxRow
+from keras_retinanet.data.datasets.frames import FrameRule
 from keras_retinanet.data.datasets.reader import Reader
 from keras_retinanet.data.datasets.text_files import csv_records, number, read_text, to_local_path
 from keras_retinanet.data.error_collector import OnError, parse_each
@@ -60,6 +61,7 @@ class CsvDataset(Reader):
             that occur.
         class_names: Names in the order of the labels wanted; replaces `classes`.
         on_error: What to do with boxes outside their image or without area; see `OnError`. Defaults to `"skip"`.
+        frame: Which pictures the boxes refer to. Defaults to what the data show.
     """
 
     word = "csv"
@@ -76,8 +78,9 @@ class CsvDataset(Reader):
         *,
         class_names: Sequence[str] | None = None,
         on_error: OnError = "skip",
+        frame: FrameRule | None = None,
     ) -> None:
-        super().__init__(annotations, class_names=class_names, on_error=on_error, classes=classes)
+        super().__init__(annotations, class_names=class_names, on_error=on_error, frame=frame, classes=classes)
 
     def read(self, *, classes: str | os.PathLike[str] | None = None) -> Annotations:
         """Read the file of boxes and, if needed, the file of classes."""
