@@ -13,6 +13,7 @@ from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_rea
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import DataConfig, ImageMode, WriterName
+from keras_retinanet.data.open_dataset import check_data
 
 if TYPE_CHECKING:
     from keras_retinanet.data.conversion import Conversion
@@ -30,10 +31,10 @@ def build_parser() -> Parser:
     """
     parser = Parser(
         prog=PROGRAM,
-        usage="%(prog)s [flags] {FORMAT ARGUMENT … | PATH} OUT --to NAME",
+        usage="%(prog)s [flags] {PATH … | FORMAT ARGUMENT …} OUT --to NAME",
         description="Write a data set in another format, training and validation images alike. OUT is a new folder.",
     )
-    add_dataset_arguments(parser, trailing=("OUT",), can_detect=True)
+    add_dataset_arguments(parser, trailing=("OUT",))
     parser.add_argument("--to", choices=get_args(WriterName), required=True, help="format to write")
     parser.add_argument("--set", metavar="NAME", help="training images (default: the format's train)")
     parser.add_argument("--val-set", metavar="NAME", help="validation images (default: the format's val, if any)")
@@ -66,20 +67,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = build_parser()
     flags, data, (out,) = parse_arguments(parser, argv)
-    if data.dataset == "csv" and (flags.set or flags.val_set):
-        parser.error("--set and --val-set name splits; csv takes files: --val-annotations FILE")
-    if data.dataset != "csv" and flags.val_annotations:
-        parser.error(f"--val-annotations belongs to csv; for {data.dataset} choose the split with --val-set")
     if flags.shards and flags.to != "tfrecord":
         parser.error("--shards belongs to --to tfrecord")
     if flags.beam_options and not flags.runner:
         parser.error("--beam-options are those of a --runner")
-    data = dataclasses.replace(data, train_set=flags.set, val_set=flags.val_set, val_annotations=flags.val_annotations)
+    val_annotations = flags.val_annotations or data.val_annotations
+    data = dataclasses.replace(data, train_set=flags.set, val_set=flags.val_set, val_annotations=val_annotations)
+    try:
+        check_data(data)
+    except ValueError as error:
+        parser.error(str(error))
     import_tensorflow()
     try:
         done = _convert(flags, data, Path(out))
     except (ValueError, OSError, ImportError) as error:
         return fail(PROGRAM, error)
+    print(f"data: {done.description}")
     for note in done.notes:
         print(f"note: {note}")
     sets = ", ".join(f"{name} {count} images" for name, count in done.num_images.items())

@@ -72,11 +72,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _draw(namespace: argparse.Namespace, config: TrainConfig) -> int:
+    from keras_retinanet.data.data_summary import describe_data
     from keras_retinanet.data.open_dataset import open_dataset
     from keras_retinanet.doctor.training_pictures import training_pictures
     from keras_retinanet.training.fit import readable_data_errors
 
     dataset = open_dataset(config.data, namespace.split)
+    print(f"data: {describe_data(config.data, {namespace.split: dataset}, dataset.class_names)}")
     samples = list(dataset)
     count = min(len(samples), config.data.limit or 16)
     pictures = training_pictures(samples, dataset.class_names, config, has_anchors=namespace.anchors)

@@ -22,6 +22,7 @@ from keras_retinanet.cli.snapshot_arguments import (
 )
 from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import DataConfig, MetricName, ResizeConfig
+from keras_retinanet.data.datasets import DATASETS
 from keras_retinanet.snapshots.run_folder import find_snapshot
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Evaluation:
         snapshot: Its file.
         dataset: Reader of the annotated images.
         set_name: Which images of the data set.
+        description: The data set in one line.
         samples: Those images, labels in the order of the model's classes.
         resize: How they become network input.
         batches: They, as the model takes them.
@@ -54,6 +56,7 @@ class Evaluation:
     snapshot: Path
     dataset: Dataset
     set_name: str
+    description: str
     samples: list[Sample]
     resize: ResizeConfig
     batches: InferenceBatches
@@ -68,7 +71,7 @@ def build_parser() -> Parser:
     """
     parser = Parser(
         prog="retinanet-evaluate",
-        usage="%(prog)s [flags] FORMAT ARGUMENT … SNAPSHOT",
+        usage="%(prog)s [flags] {PATH … | FORMAT ARGUMENT …} SNAPSHOT",
         description="Measure the detections of a snapshot: COCO's 12 numbers, and AP of each class. "
         "SNAPSHOT is a .keras file, the folder of a run (its best.keras, else its last.keras), or a checkpoint of "
         "another library (see retinanet-import).",
@@ -102,9 +105,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     refuse_old_flags(parser, sys.argv[1:] if argv is None else argv)
     flags, data, (snapshot,) = parse_arguments(parser, argv)
-    if data.dataset == "csv" and flags.set:
-        parser.error("--set names a split; for csv, give the annotation file")
-    data = dataclasses.replace(data, val_set=flags.set, val_annotations=data.annotations, workers=flags.workers)
+    if flags.set and not DATASETS[data.dataset].has_sets:
+        parser.error(f"--set names a split; for {data.dataset}, give the annotation file")
+    val_annotations = data.val_annotations or data.annotations
+    data = dataclasses.replace(data, val_set=flags.set, val_annotations=val_annotations, workers=flags.workers)
     import_tensorflow()
     try:
         evaluation = prepare(flags, data, Path(snapshot))
@@ -132,6 +136,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         OSError: A file cannot be read.
     """
     from keras_retinanet.data.bad_images import BadImages
+    from keras_retinanet.data.data_summary import describe_data
     from keras_retinanet.data.open_dataset import choose_set, match_classes, open_dataset
     from keras_retinanet.data.pipeline import InferenceBatches
     from keras_retinanet.model.class_transfer import default_class_names
@@ -153,7 +158,16 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         bad_images=bad_images,
     )
     return Evaluation(
-        model, class_names, snapshot, dataset, choose_set(data, "val") or "", samples, resize, batches, bad_images
+        model=model,
+        class_names=class_names,
+        snapshot=snapshot,
+        dataset=dataset,
+        set_name="val" if data.val_share else choose_set(data, "val") or "",
+        description=describe_data(data, {"val": samples}, class_names),
+        samples=samples,
+        resize=resize,
+        batches=batches,
+        bad_images=bad_images,
     )
 
 
@@ -166,6 +180,8 @@ def describe(evaluation: Evaluation) -> str:
     Returns:
         Lines on the snapshot, the images, and boxes that could not be used.
     """
+    from keras_retinanet.data.equal_files import describe_equal_files
+
     model, samples, resize = evaluation.model, evaluation.samples, evaluation.resize
     boxes = sum(len(sample["labels"]) for sample in samples)
     ignored = sum(int(sample["ignore"].sum()) for sample in samples)
@@ -175,11 +191,14 @@ def describe(evaluation: Evaluation) -> str:
         f"snapshot  {evaluation.snapshot}: {len(model.class_names)} classes, {sides}, "
         f"score above {model.filter_config.score_threshold:g}, NMS {model.filter_config.nms_threshold:g}, "
         f"at most {model.filter_config.max_detections} detections",
+        f"data      {evaluation.description}",
         f"images    {evaluation.set_name}: {len(samples)} images ({empty} empty), {boxes - ignored} boxes"
         + (f", {ignored} ignore regions" if ignored else ""),
     ]
     warning, notes = evaluation.dataset.report.warning(), evaluation.dataset.report.notes
     lines += [f"warning   {warning}"] if warning else []
+    equal = describe_equal_files([(evaluation.set_name, [sample["image"] for sample in samples])])
+    lines += [f"warning   {sentence}" for sentence in equal]
     return "\n".join([*lines, *(f"note      {note}" for note in notes)])
 
 

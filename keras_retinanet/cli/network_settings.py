@@ -30,8 +30,8 @@ def network_parser(program: str, description: str) -> Parser:
     Returns:
         The parser, to which a command adds its own flags; read it with `parse_network_arguments`.
     """
-    parser = Parser(prog=program, usage="%(prog)s [flags] {FORMAT ARGUMENT … | PATH}", description=description)
-    add_dataset_arguments(parser, can_detect=True)
+    parser = Parser(prog=program, usage="%(prog)s [flags] {PATH … | FORMAT ARGUMENT …}", description=description)
+    add_dataset_arguments(parser)
     add_reader_flags(parser)
     parser.add_argument(
         "--config", metavar="FILE", help="take the settings from the config.yaml of a run, or anchors from fizyr's .ini"

@@ -72,6 +72,8 @@ def add_flags(parser: argparse._ActionsContainer, settings: Iterable[Setting]) -
             arguments |= {"choices": setting.choices, "metavar": "NAME"}
         else:
             arguments |= {"type": _make_reader(setting), "metavar": _choose_metavar(setting)}
+            if setting.is_tuple and setting.scalar is str:
+                arguments["action"] = _Extend
         parser.add_argument(flag_name(setting.name), **arguments)
 
 
@@ -121,6 +123,14 @@ def join_numbers(words: Sequence[str], flags: Iterable[str]) -> list[str]:
             flag, equals, _ = word.partition("=")
             numbers = len(equals) if flag in takes_many else -1
     return joined
+
+
+class _Extend(argparse.Action):
+    """Joins the names of a flag that is given several times."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        del parser, option_string
+        setattr(namespace, self.dest, (*getattr(namespace, self.dest, ()), *values))
 
 
 def _format_help(setting: Setting) -> str:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, parse_arguments
+from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, dataset_words, parse_arguments
 from keras_retinanet.cli.network_settings import read_settings_file
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers
 from keras_retinanet.cli.startup import command_line, import_tensorflow
-from keras_retinanet.config import DataConfig, TrainConfig
+from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.rules import check
 from keras_retinanet.config.tree import changed, flag_name, flattened, settings
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from keras_retinanet.importers import WeightFile
     from keras_retinanet.training.prepare import RunResult
 
-WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes")
+WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes", "data.more_data")
 """Settings given as positional words, not as flags."""
 
 CHANGEABLE = {
@@ -68,7 +68,7 @@ def build_parser(*, has_words: bool = True) -> Parser:
     """
     parser = Parser(
         prog="retinanet-train",
-        usage="%(prog)s [flags] FORMAT ARGUMENT …\n       %(prog)s --resume RUN [flags]",
+        usage="%(prog)s [flags] {PATH … | FORMAT ARGUMENT …}\n       %(prog)s --resume RUN [flags]",
         description="Train a RetinaNet and keep its snapshots, settings and figures in a folder of their own.",
     )
     if has_words:
@@ -107,7 +107,8 @@ def parse(argv: Sequence[str] | None = None) -> TrainCommand:
     if rest or not words:
         parser = build_parser()
         namespace, data, _ = parse_arguments(parser, words)
-        given |= {name: value for name, value in flattened_data(data).items() if name in WORDS and value is not None}
+        named = (*WORDS, "data.val_annotations")  # a folder of CSV files has both
+        given |= {name: value for name, value in flattened_data(data).items() if name in named and value is not None}
     given |= {name: value for name, value in vars(namespace).items() if name in flattened(TrainConfig())}
     try:
         config, checkpoint = _resolve_settings(given, namespace)
@@ -222,7 +223,7 @@ def _print_summary(result: RunResult, config: TrainConfig) -> None:
     print(f"  pictures: {', '.join(str(result.folder / name) for name in pictures)}")
     snapshot = result.folder / ("best.keras" if result.best else "last.keras")
     print("Next:")
-    print(f"  {command_line('retinanet-evaluate', *dataset_words(config), str(snapshot))}")
+    print(f"  {command_line('retinanet-evaluate', *dataset_words(config.data), str(snapshot))}")
     print(f"  {command_line(PROGRAM, '--resume', folder, '--epochs', str(2 * config.epochs))}")
     if config.data.dataset == "demo":
         print(f"  {command_line(PROGRAM, 'coco', 'PATH')}     # your own data; also yolo PATH and others, see --help")
@@ -234,26 +235,6 @@ def _format_metrics(row: Mapping[str, float]) -> str:
 
     found = [f"{label} {row[name]:.3f}" for name, label in label_metrics(row).items()]
     return f"\n        epoch {row['epoch']:.0f}: {', '.join(found)}" if found else ""
-
-
-def dataset_words(config: TrainConfig) -> list[str]:
-    """The words that name the validation data on a command line.
-
-    Args:
-        config: The settings of the run.
-
-    Returns:
-        Such as `["coco", "data/coco", "--set", "val2017"]`.
-    """
-    data = config.data
-    if data.dataset == "csv":
-        return [word for word in ("csv", data.val_annotations or data.annotations, data.classes) if word]
-    words = [data.dataset, data.path if data.dataset == "tfds" else str(Path(data.path)), *filter(None, [data.classes])]
-    chosen = {"--set": data.val_set, "--parent-label": data.parent_label, "--image-dir": data.image_dir}
-    chosen["--labels-filter"] = ",".join(data.labels_filter or ())
-    chosen["--difficult"] = None if data.difficult == DataConfig().difficult else data.difficult
-    chosen["--voc-origin"] = None if data.voc_origin == DataConfig().voc_origin else data.voc_origin
-    return [*words, *(word for flag, value in chosen.items() if value for word in (flag, value))]
 
 
 if __name__ == "__main__":

@@ -35,6 +35,11 @@ class DataConfig:
         path: Folder of the data (tfds: its name); for CSV, see `annotations`.
         train_set: Name of the split to train on. Defaults to the format's own.
         val_set: Name of the split to evaluate on. Defaults to the format's own.
+        more_data: Further data sets as FORMAT:PATH, joined to the first by class name.
+        keep_classes: Use only these classes, in this order.
+        map_class: Rename classes, as OLD=NEW; several old names may become one class.
+        val_share: Share of the training images to set aside for validation, if the data set has no validation images.
+        val_seed: Seed of the choice of these images.
         annotations: CSV file with the training annotations.
         classes: File with the class names: CSV lines of name and id, or the label map of TFRecords.
         val_annotations: CSV file with the validation annotations.
@@ -43,8 +48,7 @@ class DataConfig:
         difficult: Pascal VOC: treat difficult objects as ignore regions, keep them as ordinary objects, or drop them.
         image_dir: COCO: folder of the images, if they are not in one of the usual places.
         voc_origin: Pascal VOC: number of the first pixel; auto decides by the coordinates of the whole data set.
-        exif: Turn images upright by their EXIF orientation, or leave them as stored; auto decides by annotated sizes and
-            boxes.
+        exif: Turn images upright by their EXIF orientation, or leave them as stored; auto decides by sizes and boxes.
         bit_depth: Bits of the values in 16-bit images. Defaults to what a sample of the files has.
         bad_data: Boxes outside their image or without area, and images that cannot be decoded: stop, or report them
             and continue.
@@ -59,6 +63,11 @@ class DataConfig:
     path: str = ""
     train_set: str | None = None
     val_set: str | None = None
+    more_data: tuple[str, ...] | None = None
+    keep_classes: tuple[str, ...] | None = None
+    map_class: tuple[str, ...] | None = None
+    val_share: float = 0.0
+    val_seed: int = 0
     annotations: str | None = None
     classes: str | None = None
     val_annotations: str | None = None

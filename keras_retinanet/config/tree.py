@@ -17,6 +17,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 FLAG_PREFIXES = {"anchors": "anchor-", "resize": "image-"}
 FLAG_NAMES = {
     "data.train_set": "set",
+    "data.keep_classes": "classes",
+    "data.classes": "class-file",
     "loss.classification": "loss",
     "loss.box": "box-loss",
     "loss.box_weight": "box-loss-weight",

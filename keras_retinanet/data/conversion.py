@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import shutil
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_retinanet.config import DataConfig, ImageMode, WriterName
+from keras_retinanet.data.data_summary import describe_data
 from keras_retinanet.data.datasets import Dataset
+from keras_retinanet.data.equal_files import describe_equal_files
 from keras_retinanet.data.image_files import byte_range, file_size
 from keras_retinanet.data.open_dataset import Split, has_validation, match_classes, open_dataset
 from keras_retinanet.data.writers import WRITERS, OutputSplit, WriteJob, image_names, make_jobs, write_job
@@ -33,12 +36,14 @@ class Conversion:
         num_images: Images of each set.
         num_boxes: Boxes written, ignore regions included.
         notes: What was left out, clipped, or cannot be represented in the new format, one sentence each.
+        description: What was read, one line.
     """
 
     folder: Path
     num_images: dict[str, int]
     num_boxes: int
     notes: tuple[str, ...]
+    description: str = ""
 
 
 def write_here(jobs: Sequence[WriteJob]) -> None:
@@ -79,7 +84,9 @@ def convert(
     read = {split: open_dataset(data, split) for split in splits if split == "train" or has_validation(data)}
     if not read:
         raise ValueError(f"The data set has no {' or '.join(splits)} images to write; name the set that has them.")
-    return write_dataset(read, out, to, images=images, shards=shards, run=run)
+    done = write_dataset(read, out, to, images=images, shards=shards, run=run)
+    names = tuple(dict.fromkeys(name for dataset in read.values() for name in dataset.class_names))
+    return dataclasses.replace(done, description=describe_data(data, read, names))
 
 
 def write_dataset(
@@ -185,6 +192,7 @@ def _notes(read: Mapping[Split, Dataset]) -> Iterator[str]:
         if (warning := dataset.report.warning()) is not None:
             yield f"{split}: {warning}"
         yield from (f"{split}: {note}" for note in dataset.report.notes)
+    yield from describe_equal_files([(split, [sample["image"] for sample in own]) for split, own in read.items()])
 
 
 def _num_jobs(output: OutputSplit, to: WriterName, shards: int | None) -> int:

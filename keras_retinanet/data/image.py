@@ -25,8 +25,9 @@ def decode(contents: Tensor, bit_depth: int = ALL_BITS) -> Tensor:
     """Decode an image file to RGB, as stored: `exif` turns it.
 
     JPEG (grey, RGB and CMYK), PNG (grey, palette, 16-bit, alpha), BMP (8, 24 and 32 bit, uncompressed), GIF (the first
-    frame) and WebP (not animated). Alpha is dropped, not blended; of 16-bit values the upper eight bits of `bit_depth` are kept. JPEGs are
-    decoded with the accurate DCT, which gives the same values as Pillow; TensorFlow's default is off by up to 13.
+    frame) and WebP (not animated). Alpha is dropped, not blended; of 16-bit values the upper eight bits are kept.
+    JPEGs are decoded with the accurate DCT, which gives the same values as Pillow; TensorFlow's default is off by up to
+    13.
 
     Args:
         contents: Scalar string. The bytes of the file.

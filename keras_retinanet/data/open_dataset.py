@@ -1,21 +1,25 @@
-"""Opens the data set of a `DataConfig`: chooses split and reader, and matches labels to the classes of a model."""
+"""Opens the data set of a `DataConfig`: chooses splits, readers and classes, and matches labels to those of a model."""
 
 from __future__ import annotations
 
 import collections
+import dataclasses
 import os
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from keras_retinanet.config import DataConfig, ExifFrame
 from keras_retinanet.config.tree import flag_name
-from keras_retinanet.data.datasets import DATASETS, Dataset, reader_of
+from keras_retinanet.data.class_choice import check_class_choice, choose_classes, parse_class_map
+from keras_retinanet.data.datasets import DATASETS, AnnotatedImages, Dataset, Index, reader_of
 from keras_retinanet.data.datasets.frames import FrameRule
 from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.index_cache import read_cached
+from keras_retinanet.data.index_operations import change_classes, join, select_images
+from keras_retinanet.data.val_share import divide
 from keras_retinanet.schema import Sample
 
 Split = Literal["train", "val"]
@@ -49,6 +53,10 @@ def choose_set(data: DataConfig, split: Split) -> str | None:
 
 def has_validation(data: DataConfig) -> bool:
     """Whether the dataset has images to evaluate that are not those of the training set."""
+    return data.val_share > 0 or any(_has_own_validation(part) for part in list_parts(data))
+
+
+def _has_own_validation(data: DataConfig) -> bool:
     reader = reader_of(data.dataset)
     if not reader.has_sets:
         return data.val_annotations is not None
@@ -66,6 +74,17 @@ def check_data(data: DataConfig) -> None:
     """
     for problem in data_problems(data):
         raise ValueError(problem)
+    parse_class_map(data.map_class)
+    for part in list_parts(data):
+        _check_part(part)
+    if data.val_share and (owner := next((part for part in list_parts(data) if _has_own_validation(part)), None)):
+        raise ValueError(
+            f"--val-share is for data without validation images, and {owner.path or owner.annotations} has some; "
+            "leave the flag out."
+        )
+
+
+def _check_part(data: DataConfig) -> None:
     reader = reader_of(data.dataset)
     if reader.has_sets and data.val_annotations:
         owners = [word for word, other in DATASETS.items() if not other.has_sets]
@@ -89,10 +108,12 @@ def data_problems(data: DataConfig) -> Iterator[str]:
     Yields:
         One sentence per flag.
     """
-    own = reader_of(data.dataset).flags()
+    own = {name for part in list_parts(data) for name in reader_of(part.dataset).flags()}
     for name, owners in reader_flags().items():
         if name not in own and getattr(data, name) != getattr(DataConfig(), name):
             yield f"{flag_name('data.' + name)} belongs to {', '.join(owners)}; {data.dataset} does not know it."
+    if not 0 <= data.val_share < 1:
+        yield f"--val-share must lie between 0 and 1, got {data.val_share}."
     if data.labels_filter and data.parent_label:
         yield "--labels-filter and --parent-label both choose classes; give one of them."
 
@@ -110,32 +131,97 @@ def reader_flags() -> dict[str, list[str]]:
 def open_dataset(
     data: DataConfig, split: Split, collector: ErrorCollector | None = None, *, exif_fallback: ExifFrame = "apply"
 ) -> Dataset:
-    """Open one split with its reader; `demo` writes its scenes first if they are missing.
+    """Open one split: read each data set, join them, choose classes, and divide the images if that is asked for.
+
+    `demo` writes its scenes first if they are missing.
 
     Args:
         data: Which dataset.
         split: `"train"` or `"val"`.
         collector: Records errors and the annotations as they are; missing images are then not an error. Defaults to
             `None`.
-        exif_fallback: Whether images are turned by their EXIF orientation if `data.exif` is `"auto"` and the annotations
-            do not show it. Defaults to `"apply"`.
+        exif_fallback: Whether images are turned by their EXIF orientation if neither `data.exif` nor the annotations
+            decide it. Defaults to `"apply"`.
 
     Returns:
-        The reader, an iterable of `schema.Sample`.
+        An iterable of `schema.Sample`.
 
     Raises:
         DataError: The dataset is incomplete or broken.
         ValueError: The format is unknown, or a setting does not fit it.
     """
     check_data(data)
+    source: Split = "train" if data.val_share else split
+    parts = list_parts(data)
+    if source == "val" and len(parts) > 1:
+        parts = [part for part in parts if _has_own_validation(part)] or parts
+    if len(parts) == 1:
+        dataset = _read_part(parts[0], source, collector, exif_fallback)
+        index = dataset.contents
+    else:
+        collectors = [None if collector is None else ErrorCollector() for _ in parts]
+        read = [_read_part(part, source, own, exif_fallback) for part, own in zip(parts, collectors, strict=True)]
+        index = join([dataset.contents for dataset in read], collectors, collector)
+    index = _choose_classes(index, data, source, collector)
+    if data.val_share:
+        division = divide(index, data.val_share, data.val_seed)
+        index = select_images(index, getattr(division, split), collector)
+        index.report.notes = [division.note, *index.report.notes]
+    return AnnotatedImages.from_index(index)
+
+
+def list_parts(data: DataConfig) -> list[DataConfig]:
+    """The data sets that are joined.
+
+    Args:
+        data: Which dataset, with `more_data`.
+
+    Returns:
+        One `DataConfig` per data set; settings that its format does not have are at their defaults.
+
+    Raises:
+        ValueError: An entry of `more_data` is not `FORMAT:PATH`.
+    """
+    parts = [dataclasses.replace(data, more_data=None)]
+    for entry in data.more_data or ():
+        word, colon, path = entry.partition(":")
+        if not colon or word not in DATASETS:
+            raise ValueError(f"{entry!r} is not FORMAT:PATH, where FORMAT is one of {', '.join(DATASETS)}.")
+        reader = DATASETS[word]
+        layout = reader.find_layout(path)
+        own = dict(layout.settings) if layout and layout.settings else dict.fromkeys(reader.arguments[:1], path)
+        places: dict[str, Any] = {"path": "", "annotations": None, "val_annotations": None, "classes": None}
+        parts.append(dataclasses.replace(parts[0], **{**places, "dataset": word, **own}))
+    return parts if len(parts) == 1 else [_without_foreign_flags(part) for part in parts]
+
+
+def _without_foreign_flags(data: DataConfig) -> DataConfig:
+    own, default = reader_of(data.dataset).flags(), DataConfig()
+    foreign = {name: getattr(default, name) for name in reader_flags() if name not in own}
+    return dataclasses.replace(data, **foreign)
+
+
+def _choose_classes(index: Index, data: DataConfig, source: Split, collector: ErrorCollector | None) -> Index:
+    if not data.keep_classes and not data.map_class:
+        return index
+    renamed = parse_class_map(data.map_class)
+    if source == "train":  # validation images may lack a class
+        check_class_choice(index.class_names, data.keep_classes, renamed)
+    names, labels = choose_classes(index.class_names, data.keep_classes, renamed)
+    return change_classes(index, names, labels, collector)
+
+
+def _read_part(
+    data: DataConfig, split: Split, collector: ErrorCollector | None, exif_fallback: ExifFrame
+) -> AnnotatedImages:
     reader, name = reader_of(data.dataset), choose_set(data, split)
     if name is None:
         raise DataError(data.dataset, f"no {split} images", fix="give a file of annotations for them")
     words = (data.path or reader.default_path, name) if reader.has_sets else (name,)
     reader.prepare(words[0])
     flags = {flag: getattr(data, flag) for flag in reader.flags()}
-    frame = FrameRule(data.exif, exif_fallback, data.bit_depth)
-    options = flags | {"on_error": collector or data.bad_data, "frame": frame}
+    options = flags | {"on_error": collector or data.bad_data}
+    options["frame"] = FrameRule(data.exif, exif_fallback, data.bit_depth)
     if collector is not None or not data.use_index_cache:
         return reader(*words, **options)
     places = [os.path.abspath(word) for word in words if word] + [os.path.abspath(data.classes or ".")]

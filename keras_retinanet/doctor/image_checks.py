@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from keras_retinanet.config import TrainConfig
+from keras_retinanet.data.near_duplicates import group_near_duplicates
 from keras_retinanet.doctor.findings import Example, Finding, report_cases
 from keras_retinanet.doctor.image_scan import ImageFacts
-from keras_retinanet.doctor.near_duplicates import group_near_duplicates
 from keras_retinanet.doctor.split_scan import ScannedSplit
 
 CMYK_MODES = ("CMYK", "YCCK")

@@ -11,21 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
 from PIL import Image
 
 from keras_retinanet.data.image_files import byte_range, near_name_hint, read_bytes
+from keras_retinanet.data.near_duplicates import make_thumbnail
 
 State = Literal["whole", "missing", "unreadable", "truncated"]
 
 DECODABLE = ("JPEG", "MPO", "PNG", "BMP", "GIF", "WEBP")
 """Pillow's names of the formats that `data.image.decode` reads; an MPO begins with a JPEG."""
 
-THUMBNAIL_SIDE = 16
-"""Height and width in pixels of the grey thumbnails that are compared."""
-
 _ORIENTATION_TAG = 0x0112
-_MIN_CONTRAST = 3.0  # standard deviation in grey levels; plainer thumbnails all look the same
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,7 @@ class ImageFacts:
         mode: Pillow's name of the pixel format.
         orientation: EXIF orientation, 1 (upright) to 8.
         digest: Hash of the bytes.
-        thumbnail: `THUMBNAIL_SIDE²` bytes of grey levels; `None` for broken and for plain images.
+        thumbnail: `near_duplicates.make_thumbnail`; `None` for broken and for plain images.
     """
 
     state: State = "whole"
@@ -112,12 +108,9 @@ def _read_facts(opened: Image.Image, digest: str) -> ImageFacts:
     if facts.format not in DECODABLE:
         return replace(facts, state="unreadable", reason=f"is a {facts.format} file")
     try:
-        opened.draft("L", (2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))  # JPEG: decodes at 1/8 of the size, reads all bytes
-        opened.load()
-        grey = np.asarray(opened.convert("L").resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX))
+        return replace(facts, thumbnail=make_thumbnail(opened))
     except Exception as error:
         return replace(facts, state="truncated", reason=_describe_error(error))
-    return replace(facts, thumbnail=grey.tobytes() if grey.std() > _MIN_CONTRAST else None)
 
 
 def _read_orientation(opened: Image.Image) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from keras_retinanet.data.data_summary import describe_sources
 from keras_retinanet.doctor.diagnosis import AnchorProposal, Diagnosis, SplitSummary
 from keras_retinanet.doctor.findings import SEVERITIES, Finding
 
@@ -23,6 +24,7 @@ def format_text(diagnosis: Diagnosis) -> Iterator[str]:
     Yields:
         The lines.
     """
+    yield f"data: {describe_sources(diagnosis.config.data)}"
     for split in diagnosis.splits:
         yield from _format_split(split)
     for severity in SEVERITIES:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from keras_retinanet.config import DataConfig
 from keras_retinanet.data.bad_images import BadImages
+from keras_retinanet.data.data_summary import describe_data
 from keras_retinanet.data.datasets import Dataset
-from keras_retinanet.data.open_dataset import has_validation, match_classes, open_dataset
+from keras_retinanet.data.equal_files import describe_equal_files
+from keras_retinanet.data.open_dataset import Split, has_validation, match_classes, open_dataset
 from keras_retinanet.schema import Sample
-
-MAX_LISTED_CLASSES = 10
-"""Class names in the line that describes the training images."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +22,7 @@ class RunData:
         samples: The training images.
         val_samples: The validation images, their labels in the order of `class_names`; `None` if nothing is measured.
         class_names: Names of the labels `0 … K-1`.
+        description: What was opened, one line.
         bad_images: Counts images that cannot be decoded; `None` if such an image ends the run.
         messages: What the readers reported about their boxes, one line each.
     """
@@ -30,27 +30,24 @@ class RunData:
     samples: Sequence[Sample]
     val_samples: Sequence[Sample] | None
     class_names: Sequence[str]
+    description: str
     bad_images: BadImages | None
     messages: Sequence[str]
 
     def report(self, log: Callable[[str], object]) -> None:
-        """Logs what the readers reported, then the number of images, boxes and classes.
+        """Logs what was opened, then what the readers reported.
 
         Args:
             log: Receives one line per message.
         """
+        log(f"data: {self.description}")
         for message in self.messages:
             log(message)
-        names, more = self.class_names[:MAX_LISTED_CLASSES], " …" if len(self.class_names) > MAX_LISTED_CLASSES else ""
-        boxes = [len(sample["boxes"]) for sample in self.samples]
-        log(
-            f"train: {len(boxes)} images ({boxes.count(0)} without boxes), {sum(boxes)} boxes, "
-            f"{len(self.class_names)} classes: {', '.join(names)}{more}"
-        )
         if self.val_samples is None:
-            log("validation: none, so nothing is measured and there will be no best.keras")
-        else:
-            log(f"validation: {len(self.val_samples)} images")
+            log(
+                "validation: none, so nothing is measured and there will be no best.keras "
+                "(--val-share 0.2 sets a fifth of the images aside)"
+            )
 
 
 def open_run_data(
@@ -76,6 +73,7 @@ def open_run_data(
     Raises:
         ValueError: If a reader finds the data broken, or no class is known.
     """
+    source = config if train_data is None else None
     train_data = open_dataset(config, "train") if train_data is None else train_data
     if not train_data.class_names:
         raise ValueError("The training images have no box, so no class is known: annotate some, or name the classes.")
@@ -87,7 +85,12 @@ def open_run_data(
     opened = [train_data] if val_samples is None or val_data is None else [train_data, val_data]
     bad_images = BadImages(len(samples) + len(val_samples or ()), log) if config.bad_data == "skip" else None
     messages = [message for data in opened for message in _report_messages(data)]
-    return RunData(samples, val_samples, train_data.class_names, bad_images, messages)
+    files = {"train": samples, "val": val_samples or []}
+    equal = describe_equal_files([(name, [sample["image"] for sample in own]) for name, own in files.items()])
+    messages += [f"warning: {sentence}" for sentence in equal]
+    splits: dict[Split, Sequence[Sample]] = {"train": samples} | ({} if val_samples is None else {"val": val_samples})
+    description = describe_data(source, splits, train_data.class_names)
+    return RunData(samples, val_samples, train_data.class_names, description, bad_images, messages)
 
 
 def _report_messages(data: Dataset) -> list[str]:

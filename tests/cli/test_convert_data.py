@@ -45,7 +45,7 @@ def test_by_format_by_path_and_back(boxes, tmp_path, capsys):
             "boxes.csv, line 2: box [5., 5., 5., 9.] has no area",
         ),
         ("csv gone.csv {out} --to csv", "gone.csv: cannot be read"),
-        ("{here} {out} --to csv", "invalid choice: '{here}' (choose from 'coco', 'pascal', 'csv', 'kitti'"),
+        ("{here} {out} --to csv", "{here}: has files of no known layout: "),
         ("csv {csv} {here} --to csv", "{here} already exists and is not empty; give a new folder"),
         ("csv {csv} {out}", "the following arguments are required: --to"),
         ("csv {csv} {out} --to csv --set train", "--set and --val-set name splits; csv takes files"),

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from keras_retinanet.cli.dataset_arguments import dataset_words
 from keras_retinanet.cli.parsing import join_numbers
-from keras_retinanet.cli.train import WORDS, _print_summary, dataset_words, main, parse
+from keras_retinanet.cli.train import WORDS, _print_summary, main, parse
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.tree import changed, flag_name, settings
@@ -224,7 +225,7 @@ def test_data_that_are_not_there_end_in_one_line(tmp_path: Path, capsys: pytest.
     ],
 )
 def test_the_words_of_the_next_command(argv: str, words: str) -> None:
-    assert dataset_words(parse(shlex.split(argv)).config) == shlex.split(words)
+    assert dataset_words(parse(shlex.split(argv)).config.data) == shlex.split(words)
 
 
 def test_what_a_stopped_run_says(

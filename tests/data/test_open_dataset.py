@@ -2,10 +2,11 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_retinanet.config import DataConfig
 from keras_retinanet.data import open_dataset
-from keras_retinanet.data.datasets import Reader
+from keras_retinanet.data.datasets import Annotations, Reader
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.demo import scenes
 
@@ -50,15 +51,18 @@ def test_validation_needs_images_of_its_own(tmp_path):
 
 
 def test_sets_and_readers_of_every_format(tmp_path, monkeypatch):
-    asked = []
+    asked, picture = [], tmp_path / "a.png"
+    Image.new("RGB", (8, 8)).save(picture)
 
     class Recorder(Reader):
         word = "recorder"
 
         def __init__(self, *words, **options):
             asked.append((words, options))
+            super().__init__(*words, **options)
 
-        def read(self, *, difficult="ignore"): ...
+        def read(self, *, difficult="ignore"):
+            return Annotations(str(self.path), ["cow"], [str(picture)], [1], [(8, 8)])
 
     class WithValidation(Recorder):
         usual_validation = "validation"

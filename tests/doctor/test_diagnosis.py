@@ -11,13 +11,13 @@ from PIL import Image
 
 from keras_retinanet.config import DataConfig, ResizeConfig, TrainConfig
 from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.near_duplicates import group_near_duplicates
 from keras_retinanet.data.open_dataset import open_dataset
 from keras_retinanet.doctor import diagnose
 from keras_retinanet.doctor.cleaning import write_clean
 from keras_retinanet.doctor.findings import Finding, exit_status
 from keras_retinanet.doctor.html_report import write_html
 from keras_retinanet.doctor.image_scan import scan_image
-from keras_retinanet.doctor.near_duplicates import group_near_duplicates
 
 EXPECTED = {
     ("missing", "train"): ("error", 1, "gone.png"),

@@ -273,7 +273,7 @@ def test_says_what_it_found_before_the_first_step(tiny: TrainConfig) -> None:
     lines: list[str] = []
     prepare(changed(tiny, {"data.limit": 5, "steps": 7}), log=lines.append)
     text = "\n".join(lines)
-    assert "train: 5 images" in text
+    assert "train2017 5 images, " in text
     assert f"{len(scenes.CLASS_NAMES)} classes" in text
     assert "2 epochs of 7 steps of 2 images" in text
     assert "learning rate 0.01: as given" in text

@@ -23,6 +23,7 @@ from keras_retinanet.data.datasets.coco_layouts import (
     VAL_SETS,
     find_file,
     find_sets,
+    find_tool,
     is_coco,
     locate_images,
 )
@@ -84,10 +85,9 @@ class CocoDataset(Reader):
         place = Path(path)
         if not place.is_dir():
             is_file = place.suffix.lower() == ".json" and is_coco(place)
-            return Layout(cls.word, place, place.name, 3) if is_file else None
+            return Layout(cls.word, place, place.name, 3, find_tool(place)) if is_file else None
         for file in find_sets(place).values():
-            is_sure = file.match("annotations/instances_*.json") or file.name.endswith(".coco.json")
-            return Layout(cls.word, place, str(file.relative_to(place)), 3 if is_sure else 2)
+            return Layout(cls.word, place, str(file.relative_to(place)), 3, find_tool(file))
         return None
 
     @classmethod

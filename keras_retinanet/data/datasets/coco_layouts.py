@@ -39,6 +39,19 @@ def is_coco(file: Path) -> bool:
     return is_object and bool(_LISTS.search(ends)) and bool(_FIELDS.search(ends))
 
 
+def find_tool(file: Path) -> str:
+    """Name of the tool that wrote a JSON file, `""` if neither its name nor its first bytes show it."""
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(_PEEK)
+    except (OSError, ValueError):
+        return ""
+    signs = {b"roboflow": "Roboflow", b"Label Studio": "Label Studio", b"FiftyOne": "FiftyOne"}
+    if file.name.endswith("_annotations.coco.json"):
+        return "Roboflow"
+    return next((tool for sign, tool in signs.items() if sign in start), "")
+
+
 def find_sets(path: Path) -> dict[str, Path]:
     """JSON files by the names of their sets.
 

@@ -88,9 +88,8 @@ def weigh_evidence(
     stored = np.array([header.size for header in headers], np.int64).reshape(-1, 2)
     turned = np.array([turned_size(header.size, header.orientation) for header in headers], np.int64).reshape(-1, 2)
     limits = [sizes[owner][:, ::-1] for sizes in (stored, turned)]  # (M, 2) width, height
-    fits_stored, fits_turned = (
-        (boxes[:, 2:] <= limit + np.maximum(_SLACK, _SLACK_SHARE * limit)).all(axis=1) for limit in limits
-    )
+    limits = [limit + np.maximum(_SLACK, _SLACK_SHARE * limit) for limit in limits]
+    fits_stored, fits_turned = ((boxes[:, 2:] <= limit).all(axis=1) for limit in limits)
     by_box = fits_turned.astype(np.int64) - fits_stored
     by_boxes = np.sign(np.bincount(owner, by_box, minlength=len(headers))).astype(np.int64)
     given = np.array([size or (0, 0) for size in annotated], np.int64).reshape(-1, 2)

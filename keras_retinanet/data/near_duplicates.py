@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image
 
-from keras_retinanet.doctor.image_scan import THUMBNAIL_SIDE
+THUMBNAIL_SIDE = 16
+"""Height and width in pixels of the grey thumbnails that are compared."""
 
 MAX_DIFFERENT_BITS = 14
 """Of 240. With 15 bands of 16 bits no such pair is overlooked."""
@@ -23,17 +25,33 @@ MAX_GREY_DIFFERENCE = 6.0
 MIN_STEP = 3.0
 """Grey levels by which a pixel must be brighter to set its bit, so that noise in even areas does not decide."""
 
+_MIN_CONTRAST = 3.0  # standard deviation in grey levels; plainer thumbnails all look the same
 _BANDS = 15
 _BIT_COUNTS = np.array([number.bit_count() for number in range(256)])
 _MAX_NEIGHBOURS = 64  # in one band, each thumbnail is compared with this many that follow it
 _PAIRS_PER_CHUNK = 20_000
 
 
+def make_thumbnail(opened: Image.Image) -> bytes | None:
+    """The thumbnail of an image that Pillow has opened and not decoded.
+
+    Args:
+        opened: The image. JPEGs are decoded at an eighth of their size; all bytes are read.
+
+    Returns:
+        `THUMBNAIL_SIDE²` bytes of grey levels; `None` for plain images, which all look the same.
+    """
+    opened.draft("L", (2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
+    opened.load()
+    grey = np.asarray(opened.convert("L").resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX))
+    return grey.tobytes() if grey.std() > _MIN_CONTRAST else None
+
+
 def group_near_duplicates(thumbnails: Sequence[bytes | None]) -> list[list[int]]:
     """Groups near duplicates.
 
     Args:
-        thumbnails: `image_scan.ImageFacts.thumbnail` of each image; `None` is like no other.
+        thumbnails: `make_thumbnail` of each image; `None` is like no other.
 
     Returns:
         Groups of at least two indices, ascending, ordered by their first.

@@ -1,0 +1,153 @@
+"""Recognises the format of a data set by its files, and says what to do if that fails."""
+
+from __future__ import annotations
+
+import collections
+import os
+import shlex
+from pathlib import Path
+
+from keras_retinanet.data.datasets import DATASETS, Layout, find_layouts
+from keras_retinanet.data.datasets.text_files import is_image
+from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.image_files import near_name_hint
+
+ARCHIVES = {
+    ".zip": "unzip -q {file} -d {folder}",
+    ".tar": "mkdir -p {folder} && tar -xf {file} -C {folder}",
+    ".tar.gz": "mkdir -p {folder} && tar -xf {file} -C {folder}",
+    ".tgz": "mkdir -p {folder} && tar -xf {file} -C {folder}",
+    ".tar.bz2": "mkdir -p {folder} && tar -xf {file} -C {folder}",
+    ".tar.xz": "mkdir -p {folder} && tar -xf {file} -C {folder}",
+    ".7z": "7z x {file} -o{folder}",
+    ".rar": "unrar x {file} {folder}/",
+}
+"""Commands that unpack an archive into a folder, by the ending of its name."""
+
+_NEAREST = {
+    ".json": "coco", ".xml": "pascal", ".csv": "csv", ".txt": "yolo", ".yaml": "yolo", ".yml": "yolo",
+    ".tfrecord": "tfrecord", ".record": "tfrecord",
+}  # fmt: skip
+_IGNORED = {"__MACOSX", "README.md", "README.txt", "LICENSE", "LICENSE.txt"}
+_MAX_ENTRIES = 20_000  # of the folder and its sub-folders, counted for a message
+_MAX_SHOWN = 6
+
+
+def recognise(path: str | os.PathLike[str], command: str) -> Layout:
+    """Recognise the format of a data set.
+
+    A folder whose only entry is a folder, as archives are often unpacked, stands for that folder.
+
+    Args:
+        path: A folder or file.
+        command: The command line up to the format, such as `"retinanet-train"`, for messages.
+
+    Returns:
+        The layout.
+
+    Raises:
+        DataError: The path does not exist, is an archive, or shows no format or several. The message names the next
+            command.
+    """
+    place = Path(path)
+    if not _exists(place):
+        words = ", ".join(DATASETS)
+        raise DataError(str(path), "is not there", f"a path, or one of {words}", near_name_hint(place) + "check it")
+    refuse_archive(place)
+    layouts = find_layouts(place) or _find_in_only_folder(place)
+    best = [layout for layout in layouts if layout.certainty == layouts[0].certainty]
+    if len(best) == 1:
+        return best[0]
+    if best:
+        readings = "; ".join(f"{layout.format}: {layout.evidence}" for layout in best)
+        choices = " or ".join(f"`{command} {layout.format} {shlex.quote(str(layout.path))}`" for layout in best)
+        raise DataError(str(path), f"has {len(best)} readings ({readings})", "one", f"choose with {choices}")
+    raise DataError(str(path), *_describe_unknown(place, command))
+
+
+def refuse_archive(path: Path) -> None:
+    """Raise `DataError` with the command that unpacks it if a path is an archive."""
+    ending = next((ending for ending in ARCHIVES if path.name.lower().endswith(ending)), None)
+    if ending is None or not path.is_file():
+        return
+    folder = path.with_name(path.name[: -len(ending)])
+    unpack = ARCHIVES[ending].format(file=shlex.quote(str(path)), folder=shlex.quote(str(folder)))
+    fix = f"unpack it with `{unpack}` and give {shlex.quote(str(folder))}"
+    raise DataError(str(path), f"is a {ending} archive", "a folder or an annotation file", fix)
+
+
+def _exists(place: Path) -> bool:
+    try:
+        return place.exists()
+    except (OSError, ValueError):  # a name that is too long, a zero byte
+        return False
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        found = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    except (OSError, ValueError):
+        return []
+    return sorted(entry for entry in found if entry.name not in _IGNORED)
+
+
+def _find_in_only_folder(place: Path) -> list[Layout]:
+    entries = _entries(place) if place.is_dir() else []
+    if len(entries) != 1 or not entries[0].is_dir():
+        return []
+    return find_layouts(entries[0]) or _find_in_only_folder(entries[0])
+
+
+def _describe_unknown(place: Path, command: str) -> tuple[str, str, str]:
+    """What was found, what was looked for, and the next command."""
+    looked_for = f"files of one of {', '.join(DATASETS)}"
+    if place.is_file():
+        word = _NEAREST.get(place.suffix.lower())
+        fix = f"to see what is missing: `{command} {word} {shlex.quote(str(place))}`" if word else "give its folder"
+        return "is a file that no format recognises", looked_for, fix
+    counts, folders = _count_endings(place)
+    most = [f"{number:,} {ending}" for ending, number in counts.most_common(_MAX_SHOWN)]
+    found = f"has files of no known layout: {', '.join(most) or 'no files'}"
+    if folders:
+        more = ", …" if len(folders) > _MAX_SHOWN else ""
+        found += f" in the folders {', '.join(folders[:_MAX_SHOWN])}{more}"
+    return found, looked_for, _suggest(place, counts, command)
+
+
+def _concerns(layout: Layout, place: Path) -> bool:
+    """Whether the layout of the folder above a place includes the place, and is not that of a folder next to it."""
+    first, *rest = Path(layout.evidence).parts or (".",)
+    return not rest or first == place.name or first.lower() in ("annotations", "labels", "imagesets")
+
+
+def _count_endings(place: Path) -> tuple[collections.Counter[str], list[str]]:
+    counts: collections.Counter[str] = collections.Counter()
+    folders: list[str] = []
+    for home, names, files in os.walk(place):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        folders += [os.path.relpath(os.path.join(home, name), place) for name in names]
+        shown = [name for name in files if not name.startswith(".")]
+        counts.update(Path(name).suffix.lower() or "without ending" for name in shown)
+        if counts.total() > _MAX_ENTRIES:
+            break
+    return counts, sorted(folders)
+
+
+def _suggest(place: Path, counts: collections.Counter[str], command: str) -> str:
+    """The nearest match: a folder above or below that is recognised, or the format of most annotation files."""
+    near = [entry for entry in _entries(place) if entry.is_dir()]
+    for folder in [*near, *(below for entry in near for below in _entries(entry) if below.is_dir()), place.parent]:
+        layouts = find_layouts(folder)
+        if layouts and (folder != place.parent or _concerns(layouts[0], place)):
+            layout, quoted = layouts[0], shlex.quote(str(folder))
+            return f"{quoted} looks like {layout.format} ({layout.evidence}): `{command} {layout.format} {quoted}`"
+    archives = [entry for entry in _entries(place) if entry.name.lower().endswith(tuple(ARCHIVES))]
+    if archives:
+        return f"unpack {shlex.quote(str(archives[0]))} first"
+    annotations = {ending: number for ending, number in counts.items() if ending in _NEAREST}
+    if annotations:
+        word = _NEAREST[max(annotations, key=lambda ending: annotations[ending])]
+        return f"to see what is missing: `{command} {word} {shlex.quote(str(place))}`"
+    if any(is_image("a" + ending) for ending in counts):
+        return "these are images without annotations; give the folder that has both, or label them first"
+    return "give the folder that has the annotations"
