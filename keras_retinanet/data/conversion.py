@@ -14,6 +14,7 @@ from keras_retinanet.config import DataConfig, ImageMode, WriterName
 from keras_retinanet.data.data_summary import describe_data
 from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.equal_files import describe_equal_files
+from keras_retinanet.data.exif import UPRIGHT
 from keras_retinanet.data.image_files import byte_range, file_size
 from keras_retinanet.data.open_dataset import Split, has_validation, match_classes, open_dataset
 from keras_retinanet.data.writers import WRITERS, OutputSplit, WriteJob, image_names, make_jobs, write_job
@@ -119,7 +120,11 @@ def write_dataset(
     writer = WRITERS[to]
     outputs = _output_splits(read, to)
     omitted = writer.omissions(outputs)
-    notes = [*_notes(read), *(f"{to} cannot represent {what}: {number} left out" for what, number in omitted)]
+    notes = [
+        *_notes(read),
+        *_exif_notes(outputs, images),
+        *(f"{to} cannot represent {what}: {number} left out" for what, number in omitted),
+    ]
     if images == "none" and any(byte_range(sample["image"]) for output in outputs for sample in output.samples):
         raise ValueError("--images none cannot point at images inside of record files; let them be copied.")
     temporary = _temporary_folder(out)
@@ -193,6 +198,19 @@ def _notes(read: Mapping[Split, Dataset]) -> Iterator[str]:
             yield f"{split}: {warning}"
         yield from (f"{split}: {note}" for note in dataset.report.notes)
     yield from describe_equal_files([(split, [sample["image"] for sample in own]) for split, own in read.items()])
+
+
+def _exif_notes(outputs: Sequence[OutputSplit], images: ImageMode) -> Iterator[str]:
+    """What happens to images with an EXIF orientation."""
+    found = [sample["orientation"] for output in outputs for sample in output.samples if "orientation" in sample]
+    num_turned = sum(orientation > UPRIGHT for orientation in found)
+    if found and images == "none":
+        yield f"{len(found)} images have an EXIF orientation and stay as they are; boxes of {num_turned} refer to them turned"
+        return
+    if num_turned:
+        yield f"{num_turned} images are written upright, because their boxes refer to them so; their EXIF orientation is 1"
+    if len(found) > num_turned:
+        yield f"{len(found) - num_turned} images are written with the EXIF orientation 1, because boxes refer to them as stored"
 
 
 def _num_jobs(output: OutputSplit, to: WriterName, shards: int | None) -> int:

@@ -7,7 +7,9 @@ Reference: CIPA DC-008 (Exif 2.32), §4.6.4, tag 0x0112; PNG 3rd edition, §11.3
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,10 +38,28 @@ FIRST_PNG_CHUNK = 8
 FIRST_WEBP_CHUNK = 12
 HAS_WEBP_EXIF = 8  # bit of the flags of an extended WebP
 
+_BYTE_ORDERS: dict[bytes, Any] = {b"II*\0": "little", b"MM\0*": "big"}
+
 ReadBytes = Callable[[int, int], bytes]
 """`(position, count)` → the bytes there, fewer at the end of the file."""
 
-_BYTE_ORDERS: dict[bytes, Any] = {b"II*\0": "little", b"MM\0*": "big"}
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a file, read from positions within it.
+
+    Attributes:
+        read: Reads the file.
+        start: Position of the part.
+        length: Its number of bytes.
+    """
+
+    read: ReadBytes
+    start: int
+    length: int
+
+    def __call__(self, at: int, count: int) -> bytes:
+        return self.read(self.start + at, max(0, min(count, self.length - at)))
 
 
 def turn(image: Any, orientation: int) -> Any:
@@ -79,14 +99,14 @@ def read_orientation(content: bytes) -> int:
     return UPRIGHT if tiff is None else orientation_of_tiff(tiff)
 
 
-def find_exif(read: ReadBytes) -> ReadBytes | None:
+def find_exif(read: ReadBytes) -> Part | None:
     """Find the EXIF data of an image file.
 
     Args:
         read: Reads the file.
 
     Returns:
-        Reads the TIFF structure inside; `None` if there is none. In a JPEG it is found among the leading application
+        The TIFF structure inside; `None` if there is none. In a JPEG it is found among the leading application
         and comment segments, in a PNG before the pixels.
     """
     magic = read(0, 12)
@@ -100,7 +120,7 @@ def find_exif(read: ReadBytes) -> ReadBytes | None:
     return None
 
 
-def _find_in_jpeg(read: ReadBytes) -> ReadBytes | None:
+def _find_in_jpeg(read: ReadBytes) -> Part | None:
     at = 2
     while at + 10 <= JPEG_WINDOW:
         head = read(at, 10)
@@ -108,41 +128,64 @@ def _find_in_jpeg(read: ReadBytes) -> ReadBytes | None:
             return None
         length = int.from_bytes(head[2:4], "big")
         if head[1] == 0xE1 and head[4:] == EXIF_MARK:
-            return _part(read, at + 10, length - 8)
+            return Part(read, at + 10, length - 8)
         at += 1 if head[1] == 0xFF else 2 + length
     return None
 
 
-def _find_in_chunks(
-    read: ReadBytes, at: int, wanted: bytes, last: tuple[bytes, ...], *, is_png: bool
-) -> ReadBytes | None:
+def _find_in_chunks(read: ReadBytes, at: int, wanted: bytes, last: tuple[bytes, ...], *, is_png: bool) -> Part | None:
     """Find a chunk of PNG (length, name, data, checksum) or RIFF (name, length, data, a byte if the length is odd)."""
     while len(head := read(at, 8)) == 8 and (at + 8 <= PNG_WINDOW or not is_png):
         name, number = (head[4:], head[:4]) if is_png else (head[:4], head[4:])
         length = int.from_bytes(number, "big" if is_png else "little")
         if name == wanted:
             mark = len(EXIF_MARK) if read(at + 8, 6) == EXIF_MARK else 0  # not part of the formats, but written
-            return _part(read, at + 8 + mark, length - mark)
+            return Part(read, at + 8 + mark, length - mark)
         if name in last:
             return None
         at += length + 12 if is_png else length + length % 2 + 8
     return None
 
 
-def _part(read: ReadBytes, start: int, length: int) -> ReadBytes:
-    return lambda at, count: read(start + at, max(0, min(count, length - at)))
-
-
 def orientation_of_tiff(read: ReadBytes) -> int:
     """The orientation in the first directory of a TIFF structure, 1 if there is none or it is damaged."""
+    found = _find_entry(read)
+    return UPRIGHT if found is None else found[1]
+
+
+def _find_entry(read: ReadBytes) -> tuple[int, int, Any] | None:
+    """Position and value of the orientation in the first directory, and the byte order; `None` if it has no sound one."""
     order = _BYTE_ORDERS.get(read(0, 4))
     if order is None:
-        return UPRIGHT
+        return None
     start = int.from_bytes(read(4, 4), order)
     entries = read(start + 2, 12 * int.from_bytes(read(start, 2), order))
-    for entry in (entries[at : at + 12] for at in range(0, len(entries) - 11, 12)):
+    for at in range(0, len(entries) - 11, 12):
+        entry = entries[at : at + 12]
         if int.from_bytes(entry[:2], order) == ORIENTATION_TAG:
             value = int.from_bytes(entry[8:10], order)
             is_sound = int.from_bytes(entry[2:4], order) == SHORT and value in range(1, len(FLIPS))
-            return value if is_sound else UPRIGHT
-    return UPRIGHT
+            return (start + 2 + at + 8, value, order) if is_sound else None
+    return None
+
+
+def without_orientation(content: bytes) -> bytes:
+    """The same image file with the orientation 1, which leaves its pixels as they are stored.
+
+    Args:
+        content: The bytes of the file.
+
+    Returns:
+        The bytes with two of them changed, and the checksum in a PNG.
+    """
+    tiff = find_exif(lambda at, count: content[at : at + count])
+    found = None if tiff is None else _find_entry(tiff)
+    if tiff is None or found is None:
+        return content
+    position, _, order = found
+    at, end = tiff.start + position, tiff.start + tiff.length
+    changed = content[:at] + UPRIGHT.to_bytes(2, order) + content[at + 2 :]
+    if content[:8] != PNG_MAGIC:
+        return changed
+    begin = changed.rindex(b"eXIf", 0, tiff.start)
+    return changed[:end] + zlib.crc32(changed[begin:end]).to_bytes(4, "big") + changed[end + 4 :]
