@@ -175,7 +175,7 @@ def dataset_words(data: DataConfig) -> list[str]:
     else:
         words = [data.dataset, (not data.val_share and data.val_annotations) or data.annotations or ""]
     words += [*filter(None, [data.classes]), *(data.more_data or ())]
-    names = [name for name in (*reader_flags(), *CHOICES[:4]) if getattr(data, name) != getattr(default, name)]
+    names = [name for name in (*reader_flags(), *CHOICES[:6]) if getattr(data, name) != getattr(default, name)]
     chosen: dict[str, Any] = {"--set": data.val_set} if data.val_set else {}
     chosen |= {flag_name(f"data.{name}"): getattr(data, name) for name in names}
     for flag, value in chosen.items():

@@ -16,6 +16,7 @@ from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.equal_files import describe_equal_files
 from keras_retinanet.data.exif import UPRIGHT
 from keras_retinanet.data.image_files import byte_range, file_size
+from keras_retinanet.data.image_rule import exif_frame
 from keras_retinanet.data.open_dataset import Split, has_validation, match_classes, open_dataset
 from keras_retinanet.data.writers import WRITERS, OutputSplit, WriteJob, image_names, make_jobs, write_job
 
@@ -82,7 +83,10 @@ def convert(
     """
     _require_mode(to, images)
     _require_empty(out)
-    read = {split: open_dataset(data, split) for split in splits if split == "train" or has_validation(data)}
+    read: dict[Split, Dataset] = {}
+    for split in (split for split in splits if split == "train" or has_validation(data)):
+        frame = exif_frame(itertools.chain.from_iterable(read.values()))
+        read[split] = open_dataset(data, split, exif_fallback=frame)
     if not read:
         raise ValueError(f"The data set has no {' or '.join(splits)} images to write; name the set that has them.")
     done = write_dataset(read, out, to, images=images, shards=shards, run=run)
@@ -205,12 +209,13 @@ def _exif_notes(outputs: Sequence[OutputSplit], images: ImageMode) -> Iterator[s
     found = [sample["orientation"] for output in outputs for sample in output.samples if "orientation" in sample]
     num_turned = sum(orientation > UPRIGHT for orientation in found)
     if found and images == "none":
-        yield f"{len(found)} images have an EXIF orientation and stay as they are; boxes of {num_turned} refer to them turned"
+        what = "have an EXIF orientation and stay as they are"
+        yield f"{len(found)} images {what}; boxes of {num_turned} refer to them turned upright"
         return
     if num_turned:
-        yield f"{num_turned} images are written upright, because their boxes refer to them so; their EXIF orientation is 1"
+        yield f"{num_turned} images are written upright, with the EXIF orientation 1: boxes refer to them so"
     if len(found) > num_turned:
-        yield f"{len(found) - num_turned} images are written with the EXIF orientation 1, because boxes refer to them as stored"
+        yield f"{len(found) - num_turned} images are written with the EXIF orientation 1: boxes refer to them as stored"
 
 
 def _num_jobs(output: OutputSplit, to: WriterName, shards: int | None) -> int:

@@ -59,6 +59,7 @@ class Part:
     length: int
 
     def __call__(self, at: int, count: int) -> bytes:
+        """The bytes at a position within the part, fewer at its end."""
         return self.read(self.start + at, max(0, min(count, self.length - at)))
 
 
@@ -154,7 +155,7 @@ def orientation_of_tiff(read: ReadBytes) -> int:
 
 
 def _find_entry(read: ReadBytes) -> tuple[int, int, Any] | None:
-    """Position and value of the orientation in the first directory, and the byte order; `None` if it has no sound one."""
+    """Position and value of the orientation in the first directory, and the byte order; `None` without a sound one."""
     order = _BYTE_ORDERS.get(read(0, 4))
     if order is None:
         return None

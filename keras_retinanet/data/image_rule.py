@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from keras_retinanet.config import DataConfig, ExifFrame, ResizeConfig
 from keras_retinanet.data.exif import UPRIGHT
@@ -27,7 +27,7 @@ def learn_image_rule(samples: Sequence[Sample], data: DataConfig, resize: Resize
     return dataclasses.replace(resize, exif=exif, bit_depth=data.bit_depth or max(depths, default=resize.bit_depth))
 
 
-def exif_frame(samples: Sequence[Sample]) -> ExifFrame:
+def exif_frame(samples: Iterable[Sample]) -> ExifFrame:
     """Whether most of the images that have an EXIF orientation are turned; `"apply"` if there are none."""
     is_turned = [sample["orientation"] > UPRIGHT for sample in samples if "orientation" in sample]
     return "apply" if 2 * sum(is_turned) >= len(is_turned) else "ignore"

@@ -13,6 +13,7 @@ from typing import Literal
 
 from PIL import Image
 
+from keras_retinanet.data.exif import read_orientation
 from keras_retinanet.data.image_files import byte_range, near_name_hint, read_bytes
 from keras_retinanet.data.near_duplicates import make_thumbnail
 
@@ -20,8 +21,6 @@ State = Literal["whole", "missing", "unreadable", "truncated"]
 
 DECODABLE = ("JPEG", "MPO", "PNG", "BMP", "GIF", "WEBP")
 """Pillow's names of the formats that `data.image.decode` reads; an MPO begins with a JPEG."""
-
-_ORIENTATION_TAG = 0x0112
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,8 @@ class ImageFacts:
     Attributes:
         state: `"whole"` if training can use it, else what is wrong.
         reason: Pillow's error message, if any.
-        size: Height and width as stored; `None` if they cannot be read.
+        size: Height and width as stored, in a scanned split upright if boxes refer to them so; `None` if they cannot be
+            read.
         format: Pillow's name of the file format.
         mode: Pillow's name of the pixel format.
         orientation: EXIF orientation, 1 (upright) to 8.
@@ -92,33 +92,25 @@ def scan_image(image: str) -> ImageFacts:
         return ImageFacts(state="unreadable" if is_there else "missing", reason=reason)
     try:
         with Image.open(io.BytesIO(content)) as opened:
-            return _read_facts(opened, hashlib.blake2b(content, digest_size=16).hexdigest())
+            return _read_facts(opened, read_orientation(content), hashlib.blake2b(content, digest_size=16).hexdigest())
     except Exception as error:  # Pillow's plug-ins raise a dozen kinds on damaged headers, struct.error to KeyError
         return ImageFacts(state="unreadable", reason=_describe_error(error) if content else "the file is empty")
 
 
-def _read_facts(opened: Image.Image, digest: str) -> ImageFacts:
+def _read_facts(opened: Image.Image, orientation: int, digest: str) -> ImageFacts:
     facts = ImageFacts(
         size=(opened.height, opened.width),
         format=opened.format or "",
         mode=opened.mode,
-        orientation=_read_orientation(opened),
+        orientation=orientation,
         digest=digest,
     )
     if facts.format not in DECODABLE:
         return replace(facts, state="unreadable", reason=f"is a {facts.format} file")
     try:
-        return replace(facts, thumbnail=make_thumbnail(opened))
+        return replace(facts, thumbnail=make_thumbnail(opened, orientation))
     except Exception as error:
         return replace(facts, state="truncated", reason=_describe_error(error))
-
-
-def _read_orientation(opened: Image.Image) -> int:
-    try:
-        found = opened.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # damaged EXIF data; decoders ignore it
-        return 1
-    return found if found in range(1, 9) else 1
 
 
 def _describe_error(error: Exception) -> str:

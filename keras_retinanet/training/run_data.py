@@ -79,7 +79,7 @@ def open_run_data(
     if not train_data.class_names:
         raise ValueError("The training images have no box, so no class is known: annotate some, or name the classes.")
     if use_validation and val_data is None and has_validation(config):
-        val_data = open_dataset(config, "val", exif_fallback=exif_frame(list(train_data)))
+        val_data = open_dataset(config, "val", exif_fallback=exif_frame(train_data))
     samples, val_samples = list(train_data)[: config.limit], None
     if use_validation and val_data is not None:
         val_samples = match_classes(list(val_data), val_data.class_names, train_data.class_names)
