@@ -8,6 +8,7 @@ lacks more boxes of that class (Sechidis, Tsoumakas and Vlahavas, "On the Strati
 from __future__ import annotations
 
 import collections
+import hashlib
 import io
 import os
 import re
@@ -36,6 +37,9 @@ _NUMBER = re.compile(r"[ _-]*(?:frame|img|image)?[ _-]*\d+$", re.IGNORECASE)
 _MIN_SCENES = 10
 _MAX_COPIES = 10  # of one image, whatever their share
 _MAX_SCENE = 0.2  # of all images; what more of them share is a way of naming files, not a scene
+
+
+_last: dict[bytes, Division] = {}
 
 
 @dataclass(frozen=True)
@@ -67,12 +71,29 @@ def divide(index: Index, share: float, seed: int = 0) -> Division:
     Raises:
         DataError: One side would be empty.
     """
+    key = _hash_inputs(index, share, seed)
+    if key not in _last:
+        _last.clear()
+        _last[key] = _divide(index, share, seed)
+    return _last[key]
+
+
+def _hash_inputs(index: Index, share: float, seed: int) -> bytes:
+    """Hash of everything that a division depends on; training and validation images are asked for one by one."""
+    parts = [repr((index.images, index.class_names, share, seed)).encode(), *(part.tobytes() for part in (
+        index.labels, index.ignore, index.splits))]  # fmt: skip
+    lengths = np.array([file_length(image) or 0 for image in index.images], np.int64)
+    return hashlib.blake2b(b"".join([*parts, lengths.tobytes()]), digest_size=16).digest()
+
+
+def _divide(index: Index, share: float, seed: int) -> Division:
     group_of, reasons = _group_images(index.images)
     is_val = _assign(index, group_of, share, seed)
     val = np.flatnonzero(is_val).tolist()
     if not val or len(val) == len(index.images):
         found = f"leaves no {'training' if val else 'validation'} images of {len(index.images)}"
-        raise DataError(f"--val-share {share:g}", found, "a share that leaves some of both", "choose another share")
+        fix = "choose another share, or add images that are not copies of each other"
+        raise DataError(f"--val-share {share:g}", found, "a share that leaves some of both", fix)
     present = set(index.labels[~index.ignore].tolist())
     image = np.repeat(np.arange(len(index.images)), np.diff(index.splits))
     in_val = set(index.labels[is_val[image] & ~index.ignore].tolist())
