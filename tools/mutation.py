@@ -202,9 +202,13 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parsed
 
 
-def draw(module: str, options: argparse.Namespace) -> list[Mutant]:
+def read_source(module: str) -> str:
+    """The source of a module."""
+    return (ROOT / "keras_retinanet" / f"{module}.py").read_text()
+
+
+def draw(module: str, source: str, options: argparse.Namespace) -> list[Mutant]:
     """The seeded sample of a module, in the order of its lines."""
-    source = (ROOT / "keras_retinanet" / f"{module}.py").read_text()
     lines, words = source.splitlines(), SUBJECTS[module].words
     mutants = [mutant for mutant in make_mutants(source) if any(word in lines[mutant.line - 1] for word in words)]
     mutants = [mutant for mutant in mutants if (options.change or "") in mutant.change]
@@ -212,11 +216,10 @@ def draw(module: str, options: argparse.Namespace) -> list[Mutant]:
     return sorted(sample, key=mutants.index)
 
 
-def show(module: str, mutant: Mutant) -> str:
+def show(module: str, source: str, mutant: Mutant) -> str:
     """A survivor as a diff, under the line that finds it again."""
     name = f"keras_retinanet/{module}.py"
-    original = (ROOT / name).read_text().splitlines()
-    lines = difflib.unified_diff(original, mutant.source.splitlines(), name, name, n=1, lineterm="")
+    lines = difflib.unified_diff(source.splitlines(), mutant.source.splitlines(), name, name, n=1, lineterm="")
     return "\n".join([f"survived: {mutant.change}", *lines, ""])
 
 
@@ -227,6 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("tensorflow", "keras"):
         importlib.import_module(name)
     argued = tomllib.loads(ARGUED.read_text())
+    sources = {module: read_source(module) for module in options.modules}  # as copied, whatever is edited meanwhile
     made = settled = 0
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -236,7 +240,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         for module in options.modules:
             reasons = {entry["change"] for entry in argued.get(module, [])}
-            mutants = draw(module, options)
+            mutants = draw(module, sources[module], options)
             seconds = pool.submit(Worker.time_tests, module).result()
             counts = dict.fromkeys(("failed", "too slow", "argued", "passed"), 0)
             answers = pool.map(functools.partial(Worker.test, module, seconds=seconds), mutants)
@@ -244,7 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 is_argued = answer == "passed" and mutant.change in reasons
                 counts["argued" if is_argued else answer] += 1
                 if answer == "passed" and not is_argued:
-                    print(show(module, mutant), flush=True)
+                    print(show(module, sources[module], mutant), flush=True)
             killed = counts["failed"] + counts["too slow"]
             print(
                 f"{module}: {len(mutants)} mutants, {killed} killed ({counts['too slow']} by the time limit), "

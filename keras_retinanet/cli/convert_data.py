@@ -1,4 +1,4 @@
-"""`retinanet-convert-data`: from one data set format to another."""
+"""`retinanet-convert-data`: converts a data set to another format."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROGRAM = "retinanet-convert-data"
 
 
 def build_parser() -> Parser:
-    """The parser of the command.
+    """Builds the parser: dataset arguments, output folder and format.
 
     Returns:
         The parser.
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
-        Exit status: 0 done, 2 wrong words or data.
+        Exit status: 0 done, 2 wrong arguments or data.
     """
     parser = build_parser()
     flags, data, (out,) = parse_arguments(parser, argv)

@@ -1,4 +1,4 @@
-"""`retinanet-convert-model`: from a training snapshot to an artefact for production."""
+"""`retinanet-convert-model`: exports a snapshot as an artefact for production."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 def build_parser() -> Parser:
-    """The parser of the command.
+    """Builds the parser: snapshot, output, format and thresholds.
 
     Returns:
         The parser.
     """
     parser = Parser(
         prog="retinanet-convert-model",
-        description="Turn a snapshot into an inference model: anchors, box decoding and filtered NMS inside.",
+        description="Convert a snapshot to an inference model that includes anchors, box decoding and NMS.",
     )
     parser.add_argument(
         "snapshot", metavar="SNAPSHOT", help="a .keras file, the folder of a run, or another library's checkpoint"
@@ -43,16 +43,16 @@ def build_parser() -> Parser:
         "--serving-kit", metavar="DIR", help="saved_model: also write what TensorFlow Serving needs, with a README"
     )
     suppression = add_filter_flags(parser).add_mutually_exclusive_group()
-    suppression.add_argument("--no-nms", action="store_true", help="keep boxes that repeat others")
+    suppression.add_argument("--no-nms", action="store_true", help="keep all overlapping boxes")
     suppression.add_argument(
-        "--no-class-specific-filter", action="store_true", help="let boxes of all classes suppress each other"
+        "--no-class-specific-filter", action="store_true", help="NMS across classes instead of within each class"
     )
     return parser
 
 
 def _add_export_flags(parser: Parser) -> None:
     about, side = descriptions(ExportConfig), number(int, least=1)
-    own = parser.add_argument_group("how it is written")
+    own = parser.add_argument_group("settings of the artefact")
     dtype = f"{about['dtype']} (default: %(default)s)"
     own.add_argument("--precision", choices=get_args(ExportDtype), default="float32", help=dtype)
     own.add_argument("--image-size", nargs=2, type=side, metavar=("H", "W"), help=about["image_size"])
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
-        Exit status: 0 done, 2 wrong words or snapshot, or an artefact whose detections differ from the snapshot's.
+        Exit status: 0 done, 2 wrong arguments or snapshot, or an artefact whose detections differ from the snapshot's.
     """
     parser = build_parser()
     refuse_old_flags(parser, sys.argv[1:] if argv is None else argv)
@@ -96,8 +96,8 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
 
     snapshot, out = find_snapshot(Path(flags.snapshot)), Path(flags.out)
     if out.exists() and snapshot.exists() and out.samefile(snapshot):
-        raise ValueError(f"OUT is the snapshot itself, which would be lost: {str(out)!r}; name another file.")
-    if flags.serving_kit:  # found out now, not when the new version is there already
+        raise ValueError(f"OUT is the snapshot itself, which would be overwritten: {str(out)!r}; name another file.")
+    if flags.serving_kit:  # checked now, before the new version is written
         served_name(out)
     settings = ExportConfig(
         dtype=flags.precision,
@@ -107,7 +107,7 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
     )
     check_settings(flags.format, settings)
     if flags.representative:
-        folder_images(flags.representative, 1)  # found out now if it is none, not after the conversion
+        folder_images(flags.representative, 1)  # checked now, before the conversion
     samples = folder_images(flags.samples, MAX_SAMPLES) if flags.samples else built_in_samples()
     mode = "none" if flags.no_nms else "agnostic" if flags.no_class_specific_filter else None
     overrides = read_overrides(flags.config, flags.class_names)

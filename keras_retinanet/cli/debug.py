@@ -1,4 +1,4 @@
-"""`retinanet-debug`: draws training images after augmentation, and which boxes have a positive anchor."""
+"""`retinanet-debug`: draws training images after augmentation, and marks boxes without a positive anchor."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _draw(namespace: argparse.Namespace, config: TrainConfig) -> int:
 
 
 def _write_each(pictures: Iterator[TrainingPicture], folder: Path | None) -> Iterator[TrainingPicture]:
-    """Passes pictures through, and writes each to a file of its own if there is a folder."""
+    """Yields the pictures, and writes each to its own file if there is a folder."""
     from PIL import Image
 
     if folder is not None:

@@ -1,4 +1,4 @@
-"""`retinanet-detect`: find the objects in pictures and videos, draw them and write them down."""
+"""`retinanet-detect`: detects objects in images and videos, and writes the boxes to files and pictures."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _NAMED = 8  # classes in the summary
 
 @dataclass
 class Tally:
-    """What was done so far.
+    """Counts of a run.
 
     Attributes:
-        images: Images in which objects were looked for.
+        images: Images that were read.
         unread: Images that could not be read.
-        boxes: Boxes by class name.
+        boxes: Class name → number of boxes.
     """
 
     images: int = 0
@@ -43,10 +43,10 @@ class Tally:
     boxes: collections.Counter[str] = field(default_factory=collections.Counter)
 
     def add(self, found: DetectedImage) -> None:
-        """Counts one image, and tells if it could not be read.
+        """Counts one image, and prints a line if it could not be read.
 
         Args:
-            found: What was found in it.
+            found: Detections of the image.
         """
         from tqdm import tqdm
 
@@ -59,7 +59,7 @@ class Tally:
 
 
 def build_parser() -> Parser:
-    """The parser of the command.
+    """Builds the parser: model, sources, thresholds and outputs.
 
     Returns:
         The parser.
@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
-        Exit status: 0 done, 1 some images could not be read, 2 wrong words, model or sources, 130 Ctrl-C.
+        Exit status: 0 done, 1 some images could not be read, 2 wrong arguments, model or sources, 130 Ctrl-C.
     """
     parser = build_parser()
     flags = parser.parse_intermixed_args(argv)
@@ -187,7 +187,7 @@ def _writers(
 
 
 def _close(writers: Mapping[str, Writer]) -> dict[str, list[Path]]:
-    """Ends every output, also where another cannot be ended."""
+    """Closes every output, even if closing another one fails."""
     written: dict[str, list[Path]] = {}
     with contextlib.ExitStack() as endings:
         for name, writer in writers.items():
@@ -239,12 +239,12 @@ def _detect_video(
 
 
 def summary(tally: Tally, written: Mapping[str, Sequence[Path]], *, is_whole: bool) -> str:
-    """Prints what was done and where the files are.
+    """Formats the counts and the paths of the outputs.
 
     Args:
         tally: The counts.
         written: Kind of output → files or folders.
-        is_whole: Nothing was stopped.
+        is_whole: Whether the run reached its end.
 
     Returns:
         A few lines.

@@ -1,4 +1,4 @@
-"""The words of `retinanet-detect` that name images and videos, and the names of their results."""
+"""Finds the images and videos that `retinanet-detect` is given, and names their results."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Source:
-    """A file to detect in.
+    """An image or video.
 
     Attributes:
-        path: The file.
-        name: Relative name of its results; unique even without its suffix.
+        path: Path of the file.
+        name: Relative name of its results, unique even without the suffix.
     """
 
     path: Path
@@ -23,17 +23,17 @@ class Source:
 
 
 def find_sources(words: Sequence[str], is_recursive: bool) -> tuple[list[Source], list[Source]]:
-    """The files that the words of the command line mean.
+    """Expands the arguments of the command line to files.
 
     Args:
         words: Files, folders and patterns.
-        is_recursive: Look into subfolders, too.
+        is_recursive: Whether to search subfolders.
 
     Returns:
         Images and videos, in the order given.
 
     Raises:
-        ValueError: There is no such file, or a folder or pattern has no images.
+        ValueError: A file does not exist, or a folder or pattern has no images.
     """
     from keras_retinanet.data.image_files import find_images
     from keras_retinanet.detection.video import VIDEO_SUFFIXES
@@ -51,7 +51,7 @@ def find_sources(words: Sequence[str], is_recursive: bool) -> tuple[list[Source]
 
 
 def _own_name(path: Path, taken: collections.Counter[str]) -> str:
-    """The path, with a number where another file has the same but for its ending."""
+    """The path, with a number added if another file differs only in its suffix."""
     stem = str(path.with_suffix(""))
     taken[stem] += 1
     if taken[stem] == 1:
@@ -60,15 +60,15 @@ def _own_name(path: Path, taken: collections.Counter[str]) -> str:
 
 
 def refuse_overwriting(images: Sequence[Source], videos: Sequence[Source], out: Path) -> None:
-    """Sees to it that no picture with boxes takes the place of one that was given.
+    """Checks that no output picture would overwrite a source.
 
     Args:
-        images: What pictures are drawn of.
+        images: The images.
         videos: The videos.
         out: Folder of the pictures.
 
     Raises:
-        ValueError: A result would overwrite a source.
+        ValueError: An output would overwrite a source.
     """
     given = {os.path.realpath(source.path) for source in (*images, *videos)}
     for sources, suffix in ((images, ".jpg"), (videos, ".mp4")):
@@ -79,13 +79,13 @@ def refuse_overwriting(images: Sequence[Source], videos: Sequence[Source], out: 
 
 
 def numbered(names: Sequence[str]) -> dict[str, int]:
-    """Image ids taken from the file names, as COCO's do (`000000000139.jpg` is 139).
+    """Derives image ids from file names, as in COCO (`000000000139.jpg` is 139).
 
     Args:
         names: File names.
 
     Returns:
-        The number of each name; empty if a name is not a number, or two are equal.
+        File name → id; empty if a name is not a number, or two are equal.
     """
     ids = {name: int(stem) for name in names if (stem := Path(name).stem).isascii() and stem.isdecimal()}
     return ids if len(set(ids.values())) == len(names) else {}

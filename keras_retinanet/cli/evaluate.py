@@ -1,4 +1,4 @@
-"""`retinanet-evaluate`: how good a snapshot is on annotated images."""
+"""`retinanet-evaluate`: measures the accuracy of a snapshot on annotated images."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from keras_retinanet.data.bad_images import BadImages
     from keras_retinanet.data.datasets import Dataset
     from keras_retinanet.data.pipeline import InferenceBatches
+    from keras_retinanet.data.thumbnails import Thumbnails
     from keras_retinanet.evaluation import EvaluationResult
     from keras_retinanet.model.detection_model import DetectionModel
     from keras_retinanet.schema import Detections, Sample
@@ -37,19 +38,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that one evaluation needs.
+    """The model and the data of an evaluation.
 
     Attributes:
         model: The snapshot, with the thresholds of this evaluation.
-        class_names: Its classes; those of the data set, in order, where the snapshot does not name them.
-        snapshot: Its file.
+        class_names: The model's classes; those of the data set, in order, if the snapshot has none.
+        snapshot: Path of the snapshot.
         dataset: Reader of the annotated images.
-        set_name: Which images of the data set.
+        set_name: Name of the split.
         description: The data set in one line.
-        samples: Those images, labels in the order of the model's classes.
-        resize: How they become network input.
-        batches: They, as the model takes them.
-        bad_images: Those that cannot be decoded and count as pictures of nothing; `None` where one is an error.
+        samples: Images of the split, with labels in the order of the model's classes.
+        resize: How images become network input.
+        batches: The images as network input.
+        bad_images: Tracks images that cannot be decoded, which count as images without objects; `None` if such an
+            image is an error.
+        thumbnails: Small copies of the images, kept as they are loaded.
     """
 
     model: DetectionModel
@@ -62,10 +65,11 @@ class Evaluation:
     resize: ResizeConfig
     batches: InferenceBatches
     bad_images: BadImages | None
+    thumbnails: Thumbnails
 
 
 def build_parser() -> Parser:
-    """The parser of the command.
+    """Builds the parser: dataset arguments, snapshot, thresholds and outputs.
 
     Returns:
         The parser.
@@ -101,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
-        Exit status: 0 done, 2 wrong words, data or snapshot.
+        Exit status: 0 done, 2 wrong arguments, data or snapshot.
     """
     parser = build_parser()
     refuse_old_flags(parser, sys.argv[1:] if argv is None else argv)
@@ -122,24 +126,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Evaluation:
-    """Opens snapshot and data, and matches the data's classes with the snapshot's by name.
+    """Opens snapshot and data, and matches their classes by name.
 
     Args:
         flags: The parsed flags.
-        data: Which images.
-        snapshot: A snapshot, or the folder of a run.
+        data: Settings of the data set.
+        snapshot: Path of a snapshot or of a run's folder.
 
     Returns:
-        What `main` evaluates.
+        Model and data.
 
     Raises:
-        ValueError: Data or snapshot are broken, or do not belong to each other.
+        ValueError: Data or snapshot are invalid, or their classes do not match.
         OSError: A file cannot be read.
     """
     from keras_retinanet.data.bad_images import BadImages
     from keras_retinanet.data.data_summary import describe_data
     from keras_retinanet.data.open_dataset import choose_set, match_classes, open_dataset
     from keras_retinanet.data.pipeline import InferenceBatches
+    from keras_retinanet.data.thumbnails import Thumbnails
     from keras_retinanet.model.class_transfer import default_class_names
 
     snapshot = find_snapshot(snapshot)
@@ -151,6 +156,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     resize = overridden(model.network.resize_config, flags, "min_side", "max_side", prefix="image_")
     resize = dataclasses.replace(resize, bit_depth=data.bit_depth or resize.bit_depth)
     bad_images = BadImages(len(samples)) if data.bad_data == "skip" else None
+    thumbnails = Thumbnails(len(samples))
     batches = InferenceBatches(
         samples,
         resize=resize,
@@ -158,6 +164,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         batch_size=flags.batch_size,
         workers=data.workers,
         bad_images=bad_images,
+        thumbnails=thumbnails,
     )
     return Evaluation(
         model=model,
@@ -170,17 +177,18 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         resize=resize,
         batches=batches,
         bad_images=bad_images,
+        thumbnails=thumbnails,
     )
 
 
 def describe(evaluation: Evaluation) -> str:
-    """What was found, before the work begins.
+    """Describes model and data before the evaluation starts.
 
     Args:
         evaluation: From `prepare`.
 
     Returns:
-        Lines on the snapshot, the images, and boxes that could not be used.
+        Lines about the snapshot, the images, and boxes that cannot be used.
     """
     from keras_retinanet.data.equal_files import describe_equal_files
 
@@ -208,6 +216,7 @@ def _detect(evaluation: Evaluation) -> list[Detections]:
     from tqdm import tqdm
 
     from keras_retinanet.data.errors import from_tensorflow
+    from keras_retinanet.data.thumbnails import describe_near_duplicates
     from keras_retinanet.evaluation import detect_dataset
 
     start = time.perf_counter()
@@ -222,13 +231,16 @@ def _detect(evaluation: Evaluation) -> list[Detections]:
     seconds = time.perf_counter() - start
     if evaluation.bad_images is not None and (summary := evaluation.bad_images.summary()) is not None:
         print(f"warning   {summary}; their boxes count as missed")
+    images = [sample["image"] for sample in evaluation.samples]
+    for sentence in describe_near_duplicates([(evaluation.set_name, images, evaluation.thumbnails)]):
+        print(f"warning   {sentence}")
     count = sum(len(entry["scores"]) for entry in found)
     print(f"detected  {count} boxes in {seconds:.1f} s ({len(found) / seconds:.1f} images/s)\n")
     return found
 
 
 def _publish(evaluation: Evaluation, found: list[Detections], flags: argparse.Namespace) -> None:
-    """Print the tables, and write the files that were asked for."""
+    """Prints the tables and writes the output files."""
     from keras_retinanet.evaluation import METRICS, report
 
     names = evaluation.class_names
@@ -247,14 +259,14 @@ def _publish(evaluation: Evaluation, found: list[Detections], flags: argparse.Na
 
 
 def category_ids(dataset: Dataset, class_names: Sequence[str]) -> list[int]:
-    """The data set's own id of each of the model's classes.
+    """Finds the data set's category id of each of the model's classes.
 
     Args:
-        dataset: Its `category_ids` are taken where it has them (COCO), else 1 for its first class, and so on.
+        dataset: The data set. Ids are its `category_ids` if it has them (COCO), else 1 for its first class, and so on.
         class_names: The model's classes.
 
     Returns:
-        One id a class; classes that the data set does not have get ids that it does not use.
+        One id per class; classes missing in the data set get unused ids.
     """
     own = getattr(dataset, "category_ids", None) or range(1, len(dataset.class_names) + 1)
     ids = dict(zip(dataset.class_names, own, strict=True))

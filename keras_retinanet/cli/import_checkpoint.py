@@ -1,4 +1,4 @@
-"""`retinanet-import`: from a checkpoint of another library to a snapshot."""
+"""`retinanet-import`: converts a checkpoint of another library to a snapshot."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 PROGRAM = "retinanet-import"
 GROUPS: Mapping[str, type] = {"anchors": AnchorConfig, "resize": ResizeConfig, "filter": FilterConfig}
-"""Settings that may be given in place of what a checkpoint contains."""
+"""Groups of settings that may replace those of a checkpoint."""
 
 
 def build_parser() -> Parser:
-    """The parser of the command.
+    """Builds the parser: checkpoint, output, and settings that replace or complete those of the checkpoint.
 
     Returns:
         The parser.
@@ -45,10 +45,10 @@ def build_parser() -> Parser:
     parser.add_argument("--class-names", metavar="FILE", help="class names: one per line, or lines `name,index`")
     parser.add_argument("--config", metavar="INI", help="fizyr's config.ini, for its anchors")
     parser.add_argument("--drop-unused-classes", action="store_true", help="torchvision: 80 classes in place of 91")
-    parser.add_argument("--allow-unused", action="store_true", help="leave tensors aside that have no place")
+    parser.add_argument("--allow-unused", action="store_true", help="accept tensors that have no place in the model")
     parser.add_argument("--allow-missing", action="store_true", help="keep random weights where tensors are missing")
     parser.add_argument("--verify", action="store_true", help="check every number of the written snapshot, and run it")
-    quirks = parser.add_argument_group("what a checkpoint does not tell")
+    quirks = parser.add_argument_group("settings that a checkpoint may not contain")
     quirks.add_argument(
         "--norm-epsilon", type=number(float, least=0), metavar="X", help="torchvision v1 without COCO weights: 1e-5"
     )
@@ -56,8 +56,8 @@ def build_parser() -> Parser:
         "--style", choices=("pytorch", "caffe"), help="MMDetection, Detectron2: where ResNet has strides"
     )
     quirks.add_argument("--pixel-mean", type=_numbers_type(3), metavar="R,G,B", help="subtracted from pixels of 0–255")
-    quirks.add_argument("--pixel-std", type=_numbers_type(3), metavar="R,G,B", help="by which they are divided then")
-    quirks.add_argument("--pixel-order", choices=("rgb", "bgr"), help="which colour the network reads first")
+    quirks.add_argument("--pixel-std", type=_numbers_type(3), metavar="R,G,B", help="divisor after the subtraction")
+    quirks.add_argument("--pixel-order", choices=("rgb", "bgr"), help="order of the network's input channels")
     quirks.add_argument(
         "--box-std",
         type=_numbers_type(4),
@@ -65,7 +65,7 @@ def build_parser() -> Parser:
         help="factors on deltas: 1 / BBOX_REG_WEIGHTS of Detectron2",
     )
     quirks.add_argument("--stem", choices=("padded", "same"), help="fizyr: stem of keras-resnet 0.1 or 0.2")
-    own = parser.add_argument_group("in place of what the checkpoint or its library says")
+    own = parser.add_argument_group("settings that replace those of the checkpoint")
     for group, config in GROUPS.items():
         add_flags(own, (dataclasses.replace(s, default=None) for s in settings(config, f"{group}.")))
     return parser
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
-        Exit status: 0 done, 2 a checkpoint that cannot be imported, or one whose tensors do not all have a place.
+        Exit status: 0 done, 2 the checkpoint cannot be imported, or not all of its tensors.
     """
     lists = [flag_name(s.name) for group, config in GROUPS.items() for s in settings(config, f"{group}.") if s.is_tuple]
     lists += ["--pixel-mean", "--pixel-std", "--box-std"]
@@ -114,16 +114,16 @@ def _import_checkpoint(flags: argparse.Namespace) -> None:
 
 
 def overrides(flags: argparse.Namespace) -> Overrides:
-    """What the flags say in place of the checkpoint.
+    """Collects the settings that replace or complete those of the checkpoint.
 
     Args:
         flags: The parsed flags.
 
     Returns:
-        For `import_checkpoint`.
+        Overrides for `import_checkpoint`.
 
     Raises:
-        ValueError: A file of names or anchors is wrong.
+        ValueError: A file of names or anchors is invalid.
         OSError: Such a file cannot be opened.
     """
     files = read_overrides(flags.config, flags.class_names)
@@ -154,7 +154,7 @@ def _read_pixel_flags(flags: argparse.Namespace) -> dict[str, Any]:
 
 
 def _numbers_type(count: int) -> Callable[[str], tuple[float, ...]]:
-    """An argument type: so many numbers, apart by commas."""
+    """An argument type for a fixed count of numbers, separated by commas."""
 
     def read(text: str) -> tuple[float, ...]:
         values = tuple(float(value) for value in text.split(","))
@@ -167,13 +167,13 @@ def _numbers_type(count: int) -> Callable[[str], tuple[float, ...]]:
 
 
 def describe(blueprint: Blueprint) -> str:
-    """What was found in a checkpoint, for people.
+    """Describes a checkpoint for people.
 
     Args:
-        blueprint: Of the checkpoint.
+        blueprint: Blueprint of the checkpoint.
 
     Returns:
-        Lines on architecture, classes, anchors, images and thresholds, and what was assumed.
+        Lines about architecture, classes, anchors, images and thresholds, and assumptions.
     """
     model, anchors, resize, filter = blueprint.model, blueprint.anchors, blueprint.resize, blueprint.filter
     options = ", ".join(f"{name} {_format_option(value)}" for name, value in blueprint.backbone_options.items())
@@ -210,10 +210,10 @@ def _format_numbers(values: Sequence[float]) -> str:
 
 
 def format_report(report: Report) -> str:
-    """How many tensors went where.
+    """Formats the counts of used, unused and missing tensors.
 
     Args:
-        report: Of an import.
+        report: Report of an import.
 
     Returns:
         One line.

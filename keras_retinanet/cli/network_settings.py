@@ -1,4 +1,4 @@
-"""Flags of the settings that decide how a data set meets the network: resizing, anchors, matching."""
+"""Flags for commands that look at a data set as the network would: resizing, anchors, assigner."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_reader_flags, parse_arguments
-from keras_retinanet.cli.parsing import Parser, add_flags, join_numbers
+from keras_retinanet.cli.parsing import Parser, add_flags, join_numbers, print_note
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.rules import check
@@ -21,14 +21,14 @@ SETS = ("data.train_set", "data.val_set", "data.val_annotations", "data.limit", 
 
 
 def network_parser(program: str, description: str) -> Parser:
-    """A parser of the dataset words, and of the flags of readers, sets, resizing, anchors and matching.
+    """Builds a parser with dataset arguments and flags of readers, splits, resizing, anchors and assigner.
 
     Args:
-        program: The command's name.
-        description: What it does.
+        program: Name of the command.
+        description: One sentence about the command.
 
     Returns:
-        The parser, to which a command adds its own flags; read it with `parse_network_arguments`.
+        The parser, to which a command adds its own flags. Use it with `parse_network_arguments`.
     """
     parser = Parser(prog=program, usage="%(prog)s [flags] {PATH … | FORMAT ARGUMENT …}", description=description)
     add_dataset_arguments(parser)
@@ -42,21 +42,21 @@ def network_parser(program: str, description: str) -> Parser:
 
 
 def read_settings_file(path: str | None) -> tuple[TrainConfig, dict[str, Any]]:
-    """What a `--config` tells.
+    """Reads the file of `--config`.
 
     Args:
-        path: The `config.yaml` of a run, or fizyr's `.ini`; `None` where none was given.
+        path: The `config.yaml` of a run, or fizyr's `.ini`; `None` for no file.
 
     Returns:
-        The settings of the run, else the defaults; and dotted name → value of what an `.ini` holds, its anchors and
-        the levels that go with them.
+        The settings of the run, or the defaults; and dotted name → value for the anchors and pyramid levels of an
+        `.ini`.
 
     Raises:
-        ValueError: The file is wrong.
-        OSError: It cannot be opened.
+        ValueError: The file is invalid.
+        OSError: The file cannot be opened.
     """
     if not path or not path.endswith(".ini"):
-        return read_config(path) if path else TrainConfig(), {}
+        return read_config(path, print_note) if path else TrainConfig(), {}
     from keras_retinanet.importers.fizyr_model_config import read_anchor_ini
 
     anchors = read_anchor_ini(path)
@@ -68,14 +68,14 @@ def read_settings_file(path: str | None) -> tuple[TrainConfig, dict[str, Any]]:
 def parse_network_arguments(
     parser: Parser, argv: Sequence[str] | None = None
 ) -> tuple[argparse.Namespace, TrainConfig]:
-    """Reads a command line; what does not fit ends the program with status 2 and one line.
+    """Parses a command line. An error ends the program with status 2 and one line.
 
     Args:
-        parser: One of `network_parser`, with the command's own flags.
+        parser: A parser of `network_parser` with the command's own flags.
         argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
-        All flags, and the settings that a training with them would have.
+        All flags, and the settings of a training with these flags.
     """
     lists = [flag_name(setting.name) for setting in settings(TrainConfig) if setting.is_tuple]
     namespace, data, _ = parse_arguments(parser, join_numbers(sys.argv[1:] if argv is None else argv, lists))

@@ -1,4 +1,4 @@
-"""Flags of fizyr/keras-retinanet that have other names now, or no purpose: what to use in their place."""
+"""Flags of fizyr/keras-retinanet that were renamed or removed, with their replacements."""
 
 from __future__ import annotations
 
@@ -70,20 +70,20 @@ OLD_FLAGS: Mapping[str, Mapping[str, str]] = {
         **_OPEN_IMAGES,
     },
 }
-"""Command → flag of old → what to use now. Flags that still work are not listed."""
+"""Command → old flag → its replacement. Flags that still work are not listed."""
 
 
 _MOBILENETS = {1.0: "mobilenet", 0.75: "mobilenet_075", 0.5: "mobilenet_050", 0.25: "mobilenet_025"}
 
 
 def new_backbone(name: str) -> str | None:
-    """What a backbone of old is called now.
+    """Finds the current name of an old backbone.
 
     Args:
-        name: Of fizyr's: `mobilenet224_1.0`, `EfficientNetB0`, `seresnet50`.
+        name: fizyr's name, such as `mobilenet224_1.0`, `EfficientNetB0`, `seresnet50`.
 
     Returns:
-        The `--backbone` to use, or that there is none; `None` for all other names.
+        The `--backbone` to use, or a statement that there is none; `None` for unknown names.
     """
     if found := re.fullmatch(r"mobilenet(?:128|160|192|224)_(\d(?:\.\d+)?)", name):
         alpha = _MOBILENETS.get(float(found[1]))
@@ -96,11 +96,11 @@ def new_backbone(name: str) -> str | None:
 
 
 def refuse_old_flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    """Ends the program with status 2 where a word is a flag of old, and names its successor.
+    """Ends the program with status 2 if an argument is an old flag, and names its replacement.
 
     Args:
-        parser: Of the command.
-        words: The command line.
+        parser: Parser of the command.
+        words: Command-line arguments.
     """
     old = OLD_FLAGS[parser.prog]
     for index, word in enumerate(words):

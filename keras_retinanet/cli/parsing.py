@@ -1,4 +1,4 @@
-"""A parser that suggests the flag that was meant, and flags made from the settings in `config.py`."""
+"""A parser that suggests the nearest flag for a mistyped one, and flags generated from settings."""
 
 from __future__ import annotations
 
@@ -9,24 +9,30 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
+from keras_retinanet.config import aliases
 from keras_retinanet.config.tree import WITHOUT_FLAG, Setting, flag_name
 
 WRONG = 2
-"""Exit status of wrong words, data or snapshots."""
+"""Exit status for wrong arguments, data or snapshots."""
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?,?")
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that takes no abbreviations and suggests the nearest flag for a mistyped one."""
+    """An argument parser that accepts no abbreviations and suggests the nearest flag for a mistyped one."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **kwargs})
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Replaces earlier flags, then parses as the base class."""
+        words = aliases.with_current_flags(sys.argv[1:] if args is None else args, print_note)
+        return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Prints one line and exits with status 2.
 
         Args:
-            message: What is wrong.
+            message: The error.
         """
         if message.startswith("unrecognized arguments: "):
             message += self._suggest_flag(message.removeprefix("unrecognized arguments: ").split())
@@ -40,12 +46,21 @@ class Parser(argparse.ArgumentParser):
         return ""
 
 
+def print_note(note: str) -> None:
+    """Prints a note on stderr, separate from results on stdout.
+
+    Args:
+        note: One sentence.
+    """
+    print(f"note: {note}", file=sys.stderr)
+
+
 def fail(program: str, error: Exception, status: int = WRONG) -> int:
-    """Prints a user's mistake in one line.
+    """Prints an error on one line of stderr.
 
     Args:
         program: Name of the command.
-        error: What is wrong.
+        error: The error.
         status: Exit status.
 
     Returns:
@@ -56,10 +71,10 @@ def fail(program: str, error: Exception, status: int = WRONG) -> int:
 
 
 def add_flags(parser: argparse._ActionsContainer, settings: Iterable[Setting]) -> None:
-    """Adds one flag a setting; those not given do not occur in the parsed namespace.
+    """Adds one flag per setting. Flags that are not given do not occur in the parsed namespace.
 
     Args:
-        parser: ArgumentParser, or a group of one. Gains the flags; in the namespace they have the dotted names.
+        parser: Parser or group. In the namespace the flags have the settings' dotted names.
         settings: The settings, with type, choices, default and description.
     """
     for setting in settings:
@@ -78,15 +93,15 @@ def add_flags(parser: argparse._ActionsContainer, settings: Iterable[Setting]) -
 
 
 def number(kind: type, least: float, most: float = float("inf")) -> Callable[[str], Any]:
-    """An argument type that refuses what is out of range.
+    """Makes an argument type for numbers in a range.
 
     Args:
         kind: `int` or `float`.
-        least: Smallest value.
-        most: Largest value. Defaults to infinity.
+        least: Minimum.
+        most: Maximum. Defaults to infinity.
 
     Returns:
-        What argparse calls with the word of the command line.
+        Function for the `type` of an argument.
     """
 
     def read(text: str) -> Any:
@@ -102,17 +117,18 @@ def number(kind: type, least: float, most: float = float("inf")) -> Callable[[st
 
 
 def join_numbers(words: Sequence[str], flags: Iterable[str]) -> list[str]:
-    """Lets a flag with several numbers take them apart by blanks as well as by commas.
+    """Joins the numbers after a flag by commas, so that they may also be separated by spaces.
 
     Args:
-        words: The command line.
-        flags: The flags that take several numbers.
+        words: Command-line arguments.
+        flags: Flags that take several numbers.
 
     Returns:
-        The command line with the numbers after each such flag joined by commas.
+        The arguments, with the numbers after each such flag joined.
     """
     joined: list[str] = []
     takes_many = set(flags)
+    takes_many |= {before for before, now in aliases.FLAGS.items() if now in takes_many}
     numbers = -1  # of the flag before this word; -1 outside of such a flag
     for word in words:
         if numbers >= 0 and _NUMBER.fullmatch(word):

@@ -1,4 +1,4 @@
-"""`retinanet-serve`: a snapshot or an exported model as a small HTTP server."""
+"""`retinanet-serve`: serves a snapshot or an exported model over HTTP."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MAXIMUM = {"port": 65535, "max_pixels": 2 * 89_478_485}  # Pillow itself refuse
 
 
 def build_parser() -> Parser:
-    """The parser of the command.
+    """Builds the parser: model and server settings.
 
     Returns:
         The parser.
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
-        Exit status: 0 ended by a signal, 1 the model failed, 2 wrong words or model.
+        Exit status: 0 ended by a signal, 1 the model failed, 2 wrong arguments or model.
     """
     flags = build_parser().parse_args(argv)
     import_tensorflow()
@@ -77,13 +77,13 @@ def _serve(flags: argparse.Namespace) -> None:
 
 
 def check(config: ServeConfig) -> None:
-    """Refuses settings out of range.
+    """Checks the ranges of the settings.
 
     Args:
         config: The settings.
 
     Raises:
-        ValueError: With the flag, its value and what is allowed.
+        ValueError: A setting is out of range; the message names the flag, its value and the range.
     """
     for setting in settings(ServeConfig):
         value = getattr(config, setting.name)
@@ -100,18 +100,18 @@ def check(config: ServeConfig) -> None:
 
 
 def open_model(path: Path, name: str | None) -> Served:
-    """Opens what is served.
+    """Opens the model to serve.
 
     Args:
-        path: As for `runtimes.open_model`.
-        name: Its name in URLs. Defaults to that of its file or folder.
+        path: As in `runtimes.open_model`.
+        name: Name in URLs. Defaults to that of the file or folder.
 
     Returns:
         The model with its name and version.
 
     Raises:
-        ValueError: It cannot be opened, or the name is none for a URL.
-        OSError: There is nothing at the path.
+        ValueError: The model cannot be opened, or the name is not valid in a URL.
+        OSError: The path does not exist.
     """
     from keras_retinanet.runtimes import open_model as runtimes
     from keras_retinanet.serving.app import Served
@@ -124,14 +124,13 @@ def open_model(path: Path, name: str | None) -> Served:
 
 
 def name_and_version(path: Path) -> tuple[str, int]:
-    """What a model is called by default.
+    """The default name and version of a model.
 
     Args:
-        path: As it was given.
+        path: The path as given.
 
     Returns:
-        Name of the file, of the run or of the folder that holds the versions, and the version, which is 1 for what has
-        none.
+        Name of the file, of the run, or of the folder with the versions; and the version, 1 if there is none.
     """
     from keras_retinanet.runtimes import versions_of
 

@@ -1,4 +1,4 @@
-"""What commands that take a snapshot share: its place, and flags in place of what it was saved with."""
+"""Shared by commands that take a snapshot: opening it, and flags that replace its stored settings."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ if TYPE_CHECKING:
 
 
 def add_filter_flags(parser: argparse.ArgumentParser) -> Any:
-    """Adds the flags that replace a snapshot's thresholds.
+    """Adds a group of flags that replace a snapshot's thresholds.
 
     Args:
-        parser: Gets a group of flags.
+        parser: The parser.
 
     Returns:
-        The group, for further flags of the kind.
+        The group, to which further flags may be added.
     """
     count, share = number(int, least=1), number(float, least=0, most=1)
-    own = parser.add_argument_group("in place of what the snapshot was saved with")
-    own.add_argument("--score-threshold", type=share, metavar="X", help="drop boxes that score less")
+    own = parser.add_argument_group("settings that replace those of the snapshot")
+    own.add_argument("--score-threshold", type=share, metavar="X", help="drop boxes with this score or a lower one")
     own.add_argument(
         "--class-threshold", action="append", default=[], type=named_share, metavar="NAME=X",
-        help="score threshold of one class; give it once a class",
+        help="score threshold of one class; may be repeated",
     )  # fmt: skip
-    own.add_argument("--nms-threshold", type=share, metavar="X", help="of two boxes that overlap more, drop one")
-    own.add_argument("--max-detections", type=count, metavar="N", help="most detections of an image")
+    own.add_argument("--nms-threshold", type=share, metavar="X", help="IoU above which NMS drops the lower scored box")
+    own.add_argument("--max-detections", type=count, metavar="N", help="maximum number of detections per image")
     return own
 
 
 def named_share(text: str) -> tuple[str, float]:
-    """Reads `NAME=X`.
+    """Parses `NAME=X`.
 
     Args:
-        text: The word of the command line.
+        text: The argument.
 
     Returns:
-        The name, which may contain `=` itself, and the share.
+        The name, which may itself contain `=`, and the number.
 
     Raises:
-        ArgumentTypeError: No number from 0 to 1 follows the last `=`.
+        ArgumentTypeError: The part after the last `=` is not a number from 0 to 1.
     """
     name, _, value = text.rpartition("=")
     try:
@@ -58,18 +58,18 @@ def named_share(text: str) -> tuple[str, float]:
 
 
 def class_thresholds(stored: FilterConfig, flags: argparse.Namespace, class_names: Sequence[str]) -> tuple[float, ...]:
-    """One threshold a class, after the flags.
+    """Combines the stored score thresholds per class with those of the flags.
 
     Args:
-        stored: What the snapshot was saved with.
-        flags: With the flags of `add_filter_flags`; a threshold for all replaces stored ones a class.
+        stored: The snapshot's filter.
+        flags: The flags of `add_filter_flags`. `--score-threshold` replaces all stored thresholds.
         class_names: Names of the labels.
 
     Returns:
-        The thresholds, or none where all are the same one.
+        One threshold per class; empty if one threshold applies to all.
 
     Raises:
-        ValueError: A given class name does not exist.
+        ValueError: A class name of the flags does not exist.
     """
     by_class = () if flags.score_threshold is not None else stored.class_thresholds
     if not flags.class_threshold:
@@ -88,20 +88,20 @@ def class_thresholds(stored: FilterConfig, flags: argparse.Namespace, class_name
 def open_detector(
     path: Path, flags: argparse.Namespace, overrides: Overrides | None = None, **changes: Any
 ) -> DetectionModel:
-    """The inference model of a snapshot or of another library's checkpoint, with the thresholds that were given.
+    """Opens a snapshot or another library's checkpoint for inference, with the thresholds of the flags.
 
     Args:
         path: The snapshot or checkpoint, or the folder of a run.
-        flags: With the flags of `add_filter_flags`.
-        overrides: What a checkpoint does not hold; not used for snapshots.
+        flags: The flags of `add_filter_flags`.
+        overrides: Settings that replace or complete those of a checkpoint; not used for snapshots.
         **changes: Further fields of `FilterConfig`.
 
     Returns:
         The model.
 
     Raises:
-        ValueError: The file is not a snapshot, or lacks a given class name.
-        OSError: There is no such file.
+        ValueError: The file is not a snapshot, or lacks a class name of the flags.
+        OSError: The file does not exist.
     """
     from keras_retinanet.model.detection_model import DetectionModel
     from keras_retinanet.runtimes.open_model import open_network
@@ -114,17 +114,17 @@ def open_detector(
 
 
 def read_overrides(config: str | None, class_names: str | None = None) -> Overrides:
-    """Settings that files of fizyr state about its snapshots.
+    """Reads the anchors and class names that a checkpoint does not hold.
 
     Args:
-        config: Path of a `config.ini`, where one was given.
-        class_names: Path of a file of class names, where one was given.
+        config: Path of fizyr's `config.ini`; `None` for no file.
+        class_names: Path of a file with class names; `None` for no file.
 
     Returns:
-        For `open_detector`.
+        Overrides for `open_detector`.
 
     Raises:
-        ValueError: A file is wrong.
+        ValueError: A file is invalid.
         OSError: A file cannot be opened.
     """
     from keras_retinanet.importers import Overrides
@@ -138,13 +138,13 @@ def read_overrides(config: str | None, class_names: str | None = None) -> Overri
 
 
 def overridden(stored: Any, flags: argparse.Namespace, *names: str, prefix: str = "") -> Any:
-    """A config with the fields replaced whose flags were given.
+    """Replaces the fields of a config whose flags were given.
 
     Args:
         stored: A config dataclass.
         flags: The parsed flags.
-        *names: Fields.
-        prefix: Put before the field's name to make the flag's.
+        *names: Names of the fields.
+        prefix: Prefix of the flags' names in `flags`.
 
     Returns:
         The changed config.

@@ -1,4 +1,4 @@
-"""What every command does once its command line is parsed, and how it names the next command."""
+"""Imports TensorFlow without its start-up lines, and formats command lines that can be pasted."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 STARTUP_NOISE = re.compile(
     rb"All log messages before absl::InitializeLog\(\) is called"
     rb"|oneDNN custom operations are on"
+    rb"|oneDNN supports DT_INT64 only on platforms with AVX-512"
     rb"|Could not find cuda drivers"
     rb"|failed call to cuInit"
     rb"|This TensorFlow binary is optimized to use available CPU instructions"
     rb"|To enable the following instructions"
     rb"|Unable to register cu\w+ factory"
 )
-"""Lines that TensorFlow 2.21 writes at each start on a machine without a GPU, whatever its log level."""
+"""Lines that TensorFlow 2.21 writes in every process on a machine without a GPU, whatever its log level."""
 
 
 def import_tensorflow() -> None:
@@ -39,11 +40,13 @@ def import_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_logical_devices()  # CUDA reports here, not on import
+        with tf.device("CPU"):  # the line about DT_INT64 comes once, with the first transposition of integers
+            tf.transpose(tf.zeros((1, 1), tf.int64))
 
 
 @contextmanager
 def _without_startup_noise() -> Iterator[None]:
-    """Holds back what the process writes to the file descriptor of stderr, then writes what is not noise."""
+    """Buffers the output on the file descriptor of stderr, then writes the lines that are not noise."""
     sys.stderr.flush()
     try:
         stderr = os.dup(2)
@@ -65,14 +68,14 @@ def _without_startup_noise() -> Iterator[None]:
 
 
 def command_line(command: str, *words: str) -> str:
-    """A command of this package as a line that can be pasted into the shell that ran the present one.
+    """Formats a command of this package as a line that can be pasted into the current shell.
 
     Args:
-        command: Such as `"retinanet-evaluate"`.
-        *words: Its arguments, not quoted.
+        command: Name such as `"retinanet-evaluate"`.
+        *words: Arguments, not quoted.
 
     Returns:
-        The line. The command has its path where the shell would not find it, or would find another installation.
+        The line. It starts with a path if the shell would not find the command, or would find another installation.
     """
     return shlex.join([*_locate(command), *words])
 

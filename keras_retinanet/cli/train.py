@@ -1,4 +1,4 @@
-"""`retinanet-train`: from a data set on disk to a snapshot that detects."""
+"""`retinanet-train`: trains a detector on a data set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, dataset_words, parse_arguments
 from keras_retinanet.cli.network_settings import read_settings_file
 from keras_retinanet.cli.old_flags import refuse_old_flags
-from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers
+from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers, print_note
 from keras_retinanet.cli.startup import command_line, import_tensorflow
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.presets import DEMO
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from keras_retinanet.training.prepare import RunResult
 
 WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes", "data.more_data")
-"""Settings given as positional words, not as flags."""
+"""Settings given as positional arguments instead of flags."""
 
 CHANGEABLE = {
     *WORDS, "data.val_annotations", "data.workers", "data.use_cache", "data.use_index_cache", "data.bad_data", "epochs",
@@ -44,12 +44,12 @@ NOT_FINITE = 3
 
 @dataclass(frozen=True)
 class TrainCommand:
-    """What a command line asks for.
+    """A parsed command line.
 
     Attributes:
         config: All settings.
-        resume: The run to continue, if any.
-        checkpoint: The other library's checkpoint that training starts from, opened for its settings.
+        resume: The run to continue; `None` for a new run.
+        checkpoint: Another library's checkpoint from which training starts, opened to read its settings.
     """
 
     config: TrainConfig
@@ -58,10 +58,10 @@ class TrainCommand:
 
 
 def build_parser(*, has_words: bool = True) -> Parser:
-    """The parser of the command.
+    """Builds the parser: dataset arguments and one flag per setting.
 
     Args:
-        has_words: Whether the dataset's words are expected; `--resume` alone knows them already.
+        has_words: Whether dataset arguments are expected; `--resume` needs none.
 
     Returns:
         The parser.
@@ -69,7 +69,7 @@ def build_parser(*, has_words: bool = True) -> Parser:
     parser = Parser(
         prog="retinanet-train",
         usage="%(prog)s [flags] {PATH … | FORMAT ARGUMENT …}\n       %(prog)s --resume RUN [flags]",
-        description="Train a RetinaNet and keep its snapshots, settings and figures in a folder of their own.",
+        description="Train a RetinaNet. Snapshots, settings and metrics go into a new folder per run.",
     )
     if has_words:
         add_dataset_arguments(parser)
@@ -79,19 +79,20 @@ def build_parser(*, has_words: bool = True) -> Parser:
         metavar="FILE",
         help="Take the defaults from the config.yaml of a former run, or the anchors from fizyr's .ini file.",
     )
-    add_flags(parser, (setting for setting in settings(TrainConfig) if setting.name not in WORDS))
+    listed = [setting for setting in settings(TrainConfig) if setting.name not in WORDS]
+    add_flags(parser, sorted(listed, key=lambda setting: not setting.name.startswith("data.")))  # those of data first
     return parser
 
 
 def parse(argv: Sequence[str] | None = None) -> TrainCommand:
-    """Reads a command line; what does not fit ends the program with status 2 and one line.
+    """Parses a command line. An error ends the program with status 2 and one line.
 
     Args:
         argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
-        The settings: defaults, then those of `demo`, of `--config`, of the snapshot that `--weights` names, or of the
-        run to resume, then the flags.
+        The command. Each source of settings overrides the ones before it: defaults; the preset of `demo`, `--config`,
+        the snapshot of `--weights`, or the run to resume; flags.
     """
     lists = [flag_name(setting.name) for setting in settings(TrainConfig) if setting.is_tuple]
     words = join_numbers(sys.argv[1:] if argv is None else argv, lists)
@@ -125,7 +126,7 @@ def flattened_data(data: Any) -> dict[str, Any]:
 
 
 def _resolve_settings(given: Mapping[str, Any], namespace: argparse.Namespace) -> tuple[TrainConfig, WeightFile | None]:
-    """The settings of a run from its flags and their sources, and the checkpoint that was opened for some of them."""
+    """Combines the sources of settings; also returns the checkpoint that was opened to read some of them."""
     if namespace.resume is None:
         base, file_settings = read_settings_file(namespace.config)
         preset = DEMO if given.get("data.dataset") == "demo" and not namespace.config else {}
@@ -133,9 +134,9 @@ def _resolve_settings(given: Mapping[str, Any], namespace: argparse.Namespace) -
         inherited, checkpoint = _inherit_settings(given) if "model.weights" in given else ({}, None)
         return changed(base, {**preset, **inherited, **given}), checkpoint
     if namespace.config:
-        raise ValueError("--resume takes the settings of its run; leave --config away.")
+        raise ValueError("--resume takes the settings of its run; remove --config.")
     run, _ = Run.find(namespace.resume)
-    former = read_config(run.config)
+    former = read_config(run.config, print_note)
     before = flattened(former)
     for name in sorted(set(given) - CHANGEABLE):
         if given[name] != before[name]:
@@ -147,7 +148,7 @@ def _resolve_settings(given: Mapping[str, Any], namespace: argparse.Namespace) -
 
 
 def _inherit_settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], WeightFile | None]:
-    """The settings of the snapshot or checkpoint that a run starts from, and the checkpoint where it was opened."""
+    """Reads the settings of the snapshot or checkpoint that a run starts from; also returns an opened checkpoint."""
     weights = given["model.weights"]
     if weights in ("imagenet", "none") or not Path(weights).exists():
         return {}, None
@@ -170,14 +171,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Command-line arguments without the program's name. Defaults to those of this process.
 
     Returns:
-        Exit status: 0 done, 2 wrong words or data, 3 a loss that is not finite, 130 or 143 stopped by a signal.
+        Exit status: 0 done, 2 wrong arguments or data, 3 a loss that is not finite, 130 or 143 stopped by a signal.
     """
     command = parse(argv)
     import_tensorflow()
     try:
         return _train(command)
     except KeyboardInterrupt:
-        print("retinanet-train: aborted; the snapshots on disk are whole.", file=sys.stderr)
+        print("retinanet-train: aborted; the snapshots on disk are complete.", file=sys.stderr)
         return 128 + signal.SIGINT
 
 
@@ -196,14 +197,14 @@ def _train(command: TrainCommand) -> int:
     except DataError as error:
         return fail(PROGRAM, error)
     except OSError as error:
-        kept = f"the snapshots in {training.run.folder} are whole; when this is mended: --resume {training.run.folder}"
+        kept = f"the snapshots in {training.run.folder} are complete; after fixing this: --resume {training.run.folder}"
         return fail(PROGRAM, OSError(f"{error}; {kept}"))
     _print_summary(result, command.config)
     return 0 if result.stopped_by is None else 128 + result.stopped_by
 
 
 def _print_summary(result: RunResult, config: TrainConfig) -> None:
-    """The last lines: where the snapshots are, what they reached, what to do next."""
+    """Prints the paths and metrics of the snapshots, and the next commands."""
     print()
     folder = str(result.folder)
     if result.stopped_by is not None:
@@ -230,7 +231,7 @@ def _print_summary(result: RunResult, config: TrainConfig) -> None:
 
 
 def _format_metrics(row: Mapping[str, float]) -> str:
-    """The epoch and its metrics on a line of their own."""
+    """Formats the epoch and its metrics as a separate line."""
     from keras_retinanet.training.pictures import label_metrics
 
     found = [f"{label} {row[name]:.3f}" for name, label in label_metrics(row).items()]

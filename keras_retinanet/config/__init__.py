@@ -1,4 +1,4 @@
-"""Settings: every one once, their tree, their rules and the presets. No framework is imported here."""
+"""All settings with their defaults, rules, flags and presets. No framework is imported here."""
 
 from __future__ import annotations
 

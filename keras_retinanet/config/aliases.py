@@ -1,18 +1,24 @@
-"""Earlier names of settings: a `config.yaml`, a snapshot or a script that still has one keeps working."""
+"""Earlier names of settings, so that a `config.yaml`, a snapshot or a command line with such a name keeps working."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+Log = Callable[[str], object]
+"""Receives a note about each earlier name that was used."""
 
 SETTINGS: Mapping[str, str] = {"matching": "assigner"}
 """Earlier dotted name of a setting or group in `TrainConfig` → its name now."""
+
+FLAGS: Mapping[str, str] = {}
+"""Earlier flag of a command → its name now, such as `{"--image-side": "--image-min-side"}`. None was renamed so far."""
 
 UNUSED_CONSTANTS: Mapping[str, tuple[str, ...]] = {
     "cross_entropy": ("alpha", "gamma"),
     "balanced_cross_entropy": ("gamma",),
 }
-"""Constants that earlier versions stored with these losses, although they have no effect on them."""
+"""Loss → constants that earlier versions stored with it although they have no effect."""
 
 FORMER_EXIF = "ignore"
 """The rule of snapshots, artefacts and runs from before `ResizeConfig.exif`: they saw images as stored."""
@@ -29,13 +35,13 @@ MODEL_ARGUMENTS: Mapping[str, str] = {
 
 
 def current_name(name: str) -> str:
-    """The present name of a setting.
+    """Finds the current name of a setting.
 
     Args:
         name: Dotted name, such as `"matching.positive_iou"`.
 
     Returns:
-        Such as `"assigner.positive_iou"`; a name that is not an alias is returned as it is.
+        The current name, such as `"assigner.positive_iou"`; a name that is not an alias is returned unchanged.
     """
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
@@ -44,21 +50,41 @@ def current_name(name: str) -> str:
     return name
 
 
-def with_current_names(plain: Any) -> Any:
+def with_current_flags(words: Sequence[str], log: Log) -> list[str]:
+    """Replaces earlier flags on a command line.
+
+    Args:
+        words: Command-line arguments.
+        log: Receives a note per earlier flag.
+
+    Returns:
+        The arguments with current flags.
+    """
+    current = []
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if flag in FLAGS:
+            log(f"{flag} is an earlier name of {FLAGS[flag]}.")
+        current.append(f"{FLAGS.get(flag, flag)}{equals}{value}")
+    return current
+
+
+def with_current_names(plain: Any, log: Log | None = None) -> Any:
     """Replaces earlier names in the nested settings of a `config.yaml`.
 
     Args:
         plain: Nested names and values.
+        log: Receives a note per earlier name. Defaults to `None`: no notes.
 
     Returns:
-        The same values under their present names, in the same order; what is not a mapping as it is.
+        The same values under their current names, in the same order; anything but a mapping is returned unchanged.
 
     Raises:
         ValueError: A setting is given under both its names.
     """
     if not isinstance(plain, Mapping):
         return plain
-    return _add_former_exif(_drop_unused_constants(_rename_settings(plain, ""), "loss"))
+    return _add_former_exif(_drop_unused_constants(_rename_settings(plain, "", log), "loss"))
 
 
 def _add_former_exif(plain: dict[str, Any]) -> dict[str, Any]:
@@ -71,13 +97,16 @@ def _add_former_exif(plain: dict[str, Any]) -> dict[str, Any]:
     return {**plain, "resize": {**resize, "exif": FORMER_EXIF}, "data": {"exif": FORMER_EXIF, **data}}
 
 
-def _rename_settings(plain: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def _rename_settings(plain: Mapping[str, Any], prefix: str, log: Log | None) -> dict[str, Any]:
     renamed: dict[str, Any] = {}
     for name, value in plain.items():
         current = current_name(f"{prefix}{name}").removeprefix(prefix)
+        note = f"{prefix}{name} is an earlier name of {prefix}{current}"
         if current in renamed:
-            raise ValueError(f"{prefix}{name} is an earlier name of {prefix}{current}; both are given: keep one.")
-        renamed[current] = _rename_settings(value, f"{prefix}{current}.") if isinstance(value, Mapping) else value
+            raise ValueError(f"{note}; both are given: keep one.")
+        if log is not None and current != name:
+            log(f"{note}.")
+        renamed[current] = _rename_settings(value, f"{prefix}{current}.", log) if isinstance(value, Mapping) else value
     return renamed
 
 
@@ -88,7 +117,7 @@ def with_current_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
         config: Argument → value, as a snapshot stores them.
 
     Returns:
-        The same values under the present names.
+        The same values under the current names.
     """
     renamed = {MODEL_ARGUMENTS.get(name, name): value for name, value in config.items()}
     if isinstance(resize := renamed.get("resize_config"), Mapping):

@@ -1,4 +1,4 @@
-"""Constants of what a setting names: a loss or an assigner has its own, and is not given those of another."""
+"""Constants of losses and assigners: each table entry has its own, and refuses those of another."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from keras_retinanet.config.tree import flag_name
 def chosen_constants(
     config: Any, group: str, chosen: str, constants: Mapping[Any, Iterable[str]], defaults: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The keyword arguments of a table's entry: its defaults, and what the settings say instead.
+    """The constants of a table's entry: its defaults, overridden by the settings.
 
     Args:
-        config: The settings of the group, such as a `LossConfig`; `None` means the entry's default.
+        config: Settings of the group, such as a `LossConfig`; a value of `None` means the entry's default.
         group: Name of the group in `TrainConfig`, for messages.
         chosen: Name of the entry.
         constants: Entry → names of its constants, for the whole table.
-        defaults: Defaults of the chosen entry; its constants without one are fields of `config`.
+        defaults: Constant → default of the chosen entry. A constant without one has a field in `config`.
 
     Returns:
         Constant → value.
 
     Raises:
-        ValueError: The settings have a constant of another entry, which would have no effect here.
+        ValueError: The settings set a constant of another entry, which would have no effect.
     """
     own = tuple(constants[chosen])
     of_any = {name for names in constants.values() for name in names}

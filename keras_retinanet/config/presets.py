@@ -1,4 +1,4 @@
-"""Settings that belong together, by dotted name; flags given on the command line go before them."""
+"""Presets: values of several settings by dotted name. Flags on the command line override them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _CPU_DESCRIPTION = Path("/proc/cpuinfo")
 
 
 def computes_bfloat16(description: Path = _CPU_DESCRIPTION) -> bool:
-    """Checks whether the processor has bfloat16 instructions; others emulate them slowly.
+    """Checks whether the processor has bfloat16 instructions; without them bfloat16 is emulated slowly.
 
     Args:
         description: Linux' description of the processors; if it is missing, the result is `False`.
@@ -54,9 +54,9 @@ DEMO: Mapping[str, Any] = {
     "batch_size": 8,
     "epochs": 8,
 }
-"""What `retinanet-train demo` takes where no flag says otherwise: made for two cores and no downloaded weights.
+"""Settings of `retinanet-train demo` for two cores and no downloaded weights.
 
-Few anchors, all square, learn the shapes from fewer images than the paper's nine, and on the three finest levels large
-objects have as many as small ones; IoUs from 0.45 make up for the missing ratios. Muon needs far fewer
-images than AdamW.
+A few square anchors learn the shapes from fewer images than the paper's nine, and three levels give large objects as
+many anchors as small ones; the IoU threshold of 0.45 makes up for the missing ratios. Muon needs far fewer images than
+AdamW.
 """

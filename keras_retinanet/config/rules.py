@@ -25,13 +25,13 @@ _SHARE = ("assigner.positive_iou", "assigner.negative_iou", "filter.score_thresh
 
 
 def check(config: TrainConfig) -> None:
-    """Raises if the settings of a run contradict each other or lack something, before anything slow begins.
+    """Checks the settings of a run before anything slow begins.
 
     Args:
         config: The settings.
 
     Raises:
-        ValueError: With the first rule that is broken, the value received and the fix.
+        ValueError: A setting is invalid or contradicts another; the message has the value and the fix.
     """
     for problem in (*_check_names(config), *_check_ranges(config), *_check_shapes(config), *_check_choices(config)):
         raise ValueError(problem)
@@ -108,7 +108,7 @@ def _check_choices(config: TrainConfig) -> Iterator[str]:
 
 
 def _check_folders(config: TrainConfig) -> Iterator[str]:
-    """What would go wrong when the run's folder is made, after minutes of work."""
+    """Checks that the run's folder can be created, which happens only after minutes of work."""
     path = Path(config.snapshot_path).absolute()
     there = next(part for part in (path, *path.parents) if os.path.lexists(part))
     if not there.is_dir():

@@ -1,4 +1,4 @@
-"""A nested config as a tree of dotted names: list its settings, change some, read it back from a file.
+"""Lists, changes and reads nested settings by dotted names.
 
 Command lines (`--anchor-sizes`) and files (`config.yaml`) both address settings this way; defaults, types and
 descriptions are those of the dataclasses.
@@ -39,9 +39,9 @@ class Setting:
 
     Attributes:
         name: Dotted name, such as `"anchors.sizes"`.
-        kind: Its type annotation.
-        default: Its default.
-        description: The sentence on it in its class's docstring.
+        kind: Type annotation.
+        default: Default value.
+        description: Its text in the docstring of its class.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Setting:
 
     @property
     def choices(self) -> tuple[str, ...] | None:
-        """The names it may take, where its type is a `Literal`."""
+        """The allowed names, if its type is a `Literal`."""
         for kind in (self.kind, *get_args(self.kind)):
             if get_origin(kind) is Literal:
                 return get_args(kind)
@@ -59,7 +59,7 @@ class Setting:
 
     @property
     def is_tuple(self) -> bool:
-        """Whether it takes several values."""
+        """Whether it has several values."""
         return any(get_origin(kind) is tuple for kind in (self.kind, *get_args(self.kind)))
 
     @property
@@ -69,7 +69,7 @@ class Setting:
 
     @property
     def scalar(self) -> type:
-        """`int`, `float` or `str`: the type of its value, or of its elements."""
+        """`int`, `float` or `str`: the type of the value or of its elements."""
         return _find_scalar(self.kind)
 
 
@@ -88,14 +88,14 @@ def flag_name(name: str) -> str:
 
 
 def settings(config_class: type, prefix: str = "") -> Iterator[Setting]:
-    """Lists the leaves of a config class in the order in which they are written.
+    """Lists the leaves of a config class in the order of its fields.
 
     Args:
         config_class: A dataclass whose fields are plain values or dataclasses.
-        prefix: Put before each name.
+        prefix: Prefix of each name.
 
     Yields:
-        One `Setting` a leaf.
+        One `Setting` per leaf.
     """
     hints, described = get_type_hints(config_class), descriptions(config_class)
     for field in dataclasses.fields(config_class):
@@ -153,25 +153,24 @@ def changed(config: ConfigT, values: Mapping[str, Any]) -> ConfigT:
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """Plain nested dict of a config dataclass, tuples as lists, ready for YAML or JSON."""
+    """Converts a config dataclass to nested dicts with lists for tuples, for YAML or JSON."""
     plain: dict[str, Any] = _tuples_to_lists(dataclasses.asdict(config))
     return plain
 
 
 def from_dict(config_class: type[ConfigT], plain: Mapping[str, Any], prefix: str = "") -> ConfigT:
-    """Reads back what `to_dict` wrote; settings that are missing keep their defaults.
+    """The inverse of `to_dict`; missing settings keep their defaults.
 
     Args:
         config_class: The config dataclass.
-        plain: Nested plain values, lists for tuples.
-        prefix: Put before names in messages. Defaults to nothing.
+        plain: Nested plain values, with lists for tuples.
+        prefix: Prefix of names in messages. Defaults to `""`.
 
     Returns:
         An instance of `config_class`.
 
     Raises:
-        ValueError: If `plain` has a name that the class does not know, a group that is not a mapping, or a value of
-            another type.
+        ValueError: A name is unknown, a group is not a mapping, or a value has another type.
     """
     if not isinstance(plain, Mapping):
         raise ValueError(f"{config_class.__name__} needs names and values, got {plain!r}.")
@@ -209,7 +208,7 @@ def _find_scalar(kind: Any) -> type:
 
 
 def _convert_value(name: str, kind: Any, value: Any) -> Any:
-    """The value as the type that the setting has; a file cannot tell tuples from lists, nor 1e-3 from a word."""
+    """Converts a value from a file, which has lists for tuples and may have numbers as text (`1e-3` in YAML)."""
     for allowed in get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,):
         try:
             return _convert_to_kind(allowed, value)

@@ -12,7 +12,7 @@ import io
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -20,11 +20,13 @@ from typing import NamedTuple
 from PIL import Image
 
 from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.image_headers import size_in_header
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
 """Suffixes of the files that `keras_retinanet.data.image.decode` can read."""
 
 _RANGE = re.compile(r"(.*)#bytes=(\d{1,18})\+(\d{1,18})", re.DOTALL)
+_CHUNK = 64  # images per task of a reader: handing over a task takes as long as reading a header
 _READERS = 16  # header reads wait for the disk, not for a core
 
 
@@ -127,7 +129,12 @@ def _images_in(folder: Path, pattern: str) -> list[Path]:
 
 
 def first_missing(paths: Sequence[str]) -> int | None:
-    """Position of the first path that does not exist; lists each folder once instead of looking up each file."""
+    """Position of the first path that does not exist."""
+    return next(missing_positions(paths), None)
+
+
+def missing_positions(paths: Sequence[str]) -> Iterator[int]:
+    """Positions of the paths that do not exist; lists each folder once instead of looking up each file."""
     listings: dict[str, set[str]] = {}
     for position, image in enumerate(paths):
         path = image if "#bytes=" not in image else (byte_range(image) or (image,))[0]
@@ -136,8 +143,7 @@ def first_missing(paths: Sequence[str]) -> int | None:
             listings[folder] = _names_in(folder)
         # The second check is for file systems that ignore case or fold accents, and runs only for missing names.
         if name not in listings[folder] and not _is_file(path):
-            return position
-    return None
+            yield position
 
 
 def find_near_name(path: str | os.PathLike[str]) -> str | None:
@@ -222,19 +228,24 @@ def read_sizes(paths: Sequence[str], fallback: tuple[int, int] | None = None) ->
         DataError: A file cannot be opened, or is not an image.
     """
 
-    def read(path: str) -> tuple[int, int]:
-        try:
-            return _read_size(path)
-        except DataError:
-            if fallback is None:
-                raise
-            return fallback
+    def read(start: int) -> list[tuple[int, int]]:
+        sizes = []
+        for path in paths[start : start + _CHUNK]:
+            try:
+                sizes.append(_read_size(path))
+            except DataError:
+                if fallback is None:
+                    raise
+                sizes.append(fallback)
+        return sizes
 
     with ThreadPoolExecutor(_READERS) as readers:
-        return list(readers.map(read, paths, chunksize=16))
+        return [size for sizes in readers.map(read, range(0, len(paths), _CHUNK)) for size in sizes]
 
 
 def _read_size(path: str) -> tuple[int, int]:
+    if (size := size_in_header(path)) is not None:
+        return size
     try:
         with Image.open(path if byte_range(path) is None else io.BytesIO(read_bytes(path))) as image:
             return image.height, image.width

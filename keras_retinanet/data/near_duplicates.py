@@ -27,7 +27,9 @@ MAX_GREY_DIFFERENCE = 6.0
 MIN_STEP = 3.0
 """Grey levels by which a pixel must be brighter to set its bit, so that noise in even areas does not decide."""
 
-_MIN_CONTRAST = 3.0  # standard deviation in grey levels; plainer thumbnails all look the same
+MIN_CONTRAST = 3.0
+"""Standard deviation in grey levels; plainer thumbnails all look the same."""
+
 _BANDS = 15
 _BIT_COUNTS = np.array([number.bit_count() for number in range(256)])
 _MAX_NEIGHBOURS = 64  # in one band, each thumbnail is compared with this many that follow it
@@ -48,7 +50,7 @@ def make_thumbnail(opened: Image.Image, orientation: int = 1) -> bytes | None:
     opened.load()
     grey = np.asarray(opened.convert("L").resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX))
     grey = turn(grey, orientation)
-    return grey.tobytes() if grey.std() > _MIN_CONTRAST else None
+    return grey.tobytes() if grey.std() > MIN_CONTRAST else None
 
 
 def group_near_duplicates(thumbnails: Sequence[bytes | None]) -> list[list[int]]:

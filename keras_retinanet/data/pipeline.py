@@ -15,6 +15,7 @@ from keras_retinanet.data.batch_shapes import choose_batch_shapes
 from keras_retinanet.data.image import pad, padded_size
 from keras_retinanet.data.image_cache import cache_samples
 from keras_retinanet.data.sample_table import SampleTable
+from keras_retinanet.data.thumbnails import Thumbnails, watched
 from keras_retinanet.schema import Sample, Tensor
 
 _PREFETCH = 2  # batches; each may take 100 MB
@@ -46,6 +47,7 @@ class TrainingBatches:
         steps: Batches per epoch. Defaults to `None`: one data epoch.
         bad_images: Tracks broken images, which are replaced by grey ones without boxes. Defaults to `None`: a broken
             image is an error.
+        thumbnails: Keeps a thumbnail of each image. Defaults to `None`.
 
     Attributes:
         batch_shapes: `(H, W)` of the batches.
@@ -74,6 +76,7 @@ class TrainingBatches:
         max_shapes: int = 4,
         steps: int | None = None,
         bad_images: BadImages | None = None,
+        thumbnails: Thumbnails | None = None,
     ) -> None:
         check_names(augmentations)
         self._table = SampleTable(samples, resize, bad_images)
@@ -84,7 +87,8 @@ class TrainingBatches:
         self._batches_per_data_epoch = sum(-(-len(members) // batch_size) for members in self._members)
         self.steps_per_epoch = steps or self._batches_per_data_epoch
         self.box_counts = _box_counts(self._table.num_boxes * max_images_per_sample(augmentations))
-        self._load_sample = cache_samples(self._table, workers) if cache else self._table.load
+        load = cache_samples(self._table, workers) if cache else self._table.load
+        self._load_sample = watched(load, thumbnails)
 
     @property
     def image_sizes(self) -> Any:
@@ -188,6 +192,7 @@ class InferenceBatches:
         max_shapes: Maximum number of batch shapes. Defaults to 4.
         bad_images: Tracks broken images, which are replaced by grey ones. Defaults to `None`: a broken image is an
             error.
+        thumbnails: Keeps a thumbnail of each image. Defaults to `None`.
 
     Attributes:
         batch_shapes: `(H, W)` of the batches.
@@ -203,7 +208,9 @@ class InferenceBatches:
         workers: int | None = None,
         max_shapes: int = 4,
         bad_images: BadImages | None = None,
+        thumbnails: Thumbnails | None = None,
     ) -> None:
+        self._thumbnails = thumbnails
         self._table = SampleTable(samples, resize, bad_images)
         self._pad_value, self._batch_size, self._workers = tuple(pad_value), batch_size, workers
         self.batch_shapes, self._group = _choose_batch_shapes(self._table, resize, max_shapes, 1)
@@ -229,6 +236,7 @@ class InferenceBatches:
     def _bucket(self, group: int) -> tf.data.Dataset:
         def load(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
             image = self._table.load_image(index)
+            image = image if self._thumbnails is None else self._thumbnails.keep(image, index)
             size = tf.cast(tf.shape(image)[:2], tf.float32)
             padded = pad(image, tf.constant(self.batch_shapes[group]), self._pad_value)
             padded = tf.ensure_shape(padded, (*self.batch_shapes[group], 3))

@@ -1,4 +1,4 @@
-"""Artefacts for production: one file per format, each a function `(model, out, settings, check) -> path`."""
+"""Writes artefacts for production. A format is a function `(model, out, settings, check) -> path` in its own file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from keras_retinanet.model.detection_model import DetectionModel
 
 
 class Export(Protocol):
-    """What writes a format."""
+    """The function that writes a format."""
 
     def __call__(
         self, model: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
     ) -> Path:
-        """Writes an artefact, checks it, moves it into place and returns its path."""
+        """Writes and checks an artefact, moves it into place and returns its path."""
 
 
 FORMATS: dict[ExportFormat, Export] = {

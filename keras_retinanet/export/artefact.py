@@ -1,4 +1,4 @@
-"""What the formats share: an artefact is written and checked under a temporary name, then moved into place."""
+"""Writes and checks an artefact of any format under a temporary name, then moves it into place."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from keras_retinanet.runtimes import SUFFIXES
 from keras_retinanet.snapshots.atomic_files import write_whole
 
 Check = Callable[[Path], object]
-"""Gets the path of a finished artefact before it is moved into place; raises `ValueError` where it is wrong."""
+"""Called with the path of a finished artefact before it is moved into place; raises `ValueError` to reject it."""
 LEAST_SIDE = 32
-"""Pixels of the smallest input that a network can halve five times."""
+"""Side of the smallest input in pixels, which the network halves five times."""
 
 
 def write_file(
@@ -24,17 +24,17 @@ def write_file(
     """Writes an artefact that is one file.
 
     Args:
-        name: Its format.
-        out: Its path.
-        settings: How it is written.
-        write: Gets a path of the same suffix and writes the file there.
+        name: Name of the format.
+        out: Path of the artefact.
+        settings: Dtype, input size and folding.
+        write: Writes the file to a path of the same suffix.
         check: See `Check`.
 
     Returns:
         `out`.
 
     Raises:
-        ValueError: The ending or the settings are not those of the format, or the check failed.
+        ValueError: The format has another suffix or does not support the settings, or the check failed.
     """
     suffix = next(suffix for suffix, known in SUFFIXES.items() if known == name)
     if out.suffix != suffix:
@@ -55,8 +55,8 @@ def write_folder(out: Path, write: Callable[[Path], object], check: Check | None
     """Writes an artefact that is a folder.
 
     Args:
-        out: Its path; an existing folder is replaced.
-        write: Gets a new, empty folder and fills it.
+        out: Path of the artefact; an existing folder is replaced.
+        write: Writes the files to a new, empty folder.
         check: See `Check`.
 
     Returns:
@@ -82,14 +82,14 @@ def write_folder(out: Path, write: Callable[[Path], object], check: Check | None
 
 
 def check_settings(name: ExportFormat, settings: ExportConfig) -> None:
-    """Refuses settings that a format cannot have.
+    """Refuses settings that a format does not support.
 
     Args:
-        name: The format.
-        settings: What is wanted.
+        name: Name of the format.
+        settings: The settings.
 
     Raises:
-        ValueError: Names what is allowed.
+        ValueError: The message names what is allowed.
     """
     allowed = [dtype for known, dtype in TOLERANCES if known == name]
     if settings.dtype not in allowed:

@@ -1,4 +1,4 @@
-"""The inference model as one TensorFlow function of prepared images: what the converters of other runtimes take."""
+"""The inference model as one TensorFlow function of prepared images, which converters to other formats read."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from keras_retinanet.version import __version__
 def prepare_model(
     model: DetectionModel, settings: ExportConfig, *, fold_by_default: bool = True, dtype: FloatDtype = "float32"
 ) -> DetectionModel:
-    """The model as it shall be written.
+    """Folds batch normalisation and sets the dtype of a model before it is written.
 
     Args:
-        model: Left as it is.
-        settings: What is wanted.
-        fold_by_default: Whether batch normalisation is folded where `settings` do not say.
-        dtype: What the Keras model computes in; some formats round the weights themselves.
+        model: The model, which is not changed.
+        settings: Dtype and folding.
+        fold_by_default: Whether batch normalisation is folded if `settings` do not say.
+        dtype: Dtype in which the Keras model computes; some formats round the weights themselves.
 
     Returns:
-        A model for inference; the same one where there is nothing to do.
+        A model for inference; the same one if there is nothing to do.
     """
     network = model.network
     if has_folded(settings, fold_by_default):
@@ -38,7 +38,7 @@ def prepare_model(
 
 
 def floating(settings: ExportConfig) -> FloatDtype:
-    """What the Keras model computes in, where that is what the artefact computes in."""
+    """Dtype in which the Keras model computes, for formats that take it from the model."""
     return "float32" if settings.dtype == "int8" else settings.dtype
 
 
@@ -48,11 +48,11 @@ def has_folded(settings: ExportConfig, fold_by_default: bool = True) -> bool:
 
 
 def describe(model: DetectionModel, settings: ExportConfig, *, fold_by_default: bool = True) -> Description:
-    """The description of an artefact.
+    """Describes an artefact.
 
     Args:
         model: The model that is written.
-        settings: How it is written.
+        settings: Dtype, input size and folding.
         fold_by_default: Whether the format folds batch normalisation by default.
 
     Returns:
@@ -76,17 +76,17 @@ def describe(model: DetectionModel, settings: ExportConfig, *, fold_by_default: 
 def detection_graph(
     model: DetectionModel, kernel: Kernel, image_size: tuple[int, int] | None, batch: int | None = None
 ) -> Any:
-    """From network input to detections.
+    """Makes a function from network input to detections.
 
     Args:
-        model: Its weights and thresholds become part of the function.
-        kernel: What picks boxes: not every runtime has TensorFlow's own.
-        image_size: Height and width of the input; any where `None`.
-        batch: Images of a batch; any where `None`.
+        model: The model, whose weights and thresholds become part of the function.
+        kernel: Implementation of NMS; not every runtime has TensorFlow's.
+        image_size: Height and width of the input; `None` for any.
+        batch: Batch size; `None` for any.
 
     Returns:
-        A `tf.function` of `images (B, H, W, 3)` and `sizes (B, 2)`, both float32, the latter the height and width
-        before padding. Answers `schema.BatchDetections`, `deltas` and `logits`.
+        A `tf.function` of `images (B, H, W, 3)` and `sizes (B, 2)`, both float32; `sizes` are height and width before
+        padding. It returns `schema.BatchDetections`, `deltas` and `logits`.
     """
     model = DetectionModel(model.network, model.filter_config, kernel)
     height, width = image_size or (None, None)
@@ -106,8 +106,8 @@ def save_graph(function: Any, model: DetectionModel, folder: str) -> None:
 
     Args:
         function: From `detection_graph`.
-        model: Holds the weights that it uses.
-        folder: Where to write.
+        model: The model whose weights the function uses.
+        folder: Folder of the SavedModel.
     """
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]

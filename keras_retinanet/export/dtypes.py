@@ -1,4 +1,4 @@
-"""The same network computing in float32, float16 or bfloat16, boxes and scores in float32 as in training."""
+"""Changes the dtype of a network to float32, float16 or bfloat16; boxes and scores stay float32 as in training."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from keras_retinanet.model.retinanet import RetinaNet
 
 FloatDtype = Literal["float32", "float16", "bfloat16"]
 SMALL = (layers.Conv2D, layers.DepthwiseConv2D)
-"""Layers whose weights are stored small: they compute with small ones anyway."""
+"""Layers whose weights are stored in half precision, in which they compute anyway."""
 
 
 def with_dtype(network: RetinaNet, dtype: FloatDtype) -> RetinaNet:
-    """A network with another dtype policy, whatever it was trained with.
+    """Copies a network with another dtype policy.
 
-    In half precision the kernels of convolutions are stored small, statistics and scales of normalisations in float32.
-    What is float32 under mixed precision stays so: normalisation of pixels, the last convolution of the box head, box
-    coding. The last convolution of the class head, the largest of all, computes in half precision, too: a logit may be
-    off by a 250th part of it.
+    In half precision, kernels of convolutions are stored in that dtype, statistics and scales of normalisations in
+    float32. Layers that are float32 under mixed precision stay float32: normalisation of pixels, the last convolution
+    of the box head, box coding. The last convolution of the class head, the largest of all, computes in half precision,
+    too, so a logit may be off by 1/250 of its value.
 
     Args:
-        network: Left as it is.
-        dtype: What it computes in.
+        network: The network, which is not changed.
+        dtype: Dtype of the computation.
 
     Returns:
-        A network with the same weights, rounded; the same one where it computes so already.
+        A network with the same weights, rounded; the same one if it has this dtype already.
     """
     if dtype == "float32" and all(layer.compute_dtype == "float32" for layer in _layers(network)):
         return network

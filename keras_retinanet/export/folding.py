@@ -1,7 +1,7 @@
-"""Batch normalisation multiplied into the convolutions before it: the same outputs from fewer passes over the maps.
+"""Folds batch normalisation into the convolutions before it: the same outputs with fewer passes over the maps.
 
-In inference `γ · (conv(x) − mean) / √(variance + ε) + β` is a convolution of another kernel with a bias. A
-normalisation without a convolution of its own before it stays as it is, such as those that begin DenseNet's layers.
+In inference `γ · (conv(x) − mean) / √(variance + ε) + β` is a convolution with another kernel and a bias. A
+normalisation that does not directly follow a convolution is kept, such as those at the start of DenseNet's layers.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from keras_retinanet.model.retinanet import RetinaNet
 
 
 def fold_batch_norm(network: RetinaNet) -> RetinaNet:
-    """A network whose backbone has its batch normalisation folded.
+    """Folds the batch normalisation of a network's backbone.
 
     Args:
-        network: Left as it is; pyramid and heads, which have no batch normalisation, are shared.
+        network: The network, which is not changed. Pyramid and heads, which have no batch normalisation, are shared.
 
     Returns:
         A network for inference with the same settings.
@@ -29,13 +29,13 @@ def fold_batch_norm(network: RetinaNet) -> RetinaNet:
 
 
 def fold_backbone(backbone: keras.Model) -> keras.Model:
-    """A functional model with each batch normalisation folded that directly follows a convolution.
+    """Folds each batch normalisation that directly follows a convolution.
 
     Args:
-        backbone: keras.Model. Left as it is.
+        backbone: A functional model, which is not changed.
 
     Returns:
-        A model of the same outputs, without the folded layers.
+        A model with the same outputs, without the folded layers.
     """
     pairs = foldable_pairs(backbone)
     norms = {norm.name for norm in pairs.values()}
@@ -59,10 +59,10 @@ def fold_backbone(backbone: keras.Model) -> keras.Model:
 
 
 def foldable_pairs(backbone: keras.Model) -> dict[str, keras.layers.BatchNormalization]:
-    """Which normalisation follows which convolution, and is alone in doing so.
+    """Finds normalisations that are the only consumer of a convolution.
 
     Args:
-        backbone: keras.Model. Functional.
+        backbone: A functional model.
 
     Returns:
         Name of the convolution → the normalisation.
@@ -85,14 +85,14 @@ def foldable_pairs(backbone: keras.Model) -> dict[str, keras.layers.BatchNormali
 
 
 def folded_weights(conv: Any, norm: Any) -> list[Any]:
-    """Kernel and bias that do what a convolution and its normalisation do.
+    """Computes the kernel and bias that replace a convolution and its normalisation.
 
     Args:
-        conv: Conv2D or DepthwiseConv2D.
-        norm: BatchNormalization of its channels.
+        conv: A `Conv2D` or `DepthwiseConv2D`.
+        norm: The `BatchNormalization` of its output.
 
     Returns:
-        The two arrays, float32.
+        Kernel and bias, float32.
     """
     kernel, *rest = (np.asarray(value, np.float64) for value in conv.get_weights())
     scale = 1 / np.sqrt(np.asarray(norm.moving_variance, np.float64) + norm.epsilon)

@@ -1,7 +1,7 @@
-"""int8 for the convolutions of the network: its last ones, anchors, group normalisation and all after it are float32.
+"""Quantises the convolutions of the network to int8, except for the last ones of the heads.
 
-A map has one range, which holds all that was seen of it in representative images; kernels have one scale a channel.
-What is not named here, such as the upsampling of the pyramid, runs in float32 between two conversions.
+Each feature map has one range, which covers all of its values on representative images; kernels have one scale per
+channel. All other operations, such as anchors, group normalisation and the upsampling of the pyramid, run in float32.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from keras_retinanet.extras import install_hint
 from keras_retinanet.model.detection_model import DetectionModel
 
 Ranges = dict[str, dict[str, Any]]
-"""Name of a map → `min` and `max`, arrays of one number each."""
+"""Name of a feature map → `min` and `max`, arrays of one number each."""
 ONNX_OPERATORS = ("Conv", "Relu", "Clip", "MaxPool", "Add")
 LITERT_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "PAD", "ADD")
 
 
 def network_scope(model: DetectionModel) -> str:
-    """Regular expression of the operators that become int8, by the names that TensorFlow gave them.
+    """Regular expression of the operators to quantise, by the names that TensorFlow gave them.
 
     Args:
-        model: What is written.
+        model: The model that is written.
 
     Returns:
-        The expression: inside the network, but neither anchors, whose coordinates need more than 256 steps, nor the
-        normalisation of pixels and of groups, nor the last convolutions.
+        The expression. It matches operators of the network, except for anchors, whose coordinates need more than 256
+        steps, normalisation of pixels and groups, and the last convolutions.
     """
     return rf"{re.escape(model.network.name)}(_\d+)?/(?!(.*/)?(anchors|normalize|norm\d+|final)(_\d+)?/).*"
 
 
 def representative_inputs(model: DetectionModel, settings: ExportConfig) -> Iterator[dict[str, Any]]:
-    """Network input of the images from which ranges are learnt.
+    """Prepares the representative images, from which the ranges are measured.
 
     Args:
-        model: Has the resize rule.
-        settings: Names the folder, and the input size where it is fixed.
+        model: The model with the resize rule.
+        settings: The folder, and the input size if it is fixed.
 
     Yields:
         `images (1, H, W, 3)` and `sizes (1, 2)`, float32.
@@ -64,10 +64,10 @@ def quantize_onnx(converted: Any, model: DetectionModel, settings: ExportConfig,
     """Writes an ONNX model whose network computes in int8.
 
     Args:
-        converted: onnx.ModelProto. The model in float32.
-        model: Of which it was made.
-        settings: Names the representative images.
-        path: Where to write.
+        converted: The model in float32, an `onnx.ModelProto`.
+        model: The Keras model it was converted from.
+        settings: The representative images.
+        path: Path of the new file.
     """
     from onnxruntime import quantization
 
@@ -102,7 +102,7 @@ def quantize_onnx(converted: Any, model: DetectionModel, settings: ExportConfig,
 
 @contextlib.contextmanager
 def _no_advice() -> Iterator[None]:
-    """Keeps back what ONNX Runtime's quantizer says to every model: to optimise it first, which folding has done."""
+    """Suppresses the advice of ONNX Runtime's quantizer to optimise the model first, which folding has done."""
 
     def is_other(record: logging.LogRecord) -> bool:
         return not record.getMessage().startswith("Please consider")
@@ -115,15 +115,15 @@ def _no_advice() -> Iterator[None]:
 
 
 def quantize_litert(contents: bytes, model: DetectionModel, settings: ExportConfig) -> bytes:
-    """A LiteRT model whose network computes in int8.
+    """Quantises a LiteRT model.
 
     Args:
         contents: The model in float32.
-        model: Of which it was made.
-        settings: Names the representative images.
+        model: The Keras model it was converted from.
+        settings: The representative images.
 
     Returns:
-        The new model.
+        The model whose network computes in int8.
 
     Raises:
         ImportError: The quantizer is not installed.
@@ -149,17 +149,17 @@ def quantize_litert(contents: bytes, model: DetectionModel, settings: ExportConf
 
 
 def widest(known: Ranges, seen: Ranges) -> Ranges:
-    """Ranges that hold what any image needs.
+    """Merges ranges so that they cover all images.
 
-    The quantizer's own way is a moving average that begins at the first image: it cuts off what is largest, which is
-    where objects are, and depends on the order of the images.
+    The quantizer's default is a moving average over the images: it depends on their order, and cuts off the largest
+    values, which belong to objects.
 
     Args:
-        known: Ranges of the images before.
-        seen: Ranges of one more.
+        known: Ranges of the images so far.
+        seen: Ranges of another image.
 
     Returns:
-        Of each map the smaller `min` and the larger `max`.
+        The smaller `min` and the larger `max` of each map.
     """
     merged = dict(known)
     for name, one in seen.items():

@@ -1,4 +1,4 @@
-"""The inference model as one Keras file: network input in, detections in its pixels out."""
+"""The inference model as one Keras file, from network input to detections in its pixels."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from keras_retinanet.model.detection_model import DetectionModel
 def export_keras(
     model: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
 ) -> Path:
-    """Write the inference model, to be opened by `keras_retinanet.load_model`.
+    """Write the inference model as a file for `keras_retinanet.load_model`.
 
     Args:
-        model: The model, with the thresholds that it keeps.
-        out: A file that ends in `.keras`; replaced if it is there.
-        settings: Precision and folding. Defaults to float32, not folded.
-        check: Called with the finished file before it is moved into place; raises where it is wrong.
+        model: The model with its thresholds.
+        out: A path that ends in `.keras`; an existing file is replaced.
+        settings: Dtype and folding. Defaults to float32, not folded.
+        check: See `Check`. Defaults to no check.
 
     Returns:
         The file.

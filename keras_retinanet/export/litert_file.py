@@ -1,4 +1,4 @@
-"""A LiteRT (TensorFlow Lite) file of built-in operators alone: one image of one size in, detections out."""
+"""A LiteRT (TensorFlow Lite) file of built-in operators for one image of one size."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from keras_retinanet.runtimes.description import DESCRIPTION_KEY
 def export_litert(
     model: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
 ) -> Path:
-    """Write the inference model for phones and boards.
+    """Write the inference model for phones and embedded boards.
 
     float16 stores the weights in half precision; the CPU computes in float32.
 
     Args:
-        model: The model, with the thresholds that are built in.
-        out: A file that ends in `.tflite`; replaced if it is there.
-        settings: Precision, input size and folding. Defaults to float32 and `largest_square`, folded.
-        check: Called with the finished file before it is moved into place; raises where it is wrong.
+        model: The model; its thresholds are built in.
+        out: A path that ends in `.tflite`; an existing file is replaced.
+        settings: Dtype, input size and folding. Defaults to float32 and `largest_square`, folded.
+        check: See `Check`. Defaults to no check.
 
     Returns:
         The file.
@@ -45,10 +45,10 @@ def export_litert(
 
 
 def largest_square(resize: ResizeConfig) -> tuple[int, int]:
-    """The smallest square that holds every image after the resize rule, wide or tall.
+    """The smallest square that contains every resized image.
 
     Args:
-        resize: The rule.
+        resize: The resize rule.
 
     Returns:
         Height and width.
@@ -72,16 +72,16 @@ def _write(model: DetectionModel, path: Path, settings: ExportConfig) -> None:
 
 
 def converted(converter: Any) -> bytes:
-    """What a converter makes of its graph.
+    """Runs a converter.
 
     Args:
-        converter: tf.lite.TFLiteConverter. Ready to run.
+        converter: A configured `tf.lite.TFLiteConverter`.
 
     Returns:
-        The file.
+        Contents of the file.
 
     Raises:
-        ValueError: The graph has something that LiteRT cannot run.
+        ValueError: LiteRT cannot run an operation of the graph.
     """
     converter_error = litert_converter_error()
     try:
@@ -93,15 +93,15 @@ def converted(converter: Any) -> bytes:
 
 
 def with_metadata(contents: bytes, name: str, text: str) -> bytes:
-    """A file with one more entry of metadata.
+    """Adds an entry to the metadata of a file.
 
     Args:
-        contents: The file.
+        contents: Contents of the file.
         name: Name of the entry.
-        text: What it holds.
+        text: Text of the entry.
 
     Returns:
-        The new file.
+        Contents of the new file.
     """
     schema, utils = litert_format()
     model = utils.read_model_from_bytearray(bytearray(contents))

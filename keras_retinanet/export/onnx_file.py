@@ -1,4 +1,4 @@
-"""An ONNX file: network, box decoding and suppression in one graph of standard operators, of any batch and size."""
+"""An ONNX file: network, box decoding and NMS in one graph of standard operators, for any batch size and image size."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY
 
 OPSET = 18
-"""Version of the operators; ONNX Runtime 1.14 of 2023 and everything since can run it."""
+"""Version of the operator set; ONNX Runtime 1.14 (2023) and later support it."""
 
 
 def export_onnx(
     model: DetectionModel, out: Path, settings: ExportConfig | None = None, check: Check | None = None
 ) -> Path:
-    """Write the inference model for ONNX Runtime and whatever else reads ONNX.
+    """Write the inference model for ONNX Runtime and other programs that read ONNX.
 
     Args:
-        model: The model, with the thresholds that are built in.
-        out: A file that ends in `.onnx`; replaced if it is there.
-        settings: Precision, input size and folding. Defaults to float32 and any size, folded.
-        check: Called with the finished file before it is moved into place; raises where it is wrong.
+        model: The model; its thresholds are built in.
+        out: A path that ends in `.onnx`; an existing file is replaced.
+        settings: Dtype, input size and folding. Defaults to float32 and any size, folded.
+        check: See `Check`. Defaults to no check.
 
     Returns:
         The file.
@@ -57,7 +57,7 @@ def _write(model: DetectionModel, path: Path, settings: ExportConfig) -> None:
 
 
 def _name_axes(model: Any) -> None:
-    """Gives open axes names that tell what they count; the converter's are serial numbers."""
+    """Gives dynamic axes meaningful names; the converter only numbers them."""
     names = {"images": ("batch", "height", "width", ""), "sizes": ("batch", "")}
     for value in (*model.graph.input, *model.graph.output):
         axes = names.get(value.name, ("batch", "anchors" if value.name in ("deltas", "logits") else ""))

@@ -1,4 +1,4 @@
-"""An OpenVINO model, converted from TensorFlow's graph directly: the pair of files in a folder."""
+"""An OpenVINO model, converted directly from TensorFlow's graph: two files in a folder."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def export_openvino(
 ) -> Path:
     """Write the inference model for OpenVINO.
 
-    Weights of float16 and bfloat16 are stored as float16; what the processor computes with, the runtime chooses.
+    Weights of float16 and bfloat16 are stored as float16; the runtime chooses the dtype of the computation.
 
     Args:
-        model: The model, with the thresholds that are built in.
-        out: A folder, made if absent; the model in it is replaced.
-        settings: Precision, input size and folding. Defaults to float32 and any size, folded.
-        check: Called with the finished folder before it is moved into place; raises where it is wrong.
+        model: The model; its thresholds are built in.
+        out: A folder, created if absent; an existing model in it is replaced.
+        settings: Dtype, input size and folding. Defaults to float32 and any size, folded.
+        check: See `Check`. Defaults to no check.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: `out` is not a folder, or holds other files than those of an OpenVINO model.
+        ValueError: `out` is not a folder, or contains files that do not belong to an OpenVINO model.
         ImportError: OpenVINO is not installed.
     """
     settings = settings or ExportConfig()

@@ -1,7 +1,7 @@
-"""What OpenVINO's converter lacks: TensorFlow's NMS kernel, and a sort that is stable and fast.
+"""Conversion rules that OpenVINO lacks: TensorFlow's NMS kernel, and a fast stable sort.
 
-It has no rule for `CombinedNonMaxSuppression`; and of `TopKV2` it makes its stable `TopK`, which compares every value
-with every one it keeps: 430 ms for 1,000 of 80,000 scores, where the unstable kind takes one.
+OpenVINO has no rule for `CombinedNonMaxSuppression`, and converts `TopKV2` to a stable `TopK`, which compares each
+value with all kept ones: 430 ms for 1,000 of 80,000 scores, where the unstable one takes 1 ms.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def convert(saved_model: str) -> Any:
     """Convert a SavedModel.
 
     Args:
-        saved_model: Its folder. Of the outputs of `CombinedNonMaxSuppression` it may use only the scores.
+        saved_model: Folder of the model, which may use only the scores of `CombinedNonMaxSuppression`.
 
     Returns:
         An `openvino.Model`.
@@ -45,7 +45,7 @@ def _is_slow(node: Any) -> bool:
 
 
 def _replace(node: Any) -> None:
-    """Puts quick operations in the place of a stable `TopK` along the rows of a matrix."""
+    """Replaces a stable `TopK` along the rows of a matrix by `stable_top`."""
     for old, new in zip(node.outputs(), stable_top(node.input_value(0), node.input_value(1)), strict=True):
         new.get_tensor().add_names(old.get_names())
         for target in old.get_target_inputs():
@@ -53,17 +53,17 @@ def _replace(node: Any) -> None:
 
 
 def stable_top(values: Any, k: Any) -> tuple[Any, Any]:
-    """The largest values of each row, found by unstable sorting alone.
+    """Finds the largest values of each row, in stable order, with unstable sorts.
 
-    The first sort finds the least value that is kept, and with it the positions; the second sorts these; the
-    third puts equal values in the order of their positions.
+    The first sort finds the least of the k values, and with it the positions of all; the second sorts the values; the
+    third sorts equal values by position.
 
     Args:
-        values: `openvino.Output` `(B, N)`.
-        k: `openvino.Output`, an integer scalar, at most `N`.
+        values: An `openvino.Output` `(B, N)`.
+        k: An `openvino.Output`, an integer scalar, at most `N`.
 
     Returns:
-        Outputs `(B, k)`: values in descending order, equal ones by position, and the int32 positions.
+        Outputs `(B, k)`: values in descending order, equal ones by position; and their int32 positions.
     """
     from openvino import opset13 as ov
 
@@ -80,7 +80,7 @@ def stable_top(values: Any, k: Any) -> tuple[Any, Any]:
 
 
 def _first_positions(values: Any, least: Any, k: Any) -> Any:
-    """Positions `(B, k)` of what lies above `least`, and of the first ones equal to it, ascending."""
+    """Ascending positions `(B, k)` of the values above `least`, and of the first values equal to it."""
     from openvino import opset13 as ov
 
     above, equal = ov.greater(values, least), ov.equal(values, least)
@@ -97,9 +97,9 @@ def _first_positions(values: Any, least: Any, k: Any) -> Any:
 
 
 def _convert_suppression(node: Any) -> list[Any]:
-    """Boxes `(B, N, 1, 4)`, scores `(B, N, K)` and their limits → the scores of what is kept `(B, D)`, best first.
+    """Converts `CombinedNonMaxSuppression` of boxes `(B, N, 1, 4)` and scores `(B, N, K)` to kept scores `(B, D)`.
 
-    OpenVINO takes the first output of an extension for every output of the operation: this is the only one.
+    OpenVINO uses the first output of an extension for all outputs of the operation, so this is the only one.
     """
     from openvino import opset13 as ov
 
@@ -120,7 +120,7 @@ def _convert_suppression(node: Any) -> list[Any]:
 
 
 def _padding(values: Any, count: Any) -> Any:
-    """`(B, count)` of -1, so that there are enough values to take that many from."""
+    """`(B, count)` of -1: padding that makes rows long enough for the `TopK` of `count`."""
     from openvino import opset13 as ov
 
     return ov.broadcast(ov.constant(np.float32(-1)), _vector(_size(values, _ROWS), count))
@@ -133,7 +133,7 @@ def _top(values: Any, k: Any, mode: str = "max") -> Any:
 
 
 def _neighbours(values: Any, k: Any) -> Any:
-    """`(B, k)` shifted right by one; column 0 is repeated."""
+    """Shifts `(B, k)` right by one and repeats column 0."""
     from openvino import opset13 as ov
 
     before = _slice(values, _number(0), ov.subtract(k, _number(1)))
@@ -159,7 +159,7 @@ def _number(value: int) -> Any:
 
 
 def _vector(*values: Any) -> Any:
-    """Integers and scalar nodes as one vector."""
+    """Concatenates integers and scalar nodes to a vector."""
     from openvino import opset13 as ov
 
     one = ov.constant(np.array([1], np.int32))

@@ -1,4 +1,4 @@
-"""Images with which artefacts are compared, or from which int8 quantisation learns ranges."""
+"""Sample images, on which artefacts are compared with their snapshot, or int8 ranges are measured."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from keras_retinanet.data.image_files import SUFFIXES
 from keras_retinanet.demo.scenes import draw_scene
 
 SCENES = ((800, 23), (800, 20))
-"""Seeds of the built-in images: a wide and a tall one."""
+"""Seeds of the built-in images, a wide and a tall one."""
 MAX_SAMPLES = 16
-"""Images of a folder that are compared, the first by name."""
+"""Maximum number of images that are compared, the first of the folder by name."""
 MAX_CALIBRATION_IMAGES = 100
-"""Images of a folder from which ranges are learnt, the first by name."""
+"""Maximum number of images on which ranges are measured, the first of the folder by name."""
 
 
 def built_in_samples() -> list[Any]:
-    """Two synthetic scenes, the same ones everywhere.
+    """Draws two synthetic scenes, always the same.
 
     Returns:
         Images `(h, w, 3)` uint8.
@@ -28,18 +28,18 @@ def built_in_samples() -> list[Any]:
     return [draw_scene(seed).image for seed in SCENES]
 
 
-def folder_images(folder: str | Path, most: int) -> list[Any]:
-    """The images of a folder, by name.
+def folder_images(folder: str | Path, limit: int) -> list[Any]:
+    """Reads images of a folder in the order of their names.
 
     Args:
-        folder: Where they stand; its own files only.
-        most: How many are read.
+        folder: The folder; subfolders are not searched.
+        limit: Maximum number of images.
 
     Returns:
         Images `(h, w, 3)` uint8.
 
     Raises:
-        ValueError: There is no such folder, it has no images, or one cannot be decoded.
+        ValueError: The folder does not exist or has no images, or an image cannot be decoded.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -48,7 +48,7 @@ def folder_images(folder: str | Path, most: int) -> list[Any]:
     if not files:
         raise ValueError(f"{str(folder)!r} has no images; their names end in {', '.join(SUFFIXES)}.")
     images = []
-    for file in files[:most]:
+    for file in files[:limit]:
         try:
             images.append(decode(tf.constant(file.read_bytes())).numpy())
         except tf.errors.InvalidArgumentError as error:

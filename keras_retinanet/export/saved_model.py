@@ -1,4 +1,4 @@
-"""SavedModels for TensorFlow Serving: image bytes in, boxes in the pixels of each image out."""
+"""SavedModels for TensorFlow Serving, from image bytes to boxes in the pixels of each image."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.saved_model import DESCRIPTION_FILE
 
 LABELS = "labels.txt"
-"""In `assets/`: one class name per line, in the order of the labels."""
+"""File in `assets/` with one class name per line, in the order of the labels."""
 
 PYTHON_OPS = ("PyFunc", "PyFuncStateless", "EagerPyFunc", "NumpyFunction")
-"""Ops that a server has no kernel for: they call back into the Python process that wrote them."""
+"""Ops without a kernel on a server, because they call the Python process that wrote them."""
 
 
 def export_saved_model(
@@ -30,14 +30,14 @@ def export_saved_model(
 ) -> Path:
     """Write a new version into a model's folder.
 
-    The version is written and checked under a temporary name and then renamed: a server that polls the folder never
-    sees an incomplete one.
+    The version is written and checked under a temporary name and then renamed, so that a server that polls the folder
+    never reads an incomplete one.
 
     Args:
-        model: The model, with the thresholds that are built in.
-        out: The model's folder, made if absent. Versions are its subfolders 1, 2, …
-        settings: Precision and folding. Defaults to float32, folded.
-        check: Called with the finished version before it is moved into place; raises where it is wrong.
+        model: The model; its thresholds are built in.
+        out: The model's folder, created if absent. Versions are its subfolders 1, 2, …
+        settings: Dtype and folding. Defaults to float32, folded.
+        check: See `Check`. Defaults to no check.
 
     Returns:
         The folder of the new version.
@@ -75,13 +75,13 @@ def export_saved_model(
 
 
 def unservable_ops(folder: Path) -> list[str]:
-    """Ops of a SavedModel that TensorFlow Serving has no kernel for, or that it would have to compile.
+    """Lists ops of a SavedModel that TensorFlow Serving has no kernel for, or would have to compile.
 
     Args:
-        folder: The SavedModel.
+        folder: Folder of the SavedModel.
 
     Returns:
-        Their names, sorted; functions that must be compiled as `"<function> (must be compiled)"`.
+        Sorted names; functions that must be compiled are given as `"<function> (must be compiled)"`.
     """
     saved = parse_saved_model((folder / "saved_model.pb").read_bytes())
     found: set[str] = set()

@@ -1,7 +1,7 @@
-"""From encoded images to boxes in their own pixels, as one TensorFlow graph: what a server runs.
+"""A TensorFlow graph from encoded images to boxes in their own pixels, for servers.
 
-Plain TensorFlow ops that every TensorFlow runtime has: no Python functions, nothing that must be compiled. An EXIF
-orientation is not applied: boxes refer to the stored pixels, as in training.
+It uses only TensorFlow ops that every runtime has: no Python functions, nothing that must be compiled. EXIF orientation
+is not applied: boxes refer to the stored pixels, as in training.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.schema import Tensor
 
 EXAMPLE_IMAGE = "image/encoded"
-"""Feature of a `tf.train.Example` that holds the image file, as in TensorFlow's Object Detection API."""
+"""Feature of a `tf.train.Example` with the image file, as in TensorFlow's Object Detection API."""
 
 
 class ServingGraph:
-    """A model with its whole pre- and post-processing.
+    """A model with all of its pre- and postprocessing.
 
     The batch is axis 0 of every input and output. Images of a batch may differ in size: each is decoded and resized by
-    the model's own rule, and all are padded to the smallest shape that holds them.
+    the model's rule, and all are padded to the smallest common shape.
 
     Args:
-        model: Its thresholds are built in.
+        model: The model; its thresholds are built in.
     """
 
     def __init__(self, model: DetectionModel) -> None:
@@ -42,7 +42,7 @@ class ServingGraph:
 
     @property
     def signatures(self) -> dict[str, Callable[..., dict[str, Tensor]]]:
-        """The functions that a server offers, by name, each with its input signature."""
+        """Name of a signature → its function, with an input signature."""
         encoded = tf.TensorSpec((None,), tf.string, "image_bytes")
         examples = tf.TensorSpec((None,), tf.string, "examples")
         pixels = tf.TensorSpec((None, None, None, 3), tf.uint8, "images")
@@ -59,7 +59,7 @@ class ServingGraph:
         }
 
     def detect_encoded(self, image_bytes: Tensor) -> dict[str, Tensor]:
-        """Detections in image files.
+        """Detects in image files.
 
         Args:
             image_bytes: `(B,)` string. JPEG, PNG, BMP, GIF (first frame) or WebP files.
@@ -78,23 +78,23 @@ class ServingGraph:
         return self._detect(load, tf.shape(image_bytes)[0])
 
     def detect_examples(self, examples: Tensor) -> dict[str, Tensor]:
-        """Detections in serialised `tf.train.Example`s `(B,)` with the file in `image/encoded`."""
+        """Detects in serialised `tf.train.Example`s `(B,)` with the image file in `image/encoded`."""
         feature = {EXAMPLE_IMAGE: tf.io.FixedLenFeature((), tf.string)}
         return self.detect_encoded(tf.io.parse_example(examples, feature)[EXAMPLE_IMAGE])
 
     def detect_pixels(self, images: Tensor) -> dict[str, Tensor]:
-        """Detections in images of one size, `(B, H, W, 3)` uint8 RGB."""
+        """Detects in images of one size, `(B, H, W, 3)` uint8 RGB."""
         return self._detect(lambda index: images[index], tf.shape(images)[0])
 
     def predict_raw(self, images: Tensor) -> dict[str, Tensor]:
-        """`deltas (B, A, 4)` and `logits (B, A, K)` of network input `(B, H, W, 3)` float32, resized and padded."""
+        """`deltas (B, A, 4)` and `logits (B, A, K)` for resized and padded images `(B, H, W, 3)` float32."""
         predictions = self.model.network(images, training=False)
         return {name: predictions[name] for name in ("deltas", "logits")}
 
     def _detect(self, load: Callable[[Tensor], Tensor], count: Tensor) -> dict[str, Tensor]:
         with tf.control_dependencies([tf.debugging.Assert(count > 0, ["the request has no images"])]):
             count = tf.identity(count)
-        images, sizes, given, scale = self._on_one_canvas(load, count)
+        images, sizes, given, scale = self._prepare_batch(load, count)
         found = self.model({"images": images, "sizes": sizes})
         limit = tf.reverse(given, [1])  # (B, 2) width, height
         boxes = found["boxes"] / tf.tile(tf.reverse(scale, [1]), (1, 2))[:, None]
@@ -109,8 +109,13 @@ class ServingGraph:
             "num_detections": found["num_detections"],
         }
 
-    def _on_one_canvas(self, load: Callable[[Tensor], Tensor], count: Tensor) -> tuple[Tensor, ...]:
-        """Network input `(B, H, W, 3)`; sizes before padding and before resizing, and the scale, `(B, 2)` y, x each."""
+    def _prepare_batch(self, load: Callable[[Tensor], Tensor], count: Tensor) -> tuple[Tensor, ...]:
+        """Decodes and resizes images, and pads them to one shape.
+
+        Returns:
+            Network input `(B, H, W, 3)`; and `(B, 2)` y, x each: the sizes before padding, those before resizing, and
+            the scales.
+        """
         kind = resized_dtype(self._resize)
         pixels = tf.TensorArray(kind, count, element_shape=(None, None, 3), infer_shape=False)
         sizes, given = (tf.TensorArray(tf.int32, count, element_shape=(2,)) for _ in range(2))

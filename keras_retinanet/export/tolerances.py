@@ -1,4 +1,4 @@
-"""How far an artefact may differ from its snapshot, and in which dtypes each format can be written."""
+"""The allowed differences between an artefact and its snapshot, and the dtypes of each format."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from types import MappingProxyType
 from keras_retinanet.config import ExportDtype, ExportFormat
 
 COUNTED_ABOVE = 0.3
-"""Detections above this score are compared."""
+"""Score above which detections are compared."""
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Largest differences between an artefact and its snapshot.
+    """The allowed differences between an artefact and its snapshot.
 
     Attributes:
-        raw: Largest difference of deltas and logits, as a share of their largest magnitude; not looked at if `None`.
-        score: Largest difference of the scores of a pair of detections.
-        iou: Least overlap of a pair of detections, which must have one label.
-        share: Share of the snapshot's detections that must have a partner.
+        raw: Maximum difference of deltas and logits, as a share of their largest magnitude; `None` for no limit.
+        score: Maximum difference between the scores of a pair of detections.
+        iou: Minimum IoU of a pair of detections with the same label.
+        share: Minimum share of the snapshot's detections that have a partner.
     """
 
     raw: float | None
@@ -57,7 +57,7 @@ TOLERANCES: Mapping[tuple[ExportFormat, ExportDtype], Tolerance] = MappingProxyT
         ("litert", "int8"): _BYTE,
     }
 )
-"""Format and dtype → tolerance; what is not listed is not written."""
+"""Format and dtype → tolerance; other combinations are not supported."""
 
 REMEDIES: Mapping[ExportDtype, str] = MappingProxyType(
     {
@@ -70,4 +70,4 @@ REMEDIES: Mapping[ExportDtype, str] = MappingProxyType(
         ),
     }
 )
-"""What to do where an artefact of a dtype differs too much."""
+"""Dtype → advice for an artefact that differs too much."""

@@ -1,4 +1,4 @@
-"""Compares an artefact, opened by its own runtime, with its snapshot on sample images."""
+"""Compares an artefact, run by its own runtime, with its snapshot on sample images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from keras_retinanet.runtimes import Runtime, open_runtime
 from keras_retinanet.schema import Detections
 
 BEST_ANCHORS = 100
-"""Anchors per image that are compared where the snapshot detects nothing above `COUNTED_ABOVE`."""
+"""Anchors per image that are compared if the snapshot detects nothing above `COUNTED_ABOVE`."""
 
 
 class VerificationError(ValueError):
@@ -29,15 +29,15 @@ class VerificationError(ValueError):
 
 @dataclass
 class Agreement:
-    """What the comparison found.
+    """Result of a comparison.
 
     Attributes:
         raw: Largest difference of raw outputs, as a share of their largest magnitude.
-        detections: Detections above `COUNTED_ABOVE`, those of the snapshot and those of the artefact.
-        agreeing: As many of them have a partner on the other side.
-        anchors: Best anchors compared in their place.
-        agreeing_anchors: As many of these have the same box and score.
-        score: Largest difference of scores among partners.
+        detections: Number of detections above `COUNTED_ABOVE` of the snapshot and of the artefact.
+        agreeing: Number of these that have a partner in the other model.
+        anchors: Number of anchors that were compared instead of detections.
+        agreeing_anchors: Number of these with the same box and score.
+        score: Largest difference between the scores of partners.
     """
 
     raw: float = 0.0
@@ -49,7 +49,7 @@ class Agreement:
 
     @property
     def share(self) -> float:
-        """Share of what was compared that agrees."""
+        """Share of the compared detections or anchors that agree."""
         if self.detections:
             return self.agreeing / self.detections
         return self.agreeing_anchors / max(self.anchors, 1)
@@ -66,12 +66,12 @@ class Agreement:
 
 
 class Verification:
-    """Compares artefacts with the model that they were made from.
+    """Compares artefacts with the model they were converted from.
 
     Args:
-        name: Their format.
-        model: The snapshot; it runs in float32, whatever it was trained with.
-        dtype: What the artefacts compute with.
+        name: Format of the artefacts.
+        model: The snapshot, which runs in float32 whatever its dtype policy.
+        dtype: Dtype of the artefacts.
         images: Sample images, each `(h, w, 3)` uint8 RGB.
 
     Example:
@@ -87,13 +87,13 @@ class Verification:
         self._model, self._images = prepare_model(model, plain), images
 
     def __call__(self, path: Path) -> None:
-        """Opens an artefact and compares.
+        """Opens an artefact and compares it with the model.
 
         Args:
-            path: The artefact.
+            path: Path of the artefact.
 
         Raises:
-            VerificationError: It differs by more than the tolerance.
+            VerificationError: A difference exceeds the tolerance.
         """
         self.agreement = Agreement()
         runtime = open_runtime(path)
@@ -143,15 +143,15 @@ class Verification:
 
 
 def partners(one: Detections, other: Detections, limit: Tolerance) -> tuple[int, float]:
-    """How many detections above `COUNTED_ABOVE` have a partner of the same label, box and score.
+    """Counts the detections above `COUNTED_ABOVE` that have a partner with the same label, box and score.
 
     Args:
-        one: The detections that are counted.
-        other: Where partners are looked for, whatever they score.
-        limit: What a partner is.
+        one: The detections to count.
+        other: The possible partners, of any score.
+        limit: Allowed differences between partners.
 
     Returns:
-        Their number, and the largest difference of scores.
+        Number of detections with a partner, and the largest difference between the scores of partners.
     """
     count, largest = 0, 0.0
     for box, score, label in zip(one["boxes"], one["scores"], one["labels"], strict=True):
@@ -167,7 +167,7 @@ def partners(one: Detections, other: Detections, limit: Tolerance) -> tuple[int,
 
 
 def _distance(given: Any, wanted: Any) -> float:
-    """Largest difference as a share of the largest magnitude; infinite where something is not a number."""
+    """Largest difference as a share of the largest magnitude; infinite if a value is not finite."""
     if given.shape != wanted.shape:
         return float("inf")
     distance = float(np.max(np.abs(np.asarray(given, np.float32) - wanted)) / max(np.max(np.abs(wanted)), 1e-30))
@@ -175,6 +175,6 @@ def _distance(given: Any, wanted: Any) -> float:
 
 
 def _overlap(a: Any, b: Any) -> Any:
-    """IoU of boxes row by row; of two without area, 1 where they are less than a pixel apart."""
+    """IoU of boxes row by row; for two boxes without area, 1 if they are less than a pixel apart."""
     is_near = np.abs(a - b).max(axis=1) < 1
     return np.where(areas(a) + areas(b) > 0, iou(a, b), is_near)

@@ -1,4 +1,4 @@
-"""Requests that TensorFlow Serving replays when it loads a model, so that no user waits for the first request."""
+"""Requests that TensorFlow Serving replays on loading a model, so that the first user need not wait."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from keras_retinanet.data.batch_shapes import common_image_sizes
 from keras_retinanet.serving.predict_messages import warmup_record
 
 WARMUP = "tf_serving_warmup_requests"
-"""In `assets.extra/`: a TFRecord of `PredictionLog`s; the server takes at most 1,000."""
+"""File in `assets.extra/`, a TFRecord of `PredictionLog`s; the server reads at most 1,000."""
 BATCHES = (2, 4)
-"""Images in the larger requests; every batch shape also has a request with one."""
+"""Batch sizes of the larger requests; every batch shape also has a request with one image."""
 
 
 def write_warmup(folder: Path, model: str, resize: ResizeConfig) -> Path:
-    """Writes one request per batch shape of the common aspect ratios, and larger ones of the most common.
+    """Writes one request per batch shape of the common aspect ratios, and larger ones for the most common.
 
     Args:
-        folder: The `assets.extra` of a SavedModel.
+        folder: The `assets.extra` folder of a SavedModel.
         model: Name of the model.
-        resize: The rule that its graph applies.
+        resize: The resize rule of its graph.
 
     Returns:
         The file.

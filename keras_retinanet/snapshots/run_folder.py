@@ -12,7 +12,7 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -186,21 +186,23 @@ class Run:
         return best(measured, key=lambda pair: pair[1], default=None)
 
 
-def read_config(path: str | Path) -> TrainConfig:
+def read_config(path: str | Path, log: Callable[[str], object] | None = None) -> TrainConfig:
     """Reads the `config.yaml` of a run.
 
     Args:
         path: The file.
+        log: Receives a note per earlier name of a setting. Defaults to `None`: no notes.
 
     Returns:
-        Its settings; those it does not mention have their defaults.
+        Its settings; missing settings have their defaults.
 
     Raises:
         ValueError: If the file is not YAML, or has a setting that does not exist.
     """
     try:
         plain = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        return config_tree.from_dict(TrainConfig, with_current_names(plain))
+        named = None if log is None else lambda note: log(f"{path}: {note}")  # says where the name stands
+        return config_tree.from_dict(TrainConfig, with_current_names(plain, named))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
         raise ValueError(f"{path}: not a configuration of a run: {str(error).splitlines()[0]}") from error
 

@@ -235,6 +235,38 @@ class PrintLines(keras.callbacks.Callback):
         self.log(f"epoch {self._epoch}/{self.epochs}  {what}  {seconds:.0f} s  {figures}")
 
 
+class WarnOnce(keras.callbacks.Callback):
+    """Logs warnings that are known once every image was loaded: after the first epoch that is evaluated, or at the end.
+
+    Args:
+        find: Returns the warnings.
+        every: Epochs between two evaluations.
+        log: Receives one line per warning.
+    """
+
+    def __init__(self, find: Callable[[], Sequence[str]], every: int, log: Callable[[str], object]) -> None:
+        super().__init__()
+        self.find, self.every, self.log = find, every, log
+        self._is_done = False
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Logs them if this epoch was evaluated."""
+        del logs
+        if (epoch + 1) % self.every == 0:
+            self._warn()
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Logs them if no epoch was evaluated."""
+        del logs
+        self._warn()
+
+    def _warn(self) -> None:
+        if not self._is_done:
+            self._is_done = True
+            for warning in self.find():
+                self.log(f"warning: {warning}")
+
+
 def has_finite_weights(model: keras.Model) -> bool:
     """Whether no trainable weight is NaN or infinite.
 

@@ -28,6 +28,7 @@ from keras_retinanet.training.callbacks import (
     PrintLines,
     RecordEpoch,
     StopOnNonFinite,
+    WarnOnce,
 )
 from keras_retinanet.training.pictures import METRIC_PREFIX, draw_examples
 from keras_retinanet.training.run_data import RunData
@@ -117,7 +118,8 @@ class Training:
             guard = StopOnNonFinite([sample["image"] for sample in self.data.samples])
             keep = KeepSnapshot(self.run, self.progress, request)
             after = [*self._measuring(found, request), RecordEpoch(self.run, *self._ranking())]
-            callbacks = [guard, LogLearningRate(self.schedule), keep, *after, *self._loggers()]
+            duplicates = WarnOnce(self.data.near_duplicates, self.config.evaluate_every, self.log)
+            callbacks = [guard, LogLearningRate(self.schedule), keep, *after, *self._loggers(), duplicates]
             with readable_data_errors():
                 self._finish_epoch(after)
                 self._fit_rest(guard, keep, callbacks)
@@ -146,6 +148,7 @@ class Training:
             batch_size=self.config.batch_size,
             workers=self.config.data.workers,
             bad_images=self.data.bad_images,
+            thumbnails=self.data.thumbnails[1],
         )
 
         def measure(progress: Callable[[int], None]) -> Mapping[str, float]:

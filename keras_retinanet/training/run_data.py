@@ -12,6 +12,7 @@ from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.equal_files import describe_equal_files
 from keras_retinanet.data.image_rule import exif_frame
 from keras_retinanet.data.open_dataset import Split, has_validation, match_classes, open_dataset
+from keras_retinanet.data.thumbnails import Thumbnails, describe_near_duplicates
 from keras_retinanet.schema import Sample
 
 
@@ -26,6 +27,7 @@ class RunData:
         description: What was opened, one line.
         bad_images: Counts images that cannot be decoded; `None` if such an image ends the run.
         messages: What the readers reported about their boxes, one line each.
+        thumbnails: Of the training and of the validation images, kept as they are loaded.
     """
 
     samples: Sequence[Sample]
@@ -34,6 +36,14 @@ class RunData:
     description: str
     bad_images: BadImages | None
     messages: Sequence[str]
+    thumbnails: tuple[Thumbnails, Thumbnails]
+
+    def near_duplicates(self) -> list[str]:
+        """Describes images that look the same, among those that were loaded so far."""
+        parts = zip(("train", "val"), (self.samples, self.val_samples or ()), self.thumbnails, strict=True)
+        return describe_near_duplicates(
+            [(name, [sample["image"] for sample in own], kept) for name, own, kept in parts]
+        )
 
     def report(self, log: Callable[[str], object]) -> None:
         """Logs what was opened, then what the readers reported.
@@ -91,7 +101,8 @@ def open_run_data(
     messages += [f"warning: {sentence}" for sentence in equal]
     splits: dict[Split, Sequence[Sample]] = {"train": samples} | ({} if val_samples is None else {"val": val_samples})
     description = describe_data(source, splits, train_data.class_names)
-    return RunData(samples, val_samples, train_data.class_names, description, bad_images, messages)
+    thumbnails = Thumbnails(len(samples)), Thumbnails(len(val_samples or ()))
+    return RunData(samples, val_samples, train_data.class_names, description, bad_images, messages, thumbnails)
 
 
 def _report_messages(data: Dataset) -> list[str]:

@@ -45,7 +45,7 @@ def test_by_format_by_path_and_back(boxes, tmp_path, capsys):
             "boxes.csv, line 2: box [5., 5., 5., 9.] has no area",
         ),
         ("csv gone.csv {out} --to csv", "gone.csv: cannot be read"),
-        ("{here} {out} --to csv", "{here}: has files of no known layout: "),
+        ("{other} {out} --to csv", "{other}: has files of no known layout: "),
         ("csv {csv} {here} --to csv", "{here} already exists and is not empty; give a new folder"),
         ("csv {csv} {out}", "the following arguments are required: --to"),
         ("csv {csv} {out} --to csv --set train", "--set and --val-set name splits; csv takes files"),
@@ -61,7 +61,9 @@ def test_by_format_by_path_and_back(boxes, tmp_path, capsys):
     ],
 )
 def test_a_mistake_is_told_in_one_line(boxes, tmp_path, capsys, line, message):
-    places = {"csv": boxes, "here": str(tmp_path), "out": str(tmp_path / "out")}
+    places = {"csv": boxes, "here": str(tmp_path), "out": str(tmp_path / "out"), "other": str(tmp_path / "other")}
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.txt").touch()
     try:
         status = convert_data.main(line.format(**places).split())
     except SystemExit as stop:

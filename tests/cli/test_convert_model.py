@@ -91,7 +91,7 @@ def test_a_saved_model_becomes_a_version(run: Path, snapshot: Any, tmp_path: Pat
         (["{}/missing.keras", "{}/out.keras"], "There is no snapshot"),
         (["{}", "{}/out.keras"], "has no best.keras or last.keras"),
         (["{run}", "{}/out.h5"], "ends in .keras"),
-        (["{run}", "{run}/last.keras"], "OUT is the snapshot itself, which would be lost"),
+        (["{run}", "{run}/last.keras"], "OUT is the snapshot itself, which would be overwritten"),
         (["{run}", "{}/my model", "--format=saved_model", "--serving-kit={}/kit"], "folder is called 'my model'"),
         (["{run}", "{}/out.keras", "--class-threshold", "bea=0.5"], "no class is named 'bea'; did you mean 'bee'?"),
         (["{run}", "{}/out.keras", "--class-threshold", "xyz=0.5"], "no class is named 'xyz'; there are ant, bee."),

@@ -77,10 +77,10 @@ def test_what_was_held_back_appears_where_the_import_fails(capfd: pytest.Capture
     assert capfd.readouterr().err == "libfoo.so: cannot open shared object file\n"
 
 
-def test_a_command_starts_without_a_line_of_tensorflow() -> None:
+def test_a_command_runs_without_a_line_of_tensorflow() -> None:
     program = (
         "from keras_retinanet.cli.startup import import_tensorflow; import_tensorflow(); "
-        "import tensorflow as tf; assert int(tf.constant(1) + 1) == 2"
+        "import tensorflow as tf; assert tf.transpose(tf.constant([[1, 2]], tf.int64)).shape == (2, 1)"
     )
     environment = {name: value for name, value in os.environ.items() if name != startup.LOG_LEVEL}
     done = subprocess.run(

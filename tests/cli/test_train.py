@@ -178,7 +178,7 @@ def test_resuming_takes_the_settings_of_the_run_and_some_flags(tmp_path: Path) -
     [
         (["--backbone", "vgg16"], "--backbone cannot change with --resume (it is resnet50)"),
         (["--batch-size", "4"], "--batch-size cannot change"),
-        (["--config", "x.yaml"], "leave --config away"),
+        (["--config", "x.yaml"], "remove --config"),
     ],
 )
 def test_resuming_refuses_what_would_be_another_run(
@@ -290,3 +290,14 @@ def test_sigterm_saves_and_tells_how_to_go_on(tmp_path: Path) -> None:
     assert (folder / "last.keras").stat().st_size > 0
     assert "SIGTERM: saving" in rest
     assert [path.name for path in folder.iterdir() if ".part" in path.name] == []
+
+
+def test_an_earlier_flag_works_and_its_name_now_is_shown(monkeypatch, capsys):
+    """No flag was renamed yet: the table is given two."""
+    table = {"--image-side": "--image-min-side", "--anchor-lengths": "--anchor-sizes"}
+    monkeypatch.setattr("keras_retinanet.config.aliases.FLAGS", table)
+    sizes = ["--anchor-lengths", "8", "16", "32", "--anchor-strides", "8,16,32"]
+    config = parse(["demo", "--image-side=96", "--image-max-side", "96", *sizes]).config
+    assert (config.resize.min_side, config.anchors.sizes) == (96, (8.0, 16.0, 32.0))
+    notes = set(capsys.readouterr().err.splitlines())
+    assert notes == {f"note: {before} is an earlier name of {now}." for before, now in table.items()}

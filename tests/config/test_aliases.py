@@ -32,7 +32,9 @@ def test_a_configuration_of_before_is_read(tmp_path: Path) -> None:
     plain["loss"] |= {"classification": "cross_entropy", "alpha": 0.25, "gamma": 2.0}
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(plain, allow_unicode=True))
-    config = read_config(path)
+    notes: list[str] = []
+    config = read_config(path, notes.append)
+    assert notes == [f"{path}: matching is an earlier name of assigner."]
     assert config.assigner == AssignerConfig(0.6, 0.3, True)
     assert (config.loss.alpha, config.loss.gamma) == (None, None)  # cross entropy never used them
 

@@ -1,51 +1,77 @@
-"""Headers of image files: the size that Pillow reads, the orientation, and 16 bits, in files and inside of others."""
+"""Sizes from the first bytes equal those of Pillow, for every kind of JPEG and PNG that it writes."""
 
 from __future__ import annotations
 
 import io
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from keras_retinanet.data.image_files import image_reference
-from keras_retinanet.data.image_headers import ImageHeader, header_of, read_headers
-
-KINDS = {"a.jpg": "JPEG", "a.png": "PNG", "a.webp": "WEBP", "a.gif": "GIF", "a.bmp": "BMP"}
-
-
-def encode(kind: str, orientation: int = 1, **options) -> bytes:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    stream = io.BytesIO()
-    noise = np.random.default_rng(0).integers(0, 256, (30, 50, 3), np.uint8)
-    Image.fromarray(noise).save(stream, kind, **({"exif": exif.tobytes()} if orientation > 1 else {}), **options)
-    return stream.getvalue()
+from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.image_files import read_sizes
+from keras_retinanet.data.image_headers import size_in_header
 
 
-def test_headers_of_files_and_of_parts_of_files(tmp_path):
-    files = {name: encode(kind, 6 if kind in ("JPEG", "PNG", "WEBP") else 1) for name, kind in KINDS.items()}
-    files["b.jpg"] = encode("JPEG", progressive=True, icc_profile=bytes(9000))  # the size comes after 9,000 bytes
-    wanted = {name: ImageHeader((30, 50), 1 if name in ("a.gif", "a.bmp", "b.jpg") else 6) for name in files}
-    for name, content in files.items():
-        (tmp_path / name).write_bytes(content)
-    (tmp_path / "all.bin").write_bytes(b"head" + b"".join(files.values()))
-    starts = 4 + np.cumsum([0, *(len(content) for content in files.values())])
-    lengths = [len(content) for content in files.values()]
-    parts = [image_reference(str(tmp_path / "all.bin"), *place) for place in zip(starts, lengths, strict=False)]
-    assert read_headers([str(tmp_path / name) for name in files]) == list(wanted.values())
-    assert read_headers(parts) == list(wanted.values())
-    assert [header_of(content) for content in files.values()] == list(wanted.values())
+def encoded(mode: str, size: tuple[int, int], **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, size).save(buffer, **options)
+    return buffer.getvalue()
 
 
-def test_sixteen_bits_are_seen(tmp_path):
-    values = np.arange(600, dtype=np.uint16).reshape(20, 30)
-    Image.fromarray(values).save(tmp_path / "deep.png")
-    assert read_headers([str(tmp_path / "deep.png")]) == [ImageHeader((20, 30), 1, is_16_bit=True)]
+@pytest.mark.parametrize("size", [(1, 1), (37, 211), (640, 480)])
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("RGB", {"format": "JPEG"}),
+        ("RGB", {"format": "JPEG", "progressive": True, "comment": b"c" * 60_000}),
+        ("RGB", {"format": "JPEG", "exif": b"Exif\0\0" + b"e" * 60_000, "icc_profile": b"p" * 200_000}),
+        ("L", {"format": "JPEG"}),
+        ("CMYK", {"format": "JPEG"}),
+        ("P", {"format": "PNG"}),
+        ("I;16", {"format": "PNG"}),
+        ("RGBA", {"format": "PNG"}),
+    ],
+)
+def test_sizes(tmp_path, size, mode, options):
+    (tmp_path / "a").write_bytes(encoded(mode, size, **options))
+    assert size_in_header(str(tmp_path / "a")) == (size[1], size[0])
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xd8", b"\xff\xd8\xff\xe0\0\x10JFIF", b"\x89PNG\r\n\x1a\n", b"text"])
-def test_what_cannot_be_read_has_no_header(tmp_path, content):
-    (tmp_path / "a.jpg").write_bytes(content)
-    assert read_headers([str(tmp_path / "a.jpg"), str(tmp_path / "gone.jpg")]) == [None, None]
-    assert header_of(content) is None
+def test_padded_markers(tmp_path):
+    content = encoded("RGB", (7, 5), format="JPEG")
+    (tmp_path / "a").write_bytes(content[:2] + b"\xff\xff" + content[2:])
+    assert size_in_header(str(tmp_path / "a")) == (5, 7)
+
+
+@pytest.mark.parametrize("options", [{"format": "JPEG"}, {"format": "PNG"}])
+def test_damaged_headers_are_left_to_pillow(tmp_path, options):
+    content = encoded("RGB", (64, 48), **options)
+    end = content.index(b"IDAT" if options["format"] == "PNG" else b"\xff\xda")
+    for cut in [*range(33), end - 20]:
+        if cut < end and (options["format"] == "JPEG" or cut < 33):
+            (tmp_path / "a").write_bytes(content[:cut])
+            assert size_in_header(str(tmp_path / "a")) is None
+    (tmp_path / "a").write_bytes(
+        content[:18] + b"\x01" + content[19:] if options["format"] == "PNG" else b"\xff\xd8\xff\0"
+    )
+    assert size_in_header(str(tmp_path / "a")) is None
+    assert size_in_header(str(tmp_path / "gone")) is None
+    assert size_in_header("a\0b") is None
+
+
+@pytest.mark.parametrize("options", [{"format": "GIF"}, {"format": "BMP"}, {"format": "WEBP"}])
+def test_other_formats_are_read_by_pillow(tmp_path, options):
+    (tmp_path / "a.bin").write_bytes(encoded("RGB", (64, 48), **options))
+    assert size_in_header(str(tmp_path / "a.bin")) is None
+    assert read_sizes([str(tmp_path / "a.bin")] * 70) == [(48, 64)] * 70
+
+
+def test_broken_files_keep_their_order(tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded("RGB", (64, 48), format="PNG"))
+    (tmp_path / "b.png").write_bytes(b"no image")
+    names = [str(tmp_path / ("b.png" if number in (3, 100) else "a.png")) for number in range(130)]
+    sizes = read_sizes(names, fallback=(0, 0))
+    assert [number for number, size in enumerate(sizes) if size == (0, 0)] == [3, 100]
+    assert len(sizes) == 130
+    with pytest.raises(DataError, match=r"b\.png: cannot be read as an image"):
+        read_sizes(names)

@@ -79,7 +79,7 @@ def test_sets_and_readers_of_every_format(tmp_path, monkeypatch):
 
 
 def test_flags_of_one_reader_are_options_of_that_reader():
-    owners = {"image_dir": ["coco"], "difficult": ["pascal"], "voc_origin": ["pascal"]}
+    owners = {"image_dir": ["coco", "csv"], "difficult": ["pascal"], "voc_origin": ["pascal"]}
     owners |= {"labels_filter": ["oid"], "parent_label": ["oid"]}
     assert open_dataset.reader_flags() == owners
 

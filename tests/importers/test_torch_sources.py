@@ -15,7 +15,13 @@ import pytest
 from keras_retinanet.backbones.normalize import TORCH
 from keras_retinanet.cli import import_checkpoint as import_command
 from keras_retinanet.cli.parsing import join_numbers
-from keras_retinanet.importers import CheckpointError, Overrides, describe_checkpoint, import_checkpoint
+from keras_retinanet.importers import (
+    CheckpointError,
+    Overrides,
+    _apply_overrides,
+    describe_checkpoint,
+    import_checkpoint,
+)
 from keras_retinanet.importers.detectron2 import MEAN_ONLY
 from keras_retinanet.importers.mmdetection import LOG_LIMIT
 
@@ -295,6 +301,15 @@ def test_pixels_and_box_factors_of_the_user(files: SimpleNamespace, tmp_path: Pa
     found = describe_checkpoint(path, overrides=import_command.overrides(flags))
     assert found.backbone_options["normalization"] == ((1, 2, 3), TORCH.std, True)
     assert found.box_coder == {"std": (0.1, 0.1, 0.2, 0.2)}
+
+
+def test_the_settings_of_the_user_leave_the_blueprint_as_it_was(files: SimpleNamespace, tmp_path: Path) -> None:
+    blueprint = describe_checkpoint(files.torch(tmp_path / "a.pth", mmdetection()))
+    options, coder = dict(blueprint.backbone_options), dict(blueprint.box_coder)
+    changed = _apply_overrides(blueprint, Overrides(pixels={"is_bgr": True}, box_std=[1.0, 2.0, 3.0, 4.0]))
+    assert changed.backbone_options["normalization"] == options["normalization"]._replace(is_bgr=True)
+    assert changed.box_coder == coder | {"std": (1.0, 2.0, 3.0, 4.0)}
+    assert (blueprint.backbone_options, blueprint.box_coder) == (options, coder)
 
 
 def test_levels_need_a_size_and_a_stride_each(files: SimpleNamespace, tmp_path: Path) -> None:

@@ -82,6 +82,8 @@ def test_smooth_l1_worked_by_hand():
     expected = 4.5 * 0.05**2 + (0.2 - 1 / 18) + (1 - 1 / 18)
     np.testing.assert_allclose(losses.smooth_l1(predicted, target), [expected], rtol=1e-6)
     np.testing.assert_allclose(losses.l1(predicted, target), [1.25], rtol=1e-6)
+    two = np.array([[0.05, -0.2, 1.0, 0.0], [0.0, 3.0, 0.0, -4.0]], np.float32)
+    np.testing.assert_allclose(losses.l1(two, np.zeros((2, 4), np.float32)), [1.25, 7.0], rtol=1e-6)
 
 
 def test_giou_loss_worked_by_hand():
@@ -106,7 +108,7 @@ def test_box_losses_compute_in_float32_whatever_they_are_given(name):
     loss = BOX_LOSSES[name].function
     expected = loss(predicted.astype("float32"), target.astype("float32"))
     for kinds in (("float16", "float64"), ("float64", "float16")):
-        found = loss(predicted.astype(kinds[0]), target.astype(kinds[1]))
+        found = loss(*(ops.convert_to_tensor(x, kind) for x, kind in zip((predicted, target), kinds, strict=True)))
         assert keras.backend.standardize_dtype(found.dtype) == "float32"
         np.testing.assert_array_equal(found, expected)
 
@@ -120,9 +122,23 @@ def test_class_losses_compute_in_float32_whatever_they_are_given(name):
         targets = ClassTargets(labels.astype(whole), state.astype(signs), quality.astype(floats))
         return default_loss(name)(logits.astype(floats), targets)
 
-    found = loss("float16", "int64", "int8")
-    assert keras.backend.standardize_dtype(found.dtype) == "float32"
-    np.testing.assert_array_equal(found, loss("float32", "int32", "int32"))
+    for kinds in (("float16", "int64", "int8"), ("float64", "int8", "int64")):
+        found = loss(*kinds)
+        assert keras.backend.standardize_dtype(found.dtype) == "float32"
+        np.testing.assert_array_equal(found, loss("float32", "int32", "int32"))
+
+
+@pytest.mark.parametrize("name", CLASSIFICATION_LOSSES)
+def test_targets_may_be_arrays_or_tensors(name, gradient):
+    logits = np.array([[[1.5, -2.0], [0.5, 0.0], [3.0, 1.0]]], np.float32)
+    arrays = ClassTargets(
+        np.array([[1, -1, 0]], np.int32), np.array([[1, 0, -1]], np.int32), np.array([[0.75, 0, 0]], np.float32)
+    )
+    tensors, loss = ClassTargets(*map(ops.convert_to_tensor, arrays)), default_loss(name)
+    np.testing.assert_allclose(loss(ops.convert_to_tensor(logits), tensors), loss(logits, arrays), rtol=1e-6)
+    slopes = [gradient(lambda x, targets=targets: loss(x, targets), logits) for targets in (tensors, arrays)]
+    np.testing.assert_allclose(slopes[0], slopes[1], rtol=1e-6)
+    assert np.all(slopes[0][0, :2] != 0)
 
 
 def golden_batch(shared):

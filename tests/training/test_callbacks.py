@@ -16,6 +16,7 @@ from keras_retinanet.training.callbacks import (
     PrintLines,
     RecordEpoch,
     StopOnNonFinite,
+    WarnOnce,
     has_finite_weights,
     random_states,
 )
@@ -186,3 +187,16 @@ def test_random_states_are_those_of_the_dropout_layers() -> None:
     before = state.numpy().tolist()
     model(np.ones((1, 2)), training=True)
     assert state.numpy().tolist() != before
+
+
+@pytest.mark.parametrize(("every", "logged_after"), [(1, 1), (2, 2), (5, 3)])
+def test_warnings_are_logged_once_after_the_first_evaluation_or_at_the_end(every: int, logged_after: int) -> None:
+    lines: list[str] = []
+    warn = WarnOnce(lambda: ["a ~ b"], every, lines.append)
+    counts = []
+    for epoch in range(3):
+        warn.on_epoch_end(epoch)
+        counts.append(len(lines))
+    warn.on_train_end()
+    assert counts == [int(epoch + 1 >= logged_after and every <= 3) for epoch in range(3)]
+    assert lines == ["warning: a ~ b"]

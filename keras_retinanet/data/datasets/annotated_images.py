@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, overload
@@ -15,8 +16,9 @@ from keras_retinanet.data.datasets.box_cleaning import check_coordinates, clip_b
 from keras_retinanet.data.datasets.frames import FrameRule, choose_frames, size_in_frame
 from keras_retinanet.data.error_collector import ErrorCollector, OnError
 from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.data.file_headers import read_headers
 from keras_retinanet.data.image_files import first_missing, near_name_hint, read_sizes
-from keras_retinanet.data.image_headers import ImageHeader, read_headers
+from keras_retinanet.data.image_headers import ImageHeader
 from keras_retinanet.schema import Sample
 
 
@@ -89,7 +91,10 @@ class AnnotatedImages(Sequence[Sample]):
         frame: FrameRule | None = None,
     ) -> None:
         names = annotations.own_class_names() if class_names is None else tuple(class_names)
-        self._adopt(_index(annotations, names, on_error, frame or FrameRule()))
+        index = _index(annotations, names, on_error, frame or FrameRule())
+        if class_names is None and not annotations.are_classes_listed and not isinstance(on_error, ErrorCollector):
+            index = _without_empty_classes(index, annotations.listed_in)
+        self._adopt(index)
 
     @classmethod
     def from_index(cls, index: Index) -> Self:
@@ -168,6 +173,22 @@ def _index(annotations: Annotations, names: tuple[str, ...], on_error: OnError, 
         sources=[*annotations.sources, *(image for image in images if "#bytes=" not in image)]
         if annotations.sources
         else [],
+    )
+
+
+def _without_empty_classes(index: Index, listed_in: str) -> Index:
+    """Leave out classes that have no box after cleaning."""
+    used = np.unique(index.labels)
+    if len(used) == len(index.class_names):
+        return index
+    kept = set(used.tolist())
+    empty = [name for label, name in enumerate(index.class_names) if label not in kept]
+    index.report.notes.append(f"{listed_in}: no box remains of {short_repr(', '.join(empty), 120)}: not a class")
+    return dataclasses.replace(
+        index,
+        class_names=tuple(index.class_names[label] for label in used),
+        labels=np.searchsorted(used, index.labels).astype(np.int32),
+        category_ids=None if index.category_ids is None else tuple(index.category_ids[label] for label in used),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns, select_rows
-from keras_retinanet.data.datasets.class_names import label_of
+from keras_retinanet.data.datasets.class_names import label_of, sort_names
 from keras_retinanet.data.error_collector import OnError, collect_errors, parse_each
 from keras_retinanet.data.image_headers import ImageHeader
 
@@ -58,6 +58,8 @@ class Annotations:
         sources: Files and folders that were read; if one changes, the index cache is not used. Defaults to none: the
             index is not cached.
         notes: Decisions that the files left to the reader, one sentence each.
+        are_classes_listed: Whether a file lists the classes. Otherwise those that keep no box after cleaning are not
+            classes. Defaults to `True`.
     """
 
     listed_in: str
@@ -72,6 +74,7 @@ class Annotations:
     category_ids: Mapping[str, int] | None = None
     sources: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    are_classes_listed: bool = True
 
     @property
     def num_boxes(self) -> int:
@@ -99,13 +102,13 @@ class Annotations:
             DataError: A box has an unknown class, and there is no collector.
         """
         if isinstance(self.boxes, BoxColumns):
-            return _relabel(self.boxes, self.own_class_names(), class_names, on_error)
+            return relabel(self.boxes, self.own_class_names(), class_names, on_error)
         return columns_from_rows(self.boxes, class_names, on_error, is_relative=self.is_relative)
 
 
 def sorted_names(rows: Sequence[BoxRow]) -> tuple[str, ...]:
-    """Class names that occur, sorted."""
-    return tuple(sorted({row.name for row in rows if row.name is not None}))
+    """Class names that occur, sorted (`sort_names`)."""
+    return sort_names(row.name for row in rows if row.name is not None)
 
 
 def columns_from_rows(
@@ -152,8 +155,21 @@ def _labels_of(row: BoxRow, wanted: Mapping[str, int], on_error: OnError) -> lis
     return collect_errors(on_error, lambda: [label_of(name, wanted, row.where)], [])
 
 
-def _relabel(columns: BoxColumns, own: Sequence[str], class_names: Sequence[str], on_error: OnError) -> BoxColumns:
-    """Change labels that index `own` into labels that index `class_names`."""
+def relabel(columns: BoxColumns, own: Sequence[str], class_names: Sequence[str], on_error: OnError) -> BoxColumns:
+    """Change labels that index `own` into labels that index `class_names`.
+
+    Args:
+        columns: The boxes.
+        own: Names that the labels index.
+        class_names: Names, label 0 first.
+        on_error: What to do about boxes of other classes.
+
+    Returns:
+        The boxes; those of unknown classes are left out if `on_error` is a collector.
+
+    Raises:
+        DataError: A box has an unknown class, and there is no collector.
+    """
     if tuple(own) == tuple(class_names):
         return columns
     wanted = {name: label for label, name in enumerate(class_names)}

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 
 from keras_retinanet.data.errors import DataError, short_repr
+
+
+def sort_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Sort class names: as numbers (`2` before `10`) if all of them are, otherwise as texts; each name once."""
+    unique = set(names)
+    try:
+        values = {name: float(name) for name in unique}
+    except ValueError:
+        return tuple(sorted(unique))
+    if not all(math.isfinite(value) for value in values.values()):
+        return tuple(sorted(unique))
+    return tuple(sorted(unique, key=lambda name: (values[name], name)))
 
 
 def label_of(name: str, labels: Mapping[str, int], where: str) -> int:

@@ -5,12 +5,9 @@ Reference: https://cocodataset.org/#format-data, "Object Detection".
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -28,6 +25,7 @@ from keras_retinanet.data.datasets.coco_layouts import (
     locate_images,
 )
 from keras_retinanet.data.datasets.reader import Layout, Reader
+from keras_retinanet.data.datasets.text_files import no_garbage_collection
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import near_name_hint
 
@@ -113,7 +111,7 @@ def _read(file: Path) -> tuple[dict[str, Any], bool]:
     """The contents without outlines, and whether an attribute `rotation` occurs."""
     try:
         raw = file.read_bytes()
-        with _no_garbage_collection():
+        with no_garbage_collection():
             content = json.loads(_POLYGONS.sub(b'"segmentation":%d' % OUTLINE, raw))
     except OSError as error:
         fix = near_name_hint(file) + "check the path and the permissions"
@@ -130,24 +128,12 @@ def _read(file: Path) -> tuple[dict[str, Any], bool]:
 def _read_outlines(file: Path) -> list[Any]:
     """The annotations with their outlines, of a file that has been read before."""
     try:
-        with _no_garbage_collection():
+        with no_garbage_collection():
             annotations: list[Any] = json.loads(file.read_bytes())["annotations"]
     except (OSError, ValueError, RecursionError) as error:
         found = f"its outlines cannot be read ({short_repr(str(error), 120)})"
         raise DataError(str(file), found, "COCO JSON", REMAKE) from None
     return annotations
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Pause garbage collection: with millions of new objects it takes as long as reading."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _unique(item: dict[str, Any], key: Any, seen: dict[Any, Any], where: str) -> None:

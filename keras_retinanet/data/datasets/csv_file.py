@@ -1,75 +1,65 @@
-"""CSV: one line per box, as fizyr's keras-retinanet reads it, or with a header line."""
+"""CSV: one line per box, in the dialects of fizyr's keras-retinanet, of annotation tools and of published data sets."""
 
 from __future__ import annotations
 
-import io
-import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from keras_retinanet.data.datasets.annotations import Annotations, BoxRow
+import numpy as np
+
+from keras_retinanet.data.box_columns import BoxColumns, select_rows
+from keras_retinanet.data.datasets.annotations import Annotations, relabel
+from keras_retinanet.data.datasets.class_names import sort_names
+from keras_retinanet.data.datasets.csv_dialects import OBJECT, Dialect, find_dialect
+from keras_retinanet.data.datasets.csv_layouts import (
+    choose_file,
+    choose_files,
+    find_class_file,
+    split_of,
+)
+from keras_retinanet.data.datasets.csv_rows import BoxTable, read_table
 from keras_retinanet.data.datasets.frames import FrameRule
-from keras_retinanet.data.datasets.reader import Reader
-from keras_retinanet.data.datasets.text_files import csv_records, number, read_text, to_local_path
-from keras_retinanet.data.error_collector import OnError, parse_each
+from keras_retinanet.data.datasets.image_places import ImagePlaces, usual_folders
+from keras_retinanet.data.datasets.reader import Layout, Reader
+from keras_retinanet.data.datasets.text_files import csv_records, read_text, to_local_path
+from keras_retinanet.data.error_collector import OnError
 from keras_retinanet.data.errors import DataError, short_repr
 
-_COLUMNS = {
-    "path": (
-        "path", "image_path", "img_path", "image", "img_file", "image_file", "file", "filename", "file_name",
-        "image_name", "img_name", "img", "image_id",
-    ),
-    "x1": ("x1", "xmin", "x_min", "left", "bbox_x1", "bbox_xmin"),
-    "y1": ("y1", "ymin", "y_min", "top", "bbox_y1", "bbox_ymin"),
-    "x2": ("x2", "xmax", "x_max", "right", "bbox_x2", "bbox_xmax"),
-    "y2": ("y2", "ymax", "y_max", "bottom", "bbox_y2", "bbox_ymax"),
-    "class": ("class", "label", "class_name", "label_name", "name", "category", "category_name", "class_id"),
-}  # fmt: skip
-_EXTENT = {
-    "x1": ("bbox_x", "x", "left", "x1", "xmin"),
-    "y1": ("bbox_y", "y", "top", "y1", "ymin"),
-    "x2": ("bbox_width", "bbox_w", "w", "box_width", "width"),
-    "y2": ("bbox_height", "bbox_h", "h", "box_height", "height"),
-}
-"""Names of columns that give a corner, width and height instead of two corners."""
-_SIZE = {
-    "height": ("image_height", "img_height", "height"),
-    "width": ("image_width", "img_width", "width"),
-}
-"""Names of columns that give the size of the image, if they are not those of the box."""
-_SIDE = re.compile("[1-9][0-9]{0,8}")
-_FORMAT = "'path,x1,y1,x2,y2,class', or 'path,,,,,' for an image without boxes"
-
-_Box = tuple[float, float, float, float]
-_Line = tuple[str, _Box | None, str, str]
-"""Image path, box, class name, and file and line."""
+_SIDE = re.compile("[1-9][0-9]{0,8}(?:[.]0*)?")
+_BACKGROUND = ("-1", "background", "__background__")
+_NO_OBJECT = (*_BACKGROUND, "no_box", "nobox", "no_object", "empty", "none", "null", "nan", "negative")
+"""Class names that mark an image without objects, if their box has no area."""
 
 
 class CsvDataset(Reader):
     """Boxes as lines `path,x1,y1,x2,y2,class`; an image without boxes is a line `path,,,,,`.
 
-    Coordinates are pixel edges counted from 0, whole or not. Paths are relative to the file. Without a header line the
-    six columns are in this order and further ones are ignored; with one (`image_path,xmin,ymin,xmax,ymax,label` and
-    other usual names) they are in any order, and `x,y,w,h` or `bbox_x,bbox_y,bbox_width,bbox_height` may give a
-    corner and a size.
+    Coordinates are pixel edges counted from 0, whole or not. Paths are relative to the file, or to `image_dir`; paths
+    of another machine are looked up by their last parts. Without a header line the six columns are in this order and
+    further ones are not used (SKU-110K's give the size of the image); with one (`image_path,xmin,ymin,xmax,ymax,label`
+    and other usual names) they are in any order, and may give a corner and a size (`x,y,w,h`), or a centre and a size.
+    Also read are make-sense.ai, VoTT, VIA (https://www.robots.ox.ac.uk/~vgg/software/via, `region_shape_attributes`),
+    Global Wheat (`BoxesString`, and Kaggle's `bbox`), Roboflow, TensorFlow Object Detection and the columns of Open
+    Images, which are shares. Lines of the class -1, `background`, `no_box` or `empty` mark images without objects.
 
     Args:
-        annotations: The file.
+        annotations: The file; or a folder, whose training set is read.
         classes: File of lines `name,id`; labels are the positions sorted by ID. Defaults to `None`: the sorted names
             that occur.
         class_names: Names in the order of the labels wanted; replaces `classes`.
         on_error: What to do with boxes outside their image or without area; see `OnError`. Defaults to `"skip"`.
+        image_dir: Folder of the images. Defaults to `None`: that of the file, or the usual folders next to it.
         frame: Which pictures the boxes refer to. Defaults to what the data show.
     """
 
     word = "csv"
-    summary = "lines of image,x1,y1,x2,y2,class; CLASSES has lines of class,index"
+    summary = "lines of image,x1,y1,x2,y2,class, or with a header; CLASSES has lines of class,index"
     arguments = ("annotations",)
     optional_arguments = ("classes",)
     has_sets = False
-    file_signs = ("*.csv",)
 
     def __init__(
         self,
@@ -78,110 +68,155 @@ class CsvDataset(Reader):
         *,
         class_names: Sequence[str] | None = None,
         on_error: OnError = "skip",
+        image_dir: str | None = None,
         frame: FrameRule | None = None,
     ) -> None:
-        super().__init__(annotations, class_names=class_names, on_error=on_error, frame=frame, classes=classes)
+        own: dict[str, Any] = {"classes": classes, "image_dir": image_dir}
+        super().__init__(annotations, class_names=class_names, on_error=on_error, frame=frame, **own)
 
-    def read(self, *, classes: str | os.PathLike[str] | None = None) -> Annotations:
+    def read(self, *, classes: str | os.PathLike[str] | None = None, image_dir: str | None = None) -> Annotations:
         """Read the file of boxes and, if needed, the file of classes."""
-        file = self.path
-        annotated_sizes: dict[str, tuple[int, int]] = {}
-        lines = list(_read_lines(file, self.on_error, annotated_sizes))
-        names = None if self.wanted_classes is not None or classes is None else _read_classes(Path(classes))
-        is_sorted = self.wanted_classes is None and classes is None
-        image_of = {path: os.path.normpath(to_local_path(path)) for path in dict.fromkeys(line[0] for line in lines)}
-        first: dict[str, str] = {}  # the first spelling of each image: ./a.jpg and a.jpg are the same
-        for path, image in image_of.items():
-            first.setdefault(image, path)
-        paths = list(first.values())
-        position = {image: number for number, image in enumerate(first)}
-        note = f"{file}: no file of classes; labels follow the sorted class names of the boxes"
+        file = choose_file(self.path)
+        table, dialect = read_table(file, self.on_error, self.tolerance)
+        listed = None if self.wanted_classes is not None or classes is None else _read_classes(Path(classes))
+        own = tuple(table.names)
+        columns, notes = _drop_marks(_columns(table, dialect, file), own, listed or self.wanted_classes or (), file)
+        columns, own, found = _name_unlabelled(columns, own, file)
+        notes += found
+        names = listed or sort_names(own[label] for label in np.unique(columns.labels).tolist())
+        columns = relabel(columns, own, names, self.on_error)
+        if listed is None and self.wanted_classes is None:
+            notes.append(f"{file}: no file of classes; labels follow the sorted class names of the boxes")
+        images = _unite_spellings(table.images)
+        first = list(dict.fromkeys(images.values()))
+        position = {path: number for number, path in enumerate(first)}
+        moved = np.array([position[path] for path in images.values()], np.int64)
+        columns.image = moved[columns.image] if len(moved) else columns.image
+        places = ImagePlaces([image_dir] if image_dir else usual_folders(file, split_of(file)), file)
+        paths = places.locate(first)
         return Annotations(
             listed_in=str(file),
             class_names=names,
-            images=[os.path.join(file.parent, to_local_path(path)) for path in paths],
-            image_ids=[*paths],
-            annotated_sizes=[annotated_sizes.get(path) for path in paths],
-            boxes=[
-                BoxRow(position[image_of[path]], box, name, where)
-                for path, box, name, where in lines
-                if box is not None
-            ],
+            images=paths,
+            image_ids=[*first],
+            annotated_sizes=[_size(table.sizes.get(path)) for path in first],
+            boxes=columns,
             sources=[str(file), *([str(classes)] if classes is not None else [])],
-            notes=[note] if is_sorted else [],
+            notes=[*notes, *_shape_notes(table, file), *places.notes, *_unused(places, paths, file)],
+            are_classes_listed=listed is not None,
         )
 
+    @classmethod
+    def find_layout(cls, path: str | os.PathLike[str]) -> Layout | None:
+        """Recognise a CSV file of boxes by its first lines, and a folder by such files."""
+        place, val = Path(path), None
+        if place.is_dir():
+            chosen = choose_files(place)
+            if chosen is None:
+                return None
+            train, dialect, val = chosen
+            certainty, evidence = 2, str(train.relative_to(place))
+        else:
+            found = find_dialect(place) if place.suffix.lower() in (".csv", ".txt", ".tsv") else None
+            if found is None:
+                return None
+            train, dialect, certainty, evidence = place, found, 3, place.name
+        tool = "Roboflow" if train.name.startswith("_annotations") else dialect.tool
+        classes = find_class_file(place if place.is_dir() else place.parent, train)
+        files = {"annotations": train, "val_annotations": val, "classes": classes}
+        settings = {name: str(file) for name, file in files.items() if file is not None}
+        return Layout(cls.word, place, evidence, 1 if dialect.is_relative else certainty, tool, settings)
 
-def _lines(file: Path) -> Iterator[tuple[str, list[str]]]:
+
+def _columns(table: BoxTable, dialect: Dialect, file: Path) -> BoxColumns:
+    boxes, lines = table.boxes(), table.line
+    with np.errstate(all="ignore"):  # what overflows is infinite, and is reported as such
+        if dialect.geometry == "centre":
+            boxes[:, :2] -= boxes[:, 2:] / 2
+        if dialect.geometry in ("extent", "cell", "centre"):
+            boxes[:, 2:] += boxes[:, :2]
+    is_share = dialect.geometry == "centre" and len(boxes) > 0 and bool((np.abs(boxes) <= 1.001).all())
+    return BoxColumns(
+        image=np.array(table.image, np.int64),
+        boxes=boxes,
+        labels=np.array(table.label, np.int64),
+        ignore=np.array(table.ignore, bool),
+        name=lambda row: f"{file}, line {lines[row]}",
+        is_relative=dialect.is_relative or is_share,
+    )
+
+
+def _drop_marks(
+    columns: BoxColumns, own: Sequence[str], listed: Sequence[str], file: Path
+) -> tuple[BoxColumns, list[str]]:
+    """Leave out rows that mark an image without objects, and boxes of the background."""
+    folded = {label: name.casefold() for label, name in enumerate(own) if name not in listed}
+    marks = [label for label, name in folded.items() if name in _NO_OBJECT]
+    if not marks:
+        return columns, []
+    boxes = columns.boxes
+    has_area = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    is_background = np.isin(columns.labels, [label for label in marks if folded[label] in _BACKGROUND])
+    is_dropped = np.isin(columns.labels, marks) & (~has_area | is_background)
+    names = ", ".join(sorted({own[label] for label in columns.labels[is_dropped].tolist()}))
+    notes = []
+    if num_marks := int((is_dropped & ~has_area).sum()):
+        notes.append(f"{file}: {num_marks} lines of the class {names} mark images without objects")
+    if num_boxes := int((is_dropped & has_area).sum()):
+        notes.append(f"{file}: {num_boxes} boxes of the class {names} are left out: background is not a class")
+    return (select_rows(columns, ~is_dropped) if is_dropped.any() else columns), notes
+
+
+def _name_unlabelled(
+    columns: BoxColumns, own: tuple[str, ...], file: Path
+) -> tuple[BoxColumns, tuple[str, ...], list[str]]:
+    """Regions without a class: one class if none has one, otherwise left out."""
+    if "" not in own:
+        return columns, own, []
+    is_unnamed = columns.labels == own.index("")
+    if is_unnamed.all():
+        note = f"{file}: no region has a class: all are {OBJECT!r}"
+        return columns, tuple(name or OBJECT for name in own), [note] if len(is_unnamed) else []
+    note = f"{file}: {int(is_unnamed.sum())} regions without a class are left out"
+    return select_rows(columns, ~is_unnamed), own, [note] if is_unnamed.any() else []
+
+
+def _unite_spellings(images: Mapping[str, int]) -> dict[str, str]:
+    """The first spelling of each image: `./a.jpg` and `a.jpg` are the same."""
+    first: dict[str, str] = {}
+    return {path: first.setdefault(os.path.normpath(to_local_path(path)), path) for path in images}
+
+
+def _size(written: tuple[str, str] | None) -> tuple[int, int] | None:
+    if written is None or not all(_SIDE.fullmatch(side.strip()) for side in written):
+        return None
+    return int(float(written[0])), int(float(written[1]))
+
+
+def _shape_notes(table: BoxTable, file: Path) -> list[str]:
+    notes = []
+    if table.outlines:
+        notes.append(f"{file}: {table.outlines} circles, ellipses or polygons: their enclosing boxes are used")
+    if table.not_boxes:
+        notes.append(f"{file}: {table.not_boxes} points or lines are left out")
+    return notes
+
+
+def _unused(places: ImagePlaces, paths: Sequence[str], file: Path) -> list[str]:
+    """A note on images of the same folders that neither this file nor another one names."""
+    note = places.note_unused(paths)
+    others = [other for other in sorted(file.parent.glob("*.csv")) if other != file] if note else []
+    named = (cell for other in others for cell in re.split('[,;\t"\n]', read_text(other, "a CSV file")))
+    elsewhere = {os.path.basename(to_local_path(cell.strip())) for cell in named}
+    return places.note_unused(paths, elsewhere=elsewhere) if elsewhere else note
+
+
+def _lines(file: Path) -> Any:
     """Non-empty lines with file and line number, split at the commas."""
-    for line, fields in csv_records(io.StringIO(read_text(file, "a CSV file")), file, skipinitialspace=True):
+    text = read_text(file, "a CSV file").splitlines(keepends=True)
+    for line, fields in csv_records(text, file, skipinitialspace=True):
         if any(field.strip() for field in fields):
             yield f"{file}, line {line}", [field.strip() for field in fields]
-
-
-def _read_lines(file: Path, on_error: OnError, annotated_sizes: dict[str, tuple[int, int]]) -> Iterator[_Line]:
-    """The lines; sizes of images, if columns give them, go into `annotated_sizes`."""
-    lines = _lines(file)
-    where, first = next(lines, ("", []))
-    order, has_extent = _header(first, _COLUMNS), False
-    if order is None and (order := _header(first, _COLUMNS | _EXTENT)) is not None:
-        has_extent = True
-    if order is None:
-        order = list(range(6))
-        if first:
-            _require_no_header(first, where)
-            lines = itertools.chain([(where, first)], lines)
-    sizes = _header(first, _SIZE) if not has_extent else None
-
-    def parse(numbered: tuple[str, list[str]]) -> _Line:
-        where, fields = numbered
-        path, box, name, _ = _parse_line(fields, order, where)
-        given = [] if sizes is None else [fields[column] for column in sizes if column < len(fields)]
-        if len(given) == 2 and all(_SIDE.fullmatch(side) for side in given):
-            annotated_sizes[path] = int(given[0]), int(given[1])
-        return path, box if not has_extent or box is None else _corners(box), name, where
-
-    yield from parse_each(lines, parse, on_error)
-
-
-def _header(fields: list[str], columns: Mapping[str, tuple[str, ...]]) -> list[int] | None:
-    """Positions of the six columns, if this line names all of them."""
-    plain = [_fold(field) for field in fields]
-    known = ([_fold(name) for name in names] for names in columns.values())
-    order = [next((plain.index(name) for name in names if name in plain), -1) for names in known]
-    return None if -1 in order else order
-
-
-def _fold(name: str) -> str:
-    """Fold a name: `x_min`, `X Min` and `xMin` are the same."""
-    return name.lower().replace("_", "").replace(" ", "").replace("-", "")
-
-
-def _corners(box: _Box) -> _Box:
-    return box[0], box[1], box[0] + box[2], box[1] + box[3]
-
-
-def _require_no_header(fields: list[str], where: str) -> None:
-    """Refuse an unknown header: a first line with words instead of numbers."""
-    if len(fields) >= 6 and all(field[:1].isalpha() and field.lower() not in ("nan", "inf") for field in fields[1:5]):
-        known = "; ".join(f"{column}: {', '.join(names[:3])}" for column, names in _COLUMNS.items())
-        found = f"is a header with unknown columns: {short_repr(','.join(fields), 120)}"
-        raise DataError(where, found, f"names such as {known}", "rename the columns, or remove the line")
-
-
-def _parse_line(fields: list[str], order: list[int], where: str) -> _Line:
-    if len(fields) <= max(order):
-        fix = "separate with commas" if any(mark in fields[0] for mark in ";\t") else "complete the line"
-        raise DataError(where, f"{len(fields)} columns in {short_repr(','.join(fields))}", _FORMAT, fix)
-    path, *sides, name = (fields[column] for column in order)
-    if not path:
-        raise DataError(where, "names no image", _FORMAT, "complete the line")
-    if not name and not any(sides):
-        return path, None, "", where
-    if not name:
-        raise DataError(where, "names no class", _FORMAT, "complete the line")
-    box = [number(text, side, where, _FORMAT) for text, side in zip(sides, ("x1", "y1", "x2", "y2"), strict=True)]
-    return path, (box[0], box[1], box[2], box[3]), name, where
 
 
 def _read_classes(file: Path) -> tuple[str, ...]:

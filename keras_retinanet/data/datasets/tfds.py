@@ -19,8 +19,9 @@ from keras_retinanet.data.datasets.reader import Reader
 from keras_retinanet.data.datasets.record_files import read_records
 from keras_retinanet.data.error_collector import OnError, parse_each, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.data.file_headers import header_of
 from keras_retinanet.data.image_files import image_reference
-from keras_retinanet.data.image_headers import ImageHeader, header_of
+from keras_retinanet.data.image_headers import ImageHeader
 from keras_retinanet.extras import install_hint
 
 _FLAGS = ("is_crowd", "is_difficult", "is_group_of")

@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.data.datasets.annotations import Annotations, BoxRow
+from keras_retinanet.data.datasets.class_names import sort_names
 from keras_retinanet.data.datasets.label_map import read_label_map
 from keras_retinanet.data.datasets.reader import Reader
 from keras_retinanet.data.datasets.record_files import has_set, read_records, record_files
 from keras_retinanet.data.error_collector import OnError, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.data.file_headers import header_of
 from keras_retinanet.data.image_files import image_reference
-from keras_retinanet.data.image_headers import ImageHeader, header_of
+from keras_retinanet.data.image_headers import ImageHeader
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _FLAGS = ("is_crowd", "difficult", "group_of")
@@ -205,7 +207,7 @@ def _names(values: Any, count: int, label_map: dict[int, str], where: str) -> li
 def _sorted_names(records: list[_Record]) -> list[str]:
     """Sorted names; sorted as numbers if all are IDs."""
     names = {name for record in records for name in record.names}
-    return sorted(names, key=int if all(name.isdecimal() for name in names) else None)
+    return list(sort_names(names))
 
 
 def _unique(records: list[_Record], on_error: OnError) -> list[_Record]:

@@ -95,6 +95,60 @@ def test_two_ways_to_write_a_path_are_one_image(write, tmp_path):
     assert data[0]["boxes"].tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
 
 
+@pytest.mark.parametrize("name", ["-1", "background", "Background", "no_box", "empty", "None"])
+@pytest.mark.parametrize("box", ["-1,-1,-1,-1", "0,0,0,0"])
+def test_lines_that_mark_an_image_without_objects(write, name, box):
+    data = CsvDataset(*write(f"a.jpg,1,2,3,4,dog\nb.jpg,{box},{name}\n"))
+    assert data.class_names == ("dog",)
+    assert [sample["labels"].tolist() for sample in data] == [[0], []]
+    assert data.report.num_dropped == 0
+    assert f"boxes.csv: 1 lines of the class {name} mark images without objects" in data.report.notes[0]
+
+
+def test_boxes_of_the_background_are_left_out_and_counted(write):
+    text = "a.jpg,1,2,3,4,dog\na.jpg,5,5,9,9,background\nb.jpg,5,5,9,9,empty\n"
+    data = CsvDataset(*write(text))
+    assert data.class_names == ("dog", "empty")  # an empty parking space is an object
+    assert [sample["labels"].tolist() for sample in data] == [[0], [1]]
+    assert "1 boxes of the class background are left out" in data.report.notes[0]
+    listed = CsvDataset(*write(text, "background,0\ndog,1\nempty,2\n"))
+    assert [sample["labels"].tolist() for sample in listed] == [[1, 0], [2]]
+
+
+def test_classes_need_a_box_that_remains(write):
+    data = CsvDataset(*write("a.jpg,1,2,3,4,zebra\na.jpg,0,0,0,0,cat\nb.jpg,90,90,99,99,ant\n"))
+    assert data.class_names == ("zebra",)
+    assert data[0]["labels"].tolist() == [0]
+    assert data.report.notes[-1].endswith("boxes.csv: no box remains of 'ant, cat': not a class")
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("10", "2", "0"), ("0", "2", "10")),
+        (("10.0", "2.0", "1"), ("1", "2.0", "10.0")),
+        (("10", "2", "x"), ("10", "2", "x")),
+    ],
+)
+def test_classes_that_are_numbers_sort_as_numbers(write, names, expected):
+    data = CsvDataset(*write("".join(f"a.jpg,1,2,3,4,{name}\n" for name in names)))
+    assert data.class_names == expected
+    assert data[0]["labels"].tolist() == [expected.index(name) for name in names]
+
+
+def test_many_lines_equal_the_same_lines_one_by_one(write):
+    """An unusual value makes a chunk of lines be read one by one."""
+    lines = [f"{'abc'[k % 3]}.jpg,{k % 20},{k % 7}.5,{k % 20 + 9},29,c{k % 4}\n" for k in range(500)]
+    lines[100:100] = [" b.jpg , 1 , 2 , 3 , 4 , c1 \n", "c.jpg,,,,,\n"]
+    fast = CsvDataset(*write("".join(lines)))
+    slow = CsvDataset(*write("".join([*lines, "a.jpg,1,2,3,4,\n"])))
+    assert len(fast) == len(slow) == 3
+    for one, other in zip(fast, slow, strict=True):
+        assert one["boxes"].tolist() == other["boxes"].tolist()
+        assert one["labels"].tolist() == other["labels"].tolist()
+    assert sum(len(sample["labels"]) for sample in fast) == 501
+
+
 def test_only_images_without_boxes(write):
     data = CsvDataset(*write("a.jpg,,,,,\n"))
     assert (len(data), data.class_names) == (1, ())
@@ -114,7 +168,7 @@ def test_boxes_without_area_are_left_out_by_line(write):
         ("", r"boxes\.csv: lists no image"),
         ("a,b,c,d,e,f\na.jpg,1,2,3,4,x\n", "line 1: is a header with unknown columns: 'a,b,c,d,e,f'"),
         ("a.jpg,1,2,3,4,x\na.jpg,1,2,3\n", "line 2: 4 columns in 'a.jpg,1,2,3'"),
-        ("a.jpg;1;2;3;4;x\n", "line 1: 1 columns.*fix: separate with commas"),
+        ("a.jpg|1|2|3|4|x\n", "line 1: 1 columns.*fix: separate with commas"),
         ("a.jpg,1,2,3,4,x\n\na.jpg,1,q,3,4,x\n", "line 3: y1 is 'q'"),
         ("a.jpg,1,2,3,,x\n", "line 1: y2 is ''"),
         ("a.jpg,1,2,3,4,\n", "line 1: names no class"),
@@ -133,8 +187,21 @@ def test_boxes_without_area_are_left_out_by_line(write):
 )
 def test_broken_annotations_are_named(write, text, message):
     with pytest.raises(DataError, match=message) as caught:
-        CsvDataset(*write(text))
+        CsvDataset(*write(text), on_error="error")
     assert caught.value.fix
+
+
+def test_broken_lines_are_left_out_and_named(write):
+    broken = "".join(f"a.jpg,1,{side},3,4,x\n" for side in "pqrstuv")
+    data = CsvDataset(*write(f"a.jpg,1,2,3,4,x\n{broken}b.jpg,1,2,3\n"))
+    assert [sample["image_id"] for sample in data] == ["a.jpg"]  # b.jpg would be background by mistake
+    assert data[0]["boxes"].tolist() == [[1, 2, 3, 4]]
+    (note,) = [note for note in data.report.notes if "left out: " in note]
+    assert note.startswith("8 annotations left out: ")
+    assert "boxes.csv, line 2: y1 is 'p'; " in note
+    assert note.endswith("line 6: y1 is 't'; and 3 more")
+    with pytest.raises(DataError, match="line 1: y1 is 'q'"):  # nothing remains
+        CsvDataset(*write("a.jpg,1,q,3,4,x\n"))
 
 
 @pytest.mark.parametrize(
