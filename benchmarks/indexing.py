@@ -1,6 +1,6 @@
 """How long until a large data set is ready, and in how much memory, without and with the index cache.
 
-    python benchmarks/indexing.py [--images 118000] [--boxes 860000] [--formats coco csv yolo pascal kitti oid tfrecord]
+    python benchmarks/indexing.py [--images 118000] [--boxes 860000] [--formats coco csv yolo …]
 
 Writes a synthetic data set of COCO's size in each format (one tiny image, linked under every name) and reads it in
 processes of their own: with the reader alone, and through the cache. The peer for COCO is pycocotools, which checks
@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import index_writers
 import numpy as np
 from PIL import Image
 
@@ -30,7 +31,7 @@ from keras_retinanet.data.writers.jobs import place_images
 from keras_retinanet.schema import Sample
 
 CLASSES = tuple(f"class {number}" for number in range(80))
-FORMATS = ("coco", "csv", "yolo", "pascal", "kitti", "oid", "tfrecord")
+FORMATS = ("coco", "csv", "yolo", "pascal", "kitti", "oid", "tfrecord", *index_writers.WRITERS)
 HEIGHT, WIDTH = 480, 640
 
 
@@ -60,6 +61,11 @@ def make_part(folder: Path, num_images: int, num_boxes: int) -> OutputSplit:
 
 def write(word: str, part: OutputSplit, folder: Path) -> list[str]:
     """Write the part and answer the words for its reader."""
+    if word in index_writers.WRITERS:
+        index_writers.WRITERS[word](part, folder)
+        layout = DATASETS[word].find_layout(folder)
+        assert layout is not None, f"{word} is not recognised"
+        return [str(layout.path), DATASETS[word].default_sets(layout.path)[0]]
     if word in OWN_WRITERS:
         return OWN_WRITERS[word](part, folder)
     images = "copy" if word == "tfrecord" else "link"
@@ -150,12 +156,12 @@ def main() -> None:
             folder.mkdir()
             words = write(word, part, folder)
             time.sleep(3)  # what has just been written is not remembered
-            print(f"{word:9} reader     {measured(read, word, words)}", flush=True)
+            print(f"{word:11} reader     {measured(read, word, words)}", flush=True)
             if word == "coco":
-                print(f"{'':9} pycocotools{measured(read_pycocotools, str(folder))}", flush=True)
+                print(f"{'':11} pycocotools{measured(read_pycocotools, str(folder))}", flush=True)
             read_remembered(word, words, cache)
             size = sum(file.stat().st_size for file in cache.iterdir()) / 1e6
-            print(f"{'':9} remembered {measured(read_remembered, word, words, cache)}  {size:.0f} MB file", flush=True)
+            print(f"{'':11} remembered {measured(read_remembered, word, words, cache)}  {size:.0f} MB file", flush=True)
 
 
 if __name__ == "__main__":

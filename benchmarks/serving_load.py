@@ -206,14 +206,14 @@ def start_server(model: Path, flags: list[str]) -> tuple[subprocess.Popen[str], 
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment)
     assert process.stderr is not None
-    told = []
+    output = []
     for line in process.stderr:
-        told.append(line)
+        output.append(line)
         if found := re.search(r"ready: .* on (http://\S+)", line):
             lines: list[int] = []
             threading.Thread(target=count_lines, args=(process.stderr, lines), daemon=True).start()
             return process, found.group(1), lines
-    raise SystemExit(f"the server did not start:\n{''.join(told)}")
+    raise SystemExit(f"the server did not start:\n{''.join(output)}")
 
 
 def count_lines(stream: Any, lines: list[int]) -> None:

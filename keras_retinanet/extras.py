@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Extra = Literal["beam", "grpc", "litert", "onnx", "openvino", "serve", "tfds", "video"]
+Extra = Literal["beam", "grpc", "heif", "litert", "onnx", "openvino", "serve", "tfds", "video"]
 """Extras of pyproject.toml that a feature asks for by name when their packages are missing."""
 
 

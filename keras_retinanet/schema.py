@@ -90,6 +90,8 @@ class Detections(TypedDict):
     """Class name of each box, where a server answers it."""
     image_id: NotRequired[int | str]
     """The `image_id` of the sample, where a data set was searched."""
+    is_cut_off: NotRequired[bool]
+    """True where a server decoded a JPEG that lacks its last bytes."""
 
 
 class RawOutputs(TypedDict):
@@ -114,6 +116,7 @@ class DetectedImage:
         names: The class of each box.
         error: Why the image could not be read, else `None`.
         pixels: `(H, W, 3)` uint8 where they were asked for.
+        is_cut_off: Whether it is a JPEG without its last bytes, decoded as far as it goes.
     """
 
     image: str
@@ -124,3 +127,4 @@ class DetectedImage:
     names: tuple[str, ...]
     error: str | None = None
     pixels: Any = None
+    is_cut_off: bool = False

@@ -53,7 +53,7 @@ def test_the_name_of_the_distribution_is_written_once() -> None:
     assert text.count(PROJECT["name"]) == 1
 
 
-@pytest.mark.parametrize("extra", ["onnx", "openvino", "litert", "serve", "grpc", "video"])
+@pytest.mark.parametrize("extra", ["onnx", "openvino", "litert", "serve", "grpc", "heif", "video"])
 def test_the_tests_install_every_package_that_they_run(extra: str) -> None:
     """`test` repeats these requirements, for it cannot name them without the distribution's name."""
     assert {line for line in EXTRAS[extra] if package_name(line) != "tensorflow"} <= set(EXTRAS["test"])

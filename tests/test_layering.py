@@ -44,7 +44,8 @@ WITHOUT_FRAMEWORK = {
 """Rooms and modules whose import loads no framework."""
 TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}
 TENSORFLOW_IN_A_FUNCTION = {
-    "geometry.nms", "assigners.per_image", "model.replicas", "backbones.normalization", "framework_internals",
+    "geometry.nms", "assigners.per_image", "model.replicas", "model.target_checks",
+    "backbones.normalization", "framework_internals",
 }  # fmt: skip
 """Modules that import TensorFlow inside a function: in the branch of that backend, or for a private name of it."""
 

@@ -10,12 +10,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from keras_retinanet.cli.detect_sources import Source, find_sources, numbered, refuse_overwriting
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.startup import import_tensorflow
-from keras_retinanet.config import TileConfig
+from keras_retinanet.config import ExifFrame, TileConfig
 
 if TYPE_CHECKING:
     from keras_retinanet.detection.detector import Detector
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 USUAL_THRESHOLD = 0.3
 SOME_UNREAD, INTERRUPTED = 1, 130
 """Exit statuses: images were left out; stopped by Ctrl-C."""
-_NAMED = 8  # classes in the summary
+_NAMED = 8  # classes in the summary, and JPEGs that are cut off
 
 
 @dataclass
@@ -36,11 +36,13 @@ class Tally:
         images: Images that were read.
         unread: Images that could not be read.
         boxes: Class name → number of boxes.
+        cut_off: JPEGs without their last bytes.
     """
 
     images: int = 0
     unread: int = 0
     boxes: collections.Counter[str] = field(default_factory=collections.Counter)
+    cut_off: int = 0
 
     def add(self, found: DetectedImage) -> None:
         """Counts one image, and prints a line if it could not be read.
@@ -56,6 +58,11 @@ class Tally:
         else:
             self.unread += 1
             tqdm.write(f"left out  {' '.join(found.error.split())}", file=sys.stderr)
+        if found.is_cut_off:
+            self.cut_off += 1
+            if self.cut_off <= _NAMED:
+                what = "lacks its last bytes; it is decoded as far as it goes"
+                tqdm.write(f"cut off   {found.image} {what}", file=sys.stderr)
 
 
 def build_parser() -> Parser:
@@ -85,6 +92,10 @@ def build_parser() -> Parser:
     found.add_argument("--nms-threshold", type=share, metavar="X", help="of two boxes that overlap more, drop one")
     found.add_argument("--max-detections", type=count, metavar="N", help="most boxes of an image")
     found.add_argument("--class", dest="classes", action="append", metavar="NAME", help="only this class; repeatable")
+    parser.add_argument(
+        "--exif", choices=get_args(ExifFrame),
+        help="turn images upright by their EXIF orientation, or leave them as stored (default: the model's rule)",
+    )  # fmt: skip
     large = parser.add_argument_group("large images")
     large.add_argument("--tile", type=count, metavar="SIZE", help="cut images into squares of SIZE pixels")
     large.add_argument(
@@ -164,6 +175,7 @@ def _open(flags: argparse.Namespace) -> Detector:
         classes=flags.classes,
         batch_size=flags.batch_size,
         tiles=tiles,
+        exif=flags.exif,
         workers=flags.workers,
     )
 
@@ -251,6 +263,7 @@ def summary(tally: Tally, written: Mapping[str, Sequence[Path]], *, is_whole: bo
     """
     boxes = sum(tally.boxes.values())
     lines = [f"images    {tally.images}" + (f", {tally.unread} left out" if tally.unread else "")]
+    lines[0] += f", {tally.cut_off} cut off" if tally.cut_off else ""
     lines[0] += "" if is_whole else ", stopped"
     named = ", ".join(f"{name} {count}" for name, count in tally.boxes.most_common(_NAMED))
     more = f" and {len(tally.boxes) - _NAMED} classes more" if len(tally.boxes) > _NAMED else ""

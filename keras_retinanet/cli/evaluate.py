@@ -27,7 +27,7 @@ from keras_retinanet.snapshots.run_folder import find_snapshot
 from keras_retinanet.snapshots.snapshot_settings import read_settings
 
 if TYPE_CHECKING:
-    from keras_retinanet.data.bad_images import BadImages
+    from keras_retinanet.data.bad_images import BadImages, CutOffImages
     from keras_retinanet.data.datasets import Dataset
     from keras_retinanet.data.pipeline import InferenceBatches
     from keras_retinanet.data.thumbnails import Thumbnails
@@ -52,6 +52,7 @@ class Evaluation:
         batches: The images as network input.
         bad_images: Tracks images that cannot be decoded, which count as images without objects; `None` if such an
             image is an error.
+        cut_off: JPEGs without their last bytes.
         thumbnails: Small copies of the images, kept as they are loaded.
     """
 
@@ -65,6 +66,7 @@ class Evaluation:
     resize: ResizeConfig
     batches: InferenceBatches
     bad_images: BadImages | None
+    cut_off: CutOffImages
     thumbnails: Thumbnails
 
 
@@ -140,7 +142,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         ValueError: Data or snapshot are invalid, or their classes do not match.
         OSError: A file cannot be read.
     """
-    from keras_retinanet.data.bad_images import BadImages
+    from keras_retinanet.data.bad_images import BadImages, CutOffImages
     from keras_retinanet.data.data_summary import describe_data
     from keras_retinanet.data.open_dataset import choose_set, match_classes, open_dataset
     from keras_retinanet.data.pipeline import InferenceBatches
@@ -156,7 +158,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     resize = overridden(model.network.resize_config, flags, "min_side", "max_side", prefix="image_")
     resize = dataclasses.replace(resize, bit_depth=data.bit_depth or resize.bit_depth)
     bad_images = BadImages(len(samples)) if data.bad_data == "skip" else None
-    thumbnails = Thumbnails(len(samples))
+    cut_off, thumbnails = CutOffImages(), Thumbnails(len(samples))
     batches = InferenceBatches(
         samples,
         resize=resize,
@@ -164,6 +166,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         batch_size=flags.batch_size,
         workers=data.workers,
         bad_images=bad_images,
+        cut_off=cut_off,
         thumbnails=thumbnails,
     )
     return Evaluation(
@@ -177,6 +180,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         resize=resize,
         batches=batches,
         bad_images=bad_images,
+        cut_off=cut_off,
         thumbnails=thumbnails,
     )
 
@@ -231,6 +235,8 @@ def _detect(evaluation: Evaluation) -> list[Detections]:
     seconds = time.perf_counter() - start
     if evaluation.bad_images is not None and (summary := evaluation.bad_images.summary()) is not None:
         print(f"warning   {summary}; their boxes count as missed")
+    if (summary := evaluation.cut_off.summary()) is not None:
+        print(f"warning   {summary}")
     images = [sample["image"] for sample in evaluation.samples]
     for sentence in describe_near_duplicates([(evaluation.set_name, images, evaluation.thumbnails)]):
         print(f"warning   {sentence}")

@@ -27,6 +27,7 @@ from keras_retinanet.config.names import (
     SourceName,
     VocOrigin,
     WriterName,
+    YoloRows,
 )
 from keras_retinanet.config.network_settings import (
     AnchorConfig,
@@ -91,5 +92,6 @@ __all__ = [
     "TrainConfig",
     "VocOrigin",
     "WriterName",
+    "YoloRows",
     "to_dict",
 ]

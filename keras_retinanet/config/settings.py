@@ -19,6 +19,7 @@ from keras_retinanet.config.names import (
     OptimizerName,
     ScheduleName,
     VocOrigin,
+    YoloRows,
 )
 from keras_retinanet.config.network_settings import NetworkConfig
 
@@ -46,8 +47,10 @@ class DataConfig:
         labels_filter: Open Images: only these classes, in this order.
         parent_label: Open Images: only this class and those below it in the hierarchy.
         difficult: Pascal VOC: treat difficult objects as ignore regions, keep them as ordinary objects, or drop them.
-        image_dir: COCO: folder of the images, if they are not in one of the usual places.
+        image_dir: COCO, CSV, YOLO, Open Images: folder of the images, if they are not in one of the usual places.
         voc_origin: Pascal VOC: number of the first pixel; auto decides by the coordinates of the whole data set.
+        yolo_rows: YOLO: read rows of more than six numbers as polygons or as boxes with keypoints; auto decides by the
+            data set.
         exif: Turn images upright by their EXIF orientation, or leave them as stored; auto decides by sizes and boxes.
         bit_depth: Bits of the values in 16-bit images. Defaults to what a sample of the files has.
         bad_data: Boxes outside their image or without area, and images that cannot be decoded: stop, or report them
@@ -76,6 +79,7 @@ class DataConfig:
     difficult: DifficultRule = "ignore"
     image_dir: str | None = None
     voc_origin: VocOrigin = "auto"
+    yolo_rows: YoloRows = "auto"
     exif: ExifRule = "auto"
     bit_depth: int | None = None
     bad_data: BadDataPolicy = "skip"

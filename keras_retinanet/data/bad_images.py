@@ -1,9 +1,9 @@
-"""Reports, counts and replaces images that turn out broken during a run, until there are too many."""
+"""Reports and counts images that turn out broken or cut off during a run, and replaces the broken ones."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,9 @@ from keras_retinanet.schema import Tensor
 
 MAX_BROKEN_SHARE = 0.1
 """Largest share of broken images before the run stops: more than that is a disk failure, not a broken file."""
+
+MAX_NAMED = 5
+"""Images that a summary names."""
 
 GREY = 127
 """Value of every pixel of the image that replaces a broken one; it has no boxes, so it only trains background."""
@@ -57,8 +60,8 @@ class BadImages:
         """One sentence about all broken images, or `None` if there are none."""
         if not self.found:
             return None
-        names = ", ".join(list(self.found)[:5]) + (f" and {len(self.found) - 5} more" if len(self.found) > 5 else "")
-        return f"{len(self.found)} broken images were replaced by grey ones without boxes: {names}"
+        found = f"{len(self.found)} broken images were replaced by grey ones without boxes"
+        return f"{found}: {_first_names(self.found)}"
 
     def _report(self, path: Any, found: Any) -> Any:
         # Bytes inside a graph, arrays of one outside.
@@ -72,6 +75,42 @@ class BadImages:
         if is_new:
             self._log(f"warning: {name} {what}; a grey picture without boxes takes its place (broken so far: {count})")
         return np.bool_(True)
+
+
+class CutOffImages:
+    """Counts JPEGs that lack their last bytes and were decoded as far as they go.
+
+    Args:
+        log: Callable. Receives a line for each of the first `MAX_NAMED`. Defaults to `None`: nothing is logged.
+
+    Attributes:
+        found: Their paths, in the order in which they were decoded.
+    """
+
+    def __init__(self, log: Callable[[str], object] | None = None) -> None:
+        self.found: dict[str, None] = {}
+        self._log, self._lock = log, threading.Lock()
+
+    def add(self, path: str) -> None:
+        """Count an image, once however often it is decoded."""
+        with self._lock:
+            is_new = path not in self.found
+            self.found[path] = None
+            count = len(self.found)
+        if is_new and self._log is not None and count <= MAX_NAMED:
+            self._log(f"warning: {path} lacks its last bytes; it is decoded as far as it goes (so far: {count})")
+
+    def summary(self) -> str | None:
+        """One sentence about all of them, or `None` if there are none."""
+        if not self.found:
+            return None
+        what = "JPEG lacks its last bytes and was" if len(self.found) == 1 else "JPEGs lack their last bytes and were"
+        return f"{len(self.found)} {what} decoded as far as possible: {_first_names(self.found)}"
+
+
+def _first_names(found: Collection[str]) -> str:
+    more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+    return ", ".join(list(found)[:MAX_NAMED]) + more
 
 
 def _too_many(name: str, what: str, count: int, num_images: int) -> DataError:

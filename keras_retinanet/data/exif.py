@@ -148,6 +148,12 @@ def _find_in_chunks(read: ReadBytes, at: int, wanted: bytes, last: tuple[bytes, 
     return None
 
 
+def orientation_of_exif(data: bytes | None) -> int:
+    """The orientation in EXIF data as Pillow keeps them in `image.info["exif"]`, 1 if there is none."""
+    tiff = (data or b"").removeprefix(EXIF_MARK)
+    return orientation_of_tiff(lambda at, count: tiff[at : at + count])
+
+
 def orientation_of_tiff(read: ReadBytes) -> int:
     """The orientation in the first directory of a TIFF structure, 1 if there is none or it is damaged."""
     found = _find_entry(read)

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
-from PIL import Image
-
 from keras_retinanet.data.image_files import byte_range, read_bytes
 from keras_retinanet.data.image_headers import ImageHeader, orientation_in_header, parse_header, reader_of
+from keras_retinanet.data.pillow_files import opened
 
 _READERS = 16  # header reads wait for the disk, not for a core
 _CHUNK = 256  # files that a thread reads in one go
@@ -59,7 +58,7 @@ def header_of(content: bytes) -> ImageHeader | None:
 
 def _ask_pillow(source: str | BinaryIO, orientation: int) -> ImageHeader | None:
     try:
-        with Image.open(source) as image:
+        with opened(source) as image:
             return ImageHeader((image.height, image.width), orientation, image.mode.startswith("I;16"))
     except Exception:  # Pillow's plug-ins raise a dozen kinds on damaged headers, struct.error to KeyError
         return None

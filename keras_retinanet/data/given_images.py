@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
+from keras_retinanet.config import ResizeConfig
+from keras_retinanet.data.decode_file import decode_by_rule
 from keras_retinanet.data.errors import DataError
-from keras_retinanet.data.image import decode
+from keras_retinanet.data.exif import orientation_of_exif, turn
 from keras_retinanet.data.image_files import SUFFIXES, find_images
+from keras_retinanet.data.pillow_files import to_rgb
+
+DEFAULT_RULE = ResizeConfig()
+"""The rule without a model: images are turned upright, and the values of 16-bit images have 16 bits."""
 
 _ALLOWED = f"an image file ({', '.join(SUFFIXES)})"
 _BYTES = (bytes, bytearray, memoryview)
@@ -34,6 +39,19 @@ class GivenImage:
 
     name: str
     content: Any
+
+
+@dataclass(frozen=True)
+class LoadedImage:
+    """One decoded image.
+
+    Attributes:
+        pixels: `(H, W, 3)` uint8 RGB.
+        is_cut_off: Whether it is a JPEG without its last bytes, decoded as far as it goes.
+    """
+
+    pixels: Any
+    is_cut_off: bool = False
 
 
 def expand(images: Any, *, is_recursive: bool = False) -> Iterable[GivenImage]:
@@ -69,16 +87,17 @@ def _without_path(position: int, image: Any) -> GivenImage:
     return GivenImage(str(getattr(image, "filename", "") or f"image {position}"), image)
 
 
-def load(image: GivenImage) -> Any:
+def load(image: GivenImage, rule: ResizeConfig = DEFAULT_RULE) -> LoadedImage:
     """Decode an image.
 
-    Alpha is dropped, not blended; 16-bit values keep their upper eight bits. EXIF orientation is not applied.
+    Alpha is dropped, not blended; of 16-bit values the upper eight of `rule.bit_depth` bits are kept.
 
     Args:
-        image: The image.
+        image: The image. Arrays are taken as they are.
+        rule: Whether an EXIF orientation is applied, and the range of 16-bit images. Defaults to applied, 16 bits.
 
     Returns:
-        `(H, W, 3)` uint8 RGB.
+        Its pixels.
 
     Raises:
         DataError: It cannot be read, or has an unsupported type.
@@ -91,51 +110,33 @@ def load(image: GivenImage) -> Any:
             reason = getattr(error, "strerror", None) or error
             raise DataError(image.name, f"cannot be read ({reason})", _ALLOWED, "check the path") from None
     if isinstance(content, _BYTES):
-        return _from_bytes(bytes(content), image.name)
+        return _from_bytes(bytes(content), image.name, rule)
     if isinstance(content, Image.Image):
-        return _from_pillow(content, image.name)
+        return LoadedImage(_from_pillow(content, image.name, rule))
     if hasattr(content, "__array__"):
-        return _from_array(np.asarray(content), image.name)
+        return LoadedImage(_from_array(np.asarray(content), image.name))
     allowed = "a path, bytes, a NumPy array or a Pillow image"
     raise DataError(image.name, f"is a {type(content).__name__}", allowed, "give one of these")
 
 
-def _from_bytes(content: bytes, name: str) -> Any:
-    try:
-        return np.asarray(decode(tf.constant(content)))
-    except tf.errors.OpError:
-        found = "cannot be decoded as an image" if content else "is empty"
-        raise DataError(name, found, _ALLOWED, "replace or re-export the file") from None
+def _from_bytes(content: bytes, name: str, rule: ResizeConfig) -> LoadedImage:
+    decoded = decode_by_rule(content, rule)
+    if decoded.reason:
+        raise DataError(name, decoded.reason, _ALLOWED, "replace or re-export the file")
+    return LoadedImage(decoded.pixels, decoded.is_cut_off)
 
 
-def _from_pillow(image: Image.Image, name: str) -> Any:
+def _from_pillow(image: Image.Image, name: str, rule: ResizeConfig) -> Any:
     if 0 in image.size:
         raise DataError(name, f"is a Pillow image of size {image.size}", "at least one pixel", "leave it out")
     try:
-        pixels = _rgb(image)
+        pixels = to_rgb(image, rule.bit_depth)
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(name, f"cannot be converted to RGB ({error})", _ALLOWED, "replace or convert it") from None
     if pixels is None:
         found = f"is a Pillow image of mode {image.mode!r}, whose range is not known"
         raise DataError(name, found, "any mode of 8 or 16 bits", "scale it to 0–255 and convert it to 'L'")
-    return pixels
-
-
-def _rgb(image: Image.Image) -> Any | None:
-    """`(H, W, 3)` uint8, or `None` if the value of white is unknown."""
-    if image.mode == "F" or (image.mode == "I" and not _is_16_bit(image)):
-        return None
-    if image.mode.startswith("I"):
-        grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=-1)
-    if image.mode in ("La", "RGBa"):  # colours multiplied by alpha
-        image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
-    return np.array(image.convert("RGB"))
-
-
-def _is_16_bit(image: Image.Image) -> bool:
-    values = np.asarray(image)
-    return bool(values.min() >= 0 and 255 < values.max() <= 65535)  # how older versions of Pillow open a 16-bit PNG
+    return turn(pixels, orientation_of_exif(image.info.get("exif"))) if rule.exif == "apply" else pixels
 
 
 def _from_array(image: Any, name: str) -> Any:
@@ -156,23 +157,24 @@ def _from_array(image: Any, name: str) -> Any:
 
 
 def load_ahead(
-    images: Iterable[GivenImage], workers: int, depth: int
-) -> Iterator[tuple[GivenImage, Any | None, DataError | None]]:
+    images: Iterable[GivenImage], workers: int, depth: int, rule: ResizeConfig = DEFAULT_RULE
+) -> Iterator[tuple[GivenImage, LoadedImage | None, DataError | None]]:
     """Load images in threads while earlier ones are processed.
 
     Args:
         images: The images.
         workers: Threads.
         depth: Maximum number of images loaded ahead.
+        rule: As for `load`.
 
     Yields:
-        In the order given: the image, and its pixels or its error.
+        In the order given: the image, and what was loaded or its error.
     """
     waiting: deque[tuple[GivenImage, Any]] = deque()
     pool = ThreadPoolExecutor(workers)
     try:
         for image in images:
-            waiting.append((image, pool.submit(_attempt, image)))
+            waiting.append((image, pool.submit(_attempt, image, rule)))
             if len(waiting) > depth:
                 first, future = waiting.popleft()
                 yield (first, *future.result())
@@ -182,8 +184,8 @@ def load_ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _attempt(image: GivenImage) -> tuple[Any | None, DataError | None]:
+def _attempt(image: GivenImage, rule: ResizeConfig) -> tuple[LoadedImage | None, DataError | None]:
     try:
-        return load(image), None
+        return load(image, rule), None
     except DataError as error:
         return None, error

@@ -21,6 +21,23 @@ _WEBP_ANIMATION = 2  # bit of the flags of an extended WebP
 _BMP_HEADER = 54  # bytes up to the palette of the usual 40-byte kind of header
 
 
+END_MARK = b"\xff\xd9"
+"""Last bytes of a JPEG. A decoder that finds them early leaves the rest grey, in place of an error."""
+
+
+def with_end_mark(contents: Tensor) -> Tensor:
+    """The bytes of an image file, a JPEG with a second end mark: one that lacks its end is decoded as far as it goes.
+
+    Args:
+        contents: Scalar string.
+
+    Returns:
+        Scalar string, from which `decode` makes the same pixels if the file is whole.
+    """
+    is_jpeg = tf.strings.substr(contents, 0, 2) == b"\xff\xd8"
+    return tf.cond(is_jpeg, lambda: tf.strings.join([contents, END_MARK]), lambda: contents)
+
+
 def decode(contents: Tensor, bit_depth: int = ALL_BITS) -> Tensor:
     """Decode an image file to RGB, as stored: `exif` turns it.
 

@@ -17,13 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.image_headers import size_in_header
+from keras_retinanet.data.pillow_files import HEIF_HEADS, opened, unsupported_reason
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
-"""Suffixes of the files that `keras_retinanet.data.image.decode` can read."""
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif",
+)  # fmt: skip
+"""Suffixes of the files that `keras_retinanet.data.decode_file` can read, some with the extra `heif`."""
 
 _RANGE = re.compile(r"(.*)#bytes=(\d{1,18})\+(\d{1,18})", re.DOTALL)
 _CHUNK = 64  # images per task of a reader: handing over a task takes as long as reading a header
@@ -146,6 +147,19 @@ def missing_positions(paths: Sequence[str]) -> Iterator[int]:
             yield position
 
 
+def first_unsupported(paths: Sequence[str]) -> DataError | None:
+    """An error about the HEIC or AVIF files among images, if a package that reads them is missing."""
+    for suffix, head in HEIF_HEADS.items():
+        if (reason := unsupported_reason(head)) is not None:
+            found = [path for path in paths if path.lower().endswith(suffix)]
+            if found:
+                more = {1: "", 2: ", as is 1 more"}.get(len(found), f", as are {len(found) - 1} more")
+                return DataError(
+                    found[0], f"{reason}{more}", "images that are read", "install it, or save them as JPEG"
+                )
+    return None
+
+
 def find_near_name(path: str | os.PathLike[str]) -> str | None:
     """Find a similar name for a missing file or folder, in the lowest folder of its path that exists.
 
@@ -247,13 +261,20 @@ def _read_size(path: str) -> tuple[int, int]:
     if (size := size_in_header(path)) is not None:
         return size
     try:
-        with Image.open(path if byte_range(path) is None else io.BytesIO(read_bytes(path))) as image:
+        with opened(path if byte_range(path) is None else io.BytesIO(read_bytes(path))) as image:
             return image.height, image.width
     except Exception as error:  # Pillow's plug-ins raise a dozen kinds on damaged headers, struct.error to KeyError
-        reason = str(error).replace(path, Path(path).name) or type(error).__name__
+        reason = _unsupported_reason(path) or str(error).replace(path, Path(path).name) or type(error).__name__
         raise DataError(
             path,
             f"cannot be read as an image ({reason})",
             f"an image file ({', '.join(SUFFIXES)})",
             "replace or re-export the file, or take it out of the annotations",
         ) from None
+
+
+def _unsupported_reason(image: str) -> str | None:
+    try:
+        return unsupported_reason(read_bytes(image))
+    except OSError:
+        return None

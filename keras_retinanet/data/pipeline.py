@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.augment import apply_augmentations, check_names, max_images_per_sample
-from keras_retinanet.data.bad_images import BadImages
+from keras_retinanet.data.bad_images import BadImages, CutOffImages
 from keras_retinanet.data.batch_shapes import choose_batch_shapes
 from keras_retinanet.data.image import pad, padded_size
 from keras_retinanet.data.image_cache import cache_samples
@@ -47,6 +47,7 @@ class TrainingBatches:
         steps: Batches per epoch. Defaults to `None`: one data epoch.
         bad_images: Tracks broken images, which are replaced by grey ones without boxes. Defaults to `None`: a broken
             image is an error.
+        cut_off: Counts JPEGs without their last bytes. Defaults to `None`: they are used all the same.
         thumbnails: Keeps a thumbnail of each image. Defaults to `None`.
 
     Attributes:
@@ -76,10 +77,11 @@ class TrainingBatches:
         max_shapes: int = 4,
         steps: int | None = None,
         bad_images: BadImages | None = None,
+        cut_off: CutOffImages | None = None,
         thumbnails: Thumbnails | None = None,
     ) -> None:
         check_names(augmentations)
-        self._table = SampleTable(samples, resize, bad_images)
+        self._table = SampleTable(samples, resize, bad_images, cut_off)
         self._pad_value, self._batch_size, self._seed = tuple(pad_value), batch_size, seed
         self._augmentations, self._workers = tuple(augmentations), workers
         self.batch_shapes, self._group = _choose_batch_shapes(self._table, resize, max_shapes, batch_size)
@@ -192,6 +194,7 @@ class InferenceBatches:
         max_shapes: Maximum number of batch shapes. Defaults to 4.
         bad_images: Tracks broken images, which are replaced by grey ones. Defaults to `None`: a broken image is an
             error.
+        cut_off: Counts JPEGs without their last bytes. Defaults to `None`: they are used all the same.
         thumbnails: Keeps a thumbnail of each image. Defaults to `None`.
 
     Attributes:
@@ -208,10 +211,11 @@ class InferenceBatches:
         workers: int | None = None,
         max_shapes: int = 4,
         bad_images: BadImages | None = None,
+        cut_off: CutOffImages | None = None,
         thumbnails: Thumbnails | None = None,
     ) -> None:
         self._thumbnails = thumbnails
-        self._table = SampleTable(samples, resize, bad_images)
+        self._table = SampleTable(samples, resize, bad_images, cut_off)
         self._pad_value, self._batch_size, self._workers = tuple(pad_value), batch_size, workers
         self.batch_shapes, self._group = _choose_batch_shapes(self._table, resize, max_shapes, 1)
 

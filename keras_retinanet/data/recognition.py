@@ -114,6 +114,14 @@ def _describe_unknown(place: Path, command: str) -> tuple[str, str, str]:
     return found, looked_for, _suggest(place, counts, command)
 
 
+def _has_class_folders(place: Path) -> bool:
+    """Whether all images are in at least two sub-folders."""
+    entries = _entries(place)
+    folders = [entry for entry in entries if entry.is_dir()]
+    holds = [any(is_image(file.name) for file in _entries(folder)) for folder in folders]
+    return sum(holds) > 1 and not any(is_image(entry.name) for entry in entries)
+
+
 def _concerns(layout: Layout, place: Path) -> bool:
     """Whether the layout of the folder above a place includes the place, and is not that of a folder next to it."""
     first, *rest = Path(layout.evidence).parts or (".",)
@@ -144,6 +152,11 @@ def _suggest(place: Path, counts: collections.Counter[str], command: str) -> str
     archives = [entry for entry in _entries(place) if entry.name.lower().endswith(tuple(ARCHIVES))]
     if archives:
         return f"unpack {shlex.quote(str(archives[0]))} first"
+    if (place / "synsets.txt").exists() or (not set(counts) & set(_NEAREST) and _has_class_folders(place)):
+        return (
+            "these images are sorted into folders by class, as for image classification (ImageNet); a detector needs "
+            "boxes: export the task in a format of detection, such as COCO or Pascal VOC"
+        )
     annotations = {ending: number for ending, number in counts.items() if ending in _NEAREST}
     if annotations:
         word = _NEAREST[max(annotations, key=lambda ending: annotations[ending])]

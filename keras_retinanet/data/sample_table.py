@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
-from keras_retinanet.data.bad_images import GREY, BadImages
+from keras_retinanet.data.bad_images import GREY, BadImages, CutOffImages
+from keras_retinanet.data.decode_file import UNDECODED, Decoded, decode_otherwise_in_graph
 from keras_retinanet.data.errors import GRAPH_MARKS, GRAPH_SEPARATOR
 from keras_retinanet.data.exif import UPRIGHT
 from keras_retinanet.data.exif_graph import turn_in_graph
@@ -23,6 +24,7 @@ from keras_retinanet.data.image import (
     resized_size,
 )
 from keras_retinanet.data.image_files import byte_range, read_sizes
+from keras_retinanet.data.sample_checks import check_samples
 from keras_retinanet.schema import Sample, Tensor
 
 
@@ -34,6 +36,7 @@ class SampleTable:
         resize: The resize rule.
         bad_images: Tracks broken images, which are replaced by grey ones without boxes. Defaults to `None`: a broken
             image is an error.
+        cut_off: Counts JPEGs without their last bytes. Defaults to `None`: they are used all the same.
 
     Attributes:
         num_boxes: `(I,)` int. Boxes of each of the I images.
@@ -43,14 +46,21 @@ class SampleTable:
 
     Raises:
         ValueError: There are no samples.
-        DataError: An image whose size is needed cannot be read.
+        DataError: A sample is wrong, or an image whose size is needed cannot be read.
     """
 
-    def __init__(self, samples: Iterable[Sample], resize: ResizeConfig, bad_images: BadImages | None = None) -> None:
+    def __init__(
+        self,
+        samples: Iterable[Sample],
+        resize: ResizeConfig,
+        bad_images: BadImages | None = None,
+        cut_off: CutOffImages | None = None,
+    ) -> None:
         samples = list(samples)
         if not samples:
             raise ValueError("No samples: at least one image is needed; check the data set's path and the limit.")
-        self._resize, self._bad_images = resize, bad_images
+        check_samples(samples)
+        self._resize, self._bad_images, self._cut_off = resize, bad_images, cut_off or CutOffImages()
         self.sizes = sizes = np.array(_sizes(samples), np.int64)
         self.resized = np.stack(resized_size(sizes[:, 0], sizes[:, 1], resize), axis=1)
         self.num_boxes = np.array([len(sample["labels"]) for sample in samples])
@@ -97,12 +107,13 @@ class SampleTable:
             tf.errors.InvalidArgumentError: As `load`.
         """
         name, size, target = self._names[index], self._sizes[index], self._targets[index]
-        image = self._upright(_decoded_or_empty(self._attempt(index), self._resize.bit_depth), index)
+        image, reason = self._decode(index)
+        image = self._upright(image, index)
         found = tf.shape(image)[:2]
         is_decoded, is_right = tf.size(image) > 0, tf.reduce_all(found == size)
         if self._bad_images is None:
             mismatch = _size_mismatch(found, size)
-            undecoded = _check(is_decoded, name, UNDECODED, "replace or remove the file")
+            undecoded = _check(is_decoded, name, reason, "replace or remove the file")
             checks = [
                 undecoded,
                 _check(is_right | ~is_decoded, name, mismatch, "correct the annotated size, or restore the file"),
@@ -112,7 +123,7 @@ class SampleTable:
         report = self._bad_images.report_in_graph
 
         def replaced() -> tuple[Tensor, Tensor]:
-            what = tf.where(is_decoded, _size_mismatch(found, size), UNDECODED)
+            what = tf.where(is_decoded, _size_mismatch(found, size), reason)
             with tf.control_dependencies([report(name, what)]):
                 return tf.fill(tf.concat([target, [3]], axis=0), tf.constant(GREY, self.dtype)), tf.constant(False)
 
@@ -139,6 +150,29 @@ class SampleTable:
     def _upright(self, image: Tensor, index: Tensor) -> Tensor:
         return image if self._orientations is None else turn_in_graph(image, self._orientations[index])
 
+    def _decode(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The image and `""`, or one without pixels and the reason.
+
+        Graphs have no `try`; a dataset of one element that ignores errors is the closest equivalent (0.5 ms).
+        """
+        name, contents, bit_depth = self._names[index], self._attempt(index), self._resize.bit_depth
+
+        def count(name: bytes, decoded: Decoded) -> None:
+            if decoded.is_cut_off:
+                self._cut_off.add(os.fsdecode(name))
+
+        @tf.autograph.experimental.do_not_convert
+        def decode_in_graph(contents: Tensor) -> tuple[Tensor, Tensor]:
+            return decode(contents, bit_depth), tf.constant("")
+
+        @tf.autograph.experimental.do_not_convert
+        def decode_in_python(contents: Tensor) -> tuple[Tensor, Tensor]:
+            return decode_otherwise_in_graph(contents, name, count, bit_depth)
+
+        unread = tf.data.Dataset.from_tensors((tf.zeros((0, 0, 3), tf.uint8), UNDECODED))
+        attempts = contents.map(decode_in_graph).ignore_errors(), contents.map(decode_in_python).ignore_errors()
+        return attempts[0].concatenate(attempts[1]).concatenate(unread).take(1).get_single_element()
+
     def _attempt(self, index: Tensor) -> tf.data.Dataset:
         """The bytes of an image as a data set of one element, which fails if they cannot be read."""
         if self._ranges is None:
@@ -147,9 +181,6 @@ class SampleTable:
         files, ranges = self._ranges
         start, length, rest = tf.unstack(ranges[index])
         return tf.data.FixedLengthRecordDataset(files[index], length, header_bytes=start, footer_bytes=rest)
-
-
-UNDECODED = "cannot be decoded as an image"
 
 
 def _size_mismatch(found: Tensor, size: Tensor) -> Tensor:
@@ -197,21 +228,6 @@ def _concatenate(samples: list[Sample], key: str, dtype: Any, shape: tuple[int, 
 @tf.autograph.experimental.do_not_convert
 def _read(path: Tensor) -> Tensor:
     return tf.io.read_file(path)
-
-
-@tf.autograph.experimental.do_not_convert
-def _decode(contents: Tensor, bit_depth: int) -> Tensor:
-    return decode(contents, bit_depth)
-
-
-def _decoded_or_empty(attempt: tf.data.Dataset, bit_depth: int) -> Tensor:
-    """The image, or one without pixels if it cannot be read or decoded.
-
-    Graphs have no `try`; a dataset of one element that ignores errors is the closest equivalent (0.5 ms).
-    """
-    attempt = attempt.map(lambda contents: _decode(contents, bit_depth)).ignore_errors()
-    empty = tf.data.Dataset.from_tensors(tf.zeros((0, 0, 3), tf.uint8))
-    return attempt.concatenate(empty).take(1).get_single_element()
 
 
 def _check(is_fine: Tensor, path: Tensor, found: Tensor, fix: str) -> Tensor:

@@ -1,1 +1,1 @@
-"""From images in any form to boxes, and to files."""
+"""Detects objects in images of any form, and writes the boxes to files."""

@@ -1,4 +1,4 @@
-"""From images in any form to boxes in their own pixels, with a snapshot, a model in memory or an exported artefact."""
+"""Detects objects in images of any form, with a snapshot, a model in memory or an exported artefact."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from keras_retinanet.config import TileConfig
+from keras_retinanet.config import ExifFrame, TileConfig
 from keras_retinanet.data.errors import DataError
-from keras_retinanet.data.given_images import GivenImage, expand, load, load_ahead
+from keras_retinanet.data.given_images import GivenImage, LoadedImage, expand, load, load_ahead
 from keras_retinanet.data.preparation import ImageFit, Size
 from keras_retinanet.detection.tiling import TiledRuntime
 from keras_retinanet.runtimes import Runtime
@@ -26,20 +26,21 @@ _BATCHES_AHEAD = 3  # batches of decoded images that may wait for others of thei
 
 
 def detect(model: Any, image: Any, **settings: Any) -> DetectedImage:
-    """Find the objects in one image. The model stays open for the next call; for many images `Detector` is quicker.
+    """Find the objects in one image. The model stays open for the next call; for many images `Detector` is faster.
 
     Args:
         model: As for `Detector`.
         image: Path or bytes of an image file; uint8 array `(H, W, 3)` RGB, `(H, W, 4)`, `(H, W, 1)` or `(H, W)`; or a
-            Pillow image. An EXIF orientation is not applied: boxes refer to the stored pixels.
+            Pillow image. An EXIF orientation is applied, unless the model's rule or `exif` says otherwise: boxes refer
+            to the image as it is shown.
         **settings: Those of `Detector`, such as `score_threshold=0.5`.
 
     Returns:
         `DetectedImage`: boxes in pixels of the image, scores, labels and class names, best first.
 
     Raises:
-        ValueError: The image cannot be read, the model not opened, or a setting is not possible with it.
-        FileNotFoundError: There is no such model.
+        ValueError: The image cannot be read, the model cannot be opened, or a setting is not possible with it.
+        FileNotFoundError: The model does not exist.
 
     Example:
         >>> found = keras_retinanet.detect("snapshots/RUN", "street.jpg", score_threshold=0.5)
@@ -49,7 +50,7 @@ def detect(model: Any, image: Any, **settings: Any) -> DetectedImage:
 
 
 class _LastDetector:
-    """Keeps the one detector of the last call of `detect`: opening a model and its first image take seconds."""
+    """Keeps the detector of the last call of `detect`: opening a model and its first image take seconds."""
 
     def __init__(self) -> None:
         self._model: Any = None
@@ -57,14 +58,14 @@ class _LastDetector:
         self._detector: Detector | None = None
 
     def get(self, model: Any, settings: dict[str, Any]) -> Detector:
-        """The detector of a model; another one is opened when the model, its file or the settings have changed.
+        """The detector of a model; a new one is opened if the model, its file or the settings have changed.
 
         Args:
             model: As for `Detector`.
             settings: Keyword arguments of `Detector`.
 
         Returns:
-            The detector, which is kept until another is opened.
+            The detector, which is kept until another one is opened.
         """
         key = (_state_of(model), settings)
         is_same_model = isinstance(model, (str, os.PathLike)) or self._model is model
@@ -78,7 +79,7 @@ _LAST = _LastDetector()
 
 
 def _state_of(model: Any) -> Any:
-    """Changes when a file, or a setting of a model in memory, changes."""
+    """A value that changes when a file, or a setting of a model in memory, changes."""
     if not isinstance(model, (str, os.PathLike)):
         names = ("filter_config", "resize_config", "filter", "resize")  # of a model, of a runtime
         return [getattr(model, name, None) for name in names]
@@ -95,6 +96,7 @@ class _Pending:
     name: str
     pixels: Any
     fit: ImageFit
+    is_cut_off: bool
 
 
 class Detector:
@@ -103,14 +105,15 @@ class Detector:
     Args:
         model: Path of a snapshot, of a run's folder (its `best.keras`, else its `last.keras`), of another library's
             checkpoint or of an exported artefact; or a `RetinaNet`, `DetectionModel` or `Runtime`.
-        score_threshold: float in `0 … 1`. Only boxes that score above it. Defaults to the model's own.
-        nms_threshold: float in `0 … 1`. Of two boxes of IoU above it, the one of lower score is removed. Defaults
-            to the model's own.
-        max_detections: int. Most boxes of an image. Defaults to the model's own; with tiles, to no limit.
-        classes: Class names. Boxes of other classes are left out. Defaults to all classes.
-        batch_size: int. Images (or tiles) that the model sees at once. Defaults to 4.
-        tiles: TileConfig, or the side of the tiles in pixels. Defaults to no tiles.
-        workers: int. Threads that read and decode. Defaults to the number of cores, at most eight.
+        score_threshold: In `0 … 1`; boxes with this score or a lower one are dropped. Defaults to the model's own.
+        nms_threshold: IoU in `0 … 1` above which the lower scored of two boxes is removed. Defaults to the model's own.
+        max_detections: Maximum number of boxes per image. Defaults to the model's own; with tiles, to no limit.
+        classes: Class names. Boxes of other classes are dropped. Defaults to all classes.
+        batch_size: Images (or tiles) per batch. Defaults to 4.
+        tiles: A `TileConfig`, or the side of the tiles in pixels. Defaults to no tiles.
+        exif: `"apply"` turns images upright by their EXIF orientation, `"ignore"` leaves them as stored. Defaults to
+            the rule of the model.
+        workers: Threads that read and decode. Defaults to the number of cores, at most eight.
 
     Raises:
         ValueError: The model cannot be opened, or a setting is not possible with it: the thresholds of an exported
@@ -133,15 +136,19 @@ class Detector:
         classes: Sequence[str] | None = None,
         batch_size: int = 4,
         tiles: TileConfig | int | None = None,
+        exif: ExifFrame | None = None,
         workers: int | None = None,
     ) -> None:
         runtime = open_model(model)
         wanted = {"score_threshold": score_threshold, "nms_threshold": nms_threshold, "max_detections": max_detections}
         changes = {name: value for name, value in wanted.items() if value is not None}
         _check_ranges(changes, batch_size)
+        if exif not in (None, *get_args(ExifFrame)):
+            raise ValueError(f"exif must be one of {', '.join(map(repr, get_args(ExifFrame)))}, not {exif!r}.")
         tiles = TileConfig(tiles) if isinstance(tiles, int) else tiles
         self.runtime: Runtime = with_thresholds(runtime, changes, is_tiled=tiles is not None)
         self.class_names = runtime.class_names
+        self._rule = dataclasses.replace(runtime.resize, exif=exif or runtime.resize.exif)
         self._least_score = 0.0 if score_threshold is None else score_threshold
         self.max_detections = max_detections
         if tiles is not None:
@@ -160,10 +167,10 @@ class Detector:
 
         Args:
             images: As for `detect`, or a folder, a pattern such as `"photos/*.jpg"`, or any iterable of all these.
-            is_recursive: bool. Search the subfolders of folders too. Defaults to `False`.
+            is_recursive: Search the subfolders of folders, too. Defaults to `False`.
             on_error: `"raise"` the error of an image when its turn comes, or `"skip"` the image: its entry has no
                 boxes, and the message in `error`.
-            keeps_pixels: bool. Return the pixels of each image with its boxes. Defaults to `False`.
+            keeps_pixels: Return the pixels of each image with its boxes. Defaults to `False`.
 
         Returns:
             One `DetectedImage` per image, in the order given.
@@ -192,8 +199,7 @@ class Detector:
         if isinstance(image, (list, tuple)) or (is_path and Path(image).is_dir()):
             raise ValueError("This takes one image; for a folder, or several, use `Detector(model).detect(images)`.")
         given = GivenImage(str(image), image) if is_path else next(iter(expand([image])))
-        pixels = load(given)
-        return self._run([self._pending(0, given.name, pixels)])[0]
+        return self._run([self._pending(0, given.name, load(given, self._rule))])[0]
 
     def _in_order(self, given: Iterable[GivenImage], is_lenient: bool, keeps_pixels: bool) -> Iterator[DetectedImage]:
         groups: dict[Size, list[_Pending]] = {}
@@ -205,11 +211,12 @@ class Detector:
             for one, found in zip(group, self._run(group), strict=True):
                 done[one.position] = dataclasses.replace(found, pixels=one.pixels) if keeps_pixels else found
 
-        for position, (image, pixels, error) in enumerate(load_ahead(given, self.workers, self.batch_size)):
-            if error is not None:
+        for position, (image, loaded, error) in enumerate(load_ahead(given, self.workers, self.batch_size, self._rule)):
+            if loaded is None:
+                assert error is not None
                 done[position] = _unread(image.name, error) if is_lenient else error
             else:
-                pending = self._pending(position, image.name, pixels)
+                pending = self._pending(position, image.name, loaded)
                 group = groups.setdefault(pending.fit.batch_shape, [])
                 group.append(pending)
                 if len(group) == self.batch_size:
@@ -224,15 +231,17 @@ class Detector:
         for position in sorted(done):
             yield _or_raise(done[position])
 
-    def _pending(self, position: int, name: str, pixels: Any) -> _Pending:
-        return _Pending(position, name, pixels, self.runtime.fit(int(pixels.shape[0]), int(pixels.shape[1])))
+    def _pending(self, position: int, name: str, loaded: LoadedImage) -> _Pending:
+        height, width = loaded.pixels.shape[:2]
+        fit = self.runtime.fit(int(height), int(width))
+        return _Pending(position, name, loaded.pixels, fit, loaded.is_cut_off)
 
     def _run(self, group: list[_Pending]) -> list[DetectedImage]:
         images, fits = [pending.pixels for pending in group], [pending.fit for pending in group]
         batch = self.runtime.detect(images, fits, batch_size=self.batch_size)
-        return [self._select(one.name, one.pixels, found) for one, found in zip(group, batch, strict=True)]
+        return [self._select(one, found) for one, found in zip(group, batch, strict=True)]
 
-    def _select(self, name: str, pixels: Any, found: Detections) -> DetectedImage:
+    def _select(self, one: _Pending, found: Detections) -> DetectedImage:
         """The detections that the settings ask for."""
         keep = found["scores"] > self._least_score
         if self._labels is not None:
@@ -240,12 +249,13 @@ class Detector:
         kept = np.flatnonzero(keep)[: self.max_detections]
         labels = found["labels"][kept]
         return DetectedImage(
-            image=name,
-            size=(int(pixels.shape[0]), int(pixels.shape[1])),
+            image=one.name,
+            size=one.fit.original,
             boxes=found["boxes"][kept],
             scores=found["scores"][kept],
             labels=labels,
             names=tuple(self.class_names[label] for label in labels),
+            is_cut_off=one.is_cut_off,
         )
 
 
@@ -264,12 +274,12 @@ def _labels_of(classes: Sequence[str] | None, class_names: Sequence[str]) -> Any
         if name not in class_names:
             near = difflib.get_close_matches(name, class_names, n=1)
             meant = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"The model has no class {name!r}; it has {_listed(class_names)}.{meant}")
+            raise ValueError(f"The model has no class {name!r}; it has {_join_names(class_names)}.{meant}")
     return np.array([class_names.index(name) for name in ([classes] if isinstance(classes, str) else classes)])
 
 
-def _listed(names: Sequence[str], most: int = 12) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _join_names(names: Sequence[str], limit: int = 12) -> str:
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def _unread(name: str, error: DataError) -> DetectedImage:

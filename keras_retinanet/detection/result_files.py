@@ -1,6 +1,7 @@
-"""Detections as files that other programs read: COCO results, CSV, YOLO's text files, and pictures to look at.
+"""Writes detections as COCO results, CSV, YOLO's text files, pictures and videos.
 
-Each writer takes images one by one, so that thousands of them need no memory, and shows its file when it is closed.
+Each writer takes images one by one, so that memory does not grow with their number, and moves its file into place when
+it is closed.
 """
 
 from __future__ import annotations
@@ -24,39 +25,39 @@ _JPEG_QUALITY = 92
 
 
 class Writer(Protocol):
-    """One kind of output."""
+    """Writes the detections of many images in one format."""
 
     def add(self, name: str, found: DetectedImage) -> None:
         """Writes one image.
 
         Args:
-            name: str. Relative path of the image, with its suffix, unique among the images.
-            found: DetectedImage. What was found in it.
+            name: Relative path of the image, with its suffix, unique among the images.
+            found: Detections of the image.
         """
 
     def close(self) -> list[Path]:
-        """Ends the output.
+        """Completes the output.
 
         Returns:
-            What was written.
+            Paths of the files or folders.
         """
 
 
 class CocoResults:
     """COCO results, one list of `{"image_id", "category_id", "bbox": [x, y, width, height], "score"}`.
 
-    `COCO.loadRes` takes it. A second file, `<stem>_images.json`, lists the images (id, file name, size) and the
-    categories: read as COCO's annotations it is the other half of `loadRes`. Category ids are label + 1.
+    `COCO.loadRes` reads it. A second file, `<stem>_images.json`, lists the images (id, file name, size) and the
+    categories in the form of COCO annotations, from which the `COCO` object is created. Category ids are label + 1.
 
     Args:
-        path: Path. The file; its folder is made.
+        path: Path of the file; its folder is created if absent.
         class_names: Names of the labels.
-        ids: Mapping. Image ids by name. Others are counted from 1 in the order of `add`.
+        ids: Image name → id. Other images get 1, 2, … in the order of `add`.
     """
 
     def __init__(self, path: Path, class_names: Sequence[str], ids: Mapping[str, int] | None = None) -> None:
         self._ids = ids or {}
-        self._listed = path.with_name(f"{path.stem}_images.json")
+        self._images_path = path.with_name(f"{path.stem}_images.json")
         self._categories = [{"id": k + 1, "name": name} for k, name in enumerate(class_names)]
         self._images: list[dict[str, Any]] = []
         self._lines = _Lines(path, "[\n", ",\n", "\n]\n")
@@ -73,21 +74,21 @@ class CocoResults:
             self._lines.add(json.dumps(record, separators=(",", ":")))
 
     def close(self) -> list[Path]:
-        """Ends both files; see `Writer`."""
+        """Completes both files; see `Writer`."""
         results = self._lines.close()
-        listed = _Lines(self._listed, "", "", "\n")
+        images = _Lines(self._images_path, "", "", "\n")
         table = {"images": self._images, "categories": self._categories, "annotations": []}
-        listed.add(json.dumps(table, ensure_ascii=False))
-        return [results, listed.close()]
+        images.add(json.dumps(table, ensure_ascii=False))
+        return [results, images.close()]
 
 
 class CsvTable:
     """Lines `image,x1,y1,x2,y2,class,score`; an image without boxes is `image,,,,,,`.
 
-    The `csv` data set format reads it back: correct the boxes and train on them.
+    The `csv` data set format reads it, so that boxes can be corrected and trained on.
 
     Args:
-        path: Path. The file; its folder is made. Image paths are written relative to it.
+        path: Path of the file; its folder is created if absent. Image paths are written relative to it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -106,17 +107,17 @@ class CsvTable:
             self._table.writerow([image, *[""] * 6])
 
     def close(self) -> list[Path]:
-        """Ends the file; see `Writer`."""
+        """Completes the file; see `Writer`."""
         return [self._lines.close()]
 
 
 class YoloFolder:
-    """One text file per image, lines `label x y width height score`: centre and sides as fractions of the image.
+    """One text file per image with lines `label x y width height score`: centre and sides as fractions of the image.
 
     `classes.txt` has one class name per line, in the order of the labels. An image without boxes gets an empty file.
 
     Args:
-        folder: Path. Made where missing.
+        folder: The folder, created if absent.
         class_names: Names of the labels.
     """
 
@@ -144,11 +145,11 @@ class YoloFolder:
 
 
 class PictureFolder:
-    """The images with boxes drawn in, as JPEG.
+    """The images with their boxes drawn, as JPEG.
 
     Args:
-        folder: Path. Made where missing.
-        class_names: Names of the labels; each has a colour of its own.
+        folder: The folder, created if absent.
+        class_names: Names of the labels; each has its own colour.
     """
 
     def __init__(self, folder: Path, class_names: Sequence[str]) -> None:
@@ -156,8 +157,8 @@ class PictureFolder:
         folder.mkdir(parents=True, exist_ok=True)
 
     def add(self, name: str, found: DetectedImage) -> None:
-        """Writes one image, which must bring its pixels; see `Writer`."""
-        drawn = _drawn(found, self._class_names)
+        """Writes one image, which must contain its pixels; see `Writer`."""
+        drawn = _draw(found, self._class_names)
         path = (self._folder / name).with_suffix(".jpg")
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(drawn).save(path, quality=_JPEG_QUALITY, subsampling=0)
@@ -168,12 +169,12 @@ class PictureFolder:
 
 
 class AnnotatedVideo:
-    """Pictures with boxes drawn in, one after the other, as MP4.
+    """Images with their boxes drawn, as an MP4 video.
 
     Args:
-        path: Path. The file; its folder is made.
-        rate: Fraction. Pictures a second.
-        class_names: Names of the labels; each has a colour of its own.
+        path: Path of the file; its folder is created if absent.
+        rate: Frames per second.
+        class_names: Names of the labels; each has its own colour.
     """
 
     def __init__(self, path: Path, rate: Fraction, class_names: Sequence[str]) -> None:
@@ -181,9 +182,9 @@ class AnnotatedVideo:
         self._video = VideoWriter(path, rate)
 
     def add(self, name: str, found: DetectedImage) -> None:
-        """Writes the next picture; see `Writer`."""
+        """Writes the next frame; see `Writer`."""
         del name
-        self._video.add(_drawn(found, self._class_names))
+        self._video.add(_draw(found, self._class_names))
 
     def close(self) -> list[Path]:
         """Ends the file; see `Writer`."""
@@ -191,12 +192,12 @@ class AnnotatedVideo:
         return [self._path]
 
 
-def _drawn(found: DetectedImage, class_names: Sequence[str]) -> Any:
+def _draw(found: DetectedImage, class_names: Sequence[str]) -> Any:
     return draw_detections(found.pixels, found.boxes, found.labels, found.scores, class_names)
 
 
 class _Lines:
-    """Text that is written under a temporary name and moved into place when it is complete."""
+    """A text file, written under a temporary name and moved into place when it is complete."""
 
     def __init__(self, path: Path, head: str, between: str, tail: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ import numpy as np
 from keras_retinanet.box_overlap import iou
 from keras_retinanet.config import NmsMode, TileConfig
 from keras_retinanet.data.preparation import ImageFit
+from keras_retinanet.data.tiling import cut_tiles
 from keras_retinanet.runtimes.runtime import Runtime
 from keras_retinanet.schema import Detections, RawOutputs
 
@@ -25,28 +26,6 @@ TOUCH = 0.02
 """A box that ends within this share of its tile's side from an inner border counts as cut."""
 AGREEMENT = 0.5
 """Fragments show the same object if their IoU in the common region is above this."""
-
-
-def cut_tiles(height: int, width: int, size: int, overlap: float) -> Any:
-    """Squares that cover an image, spread evenly; neighbours have at least `overlap` of a side in common.
-
-    Args:
-        height: int. Of the image, in pixels.
-        width: int. Of the image, in pixels.
-        size: int. Side of a tile in pixels; tiles are no larger than the image.
-        overlap: float. Share of `size`, below 1.
-
-    Returns:
-        `(T, 4)` int64 x1, y1, x2, y2, row by row.
-    """
-    tops, lefts = _starts(height, size, overlap), _starts(width, size, overlap)
-    return np.array([(x, y, min(x + size, width), min(y + size, height)) for y in tops for x in lefts], np.int64)
-
-
-def _starts(side: int, size: int, overlap: float) -> list[int]:
-    step = max(1, int(size * (1 - overlap)))
-    more = -(-max(side - size, 0) // step)
-    return [k * (side - size) // more for k in range(more + 1)] if more else [0]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Video files frame by frame, and pictures as a video file. PyAV (FFmpeg) does the work: the extra `video`."""
+"""Reads and writes videos frame by frame with PyAV (FFmpeg), which the extra `video` installs."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def _av() -> Any:
 
 
 class VideoReader:
-    """The pictures of a video file, upright.
+    """The frames of a video file, rotated upright.
 
     Args:
-        path: Path. The file.
+        path: Path of the file.
 
     Raises:
         ValueError: It is not a video, or PyAV is not installed.
@@ -47,16 +47,16 @@ class VideoReader:
 
     @property
     def rate(self) -> Fraction:
-        """Pictures a second, on average."""
+        """Average frames per second."""
         return Fraction(self._stream.average_rate or 25)
 
     @property
     def count(self) -> int | None:
-        """Pictures that the file says it has."""
+        """Number of frames according to the file; `None` if it is not stored."""
         return self._stream.frames or None
 
     def __iter__(self) -> Iterator[Any]:
-        """Pictures `(H, W, 3)` uint8 RGB in the order in which they are shown.
+        """Frames `(H, W, 3)` uint8 RGB in presentation order.
 
         Raises:
             ValueError: The file is damaged.
@@ -74,8 +74,8 @@ class VideoWriter:
     """Writes an MP4 (H.264) under a temporary name in its folder; `close` moves it into place.
 
     Args:
-        path: Path. The file; its folder is made.
-        rate: Pictures a second.
+        path: Path of the file; its folder is created if absent.
+        rate: Frames per second.
 
     Raises:
         ValueError: PyAV is not installed.
@@ -91,10 +91,10 @@ class VideoWriter:
         self._is_empty = True
 
     def add(self, picture: Any) -> None:
-        """Writes the next picture.
+        """Writes the next frame.
 
         Args:
-            picture: `(H, W, 3)` uint8 RGB, all of one size; the codec cuts an odd last row or column.
+            picture: `(H, W, 3)` uint8 RGB, all of one size. The codec crops an odd last row or column.
         """
         height, width = (side // 2 * 2 for side in picture.shape[:2])
         if self._is_empty:
@@ -104,7 +104,7 @@ class VideoWriter:
         self._file.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Ends the file; without pictures none is left."""
+        """Completes the file; without frames no file is left."""
         try:
             if not self._is_empty:
                 self._file.mux(self._stream.encode())

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.data.near_duplicates import group_near_duplicates
 from keras_retinanet.doctor.findings import Example, Finding, report_cases
-from keras_retinanet.doctor.image_scan import ImageFacts
+from keras_retinanet.doctor.image_scan import USABLE, ImageFacts
 from keras_retinanet.doctor.split_scan import ScannedSplit, has_other_size
 
 CMYK_MODES = ("CMYK", "YCCK")
@@ -23,13 +23,16 @@ _UNUSABLE = {
 
 
 def check_files(split: ScannedSplit, config: TrainConfig) -> list[Finding]:
-    """Finds files that are missing, unreadable or truncated."""
+    """Finds files that are missing, unreadable, truncated or cut off."""
     del config
     findings = []
     for state, (title, fix) in _UNUSABLE.items():
         cases = _select(split, lambda facts, state=state: facts.state == state, lambda facts: facts.reason)  # type: ignore[misc]
         findings += report_cases(state, "error", split.split, title, cases, fix)
-    return findings
+    cut_off = _select(split, lambda facts: facts.state == "cut off", lambda facts: facts.reason)
+    title = "JPEGs lack their last bytes"
+    fix = "they are used, grey where nothing is left; copy them again if there are originals"
+    return [*findings, *report_cases("cut-off", "warning", split.split, title, cut_off, fix)]
 
 
 def check_image_sizes(split: ScannedSplit, config: TrainConfig) -> list[Finding]:
@@ -141,6 +144,6 @@ def _group_duplicates(facts: Sequence[ImageFacts]) -> list[list[int]]:
     grouped = {i for group in groups for i in group}
     by_digest: dict[str, list[int]] = {}
     for i, fact in enumerate(facts):
-        if fact.state == "whole" and i not in grouped:  # plain images have no thumbnail
+        if fact.state in USABLE and i not in grouped:  # plain images have no thumbnail
             by_digest.setdefault(fact.digest, []).append(i)
     return [*groups, *(group for group in by_digest.values() if len(group) > 1)]

@@ -11,16 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from PIL import Image
-
 from keras_retinanet.data.exif import read_orientation
+from keras_retinanet.data.image import END_MARK
 from keras_retinanet.data.image_files import byte_range, near_name_hint, read_bytes
 from keras_retinanet.data.near_duplicates import make_thumbnail
+from keras_retinanet.data.pillow_files import has_known_range, opened, unsupported_reason
 
-State = Literal["whole", "missing", "unreadable", "truncated"]
+State = Literal["whole", "cut off", "missing", "unreadable", "truncated"]
 
-DECODABLE = ("JPEG", "MPO", "PNG", "BMP", "GIF", "WEBP")
-"""Pillow's names of the formats that `data.image.decode` reads; an MPO begins with a JPEG."""
+USABLE: tuple[State, ...] = ("whole", "cut off")
+"""States of files that training uses; what a JPEG lacks at its end is grey."""
+
+_JPEGS = ("JPEG", "MPO")
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class ImageFacts:
     """Properties of an image file.
 
     Attributes:
-        state: `"whole"` if training can use it, else what is wrong.
+        state: `"whole"`, or what is wrong; training uses files in a state of `USABLE`.
         reason: Pillow's error message, if any.
         size: Height and width as stored, in a scanned split upright if boxes refer to them so; `None` if they cannot be
             read.
@@ -91,26 +93,32 @@ def scan_image(image: str) -> ImageFacts:
         reason = ("" if is_there else near_name_hint(image)) + (getattr(error, "strerror", None) or str(error))
         return ImageFacts(state="unreadable" if is_there else "missing", reason=reason)
     try:
-        with Image.open(io.BytesIO(content)) as opened:
-            return _read_facts(opened, read_orientation(content), hashlib.blake2b(content, digest_size=16).hexdigest())
+        facts = _read_facts(content)
+        if facts.state != "truncated" or facts.format not in _JPEGS:
+            return facts
+        closed = _read_facts(content + END_MARK)
+        return replace(closed, state="cut off", reason=facts.reason) if closed.state == "whole" else facts
     except Exception as error:  # Pillow's plug-ins raise a dozen kinds on damaged headers, struct.error to KeyError
-        return ImageFacts(state="unreadable", reason=_describe_error(error) if content else "the file is empty")
+        reason = unsupported_reason(content) or _describe_error(error)
+        return ImageFacts(state="unreadable", reason=reason if content else "the file is empty")
 
 
-def _read_facts(opened: Image.Image, orientation: int, digest: str) -> ImageFacts:
-    facts = ImageFacts(
-        size=(opened.height, opened.width),
-        format=opened.format or "",
-        mode=opened.mode,
-        orientation=orientation,
-        digest=digest,
-    )
-    if facts.format not in DECODABLE:
-        return replace(facts, state="unreadable", reason=f"is a {facts.format} file")
-    try:
-        return replace(facts, thumbnail=make_thumbnail(opened, orientation))
-    except Exception as error:
-        return replace(facts, state="truncated", reason=_describe_error(error))
+def _read_facts(content: bytes) -> ImageFacts:
+    with opened(io.BytesIO(content)) as image:
+        facts = ImageFacts(
+            size=(image.height, image.width),
+            format=image.format or "",
+            mode=image.mode,
+            orientation=read_orientation(content),
+            digest=hashlib.blake2b(content, digest_size=16).hexdigest(),
+        )
+        try:
+            thumbnail = make_thumbnail(image, read_orientation(content))
+            if not has_known_range(image):
+                return replace(facts, state="unreadable", reason=f"has values of 32 bits (mode {image.mode!r})")
+        except Exception as error:
+            return replace(facts, state="truncated", reason=_describe_error(error))
+    return replace(facts, thumbnail=thumbnail)
 
 
 def _describe_error(error: Exception) -> str:

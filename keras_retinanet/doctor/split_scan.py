@@ -17,7 +17,7 @@ from keras_retinanet.data.exif import FIRST_TRANSPOSED, UPRIGHT, turned_size
 from keras_retinanet.data.image_headers import ImageHeader
 from keras_retinanet.data.open_dataset import Split, open_dataset
 from keras_retinanet.doctor.findings import Example
-from keras_retinanet.doctor.image_scan import ImageFacts, scan_images
+from keras_retinanet.doctor.image_scan import USABLE, ImageFacts, scan_images
 from keras_retinanet.schema import Sample
 
 
@@ -70,7 +70,7 @@ class ScannedSplit:
         pairs = zip(self.facts, self.annotated_sizes, strict=True)
         return np.array(
             [
-                facts.state == "whole" and not (self.trusts_annotated_size and has_other_size(facts, annotated))
+                facts.state in USABLE and not (self.trusts_annotated_size and has_other_size(facts, annotated))
                 for facts, annotated in pairs
             ],
             bool,

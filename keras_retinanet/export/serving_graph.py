@@ -1,7 +1,7 @@
 """A TensorFlow graph from encoded images to boxes in their own pixels, for servers.
 
 It uses only TensorFlow ops that every runtime has: no Python functions, nothing that must be compiled. EXIF orientation
-is not applied: boxes refer to the stored pixels, as in training.
+is applied if the model's rule says so; boxes then refer to the image as it is shown.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from keras_retinanet.data.exif_graph import orientation_in_graph, turn_in_graph
 from keras_retinanet.data.image import (
     decode,
     network_scale_tensor,
@@ -18,6 +19,7 @@ from keras_retinanet.data.image import (
     resize_by_rule,
     resized_dtype,
     resized_size_tensor,
+    with_end_mark,
 )
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.schema import Tensor
@@ -62,7 +64,8 @@ class ServingGraph:
         """Detects in image files.
 
         Args:
-            image_bytes: `(B,)` string. JPEG, PNG, BMP, GIF (first frame) or WebP files.
+            image_bytes: `(B,)` string. JPEG (one without its last bytes as far as it goes), PNG, BMP, GIF (first
+                frame) or WebP files.
 
         Returns:
             `boxes (B, D, 4)` float32 in pixels of each image, `scores (B, D)` float32, `labels (B, D)` int32 and
@@ -73,7 +76,9 @@ class ServingGraph:
             is_there = tf.strings.length(image_bytes[index]) > 0
             check = tf.debugging.Assert(is_there, ["image", index, "of the request is empty; send the bytes of a file"])
             with tf.control_dependencies([check]):
-                return decode(tf.identity(image_bytes[index]))
+                content = tf.identity(image_bytes[index])
+            image = decode(with_end_mark(content), self._resize.bit_depth)
+            return turn_in_graph(image, orientation_in_graph(content)) if self._resize.exif == "apply" else image
 
         return self._detect(load, tf.shape(image_bytes)[0])
 

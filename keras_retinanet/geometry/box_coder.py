@@ -78,15 +78,7 @@ def _anchor_sizes(anchors: Tensor) -> Tensor:
 
 
 def encode_corner(boxes: Tensor, anchors: Tensor, std: Sequence[float]) -> Tensor:
-    """Deltas of the four corners: offset over anchor size, each over its `std`.
-
-    Args:
-        boxes: `(..., 4)` in pixels.
-        anchors: `(..., 4)` in pixels, broadcast against `boxes`.
-        std: Four divisors.
-
-    Returns:
-        `(..., 4)`.
+    """Deltas `(..., 4)` of the corners: offset over anchor size, each over its `std`. Arguments as `encode_center`.
 
     Reference:
         fizyr/keras-retinanet `bbox_transform`, `std` 0.2.
@@ -101,17 +93,9 @@ def decode_corner(
     max_log_scale: float | None = None,
     min_log_scale: float | None = None,
 ) -> Tensor:
-    """Boxes from corner deltas, the inverse of `encode_corner`.
+    """Boxes `(..., 4)` in pixels from corner deltas, the inverse of `encode_corner`.
 
-    Args:
-        deltas: `(..., 4)`.
-        anchors: `(..., 4)` in pixels, broadcast against `deltas`.
-        std: Four factors.
-        max_log_scale: Unused: corners have no logarithm.
-        min_log_scale: Unused.
-
-    Returns:
-        `(..., 4)` in pixels.
+    Arguments as `decode_center`; the limits are not used, since corners have no logarithm.
     """
     del max_log_scale, min_log_scale
     return anchors + deltas * ops.convert_to_tensor(std, "float32") * _anchor_sizes(anchors)

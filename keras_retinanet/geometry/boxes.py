@@ -75,14 +75,7 @@ def _hull_sides(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def giou(a: Tensor, b: Tensor) -> Tensor:
-    """Generalised IoU: IoU minus the share of the hull that neither box covers.
-
-    Args:
-        a: `(..., 4)` in pixels.
-        b: `(..., 4)` in pixels, broadcast against `a`.
-
-    Returns:
-        `(...)` in `-1 … 1`.
+    """Generalised IoU `(...)` in `-1 … 1`: IoU minus the share of the hull that neither box covers. Arguments as `iou`.
 
     Reference:
         Rezatofighi et al., Generalized Intersection over Union, 2019, algorithm 1.
@@ -95,14 +88,9 @@ def giou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def diou(a: Tensor, b: Tensor) -> Tensor:
-    """Distance IoU: IoU minus the squared centre distance over the squared diagonal of the hull.
+    """Distance IoU `(...)` in `-1 … 1`: IoU minus the squared centre distance over the squared diagonal of the hull.
 
-    Args:
-        a: `(..., 4)` in pixels.
-        b: `(..., 4)` in pixels, broadcast against `a`.
-
-    Returns:
-        `(...)` in `-1 … 1`.
+    Arguments as `iou`.
 
     Reference:
         Zheng et al., Distance-IoU Loss, 2020, equation 5.
@@ -116,14 +104,7 @@ def diou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def ciou(a: Tensor, b: Tensor) -> Tensor:
-    """Complete IoU: distance IoU minus a term for different aspect ratios.
-
-    Args:
-        a: `(..., 4)` in pixels.
-        b: `(..., 4)` in pixels, broadcast against `a`.
-
-    Returns:
-        `(...)`, at most 1.
+    """Complete IoU `(...)`, at most 1: distance IoU minus a term for different aspect ratios. Arguments as `iou`.
 
     Reference:
         Zheng et al., Distance-IoU Loss, 2020, equations 8–11; the trade-off weight carries no gradient.

@@ -24,6 +24,7 @@ from keras_retinanet.geometry.boxes import iou
 from keras_retinanet.losses import BOX_LOSSES, CLASSIFICATION_LOSSES, ClassTargets, class_constants
 from keras_retinanet.model.heads import Head
 from keras_retinanet.model.replicas import current_replicas
+from keras_retinanet.model.target_checks import CheckedBatches, require_entries
 from keras_retinanet.schema import Predictions, Targets, Tensor
 
 MAX_NAN_BATCH_INDICES = 64
@@ -168,6 +169,30 @@ class RetinaNet(keras.Model):
         """Compiles as when saved and creates the optimizer's variables; Keras calls it while loading."""
         self.compile(**keras.saving.deserialize_keras_object(config))
 
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Like `keras.Model.fit`, with a check of the first batch; targets in memory are checked whole.
+
+        Args:
+            x: Batches of `(images, schema.Targets)`, or images `(B, H, W, 3)`.
+            y: `schema.Targets` of all images, if `x` is an array.
+            *args: As in Keras.
+            **kwargs: As in Keras.
+
+        Returns:
+            Keras' history.
+
+        Raises:
+            ValueError: Targets are wrong: a label outside `0 … K-1`, a box without area, a missing entry, …; the
+                message names sample and entry.
+        """
+        batches = CheckedBatches(x, y, self.class_names)
+        try:
+            return super().fit(batches.x, batches.y, *args, **kwargs)
+        except Exception:
+            if batches.error is not None:  # as a dataset tells it, it is buried in names of operations
+                raise batches.error from None
+            raise
+
     def compute_loss(
         self,
         x: Tensor = None,
@@ -193,6 +218,7 @@ class RetinaNet(keras.Model):
             raise ValueError("RetinaNet takes no sample weights: mark boxes in `ignore` instead.")
         if y is None or y_pred is None:
             raise ValueError("RetinaNet is trained on batches of (images, targets); the targets are missing.")
+        require_entries(y)
         anchors = ops.concatenate(list(y_pred["anchors"].values()), axis=1)[0]  # (A, 4)
         deltas = ops.cast(y_pred["deltas"], "float32")
         decoded = self.box_coder(deltas, anchors[None]) if self._needs_decoded_boxes() else None  # (B, A, 4)

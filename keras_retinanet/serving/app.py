@@ -33,6 +33,8 @@ STATUS: dict[type[Exception], int] = {
 }
 """Error of a request → HTTP status."""
 
+CUT_OFF = "X-Cut-Off-Images"
+"""Header of a reply: places of the JPEGs that lack their last bytes, as `"0,3"`."""
 _GONE = 499  # the client does not read it any more
 _RETRY = {"Retry-After": "1"}
 
@@ -149,7 +151,11 @@ class DetectionApi:
             return self._failure(error)
         if found is None:
             return _error(_GONE, "The client has gone.")
-        return _json(predict_api.reply(call, found, self._served.runtime.class_names))
+        cut_off = ",".join(str(index) for index, one in enumerate(found) if one.get("is_cut_off"))
+        if cut_off:
+            LOG.warning("JPEGs without their last bytes, decoded as far as they go: images %s of a request", cut_off)
+        headers = {CUT_OFF: cut_off} if cut_off else None
+        return _json(predict_api.reply(call, found, self._served.runtime.class_names), headers=headers)
 
     async def _detect(self, request: Request, files: Sequence[bytes]) -> list[Detections] | None:
         """The detections; `None` if the client disconnects first."""

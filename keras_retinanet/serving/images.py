@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_retinanet.data.image import decode
+from keras_retinanet.config import ResizeConfig
+from keras_retinanet.data import pillow_files
+from keras_retinanet.data.decode_file import UNDECODED, Decoded, decode_file, turn_by_rule
 
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
-"""Accepted formats, by Pillow's names."""
 MAX_SCANS = 500
 """Maximum number of scans of a JPEG: a progressive one has about ten, and each costs a pass over all pixels."""
 
@@ -39,13 +39,14 @@ def checked_size(contents: bytes, max_pixels: int) -> tuple[int, int]:
         raise BadImageError("is empty; send the bytes of an image file")
     too_large = f"more than the {max_pixels:,} pixels that are taken; send it smaller"
     try:
-        with Image.open(io.BytesIO(contents), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(contents), formats=pillow_files.formats_for(contents[:32])) as image:
             width, height = image.size
             is_moving = image.format == "WEBP" and getattr(image, "is_animated", False)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadImageError(f"has {too_large}") from None
     except Exception:  # Pillow's plug-ins raise a dozen kinds on damaged headers, struct.error to KeyError
-        raise BadImageError(f"is not an image, or is damaged; send one of {', '.join(FORMATS)}") from None
+        what = pillow_files.unsupported_reason(contents) or "is not an image, or is damaged"
+        raise BadImageError(f"{what}; send one of {', '.join(pillow_files.FORMATS)}") from None
     if width * height > max_pixels:
         raise BadImageError(f"has {width} x {height} pixels, {too_large}")
     if is_moving:
@@ -55,30 +56,37 @@ def checked_size(contents: bytes, max_pixels: int) -> tuple[int, int]:
     return height, width
 
 
-def decoded(contents: bytes, size: tuple[int, int]) -> Any:
+def decoded(contents: bytes, size: tuple[int, int], rule: ResizeConfig) -> Decoded:
     """Decodes a file that has passed `checked_size`.
 
     Pillow reads the first frame of a GIF; TensorFlow would read all frames, of any size.
 
     Args:
         contents: Bytes of the file.
-        size: Height and width from its header.
+        size: Height and width from its header, as stored.
+        rule: Whether an EXIF orientation is applied, and the range of 16-bit images.
 
     Returns:
-        `(H, W, 3)` uint8 RGB.
+        The pixels, and whether it is a JPEG without its last bytes.
 
     Raises:
         BadImageError: The file is damaged.
     """
     try:
-        if contents[:3] == b"GIF":
-            with Image.open(io.BytesIO(contents), formats=["GIF"]) as image:
-                coloured = np.asarray(image.convert("RGBA"))
-            pixels = coloured[..., :3] * (coloured[..., 3:] > 0)  # transparent is black, as TensorFlow has it
-        else:
-            pixels = np.asarray(decode(contents))
-    except Exception as error:  # TensorFlow's errors, and those of Pillow's plug-ins
+        found = Decoded(_first_frame(contents)) if contents[:3] == b"GIF" else decode_file(contents, rule.bit_depth)
+    except Exception as error:  # those of Pillow's plug-in
         raise BadImageError("is damaged and cannot be decoded; save it again") from error
-    if pixels.shape[:2] != size:
-        raise BadImageError(f"is damaged: its header tells {size}, its pixels are {pixels.shape[:2]}; save it again")
-    return pixels
+    if found.reason not in ("", UNDECODED):
+        raise BadImageError(f"{found.reason}; save it in another format")
+    if found.reason:
+        raise BadImageError("is damaged and cannot be decoded; save it again")
+    shape = found.pixels.shape[:2]
+    if shape != size:
+        raise BadImageError(f"is damaged: its header tells {size}, its pixels are {shape}; save it again")
+    return turn_by_rule(found, contents, rule)
+
+
+def _first_frame(contents: bytes) -> Any:
+    with Image.open(io.BytesIO(contents), formats=["GIF"]) as image:
+        coloured = np.asarray(image.convert("RGBA"))
+    return coloured[..., :3] * (coloured[..., 3:] > 0)  # transparent is black, as TensorFlow has it

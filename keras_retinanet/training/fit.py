@@ -125,8 +125,9 @@ class Training:
                 self._fit_rest(guard, keep, callbacks)
         if guard.failure is not None:
             raise NonFiniteLossError(self._explain(guard.failure))
-        if self.data.bad_images is not None and (summary := self.data.bad_images.summary()) is not None:
-            self.log(f"warning: {summary}")
+        for counted in (self.data.bad_images, self.data.cut_off):
+            if counted is not None and (summary := counted.summary()) is not None:
+                self.log(f"warning: {summary}")
         is_stopped = self.model.stop_training
         if self.data.val_samples and found and not is_stopped:
             model, bad_images = self.model, self.data.bad_images
@@ -148,6 +149,7 @@ class Training:
             batch_size=self.config.batch_size,
             workers=self.config.data.workers,
             bad_images=self.data.bad_images,
+            cut_off=self.data.cut_off,
             thumbnails=self.data.thumbnails[1],
         )
 

@@ -174,6 +174,7 @@ def _build_batches(
         cache=config.use_cache,
         steps=steps,
         bad_images=data.bad_images,
+        cut_off=data.cut_off,
         thumbnails=data.thumbnails[0],
     )
 

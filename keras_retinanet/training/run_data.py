@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from keras_retinanet.config import DataConfig
-from keras_retinanet.data.bad_images import BadImages
+from keras_retinanet.data.bad_images import BadImages, CutOffImages
 from keras_retinanet.data.data_summary import describe_data
 from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.equal_files import describe_equal_files
 from keras_retinanet.data.image_rule import exif_frame
 from keras_retinanet.data.open_dataset import Split, has_validation, match_classes, open_dataset
+from keras_retinanet.data.sample_checks import check_samples
 from keras_retinanet.data.thumbnails import Thumbnails, describe_near_duplicates
 from keras_retinanet.schema import Sample
 
@@ -26,6 +27,7 @@ class RunData:
         class_names: Names of the labels `0 … K-1`.
         description: What was opened, one line.
         bad_images: Counts images that cannot be decoded; `None` if such an image ends the run.
+        cut_off: Counts JPEGs without their last bytes.
         messages: What the readers reported about their boxes, one line each.
         thumbnails: Of the training and of the validation images, kept as they are loaded.
     """
@@ -35,6 +37,7 @@ class RunData:
     class_names: Sequence[str]
     description: str
     bad_images: BadImages | None
+    cut_off: CutOffImages
     messages: Sequence[str]
     thumbnails: tuple[Thumbnails, Thumbnails]
 
@@ -91,7 +94,9 @@ def open_run_data(
     if use_validation and val_data is None and has_validation(config):
         val_data = open_dataset(config, "val", exif_fallback=exif_frame(train_data))
     samples, val_samples = list(train_data)[: config.limit], None
+    check_samples(samples, train_data.class_names)
     if use_validation and val_data is not None:
+        check_samples(list(val_data), val_data.class_names)
         val_samples = match_classes(list(val_data), val_data.class_names, train_data.class_names)
     opened = [train_data] if val_samples is None or val_data is None else [train_data, val_data]
     bad_images = BadImages(len(samples) + len(val_samples or ()), log) if config.bad_data == "skip" else None
@@ -101,8 +106,9 @@ def open_run_data(
     messages += [f"warning: {sentence}" for sentence in equal]
     splits: dict[Split, Sequence[Sample]] = {"train": samples} | ({} if val_samples is None else {"val": val_samples})
     description = describe_data(source, splits, train_data.class_names)
+    cut_off = CutOffImages(log)
     thumbnails = Thumbnails(len(samples)), Thumbnails(len(val_samples or ()))
-    return RunData(samples, val_samples, train_data.class_names, description, bad_images, messages, thumbnails)
+    return RunData(samples, val_samples, train_data.class_names, description, bad_images, cut_off, messages, thumbnails)
 
 
 def _report_messages(data: Dataset) -> list[str]:

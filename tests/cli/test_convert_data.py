@@ -91,6 +91,8 @@ def test_a_mistake_is_told_in_one_line(boxes, tmp_path, capsys, line, message):
 def test_formats_are_told_by_their_files(tmp_path, files, word):
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("<annotation/>" if name.endswith(".xml") else "")
+        (tmp_path / name).write_text(
+            {".xml": "<annotation/>", ".yaml": "names: [cat]"}.get(name[name.rfind(".") :], "")
+        )
     assert formats_of(tmp_path) == ([] if word is None else [word])
     assert formats_of(tmp_path / "x.record-00000-of-00002") == ["tfrecord"]

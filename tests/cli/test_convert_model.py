@@ -62,9 +62,9 @@ def test_a_keras_file_detects_as_the_snapshot(
 ) -> None:
     out = tmp_path / "new" / "insects.keras"
     assert convert_model.main([*flags, str(run), str(out)]) == 0
-    told = capsys.readouterr().out
-    assert told.startswith(f"wrote {out}; compared with the snapshot: raw outputs differ by ")
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"wrote {out}; compared with the snapshot: raw outputs differ by ")
+    assert printed.count("\n") == 1
     written = keras_retinanet.load_model(out)
     assert isinstance(written, DetectionModel)
     assert written.filter_config == expected

@@ -43,11 +43,11 @@ def test_pictures_and_files_of_a_folder_with_a_broken_image(
     words = [str(run), str(images), "--recursive", "--out", str(tmp_path / "out"), "--json", str(tmp_path / "a.json")]
     words += ["--csv", str(tmp_path / "a.csv"), "--yolo", str(tmp_path / "yolo"), "--max-detections", "5"]
     assert detect.main([*words, "--class", "bee", "--score-threshold", "0.5"]) == 1
-    told = capsys.readouterr()
-    assert told.out.splitlines()[0] == "images    3, 1 left out"
-    assert told.out.splitlines()[1] == "boxes     15: bee 15"
-    assert f"json      {tmp_path / 'a.json'}, {tmp_path / 'a_images.json'}" in told.out
-    assert f"left out  {images / '8.jpg'}: cannot be decoded as an image" in told.err
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[0] == "images    3, 1 left out"
+    assert printed.out.splitlines()[1] == "boxes     15: bee 15"
+    assert f"json      {tmp_path / 'a.json'}, {tmp_path / 'a_images.json'}" in printed.out
+    assert f"left out  {images / '8.jpg'}: cannot be decoded as an image" in printed.err
     names = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.jpg"))
     assert names == ["12.jpg", "7.jpg", "deep/9.jpg"]
     assert np.asarray(Image.open(tmp_path / "out" / "7.jpg")).shape == (60, 90, 3)
@@ -61,12 +61,35 @@ def test_pictures_and_files_of_a_folder_with_a_broken_image(
     assert len((tmp_path / "yolo" / "deep" / "9.txt").read_text().splitlines()) == 5
 
 
+def test_a_folder_of_anything(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    picture = Image.fromarray(RANDOM.integers(0, 256, (60, 90, 3), np.uint8))
+    for name in ("A.JPG", "照片 1.jpeg", "d.tif", "c.jpg", "cut.jpg"):
+        picture.save(folder / name)
+    (folder / "c.jpg").rename(folder / "c.jfif")
+    picture.save(folder / "png_named.jpg", "PNG")
+    (folder / "cut.jpg").write_bytes((folder / "cut.jpg").read_bytes()[:-2])
+    (folder / "f.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    (folder / "g.jpg").write_bytes(b"<html>404</html>")
+    (folder / "Thumbs.db").write_bytes(b"x")
+    words = [str(run), str(folder), "--no-pictures", "--json", str(tmp_path / "a.json")]
+    assert detect.main(words) == 1
+    told = capsys.readouterr()
+    assert told.out.splitlines()[0] == "images    6, 2 left out, 1 cut off"
+    assert f"cut off   {folder / 'cut.jpg'} lacks its last bytes" in told.err
+    assert f"left out  {folder / 'g.jpg'}: is text (HTML or XML)" in told.err
+    assert f"left out  {folder / 'f.heic'}: " in told.err
+    names = [image["file_name"] for image in json.loads((tmp_path / "a_images.json").read_text())["images"]]
+    assert names == ["A.JPG", "c.jfif", "cut.jpg", "d.tif", "png_named.jpg", "照片 1.jpeg"]
+
+
 def test_tiles_and_nothing_found(run: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [str(run), str(images / "7.png"), "--no-pictures", "--csv", str(tmp_path / "a.csv")]
     assert detect.main([*words, "--tile", "48", "--overlap", "0.5", "--no-whole-pass", "--score-threshold", "1"]) == 0
-    told = capsys.readouterr().out
-    assert "boxes     0\n" in told
-    assert "hint      a lower --score-threshold" in told
+    printed = capsys.readouterr().out
+    assert "boxes     0\n" in printed
+    assert "hint      a lower --score-threshold" in printed
     assert (tmp_path / "a.csv").read_text().splitlines()[1].endswith("7.png,,,,,,")
 
 

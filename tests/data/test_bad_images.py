@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data import bad_images
-from keras_retinanet.data.bad_images import BadImages
+from keras_retinanet.data.bad_images import BadImages, CutOffImages
 from keras_retinanet.data.datasets import CsvDataset
 from keras_retinanet.data.errors import from_tensorflow
 from keras_retinanet.data.image_cache import cache_samples
@@ -30,10 +30,9 @@ def dataset(tmp_path, write_images):
 
 
 def damage(dataset, index):
-    """Cut the file in half."""
+    """Leave the first bytes of the file: not even its header."""
     path = Path(dataset[index]["image"])
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
+    path.write_bytes(path.read_bytes()[:100])
     return str(path)
 
 
@@ -59,7 +58,7 @@ def by_image(found):
     }
 
 
-def test_a_jpeg_cut_off_in_the_middle_of_an_epoch_is_reported_and_replaced(dataset):
+def test_a_jpeg_damaged_in_the_middle_of_an_epoch_is_reported_and_replaced(dataset):
     lines = []
     account = BadImages(60, lines.append)
     batches = train(dataset, account)
@@ -146,3 +145,17 @@ def test_the_summary_names_five():
     assert account.summary() is None
     account.found = {f"{number}.jpg": "x" for number in range(7)}
     assert account.summary().endswith("0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg and 2 more")
+
+
+def test_jpegs_without_their_last_bytes_are_counted_once_and_five_are_named():
+    lines = []
+    cut_off = CutOffImages(lines.append)
+    assert cut_off.summary() is None
+    cut_off.add("0.jpg")
+    assert cut_off.summary() == "1 JPEG lacks its last bytes and was decoded as far as possible: 0.jpg"
+    for number in range(7):
+        cut_off.add(f"{number}.jpg")
+    assert lines[0] == "warning: 0.jpg lacks its last bytes; it is decoded as far as it goes (so far: 1)"
+    assert len(lines) == 5
+    assert cut_off.summary().endswith("as far as possible: 0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg and 2 more")
+    assert cut_off.summary().startswith("7 JPEGs lack their last bytes and were decoded")

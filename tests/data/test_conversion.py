@@ -72,7 +72,7 @@ def config(word, folder):
     return DataConfig("csv", annotations=files["train"], val_annotations=files["val"], classes=files["classes"])
 
 
-def told(data):
+def content_of(data):
     """Everything that a data set says, by the names of its classes: pixels, boxes, ignore regions."""
     found = []
     for split in ("train", "val"):
@@ -101,7 +101,7 @@ def converted(source, tmp_path_factory):
 
 @pytest.mark.parametrize("to", WRITERS)
 def test_what_is_written_is_what_was_read(source, converted, to):
-    before, after = told(config("coco", source)), told(config(to, converted[to].folder))
+    before, after = content_of(config("coco", source)), content_of(config(to, converted[to].folder))
     assert_same(before if to in HOLD_REGIONS else without_regions(before), after, to)
     regions = to not in HOLD_REGIONS
     assert converted[to].num_boxes == (4 if regions else 5)
@@ -127,10 +127,10 @@ def assert_same(before, after, *formats):
 def test_any_to_any(converted, tmp_path, first, second):
     data = config(first, converted[first].folder)
     again = convert(data, tmp_path / "again", second)
-    before = told(data)
+    before = content_of(data)
     assert_same(
         before if second in HOLD_REGIONS else without_regions(before),
-        told(config(second, again.folder)),
+        content_of(config(second, again.folder)),
         first,
         second,
     )

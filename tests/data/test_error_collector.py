@@ -76,7 +76,7 @@ def test_yolo_and_kitti(tmp_path, write_images):
     (tmp_path / "labels" / "b.txt").write_text("0,.5,.5,.2,.2\n")
     assert found(YoloDataset, tmp_path) == (1, ["a.txt, line 2", "a.txt, line 3", "b.txt, line 1"])
     row = "Car 0 0 0 {} 2 20 30 0 0 0 0 0 0 0\n"
-    (tmp_path / "labels" / "a.txt").write_text(row.format(1) + "Big " + row.format(1) + "Car 1 2\n")
+    (tmp_path / "labels" / "a.txt").write_text(row.format(1) + row.format("?") + "Car 1 2\n")
     (tmp_path / "labels" / "b.txt").write_text(row.format("x"))
     (tmp_path / "labels" / "c.txt").write_text("")
     assert found(KittiDataset, tmp_path, ".") == (1, ["c.txt", "a.txt, line 2", "a.txt, line 3", "b.txt, line 1"])

@@ -26,7 +26,7 @@ def png(image: Image.Image) -> bytes:
 
 def pixels(image: Any) -> Any:
     (given,) = expand([image])
-    return load(given)
+    return load(given).pixels
 
 
 def test_files_bytes_and_arrays_give_the_same(tmp_path: Path) -> None:
@@ -149,5 +149,5 @@ def test_loading_ahead_keeps_the_order_and_hands_errors_on() -> None:
     given = [GivenImage(str(k), b"" if k == 2 else np.full((1, 1), k, np.uint8)) for k in range(6)]
     answers = list(load_ahead(given, workers=3, depth=2))
     assert [image.name for image, _, _ in answers] == list("012345")
-    assert [None if error else int(array[0, 0, 0]) for _, array, error in answers] == [0, 1, None, 3, 4, 5]
+    assert [None if error else int(loaded.pixels[0, 0, 0]) for _, loaded, error in answers] == [0, 1, None, 3, 4, 5]
     assert str(answers[2][2]).startswith("2: is empty")

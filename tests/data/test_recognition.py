@@ -100,3 +100,14 @@ def test_what_was_found_is_counted(tmp_path: Path) -> None:
 def test_a_path_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"is not there\. allowed: a path, or one of coco, pascal"):
         recognise(tmp_path / "no", "retinanet-train")
+
+
+def test_a_data_set_of_image_classification_has_no_boxes(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "set" / name / "a.jpg")
+    with pytest.raises(DataError, match=r"image classification \(ImageNet\); a detector needs boxes"):
+        recognise(tmp_path / "set", "retinanet-train")
+    (tmp_path / "set" / "synsets.txt").write_text("cat\ndog\n")  # as CVAT writes it
+    with pytest.raises(DataError, match="a detector needs boxes"):
+        recognise(tmp_path / "set", "retinanet-train")

@@ -6,7 +6,10 @@ import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data import errors
+from keras_retinanet.data.bad_images import BadImages, CutOffImages
 from keras_retinanet.data.datasets import CocoDataset
+from keras_retinanet.data.given_images import GivenImage, load
+from keras_retinanet.data.image import resize_by_rule
 from keras_retinanet.data.sample_table import SampleTable
 
 
@@ -81,3 +84,24 @@ def test_paths_may_have_any_name(tmp_path, write_images):
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         table.load_image(0)
     assert errors.from_tensorflow(caught.value).found == "cannot be decoded as an image"
+
+
+@pytest.mark.parametrize("has_account", [False, True])
+def test_tiff_and_a_jpeg_without_its_last_bytes(tmp_path, write_images, has_account):
+    write_images(tmp_path, {"a.tif": (4, 5), "b.jpg": (40, 60), "c.png": (3, 3)})
+    jpeg = tmp_path / "b.jpg"
+    jpeg.write_bytes(jpeg.read_bytes()[:-500])
+    paths = [str(tmp_path / name) for name in ("a.tif", "b.jpg", "c.png")]
+    box = {"boxes": np.array([[0, 0, 2, 2]]), "labels": np.zeros(1), "ignore": np.zeros(1)}
+    samples = [{"image": path, "image_id": 0, **box} for path in paths]
+    cut_off, lines = CutOffImages(), []
+    table = SampleTable(samples, ResizeConfig(3, 60), BadImages(3, lines.append) if has_account else None, cut_off)
+    for _ in range(2):
+        loaded = list(tf.data.Dataset.range(3).map(table.load).as_numpy_iterator())
+    for sample, path in zip(loaded, paths, strict=True):
+        given = load(GivenImage(path, path)).pixels
+        wanted = resize_by_rule(given, sample["image"].shape[:2], ResizeConfig(3, 60))
+        np.testing.assert_array_equal(sample["image"], wanted)
+        assert len(sample["labels"]) == 1
+    assert list(cut_off.found) == [str(jpeg)]
+    assert lines == []

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from keras_retinanet.config import TileConfig
-from keras_retinanet.detection.tiling import Pieces, TiledRuntime, cut_tiles, merge
+from keras_retinanet.detection.tiling import Pieces, TiledRuntime, merge
 
 
 @pytest.fixture
@@ -24,34 +24,6 @@ def detect(painted_runtime: Any) -> Callable[..., list[tuple[float, ...]]]:
         ]
 
     return run
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "size", "overlap", "lefts", "tops"),
-    [
-        (80, 100, 100, 0.25, [0], [0]),
-        (100, 250, 100, 0.25, [0, 75, 150], [0]),
-        (101, 200, 100, 0.0, [0, 100], [0, 1]),
-        (100, 201, 100, 0.0, [0, 50, 101], [0]),
-        (300, 90, 100, 0.5, [0], [0, 50, 100, 150, 200]),
-    ],
-)
-def test_tiles_worked_by_hand(
-    height: int, width: int, size: int, overlap: float, lefts: list[int], tops: list[int]
-) -> None:
-    expected = [[x, y, min(x + size, width), min(y + size, height)] for y in tops for x in lefts]
-    assert cut_tiles(height, width, size, overlap).tolist() == expected
-
-
-@pytest.mark.parametrize("side", [100, 101, 174, 175, 176, 999, 1249])
-@pytest.mark.parametrize("overlap", [0, 0.2, 0.25, 0.33, 0.9])
-def test_tiles_cover_the_image_with_the_overlap_that_was_asked_for(side: int, overlap: float) -> None:
-    tiles = cut_tiles(100, side, 100, overlap)
-    assert tiles[0, 0] == 0
-    assert tiles[-1, 2] == side
-    assert set(tiles[:, 2] - tiles[:, 0]) == {100}
-    common = tiles[:-1, 2] - tiles[1:, 0]
-    assert (common >= int(100 * overlap)).all()
 
 
 def test_objects_no_larger_than_the_overlap_are_found_once_and_whole(paint: Any, detect: Any) -> None:

@@ -41,9 +41,9 @@ def write_faulty(folder: Path) -> None:
     train.mkdir(parents=True)
     val.mkdir()
     noise(0).save(train / "good.png")
-    noise(1).save(train / "cut.jpg", quality=95)
-    content = (train / "cut.jpg").read_bytes()
-    (train / "cut.jpg").write_bytes(content[: len(content) // 2])
+    noise(1).save(train / "cut.png")
+    content = (train / "cut.png").read_bytes()
+    (train / "cut.png").write_bytes(content[: len(content) // 2])
     (train / "text.jpg").write_text("no image")
     noise(2).convert("CMYK").save(train / "cmyk.jpg")
     Image.fromarray(np.random.default_rng(3).integers(0, 65535, (48, 64), np.uint16)).save(train / "deep.png")
@@ -56,7 +56,7 @@ def write_faulty(folder: Path) -> None:
     noise(7).save(train / "empty.png")
     noise(8).save(val / "fresh.png")
     noise(0, 96, 128).save(val / "leaked.png")  # good.png, enlarged
-    names = "good.png gone.png cut.jpg text.jpg cmyk.jpg deep.png turned.jpg wide.png first.png again.jpg empty.png"
+    names = "good.png gone.png cut.png text.jpg cmyk.jpg deep.png turned.jpg wide.png first.png again.jpg empty.png"
     sizes = {"turned.jpg": (64, 48), "wide.png": (48, 100)}
     images = [(name, *sizes.get(name, (48, 64))) for name in names.split()]
     boxes = [

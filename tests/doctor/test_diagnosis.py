@@ -21,7 +21,7 @@ from keras_retinanet.doctor.image_scan import scan_image
 
 EXPECTED = {
     ("missing", "train"): ("error", 1, "gone.png"),
-    ("truncated", "train"): ("error", 1, "cut.jpg"),
+    ("truncated", "train"): ("error", 1, "cut.png"),
     ("unreadable", "train"): ("error", 1, "text.jpg"),
     ("size", "train"): ("error", 1, "wide.png"),
     ("cmyk", "train"): ("warning", 1, "cmyk.jpg"),
@@ -177,3 +177,21 @@ def test_a_data_set_without_classes_cannot_be_trained_on(tmp_path):
     diagnosis = diagnose(TrainConfig(data=DataConfig("csv", annotations=str(tmp_path / "boxes.csv"))))
     assert (diagnosis.findings[0].kind, diagnosis.status) == ("no-class", 2)
     assert diagnosis.findings[0].title.startswith("1 training images, but no box names a class")
+
+
+def test_a_jpeg_without_its_last_bytes_is_a_warning_and_used(tmp_path):
+    coarse = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+    picture = Image.fromarray(coarse).resize((64, 48), Image.Resampling.NEAREST)
+    for name in ("a.jpg", "b.jpg", "c.tif"):
+        picture.save(tmp_path / name)
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-2])
+    Image.fromarray(np.ones((48, 64), np.float32)).save(tmp_path / "d.tif")
+    rows = [f"{name},4,4,24,24,cat\n" for name in ("a.jpg", "b.jpg", "c.tif", "d.tif")]
+    (tmp_path / "boxes.csv").write_text("".join(rows))
+    found = diagnose(TrainConfig(data=DataConfig("csv", annotations=str(tmp_path / "boxes.csv"))))
+    kinds = {finding.kind: finding for finding in found.findings}
+    cut_off, unreadable = kinds["cut-off"], kinds["unreadable"]
+    assert (cut_off.severity, cut_off.title) == ("warning", "1 JPEGs lack their last bytes")
+    assert cut_off.examples[0].where == str(tmp_path / "a.jpg")
+    assert unreadable.examples[0].what == "has values of 32 bits (mode 'F')"
+    assert found.splits[0].usable == 3

@@ -49,11 +49,11 @@ def test_names_that_a_session_numbered_anew(mobilenet: keras.Model, files: Simpl
     plain = import_checkpoint(files.h5(tmp_path / "a.h5", *files.snapshot(mobilenet, files.MOBILENET_TAPS))).model
     opened = find_foreign(files.h5(tmp_path / "b.h5", *files.snapshot(mobilenet, files.MOBILENET_TAPS, suffix="_8")))
     assert opened is not None
-    told: list[str] = []
-    numbered = open_foreign(opened, None, told.append)
-    assert [line.partition(":")[0] for line in told] == ["fizyr"] * 2
-    assert "called class_0" in told[0]
-    assert "defaults were taken" in told[1]
+    notes: list[str] = []
+    numbered = open_foreign(opened, None, notes.append)
+    assert [line.partition(":")[0] for line in notes] == ["fizyr"] * 2
+    assert "called class_0" in notes[0]
+    assert "defaults were taken" in notes[1]
     for ours, theirs in zip(plain.weights, numbered.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 

@@ -131,7 +131,7 @@ def test_torchvision(kind: str, torch: Any, tmp_path: Path) -> None:
     from torchvision.models.detection.retinanet import RetinaNet
     from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-    told: dict[str, Any] = {"resize": {"min_side": 96, "max_side": 160}}
+    given: dict[str, Any] = {"resize": {"min_side": 96, "max_side": 160}}
     sides = {"min_size": 96, "max_size": 160}
     if kind == "v2":
         model = detection.retinanet_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=91, **sides)
@@ -150,12 +150,12 @@ def test_torchvision(kind: str, torch: Any, tmp_path: Path) -> None:
         model = RetinaNet(
             body, 2, anchor_generator=anchors, image_mean=[0.5, 0.4, 0.3], image_std=[0.5, 0.4, 0.3], **sides
         )
-        told["anchors"] = {"sizes": (16, 30, 64, 128, 256), "scales": (1, 1.5), "ratios": (0.4, 1, 2.5)}
-        told["pixels"] = {"mean": (127.5, 102, 76.5), "std": (127.5, 102, 76.5)}
-    level = -4 if told.get("pixels") else -6  # that some boxes are found, and not more than may be
+        given["anchors"] = {"sizes": (16, 30, 64, 128, 256), "scales": (1, 1.5), "ratios": (0.4, 1, 2.5)}
+        given["pixels"] = {"mean": (127.5, 102, 76.5), "std": (127.5, 102, 76.5)}
+    level = -4 if given.get("pixels") else -6  # that some boxes are found, and not more than may be
     randomized(torch, model, "head.classification_head.cls_logits.bias", "bbox_reg", level)
     torch.save({"model": model.state_dict(), "epoch": 1}, tmp_path / "a.pth")
-    ours, report, _ = import_checkpoint(tmp_path / "a.pth", overrides=Overrides(**told))
+    ours, report, _ = import_checkpoint(tmp_path / "a.pth", overrides=Overrides(**given))
     assert report.unused == report.missing == ()
     for size in SIZES:
         image = paint(tmp_path / "a.png", size)

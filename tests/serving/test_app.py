@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 LIMITS = {"max_pixels": 1000, "max_request_mb": 1, "max_queue": 20, "max_batch": 4, "max_wait_ms": 20.0}
 Post = Callable[..., tuple[int, Any]]
@@ -100,6 +102,17 @@ def test_a_bomb_is_refused_by_its_header(server: Any, post: Post, png: Any) -> N
     assert len(server.runtime.batches) == before
 
 
+def test_a_jpeg_without_its_last_bytes_is_answered_and_reported(server: Any, fetch: Any, png: Any) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16), (200, 200, 200)).save(file, "JPEG")
+    files = [png((5, 1, 9)), file.getvalue()[:-2], file.getvalue()]
+    body = json.dumps({"instances": [image(content) for content in files]}).encode()
+    status, headers, answer = fetch(f"{server.url}/v1/models/insects:predict", body)
+    assert (status, headers["X-Cut-Off-Images"]) == (200, "1")
+    rows = json.loads(answer)["predictions"]
+    assert rows[1] == rows[2]
+
+
 def test_damage_behind_the_header_is_found_before_batching(server: Any, post: Post, png: Any) -> None:
     status, answer = post({"instances": [image(png((1, 1, 1))[:60])]})
     assert status == 400
@@ -145,9 +158,9 @@ def test_wrong_pages_and_methods(server: Any, fetch: Any) -> None:
 @pytest.mark.parametrize("kind", ["text/plain", "image/jpeg", "multipart/form-data"])
 def test_the_content_type_is_not_looked_at(server: Any, fetch: Any, png: Any, kind: str) -> None:
     """As in TensorFlow Serving: only the body counts."""
-    place, told = f"{server.url}/v1/models/insects:predict", {"Content-Type": kind}
-    assert fetch(place, json.dumps({"instances": [image(png((1, 0, 0)))]}).encode(), told)[0] == 200
-    status, _, answer = fetch(place, png((1, 0, 0)), told)
+    place, headers = f"{server.url}/v1/models/insects:predict", {"Content-Type": kind}
+    assert fetch(place, json.dumps({"instances": [image(png((1, 0, 0)))]}).encode(), headers)[0] == 200
+    status, _, answer = fetch(place, png((1, 0, 0)), headers)
     assert status == 400
     assert json.loads(answer)["error"].startswith("The body is not JSON")
 
@@ -183,9 +196,9 @@ def test_health_status_and_metadata(server: Any, fetch: Any) -> None:
         assert status == 200
         assert headers["Content-Type"] == "application/json"
         assert key in json.loads(answer)
-    told = json.loads(fetch(f"{server.url}/v1/models/insects/versions/3/metadata")[2])
-    assert told["model_spec"]["version"] == "3"
-    assert told["metadata"]["class_names"] == ["ant", "bee", "cow"]
+    metadata = json.loads(fetch(f"{server.url}/v1/models/insects/versions/3/metadata")[2])
+    assert metadata["model_spec"]["version"] == "3"
+    assert metadata["metadata"]["class_names"] == ["ant", "bee", "cow"]
 
 
 def test_a_full_queue_sends_away_and_recovers(serve: Any, pixel_runtime: Any, png: Any, fetch: Any, until: Any) -> None:

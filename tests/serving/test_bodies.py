@@ -41,10 +41,10 @@ def test_no_more_than_four_times_the_limit_is_thrown_away() -> None:
         asyncio.run(read(BodyReader(10, 9.0), endless))
     assert caught.value.status == 413
     assert endless.read == 50
-    told = Arriving(b"x", content_length="41")
+    request = Arriving(b"x", content_length="41")
     with pytest.raises(BodyError):
-        asyncio.run(read(BodyReader(10, 9.0), told))
-    assert told.read == 0
+        asyncio.run(read(BodyReader(10, 9.0), request))
+    assert request.read == 0
 
 
 def test_eight_of_the_largest_fit_at_once() -> None:

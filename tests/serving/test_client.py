@@ -145,8 +145,8 @@ def test_what_is_too_much_at_once_is_sent_in_parts() -> None:
 
 
 def test_what_the_server_says_about_which_image_is_believed() -> None:
-    told = ServerError("400: image 1 of the request is damaged", is_refusal=True)
-    transport = SecondFails(told)
+    error = ServerError("400: image 1 of the request is damaged", is_refusal=True)
+    transport = SecondFails(error)
     with pytest.raises(ServerError, match=r"^image 5: 400: image 1 of the request is damaged$"):
         Client(transport, batch_size=4).detect(files(8))
     assert transport.asked == [4]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_retinanet.data.decode_file import Decoded
 from keras_retinanet.data.image import decode
 from keras_retinanet.serving.images import BadImageError, checked_size, decoded
 
@@ -55,11 +56,11 @@ def gif_with_a_large_second_frame() -> bytes:
     return bytes(content)
 
 
-@pytest.mark.parametrize("kind", ["png", "bmp", "webp", "gif", "jpeg"])
+@pytest.mark.parametrize("kind", ["png", "bmp", "webp", "gif", "jpeg", "tiff"])
 def test_size_and_pixels_of_every_format(kind: str) -> None:
     contents = saved(kind, **({"lossless": True} if kind == "webp" else {}))
     assert checked_size(contents, LIMIT) == (17, 23)
-    pixels = decoded(contents, (17, 23))
+    pixels = decoded(contents, (17, 23)).pixels
     expected = np.asarray(Image.open(io.BytesIO(contents)).convert("RGB"))
     np.testing.assert_array_equal(pixels, expected)
     assert kind in ("gif", "jpeg") or (pixels == PIXELS).all()
@@ -67,13 +68,13 @@ def test_size_and_pixels_of_every_format(kind: str) -> None:
 
 def test_a_transparent_gif_has_the_pixels_that_every_other_way_sees() -> None:
     contents = saved("gif", "P", transparency=3)
-    pixels = decoded(contents, (17, 23))
+    pixels = decoded(contents, (17, 23)).pixels
     np.testing.assert_array_equal(pixels, decode(contents))
     assert (pixels == 0).all(axis=-1).any()
 
 
 def test_grey_becomes_rgb() -> None:
-    pixels = decoded(saved("png", "L"), (17, 23))
+    pixels = decoded(saved("png", "L"), (17, 23)).pixels
     assert pixels.shape == (17, 23, 3)
     assert (pixels[..., 0] == pixels[..., 2]).all()
 
@@ -83,7 +84,8 @@ def test_grey_becomes_rgb() -> None:
     [
         (b"", "is empty; send the bytes"),
         (b"hello", "is not an image, or is damaged; send one of JPEG, PNG"),
-        (saved("tiff"), "is not an image, or is damaged"),
+        (saved("ppm"), "is not an image, or is damaged"),
+        (b"%PDF-1.7", "is a PDF file; send one of JPEG, PNG"),
         (saved("png")[:20], "is not an image, or is damaged"),
         (png_bomb(100, 11), "has 100 x 11 pixels, more than the 1,000 pixels that are taken; send it smaller"),
         (png_bomb(30_000, 30_000), "has more than the 1,000 pixels"),
@@ -110,35 +112,43 @@ def test_of_a_gif_only_the_first_frame_is_decoded() -> None:
     contents = gif_with_a_large_second_frame()
     assert checked_size(contents, LIMIT) == (3, 4)
     tracemalloc.start()
-    pixels = decoded(contents, (3, 4))
+    pixels = decoded(contents, (3, 4)).pixels
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (pixels == [255, 0, 0]).all()
     assert peak < 2**20
 
 
-@pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "bmp", "webp"])
+@pytest.mark.parametrize("kind", ["png", "gif", "bmp", "webp", "tiff"])
 def test_damage_behind_the_header(kind: str) -> None:
     contents = saved(kind)
     cut = contents[: len(contents) * 2 // 3]
     try:
         size = checked_size(cut, LIMIT)
     except BadImageError:
-        assert kind == "webp"  # its header knows the length of the file
+        assert kind in ("webp", "tiff")  # a header that knows the length, a directory at the end
         return
     assert size == (17, 23)
     with pytest.raises(BadImageError, match="is damaged and cannot be decoded; save it again"):
         decoded(cut, size)
 
 
+def test_a_jpeg_without_its_last_bytes_is_decoded_as_far_as_it_goes() -> None:
+    contents = saved("jpeg")
+    assert not decoded(contents, (17, 23)).is_cut_off
+    found = decoded(contents[:-2], checked_size(contents[:-2], LIMIT))
+    assert found.is_cut_off
+    np.testing.assert_array_equal(found.pixels, decoded(contents, (17, 23)).pixels)  # only the end mark is gone
+
+
 def test_pixels_must_be_those_that_the_header_tells(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("keras_retinanet.serving.images.decode", lambda contents: PIXELS[:5])
+    monkeypatch.setattr("keras_retinanet.serving.images.decode_file", lambda contents: Decoded(PIXELS[:5]))
     with pytest.raises(BadImageError, match=r"its header tells \(17, 23\), its pixels are \(5, 23\)"):
         decoded(saved("png"), (17, 23))
 
 
 def test_colours_of_a_fixture(png: Callable[..., bytes]) -> None:
-    assert (decoded(png((1, 2, 3)), (16, 24)) == [1, 2, 3]).all()
+    assert (decoded(png((1, 2, 3)), (16, 24)).pixels == [1, 2, 3]).all()
 
 
 def test_as_many_pixels_as_are_taken() -> None:

@@ -112,9 +112,9 @@ def test_status_and_metadata_are_those_of_tensorflow_serving() -> None:
     state = {"version": "7", "state": "LOADING", "status": {"error_code": "OK", "error_message": ""}}
     assert status(7, False) == {"model_version_status": [state]}
     assert status(7, True)["model_version_status"][0]["state"] == "AVAILABLE"
-    told = metadata("insects", 7, ["ant"])
-    assert told["model_spec"] == {"name": "insects", "signature_name": "", "version": "7"}
-    signature = told["metadata"]["signature_def"]["signature_def"]["serving_default"]
+    described = metadata("insects", 7, ["ant"])
+    assert described["model_spec"] == {"name": "insects", "signature_name": "", "version": "7"}
+    signature = described["metadata"]["signature_def"]["signature_def"]["serving_default"]
     assert signature["outputs"]["boxes"]["tensor_shape"]["dim"][2] == {"size": "4", "name": ""}
     assert signature["inputs"]["image_bytes"]["dtype"] == "DT_STRING"
 
@@ -123,7 +123,7 @@ def test_the_official_classes_read_the_metadata() -> None:
     pb2 = pytest.importorskip("tensorflow_serving.apis.get_model_metadata_pb2", reason="needs tensorflow-serving-api")
     from google.protobuf import json_format
 
-    told = metadata("insects", 7, ["ant"])["metadata"]["signature_def"]
-    parsed = json_format.ParseDict(told, pb2.SignatureDefMap()).signature_def["serving_default"]
+    described = metadata("insects", 7, ["ant"])["metadata"]["signature_def"]
+    parsed = json_format.ParseDict(described, pb2.SignatureDefMap()).signature_def["serving_default"]
     assert [dim.size for dim in parsed.outputs["boxes"].tensor_shape.dim] == [-1, -1, 4]
     assert parsed.inputs["image_bytes"].dtype == 7

@@ -132,10 +132,10 @@ def test_an_image_cut_off_while_a_run_is_under_way(tiny: TrainConfig, data: Path
 
     result = train(config, log=cut)
     assert result.epochs == 1
-    told = [line for line in lines if str(image) in line]
-    assert len(told) == 2
-    assert told[0].startswith(f"warning: {image} cannot be decoded as an image; a grey picture")
-    assert told[1] == f"warning: 1 broken images were replaced by grey ones without boxes: {image}"
+    reported = [line for line in lines if str(image) in line]
+    assert len(reported) == 2
+    assert reported[0].startswith(f"warning: {image} cannot be decoded as an image; a grey picture")
+    assert reported[1] == f"warning: 1 broken images were replaced by grey ones without boxes: {image}"
     with pytest.raises(DataError, match="cannot be decoded as an image"):
         train(changed(config, {"data.bad_data": "error"}), log=quiet)
 

@@ -92,17 +92,19 @@ def compare(folder: str) -> str:
             if name is None:
                 return f"`{layout.format}`: unknown image {sample['image']}"
             names = [dataset.class_names[label] for label in sample["labels"]]
-            found[name] = sorted(zip(names, sample["boxes"].tolist(), strict=True))
+            found[name] = sorted(zip(sample["boxes"].tolist(), names, strict=True))
     differences, problems = [0.0], []
+    is_numbered = all(label.isdigit() for dataset in splits for label in dataset.class_names)
     for name, boxes in BOXES.items():
-        truth = sorted((label, list(corners)) for label, *corners in boxes)
+        truth = sorted((list(corners), label) for label, *corners in boxes)
         own = found.get(name)
-        if own is None:
-            problems.append(f"{name} is missing")
-        elif [label for label, _ in own] != [label for label, _ in truth]:
-            problems.append(f"{name}: {[label for label, _ in own]}")
-        else:
-            differences += [float(np.abs(np.subtract(a, b)).max()) for (_, a), (_, b) in zip(own, truth, strict=True)]
+        if own is None or len(own) != len(truth):
+            problems.append(f"{name} is missing" if own is None else f"{name} has {len(own)} boxes")
+            continue
+        if not is_numbered and [label for _, label in own] != [label for _, label in truth]:
+            problems.append(f"{name}: {[label for _, label in own]}")
+        differences += [float(np.abs(np.subtract(a, b)).max()) for (a, _), (b, _) in zip(own, truth, strict=True)]
+    problems += ["no class names: their numbers"] if is_numbered else []
     worst = max(differences)
     result = "exact" if worst < EXACT else f"within {worst:.2g} px"
     return f"`{layout.format}`: " + "; ".join([result, *problems])

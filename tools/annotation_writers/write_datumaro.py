@@ -13,7 +13,6 @@ FORMATS = {
     "COCO": "coco_instances", "Pascal VOC": "voc_detection", "YOLO (darknet)": "yolo",
     "YOLO (ultralytics)": "yolo_ultralytics", "KITTI": "kitti_detection", "Open Images": "open_images",
     "CVAT XML": "cvat", "labelme (LabelMe XML)": "label_me", "Datumaro JSON": "datumaro",
-    "TFRecord": "tf_detection_api",
 }  # fmt: skip
 
 
@@ -22,7 +21,7 @@ def write(name: str, source: Path, out: Path) -> None:
     items = [
         datumaro.DatasetItem(
             id=Path(image).stem,
-            subset="train",
+            subset=subset,
             media=Image.from_file(path=str(source / image), size=size[::-1]),
             annotations=[
                 datumaro.Bbox(x1, y1, x2 - x1, y2 - y1, label=CLASSES.index(label))
@@ -30,6 +29,7 @@ def write(name: str, source: Path, out: Path) -> None:
             ],
         )
         for image, size in SIZES.items()
+        for subset in (("train", "val") if name == "yolo_ultralytics" else ("train",))  # it demands both
     ]
     datumaro.Dataset.from_iterable(items, categories=list(CLASSES)).export(str(out), name, save_media=True)
 

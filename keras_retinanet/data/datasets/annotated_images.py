@@ -17,7 +17,7 @@ from keras_retinanet.data.datasets.frames import FrameRule, choose_frames, size_
 from keras_retinanet.data.error_collector import ErrorCollector, OnError
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.file_headers import read_headers
-from keras_retinanet.data.image_files import first_missing, near_name_hint, read_sizes
+from keras_retinanet.data.image_files import first_missing, first_unsupported, near_name_hint, read_sizes
 from keras_retinanet.data.image_headers import ImageHeader
 from keras_retinanet.schema import Sample
 
@@ -207,7 +207,7 @@ def require_images(images: Sequence[str], listed_in: str) -> None:
         listed_in: The file that names them.
 
     Raises:
-        DataError: There are none, or one of them is not there.
+        DataError: There are none, one of them is not there, or one needs a package that is not installed.
     """
     if not images:
         raise DataError(listed_in, "lists no image", "at least one image", "check the path and the set's name")
@@ -219,6 +219,8 @@ def require_images(images: Sequence[str], listed_in: str) -> None:
             "images that exist",
             f"{near_name_hint(images[missing])}add the file, correct its name, or remove it from the annotations",
         )
+    if (unsupported := first_unsupported(images)) is not None:
+        raise unsupported
 
 
 def _complete_sizes(

@@ -6,134 +6,163 @@ development kit's readme.
 
 from __future__ import annotations
 
-import functools
 import os
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from keras_retinanet.data.datasets.annotations import Annotations, BoxRow, sorted_names
-from keras_retinanet.data.datasets.reader import Reader
-from keras_retinanet.data.datasets.text_files import (
-    images_by_stem,
-    list_names,
-    number,
-    numbered_lines,
-    suggest_parent_folder,
-    walk_names,
-)
-from keras_retinanet.data.error_collector import OnError, report_or_raise
+import numpy as np
+
+from keras_retinanet.data.box_columns import BoxColumns
+from keras_retinanet.data.datasets import kitti_files
+from keras_retinanet.data.datasets.annotations import Annotations
+from keras_retinanet.data.datasets.reader import Layout, Reader
+from keras_retinanet.data.datasets.text_files import number, numbered_lines
 from keras_retinanet.data.errors import DataError, short_repr
-from keras_retinanet.data.image_files import near_name_hint
 
 KITTI_CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc")
 """The classes of the benchmark, without `DontCare`."""
 
-DONT_CARE = "DontCare"
+DONT_CARE = "dontcare"
+_REGION = -1  # in place of the label of a `DontCare` box
 _ROW = "'type truncated occluded alpha x1 y1 x2 y2 …', 15 columns (16 with a score) separated by blanks"
-_LAYOUT = "<set>/image_2 with <set>/label_2, or <set>/images with <set>/labels"
+_NUMBERS = 14  # columns after the type
+
+
+@dataclass
+class _Rows:
+    """Boxes of all text files; `label` indexes `names`."""
+
+    texts: Sequence[Path | None]
+    names: dict[str, int] = field(default_factory=dict)
+    image: array[int] = field(default_factory=lambda: array("q"))
+    line: array[int] = field(default_factory=lambda: array("q"))
+    label: array[int] = field(default_factory=lambda: array("q"))
+    sides: array[float] = field(default_factory=lambda: array("d"))
+
+    def where(self, row: int) -> str:
+        """File and line of a box."""
+        return f"{self.texts[self.image[row]]}, line {self.line[row]}"
 
 
 class KittiDataset(Reader):
-    """KITTI as it unzips (`training/image_2`, `training/label_2`), or `<set>/images` and `<set>/labels`.
+    """KITTI as it unzips (`training/image_2`, `training/label_2`), or as Datumaro, CVAT, labelformat … write it.
 
-    Every image of the folder and its sub-folders has a text file, an empty one if it shows nothing. If
-    `ImageSets/<set>.txt` lists names, the set is these images of `training`. `DontCare` boxes become ignore regions;
-    as they may hide an object of any class, each is repeated for every class. The default set is `train`, or
-    `training` if that is the folder's name. Class names default to the eight of the benchmark if they cover every name
-    of the set, otherwise to the sorted names.
+    The two folders may also be `images` and `labels`, or `data` and `labels` (FiftyOne), in the folder of the set, in
+    `path` itself (the set `"."`), or with the sets below them (`labels/train`). Sub-folders are kept. If
+    `ImageSets/<set>.txt` lists names, the set is these images of `training`. An image without a text file is background
+    (Datumaro writes none for it); a text file without an image is left out. Notes report and count both.
+
+    `DontCare` boxes become ignore regions; as they may hide an object of any class, each is repeated for every class.
+    The default set is `train`, or `training`, `default` or the only one there is. Class names default to the eight of
+    the benchmark if they cover every name, otherwise to the sorted names of all sets.
     """
 
     word = "kitti"
     summary = "KITTI folder: training/image_2, training/label_2; or <set>/images, <set>/labels"
-    signs = (("*/label_2", 2), ("*/labels/*.txt", 1))
 
     def read(self) -> Annotations:
         """Read the text file of each image."""
-        list_file = self.path / "ImageSets" / f"{self.set_name}.txt"
-        is_listed = list_file.is_file()
-        image_folder, label_folder = _folders(self.path / ("training" if is_listed else self.set_name))
-        files = images_by_stem(image_folder, is_recursive=True)
-        listed = _read_list(list_file, image_folder, files, self.on_error) if is_listed else sorted(files)
-        texts = _label_files(label_folder, listed, files, self.on_error, is_whole=not is_listed)
-        rows = [
-            row
-            for image, text in enumerate(texts.values())
-            for row in self.parse_each(numbered_lines(text, _ROW), functools.partial(_parse_line, image))
-        ]
-        names = sorted_names(rows)
+        files = kitti_files.find_files(self.path, self.set_name, self.on_error)
+        rows = _Rows(files.texts)
+        for position, text in enumerate(files.texts):
+            if text is not None:
+                self._read_text(text, position, rows)
+        names = set(rows.names)
+        if not names <= set(KITTI_CLASSES) and self.wanted_classes is None:
+            names |= kitti_files.names_of_other_sets(self.path, self.set_name)
+        classes = KITTI_CLASSES if names <= set(KITTI_CLASSES) else tuple(sorted(names))
+        if self.wanted_classes is not None:
+            classes = tuple(dict.fromkeys([*self.wanted_classes, *sorted(names)]))
         return Annotations(
-            listed_in=str(list_file if is_listed else image_folder),
-            class_names=KITTI_CLASSES if set(names) <= set(KITTI_CLASSES) else names,
-            images=[os.path.join(image_folder, files[stem]) for stem in texts],
-            image_ids=list(texts),
-            boxes=rows,
-            sources=[str(list_file), str(image_folder), str(label_folder), *(str(text) for text in texts.values())],
+            listed_in=str(files.listed_in),
+            class_names=classes,
+            images=files.images,
+            image_ids=[*files.ids],
+            boxes=_columns(rows, classes, self.wanted_classes or classes),
+            sources=[str(place) for place in files.sources],
+            notes=files.notes,
         )
+
+    def _read_text(self, text: Path, position: int, rows: _Rows) -> None:
+        lines = enumerate(text.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines(), start=1)
+        for count, line in lines:
+            words = line.split()
+            if len(words) != 1 + _NUMBERS:
+                break
+            try:
+                float(words[1])
+                sides = list(map(float, words[4:8]))
+                name = words[0].decode()
+            except ValueError:
+                break
+            _add(rows, position, count, name, sides)
+        else:
+            return
+        for _ in self.parse_each(_lines_from(text, count), lambda item: _parse_line(item, position, rows)):
+            pass
+
+    @classmethod
+    def find_layout(cls, path: str | os.PathLike[str]) -> Layout | None:
+        """Recognise the columns of a text file, or a folder `label_2`."""
+        found = kitti_files.recognise(Path(path))
+        return None if found is None else Layout(cls.word, Path(path), *found)
 
     @classmethod
     def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
         """Names of the training set and, if there is one, of the validation set."""
-        folder = Path(path)
-
-        def is_there(name: str) -> bool:
-            return (folder / name).is_dir() or (folder / "ImageSets" / f"{name}.txt").is_file()
-
-        train = "train" if is_there("train") or not is_there("training") else "training"
-        return train, next((name for name in ("val", "validation") if is_there(name)), None)
+        return kitti_files.default_sets(Path(path))
 
 
-def _folders(home: Path) -> tuple[Path, Path]:
-    for images, labels in (("image_2", "label_2"), ("images", "labels")):
-        if (home / images).is_dir() and (home / labels).is_dir():
-            return home / images, home / labels
-    markers = ("training", "train", "ImageSets")
-    there = ", ".join(list_names(home, _LAYOUT, suggest_parent_folder(home.parent, markers))) or "nothing"
-    fix = f"check the path and the set's name (there is: {short_repr(there, 120)})"
-    raise DataError(str(home), "has no images and labels", _LAYOUT, fix)
+def _lines_from(text: Path, first: int) -> Iterator[tuple[int, str, list[str]]]:
+    for where, words in numbered_lines(text, _ROW):
+        if (line := int(where.rpartition(" ")[2])) >= first:
+            yield line, where, words
 
 
-def _read_list(file: Path, image_folder: Path, files: dict[str, str], on_error: OnError) -> list[str]:
-    stems: dict[str, str] = {}
-    for where, words in numbered_lines(file, "a list of image names"):
-        stem = words[0]
-        if stem in stems:
-            found = f"{short_repr(stem)} is listed twice"
-            report_or_raise(on_error, DataError(where, found, "each image once", "remove one of the lines"))
-        elif stem not in files:
-            fix = f"{near_name_hint(image_folder / f'{stem}.png')}add the image or remove the line"
-            report_or_raise(
-                on_error, DataError(where, f"image {short_repr(stem)} is not there", "names in training/image_2", fix)
-            )
-        else:
-            stems[stem] = where
-    return list(stems)
-
-
-def _label_files(
-    folder: Path, stems: list[str], files: dict[str, str], on_error: OnError, *, is_whole: bool
-) -> dict[str, Path]:
-    """The text file of each image by name; with `is_whole`, other text files are errors."""
-    there = {name.removesuffix(".txt") for name in walk_names(folder, _LAYOUT) if name.endswith(".txt")}
-    for stem in stems:
-        if stem not in there:
-            file = folder / f"{stem}.txt"
-            fix = f"{near_name_hint(file)}add the file (empty if the image shows nothing) or remove the image"
-            report_or_raise(on_error, DataError(str(file), "is not there", "a text file for each image", fix))
-    for stem in sorted(there - set(files)) if is_whole else []:
-        fix = "add the image or remove the file"
-        report_or_raise(
-            on_error, DataError(str(folder / f"{stem}.txt"), "has no image", "an image for each text file", fix)
-        )
-    return {stem: folder / f"{stem}.txt" for stem in stems if stem in there}
-
-
-def _parse_line(image: int, numbered: tuple[str, list[str]]) -> BoxRow:
-    where, words = numbered
-    if len(words) not in (15, 16):
+def _parse_line(numbered: tuple[int, str, list[str]], position: int, rows: _Rows) -> None:
+    line, where, words = numbered
+    counts = [count for count in (_NUMBERS + 1, _NUMBERS) if len(words) > count]
+    found = next((count for count in counts if _are_numbers(words[-count:])), 0)
+    if not found and len(words) not in (_NUMBERS + 1, _NUMBERS + 2):
         fix = "separate with blanks" if "," in words[0] else "complete the line"
         raise DataError(where, f"{len(words)} columns in {short_repr(' '.join(words))}", _ROW, fix)
-    number(words[1], "truncated (a type is one word)", where, _ROW)
-    x1, y1, x2, y2 = (
-        number(text, side, where, _ROW) for text, side in zip(words[4:8], ("x1", "y1", "x2", "y2"), strict=True)
+    name, numbers = words[: -found or 1], words[-found or 1 :]
+    number(numbers[0], "truncated (a type is one word)", where, _ROW)
+    sides = [number(text, side, where, _ROW) for text, side in zip(numbers[3:7], ("x1", "y1", "x2", "y2"), strict=True)]
+    _add(rows, position, line, " ".join(name), sides)
+
+
+def _are_numbers(words: Sequence[str]) -> bool:
+    try:
+        return all("_" not in word for word in words) and bool([float(word) for word in words])
+    except ValueError:
+        return False
+
+
+def _add(rows: _Rows, position: int, line: int, name: str, sides: list[float]) -> None:
+    is_region = name.casefold() == DONT_CARE
+    rows.image.append(position)
+    rows.line.append(line)
+    rows.label.append(_REGION if is_region else rows.names.setdefault(name, len(rows.names)))
+    rows.sides.extend(sides)
+
+
+def _columns(rows: _Rows, classes: Sequence[str], wanted: Sequence[str]) -> BoxColumns:
+    """Columns whose labels index `classes`; regions are repeated for those of them that are wanted."""
+    label = np.array(rows.label, np.int64)
+    table = np.array([classes.index(name) for name in rows.names] or [0], np.int64)
+    regions = [place for place, name in enumerate(classes) if name in wanted]
+    repeats = np.where(label == _REGION, len(regions), 1)
+    order = np.repeat(np.arange(len(label)), repeats)
+    labels = table[label[order]]
+    is_region = label[order] == _REGION
+    labels[is_region] = np.tile(regions, int((label == _REGION).sum()))
+    return BoxColumns(
+        image=np.array(rows.image, np.int64)[order],
+        boxes=np.array(rows.sides, np.float64).reshape(-1, 4)[order],
+        labels=labels,
+        ignore=is_region,
+        name=lambda row: rows.where(int(order[row])),
     )
-    is_region = words[0].casefold() == DONT_CARE.casefold()
-    return BoxRow(image, (x1, y1, x2, y2), None if is_region else words[0], where, ignore=is_region)

@@ -13,6 +13,8 @@ from typing import Any
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import SUFFIXES, near_name_hint
 
+_MAX_NAMED = 5  # files named in a note
+
 
 def read_text(file: Path, kind: str, fix: str = "check the path") -> str:
     """Read a text file.
@@ -203,3 +205,19 @@ def by_stem(names: Iterable[str]) -> dict[str, str]:
     for suffix in reversed(SUFFIXES):
         stems |= {name[: -len(suffix)]: name for name in found if name.lower().endswith(suffix)}
     return stems
+
+
+def describe_files(home: Path, names: Iterable[str], what: str) -> list[str]:
+    """A note about files.
+
+    Args:
+        home: Their folder.
+        names: Their names.
+        what: What they are and what happens to them, as `"images are left out"`.
+
+    Returns:
+        One sentence that names the first five; none if there are no files.
+    """
+    found = sorted(names)
+    named = ", ".join(short_repr(name)[1:-1] for name in found[:_MAX_NAMED])
+    return [f"{home}: {len(found)} {what} ({named}{' …' if len(found) > _MAX_NAMED else ''})"] if found else []

@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from keras_retinanet.data.datasets.text_files import by_stem, has_file, is_image, suggest_parent_folder, walk_names
+from keras_retinanet.data.datasets.text_files import (
+    by_stem,
+    describe_files,
+    has_file,
+    is_image,
+    suggest_parent_folder,
+    walk_names,
+)
 from keras_retinanet.data.datasets.voc_lists import list_folder, names_in_lists, read_list
 from keras_retinanet.data.datasets.voc_xml import read_voc_xml
 from keras_retinanet.data.errors import DataError, short_repr
@@ -63,7 +70,7 @@ class _Homes:
         self._add_note(image_home, set(image_names) - set(self.images.values()), "images differ from another in suffix")
 
     def _add_note(self, home: Path, names: Iterable[str], what: str) -> None:
-        self.notes += _notes(home, names, f"{what} and are left out")
+        self.notes += describe_files(home, names, f"{what} and are left out")
 
     @property
     def folders(self) -> list[Path]:
@@ -164,12 +171,6 @@ def _match(stems: Iterable[str], files: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _notes(home: Path, names: Iterable[str], what: str) -> list[str]:
-    found = sorted(names)
-    named = ", ".join(short_repr(name)[1:-1] for name in found[:_MAX_NAMED])
-    return [f"{home}: {len(found)} {what} ({named}{' …' if len(found) > _MAX_NAMED else ''})"] if found else []
-
-
 def _unused(base: Path, homes: _Homes) -> list[str]:
     """Notes on files of a set outside its two folders; the masks of a segmentation do not count."""
     if homes.text_home == homes.image_home == base or not homes.text_home.is_relative_to(base):
@@ -178,7 +179,7 @@ def _unused(base: Path, homes: _Homes) -> list[str]:
     for home, is_wanted, what in ((homes.text_home, _is_text, "XML files"), (homes.image_home, is_image, "images")):
         inside = "" if home == base else f"{home.relative_to(base).as_posix()}/"
         outside = [name for name in names if is_wanted(name) and not name.startswith((inside, "Segmentation"))]
-        notes += _notes(base, outside, f"{what} outside {inside} are left out")
+        notes += describe_files(base, outside, f"{what} outside {inside} are left out")
     return notes
 
 
@@ -209,9 +210,9 @@ def _files_of_list(folder: Path, set_name: str, *, is_lenient: bool) -> VocFiles
         homes.folders,
         [
             *homes.notes,
-            *_notes(list_file, background, "images have no XML file and count as background"),
-            *_notes(text_home, alone, "XML files are in no list and are left out"),
-            *_notes(image_home, spare, "images are in no list and are left out"),
+            *describe_files(list_file, background, "images have no XML file and count as background"),
+            *describe_files(text_home, alone, "XML files are in no list and are left out"),
+            *describe_files(image_home, spare, "images are in no list and are left out"),
             *_unused(folder, homes),
         ],
     )
@@ -251,9 +252,9 @@ def _files_of_folder(folder: Path, set_name: str, *, is_strict: bool, is_lenient
         homes.folders,
         [
             *homes.notes,
-            *_notes(homes.image_home, spare, "images without an XML file are left out"),
-            *_notes(homes.text_home, [] if is_lenient else alone, "XML files without an image are left out"),
-            *_notes(folder, stray, "XML files belong to another set and are left out"),
+            *describe_files(homes.image_home, spare, "images without an XML file are left out"),
+            *describe_files(homes.text_home, [] if is_lenient else alone, "XML files without an image are left out"),
+            *describe_files(folder, stray, "XML files belong to another set and are left out"),
             *_unused(folder / set_name, homes),
         ],
     )

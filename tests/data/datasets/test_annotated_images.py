@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_retinanet.data.datasets import AnnotatedImages, Annotations, BoxColumns
+from keras_retinanet.data.datasets.annotated_images import require_images
 from keras_retinanet.data.errors import DataError
 
 
@@ -104,3 +105,17 @@ def test_no_images_and_missing_images_are_errors(tmp_path):
     (tmp_path / "GONE.JPG").touch()
     with pytest.raises(DataError, match=r"fix: there is '.*GONE\.JPG': give both the same name; add the file"):
         AnnotatedImages(gone)
+
+
+def test_what_needs_a_package_is_refused_before_anything_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    paths = [str(tmp_path / name) for name in ("a.jpg", "b.HEIC", "c.heic", "d.avif")]
+    for path in paths:
+        open(path, "w").close()
+    with pytest.raises(DataError) as caught:
+        require_images(paths, "list")
+    assert str(caught.value).startswith(
+        f"{paths[1]}: is a HEIC file, which needs another package: pip install '.[heif]'"
+    )
+    assert "as is 1 more. allowed: images that are read. fix: install it, or save them as JPEG" in str(caught.value)
+    require_images(paths[:1], "list")

@@ -4,7 +4,7 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from keras_retinanet.data.datasets import KITTI_CLASSES, KittiDataset
+from keras_retinanet.data.datasets import KITTI_CLASSES, KittiDataset, find_layouts
 from keras_retinanet.data.errors import DataError
 
 
@@ -57,6 +57,42 @@ def test_other_layouts(kitti):
     assert len(KittiDataset(kitti, "mine")) == 2
 
 
+@pytest.mark.parametrize(
+    ("images", "labels", "train"),
+    [
+        ("train/image_2", "train/label_2", "train"),
+        ("default/image_2", "default/label_2", "default"),
+        ("images", "labels", "."),
+        ("data", "labels", "."),
+        ("images/train", "labels/train", "train"),
+    ],
+    ids=["Datumaro 1.13.12", "Datumaro's default", "labelformat 0.1.17", "FiftyOne 1.22.1", "sets in both folders"],
+)
+def test_the_folders_of_tools(tmp_path, write_images, images, labels, train):
+    write_images(tmp_path / images, {"a.PNG": (40, 60)})
+    write_images(tmp_path / images / "sub", {"e.jpg": (40, 60)})  # without a text file
+    (tmp_path / labels).mkdir(parents=True)
+    (tmp_path / labels / "a.txt").write_text("traffic light -1 -1 -10 1.5 2 20 30.25 -1 -1 -1 -1000 -1000 -1000 -10\n")
+    (layout,) = find_layouts(tmp_path)
+    assert (layout.format, layout.certainty, layout.evidence) == ("kitti", 3, f"{labels}/a.txt")
+    data = KittiDataset(tmp_path)
+    assert data.set_name == train
+    assert data.class_names == ("traffic light",)
+    assert [len(sample["labels"]) for sample in data] == [1, 0]
+    assert data[0]["boxes"].tolist() == [[1.5, 2, 20, 30.25]]
+    assert data.report.notes == [f"{tmp_path / images}: 1 images have no text file and are background (sub/e.jpg)"]
+
+
+def test_all_sets_have_the_same_classes(tmp_path, write_images):
+    for name, word in (("train", "Bike"), ("val", "Anchor")):
+        write_images(tmp_path / name / "images", {"a.png": (40, 60)})
+        (tmp_path / name / "labels").mkdir()
+        (tmp_path / name / "labels" / "a.txt").write_text(row(word, 1, 2, 3, 4))
+    assert KittiDataset.default_sets(tmp_path) == ("train", "val")
+    assert KittiDataset(tmp_path).class_names == ("Anchor", "Bike")
+    assert KittiDataset(tmp_path, "val")[0]["labels"].tolist() == [0]
+
+
 def test_other_classes_are_sorted(kitti):
     (kitti / "training" / "label_2" / "b.txt").write_text(row("Bike", 1, 1, 5, 5) + row("dontcare", 0, 0, 9, 9))
     data = KittiDataset(kitti)
@@ -93,14 +129,21 @@ def test_one_broken_line_is_left_out_and_named(kitti):
 
 
 def test_missing_parts_are_named(kitti):
-    with pytest.raises(DataError, match=r"testing: cannot be read"):
+    with pytest.raises(DataError, match=r"has no images and labels of the set 'testing'.*there is: 'training'"):
         KittiDataset(kitti, "testing")
-    (kitti / "training" / "label_2" / "c.txt").write_text("")
+    with pytest.raises(DataError, match=r"fix: give the path of the folder above it"):
+        KittiDataset(kitti / "training" / "image_2", "training")
+    labels = kitti / "training" / "label_2"
+    (labels / "c.txt").write_text("")
     with pytest.raises(DataError, match=r"c\.txt: has no image"):
-        KittiDataset(kitti)
-    (kitti / "training" / "label_2" / "b.txt").unlink()
-    with pytest.raises(DataError, match=r"b\.txt: is not there. allowed: a text file for each image"):
-        KittiDataset(kitti)
+        KittiDataset(kitti, on_error="error")
+    (labels / "b.txt").unlink()
+    data = KittiDataset(kitti)
+    assert [len(sample["labels"]) for sample in data] == [9, 0]
+    assert data.report.notes == [
+        f"1 files left out: {labels}/c.txt: has no image",
+        f"{kitti}/training/image_2: 1 images have no text file and are background (b.png)",
+    ]
     (kitti / "ImageSets").mkdir()
     for text, message in (
         ("a\na\n", "line 2: 'a' is listed twice"),
@@ -109,7 +152,7 @@ def test_missing_parts_are_named(kitti):
     ):
         (kitti / "ImageSets" / "train.txt").write_text(text)
         with pytest.raises(DataError, match=message):
-            KittiDataset(kitti)
+            KittiDataset(kitti, on_error="error")
 
 
 FUZZ = hypothesis.settings(

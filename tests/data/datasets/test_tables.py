@@ -23,6 +23,7 @@ def test_flags_are_the_keywords_of_read():
     assert DATASETS["pascal"].flags() == ("difficult", "voc_origin")
     assert DATASETS["oid"].flags() == ("labels_filter", "parent_label")
     assert DATASETS["coco"].flags() == ("image_dir",)
+    assert DATASETS["yolo"].flags() == ("image_dir", "yolo_rows")
 
 
 def test_unknown_formats_and_flags_are_named():

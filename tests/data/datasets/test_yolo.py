@@ -102,7 +102,7 @@ def test_boxes_that_stand_out_are_clipped_or_refused(yolo):
     ("line", "message"),
     [
         ("0 0.1 0.1 0.1", "line 1: 4 numbers in '0 0.1 0.1 0.1'. allowed: 'class x_center"),
-        ("0 0.1 0.1 0.1 0.1 0.9", "line 1: 6 numbers"),
+        ("0 0.1 0.1 0.1 0.1 1.9", "line 1: 6 numbers in '0 0.1 0.1 0.1 0.1 1.9'.*fix: remove the last number"),
         ("0 0.1 0.1 0.1 0.1 0.1 0.1 0.1", "line 1: 8 numbers"),
         ("2 0.1 0.1 0.1 0.1", "line 1: unknown class '2'. allowed: ids of 'names': '0, 1'"),
         ("0.5 0.1 0.1 0.1 0.1", "line 1: unknown class '0.5'"),
@@ -112,10 +112,14 @@ def test_boxes_that_stand_out_are_clipped_or_refused(yolo):
     ],
 )
 def test_broken_lines_are_named(yolo, line, message):
-    (yolo / "labels" / "train" / "a.txt").write_text(line)
+    (yolo / "labels" / "train" / "a.txt").write_text(f"{line}\n0 0.5 0.5 1 1\n")
     with pytest.raises(DataError, match=rf"a\.txt, {message}") as caught:
-        YoloDataset(yolo)
+        YoloDataset(yolo, on_error="error")
     assert caught.value.fix
+    data = YoloDataset(yolo)  # by default the line is left out
+    assert data[0]["boxes"].tolist() == [[0, 0, 60, 40]]
+    (note,) = data.report.notes
+    assert note.startswith(f"1 annotations left out: {yolo}/labels/train/a.txt, line 1: ")
 
 
 @pytest.mark.parametrize(
@@ -124,17 +128,15 @@ def test_broken_lines_are_named(yolo, line, message):
         ("", "is None. allowed: data.yaml with 'names'"),
         ("names: [", "is not YAML"),
         ("- a", r"is \['a'\]"),
-        ("train: images/train", "'names' is None"),
+        ("train: images/train\nnames:", "'names' is None"),
         ("train: images/train\nnames: dog", "'names' is 'dog'"),
         ("train: images/train\nnames: {a: dog}", "'names' has 'a': 'dog'"),
-        ("train: images/train\nnames: [dog, dog]", "'names' has a name twice"),
-        ("train: images/train\nnames: [dog, cat]\nnc: 3", "'nc' is 3. allowed: 2"),
-        ("names: [dog, cat]\nval: images/val", r"'train' is None. allowed: a folder"),
+        ("names: [dog, cat]\nval: images/val\ntest: images/train", "has no set 'train'"),
+        ("train: images/train\nnames: [dog, cat]\nkpt_shape: 17", r"'kpt_shape' is 17. allowed: \[number"),
         ("train: 7\nnames: [dog, cat]", "'train' is 7"),
         ("train: images/no\nnames: [dog, cat]", "'images/no' is not there. allowed: a folder or file at"),
         ("path: 3\ntrain: images/train\nnames: [dog, cat]", "'path' is 3"),
-        ("train: [images/train, images/train]\nnames: [dog, cat]", r"a\.jpg' is listed twice"),
-        ("train: labels\nnames: [dog, cat]", "lists no image"),
+        ("train: labels\nnames: [dog, cat]", "has no image"),
     ],
 )
 def test_broken_yaml_is_named(yolo, content, message):
@@ -148,19 +150,58 @@ def test_missing_files_are_named(yolo):
     (yolo / "data.yaml").write_text("train: train.txt\nnames: [dog, cat]\n")
     with pytest.raises(DataError, match=r"gone\.jpg' \(number 2 of 2\) is not there"):
         YoloDataset(yolo)
-    (yolo / "other.yaml").write_text("")
-    with pytest.raises(DataError, match=r"has 0 YAML files.*fix: give the path of the folder above it"):
-        YoloDataset(yolo / "images")
+    (yolo / "one.yaml").write_text("names: [dog]")
+    (yolo / "two.yaml").write_text("names: [cat]")
+    (yolo / "data.yaml").unlink()
+    with pytest.raises(
+        DataError, match=r"has 2 YAML files: one\.yaml, two\.yaml.*fix: give the path of the file itself"
+    ):
+        YoloDataset(yolo)
     with pytest.raises(DataError, match=r"none\.yaml: cannot be read"):
         YoloDataset(yolo / "none.yaml")
 
 
 def test_a_text_file_whose_name_differs_in_case_is_not_overlooked(yolo):
-    (yolo / "labels" / "train" / "a.txt").rename(yolo / "labels" / "train" / "A.txt")
-    with pytest.raises(DataError, match=r"train/a\.txt: is not there.*fix: rename '.*train/A\.txt'"):
-        YoloDataset(yolo)
+    (yolo / "labels" / "train" / "c.txt").unlink()
+    (yolo / "labels" / "train" / "a.txt").rename(yolo / "labels" / "train" / "A.TXT")
+    data = YoloDataset(yolo)
+    assert [len(sample["labels"]) for sample in data] == [2, 0]
+    what = "text files are spelled otherwise than their images, and are used"
+    assert data.report.notes[0] == f"1 {what}: {yolo}/labels/train/A.TXT for a.jpg"
     (yolo / "images" / "train" / "c.jpg").rename(yolo / "images" / "train" / "A.jpg")  # so that both are images
     assert [len(sample["labels"]) for sample in YoloDataset(yolo)] == [2, 0]
+
+
+def test_odd_lists_of_classes_are_reported(yolo):
+    (yolo / "data.yaml").write_text("train: images/train\nnames: [dog, dog]\nnc: 3")
+    data = YoloDataset(yolo)
+    assert (data.class_names, data[0]["labels"].tolist()) == (("dog",), [0, 0])
+    assert data.report.notes[:2] == [
+        f"{yolo}/data.yaml: classes 0 and 1 are both called 'dog' and are one class",
+        f"{yolo}/data.yaml: 'nc' is 3, but there are 2 names, which are used",
+    ]
+    (yolo / "data.yaml").write_text("train: [images/train, images/train]\n")
+    data = YoloDataset(yolo)
+    assert (len(data), data.class_names, data[0]["labels"].tolist()) == (2, ("0", "1"), [1, 0])
+    assert data.report.notes[0] == f"{yolo}/data.yaml: 2 images of 'train' are named twice: used once"
+    assert "no list of class names" in data.report.notes[1]
+
+
+def test_names_counted_from_1(yolo):
+    """pylabel and SAHI keep COCO's ids, 1 … K, next to a list of K names; all sets decide together."""
+    (yolo / "labels" / "train" / "a.txt").write_text("1 0.5 0.5 0.5 0.25\n")
+    (yolo / "labels" / "val" / "b.txt").write_text("2 0.5 0.5 0.5 0.25\n")
+    (yolo / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [dog, cat]\n")
+    for name, label in (("train", 0), ("val", 1)):
+        data = YoloDataset(yolo, name)
+        assert data[0]["labels"].tolist() == [label]
+        assert data.report.notes == [
+            f"{yolo}/data.yaml: rows have classes 1 to 2, none has 0: the list of names is counted from 1"
+        ]
+    (yolo / "labels" / "val" / "b.txt").write_text("0 0.5 0.5 0.5 0.25\n")
+    assert YoloDataset(yolo)[0]["labels"].tolist() == [1]
+    (yolo / "data.yaml").write_text("train: images/train\nval: images/val\nnames: {1: dog, 2: cat}\n")  # labelformat
+    assert YoloDataset(yolo)[0]["labels"].tolist() == [0]
 
 
 def test_labels_in_the_wrong_place_are_no_data_set_without_boxes(yolo):
