@@ -11,6 +11,7 @@ from PIL import Image
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data import pillow_files
 from keras_retinanet.data.decode_file import UNDECODED, Decoded, decode_file, turn_by_rule
+from keras_retinanet.data.given_images import DEFAULT_RULE
 
 MAX_SCANS = 500
 """Maximum number of scans of a JPEG: a progressive one has about ten, and each costs a pass over all pixels."""
@@ -56,7 +57,7 @@ def checked_size(contents: bytes, max_pixels: int) -> tuple[int, int]:
     return height, width
 
 
-def decoded(contents: bytes, size: tuple[int, int], rule: ResizeConfig) -> Decoded:
+def decoded(contents: bytes, size: tuple[int, int], rule: ResizeConfig = DEFAULT_RULE) -> Decoded:
     """Decodes a file that has passed `checked_size`.
 
     Pillow reads the first frame of a GIF; TensorFlow would read all frames, of any size.
@@ -64,7 +65,7 @@ def decoded(contents: bytes, size: tuple[int, int], rule: ResizeConfig) -> Decod
     Args:
         contents: Bytes of the file.
         size: Height and width from its header, as stored.
-        rule: Whether an EXIF orientation is applied, and the range of 16-bit images.
+        rule: Whether an EXIF orientation is applied, and the range of 16-bit images. Defaults to applied, 16 bits.
 
     Returns:
         The pixels, and whether it is a JPEG without its last bytes.
