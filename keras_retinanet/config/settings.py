@@ -47,7 +47,9 @@ class DataConfig:
         labels_filter: Open Images: only these classes, in this order.
         parent_label: Open Images: only this class and those below it in the hierarchy.
         difficult: Pascal VOC: treat difficult objects as ignore regions, keep them as ordinary objects, or drop them.
-        image_dir: COCO, CSV, YOLO, Open Images: folder of the images, if they are not in one of the usual places.
+        image_dir: COCO, CSV, YOLO, Open Images, labelling tools: folder of the images, if they are not in one of the
+            usual places.
+        class_attribute: VIA: region attribute that holds the class, if regions have several.
         voc_origin: Pascal VOC: number of the first pixel; auto decides by the coordinates of the whole data set.
         yolo_rows: YOLO: read rows of more than six numbers as polygons or as boxes with keypoints; auto decides by the
             data set.
@@ -78,6 +80,7 @@ class DataConfig:
     parent_label: str | None = None
     difficult: DifficultRule = "ignore"
     image_dir: str | None = None
+    class_attribute: str | None = None
     voc_origin: VocOrigin = "auto"
     yolo_rows: YoloRows = "auto"
     exif: ExifRule = "auto"

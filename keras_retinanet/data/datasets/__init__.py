@@ -10,14 +10,20 @@ from keras_retinanet.data.box_columns import BoxColumns, BoxReport
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, Index
 from keras_retinanet.data.datasets.annotations import Annotations, BoxRow
 from keras_retinanet.data.datasets.coco import CocoDataset
+from keras_retinanet.data.datasets.createml import CreateMlDataset
 from keras_retinanet.data.datasets.csv_file import CsvDataset
+from keras_retinanet.data.datasets.cvat import CvatDataset
+from keras_retinanet.data.datasets.datumaro import DatumaroDataset
 from keras_retinanet.data.datasets.demo import DemoDataset
 from keras_retinanet.data.datasets.kitti import KITTI_CLASSES, KittiDataset
+from keras_retinanet.data.datasets.label_studio import LabelStudioDataset
+from keras_retinanet.data.datasets.labelme import LabelmeDataset
 from keras_retinanet.data.datasets.open_images import OpenImagesDataset
 from keras_retinanet.data.datasets.pascal import VOC_CLASSES, PascalDataset
 from keras_retinanet.data.datasets.reader import Layout, Reader
 from keras_retinanet.data.datasets.tfds import TfdsDataset
 from keras_retinanet.data.datasets.tfrecord import TfRecordDataset
+from keras_retinanet.data.datasets.via import ViaDataset
 from keras_retinanet.data.datasets.yolo import YoloDataset
 from keras_retinanet.schema import Sample
 
@@ -47,6 +53,12 @@ DATASETS: dict[str, type[Reader]] = {
     "yolo": YoloDataset,
     "tfrecord": TfRecordDataset,
     "tfds": TfdsDataset,
+    "labelme": LabelmeDataset,
+    "cvat": CvatDataset,
+    "labelstudio": LabelStudioDataset,
+    "via": ViaDataset,
+    "createml": CreateMlDataset,
+    "datumaro": DatumaroDataset,
     "demo": DemoDataset,
 }
 """Readers by the word that the command line uses."""
@@ -61,17 +73,23 @@ __all__ = [
     "BoxReport",
     "BoxRow",
     "CocoDataset",
+    "CreateMlDataset",
     "CsvDataset",
+    "CvatDataset",
     "Dataset",
+    "DatumaroDataset",
     "DemoDataset",
     "Index",
     "KittiDataset",
+    "LabelStudioDataset",
+    "LabelmeDataset",
     "Layout",
     "OpenImagesDataset",
     "PascalDataset",
     "Reader",
     "TfRecordDataset",
     "TfdsDataset",
+    "ViaDataset",
     "YoloDataset",
     "find_layouts",
     "reader_of",

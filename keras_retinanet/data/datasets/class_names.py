@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from keras_retinanet.data.errors import DataError, short_repr
 
@@ -45,3 +45,21 @@ def label_of(name: str, labels: Mapping[str, int], where: str) -> int:
         f"one of {short_repr(', '.join(labels), 300)}",
         f"{hint}add the class to the list of classes or correct the name",
     )
+
+
+def add_unlisted(listed: Sequence[str], names: Iterable[str], source: str) -> tuple[tuple[str, ...], list[str]]:
+    """Add the classes of boxes that a list of classes lacks.
+
+    Args:
+        listed: Names of the list, in its order; none if there is no list.
+        names: Names of the boxes.
+        source: str. The file with the list, for the note.
+
+    Returns:
+        The listed names followed by the others, sorted; and a note if there are any.
+    """
+    known = set(listed)
+    unlisted = sort_names(name for name in names if name not in known)
+    named = ", ".join(short_repr(name) for name in unlisted[:5])
+    note = f"{source} lacks {len(unlisted)} classes that boxes have, which follow its own: {named}"
+    return (*listed, *unlisted), [note] if listed and unlisted else []

@@ -15,19 +15,12 @@ from urllib.parse import unquote
 from keras_retinanet.data.datasets.annotations import Annotations
 from keras_retinanet.data.datasets.coco_annotations import OUTLINE, Source, read_columns
 from keras_retinanet.data.datasets.coco_fields import REMAKE, as_whole, field
-from keras_retinanet.data.datasets.coco_layouts import (
-    TRAIN_SETS,
-    VAL_SETS,
-    find_file,
-    find_sets,
-    find_tool,
-    is_coco,
-    locate_images,
-)
+from keras_retinanet.data.datasets.coco_layouts import find_file, find_sets, find_tool, is_coco, locate_images
+from keras_retinanet.data.datasets.json_files import parse_json, read_file
 from keras_retinanet.data.datasets.reader import Layout, Reader
+from keras_retinanet.data.datasets.split_names import usual_sets
 from keras_retinanet.data.datasets.text_files import no_garbage_collection
 from keras_retinanet.data.errors import DataError, short_repr
-from keras_retinanet.data.image_files import near_name_hint
 
 _Id = int | str
 # Outlines are two thirds of a COCO file and of the time to parse it, and are used only where a box is missing. Inside a
@@ -92,11 +85,8 @@ class CocoDataset(Reader):
     def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
         """Names of the training set and, if there is one, of the validation set."""
         sets = find_sets(Path(path))
-        val = next((name for name in VAL_SETS if name in sets), None)
-        train = next((name for name in TRAIN_SETS if name in sets), None)
-        if train is None and val is None and len(sets) == 1:
-            train = next(iter(sets))
-        return train or "train2017", val
+        train, val = usual_sets(sets)
+        return (train if train in sets else "train2017"), val
 
 
 class _Categories(NamedTuple):
@@ -109,15 +99,8 @@ class _Categories(NamedTuple):
 
 def _read(file: Path) -> tuple[dict[str, Any], bool]:
     """The contents without outlines, and whether an attribute `rotation` occurs."""
-    try:
-        raw = file.read_bytes()
-        with no_garbage_collection():
-            content = json.loads(_POLYGONS.sub(b'"segmentation":%d' % OUTLINE, raw))
-    except OSError as error:
-        fix = near_name_hint(file) + "check the path and the permissions"
-        raise DataError(str(file), f"cannot be read ({error.strerror})", "a COCO JSON file", fix) from None
-    except (ValueError, RecursionError) as error:  # ValueError: malformed JSON and malformed UTF-8 alike
-        raise DataError(str(file), f"is not JSON ({short_repr(str(error), 120)})", "COCO JSON", REMAKE) from None
+    raw = read_file(file, "a COCO JSON file")
+    content = parse_json(_POLYGONS.sub(b'"segmentation":%d' % OUTLINE, raw), file, "COCO JSON", REMAKE)
     for key in ("images", "annotations", "categories"):
         found = content.get(key) if isinstance(content, dict) else None
         if not isinstance(found, list):

@@ -3,53 +3,39 @@
 from __future__ import annotations
 
 import collections
-import difflib
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_retinanet.data.datasets.text_files import suggest_parent_folder, to_local_path
+from keras_retinanet.data.datasets.json_files import read_ends
+from keras_retinanet.data.datasets.split_files import choose_file, find_split_files
+from keras_retinanet.data.datasets.split_names import split_in
+from keras_retinanet.data.datasets.text_files import to_local_path
 from keras_retinanet.data.errors import DataError, short_repr
-from keras_retinanet.data.image_files import first_missing, near_name_hint
+from keras_retinanet.data.image_files import first_missing
 
-TRAIN_SETS = ("train2017", "train", "training", "default", ".")
-VAL_SETS = ("val2017", "val", "valid", "validation")
 LAYOUTS = (
     "annotations/instances_<set>.json, <set>/_annotations.coco.json, result.json, labels.json, "
     "or another COCO JSON file in annotations/, in <set>/ or in the folder itself"
 )
-_SET_WORD = re.compile(r"(?<![a-z])(?:trainval|training|train|validation|valid|val|test|default)\d*(?![a-z])")
 _LISTS = re.compile(rb'"(?:images|annotations|categories)"\s*:\s*\[')
 _FIELDS = re.compile(rb'"(?:file_name|coco_url|image_id|category_id|supercategory)"\s*:')
-_PEEK = 1 << 14  # bytes at both ends of a file that show whether it is COCO
-_MAX_FILES = 50  # of a folder; with more, the format has one JSON file per image
 
 
 def is_coco(file: Path) -> bool:
     """Whether a file is COCO JSON, as its first and last bytes show."""
-    try:
-        with file.open("rb") as opened:
-            start = opened.read(_PEEK)
-            opened.seek(max(_PEEK, os.fstat(opened.fileno()).st_size - _PEEK))
-            ends = start + opened.read()
-    except (OSError, ValueError):  # ValueError: a zero byte in the path
-        return False
-    is_object = start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
-    return is_object and bool(_LISTS.search(ends)) and bool(_FIELDS.search(ends))
+    ends = read_ends(file)
+    return ends.startswith(b"{") and bool(_LISTS.search(ends)) and bool(_FIELDS.search(ends))
 
 
 def find_tool(file: Path) -> str:
-    """Name of the tool that wrote a JSON file, `""` if neither its name nor its first bytes show it."""
-    try:
-        with file.open("rb") as opened:
-            start = opened.read(_PEEK)
-    except (OSError, ValueError):
-        return ""
+    """Name of the tool that wrote a JSON file, `""` if neither its name nor its first and last bytes show it."""
+    ends = read_ends(file)
     signs = {b"roboflow": "Roboflow", b"Label Studio": "Label Studio", b"FiftyOne": "FiftyOne"}
     if file.name.endswith("_annotations.coco.json"):
         return "Roboflow"
-    return next((tool for sign, tool in signs.items() if sign in start), "")
+    return next((tool for sign, tool in signs.items() if sign in ends), "")
 
 
 def find_sets(path: Path) -> dict[str, Path]:
@@ -59,49 +45,15 @@ def find_sets(path: Path) -> dict[str, Path]:
         path: Folder of the data set, or one JSON file.
 
     Returns:
-        The files in the first place that has any: `annotations/`, subfolders, the folder itself. A single file whose
-        name contains no split is the set `"."`.
+        The files of COCO's own names, else those of `find_split_files`.
     """
-    if path.is_file():
-        return {".": path}
     if found := sorted(path.glob("annotations/instances_*.json")):
         return {file.stem.removeprefix("instances_"): file for file in found}
-    folders = [[path / "annotations"], _subfolders(path), [path]]
-    for places in folders:
-        if files := [file for place in places for file in _coco_files(place)]:
-            return _name_sets(path, files)
-    return {}
+    return find_split_files(path, ".json", _is_wanted, "coco")
 
 
-def _subfolders(path: Path) -> list[Path]:
-    try:
-        return sorted(place for place in path.iterdir() if place.is_dir() and not place.name.startswith("."))
-    except (OSError, ValueError):
-        return []
-
-
-def _coco_files(folder: Path) -> list[Path]:
-    found = [file for file in folder.glob("*.json") if not file.name.startswith(".")]
-    found.sort(key=lambda file: (not ("coco" in file.name.lower() or _SET_WORD.search(file.stem.lower())), file.name))
-    return sorted(file for file in found[:_MAX_FILES] if file.name.endswith(".coco.json") or is_coco(file))
-
-
-def _name_sets(path: Path, files: list[Path]) -> dict[str, Path]:
-    """Set names: the subfolder's, else the split in the file's name, else the whole name."""
-    names = [_name_set(path, file) for file in files]
-    if len(files) == 1 and files[0].parent in (path, path / "annotations") and names[0] == files[0].stem:
-        is_split = _SET_WORD.fullmatch(names[0].lower())
-        return {names[0] if is_split else ".": files[0]}
-    counts = collections.Counter(names)
-    own = [str(file.relative_to(path).with_suffix("")) for file in files]
-    return {name if counts[name] == 1 else full: file for name, full, file in zip(names, own, files, strict=True)}
-
-
-def _name_set(path: Path, file: Path) -> str:
-    if file.parent not in (path, path / "annotations"):
-        return file.parent.name
-    split = _SET_WORD.search(file.stem.lower())
-    return split[0] if split else file.stem
+def _is_wanted(file: Path) -> bool:
+    return file.name.endswith(".coco.json") or is_coco(file)
 
 
 def find_file(path: Path, set_name: str) -> Path:
@@ -117,25 +69,12 @@ def find_file(path: Path, set_name: str) -> Path:
     Raises:
         DataError: There is none; the message lists the sets that exist.
     """
-    sets = find_sets(path)
-    if set_name in sets:
-        return sets[set_name]
-    if not path.is_dir():
-        fix = near_name_hint(path) + "check the path"
-        if path.is_file():
-            fix = "omit --set and --val-set, or give the folder of the data set"
-        raise DataError(str(path), f"has no set {short_repr(set_name)}", "a folder, or one COCO JSON file", fix)
-    near = difflib.get_close_matches(set_name, sets, 1, 0.0)
+    other = next(path.glob("*.json"), None) if path.is_dir() else None
+    remark = f" ({other.name} is not COCO: it lacks 'images', 'annotations', 'categories')" if other else ""
     expected = path / "annotations" / f"instances_{set_name}.json"
-    fix = suggest_parent_folder(path, ("annotations",), "check the path and the set's name")
-    fix = near_name_hint(expected) + fix
-    if near:
-        there = ", ".join(f"{name} ({file.relative_to(path)})" for name, file in sets.items())
-        fix = f"choose a set with --set, such as --set {near[0]} (sets there: {there})"
-    elif any(path.glob("*.json")):
-        fix += f" ({next(path.glob('*.json')).name} is not COCO: it lacks 'images', 'annotations', 'categories')"
-    found = f"has no COCO annotations of the set {short_repr(set_name)}"
-    raise DataError(str(path), found, LAYOUTS, fix)
+    return choose_file(
+        path, set_name, find_sets(path), expected=expected, format_name="COCO", allowed=LAYOUTS, remark=remark
+    )
 
 
 def locate_images(
@@ -173,8 +112,8 @@ def _image_folders(path: Path, file: Path, set_name: str) -> list[str]:
     if path.is_file():
         root = file.parent.parent if file.parent.name == "annotations" else file.parent
         set_name = file.stem.removeprefix("instances_")
-    split = _SET_WORD.search(set_name.lower())
-    names = dict.fromkeys([set_name, *([split[0]] if split else [])])
+    split = split_in(set_name)
+    names = dict.fromkeys([set_name, *([split] if split else [])])
     own = [root / place for name in names for place in (name, f"images/{name}")]
     beside = [file.parent, file.parent / "images", file.parent / "data"]
     more = [root / "data", *(root / place for name in names for place in (f"data/{name}", f"{name}/images"))]

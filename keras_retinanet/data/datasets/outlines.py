@@ -61,6 +61,24 @@ def enclosing_box(box: Sequence[float], degrees: float) -> Box:
     return x - half_width, y - half_height, x + half_width, y + half_height
 
 
+def box_of_ellipse(centre: tuple[float, float], radii: tuple[float, float], degrees: float = 0.0) -> Box:
+    """The enclosing box of an ellipse.
+
+    Args:
+        centre: x, y.
+        radii: Half of its width and of its height before it is turned.
+        degrees: Angle by which it is turned about its centre; its sign has no effect. Defaults to 0.
+
+    Returns:
+        x1, y1, x2, y2.
+    """
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    half_width = math.hypot(radii[0] * cosine, radii[1] * sine)
+    half_height = math.hypot(radii[0] * sine, radii[1] * cosine)
+    x, y = centre
+    return x - half_width, y - half_height, x + half_width, y + half_height
+
+
 def _box_of_mask(mask: dict[str, Any]) -> Box:
     size, counts = mask.get("size"), mask.get("counts")
     if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int and side > 0 for side in size):

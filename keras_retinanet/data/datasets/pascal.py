@@ -14,12 +14,12 @@ from pathlib import Path
 from keras_retinanet.config import DifficultRule, VocOrigin
 from keras_retinanet.data.datasets import voc_files
 from keras_retinanet.data.datasets.annotations import Annotations, BoxRow
+from keras_retinanet.data.datasets.class_names import add_unlisted
 from keras_retinanet.data.datasets.reader import Layout, Reader
 from keras_retinanet.data.datasets.voc_lists import list_folder, read_label_map
 from keras_retinanet.data.datasets.voc_origin import OriginEvidence, describe_origin
 from keras_retinanet.data.datasets.voc_xml import VocObject, VocText, is_voc_file, read_voc_xml
 from keras_retinanet.data.error_collector import ErrorCollector, collect_errors
-from keras_retinanet.data.errors import short_repr
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
@@ -140,10 +140,7 @@ def _class_names(folder: Path, names: set[str]) -> tuple[Sequence[str], list[str
     if mapped is None:
         is_challenge = list_folder(folder).is_dir() and names <= set(VOC_CLASSES)
         return VOC_CLASSES if is_challenge else tuple(sorted(names)), []
-    unlisted = sorted(names - set(mapped))
-    named = ", ".join(short_repr(name) for name in unlisted[:5])
-    note = f"{folder / 'labelmap.txt'} lacks {len(unlisted)} classes that boxes have, which follow its own: {named}"
-    return (*mapped, *unlisted), [note] if unlisted else []
+    return add_unlisted(mapped, names, str(folder / "labelmap.txt"))
 
 
 def _row(item: VocObject, image: int, origin: int, *, is_ignored: bool) -> BoxRow:

@@ -29,12 +29,12 @@ def usual_sets(names: Iterable[str]) -> tuple[str, str | None]:
         names: The sets that exist.
 
     Returns:
-        The first of `TRAIN` that exists, else the only set, else the first of `TRAIN` without a year; and the first of
-        `VALIDATION` that exists, or `None`.
+        The first of `TRAIN` that exists, in any case, else the only set, else the first of `TRAIN` without a year; and
+        the first of `VALIDATION` that exists, or `None`.
     """
-    there = list(names)
-    val = next((name for name in VALIDATION if name in there), None)
-    train = next((name for name in TRAIN if name in there), None)
+    there = {name.lower(): name for name in names}
+    val = next((there[name] for name in VALIDATION if name in there), None)
+    train = next((there[name] for name in TRAIN if name in there), None)
     if train is None:
-        train = there[0] if len(there) == 1 and val is None else "train"
+        train = next(iter(there.values())) if len(there) == 1 and val is None else "train"
     return train, val

@@ -207,11 +207,11 @@ def by_stem(names: Iterable[str]) -> dict[str, str]:
     return stems
 
 
-def describe_files(home: Path, names: Iterable[str], what: str) -> list[str]:
+def describe_files(home: str | os.PathLike[str], names: Iterable[str], what: str) -> list[str]:
     """A note about files.
 
     Args:
-        home: Their folder.
+        home: Their folder, or the file that does not name them.
         names: Their names.
         what: What they are and what happens to them, as `"images are left out"`.
 

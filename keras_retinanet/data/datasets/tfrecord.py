@@ -85,7 +85,7 @@ class TfRecordDataset(Reader):
         note = f"{self.path}: no label map; labels follow the sorted class names of the records"
         return Annotations(
             listed_in=files[0],
-            class_names=tuple(label_map.values()) or _sorted_names(records),
+            class_names=tuple(label_map.values()) or sort_names(name for record in records for name in record.names),
             images=[record.image for record in records],
             image_ids=[record.image_id for record in records],
             headers=[record.header for record in records],
@@ -202,12 +202,6 @@ def _names(values: Any, count: int, label_map: dict[int, str], where: str) -> li
         fix = "add it to the label map or correct the record"
         raise DataError(where, f"unknown class id {unknown[0]}", short_repr(list(label_map), 200), fix)
     return [label_map.get(number, str(number)) for number in ids]
-
-
-def _sorted_names(records: list[_Record]) -> list[str]:
-    """Sorted names; sorted as numbers if all are IDs."""
-    names = {name for record in records for name in record.names}
-    return list(sort_names(names))
 
 
 def _unique(records: list[_Record], on_error: OnError) -> list[_Record]:

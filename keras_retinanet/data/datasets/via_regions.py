@@ -10,12 +10,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from keras_retinanet.data.datasets.outlines import Box
+from keras_retinanet.data.datasets.outlines import Box, box_of_ellipse
 
 NOT_BOXES = ("point", "line", "polyline")
 """Shapes without an area."""
 
-_CLASS_KEYS = ("class", "label", "name", "category", "type", "object", "class_name")
+_ELLIPSE = ("cx", "cy", "rx", "ry", "theta")  # the angle in radians
+CLASS_KEYS = ("class", "label", "name", "category", "type", "object", "class_name")
+"""Attributes that usually hold the class, the preferred one first."""
 
 
 def box_of_region(shape: Mapping[str, Any]) -> Box | None:
@@ -41,20 +43,16 @@ def box_of_region(shape: Mapping[str, Any]) -> Box | None:
             x, y, radius = (float(shape[key]) for key in ("cx", "cy", "r"))
             return x - radius, y - radius, x + radius, y + radius
         if name == "ellipse":
-            return _box_of_ellipse(*(float(shape.get(key, 0) or 0) for key in ("cx", "cy", "rx", "ry", "theta")))
+            x, y, radius_x, radius_y, theta = (float(shape.get(key, 0) or 0) for key in _ELLIPSE)
+            return box_of_ellipse((x, y), (radius_x, radius_y), math.degrees(theta))
         if name == "polygon":
             xs, ys = ([float(side) for side in shape[key]] for key in ("all_points_x", "all_points_y"))
+            if len(xs) != len(ys) or len(xs) < 3:
+                raise ValueError
             return min(xs), min(ys), max(xs), max(ys)
     except (KeyError, TypeError, ValueError, OverflowError):
         raise ValueError(f"a {name} with broken numbers") from None
     raise ValueError("a shape that is not rect, circle, ellipse, polygon, polyline, line or point")
-
-
-def _box_of_ellipse(x: float, y: float, radius_x: float, radius_y: float, theta: float) -> Box:
-    """`theta` is the angle in radians."""
-    half_width = math.hypot(radius_x * math.cos(theta), radius_y * math.sin(theta))
-    half_height = math.hypot(radius_x * math.sin(theta), radius_y * math.cos(theta))
-    return x - half_width, y - half_height, x + half_width, y + half_height
 
 
 def class_of_region(attributes: Any) -> str:
@@ -69,7 +67,7 @@ def class_of_region(attributes: Any) -> str:
     if not isinstance(attributes, dict):
         return ""
     folded = {str(key).lower(): value for key, value in attributes.items()}
-    named = [folded[key] for key in _CLASS_KEYS if key in folded]
+    named = [folded[key] for key in CLASS_KEYS if key in folded]
     return next((text for value in [*named, *attributes.values()] if (text := _text_of(value))), "")
 
 

@@ -101,7 +101,7 @@ def _parsed(content: bytes, file: Path) -> ElementTree.Element:
             item.tag = item.tag.rpartition("}")[2]  # of a namespace
     if root.tag == "annotations":
         found = "is CVAT's own XML (it begins with <annotations>), not Pascal VOC"
-        fix = "export the task as 'Pascal VOC 1.1' or 'COCO 1.0'; or remove the file if it does not belong to the data"
+        fix = "give the format cvat in place of pascal; or remove the file if it does not belong to the data"
         raise DataError(str(file), found, "<annotation>, one file per image", fix)
     if root.tag != "annotation" and root.find("object") is None:
         found = f"begins with <{short_repr(root.tag)[1:-1]}>"

@@ -166,12 +166,12 @@ def test_a_label_map_gives_classes_and_their_order(lay):
             PascalDataset(folder)
 
 
-def test_cvat_is_refused_by_name(lay):
+def test_cvat_xml_names_its_own_format(lay):
     folder = lay("images/a.jpg")
     content = "<?xml version='1.0'?><annotations><version>1.1</version><image id='0' name='a.jpg'/></annotations>"
     (folder / "annotations.xml").write_text(content)
     assert "pascal" not in [layout.format for layout in find_layouts(folder)]
-    message = r"annotations\.xml: is CVAT's own XML.*export the task as 'Pascal VOC 1\.1'"
+    message = r"annotations\.xml: is CVAT's own XML.*give the format cvat"
     with pytest.raises(DataError, match=message):
         PascalDataset(folder)
     lay("annotations.jpg")
