@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
+from keras_retinanet.cli.startup import escape_unprintable
 from keras_retinanet.config import aliases
 from keras_retinanet.config.tree import WITHOUT_FLAG, Setting, flag_name
 
@@ -18,9 +19,13 @@ _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?,?")
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that accepts no abbreviations and suggests the nearest flag for a mistyped one."""
+    """An argument parser that accepts no abbreviations and suggests the nearest flag for a mistyped one.
+
+    From then on no character ends the command because the terminal cannot show it.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
+        escape_unprintable()
         super().__init__(**{"allow_abbrev": False, **kwargs})
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:

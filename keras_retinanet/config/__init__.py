@@ -21,6 +21,7 @@ from keras_retinanet.config.names import (
     MixedPrecision,
     NmsMode,
     OptimizerName,
+    PersonBox,
     ResizeMethod,
     Rounding,
     ScheduleName,
@@ -48,6 +49,7 @@ from keras_retinanet.config.tree import (
     to_dict,
 )
 from keras_retinanet.config.usage_settings import (
+    CutConfig,
     ExportConfig,
     ServeConfig,
     TileConfig,
@@ -88,8 +90,10 @@ __all__ = [
     "ScheduleName",
     "ServeConfig",
     "SourceName",
+    "CutConfig",
     "TileConfig",
     "TrainConfig",
+    "PersonBox",
     "VocOrigin",
     "WriterName",
     "YoloRows",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from keras_retinanet.config.names import ExifFrame, ExportDtype
 
@@ -20,6 +21,27 @@ class TileConfig:
     size: int = 800
     overlap: float = 0.25
     has_whole_pass: bool = True
+
+
+@dataclass(frozen=True)
+class CutConfig:
+    """How the images of a data set are cut into tiles for training.
+
+    Attributes:
+        size: Side of the square tiles in pixels of the image.
+        overlap: Share of a tile that neighbours have in common, at least.
+        min_visibility: A box of which a tile shows a smaller share of the area becomes an ignore region there.
+        empty_share: Share of the training tiles without objects that is kept.
+        seed: Decides which of them.
+        format: Format of the files of tiles: png is exact, jpg smaller.
+    """
+
+    size: int = TileConfig.size
+    overlap: float = TileConfig.overlap
+    min_visibility: float = 0.5
+    empty_share: float = 1.0
+    seed: int = 0
+    format: Literal["png", "jpg"] = "png"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any, Self, overload
 import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns, BoxReport
+from keras_retinanet.data.datasets.accounting import account_for_files
 from keras_retinanet.data.datasets.annotations import Annotations, Size
 from keras_retinanet.data.datasets.bit_depths import choose_bit_depths
 from keras_retinanet.data.datasets.box_cleaning import check_coordinates, clip_boxes
@@ -153,7 +154,7 @@ def _index(annotations: Annotations, names: tuple[str, ...], on_error: OnError, 
     all_sizes = _complete_sizes(images, sizes, headers, frames.orientations, is_lenient=is_lenient)
     bit_depths, depth_notes = choose_bit_depths(images, headers, rule.bit_depth)
     boxes, kept, report = clip_boxes(columns, all_sizes, on_error)
-    report.notes.extend([*annotations.notes, *frames.notes, *depth_notes])
+    report.notes.extend([*annotations.notes, *account_for_files(annotations), *frames.notes, *depth_notes])
     order = kept[np.argsort(columns.image[kept], kind="stable")]
     return Index(
         class_names=names,

@@ -58,6 +58,8 @@ class Annotations:
         sources: Files and folders that were read; if one changes, the index cache is not used. Defaults to none: the
             index is not cached.
         notes: Decisions that the files left to the reader, one sentence each.
+        describes_unused_images: Whether `notes` tell of the image files that the set does not name. Defaults to
+            `False`: those in the folders of its images are looked for.
         are_classes_listed: Whether a file lists the classes. Otherwise those that keep no box after cleaning are not
             classes. Defaults to `True`.
     """
@@ -74,6 +76,7 @@ class Annotations:
     category_ids: Mapping[str, int] | None = None
     sources: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    describes_unused_images: bool = False
     are_classes_listed: bool = True
 
     @property
