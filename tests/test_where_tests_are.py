@@ -46,6 +46,8 @@ TESTED_ELSEWHERE = {
     "data/datasets/label_studio_brush": "data/datasets/test_label_studio",
     "data/datasets/label_studio_names": "data/datasets/test_label_studio",
     "data/datasets/listed_images": "data/datasets/test_createml",
+    "data/datasets/open_images_boxes": "data/datasets/test_open_images",
+    "data/datasets/open_images_files": "data/datasets/test_open_images",
     "data/datasets/paired_folders": "data/datasets/test_visdrone",
     "data/datasets/paired_reader": "data/datasets/test_dota",
     "data/datasets/reader": "test_extending",
