@@ -78,7 +78,7 @@ def test_sets_and_readers_of_every_format(tmp_path, monkeypatch):
 
 
 def test_flags_of_one_reader_are_options_of_that_reader():
-    tools = ["labelme", "cvat", "labelstudio", "via", "createml", "datumaro"]
+    tools = ["labelme", "labelmexml", "cvat", "labelstudio", "via", "createml", "datumaro"]
     owners = {"image_dir": ["coco", "csv", "yolo", *tools], "difficult": ["pascal"]}
     owners |= {"voc_origin": ["pascal"], "yolo_rows": ["yolo"], "class_attribute": ["via"]}
     owners |= {"labels_filter": ["oid"], "parent_label": ["oid"]}
