@@ -39,6 +39,7 @@ TESTED_ELSEWHERE = {
     "data/datasets/csv_rows": "data/datasets/test_csv_file",
     "data/datasets/cvat_tracks": "data/datasets/test_cvat",
     "data/datasets/demo": "demo/test_scenes",
+    "data/datasets/image_pages": "data/datasets/test_labelme",
     "data/datasets/image_places": "data/datasets/test_csv_layouts",
     "data/datasets/json_files": "data/datasets/test_coco",
     "data/datasets/kitti_files": "data/datasets/test_kitti",

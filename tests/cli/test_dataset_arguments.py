@@ -28,7 +28,8 @@ def test_every_format_is_described():
         "coco": "PATH", "pascal": "PATH", "csv": "ANNOTATIONS [CLASSES]", "kitti": "PATH", "oid": "PATH",
         "yolo": "PATH",
         "tfrecord": "PATH [CLASSES]", "tfds": "NAME", "demo": "[PATH]",
-        "labelme": "PATH", "cvat": "PATH", "labelstudio": "PATH", "via": "PATH", "createml": "PATH", "datumaro": "PATH",
+        "labelme": "PATH", "labelmexml": "PATH",
+        "cvat": "PATH", "labelstudio": "PATH", "via": "PATH", "createml": "PATH", "datumaro": "PATH",
     }  # fmt: skip
 
 

@@ -82,7 +82,7 @@ LISTS = ["wider", "crowdhuman", "bdd100k", "sagemaker", "vertex", "labelbox"]
 
 
 def test_flags_of_one_reader_are_options_of_that_reader():
-    tools = ["labelme", "cvat", "labelstudio", "via", "createml", "datumaro"]
+    tools = ["labelme", "labelmexml", "cvat", "labelstudio", "via", "createml", "datumaro"]
     owners = {"image_dir": ["coco", "csv", "oid", "yolo", *LISTS, *tools], "difficult": ["pascal", "dota"]}
     owners |= {"voc_origin": ["pascal"], "yolo_rows": ["yolo"], "class_attribute": ["via"]}
     owners |= {"person_box": ["crowdhuman"], "labels_filter": ["oid"], "parent_label": ["oid"]}
