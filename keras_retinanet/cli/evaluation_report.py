@@ -91,7 +91,7 @@ def metric_settings(flags: argparse.Namespace, dataset: Dataset, detector_limit:
 
     Args:
         flags: The parsed flags.
-        dataset: The data set; Open Images names the classes of a hierarchy by id.
+        dataset: The data set. Open Images has a hierarchy, which names classes by id.
         detector_limit: Maximum number of detections per image; `None` if there is no limit.
 
     Returns:
@@ -100,8 +100,11 @@ def metric_settings(flags: argparse.Namespace, dataset: Dataset, detector_limit:
     from keras_retinanet.data.datasets.label_hierarchy import classes_above
     from keras_retinanet.evaluation import MetricSettings
 
-    names: dict[str, str] = getattr(dataset, "names_by_id", dict)() if flags.hierarchy else {}
-    parents = classes_above(Path(flags.hierarchy), names) if flags.hierarchy else {}
+    tree: Path | None = Path(flags.hierarchy) if flags.hierarchy else None
+    if tree is None and flags.metric == "open_images":
+        tree = getattr(dataset, "find_hierarchy", lambda: None)()
+    names: dict[str, str] = getattr(dataset, "names_by_id", dict)() if tree else {}
+    parents = classes_above(tree, names) if tree else {}
     return MetricSettings(flags.iou_thresholds, flags.score_threshold, flags.max_detections, detector_limit, parents)
 
 

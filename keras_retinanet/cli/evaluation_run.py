@@ -128,9 +128,9 @@ def _detect_in_tiles(evaluation: Evaluation, flags: argparse.Namespace, progress
         else:
             if loaded.is_cut_off:
                 evaluation.cut_off.add(image.name)
-            pieces = runtime.detect_pieces(loaded.pixels)
-            separate: Detections = {"boxes": pieces.boxes, "scores": pieces.scores, "labels": pieces.labels}
-            found = {SEPARATE: separate, MERGED: runtime.merge(pieces)}
+            tiles = runtime.detect_tiles(loaded.pixels)
+            separate: Detections = {"boxes": tiles.boxes, "scores": tiles.scores, "labels": tiles.labels}
+            found = {SEPARATE: separate, MERGED: runtime.merge(tiles)}
         for stage, entry in found.items():
             kept = keep_counted(entry, flags.score_threshold, flags.max_detections)
             stages[stage].append({**kept, "image_id": sample["image_id"]})

@@ -14,7 +14,6 @@ from keras_retinanet.data.datasets.text_files import by_stem, describe_files, is
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import missing_positions
 
-_MAX_NAMED = 5  # files named in a note
 _TEXT_FOLDERS = ("annotations", "annotation", "labels", "label", "csv", "metadata", "meta", "gt", "lists", "splits")
 _IMAGE_FOLDERS = ("images", "JPEGImages", "data", "imgs", "img", "image")
 
