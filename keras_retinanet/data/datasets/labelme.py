@@ -25,7 +25,7 @@ from keras_retinanet.data.datasets.split_files import WHOLE
 from keras_retinanet.data.datasets.split_names import split_in, usual_sets
 from keras_retinanet.data.datasets.text_files import describe_files, is_image, read_text, to_local_path, walk_names
 from keras_retinanet.data.errors import DataError, short_repr
-from keras_retinanet.data.image_files import SUFFIXES
+from keras_retinanet.data.image_files import SUFFIXES, byte_range, image_reference
 
 _KIND = "a labelme JSON file"
 _REMAKE = "save the image again in labelme"
@@ -37,13 +37,18 @@ _NO_CLASSES = ("__ignore__", "_background_", "")  # lines of labels.txt in label
 
 
 class _Page(NamedTuple):
-    """A JSON file."""
+    """A JSON file; `embedded` is the place of its picture in base64, start and length."""
 
     name: str
     forms: tuple[str, ...]
     size: Size | None
     shapes: list[Any]
-    is_embedded: bool
+    embedded: tuple[int, int] | None
+
+    @property
+    def image_id(self) -> str:
+        """Name of the JSON file with the suffix of the image."""
+        return os.path.splitext(self.name)[0] + os.path.splitext(self.forms[0])[1]
 
 
 class LabelmeDataset(Reader):
@@ -70,19 +75,19 @@ class LabelmeDataset(Reader):
         """
         root = self.path if self.path.is_dir() else self.path.parent
         names, stray = _files_of(self.path, root, self.set_name)
-        pages, counts = list(self.parse_each(names, functools.partial(_read_page, root))), ShapeCounts()
+        pages = list(self.parse_each(names, functools.partial(_read_page, root)))
         places = ImagePlaces([image_dir or root], root)
         found = places.locate([page.forms[0] for page in pages], [page.forms[1:] for page in pages])
-        missing, alone = set(places.missing), [pages[position] for position in places.missing]
-        list(self.parse_each(alone, functools.partial(_refuse_missing, root)))
-        there = [position for position in range(len(pages)) if position not in missing]
+        missing, counts = set(places.missing), ShapeCounts()
+        located = ((page, None if position in missing else found[position]) for position, page in enumerate(pages))
+        used = list(self.parse_each(located, functools.partial(_require_picture, root)))
         rows = [
-            BoxRow(image, shape.box, shape.name, shape.where)
-            for image, position in enumerate(there)
-            for shape in _join_groups(self._parse_shapes(pages[position], root, counts))
+            BoxRow(position, shape.box, shape.name, shape.where)
+            for position, (page, _) in enumerate(used)
+            for shape in _join_groups(self._parse_shapes(page, root, counts))
             if shape.box is not None
         ]
-        paths = [found[position] for position in there]
+        paths = [path for _, path in used]
         is_whole = self.path.is_dir() and not image_dir
         broken = {*names} - {page.name for page in pages}
         background, notes = _images_without_page(root, self.set_name, paths, broken) if is_whole else ([], [])
@@ -93,8 +98,9 @@ class LabelmeDataset(Reader):
             listed_in=str(self.path),
             class_names=class_names,
             images=[*paths, *background],
-            image_ids=[*(pages[position].name for position in there), *background],
-            annotated_sizes=[*(pages[position].size for position in there), *[None] * len(background)],
+            image_ids=[*(page.image_id for page, _ in used), *(os.path.relpath(path, root) for path in background)],
+            sizes=[*(page.size if byte_range(path) else None for page, path in used), *[None] * len(background)],
+            annotated_sizes=[*(page.size for page, _ in used), *[None] * len(background)],
             boxes=rows,
             sources=[str(root), str(root / "labels.txt"), *sorted(homes), *files],
             notes=[*stray, *places.notes, *notes, *counts.describe(str(self.path)), *class_notes],
@@ -167,8 +173,10 @@ def _read_page(root: Path, name: str) -> _Page:
     file = root / name
     content = read_file(file, _KIND)
     embedded = _EMBEDDED.search(content)
-    if embedded is not None:  # the picture in base64 is most of the file and is not needed
-        content = content[: embedded.end()] + content[content.index(b'"', embedded.end()) :]
+    place = None
+    if embedded is not None and (end := content.find(b'"', embedded.end())) > embedded.end():
+        place = embedded.end(), end - embedded.end()
+        content = content[: embedded.end()] + content[end:]  # base64 is most of the file and is not needed
     page = parse_json(content, file, _KIND, _REMAKE)
     shapes = page.get("shapes") if isinstance(page, dict) else None
     if not isinstance(shapes, list):
@@ -182,17 +190,19 @@ def _read_page(root: Path, name: str) -> _Page:
     sides = page.get("imageHeight"), page.get("imageWidth")
     is_known = all(type(side) is int and side > 0 for side in sides)
     size = (sides[0], sides[1]) if is_known else None
-    return _Page(name, tuple(dict.fromkeys(forms)), size, shapes, embedded is not None)
+    return _Page(name, tuple(dict.fromkeys(forms)), size, shapes, place)
 
 
-def _refuse_missing(root: Path, page: _Page) -> None:
-    image = short_repr(page.forms[0], 120)
-    fix = "put the image next to the JSON file, or name its folder with --image-dir"
-    found = f"image {image} is not there"
-    if page.is_embedded:
-        found += ", it is only embedded in the JSON file"
-        fix += "; labelme writes embedded images with 'labelme_export_json'"
-    raise DataError(str(root / page.name), found, "an image file for each JSON file", fix)
+def _require_picture(root: Path, located: tuple[_Page, str | None]) -> tuple[_Page, str]:
+    """A page with its image file, or else with the picture in its JSON file."""
+    page, path = located
+    if path is None and page.embedded is not None:
+        path = image_reference(str(root / page.name), *page.embedded, is_base64=True)
+    if path is None:
+        found = f"image {short_repr(page.forms[0], 120)} is not there"
+        fix = "put the image next to the JSON file, or name its folder with --image-dir"
+        raise DataError(str(root / page.name), found, "an image file or embedded picture for each JSON file", fix)
+    return page, path
 
 
 def _parse_shape(item: dict[str, Any], where: str) -> Shape:
