@@ -117,8 +117,8 @@ class LabelmeDataset(Reader):
             return _parse_shape(item, where), item.get("group_id")
 
         for shape, group in self.parse_each(enumerate(page.shapes, start=1), parse):
-            for kept in counts.keep_boxes([shape]):
-                yield kept, group
+            if counts.add(shape):
+                yield shape, group
 
     @classmethod
     def find_layout(cls, path: str | os.PathLike[str]) -> Layout | None:
