@@ -23,7 +23,14 @@ from keras_retinanet.data.datasets.reader import Layout, Reader
 from keras_retinanet.data.datasets.shapes import BOX, Shape, ShapeCounts, box_of_points
 from keras_retinanet.data.datasets.split_files import WHOLE
 from keras_retinanet.data.datasets.split_names import split_in, usual_sets
-from keras_retinanet.data.datasets.text_files import describe_files, is_image, read_text, to_local_path, walk_names
+from keras_retinanet.data.datasets.text_files import (
+    describe_files,
+    is_image,
+    no_garbage_collection,
+    read_text,
+    to_local_path,
+    walk_names,
+)
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import SUFFIXES, byte_range, image_reference
 
@@ -73,6 +80,10 @@ class LabelmeDataset(Reader):
         Args:
             image_dir: Folder of the images, if they are not below `path`.
         """
+        with no_garbage_collection():
+            return self._read(image_dir)
+
+    def _read(self, image_dir: str | None) -> Annotations:
         root = self.path if self.path.is_dir() else self.path.parent
         names, stray = _files_of(self.path, root, self.set_name)
         pages = list(self.parse_each(names, functools.partial(_read_page, root)))
@@ -108,10 +119,11 @@ class LabelmeDataset(Reader):
 
     def _parse_shapes(self, page: _Page, root: Path, counts: ShapeCounts) -> Iterator[tuple[Shape, Any]]:
         """Shapes that have a box, with their `group_id`."""
+        file = str(root / page.name)
 
         def parse(numbered: tuple[int, Any]) -> tuple[Shape, Any]:
             number, item = numbered
-            where = f"{root / page.name}, shape {number}"
+            where = f"{file}, shape {number}"
             if not isinstance(item, dict):
                 raise DataError(where, f"is {short_repr(item)}", "an object in braces", _REMAKE)
             return _parse_shape(item, where), item.get("group_id")

@@ -86,9 +86,10 @@ def box_of_points(points: Any, where: str, fewest: int = 1) -> Box:
         DataError: They are not points, or too few.
     """
     try:
-        xs, ys = [[float(point[side]) for point in points] for side in (0, 1)]
-        if len(xs) < fewest or any(len(point) != 2 for point in points):
+        pairs = [(float(x), float(y)) for x, y in points]
+        if len(pairs) < fewest:
             raise ValueError
+        xs, ys = zip(*pairs, strict=True)
     except (TypeError, ValueError, KeyError, IndexError, OverflowError):
         allowed = f"at least {fewest} points [x, y]"
         raise DataError(where, f"points are {short_repr(points)}", allowed, "correct or remove the shape") from None
