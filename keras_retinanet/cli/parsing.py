@@ -9,8 +9,9 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
+from keras_retinanet.cli.startup import escape_unprintable
 from keras_retinanet.config import aliases
-from keras_retinanet.config.tree import Setting, flag_name
+from keras_retinanet.config.tree import WITHOUT_FLAG, Setting, flag_name
 
 WRONG = 2
 """Exit status for wrong arguments, data or snapshots."""
@@ -18,9 +19,13 @@ _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?,?")
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that accepts no abbreviations and suggests the nearest flag for a mistyped one."""
+    """An argument parser that accepts no abbreviations and suggests the nearest flag for a mistyped one.
+
+    From then on no character ends the command because the terminal cannot show it.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
+        escape_unprintable()
         super().__init__(**{"allow_abbrev": False, **kwargs})
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -78,6 +83,8 @@ def add_flags(parser: argparse._ActionsContainer, settings: Iterable[Setting]) -
         settings: The settings, with type, choices, default and description.
     """
     for setting in settings:
+        if setting.name in WITHOUT_FLAG:
+            continue
         arguments: dict[str, Any] = {"dest": setting.name, "default": argparse.SUPPRESS, "help": _format_help(setting)}
         if setting.is_flag:
             arguments["action"] = argparse.BooleanOptionalAction

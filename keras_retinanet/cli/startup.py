@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
@@ -24,6 +25,16 @@ STARTUP_NOISE = re.compile(
     rb"|Unable to register cu\w+ factory"
 )
 """Lines that TensorFlow 2.21 writes in every process on a machine without a GPU, whatever its log level."""
+
+
+def escape_unprintable() -> None:
+    """Prints characters that the terminal lacks as their numbers; Python would end with a `UnicodeEncodeError`.
+
+    File names that are not text in the encoding of the file system are printed so, too.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def import_tensorflow() -> None:

@@ -19,7 +19,7 @@ def computes_bfloat16(description: Path = _CPU_DESCRIPTION) -> bool:
         True if the description lists `amx_bf16` or `avx512_bf16`.
     """
     try:
-        words = set(description.read_text().split())
+        words = set(description.read_text(encoding="utf-8").split())
     except OSError:
         return False
     return bool(words & {"amx_bf16", "avx512_bf16"})

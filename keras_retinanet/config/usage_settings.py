@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from keras_retinanet.config.names import ExportDtype
+from keras_retinanet.config.names import ExifFrame, ExportDtype
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,27 @@ class TileConfig:
     size: int = 800
     overlap: float = 0.25
     has_whole_pass: bool = True
+
+
+@dataclass(frozen=True)
+class CutConfig:
+    """How the images of a data set are cut into tiles for training.
+
+    Attributes:
+        size: Side of the square tiles in pixels of the image.
+        overlap: Share of a tile that neighbours have in common, at least.
+        min_visibility: A box of which a tile shows a smaller share of the area becomes an ignore region there.
+        empty_share: Share of the training tiles without objects that is kept.
+        seed: Decides which of them.
+        format: Format of the files of tiles: png is exact, jpg smaller.
+    """
+
+    size: int = TileConfig.size
+    overlap: float = TileConfig.overlap
+    min_visibility: float = 0.5
+    empty_share: float = 1.0
+    seed: int = 0
+    format: Literal["png", "jpg"] = "png"
 
 
 @dataclass(frozen=True)
@@ -57,6 +79,7 @@ class ServeConfig:
         max_connections: Maximum number of connected clients; further ones get status 503.
         client_timeout: Seconds that a client may take to send its headers, to send its body, and to read the response.
         answer_timeout: Seconds after which a received request fails with status 504.
+        exif: Turn images upright by their EXIF orientation, or leave them as stored. Defaults to the model's rule.
         use_log: Log one line per request.
     """
 
@@ -71,4 +94,5 @@ class ServeConfig:
     max_connections: int = 1000
     client_timeout: float = 30.0
     answer_timeout: float = 60.0
+    exif: ExifFrame | None = None
     use_log: bool = True

@@ -9,13 +9,17 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from keras_retinanet.config import DataConfig, ImageMode, WriterName
+from keras_retinanet.config import CutConfig, DataConfig, ImageMode, WriterName
 from keras_retinanet.data.data_summary import describe_data
 from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.equal_files import describe_equal_files
+from keras_retinanet.data.exif import UPRIGHT
 from keras_retinanet.data.image_files import byte_range, file_size
+from keras_retinanet.data.image_rule import exif_frame
 from keras_retinanet.data.open_dataset import Split, has_validation, match_classes, open_dataset
+from keras_retinanet.data.tiled_dataset import cut_dataset
 from keras_retinanet.data.writers import WRITERS, OutputSplit, WriteJob, image_names, make_jobs, write_job
 
 SHARD_BYTES = 200_000_000
@@ -60,6 +64,7 @@ def convert(
     splits: Sequence[Split] = ("train", "val"),
     images: ImageMode = "copy",
     shards: int | None = None,
+    cut: CutConfig | None = None,
     run: Runner = write_here,
 ) -> Conversion:
     """Write a data set in another format.
@@ -71,6 +76,7 @@ def convert(
         splits: Which splits; a data set without validation images has `"train"` only.
         images: Whether images are copied, hard-linked (copied if that is not possible), or left in place.
         shards: TFRecord files of each split. Defaults to as many as hold 200 MB each.
+        cut: Cut large images into tiles. Defaults to `None`: they stay whole.
         run: Runs jobs, in any order and anywhere.
 
     Returns:
@@ -81,12 +87,37 @@ def convert(
     """
     _require_mode(to, images)
     _require_empty(out)
-    read = {split: open_dataset(data, split) for split in splits if split == "train" or has_validation(data)}
+    read: dict[Split, Dataset] = {}
+    for split in (split for split in splits if split == "train" or has_validation(data)):
+        frame = exif_frame(itertools.chain.from_iterable(read.values()))
+        read[split] = open_dataset(data, split, exif_fallback=frame)
     if not read:
         raise ValueError(f"The data set has no {' or '.join(splits)} images to write; name the set that has them.")
-    done = write_dataset(read, out, to, images=images, shards=shards, run=run)
+    if cut is None:
+        done = write_dataset(read, out, to, images=images, shards=shards, run=run)
+    else:
+        done = _write_tiles(read, out, to, cut, images=images, shards=shards, run=run)
     names = tuple(dict.fromkeys(name for dataset in read.values() for name in dataset.class_names))
     return dataclasses.replace(done, description=describe_data(data, read, names))
+
+
+def _write_tiles(
+    read: Mapping[Split, Dataset], out: Path, to: WriterName, cut: CutConfig, *, images: ImageMode, **settings: Any
+) -> Conversion:
+    """`write_dataset` of tiles, whose images are written to a temporary folder first."""
+    if images == "none":
+        raise ValueError("--images none does not go with --tile: tiles are new images.")
+    temporary = _temporary_folder(out, "tiles")
+    try:
+        tiled: dict[Split, Dataset] = {
+            split: cut_dataset(
+                dataset, temporary / split, cut, empty_share=cut.empty_share if split == "train" else 1.0
+            )
+            for split, dataset in read.items()
+        }
+        return write_dataset(tiled, out, to, images=images, **settings)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_dataset(
@@ -119,7 +150,11 @@ def write_dataset(
     writer = WRITERS[to]
     outputs = _output_splits(read, to)
     omitted = writer.omissions(outputs)
-    notes = [*_notes(read), *(f"{to} cannot represent {what}: {number} left out" for what, number in omitted)]
+    notes = [
+        *_notes(read),
+        *_exif_notes(outputs, images),
+        *(f"{to} cannot represent {what}: {number} left out" for what, number in omitted),
+    ]
     if images == "none" and any(byte_range(sample["image"]) for output in outputs for sample in output.samples):
         raise ValueError("--images none cannot point at images inside of record files; let them be copied.")
     temporary = _temporary_folder(out)
@@ -151,9 +186,9 @@ def _require_empty(out: Path) -> None:
         raise ValueError(f"{out} already exists and is not empty; give a new folder, or move it away.")
 
 
-def _temporary_folder(out: Path) -> Path:
+def _temporary_folder(out: Path, purpose: str = "") -> Path:
     """Create a folder next to the new one, in which it is written."""
-    temporary = out.parent / f".{out.name}-{os.getpid()}"
+    temporary = out.parent / f".{out.name}-{purpose}{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     return temporary
@@ -193,6 +228,20 @@ def _notes(read: Mapping[Split, Dataset]) -> Iterator[str]:
             yield f"{split}: {warning}"
         yield from (f"{split}: {note}" for note in dataset.report.notes)
     yield from describe_equal_files([(split, [sample["image"] for sample in own]) for split, own in read.items()])
+
+
+def _exif_notes(outputs: Sequence[OutputSplit], images: ImageMode) -> Iterator[str]:
+    """What happens to images with an EXIF orientation."""
+    found = [sample["orientation"] for output in outputs for sample in output.samples if "orientation" in sample]
+    num_turned = sum(orientation > UPRIGHT for orientation in found)
+    if found and images == "none":
+        what = "have an EXIF orientation and stay as they are"
+        yield f"{len(found)} images {what}; boxes of {num_turned} refer to them turned upright"
+        return
+    if num_turned:
+        yield f"{num_turned} images are written upright, with the EXIF orientation 1: boxes refer to them so"
+    if len(found) > num_turned:
+        yield f"{len(found) - num_turned} images are written with the EXIF orientation 1: boxes refer to them as stored"
 
 
 def _num_jobs(output: OutputSplit, to: WriterName, shards: int | None) -> int:

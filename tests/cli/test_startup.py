@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import subprocess
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from keras_retinanet.cli import startup
+from keras_retinanet.cli import parsing, startup
+from keras_retinanet.cli.parsing import Parser
 from keras_retinanet.cli.startup import STARTUP_NOISE, command_line
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,3 +89,20 @@ def test_a_command_runs_without_a_line_of_tensorflow() -> None:
         [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, check=True, timeout=280
     )
     assert [line for line in done.stderr.splitlines() if STARTUP_NOISE.search(line)] == []
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_the_terminal_cannot_show_is_printed_as_its_number(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    parser = Parser(prog="x", description="Threshold … of every class")
+    print("class 猫 in photo\udcff.jpg")  # a file name that is no UTF-8
+    print(parser.format_help())
+    assert parsing.fail("x", ValueError("no class 猫")) == 2
+    for stream in streams:
+        stream.flush()
+    out, error = (stream.buffer.getvalue().decode(encoding) for stream in streams)
+    shown = "猫" if encoding == "utf-8" else "\\u732b"
+    assert out.startswith(f"class {shown} in photo\\udcff.jpg\n")
+    assert error == f"x: error: no class {shown}\n"

@@ -78,7 +78,8 @@ def test_what_an_inference_model_tells(mobilenet: keras.Model, files: SimpleName
 
     anchors = [layer("Anchors", size=s, stride=t, ratios=[1, 2, 3], scales=[1.0, 1.5, 2.0])
                for s, t in ((128, 32), (40, 8), (64, 16))]  # fmt: skip
-    coder = layer("RegressBoxes", mean=[0, 0, 0, 0], std=[0.3, 0.3, 0.3, 0.3])
+    zeros = {"type": "ndarray", "value": [0, 0, 0, 0]}  # as Keras wraps an array
+    coder = layer("RegressBoxes", mean=zeros, std=[0.3, 0.3, 0.3, 0.3])
     suppression = layer(
         "FilterDetections", nms=True, class_specific_filter=False, nms_threshold=0.6, score_threshold=0.2,
         max_detections=50,

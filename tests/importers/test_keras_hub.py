@@ -11,8 +11,9 @@ import keras
 import numpy as np
 import pytest
 
+from keras_retinanet.config import FilterConfig
 from keras_retinanet.importers import CheckpointError, describe_checkpoint, import_checkpoint
-from keras_retinanet.importers.keras_hub import _find_resnet, _order_convolutions, _read_preprocessing
+from keras_retinanet.importers.keras_hub import _find_resnet, _order_convolutions, _read_filter, _read_preprocessing
 from keras_retinanet.model.detection_model import DetectionModel
 
 SIDE = 96
@@ -119,14 +120,21 @@ def test_image_converters_of_every_form(tmp_path: Path) -> None:
 
     notes: list[str] = []
     resize, pixels = images(scale=1 / 255, offset=None, image_size=[320, 512], pad_to_aspect_ratio=True)
-    assert (resize.max_side, resize.is_square) == (512, True)
+    assert (resize.max_side, resize.is_square, resize.antialias) == (512, True, False)
+    assert images(antialias=True)[0].antialias
     assert pixels.std == pytest.approx((255, 255, 255))
     assert pixels.mean == pytest.approx((0, 0, 0))
     assert images(scale=[0.5, 0.25, 0.1], offset=[-1, -2, 3])[1].mean == pytest.approx((2, 8, -30))
-    assert ["320×512, centred on black" in note or "stretched" in note for note in notes] == [True, True]
+    assert ["320×512, centred on black" in note or "stretched" in note for note in notes] == [True] * 3
     for wrong in ({"scale": [1, 2]}, {"offset": "x"}, {"image_size": 512}, {"scale": -1}):
         with pytest.raises(CheckpointError, match=r"It (normalises|makes) images"):
             images(**wrong)
+
+
+def test_thresholds_may_be_numbers_of_any_kind() -> None:
+    found = _read_filter({"confidence_threshold": 1, "iou_threshold": 0.5, "max_detections": 50.0})
+    assert found == FilterConfig(1.0, 0.5, 50, 5000, nms="agnostic", clip="never")
+    assert type(found.max_detections) is int
 
 
 def test_other_networks_are_refused_by_what_they_are() -> None:
@@ -140,7 +148,7 @@ def test_other_networks_are_refused_by_what_they_are() -> None:
     assert _find_resnet(kind, encoder, parts) == "resnet18"
     with pytest.raises(CheckpointError, match="pyramid has batch normalisation"):
         _find_resnet(kind, encoder, parts | {"use_fpn_batch_norm": True})
-    with pytest.raises(CheckpointError, match=r"another one than ResNet-18.*use_pre_activation"):
+    with pytest.raises(CheckpointError, match=r"another one than ResNet-18.*'use_pre_activation': True"):
         _find_resnet(kind, encoder | {"use_pre_activation": True}, parts)
     with pytest.raises(CheckpointError, match="on a DenseNetBackbone"):
         _find_resnet(kind, encoder, {"image_encoder": {"class_name": "DenseNetBackbone"}})

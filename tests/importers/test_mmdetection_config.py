@@ -153,3 +153,14 @@ def test_what_is_done_otherwise_is_said() -> None:
     filter_of({"model": {"test_cfg": {"score_thr": 0.1, "min_bbox_size": 4, "nms": {"type": "soft_nms"}}}}, notes)
     resize_of({"test_pipeline": [{"type": "Resize", "scale": [640, 640], "keep_ratio": False}]}, notes)
     assert [word in note for word, note in zip(("soft_nms", "4 pixels", "stretches"), notes, strict=True)] == [True] * 3
+
+
+def test_one_mean_for_all_deltas_is_read_like_a_list() -> None:
+    def settings(means: object) -> dict[str, object]:
+        return {"model": {"bbox_head": {"bbox_coder": {"target_means": means}}}}
+
+    for means in (0.0, 0, [0.0] * 4):
+        require_known_parts(settings(means))
+    for means in (0.5, [0.0, 0.5, 0.0, 0.0]):
+        with pytest.raises(CheckpointError, match="target_means"):
+            require_known_parts(settings(means))

@@ -183,6 +183,9 @@ def test_what_mmdetection_stores(files: SimpleNamespace, tmp_path: Path) -> None
     stds = "model = dict(bbox_head=dict(bbox_coder=dict(target_stds=[.1, .1, .2, .2])))"
     other = describe_checkpoint(files.torch(tmp_path / "d.pth", mmdetection(50), {"meta": meta | {"config": stds}}))
     assert other.box_coder["std"] == (0.1, 0.1, 0.2, 0.2)
+    no_numbers = {"meta": meta | {"config": stds.replace("[.1", "[None")}}
+    with pytest.raises(CheckpointError, match=r"e\.pth.*config cannot be read: TypeError"):
+        describe_checkpoint(files.torch(tmp_path / "e.pth", mmdetection(50), no_numbers))
     plain = describe_checkpoint(files.torch(tmp_path / "b.pth", mmdetection(50), {"meta": {}}))
     assert plain.backbone_options == {"stride_on": "3x3", "epsilon": 1e-5, "normalization": TORCH}
     assert sum("assumed" in note for note in plain.notes) == 3  # version, config and style

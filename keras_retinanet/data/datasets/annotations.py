@@ -13,6 +13,7 @@ import numpy as np
 from keras_retinanet.data.box_columns import BoxColumns, select_rows
 from keras_retinanet.data.datasets.class_names import label_of, sort_names
 from keras_retinanet.data.error_collector import OnError, collect_errors, parse_each
+from keras_retinanet.data.image_headers import ImageHeader
 
 Size = tuple[int, int]
 """Height and width in pixels."""
@@ -50,12 +51,15 @@ class Annotations:
         image_ids: The source's ID of each image.
         sizes: Size of each image on which the reader relies; `None` (or an empty list for all) is read from the file.
         annotated_sizes: Size of each image as annotated, if it is not in `sizes`; the doctor compares it with the file.
+        headers: Headers of the image files, if the reader had their bytes. Defaults to `None`: they are read.
         boxes: The boxes, as rows with class names or, for very many, as columns with labels that index `class_names`.
         is_relative: Whether coordinates of rows are shares of the image's sides. Defaults to `False`.
         category_ids: The source's own ID of each class name. Defaults to `None`.
         sources: Files and folders that were read; if one changes, the index cache is not used. Defaults to none: the
             index is not cached.
         notes: Decisions that the files left to the reader, one sentence each.
+        describes_unused_images: Whether `notes` tell of the image files that the set does not name. Defaults to
+            `False`: those in the folders of its images are looked for.
         are_classes_listed: Whether a file lists the classes. Otherwise those that keep no box after cleaning are not
             classes. Defaults to `True`.
     """
@@ -66,11 +70,13 @@ class Annotations:
     image_ids: list[Any] = field(default_factory=list)
     sizes: list[Size | None] = field(default_factory=list)
     annotated_sizes: list[Size | None] | None = None
+    headers: Sequence[ImageHeader | None] | None = None
     boxes: Sequence[BoxRow] | BoxColumns = field(default_factory=list)
     is_relative: bool = False
     category_ids: Mapping[str, int] | None = None
     sources: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    describes_unused_images: bool = False
     are_classes_listed: bool = True
 
     @property

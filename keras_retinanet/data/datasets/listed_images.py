@@ -202,6 +202,7 @@ class ListedImagesReader(Reader):
                 *counts.describe(str(file)),
                 *class_notes,
             ],
+            describes_unused_images=True,
         )
 
     def _require_images(self, places: ImagePlaces, content: ImageList, file: Path) -> None:

@@ -98,6 +98,7 @@ class PascalDataset(Reader):
             ],
             sources=_sources(self.path, files),
             notes=[*files.notes, *notes, *class_notes],
+            describes_unused_images=True,
         )
 
     def _read_text(self, file: Path) -> VocText:

@@ -6,25 +6,27 @@ Reference: https://www.tensorflow.org/datasets/catalog/overview#object_detection
 from __future__ import annotations
 
 import functools
-import io
 import itertools
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from keras_retinanet.data.box_columns import BoxColumns, select_rows
 from keras_retinanet.data.datasets.annotations import Annotations
-from keras_retinanet.data.datasets.reader import Reader
+from keras_retinanet.data.datasets.reader import Layout, Reader
 from keras_retinanet.data.datasets.record_files import read_records
 from keras_retinanet.data.error_collector import OnError, parse_each, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.data.file_headers import header_of
 from keras_retinanet.data.image_files import image_reference
+from keras_retinanet.data.image_headers import ImageHeader
 from keras_retinanet.extras import install_hint
 
 _FLAGS = ("is_crowd", "is_difficult", "is_group_of")
+_FEATURES, _INFO = "features.json", "dataset_info.json"
 _IDS = ("image/id", "image/filename", "image_id", "id", "filename")
 _LAYOUT = "a feature of images, and a sequence with a BBoxFeature and a ClassLabel"
 
@@ -41,7 +43,7 @@ class _Keys(NamedTuple):
 class _Example(NamedTuple):
     image: str
     image_id: int | str
-    size: tuple[int, int]
+    header: ImageHeader
     boxes: Any
     labels: Any
     ignore: Any
@@ -55,8 +57,8 @@ class TfdsDataset(Reader):
     `open_images_v4`). Boxes marked `is_crowd`, `is_difficult` or `is_group_of` become ignore regions. Nothing is
     downloaded. Images are read from their place in the TFRecord files.
 
-    `path` is the name, such as `voc/2007` or `coco/2017:1.1.0`, or the folder of one prepared version; a set is a
-    split, also a part of one (`train[:10%]`).
+    `path` is the name, such as `voc/2007` or `coco/2017:1.1.0`, or the folder of a prepared data set, whose newest
+    version is read; a set is a split, also a part of one (`train[:10%]`).
     """
 
     word = "tfds"
@@ -82,10 +84,19 @@ class TfdsDataset(Reader):
             class_names=own,
             images=[example.image for example in examples],
             image_ids=[example.image_id for example in examples],
-            sizes=[example.size for example in examples],
+            headers=[example.header for example in examples],
             boxes=_columns(examples, len(own), self.on_error),
             sources=[file for file, _, _ in shards],
         )
+
+    @classmethod
+    def find_layout(cls, path: str | os.PathLike[str]) -> Layout | None:
+        """Recognise the folder of a prepared data set, or of one configuration or version, by `features.json`."""
+        folder = _find_version(path)
+        if folder is None:
+            return None
+        evidence = os.path.relpath(folder / _FEATURES, path)
+        return Layout(cls.word, Path(path), evidence, 3, "TensorFlow Datasets")
 
     @classmethod
     def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
@@ -94,13 +105,29 @@ class TfdsDataset(Reader):
         return "train", next((name for name in ("validation", "val") if name in splits), None)
 
 
+def _find_version(path: str | os.PathLike[str]) -> Path | None:
+    """Folder of the newest prepared version at or below a path; never raises."""
+    try:
+        found = [file for depth in ("", "*/", "*/*/") for file in Path(path).glob(depth + _FEATURES)]
+        folders = [file.parent for file in found if (file.parent / _INFO).is_file()]
+    except (OSError, ValueError):
+        return None
+
+    def version(folder: Path) -> tuple[int, ...]:
+        return tuple(int(number) for number in folder.name.split(".") if number.isdecimal())
+
+    homes = {folder.parent for folder in folders}
+    return max(folders, key=version) if len(homes) == 1 else None
+
+
 def _builder(name: str) -> Any:
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise ImportError(f"tfds:{name} needs TensorFlow Datasets ({error}): {install_hint('tfds')}.") from None
     try:
-        builder = tfds.builder_from_directory(name) if os.path.isdir(name) else tfds.builder(name)
+        folder = _find_version(name)
+        builder = tfds.builder_from_directory(str(folder)) if folder is not None else tfds.builder(name)
     except Exception as error:  # a dozen kinds, with pages of text, for a name that is not known
         reason = short_repr(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__, 120)
         fix = "correct the name, or give the folder of a prepared version"
@@ -169,11 +196,12 @@ def _example(builder: Any, keys: _Keys, file: str, numbered: tuple[int, tuple[in
         decoders = {keys.image: tfds.decode.SkipDecoding()}
         read = builder.info.features.deserialize_example_np(content, decoders=decoders)
         encoded = bytes(np.asarray(read[keys.image], object).item())
-        with Image.open(io.BytesIO(encoded)) as image:
-            size = (image.height, image.width)
-    except Exception as error:  # of the parser, or of one of Pillow's plug-ins
+        header = header_of(encoded)
+    except Exception as error:  # of the parser
         reason = short_repr(str(error), 100)
         raise DataError(where, f"cannot be read ({reason})", "what the features say", "prepare it again") from None
+    if header is None:
+        raise DataError(where, "has an image that cannot be read", "what the features say", "prepare it again")
     objects = read[keys.objects]
     shares = np.asarray(objects[keys.box], np.float64).reshape(-1, 4)  # y1, x1, y2, x2
     count = len(shares)
@@ -182,8 +210,8 @@ def _example(builder: Any, keys: _Keys, file: str, numbered: tuple[int, tuple[in
     return _Example(
         image=image_reference(file, position + content.find(encoded), len(encoded)),
         image_id=found.decode("utf-8", "replace") if isinstance(found, bytes) else found,
-        size=size,
-        boxes=shares[:, [1, 0, 3, 2]] * np.array([size[1], size[0]] * 2, np.float64),
+        header=header,
+        boxes=shares[:, [1, 0, 3, 2]],
         labels=np.zeros(count, np.int64) if keys.label is None else np.asarray(objects[keys.label], np.int64),
         ignore=np.any(flags, axis=0) if flags else np.zeros(count, bool),
         where=where,
@@ -203,5 +231,6 @@ def _columns(examples: list[_Example], num_classes: int, on_error: OnError) -> B
         labels=labels,
         ignore=np.concatenate([example.ignore for example in examples] or [np.zeros(0, bool)]),
         name=lambda row: examples[owner[row]].where,
+        is_relative=True,
     )
     return select_rows(columns, is_known)

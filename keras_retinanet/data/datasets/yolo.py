@@ -72,6 +72,7 @@ class YoloDataset(Reader):
             category_ids={name: number for number, name in reversed([*classes.names.items()])},
             sources=list(dict.fromkeys([*listed, *files.sources, *(text for text in files.texts if text is not None)])),
             notes=[*files.notes, *classes.notes, *table.notes],
+            describes_unused_images=True,
         )
 
     def _complete_classes(self, layout: YoloLayout, table: YoloRowTable) -> YoloClasses:

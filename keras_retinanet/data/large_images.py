@@ -1,0 +1,159 @@
+"""Pictures of hundreds of megapixels, read in regions: of JPEG, PNG and TIFF files a few rows are decoded at a time.
+
+The pixels are those of `decode_file`. What cannot be read in rows (other formats, interlaced PNG, TIFF in one
+compressed strip, JPEG above the 179 megapixels that TensorFlow decodes) is decoded whole, at one to four bytes per
+pixel.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from keras_retinanet.data.decode_file import MAX_BYTES, decode_file
+from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.image import END_MARK
+from keras_retinanet.data.image_files import file_size, read_bytes, read_sizes
+from keras_retinanet.data.pillow_files import opened, to_rgb
+from keras_retinanet.data.png_rows import PngRows
+from keras_retinanet.data.tiff_rows import find_tiff_rows
+
+MIN_PIXELS = 100_000_000
+"""Pictures of fewer pixels are decoded whole."""
+
+ReadRows = Callable[[int, int], Any]
+
+
+class LargeImage:
+    """A picture that is decoded region by region. Slices `image[y1:y2, x1:x2]` are arrays.
+
+    It keeps the rows of the last slice, so reading it from top to bottom decodes each row once.
+
+    Args:
+        size: Height and width.
+        read_rows: Decodes rows `top` to `bottom`: `(bottom - top, W, 3)` uint8.
+
+    Attributes:
+        shape: `(H, W, 3)`.
+    """
+
+    def __init__(self, size: tuple[int, int], read_rows: ReadRows) -> None:
+        self.shape = (*size, 3)
+        self._read_rows = read_rows
+        self._top, self._rows = 0, np.zeros((0, size[1], 3), np.uint8)
+
+    def __getitem__(self, index: tuple[slice, slice]) -> Any:
+        (top, bottom, _), (left, right, _) = index[0].indices(self.shape[0]), index[1].indices(self.shape[1])
+        end = self._top + len(self._rows)
+        if not self._top <= top <= end:
+            self._rows, end = self._rows[:0], top
+        kept = self._rows[max(top - self._top, 0) :] if len(self._rows) else self._rows
+        if bottom > end:
+            kept = np.concatenate([kept, self._read_rows(end, bottom)]) if len(kept) else self._read_rows(top, bottom)
+        self._top, self._rows = top, kept
+        return np.ascontiguousarray(kept[: bottom - top, left:right])
+
+    def shrunk(self, max_pixels: int) -> Any:
+        """The picture reduced by a whole number, each pixel the mean of its square.
+
+        Args:
+            max_pixels: Largest number of pixels of the result.
+
+        Returns:
+            `(h, w, 3)` uint8. Rows and columns that do not fill a square are left out.
+        """
+        height, width = self.shape[:2]
+        factor = int(np.ceil(np.sqrt(height * width / max_pixels)))
+        rows, columns = height // factor, width // factor
+        result = np.empty((rows, columns, 3), np.uint8)
+        step = max(1, 512 // factor)
+        for row in range(0, rows, step):
+            count = min(step, rows - row)
+            part = self[row * factor : (row + count) * factor, : columns * factor]
+            means = part.reshape(count, factor, columns, factor, 3).mean(axis=(1, 3), dtype=np.float32)
+            result[row : row + count] = np.rint(means)
+        return result
+
+
+def open_image(image: str) -> Any:
+    """An image file as an array, or as a `LargeImage` if it has at least `MIN_PIXELS`.
+
+    Args:
+        image: Path, or reference into a record file.
+
+    Returns:
+        `(H, W, 3)` uint8, or a `LargeImage`.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    ((height, width),) = read_sizes([image])
+    if height * width < MIN_PIXELS:
+        decoded = decode_file(_bytes_of(image))
+        if decoded.reason:
+            raise DataError(image, decoded.reason, "an image that can be decoded", "replace or remove the file")
+        return decoded.pixels
+    return LargeImage((height, width), _rows_reader(image, height, width))
+
+
+def _bytes_of(image: str) -> bytes:
+    try:
+        return read_bytes(image)
+    except OSError as error:
+        raise DataError(image, f"cannot be read ({error})", "an image file", "check the path") from None
+
+
+def _rows_reader(image: str, height: int, width: int) -> ReadRows:
+    content = _bytes_of(image)
+    if content[:2] == b"\xff\xd8" and height * width * 3 < MAX_BYTES:
+        return _jpeg_rows(content + END_MARK, width)
+    if (png := PngRows.open(content)) is not None:
+        return png.read
+    if (tiff := find_tiff_rows(content)) is not None:
+        return tiff
+    return _whole_rows(image, content, height * width)
+
+
+def _jpeg_rows(content: bytes, width: int) -> ReadRows:
+    def read(top: int, bottom: int) -> Any:
+        window = [top, 0, bottom - top, width]
+        return tf.io.decode_and_crop_jpeg(content, window, channels=3, dct_method="INTEGER_ACCURATE").numpy()
+
+    return read
+
+
+def _whole_rows(image: str, content: bytes, num_pixels: int) -> ReadRows:
+    """Decodes the picture in its own mode; slices become RGB one by one."""
+    closed = content + END_MARK if content[:2] == b"\xff\xd8" else content
+    try:
+        with opened(io.BytesIO(closed)) as picture:
+            whole: Image.Image = picture.copy()
+    except MemoryError:
+        found = f"cannot be decoded in parts, and takes up to {4 * num_pixels / 1e9:.1f} GB"
+        raise DataError(image, found, "what memory holds", "save it as a tiled TIFF, or cut it") from None
+    except Exception as error:  # Pillow's plug-ins raise a dozen kinds on damaged files
+        raise DataError(image, f"cannot be decoded ({error})", "an image file", "replace the file") from None
+    return lambda top, bottom: to_rgb(whole.crop((0, top, whole.width, bottom)))
+
+
+def is_large(image: str) -> bool:
+    """Whether an image file may have `MIN_PIXELS`; small files are not opened.
+
+    Args:
+        image: Path, or reference into a record file.
+
+    Returns:
+        False for files that cannot be read, too.
+    """
+    try:
+        if file_size(image) < MIN_PIXELS // 1000:  # no format takes less than a bit per 125 pixels
+            return False
+        ((height, width),) = read_sizes([image])
+    except (OSError, ValueError):
+        return False
+    return height * width >= MIN_PIXELS
