@@ -54,8 +54,8 @@ def image_reference(file: str, start: int, length: int, *, is_base64: bool = Fal
 
     Args:
         file: Path of the file.
-        start: int. Position of the image's first byte.
-        length: int. Number of its bytes.
+            start: Position of the image's first byte.
+        length: Number of its bytes.
         is_base64: Whether these are the image in base64. Defaults to `False`.
 
     Returns:
@@ -112,9 +112,9 @@ def find_images(source: str | os.PathLike[str], *, is_recursive: bool = False) -
     """List the image files of a path or pattern.
 
     Args:
-        source: str or Path. A file, which need not exist; a folder; or a pattern with `*`, `?`, `[…]` and, for any
-            depth of folders, `**`.
-        is_recursive: bool. Search subfolders, too. Defaults to `False`.
+        source: A file, which need not exist; a folder; or a pattern with `*`, `?`, `[…]` and, for any depth of folders,
+            `**`.
+        is_recursive: Search subfolders, too. Defaults to `False`.
 
     Returns:
         The files; those of folders and patterns are sorted by name.
