@@ -54,7 +54,7 @@ def image_reference(file: str, start: int, length: int, *, is_base64: bool = Fal
 
     Args:
         file: Path of the file.
-            start: Position of the image's first byte.
+        start: Position of the image's first byte.
         length: Number of its bytes.
         is_base64: Whether these are the image in base64. Defaults to `False`.
 
