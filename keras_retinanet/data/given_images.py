@@ -13,10 +13,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_retinanet.data.decode_file import decode_file
+from keras_retinanet.config import ResizeConfig
+from keras_retinanet.data.decode_file import decode_by_rule
 from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.exif import orientation_of_exif, turn
 from keras_retinanet.data.image_files import SUFFIXES, find_images
 from keras_retinanet.data.pillow_files import to_rgb
+
+DEFAULT_RULE = ResizeConfig()
+"""The rule without a model: images are turned upright, and the values of 16-bit images have 16 bits."""
 
 _ALLOWED = f"an image file ({', '.join(SUFFIXES)})"
 _BYTES = (bytes, bytearray, memoryview)
@@ -82,13 +87,14 @@ def _without_path(position: int, image: Any) -> GivenImage:
     return GivenImage(str(getattr(image, "filename", "") or f"image {position}"), image)
 
 
-def load(image: GivenImage) -> LoadedImage:
+def load(image: GivenImage, rule: ResizeConfig = DEFAULT_RULE) -> LoadedImage:
     """Decode an image.
 
-    Alpha is dropped, not blended; 16-bit values keep their upper eight bits. EXIF orientation is not applied.
+    Alpha is dropped, not blended; of 16-bit values the upper eight of `rule.bit_depth` bits are kept.
 
     Args:
-        image: The image.
+        image: The image. Arrays are taken as they are.
+        rule: Whether an EXIF orientation is applied, and the range of 16-bit images. Defaults to applied, 16 bits.
 
     Returns:
         Its pixels.
@@ -104,33 +110,33 @@ def load(image: GivenImage) -> LoadedImage:
             reason = getattr(error, "strerror", None) or error
             raise DataError(image.name, f"cannot be read ({reason})", _ALLOWED, "check the path") from None
     if isinstance(content, _BYTES):
-        return _from_bytes(bytes(content), image.name)
+        return _from_bytes(bytes(content), image.name, rule)
     if isinstance(content, Image.Image):
-        return LoadedImage(_from_pillow(content, image.name))
+        return LoadedImage(_from_pillow(content, image.name, rule))
     if hasattr(content, "__array__"):
         return LoadedImage(_from_array(np.asarray(content), image.name))
     allowed = "a path, bytes, a NumPy array or a Pillow image"
     raise DataError(image.name, f"is a {type(content).__name__}", allowed, "give one of these")
 
 
-def _from_bytes(content: bytes, name: str) -> LoadedImage:
-    decoded = decode_file(content)
+def _from_bytes(content: bytes, name: str, rule: ResizeConfig) -> LoadedImage:
+    decoded = decode_by_rule(content, rule)
     if decoded.reason:
         raise DataError(name, decoded.reason, _ALLOWED, "replace or re-export the file")
     return LoadedImage(decoded.pixels, decoded.is_cut_off)
 
 
-def _from_pillow(image: Image.Image, name: str) -> Any:
+def _from_pillow(image: Image.Image, name: str, rule: ResizeConfig) -> Any:
     if 0 in image.size:
         raise DataError(name, f"is a Pillow image of size {image.size}", "at least one pixel", "leave it out")
     try:
-        pixels = to_rgb(image)
+        pixels = to_rgb(image, rule.bit_depth)
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(name, f"cannot be converted to RGB ({error})", _ALLOWED, "replace or convert it") from None
     if pixels is None:
         found = f"is a Pillow image of mode {image.mode!r}, whose range is not known"
         raise DataError(name, found, "any mode of 8 or 16 bits", "scale it to 0–255 and convert it to 'L'")
-    return pixels
+    return turn(pixels, orientation_of_exif(image.info.get("exif"))) if rule.exif == "apply" else pixels
 
 
 def _from_array(image: Any, name: str) -> Any:
@@ -151,7 +157,7 @@ def _from_array(image: Any, name: str) -> Any:
 
 
 def load_ahead(
-    images: Iterable[GivenImage], workers: int, depth: int
+    images: Iterable[GivenImage], workers: int, depth: int, rule: ResizeConfig = DEFAULT_RULE
 ) -> Iterator[tuple[GivenImage, LoadedImage | None, DataError | None]]:
     """Load images in threads while earlier ones are processed.
 
@@ -159,6 +165,7 @@ def load_ahead(
         images: The images.
         workers: Threads.
         depth: Maximum number of images loaded ahead.
+        rule: As for `load`.
 
     Yields:
         In the order given: the image, and what was loaded or its error.
@@ -167,7 +174,7 @@ def load_ahead(
     pool = ThreadPoolExecutor(workers)
     try:
         for image in images:
-            waiting.append((image, pool.submit(_attempt, image)))
+            waiting.append((image, pool.submit(_attempt, image, rule)))
             if len(waiting) > depth:
                 first, future = waiting.popleft()
                 yield (first, *future.result())
@@ -177,8 +184,8 @@ def load_ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _attempt(image: GivenImage) -> tuple[LoadedImage | None, DataError | None]:
+def _attempt(image: GivenImage, rule: ResizeConfig) -> tuple[LoadedImage | None, DataError | None]:
     try:
-        return load(image), None
+        return load(image, rule), None
     except DataError as error:
         return None, error

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from keras_retinanet.config import TileConfig
+from keras_retinanet.config import ExifFrame, TileConfig
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.given_images import GivenImage, LoadedImage, expand, load, load_ahead
 from keras_retinanet.data.preparation import ImageFit, Size
@@ -31,7 +31,8 @@ def detect(model: Any, image: Any, **settings: Any) -> DetectedImage:
     Args:
         model: As for `Detector`.
         image: Path or bytes of an image file; uint8 array `(H, W, 3)` RGB, `(H, W, 4)`, `(H, W, 1)` or `(H, W)`; or a
-            Pillow image. An EXIF orientation is not applied: boxes refer to the stored pixels.
+            Pillow image. An EXIF orientation is applied, unless the model's rule or `exif` says otherwise: boxes refer
+            to the image as it is shown.
         **settings: Those of `Detector`, such as `score_threshold=0.5`.
 
     Returns:
@@ -110,6 +111,8 @@ class Detector:
         classes: Class names. Boxes of other classes are dropped. Defaults to all classes.
         batch_size: Images (or tiles) per batch. Defaults to 4.
         tiles: A `TileConfig`, or the side of the tiles in pixels. Defaults to no tiles.
+        exif: `"apply"` turns images upright by their EXIF orientation, `"ignore"` leaves them as stored. Defaults to
+            the rule of the model.
         workers: Threads that read and decode. Defaults to the number of cores, at most eight.
 
     Raises:
@@ -133,15 +136,19 @@ class Detector:
         classes: Sequence[str] | None = None,
         batch_size: int = 4,
         tiles: TileConfig | int | None = None,
+        exif: ExifFrame | None = None,
         workers: int | None = None,
     ) -> None:
         runtime = open_model(model)
         wanted = {"score_threshold": score_threshold, "nms_threshold": nms_threshold, "max_detections": max_detections}
         changes = {name: value for name, value in wanted.items() if value is not None}
         _check_ranges(changes, batch_size)
+        if exif not in (None, *get_args(ExifFrame)):
+            raise ValueError(f"exif must be one of {', '.join(map(repr, get_args(ExifFrame)))}, not {exif!r}.")
         tiles = TileConfig(tiles) if isinstance(tiles, int) else tiles
         self.runtime: Runtime = with_thresholds(runtime, changes, is_tiled=tiles is not None)
         self.class_names = runtime.class_names
+        self._rule = dataclasses.replace(runtime.resize, exif=exif or runtime.resize.exif)
         self._least_score = 0.0 if score_threshold is None else score_threshold
         self.max_detections = max_detections
         if tiles is not None:
@@ -192,7 +199,7 @@ class Detector:
         if isinstance(image, (list, tuple)) or (is_path and Path(image).is_dir()):
             raise ValueError("This takes one image; for a folder, or several, use `Detector(model).detect(images)`.")
         given = GivenImage(str(image), image) if is_path else next(iter(expand([image])))
-        return self._run([self._pending(0, given.name, load(given))])[0]
+        return self._run([self._pending(0, given.name, load(given, self._rule))])[0]
 
     def _in_order(self, given: Iterable[GivenImage], is_lenient: bool, keeps_pixels: bool) -> Iterator[DetectedImage]:
         groups: dict[Size, list[_Pending]] = {}
@@ -204,7 +211,7 @@ class Detector:
             for one, found in zip(group, self._run(group), strict=True):
                 done[one.position] = dataclasses.replace(found, pixels=one.pixels) if keeps_pixels else found
 
-        for position, (image, loaded, error) in enumerate(load_ahead(given, self.workers, self.batch_size)):
+        for position, (image, loaded, error) in enumerate(load_ahead(given, self.workers, self.batch_size, self._rule)):
             if loaded is None:
                 assert error is not None
                 done[position] = _unread(image.name, error) if is_lenient else error

@@ -7,6 +7,7 @@ from PIL import Image
 from keras_retinanet.config import DataConfig
 from keras_retinanet.data import open_dataset
 from keras_retinanet.data.datasets import Annotations, Reader
+from keras_retinanet.data.datasets.frames import FrameRule
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.demo import scenes
 
@@ -72,7 +73,7 @@ def test_sets_and_readers_of_every_format(tmp_path, monkeypatch):
     fields = {"path": "/d", "difficult": "drop", "bad_data": "error", "use_index_cache": False}
     open_dataset.open_dataset(DataConfig(dataset="pascal", **fields), "train")
     open_dataset.open_dataset(DataConfig(dataset="oid", **fields), "val")
-    options = {"difficult": "drop", "on_error": "error"}
+    options = {"difficult": "drop", "on_error": "error", "frame": FrameRule()}
     assert asked == [(("/d", "train"), options), (("/d", "validation"), options)]
     assert not open_dataset.has_validation(DataConfig(dataset="oid", path="/d"))
 
@@ -81,7 +82,7 @@ LISTS = ["wider", "crowdhuman", "bdd100k", "sagemaker", "vertex", "labelbox"]
 
 
 def test_flags_of_one_reader_are_options_of_that_reader():
-    tools = ["labelme", "cvat", "labelstudio", "via", "createml", "datumaro"]
+    tools = ["labelme", "labelmexml", "cvat", "labelstudio", "via", "createml", "datumaro"]
     owners = {"image_dir": ["coco", "csv", "oid", "yolo", *LISTS, *tools], "difficult": ["pascal", "dota"]}
     owners |= {"voc_origin": ["pascal"], "yolo_rows": ["yolo"], "class_attribute": ["via"]}
     owners |= {"person_box": ["crowdhuman"], "labels_filter": ["oid"], "parent_label": ["oid"]}

@@ -191,3 +191,34 @@ def test_the_function_is_still_the_package_s_name_after_its_module_was_imported(
     importlib.import_module("keras_retinanet.detection.detector")
     assert keras_retinanet.detect is detect
     assert {"detect", "Detector"} <= set(dir(keras_retinanet))
+
+
+def test_photos_are_seen_as_people_see_them(spread_model: RetinaNet, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: the first row stored is the right side of the picture
+    stored = np.ascontiguousarray(np.rot90(PICTURE))
+    Image.fromarray(stored).save(tmp_path / "photo.png", exif=exif)
+    opened = Image.open(tmp_path / "photo.png")
+    wanted, lying = (Detector(spread_model).detect_one(pixels) for pixels in (PICTURE, stored))
+    ways = [tmp_path / "photo.png", (tmp_path / "photo.png").read_bytes(), opened]
+    for way in ways:
+        shown = next(Detector(spread_model).detect([way], keeps_pixels=True))
+        assert shown.size == (60, 90)
+        np.testing.assert_array_equal(shown.pixels, PICTURE)  # what boxes are drawn on
+        np.testing.assert_allclose(shown.boxes, wanted.boxes, atol=1e-3)
+        former = Detector(spread_model, exif="ignore").detect_one(way)
+        assert former.size == (90, 60)
+        np.testing.assert_allclose(former.boxes, lying.boxes, atol=1e-3)
+    rule = ResizeConfig(**{**vars(spread_model.resize_config), "exif": "ignore"})
+    old = spread_model.replaced(resize_config=rule)
+    assert Detector(old).detect_one(ways[0]).size == (90, 60)
+    assert Detector(old, exif="apply").detect_one(ways[0]).size == (60, 90)
+    with pytest.raises(ValueError, match="exif must be one of 'apply', 'ignore', not 'auto'"):
+        Detector(spread_model, exif="auto")  # type: ignore[arg-type]
+
+
+def test_the_range_of_sixteen_bits_is_part_of_the_model(spread_model: RetinaNet) -> None:
+    values = Image.fromarray((PICTURE[..., 0].astype(np.uint16) << 4) + 15)  # twelve bits
+    rule = ResizeConfig(**{**vars(spread_model.resize_config), "bit_depth": 12})
+    found = next(Detector(spread_model.replaced(resize_config=rule)).detect([values], keeps_pixels=True))
+    np.testing.assert_array_equal(found.pixels, np.repeat(PICTURE[..., :1], 3, axis=-1))

@@ -22,6 +22,7 @@ from keras_retinanet.data.datasets.kitti import KITTI_CLASSES, KittiDataset
 from keras_retinanet.data.datasets.label_studio import LabelStudioDataset
 from keras_retinanet.data.datasets.labelbox import LabelboxDataset
 from keras_retinanet.data.datasets.labelme import LabelmeDataset
+from keras_retinanet.data.datasets.labelme_xml import LabelmeXmlDataset
 from keras_retinanet.data.datasets.open_images import OpenImagesDataset
 from keras_retinanet.data.datasets.pascal import VOC_CLASSES, PascalDataset
 from keras_retinanet.data.datasets.reader import Layout, Reader
@@ -70,6 +71,7 @@ DATASETS: dict[str, type[Reader]] = {
     "tfrecord": TfRecordDataset,
     "tfds": TfdsDataset,
     "labelme": LabelmeDataset,
+    "labelmexml": LabelmeXmlDataset,
     "cvat": CvatDataset,
     "labelstudio": LabelStudioDataset,
     "via": ViaDataset,
@@ -99,6 +101,7 @@ __all__ = [
     "KittiDataset",
     "LabelStudioDataset",
     "LabelmeDataset",
+    "LabelmeXmlDataset",
     "Layout",
     "OpenImagesDataset",
     "PascalDataset",
