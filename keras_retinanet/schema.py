@@ -14,7 +14,7 @@ Tensor = Any
 
 
 class Sample(TypedDict):
-    """One annotated image as a dataset reader yields it; NumPy arrays, pixels of the stored file."""
+    """One annotated image as a dataset reader yields it; NumPy arrays, pixels of the image."""
 
     image: str
     """Path of the image file."""
@@ -27,7 +27,12 @@ class Sample(TypedDict):
     ignore: Any
     """`(N,)` bool: crowd or difficult boxes, which become ignore regions."""
     size: NotRequired[tuple[int, int]]
-    """`(height, width)` of the stored file where the source tells it."""
+    """`(height, width)` of the image where the source states it."""
+    orientation: NotRequired[int]
+    """EXIF orientation to apply to the stored pixels, 2 … 8; 1 where the file has one, but boxes refer to the pixels as
+    stored. Absent where the file has none. `size` and boxes are those of the picture after that."""
+    bit_depth: NotRequired[int]
+    """Bits of the values of a 16-bit image, as measured in its data set; absent for others."""
     areas: NotRequired[Any]
     """`(N,)` float64: area of each object in pixels where the source tells it (COCO: of the outline, not of the box).
     COCO's small, medium and large objects are reported apart by it; without it by the area of the box."""
@@ -104,13 +109,14 @@ class DetectedImage:
 
     Attributes:
         image: Path as it was given; `"image 3"` for the fourth image where it came without a file.
-        size: Height and width of the stored image in pixels; `None` where it could not be read.
-        boxes: `(D, 4)` float32 in pixels of the stored image.
+        size: Height and width of the image in pixels, upright if it was turned; `None` where it could not be read.
+        boxes: `(D, 4)` float32 in pixels of the image.
         scores: `(D,)` float32, descending.
         labels: `(D,)` int32 in `0 … K-1`.
         names: The class of each box.
         error: Why the image could not be read, else `None`.
-        pixels: `(H, W, 3)` uint8 where they were asked for.
+        pixels: `(H, W, 3)` uint8 where they were asked for; of an image of more than 100 megapixels that was detected
+            in tiles, a reduced copy.
         is_cut_off: Whether it is a JPEG without its last bytes, decoded as far as it goes.
     """
 

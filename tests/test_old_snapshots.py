@@ -135,7 +135,7 @@ def test_settings_of_the_resnet(opened: tuple[Any, Any]) -> None:
     settings = opened[1]["resnet"]
     assert settings["class"] == "RetinaNet"
     assert settings["class_names"] == ["ant", "bee", "wasp"]
-    assert settings["resize"] == to_dict(ResizeConfig(64, 96, rounding="floor"))
+    assert settings["resize"] == to_dict(ResizeConfig(64, 96, rounding="floor", exif="ignore"))  # as stored, as then
     assert settings["assigner"] == to_dict(AssignerConfig())
     assert settings["loss"] == to_dict(LossConfig(alpha=0.25, gamma=2.0))
     assert settings["filter"] == to_dict(FilterConfig(score_threshold=0.4, max_detections=40, top_k=200))
@@ -151,7 +151,7 @@ def test_settings_of_the_mobilenet(opened: tuple[Any, Any]) -> None:
     assert settings["class_names"] == ["cat", "dog"]
     assert settings["resize"] == {
         "min_side": 60, "max_side": 90, "is_square": True, "antialias": True, "pad_multiple": 10, "rounding": "even",
-        "method": "pillow", "has_one_scale": True,
+        "method": "pillow", "has_one_scale": True, "exif": "ignore", "bit_depth": 16,
     }  # fmt: skip
     assert settings["assigner"] == to_dict(AssignerConfig(positive_iou=0.6, negative_iou=0.3, use_force_match=True))
     loss = LossConfig("balanced_cross_entropy", "giou", alpha=0.4, beta=0.2, box_weight=2.0)  # it has no gamma
@@ -167,7 +167,7 @@ def test_settings_of_the_inference_model(opened: tuple[Any, Any]) -> None:
     settings = opened[1]["inference"]
     assert settings["class"] == "DetectionModel"
     assert settings["class_names"] == ["ant", "bee", "wasp"]
-    assert settings["resize"] == to_dict(ResizeConfig(64, 96, rounding="floor"))
+    assert settings["resize"] == to_dict(ResizeConfig(64, 96, rounding="floor", exif="ignore"))
     assert settings["filter"] == to_dict(FilterConfig(score_threshold=0.4, max_detections=9, top_k=200))
 
 
@@ -215,3 +215,10 @@ def test_config_of_an_old_run_is_read_as_it_was_written(tmp_path: Path, monkeypa
     assert len(written) == 82
     read = flattened(to_dict(parse(["coco", "scenes", "--config", str(RUN_CONFIG)]).config))
     assert {name: read[current_name(name)] for name in written} == written | dict.fromkeys(DROPPED)
+    assert (read["data.exif"], read["resize.exif"]) == ("ignore", "ignore")  # resumed, it sees what it saw
+
+
+def test_a_part_of_a_config_keeps_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("resize: {min_side: 320}\ndata: {workers: 2}\n")
+    config = parse(["coco", "scenes", "--config", str(tmp_path / "own.yaml")]).config
+    assert (config.data.exif, config.resize.exif, config.resize.min_side) == ("auto", "apply", 320)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.snapshot_arguments import add_filter_flags, open_detector, read_overrides
 from keras_retinanet.cli.startup import import_tensorflow
-from keras_retinanet.config import ExportConfig, ExportDtype, ExportFormat
+from keras_retinanet.config import ExifFrame, ExportConfig, ExportDtype, ExportFormat, ServeConfig
 from keras_retinanet.config.tree import descriptions
 from keras_retinanet.snapshots.run_folder import find_snapshot
 
@@ -57,6 +58,8 @@ def _add_export_flags(parser: Parser) -> None:
     own.add_argument("--precision", choices=get_args(ExportDtype), default="float32", help=dtype)
     own.add_argument("--image-size", nargs=2, type=side, metavar=("H", "W"), help=about["image_size"])
     own.add_argument("--fold-batch-norm", action=argparse.BooleanOptionalAction, help=about["fold_batch_norm"])
+    exif = descriptions(ServeConfig)["exif"]
+    own.add_argument("--exif", choices=get_args(ExifFrame), help=exif)
     own.add_argument("--representative", metavar="FOLDER", help=about["representative"])
 
 
@@ -112,6 +115,8 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
     mode = "none" if flags.no_nms else "agnostic" if flags.no_class_specific_filter else None
     overrides = read_overrides(flags.config, flags.class_names)
     detector = open_detector(snapshot, flags, overrides, **({"nms": mode} if mode else {}))
+    if flags.exif:
+        detector.network.resize_config = dataclasses.replace(detector.network.resize_config, exif=flags.exif)
     check = Verification(flags.format, detector, flags.precision, samples)
     written = FORMATS[flags.format](detector, out, settings, check)
     if flags.serving_kit:

@@ -10,12 +10,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from keras_retinanet.cli.detect_sources import Source, find_sources, numbered, refuse_overwriting
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.startup import import_tensorflow
-from keras_retinanet.config import TileConfig
+from keras_retinanet.config import ExifFrame, TileConfig
 
 if TYPE_CHECKING:
     from keras_retinanet.detection.detector import Detector
@@ -92,6 +92,10 @@ def build_parser() -> Parser:
     found.add_argument("--nms-threshold", type=share, metavar="X", help="of two boxes that overlap more, drop one")
     found.add_argument("--max-detections", type=count, metavar="N", help="most boxes of an image")
     found.add_argument("--class", dest="classes", action="append", metavar="NAME", help="only this class; repeatable")
+    parser.add_argument(
+        "--exif", choices=get_args(ExifFrame),
+        help="turn images upright by their EXIF orientation, or leave them as stored (default: the model's rule)",
+    )  # fmt: skip
     large = parser.add_argument_group("large images")
     large.add_argument("--tile", type=count, metavar="SIZE", help="cut images into squares of SIZE pixels")
     large.add_argument(
@@ -171,6 +175,7 @@ def _open(flags: argparse.Namespace) -> Detector:
         classes=flags.classes,
         batch_size=flags.batch_size,
         tiles=tiles,
+        exif=flags.exif,
         workers=flags.workers,
     )
 

@@ -24,6 +24,7 @@ from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import DataConfig, MetricName, ResizeConfig
 from keras_retinanet.data.datasets import DATASETS
 from keras_retinanet.snapshots.run_folder import find_snapshot
+from keras_retinanet.snapshots.snapshot_settings import read_settings
 
 if TYPE_CHECKING:
     from keras_retinanet.data.bad_images import BadImages, CutOffImages
@@ -149,12 +150,13 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     from keras_retinanet.model.class_transfer import default_class_names
 
     snapshot = find_snapshot(snapshot)
-    dataset = open_dataset(data, "val")
+    dataset = open_dataset(data, "val", exif_fallback=read_settings(snapshot).get("resize.exif", "apply"))
     model = open_detector(snapshot, flags, read_overrides(flags.config))
     is_unnamed = model.class_names == default_class_names(len(dataset.class_names))  # the checkpoint names none
     class_names = tuple(dataset.class_names) if is_unnamed else model.class_names
     samples = match_classes(list(dataset)[: flags.limit], dataset.class_names, class_names)
     resize = overridden(model.network.resize_config, flags, "min_side", "max_side", prefix="image_")
+    resize = dataclasses.replace(resize, bit_depth=data.bit_depth or resize.bit_depth)
     bad_images = BadImages(len(samples)) if data.bad_data == "skip" else None
     cut_off, thumbnails = CutOffImages(), Thumbnails(len(samples))
     batches = InferenceBatches(

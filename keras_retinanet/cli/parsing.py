@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from keras_retinanet.cli.startup import escape_unprintable
 from keras_retinanet.config import aliases
-from keras_retinanet.config.tree import Setting, flag_name
+from keras_retinanet.config.tree import WITHOUT_FLAG, Setting, flag_name
 
 WRONG = 2
 """Exit status for wrong arguments, data or snapshots."""
@@ -83,6 +83,8 @@ def add_flags(parser: argparse._ActionsContainer, settings: Iterable[Setting]) -
         settings: The settings, with type, choices, default and description.
     """
     for setting in settings:
+        if setting.name in WITHOUT_FLAG:
+            continue
         arguments: dict[str, Any] = {"dest": setting.name, "default": argparse.SUPPRESS, "help": _format_help(setting)}
         if setting.is_flag:
             arguments["action"] = argparse.BooleanOptionalAction

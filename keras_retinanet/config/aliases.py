@@ -20,6 +20,9 @@ UNUSED_CONSTANTS: Mapping[str, tuple[str, ...]] = {
 }
 """Loss → constants that earlier versions stored with it although they have no effect."""
 
+FORMER_EXIF = "ignore"
+"""The rule of snapshots, artefacts and runs from before `ResizeConfig.exif`: they saw images as stored."""
+
 MODEL_ARGUMENTS: Mapping[str, str] = {
     "regress_boxes": "box_coder",
     "matching": "assigner_config",
@@ -79,7 +82,19 @@ def with_current_names(plain: Any, log: Log | None = None) -> Any:
     Raises:
         ValueError: A setting is given under both its names.
     """
-    return _drop_unused_constants(_rename_settings(plain, "", log), "loss") if isinstance(plain, Mapping) else plain
+    if not isinstance(plain, Mapping):
+        return plain
+    return _add_former_exif(_drop_unused_constants(_rename_settings(plain, "", log), "loss"))
+
+
+def _add_former_exif(plain: dict[str, Any]) -> dict[str, Any]:
+    """State the rule in the configuration of a whole run that was written before there was one."""
+    resize, data = plain.get("resize"), plain.get("data")
+    if not isinstance(resize, Mapping) or not isinstance(data, Mapping):
+        return plain
+    if "exif" in resize or not {"pad_multiple", "min_side", "max_side"} <= set(resize):
+        return plain
+    return {**plain, "resize": {**resize, "exif": FORMER_EXIF}, "data": {"exif": FORMER_EXIF, **data}}
 
 
 def _rename_settings(plain: Mapping[str, Any], prefix: str, log: Log | None) -> dict[str, Any]:
@@ -105,6 +120,8 @@ def with_current_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
         The same values under the current names.
     """
     renamed = {MODEL_ARGUMENTS.get(name, name): value for name, value in config.items()}
+    if isinstance(resize := renamed.get("resize_config"), Mapping):
+        renamed["resize_config"] = {"exif": FORMER_EXIF, **resize}
     return _drop_unused_constants(renamed, "loss_config")
 
 

@@ -12,6 +12,7 @@ from keras_retinanet.config.names import (
     BoxLossName,
     ClassificationLossName,
     ClipTime,
+    ExifFrame,
     NmsMode,
     ResizeMethod,
     Rounding,
@@ -135,6 +136,8 @@ class ResizeConfig:
         method: Arithmetic: bilinear, rounded once; float, not rounded (torchvision); cv2, whose weights have 11 bits;
             pillow, antialiased and rounded after each axis (Detectron2).
         has_one_scale: Pixels and boxes follow the unrounded scale, the same on both axes, as in fizyr.
+        exif: Whether an EXIF orientation is applied before anything else, so that images are seen as people see them.
+        bit_depth: Bits of the values in 16-bit images; the largest of so many bits becomes white.
     """
 
     min_side: int = 800
@@ -145,6 +148,8 @@ class ResizeConfig:
     rounding: Rounding = "nearest"
     method: ResizeMethod = "bilinear"
     has_one_scale: bool = False
+    exif: ExifFrame = "apply"
+    bit_depth: int = 16
 
 
 @dataclass(frozen=True)

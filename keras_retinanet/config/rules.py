@@ -61,6 +61,8 @@ def _check_ranges(config: TrainConfig) -> Iterator[str]:
     for name in (*_SHARE, "optimizer.momentum", "loss.alpha"):
         if values[name] is not None and not 0 <= values[name] <= 1:
             yield f"{flag_name(name)} must lie between 0 and 1, got {values[name]}."
+    if config.data.bit_depth is not None and not 8 <= config.data.bit_depth <= 16:
+        yield f"--bit-depth must lie between 8 and 16, got {config.data.bit_depth}."
     for share in config.filter.class_thresholds:
         if not 0 <= share <= 1:
             yield f"--class-thresholds must lie between 0 and 1, got {share}."

@@ -13,6 +13,7 @@ from keras_retinanet.config.names import (
     AugmentName,
     BadDataPolicy,
     DifficultRule,
+    ExifRule,
     MetricName,
     MixedPrecision,
     OptimizerName,
@@ -52,6 +53,8 @@ class DataConfig:
         voc_origin: Pascal VOC: number of the first pixel; auto decides by the coordinates of the whole data set.
         yolo_rows: YOLO: read rows of more than six numbers as polygons or as boxes with keypoints; auto decides by the
             data set.
+        exif: Turn images upright by their EXIF orientation, or leave them as stored; auto decides by sizes and boxes.
+        bit_depth: Bits of the values in 16-bit images. Defaults to what a sample of the files has.
         bad_data: Boxes outside their image or without area, and images that cannot be decoded: stop, or report them
             and continue.
         use_index_cache: Cache the parsed annotations of a large data set until the files change.
@@ -80,6 +83,8 @@ class DataConfig:
     class_attribute: str | None = None
     voc_origin: VocOrigin = "auto"
     yolo_rows: YoloRows = "auto"
+    exif: ExifRule = "auto"
+    bit_depth: int | None = None
     bad_data: BadDataPolicy = "skip"
     use_index_cache: bool = True
     limit: int | None = None

@@ -27,6 +27,9 @@ FLAG_NAMES = {
     "loss.beta": "smooth-l1-beta",
     "assigner.nearest_cells": "atss-nearest-cells",
 }
+WITHOUT_FLAG = ("resize.exif", "resize.bit_depth")
+"""Settings that the training images decide; the flags are those of `data.exif` and `data.bit_depth`."""
+
 ConfigT = TypeVar("ConfigT")
 
 

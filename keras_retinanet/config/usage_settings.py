@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from keras_retinanet.config.names import ExportDtype
+from keras_retinanet.config.names import ExifFrame, ExportDtype
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ class ServeConfig:
         max_connections: Maximum number of connected clients; further ones get status 503.
         client_timeout: Seconds that a client may take to send its headers, to send its body, and to read the response.
         answer_timeout: Seconds after which a received request fails with status 504.
+        exif: Turn images upright by their EXIF orientation, or leave them as stored. Defaults to the model's rule.
         use_log: Log one line per request.
     """
 
@@ -93,4 +94,5 @@ class ServeConfig:
     max_connections: int = 1000
     client_timeout: float = 30.0
     answer_timeout: float = 60.0
+    exif: ExifFrame | None = None
     use_log: bool = True

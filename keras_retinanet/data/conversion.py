@@ -15,7 +15,9 @@ from keras_retinanet.config import CutConfig, DataConfig, ImageMode, WriterName
 from keras_retinanet.data.data_summary import describe_data
 from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.equal_files import describe_equal_files
+from keras_retinanet.data.exif import UPRIGHT
 from keras_retinanet.data.image_files import byte_range, file_size
+from keras_retinanet.data.image_rule import exif_frame
 from keras_retinanet.data.open_dataset import Split, has_validation, match_classes, open_dataset
 from keras_retinanet.data.tiled_dataset import cut_dataset
 from keras_retinanet.data.writers import WRITERS, OutputSplit, WriteJob, image_names, make_jobs, write_job
@@ -85,7 +87,10 @@ def convert(
     """
     _require_mode(to, images)
     _require_empty(out)
-    read = {split: open_dataset(data, split) for split in splits if split == "train" or has_validation(data)}
+    read: dict[Split, Dataset] = {}
+    for split in (split for split in splits if split == "train" or has_validation(data)):
+        frame = exif_frame(itertools.chain.from_iterable(read.values()))
+        read[split] = open_dataset(data, split, exif_fallback=frame)
     if not read:
         raise ValueError(f"The data set has no {' or '.join(splits)} images to write; name the set that has them.")
     if cut is None:
@@ -145,7 +150,11 @@ def write_dataset(
     writer = WRITERS[to]
     outputs = _output_splits(read, to)
     omitted = writer.omissions(outputs)
-    notes = [*_notes(read), *(f"{to} cannot represent {what}: {number} left out" for what, number in omitted)]
+    notes = [
+        *_notes(read),
+        *_exif_notes(outputs, images),
+        *(f"{to} cannot represent {what}: {number} left out" for what, number in omitted),
+    ]
     if images == "none" and any(byte_range(sample["image"]) for output in outputs for sample in output.samples):
         raise ValueError("--images none cannot point at images inside of record files; let them be copied.")
     temporary = _temporary_folder(out)
@@ -219,6 +228,20 @@ def _notes(read: Mapping[Split, Dataset]) -> Iterator[str]:
             yield f"{split}: {warning}"
         yield from (f"{split}: {note}" for note in dataset.report.notes)
     yield from describe_equal_files([(split, [sample["image"] for sample in own]) for split, own in read.items()])
+
+
+def _exif_notes(outputs: Sequence[OutputSplit], images: ImageMode) -> Iterator[str]:
+    """What happens to images with an EXIF orientation."""
+    found = [sample["orientation"] for output in outputs for sample in output.samples if "orientation" in sample]
+    num_turned = sum(orientation > UPRIGHT for orientation in found)
+    if found and images == "none":
+        what = "have an EXIF orientation and stay as they are"
+        yield f"{len(found)} images {what}; boxes of {num_turned} refer to them turned upright"
+        return
+    if num_turned:
+        yield f"{num_turned} images are written upright, with the EXIF orientation 1: boxes refer to them so"
+    if len(found) > num_turned:
+        yield f"{len(found) - num_turned} images are written with the EXIF orientation 1: boxes refer to them as stored"
 
 
 def _num_jobs(output: OutputSplit, to: WriterName, shards: int | None) -> int:

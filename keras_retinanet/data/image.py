@@ -1,7 +1,7 @@
 """Decodes, resizes and pads images in plain TensorFlow, so that it runs in graphs.
 
-Training, detection and export share these functions and the rule of `config.ResizeConfig`. EXIF orientation is not
-applied: boxes refer to the stored pixels.
+Training, detection and export share these functions and the rule of `config.ResizeConfig`. Values are
+those of the stored pixels; `exif` turns images upright.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.resize_methods import METHODS, bilinear
+from keras_retinanet.data.sixteen_bits import ALL_BITS
 from keras_retinanet.schema import Tensor
 
 _WEBP_ANIMATION = 2  # bit of the flags of an extended WebP
@@ -37,15 +38,17 @@ def with_end_mark(contents: Tensor) -> Tensor:
     return tf.cond(is_jpeg, lambda: tf.strings.join([contents, END_MARK]), lambda: contents)
 
 
-def decode(contents: Tensor) -> Tensor:
-    """Decode an image file to RGB.
+def decode(contents: Tensor, bit_depth: int = ALL_BITS) -> Tensor:
+    """Decode an image file to RGB, as stored: `exif` turns it.
 
     JPEG (grey, RGB and CMYK), PNG (grey, palette, 16-bit, alpha), BMP (8, 24 and 32 bit, uncompressed), GIF (the first
-    frame) and WebP (not animated). Alpha is dropped, not blended; 16-bit values keep their upper eight bits. JPEGs are
-    decoded with the accurate DCT, which gives the same values as Pillow; TensorFlow's default is off by up to 13.
+    frame) and WebP (not animated). Alpha is dropped, not blended; of 16-bit values the upper eight bits are kept.
+    JPEGs are decoded with the accurate DCT, which gives the same values as Pillow; TensorFlow's default is off by up to
+    13.
 
     Args:
         contents: Scalar string. The bytes of the file.
+        bit_depth: int. Bits of the values in 16-bit files, 8 to 16; larger values are white. Defaults to 16.
 
     Returns:
         `(H, W, 3)` uint8.
@@ -62,9 +65,26 @@ def decode(contents: Tensor) -> Tensor:
             (tf.strings.substr(contents, 0, 2) == b"BM", lambda: _decode_bmp(contents)),
             (tf.strings.substr(contents, 0, 4) == b"RIFF", lambda: _decode_webp(contents)),
         ],
-        default=lambda: tf.io.decode_image(contents, channels=3, expand_animations=False),
+        default=lambda: _decode_other(contents, bit_depth),
     )
     return tf.ensure_shape(image, (None, None, 3))
+
+
+def _decode_other(contents: Tensor, bit_depth: int) -> Tensor:
+    """Decode PNG and GIF."""
+
+    def plain() -> Tensor:
+        return tf.io.decode_image(contents, channels=3, expand_animations=False)
+
+    def scaled() -> Tensor:
+        values = tf.bitwise.right_shift(tf.io.decode_png(contents, 3, tf.uint16), tf.constant(bit_depth - 8, tf.uint16))
+        return tf.cast(tf.minimum(values, tf.constant(255, tf.uint16)), tf.uint8)
+
+    if bit_depth == ALL_BITS:
+        return plain()
+    head = tf.strings.substr(contents, 0, 25)
+    is_16_bit = tf.strings.regex_full_match(head, r"\CPNG\C{20}\x10")
+    return tf.cond(is_16_bit, scaled, plain)
 
 
 def _decode_bmp(contents: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from keras_retinanet.data.image_files import first_missing
 MIN_SECONDS = 1.0
 """Data sets that are read faster than this are not cached."""
 
-_ARRAYS = ("sizes", "boxes", "labels", "ignore", "areas", "splits")
+_ARRAYS = ("sizes", "boxes", "labels", "ignore", "areas", "orientations", "bit_depths", "splits")
 _FRESH = 2_000_000_000  # ns; a file that was just changed might change again within the resolution of its time stamp
 
 

@@ -49,6 +49,8 @@ def select_images(index: Index, positions: Sequence[int], collector: ErrorCollec
         labels=index.labels[rows],
         ignore=index.ignore[rows],
         areas=None if index.areas is None else index.areas[rows],
+        orientations=index.orientations[chosen],
+        bit_depths=index.bit_depths[chosen],
         splits=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         report=dataclasses.replace(index.report, num_boxes=len(rows)),
     )
@@ -131,6 +133,8 @@ def join(
         labels=np.concatenate([index.labels for index in changed]),
         ignore=np.concatenate([index.ignore for index in changed]),
         areas=np.concatenate([index.areas for index in changed]) if has_areas else None,
+        orientations=np.concatenate([index.orientations for index in changed]),
+        bit_depths=np.concatenate([index.bit_depths for index in changed]),
         splits=np.concatenate([*splits, box_starts[-1:]]).astype(np.int64),
         report=_join_reports([index.report for index in changed]),
         category_ids=None,

@@ -7,6 +7,7 @@ pixel.
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Callable
 from typing import Any
@@ -17,10 +18,12 @@ from PIL import Image
 
 from keras_retinanet.data.decode_file import MAX_BYTES, decode_file
 from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.exif import UPRIGHT, turn
 from keras_retinanet.data.image import END_MARK
 from keras_retinanet.data.image_files import file_size, read_bytes, read_sizes
 from keras_retinanet.data.pillow_files import opened, to_rgb
 from keras_retinanet.data.png_rows import PngRows
+from keras_retinanet.data.sixteen_bits import ALL_BITS
 from keras_retinanet.data.tiff_rows import find_tiff_rows
 
 MIN_PIXELS = 100_000_000
@@ -58,17 +61,21 @@ class LargeImage:
         self._top, self._rows = top, kept
         return np.ascontiguousarray(kept[: bottom - top, left:right])
 
-    def shrunk(self, max_pixels: int) -> Any:
-        """The picture reduced by a whole number, each pixel the mean of its square.
+    def factor_for(self, max_pixels: int) -> int:
+        """Smallest whole number by which both sides must be divided to leave at most so many pixels."""
+        height, width = self.shape[:2]
+        return min(int(np.ceil(np.sqrt(height * width / max_pixels))), height, width)
+
+    def shrunk(self, factor: int) -> Any:
+        """The picture reduced, each pixel the mean of a square.
 
         Args:
-            max_pixels: Largest number of pixels of the result.
+            factor: Side of the squares.
 
         Returns:
-            `(h, w, 3)` uint8. Rows and columns that do not fill a square are left out.
+            `(H // factor, W // factor, 3)` uint8.
         """
         height, width = self.shape[:2]
-        factor = int(np.ceil(np.sqrt(height * width / max_pixels)))
         rows, columns = height // factor, width // factor
         result = np.empty((rows, columns, 3), np.uint8)
         step = max(1, 512 // factor)
@@ -80,11 +87,13 @@ class LargeImage:
         return result
 
 
-def open_image(image: str) -> Any:
+def open_image(image: str, orientation: int = UPRIGHT, bit_depth: int = ALL_BITS) -> Any:
     """An image file as an array, or as a `LargeImage` if it has at least `MIN_PIXELS`.
 
     Args:
         image: Path, or reference into a record file.
+        orientation: EXIF orientation to apply; an image that is turned is decoded whole. Defaults to 1: none.
+        bit_depth: As for `decode_file`. Defaults to 16.
 
     Returns:
         `(H, W, 3)` uint8, or a `LargeImage`.
@@ -92,13 +101,23 @@ def open_image(image: str) -> Any:
     Raises:
         DataError: It cannot be read.
     """
+    content = _bytes_of(image)
     ((height, width),) = read_sizes([image])
-    if height * width < MIN_PIXELS:
-        decoded = decode_file(_bytes_of(image))
+    if height * width < MIN_PIXELS or orientation > UPRIGHT:
+        decoded = decode_file(content, bit_depth)
         if decoded.reason:
             raise DataError(image, decoded.reason, "an image that can be decoded", "replace or remove the file")
-        return decoded.pixels
-    return LargeImage((height, width), _rows_reader(image, height, width))
+        return turn(decoded.pixels, orientation)
+    read_rows = _rows_reader(image, content, (height, width), bit_depth)
+
+    def read(top: int, bottom: int) -> Any:
+        try:
+            return read_rows(top, bottom)
+        except Exception as error:  # TensorFlow's, Pillow's and zlib's on damaged files
+            found = f"rows {top} to {bottom} cannot be decoded ({type(error).__name__})"
+            raise DataError(image, found, "an image that can be decoded", "replace or remove the file") from None
+
+    return LargeImage((height, width), read)
 
 
 def _bytes_of(image: str) -> bytes:
@@ -108,15 +127,15 @@ def _bytes_of(image: str) -> bytes:
         raise DataError(image, f"cannot be read ({error})", "an image file", "check the path") from None
 
 
-def _rows_reader(image: str, height: int, width: int) -> ReadRows:
-    content = _bytes_of(image)
+def _rows_reader(image: str, content: bytes, size: tuple[int, int], bit_depth: int) -> ReadRows:
+    height, width = size
     if content[:2] == b"\xff\xd8" and height * width * 3 < MAX_BYTES:
         return _jpeg_rows(content + END_MARK, width)
     if (png := PngRows.open(content)) is not None:
-        return png.read
-    if (tiff := find_tiff_rows(content)) is not None:
+        return functools.partial(png.read, bit_depth=bit_depth)
+    if (tiff := find_tiff_rows(content, bit_depth)) is not None:
         return tiff
-    return _whole_rows(image, content, height * width)
+    return _whole_rows(image, content, height * width, bit_depth)
 
 
 def _jpeg_rows(content: bytes, width: int) -> ReadRows:
@@ -127,7 +146,7 @@ def _jpeg_rows(content: bytes, width: int) -> ReadRows:
     return read
 
 
-def _whole_rows(image: str, content: bytes, num_pixels: int) -> ReadRows:
+def _whole_rows(image: str, content: bytes, num_pixels: int, bit_depth: int) -> ReadRows:
     """Decodes the picture in its own mode; slices become RGB one by one."""
     closed = content + END_MARK if content[:2] == b"\xff\xd8" else content
     try:
@@ -138,7 +157,7 @@ def _whole_rows(image: str, content: bytes, num_pixels: int) -> ReadRows:
         raise DataError(image, found, "what memory holds", "save it as a tiled TIFF, or cut it") from None
     except Exception as error:  # Pillow's plug-ins raise a dozen kinds on damaged files
         raise DataError(image, f"cannot be decoded ({error})", "an image file", "replace the file") from None
-    return lambda top, bottom: to_rgb(whole.crop((0, top, whole.width, bottom)))
+    return lambda top, bottom: to_rgb(whole.crop((0, top, whole.width, bottom)), bit_depth)
 
 
 def is_large(image: str) -> bool:

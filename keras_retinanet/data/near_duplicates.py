@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from keras_retinanet.data.exif import turn
+
 THUMBNAIL_SIDE = 16
 """Height and width in pixels of the grey thumbnails that are compared."""
 
@@ -34,11 +36,12 @@ _MAX_NEIGHBOURS = 64  # in one band, each thumbnail is compared with this many t
 _PAIRS_PER_CHUNK = 20_000
 
 
-def make_thumbnail(opened: Image.Image) -> bytes | None:
+def make_thumbnail(opened: Image.Image, orientation: int = 1) -> bytes | None:
     """The thumbnail of an image that Pillow has opened and not decoded.
 
     Args:
         opened: The image. JPEGs are decoded at an eighth of their size; all bytes are read.
+        orientation: EXIF orientation to apply. Defaults to 1, none.
 
     Returns:
         `THUMBNAIL_SIDE²` bytes of grey levels; `None` for plain images, which all look the same.
@@ -46,6 +49,7 @@ def make_thumbnail(opened: Image.Image) -> bytes | None:
     opened.draft("L", (2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
     opened.load()
     grey = np.asarray(opened.convert("L").resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX))
+    grey = turn(grey, orientation)
     return grey.tobytes() if grey.std() > MIN_CONTRAST else None
 
 

@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keras_retinanet.config import DataConfig
+from keras_retinanet.config import DataConfig, ExifFrame
 from keras_retinanet.config.tree import flag_name
 from keras_retinanet.data.class_choice import check_class_choice, choose_classes, parse_class_map
 from keras_retinanet.data.datasets import DATASETS, AnnotatedImages, Dataset, Index, reader_of
+from keras_retinanet.data.datasets.frames import FrameRule
 from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.index_cache import read_cached
@@ -127,7 +128,9 @@ def reader_flags() -> dict[str, list[str]]:
     return owners
 
 
-def open_dataset(data: DataConfig, split: Split, collector: ErrorCollector | None = None) -> Dataset:
+def open_dataset(
+    data: DataConfig, split: Split, collector: ErrorCollector | None = None, *, exif_fallback: ExifFrame = "apply"
+) -> Dataset:
     """Open one split: read each data set, join them, choose classes, and divide the images if that is asked for.
 
     `demo` writes its scenes first if they are missing.
@@ -137,6 +140,8 @@ def open_dataset(data: DataConfig, split: Split, collector: ErrorCollector | Non
         split: `"train"` or `"val"`.
         collector: Records errors and the annotations as they are; missing images are then not an error. Defaults to
             `None`.
+        exif_fallback: Whether images are turned by their EXIF orientation if neither `data.exif` nor the annotations
+            decide it. Defaults to `"apply"`.
 
     Returns:
         An iterable of `schema.Sample`.
@@ -151,11 +156,11 @@ def open_dataset(data: DataConfig, split: Split, collector: ErrorCollector | Non
     if source == "val" and len(parts) > 1:
         parts = [part for part in parts if _has_own_validation(part)] or parts
     if len(parts) == 1:
-        dataset = _read_part(parts[0], source, collector)
+        dataset = _read_part(parts[0], source, collector, exif_fallback)
         index = dataset.contents
     else:
         collectors = [None if collector is None else ErrorCollector() for _ in parts]
-        read = [_read_part(part, source, own) for part, own in zip(parts, collectors, strict=True)]
+        read = [_read_part(part, source, own, exif_fallback) for part, own in zip(parts, collectors, strict=True)]
         index = join([dataset.contents for dataset in read], collectors, collector)
     index = _choose_classes(index, data, source, collector)
     if data.val_share:
@@ -206,7 +211,9 @@ def _choose_classes(index: Index, data: DataConfig, source: Split, collector: Er
     return change_classes(index, names, labels, collector)
 
 
-def _read_part(data: DataConfig, split: Split, collector: ErrorCollector | None) -> AnnotatedImages:
+def _read_part(
+    data: DataConfig, split: Split, collector: ErrorCollector | None, exif_fallback: ExifFrame
+) -> AnnotatedImages:
     reader, name = reader_of(data.dataset), choose_set(data, split)
     if name is None:
         raise DataError(data.dataset, f"no {split} images", fix="give a file of annotations for them")
@@ -214,6 +221,7 @@ def _read_part(data: DataConfig, split: Split, collector: ErrorCollector | None)
     reader.prepare(words[0])
     flags = {flag: getattr(data, flag) for flag in reader.flags()}
     options = flags | {"on_error": collector or data.bad_data}
+    options["frame"] = FrameRule(data.exif, exif_fallback, data.bit_depth)
     if collector is not None or not data.use_index_cache:
         return reader(*words, **options)
     places = [os.path.abspath(word) for word in words if word] + [os.path.abspath(data.classes or ".")]

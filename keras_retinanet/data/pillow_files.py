@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from keras_retinanet.data.sixteen_bits import ALL_BITS, to_8_bits
 from keras_retinanet.extras import install_hint
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "HEIF", "AVIF")
@@ -147,11 +148,12 @@ def is_pillows(content: bytes) -> bool:
     return content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") or heif_kind(content[:32]) is not None
 
 
-def decode_with_pillow(content: bytes) -> Any:
+def decode_with_pillow(content: bytes, bit_depth: int = ALL_BITS) -> Any:
     """Decode an image file of `FORMATS`.
 
     Args:
         content: The bytes of the file.
+        bit_depth: Bits of the values in 16-bit files. Defaults to 16.
 
     Returns:
         `(H, W, 3)` uint8 RGB. Of several pages the first.
@@ -163,18 +165,18 @@ def decode_with_pillow(content: bytes) -> Any:
     if (reason := unsupported_reason(content[:512])) is not None:
         raise UnsupportedImageError(reason)
     with opened(io.BytesIO(content)) as image:
-        pixels = to_rgb(image)
+        pixels = to_rgb(image, bit_depth)
         if pixels is None:
             raise UnsupportedImageError(f"has values of 32 bits (mode {image.mode!r}), whose range is not known")
     return pixels
 
 
-def to_rgb(image: Image.Image) -> Any | None:
+def to_rgb(image: Image.Image, bit_depth: int = ALL_BITS) -> Any | None:
     """`(H, W, 3)` uint8, or `None` if the value of white is unknown."""
     if not has_known_range(image):
         return None
     if image.mode.startswith("I"):
-        grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+        grey = to_8_bits(np.asarray(image), bit_depth)
         return np.repeat(grey[..., None], 3, axis=-1)
     if image.mode in ("La", "RGBa"):  # colours multiplied by alpha
         image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])

@@ -19,6 +19,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_retinanet.data.decode_file import decode_file
+from keras_retinanet.data.sixteen_bits import ALL_BITS
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -69,12 +70,13 @@ class PngRows:
         is_sound = len(header) == 13 and parts and header[9] in _CHANNELS and header[12] == 0
         return cls(content, header, palette, parts) if is_sound else None
 
-    def read(self, top: int, bottom: int) -> Any:
+    def read(self, top: int, bottom: int, bit_depth: int = ALL_BITS) -> Any:
         """Decode rows.
 
         Args:
             top: First row.
             bottom: Row after the last.
+            bit_depth: As for `decode_file`. Defaults to 16.
 
         Returns:
             `(bottom - top, W, 3)` uint8 RGB.
@@ -85,7 +87,7 @@ class PngRows:
             self._next_rows(min(256, top - self._row))
         rows = self._next_rows(bottom - top)
         plain = np.concatenate([np.zeros((len(rows), 1), np.uint8), rows], axis=1)  # filter 0
-        decoded = decode_file(self._as_png(self._width, self._bits, self._type, plain, self._palette))
+        decoded = decode_file(self._as_png(self._width, self._bits, self._type, plain, self._palette), bit_depth)
         if decoded.reason:
             raise ValueError(f"rows {top} to {bottom} of a PNG: {decoded.reason}")
         return decoded.pixels

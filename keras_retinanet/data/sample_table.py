@@ -13,6 +13,8 @@ from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.bad_images import GREY, BadImages, CutOffImages
 from keras_retinanet.data.decode_file import UNDECODED, Decoded, decode_otherwise_in_graph
 from keras_retinanet.data.errors import GRAPH_MARKS, GRAPH_SEPARATOR
+from keras_retinanet.data.exif import UPRIGHT
+from keras_retinanet.data.exif_graph import turn_in_graph
 from keras_retinanet.data.image import (
     decode,
     network_scale,
@@ -38,7 +40,7 @@ class SampleTable:
 
     Attributes:
         num_boxes: `(I,)` int. Boxes of each of the I images.
-        sizes: `(I, 2)` int. Height and width of each image file.
+        sizes: `(I, 2)` int. Height and width of each image, upright if it is turned.
         resized: `(I, 2)` int. Height and width of each image after resizing.
         dtype: NumPy type of the resized images.
 
@@ -65,6 +67,7 @@ class SampleTable:
         self._names = tf.constant([os.fsencode(sample["image"]) for sample in samples], tf.string)
         self._ranges = _ranges([sample["image"] for sample in samples])
         self._sizes = tf.constant(sizes, tf.int32)
+        self._orientations = _orientations(samples)
         self._scales = tf.constant(network_scale(self.resized, sizes, resize), tf.float32)
         self.dtype = resized_dtype(resize).as_numpy_dtype
         self._targets = tf.constant(self.resized, tf.int32)
@@ -77,11 +80,11 @@ class SampleTable:
         return len(self.resized)
 
     def scale(self, index: Tensor) -> Tensor:
-        """`(…, 2)` float32 y, x: resized over stored pixels of image `index`."""
+        """`(…, 2)` float32 y, x: resized over original pixels of image `index`."""
         return tf.gather(self._scales, index)
 
     def original_size(self, index: Tensor) -> Tensor:
-        """`(…, 2)` int32 height and width of image `index` as it is stored."""
+        """`(…, 2)` int32 height and width of image `index`, upright if it is turned."""
         return tf.gather(self._sizes, index)
 
     def load(self, index: Tensor) -> dict[str, Tensor]:
@@ -105,6 +108,7 @@ class SampleTable:
         """
         name, size, target = self._names[index], self._sizes[index], self._targets[index]
         image, reason = self._decode(index)
+        image = self._upright(image, index)
         found = tf.shape(image)[:2]
         is_decoded, is_right = tf.size(image) > 0, tf.reduce_all(found == size)
         if self._bad_images is None:
@@ -143,23 +147,30 @@ class SampleTable:
             "ignore": self._ignore[start:end],
         }
 
+    def _upright(self, image: Tensor, index: Tensor) -> Tensor:
+        return image if self._orientations is None else turn_in_graph(image, self._orientations[index])
+
     def _decode(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The image and `""`, or one without pixels and the reason.
 
         Graphs have no `try`; a dataset of one element that ignores errors is the closest equivalent (0.5 ms).
         """
-        name, contents = self._names[index], self._attempt(index)
+        name, contents, bit_depth = self._names[index], self._attempt(index), self._resize.bit_depth
 
         def count(name: bytes, decoded: Decoded) -> None:
             if decoded.is_cut_off:
                 self._cut_off.add(os.fsdecode(name))
 
         @tf.autograph.experimental.do_not_convert
+        def decode_in_graph(contents: Tensor) -> tuple[Tensor, Tensor]:
+            return decode(contents, bit_depth), tf.constant("")
+
+        @tf.autograph.experimental.do_not_convert
         def decode_in_python(contents: Tensor) -> tuple[Tensor, Tensor]:
-            return decode_otherwise_in_graph(contents, name, count)
+            return decode_otherwise_in_graph(contents, name, count, bit_depth)
 
         unread = tf.data.Dataset.from_tensors((tf.zeros((0, 0, 3), tf.uint8), UNDECODED))
-        attempts = contents.map(_decode).ignore_errors(), contents.map(decode_in_python).ignore_errors()
+        attempts = contents.map(decode_in_graph).ignore_errors(), contents.map(decode_in_python).ignore_errors()
         return attempts[0].concatenate(attempts[1]).concatenate(unread).take(1).get_single_element()
 
     def _attempt(self, index: Tensor) -> tf.data.Dataset:
@@ -197,6 +208,12 @@ def _length(file: str) -> int:
         return 0  # reading fails later, and is handled there
 
 
+def _orientations(samples: list[Sample]) -> Tensor | None:
+    """`(I,)` int32, or `None` if no image is turned: graphs then have no operation for it."""
+    found = [sample.get("orientation", UPRIGHT) for sample in samples]
+    return tf.constant(found, tf.int32) if max(found) > UPRIGHT else None
+
+
 def _sizes(samples: list[Sample]) -> list[tuple[int, int]]:
     unknown = [sample["image"] for sample in samples if sample.get("size") is None]
     read = iter(read_sizes(unknown))
@@ -211,11 +228,6 @@ def _concatenate(samples: list[Sample], key: str, dtype: Any, shape: tuple[int, 
 @tf.autograph.experimental.do_not_convert
 def _read(path: Tensor) -> Tensor:
     return tf.io.read_file(path)
-
-
-@tf.autograph.experimental.do_not_convert
-def _decode(contents: Tensor) -> tuple[Tensor, Tensor]:
-    return decode(contents), tf.constant("")
 
 
 def _check(is_fine: Tensor, path: Tensor, found: Tensor, fix: str) -> Tensor:

@@ -7,6 +7,7 @@ Reference: TIFF 6.0 (Adobe, 1992), §2 and §15.
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 from collections.abc import Callable, Sequence
@@ -15,7 +16,9 @@ from typing import Any
 
 from keras_retinanet.data.decode_file import decode_file
 from keras_retinanet.data.pillow_files import opened
+from keras_retinanet.data.sixteen_bits import ALL_BITS
 
+_ORIENTATION = 274
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _PLANES = 256, 257, 258, 259, 277, 284
 _STRIPS = (273, 279, 278)  # offsets, byte counts, rows per strip
 _TILES = (324, 325, 323)  # offsets, byte counts, rows per tile
@@ -45,21 +48,24 @@ _UNCOMPRESSED, _OLD_JPEG = 1, 6
 _VIRTUAL_ROWS = 64
 
 
-def find_tiff_rows(content: bytes) -> Callable[[int, int], Any] | None:
+def find_tiff_rows(content: bytes, bit_depth: int = ALL_BITS) -> Callable[[int, int], Any] | None:
     """A function that decodes rows of a TIFF file.
 
     Args:
         content: The bytes of the file.
+        bit_depth: As for `decode_file`. Defaults to 16.
 
     Returns:
         Function from first row and row after the last to `(rows, W, 3)` uint8 RGB; `None` if this is not a TIFF, or one
-        in a single compressed strip, in separate planes, or with JPEG as of TIFF 6.0.
+        in a single compressed strip, in separate planes, turned by its orientation, or with JPEG as of TIFF 6.0.
     """
     if content[:2] not in (b"II", b"MM"):
         return None
     try:
         with opened(io.BytesIO(content)) as image:
             tags: Any = getattr(image, "tag_v2", {})
+            if tags.get(_ORIENTATION, 1) != 1:
+                return None
             known = {tag: (tags.tagtype[tag], _values(tags[tag])) for tag in (*_COPIED, _HEIGHT) if tag in tags}
             kind = _TILES if _TILES[0] in tags else _STRIPS
             parts = list(zip(_values(tags[kind[0]]), _values(tags[kind[1]]), strict=True))
@@ -74,7 +80,8 @@ def find_tiff_rows(content: bytes) -> Callable[[int, int], Any] | None:
         if compression != _UNCOMPRESSED:
             return None
         parts, rows = _virtual_strips(known, int(parts[0][0]))
-    return _RowsOfTiff(content, known, kind, parts, rows, per_row).read
+    tiff = _RowsOfTiff(content, known, kind, parts, rows, per_row)
+    return functools.partial(tiff.read, bit_depth=bit_depth)
 
 
 def _values(value: Any) -> list[Any]:
@@ -105,10 +112,10 @@ class _RowsOfTiff:
         self._content, self._known, self._kind, self._parts = content, known, kind, parts
         self._rows, self._per_row, self._height = rows, per_row, known[_HEIGHT][1][0]
 
-    def read(self, top: int, bottom: int) -> Any:
+    def read(self, top: int, bottom: int, bit_depth: int) -> Any:
         first, last = top // self._rows, -(-bottom // self._rows)
         start, end = first * self._rows, min(last * self._rows, self._height)
-        decoded = decode_file(self._small_tiff(first, last, end - start))
+        decoded = decode_file(self._small_tiff(first, last, end - start), bit_depth)
         if decoded.reason:
             raise ValueError(f"rows {top} to {bottom} of a TIFF: {decoded.reason}")
         return decoded.pixels[top - start : bottom - start]

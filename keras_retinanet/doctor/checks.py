@@ -24,6 +24,7 @@ from keras_retinanet.doctor.image_checks import (
     check_files,
     check_image_sizes,
     check_leakage,
+    check_orientations,
     check_pixel_formats,
 )
 from keras_retinanet.doctor.split_scan import ScannedSplit
@@ -31,6 +32,7 @@ from keras_retinanet.doctor.split_scan import ScannedSplit
 SPLIT_CHECKS: dict[str, Callable[[ScannedSplit, TrainConfig], list[Finding]]] = {
     "files": check_files,
     "image_sizes": check_image_sizes,
+    "orientations": check_orientations,
     "pixel_formats": check_pixel_formats,
     "duplicate_images": check_duplicate_images,
     "box_positions": check_box_positions,

@@ -11,6 +11,7 @@ from keras_retinanet.anchor_coverage import AnchorCoverage
 from keras_retinanet.config import AnchorConfig, TrainConfig
 from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.image_rule import exif_frame
 from keras_retinanet.data.open_dataset import Split, has_validation
 from keras_retinanet.doctor.anchor_checks import check_coverage, split_coverage, usable_boxes
 from keras_retinanet.doctor.anchor_search import anchor_flags, search_anchors
@@ -131,7 +132,8 @@ def diagnose(
     for split in splits if not findings else []:
         collector = ErrorCollector()
         try:
-            scans.append(scan_split(config.data, split, images_bar or _no_bar, collector))
+            frame = exif_frame(sample for scan in scans for sample in scan.samples)
+            scans.append(scan_split(config.data, split, images_bar or _no_bar, collector, frame))
         except DataError as error:
             findings.append(_report_unreadable(split, error))
         findings += _report_faults(split, collector)

@@ -24,13 +24,15 @@ class Example:
         where: File, and line or annotation id in it.
         what: The fault, in a few words.
         image: Path of the image that shows it; `""` for none.
-        box: The box x1, y1, x2, y2 in pixels of the image file; `None` for the whole image.
+        box: The box x1, y1, x2, y2 in pixels of the image; `None` for the whole image.
+        orientation: EXIF orientation to apply to the image file.
     """
 
     where: str
     what: str = ""
     image: str = ""
     box: tuple[float, float, float, float] | None = None
+    orientation: int = 1
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from keras_retinanet.config import TrainConfig
 from keras_retinanet.data.near_duplicates import group_near_duplicates
 from keras_retinanet.doctor.findings import Example, Finding, report_cases
 from keras_retinanet.doctor.image_scan import USABLE, ImageFacts
-from keras_retinanet.doctor.split_scan import ScannedSplit
+from keras_retinanet.doctor.split_scan import ScannedSplit, has_other_size
 
 CMYK_MODES = ("CMYK", "YCCK")
 SIXTEEN_BIT_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
@@ -40,7 +40,7 @@ def check_image_sizes(split: ScannedSplit, config: TrainConfig) -> list[Finding]
     del config
     cases, num_swapped = [], 0
     for i, (facts, annotated) in enumerate(zip(split.facts, split.annotated_sizes, strict=True)):
-        if facts.size is not None and annotated is not None and facts.size != annotated:
+        if facts.size is not None and annotated is not None and has_other_size(facts, annotated):
             (height, width), (annotated_height, annotated_width) = facts.size, annotated
             what = f"is {width} × {height} pixels, {annotated_width} × {annotated_height} in the annotations"
             cases.append(split.image_example(i, what))
@@ -52,31 +52,55 @@ def check_image_sizes(split: ScannedSplit, config: TrainConfig) -> list[Finding]
         fix += "; training uses the size of the file, so check a few of them with retinanet-debug"
     if num_swapped:
         fix = (
-            f"{num_swapped} of them have height and width swapped, as if annotated upright by their EXIF orientation: "
-            "save the images upright. Otherwise " + fix
+            f"{num_swapped} of them have height and width swapped, as if they had lost an EXIF orientation since then. "
+            "Otherwise " + fix
         )
     severity = "error" if split.trusts_annotated_size else "warning"
     return report_cases("size", severity, split.split, "images differ in size from their annotations", cases, fix)  # type: ignore[arg-type]
 
 
-def check_pixel_formats(split: ScannedSplit, config: TrainConfig) -> list[Finding]:
-    """Finds images with an EXIF orientation, in CMYK, or with 16 bits per channel."""
-    del config
-    turned = _select(split, lambda f: f.orientation != 1, lambda f: f"EXIF orientation {f.orientation}")
-    cmyk = _select(split, lambda f: f.mode in CMYK_MODES, lambda f: f.mode)
-    deep = _select(split, lambda f: f.mode in SIXTEEN_BIT_MODES, lambda f: f.mode)
+def check_orientations(split: ScannedSplit, config: TrainConfig) -> list[Finding]:
+    """Finds images with an EXIF orientation, those seen otherwise than most, and those whose boxes do not fit."""
+    frames = {i: sample["orientation"] > 1 for i, sample in enumerate(split.samples) if "orientation" in sample}
+    is_usual = 2 * sum(frames.values()) >= len(frames)
+    words = {True: "turned upright", False: "as stored"}
+    cases = {i: split.image_example(i, f"EXIF orientation {split.facts[i].orientation}") for i in frames}
+    others = [cases[i] for i, is_turned in frames.items() if is_turned != is_usual]
+    wrong = [cases[i] for i, is_turned in frames.items() if split.exif_votes[i] == (-1 if is_turned else 1)]
+    is_known = any(split.exif_votes[i] for i in frames)
+    shown = "as sizes and boxes show" if is_known else "as labelling tools show them; neither sizes nor boxes prove it"
     return [
         *report_cases(
-            "exif", "warning", split.split, "images are rotated or mirrored by their EXIF orientation", turned,
-            "boxes refer to the stored pixels: if the annotation tool displayed the images upright, save them upright "
-            "(`mogrify -auto-orient`); check them with retinanet-debug",
+            "exif", "note" if is_known else "warning", split.split,
+            "images are rotated or mirrored by their EXIF orientation", [*cases.values()],
+            f"boxes refer to them {words[is_usual]}, {shown if config.data.exif == 'auto' else 'as --exif says'}: "
+            "check a few with retinanet-debug",
         ),
+        *report_cases(
+            "exif-mixed", "warning", split.split,
+            f"images were annotated {words[not is_usual]}, unlike others with an EXIF orientation", others,
+            "each is seen as its size or boxes show: check them with retinanet-debug, and write all upright with --fix",
+        ),
+        *report_cases(
+            "exif-boxes", "error", split.split, "images have sizes or boxes that fit them only the other way round",
+            wrong, f"leave out --exif {config.data.exif}, so that each image is seen as it was annotated",
+        ),
+    ]  # fmt: skip
+
+
+def check_pixel_formats(split: ScannedSplit, config: TrainConfig) -> list[Finding]:
+    """Finds images in CMYK, or with 16 bits per channel."""
+    del config
+    cmyk = _select(split, lambda f: f.mode in CMYK_MODES, lambda f: f.mode)
+    depth = max((sample.get("bit_depth", 0) for sample in split.samples), default=0) or 16
+    deep = _select(split, lambda f: f.mode in SIXTEEN_BIT_MODES, lambda f: f.mode)
+    return [
         *report_cases(
             "cmyk", "warning", split.split, "images are CMYK", cmyk, "their colours may be wrong; save them as RGB"
         ),
         *report_cases(
-            "16-bit", "warning", split.split, "images have 16 bits per channel", deep,
-            "only the upper eight bits are used, which may leave almost black images; rescale them to 8 bits",
+            "16-bit", "note", split.split, "images have 16 bits per channel", deep,
+            f"the largest of {depth} bits becomes white, and eight bits are kept; --bit-depth sets another number",
         ),
     ]  # fmt: skip
 

@@ -11,8 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from PIL import Image
-
+from keras_retinanet.data.exif import read_orientation
 from keras_retinanet.data.image import END_MARK
 from keras_retinanet.data.image_files import byte_range, near_name_hint, read_bytes
 from keras_retinanet.data.near_duplicates import make_thumbnail
@@ -24,7 +23,6 @@ USABLE: tuple[State, ...] = ("whole", "cut off")
 """States of files that training uses; what a JPEG lacks at its end is grey."""
 
 _JPEGS = ("JPEG", "MPO")
-_ORIENTATION_TAG = 0x0112
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,8 @@ class ImageFacts:
     Attributes:
         state: `"whole"`, or what is wrong; training uses files in a state of `USABLE`.
         reason: Pillow's error message, if any.
-        size: Height and width as stored; `None` if they cannot be read.
+        size: Height and width as stored, in a scanned split upright if boxes refer to them so; `None` if they cannot be
+            read.
         format: Pillow's name of the file format.
         mode: Pillow's name of the pixel format.
         orientation: EXIF orientation, 1 (upright) to 8.
@@ -110,24 +109,16 @@ def _read_facts(content: bytes) -> ImageFacts:
             size=(image.height, image.width),
             format=image.format or "",
             mode=image.mode,
-            orientation=_read_orientation(image),
+            orientation=read_orientation(content),
             digest=hashlib.blake2b(content, digest_size=16).hexdigest(),
         )
         try:
-            thumbnail = make_thumbnail(image)
+            thumbnail = make_thumbnail(image, read_orientation(content))
             if not has_known_range(image):
                 return replace(facts, state="unreadable", reason=f"has values of 32 bits (mode {image.mode!r})")
         except Exception as error:
             return replace(facts, state="truncated", reason=_describe_error(error))
     return replace(facts, thumbnail=thumbnail)
-
-
-def _read_orientation(image: Image.Image) -> int:
-    try:
-        found = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # damaged EXIF data; decoders ignore it
-        return 1
-    return found if found in range(1, 9) else 1
 
 
 def _describe_error(error: Exception) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from keras_retinanet.config import DataConfig
+from keras_retinanet.config import DataConfig, ExifFrame
 from keras_retinanet.data.datasets import Dataset
+from keras_retinanet.data.datasets.frames import weigh_evidence
 from keras_retinanet.data.error_collector import ErrorCollector
+from keras_retinanet.data.exif import FIRST_TRANSPOSED, UPRIGHT, turned_size
+from keras_retinanet.data.image_headers import ImageHeader
 from keras_retinanet.data.open_dataset import Split, open_dataset
 from keras_retinanet.doctor.findings import Example
 from keras_retinanet.doctor.image_scan import USABLE, ImageFacts, scan_images
@@ -35,6 +38,8 @@ class ScannedSplit:
         locate: Index of a raw box → file, and line or annotation id in it.
         notes: Remarks of the reader.
         category_ids: The source's own id of each label, or `None`.
+        exif_votes: `(I,)` int: what sizes and boxes show of an image with an EXIF orientation: 1 that boxes refer to it
+            turned upright, -1 as stored, 0 nothing.
         trusts_annotated_size: True if the reader takes the annotated sizes for those of the files.
     """
 
@@ -47,6 +52,7 @@ class ScannedSplit:
     raw_image: Any
     raw_labels: Any
     raw_ignore: Any
+    exif_votes: Any
     locate: Callable[[int], str]
     notes: tuple[str, ...] = ()
     category_ids: tuple[int | None, ...] | None = None
@@ -64,7 +70,7 @@ class ScannedSplit:
         pairs = zip(self.facts, self.annotated_sizes, strict=True)
         return np.array(
             [
-                facts.state in USABLE and (not self.trusts_annotated_size or annotated in (None, facts.size))
+                facts.state in USABLE and not (self.trusts_annotated_size and has_other_size(facts, annotated))
                 for facts, annotated in pairs
             ],
             bool,
@@ -92,17 +98,22 @@ class ScannedSplit:
         box = self.raw_boxes[row]
         x1, y1, x2, y2 = (float(round(side, 2)) for side in box)
         shown = f"[{x1:g}, {y1:g}, {x2:g}, {y2:g}]"
-        image = self.samples[self.raw_image[row]]["image"]
-        return Example(self.locate(row), f"{shown} {what}".strip(), image, (x1, y1, x2, y2))
+        sample = self.samples[self.raw_image[row]]
+        orientation = sample.get("orientation", UPRIGHT)
+        return Example(self.locate(row), f"{shown} {what}".strip(), sample["image"], (x1, y1, x2, y2), orientation)
 
     def image_example(self, index: int, what: str = "") -> Example:
         """Image `index` as an example."""
-        image = self.samples[index]["image"]
-        return Example(image, what, image)
+        sample = self.samples[index]
+        return Example(sample["image"], what, sample["image"], orientation=sample.get("orientation", UPRIGHT))
 
 
 def scan_split(
-    data: DataConfig, split: Split, progress: Callable[[int], Callable[[int], object]], collector: ErrorCollector
+    data: DataConfig,
+    split: Split,
+    progress: Callable[[int], Callable[[int], object]],
+    collector: ErrorCollector,
+    exif_fallback: ExifFrame = "apply",
 ) -> ScannedSplit:
     """Reads the annotations of a split and scans its images.
 
@@ -111,6 +122,7 @@ def scan_split(
         split: `"train"` or `"val"`.
         progress: Called with the number of images; returns a function that is called with 1 after each image.
         collector: A new one. It collects the faults that the reader skipped, even if the split cannot be opened.
+        exif_fallback: As for `open_dataset`.
 
     Returns:
         The split.
@@ -118,7 +130,7 @@ def scan_split(
     Raises:
         DataError: The annotations cannot be read at all.
     """
-    dataset = open_dataset(data, split, collector)
+    dataset = open_dataset(data, split, collector, exif_fallback=exif_fallback)
     samples = list(dataset)[: data.limit]
     facts = scan_images([sample["image"] for sample in samples], progress(len(samples)), data.workers)
     return _combine(split, dataset, collector, samples, facts)
@@ -131,6 +143,9 @@ def _combine(
     assert columns is not None  # every reader fills it in
     rows = np.flatnonzero(columns.image < len(samples))
     boxes = np.asarray(columns.boxes, np.float64).reshape(-1, 4)[rows]
+    votes = _exif_votes(columns.is_relative, boxes, columns.image[rows], facts, annotated_sizes)
+    pairs = zip(facts, (sample.get("orientation", UPRIGHT) for sample in samples), strict=True)
+    facts = [replace(fact, size=fact.size and turned_size(fact.size, orientation)) for fact, orientation in pairs]
     if columns.is_relative:
         sizes = np.array([fact.size or (0, 0) for fact in facts], np.float64).reshape(-1, 2)
         boxes = boxes * sizes[columns.image[rows]][:, [1, 0, 1, 0]]
@@ -144,8 +159,28 @@ def _combine(
         raw_image=np.asarray(columns.image)[rows],
         raw_labels=np.asarray(columns.labels)[rows],
         raw_ignore=np.asarray(columns.ignore)[rows],
+        exif_votes=votes,
         locate=lambda row: columns.name(int(rows[row])),
         notes=tuple(dataset.report.notes),
         category_ids=getattr(dataset, "category_ids", None),
         trusts_annotated_size=collector.trusts_annotated_size,
     )
+
+
+def _exif_votes(
+    is_relative: bool, boxes: Any, image: Any, facts: list[ImageFacts], annotated: list[tuple[int, int] | None]
+) -> Any:
+    turned = [i for i, fact in enumerate(facts) if fact.orientation != UPRIGHT and fact.size is not None]
+    headers = [ImageHeader(facts[i].size or (0, 0), facts[i].orientation) for i in turned]
+    own = np.isin(image, turned) & (not is_relative)
+    votes = np.zeros(len(facts), np.int64)
+    evidence = weigh_evidence(headers, [annotated[i] for i in turned], boxes[own], np.searchsorted(turned, image[own]))
+    votes[turned] = evidence.votes
+    return votes
+
+
+def has_other_size(facts: ImageFacts, annotated: tuple[int, int] | None) -> bool:
+    """Whether an image has another size than annotated, whichever way an EXIF orientation turns it."""
+    if annotated is None or facts.size == annotated:
+        return False
+    return facts.orientation < FIRST_TRANSPOSED or facts.size != annotated[::-1]

@@ -13,6 +13,7 @@ from keras_retinanet.assigners import AssignerInputs, assign
 from keras_retinanet.config import AnchorConfig, TrainConfig
 from keras_retinanet.data.augment import PRESETS
 from keras_retinanet.data.bad_images import BadImages
+from keras_retinanet.data.image_rule import learn_image_rule
 from keras_retinanet.data.pipeline import TrainingBatches
 from keras_retinanet.drawing.visualize import IGNORED_COLOUR, draw_boxes
 from keras_retinanet.geometry.anchors import Anchors, image_anchors
@@ -60,7 +61,7 @@ def training_pictures(
     """
     batches = TrainingBatches(
         samples,
-        resize=config.resize,
+        resize=learn_image_rule(samples, config.data, config.resize),
         pad_value=PAD_COLOUR,
         batch_size=1,
         seed=config.seed,

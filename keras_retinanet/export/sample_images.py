@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.data.decode_file import decode_file
+from keras_retinanet.config import ResizeConfig
+from keras_retinanet.data.decode_file import decode_by_rule
 from keras_retinanet.data.image_files import SUFFIXES
 from keras_retinanet.demo.scenes import draw_scene
 
@@ -47,7 +48,7 @@ def folder_images(folder: str | Path, limit: int) -> list[Any]:
         raise ValueError(f"{str(folder)!r} has no images; their names end in {', '.join(SUFFIXES)}.")
     images = []
     for file in files[:limit]:
-        decoded = decode_file(file.read_bytes())
+        decoded = decode_by_rule(file.read_bytes(), ResizeConfig())
         if decoded.reason:
             raise ValueError(f"{str(file)!r} {decoded.reason}.")
         images.append(decoded.pixels)

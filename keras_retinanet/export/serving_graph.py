@@ -1,7 +1,7 @@
 """A TensorFlow graph from encoded images to boxes in their own pixels, for servers.
 
 It uses only TensorFlow ops that every runtime has: no Python functions, nothing that must be compiled. EXIF orientation
-is not applied: boxes refer to the stored pixels, as in training.
+is applied if the model's rule says so; boxes then refer to the image as it is shown.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from keras_retinanet.data.exif_graph import orientation_in_graph, turn_in_graph
 from keras_retinanet.data.image import (
     decode,
     network_scale_tensor,
@@ -75,7 +76,9 @@ class ServingGraph:
             is_there = tf.strings.length(image_bytes[index]) > 0
             check = tf.debugging.Assert(is_there, ["image", index, "of the request is empty; send the bytes of a file"])
             with tf.control_dependencies([check]):
-                return decode(with_end_mark(image_bytes[index]))
+                content = tf.identity(image_bytes[index])
+            image = decode(with_end_mark(content), self._resize.bit_depth)
+            return turn_in_graph(image, orientation_in_graph(content)) if self._resize.exif == "apply" else image
 
         return self._detect(load, tf.shape(image_bytes)[0])
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keras_retinanet.config import ExportDtype, FilterConfig, ResizeConfig, to_dict
+from keras_retinanet.config.aliases import FORMER_EXIF
 from keras_retinanet.config.tree import from_dict
 
 DESCRIPTION_KEY = "keras_retinanet"
@@ -64,6 +65,8 @@ class Description:
         try:
             plain = json.loads(text)
             plain = {_EARLIER_NAMES.get(name, name): value for name, value in plain.items()}
+            if isinstance(plain.get("resize"), dict):
+                plain["resize"].setdefault("exif", FORMER_EXIF)
             known = {name: plain[name] for name in (f.name for f in dataclasses.fields(cls)) if name in plain}
             metadata = known.pop("metadata", {})
             return dataclasses.replace(from_dict(cls, known), metadata=metadata)

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data import pillow_files
-from keras_retinanet.data.decode_file import UNDECODED, Decoded, decode_file
+from keras_retinanet.data.decode_file import UNDECODED, Decoded, decode_file, turn_by_rule
+from keras_retinanet.data.given_images import DEFAULT_RULE
 
 MAX_SCANS = 500
 """Maximum number of scans of a JPEG: a progressive one has about ten, and each costs a pass over all pixels."""
@@ -55,14 +57,15 @@ def checked_size(contents: bytes, max_pixels: int) -> tuple[int, int]:
     return height, width
 
 
-def decoded(contents: bytes, size: tuple[int, int]) -> Decoded:
+def decoded(contents: bytes, size: tuple[int, int], rule: ResizeConfig = DEFAULT_RULE) -> Decoded:
     """Decodes a file that has passed `checked_size`.
 
     Pillow reads the first frame of a GIF; TensorFlow would read all frames, of any size.
 
     Args:
         contents: Bytes of the file.
-        size: Height and width from its header.
+        size: Height and width from its header, as stored.
+        rule: Whether an EXIF orientation is applied, and the range of 16-bit images. Defaults to applied, 16 bits.
 
     Returns:
         The pixels, and whether it is a JPEG without its last bytes.
@@ -71,7 +74,7 @@ def decoded(contents: bytes, size: tuple[int, int]) -> Decoded:
         BadImageError: The file is damaged.
     """
     try:
-        found = Decoded(_first_frame(contents)) if contents[:3] == b"GIF" else decode_file(contents)
+        found = Decoded(_first_frame(contents)) if contents[:3] == b"GIF" else decode_file(contents, rule.bit_depth)
     except Exception as error:  # those of Pillow's plug-in
         raise BadImageError("is damaged and cannot be decoded; save it again") from error
     if found.reason not in ("", UNDECODED):
@@ -81,7 +84,7 @@ def decoded(contents: bytes, size: tuple[int, int]) -> Decoded:
     shape = found.pixels.shape[:2]
     if shape != size:
         raise BadImageError(f"is damaged: its header tells {size}, its pixels are {shape}; save it again")
-    return found
+    return turn_by_rule(found, contents, rule)
 
 
 def _first_frame(contents: bytes) -> Any:

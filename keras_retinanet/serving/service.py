@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -87,6 +88,7 @@ class DetectionService:
 
     def __init__(self, runtime: Runtime, config: ServeConfig) -> None:
         self.runtime, self.config = runtime, config
+        self._rule = dataclasses.replace(runtime.resize, exif=config.exif or runtime.resize.exif)
         self.is_ready = False
         self._batcher = Batcher(runtime, config.max_batch, config.max_wait_ms / 1000)
         self._decoders = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
@@ -159,10 +161,10 @@ class DetectionService:
     async def _detect(self, index: int, contents: bytes, size: tuple[int, int]) -> Detections:
         async with self._pixels.taken(size[0] * size[1]):
             try:
-                image, is_cut_off, _ = await self._in_thread(decoded, contents, size)
+                image, is_cut_off, _ = await self._in_thread(decoded, contents, size, self._rule)
             except BadImageError as error:
                 raise ImageError(index, str(error)) from None
-            found = await self._batcher.detect(image, self.runtime.fit(*size))
+            found = await self._batcher.detect(image, self.runtime.fit(*image.shape[:2]))
             return {**found, "is_cut_off": True} if is_cut_off else found
 
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from keras_retinanet.config import DataConfig, FilterConfig, MixedPrecision, Tra
 from keras_retinanet.config.rules import check
 from keras_retinanet.data.augment import PRESETS
 from keras_retinanet.data.datasets import Dataset
+from keras_retinanet.data.image_rule import learn_image_rule
 from keras_retinanet.data.pipeline import TrainingBatches
 from keras_retinanet.importers import WeightFile
 from keras_retinanet.inference import load_model
@@ -92,6 +94,8 @@ def prepare(
     keras.utils.set_random_seed(config.seed)
     data = open_run_data(config.data, train_data, val_data, use_validation=config.use_evaluation, log=log)
     _check_class_thresholds(config.filter, data.class_names)
+    if resume is None:
+        config = dataclasses.replace(config, resize=learn_image_rule(data.samples, config.data, config.resize))
     with _dtype_policy(config.mixed_precision):
         if resume is None:
             progress = Progress(seed=config.seed, images=len(data.samples))

@@ -10,6 +10,7 @@ from keras_retinanet.data.bad_images import BadImages, CutOffImages
 from keras_retinanet.data.data_summary import describe_data
 from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.equal_files import describe_equal_files
+from keras_retinanet.data.image_rule import exif_frame
 from keras_retinanet.data.open_dataset import Split, has_validation, match_classes, open_dataset
 from keras_retinanet.data.sample_checks import check_samples
 from keras_retinanet.data.thumbnails import Thumbnails, describe_near_duplicates
@@ -91,7 +92,7 @@ def open_run_data(
     if not train_data.class_names:
         raise ValueError("The training images have no box, so no class is known: annotate some, or name the classes.")
     if use_validation and val_data is None and has_validation(config):
-        val_data = open_dataset(config, "val")
+        val_data = open_dataset(config, "val", exif_fallback=exif_frame(train_data))
     samples, val_samples = list(train_data)[: config.limit], None
     check_samples(samples, train_data.class_names)
     if use_validation and val_data is not None:

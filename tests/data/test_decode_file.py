@@ -123,7 +123,7 @@ def test_a_jpeg_without_its_last_bytes_has_the_same_pixels_everywhere(options: d
 
 def test_what_is_too_large_for_tensorflow_goes_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BYTES", 83 * 61 * 3)
-    monkeypatch.setattr(module, "decode", lambda contents: tf.debugging.Assert(False, ["too large"]))
+    monkeypatch.setattr(module, "decode", lambda contents, bit_depth: tf.debugging.Assert(False, ["too large"]))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     np.testing.assert_array_equal(decode_file(saved("PNG")).pixels, PIXELS)
     jpeg = saved("JPEG")

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
+from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.given_images import GivenImage, expand, load, load_ahead
 
@@ -71,12 +72,16 @@ def test_pillow_modes() -> None:
     np.testing.assert_array_equal(pixels(opaque), RGB)
 
 
-def test_an_orientation_tag_is_not_applied(tmp_path: Path) -> None:
+def test_an_orientation_tag_is_applied_unless_the_rule_ignores_it(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(np.repeat(RGB, 8, axis=1)).save(tmp_path / "a.jpg", exif=exif)
-    assert pixels(tmp_path / "a.jpg").shape == (3, 16, 3)
-    assert pixels(Image.open(tmp_path / "a.jpg")).shape == (3, 16, 3)
+    stored = ResizeConfig(exif="ignore")
+    for content in (tmp_path / "a.jpg", Image.open(tmp_path / "a.jpg")):
+        upright, lying = pixels(content), load(GivenImage("a", content), stored).pixels
+        assert (upright.shape, lying.shape) == ((16, 3, 3), (3, 16, 3))
+        assert np.array_equal(upright, np.rot90(lying, -1))
+    assert pixels(ImageOps.exif_transpose(Image.open(tmp_path / "a.jpg"))).shape == (16, 3, 3)  # not once more
 
 
 @pytest.mark.parametrize(

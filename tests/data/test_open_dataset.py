@@ -7,6 +7,7 @@ from PIL import Image
 from keras_retinanet.config import DataConfig
 from keras_retinanet.data import open_dataset
 from keras_retinanet.data.datasets import Annotations, Reader
+from keras_retinanet.data.datasets.frames import FrameRule
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.demo import scenes
 
@@ -72,7 +73,7 @@ def test_sets_and_readers_of_every_format(tmp_path, monkeypatch):
     fields = {"path": "/d", "difficult": "drop", "bad_data": "error", "use_index_cache": False}
     open_dataset.open_dataset(DataConfig(dataset="pascal", **fields), "train")
     open_dataset.open_dataset(DataConfig(dataset="oid", **fields), "val")
-    options = {"difficult": "drop", "on_error": "error"}
+    options = {"difficult": "drop", "on_error": "error", "frame": FrameRule()}
     assert asked == [(("/d", "train"), options), (("/d", "validation"), options)]
     assert not open_dataset.has_validation(DataConfig(dataset="oid", path="/d"))
 

@@ -70,7 +70,7 @@ def write_faulty(folder: Path) -> None:
         (6, 3, 0, 0, 64, 48, 0),  # 8: huge
         (9, 2, 8, 8, 24, 24, 0),  # 9: fine
         (10, 3, 8, 8, 24, 24, 1),  # 10: crowd
-        (7, 3, 8, 8, 24, 24, 0),  # 11: in an image of another size
+        (7, 3, 8, 8, 24, 24, 0),  # 11: in an image that is turned
     ]
     write_coco(folder, "train2017", images, boxes, ["background", "cat", "Cat"])
     val_images = [("fresh.png", 48, 64), ("leaked.png", 96, 128)]

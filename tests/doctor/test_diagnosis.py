@@ -23,10 +23,10 @@ EXPECTED = {
     ("missing", "train"): ("error", 1, "gone.png"),
     ("truncated", "train"): ("error", 1, "cut.png"),
     ("unreadable", "train"): ("error", 1, "text.jpg"),
-    ("size", "train"): ("error", 2, "turned.jpg"),
+    ("size", "train"): ("error", 1, "wide.png"),
     ("cmyk", "train"): ("warning", 1, "cmyk.jpg"),
-    ("16-bit", "train"): ("warning", 1, "deep.png"),
-    ("exif", "train"): ("warning", 1, "turned.jpg"),
+    ("16-bit", "train"): ("note", 1, "deep.png"),
+    ("exif", "train"): ("note", 1, "turned.jpg"),
     ("duplicate-image", "train"): ("warning", 1, "again.jpg"),
     ("leakage", "train, val"): ("warning", 1, "leaked.png"),
     ("duplicate-box", "train"): ("warning", 1, "annotation id 2"),
@@ -66,30 +66,31 @@ def test_each_fault_is_found_and_no_other(diagnosis):
 
 def test_the_numbers_are_those_of_the_files(diagnosis):
     train, val = diagnosis.splits
-    assert (train.images, train.usable, train.boxes, train.ignored, train.empty) == (11, 6, 11, 1, 5)
-    assert train.boxes_by_class == {"background": 0, "cat": 5, "Cat": 2}  # 1, 2, 5, 7, 9 and 3, 8
+    assert (train.images, train.usable, train.boxes, train.ignored, train.empty) == (11, 7, 11, 1, 5)
+    assert train.boxes_by_class == {"background": 0, "cat": 5, "Cat": 3}  # 1, 2, 5, 7, 9 and 3, 8, 11
     assert (val.images, val.usable, val.boxes) == (2, 2, 1)
 
 
 def test_what_a_finding_says(diagnosis):
     said = {finding.kind: finding for finding in diagnosis.findings if finding.split != "val"}
-    assert said["size"].examples[0].what == "is 64 × 48 pixels, 48 × 64 in the annotations"
-    assert said["size"].fix.startswith("1 of them have height and width swapped")
+    assert said["size"].examples[0].what == "is 64 × 48 pixels, 100 × 48 in the annotations"
     assert said["overrun"].examples[0].what == "[50, 30, 80, 40] in an image of 64 × 48 pixels"
     assert said["contradiction"].examples[0].what == "[4, 4, 24, 24] is cat and Cat"
     assert said["tiny"].examples[0].what == "[5, 5, 8, 8] is 3.0 pixels after resizing"
     assert said["exif"].examples[0].what == "EXIF orientation 6"
+    assert said["exif"].fix.startswith("boxes refer to them turned upright, as sizes and boxes show")
+    assert said["16-bit"].fix.startswith("the largest of 16 bits becomes white")
 
 
 def test_a_clean_copy_can_be_opened_and_has_only_what_trains(diagnosis, tmp_path):
     done = write_clean(diagnosis, tmp_path / "out")
     copy = open_dataset(DataConfig("coco", str(tmp_path / "out"), bad_data="error"), "train")
     assert [Path(sample["image"]).name for sample in copy] == [
-        "good.png", "cmyk.jpg", "deep.png", "first.png", "again.jpg", "empty.png",
+        "good.png", "cmyk.jpg", "deep.png", "turned.jpg", "first.png", "again.jpg", "empty.png",
     ]  # fmt: skip
     assert copy[0]["boxes"].tolist() == [[4, 4, 24, 24], [4, 4, 24, 24], [50, 30, 64, 40]]
     assert [copy.class_names[label] for label in copy[0]["labels"]] == ["cat", "Cat", "cat"]
-    assert "train: 5 images that cannot be used removed" in done.notes
+    assert "train: 4 images that cannot be used removed" in done.notes
     assert "train: 2 boxes without area in their image removed" in done.notes
     assert "train: 1 duplicate boxes removed" in done.notes
 

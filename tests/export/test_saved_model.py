@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageOps
 
 from keras_retinanet import build
 from keras_retinanet.config import AnchorConfig, ExportConfig, FilterConfig, ModelConfig, ResizeConfig
@@ -34,13 +34,16 @@ def picture(height: int, width: int, seed: int) -> np.ndarray:
     return np.kron(coarse, np.ones((8, 8, 1), np.uint8))[:height, :width]
 
 
-def encoded(image: np.ndarray, kind: str = "png") -> bytes:
+def encoded(image: np.ndarray, kind: str = "png", orientation: int = 1) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, kind)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(image).save(buffer, kind, **({"exif": exif.tobytes()} if orientation > 1 else {}))
     return buffer.getvalue()
 
 
 IMAGES = [picture(90, 130, 1), picture(141, 77, 2), picture(64, 64, 3)]
+PHOTOS = [encoded(IMAGES[0], "png", 8), encoded(IMAGES[1], "jpeg", 6), encoded(IMAGES[0], "webp", 5)]
 FILES = np.array([encoded(IMAGES[0]), encoded(IMAGES[1], "jpeg"), encoded(IMAGES[2])], object)
 
 
@@ -89,6 +92,9 @@ REQUESTS: dict[str, tuple[str, Arrays]] = {
     "jpeg": ("serving_default", files(FILES[1])),
     "square": ("serving_default", files(FILES[2])),
     "mixed": ("serving_default", files(*FILES)),
+    "photos": ("serving_default", files(*PHOTOS[:1])),
+    "lying": ("serving_default", files(PHOTOS[1])),
+    "mirrored": ("serving_default", files(PHOTOS[2])),
     "pixels": ("image_tensor", {"images": np.stack(TWINS)}),
     "example": ("tf_example", {"examples": np.array([example(FILES[2])], object)}),
     "raw": ("raw_outputs", {"images": NETWORK_INPUT}),
@@ -147,7 +153,7 @@ def assert_same(answer: Arrays, row: int, wanted: Arrays) -> None:
 
 
 def decoded(file: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
+    return np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(file))).convert("RGB"))
 
 
 @pytest.mark.parametrize(
@@ -158,6 +164,9 @@ def decoded(file: bytes) -> np.ndarray:
         ("png", [IMAGES[0]]),
         ("jpeg", [decoded(FILES[1])]),
         ("square", [IMAGES[2]]),
+        ("photos", [decoded(PHOTOS[0])]),
+        ("lying", [decoded(PHOTOS[1])]),
+        ("mirrored", [decoded(PHOTOS[2])]),
         ("example", [IMAGES[2]]),
         ("png again", [IMAGES[0]]),
     ],

@@ -25,6 +25,14 @@ def test_the_number_format_was_called_precision() -> None:
     assert Description.from_json(json.dumps(plain), "text") == STORED
 
 
+def test_artefacts_from_before_the_exif_rule_see_the_stored_pixels() -> None:
+    plain = json.loads(STORED.to_json())
+    assert STORED.resize.exif == "apply"
+    del plain["resize"]["exif"], plain["resize"]["bit_depth"]
+    read = Description.from_json(json.dumps(plain), "text").resize
+    assert (read.exif, read.bit_depth) == ("ignore", 16)
+
+
 def test_fields_of_later_versions_are_ignored() -> None:
     plain = json.loads(STORED.to_json()) | {"colour": "red"}
     assert Description.from_json(json.dumps(plain), "text") == STORED

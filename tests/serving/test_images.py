@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.decode_file import Decoded
 from keras_retinanet.data.image import decode
 from keras_retinanet.serving.images import BadImageError, checked_size, decoded
@@ -142,7 +143,7 @@ def test_a_jpeg_without_its_last_bytes_is_decoded_as_far_as_it_goes() -> None:
 
 
 def test_pixels_must_be_those_that_the_header_tells(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("keras_retinanet.serving.images.decode_file", lambda contents: Decoded(PIXELS[:5]))
+    monkeypatch.setattr("keras_retinanet.serving.images.decode_file", lambda contents, bit_depth: Decoded(PIXELS[:5]))
     with pytest.raises(BadImageError, match=r"its header tells \(17, 23\), its pixels are \(5, 23\)"):
         decoded(saved("png"), (17, 23))
 
@@ -155,3 +156,21 @@ def test_as_many_pixels_as_are_taken() -> None:
     assert checked_size(saved("png"), 17 * 23) == (17, 23)
     with pytest.raises(BadImageError, match=r"has 23 x 17 pixels, more than the 390 pixels"):
         checked_size(saved("png"), 17 * 23 - 1)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+def test_photos_are_turned_as_people_see_them(kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    contents = saved(kind, exif=exif.tobytes(), **({"lossless": True} if kind == "webp" else {}))
+    assert checked_size(contents, LIMIT) == (17, 23)  # the limit counts pixels, which turning does not change
+    stored = decoded(contents, (17, 23), ResizeConfig(exif="ignore")).pixels
+    np.testing.assert_array_equal(decoded(contents, (17, 23)).pixels, np.rot90(stored, -1))
+
+
+def test_the_range_of_sixteen_bits_is_that_of_the_model() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((4, 6), 4095, np.uint16)).save(buffer, "png")
+    white = decoded(buffer.getvalue(), (4, 6), ResizeConfig(bit_depth=12)).pixels
+    assert (white == 255).all()
+    assert (decoded(buffer.getvalue(), (4, 6)).pixels == 15).all()

@@ -12,10 +12,14 @@ import numpy as np
 from keras_retinanet.data.box_columns import BoxColumns, BoxReport
 from keras_retinanet.data.datasets.accounting import account_for_files
 from keras_retinanet.data.datasets.annotations import Annotations, Size
+from keras_retinanet.data.datasets.bit_depths import choose_bit_depths
 from keras_retinanet.data.datasets.box_cleaning import check_coordinates, clip_boxes
+from keras_retinanet.data.datasets.frames import FrameRule, choose_frames, size_in_frame
 from keras_retinanet.data.error_collector import ErrorCollector, OnError
 from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.data.file_headers import read_headers
 from keras_retinanet.data.image_files import first_missing, first_unsupported, near_name_hint, read_sizes
+from keras_retinanet.data.image_headers import ImageHeader
 from keras_retinanet.schema import Sample
 
 
@@ -27,11 +31,13 @@ class Index:
         class_names: Names, label 0 first.
         images: Paths of the image files, or references into record files.
         image_ids: The source's ID of each image.
-        sizes: `(I, 2)` int64. Height and width.
+        sizes: `(I, 2)` int64. Height and width, turned if the image is.
         boxes: `(M, 4)` float32, sorted by image.
         labels: `(M,)` int32.
         ignore: `(M,)` bool.
         areas: `(M,)` float64, or `None`.
+        orientations: `(I,)` uint8. EXIF orientation to apply; 1 where it is ignored, 0 where the file has none.
+        bit_depths: `(I,)` uint8. Bits of the values of 16-bit images as measured in the data set; 0 for others.
         splits: `(I + 1,)` int64. Image i has the boxes `splits[i]` to `splits[i + 1]`.
         report: Boxes left out and clipped, and notes.
         category_ids: The source's own ID of each label, if it has any.
@@ -46,6 +52,8 @@ class Index:
     labels: Any
     ignore: Any
     areas: Any
+    orientations: Any
+    bit_depths: Any
     splits: Any
     report: BoxReport
     category_ids: tuple[int | None, ...] | None
@@ -63,6 +71,7 @@ class AnnotatedImages(Sequence[Sample]):
         class_names: Names in the order of the labels wanted. Defaults to the data set's own.
         on_error: `"skip"` clips boxes or leaves them out; `"error"` raises at the first such box; an `ErrorCollector`
             records what was read, then skips. Defaults to `"skip"`.
+        frame: Which pictures the boxes refer to, and the range of 16-bit values. Defaults to what the data show.
 
     Attributes:
         class_names: Names, label 0 first.
@@ -75,10 +84,15 @@ class AnnotatedImages(Sequence[Sample]):
     """
 
     def __init__(
-        self, annotations: Annotations, *, class_names: Sequence[str] | None = None, on_error: OnError = "skip"
+        self,
+        annotations: Annotations,
+        *,
+        class_names: Sequence[str] | None = None,
+        on_error: OnError = "skip",
+        frame: FrameRule | None = None,
     ) -> None:
         names = annotations.own_class_names() if class_names is None else tuple(class_names)
-        index = _index(annotations, names, on_error)
+        index = _index(annotations, names, on_error, frame or FrameRule())
         if class_names is None and not annotations.are_classes_listed and not isinstance(on_error, ErrorCollector):
             index = _without_empty_classes(index, annotations.listed_in)
         self._adopt(index)
@@ -116,13 +130,17 @@ class AnnotatedImages(Sequence[Sample]):
         )
         if read.areas is not None:
             sample["areas"] = read.areas[rows]
+        if orientation := int(read.orientations[position]):
+            sample["orientation"] = orientation
+        if bit_depth := int(read.bit_depths[position]):
+            sample["bit_depth"] = bit_depth
         return sample
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[position] for position in range(len(self)))
 
 
-def _index(annotations: Annotations, names: tuple[str, ...], on_error: OnError) -> Index:
+def _index(annotations: Annotations, names: tuple[str, ...], on_error: OnError, rule: FrameRule) -> Index:
     images, ids = annotations.images, annotations.category_ids
     sizes = annotations.sizes or [None] * len(images)
     columns = check_coordinates(annotations.columns(names, on_error), on_error)
@@ -131,12 +149,13 @@ def _index(annotations: Annotations, names: tuple[str, ...], on_error: OnError) 
         _record(on_error, annotations, columns, sizes)
     if not is_lenient or not images:
         require_images(images, annotations.listed_in)
-    all_sizes = _complete_sizes(images, sizes, is_lenient=is_lenient)
+    headers = read_headers(images) if annotations.headers is None else annotations.headers
+    frames = choose_frames(images, headers, annotations.annotated_sizes or sizes, columns, rule)
+    all_sizes = _complete_sizes(images, sizes, headers, frames.orientations, is_lenient=is_lenient)
+    bit_depths, depth_notes = choose_bit_depths(images, headers, rule.bit_depth)
     boxes, kept, report = clip_boxes(columns, all_sizes, on_error)
-    report.notes.extend([*annotations.notes, *account_for_files(annotations)])
+    report.notes.extend([*annotations.notes, *frames.notes, *depth_notes, *account_for_files(annotations)])
     order = kept[np.argsort(columns.image[kept], kind="stable")]
-    # A size read from an image file is out of date when that file changes.
-    measured = [path for path, size in zip(images, sizes, strict=True) if size is None]
     return Index(
         class_names=names,
         images=list(images),
@@ -146,10 +165,15 @@ def _index(annotations: Annotations, names: tuple[str, ...], on_error: OnError) 
         labels=columns.labels[order].astype(np.int32),
         ignore=columns.ignore[order].astype(bool),
         areas=None if columns.areas is None else columns.areas[order],
+        orientations=frames.orientations,
+        bit_depths=bit_depths,
         splits=np.searchsorted(columns.image[order], np.arange(len(images) + 1)),
         report=report,
         category_ids=None if ids is None else tuple(ids.get(name) for name in names),
-        sources=[*annotations.sources, *measured] if annotations.sources else [],
+        # What was read from an image file is out of date when that file changes.
+        sources=[*annotations.sources, *(image for image in images if "#bytes=" not in image)]
+        if annotations.sources
+        else [],
     )
 
 
@@ -200,10 +224,21 @@ def require_images(images: Sequence[str], listed_in: str) -> None:
         raise unsupported
 
 
-def _complete_sizes(images: list[str], sizes: Sequence[Size | None], *, is_lenient: bool) -> Any:
-    """`(I, 2)` int64 height, width; 0 for unreadable images if `is_lenient`."""
-    unknown = [position for position, size in enumerate(sizes) if size is None]
-    found = read_sizes([images[position] for position in unknown], fallback=(0, 0) if is_lenient else None)
-    read = dict(zip(unknown, found, strict=True))
-    complete = [read[position] if size is None else size for position, size in enumerate(sizes)]
+def _complete_sizes(
+    images: list[str],
+    sizes: Sequence[Size | None],
+    headers: Sequence[ImageHeader | None],
+    orientations: Any,
+    *,
+    is_lenient: bool,
+) -> Any:
+    """`(I, 2)` int64 height, width in the frame of the boxes; 0 for unreadable images if `is_lenient`."""
+    complete = []
+    for image, size, header, orientation in zip(images, sizes, headers, orientations.tolist(), strict=True):
+        if header is not None and (orientation or size is None):
+            complete.append(size_in_frame(header, size, orientation))
+        elif size is not None:
+            complete.append(size)
+        else:
+            complete += read_sizes([image], fallback=(0, 0) if is_lenient else None)
     return np.array(complete, np.int64).reshape(-1, 2)

@@ -13,6 +13,7 @@ import numpy as np
 from keras_retinanet.data.box_columns import BoxColumns, select_rows
 from keras_retinanet.data.datasets.class_names import label_of, sort_names
 from keras_retinanet.data.error_collector import OnError, collect_errors, parse_each
+from keras_retinanet.data.image_headers import ImageHeader
 
 Size = tuple[int, int]
 """Height and width in pixels."""
@@ -50,6 +51,7 @@ class Annotations:
         image_ids: The source's ID of each image.
         sizes: Size of each image on which the reader relies; `None` (or an empty list for all) is read from the file.
         annotated_sizes: Size of each image as annotated, if it is not in `sizes`; the doctor compares it with the file.
+        headers: Headers of the image files, if the reader had their bytes. Defaults to `None`: they are read.
         boxes: The boxes, as rows with class names or, for very many, as columns with labels that index `class_names`.
         is_relative: Whether coordinates of rows are shares of the image's sides. Defaults to `False`.
         category_ids: The source's own ID of each class name. Defaults to `None`.
@@ -68,6 +70,7 @@ class Annotations:
     image_ids: list[Any] = field(default_factory=list)
     sizes: list[Size | None] = field(default_factory=list)
     annotated_sizes: list[Size | None] | None = None
+    headers: Sequence[ImageHeader | None] | None = None
     boxes: Sequence[BoxRow] | BoxColumns = field(default_factory=list)
     is_relative: bool = False
     category_ids: Mapping[str, int] | None = None

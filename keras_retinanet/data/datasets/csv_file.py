@@ -21,6 +21,7 @@ from keras_retinanet.data.datasets.csv_layouts import (
     split_of,
 )
 from keras_retinanet.data.datasets.csv_rows import BoxTable, read_table
+from keras_retinanet.data.datasets.frames import FrameRule
 from keras_retinanet.data.datasets.image_places import ImagePlaces, usual_folders
 from keras_retinanet.data.datasets.reader import Layout, Reader
 from keras_retinanet.data.datasets.text_files import csv_records, read_text, to_local_path
@@ -51,6 +52,7 @@ class CsvDataset(Reader):
         class_names: Names in the order of the labels wanted; replaces `classes`.
         on_error: What to do with boxes outside their image or without area; see `OnError`. Defaults to `"skip"`.
         image_dir: Folder of the images. Defaults to `None`: that of the file, or the usual folders next to it.
+        frame: Which pictures the boxes refer to. Defaults to what the data show.
     """
 
     word = "csv"
@@ -67,8 +69,10 @@ class CsvDataset(Reader):
         class_names: Sequence[str] | None = None,
         on_error: OnError = "skip",
         image_dir: str | None = None,
+        frame: FrameRule | None = None,
     ) -> None:
-        super().__init__(annotations, class_names=class_names, on_error=on_error, classes=classes, image_dir=image_dir)
+        own: dict[str, Any] = {"classes": classes, "image_dir": image_dir}
+        super().__init__(annotations, class_names=class_names, on_error=on_error, frame=frame, **own)
 
     def read(self, *, classes: str | os.PathLike[str] | None = None, image_dir: str | None = None) -> Annotations:
         """Read the file of boxes and, if needed, the file of classes."""

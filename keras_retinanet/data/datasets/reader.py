@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
 from keras_retinanet.data.datasets.annotations import Annotations
+from keras_retinanet.data.datasets.frames import FrameRule
 from keras_retinanet.data.error_collector import ErrorCollector, Item, OnError, Parsed, parse_each, report_or_raise
 from keras_retinanet.data.errors import DataError
 
@@ -52,6 +53,7 @@ class Reader(AnnotatedImages):
             classes of the data set.
         on_error: What to do with broken annotations, and boxes outside their image or without area; see `OnError`.
             Defaults to `"skip"`.
+        frame: Which pictures the boxes refer to, and the range of 16-bit values. Defaults to what the data show.
         **flags: The keyword arguments of `read`.
 
     Attributes:
@@ -94,6 +96,7 @@ class Reader(AnnotatedImages):
         *,
         class_names: Sequence[str] | None = None,
         on_error: OnError = "skip",
+        frame: FrameRule | None = None,
         **flags: Any,
     ) -> None:
         self.path, self.on_error = Path(path), on_error
@@ -106,7 +109,7 @@ class Reader(AnnotatedImages):
             if annotations.num_boxes == 0:
                 raise self.tolerance.errors[0]
             annotations.notes += self.tolerance.describe_left_out()
-        super().__init__(annotations, class_names=class_names, on_error=on_error)
+        super().__init__(annotations, class_names=class_names, on_error=on_error, frame=frame)
 
     def read(self) -> Annotations:
         """Read the split `set_name` of `path`.

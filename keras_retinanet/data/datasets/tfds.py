@@ -6,14 +6,12 @@ Reference: https://www.tensorflow.org/datasets/catalog/overview#object_detection
 from __future__ import annotations
 
 import functools
-import io
 import itertools
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from keras_retinanet.data.box_columns import BoxColumns, select_rows
 from keras_retinanet.data.datasets.annotations import Annotations
@@ -21,7 +19,9 @@ from keras_retinanet.data.datasets.reader import Reader
 from keras_retinanet.data.datasets.record_files import read_records
 from keras_retinanet.data.error_collector import OnError, parse_each, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.data.file_headers import header_of
 from keras_retinanet.data.image_files import image_reference
+from keras_retinanet.data.image_headers import ImageHeader
 from keras_retinanet.extras import install_hint
 
 _FLAGS = ("is_crowd", "is_difficult", "is_group_of")
@@ -41,7 +41,7 @@ class _Keys(NamedTuple):
 class _Example(NamedTuple):
     image: str
     image_id: int | str
-    size: tuple[int, int]
+    header: ImageHeader
     boxes: Any
     labels: Any
     ignore: Any
@@ -82,7 +82,7 @@ class TfdsDataset(Reader):
             class_names=own,
             images=[example.image for example in examples],
             image_ids=[example.image_id for example in examples],
-            sizes=[example.size for example in examples],
+            headers=[example.header for example in examples],
             boxes=_columns(examples, len(own), self.on_error),
             sources=[file for file, _, _ in shards],
         )
@@ -169,11 +169,12 @@ def _example(builder: Any, keys: _Keys, file: str, numbered: tuple[int, tuple[in
         decoders = {keys.image: tfds.decode.SkipDecoding()}
         read = builder.info.features.deserialize_example_np(content, decoders=decoders)
         encoded = bytes(np.asarray(read[keys.image], object).item())
-        with Image.open(io.BytesIO(encoded)) as image:
-            size = (image.height, image.width)
-    except Exception as error:  # of the parser, or of one of Pillow's plug-ins
+        header = header_of(encoded)
+    except Exception as error:  # of the parser
         reason = short_repr(str(error), 100)
         raise DataError(where, f"cannot be read ({reason})", "what the features say", "prepare it again") from None
+    if header is None:
+        raise DataError(where, "has an image that cannot be read", "what the features say", "prepare it again")
     objects = read[keys.objects]
     shares = np.asarray(objects[keys.box], np.float64).reshape(-1, 4)  # y1, x1, y2, x2
     count = len(shares)
@@ -182,8 +183,8 @@ def _example(builder: Any, keys: _Keys, file: str, numbered: tuple[int, tuple[in
     return _Example(
         image=image_reference(file, position + content.find(encoded), len(encoded)),
         image_id=found.decode("utf-8", "replace") if isinstance(found, bytes) else found,
-        size=size,
-        boxes=shares[:, [1, 0, 3, 2]] * np.array([size[1], size[0]] * 2, np.float64),
+        header=header,
+        boxes=shares[:, [1, 0, 3, 2]],
         labels=np.zeros(count, np.int64) if keys.label is None else np.asarray(objects[keys.label], np.int64),
         ignore=np.any(flags, axis=0) if flags else np.zeros(count, bool),
         where=where,
@@ -203,5 +204,6 @@ def _columns(examples: list[_Example], num_classes: int, on_error: OnError) -> B
         labels=labels,
         ignore=np.concatenate([example.ignore for example in examples] or [np.zeros(0, bool)]),
         name=lambda row: examples[owner[row]].where,
+        is_relative=True,
     )
     return select_rows(columns, is_known)

@@ -6,7 +6,6 @@ Reference: https://github.com/tensorflow/models/blob/master/research/object_dete
 from __future__ import annotations
 
 import functools
-import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from keras_retinanet.data.datasets.annotations import Annotations, BoxRow
 from keras_retinanet.data.datasets.class_names import sort_names
@@ -23,7 +21,9 @@ from keras_retinanet.data.datasets.reader import Reader
 from keras_retinanet.data.datasets.record_files import has_set, read_records, record_files
 from keras_retinanet.data.error_collector import OnError, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.data.file_headers import header_of
 from keras_retinanet.data.image_files import image_reference
+from keras_retinanet.data.image_headers import ImageHeader
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _FLAGS = ("is_crowd", "difficult", "group_of")
@@ -38,7 +38,7 @@ class _Record:
 
     image: str
     image_id: int | str
-    size: tuple[int, int]
+    header: ImageHeader
     annotated_size: tuple[int, int] | None
     boxes: Any
     names: list[str]
@@ -88,7 +88,8 @@ class TfRecordDataset(Reader):
             class_names=tuple(label_map.values()) or sort_names(name for record in records for name in record.names),
             images=[record.image for record in records],
             image_ids=[record.image_id for record in records],
-            sizes=[record.size for record in records],
+            headers=[record.header for record in records],
+            is_relative=True,
             annotated_sizes=[record.annotated_size for record in records],
             boxes=[row for image, record in enumerate(records) for row in _rows(record, image)],
             category_ids={name: number for number, name in label_map.items()} or None,
@@ -122,7 +123,7 @@ def _parse_record(label_map: dict[int, str], numbered: tuple[str, int, int, byte
         return _values(features, key, kind, where, count)
 
     encoded = next(iter(values("image/encoded", "bytes")), b"")
-    size = _size(encoded, where)
+    header = _header(encoded, where)
     sides = [values(f"image/object/bbox/{side}", "float") for side in _SIDES]
     count = len(sides[0])
     if any(len(side) != count for side in sides):
@@ -137,9 +138,9 @@ def _parse_record(label_map: dict[int, str], numbered: tuple[str, int, int, byte
     return _Record(
         image=image_reference(file, position + content.find(encoded), len(encoded)),
         image_id=_image_id(values("image/source_id", "bytes"), values("image/filename", "bytes"), where),
-        size=size,
+        header=header,
         annotated_size=_annotated_size(values("image/height", "int64"), values("image/width", "int64")),
-        boxes=boxes * np.array([size[1], size[0]] * 2, np.float64),
+        boxes=boxes,
         names=_names(values, count, label_map, where),
         ignore=np.any([np.array(flag, bool) for flag in flags if flag] or [np.zeros(count, bool)], axis=0),
         areas=np.array(areas, np.float64) if len(areas) == count else None,
@@ -169,16 +170,14 @@ def _values(features: dict[str, Any], key: str, kind: str, where: str, count: in
     return values
 
 
-def _size(encoded: bytes, where: str) -> tuple[int, int]:
-    """Height and width from the header of the image, not from `image/height`."""
+def _header(encoded: bytes, where: str) -> ImageHeader:
+    """The header of the image; its size is used, and not `image/height`."""
     if not encoded:
         raise DataError(where, "has no image/encoded", "the bytes of an image file", _REMAKE)
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            return image.height, image.width
-    except Exception as error:  # Pillow's plug-ins raise a dozen kinds on damaged headers
-        reason = type(error).__name__
-        raise DataError(where, f"image/encoded cannot be read ({reason})", "an image file", _REMAKE) from None
+    header = header_of(encoded)
+    if header is None:
+        raise DataError(where, "image/encoded cannot be read", "an image file", _REMAKE)
+    return header
 
 
 def _annotated_size(heights: list[int], widths: list[int]) -> tuple[int, int] | None:

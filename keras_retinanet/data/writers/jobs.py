@@ -16,6 +16,7 @@ import numpy as np
 
 from keras_retinanet.config import ImageMode
 from keras_retinanet.data.image_files import SUFFIXES, byte_range, read_bytes
+from keras_retinanet.data.writers.upright import as_annotated
 from keras_retinanet.schema import Sample
 
 ProgressCallback = Callable[[int], object]
@@ -148,6 +149,8 @@ def image_suffix(content: bytes) -> str:
 def place_images(job: WriteJob, folder: Path, progress: ProgressCallback) -> None:
     """Copy or link the images of a job into a folder; with `images="none"` only count them.
 
+    An image with an EXIF orientation is written without it, its pixels as the boxes refer to them.
+
     Args:
         job: The images.
         folder: Target folder; created if absent.
@@ -157,13 +160,20 @@ def place_images(job: WriteJob, folder: Path, progress: ProgressCallback) -> Non
         folder.mkdir(parents=True, exist_ok=True)
     for sample, name in zip(job.split.samples, job.split.names, strict=True):
         if job.images != "none":
-            _place_image(sample["image"], folder / name, is_link=job.images == "link")
+            _place_image(sample, folder / name, is_link=job.images == "link")
         progress(1)
 
 
-def _place_image(image: str, target: Path, *, is_link: bool) -> None:
-    if byte_range(image) is not None:
-        target.write_bytes(read_bytes(image))
+def image_bytes(sample: Sample) -> bytes:
+    """The bytes of an image file whose stored pixels are those that the boxes refer to."""
+    content = read_bytes(sample["image"])
+    return as_annotated(content, sample["orientation"]) if "orientation" in sample else content
+
+
+def _place_image(sample: Sample, target: Path, *, is_link: bool) -> None:
+    image = sample["image"]
+    if byte_range(image) is not None or "orientation" in sample:
+        target.write_bytes(image_bytes(sample))
         return
     if is_link:
         with contextlib.suppress(OSError):  # another disk, or a file system without links: copy

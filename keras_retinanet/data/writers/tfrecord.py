@@ -10,8 +10,14 @@ import numpy as np
 import tensorflow as tf
 
 from keras_retinanet.data.datasets.label_map import write_label_map
-from keras_retinanet.data.image_files import read_bytes
-from keras_retinanet.data.writers.jobs import Omission, OutputSplit, ProgressCallback, WriteJob, image_suffix
+from keras_retinanet.data.writers.jobs import (
+    Omission,
+    OutputSplit,
+    ProgressCallback,
+    WriteJob,
+    image_bytes,
+    image_suffix,
+)
 from keras_retinanet.schema import Sample
 
 _FORMATS = {".jpg": b"jpeg", ".png": b"png", ".gif": b"gif", ".bmp": b"bmp", ".webp": b"webp"}
@@ -40,7 +46,7 @@ def omissions(splits: list[OutputSplit]) -> list[Omission]:
 
 
 def _example(sample: Sample, name: str, split: OutputSplit) -> Any:
-    encoded = read_bytes(sample["image"])
+    encoded = image_bytes(sample)
     height, width = sample["size"]
     shares = sample["boxes"].astype(np.float64) / [width, height, width, height]
     labels = sample["labels"].tolist()
