@@ -17,6 +17,7 @@ from keras_retinanet.config.names import (
     MetricName,
     MixedPrecision,
     OptimizerName,
+    PersonBox,
     ScheduleName,
     VocOrigin,
     YoloRows,
@@ -46,13 +47,14 @@ class DataConfig:
         val_annotations: CSV file with the validation annotations.
         labels_filter: Open Images: only these classes, in this order.
         parent_label: Open Images: only this class and those below it in the hierarchy.
-        difficult: Pascal VOC: treat difficult objects as ignore regions, keep them as ordinary objects, or drop them.
-        image_dir: COCO, CSV, YOLO, Open Images, labelling tools: folder of the images, if they are not in one of the
-            usual places.
+        difficult: Pascal VOC, DOTA: treat difficult objects as ignore regions, keep them as ordinary ones, or drop.
+        image_dir: COCO, CSV, YOLO, Open Images, labelling tools, lists of images: folder of the images, if they are not
+            in one of the usual places.
         class_attribute: VIA: region attribute that holds the class, if regions have several.
         voc_origin: Pascal VOC: number of the first pixel; auto decides by the coordinates of the whole data set.
         yolo_rows: YOLO: read rows of more than six numbers as polygons or as boxes with keypoints; auto decides by the
             data set.
+        person_box: CrowdHuman: boxes of the whole person, of its visible part, or of the head.
         exif: Turn images upright by their EXIF orientation, or leave them as stored; auto decides by sizes and boxes.
         bit_depth: Bits of the values in 16-bit images. Defaults to what a sample of the files has.
         bad_data: Boxes outside their image or without area, and images that cannot be decoded: stop, or report them
@@ -83,6 +85,7 @@ class DataConfig:
     class_attribute: str | None = None
     voc_origin: VocOrigin = "auto"
     yolo_rows: YoloRows = "auto"
+    person_box: PersonBox = "fbox"
     exif: ExifRule = "auto"
     bit_depth: int | None = None
     bad_data: BadDataPolicy = "skip"

@@ -32,8 +32,8 @@ _MAX_WHOLE = 16_000_000  # pixels: more than twice the sides of usual network in
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """Boxes from all tiles of an image.
+class TileDetections:
+    """Detections of all tiles of an image.
 
     Attributes:
         boxes: `(N, 4)` float32 in pixels of the image.
@@ -50,14 +50,14 @@ class Pieces:
     is_cut: Any
 
     @classmethod
-    def of(cls, found: Sequence[Detections], tiles: Any, height: int, width: int) -> Pieces:
-        """Moves the boxes of each tile to their place in the image.
+    def of(cls, found: Sequence[Detections], tiles: Any, height: int, width: int) -> TileDetections:
+        """Moves the boxes of each tile to their position in the image.
 
         Args:
-            found: Detections of each tile, in its own pixels.
+            found: Detections of each tile, in pixels of the tile.
             tiles: `(T, 4)` in pixels of the image.
-            height: int. Of the image.
-            width: int. Of the image, in pixels.
+            height: Height of the image in pixels.
+            width: Width of the image in pixels.
 
         Returns:
             All of them.
@@ -72,21 +72,23 @@ class Pieces:
         slack = TOUCH * np.max(tiles[:, 2:] - tiles[:, :2], axis=1, initial=0, keepdims=True)
         return cls(boxes, scores, labels, tiles, (is_inner & (np.abs(boxes - tiles) <= slack)).any(axis=1))
 
-    def at(self, index: Any) -> Pieces:
-        """Those at some positions, or where a mask is true."""
-        return Pieces(self.boxes[index], self.scores[index], self.labels[index], self.tiles[index], self.is_cut[index])
+    def at(self, index: Any) -> TileDetections:
+        """Selects rows by positions or by a mask."""
+        return TileDetections(
+            self.boxes[index], self.scores[index], self.labels[index], self.tiles[index], self.is_cut[index]
+        )
 
 
-def merge(pieces: Pieces, nms: NmsMode, nms_threshold: float) -> Detections:
+def merge(pieces: TileDetections, nms: NmsMode, nms_threshold: float) -> Detections:
     """Merges the boxes of all tiles.
 
-    Whole boxes of different tiles suppress each other as in the model. Fragments are removed where a whole box shows
-    the same object; the others that show one object are joined to the box around them, with the best of their scores.
+    NMS is applied to the whole boxes of different tiles as in the model. Fragments are removed if a whole box shows the
+    same object; the other fragments of an object are joined to their enclosing box, with the best of their scores.
 
     Args:
         pieces: The boxes of all tiles.
         nms: Whether boxes compete within their class, with all, or (`"none"`) only with those of other tiles.
-        nms_threshold: float. Of two whole boxes of IoU above this, the one of lower score is removed.
+        nms_threshold: IoU above which the lower scored of two whole boxes is removed.
 
     Returns:
         The detections, best first.
@@ -94,63 +96,63 @@ def merge(pieces: Pieces, nms: NmsMode, nms_threshold: float) -> Detections:
     order = np.argsort(-pieces.scores, kind="stable")
     pieces = pieces.at(order)
     whole, cut = pieces.at(~pieces.is_cut), pieces.at(pieces.is_cut)
-    whole = whole.at(_picked(whole, nms, nms_threshold))
-    cut = cut.at([k for k in range(len(cut.scores)) if not len(_agreeing(cut, k, whole, nms))])
-    joined = _joined(cut, nms)
-    together = Pieces(*(np.concatenate([getattr(p, name) for p in (whole, joined)]) for name in _FIELDS))
+    whole = whole.at(_select_boxes(whole, nms, nms_threshold))
+    cut = cut.at([k for k in range(len(cut.scores)) if not len(_find_agreeing(cut, k, whole, nms))])
+    joined = _join_fragments(cut, nms)
+    together = TileDetections(*(np.concatenate([getattr(p, name) for p in (whole, joined)]) for name in _FIELDS))
     together = together.at(np.argsort(-together.scores, kind="stable"))
-    together = together.at(_picked(together, nms, nms_threshold))
+    together = together.at(_select_boxes(together, nms, nms_threshold))
     return {"boxes": together.boxes, "scores": together.scores, "labels": together.labels}
 
 
 _FIELDS = ("boxes", "scores", "labels", "tiles", "is_cut")
 
 
-def _picked(pieces: Pieces, nms: NmsMode, threshold: float) -> Any:
-    """Positions that stay when each box, from the best on, suppresses the later ones that repeat it."""
+def _select_boxes(pieces: TileDetections, nms: NmsMode, threshold: float) -> Any:
+    """Greedy NMS of boxes sorted from best to worst: positions of those that are kept."""
     is_left = np.ones(len(pieces.scores), bool)
     for k in range(len(is_left)):
         if is_left[k]:
-            near = _meeting(pieces.boxes[k], pieces.boxes[k + 1 :]) + k + 1
+            near = _find_overlapping(pieces.boxes[k], pieces.boxes[k + 1 :]) + k + 1
             others = pieces.at(near)
-            repeats = _compete(pieces, k, others, nms) & (iou(pieces.boxes[k], others.boxes) > threshold)
+            repeats = _find_rivals(pieces, k, others, nms) & (iou(pieces.boxes[k], others.boxes) > threshold)
             is_left[near[repeats]] = False
     return np.flatnonzero(is_left)
 
 
-def _meeting(box: Any, boxes: Any) -> Any:
-    """Positions of the boxes that meet a box: of tens of thousands in a large image, few."""
+def _find_overlapping(box: Any, boxes: Any) -> Any:
+    """Positions of the boxes that overlap a box, which are few of the tens of thousands in a large image."""
     meets_in_x = (boxes[:, 0] < box[2]) & (boxes[:, 2] > box[0])
     return np.flatnonzero(meets_in_x & (boxes[:, 1] < box[3]) & (boxes[:, 3] > box[1]))
 
 
-def _compete(pieces: Pieces, k: int, others: Pieces, nms: NmsMode) -> Any:
-    """Which of `others` could be piece `k` again."""
+def _find_rivals(pieces: TileDetections, k: int, others: TileDetections, nms: NmsMode) -> Any:
+    """`(N,)` bool: which of `others` may show the same object as box `k`."""
     if nms == "agnostic":
         return np.ones(len(others.scores), bool)
     same_class = others.labels == pieces.labels[k]
     return same_class if nms == "per_class" else same_class & (others.tiles != pieces.tiles[k]).any(axis=1)
 
 
-def _agreeing(pieces: Pieces, k: int, others: Pieces, nms: NmsMode) -> Any:
-    """Positions of `others`, from other tiles, that show the object of piece `k`.
+def _find_agreeing(pieces: TileDetections, k: int, others: TileDetections, nms: NmsMode) -> Any:
+    """Positions of `others`, from other tiles, that show the same object as box `k`.
 
     Clipped to the region that the tiles have in common, boxes of one object agree.
     """
-    near = _meeting(pieces.boxes[k], others.boxes)
+    near = _find_overlapping(pieces.boxes[k], others.boxes)
     tile, others = pieces.tiles[k], others.at(near)
     low, high = np.maximum(tile[:2], others.tiles[:, :2]), np.minimum(tile[2:], others.tiles[:, 2:])
-    own = _clipped(pieces.boxes[k][None], low, high)
-    agreement = iou(own, _clipped(others.boxes, low, high))
+    own = _clip_boxes(pieces.boxes[k][None], low, high)
+    agreement = iou(own, _clip_boxes(others.boxes, low, high))
     is_elsewhere = (others.tiles != tile).any(axis=1)
-    return near[is_elsewhere & _compete(pieces, k, others, nms) & (agreement > AGREEMENT)]
+    return near[is_elsewhere & _find_rivals(pieces, k, others, nms) & (agreement > AGREEMENT)]
 
 
-def _joined(cut: Pieces, nms: NmsMode) -> Pieces:
-    """One box around the fragments of each object; fragments belong together where a chain of agreement leads."""
+def _join_fragments(cut: TileDetections, nms: NmsMode) -> TileDetections:
+    """Joins the fragments of each object to one box; a chain of agreeing fragments belongs to one object."""
     group = np.arange(len(cut.scores))
     for k in range(len(group)):
-        for old in np.unique(group[_agreeing(cut, k, cut, nms)]):
+        for old in np.unique(group[_find_agreeing(cut, k, cut, nms)]):
             group[group == old] = group[k]
     firsts = np.unique(group, return_index=True)[1]  # the best of each: they are sorted
     boxes = [
@@ -158,10 +160,10 @@ def _joined(cut: Pieces, nms: NmsMode) -> Pieces:
         for members in (group == group[first] for first in firsts)
     ]
     best = cut.at(firsts)
-    return Pieces(np.array(boxes, np.float32).reshape(-1, 4), best.scores, best.labels, best.tiles, best.is_cut)
+    return TileDetections(np.array(boxes, np.float32).reshape(-1, 4), best.scores, best.labels, best.tiles, best.is_cut)
 
 
-def _clipped(boxes: Any, low: Any, high: Any) -> Any:
+def _clip_boxes(boxes: Any, low: Any, high: Any) -> Any:
     limits = np.concatenate([low, low], axis=1), np.concatenate([high, high], axis=1)
     return np.minimum(np.maximum(boxes, limits[0]), np.maximum(*limits))
 
@@ -171,8 +173,8 @@ class TiledRuntime(Runtime):
 
     Args:
         runtime: What detects in a tile.
-        tiles: TileConfig. How images are cut.
-        batch_size: int. Tiles that the runtime sees at once. Defaults to 4.
+        tiles: How images are cut.
+        batch_size: Tiles per batch. Defaults to 4.
 
     Raises:
         ValueError: The side is not positive, or the overlap not in `0 … 0.9`.
@@ -205,9 +207,9 @@ class TiledRuntime(Runtime):
             batch = [image[y1:y2, x1:x2] for x1, y1, x2, y2 in tiles[start : start + self._batch_size]]
             found += self._runtime.detect(batch)
         if len(tiles) > 1 and self._tiles.has_whole_pass:
-            found.append(self._larger_than_the_overlap(self._detect_whole(image)))
+            found.append(self._keep_large(self._detect_whole(image)))
             tiles = np.concatenate([tiles, [[0, 0, width, height]]])
-        return merge(Pieces.of(found, tiles, height, width), self.filter.nms, self.filter.nms_threshold)
+        return merge(TileDetections.of(found, tiles, height, width), self.filter.nms, self.filter.nms_threshold)
 
     def _detect_whole(self, image: Any) -> Detections:
         """Detects in the whole image; in one of hundreds of megapixels, after it was reduced by a whole number."""
@@ -217,8 +219,8 @@ class TiledRuntime(Runtime):
         (found,) = self._runtime.detect([image.shrunk(factor)])
         return {"boxes": found["boxes"] * factor, "scores": found["scores"], "labels": found["labels"]}
 
-    def _larger_than_the_overlap(self, found: Detections) -> Detections:
-        """What the tiles may have cut: smaller objects are whole in one of them, and seen better there."""
+    def _keep_large(self, found: Detections) -> Detections:
+        """Keeps boxes larger than the overlap, which tiles may have cut; smaller ones are whole in one of the tiles."""
         boxes = found["boxes"]
         is_large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) > self._tiles.overlap * self._tiles.size
         return {"boxes": boxes[is_large], "scores": found["scores"][is_large], "labels": found["labels"][is_large]}

@@ -78,11 +78,14 @@ def test_sets_and_readers_of_every_format(tmp_path, monkeypatch):
     assert not open_dataset.has_validation(DataConfig(dataset="oid", path="/d"))
 
 
+LISTS = ["wider", "crowdhuman", "bdd100k", "sagemaker", "vertex", "labelbox"]
+
+
 def test_flags_of_one_reader_are_options_of_that_reader():
-    tools = ["labelme", "cvat", "labelstudio", "via", "createml", "datumaro"]
-    owners = {"image_dir": ["coco", "csv", "yolo", *tools], "difficult": ["pascal"]}
+    tools = ["labelme", "labelmexml", "cvat", "labelstudio", "via", "createml", "datumaro"]
+    owners = {"image_dir": ["coco", "csv", "oid", "yolo", *LISTS, *tools], "difficult": ["pascal", "dota"]}
     owners |= {"voc_origin": ["pascal"], "yolo_rows": ["yolo"], "class_attribute": ["via"]}
-    owners |= {"labels_filter": ["oid"], "parent_label": ["oid"]}
+    owners |= {"person_box": ["crowdhuman"], "labels_filter": ["oid"], "parent_label": ["oid"]}
     assert open_dataset.reader_flags() == owners
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from keras_retinanet.config import TileConfig
-from keras_retinanet.detection.tiling import Pieces, TiledRuntime, merge
+from keras_retinanet.detection.tiling import TileDetections, TiledRuntime, merge
 
 
 @pytest.fixture
@@ -49,15 +49,15 @@ def test_a_fragment_goes_even_where_it_is_surer_than_the_whole() -> None:
         {"boxes": np.array([[70, 40, 90, 60]]), "scores": np.array([0.6]), "labels": np.array([1])},
         {"boxes": np.array([[0, 40, 15, 60]]), "scores": np.array([0.9]), "labels": np.array([1])},
     ]
-    pieces = Pieces.of(found, tiles, 100, 175)
+    pieces = TileDetections.of(found, tiles, 100, 175)
     assert pieces.boxes.tolist() == [[70, 40, 90, 60], [75, 40, 90, 60]]
     assert pieces.is_cut.tolist() == [False, True]
     merged = merge(pieces, "per_class", 0.5)
     assert merged["boxes"].tolist() == [[70, 40, 90, 60]]
     assert merged["scores"].tolist() == pytest.approx([0.6])
     found[1]["labels"] = np.array([2])
-    assert len(merge(Pieces.of(found, tiles, 100, 175), "per_class", 0.5)["scores"]) == 2, "another class"
-    assert len(merge(Pieces.of(found, tiles, 100, 175), "agnostic", 0.5)["scores"]) == 1
+    assert len(merge(TileDetections.of(found, tiles, 100, 175), "per_class", 0.5)["scores"]) == 2, "another class"
+    assert len(merge(TileDetections.of(found, tiles, 100, 175), "agnostic", 0.5)["scores"]) == 1
 
 
 def test_a_box_within_two_percent_of_an_inner_border_is_cut() -> None:
@@ -68,22 +68,26 @@ def test_a_box_within_two_percent_of_an_inner_border_is_cut() -> None:
         for right in (99.5, 98, 97.5)
     ]
     nothing: Any = {"boxes": np.zeros((0, 4)), "scores": np.zeros(0), "labels": np.zeros(0, int)}
-    assert [Pieces.of([one, nothing], tiles, 100, 175).is_cut.tolist() for one in found] == [[True], [True], [False]]
+    assert [TileDetections.of([one, nothing], tiles, 100, 175).is_cut.tolist() for one in found] == [
+        [True],
+        [True],
+        [False],
+    ]
 
 
 def test_a_fragment_that_no_other_tile_shows_stays() -> None:
     tiles = np.array([[0, 0, 100, 100], [75, 0, 175, 100]])
     nothing: Any = {"boxes": np.zeros((0, 4)), "scores": np.zeros(0), "labels": np.zeros(0, int)}
     fragment: Any = {"boxes": np.array([[90, 40, 100, 60]]), "scores": np.array([0.5]), "labels": np.array([0])}
-    merged = merge(Pieces.of([fragment, nothing], tiles, 100, 175), "per_class", 0.5)
+    merged = merge(TileDetections.of([fragment, nothing], tiles, 100, 175), "per_class", 0.5)
     assert merged["boxes"].tolist() == [[90, 40, 100, 60]]
 
 
 def test_the_border_of_the_image_cuts_nothing() -> None:
     tiles = np.array([[0, 0, 100, 50]])
     found: Any = [{"boxes": np.array([[0, 0, 100, 50]]), "scores": np.array([0.5]), "labels": np.array([0])}]
-    assert Pieces.of(found, tiles, 50, 100).is_cut.tolist() == [False]
-    assert Pieces.of(found, tiles, 50, 101).is_cut.tolist() == [True]
+    assert TileDetections.of(found, tiles, 50, 100).is_cut.tolist() == [False]
+    assert TileDetections.of(found, tiles, 50, 101).is_cut.tolist() == [True]
 
 
 @pytest.mark.parametrize("has_whole_pass", [True, False])
@@ -110,7 +114,7 @@ def test_without_suppression_only_what_two_tiles_show_is_one() -> None:
     tiles = np.array([[0, 0, 100, 100], [75, 0, 175, 100]])
     twice: Any = {"boxes": [[78, 40, 96, 60], [78, 40, 96, 61]], "scores": [0.9, 0.8], "labels": [0, 0]}
     again: Any = {"boxes": [[3, 40, 21, 60]], "scores": [0.7], "labels": [0]}
-    merged = merge(Pieces.of([twice, again], tiles, 100, 175), "none", 0.5)
+    merged = merge(TileDetections.of([twice, again], tiles, 100, 175), "none", 0.5)
     assert merged["boxes"].tolist() == [[78, 40, 96, 60], [78, 40, 96, 61]]
 
 

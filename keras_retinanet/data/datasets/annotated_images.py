@@ -154,7 +154,7 @@ def _index(annotations: Annotations, names: tuple[str, ...], on_error: OnError, 
     all_sizes = _complete_sizes(images, sizes, headers, frames.orientations, is_lenient=is_lenient)
     bit_depths, depth_notes = choose_bit_depths(images, headers, rule.bit_depth)
     boxes, kept, report = clip_boxes(columns, all_sizes, on_error)
-    report.notes.extend([*annotations.notes, *frames.notes, *depth_notes, *account_for_files(annotations)])
+    report.notes.extend([*annotations.notes, *account_for_files(annotations), *frames.notes, *depth_notes])
     order = kept[np.argsort(columns.image[kept], kind="stable")]
     return Index(
         class_names=names,

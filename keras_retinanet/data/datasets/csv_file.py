@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +87,14 @@ class CsvDataset(Reader):
         columns = relabel(columns, own, names, self.on_error)
         if listed is None and self.wanted_classes is None:
             notes.append(f"{file}: no file of classes; labels follow the sorted class names of the boxes")
-        images = _unite_spellings(table.images)
-        first = list(dict.fromkeys(images.values()))
-        position = {path: number for number, path in enumerate(first)}
-        moved = np.array([position[path] for path in images.values()], np.int64)
-        columns.image = moved[columns.image] if len(moved) else columns.image
+        first = _unite_spellings(columns, list(table.images))
         places = ImagePlaces([image_dir] if image_dir else usual_folders(file, split_of(file)), file)
         paths = places.locate(first)
+        notes += [
+            *_shape_notes(table, file),
+            *places.notes,
+            *places.note_unused(paths, listing=file.parent.glob("*.csv")),
+        ]
         return Annotations(
             listed_in=str(file),
             class_names=names,
@@ -102,7 +103,7 @@ class CsvDataset(Reader):
             annotated_sizes=[_size(table.sizes.get(path)) for path in first],
             boxes=columns,
             sources=[str(file), *([str(classes)] if classes is not None else [])],
-            notes=[*notes, *_shape_notes(table, file), *places.notes, *_unused(places, paths, file)],
+            notes=notes,
             are_classes_listed=listed is not None,
         )
 
@@ -181,10 +182,12 @@ def _name_unlabelled(
     return select_rows(columns, ~is_unnamed), own, [note] if is_unnamed.any() else []
 
 
-def _unite_spellings(images: Mapping[str, int]) -> dict[str, str]:
-    """The first spelling of each image: `./a.jpg` and `a.jpg` are the same."""
-    first: dict[str, str] = {}
-    return {path: first.setdefault(os.path.normpath(to_local_path(path)), path) for path in images}
+def _unite_spellings(columns: BoxColumns, paths: Sequence[str]) -> list[str]:
+    """The first spelling of each image (`./a.jpg` and `a.jpg` are the same), to which the boxes then refer."""
+    first: dict[str, tuple[str, int]] = {}
+    united = [first.setdefault(os.path.normpath(to_local_path(path)), (path, len(first)))[1] for path in paths]
+    columns.image = np.array(united, np.int64)[columns.image]
+    return [path for path, _ in first.values()]
 
 
 def _size(written: tuple[str, str] | None) -> tuple[int, int] | None:
@@ -200,15 +203,6 @@ def _shape_notes(table: BoxTable, file: Path) -> list[str]:
     if table.not_boxes:
         notes.append(f"{file}: {table.not_boxes} points or lines are left out")
     return notes
-
-
-def _unused(places: ImagePlaces, paths: Sequence[str], file: Path) -> list[str]:
-    """A note on images of the same folders that neither this file nor another one names."""
-    note = places.note_unused(paths)
-    others = [other for other in sorted(file.parent.glob("*.csv")) if other != file] if note else []
-    named = (cell for other in others for cell in re.split('[,;\t"\n]', read_text(other, "a CSV file")))
-    elsewhere = {os.path.basename(to_local_path(cell.strip())) for cell in named}
-    return places.note_unused(paths, elsewhere=elsewhere) if elsewhere else note
 
 
 def _lines(file: Path) -> Any:

@@ -126,8 +126,10 @@ def find_sets(path: Path) -> list[str]:
     """
     sets = [file.stem for file in sorted(path.glob("ImageSets/*.txt"))]
     sets += [home.name for home in sorted(path.glob("*")) if home.is_dir() and _find_pair(path, home.name) is not None]
-    for _, texts in _PAIRS:
-        sets += [home.name for home in sorted(path.glob(f"{texts}/*")) if home.is_dir() and _find_pair(path, home.name)]
+    for texts in dict.fromkeys(texts for _, texts in _PAIRS):
+        if not any(path.glob(f"{texts}/*.[tT][xX][tT]")):
+            parts = [home for home in sorted(path.glob(f"{texts}/*")) if home.is_dir()]
+            sets += [home.name for home in parts if _find_pair(path, home.name) is not None]
     if not sets and _find_pair(path, WHOLE) is not None:
         sets.append(WHOLE)
     return list(dict.fromkeys(sets))

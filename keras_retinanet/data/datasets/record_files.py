@@ -15,6 +15,8 @@ _KINDS = (".tfrecord", ".record", ".tfrec")
 _SHARD = re.compile(r"(.*)-(\d{1,9})-of-(\d{1,9})(.*)")
 _HEAD, _TAIL = 12, 4  # bytes around a record: its length and the checksum of that; the checksum of the record
 _GZIP = b"\x1f\x8b"
+_PEEK = 1 << 16  # bytes of a record in which a key should occur
+_MAX_PROBED = 20  # files that are opened
 
 
 def record_files(path: str | os.PathLike[str], set_name: str | None = None) -> list[str]:
@@ -56,11 +58,80 @@ def has_set(path: str | os.PathLike[str], set_name: str) -> bool:
 
 
 def _names(folder: Path) -> list[str]:
-    return sorted(name for name in os.listdir(folder) if any(kind in name for kind in _KINDS) and name[0] != ".")
+    """Record files of a folder: by their names, or, of shards such as `train-00000-of-00010`, by their contents."""
+    names = [name for name in os.listdir(folder) if name[0] != "."]
+    shards = (name for name in names if _SHARD.fullmatch(name) and is_record_file(folder / name))
+    return sorted({*filter(has_record_name, names), *shards})
+
+
+def has_record_name(name: str) -> bool:
+    """Whether a name is that of a record file."""
+    return any(kind in name.lower() for kind in _KINDS)
 
 
 def _words(name: str) -> list[str]:
-    return re.split(r"[-_.]", name)
+    """Words of a name, those that end in a year (`train2017`) without it, too."""
+    words = re.split(r"[-_.]", name)
+    return [*words, *(re.sub(r"20\d\d$", "", word) for word in words)]
+
+
+def is_record_file(file: Path) -> bool:
+    """Whether a file begins with a record whose length and checksum agree; never raises."""
+    try:
+        with file.open("rb") as content:
+            head = content.read(_HEAD)
+            size = os.fstat(content.fileno()).st_size
+    except (OSError, ValueError):
+        return False
+    length, checksum = int.from_bytes(head[:8], "little"), int.from_bytes(head[8:], "little")
+    return len(head) == _HEAD and _HEAD + length + _TAIL <= size and _masked_checksum(head[:8]) == checksum
+
+
+def _masked_checksum(content: bytes) -> int:
+    """The masked CRC-32C that TFRecords store: rotated right by 15 bits, plus a constant."""
+    checksum = 0xFFFFFFFF
+    for byte in content:
+        checksum ^= byte
+        for _ in range(8):
+            checksum = (checksum >> 1) ^ (0x82F63B78 * (checksum & 1))
+    checksum ^= 0xFFFFFFFF
+    return (((checksum >> 15) | (checksum << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def find_evidence(path: Path) -> tuple[str, int] | None:
+    """Find record files in a folder or its sub-folders; never raises.
+
+    Args:
+        path: A folder or file, which need not exist.
+
+    Returns:
+        The first file, and 3 if its first record is an example with an image, 1 if only its name is that of a record
+        file. `None` if there is none, or if it is a data set of TensorFlow Datasets.
+    """
+    try:
+        if not path.is_dir():
+            return _describe_file(path, path.name)
+        if any(next(path.glob(f"{depth}features.json"), None) for depth in ("", "*/", "*/*/")):
+            return None
+        homes = [path, *sorted(part for part in path.glob("*") if part.is_dir())[:_MAX_PROBED]]
+        files = [home / name for home in homes for name in _names(home)[:_MAX_PROBED]]
+        found = (_describe_file(file, str(file.relative_to(path))) for file in files[:_MAX_PROBED])
+        return next((evidence for evidence in found if evidence is not None), None)
+    except (OSError, ValueError):
+        return None
+
+
+def _describe_file(file: Path, name: str) -> tuple[str, int] | None:
+    if is_record_file(file):
+        with file.open("rb") as content:
+            is_example = b"image/" in content.read(_PEEK)
+        return name, 3 if is_example else 1
+    try:
+        with file.open("rb") as content:
+            is_odd = content.read(2) not in (b"", _GZIP)
+    except OSError:
+        is_odd = False
+    return None if is_odd or not has_record_name(file.name) else (name, 1)
 
 
 def _require_all_shards(files: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import SUFFIXES, near_name_hint
 
 _MAX_NAMED = 5  # files named in a note
+_RANKS = {suffix: rank for rank, suffix in enumerate(SUFFIXES)}
 
 
 def read_text(file: Path, kind: str, fix: str = "check the path") -> str:
@@ -200,10 +201,13 @@ def images_by_stem(folder: str | os.PathLike[str], *, is_recursive: bool = False
 
 def by_stem(names: Iterable[str]) -> dict[str, str]:
     """Image files among sorted names, by stem; of several, the first suffix of `SUFFIXES` wins."""
-    found = list(reversed(list(names)))
     stems: dict[str, str] = {}
-    for suffix in reversed(SUFFIXES):
-        stems |= {name[: -len(suffix)]: name for name in found if name.lower().endswith(suffix)}
+    ranks: dict[str, int] = {}
+    for name in names:
+        stem, suffix = os.path.splitext(name)
+        rank = _RANKS.get(suffix.lower())
+        if rank is not None and rank < ranks.get(stem, len(_RANKS)):
+            stems[stem], ranks[stem] = name, rank
     return stems
 
 

@@ -9,13 +9,14 @@ import functools
 import itertools
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns, select_rows
 from keras_retinanet.data.datasets.annotations import Annotations
-from keras_retinanet.data.datasets.reader import Reader
+from keras_retinanet.data.datasets.reader import Layout, Reader
 from keras_retinanet.data.datasets.record_files import read_records
 from keras_retinanet.data.error_collector import OnError, parse_each, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
@@ -25,6 +26,7 @@ from keras_retinanet.data.image_headers import ImageHeader
 from keras_retinanet.extras import install_hint
 
 _FLAGS = ("is_crowd", "is_difficult", "is_group_of")
+_FEATURES, _INFO = "features.json", "dataset_info.json"
 _IDS = ("image/id", "image/filename", "image_id", "id", "filename")
 _LAYOUT = "a feature of images, and a sequence with a BBoxFeature and a ClassLabel"
 
@@ -55,8 +57,8 @@ class TfdsDataset(Reader):
     `open_images_v4`). Boxes marked `is_crowd`, `is_difficult` or `is_group_of` become ignore regions. Nothing is
     downloaded. Images are read from their place in the TFRecord files.
 
-    `path` is the name, such as `voc/2007` or `coco/2017:1.1.0`, or the folder of one prepared version; a set is a
-    split, also a part of one (`train[:10%]`).
+    `path` is the name, such as `voc/2007` or `coco/2017:1.1.0`, or the folder of a prepared data set, whose newest
+    version is read; a set is a split, also a part of one (`train[:10%]`).
     """
 
     word = "tfds"
@@ -88,10 +90,34 @@ class TfdsDataset(Reader):
         )
 
     @classmethod
+    def find_layout(cls, path: str | os.PathLike[str]) -> Layout | None:
+        """Recognise the folder of a prepared data set, or of one configuration or version, by `features.json`."""
+        folder = _find_version(path)
+        if folder is None:
+            return None
+        evidence = os.path.relpath(folder / _FEATURES, path)
+        return Layout(cls.word, Path(path), evidence, 3, "TensorFlow Datasets")
+
+    @classmethod
     def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
         """Names of the training set and, if there is one, of the validation set."""
         splits = _builder(os.fspath(path)).info.splits
         return "train", next((name for name in ("validation", "val") if name in splits), None)
+
+
+def _find_version(path: str | os.PathLike[str]) -> Path | None:
+    """Folder of the newest prepared version at or below a path; never raises."""
+    try:
+        found = [file for depth in ("", "*/", "*/*/") for file in Path(path).glob(depth + _FEATURES)]
+        folders = [file.parent for file in found if (file.parent / _INFO).is_file()]
+    except (OSError, ValueError):
+        return None
+
+    def version(folder: Path) -> tuple[int, ...]:
+        return tuple(int(number) for number in folder.name.split(".") if number.isdecimal())
+
+    homes = {folder.parent for folder in folders}
+    return max(folders, key=version) if len(homes) == 1 else None
 
 
 def _builder(name: str) -> Any:
@@ -100,7 +126,8 @@ def _builder(name: str) -> Any:
     except ImportError as error:
         raise ImportError(f"tfds:{name} needs TensorFlow Datasets ({error}): {install_hint('tfds')}.") from None
     try:
-        builder = tfds.builder_from_directory(name) if os.path.isdir(name) else tfds.builder(name)
+        folder = _find_version(name)
+        builder = tfds.builder_from_directory(str(folder)) if folder is not None else tfds.builder(name)
     except Exception as error:  # a dozen kinds, with pages of text, for a name that is not known
         reason = short_repr(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__, 120)
         fix = "correct the name, or give the folder of a prepared version"

@@ -17,8 +17,8 @@ import numpy as np
 from keras_retinanet.data.datasets.annotations import Annotations, BoxRow
 from keras_retinanet.data.datasets.class_names import sort_names
 from keras_retinanet.data.datasets.label_map import read_label_map
-from keras_retinanet.data.datasets.reader import Reader
-from keras_retinanet.data.datasets.record_files import has_set, read_records, record_files
+from keras_retinanet.data.datasets.reader import Layout, Reader
+from keras_retinanet.data.datasets.record_files import find_evidence, has_set, read_records, record_files
 from keras_retinanet.data.error_collector import OnError, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.file_headers import header_of
@@ -65,13 +65,11 @@ class TfRecordDataset(Reader):
     word = "tfrecord"
     summary = "TF Object Detection API records: folder, file or pattern; label map"
     optional_arguments = ("classes",)
-    signs = (("*.tfrecord*", 1), ("*.record*", 1))
-    file_signs = ("*.tfrecord*", "*.record*")
 
     def read(self, *, classes: str | os.PathLike[str] | None = None) -> Annotations:
         """Read the records of all files."""
         files = record_files(self.path, self.set_name)
-        map_file = Path(classes) if classes is not None else _map_beside(Path(files[0]).parent)
+        map_file = Path(classes) if classes is not None else _find_map(Path(files[0]).parent, self.path)
         label_map = read_label_map(map_file) if map_file is not None else {}
         parse = functools.partial(_parse_record, label_map)
         found = [  # one by one: a broken record is left out, but a damaged file is an error
@@ -98,15 +96,22 @@ class TfRecordDataset(Reader):
         )
 
     @classmethod
+    def find_layout(cls, path: str | os.PathLike[str]) -> Layout | None:
+        """Recognise record files by their first record."""
+        found = find_evidence(Path(path))
+        return None if found is None else Layout(cls.word, Path(path), *found)
+
+    @classmethod
     def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
         """Names of the training set and, if there is one, of the validation set; `"."` is all files."""
         train = next((name for name in _TRAIN if has_set(path, name)), ".")
         return train, next((name for name in _VAL if has_set(path, name)), None)
 
 
-def _map_beside(folder: Path) -> Path | None:
-    found = sorted(folder.glob("*.pbtxt"))
-    return found[0] if len(found) == 1 else None
+def _find_map(folder: Path, home: Path) -> Path | None:
+    """The only label map next to the records, else the only one in the folder of the data set."""
+    maps = [sorted(place.glob("*.pbtxt")) for place in (folder, home) if place.is_dir()]
+    return next((found[0] for found in maps if len(found) == 1), None)
 
 
 def _numbered_records(file: str, on_error: OnError) -> Iterator[tuple[str, int, int, bytes]]:

@@ -11,6 +11,7 @@ from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import near_name_hint
 
 _ROOT = re.compile(rb"<annotation[\s>/]")
+_LABELME = re.compile(rb"<imagesize>|<deleted>")  # LabelMe 3.0 has the same root
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -51,7 +52,8 @@ def is_voc_file(file: Path) -> bool:
             start = content.read(1024)
     except OSError:
         return False
-    return _ROOT.search(start.replace(b"\0", b"")) is not None  # without zeros, UTF-16 reads like ASCII
+    text = start.replace(b"\0", b"")  # without zeros, UTF-16 reads like ASCII
+    return _ROOT.search(text) is not None and _LABELME.search(text) is None
 
 
 def read_voc_xml(file: Path) -> VocText:

@@ -71,7 +71,7 @@ def test_other_layouts(kitti):
 def test_the_folders_of_tools(tmp_path, write_images, images, labels, train):
     write_images(tmp_path / images, {"a.PNG": (40, 60)})
     write_images(tmp_path / images / "sub", {"e.jpg": (40, 60)})  # without a text file
-    (tmp_path / labels).mkdir(parents=True)
+    (tmp_path / labels / "sub").mkdir(parents=True)
     (tmp_path / labels / "a.txt").write_text("traffic light -1 -1 -10 1.5 2 20 30.25 -1 -1 -1 -1000 -1000 -1000 -10\n")
     (layout,) = find_layouts(tmp_path)
     assert (layout.format, layout.certainty, layout.evidence) == ("kitti", 3, f"{labels}/a.txt")

@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from keras_retinanet.data.datasets import OpenImagesDataset
+from keras_retinanet.data.datasets import OpenImagesDataset, find_layouts
 from keras_retinanet.data.errors import DataError
 
 HEADER = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
@@ -117,13 +117,12 @@ def test_wanted_class_names_give_the_labels(oid):
     ("text", "message"),
     [
         ("", r"line 1: has no column ImageID"),
-        ("ImageID,LabelName,XMin,XMax,YMin,YMax\n", "line 1: has no column IsGroupOf"),
+        ("ImageID,LabelName,XMin,XMax,YMin\n", "line 1: has no column YMax"),
         (HEADER + "\na,b\n", "line 2: 2 columns in 'a,b'"),
         (HEADER + "\n" + row("a", "/m/x", 0, 1, 0, 1), "line 2: unknown class '/m/x'"),
         (HEADER + "\n" + row("a", "/m/car", 0, "q", 0, 1), "line 2: XMax is 'q'"),
         (HEADER + "\n" + row("a", "/m/car", 0, 1, 0, 1, group=5), "line 2: IsGroupOf is '5'"),
         (HEADER + "\n" + row("a", "/m/car", 0, "nan", 0, 1), "line 2: coordinates"),
-        (HEADER + "\n", "lists no image"),
         (HEADER + "\n" + row("A", "/m/car", 0, 1, 0, 1), "lists 1 images, none of them in"),
         (HEADER + "\n" + row('"a', "/m/car", 0, 1, 0, 1) * 3, "line 2: opens a quote that line"),
         (b"\xff\xff", "is not UTF-8 text"),
@@ -148,9 +147,69 @@ def test_broken_descriptions_are_named(oid, text, message):
 def test_missing_parts_are_named(oid):
     with pytest.raises(DataError, match=r"has no \*test-annotations-bbox\.csv"):
         OpenImagesDataset(oid, "test")
-    (oid / "train").rename(oid / "pictures")
-    with pytest.raises(DataError, match="has no images of 'train'"):
+    (oid / "train").rename(oid.parent / "pictures")
+    with pytest.raises(DataError, match=r"has no images of 'train'.*name their folder with --image-dir"):
         OpenImagesDataset(oid)
+    assert len(OpenImagesDataset(oid, image_dir=str(oid.parent / "pictures"))) == 2
+
+
+def test_as_datumaro_writes_it(tmp_path, write_images):
+    """Datumaro 1.13.12: flags are -1, ids keep their folder, an image without boxes is in the list of images alone."""
+    for set_name in ("train", "val"):
+        write_images(tmp_path / "images" / set_name, {"one.jpg": (40, 60), "empty.jpg": (40, 60)})
+        write_images(tmp_path / "images" / set_name / "sub", {"two.jpg": (40, 60)})
+        home = tmp_path / "annotations"
+        home.mkdir(exist_ok=True)
+        rows = "one,,cat,1,0.5,1.0,0.25,0.75,-1,-1,-1,-1,-1\nsub/two,,dog,1,0.0,0.5,0.0,1.0,-1,-1,-1,-1,-1\n"
+        (home / f"{set_name}-annotations-bbox.csv").write_text(HEADER + "\n" + rows)
+        (home / "class-descriptions.csv").write_text("dog,dog\ncat,cat\n")
+    (layout,) = [layout for layout in find_layouts(tmp_path) if layout.certainty > 1]
+    assert (layout.format, layout.evidence) == ("oid", "annotations/train-annotations-bbox.csv")
+    assert OpenImagesDataset.default_sets(tmp_path) == ("train", "val")
+    data = OpenImagesDataset(tmp_path)
+    assert [sample["image_id"] for sample in data] == ["one", "sub/two", "empty"]
+    np.testing.assert_allclose(data[0]["boxes"], [[30, 10, 60, 30]], rtol=1e-6)
+    assert data[0]["labels"].tolist() == [1]
+    assert not data[0]["ignore"].any()
+    assert data.report.notes == [f"{tmp_path}/images/train: 1 images have no box and are background (empty.jpg)"]
+
+
+def test_as_globox_writes_it(tmp_path, write_images):
+    """globox 2.9.0: one file of any name, ids with suffix, no descriptions, empty flags."""
+    write_images(tmp_path, {"one.jpg": (40, 60), "empty.jpg": (40, 60)})
+    rows = "one.jpg,,dog,,0.0,0.5,0.0,1.0,,,,,\none.jpg,,cat,,0.5,1.0,0.25,0.75,,,,,\n"
+    (tmp_path / "annotations.csv").write_text(HEADER + "\n" + rows)
+    for path in (tmp_path, tmp_path / "annotations.csv"):
+        layout = find_layouts(path)[0]
+        assert (layout.format, layout.certainty, layout.evidence) == ("oid", 3, "annotations.csv")
+        data = OpenImagesDataset(path)
+        assert data.class_names == ("cat", "dog")
+        assert [sample["image_id"] for sample in data] == ["one", "empty"]
+        assert data[0]["labels"].tolist() == [1, 0]
+        assert data.report.notes == [
+            f"{tmp_path}: 1 images have no box and are background (empty.jpg)",
+            f"{tmp_path}/annotations.csv: no class descriptions; labels follow the sorted LabelNames",
+        ]
+    assert OpenImagesDataset(tmp_path, labels_filter=("dog",))[0]["labels"].tolist() == [0]
+
+
+def test_images_of_one_folder_for_all_sets(oid):
+    (oid / "train").rename(oid / "images")
+    (oid / "validation-annotations-bbox.csv").write_text(HEADER + "\n" + row("a", "/m/car", 0, 1, 0, 1))
+    assert OpenImagesDataset.default_sets(oid) == ("train", "validation")
+    data = OpenImagesDataset(oid, "validation")
+    assert [sample["image_id"] for sample in data] == ["a"]
+    assert data.report.notes == [f"{oid}/images: 1 images have no box of this set and are left out (b.jpg)"]
+
+
+def test_one_broken_line_is_left_out_and_named(oid):
+    file = oid / "oidv6-train-annotations-bbox.csv"
+    file.write_text(file.read_text() + "a,b\n" + row("a", "/m/x", 0, 1, 0, 1))
+    data = OpenImagesDataset(oid)
+    assert [len(sample["labels"]) for sample in data] == [2, 1]
+    assert data.report.notes[-1] == (
+        f"2 annotations left out: {file}, line 6: 2 columns in 'a,b'; {file}, line 7: unknown class '/m/x'"
+    )
 
 
 FUZZ = hypothesis.settings(

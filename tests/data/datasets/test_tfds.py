@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from keras_retinanet.data.datasets import TfdsDataset
+from keras_retinanet.data.datasets import TfdsDataset, find_layouts
 from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.image_files import read_bytes
@@ -71,6 +72,8 @@ def test_reads_a_prepared_data_set(prepared):
     assert TfdsDataset.default_sets(prepared) == ("train", "validation")
     assert [sample["image_id"] for sample in TfdsDataset(prepared, "validation")] == [3]
     assert len(TfdsDataset(prepared, "train[:50%]")) == 1
+    home = Path(prepared).parent
+    assert sorted(sample["image_id"] for sample in TfdsDataset(home)) == [1, 2]
     assert TfdsDataset(prepared, class_names=("cat", "dog"))[0]["labels"].tolist() == [0]
 
 
@@ -85,6 +88,20 @@ def test_what_is_missing_is_named(prepared):
     collector = ErrorCollector()
     assert sum(len(sample["labels"]) for sample in TfdsDataset(prepared, class_names=("dog",), on_error=collector)) == 0
     assert [error.found for error in collector.errors] == ["unknown class 'cat'"] * 2
+
+
+def test_prepared_folders_are_recognised(tmp_path):
+    for version in ("1.0.0", "1.10.0", "1.9.0"):
+        folder = tmp_path / "voc" / "2007" / version
+        folder.mkdir(parents=True)
+        for name in ("features.json", "dataset_info.json", "voc-train.tfrecord-00000-of-00001"):
+            (folder / name).write_text("{}")
+    for path in (tmp_path / "voc", tmp_path / "voc" / "2007", tmp_path / "voc" / "2007" / "1.10.0"):
+        (layout,) = find_layouts(path)
+        assert (layout.format, layout.certainty, layout.tool) == ("tfds", 3, "TensorFlow Datasets")
+        assert layout.evidence.endswith("features.json")
+    assert find_layouts(tmp_path / "voc")[0].evidence == "2007/1.10.0/features.json"
+    assert TfdsDataset.find_layout(tmp_path / "gone") is None
 
 
 @pytest.mark.skipif(IS_INSTALLED, reason="tensorflow-datasets is installed")

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_retinanet.data.datasets import TfRecordDataset
+from keras_retinanet.data.datasets import TfRecordDataset, find_layouts
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.image_files import byte_range, read_bytes
 
@@ -118,6 +118,51 @@ def test_sets_are_words_of_file_names(tmp_path):
         TfRecordDataset(tmp_path, "test")
     with pytest.raises(DataError, match="has no record files"):
         TfRecordDataset(tmp_path / "gone-*")
+
+
+def test_a_folder_per_set_as_roboflow_writes_it(tmp_path):
+    for name in ("train", "valid"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "cups.tfrecord", example(png(4, 4), BOX, image__object__class__label=[1]))
+        text = 'item {\n  name: "cup",\n  id: 1,\n  display_name: "cup"\n}\n'
+        (tmp_path / name / "cups_label_map.pbtxt").write_text(text)
+    (layout,) = find_layouts(tmp_path)
+    assert (layout.format, layout.certainty, layout.evidence) == ("tfrecord", 3, "train/cups.tfrecord")
+    assert TfRecordDataset.default_sets(tmp_path) == ("train", "valid")
+    assert TfRecordDataset(tmp_path, "valid").class_names == ("cup",)
+    for name in ("train", "valid"):
+        (tmp_path / name / "cups_label_map.pbtxt").rename(tmp_path / "cups_label_map.pbtxt")
+    assert TfRecordDataset(tmp_path).class_names == ("cup",)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["default.tfrecord", "x.tfrec", "train-00000-of-00001", "train2017.record", "a.TFRECORD", "tf.record-00000-of-1"],
+)
+def test_records_are_recognised_by_their_contents(tmp_path, name):
+    write(tmp_path / name, example(png(4, 4)))
+    for path in (tmp_path, tmp_path / name):
+        (layout,) = find_layouts(path)
+        assert (layout.format, layout.certainty, layout.evidence) == ("tfrecord", 3, name)
+        assert len(TfRecordDataset(path)) == 1
+    (tmp_path / name).write_text("a medical record")
+    assert find_layouts(tmp_path) == []
+
+
+def test_years_are_part_of_a_set_s_name(tmp_path):
+    for name in ("train2017", "val2017"):
+        write(tmp_path / f"{name}.record", example(png(4, 4), image__source_id=[name]))
+    assert TfRecordDataset.default_sets(tmp_path) == ("train", "val")
+    assert [sample["image_id"] for sample in TfRecordDataset(tmp_path)] == ["train2017"]
+    assert [sample["image_id"] for sample in TfRecordDataset(tmp_path, "val2017")] == ["val2017"]
+
+
+def test_one_broken_record_is_left_out_and_named(tmp_path):
+    write(tmp_path / "a.tfrecord", example(png(4, 4), BOX, **NAMED), example(b"no image"))
+    data = TfRecordDataset(tmp_path)
+    assert len(data) == 1
+    note = data.report.notes[-1]
+    assert note.startswith(f"1 annotations left out: {tmp_path}/a.tfrecord, record 2: image/encoded cannot be read")
 
 
 def test_a_missing_shard_is_named(records):
