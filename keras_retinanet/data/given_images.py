@@ -129,7 +129,7 @@ def _open_large(path: str, rule: ResizeConfig) -> Any:
     if rule.exif == "apply":
         with open(path, "rb") as file:
             orientation = read_orientation(file.read(_HEADER_BYTES))
-    return open_image(path, orientation, rule.bit_depth)
+    return open_image(path, rule.bit_depth, orientation)
 
 
 def _from_bytes(content: bytes, name: str, rule: ResizeConfig) -> LoadedImage:

@@ -7,7 +7,6 @@ pixel.
 
 from __future__ import annotations
 
-import functools
 import io
 from collections.abc import Callable
 from typing import Any
@@ -87,13 +86,13 @@ class LargeImage:
         return result
 
 
-def open_image(image: str, orientation: int = UPRIGHT, bit_depth: int = ALL_BITS) -> Any:
+def open_image(image: str, bit_depth: int = ALL_BITS, orientation: int = UPRIGHT) -> Any:
     """An image file as an array, or as a `LargeImage` if it has at least `MIN_PIXELS`.
 
     Args:
         image: Path, or reference into a record file.
-        orientation: EXIF orientation to apply; an image that is turned is decoded whole. Defaults to 1: none.
-        bit_depth: As for `decode_file`. Defaults to 16.
+        bit_depth: Bits of the values in 16-bit files. Defaults to 16.
+        orientation: EXIF orientation to apply. Defaults to 1, none. Large images that are turned are decoded whole.
 
     Returns:
         `(H, W, 3)` uint8, or a `LargeImage`.
@@ -131,8 +130,8 @@ def _rows_reader(image: str, content: bytes, size: tuple[int, int], bit_depth: i
     height, width = size
     if content[:2] == b"\xff\xd8" and height * width * 3 < MAX_BYTES:
         return _jpeg_rows(content + END_MARK, width)
-    if (png := PngRows.open(content)) is not None:
-        return functools.partial(png.read, bit_depth=bit_depth)
+    if (png := PngRows.open(content, bit_depth)) is not None:
+        return png.read
     if (tiff := find_tiff_rows(content, bit_depth)) is not None:
         return tiff
     return _whole_rows(image, content, height * width, bit_depth)

@@ -7,7 +7,6 @@ Reference: TIFF 6.0 (Adobe, 1992), §2 and §15.
 
 from __future__ import annotations
 
-import functools
 import io
 import struct
 from collections.abc import Callable, Sequence
@@ -53,7 +52,7 @@ def find_tiff_rows(content: bytes, bit_depth: int = ALL_BITS) -> Callable[[int, 
 
     Args:
         content: The bytes of the file.
-        bit_depth: As for `decode_file`. Defaults to 16.
+        bit_depth: Bits of the values in 16-bit files. Defaults to 16.
 
     Returns:
         Function from first row and row after the last to `(rows, W, 3)` uint8 RGB; `None` if this is not a TIFF, or one
@@ -80,8 +79,7 @@ def find_tiff_rows(content: bytes, bit_depth: int = ALL_BITS) -> Callable[[int, 
         if compression != _UNCOMPRESSED:
             return None
         parts, rows = _virtual_strips(known, int(parts[0][0]))
-    tiff = _RowsOfTiff(content, known, kind, parts, rows, per_row)
-    return functools.partial(tiff.read, bit_depth=bit_depth)
+    return _RowsOfTiff(content, known, kind, parts, rows, per_row, bit_depth).read
 
 
 def _values(value: Any) -> list[Any]:
@@ -108,14 +106,16 @@ class _RowsOfTiff:
         parts: Sequence[tuple[int, int]],
         rows: int,
         per_row: int,
+        bit_depth: int,
     ) -> None:
+        self._bit_depth = bit_depth
         self._content, self._known, self._kind, self._parts = content, known, kind, parts
         self._rows, self._per_row, self._height = rows, per_row, known[_HEIGHT][1][0]
 
-    def read(self, top: int, bottom: int, bit_depth: int) -> Any:
+    def read(self, top: int, bottom: int) -> Any:
         first, last = top // self._rows, -(-bottom // self._rows)
         start, end = first * self._rows, min(last * self._rows, self._height)
-        decoded = decode_file(self._small_tiff(first, last, end - start), bit_depth)
+        decoded = decode_file(self._small_tiff(first, last, end - start), self._bit_depth)
         if decoded.reason:
             raise ValueError(f"rows {top} to {bottom} of a TIFF: {decoded.reason}")
         return decoded.pixels[top - start : bottom - start]

@@ -131,7 +131,7 @@ def _cut_image(
     """Write the tiles of one image, row by row: of a large image few rows are in memory."""
     if group[0].boxes is None:
         return [sample]
-    image = open_image(sample["image"], sample.get("orientation", UPRIGHT), sample.get("bit_depth", ALL_BITS))
+    image = open_image(sample["image"], sample.get("bit_depth", ALL_BITS), sample.get("orientation", UPRIGHT))
     if tuple(image.shape[:2]) != tuple(sample["size"]):
         found = f"is {image.shape[:2]} pixels high and wide, but {sample['size']} in the annotations"
         raise DataError(sample["image"], found, "the annotated size", "correct it")

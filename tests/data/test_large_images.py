@@ -128,6 +128,7 @@ def test_rows_of_a_tiff_in_tiles() -> None:
 
 def test_tiff_files_that_have_no_rows() -> None:
     assert find_tiff_rows(saved("TIFF", compression="tiff_lzw", tiffinfo={278: 500})) is None
+    assert find_tiff_rows(saved("TIFF", tiffinfo={274: 6})) is None  # decoders turn the picture
     assert find_tiff_rows(saved("PNG")) is None
     assert find_tiff_rows(saved("TIFF")[:50]) is None
 
