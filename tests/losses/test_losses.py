@@ -119,7 +119,8 @@ def test_class_losses_compute_in_float32_whatever_they_are_given(name):
     quality = np.array([[0.75, 0.0]])
 
     def loss(floats, whole, signs):
-        targets = ClassTargets(labels.astype(whole), state.astype(signs), quality.astype(floats))
+        kinds = ((labels, whole), (state, signs), (quality, floats))
+        targets = ClassTargets(*(ops.convert_to_tensor(values, kind) for values, kind in kinds))
         return default_loss(name)(logits.astype(floats), targets)
 
     for kinds in (("float16", "int64", "int8"), ("float64", "int8", "int64")):
