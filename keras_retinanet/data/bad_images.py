@@ -81,7 +81,7 @@ class CutOffImages:
     """Counts JPEGs that lack their last bytes and were decoded as far as they go.
 
     Args:
-        log: Callable. Receives a line for each of the first `MAX_NAMED`. Defaults to `None`: nothing is logged.
+        log: Receives a line for each of the first `MAX_NAMED`. Defaults to `None`: nothing is logged.
 
     Attributes:
         found: Their paths, in the order in which they were decoded.

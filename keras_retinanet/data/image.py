@@ -48,7 +48,7 @@ def decode(contents: Tensor, bit_depth: int = ALL_BITS) -> Tensor:
 
     Args:
         contents: Scalar string. The bytes of the file.
-        bit_depth: int. Bits of the values in 16-bit files, 8 to 16; larger values are white. Defaults to 16.
+        bit_depth: Bits of the values in 16-bit files, 8 to 16; larger values are white. Defaults to 16.
 
     Returns:
         `(H, W, 3)` uint8.
@@ -246,7 +246,7 @@ def resize_image(image: Tensor, size: Tensor, antialias: bool = False) -> Tensor
     Args:
         image: `(h, w, 3)` uint8 or float32.
         size: `(2,)` int32. Height and width wanted.
-        antialias: bool. Low-pass before shrinking. Defaults to `False`.
+        antialias: Low-pass before shrinking. Defaults to `False`.
 
     Returns:
         `(*size, 3)` in the dtype of `image`; uint8 is rounded to the nearest value.

@@ -16,7 +16,7 @@ def cache_samples(table: SampleTable, workers: int | None = None) -> Callable[[T
 
     Args:
         table: The images.
-        workers: int. Threads. Defaults to `None`: one per core.
+        workers: Threads. Defaults to `None`: one per core.
 
     Returns:
         Function from the index of an image to the result of `table.load`.

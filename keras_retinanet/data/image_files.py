@@ -50,8 +50,8 @@ def image_reference(file: str, start: int, length: int) -> str:
 
     Args:
         file: Path of the file.
-        start: int. Position of the image's first byte.
-        length: int. Number of its bytes.
+        start: Position of the image's first byte.
+        length: Number of its bytes.
 
     Returns:
         A string that can be used like the path of an image file.
@@ -98,9 +98,9 @@ def find_images(source: str | os.PathLike[str], *, is_recursive: bool = False) -
     """List the image files of a path or pattern.
 
     Args:
-        source: str or Path. A file, which need not exist; a folder; or a pattern with `*`, `?`, `[…]` and, for any
-            depth of folders, `**`.
-        is_recursive: bool. Search subfolders, too. Defaults to `False`.
+        source: A file, which need not exist; a folder; or a pattern with `*`, `?`, `[…]` and, for any depth of folders,
+            `**`.
+        is_recursive: Search subfolders, too. Defaults to `False`.
 
     Returns:
         The files; those of folders and patterns are sorted by name.

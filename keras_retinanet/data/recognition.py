@@ -9,6 +9,7 @@ from pathlib import Path
 
 from keras_retinanet.data.datasets import DATASETS, Layout, find_layouts
 from keras_retinanet.data.datasets.text_files import is_image
+from keras_retinanet.data.datasets.unsupported import find_unsupported
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.image_files import near_name_hint
 
@@ -62,6 +63,10 @@ def recognise(path: str | os.PathLike[str], command: str) -> Layout:
         readings = "; ".join(f"{layout.format}: {layout.evidence}" for layout in best)
         choices = " or ".join(f"`{command} {layout.format} {shlex.quote(str(layout.path))}`" for layout in best)
         raise DataError(str(path), f"has {len(best)} readings ({readings})", "one", f"choose with {choices}")
+    if (unsupported := find_unsupported(place)) is not None:
+        known, file = unsupported
+        shown = file.name if file == place else file.relative_to(place).as_posix()
+        raise DataError(str(path), f"is {known.name} ({shown}), which is not read", "another format", known.way_round)
     raise DataError(str(path), *_describe_unknown(place, command))
 
 

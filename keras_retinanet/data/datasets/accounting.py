@@ -17,11 +17,11 @@ MAX_NAMED = 5
 _SPARE_FILES = 10_000  # files besides twice the images of a set at which the walk ends: the folder is not only its
 _MAX_LISTS = 50  # lists in a folder; where there are more, each belongs to one image
 _MAX_LIST_BYTES = 64_000_000
-_LISTS = (".json", ".txt", ".csv", ".tsv", ".lst", ".odgt", ".ndjson", ".jsonl")
+_LISTS = (".json", ".txt", ".csv", ".tsv", ".lst", ".odgt", ".ndjson", ".jsonl", ".manifest")
 _OTHER_FILES = (
     *_LISTS, ".xml", ".yaml", ".yml", ".names", ".data", ".pbtxt", ".cache", ".md", ".html", ".log", ".py", ".sh", ".m",
     ".mat", ".pdf", ".doc", ".docx", ".xls", ".xlsx", ".db", ".ini", ".zip", ".gz", ".tar", ".tgz", ".7z", ".rar",
-    ".tfrecord", ".record", ".csv~", ".lock", ".license", ".manifest", ".pkl", ".rst", ".toml", ".bib", ".url", ".lnk",
+    ".tfrecord", ".record", ".csv~", ".lock", ".license", ".pkl", ".rst", ".toml", ".bib", ".url", ".lnk",
 )  # fmt: skip
 _OUTPUTS = ("snapshots", "detections", "__MACOSX")
 """Folders that are not searched: where runs and detections are kept by default, and what macOS adds to archives."""

@@ -25,9 +25,9 @@ def label_of(name: str, labels: Mapping[str, int], where: str) -> int:
     """Label of a class name.
 
     Args:
-        name: str. The name as annotated.
+        name: The name as annotated.
         labels: Labels by name.
-        where: str. File and line or annotation ID, for the message.
+        where: File and line or annotation ID, for the message.
 
     Returns:
         The label, `0 … K-1`.
@@ -53,7 +53,7 @@ def add_unlisted(listed: Sequence[str], names: Iterable[str], source: str) -> tu
     Args:
         listed: Names of the list, in its order; none if there is no list.
         names: Names of the boxes.
-        source: str. The file with the list, for the note.
+        source: The file with the list, for the note.
 
     Returns:
         The listed names followed by the others, sorted; and a note if there are any.

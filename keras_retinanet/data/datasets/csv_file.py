@@ -90,11 +90,7 @@ class CsvDataset(Reader):
         first = _unite_spellings(columns, list(table.images))
         places = ImagePlaces([image_dir] if image_dir else usual_folders(file, split_of(file)), file)
         paths = places.locate(first)
-        notes += [
-            *_shape_notes(table, file),
-            *places.notes,
-            *places.note_unused(paths, listing=file.parent.glob("*.csv")),
-        ]
+        notes += [*_shape_notes(table, file), *places.notes]
         return Annotations(
             listed_in=str(file),
             class_names=names,

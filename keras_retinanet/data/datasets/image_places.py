@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import itertools
 import os
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import unquote
@@ -81,19 +80,13 @@ class ImagePlaces:
         return paths
 
     def note_unused(
-        self,
-        paths: Iterable[str],
-        *,
-        elsewhere: Iterable[str] = (),
-        listing: Iterable[Path] = (),
-        skipped: Iterable[Path] | None = None,
+        self, paths: Iterable[str], *, elsewhere: Iterable[str] = (), skipped: Iterable[Path] | None = None
     ) -> list[str]:
         """A note on images that lie next to those used, and are not used.
 
         Args:
             paths: The images that are used.
             elsewhere: Base names of images that other files of the data set name. Defaults to none.
-            listing: Annotation files of all sets: images that these name are reported elsewhere. Defaults to none.
             skipped: Folders of other sets. If given, all folders below those to which the names are relative are
                 searched, except these. Defaults to `None`: the folders of the images themselves are searched.
 
@@ -111,9 +104,7 @@ class ImagePlaces:
             there = [path for path in dict.fromkeys(found) if not path.startswith(others)]
             what = "images are not listed and are left out"
         spare = [os.path.basename(path) for path in there if is_image(path) and path not in used]
-        known |= {word for file in listing for word in _words_of(file)} if spare else set()
-        spare = [name for name in spare if name not in known and os.path.splitext(name)[0] not in known]
-        return describe_files(self.listed_in, spare, what)
+        return describe_files(self.listed_in, [name for name in spare if name not in known], what)
 
     def candidates(self, name: str) -> list[str]:
         """Paths of all images with the base name of `name` below the folders."""
@@ -221,14 +212,6 @@ def _local(name: str) -> str:
     if "://" in name:
         name = unquote(name.split("://", 1)[1].split("?")[0].split("#")[0])
     return to_local_path(name)
-
-
-def _words_of(file: Path) -> list[str]:
-    """What stands between quotes, separators and slashes: base names among it."""
-    try:
-        return re.split("[,;\t\"'/\\\\\r\n]+", file.read_text("utf-8-sig", errors="replace"))
-    except OSError:
-        return []
 
 
 def _names_in(folder: str) -> list[str]:

@@ -169,7 +169,6 @@ class ListReader(Reader):
             rows += [BoxRow(row, box.box, box.name, box.where, box.ignore) for box in image.boxes]
         paths = places.locate(list(position), others)
         notes = [f"{file}: {count} {what}" for what, count in self.counts.items() if count]
-        unused = [] if split else places.note_unused(paths, listing=self.find_sets(self.path).values())
         return Annotations(
             listed_in=str(file),
             class_names=self.listed_classes or None,
@@ -179,7 +178,8 @@ class ListReader(Reader):
             boxes=rows,
             is_relative=self.is_relative,
             sources=[str(file)],
-            notes=[*notes, *places.notes, *unused],
+            notes=[*notes, *places.notes],
+            describes_unused_images=bool(split),  # the file names those of the other splits
             are_classes_listed=bool(self.listed_classes),
         )
 

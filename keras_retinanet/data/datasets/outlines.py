@@ -48,7 +48,7 @@ def enclosing_box(box: Sequence[float], degrees: float) -> Box:
 
     Args:
         box: x1, y1, x2, y2 of the rectangle before it is turned.
-        degrees: float. The angle; its sign has no effect.
+        degrees: The angle; its sign has no effect.
 
     Returns:
         x1, y1, x2, y2.

@@ -31,9 +31,7 @@ def test_images_that_are_missing_or_not_used(make_set):
     folder = make_set(files, {"images": dict.fromkeys(("a.jpg", "b.jpg", "c.jpg", "d.png"), (40, 60))})
     data = WiderFaceDataset(folder)
     assert [sample["image"] for sample in data] == [f"{folder}/images/a.jpg"]
-    assert data.report.notes == [
-        f"{folder}/list_train.txt: 2 images in the same folders are not listed and are left out (c.jpg, d.png)"
-    ]
+    assert data.report.notes == [f"{folder}/images has 2 image files that the annotations do not name: c.jpg, d.png"]
     (folder / "images" / "a.jpg").unlink()
     with pytest.raises(DataError, match=r"list_train\.txt: image .*a\.jpg' \(number 1 of 1\) is not there"):
         WiderFaceDataset(folder)
