@@ -193,6 +193,22 @@ def test_best_follows_voc_if_that_is_the_metric(tiny: TrainConfig, monkeypatch: 
         parse(["--resume", str(run.folder), "--metric", "coco"])
 
 
+def test_best_follows_the_number_that_counts_all_boxes(tiny: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where images have more boxes than fizyr's mAP counts (here 1), up to the detector's limit."""
+
+    def paint(*arguments: Any, **options: object) -> list[dict[str, Any]]:
+        return [{**sample, "scores": np.linspace(1, 0.5, len(sample["labels"]))} for sample in arguments[2]]
+
+    monkeypatch.setattr("keras_retinanet.training.fit.detect_dataset", paint)
+    monkeypatch.setattr("keras_retinanet.evaluation.fizyr.MAX_DETECTIONS", 1)
+    lines: list[str] = []
+    config = changed(tiny, {"use_evaluation": True, "metric": "fizyr", "epochs": 1, "filter.max_detections": 50})
+    result = train(config, log=lines.append)
+    assert result.best["val_mAP maxDets=50"] == 1 > result.best["val_mAP"]
+    message = "best.keras follows mAP maxDets=50: some validation images have more boxes than mAP counts"
+    assert message in lines
+
+
 def test_snapshots_carry_what_detection_needs(measured: Run) -> None:
     model = load_model(measured.best)
     assert model.class_names == tuple(scenes.CLASS_NAMES)
