@@ -197,9 +197,28 @@ class TiledRuntime(Runtime):
     ) -> list[Detections]:
         """Detects in the tiles of each image; see `Runtime`. `max_detections` does not limit the whole image."""
         del fits, batch_size
-        return [self._detect_one(image) for image in images]
+        return [self.merge(self.detect_tiles(image)) for image in images]
 
-    def _detect_one(self, image: Any) -> Detections:
+    def merge(self, found: TileDetections) -> Detections:
+        """Merges the boxes of all tiles of an image, with the model's NMS.
+
+        Args:
+            found: From `detect_tiles`.
+
+        Returns:
+            The detections, best first.
+        """
+        return merge(found, self.filter.nms, self.filter.nms_threshold)
+
+    def detect_tiles(self, image: Any) -> TileDetections:
+        """Detects in the tiles of an image, and in the whole of it where the settings say so.
+
+        Args:
+            image: `(h, w, 3)` uint8 RGB.
+
+        Returns:
+            The boxes of all tiles, as they were found.
+        """
         height, width = image.shape[:2]
         tiles = cut_tiles(height, width, self._tiles.size, self._tiles.overlap)
         found: list[Detections] = []
@@ -209,7 +228,7 @@ class TiledRuntime(Runtime):
         if len(tiles) > 1 and self._tiles.has_whole_pass:
             found.append(self._keep_large(self._detect_whole(image)))
             tiles = np.concatenate([tiles, [[0, 0, width, height]]])
-        return merge(TileDetections.of(found, tiles, height, width), self.filter.nms, self.filter.nms_threshold)
+        return TileDetections.of(found, tiles, height, width)
 
     def _detect_whole(self, image: Any) -> Detections:
         """Detects in the whole image; in one of hundreds of megapixels, after it was reduced by a whole number."""
