@@ -79,6 +79,8 @@ def _draw(namespace: argparse.Namespace, config: TrainConfig) -> int:
 
     dataset = open_dataset(config.data, namespace.split)
     print(f"data: {describe_data(config.data, {namespace.split: dataset}, dataset.class_names)}")
+    for note in dataset.report.notes:
+        print(f"note: {note}")
     samples = list(dataset)
     count = min(len(samples), config.data.limit or 16)
     pictures = training_pictures(samples, dataset.class_names, config, has_anchors=namespace.anchors)

@@ -17,10 +17,12 @@ from PIL import Image
 
 from keras_retinanet.data.decode_file import MAX_BYTES, decode_file
 from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.exif import UPRIGHT, turn
 from keras_retinanet.data.image import END_MARK
 from keras_retinanet.data.image_files import file_size, read_bytes, read_sizes
 from keras_retinanet.data.pillow_files import opened, to_rgb
 from keras_retinanet.data.png_rows import PngRows
+from keras_retinanet.data.sixteen_bits import ALL_BITS
 from keras_retinanet.data.tiff_rows import find_tiff_rows
 
 MIN_PIXELS = 100_000_000
@@ -80,11 +82,13 @@ class LargeImage:
         return result
 
 
-def open_image(image: str) -> Any:
+def open_image(image: str, bit_depth: int = ALL_BITS, orientation: int = UPRIGHT) -> Any:
     """An image file as an array, or as a `LargeImage` if it has at least `MIN_PIXELS`.
 
     Args:
         image: Path, or reference into a record file.
+        bit_depth: Bits of the values in 16-bit files. Defaults to 16.
+        orientation: EXIF orientation to apply. Defaults to 1, none. Large images that are turned are decoded whole.
 
     Returns:
         `(H, W, 3)` uint8, or a `LargeImage`.
@@ -94,11 +98,12 @@ def open_image(image: str) -> Any:
     """
     ((height, width),) = read_sizes([image])
     if height * width < MIN_PIXELS:
-        decoded = decode_file(_bytes_of(image))
+        decoded = decode_file(_bytes_of(image), bit_depth)
         if decoded.reason:
             raise DataError(image, decoded.reason, "an image that can be decoded", "replace or remove the file")
-        return decoded.pixels
-    return LargeImage((height, width), _rows_reader(image, height, width))
+        return turn(decoded.pixels, orientation)
+    large = LargeImage((height, width), _rows_reader(image, height, width, bit_depth))
+    return large if orientation <= UPRIGHT else turn(large[:, :], orientation)
 
 
 def _bytes_of(image: str) -> bytes:
@@ -108,15 +113,15 @@ def _bytes_of(image: str) -> bytes:
         raise DataError(image, f"cannot be read ({error})", "an image file", "check the path") from None
 
 
-def _rows_reader(image: str, height: int, width: int) -> ReadRows:
+def _rows_reader(image: str, height: int, width: int, bit_depth: int) -> ReadRows:
     content = _bytes_of(image)
     if content[:2] == b"\xff\xd8" and height * width * 3 < MAX_BYTES:
         return _jpeg_rows(content + END_MARK, width)
-    if (png := PngRows.open(content)) is not None:
+    if (png := PngRows.open(content, bit_depth)) is not None:
         return png.read
-    if (tiff := find_tiff_rows(content)) is not None:
+    if (tiff := find_tiff_rows(content, bit_depth)) is not None:
         return tiff
-    return _whole_rows(image, content, height * width)
+    return _whole_rows(image, content, height * width, bit_depth)
 
 
 def _jpeg_rows(content: bytes, width: int) -> ReadRows:
@@ -127,7 +132,7 @@ def _jpeg_rows(content: bytes, width: int) -> ReadRows:
     return read
 
 
-def _whole_rows(image: str, content: bytes, num_pixels: int) -> ReadRows:
+def _whole_rows(image: str, content: bytes, num_pixels: int, bit_depth: int) -> ReadRows:
     """Decodes the picture in its own mode; slices become RGB one by one."""
     closed = content + END_MARK if content[:2] == b"\xff\xd8" else content
     try:
@@ -138,7 +143,7 @@ def _whole_rows(image: str, content: bytes, num_pixels: int) -> ReadRows:
         raise DataError(image, found, "what memory holds", "save it as a tiled TIFF, or cut it") from None
     except Exception as error:  # Pillow's plug-ins raise a dozen kinds on damaged files
         raise DataError(image, f"cannot be decoded ({error})", "an image file", "replace the file") from None
-    return lambda top, bottom: to_rgb(whole.crop((0, top, whole.width, bottom)))
+    return lambda top, bottom: to_rgb(whole.crop((0, top, whole.width, bottom)), bit_depth)
 
 
 def is_large(image: str) -> bool:

@@ -19,6 +19,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_retinanet.data.decode_file import decode_file
+from keras_retinanet.data.sixteen_bits import ALL_BITS
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -35,21 +36,30 @@ class PngRows:
         header: Its IHDR.
         palette: Chunks that decide about colours, as they are in the file.
         parts: Start and length of each IDAT.
+        bit_depth: Bits of the values in 16-bit files. Defaults to 16.
     """
 
-    def __init__(self, content: bytes, header: bytes, palette: bytes, parts: list[tuple[int, int]]) -> None:
-        self._content, self._palette, self._parts = content, palette, parts
+    def __init__(
+        self,
+        content: bytes,
+        header: bytes,
+        palette: bytes,
+        parts: list[tuple[int, int]],
+        bit_depth: int = ALL_BITS,
+    ) -> None:
+        self._content, self._palette, self._parts, self._bit_depth = content, palette, parts, bit_depth
         self._width, _, self._bits, self._type = struct.unpack(">IIBB", header[:10])
         per_pixel = self._bits * _CHANNELS[self._type]
         self._row_bytes, self._pixel_bytes = (self._width * per_pixel + 7) // 8, max(1, per_pixel // 8)
         self._start()
 
     @classmethod
-    def open(cls, content: bytes) -> PngRows | None:
+    def open(cls, content: bytes, bit_depth: int = ALL_BITS) -> PngRows | None:
         """The rows of a file.
 
         Args:
             content: Its bytes.
+            bit_depth: Bits of the values in 16-bit files. Defaults to 16.
 
         Returns:
             The rows; `None` if it is not a PNG, interlaced or damaged.
@@ -67,7 +77,7 @@ class PngRows:
                 parts.append((position + 8, length))
             position += 12 + length
         is_sound = len(header) == 13 and parts and header[9] in _CHANNELS and header[12] == 0
-        return cls(content, header, palette, parts) if is_sound else None
+        return cls(content, header, palette, parts, bit_depth) if is_sound else None
 
     def read(self, top: int, bottom: int) -> Any:
         """Decode rows.
@@ -85,7 +95,8 @@ class PngRows:
             self._next_rows(min(256, top - self._row))
         rows = self._next_rows(bottom - top)
         plain = np.concatenate([np.zeros((len(rows), 1), np.uint8), rows], axis=1)  # filter 0
-        decoded = decode_file(self._as_png(self._width, self._bits, self._type, plain, self._palette))
+        small = self._as_png(self._width, self._bits, self._type, plain, self._palette)
+        decoded = decode_file(small, self._bit_depth)
         if decoded.reason:
             raise ValueError(f"rows {top} to {bottom} of a PNG: {decoded.reason}")
         return decoded.pixels

@@ -15,6 +15,7 @@ from typing import Any
 
 from keras_retinanet.data.decode_file import decode_file
 from keras_retinanet.data.pillow_files import opened
+from keras_retinanet.data.sixteen_bits import ALL_BITS
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _PLANES = 256, 257, 258, 259, 277, 284
 _STRIPS = (273, 279, 278)  # offsets, byte counts, rows per strip
@@ -45,11 +46,12 @@ _UNCOMPRESSED, _OLD_JPEG = 1, 6
 _VIRTUAL_ROWS = 64
 
 
-def find_tiff_rows(content: bytes) -> Callable[[int, int], Any] | None:
+def find_tiff_rows(content: bytes, bit_depth: int = ALL_BITS) -> Callable[[int, int], Any] | None:
     """A function that decodes rows of a TIFF file.
 
     Args:
         content: The bytes of the file.
+        bit_depth: Bits of the values in 16-bit files. Defaults to 16.
 
     Returns:
         Function from first row and row after the last to `(rows, W, 3)` uint8 RGB; `None` if this is not a TIFF, or one
@@ -74,7 +76,7 @@ def find_tiff_rows(content: bytes) -> Callable[[int, int], Any] | None:
         if compression != _UNCOMPRESSED:
             return None
         parts, rows = _virtual_strips(known, int(parts[0][0]))
-    return _RowsOfTiff(content, known, kind, parts, rows, per_row).read
+    return _RowsOfTiff(content, known, kind, parts, rows, per_row, bit_depth).read
 
 
 def _values(value: Any) -> list[Any]:
@@ -101,14 +103,16 @@ class _RowsOfTiff:
         parts: Sequence[tuple[int, int]],
         rows: int,
         per_row: int,
+        bit_depth: int,
     ) -> None:
+        self._bit_depth = bit_depth
         self._content, self._known, self._kind, self._parts = content, known, kind, parts
         self._rows, self._per_row, self._height = rows, per_row, known[_HEIGHT][1][0]
 
     def read(self, top: int, bottom: int) -> Any:
         first, last = top // self._rows, -(-bottom // self._rows)
         start, end = first * self._rows, min(last * self._rows, self._height)
-        decoded = decode_file(self._small_tiff(first, last, end - start))
+        decoded = decode_file(self._small_tiff(first, last, end - start), self._bit_depth)
         if decoded.reason:
             raise ValueError(f"rows {top} to {bottom} of a TIFF: {decoded.reason}")
         return decoded.pixels[top - start : bottom - start]

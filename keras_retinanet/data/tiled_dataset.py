@@ -17,7 +17,9 @@ from keras_retinanet.config import CutConfig
 from keras_retinanet.data.box_columns import BoxReport
 from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.exif import UPRIGHT
 from keras_retinanet.data.large_images import open_image
+from keras_retinanet.data.sixteen_bits import ALL_BITS
 from keras_retinanet.data.tiling import TileBoxes, cut_boxes, cut_tiles
 from keras_retinanet.data.writers import image_names
 from keras_retinanet.schema import Sample
@@ -129,7 +131,7 @@ def _cut_image(
     """Write the tiles of one image, row by row: of a large image few rows are in memory."""
     if group[0].boxes is None:
         return [sample]
-    image = open_image(sample["image"])
+    image = open_image(sample["image"], sample.get("bit_depth", ALL_BITS), sample.get("orientation", UPRIGHT))
     if tuple(image.shape[:2]) != tuple(sample["size"]):
         found = f"is {image.shape[:2]} pixels high and wide, but {sample['size']} in the annotations"
         raise DataError(sample["image"], found, "the annotated size", "correct it")

