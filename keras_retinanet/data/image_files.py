@@ -1,11 +1,13 @@
 """Image files before they are decoded: finds them, checks that they exist, reads their sizes.
 
-An image is a path, or a reference to bytes inside a larger file, `train.tfrecord#bytes=4711+23456` (start and length).
+An image is a path, or a reference to bytes inside a larger file, `train.tfrecord#bytes=4711+23456` (start and length);
+`a.json#bytes=815+31276:base64` if they are encoded.
 Both are strings, so that lists, messages and graphs treat them alike.
 """
 
 from __future__ import annotations
 
+import base64
 import functools
 import glob
 import io
@@ -26,7 +28,7 @@ SUFFIXES = (
 )  # fmt: skip
 """Suffixes of the files that `keras_retinanet.data.decode_file` can read, some with the extra `heif`."""
 
-_RANGE = re.compile(r"(.*)#bytes=(\d{1,18})\+(\d{1,18})", re.DOTALL)
+_RANGE = re.compile(r"(.*)#bytes=(\d{1,18})\+(\d{1,18})(:base64)?", re.DOTALL)
 _CHUNK = 64  # images per task of a reader: handing over a task takes as long as reading a header
 _READERS = 16  # header reads wait for the disk, not for a core
 
@@ -38,31 +40,34 @@ class ByteRange(NamedTuple):
         file: Path of the file.
         start: Position of the first byte.
         length: Number of bytes.
+        is_base64: Whether they are the image in base64. Defaults to `False`.
     """
 
     file: str
     start: int
     length: int
+    is_base64: bool = False
 
 
-def image_reference(file: str, start: int, length: int) -> str:
+def image_reference(file: str, start: int, length: int, *, is_base64: bool = False) -> str:
     """Reference to an image inside a larger file.
 
     Args:
         file: Path of the file.
         start: Position of the image's first byte.
         length: Number of its bytes.
+        is_base64: Whether these are the image in base64. Defaults to `False`.
 
     Returns:
         A string that can be used like the path of an image file.
     """
-    return f"{file}#bytes={start}+{length}"
+    return f"{file}#bytes={start}+{length}{':base64' if is_base64 else ''}"
 
 
 def byte_range(image: str) -> ByteRange | None:
     """File and bytes of a reference, or `None` if the image is a file of its own."""
     found = _RANGE.fullmatch(image)
-    return None if found is None else ByteRange(found[1], int(found[2]), int(found[3]))
+    return None if found is None else ByteRange(found[1], int(found[2]), int(found[3]), bool(found[4]))
 
 
 def read_bytes(image: str) -> bytes:
@@ -72,10 +77,10 @@ def read_bytes(image: str) -> bytes:
         image: A path or a reference.
 
     Returns:
-        The bytes, as stored.
+        The bytes, as stored; those in base64 are decoded.
 
     Raises:
-        OSError: The file cannot be read, or ends before the image does.
+        OSError: The file cannot be read, or ends before the image does, or base64 is broken.
     """
     part = byte_range(image)
     if part is None:
@@ -85,13 +90,22 @@ def read_bytes(image: str) -> bytes:
         content = file.read(part.length)
     if len(content) < part.length:
         raise OSError(f"{part.file} ends inside of this image")
-    return content
+    return _decode_base64(content) if part.is_base64 else content
+
+
+def _decode_base64(content: bytes) -> bytes:
+    try:
+        return base64.b64decode(content.replace(b"\\/", b"/"), validate=True)  # JSON may escape slashes
+    except ValueError as error:
+        raise OSError(f"base64 is broken: {error}") from None
 
 
 def file_size(image: str) -> int:
-    """Number of encoded bytes of an image, a path or a reference."""
+    """Number of encoded bytes of an image, a path or a reference (approximate for base64)."""
     part = byte_range(image)
-    return os.path.getsize(image) if part is None else part.length
+    if part is None:
+        return os.path.getsize(image)
+    return part.length * 3 // 4 if part.is_base64 else part.length
 
 
 def find_images(source: str | os.PathLike[str], *, is_recursive: bool = False) -> list[Path]:

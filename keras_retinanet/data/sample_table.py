@@ -23,7 +23,7 @@ from keras_retinanet.data.image import (
     resized_dtype,
     resized_size,
 )
-from keras_retinanet.data.image_files import byte_range, read_sizes
+from keras_retinanet.data.image_files import ByteRange, byte_range, read_sizes
 from keras_retinanet.data.sample_checks import check_samples
 from keras_retinanet.schema import Sample, Tensor
 
@@ -178,27 +178,45 @@ class SampleTable:
         if self._ranges is None:
             return tf.data.Dataset.from_tensors(self._names[index]).map(_read)
         # A data set of fixed-length records, with the rest of the file as header and footer, reads only this image.
-        files, ranges = self._ranges
+        files, ranges, is_base64 = self._ranges
         start, length, rest = tf.unstack(ranges[index])
-        return tf.data.FixedLengthRecordDataset(files[index], length, header_bytes=start, footer_bytes=rest)
+        contents = tf.data.FixedLengthRecordDataset(files[index], length, header_bytes=start, footer_bytes=rest)
+        if is_base64 is None:
+            return contents
+
+        @tf.autograph.experimental.do_not_convert
+        def decoded(content: Tensor) -> Tensor:
+            return tf.cond(is_base64[index], lambda: _decode_base64(content), lambda: content)
+
+        return contents.map(decoded)
 
 
 def _size_mismatch(found: Tensor, size: Tensor) -> Tensor:
     return tf.strings.format("is {} pixels high and wide, but {} in the annotations", (found, size))
 
 
-def _ranges(images: list[str]) -> tuple[Tensor, Tensor] | None:
-    """For images inside record files: their files, and `(I, 3)` bytes before, of and after each. `None` for others."""
+def _ranges(images: list[str]) -> tuple[Tensor, Tensor, Tensor | None] | None:
+    """For images inside larger files: their files, `(I, 3)` bytes before, of and after each, and `(I,)` is base64.
+
+    `None` if all images are files; the last is `None` if no image is in base64.
+    """
     parts = [byte_range(image) for image in images]
     if not any(parts):
         return None
-    whole = [part or (image, 0, -1) for part, image in zip(parts, images, strict=True)]
-    lengths = {file: _length(file) for file in {file for file, _, _ in whole}}
+    whole = [part or ByteRange(image, 0, -1) for part, image in zip(parts, images, strict=True)]
+    lengths = {file: _length(file) for file in {part.file for part in whole}}
     table = []
-    for file, start, length in whole:
-        length = lengths[file] if length < 0 else length
-        table.append((start, max(length, 1), max(lengths[file] - start - length, 0)))
-    return tf.constant([os.fsencode(file) for file, _, _ in whole], tf.string), tf.constant(table, tf.int64)
+    for part in whole:
+        length = lengths[part.file] if part.length < 0 else part.length
+        table.append((part.start, max(length, 1), max(lengths[part.file] - part.start - length, 0)))
+    files = tf.constant([os.fsencode(part.file) for part in whole], tf.string)
+    is_base64 = [part.is_base64 for part in whole]
+    return files, tf.constant(table, tf.int64), tf.constant(is_base64) if any(is_base64) else None
+
+
+def _decode_base64(content: Tensor) -> Tensor:
+    """Bytes from base64 in a JSON file, which may escape slashes; TensorFlow expects the alphabet of URLs."""
+    return tf.io.decode_base64(tf.strings.regex_replace(tf.strings.regex_replace(content, r"\+", "-"), r"\\?/", "_"))
 
 
 def _length(file: str) -> int:

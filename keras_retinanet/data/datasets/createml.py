@@ -6,7 +6,7 @@ Reference: https://developer.apple.com/documentation/createml/building-an-object
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ class CreateMlDataset(ListedImagesReader):
         numbered = ((f"{file}, image {number}", entry) for number, entry in enumerate(entries, start=1))
         return ImageList(list(self.parse_each(numbered, _parse_entry)))
 
-    def parse_shape(self, shape: Any, image: ListedImage, where: str) -> Iterable[Shape]:
+    def parse_shape(self, shape: Any, image: ListedImage, where: str) -> Sequence[Shape]:
         """One box."""
         del image
         if not isinstance(shape, dict):

@@ -7,7 +7,7 @@ Reference: https://docs.cvat.ai/docs/dataset_management/formats/xml_format/, and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -80,7 +80,7 @@ class CvatDataset(ListedImagesReader):
         frames, notes = read_tracks(root, str(file), set_name)
         return ImageList([*images, *frames], _labels(root), notes, _FRAMES if frames else "")
 
-    def parse_shape(self, shape: Any, image: ListedImage, where: str) -> Iterable[Shape]:
+    def parse_shape(self, shape: Any, image: ListedImage, where: str) -> Sequence[Shape]:
         """One shape."""
         del image
         return [_parse(shape, where)]

@@ -7,7 +7,7 @@ Reference: https://open-edge-platform.github.io/datumaro/stable/docs/data-format
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,7 +58,7 @@ class DatumaroDataset(ListedImagesReader):
         numbered = ((f"{file}, item {number}", item, names) for number, item in enumerate(items, start=1))
         return ImageList(list(self.parse_each(numbered, _parse_item)), classes)
 
-    def parse_shape(self, shape: Any, image: ListedImage, where: str) -> Iterable[Shape]:
+    def parse_shape(self, shape: Any, image: ListedImage, where: str) -> Sequence[Shape]:
         """One annotation."""
         del image
         return [_parse(shape.item, shape.names, where)]

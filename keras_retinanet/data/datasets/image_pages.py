@@ -16,9 +16,15 @@ from keras_retinanet.data.datasets.reader import Layout, Reader
 from keras_retinanet.data.datasets.shapes import Shape, ShapeCounts, box_of_points
 from keras_retinanet.data.datasets.split_files import WHOLE
 from keras_retinanet.data.datasets.split_names import split_in, usual_sets
-from keras_retinanet.data.datasets.text_files import describe_files, is_image, read_text, walk_names
+from keras_retinanet.data.datasets.text_files import (
+    describe_files,
+    is_image,
+    no_garbage_collection,
+    read_text,
+    walk_names,
+)
 from keras_retinanet.data.errors import DataError, short_repr
-from keras_retinanet.data.image_files import SUFFIXES
+from keras_retinanet.data.image_files import SUFFIXES, byte_range, image_reference
 
 _MAX_PROBED = 20  # files of a level of folders that are opened to recognise a layout
 _NO_CLASSES = ("__ignore__", "_background_", "")  # lines of labels.txt in labelme's own examples
@@ -32,14 +38,19 @@ class Page(NamedTuple):
         forms: Paths at which its image may be, the likeliest first.
         size: Height and width as annotated, if they are.
         shapes: What was drawn, as stored.
-        is_embedded: Whether the file holds the picture itself.
+        embedded: Start and length of the picture in base64, if the file has it. Defaults to `None`.
     """
 
     name: str
     forms: tuple[str, ...]
     size: Size | None
     shapes: list[Any]
-    is_embedded: bool = False
+    embedded: tuple[int, int] | None = None
+
+    @property
+    def image_id(self) -> str:
+        """Name of the annotation file with the suffix of the image."""
+        return os.path.splitext(self.name)[0] + os.path.splitext(self.forms[0])[1]
 
 
 class PageReader(Reader):
@@ -81,26 +92,30 @@ class PageReader(Reader):
         raise NotImplementedError
 
     def read(self, *, image_dir: str | None = None) -> Annotations:
-        """Read the JSON file of each image.
+        """Read the annotation file of each image.
 
         Args:
             image_dir: Folder of the images, if they are not below `path`.
         """
+        with no_garbage_collection():
+            return self._read(image_dir)
+
+    def _read(self, image_dir: str | None) -> Annotations:
         root = self.path if self.path.is_dir() else self.path.parent
         names, stray = self._files_of(root)
-        pages, counts = list(self.parse_each(names, functools.partial(self.read_page, root))), ShapeCounts()
+        pages = list(self.parse_each(names, functools.partial(self.read_page, root)))
         places = ImagePlaces([image_dir or root], root)
         found = places.locate([page.forms[0] for page in pages], [page.forms[1:] for page in pages])
-        missing, alone = set(places.missing), [pages[position] for position in places.missing]
-        list(self.parse_each(alone, functools.partial(self._refuse_missing, root)))
-        there = [position for position in range(len(pages)) if position not in missing]
+        missing, counts = set(places.missing), ShapeCounts()
+        located = ((page, None if position in missing else found[position]) for position, page in enumerate(pages))
+        used = list(self.parse_each(located, functools.partial(self._require_picture, root)))
         rows = [
-            BoxRow(image, shape.box, shape.name, shape.where)
-            for image, position in enumerate(there)
-            for shape in _join_groups(self._parse_shapes(pages[position], root, counts))
+            BoxRow(position, shape.box, shape.name, shape.where)
+            for position, (page, _) in enumerate(used)
+            for shape in _join_groups(self._parse_shapes(page, root, counts))
             if shape.box is not None
         ]
-        paths = [found[position] for position in there]
+        paths = [path for _, path in used]
         is_whole = self.path.is_dir() and not image_dir
         broken = {*names} - {page.name for page in pages}
         background: list[str] = []
@@ -114,8 +129,9 @@ class PageReader(Reader):
             listed_in=str(self.path),
             class_names=class_names,
             images=[*paths, *background],
-            image_ids=[*(pages[position].name for position in there), *background],
-            annotated_sizes=[*(pages[position].size for position in there), *[None] * len(background)],
+            image_ids=[*(page.image_id for page, _ in used), *(os.path.relpath(path, root) for path in background)],
+            sizes=[*(page.size if byte_range(path) else None for page, path in used), *[None] * len(background)],
+            annotated_sizes=[*(page.size for page, _ in used), *[None] * len(background)],
             boxes=rows,
             sources=[str(root), str(root / "labels.txt"), *sorted(homes), *files],
             notes=[*stray, *places.notes, *notes, *counts.describe(str(self.path)), *class_notes],
@@ -123,15 +139,15 @@ class PageReader(Reader):
 
     def _parse_shapes(self, page: Page, root: Path, counts: ShapeCounts) -> Iterator[tuple[Shape, Any]]:
         """Shapes that have a box, with their `group_id`."""
+        file = str(root / page.name)
 
         def parse(numbered: tuple[int, Any]) -> tuple[Shape, Any]:
             number, item = numbered
-            where = f"{root / page.name}, shape {number}"
-            return self.parse_shape(item, where)
+            return self.parse_shape(item, f"{file}, shape {number}")
 
         for shape, group in self.parse_each(enumerate(page.shapes, start=1), parse):
-            for kept in counts.keep_boxes([shape]):
-                yield kept, group
+            if counts.add(shape):
+                yield shape, group
 
     @classmethod
     def find_layout(cls, path: str | os.PathLike[str]) -> Layout | None:
@@ -175,14 +191,16 @@ class PageReader(Reader):
         stray = [name for name in files if set_name != WHOLE and _split_of(name) is None]
         return own, describe_files(root, stray, f"{self._word()} files are in no folder of a set and are left out")
 
-    def _refuse_missing(self, root: Path, page: Page) -> None:
-        image = short_repr(page.forms[0], 120)
-        fix = f"put the image next to the {self._word()} file, or name its folder with --image-dir"
-        found = f"image {image} is not there"
-        if page.is_embedded:
-            found += ", it is only embedded in the JSON file"
-            fix += "; labelme writes embedded images with 'labelme_export_json'"
-        raise DataError(str(root / page.name), found, f"an image file for each {self._word()} file", fix)
+    def _require_picture(self, root: Path, located: tuple[Page, str | None]) -> tuple[Page, str]:
+        """A page with its image file, or else with the picture in it."""
+        page, path = located
+        if path is None and page.embedded is not None:
+            path = image_reference(str(root / page.name), *page.embedded, is_base64=True)
+        if path is None:
+            found = f"image {short_repr(page.forms[0], 120)} is not there"
+            fix = f"put the image next to the {self._word()} file, or name its folder with --image-dir"
+            raise DataError(str(root / page.name), found, f"an image for each {self._word()} file", fix)
+        return page, path
 
 
 def _split_of(name: str) -> str | None:

@@ -57,15 +57,17 @@ class ImagePlaces:
             DataError: Several names lead to one file, since only their last parts are there.
         """
         local = [_local(name) for name in names]
-        paths = [os.path.join(self.folders[0], name) for name in local]
+        base = next((home for home in self.folders if local and os.path.isfile(os.path.join(home, local[0]))), None)
+        paths = [os.path.join(base or self.folders[0], name) for name in local]
         moved, absent = [], set(missing_positions(paths))
         if len(absent) < len(paths):
-            self._homes[self.folders[0]] = None
+            self._homes[base or self.folders[0]] = None
         for position in sorted(absent):
             others = alternatives[position] if alternatives else ()
             found = self._find([local[position], *(_local(name) for name in others)])
             if found is None:
                 self.missing.append(position)
+                paths[position] = os.path.join(self.folders[0], local[position])
                 continue
             home, there, is_moved = found
             self._homes[home] = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,12 +40,15 @@ _LABELS = (
 _CHOICE = "choice of an image"
 
 
+_SHAPES = frozenset(("x", "points", "rle", "sequence", "vertices", "framesCount"))
+
+
 class _Region(NamedTuple):
     """A drawn shape: the value, its labels, the size of its image, and how that was rotated in the tool."""
 
     value: Mapping[str, Any]
     labels: tuple[str, ...]
-    size: Any
+    size: Size | None
     image_rotation: Any
     kind: str
 
@@ -88,7 +91,7 @@ class LabelStudioDataset(ListedImagesReader):
         fix = "put the images into images/ next to the file, or name their folder with --image-dir (JSON has no images)"
         return ImageList([_listed(task) for task in chosen], notes=notes, missing_fix=fix)
 
-    def parse_shape(self, shape: Any, image: ListedImage, where: str) -> Iterable[Shape]:
+    def parse_shape(self, shape: Any, image: ListedImage, where: str) -> Sequence[Shape]:
         """One shape for each label of a region."""
         del image
         kind, box = _parse_region(shape, where)
@@ -177,11 +180,11 @@ def _regions(result: list[dict[str, Any]], where: str) -> Iterator[_Region]:
 
 
 def _is_shape(value: Mapping[str, Any]) -> bool:
-    return any(name in value for name in ("x", "points", "rle", "sequence", "vertices", "framesCount"))
+    return not _SHAPES.isdisjoint(value)
 
 
 def _labels_of(value: Mapping[str, Any]) -> list[str]:
-    return [label for name in _LABELS for label in _texts(value.get(name))]
+    return [label for name in value if name in _LABELS for label in _texts(value[name])]
 
 
 def _texts(value: Any) -> list[str]:
@@ -192,7 +195,7 @@ def _region(value: Mapping[str, Any], labels: Iterable[str], entry: Mapping[str,
     if "sequence" in value or "framesCount" in value:
         fix = "annotate the frames that you want to use as images"
         raise DataError(where, "has tracks of a video", "tasks of images", fix)
-    size = entry.get("original_height"), entry.get("original_width")
+    size = _size(entry.get("original_height"), entry.get("original_width"))
     return _Region(value, tuple(dict.fromkeys(labels)), size, entry.get("image_rotation"), str(entry.get("type", "")))
 
 
@@ -216,19 +219,21 @@ def _choose_annotations(tasks: list[_Task], file: Path) -> tuple[list[_Task], li
 
 def _listed(task: _Task) -> ListedImage:
     regions = task.regions or []
-    size = next((size for region in regions if (size := _size(region.size)) is not None), None)
-    whole = [region if _size(region.size) else region._replace(size=size) for region in regions]
+    size = next((region.size for region in regions if region.size is not None), None)
+    whole = [region if region.size else region._replace(size=size) for region in regions]
     return ListedImage(image_forms(task.address), size, whole)
 
 
-def _size(given: Any) -> Size | None:
-    is_known = isinstance(given, tuple) and all(type(side) in (int, float) and side >= 1 for side in given)
-    return (round(given[0]), round(given[1])) if is_known else None
+def _size(height: Any, width: Any) -> Size | None:
+    if type(height) is int and type(width) is int and height > 0 < width:  # almost all
+        return height, width
+    is_known = all(type(side) in (int, float) and side >= 1 for side in (height, width))
+    return (round(height), round(width)) if is_known else None
 
 
 def _parse_region(region: _Region, where: str) -> tuple[str, Any]:
     """Kind of a region, and its enclosing box in pixels or `None`."""
-    value, size = region.value, _size(region.size)
+    value, size = region.value, region.size
     if region.kind == _CHOICE:
         return _CHOICE, None
     if not region.labels:

@@ -32,7 +32,7 @@ class LabelmeDataset(PageReader):
     Rectangles are boxes, with their corners in any order; polygons, circles, masks and oriented rectangles become their
     enclosing boxes; lines and points are left out. Shapes of the same label and `group_id` are parts of one object, as
     in labelme's own converters. Flags are not used. labelme shows photos as their EXIF orientation turns them: the
-    annotated size is that of the turned picture.
+    annotated size is that of the turned picture. A picture that is only embedded in its JSON file is read from there.
 
     Class names are the lines of `labels.txt` in `path` if there is one, otherwise the sorted names.
     """
@@ -63,8 +63,10 @@ def _read_page(root: Path, name: str) -> Page:
     file = root / name
     content = read_file(file, _KIND)
     embedded = _EMBEDDED.search(content)
-    if embedded is not None:  # the picture in base64 is most of the file and is not needed
-        content = content[: embedded.end()] + content[content.index(b'"', embedded.end()) :]
+    place = None
+    if embedded is not None and (end := content.find(b'"', embedded.end())) > embedded.end():
+        place = embedded.end(), end - embedded.end()
+        content = content[: embedded.end()] + content[end:]  # base64 is most of the file and is not needed
     page = parse_json(content, file, _KIND, _REMAKE)
     shapes = page.get("shapes") if isinstance(page, dict) else None
     if not isinstance(shapes, list):
@@ -74,7 +76,7 @@ def _read_page(root: Path, name: str) -> Page:
     sides = page.get("imageHeight"), page.get("imageWidth")
     is_known = all(type(side) is int and side > 0 for side in sides)
     size = (sides[0], sides[1]) if is_known else None
-    return Page(name, image_forms(name, image), size, shapes, embedded is not None)
+    return Page(name, image_forms(name, image), size, shapes, place)
 
 
 def _parse_shape(item: dict[str, Any], where: str) -> Shape:

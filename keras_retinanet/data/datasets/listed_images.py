@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import re
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from keras_retinanet.data.datasets.annotations import Annotations, BoxRow, Size, sorted_names
-from keras_retinanet.data.datasets.class_names import add_unlisted
+import numpy as np
+
+from keras_retinanet.data.box_columns import BoxColumns
+from keras_retinanet.data.datasets.annotations import Annotations, Size
+from keras_retinanet.data.datasets.class_names import add_unlisted, sort_names
 from keras_retinanet.data.datasets.image_places import ImagePlaces, usual_folders
 from keras_retinanet.data.datasets.json_files import read_ends
 from keras_retinanet.data.datasets.reader import Layout, Reader
 from keras_retinanet.data.datasets.shapes import Shape, ShapeCounts
 from keras_retinanet.data.datasets.split_files import WHOLE, choose_file, find_split_files
 from keras_retinanet.data.datasets.split_names import usual_sets
-from keras_retinanet.data.datasets.text_files import to_local_path
+from keras_retinanet.data.datasets.text_files import no_garbage_collection, to_local_path
 from keras_retinanet.data.error_collector import report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import SUFFIXES
@@ -59,6 +62,40 @@ class ImageList:
     class_names: Sequence[str] = ()
     notes: list[str] = field(default_factory=list)
     missing_fix: str = ""
+
+
+class _Rows:
+    """The boxes of all images, with image and number of each annotation, as compact lists."""
+
+    def __init__(self) -> None:
+        self._images, self._numbers, self._sides = array("q"), array("q"), array("d")
+        self._ignore = bytearray()
+        self.names: list[str] = []
+
+    def add(self, position: int, number: int, shape: Shape) -> None:
+        self._images.append(position)
+        self._numbers.append(number)
+        self._sides.extend(shape.box or ())
+        self._ignore.append(shape.ignore)
+        self.names.append(shape.name)
+
+    def columns(self, class_names: Sequence[str], images: Sequence[ListedImage], file: Path) -> BoxColumns:
+        labels = {name: label for label, name in enumerate(class_names)}
+        return BoxColumns(
+            image=np.array(self._images, np.int64),
+            boxes=np.array(self._sides, np.float64).reshape(-1, 4),
+            labels=np.array([labels[name] for name in self.names], np.int64),
+            ignore=np.array(self._ignore, bool),
+            name=lambda row: _where(file, images[self._images[row]], self._numbers[row]),
+        )
+
+
+def _where(file: Path, image: ListedImage, number: int) -> str:
+    return f"{file}, {short_repr(image.names[0], 120)}, shape {number}"
+
+
+def _class_names(listed: Sequence[str], found: Sequence[str], file: Path) -> tuple[Sequence[str], list[str]]:
+    return add_unlisted(listed, found, str(file)) if listed else (sort_names(found), [])
 
 
 class ListedImagesReader(Reader):
@@ -111,7 +148,7 @@ class ListedImagesReader(Reader):
         """
         raise NotImplementedError
 
-    def parse_shape(self, shape: Any, image: ListedImage, where: str) -> Iterable[Shape]:
+    def parse_shape(self, shape: Any, image: ListedImage, where: str) -> Sequence[Shape]:
         """Parse an annotation.
 
         Args:
@@ -140,29 +177,23 @@ class ListedImagesReader(Reader):
             image_dir: Folder of the images, if it is none of the usual ones.
         """
         file, files = self._choose_file()
-        content, counts = self.read_list(file, self.set_name), ShapeCounts()
+        with no_garbage_collection():
+            content, counts = self.read_list(file, self.set_name), ShapeCounts()
+            rows = self._read_shapes(content.images, file, counts)
         root = self.path if self.path.is_dir() else _root_of(file)
         split = "" if self.set_name == WHOLE else self.set_name
         places = ImagePlaces([image_dir] if image_dir else usual_folders(file, split, root), file)
         names = [image.names for image in content.images]
         paths = places.locate([name for name, *_ in names], [others for _, *others in names])
         self._require_images(places, content, file)
-        rows = [
-            BoxRow(position, shape.box, shape.name, shape.where, shape.ignore)
-            for position, shape in self._parse_shapes(content.images, file, counts)
-            if shape.box is not None
-        ]
-        found = sorted_names(rows)
-        classes, class_notes = (
-            add_unlisted(content.class_names, found, str(file)) if content.class_names else (found, [])
-        )
+        classes, class_notes = _class_names(content.class_names, rows.names, file)
         return Annotations(
             listed_in=str(file),
             class_names=classes,
             images=paths,
             image_ids=_image_ids(content.images),
             annotated_sizes=[image.size for image in content.images],
-            boxes=rows,
+            boxes=rows.columns(classes, content.images, file),
             sources=[str(file), *dict.fromkeys(os.path.dirname(path) for path in paths)],
             notes=[
                 *content.notes,
@@ -196,18 +227,26 @@ class ListedImagesReader(Reader):
         elsewhere = (name for other in naming for name in _names_in(other))
         return places.note_unused(paths, elsewhere=elsewhere, skipped=skipped)
 
-    def _parse_shapes(
-        self, images: Sequence[ListedImage], file: Path, counts: ShapeCounts
-    ) -> Iterable[tuple[int, Shape]]:
+    def _read_shapes(self, images: Sequence[ListedImage], file: Path, counts: ShapeCounts) -> _Rows:
+        rows = _Rows()
         for position, image in enumerate(images):
+            for number, shapes in self._parse_image(image, file):
+                for shape in shapes:
+                    if counts.add(shape):
+                        rows.add(position, number, shape)
+        return rows
 
-            def parse(numbered: tuple[int, Any], image: ListedImage = image) -> list[Shape]:
-                where = f"{file}, {short_repr(image.names[0], 120)}, shape {numbered[0]}"
-                return list(self.parse_shape(numbered[1], image, where))
+    def _parse_image(self, image: ListedImage, file: Path) -> Iterable[tuple[int, Sequence[Shape]]]:
+        """Number and shapes of each annotation; their places in words are only needed if one is broken."""
+        numbered = list(enumerate(image.shapes, start=1))
+        try:
+            return [(number, self.parse_shape(shape, image, "")) for number, shape in numbered]
+        except DataError:
 
-            parsed = self.parse_each(enumerate(image.shapes, start=1), parse)
-            for shape in counts.keep_boxes(itertools.chain.from_iterable(parsed)):
-                yield position, shape
+            def parse(item: tuple[int, Any]) -> tuple[int, Sequence[Shape]]:
+                return item[0], self.parse_shape(item[1], image, _where(file, image, item[0]))
+
+            return self.parse_each(numbered, parse)
 
     @classmethod
     def _find_files(cls, path: Path) -> dict[str, Path]:

@@ -101,6 +101,15 @@ class OpenImagesDataset(Reader):
             notes=notes,
         )
 
+    def names_by_id(self) -> dict[str, str]:
+        """Names of the described classes by ID such as `/m/01g317`."""
+        described = OpenImagesFiles(self.path).find(self.set_name, CLASS_FILES)
+        return {} if described is None else _read_descriptions(described)
+
+    def find_hierarchy(self) -> Path | None:
+        """The hierarchy of the classes, such as `bbox_labels_600_hierarchy.json`, if it was downloaded."""
+        return OpenImagesFiles(self.path).find(self.set_name, TREES)
+
     @classmethod
     def find_layout(cls, path: str | os.PathLike[str]) -> Layout | None:
         """Recognise a CSV file by its columns."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import collections
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from keras_retinanet.data.datasets.outlines import Box
 from keras_retinanet.data.errors import DataError, short_repr
 
+_PLAIN = frozenset((int, float))
 BOX = "box"
 """Kind of the shapes that are boxes; all others are counted."""
 
@@ -39,13 +40,18 @@ class ShapeCounts:
         self._enclosed: collections.Counter[str] = collections.Counter()
         self._without_area: collections.Counter[str] = collections.Counter()
 
-    def keep_boxes(self, shapes: Iterable[Shape]) -> Iterator[Shape]:
-        """Yield the shapes that have a box, and count those of other kinds."""
-        for shape in shapes:
-            if shape.kind != BOX:
-                (self._without_area if shape.box is None else self._enclosed)[shape.kind] += 1
-            if shape.box is not None:
-                yield shape
+    def add(self, shape: Shape) -> bool:
+        """Count a shape if it is not a box.
+
+        Args:
+            shape: Any shape.
+
+        Returns:
+            Whether it is used: `False` if it has no area.
+        """
+        if shape.kind != BOX:
+            (self._without_area if shape.box is None else self._enclosed)[shape.kind] += 1
+        return shape.box is not None
 
     def describe(self, where: str) -> list[str]:
         """The notes, one sentence each.
@@ -80,9 +86,10 @@ def box_of_points(points: Any, where: str, fewest: int = 1) -> Box:
         DataError: They are not points, or too few.
     """
     try:
-        xs, ys = [[float(point[side]) for point in points] for side in (0, 1)]
-        if len(xs) < fewest or any(len(point) != 2 for point in points):
+        pairs = [(float(x), float(y)) for x, y in points]
+        if len(pairs) < fewest:
             raise ValueError
+        xs, ys = zip(*pairs, strict=True)
     except (TypeError, ValueError, KeyError, IndexError, OverflowError):
         allowed = f"at least {fewest} points [x, y]"
         raise DataError(where, f"points are {short_repr(points)}", allowed, "correct or remove the shape") from None
@@ -105,9 +112,11 @@ def numbers_of(item: Any, names: Sequence[Any], where: str, allowed: str = "a nu
     Raises:
         DataError: One is missing or not a finite number.
     """
+    given_values = [item.get(name) for name in names]
+    if _PLAIN.issuperset(map(type, given_values)) and math.isfinite(sum(given_values)):  # almost all
+        return [float(value) for value in given_values]
     values = []
-    for name in names:
-        given = item.get(name)
+    for name, given in zip(names, given_values, strict=True):
         try:
             if isinstance(given, bool) or (isinstance(given, str) and "_" in given):
                 raise ValueError

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import collections
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -94,7 +94,7 @@ class ViaDataset(ListedImagesReader):
         ]
         return ImageList(listed, _options(content, attribute), notes)
 
-    def parse_shape(self, shape: Any, image: ListedImage, where: str) -> Iterable[Shape]:
+    def parse_shape(self, shape: Any, image: ListedImage, where: str) -> Sequence[Shape]:
         """One shape for each class of a region."""
         del image
         kind, box = _parse_shape(shape.shape, where)

@@ -6,10 +6,15 @@ import base64
 import json
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.datasets import LabelmeDataset, find_layouts
 from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.image_files import read_bytes
+from keras_retinanet.data.sample_table import SampleTable
 
 RECTANGLE = [[11, 22], [1, 2]]  # dragged from the lower right corner
 
@@ -191,10 +196,10 @@ def test_broken_and_foreign_files_are_left_out_and_counted(write, write_images, 
     write("a.json", shape("cat", RECTANGLE))
     (tmp_path / "b.json").write_text('{"shapes": [')
     (tmp_path / "settings.json").write_text('{"a": 1}')
-    write("gone.json", shape("cat", RECTANGLE), image="gone.jpg", imageData="AAAA")
+    write("gone.json", shape("cat", RECTANGLE), image="gone.jpg")
     data = LabelmeDataset(tmp_path)
     # b.jpg has a JSON file, though a broken one: it is not known to be background.
-    assert [sample["image_id"] for sample in data] == ["a.json", str(tmp_path / "c.jpg")]
+    assert [sample["image_id"] for sample in data] == ["a.jpg", "c.jpg"]
     assert data.report.notes[1].startswith("3 annotations left out: ")
     for part in ("b.json: is not JSON", "settings.json: has no list 'shapes'", "gone.json: image 'gone.jpg' is not"):
         assert f"{tmp_path}/{part}" in data.report.notes[1]
@@ -202,9 +207,34 @@ def test_broken_and_foreign_files_are_left_out_and_counted(write, write_images, 
         LabelmeDataset(tmp_path, on_error="error")
 
 
-def test_images_that_are_only_embedded_are_refused(write, tmp_path):
-    write("a.json", shape("cat", RECTANGLE), imageData="AAAA")
-    with pytest.raises(DataError, match=r"only embedded.*labelme_export_json"):
+def test_embedded_pictures_are_read_from_the_json_file(write, write_images, tmp_path):
+    write_images(tmp_path, {"a.png": (40, 60), "b.png": (40, 60)})
+    content = (tmp_path / "a.png").read_bytes()
+    pixels = np.asarray(Image.open(tmp_path / "a.png"))
+    (tmp_path / "a.png").unlink()
+    write("a.json", shape("cat", RECTANGLE), image="a.png", imageData=base64.b64encode(content).decode())
+    text = (tmp_path / "a.json").read_text()
+    assert "/" in text
+    (tmp_path / "escaped.json").write_text(text.replace("/", "\\/").replace('"a.png"', '"escaped.png"'))
+    write("b.json", shape("cat", RECTANGLE), image="b.png", imageData="AAAA")  # the file next to it is preferred
+    data = LabelmeDataset(tmp_path)
+    assert [sample["image_id"] for sample in data] == ["a.png", "b.png", "escaped.png"]
+    assert named_boxes(data) == [[("cat", 1, 2, 11, 22)]] * 3
+    assert data[1]["image"] == str(tmp_path / "b.png")
+    assert read_bytes(data[0]["image"]) == read_bytes(data[2]["image"]) == content
+    table = SampleTable(data, ResizeConfig(40, 60))
+    for index in (0, 2):
+        assert np.array_equal(table.load(index)["image"], pixels)
+    assert np.array_equal(table.load(1)["image"], np.asarray(Image.open(tmp_path / "b.png")))
+
+
+def test_broken_base64_is_an_image_that_cannot_be_read(write, tmp_path):
+    write("a.json", shape("cat", RECTANGLE), imageData="AA*A")
+    (sample,) = LabelmeDataset(tmp_path)
+    with pytest.raises(OSError, match="base64 is broken"):
+        read_bytes(sample["image"])
+    write("a.json", shape("cat", RECTANGLE), imageData="AA*A", imageHeight=None)
+    with pytest.raises(DataError, match="cannot be read as an image"):
         LabelmeDataset(tmp_path)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_retinanet.data.datasets import OpenImagesDataset, find_layouts
+from keras_retinanet.data.datasets.label_hierarchy import classes_above
 from keras_retinanet.data.errors import DataError
 
 HEADER = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
@@ -105,6 +106,15 @@ def test_a_parent_label_takes_all_below_it(oid):
         (oid / "bbox_labels_600_hierarchy.json").write_text(text)
         with pytest.raises(DataError, match=r"hierarchy\.json"):
             OpenImagesDataset(oid, parent_label="Food")
+
+
+def test_the_classes_above_each_class(oid):
+    dataset = OpenImagesDataset(oid)
+    assert dataset.find_hierarchy() == oid / "bbox_labels_600_hierarchy.json"
+    above = classes_above(oid / "bbox_labels_600_hierarchy.json", dataset.names_by_id())
+    assert above == {
+        "Apple": {"Food", "/m/all"}, "Pear": {"Food", "/m/all"}, "Food": {"/m/all"}, "Car": {"/m/all"},
+    }  # fmt: skip
 
 
 def test_wanted_class_names_give_the_labels(oid):
