@@ -1,24 +1,27 @@
-"""How long do the COCO numbers take? Ours against pycocotools, on the same detections and in the same process.
+"""How long do the COCO numbers take, and how much memory? Ours against pycocotools, on the same detections.
 
-    python benchmarks/evaluation.py [--images 5000] [--detections 100] [--classes 80] [--repeats 1]
+    python benchmarks/evaluation.py [--images 5000] [--detections 100] [--classes 80] [--repeats 2]
 
-Ours starts from NumPy arrays as `detect_dataset` gives them; pycocotools from COCO dicts that are already in memory,
-so that its side bears no cost of conversion.
+Ours starts from NumPy arrays as `detect_dataset` gives them, and ends with the numbers; pycocotools starts from COCO
+dicts that are already in memory, so that its side bears no cost of conversion. Each side runs in a process of its own.
+Memory is the peak above what the process held before: the detections, and the imported packages.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import copy
 import io
+import json
+import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from keras_retinanet.evaluation import coco, report
 
@@ -27,7 +30,7 @@ def make_set(num_images: int, num_detections: int, num_classes: int) -> tuple[li
     rng = np.random.default_rng(0)
     samples, detections = [], []
     for image_id in range(1, num_images + 1):
-        count = int(rng.poisson(7))  # as many as a COCO image has
+        count = int(rng.poisson(7.2))  # as many as a COCO image has
         corners = rng.uniform(0, 400, (count, 2))
         boxes = np.concatenate([corners, corners + np.exp(rng.uniform(2, 5.3, (count, 2)))], axis=1).astype(np.float32)
         labels = rng.integers(0, num_classes, count)
@@ -60,6 +63,9 @@ def make_dicts(samples: list[Any], detections: list[Any], num_classes: int) -> t
 
 
 def run_pycocotools(truth: dict[str, Any], results: list[Any]) -> list[float]:
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
     with contextlib.redirect_stdout(io.StringIO()):
         sides = [COCO()]
         sides[0].dataset = truth
@@ -72,33 +78,64 @@ def run_pycocotools(truth: dict[str, Any], results: list[Any]) -> list[float]:
     return [float(value) for value in evaluator.stats]
 
 
-def measure(run: Callable[[], Any], repeats: int) -> tuple[float, float, Any]:
-    """Least wall time, least CPU time, result."""
-    times = []
-    for _ in range(repeats):
-        wall, cpu = time.perf_counter(), time.process_time()
-        result = run()
-        times.append((time.perf_counter() - wall, time.process_time() - cpu))
-    return min(wall for wall, _ in times), min(cpu for _, cpu in times), result
+def peak_mebibytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(run: Callable[[], list[float]]) -> dict[str, Any]:
+    before, wall, cpu = peak_mebibytes(), time.perf_counter(), time.process_time()
+    stats = run()
+    return {
+        "wall": time.perf_counter() - wall,
+        "cpu": time.process_time() - cpu,
+        "memory": peak_mebibytes() - before,
+        "stats": stats,
+    }
+
+
+def measure_side(side: str, flags: argparse.Namespace) -> dict[str, Any]:
+    """One side in this process; the packages are loaded by a small set first."""
+    small, large = (make_set(images, flags.detections, flags.classes) for images in (20, flags.images))
+    names = [str(k) for k in range(flags.classes)]
+    if side == "ours":
+        coco.evaluate(*small, names)
+        return measure(lambda: [*coco.evaluate(*large, names).stats.values()])
+    run_pycocotools(*make_dicts(*small, flags.classes))
+    dicts = make_dicts(*large, flags.classes)
+    return measure(lambda: run_pycocotools(*dicts))
+
+
+def measure_apart(side: str, flags: argparse.Namespace) -> dict[str, Any]:
+    """The fastest of several processes."""
+    sizes = [f"--{name}={getattr(flags, name)}" for name in ("images", "detections", "classes")]
+    command = [sys.executable, str(Path(__file__)), f"--side={side}", *sizes]
+    answers = [subprocess.run(command, check=True, capture_output=True, text=True) for _ in range(flags.repeats)]
+    return min((json.loads(answer.stdout) for answer in answers), key=lambda answer: answer["wall"])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Time of the COCO numbers, ours against pycocotools.")
+    parser = argparse.ArgumentParser(description="Time and memory of the COCO numbers, ours against pycocotools.")
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--detections", type=int, default=100)
     parser.add_argument("--classes", type=int, default=80)
-    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--side", choices=["ours", "pycocotools"], help=argparse.SUPPRESS)
     flags = parser.parse_args()
-    samples, detections = make_set(flags.images, flags.detections, flags.classes)
-    truth, results = make_dicts(samples, detections, flags.classes)
-    names = [str(k) for k in range(flags.classes)]
-    wall, cpu, result = measure(lambda: coco.evaluate(samples, detections, names), max(flags.repeats, 2))
-    peer_wall, peer_cpu, peer = measure(lambda: run_pycocotools(copy.deepcopy(truth), list(results)), flags.repeats)
-    gap = np.abs(np.array(list(result.stats.values())) - peer).max()
-    print(f"{flags.images} images, {result.num_detections} detections, {result.num_boxes.sum()} boxes")
-    print(f"keras_retinanet  {wall:7.2f} s wall  {cpu:7.2f} s CPU   AP {result.stats['AP']:.6f}")
-    print(f"pycocotools      {peer_wall:7.2f} s wall  {peer_cpu:7.2f} s CPU   AP {peer[0]:.6f}")
-    print(f"ratio            {peer_wall / wall:7.1f}        {peer_cpu / cpu:7.1f}         largest difference {gap:.1e}")
+    if flags.side:
+        print(json.dumps(measure_side(flags.side, flags)))
+        return
+    ours, peer = measure_apart("ours", flags), measure_apart("pycocotools", flags)
+    print(f"{flags.images} images, up to {flags.images * flags.detections} detections")
+    for name, side in (("keras_retinanet", ours), ("pycocotools", peer)):
+        print(
+            f"{name:<15} {side['wall']:8.2f} s wall {side['cpu']:8.2f} s CPU {side['memory']:8.0f} MiB"
+            f"   AP {side['stats'][0]:.6f}"
+        )
+    ratios = [peer[key] / max(ours[key], 1e-9) for key in ("wall", "cpu", "memory")]
+    gap = np.abs(np.subtract(ours["stats"][:12], peer["stats"])).max()
+    print(
+        f"{'ratio':<15} {ratios[0]:8.1f}        {ratios[1]:8.1f}       {ratios[2]:8.1f}       largest difference {gap}"
+    )
 
 
 if __name__ == "__main__":

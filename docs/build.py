@@ -20,7 +20,17 @@ from urllib.parse import unquote, urldefrag
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "keras_retinanet"
 CHAPTERS = {
-    "Guide": ["tutorial", "datasets", "doctor", "training", "detecting", "serving", "backbones", "migrating"],
+    "Guide": [
+        "tutorial",
+        "datasets",
+        "doctor",
+        "training",
+        "evaluating",
+        "detecting",
+        "serving",
+        "backbones",
+        "migrating",
+    ],
     "Development": ["architecture", "extending", "/CONTRIBUTING", "releasing"],
     "Project": ["/CHANGELOG", "/SECURITY"],
 }

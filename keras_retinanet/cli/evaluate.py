@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_reader_flags, parse_arguments
+from keras_retinanet.cli.evaluation_report import evaluate_results, is_result_file, publish
+from keras_retinanet.cli.evaluation_run import Evaluation, detect
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.snapshot_arguments import (
@@ -21,53 +21,10 @@ from keras_retinanet.cli.snapshot_arguments import (
     read_overrides,
 )
 from keras_retinanet.cli.startup import import_tensorflow
-from keras_retinanet.config import DataConfig, MetricName, ResizeConfig
+from keras_retinanet.config import DataConfig, MetricName, TileConfig
 from keras_retinanet.data.datasets import DATASETS
 from keras_retinanet.snapshots.run_folder import find_snapshot
 from keras_retinanet.snapshots.snapshot_settings import read_settings
-
-if TYPE_CHECKING:
-    from keras_retinanet.data.bad_images import BadImages, CutOffImages
-    from keras_retinanet.data.datasets import Dataset
-    from keras_retinanet.data.pipeline import InferenceBatches
-    from keras_retinanet.data.thumbnails import Thumbnails
-    from keras_retinanet.evaluation import EvaluationResult
-    from keras_retinanet.model.detection_model import DetectionModel
-    from keras_retinanet.schema import Detections, Sample
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The model and the data of an evaluation.
-
-    Attributes:
-        model: The snapshot, with the thresholds of this evaluation.
-        class_names: The model's classes; those of the data set, in order, if the snapshot has none.
-        snapshot: Path of the snapshot.
-        dataset: Reader of the annotated images.
-        set_name: Name of the split.
-        description: The data set in one line.
-        samples: Images of the split, with labels in the order of the model's classes.
-        resize: How images become network input.
-        batches: The images as network input.
-        bad_images: Tracks images that cannot be decoded, which count as images without objects; `None` if such an
-            image is an error.
-        cut_off: JPEGs without their last bytes.
-        thumbnails: Small copies of the images, kept as they are loaded.
-    """
-
-    model: DetectionModel
-    class_names: tuple[str, ...]
-    snapshot: Path
-    dataset: Dataset
-    set_name: str
-    description: str
-    samples: list[Sample]
-    resize: ResizeConfig
-    batches: InferenceBatches
-    bad_images: BadImages | None
-    cut_off: CutOffImages
-    thumbnails: Thumbnails
 
 
 def build_parser() -> Parser:
@@ -79,16 +36,26 @@ def build_parser() -> Parser:
     parser = Parser(
         prog="retinanet-evaluate",
         usage="%(prog)s [flags] {PATH … | FORMAT ARGUMENT …} SNAPSHOT",
-        description="Measure the detections of a snapshot: COCO's 12 numbers, and AP of each class. "
-        "SNAPSHOT is a .keras file, the folder of a run (its best.keras, else its last.keras), or a checkpoint of "
-        "another library (see retinanet-import).",
+        description="Measure the detections of a snapshot: COCO's 12 numbers, and AP of each class. COCO counts "
+        "at most 100 detections of a class per image; where images have more boxes, a number without this limit is "
+        "added. SNAPSHOT is a .keras file, the folder of a run (its best.keras, else its last.keras), a checkpoint of "
+        "another library (see retinanet-import), or detections as a COCO result file (.json).",
     )
     add_dataset_arguments(parser, trailing=("SNAPSHOT",))
     count = number(int, least=1)
     parser.add_argument("--set", metavar="NAME", help="images to use (default: the format's val)")
     add_reader_flags(parser)
     parser.add_argument("--limit", type=count, metavar="N", help="use only the first N images")
-    parser.add_argument("--metric", choices=get_args(MetricName), default="coco", help="(default: %(default)s)")
+    metric = parser.add_argument_group("the numbers")
+    metric.add_argument("--metric", choices=get_args(MetricName), default="coco", help="(default: %(default)s)")
+    metric.add_argument(
+        "--iou-thresholds", type=read_shares, metavar="X,X,…", help="IoU from which a detection is right, in place of "
+        "the metric's own (coco: 0.5,0.55,…,0.95; others: 0.5)",
+    )  # fmt: skip
+    metric.add_argument(
+        "--hierarchy", metavar="JSON", help="open_images: file such as bbox_labels_600_hierarchy.json; boxes count for "
+        "the classes above their own, too (default: that of an Open Images folder)",
+    )  # fmt: skip
     parser.add_argument("--json", metavar="FILE", help="also write the numbers to this file")
     parser.add_argument("--save-detections", metavar="FILE", help="also write the detections, as COCO results")
     parser.add_argument("--batch-size", type=count, default=4, metavar="N", help="(default: %(default)s)")
@@ -97,7 +64,34 @@ def build_parser() -> Parser:
     own = add_filter_flags(parser)
     own.add_argument("--image-min-side", type=count, metavar="N", help="scale the shorter side to N pixels …")
     own.add_argument("--image-max-side", type=count, metavar="N", help="… unless the longer would exceed N")
+    large = parser.add_argument_group("large images: measured before and after the boxes of tiles are merged")
+    large.add_argument("--tile", type=count, metavar="SIZE", help="cut images into squares of SIZE pixels")
+    large.add_argument(
+        "--overlap", type=number(float, 0, 0.9), metavar="X", help=f"of tiles (default: {TileConfig.overlap})"
+    )
+    large.add_argument("--no-whole-pass", action="store_true", help="do not look at the whole image, too")
     return parser
+
+
+def read_shares(text: str) -> tuple[float, ...]:
+    """Reads `X,X,…`.
+
+    Args:
+        text: The argument.
+
+    Returns:
+        The numbers, ascending.
+
+    Raises:
+        ArgumentTypeError: One is not above 0 and below 1.
+    """
+    try:
+        shares = tuple(sorted({float(word) for word in text.strip(",").split(",")}))
+    except ValueError:
+        shares = (-1.0,)
+    if not 0 < shares[0] <= shares[-1] < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list X,X,… of numbers above 0 and below 1")
+    return shares
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -116,12 +110,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--set names a split; for {data.dataset}, give the annotation file")
     val_annotations = data.val_annotations or data.annotations
     data = dataclasses.replace(data, val_set=flags.set, val_annotations=val_annotations, workers=flags.workers)
+    if flags.tile is None and (flags.overlap is not None or flags.no_whole_pass):
+        parser.error("--overlap and --no-whole-pass need --tile")
+    if flags.tile is not None and (flags.image_min_side or flags.image_max_side):
+        parser.error("--image-min-side and --image-max-side resize whole images; --tile does not")
     import_tensorflow()
     try:
+        if is_result_file(Path(snapshot)):
+            evaluate_results(Path(snapshot), flags, data)
+            return 0
         evaluation = prepare(flags, data, Path(snapshot))
         print(describe(evaluation), flush=True)
-        found = _detect(evaluation)
-        _publish(evaluation, found, flags)
+        publish(evaluation, detect(evaluation, flags), flags)
     except (ValueError, OSError, ImportError) as error:
         return fail("retinanet-evaluate", error)
     return 0
@@ -214,70 +214,6 @@ def describe(evaluation: Evaluation) -> str:
     equal = describe_equal_files([(evaluation.set_name, [sample["image"] for sample in samples])])
     lines += [f"warning   {sentence}" for sentence in equal]
     return "\n".join([*lines, *(f"note      {note}" for note in notes)])
-
-
-def _detect(evaluation: Evaluation) -> list[Detections]:
-    from tqdm import tqdm
-
-    from keras_retinanet.data.errors import from_tensorflow
-    from keras_retinanet.data.thumbnails import describe_near_duplicates
-    from keras_retinanet.evaluation import detect_dataset
-
-    start = time.perf_counter()
-    try:
-        with tqdm(total=len(evaluation.samples), unit=" images", disable=None) as bar:
-            found = detect_dataset(evaluation.model, evaluation.batches, evaluation.samples, progress=bar.update)
-    except Exception as error:
-        broken_file = from_tensorflow(error)
-        if broken_file is None:
-            raise
-        raise broken_file from error
-    seconds = time.perf_counter() - start
-    if evaluation.bad_images is not None and (summary := evaluation.bad_images.summary()) is not None:
-        print(f"warning   {summary}; their boxes count as missed")
-    if (summary := evaluation.cut_off.summary()) is not None:
-        print(f"warning   {summary}")
-    images = [sample["image"] for sample in evaluation.samples]
-    for sentence in describe_near_duplicates([(evaluation.set_name, images, evaluation.thumbnails)]):
-        print(f"warning   {sentence}")
-    count = sum(len(entry["scores"]) for entry in found)
-    print(f"detected  {count} boxes in {seconds:.1f} s ({len(found) / seconds:.1f} images/s)\n")
-    return found
-
-
-def _publish(evaluation: Evaluation, found: list[Detections], flags: argparse.Namespace) -> None:
-    """Prints the tables and writes the output files."""
-    from keras_retinanet.evaluation import METRICS, report
-
-    names = evaluation.class_names
-    result: EvaluationResult = METRICS[flags.metric].evaluate(evaluation.samples, found, names)
-    print(f"{report.stats_table(result)}\n\n{report.class_table(result)}")
-    if flags.json:
-        origin = {"snapshot": str(evaluation.snapshot), "set": evaluation.set_name, "metric": flags.metric}
-        settings = {
-            "filter": dataclasses.asdict(evaluation.model.filter_config),
-            "resize": dataclasses.asdict(evaluation.resize),
-        }
-        report.write_json(flags.json, origin | settings | report.to_dict(result))
-    if flags.save_detections:
-        ids = category_ids(evaluation.dataset, names)
-        report.write_json(flags.save_detections, report.coco_results(found, ids))
-
-
-def category_ids(dataset: Dataset, class_names: Sequence[str]) -> list[int]:
-    """Finds the data set's category id of each of the model's classes.
-
-    Args:
-        dataset: The data set. Ids are its `category_ids` if it has them (COCO), else 1 for its first class, and so on.
-        class_names: The model's classes.
-
-    Returns:
-        One id per class; classes missing in the data set get unused ids.
-    """
-    own = getattr(dataset, "category_ids", None) or range(1, len(dataset.class_names) + 1)
-    ids = dict(zip(dataset.class_names, own, strict=True))
-    unused = max(ids.values(), default=0) + 1
-    return [ids.get(name, unused + k) for k, name in enumerate(class_names)]
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ MixedPrecision = Literal["none", "float16", "bfloat16"]
 AugmentName = Literal[
     "none", "flip", "flips", "fizyr", "multi_scale", "strong", "large_jitter", "aerial", "mosaic", "heavy"
 ]
-MetricName = Literal["coco", "voc"]
+MetricName = Literal["coco", "voc", "voc2007", "fizyr", "open_images", "lrp", "f1", "counts"]
 ExportFormat = Literal["keras", "saved_model", "onnx", "openvino", "litert"]
 ExportDtype = Literal["float32", "float16", "bfloat16", "int8"]
 ClipTime = Literal["before_nms", "after_nms", "never"]

@@ -138,8 +138,8 @@ class TrainConfig(NetworkConfig):
         tensorboard_dir: Also write TensorBoard logs here.
         use_evaluation: Evaluate on the validation split.
         evaluate_every: Epochs between two evaluations; the last epoch is always evaluated.
-        metric: Metric of these evaluations; best.keras holds the weights with the best AP
-            (coco) or mAP at IoU 0.5 (voc).
+        metric: Metric of these evaluations; best.keras holds the weights that are best by its first number, such as
+            AP (coco), mAP at IoU 0.5 (voc) or oLRP (lrp).
     """
 
     data: DataConfig = field(default_factory=DataConfig)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_retinanet.data.errors import GRAPH_MARKS, GRAPH_SEPARATOR, DataError
+from keras_retinanet.data.errors import GRAPH_MARKS, GRAPH_SEPARATOR, DataError, from_tensorflow
 from keras_retinanet.schema import Tensor
 
 MAX_BROKEN_SHARE = 0.1
@@ -55,6 +55,21 @@ class BadImages:
             tf.errors.OpError: There are too many; `errors.from_tensorflow` turns this into a `DataError`.
         """
         return tf.numpy_function(self._report, [path, found], tf.bool)
+
+    def report(self, path: str, found: str) -> None:
+        """Report an image outside of a graph.
+
+        Args:
+            path: The image.
+            found: What is wrong with it.
+
+        Raises:
+            DataError: There are too many.
+        """
+        try:
+            self._report(path.encode(), found.encode())
+        except DataError as error:
+            raise from_tensorflow(error) or error from None
 
     def summary(self) -> str | None:
         """One sentence about all broken images, or `None` if there are none."""

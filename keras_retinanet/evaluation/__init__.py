@@ -1,18 +1,35 @@
-"""COCO and Pascal VOC metrics, and the tables and files that report them.
+"""Metrics of detection, and the tables and files that report them.
 
-To add a metric, write `evaluation/<name>.py` with a function of the same arguments and result as `coco.evaluate`, and
+To add a metric, write `evaluation/<name>.py` with a function of the same arguments and result as `f1.evaluate`, and
 add its entry to `METRICS` and its name to `config.MetricName`. See docs/extending.md.
 """
 
 from __future__ import annotations
 
-from keras_retinanet.evaluation import coco, report, voc
+from keras_retinanet.evaluation import coco, counts, f1, fizyr, lrp, open_images, report, voc
 from keras_retinanet.evaluation.detections import detect_dataset
-from keras_retinanet.evaluation.metric import EvaluationResult, Metric
+from keras_retinanet.evaluation.metric import EvaluationResult, Metric, MetricSettings
 
 METRICS: dict[str, Metric] = {
-    "coco": Metric(coco.evaluate, "AP", logged=("AP", "AP50", "AP75", "APs", "APm", "APl")),
-    "voc": Metric(voc.evaluate, "mAP"),
+    "coco": Metric(
+        coco.evaluate, "AP", logged=("AP", "AP50", "AP75", "APs", "APm", "APl"), choose_monitor=coco.choose_monitor
+    ),
+    "voc": Metric(voc.evaluate_2010, "mAP"),
+    "voc2007": Metric(voc.evaluate_2007, "mAP"),
+    "fizyr": Metric(fizyr.evaluate, "mAP", choose_monitor=fizyr.choose_monitor),
+    "open_images": Metric(open_images.evaluate, "mAP"),
+    "lrp": Metric(lrp.evaluate, "oLRP", lower_is_better=frozenset(lrp.STATS)),
+    "f1": Metric(f1.evaluate, "F1"),
+    "counts": Metric(counts.evaluate, "MAE", lower_is_better=frozenset({"MAE", "RMSE", "relative"})),
 }
 
-__all__ = ["METRICS", "EvaluationResult", "Metric", "coco", "detect_dataset", "report", "voc"]
+__all__ = [
+    "METRICS",
+    "EvaluationResult",
+    "Metric",
+    "MetricSettings",
+    "coco",
+    "detect_dataset",
+    "report",
+    "voc",
+]

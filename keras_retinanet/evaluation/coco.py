@@ -1,6 +1,6 @@
 """The 12 numbers of the COCO challenge, and the AP of each class.
 
-Reference: https://cocodataset.org/#detection-eval; numerics of pycocotools 2.0, computed by faster-coco-eval.
+Reference: https://cocodataset.org/#detection-eval; numerics of pycocotools 2.0.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
+from keras_retinanet.evaluation.coco_engine import IOU_THRESHOLDS, MAX_DETECTIONS, Curves, Engine, compute_curves
 from keras_retinanet.evaluation.detections import pair_detections
-from keras_retinanet.evaluation.metric import EvaluationResult, count_boxes
+from keras_retinanet.evaluation.metric import OWN, EvaluationResult, MetricSettings, count_all_boxes, keep_counted
 from keras_retinanet.schema import Detections, Sample
 
 Array = NDArray[Any]
@@ -33,10 +33,17 @@ STATS = {
     "ARl": "recall of large objects",
 }
 """The 12 numbers in COCO's order, with their meaning."""
+LEADERBOARD = "COCO leaderboard"
+_SIZES = {"s": 1, "m": 2, "l": 3}
 
 
 def evaluate(
-    samples: Sequence[Sample], detections: Sequence[Detections], class_names: Sequence[str]
+    samples: Sequence[Sample],
+    detections: Sequence[Detections],
+    class_names: Sequence[str],
+    settings: MetricSettings | None = None,
+    *,
+    engine: Engine | None = None,
 ) -> EvaluationResult:
     """Compares detections with annotations as the COCO challenge does.
 
@@ -48,91 +55,128 @@ def evaluate(
         samples: Annotated images.
         detections: Detections with boxes in pixels of the image files; images without any may be left out.
         class_names: Names of the labels `0 … K-1`.
+        settings: Other IoU thresholds, score threshold or limit on detections. Defaults to COCO's.
+        engine: Package that computes them. Defaults to the fastest that is installed.
 
     Returns:
         `stats` has the 12 numbers by the names of `STATS`, -1 where no annotated box contributes to a number;
-        `per_class` has `"AP"` and `"AP50"`.
+        `per_class` has `"AP"` and `"AP50"`. Other IoU thresholds have one AP each in place of `AP50` and
+        `AP75`. Where images have more boxes of a class than the 100 detections that COCO counts, `"AP maxDets=N"` and
+        `"AP50 maxDets=N"` are added, N being the detector's limit.
 
     Raises:
         ValueError: Detections of an unknown image, or a label outside `0 … K-1`.
     """
+    settings = settings or MetricSettings()
     pairs = pair_detections(samples, detections, len(class_names))
     pairs.sort(key=lambda pair: (isinstance(pair[0]["image_id"], str), pair[0]["image_id"]))
-    truth = [sample for sample, _ in pairs]
-    found = [entry for _, entry in pairs]
-    labels, ignore = _concatenate(truth, "labels", np.int64), _concatenate(truth, "ignore", bool)
-    scores = _concatenate(found, "scores", np.float64).tolist()
-    stats, precision = _run_coco_eval(
-        _records(truth, labels, _areas(truth), iscrowd=ignore.astype(int).tolist()),
-        _records(found, _concatenate(found, "labels", np.int64), None, score=scores),
-        len(pairs),
-        len(class_names),
+    if settings.score_threshold is not None:
+        pairs = [(sample, keep_counted(found, settings.score_threshold, None)) for sample, found in pairs]
+    thresholds, limit = settings.iou_thresholds or IOU_THRESHOLDS, settings.max_detections or MAX_DETECTIONS[-1]
+    limits = [*(fewer for fewer in MAX_DETECTIONS[:-1] if fewer < limit), limit]
+    larger = _larger_limit(samples, detections, settings)
+    all_limits = [*limits, larger] if larger else limits
+    curves = compute_curves(
+        pairs, len(class_names), iou_thresholds=thresholds, max_detections=all_limits, engine=engine
     )
+    figures = _summarize(curves, thresholds, limits)
+    is_standard = thresholds == IOU_THRESHOLDS and limit == MAX_DETECTIONS[-1]
+    comparable = dict.fromkeys(figures, LEADERBOARD if is_standard else OWN)
+    if larger:
+        figures |= _without_limit(curves, thresholds, larger)
+    precision = curves.precision[:, :, :, 0, len(limits) - 1]
     return EvaluationResult(
-        stats=dict(zip(STATS, stats, strict=True)),
-        captions=STATS,
+        stats={name: value for name, (value, _) in figures.items()},
+        captions={name: caption for name, (_, caption) in figures.items()},
         class_names=tuple(class_names),
-        per_class={"AP": _class_means(precision), "AP50": _class_means(precision[:1])},
-        num_boxes=count_boxes(labels, ignore, len(class_names)),
+        per_class={"AP": _class_means(precision), f"AP{100 * thresholds[0]:g}": _class_means(precision[:1])},
+        num_boxes=count_all_boxes(samples, len(class_names)),
         num_images=len(pairs),
-        num_detections=sum(len(entry["scores"]) for entry in found),
+        num_detections=sum(len(found["scores"]) for found in detections),
+        comparable_with=comparable,
+        notes=_notes(samples, limit, larger, settings.detector_limit),
     )
 
 
-def _concatenate(images: Sequence[Any], name: str, dtype: Any) -> Array:
-    """Concatenates an array over all images."""
-    return np.concatenate([np.asarray(image[name], dtype) for image in images] or [np.zeros(0, dtype)])
+def choose_monitor(samples: Sequence[Sample], settings: MetricSettings) -> str:
+    """The number that ranks models: AP, or AP up to the detector's limit where COCO's limit leaves boxes out.
+
+    Args:
+        samples: The annotated images.
+        settings: With the detector's limit.
+
+    Returns:
+        `"AP"` or `"AP maxDets=N"`.
+    """
+    larger = _larger_limit(samples, (), settings)
+    return f"AP maxDets={larger}" if larger else "AP"
 
 
-def _areas(samples: Sequence[Sample]) -> Array:
-    """Area of every annotated box: the annotated one, else that of the box."""
-    areas = [np.asarray(sample.get("areas", _box_areas(sample)), np.float64) for sample in samples]
-    return np.concatenate(areas or [np.zeros(0)])
+def _larger_limit(samples: Sequence[Sample], detections: Sequence[Detections], settings: MetricSettings) -> int:
+    """The detector's limit where images have more boxes of a class than detections counted; 0 elsewhere."""
+    limit = settings.max_detections or MAX_DETECTIONS[-1]
+    largest = settings.detector_limit or max((len(found["scores"]) for found in detections), default=0)
+    return largest if largest > limit and _most_of_a_class(samples) > limit else 0
 
 
-def _box_areas(sample: Sample) -> Array:
-    boxes = np.asarray(sample["boxes"], np.float64).reshape(-1, 4)
-    return np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+def _boxes_to_find(sample: Sample) -> Array:
+    """Labels of the boxes that are no ignore regions."""
+    return np.asarray(sample["labels"], np.int64)[~np.asarray(sample["ignore"], bool)]
 
 
-def _records(images: Sequence[Any], labels: Array, areas: Array | None, **columns: list[Any]) -> list[dict[str, Any]]:
-    """COCO's annotation dicts, ids from 1; `image_id` is the index of the image."""
-    boxes = np.concatenate([np.asarray(image["boxes"], np.float64).reshape(-1, 4) for image in images] or [_NO_BOXES])
-    boxes[:, 2:] -= boxes[:, :2]  # (N, 4) x, y, width, height
-    table = {
-        "id": range(1, len(boxes) + 1),
-        "image_id": np.repeat(np.arange(len(images)), [len(image["labels"]) for image in images]).tolist(),
-        "category_id": labels.tolist(),
-        "bbox": boxes.tolist(),
-        "area": (np.prod(boxes[:, 2:], axis=1) if areas is None else areas).tolist(),
-        "iscrowd": [0] * len(boxes),
-        **columns,
+def _most_of_a_class(samples: Sequence[Sample]) -> int:
+    return max((int(np.bincount(_boxes_to_find(sample)).max(initial=0)) for sample in samples), default=0)
+
+
+def _notes(samples: Sequence[Sample], limit: int, larger: int, detector_limit: int | None) -> tuple[str, ...]:
+    """What the limits on detections leave out."""
+    notes = []
+    crowded = sum(_most_of_a_class([sample]) > limit for sample in samples)
+    if crowded:
+        shown = f"AP maxDets={larger} counts {larger}" if larger else "--max-detections counts more"
+        notes.append(
+            f"{crowded} images have more boxes of a class (up to {_most_of_a_class(samples)}) than the {limit} "
+            f"detections that AP counts; {shown}"
+        )
+    most = max((len(_boxes_to_find(sample)) for sample in samples), default=0)
+    if detector_limit is not None and most > detector_limit:
+        notes.append(
+            f"an image has {most} boxes, and the detector returns at most {detector_limit}: raise --max-detections"
+        )
+    return tuple(notes)
+
+
+def _summarize(curves: Curves, thresholds: tuple[float, ...], limits: Sequence[int]) -> dict[str, tuple[float, str]]:
+    """COCO's numbers by name: the value, and what it means."""
+    last = len(limits) - 1
+    precision, recall = curves.precision[..., last], curves.recall[..., last]
+    is_standard = thresholds == IOU_THRESHOLDS
+    means = "0.50 … 0.95" if is_standard else ", ".join(f"{value:.2f}" for value in thresholds)
+    figures = {"AP": (_mean(precision[:, :, :, 0]), f"mean AP of IoU {means}")}
+    for index in (0, 5) if is_standard else range(len(thresholds)):
+        value = thresholds[index]
+        figures[f"AP{100 * value:g}"] = (_mean(precision[index, :, :, 0]), f"AP at IoU {value:.2f}")
+    figures |= {f"AP{size}": (_mean(precision[:, :, :, k]), STATS[f"AP{size}"]) for size, k in _SIZES.items()}
+    for k, limit in enumerate(limits):
+        caption = f"recall with {limit} detection{'s' * (limit > 1)} per image"
+        figures[f"AR{limit}"] = (_mean(curves.recall[:, :, 0, k]), caption)
+    return figures | {f"AR{size}": (_mean(recall[:, :, k]), STATS[f"AR{size}"]) for size, k in _SIZES.items()}
+
+
+def _without_limit(curves: Curves, thresholds: tuple[float, ...], larger: int) -> dict[str, tuple[float, str]]:
+    """AP, and that at the lowest IoU, with the detector's limit in place of COCO's."""
+    precision, lowest = curves.precision[:, :, :, 0, -1], f"AP{100 * thresholds[0]:g}"
+    caption = f"with {larger} detections per image"
+    return {
+        f"AP maxDets={larger}": (_mean(precision), f"AP {caption}"),
+        f"{lowest} maxDets={larger}": (_mean(precision[0]), f"{lowest} {caption}"),
     }
-    return [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
 
 
-_NO_BOXES = np.zeros((0, 4))
-
-
-def _run_coco_eval(
-    truth: list[dict[str, Any]], found: list[dict[str, Any]], num_images: int, num_classes: int
-) -> tuple[list[float], Array]:
-    """The 12 numbers, and precision `(10 IoU thresholds, 101 recalls, K)`, -1 for classes without a box."""
-    if not num_images or not num_classes:
-        return [-1.0] * len(STATS), np.full((10, 101, num_classes), -1.0)
-    table = {
-        "images": [{"id": index} for index in range(num_images)],
-        "categories": [{"id": label} for label in range(num_classes)],
-    }
-    sides = [COCO(table | {"annotations": rows}) for rows in (truth, found)]
-    evaluator = COCOeval_faster(*sides, iouType="bbox", print_function=_ignore_output)
-    evaluator.run()
-    stats = [float(value) for value in evaluator.stats[: len(STATS)]]
-    return stats, np.asarray(evaluator.eval["precision"])[:, :, :, 0, -1]
-
-
-def _ignore_output(*_: Any) -> None:
-    """Replaces `print` in faster-coco-eval."""
+def _mean(values: Array) -> float:
+    """Mean over what has boxes, as pycocotools takes it; -1 where nothing has."""
+    present = values[values > -1]
+    return float(np.mean(present)) if len(present) else -1.0
 
 
 def _class_means(precision: Array) -> Array:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_retinanet.evaluation.metric import EvaluationResult
+from keras_retinanet.evaluation.metric import OWN, EvaluationResult
 from keras_retinanet.schema import Detections
 
 
@@ -21,11 +21,14 @@ def stats_table(result: EvaluationResult) -> str:
         result: A result of any metric.
 
     Returns:
-        Aligned lines of name, value to three digits (`-` if no box contributes to it) and meaning.
+        Aligned lines of name, value to three digits (`-` if no box contributes to it), meaning, and whose published
+        numbers it is comparable with; then the notes.
     """
-    return _align_columns(
-        [(name, _format_number(value), result.captions[name]) for name, value in result.stats.items()], "<><"
-    )
+    rows = [("number", "value", "meaning", "comparable with")]
+    for name, value in result.stats.items():
+        comparable = result.comparable_with.get(name, OWN)
+        rows.append((name, _format_number(value), result.captions[name], comparable))
+    return "\n".join([_align_columns(rows, "<><<"), *(f"note: {note}" for note in result.notes)])
 
 
 def class_table(result: EvaluationResult) -> str:
@@ -51,7 +54,8 @@ def to_dict(result: EvaluationResult) -> dict[str, Any]:
         result: A result of any metric.
 
     Returns:
-        `{"stats", "classes": {name: {"boxes", …}}, "images", "detections"}`, with `None` for nan.
+        `{"stats", "comparable_with": {name: …}, "classes": {name: {"boxes", …}}, "images", "detections", "notes"}`,
+        with `None` for nan.
     """
     classes = {}
     for k, name in enumerate(result.class_names):
@@ -59,9 +63,11 @@ def to_dict(result: EvaluationResult) -> dict[str, Any]:
         classes[name] = {"boxes": int(result.num_boxes[k]), **values}
     return {
         "stats": {name: _finite_or_none(value) for name, value in result.stats.items()},
+        "comparable_with": {name: result.comparable_with.get(name, OWN) for name in result.stats},
         "classes": classes,
         "images": result.num_images,
         "detections": result.num_detections,
+        "notes": list(result.notes),
     }
 
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.data.errors import from_tensorflow
 from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
-from keras_retinanet.evaluation import METRICS, detect_dataset
+from keras_retinanet.evaluation import METRICS, MetricSettings, detect_dataset
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.optimizers.schedules import WarmupSchedule
@@ -141,6 +141,11 @@ class Training:
         if self.data.val_samples is None:
             return []
         samples, model, metric = self.data.val_samples, self.model, METRICS[self.config.metric]
+        settings = self._metric_settings()
+        if (monitor := metric.monitor_for(samples, settings)) != metric.monitor:
+            self.log(
+                f"best.keras follows {monitor}: some validation images have more boxes than {metric.monitor} counts"
+            )
         detector = DetectionModel(model)
         batches = InferenceBatches(
             samples,
@@ -161,7 +166,7 @@ class Training:
                     progress(count)
 
                 found[:] = detect_dataset(detector, batches, samples, progress=step)
-            return metric.logged_stats(metric.evaluate(samples, found, model.class_names))
+            return metric.logged_stats(metric(samples, found, model.class_names, settings))
 
         every, epochs = self.config.evaluate_every, self.config.epochs
         return [EvaluateMetric(measure, every=every, epochs=epochs, request=request)]
@@ -169,7 +174,11 @@ class Training:
     def _ranking(self) -> tuple[str, Literal["max", "min"]]:
         """Column of `metrics.csv` that ranks epochs, and whether its maximum or minimum is the best."""
         metric = METRICS[self.config.metric]
-        return f"{METRIC_PREFIX}{metric.monitor}", metric.mode
+        monitor = metric.monitor_for(self.data.val_samples or (), self._metric_settings())
+        return f"{METRIC_PREFIX}{monitor}", metric.mode_of(monitor)
+
+    def _metric_settings(self) -> MetricSettings:
+        return MetricSettings(detector_limit=self.model.filter_config.max_detections)
 
     def _finish_epoch(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
         """Measures and records the last epoch of a run that was stopped between its training and its record."""

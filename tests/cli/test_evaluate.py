@@ -16,11 +16,14 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from keras_retinanet import build
-from keras_retinanet.cli import evaluate
+from keras_retinanet.cli import evaluate, evaluation_report
 from keras_retinanet.cli.dataset_arguments import parse_arguments
 from keras_retinanet.config import AnchorConfig, ModelConfig, ResizeConfig
+from keras_retinanet.data.tiling import cut_tiles
 from keras_retinanet.demo import scenes
 from keras_retinanet.evaluation import coco
+from keras_retinanet.model.detection_model import DetectionModel
+from keras_retinanet.runtimes import KerasRuntime, Runtime
 from keras_retinanet.snapshots.run_folder import find_snapshot
 
 NAMES = tuple(reversed(scenes.CLASS_NAMES))
@@ -61,6 +64,7 @@ def test_the_numbers_are_those_of_pycocotools_on_the_saved_detections(demo, run,
     start = next(index for index, line in enumerate(lines) if line.startswith("AP "))
     assert [line.split()[0] for line in lines[start : start + 12]] == list(coco.STATS)
     assert [line.split()[0] for line in lines[start + 14 :]] == list(NAMES)
+    assert lines[start].endswith("COCO leaderboard")
 
     numbers = json.loads((tmp_path / "new" / "numbers.json").read_text())
     stats = run_pycocotools(demo / "annotations" / "instances_val2017.json", tmp_path / "found.json")
@@ -69,6 +73,16 @@ def test_the_numbers_are_those_of_pycocotools_on_the_saved_detections(demo, run,
     assert list(numbers["classes"]) == list(NAMES)
     assert numbers["filter"]["score_threshold"] == 0.001
     assert numbers["resize"]["max_side"] == 160
+
+    results = ["demo", str(demo), str(tmp_path / "found.json"), "--json", str(tmp_path / "again.json")]
+    assert evaluate.main(results) == 0
+    again = json.loads((tmp_path / "again.json").read_text())
+    np.testing.assert_allclose(list(again["stats"].values()), list(stats.values()), rtol=0, atol=1e-9)
+    assert again["results"] == str(tmp_path / "found.json")
+    assert evaluate.main([*results, "--iou-thresholds", "0.7,0.3", "--metric", "voc", "--score-threshold=0.9"]) == 0
+    assert "mAP@0.30" in capsys.readouterr().out
+    assert evaluate.main([*results, "--nms-threshold", "0.3"]) == 2
+    assert "--nms-threshold needs a snapshot" in capsys.readouterr().err
 
 
 def run_pycocotools(annotations, results):
@@ -90,6 +104,57 @@ def test_what_the_flags_change(demo, run, capsys):
     assert "val2017: 2 images" in text
     assert "detected  0 boxes" in text
     assert "mAP           0.000" in text
+
+
+def test_open_images_with_a_hierarchy(tmp_path, capsys):
+    """A result file of one pear, found; and nothing found of the class above it."""
+    Image.new("RGB", (100, 100)).save(tmp_path / "a.png")
+    (tmp_path / "boxes.csv").write_text("a.png,10,10,50,50,pear\na.png,60,60,90,90,food\n")
+    (tmp_path / "tree.json").write_text(json.dumps({"LabelName": "food", "Subcategory": [{"LabelName": "pear"}]}))
+    found = [{"image_id": "a.png", "category_id": 2, "bbox": [10, 10, 40, 40], "score": 0.9}]
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    argv = ["csv", str(tmp_path / "boxes.csv"), str(tmp_path / "found.json"), "--metric", "open_images"]
+    assert evaluate.main([*argv, "--hierarchy", str(tmp_path / "tree.json")]) == 0
+    assert [line.split()[:3] for line in capsys.readouterr().out.splitlines()[-2:]] == [
+        ["food", "2", "0.000"], ["pear", "1", "1.000"],
+    ]  # fmt: skip
+    (tmp_path / "found.json").write_text(json.dumps([{**found[0], "image_id": "b.png"}]))
+    assert evaluate.main(argv) == 2
+    assert_one_line(capsys.readouterr().err, f"{tmp_path}/found.json, line 1: image 'b.png' is not in the data set")
+
+
+class FullTiles(Runtime):
+    """Finds one object that fills its tile, whatever the image."""
+
+    def with_filter(self, filter):
+        assert filter.score_threshold == 0.4  # half of what is asked: it shows what is a fragment
+        return self
+
+    def detect(self, images, fits=None, *, batch_size=None):
+        arrays = {"scores": np.array([0.9, 0.7], np.float32), "labels": np.zeros(2, np.int32)}
+        sizes = [image.shape[:2] for image in images]
+        return [{"boxes": np.array([[0, 0, w, h], [2, 2, 9, 9]], np.float32), **arrays} for h, w in sizes]
+
+    def raw_outputs(self, images):
+        raise NotImplementedError
+
+
+def test_large_images_in_tiles(demo, run, tmp_path, monkeypatch, capsys):
+    """The fragments of each image are joined to one box around it; boxes that score 0.7 are not counted."""
+    opened = "keras_retinanet.runtimes.open_model.open_model"
+    monkeypatch.setattr(opened, lambda network: FullTiles(KerasRuntime(DetectionModel(network)).description))
+    argv = ["demo", str(demo), str(run), "--limit=2", "--tile=100", "--overlap=0.3", "--score-threshold=0.8"]
+    argv += ["--json", str(tmp_path / "numbers.json"), "--save-detections", str(tmp_path / "found.json")]
+    assert evaluate.main([*argv, "--metric=counts", "--no-whole-pass"]) == 0
+    text = capsys.readouterr().out
+    assert text.index("boxes of tiles before merging:") < text.index("boxes of tiles after merging:")
+    numbers = json.loads((tmp_path / "numbers.json").read_text())
+    annotations = json.loads((demo / "annotations" / "instances_val2017.json").read_text())
+    sizes = [(image["height"], image["width"]) for image in annotations["images"][:2]]
+    tiles = sum(len(cut_tiles(*size, 100, 0.3)) for size in sizes)
+    assert (numbers["before_merging"]["detections"], numbers["detections"]) == (tiles, 2)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert [record["bbox"] for record in found] == [[0, 0, width, height] for height, width in sizes]
 
 
 def test_the_best_snapshot_of_a_run_is_taken(tmp_path):
@@ -126,6 +191,21 @@ def test_csv_with_and_without_classes(run, tmp_path, capsys):
         assert evaluation.samples[0]["labels"].tolist() == [2]
     assert evaluate.main(["csv", *words]) == 0
     assert f"\n{NAMES[2]} " in capsys.readouterr().out
+
+
+def test_photos_that_show_no_frame_are_seen_as_the_snapshot_sees_them(run, tmp_path, monkeypatch):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (80, 60)).save(tmp_path / "a.jpg", exif=exif)
+    (tmp_path / "boxes.csv").write_text(f"a.jpg,5,5,40,40,{NAMES[2]}\n")
+    words = ["csv", str(tmp_path / "boxes.csv"), str(run), "--no-index-cache"]
+    evaluation = prepare(words)
+    assert (evaluation.samples[0]["orientation"], evaluation.samples[0]["size"]) == (6, (80, 60))
+    monkeypatch.setattr(evaluate, "read_settings", lambda path: {"resize.exif": "ignore"})
+    assert prepare(words).samples[0]["size"] == (60, 80)
+    assert prepare([*words, "--exif", "apply", "--bit-depth", "10"]).samples[0]["size"] == (80, 60)
+    assert prepare([*words, "--bit-depth", "10"]).resize.bit_depth == 10
+    assert evaluation.resize.bit_depth == 16
 
 
 def test_an_unreadable_image_is_named(run, tmp_path, capsys):
@@ -180,6 +260,10 @@ def assert_one_line(text, *said):
         (["coco", "d", "s.keras", "--batch-size", "0"], "0 is less than 1"),
         (["coco", "d", "s.keras", "--score-threshold", "1.5"], "1.5 is not between 0 and 1"),
         (["coco", "d", "s.keras", "--nms-threshold", "half"], "invalid number value: 'half'"),
+        (["coco", "d", "s.keras", "--iou-thresholds", "0.5,1"], "'0.5,1' is not a list X,X,… of numbers above 0 and"),
+        (["coco", "d", "s.keras", "--iou-thresholds", "half"], "'half' is not a list"),
+        (["coco", "d", "s.keras", "--overlap", "0.1"], "--overlap and --no-whole-pass need --tile"),
+        (["coco", "d", "s.keras", "--tile=9", "--image-min-side=9"], "--image-min-side and --image-max-side resize"),
         (["coco", "d", "s.keras", "--limit", "1.5"], "invalid whole number value: '1.5'"),
         (["coco", "d"], "expected `coco PATH SNAPSHOT`, got d"),
     ],
@@ -207,5 +291,5 @@ def test_help_answers_without_keras():
 
 def test_ids_of_classes():
     dataset = types.SimpleNamespace(class_names=("cat", "dog"), category_ids=(17, 18))
-    assert evaluate.category_ids(dataset, ["dog", "ant", "cat", "bee"]) == [18, 20, 17, 22]
-    assert evaluate.category_ids(types.SimpleNamespace(class_names=("cat", "dog")), ["dog", "cat"]) == [2, 1]
+    assert evaluation_report.category_ids(dataset, ["dog", "ant", "cat", "bee"]) == [18, 20, 17, 22]
+    assert evaluation_report.category_ids(types.SimpleNamespace(class_names=("cat", "dog")), ["dog", "cat"]) == [2, 1]

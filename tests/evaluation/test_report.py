@@ -1,9 +1,11 @@
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from keras_retinanet.evaluation import coco, report, voc
+from keras_retinanet.evaluation.metric import MetricSettings
 
 SAMPLES = [
     {
@@ -22,11 +24,12 @@ NAMES = ["red blood cell", "dog", "ant"]
 
 def test_stats_stand_in_coco_order_and_aligned():
     lines = report.stats_table(coco.evaluate(SAMPLES, DETECTIONS, NAMES)).splitlines()
-    assert [line.split()[0] for line in lines] == list(coco.STATS)
-    assert lines[0] == "AP     0.500  mean AP of IoU 0.50 … 0.95"
-    assert lines[4] == "APm    1.000  AP of medium objects"
-    assert lines[5] == "APl        -  AP of large objects, above 96² px"
-    assert lines[8] == "AR100  0.500  recall with 100 detections per image"
+    assert [line.split()[0] for line in lines] == ["number", *coco.STATS]
+    assert lines[0] == "number  value  meaning                               comparable with"
+    assert lines[1] == "AP      0.500  mean AP of IoU 0.50 … 0.95            COCO leaderboard"
+    assert lines[5] == "APm     1.000  AP of medium objects                  COCO leaderboard"
+    assert lines[6] == "APl         -  AP of large objects, above 96² px     COCO leaderboard"
+    assert lines[9] == "AR100   0.500  recall with 100 detections per image  COCO leaderboard"
 
 
 def test_classes_stand_in_label_order_and_aligned():
@@ -36,8 +39,18 @@ def test_classes_stand_in_label_order_and_aligned():
         "dog                 0      -      -",
         "ant                 1  0.000  0.000",
     ]
-    assert report.class_table(voc.evaluate([], [], ["a"])).splitlines() == ["class  boxes  AP", "a          0   -"]
+    assert report.class_table(voc.evaluate_2010([], [], ["a"])).splitlines() == ["class  boxes  AP", "a          0   -"]
     assert report.class_table(coco.evaluate([], [], [])) == "class  boxes  AP  AP50"
+
+
+def test_notes_follow_the_numbers():
+    result = dataclasses.replace(voc.evaluate_2010(SAMPLES, DETECTIONS, NAMES), notes=("one", "two"))
+    lines = report.stats_table(result).splitlines()
+    assert lines[1].endswith("Pascal VOC 2010-2012")
+    assert lines[-2:] == ["note: one", "note: two"]
+    assert report.to_dict(result)["notes"] == ["one", "two"]
+    own = coco.evaluate(SAMPLES, DETECTIONS, NAMES, MetricSettings(max_detections=7))
+    assert set(report.to_dict(own)["comparable_with"].values()) == {"own extension"}
 
 
 def test_json_is_strict(tmp_path):
@@ -50,6 +63,7 @@ def test_json_is_strict(tmp_path):
 
     content = json.loads(path.read_text(), parse_constant=refuse)
     assert content["stats"] == result.stats
+    assert content["comparable_with"] == dict.fromkeys(coco.STATS, "COCO leaderboard")
     assert content["classes"]["dog"] == {"boxes": 0, "AP": None, "AP50": None}
     assert content["classes"]["ant"] == {"boxes": 1, "AP": 0.0, "AP50": 0.0}
     assert (content["images"], content["detections"]) == (1, 2)

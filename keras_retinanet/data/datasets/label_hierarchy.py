@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +68,24 @@ def labels_below(hierarchy: dict[str, list[str]], parent: str) -> set[str]:
             found.add(name)
             waiting += hierarchy.get(name, [])
     return found
+
+
+def classes_above(file: Path, names: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """For each class of a hierarchy, all classes above it.
+
+    Args:
+        file: `bbox_labels_600_hierarchy.json`, or such a file with names in place of IDs.
+        names: Class names by ID; other IDs are names themselves.
+
+    Returns:
+        Names by name.
+
+    Raises:
+        DataError: It is not a hierarchy file.
+    """
+    hierarchy = read_hierarchy(file)
+    above: dict[str, set[str]] = {}
+    for parent in hierarchy:
+        for child in labels_below(hierarchy, parent) - {parent}:
+            above.setdefault(names.get(child, child), set()).add(names.get(parent, parent))
+    return {name: frozenset(parents) for name, parents in above.items()}

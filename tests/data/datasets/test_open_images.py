@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_retinanet.data.datasets import OpenImagesDataset, find_layouts
+from keras_retinanet.data.datasets.label_hierarchy import classes_above
 from keras_retinanet.data.errors import DataError
 
 HEADER = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
@@ -107,6 +108,15 @@ def test_a_parent_label_takes_all_below_it(oid):
             OpenImagesDataset(oid, parent_label="Food")
 
 
+def test_the_classes_above_each_class(oid):
+    dataset = OpenImagesDataset(oid)
+    assert dataset.find_hierarchy() == oid / "bbox_labels_600_hierarchy.json"
+    above = classes_above(oid / "bbox_labels_600_hierarchy.json", dataset.names_by_id())
+    assert above == {
+        "Apple": {"Food", "/m/all"}, "Pear": {"Food", "/m/all"}, "Food": {"/m/all"}, "Car": {"/m/all"},
+    }  # fmt: skip
+
+
 def test_wanted_class_names_give_the_labels(oid):
     assert OpenImagesDataset(oid, class_names=("Car", "emu", "Pear", "Apple"))[0]["labels"].tolist() == [3, 2]
     with pytest.raises(DataError, match="line 2: unknown class 'Apple'"):
@@ -191,6 +201,8 @@ def test_as_globox_writes_it(tmp_path, write_images):
             f"{tmp_path}/annotations.csv: no class descriptions; labels follow the sorted LabelNames",
         ]
     assert OpenImagesDataset(tmp_path, labels_filter=("dog",))[0]["labels"].tolist() == [0]
+    with pytest.raises(DataError, match=r"has no \*class-descriptions\*\.csv.*leave --parent-label out"):
+        OpenImagesDataset(tmp_path, parent_label="dog")
 
 
 def test_images_of_one_folder_for_all_sets(oid):

@@ -1,0 +1,164 @@
+"""The output of `retinanet-evaluate`: tables, JSON, and detections as COCO results, which it also takes as input."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_retinanet.cli.evaluation_run import MERGED, Evaluation, Stages
+from keras_retinanet.config import DataConfig
+
+if TYPE_CHECKING:
+    from keras_retinanet.data.datasets import Dataset
+    from keras_retinanet.evaluation import MetricSettings
+    from keras_retinanet.schema import Detections, Sample
+
+
+def publish(evaluation: Evaluation, stages: Stages, flags: argparse.Namespace) -> None:
+    """Prints the tables and writes the output files.
+
+    Args:
+        evaluation: Model and data.
+        stages: The detections.
+        flags: The parsed flags.
+    """
+    limit = None if flags.tile else evaluation.model.filter_config.max_detections
+    settings = metric_settings(flags, evaluation.dataset, limit)
+    origin = {
+        "snapshot": str(evaluation.snapshot),
+        "set": evaluation.set_name,
+        "filter": dataclasses.asdict(evaluation.model.filter_config),
+        "resize": dataclasses.asdict(evaluation.resize),
+    }
+    report_numbers(stages, evaluation.samples, evaluation.class_names, settings, flags, origin)
+    if flags.save_detections:
+        _save(stages, flags.save_detections, category_ids(evaluation.dataset, evaluation.class_names))
+
+
+def is_result_file(path: Path) -> bool:
+    """Whether the last word of the command line is a file of detections.
+
+    Args:
+        path: The last word.
+
+    Returns:
+        True for a JSON file.
+    """
+    return path.suffix.lower() == ".json" and path.is_file()
+
+
+def evaluate_results(path: Path, flags: argparse.Namespace, data: DataConfig) -> None:
+    """Measures the detections of a COCO result file.
+
+    Args:
+        path: The file.
+        flags: The parsed flags.
+        data: Settings of the data set.
+
+    Raises:
+        ValueError: File or data are invalid, or a flag needs a snapshot.
+        OSError: A file cannot be read.
+    """
+    from keras_retinanet.data.open_dataset import choose_set, open_dataset
+    from keras_retinanet.evaluation.result_file import read_coco_results
+
+    given = [name for name in _OF_SNAPSHOTS if getattr(flags, name) not in (None, [], False)]
+    if given:
+        raise ValueError(f"--{given[0].replace('_', '-')} needs a snapshot; {path} has detections")
+    dataset = open_dataset(data, "val")
+    samples = list(dataset)
+    labels = {key: label for label, key in enumerate(category_ids(dataset, dataset.class_names))}
+    found = read_coco_results(path, [sample["image_id"] for sample in samples], labels)
+    samples, found = samples[: flags.limit], found[: flags.limit]
+    set_name = "val" if data.val_share else choose_set(data, "val") or ""
+    print(f"results   {path}: {sum(len(entry['scores']) for entry in found)} detections")
+    print(f"images    {set_name}: {len(samples)} images, {sum(len(sample['labels']) for sample in samples)} boxes\n")
+    settings = metric_settings(flags, dataset, None)
+    origin = {"results": str(path), "set": set_name}
+    report_numbers({"": found}, samples, tuple(dataset.class_names), settings, flags, origin)
+
+
+_OF_SNAPSHOTS = (
+    "class_threshold", "nms_threshold", "image_min_side", "image_max_side", "config", "tile", "save_detections",
+)  # fmt: skip
+
+
+def metric_settings(flags: argparse.Namespace, dataset: Dataset, detector_limit: int | None) -> MetricSettings:
+    """What replaces the metric's own definition.
+
+    Args:
+        flags: The parsed flags.
+        dataset: The data set. Open Images has a hierarchy, which names classes by id.
+        detector_limit: Maximum number of detections per image; `None` if there is no limit.
+
+    Returns:
+        The settings.
+    """
+    from keras_retinanet.data.datasets.label_hierarchy import classes_above
+    from keras_retinanet.evaluation import MetricSettings
+
+    tree: Path | None = Path(flags.hierarchy) if flags.hierarchy else None
+    if tree is None and flags.metric == "open_images":
+        tree = getattr(dataset, "find_hierarchy", lambda: None)()
+    names: dict[str, str] = getattr(dataset, "names_by_id", dict)() if tree else {}
+    parents = classes_above(tree, names) if tree else {}
+    return MetricSettings(flags.iou_thresholds, flags.score_threshold, flags.max_detections, detector_limit, parents)
+
+
+def report_numbers(
+    stages: Stages,
+    samples: Sequence[Sample],
+    class_names: Sequence[str],
+    settings: MetricSettings,
+    flags: argparse.Namespace,
+    origin: Mapping[str, Any],
+) -> None:
+    """Computes and prints the numbers, and writes them to `--json`.
+
+    Args:
+        stages: The detections.
+        samples: The annotated images.
+        class_names: Names of the labels.
+        settings: What replaces the metric's own definition.
+        flags: The parsed flags.
+        origin: What else the JSON file says.
+    """
+    from keras_retinanet.evaluation import METRICS, report
+
+    content: dict[str, Any] = {**origin, "metric": flags.metric}
+    for stage, found in stages.items():
+        result = METRICS[flags.metric](samples, found, class_names, settings)
+        title = f"boxes of tiles {stage}:\n" if stage else ""
+        print(
+            f"{title}{report.stats_table(result)}\n\n{report.class_table(result)}" + "\n" * (stage not in ("", MERGED))
+        )
+        numbers = report.to_dict(result)
+        content |= numbers if stage in ("", MERGED) else {stage.replace(" ", "_"): numbers}
+    if flags.json:
+        report.write_json(flags.json, content)
+
+
+def _save(stages: Stages, path: str, ids: Sequence[int]) -> None:
+    from keras_retinanet.evaluation import report
+
+    found: list[Detections] = list(stages.values())[-1]
+    report.write_json(path, report.coco_results(found, ids))
+
+
+def category_ids(dataset: Dataset, class_names: Sequence[str]) -> list[int]:
+    """Finds the data set's category id of each of the model's classes.
+
+    Args:
+        dataset: The data set. Ids are its `category_ids` if it has them (COCO), else 1 for its first class, and so on.
+        class_names: The model's classes.
+
+    Returns:
+        One id per class; classes missing in the data set get unused ids.
+    """
+    own = getattr(dataset, "category_ids", None) or range(1, len(dataset.class_names) + 1)
+    ids = dict(zip(dataset.class_names, own, strict=True))
+    unused = max(ids.values(), default=0) + 1
+    return [ids.get(name, unused + k) for k, name in enumerate(class_names)]

@@ -1,0 +1,112 @@
+"""F1, precision and recall at one score threshold: the one for all classes that gives the best F1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_retinanet.evaluation.detections import pair_detections
+from keras_retinanet.evaluation.matching import Matches, cuts, match_by_coco, match_images
+from keras_retinanet.evaluation.metric import EvaluationResult, MetricSettings, count_all_boxes
+from keras_retinanet.schema import Detections, Sample
+
+Array = NDArray[Any]
+STATS = {
+    "F1": "best F1 of all boxes together at one score threshold",
+    "precision": "there: share of the detections that is right",
+    "recall": "there: share of the boxes that is found",
+    "mean_F1": "mean F1 of the classes, each at its own best threshold",
+}
+"""The numbers over all classes, with their meaning."""
+
+
+class BestF1(NamedTuple):
+    """F1 at the score threshold that makes it highest.
+
+    Attributes:
+        f1: Harmonic mean of precision and recall; nan without boxes.
+        precision: nan without detections or boxes.
+        recall: nan without boxes.
+        score: The lowest score that counts; nan where no threshold gives a right detection.
+    """
+
+    f1: float
+    precision: float
+    recall: float
+    score: float
+
+
+def evaluate(
+    samples: Sequence[Sample],
+    detections: Sequence[Detections],
+    class_names: Sequence[str],
+    settings: MetricSettings | None = None,
+) -> EvaluationResult:
+    """Computes the best F1, with its precision and recall. Detections are matched by COCO's rule at IoU 0.5.
+
+    Args:
+        samples: Annotated images.
+        detections: Detections with boxes in pixels of the image files; images without any may be left out.
+        class_names: Names of the labels `0 … K-1`.
+        settings: Other IoU thresholds, over which the mean is taken; lowest score threshold; limit on detections.
+
+    Returns:
+        `stats` has the names of `STATS`; `per_class` `"F1"`, `"precision"` and `"recall"` at the class's own best
+        threshold. A note says at which score F1 is best.
+
+    Raises:
+        ValueError: Detections of an unknown image, or a label outside `0 … K-1`.
+    """
+    settings = settings or MetricSettings()
+    pairs = pair_detections(samples, detections, len(class_names))
+    num_boxes = count_all_boxes(samples, len(class_names))
+    together, apart = [], []
+    for threshold in settings.iou_thresholds or (0.5,):
+        matches = match_images(
+            pairs,
+            match_by_coco,
+            threshold,
+            score_threshold=settings.score_threshold,
+            max_detections=settings.max_detections,
+        )
+        together.append(best_f1(matches.at(np.ones(len(matches.label), bool)), int(num_boxes.sum())))
+        apart.append([best_f1(matches.of_class(k), int(num_boxes[k])) for k in range(len(class_names))])
+    f1, precision, recall, score = np.array(together).mean(axis=0).tolist()
+    table = np.array(apart, np.float64).reshape(len(apart), len(class_names), 4).mean(axis=0)  # (K, 4)
+    present = num_boxes > 0
+    stats = (f1, precision, recall, float(table[present, 0].mean())) if present.any() else (-1.0,) * len(STATS)
+    return EvaluationResult(
+        stats=dict(zip(STATS, stats, strict=True)),
+        captions=STATS,
+        class_names=tuple(class_names),
+        per_class=dict(zip(("F1", "precision", "recall"), table.T, strict=False)),
+        num_boxes=num_boxes,
+        num_images=len(pairs),
+        num_detections=sum(len(found["scores"]) for found in detections),
+        notes=(f"F1 is best where detections of score {score:.3f} and above count",) if score == score else (),
+    )
+
+
+def best_f1(matches: Matches, num_boxes: int) -> BestF1:
+    """F1 at the score threshold that makes it highest; of several, the highest threshold.
+
+    Args:
+        matches: Detections that are right or wrong, best first.
+        num_boxes: Boxes to find.
+
+    Returns:
+        F1, and where.
+    """
+    if not num_boxes:
+        return BestF1(np.nan, np.nan, np.nan, np.nan)
+    kept = cuts(matches.score)
+    hits = np.concatenate([[0], np.cumsum(matches.verdict)])[kept]
+    f1 = 2 * hits / (kept + num_boxes)  # 2 TP / (2 TP + FP + FN)
+    best = int(f1.argmax())
+    if not hits[best]:
+        return BestF1(0.0, np.nan if not kept[-1] else 0.0, 0.0, np.nan)
+    precision, recall = hits[best] / kept[best], hits[best] / num_boxes
+    return BestF1(float(f1[best]), float(precision), float(recall), float(matches.score[kept[best] - 1]))
