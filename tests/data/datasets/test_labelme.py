@@ -153,6 +153,13 @@ def test_a_single_file(write, write_images, tmp_path):
     assert named_boxes(LabelmeDataset(file)) == [[("cat", 1, 2, 11, 22)]]
 
 
+def test_a_path_that_is_not_there(write, write_images, tmp_path):
+    write_images(tmp_path)
+    write("a.json", shape("cat", RECTANGLE))
+    with pytest.raises(DataError, match=r"gone: cannot be read"):
+        LabelmeDataset(tmp_path / "gone")
+
+
 def test_classes_of_labels_txt(write, write_images, tmp_path):
     write_images(tmp_path, {"a.jpg": (40, 60)})
     write("a.json", shape("cat", RECTANGLE), shape("ant", RECTANGLE))
