@@ -115,7 +115,8 @@ class DetectedImage:
         labels: `(D,)` int32 in `0 … K-1`.
         names: The class of each box.
         error: Why the image could not be read, else `None`.
-        pixels: `(H, W, 3)` uint8 where they were asked for.
+        pixels: `(H, W, 3)` uint8 where they were asked for; of an image of more than 100 megapixels that was detected
+            in tiles, a reduced copy.
         is_cut_off: Whether it is a JPEG without its last bytes, decoded as far as it goes.
     """
 

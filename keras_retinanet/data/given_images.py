@@ -16,14 +16,16 @@ from PIL import Image
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.decode_file import decode_by_rule
 from keras_retinanet.data.errors import DataError
-from keras_retinanet.data.exif import orientation_of_exif, turn
+from keras_retinanet.data.exif import UPRIGHT, orientation_of_exif, read_orientation, turn
 from keras_retinanet.data.image_files import SUFFIXES, find_images
+from keras_retinanet.data.large_images import is_large, open_image
 from keras_retinanet.data.pillow_files import to_rgb
 
 DEFAULT_RULE = ResizeConfig()
 """The rule without a model: images are turned upright, and the values of 16-bit images have 16 bits."""
 
 _ALLOWED = f"an image file ({', '.join(SUFFIXES)})"
+_HEADER_BYTES = 2**20  # EXIF data are before the pixels
 _BYTES = (bytes, bytearray, memoryview)
 _ARRAYS = "uint8 (H, W, 3) RGB, (H, W, 4) RGBA, (H, W) or (H, W, 1) grey"
 
@@ -46,7 +48,7 @@ class LoadedImage:
     """One decoded image.
 
     Attributes:
-        pixels: `(H, W, 3)` uint8 RGB.
+        pixels: `(H, W, 3)` uint8 RGB, or a `LargeImage`.
         is_cut_off: Whether it is a JPEG without its last bytes, decoded as far as it goes.
     """
 
@@ -87,7 +89,7 @@ def _without_path(position: int, image: Any) -> GivenImage:
     return GivenImage(str(getattr(image, "filename", "") or f"image {position}"), image)
 
 
-def load(image: GivenImage, rule: ResizeConfig = DEFAULT_RULE) -> LoadedImage:
+def load(image: GivenImage, rule: ResizeConfig = DEFAULT_RULE, *, in_regions: bool = False) -> LoadedImage:
     """Decode an image.
 
     Alpha is dropped, not blended; of 16-bit values the upper eight of `rule.bit_depth` bits are kept.
@@ -95,6 +97,7 @@ def load(image: GivenImage, rule: ResizeConfig = DEFAULT_RULE) -> LoadedImage:
     Args:
         image: The image. Arrays are taken as they are.
         rule: Whether an EXIF orientation is applied, and the range of 16-bit images. Defaults to applied, 16 bits.
+        in_regions: Return a `LargeImage` for a file of very many pixels, which is not decoded yet. Defaults to `False`.
 
     Returns:
         Its pixels.
@@ -104,6 +107,8 @@ def load(image: GivenImage, rule: ResizeConfig = DEFAULT_RULE) -> LoadedImage:
     """
     content = image.content
     if isinstance(content, (str, os.PathLike)):
+        if in_regions and is_large(str(content)):
+            return LoadedImage(_open_large(str(content), rule))
         try:
             content = Path(content).read_bytes()
         except (OSError, ValueError) as error:
@@ -117,6 +122,14 @@ def load(image: GivenImage, rule: ResizeConfig = DEFAULT_RULE) -> LoadedImage:
         return LoadedImage(_from_array(np.asarray(content), image.name))
     allowed = "a path, bytes, a NumPy array or a Pillow image"
     raise DataError(image.name, f"is a {type(content).__name__}", allowed, "give one of these")
+
+
+def _open_large(path: str, rule: ResizeConfig) -> Any:
+    orientation = UPRIGHT
+    if rule.exif == "apply":
+        with open(path, "rb") as file:
+            orientation = read_orientation(file.read(_HEADER_BYTES))
+    return open_image(path, rule.bit_depth, orientation)
 
 
 def _from_bytes(content: bytes, name: str, rule: ResizeConfig) -> LoadedImage:
@@ -157,7 +170,12 @@ def _from_array(image: Any, name: str) -> Any:
 
 
 def load_ahead(
-    images: Iterable[GivenImage], workers: int, depth: int, rule: ResizeConfig = DEFAULT_RULE
+    images: Iterable[GivenImage],
+    workers: int,
+    depth: int,
+    rule: ResizeConfig = DEFAULT_RULE,
+    *,
+    in_regions: bool = False,
 ) -> Iterator[tuple[GivenImage, LoadedImage | None, DataError | None]]:
     """Load images in threads while earlier ones are processed.
 
@@ -166,6 +184,7 @@ def load_ahead(
         workers: Threads.
         depth: Maximum number of images loaded ahead.
         rule: As for `load`.
+        in_regions: As for `load`. Defaults to `False`.
 
     Yields:
         In the order given: the image, and what was loaded or its error.
@@ -174,7 +193,7 @@ def load_ahead(
     pool = ThreadPoolExecutor(workers)
     try:
         for image in images:
-            waiting.append((image, pool.submit(_attempt, image, rule)))
+            waiting.append((image, pool.submit(_attempt, image, rule, in_regions)))
             if len(waiting) > depth:
                 first, future = waiting.popleft()
                 yield (first, *future.result())
@@ -184,8 +203,8 @@ def load_ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _attempt(image: GivenImage, rule: ResizeConfig) -> tuple[LoadedImage | None, DataError | None]:
+def _attempt(image: GivenImage, rule: ResizeConfig, in_regions: bool) -> tuple[LoadedImage | None, DataError | None]:
     try:
-        return load(image, rule), None
+        return load(image, rule, in_regions=in_regions), None
     except DataError as error:
         return None, error

@@ -60,17 +60,21 @@ class LargeImage:
         self._top, self._rows = top, kept
         return np.ascontiguousarray(kept[: bottom - top, left:right])
 
-    def shrunk(self, max_pixels: int) -> Any:
-        """The picture reduced by a whole number, each pixel the mean of its square.
+    def factor_for(self, max_pixels: int) -> int:
+        """Smallest whole number by which both sides must be divided to leave at most so many pixels."""
+        height, width = self.shape[:2]
+        return min(int(np.ceil(np.sqrt(height * width / max_pixels))), height, width)
+
+    def shrunk(self, factor: int) -> Any:
+        """The picture reduced, each pixel the mean of a square.
 
         Args:
-            max_pixels: Largest number of pixels of the result.
+            factor: Side of the squares.
 
         Returns:
-            `(h, w, 3)` uint8. Rows and columns that do not fill a square are left out.
+            `(H // factor, W // factor, 3)` uint8.
         """
         height, width = self.shape[:2]
-        factor = int(np.ceil(np.sqrt(height * width / max_pixels)))
         rows, columns = height // factor, width // factor
         result = np.empty((rows, columns, 3), np.uint8)
         step = max(1, 512 // factor)
@@ -96,14 +100,23 @@ def open_image(image: str, bit_depth: int = ALL_BITS, orientation: int = UPRIGHT
     Raises:
         DataError: It cannot be read.
     """
+    content = _bytes_of(image)
     ((height, width),) = read_sizes([image])
-    if height * width < MIN_PIXELS:
-        decoded = decode_file(_bytes_of(image), bit_depth)
+    if height * width < MIN_PIXELS or orientation > UPRIGHT:
+        decoded = decode_file(content, bit_depth)
         if decoded.reason:
             raise DataError(image, decoded.reason, "an image that can be decoded", "replace or remove the file")
         return turn(decoded.pixels, orientation)
-    large = LargeImage((height, width), _rows_reader(image, height, width, bit_depth))
-    return large if orientation <= UPRIGHT else turn(large[:, :], orientation)
+    read_rows = _rows_reader(image, content, (height, width), bit_depth)
+
+    def read(top: int, bottom: int) -> Any:
+        try:
+            return read_rows(top, bottom)
+        except Exception as error:  # TensorFlow's, Pillow's and zlib's on damaged files
+            found = f"rows {top} to {bottom} cannot be decoded ({type(error).__name__})"
+            raise DataError(image, found, "an image that can be decoded", "replace or remove the file") from None
+
+    return LargeImage((height, width), read)
 
 
 def _bytes_of(image: str) -> bytes:
@@ -113,8 +126,8 @@ def _bytes_of(image: str) -> bytes:
         raise DataError(image, f"cannot be read ({error})", "an image file", "check the path") from None
 
 
-def _rows_reader(image: str, height: int, width: int, bit_depth: int) -> ReadRows:
-    content = _bytes_of(image)
+def _rows_reader(image: str, content: bytes, size: tuple[int, int], bit_depth: int) -> ReadRows:
+    height, width = size
     if content[:2] == b"\xff\xd8" and height * width * 3 < MAX_BYTES:
         return _jpeg_rows(content + END_MARK, width)
     if (png := PngRows.open(content, bit_depth)) is not None:

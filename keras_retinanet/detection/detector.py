@@ -15,6 +15,7 @@ import numpy as np
 from keras_retinanet.config import ExifFrame, TileConfig
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.given_images import GivenImage, LoadedImage, expand, load, load_ahead
+from keras_retinanet.data.large_images import LargeImage
 from keras_retinanet.data.preparation import ImageFit, Size
 from keras_retinanet.detection.tiling import TiledRuntime
 from keras_retinanet.runtimes import Runtime
@@ -22,6 +23,7 @@ from keras_retinanet.runtimes.open_model import open_model, with_thresholds
 from keras_retinanet.schema import DetectedImage, Detections
 
 OnError = Literal["raise", "skip"]
+_MAX_SHOWN = 25_000_000  # pixels of the picture with boxes of a large image
 _BATCHES_AHEAD = 3  # batches of decoded images that may wait for others of their batch shape
 
 
@@ -151,6 +153,7 @@ class Detector:
         self._rule = dataclasses.replace(runtime.resize, exif=exif or runtime.resize.exif)
         self._least_score = 0.0 if score_threshold is None else score_threshold
         self.max_detections = max_detections
+        self._in_regions = tiles is not None
         if tiles is not None:
             self.runtime = TiledRuntime(self.runtime, tiles, batch_size)
             batch_size = 1
@@ -199,7 +202,7 @@ class Detector:
         if isinstance(image, (list, tuple)) or (is_path and Path(image).is_dir()):
             raise ValueError("This takes one image; for a folder, or several, use `Detector(model).detect(images)`.")
         given = GivenImage(str(image), image) if is_path else next(iter(expand([image])))
-        return self._run([self._pending(0, given.name, load(given, self._rule))])[0]
+        return self._run([self._pending(0, given.name, load(given, self._rule, in_regions=self._in_regions))])[0]
 
     def _in_order(self, given: Iterable[GivenImage], is_lenient: bool, keeps_pixels: bool) -> Iterator[DetectedImage]:
         groups: dict[Size, list[_Pending]] = {}
@@ -208,10 +211,16 @@ class Detector:
 
         def run(shape: Size) -> None:
             group = groups.pop(shape)
-            for one, found in zip(group, self._run(group), strict=True):
-                done[one.position] = dataclasses.replace(found, pixels=one.pixels) if keeps_pixels else found
+            try:
+                all_found = self._run(group)
+            except DataError as error:  # the regions of a large image are decoded here, and it is alone in its group
+                done[group[0].position] = _unread(group[0].name, error) if is_lenient else error
+                return
+            for one, found in zip(group, all_found, strict=True):
+                done[one.position] = dataclasses.replace(found, pixels=_shown(one.pixels)) if keeps_pixels else found
 
-        for position, (image, loaded, error) in enumerate(load_ahead(given, self.workers, self.batch_size, self._rule)):
+        loaded_images = load_ahead(given, self.workers, self.batch_size, self._rule, in_regions=self._in_regions)
+        for position, (image, loaded, error) in enumerate(loaded_images):
             if loaded is None:
                 assert error is not None
                 done[position] = _unread(image.name, error) if is_lenient else error
@@ -257,6 +266,11 @@ class Detector:
             names=tuple(self.class_names[label] for label in labels),
             is_cut_off=one.is_cut_off,
         )
+
+
+def _shown(pixels: Any) -> Any:
+    """The pixels of an image as they are drawn: a large one is reduced."""
+    return pixels.shrunk(pixels.factor_for(_MAX_SHOWN)) if isinstance(pixels, LargeImage) else pixels
 
 
 def _check_ranges(changes: dict[str, Any], batch_size: int) -> None:

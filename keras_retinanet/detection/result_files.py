@@ -193,7 +193,9 @@ class AnnotatedVideo:
 
 
 def _draw(found: DetectedImage, class_names: Sequence[str]) -> Any:
-    return draw_detections(found.pixels, found.boxes, found.labels, found.scores, class_names)
+    height, width = found.pixels.shape[:2]
+    scale = np.array([width, height]) / (found.size or (height, width))[::-1]  # below 1 if a large image was reduced
+    return draw_detections(found.pixels, found.boxes * np.tile(scale, 2), found.labels, found.scores, class_names)
 
 
 class _Lines:

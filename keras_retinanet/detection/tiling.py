@@ -17,6 +17,7 @@ import numpy as np
 
 from keras_retinanet.box_overlap import iou
 from keras_retinanet.config import NmsMode, TileConfig
+from keras_retinanet.data.large_images import LargeImage
 from keras_retinanet.data.preparation import ImageFit
 from keras_retinanet.data.tiling import cut_tiles
 from keras_retinanet.runtimes.runtime import Runtime
@@ -26,6 +27,8 @@ TOUCH = 0.02
 """A box that ends within this share of its tile's side from an inner border counts as cut."""
 AGREEMENT = 0.5
 """Fragments show the same object if their IoU in the common region is above this."""
+
+_MAX_WHOLE = 16_000_000  # pixels: more than twice the sides of usual network input
 
 
 @dataclass(frozen=True)
@@ -223,9 +226,17 @@ class TiledRuntime(Runtime):
             batch = [image[y1:y2, x1:x2] for x1, y1, x2, y2 in tiles[start : start + self._batch_size]]
             found += self._runtime.detect(batch)
         if len(tiles) > 1 and self._tiles.has_whole_pass:
-            found.append(self._keep_large(self._runtime.detect([image])[0]))
+            found.append(self._keep_large(self._detect_whole(image)))
             tiles = np.concatenate([tiles, [[0, 0, width, height]]])
         return TileDetections.of(found, tiles, height, width)
+
+    def _detect_whole(self, image: Any) -> Detections:
+        """Detects in the whole image; in one of hundreds of megapixels, after it was reduced by a whole number."""
+        if not isinstance(image, LargeImage):
+            return self._runtime.detect([image])[0]
+        factor = image.factor_for(_MAX_WHOLE)
+        (found,) = self._runtime.detect([image.shrunk(factor)])
+        return {"boxes": found["boxes"] * factor, "scores": found["scores"], "labels": found["labels"]}
 
     def _keep_large(self, found: Detections) -> Detections:
         """Keeps boxes larger than the overlap, which tiles may have cut; smaller ones are whole in one of the tiles."""

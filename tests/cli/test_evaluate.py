@@ -193,6 +193,21 @@ def test_csv_with_and_without_classes(run, tmp_path, capsys):
     assert f"\n{NAMES[2]} " in capsys.readouterr().out
 
 
+def test_photos_that_show_no_frame_are_seen_as_the_snapshot_sees_them(run, tmp_path, monkeypatch):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (80, 60)).save(tmp_path / "a.jpg", exif=exif)
+    (tmp_path / "boxes.csv").write_text(f"a.jpg,5,5,40,40,{NAMES[2]}\n")
+    words = ["csv", str(tmp_path / "boxes.csv"), str(run), "--no-index-cache"]
+    evaluation = prepare(words)
+    assert (evaluation.samples[0]["orientation"], evaluation.samples[0]["size"]) == (6, (80, 60))
+    monkeypatch.setattr(evaluate, "read_settings", lambda path: {"resize.exif": "ignore"})
+    assert prepare(words).samples[0]["size"] == (60, 80)
+    assert prepare([*words, "--exif", "apply", "--bit-depth", "10"]).samples[0]["size"] == (80, 60)
+    assert prepare([*words, "--bit-depth", "10"]).resize.bit_depth == 10
+    assert evaluation.resize.bit_depth == 16
+
+
 def test_an_unreadable_image_is_named(run, tmp_path, capsys):
     annotations = write_csv(tmp_path, NAMES[0], is_broken=True)
     assert evaluate.main(["csv", annotations, str(run), "--bad-data", "error"]) == 2

@@ -15,7 +15,9 @@ from PIL import Image
 import keras_retinanet
 from keras_retinanet import DetectionModel, Detector, detect
 from keras_retinanet.config import FilterConfig, ResizeConfig, TileConfig
+from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.image import resize_image
+from keras_retinanet.detection.result_files import PictureFolder
 from keras_retinanet.model.retinanet import RetinaNet
 
 RANDOM = np.random.default_rng(1)
@@ -222,3 +224,43 @@ def test_the_range_of_sixteen_bits_is_part_of_the_model(spread_model: RetinaNet)
     rule = ResizeConfig(**{**vars(spread_model.resize_config), "bit_depth": 12})
     found = next(Detector(spread_model.replaced(resize_config=rule)).detect([values], keeps_pixels=True))
     np.testing.assert_array_equal(found.pixels, np.repeat(PICTURE[..., :1], 3, axis=-1))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_a_large_image_is_decoded_in_regions_and_drawn_reduced(
+    suffix: str, painted_runtime: Any, paint: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes = [(10, 10, 40, 30), (90, 70, 130, 110), (200, 20, 236, 60), (60, 120, 240, 180)]
+    image = paint(200, 300, boxes, [0, 1, 2, 1], [90, 80, 70, 60])
+    path = tmp_path / f"large{suffix}"
+    Image.fromarray(image).save(path)
+    wanted = Detector(painted_runtime(), tiles=TileConfig(100, 0.4)).detect_one(path)
+    monkeypatch.setattr("keras_retinanet.data.large_images.MIN_PIXELS", 1000)
+    monkeypatch.setattr("keras_retinanet.detection.detector._MAX_SHOWN", 200 * 300 // 4)
+    detector = Detector(painted_runtime(), tiles=TileConfig(100, 0.4))
+    (found,) = detector.detect([path], keeps_pixels=True)
+    np.testing.assert_array_equal(found.boxes, wanted.boxes)
+    np.testing.assert_array_equal(found.scores, wanted.scores)
+    assert len(found.boxes) == 4
+    assert found.size == (200, 300)
+    assert found.pixels.shape == (100, 150, 3)
+    PictureFolder(tmp_path / "out", ["a", "b", "c"]).add("large.png", found)
+    drawn = np.asarray(Image.open(tmp_path / "out" / "large.jpg")).astype(int)
+    assert drawn.shape == (100, 150, 3)
+    assert drawn[5, 5:20].sum() > 10 * drawn[1, 60:75].sum()  # the upper edge of the first box, at half its position
+
+
+def test_a_large_image_that_breaks_off_is_left_out(
+    painted_runtime: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "large.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:90_000])
+    monkeypatch.setattr("keras_retinanet.data.large_images.MIN_PIXELS", 1000)
+    detector = Detector(painted_runtime(), tiles=100)
+    (found,) = detector.detect([path], on_error="skip")
+    assert found.error is not None
+    assert found.error.startswith(f"{path}: rows ")
+    assert "cannot be decoded (ValueError). allowed: an image that can be decoded" in found.error
+    with pytest.raises(DataError, match="cannot be decoded"):
+        detector.detect_one(path)

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_retinanet.backbones import BACKBONES, Normalize
 from keras_retinanet.cli.train import parse
@@ -324,6 +325,24 @@ def test_says_what_it_found_before_the_first_step(tiny: TrainConfig) -> None:
     assert "2 epochs of 7 steps of 2 images" in text
     assert "learning rate 0.01: as given" in text
     assert re.search(r"anchors: \d+\.\d% of \d+ boxes have a positive anchor", text)
+
+
+def test_the_snapshot_keeps_what_was_decided_about_its_images(tiny: TrainConfig, tmp_path: Path) -> None:
+    """A photo annotated as stored (80 x 60, a box ends at column 78), and images of twelve bits."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (80, 60)).save(tmp_path / "a.jpg", exif=exif)
+    Image.fromarray(np.full((60, 80), 4000, np.uint16)).save(tmp_path / "b.png")
+    (tmp_path / "boxes.csv").write_text("a.jpg,50,5,78,40,cow\nb.png,5,5,40,40,cow\n")
+    values = {"data.dataset": "csv", "data.annotations": str(tmp_path / "boxes.csv"), "data.use_index_cache": False}
+    lines: list[str] = []
+    training = prepare(changed(tiny, values), log=lines.append)
+    assert (training.model.resize_config.exif, training.model.resize_config.bit_depth) == ("ignore", 12)
+    written = read_config(training.run.config)
+    assert (written.resize.exif, written.resize.bit_depth, written.data.exif) == ("ignore", 12, "auto")
+    assert sum("EXIF orientation" in line or "so they count as 12-bit" in line for line in lines) == 2
+    upright = prepare(changed(tiny, values | {"data.exif": "apply", "data.bit_depth": 14}), log=quiet).model
+    assert (upright.resize_config.exif, upright.resize_config.bit_depth) == ("apply", 14)
 
 
 def test_other_images_than_the_snapshots_cannot_be_resumed(finished: Run, tiny: TrainConfig) -> None:

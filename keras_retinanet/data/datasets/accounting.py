@@ -23,6 +23,9 @@ _OTHER_FILES = (
     ".mat", ".pdf", ".doc", ".docx", ".xls", ".xlsx", ".db", ".ini", ".zip", ".gz", ".tar", ".tgz", ".7z", ".rar",
     ".tfrecord", ".record", ".csv~", ".lock", ".license", ".pkl", ".rst", ".toml", ".bib", ".url", ".lnk",
 )  # fmt: skip
+_OUTPUTS = ("snapshots", "detections", "__MACOSX")
+"""Folders that are not searched: where runs and detections are kept by default, and what macOS adds to archives."""
+
 _WORD = re.compile(rb"[^\s\"',;:/\\<>\[\]{}()]+")
 
 
@@ -101,7 +104,7 @@ def _walk(folder: str, prefix: str, above: frozenset[str]) -> Iterator[str]:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                folders.append(entry.name)
+                folders += [] if entry.name in _OUTPUTS else [entry.name]
             else:
                 yield prefix + entry.name
     for name in sorted(folders):

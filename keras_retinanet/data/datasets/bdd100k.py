@@ -12,7 +12,7 @@ from typing import Any
 from keras_retinanet.data.datasets.list_reader import ListedBox, ListedImage, ListReader, annotated_size, members
 from keras_retinanet.data.datasets.outlines import box_of_segmentation
 from keras_retinanet.data.datasets.split_names import split_in
-from keras_retinanet.data.datasets.text_files import no_garbage_collection, read_text
+from keras_retinanet.data.datasets.text_files import read_text
 from keras_retinanet.data.errors import DataError, short_repr
 
 _KIND = "a list of frames [{'name': …, 'labels': [{'category': …, 'box2d': {'x1': …}}]}], or {'frames': […]}"
@@ -58,8 +58,7 @@ class Bdd100kDataset(ListReader):
     def read_images(self, file: Path) -> Iterator[ListedImage]:
         """Yield the images of a file."""
         try:
-            with no_garbage_collection():
-                content = json.loads(read_text(file, _KIND))
+            content = json.loads(read_text(file, _KIND))
         except (ValueError, RecursionError) as error:
             if isinstance(error, DataError):
                 raise

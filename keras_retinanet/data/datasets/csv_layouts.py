@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from keras_retinanet.data.datasets.csv_dialects import Dialect, find_dialect
+from keras_retinanet.data.datasets.folder_contents import files_ending, subfolders
 from keras_retinanet.data.datasets.split_names import split_in, usual_sets
 from keras_retinanet.data.errors import DataError
 
@@ -85,19 +86,11 @@ def split_of(file: Path) -> str:
 
 
 def _subfolders(path: Path) -> list[Path]:
-    try:
-        found = sorted(place for place in path.iterdir() if place.is_dir() and not place.name.startswith("."))
-    except (OSError, ValueError):
-        return []
-    return found[:_MAX_FILES]
+    return subfolders(path)[:_MAX_FILES]
 
 
 def _csv_files(folder: Path) -> list[Path]:
-    try:
-        found = sorted(file for file in folder.iterdir() if file.suffix.lower() == ".csv" and file.name[0] != ".")
-    except (OSError, ValueError):
-        return []
-    return [file for file in found[:_MAX_FILES] if not _OPEN_IMAGES.fullmatch(file.name)]
+    return [file for file in files_ending(folder, ".csv")[:_MAX_FILES] if not _OPEN_IMAGES.fullmatch(file.name)]
 
 
 def _begins_with_class(file: Path) -> bool:

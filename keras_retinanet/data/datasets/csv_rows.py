@@ -20,7 +20,7 @@ from keras_retinanet.data.datasets.csv_dialects import (
     read_header,
     require_no_header,
 )
-from keras_retinanet.data.datasets.text_files import csv_records, no_garbage_collection
+from keras_retinanet.data.datasets.text_files import csv_records
 from keras_retinanet.data.error_collector import OnError, report_or_raise
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.image_files import near_name_hint
@@ -98,7 +98,7 @@ def read_table(file: Path, on_error: OnError, on_broken_line: OnError) -> tuple[
     """
     table = BoxTable()
     try:
-        with no_garbage_collection(), closing(file.open(encoding="utf-8-sig", newline="")) as text:
+        with closing(file.open(encoding="utf-8-sig", newline="")) as text:
             first_line = next((line for line in text if line.strip()), "")
             text.seek(0)
             records = _records(text, file, find_delimiter(first_line), on_error)

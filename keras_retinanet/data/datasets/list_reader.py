@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from keras_retinanet.data.datasets.annotations import Annotations, BoxRow, Size
+from keras_retinanet.data.datasets.folder_contents import files_ending, subfolders
 from keras_retinanet.data.datasets.image_places import ImagePlaces, usual_folders
 from keras_retinanet.data.datasets.reader import Layout, Reader
 from keras_retinanet.data.datasets.split_names import TRAIN, split_in, usual_sets
@@ -18,6 +19,7 @@ from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import near_name_hint
 
 _PEEK = 1 << 14  # bytes at the beginning of a file that show its format
+_NUMBERS = frozenset((int, float))
 _MAX_FILES = 200  # of a folder that are looked into
 
 
@@ -241,6 +243,9 @@ def members(content: dict[str, Any], names: Sequence[str], where: str, allowed: 
     Raises:
         DataError: One is missing or not a number.
     """
+    given = [content.get(name) for name in names]
+    if _NUMBERS.issuperset(map(type, given)):
+        return given  # type: ignore[return-value]
     values = []
     for name in names:
         try:
@@ -261,13 +266,6 @@ def _levels(path: Path, suffixes: tuple[str, ...]) -> Iterator[list[Path]]:
     """Files with one of the suffixes in a folder, in its subfolders, and in theirs."""
     folders = [path]
     for _ in range(3):
-        entries = [entry for folder in folders[:_MAX_FILES] for entry in _list_folder(folder)]
-        yield [entry for entry in entries if entry.name.lower().endswith(suffixes)][:_MAX_FILES]
-        folders = [entry for entry in entries if not entry.suffix and entry.is_dir()]
-
-
-def _list_folder(folder: Path) -> list[Path]:
-    try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    except (OSError, ValueError):
-        return []
+        folders = folders[:_MAX_FILES]
+        yield [file for folder in folders for file in files_ending(folder, *suffixes)][:_MAX_FILES]
+        folders = [inner for folder in folders for inner in subfolders(folder)]

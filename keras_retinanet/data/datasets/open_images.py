@@ -29,6 +29,7 @@ from keras_retinanet.data.datasets.text_files import by_stem, describe_files, no
 from keras_retinanet.data.errors import DataError, short_repr
 
 _NAMES = "a CSV file of lines 'label,name'"
+_TREE = "the classes' hierarchy as JSON"
 
 
 class OpenImagesDataset(Reader):
@@ -62,20 +63,11 @@ class OpenImagesDataset(Reader):
     ) -> Annotations:
         """Read the boxes of the images that exist."""
         files, set_name = OpenImagesFiles(self.path), self.set_name
-        file, described = files.find_boxes(set_name), files.find(set_name, CLASS_FILES)
-        names = {} if described is None else _read_descriptions(described)
-        tree = files.find(set_name, TREES) if parent_label else None
-        if parent_label and tree is None:
-            fix = "download it into this folder, or leave the flag out"
-            raise DataError(str(files.folder), "has no *hierarchy*.json", "the classes' hierarchy as JSON", fix)
-        chosen = None
-        if described is not None:
-            chosen = _chosen(names, labels_filter, parent_label, described, tree)
-        elif labels_filter is not None:
-            chosen = {name: label for label, name in enumerate(labels_filter)}
+        file = files.find_boxes(set_name)
+        names, chosen, listed = _choose_classes(files, set_name, labels_filter, parent_label)
         home, images, is_alone = files.find_images(set_name, image_dir)
         is_filtered = labels_filter is not None or parent_label is not None
-        wanted = Wanted(index_names(images), chosen, names if described is not None else None)
+        wanted = Wanted(index_names(images), chosen, names)
         with no_garbage_collection():
             table = read_boxes(file, wanted, self.tolerance)
         if table.absent and not table.images:
@@ -85,8 +77,8 @@ class OpenImagesDataset(Reader):
         empty, notes = _without_boxes(table, images, home, is_alone=is_alone and not is_filtered)
         used = [*table.images, *empty]
         stems = {name: stem for stem, name in by_stem(used).items()}
-        columns, classes = table.columns(), tuple(names.get(key, key) for key in chosen or wanted.found)
-        if described is None and chosen is None:
+        columns, classes = table.columns(), tuple((names or {}).get(key, key) for key in chosen or wanted.found)
+        if chosen is None:
             classes, columns = _sort_classes(classes, columns)
             notes.append(f"{file}: no class descriptions; labels follow the sorted LabelNames")
         if table.absent:
@@ -97,7 +89,7 @@ class OpenImagesDataset(Reader):
             images=[os.path.join(home, name) for name in used],
             image_ids=[stems.get(name, name) for name in used],
             boxes=columns,
-            sources=[str(place) for place in (file, described, home, tree) if place is not None],
+            sources=[str(place) for place in (file, home, *listed)],
             notes=notes,
         )
 
@@ -120,6 +112,25 @@ class OpenImagesDataset(Reader):
     def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
         """Names of the training set and, if there is one, of the validation set."""
         return OpenImagesFiles(Path(path)).default_sets()
+
+
+def _choose_classes(
+    files: OpenImagesFiles, set_name: str, labels_filter: Sequence[str] | None, parent_label: str | None
+) -> tuple[dict[str, str] | None, dict[str, int] | None, list[Path]]:
+    """Names of the described classes by ID, labels of the wanted ones, and the files that list them.
+
+    Without descriptions both are `None`, or the filter gives the labels.
+    """
+    described = files.find(set_name, CLASS_FILES)
+    tree = files.find(set_name, TREES) if parent_label else None
+    for place, pattern, kind in ((described, "*class-descriptions*.csv", _NAMES), (tree, "*hierarchy*.json", _TREE)):
+        if parent_label and place is None:
+            raise DataError(str(files.folder), f"has no {pattern}", kind, "download it, or leave --parent-label out")
+    if described is None:
+        return None, None if labels_filter is None else {name: label for label, name in enumerate(labels_filter)}, []
+    names = _read_descriptions(described)
+    chosen = _chosen(names, labels_filter, parent_label, described, tree)
+    return names, chosen, [described, *([] if tree is None else [tree])]
 
 
 def _without_boxes(table: BoxTable, images: list[str], home: Path, *, is_alone: bool) -> tuple[list[str], list[str]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from keras_retinanet.data.datasets.folder_contents import subfolders
 from keras_retinanet.data.datasets.split_names import split_in
 from keras_retinanet.data.datasets.text_files import by_stem, describe_files, is_image, walk_names
 
@@ -48,14 +49,14 @@ def find_pairs(path: Path, is_text_folder: Callable[[str], bool], is_text: Calla
         Folders by set: `<set>/images` with `<set>/TEXTS`, or `images/<set>` with `TEXTS/<set>`. The set `"."` has all.
     """
     sets: dict[str, Pair] = {}
-    for home in [path, *_folders(path)]:
-        below = {folder.name.lower(): folder for folder in _folders(home)}
+    for home in [path, *subfolders(path)]:
+        below = {folder.name.lower(): folder for folder in subfolders(home)}
         images = below.get("images")
         texts = next((folder for name, folder in below.items() if is_text_folder(name)), None)
         if images is None or texts is None:
             continue
-        inner = {split_in(folder.name): folder for folder in _folders(texts) if split_in(folder.name)}
-        own = {split_in(folder.name): folder for folder in _folders(images) if split_in(folder.name)}
+        inner = {split_in(folder.name): folder for folder in subfolders(texts) if split_in(folder.name)}
+        own = {split_in(folder.name): folder for folder in subfolders(images) if split_in(folder.name)}
         split = "." if home == path else split_in(home.name) or home.name
         found = {name: Pair(own[name], inner[name]) for name in inner if name in own} or {split: Pair(images, texts)}
         sets |= {name: pair for name, pair in found.items() if _has_text(pair.texts, is_text) and name not in sets}
@@ -84,13 +85,6 @@ def pair_files(pair: Pair) -> PairedFiles:
     )
 
 
-def _folders(path: Path) -> list[Path]:
-    try:
-        return sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
-    except (OSError, ValueError):
-        return []
-
-
 def _has_text(folder: Path, is_text: Callable[[Path], bool]) -> bool:
     """Whether one of the first text files below a folder is of the format."""
     for number, file in enumerate(_texts(folder)):
@@ -102,7 +96,7 @@ def _has_text(folder: Path, is_text: Callable[[Path], bool]) -> bool:
 
 
 def _texts(folder: Path) -> Iterator[Path]:
-    for home in [folder, *_folders(folder)]:
+    for home in [folder, *subfolders(folder)]:
         try:
             with os.scandir(home) as entries:
                 yield from (Path(entry.path) for entry in entries if entry.name.lower().endswith(".txt"))

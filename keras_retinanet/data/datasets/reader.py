@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from keras_retinanet.data.datasets.annotated_images import AnnotatedImages
 from keras_retinanet.data.datasets.annotations import Annotations
 from keras_retinanet.data.datasets.frames import FrameRule
+from keras_retinanet.data.datasets.text_files import no_garbage_collection
 from keras_retinanet.data.error_collector import ErrorCollector, Item, OnError, Parsed, parse_each, report_or_raise
 from keras_retinanet.data.errors import DataError
 
@@ -104,7 +105,8 @@ class Reader(AnnotatedImages):
         self.set_name = set_name or self.default_sets(path)[0]
         self.wanted_classes = None if class_names is None else tuple(class_names)
         read: Callable[..., Annotations] = self.read
-        annotations = read(**flags)
+        with no_garbage_collection():
+            annotations = read(**flags)
         if on_error == "skip" and isinstance(self.tolerance, ErrorCollector) and self.tolerance.errors:
             if annotations.num_boxes == 0:
                 raise self.tolerance.errors[0]

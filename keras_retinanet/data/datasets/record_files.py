@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from keras_retinanet.data.datasets.folder_contents import list_contents, subfolders
 from keras_retinanet.data.error_collector import OnError, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
 
@@ -59,7 +60,7 @@ def has_set(path: str | os.PathLike[str], set_name: str) -> bool:
 
 def _names(folder: Path) -> list[str]:
     """Record files of a folder: by their names, or, of shards such as `train-00000-of-00010`, by their contents."""
-    names = [name for name in os.listdir(folder) if name[0] != "."]
+    names = list_contents(folder).files
     shards = (name for name in names if _SHARD.fullmatch(name) and is_record_file(folder / name))
     return sorted({*filter(has_record_name, names), *shards})
 
@@ -113,7 +114,7 @@ def find_evidence(path: Path) -> tuple[str, int] | None:
             return _describe_file(path, path.name)
         if any(next(path.glob(f"{depth}features.json"), None) for depth in ("", "*/", "*/*/")):
             return None
-        homes = [path, *sorted(part for part in path.glob("*") if part.is_dir())[:_MAX_PROBED]]
+        homes = [path, *subfolders(path)[:_MAX_PROBED]]
         files = [home / name for home in homes for name in _names(home)[:_MAX_PROBED]]
         found = (_describe_file(file, str(file.relative_to(path))) for file in files[:_MAX_PROBED])
         return next((evidence for evidence in found if evidence is not None), None)

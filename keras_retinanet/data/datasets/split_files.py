@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from keras_retinanet.data.datasets.folder_contents import files_ending, subfolders
 from keras_retinanet.data.datasets.split_names import split_in
 from keras_retinanet.data.datasets.text_files import suggest_parent_folder
 from keras_retinanet.data.errors import DataError, short_repr
@@ -36,24 +37,14 @@ def find_split_files(
     """
     if path.is_file():
         return {WHOLE: path}
-    for places in ([path / "annotations"], _subfolders(path), [path]):
+    for places in ([path / "annotations"], subfolders(path), [path]):
         if files := [file for place in places for file in _wanted_files(place, suffix, is_wanted, likely_word)]:
             return _name_splits(path, files)
     return {}
 
 
-def _subfolders(path: Path) -> list[Path]:
-    try:
-        return sorted(place for place in path.iterdir() if place.is_dir() and not place.name.startswith("."))
-    except (OSError, ValueError):
-        return []
-
-
 def _wanted_files(folder: Path, suffix: str, is_wanted: Callable[[Path], bool], likely_word: str) -> list[Path]:
-    try:
-        found = [file for file in folder.iterdir() if file.suffix.lower() == suffix and not file.name.startswith(".")]
-    except (OSError, ValueError):
-        return []
+    found = files_ending(folder, suffix)
     found.sort(key=lambda file: (not _is_likely(file, likely_word), file.name))
     return sorted(file for file in found[:_MAX_FILES] if is_wanted(file))
 

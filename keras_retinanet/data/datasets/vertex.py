@@ -25,6 +25,7 @@ _SETS = {
     "train": "train", "training": "train", "validation": "validation", "validate": "validation", "val": "validation",
     "test": "test", "unassigned": "", "": "",
 }  # fmt: skip
+_FLOAT = frozenset((float,))
 _SIDES = ("xMin", "yMin", "xMax", "yMax")
 _IN_JSON = re.compile(r'ml_use"\s*:\s*"(\w*)"')
 _LABEL_BEFORE_BOX = 11  # columns of a line with a split: split, path, label, and four corners
@@ -94,8 +95,10 @@ def _parse_box(item: tuple[str, Any]) -> ListedBox:
     if not isinstance(content, dict) or not isinstance(content.get("displayName"), str) or not content["displayName"]:
         raise DataError(where, f"is {short_repr(content, 120)}", _JSON, "add its displayName")
     # The JSON of protocol buffers leaves out numbers that are 0.
-    sides = [number(str(content.get(side, 0)), side, where, _JSON) for side in _SIDES]
-    return ListedBox(sides, content["displayName"], where)
+    given = [content.get(side, 0) for side in _SIDES]
+    if not _FLOAT.issuperset(map(type, given)):
+        given = [number(str(side), name, where, _JSON) for side, name in zip(given, _SIDES, strict=True)]
+    return ListedBox(given, content["displayName"], where)
 
 
 def _parse_cells(line: tuple[str, list[str]]) -> ListedImage:

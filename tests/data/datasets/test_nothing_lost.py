@@ -151,6 +151,7 @@ def touch(folder: Path, *names: str) -> list[Path]:
 
 def test_what_is_said_about_images_that_are_not_named(tmp_path: Path) -> None:
     names = [f"{number}.jpg" for number in range(9)]
+    touch(tmp_path, "snapshots/run/curves.png", "detections/0.jpg")
     paths = touch(tmp_path, *names, "deep/x.PNG", "notes.txt", "Thumbs.db", "video.mp4", "README")
     assert account_for_files(annotations(paths[:2])) == [
         f"{tmp_path} has 8 image files that the annotations do not name: 2.jpg, 3.jpg, 4.jpg, 5.jpg, 6.jpg and 3 more",

@@ -201,6 +201,8 @@ def test_as_globox_writes_it(tmp_path, write_images):
             f"{tmp_path}/annotations.csv: no class descriptions; labels follow the sorted LabelNames",
         ]
     assert OpenImagesDataset(tmp_path, labels_filter=("dog",))[0]["labels"].tolist() == [0]
+    with pytest.raises(DataError, match=r"has no \*class-descriptions\*\.csv.*leave --parent-label out"):
+        OpenImagesDataset(tmp_path, parent_label="dog")
 
 
 def test_images_of_one_folder_for_all_sets(oid):
