@@ -1,8 +1,8 @@
 """What `fit` must do that Keras has no callback for: measure AP, keep a run's folder, stop well.
 
 They are listed in this order: `StopOnNonFinite`, `LogLearningRate`, `KeepSnapshot`, `EvaluateMetric`, `RecordEpoch`,
-`PrintLines`, `StopEarly`. One that sees `model.stop_training` at the end of an epoch knows that the epoch did not
-finish, and leaves everything as it is. The hooks take what Keras gives them: an index from 0, and the figures so far (`logs`).
+`PrintLines`, and `StopEarly` of `monitor.py`. One that sees `model.stop_training` at the end of an epoch knows that the
+epoch did not finish, and changes nothing. Keras gives the hooks an index from 0, and the figures so far (`logs`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import keras
 from keras import ops
 
 from keras_retinanet.snapshots.atomic_files import copy_whole
-from keras_retinanet.snapshots.run_folder import DIGITS, Progress, Run, column, save_snapshot
+from keras_retinanet.snapshots.run_folder import DIGITS, Progress, Run, save_snapshot
 from keras_retinanet.training.pictures import METRIC_PREFIX, draw_curves
 from keras_retinanet.training.signals import StopRequest
 
@@ -191,47 +191,6 @@ class RecordEpoch(keras.callbacks.Callback):
             if best is None or (value > best[1] if self.mode == "max" else value < best[1]):
                 copy_whole(self.run.last, self.run.best)
         draw_curves(self.run.write_row(epoch + 1, figures), self.run.curves)
-
-
-class StopEarly(keras.callbacks.Callback):
-    """Ends a run whose monitored number has not improved for some evaluations; comes last.
-
-    It counts rows of `metrics.csv`, so that a resumed run counts on.
-
-    Args:
-        run: The folder.
-        monitor: Column of the number that ranks epochs.
-        mode: `"max"` if higher is better, else `"min"`.
-        patience: Evaluations in a row without a better value. `None` for no limit.
-        log: Receives one line when the run ends.
-    """
-
-    def __init__(
-        self,
-        run: Run,
-        monitor: str,
-        mode: Literal["max", "min"],
-        *,
-        patience: int | None,
-        log: Callable[[str], object],
-    ) -> None:
-        super().__init__()
-        self.run, self.monitor, self.mode, self.patience, self.log = run, monitor, mode, patience, log
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Ends the run if its patience is exhausted."""
-        del epoch, logs
-        if not self.model.stop_training and self.is_due():
-            self.log(f"stopped: {self.monitor} has not improved in {self.patience} evaluations")
-            self.model.stop_training = True
-
-    def is_due(self) -> bool:
-        """Whether the last `patience` evaluations brought no better value."""
-        best = self.run.best_metric(self.monitor, self.mode)
-        if self.patience is None or best is None:
-            return False
-        epochs, _ = column(self.run.rows(), self.monitor)
-        return sum(epoch > best[0] for epoch in epochs) >= self.patience
 
 
 class PrintLines(keras.callbacks.Callback):

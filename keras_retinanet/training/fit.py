@@ -26,11 +26,10 @@ from keras_retinanet.training.callbacks import (
     LogLearningRate,
     PrintLines,
     RecordEpoch,
-    StopEarly,
     StopOnNonFinite,
     WarnOnce,
 )
-from keras_retinanet.training.monitor import Monitor
+from keras_retinanet.training.monitor import Monitor, StopEarly
 from keras_retinanet.training.pictures import draw_examples
 from keras_retinanet.training.run_data import RunData
 from keras_retinanet.training.signals import StopRequest

@@ -1,13 +1,17 @@
-"""The number that ranks epochs: any number of any metric, over all classes or of one."""
+"""The number that ranks epochs, any number of any metric, and the end of a run in which it no longer improves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import keras
+
 from keras_retinanet.evaluation import METRICS, EvaluationResult, MetricSettings
 from keras_retinanet.schema import Detections, Sample
+from keras_retinanet.snapshots.run_folder import Run, column
+from keras_retinanet.training.callbacks import Logs
 from keras_retinanet.training.pictures import METRIC_PREFIX
 
 
@@ -115,9 +119,50 @@ def choose_monitor(
     number, _, class_name = name.partition("/")
     known = result.per_class if class_name else result.stats
     if number not in known or (class_name and class_name not in class_names):
-        of_class = ", ".join(f"{column}/CLASS" for column in result.per_class)
+        of_class = ", ".join(f"{name}/CLASS" for name in result.per_class)
         raise ValueError(
             f"--monitor {chosen}: the metric {own} has no such number. It has {', '.join(result.stats)}; of a class "
             f"{of_class} (such as {class_names[0]}); METRIC.NUMBER is one of another metric ({', '.join(METRICS)})."
         )
     return Monitor(own, number, class_name or None, chosen, is_chosen=True)
+
+
+class StopEarly(keras.callbacks.Callback):
+    """Ends a run whose monitored number has not improved for some evaluations; comes last.
+
+    It counts rows of `metrics.csv`, so that a resumed run counts on.
+
+    Args:
+        run: The folder.
+        monitor: Column of the number that ranks epochs.
+        mode: `"max"` if higher is better, else `"min"`.
+        patience: Evaluations in a row without a better value. `None` for no limit.
+        log: Receives one line when the run ends.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        monitor: str,
+        mode: Literal["max", "min"],
+        *,
+        patience: int | None,
+        log: Callable[[str], object],
+    ) -> None:
+        super().__init__()
+        self.run, self.monitor, self.mode, self.patience, self.log = run, monitor, mode, patience, log
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Ends the run if its patience is exhausted."""
+        del epoch, logs
+        if not self.model.stop_training and self.is_due():
+            self.log(f"stopped: {self.monitor} has not improved in {self.patience} evaluations")
+            self.model.stop_training = True
+
+    def is_due(self) -> bool:
+        """Whether the last `patience` evaluations brought no better value."""
+        best = self.run.best_metric(self.monitor, self.mode)
+        if self.patience is None or best is None:
+            return False
+        epochs, _ = column(self.run.rows(), self.monitor)
+        return sum(epoch > best[0] for epoch in epochs) >= self.patience
