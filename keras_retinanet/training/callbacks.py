@@ -176,9 +176,7 @@ class RecordEpoch(keras.callbacks.Callback):
 
     def __init__(self, run: Run, monitor: str = "val_AP", mode: Literal["max", "min"] = "max") -> None:
         super().__init__()
-        self.run = run
-        self.monitor = monitor
-        self.mode = mode
+        self.run, self.monitor, self.mode = run, monitor, mode
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Records a complete and measured epoch."""

@@ -145,7 +145,7 @@ def test_large_images_in_tiles(demo, run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(opened, lambda network: FullTiles(KerasRuntime(DetectionModel(network)).description))
     argv = ["demo", str(demo), str(run), "--limit=2", "--tile=100", "--overlap=0.3", "--score-threshold=0.8"]
     argv += ["--json", str(tmp_path / "numbers.json"), "--save-detections", str(tmp_path / "found.json")]
-    assert evaluate.main([*argv, "--metric=counts", "--no-whole-pass"]) == 0
+    assert evaluate.main([*argv, "--metric=voc", "--no-whole-pass"]) == 0
     text = capsys.readouterr().out
     assert text.index("boxes of tiles before merging:") < text.index("boxes of tiles after merging:")
     numbers = json.loads((tmp_path / "numbers.json").read_text())
@@ -153,6 +153,8 @@ def test_large_images_in_tiles(demo, run, tmp_path, monkeypatch, capsys):
     sizes = [(image["height"], image["width"]) for image in annotations["images"][:2]]
     tiles = sum(len(cut_tiles(*size, 100, 0.3)) for size in sizes)
     assert (numbers["before_merging"]["detections"], numbers["detections"]) == (tiles, 2)
+    assert set(numbers["before_merging"]["comparable_with"].values()) == {"own extension"}
+    assert set(numbers["comparable_with"].values()) == {"Pascal VOC 2010-2012"}
     found = json.loads((tmp_path / "found.json").read_text())
     assert [record["bbox"] for record in found] == [[0, 0, width, height] for height, width in sizes]
 
