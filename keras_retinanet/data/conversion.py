@@ -19,7 +19,7 @@ from keras_retinanet.data.exif import UPRIGHT
 from keras_retinanet.data.image_files import byte_range, file_size
 from keras_retinanet.data.image_rule import exif_frame
 from keras_retinanet.data.open_dataset import Split, has_validation, match_classes, open_dataset
-from keras_retinanet.data.tiled_dataset import cut_dataset
+from keras_retinanet.data.tiled_dataset import TiledSplit, cut_dataset
 from keras_retinanet.data.writers import WRITERS, OutputSplit, WriteJob, image_names, make_jobs, write_job
 
 SHARD_BYTES = 200_000_000
@@ -227,7 +227,12 @@ def _notes(read: Mapping[Split, Dataset]) -> Iterator[str]:
         if (warning := dataset.report.warning()) is not None:
             yield f"{split}: {warning}"
         yield from (f"{split}: {note}" for note in dataset.report.notes)
-    yield from describe_equal_files([(split, [sample["image"] for sample in own]) for split, own in read.items()])
+    yield from describe_equal_files([(split, _images_of(own)) for split, own in read.items()])
+
+
+def _images_of(dataset: Dataset) -> list[str]:
+    """The image files; those that were cut, in place of their tiles, many of which show the same background."""
+    return dataset.originals if isinstance(dataset, TiledSplit) else [sample["image"] for sample in dataset]
 
 
 def _exif_notes(outputs: Sequence[OutputSplit], images: ImageMode) -> Iterator[str]:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
-from keras_retinanet.data.image_files import byte_range, read_bytes
+from keras_retinanet.data.image_files import ByteRange, byte_range, image_reference, read_bytes
 from keras_retinanet.data.image_headers import ImageHeader, orientation_in_header, parse_header, reader_of
 from keras_retinanet.data.pillow_files import opened
 
 _READERS = 16  # header reads wait for the disk, not for a core
+_BASE64_HEAD = 1 << 16  # characters, a multiple of four
 _CHUNK = 256  # files that a thread reads in one go
 
 
@@ -35,6 +36,8 @@ def _read_each(images: Sequence[str]) -> list[ImageHeader | None]:
 
 def _read_header(image: str) -> ImageHeader | None:
     part = byte_range(image) if "#bytes=" in image else None
+    if part is not None and part.is_base64:
+        return _header_of_base64(part)
     try:
         with open(image if part is None else part.file, "rb", buffering=0) as file:
             read = reader_of(file) if part is None else reader_of(file, part.start, part.length)
@@ -45,6 +48,18 @@ def _read_header(image: str) -> ImageHeader | None:
         return _ask_pillow(image if part is None else io.BytesIO(read_bytes(image)), orientation)
     except (OSError, ValueError):
         return None
+
+
+def _header_of_base64(part: ByteRange) -> ImageHeader | None:
+    """The header of a picture in base64, of which the start is decoded, and the rest only if that is not enough."""
+    for length in (min(part.length, _BASE64_HEAD), part.length):
+        try:
+            content = read_bytes(image_reference(part.file, part.start, length, is_base64=True))
+        except OSError:  # also where escaped slashes end the start within four characters
+            continue
+        if (header := header_of(content)) is not None:
+            return header
+    return None
 
 
 def header_of(content: bytes) -> ImageHeader | None:

@@ -36,12 +36,14 @@ class TiledSplit:
         class_names: Names, label 0 first.
         samples: The tiles, whose image files have been written, and the images that fit into one tile, as they are.
         report: What the reader reported, and a note on what was cut.
+        originals: Paths of the images that were cut.
         category_ids: The source's own ID of each label, or `None`.
     """
 
     class_names: tuple[str, ...]
     samples: list[Sample]
     report: BoxReport
+    originals: list[str]
     category_ids: tuple[int | None, ...] | None = None
 
     def __len__(self) -> int:
@@ -102,7 +104,8 @@ def cut_dataset(
                 progress(1)
     notes = [*dataset.report.notes, *_notes(planned, kept, cut, broken)]
     report = dataclasses.replace(dataset.report, notes=notes)
-    return TiledSplit(dataset.class_names, tiles, report, getattr(dataset, "category_ids", None))
+    originals = [sample["image"] for sample in samples]
+    return TiledSplit(dataset.class_names, tiles, report, originals, getattr(dataset, "category_ids", None))
 
 
 def _plan(samples: Sequence[Sample], cut: CutConfig) -> list[_Planned]:

@@ -96,3 +96,21 @@ def test_formats_are_told_by_their_files(tmp_path, files, word):
         )
     assert formats_of(tmp_path) == ([] if word is None else [word])
     assert formats_of(tmp_path / "x.record-00000-of-00002") == ["tfrecord"]
+
+
+def test_tiles(tmp_path, capsys):
+    Image.new("RGB", (60, 40)).save(tmp_path / "照片.png")
+    (tmp_path / "b.csv").write_text("照片.png,2,2,30,30,猫\n照片.png,41,2,59,30,猫\n", encoding="utf-8")
+    words = ["csv", str(tmp_path / "b.csv"), str(tmp_path / "out"), "--to", "coco"]
+    assert convert_data.main([*words, "--tile", "40", "--overlap", "0.5", "--empty-tiles", "0"]) == 0
+    told = capsys.readouterr().out
+    assert "1 images are cut into 2 tiles of 40 pixels with an overlap of at least 0.5; 1 fragments" in told
+    assert "equal bytes" not in told  # of black tiles
+    assert f"wrote {tmp_path / 'out'}: train2017 2 images, 3 boxes" in told
+    assert sorted(path.name for path in (tmp_path / "out" / "train2017").iterdir()) == [
+        "照片_x0_y0.png",
+        "照片_x20_y0.png",
+    ]
+    with pytest.raises(SystemExit):
+        convert_data.main([*words, "--overlap", "0.5"])
+    assert "--tile-seed and --tile-format need --tile" in capsys.readouterr().err

@@ -101,7 +101,7 @@ class PageReader(Reader):
             return self._read(image_dir)
 
     def _read(self, image_dir: str | None) -> Annotations:
-        root = self.path if self.path.is_dir() else self.path.parent
+        root = self.path.parent if self.path.is_file() else self.path
         names, stray = self._files_of(root)
         pages = list(self.parse_each(names, functools.partial(self.read_page, root)))
         places = ImagePlaces([image_dir or root], root)

@@ -153,6 +153,13 @@ def test_a_single_file(write, write_images, tmp_path):
     assert named_boxes(LabelmeDataset(file)) == [[("cat", 1, 2, 11, 22)]]
 
 
+def test_a_path_that_is_not_there(write, write_images, tmp_path):
+    write_images(tmp_path)
+    write("a.json", shape("cat", RECTANGLE))
+    with pytest.raises(DataError, match=r"gone: cannot be read"):
+        LabelmeDataset(tmp_path / "gone")
+
+
 def test_classes_of_labels_txt(write, write_images, tmp_path):
     write_images(tmp_path, {"a.jpg": (40, 60)})
     write("a.json", shape("cat", RECTANGLE), shape("ant", RECTANGLE))
@@ -226,6 +233,20 @@ def test_embedded_pictures_are_read_from_the_json_file(write, write_images, tmp_
     for index in (0, 2):
         assert np.array_equal(table.load(index)["image"], pixels)
     assert np.array_equal(table.load(1)["image"], np.asarray(Image.open(tmp_path / "b.png")))
+
+
+def test_embedded_photos_have_their_orientation(write, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (400, 600, 3), np.uint8)
+    for quality in (50, 100):  # the latter is longer than the part that is decoded for the header
+        photo = Image.fromarray(noise)
+        exif = photo.getexif()
+        exif[0x0112] = 6
+        photo.save(tmp_path / "photo.jpg", exif=exif, quality=quality)
+        content = base64.b64encode((tmp_path / "photo.jpg").read_bytes()).decode()
+        (tmp_path / "photo.jpg").unlink()
+        write("a.json", shape("cat", [[1, 2], [30, 550]]), imageData=content, imageHeight=600, imageWidth=400)
+        (sample,) = LabelmeDataset(tmp_path)
+        assert (sample["orientation"], sample["size"]) == (6, (600, 400))
 
 
 def test_broken_base64_is_an_image_that_cannot_be_read(write, tmp_path):
