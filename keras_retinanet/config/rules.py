@@ -12,7 +12,7 @@ from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.tree import flag_name, flattened, settings
 
 _AT_LEAST_ONE = (
-    "batch_size", "epochs", "steps", "evaluate_every", "data.limit", "data.workers", "resize.min_side",
+    "batch_size", "epochs", "steps", "evaluate_every", "patience", "data.limit", "data.workers", "resize.min_side",
     "resize.max_side", "resize.pad_multiple", "filter.max_detections", "filter.top_k", "model.fpn_width",
     "model.head_width", "assigner.nearest_cells",
 )  # fmt: skip

@@ -140,6 +140,9 @@ class TrainConfig(NetworkConfig):
         evaluate_every: Epochs between two evaluations; the last epoch is always evaluated.
         metric: Metric of these evaluations; best.keras holds the weights that are best by its first number, such as
             AP (coco), mAP at IoU 0.5 (voc) or oLRP (lrp).
+        monitor: Number by which best.keras is chosen in place of the metric's first: AP75, AP/cat (of a class) or
+            lrp.oLRP (of another metric).
+        patience: Evaluations in a row without a better value after which the run ends. Defaults to no limit.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -155,6 +158,8 @@ class TrainConfig(NetworkConfig):
     use_evaluation: bool = True
     evaluate_every: int = 1
     metric: MetricName = "coco"
+    monitor: str | None = None
+    patience: int | None = None
 
     @property
     def network(self) -> NetworkConfig:

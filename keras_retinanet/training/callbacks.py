@@ -1,8 +1,8 @@
 """What `fit` must do that Keras has no callback for: measure AP, keep a run's folder, stop well.
 
 They are listed in this order: `StopOnNonFinite`, `LogLearningRate`, `KeepSnapshot`, `EvaluateMetric`, `RecordEpoch`,
-`PrintLines`. One that sees `model.stop_training` at the end of an epoch knows that the epoch did not finish, and leaves
-everything as it is. The hooks take what Keras gives them: an index from 0, and the figures so far (`logs`).
+`PrintLines`, and `StopEarly` of `monitor.py`. One that sees `model.stop_training` at the end of an epoch knows that the
+epoch did not finish, and changes nothing. Keras gives the hooks an index from 0, and the figures so far (`logs`).
 """
 
 from __future__ import annotations

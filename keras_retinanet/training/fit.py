@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import keras
 from tqdm import tqdm
@@ -30,11 +29,24 @@ from keras_retinanet.training.callbacks import (
     StopOnNonFinite,
     WarnOnce,
 )
-from keras_retinanet.training.pictures import METRIC_PREFIX, draw_examples
+from keras_retinanet.training.monitor import Monitor, StopEarly
+from keras_retinanet.training.pictures import draw_examples
 from keras_retinanet.training.run_data import RunData
 from keras_retinanet.training.signals import StopRequest
 
 Log = Callable[[str], object]
+
+
+def metric_settings(model: RetinaNet) -> MetricSettings:
+    """How the metrics of a run are computed: by their definition, and up to the detector's limit where that is larger.
+
+    Args:
+        model: The model.
+
+    Returns:
+        The settings.
+    """
+    return MetricSettings(detector_limit=model.filter_config.max_detections)
 
 
 class NonFiniteLossError(RuntimeError):
@@ -91,6 +103,7 @@ class Training:
         batches: The training batches.
         data: The training and validation images.
         schedule: The learning rate of each step.
+        monitor: The number that ranks epochs.
         log: Receives one line per message.
     """
 
@@ -101,6 +114,7 @@ class Training:
     batches: TrainingBatches
     data: RunData
     schedule: WarmupSchedule
+    monitor: Monitor
     log: Log
 
     def fit(self) -> RunResult:
@@ -117,18 +131,21 @@ class Training:
         with StopRequest() as request:
             guard = StopOnNonFinite([sample["image"] for sample in self.data.samples])
             keep = KeepSnapshot(self.run, self.progress, request)
-            after = [*self._measuring(found, request), RecordEpoch(self.run, *self._ranking())]
+            ranking = self.monitor.column, self.monitor.mode
+            after = [*self._measuring(found, request), RecordEpoch(self.run, *ranking)]
+            early = StopEarly(self.run, *ranking, patience=self.config.patience, log=self.log)
             duplicates = WarnOnce(self.data.near_duplicates, self.config.evaluate_every, self.log)
-            callbacks = [guard, LogLearningRate(self.schedule), keep, *after, *self._loggers(), duplicates]
+            callbacks = [guard, LogLearningRate(self.schedule), keep, *after, *self._loggers(), duplicates, early]
             with readable_data_errors():
                 self._finish_epoch(after)
+                self.model.stop_training |= early.is_due()
                 self._fit_rest(guard, keep, callbacks)
         if guard.failure is not None:
             raise NonFiniteLossError(self._explain(guard.failure))
         for counted in (self.data.bad_images, self.data.cut_off):
             if counted is not None and (summary := counted.summary()) is not None:
                 self.log(f"warning: {summary}")
-        is_stopped = self.model.stop_training
+        is_stopped = self.model.stop_training and not early.is_due()
         if self.data.val_samples and found and not is_stopped:
             model, bad_images = self.model, self.data.bad_images
             draw_examples(
@@ -140,12 +157,8 @@ class Training:
         """Measures on the validation images, and leaves the detections in `found`."""
         if self.data.val_samples is None:
             return []
-        samples, model, metric = self.data.val_samples, self.model, METRICS[self.config.metric]
-        settings = self._metric_settings()
-        if (monitor := metric.monitor_for(samples, settings)) != metric.monitor:
-            self.log(
-                f"best.keras follows {monitor}: some validation images have more boxes than {metric.monitor} counts"
-            )
+        samples, model, monitor = self.data.val_samples, self.model, self.monitor
+        self._describe_monitor()
         detector = DetectionModel(model)
         batches = InferenceBatches(
             samples,
@@ -166,19 +179,19 @@ class Training:
                     progress(count)
 
                 found[:] = detect_dataset(detector, batches, samples, progress=step)
-            return metric.logged_stats(metric(samples, found, model.class_names, settings))
+            return monitor.log(self.config.metric, samples, found, model.class_names, metric_settings(model))
 
         every, epochs = self.config.evaluate_every, self.config.epochs
         return [EvaluateMetric(measure, every=every, epochs=epochs, request=request)]
 
-    def _ranking(self) -> tuple[str, Literal["max", "min"]]:
-        """Column of `metrics.csv` that ranks epochs, and whether its maximum or minimum is the best."""
-        metric = METRICS[self.config.metric]
-        monitor = metric.monitor_for(self.data.val_samples or (), self._metric_settings())
-        return f"{METRIC_PREFIX}{monitor}", metric.mode_of(monitor)
-
-    def _metric_settings(self) -> MetricSettings:
-        return MetricSettings(detector_limit=self.model.filter_config.max_detections)
+    def _describe_monitor(self) -> None:
+        usual = METRICS[self.config.metric].monitor
+        if self.monitor.is_chosen:
+            self.log(f"best.keras follows {self.monitor.name}")
+        elif self.monitor.name != usual:
+            self.log(
+                f"best.keras follows {self.monitor.name}: some validation images have more boxes than {usual} counts"
+            )
 
     def _finish_epoch(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
         """Measures and records the last epoch of a run that was stopped between its training and its record."""
@@ -221,7 +234,7 @@ class Training:
         return f"{failure} Training stopped; {kept}. A lower --learning-rate or --clip-norm often helps."
 
     def _result(self, stopped_by: int | None) -> RunResult:
-        rows, best = self.run.rows(), self.run.best_metric(*self._ranking())
+        rows, best = self.run.rows(), self.run.best_metric(self.monitor.column, self.monitor.mode)
         numbers = [{name: float(value) for name, value in row.items() if value} for row in rows]
         last = numbers[-1] if numbers else {}
         highest = next((row for row in numbers if best is not None and row["epoch"] == best[0]), {})

@@ -23,8 +23,9 @@ from keras_retinanet.optimizers.build import build_optimizer, build_schedule, pe
 from keras_retinanet.schema import Sample
 from keras_retinanet.snapshots.run_folder import Progress, Run, read_progress
 from keras_retinanet.training.callbacks import random_states
-from keras_retinanet.training.fit import Log, NonFiniteLossError, RunResult, Training
+from keras_retinanet.training.fit import Log, NonFiniteLossError, RunResult, Training, metric_settings
 from keras_retinanet.training.initial_weights import build_model
+from keras_retinanet.training.monitor import choose_monitor
 from keras_retinanet.training.run_data import RunData, open_run_data
 
 __all__ = ["NonFiniteLossError", "RunResult", "Training", "prepare", "train"]
@@ -94,6 +95,8 @@ def prepare(
     keras.utils.set_random_seed(config.seed)
     data = open_run_data(config.data, train_data, val_data, use_validation=config.use_evaluation, log=log)
     _check_class_thresholds(config.filter, data.class_names)
+    if config.patience is not None and data.val_samples is None:
+        raise ValueError(f"--patience {config.patience} needs validation images.")
     if resume is None:
         config = dataclasses.replace(config, resize=learn_image_rule(data.samples, config.data, config.resize))
     with _dtype_policy(config.mixed_precision):
@@ -109,6 +112,8 @@ def prepare(
         schedule = build_schedule(config.optimizer, batch_size=config.batch_size, total_steps=total_steps)
         optimizer = build_optimizer(config.optimizer, model, schedule, config.mixed_precision)
         _compile(model, optimizer)
+    settings = metric_settings(model)
+    monitor = choose_monitor(config.monitor, config.metric, data.val_samples, data.class_names, settings)
     data.report(log)
     rate = peak_rate(config.optimizer, config.batch_size)
     log(_describe_steps(config.epochs, config.batch_size, batches))
@@ -121,7 +126,7 @@ def prepare(
         run = Run.find(resume)[0]
     run.write_config(config)
     log(f"run: {run.folder}")
-    return Training(config, run, progress, model, batches, data, schedule, log)
+    return Training(config, run, progress, model, batches, data, schedule, monitor, log)
 
 
 def _check_class_thresholds(config: FilterConfig, class_names: Sequence[str]) -> None:

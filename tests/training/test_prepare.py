@@ -209,6 +209,36 @@ def test_best_follows_the_number_that_counts_all_boxes(tiny: TrainConfig, monkey
     assert message in lines
 
 
+def test_a_run_ends_when_its_monitored_number_no_longer_improves(
+    tiny: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recall rises to epoch 2, and then no more. Resumed, the run counts on, ends after epoch 5, and then at once."""
+    counts = iter([1, 2, 1, 2, 0, 0])
+
+    def paint(*arguments: Any, **options: object) -> list[dict[str, Any]]:
+        count = next(counts)
+        return [
+            {"image_id": sample["image_id"], "boxes": sample["boxes"][:count], "labels": sample["labels"][:count],
+             "scores": np.full(len(sample["labels"][:count]), 0.9)}
+            for sample in arguments[2]
+        ]  # fmt: skip
+
+    monkeypatch.setattr("keras_retinanet.training.fit.detect_dataset", paint)
+    lines: list[str] = []
+    config = changed(tiny, {"use_evaluation": True, "monitor": "f1.recall", "patience": 3, "epochs": 3})
+    result = train(config, log=lines.append)
+    assert (result.epochs, result.best["epoch"], result.stopped_by) == (3, 2, None)
+    assert "best.keras follows f1.recall" in lines
+    run = Run(result.folder)
+    assert read_progress(run.best).epoch == 2
+    resumed = parse(["--resume", str(run.folder), "--epochs", "9"]).config
+    assert train(resumed, resume=run.folder, log=lines.append).epochs == 5
+    assert lines.count("stopped: val_f1.recall has not improved in 3 evaluations") == 1
+    assert train(resumed, resume=run.folder, log=quiet).epochs == 5
+    with pytest.raises(ValueError, match="--patience 3 needs validation images"):
+        train(changed(config, {"use_evaluation": False, "monitor": None}), log=quiet)
+
+
 def test_snapshots_carry_what_detection_needs(measured: Run) -> None:
     model = load_model(measured.best)
     assert model.class_names == tuple(scenes.CLASS_NAMES)
