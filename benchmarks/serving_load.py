@@ -66,7 +66,7 @@ def make_model(folder: Path) -> Path:
         ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
         class_names=["ant", "bee"],
         anchors=AnchorConfig((16.0, 32.0, 64.0), (8, 16, 32)),
-        resize_config=ResizeConfig(64, 96),
+        resize=ResizeConfig(64, 96),
     )
     final = model.class_head.predictors[0]
     kernel, bias = final.get_weights()

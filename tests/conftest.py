@@ -150,7 +150,7 @@ def spread_model(small_network: Callable[..., Any]) -> Any:
     """A small network that finds boxes in noise, scores from one half to nearly one."""
     from keras_retinanet.config import FilterConfig
 
-    return small_network(0.02, filter_config=FilterConfig(score_threshold=0.6, max_detections=8))
+    return small_network(0.02, filter=FilterConfig(score_threshold=0.6, max_detections=8))
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ from keras_retinanet.model.build import build
 keras.utils.set_random_seed(3)
 model = build(
     ModelConfig("resnet10_050", "none", fpn_width=16, head_width=32, head_depth=1, head_norm="group"),
-    class_names=["a", "b", "c"], loss_config=LossConfig(box="giou"),
+    class_names=["a", "b", "c"], loss=LossConfig(box="giou"),
 )
 for head, spread in ((model.class_head, 0.3), (model.box_head, 0.05)):  # answers worth comparing
     kernel = head.predictors[0].kernel

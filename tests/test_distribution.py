@@ -34,7 +34,7 @@ for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["
     with strategy.scope():
         model = build(
             ModelConfig("resnet10_050", "none", 3, 5, fpn_width=8, head_width=8, head_depth=1),
-            class_names=scenes.CLASS_NAMES, anchors=AnchorConfig((16.0, 32.0, 64.0), (8, 16, 32)), resize_config=resize,
+            class_names=scenes.CLASS_NAMES, anchors=AnchorConfig((16.0, 32.0, 64.0), (8, 16, 32)), resize=resize,
         )
         freeze_batch_norm(model.backbone)  # its statistics are those of a replica
         model.compile(keras.optimizers.SGD(0.01))

@@ -47,9 +47,9 @@ def trained(samples: list[Sample], class_names: tuple[str, ...]) -> RetinaNet:
         ModelConfig("resnet10_050", "none", max_level=6, fpn_width=64, head_width=64, head_depth=2, head_norm="group"),
         class_names=class_names,
         anchors=AnchorConfig((12, 24, 48, 96), (8, 16, 32, 64), (1.0,), (1.0, 2**0.5)),
-        assigner_config=AssignerConfig(0.45, 0.35, use_force_match=True),
-        loss_config=LossConfig(box="giou", alpha=0.5, gamma=1.5),
-        resize_config=RESIZE,
+        assigner=AssignerConfig(0.45, 0.35, use_force_match=True),
+        loss=LossConfig(box="giou", alpha=0.5, gamma=1.5),
+        resize=RESIZE,
     )
     batches = TrainingBatches(
         samples, resize=RESIZE, pad_value=model.pad_value, batch_size=4, seed=0, augmentations=(), cache=True

@@ -97,7 +97,7 @@ def metric_settings(flags: argparse.Namespace, dataset: Dataset, detector_limit:
     Returns:
         The settings.
     """
-    from keras_retinanet.data.datasets.label_hierarchy import classes_above
+    from keras_retinanet.data.datasets.shared.label_hierarchy import classes_above
     from keras_retinanet.evaluation import MetricSettings
 
     tree: Path | None = Path(flags.hierarchy) if flags.hierarchy else None

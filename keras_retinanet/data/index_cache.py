@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.data.box_columns import BoxReport
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, Index
+from keras_retinanet.data.datasets.shared.annotated_images import AnnotatedImages, Index
 from keras_retinanet.data.image_files import first_missing
 
 MIN_SECONDS = 1.0
@@ -70,8 +70,8 @@ def read_cached(
 
 def _code_state() -> list[tuple[int, int]]:
     """Size and modification time of the readers' own code: another version reads the files again."""
-    here = Path(sys.modules[AnnotatedImages.__module__].__file__ or "").parent
-    states = _states([str(file) for file in sorted(here.glob("*.py"))])
+    here = Path(sys.modules[AnnotatedImages.__module__].__file__ or "").parents[1]  # of all formats
+    states = _states([str(file) for file in sorted(here.rglob("*.py"))])
     return [(int(size), int(changed)) for size, changed, _ in states]
 
 

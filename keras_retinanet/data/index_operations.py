@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns, BoxReport, select_rows
-from keras_retinanet.data.datasets.annotated_images import Index
+from keras_retinanet.data.datasets.shared.annotated_images import Index
 from keras_retinanet.data.error_collector import ErrorCollector
 
 

@@ -14,7 +14,7 @@ from keras_retinanet.config import DataConfig, ExifFrame
 from keras_retinanet.config.tree import flag_name
 from keras_retinanet.data.class_choice import check_class_choice, choose_classes, parse_class_map
 from keras_retinanet.data.datasets import DATASETS, AnnotatedImages, Dataset, Index, reader_of
-from keras_retinanet.data.datasets.frames import FrameRule
+from keras_retinanet.data.datasets.shared.frames import FrameRule
 from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.index_cache import read_cached

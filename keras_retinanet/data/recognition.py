@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 from keras_retinanet.data.datasets import DATASETS, Layout, find_layouts
-from keras_retinanet.data.datasets.text_files import is_image
+from keras_retinanet.data.datasets.shared.text_files import is_image
 from keras_retinanet.data.datasets.unsupported import find_unsupported
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.image_files import near_name_hint

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from keras_retinanet.data.datasets.annotated_images import Index
+from keras_retinanet.data.datasets.shared.annotated_images import Index
 from keras_retinanet.data.equal_files import file_length, group_by_key, group_equal_files
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.image_files import byte_range, read_bytes

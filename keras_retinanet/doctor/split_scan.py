@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_retinanet.config import DataConfig, ExifFrame
 from keras_retinanet.data.datasets import Dataset
-from keras_retinanet.data.datasets.frames import weigh_evidence
+from keras_retinanet.data.datasets.shared.frames import weigh_evidence
 from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.exif import FIRST_TRANSPOSED, UPRIGHT, turned_size
 from keras_retinanet.data.image_headers import ImageHeader

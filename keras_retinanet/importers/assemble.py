@@ -74,8 +74,8 @@ def assemble(blueprint: Blueprint) -> tuple[RetinaNet, Report]:
         blueprint.model,
         class_names=blueprint.class_names,
         anchors=blueprint.anchors,
-        resize_config=blueprint.resize,
-        filter_config=blueprint.filter,
+        resize=blueprint.resize,
+        filter=blueprint.filter,
         backbone_options=blueprint.backbone_options,
         box_coder=coder,
     )

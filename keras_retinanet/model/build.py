@@ -28,10 +28,10 @@ def build(
     *,
     class_names: Sequence[str],
     anchors: AnchorConfig | None = None,
-    assigner_config: AssignerConfig | None = None,
-    loss_config: LossConfig | None = None,
-    resize_config: ResizeConfig | None = None,
-    filter_config: FilterConfig | None = None,
+    assigner: AssignerConfig | None = None,
+    loss: LossConfig | None = None,
+    resize: ResizeConfig | None = None,
+    filter: FilterConfig | None = None,
     backbone_options: Mapping[str, Any] | None = None,
     box_coder: BoxCoder | None = None,
 ) -> RetinaNet:
@@ -41,10 +41,10 @@ def build(
         model: Backbone, its weights, and the sizes of pyramid and heads.
         class_names: Names of the labels `0 … K-1`.
         anchors: Anchors of each level.
-        assigner_config: Which anchor learns which box.
-        loss_config: Names and constants of the losses.
-        resize_config: How images become network input.
-        filter_config: Defaults of the inference model.
+        assigner: Which anchor learns which box.
+        loss: Names and constants of the losses.
+        resize: How images become network input.
+        filter: Defaults of the inference model.
         backbone_options: Further arguments of the backbone, such as `ResNetOptions`.
         box_coder: Box coder, where its settings differ from the defaults of `model.box_coder`.
 
@@ -98,10 +98,10 @@ def build(
         anchor_layer,
         box_coder or BoxCoder(model.box_coder, name="box_coder"),
         class_names=class_names,
-        assigner_config=assigner_config,
-        loss_config=loss_config,
-        resize_config=resize_config,
-        filter_config=filter_config,
+        assigner_config=assigner,
+        loss_config=loss,
+        resize_config=resize,
+        filter_config=filter,
         metadata={"model": to_dict(model)},
         name="retinanet",
     )

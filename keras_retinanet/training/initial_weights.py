@@ -84,10 +84,10 @@ def _build(config: NetworkConfig, class_names: Sequence[str]) -> RetinaNet:
         config.model,
         class_names=class_names,
         anchors=config.anchors,
-        assigner_config=config.assigner,
-        loss_config=config.loss,
-        resize_config=config.resize,
-        filter_config=config.filter,
+        assigner=config.assigner,
+        loss=config.loss,
+        resize=config.resize,
+        filter=config.filter,
     )
 
 

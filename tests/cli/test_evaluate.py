@@ -47,7 +47,7 @@ def run(tmp_path_factory):
         settings,
         class_names=NAMES,
         anchors=AnchorConfig(sizes=(16.0, 32.0, 64.0), strides=(8, 16, 32)),
-        resize_config=ResizeConfig(max_side=160, is_square=True),  # one canvas: one trace a test
+        resize=ResizeConfig(max_side=160, is_square=True),  # one canvas: one trace a test
     )
     model.save(folder / "last.keras")
     return folder

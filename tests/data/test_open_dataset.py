@@ -7,7 +7,7 @@ from PIL import Image
 from keras_retinanet.config import DataConfig
 from keras_retinanet.data import open_dataset
 from keras_retinanet.data.datasets import Annotations, Reader
-from keras_retinanet.data.datasets.frames import FrameRule
+from keras_retinanet.data.datasets.shared.frames import FrameRule
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.demo import scenes
 

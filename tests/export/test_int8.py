@@ -22,7 +22,7 @@ from keras_retinanet.export.int8 import network_scope, widest
 @pytest.fixture(scope="module")
 def detector(small_network: Any) -> DetectionModel:
     """Scores between 0.2 and 0.8, all 6,048 kept: numbers count, not who wins. Boxes are near their small anchors."""
-    model = small_network(0.03, smallest=8.0, resize_config=ResizeConfig(128, 128, is_square=True))
+    model = small_network(0.03, smallest=8.0, resize=ResizeConfig(128, 128, is_square=True))
     final = model.box_head.predictors[0]
     final.set_weights([weight / 4 for weight in final.get_weights()])
     return DetectionModel(model, FilterConfig(score_threshold=0.01, max_detections=6048, top_k=6048, nms="none"))

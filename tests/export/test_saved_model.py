@@ -54,8 +54,8 @@ def detector() -> DetectionModel:
         ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
         class_names=NAMES,
         anchors=AnchorConfig((16.0, 32.0, 64.0), (8, 16, 32)),
-        resize_config=ResizeConfig(64, 96),
-        filter_config=FilterConfig(score_threshold=0.3, max_detections=20),
+        resize=ResizeConfig(64, 96),
+        filter=FilterConfig(score_threshold=0.3, max_detections=20),
     )
     final = model.class_head.predictors[0]  # scores on both sides of the threshold, and without ties
     kernel, bias = final.get_weights()

@@ -82,7 +82,7 @@ class Altered(KerasRuntime):
 
 @pytest.fixture(scope="module")
 def detector(small_network: Any) -> DetectionModel:
-    return DetectionModel(small_network(filter_config=FilterConfig(max_detections=20)))
+    return DetectionModel(small_network(filter=FilterConfig(max_detections=20)))
 
 
 def confident(detector: DetectionModel) -> None:

@@ -7,33 +7,33 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from keras_retinanet.data.box_columns import BoxColumns, BoxReport
-from keras_retinanet.data.datasets.annotated_images import AnnotatedImages, Index
-from keras_retinanet.data.datasets.annotations import Annotations, BoxRow
 from keras_retinanet.data.datasets.bdd100k import Bdd100kDataset
-from keras_retinanet.data.datasets.coco import CocoDataset
+from keras_retinanet.data.datasets.coco.reader import CocoDataset
 from keras_retinanet.data.datasets.createml import CreateMlDataset
 from keras_retinanet.data.datasets.crowd_human import CrowdHumanDataset
-from keras_retinanet.data.datasets.csv_file import CsvDataset
-from keras_retinanet.data.datasets.cvat import CvatDataset
+from keras_retinanet.data.datasets.csv.reader import CsvDataset
+from keras_retinanet.data.datasets.cvat.reader import CvatDataset
 from keras_retinanet.data.datasets.datumaro import DatumaroDataset
 from keras_retinanet.data.datasets.demo import DemoDataset
 from keras_retinanet.data.datasets.dota import DotaDataset
-from keras_retinanet.data.datasets.kitti import KITTI_CLASSES, KittiDataset
-from keras_retinanet.data.datasets.label_studio import LabelStudioDataset
+from keras_retinanet.data.datasets.kitti.reader import KITTI_CLASSES, KittiDataset
+from keras_retinanet.data.datasets.label_studio.reader import LabelStudioDataset
 from keras_retinanet.data.datasets.labelbox import LabelboxDataset
 from keras_retinanet.data.datasets.labelme import LabelmeDataset
 from keras_retinanet.data.datasets.labelme_xml import LabelmeXmlDataset
-from keras_retinanet.data.datasets.open_images import OpenImagesDataset
-from keras_retinanet.data.datasets.pascal import VOC_CLASSES, PascalDataset
-from keras_retinanet.data.datasets.reader import Layout, Reader
+from keras_retinanet.data.datasets.open_images.reader import OpenImagesDataset
+from keras_retinanet.data.datasets.pascal.reader import VOC_CLASSES, PascalDataset
 from keras_retinanet.data.datasets.sagemaker import SageMakerDataset
+from keras_retinanet.data.datasets.shared.annotated_images import AnnotatedImages, Index
+from keras_retinanet.data.datasets.shared.annotations import Annotations, BoxRow
+from keras_retinanet.data.datasets.shared.reader import Layout, Reader
 from keras_retinanet.data.datasets.tfds import TfdsDataset
 from keras_retinanet.data.datasets.tfrecord import TfRecordDataset
 from keras_retinanet.data.datasets.vertex import VertexDataset
-from keras_retinanet.data.datasets.via import ViaDataset
+from keras_retinanet.data.datasets.via.reader import ViaDataset
 from keras_retinanet.data.datasets.visdrone import VisDroneDataset
 from keras_retinanet.data.datasets.wider_face import WiderFaceDataset
-from keras_retinanet.data.datasets.yolo import YoloDataset
+from keras_retinanet.data.datasets.yolo.reader import YoloDataset
 from keras_retinanet.schema import Sample
 
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.data.datasets.list_reader import ListedBox, ListedImage, ListReader, annotated_size, members
-from keras_retinanet.data.datasets.outlines import box_of_segmentation
-from keras_retinanet.data.datasets.split_names import split_in
-from keras_retinanet.data.datasets.text_files import read_text
+from keras_retinanet.data.datasets.shared.list_reader import ListedBox, ListedImage, ListReader, annotated_size, members
+from keras_retinanet.data.datasets.shared.outlines import box_of_segmentation
+from keras_retinanet.data.datasets.shared.split_names import split_in
+from keras_retinanet.data.datasets.shared.text_files import read_text
 from keras_retinanet.data.errors import DataError, short_repr
 
 _KIND = "a list of frames [{'name': …, 'labels': [{'category': …, 'box2d': {'x1': …}}]}], or {'frames': […]}"

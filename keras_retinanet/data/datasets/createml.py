@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.data.datasets.json_files import read_json
-from keras_retinanet.data.datasets.listed_images import ImageList, ListedImage, ListedImagesReader
-from keras_retinanet.data.datasets.shapes import BOX, Shape, numbers_of
+from keras_retinanet.data.datasets.shared.json_files import read_json
+from keras_retinanet.data.datasets.shared.listed_images import ImageList, ListedImage, ListedImagesReader
+from keras_retinanet.data.datasets.shared.shapes import BOX, Shape, numbers_of
 from keras_retinanet.data.errors import DataError, short_repr
 
 _KIND = "a Create ML JSON file"

@@ -7,8 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from keras_retinanet.config import PersonBox
-from keras_retinanet.data.datasets.annotations import Annotations
-from keras_retinanet.data.datasets.list_reader import ListedBox, ListedImage, ListReader, json_lines, parse_object
+from keras_retinanet.data.datasets.shared.annotations import Annotations
+from keras_retinanet.data.datasets.shared.list_reader import (
+    ListedBox,
+    ListedImage,
+    ListReader,
+    json_lines,
+    parse_object,
+)
 from keras_retinanet.data.errors import DataError, short_repr
 
 _KIND = "a line of odgt: {'ID': …, 'gtboxes': [{'tag': 'person', 'fbox': [x, y, w, h], …}]}"

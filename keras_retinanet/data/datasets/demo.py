@@ -9,8 +9,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from keras_retinanet.config import DEMO_PATH
-from keras_retinanet.data.datasets.coco import CocoDataset
-from keras_retinanet.data.datasets.reader import Layout
+from keras_retinanet.data.datasets.coco.reader import CocoDataset
+from keras_retinanet.data.datasets.shared.reader import Layout
 from keras_retinanet.demo import scenes
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from keras_retinanet.config import DifficultRule
-from keras_retinanet.data.datasets.annotations import Annotations
-from keras_retinanet.data.datasets.list_reader import ListedBox
-from keras_retinanet.data.datasets.paired_reader import PairedReader
-from keras_retinanet.data.datasets.text_files import number, numbered_lines
+from keras_retinanet.data.datasets.shared.annotations import Annotations
+from keras_retinanet.data.datasets.shared.list_reader import ListedBox
+from keras_retinanet.data.datasets.shared.paired_reader import PairedReader
+from keras_retinanet.data.datasets.shared.text_files import number, numbered_lines
 from keras_retinanet.data.errors import DataError, short_repr
 
 _ROW = "'x1 y1 x2 y2 x3 y3 x4 y4 category difficult'"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.data.datasets.list_reader import (
+from keras_retinanet.data.datasets.shared.list_reader import (
     ListedBox,
     ListedImage,
     ListReader,

@@ -10,11 +10,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.data.datasets.image_pages import Page, PageReader, image_forms
-from keras_retinanet.data.datasets.json_files import parse_json, read_ends, read_file
-from keras_retinanet.data.datasets.outlines import box_of_ellipse
-from keras_retinanet.data.datasets.shapes import BOX, Shape, box_of_points
-from keras_retinanet.data.datasets.text_files import to_local_path
+from keras_retinanet.data.datasets.shared.image_pages import Page, PageReader, image_forms
+from keras_retinanet.data.datasets.shared.json_files import parse_json, read_ends, read_file
+from keras_retinanet.data.datasets.shared.outlines import box_of_ellipse
+from keras_retinanet.data.datasets.shared.shapes import BOX, Shape, box_of_points
+from keras_retinanet.data.datasets.shared.text_files import to_local_path
 from keras_retinanet.data.errors import DataError, short_repr
 
 _KIND = "a labelme JSON file"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.data.datasets.annotations import Size
-from keras_retinanet.data.datasets.list_reader import (
+from keras_retinanet.data.datasets.shared.annotations import Size
+from keras_retinanet.data.datasets.shared.list_reader import (
     ListedBox,
     ListedImage,
     ListReader,

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns, select_rows
-from keras_retinanet.data.datasets.annotations import Annotations
-from keras_retinanet.data.datasets.reader import Layout, Reader
-from keras_retinanet.data.datasets.record_files import read_records
+from keras_retinanet.data.datasets.shared.annotations import Annotations
+from keras_retinanet.data.datasets.shared.reader import Layout, Reader
+from keras_retinanet.data.datasets.shared.record_files import read_records
 from keras_retinanet.data.error_collector import OnError, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.file_headers import header_of

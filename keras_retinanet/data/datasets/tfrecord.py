@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_retinanet.data.datasets.annotations import Annotations, BoxRow
-from keras_retinanet.data.datasets.class_names import sort_names
-from keras_retinanet.data.datasets.label_map import read_label_map
-from keras_retinanet.data.datasets.reader import Layout, Reader
-from keras_retinanet.data.datasets.record_files import find_evidence, has_set, read_records, record_files
+from keras_retinanet.data.datasets.shared.annotations import Annotations, BoxRow
+from keras_retinanet.data.datasets.shared.class_names import sort_names
+from keras_retinanet.data.datasets.shared.label_map import read_label_map
+from keras_retinanet.data.datasets.shared.reader import Layout, Reader
+from keras_retinanet.data.datasets.shared.record_files import find_evidence, has_set, read_records, record_files
 from keras_retinanet.data.error_collector import OnError, report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.file_headers import header_of

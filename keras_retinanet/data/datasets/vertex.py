@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.data.datasets.list_reader import (
+from keras_retinanet.data.datasets.shared.list_reader import (
     ListedBox,
     ListedImage,
     ListReader,
     json_lines,
     parse_object,
 )
-from keras_retinanet.data.datasets.text_files import csv_records, number, read_text
+from keras_retinanet.data.datasets.shared.text_files import csv_records, number, read_text
 from keras_retinanet.data.errors import DataError, short_repr
 
 _CSV = "'TRAIN,gs://…,label,x1,y1,,,x2,y2,,', or 'TRAIN,gs://…,,,,,,,,,' for an image without boxes"

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from keras_retinanet.data.datasets.list_reader import ListedBox
-from keras_retinanet.data.datasets.paired_reader import PairedReader
-from keras_retinanet.data.datasets.text_files import number, read_text
+from keras_retinanet.data.datasets.shared.list_reader import ListedBox
+from keras_retinanet.data.datasets.shared.paired_reader import PairedReader
+from keras_retinanet.data.datasets.shared.text_files import number, read_text
 from keras_retinanet.data.errors import DataError, short_repr
 
 VISDRONE_CLASSES = (

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from keras_retinanet.data.datasets.list_reader import ListedBox, ListedImage, ListReader
-from keras_retinanet.data.datasets.split_names import split_in
-from keras_retinanet.data.datasets.text_files import number, read_text
+from keras_retinanet.data.datasets.shared.list_reader import ListedBox, ListedImage, ListReader
+from keras_retinanet.data.datasets.shared.split_names import split_in
+from keras_retinanet.data.datasets.shared.text_files import number, read_text
 from keras_retinanet.data.errors import DataError, short_repr
 
 _ROW = "'x y width height blur expression illumination invalid occlusion pose'"

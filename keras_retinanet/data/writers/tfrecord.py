@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_retinanet.data.datasets.label_map import write_label_map
+from keras_retinanet.data.datasets.shared.label_map import write_label_map
 from keras_retinanet.data.writers.jobs import (
     Omission,
     OutputSplit,

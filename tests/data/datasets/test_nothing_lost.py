@@ -20,8 +20,8 @@ from keras_retinanet.data.datasets import (
     YoloDataset,
     find_layouts,
 )
-from keras_retinanet.data.datasets.accounting import account_for_files, list_files
-from keras_retinanet.data.datasets.annotations import Annotations
+from keras_retinanet.data.datasets.shared.accounting import account_for_files, list_files
+from keras_retinanet.data.datasets.shared.annotations import Annotations
 
 FOLDERS = ("", "day 1/", "day 1/deep/", "Ünïcode/")
 SUFFIXES = (".jpg", ".JPG", ".jpeg", ".JFIF", ".png", ".Png", ".tif", ".TIFF", ".bmp", ".webp")
@@ -175,7 +175,7 @@ def test_images_of_another_set_are_named_there(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_only_the_sets_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = touch(tmp_path, "mine/a.jpg", "yours/b.jpg", *(f"other/{number}.png" for number in range(9)))
     assert len(account_for_files(annotations(paths[:2]))) == 1
-    monkeypatch.setattr("keras_retinanet.data.datasets.accounting._SPARE_FILES", 5)
+    monkeypatch.setattr("keras_retinanet.data.datasets.shared.accounting._SPARE_FILES", 5)
     assert account_for_files(annotations(paths[:2])) == []
     assert list_files(str(tmp_path), 10) is None
     assert list_files(str(tmp_path / "gone"), 10) is None

@@ -1,0 +1,1 @@
+"""COCO JSON, as COCO, Roboflow, CVAT, Label Studio, FiftyOne, SAHI and others write it."""

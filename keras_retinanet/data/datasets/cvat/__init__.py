@@ -1,0 +1,1 @@
+"""CVAT's own XML, for images and for video."""

@@ -1,0 +1,151 @@
+"""Pascal VOC: one XML file for each image.
+
+Reference: Everingham et al., "The PASCAL Visual Object Classes Challenge 2012 Development Kit", §3 and §5.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from keras_retinanet.config import DifficultRule, VocOrigin
+from keras_retinanet.data.datasets.pascal import files as voc_files
+from keras_retinanet.data.datasets.pascal.lists import list_folder, read_label_map
+from keras_retinanet.data.datasets.pascal.origin import OriginEvidence, describe_origin
+from keras_retinanet.data.datasets.pascal.xml import VocObject, VocText, is_voc_file, read_voc_xml
+from keras_retinanet.data.datasets.shared.annotations import Annotations, BoxRow
+from keras_retinanet.data.datasets.shared.class_names import add_unlisted
+from keras_retinanet.data.datasets.shared.reader import Layout, Reader
+from keras_retinanet.data.error_collector import ErrorCollector, collect_errors
+
+VOC_CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
+    "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+"""The 20 classes of the challenge in their usual, alphabetical order."""
+
+_NOTHING = VocText([], None)
+_MAX_PROBED = 20  # files that are opened to recognise a layout
+
+
+class PascalDataset(Reader):
+    """Pascal VOC: `ImageSets/Main/<set>.txt`, `JPEGImages/<name>.jpg` (or .png …), `Annotations/<name>.xml`.
+
+    Tools give the two folders other names, too: `annotations` and `images` (Kaggle, Label Studio), `labels` and `data`
+    (FiftyOne). Without `ImageSets` a set is a folder (`train/`, `valid/` … of Roboflow, or
+    `annotations/train/`): every XML file in it and the image of that name. The default set is `train`, else `trainval`,
+    `default` or the only list; without `ImageSets` and folders of sets it is `"."`, everything in `path`. Sub-folders
+    are kept: `Annotations/a/one.xml` belongs to `JPEGImages/a/one.jpg`.
+
+    A listed image without an XML file is background. Where no list names it, it is left out, as is an XML file without
+    an image (an error with `on_error="error"`). Notes report and count all of them.
+
+    VOC counts pixels from 1 and includes the last one: `xmin = 1, xmax = W` is the whole width. As edges in pixels
+    counted from 0 that is `x1 = xmin - 1 = 0` and `x2 = xmax = W`, so 1 is subtracted from `xmin` and `ymin` only, as
+    Detectron2 does. (fizyr's keras-retinanet subtracts 1 from all four and cuts off the last pixel.) Most tools,
+    though, count from 0; `OriginEvidence.decide` describes how the reader tells them apart, once for the whole data
+    set, and a note reports it. A box whose `xmax` is not above its `xmin` as annotated counts as one without area:
+    tools write such boxes for a click without a drag.
+
+    Sizes are read from the image files, because the `size` tag is often wrong. Class names are those of `labelmap.txt`
+    (CVAT, Datumaro; without `background`), else the 20 VOC classes if there is an `ImageSets` and they cover every
+    name, otherwise the sorted names of the *whole* data set, so that all sets agree.
+
+    Args:
+        difficult: Objects marked difficult become ignore regions (`"ignore"`), stay objects like others (`"keep"`) or
+            are left out (`"drop"`). Defaults to `"ignore"`.
+        voc_origin: Number of the first pixel, `"0"` or `"1"`. Defaults to `"auto"`: what a file states in
+            `<pixel_origin>`, else what the coordinates of the data set show.
+    """
+
+    word = "pascal"
+    summary = "Pascal VOC folder: JPEGImages/ Annotations/ ImageSets/Main/<set>.txt"
+    signs = (
+        ("ImageSets/Main", 2), ("Annotations/*.xml", 2), ("annotations/*.xml", 2), ("labels/*.xml", 2), ("*.xml", 1),
+        ("*.XML", 1), ("train/*.xml", 1), ("train/*/*.xml", 1), ("annotations/*/*.xml", 1),
+        ("Annotations/*/*.xml", 1), ("*/*.xml", 1),
+    )  # fmt: skip
+
+    def read(self, *, difficult: DifficultRule = "ignore", voc_origin: VocOrigin = "auto") -> Annotations:
+        """Read the XML file of each image."""
+        is_lenient, is_strict = isinstance(self.on_error, ErrorCollector), self.on_error == "error"
+        files = voc_files.find_files(self.path, self.set_name, is_strict=is_strict, is_lenient=is_lenient)
+        texts = [_NOTHING if file is None else self._read_text(file) for file in files.texts]
+        names, evidence = {item.name for text in texts for item in text.objects}, OriginEvidence()
+        evidence.add(texts)
+        if self.wanted_classes is None or voc_origin == "auto":
+            for file in files.other_texts:
+                other = self._read_text(file)
+                names.update(item.name for item in other.objects)
+                evidence.add([other])
+        origin, notes = _choose_origin(evidence, voc_origin)
+        classes, class_notes = _class_names(self.path, names)
+        return Annotations(
+            listed_in=str(files.listed_in),
+            class_names=self.wanted_classes or classes,
+            images=files.images,
+            image_ids=[*files.ids],
+            annotated_sizes=[text.size for text in texts],
+            boxes=[
+                _row(item, position, first, is_ignored=item.is_difficult and difficult == "ignore")
+                for position, text in enumerate(texts)
+                for first in [origin if text.origin is None or voc_origin != "auto" else text.origin]
+                for item in text.objects
+                if not (item.is_difficult and difficult == "drop")
+            ],
+            sources=_sources(self.path, files),
+            notes=[*files.notes, *notes, *class_notes],
+            describes_unused_images=True,
+        )
+
+    def _read_text(self, file: Path) -> VocText:
+        return collect_errors(self.on_error, functools.partial(read_voc_xml, file), _NOTHING)
+
+    @classmethod
+    def find_layout(cls, path: str | os.PathLike[str]) -> Layout | None:
+        """Recognise a data set; XML files of other formats, such as CVAT's, are not taken for it."""
+        place = Path(path)
+        for sign, certainty in cls.signs if place.is_dir() else ():
+            for found in itertools.islice(place.glob(sign), _MAX_PROBED):
+                if found.is_dir() or is_voc_file(found):
+                    return Layout(cls.word, place, str(found.relative_to(place)), certainty)
+        return None
+
+    @classmethod
+    def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
+        """Names of the training set and, if there is one, of the validation set."""
+        return voc_files.default_sets(Path(path))
+
+
+def _sources(folder: Path, files: voc_files.VocFiles) -> list[str]:
+    texts = [file for file in files.texts if file is not None]
+    lists = sorted(list_folder(folder).glob("*.txt"))
+    found = [files.listed_in, folder, folder / "labelmap.txt", *lists, *files.folders, *texts, *files.other_texts]
+    return [str(file) for file in found]
+
+
+def _choose_origin(evidence: OriginEvidence, voc_origin: VocOrigin) -> tuple[int, list[str]]:
+    """Number of the first pixel where a file does not state it, and the note about the decision."""
+    if voc_origin != "auto":
+        return int(voc_origin), []
+    origin, reason = evidence.decide()
+    return origin, [describe_origin(origin, reason)] if evidence.num_boxes else []
+
+
+def _class_names(folder: Path, names: set[str]) -> tuple[Sequence[str], list[str]]:
+    """Class names of the whole data set, and notes about them."""
+    mapped = read_label_map(folder)
+    if mapped is None:
+        is_challenge = list_folder(folder).is_dir() and names <= set(VOC_CLASSES)
+        return VOC_CLASSES if is_challenge else tuple(sorted(names)), []
+    return add_unlisted(mapped, names, str(folder / "labelmap.txt"))
+
+
+def _row(item: VocObject, image: int, origin: int, *, is_ignored: bool) -> BoxRow:
+    x1, y1, x2, y2 = item.box
+    if x1 < x2 and y1 < y2:  # only here: the last pixel is included, so its number from 1 is its far edge from 0
+        x1, y1 = x1 - origin, y1 - origin
+    return BoxRow(image, (x1, y1, x2, y2), item.name, item.where, is_ignored)

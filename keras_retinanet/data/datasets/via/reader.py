@@ -1,0 +1,192 @@
+"""VGG Image Annotator (VIA) 1 and 2: a project file, or its annotations exported as JSON.
+
+Reference: https://www.robots.ox.ac.uk/~vgg/software/via/, and its `via.js` (2.0.12), which writes both.
+"""
+
+from __future__ import annotations
+
+import collections
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from keras_retinanet.data.datasets.shared.annotations import Annotations
+from keras_retinanet.data.datasets.shared.json_files import read_json
+from keras_retinanet.data.datasets.shared.listed_images import ImageList, ListedImage, ListedImagesReader
+from keras_retinanet.data.datasets.shared.shapes import BOX, Shape, require_finite
+from keras_retinanet.data.datasets.via.regions import CLASS_KEYS, box_of_region
+from keras_retinanet.data.errors import DataError, short_repr
+
+ONLY_CLASS = "object"
+"""The class of all regions of a project without region attributes."""
+
+_KIND = "a VIA project or its annotations as JSON"
+_REMAKE = "export the annotations again as JSON"
+_PROJECT = re.compile(rb'"_via_(?:img_metadata|settings|attributes|data_format_version)"\s*:')
+_EXPORT = re.compile(rb'"(?:shape_attributes|file_attributes|region_attributes|base64_img_data)"\s*:')
+_VERSION_3 = re.compile(rb'\{\s*"project"\s*:\s*\{\s*"pid"\s*:')
+
+
+class _Region(NamedTuple):
+    """A region with its class attribute chosen."""
+
+    shape: Any
+    attributes: Mapping[str, Any]
+    attribute: str | None
+
+
+class ViaDataset(ListedImagesReader):
+    """VIA's project file (`via_project….json`) and its annotations as JSON, of versions 1 and 2.
+
+    The class of a region is one of its attributes: `class_attribute`, else the only one that all or most regions have,
+    else the first of `class`, `label`, `name`, `category`, `type`, `object`, `class_name` among these. Without any
+    attribute, all regions are of the class `"object"`. Of an attribute with check boxes, each checked option is a
+    box. Options of the attribute are classes in their order; without options the classes are the sorted values.
+    Circles, ellipses and polygons become their enclosing boxes; points and polylines are left out. Browsers show photos
+    as their EXIF orientation turns them; VIA does not write their sizes.
+
+    Projects of VIA 3 are refused.
+    """
+
+    word = "via"
+    summary = "VGG Image Annotator: project or annotations as JSON, images next to it"
+    format_name = "VIA"
+    layouts = "a project or annotations as JSON, next to the images, in the folder of each set or in annotations/"
+
+    _class_attribute: str | None = None
+
+    def read(self, *, image_dir: str | None = None, class_attribute: str | None = None) -> Annotations:
+        """Read one file.
+
+        Args:
+            image_dir: Folder of the images, if it is none of the usual ones.
+            class_attribute: Region attribute that holds the class. Defaults to `None`: see above.
+        """
+        self._class_attribute = class_attribute
+        return super().read(image_dir=image_dir)
+
+    @classmethod
+    def recognise(cls, ends: bytes) -> str | None:
+        """Recognise projects of VIA 2 and 3, and exports of VIA 1 and 2."""
+        if _VERSION_3.match(ends):
+            return "VIA 3"
+        return "VIA" if ends.startswith(b"{") and (_PROJECT.search(ends) or _EXPORT.search(ends)) else None
+
+    def read_list(self, file: Path, set_name: str) -> ImageList:
+        """Read all images."""
+        del set_name
+        content = read_json(file, _KIND, _REMAKE)
+        if not isinstance(content, dict):
+            raise DataError(str(file), "is not an object in braces", _KIND, _REMAKE)
+        if isinstance(content.get("project"), dict) and "pid" in content["project"]:
+            fix = "export its annotations as COCO JSON in VIA 3, and give that file"
+            raise DataError(str(file), "is a project of VIA 3", _KIND, fix)
+        images = content.get("_via_img_metadata", content)
+        numbered = ((f"{file}, {short_repr(key, 120)}", entry) for key, entry in images.items())
+        entries = list(self.parse_each(numbered, _parse_entry))
+        regions = [attributes for _, found in entries for _, attributes in found]
+        attribute, notes = _choose_attribute(regions, self._class_attribute, file)
+        listed = [
+            ListedImage(forms, None, [_Region(shape, attributes, attribute) for shape, attributes in found])
+            for forms, found in entries
+        ]
+        return ImageList(listed, _options(content, attribute), notes)
+
+    def parse_shape(self, shape: Any, image: ListedImage, where: str) -> Sequence[Shape]:
+        """One shape for each class of a region."""
+        del image
+        kind, box = _parse_shape(shape.shape, where)
+        names = list(_classes_of(shape))
+        if not names and box is not None:
+            allowed = "an attribute that all regions have"
+            fix = "fill it in, or choose another one with --class-attribute"
+            raise DataError(where, f"has no value of {shape.attribute!r}", allowed, fix)
+        return [Shape(kind, name, box, where) for name in names or [""]]
+
+
+def _parse_entry(numbered: tuple[str, Any]) -> tuple[tuple[str, ...], list[tuple[Any, dict[str, Any]]]]:
+    """Names of an image, and shape and attributes of each of its regions."""
+    where, entry = numbered
+    name = entry.get("filename") if isinstance(entry, dict) else None
+    if not isinstance(name, str) or not name:
+        raise DataError(where, "has no 'filename'", "the name of an image file", _REMAKE)
+    regions = entry.get("regions") or []
+    regions = list(regions.values()) if isinstance(regions, dict) else regions  # VIA 1 numbers them
+    if not isinstance(regions, list):
+        raise DataError(where, f"'regions' is {short_repr(regions)}", "a list of regions", _REMAKE)
+    found = []
+    for region in regions:
+        values = region if isinstance(region, dict) else {}
+        attributes = values.get("region_attributes")
+        found.append((values.get("shape_attributes"), attributes if isinstance(attributes, dict) else {}))
+    return (unquote(urlsplit(name).path).lstrip("/") if "://" in name else name,), found
+
+
+def _choose_attribute(
+    regions: Sequence[Mapping[str, Any]], wanted: str | None, file: Path
+) -> tuple[str | None, list[str]]:
+    """The attribute that holds the class, `None` if there is none, and a note if it was chosen among several."""
+    counts = collections.Counter(name for region in regions for name in region if list(_values(region[name])))
+    there = ", ".join(f"{name} ({count} of {len(regions)} regions)" for name, count in counts.most_common())
+    if wanted is not None:
+        if wanted not in counts and regions:
+            fix = "choose one of these with --class-attribute"
+            raise DataError(str(file), f"has no region attribute {short_repr(wanted)}", there or "none", fix)
+        return wanted, []
+    if not counts:
+        note = f"{file}: regions have no attributes: all are of the class {ONLY_CLASS!r}"
+        return None, [note] if regions else []
+    most = max(counts.values())
+    best = [name for name, count in counts.items() if count == most]
+    usual = [name for word in CLASS_KEYS for name in best if name.strip().lower().replace(" ", "_") == word]
+    if len(best) > 1 and not usual:
+        fix = "choose the one that holds the class with --class-attribute"
+        raise DataError(str(file), f"regions have several attributes: {there}", "one that holds the class", fix)
+    chosen = best[0] if len(best) == 1 else usual[0]
+    note = (
+        f"{file}: the class is the region attribute {chosen!r} (there are: {there}); --class-attribute chooses another"
+    )
+    return chosen, [note] if len(counts) > 1 else []
+
+
+def _values(value: Any) -> Iterator[str]:
+    """Values of an attribute: a text, a number, or the options that are checked."""
+    if isinstance(value, str) and value.strip():
+        yield value.strip()
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield str(value)
+    elif isinstance(value, dict):
+        yield from (name for name, is_checked in value.items() if is_checked is True)
+
+
+def _classes_of(region: _Region) -> Iterator[str]:
+    if region.attribute is None:
+        yield ONLY_CLASS
+    else:
+        yield from _values(region.attributes.get(region.attribute))
+
+
+def _options(content: Mapping[str, Any], attribute: str | None) -> list[str]:
+    """Options of the attribute as the project lists them."""
+    found: Any = content.get("_via_attributes")
+    for key in ("region", attribute, "options"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return list(found) if isinstance(found, dict) and attribute is not None else []
+
+
+def _parse_shape(shape: Any, where: str) -> tuple[str, Any]:
+    """Kind of a shape, and its enclosing box or `None`."""
+    if not isinstance(shape, dict) or not isinstance(shape.get("name"), str):
+        raise DataError(where, f"'shape_attributes' is {short_repr(shape)}", "a shape with a 'name'", _REMAKE)
+    kind = shape["name"]
+    try:
+        box = box_of_region(shape)
+    except ValueError as error:
+        raise DataError(
+            where, f"is {error}", "a shape of VIA with its numbers", "correct or remove the region"
+        ) from None
+    if box is not None:
+        require_finite(box, where)
+    return BOX if kind == "rect" else kind, box
