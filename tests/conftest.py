@@ -134,7 +134,7 @@ def small_network() -> Callable[..., Any]:
             ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1),
             class_names=["ant", "bee"],
             anchors=AnchorConfig((smallest, 2 * smallest, 4 * smallest), (8, 16, 32)),
-            **{"resize_config": ResizeConfig(64, 96), **settings},
+            **{"resize": ResizeConfig(64, 96), **settings},
         )
         if spread:
             final = model.class_head.predictors[0]
