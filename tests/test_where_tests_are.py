@@ -49,6 +49,7 @@ TESTED_ELSEWHERE = {
     "data/datasets/shared/accounting": "data/datasets/test_nothing_lost",
     "data/datasets/shared/annotations": "data/datasets/coco/test_reader",
     "data/datasets/shared/box_cleaning": "data/datasets/coco/test_reader",
+    "data/datasets/shared/image_list": "data/datasets/cvat/test_reader",
     "data/datasets/shared/image_pages": "data/datasets/test_labelme",
     "data/datasets/shared/image_places": "data/datasets/csv/test_layouts",
     "data/datasets/shared/json_files": "data/datasets/coco/test_reader",

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_retinanet.data.datasets.shared.image_list import ImageList, ListedImage
 from keras_retinanet.data.datasets.shared.json_files import read_json
-from keras_retinanet.data.datasets.shared.listed_images import ImageList, ListedImage, ListedImagesReader
+from keras_retinanet.data.datasets.shared.listed_images import ListedImagesReader
 from keras_retinanet.data.datasets.shared.shapes import BOX, Shape, numbers_of
 from keras_retinanet.data.errors import DataError, short_repr
 

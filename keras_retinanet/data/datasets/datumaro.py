@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from keras_retinanet.data.datasets.shared.image_list import ImageList, ListedImage
 from keras_retinanet.data.datasets.shared.json_files import read_json
-from keras_retinanet.data.datasets.shared.listed_images import ImageList, ListedImage, ListedImagesReader
+from keras_retinanet.data.datasets.shared.listed_images import ListedImagesReader
 from keras_retinanet.data.datasets.shared.outlines import box_of_segmentation, enclosing_box
 from keras_retinanet.data.datasets.shared.shapes import BOX, Shape, box_of_points, numbers_of, require_finite
 from keras_retinanet.data.errors import DataError, short_repr

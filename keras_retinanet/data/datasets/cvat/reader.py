@@ -13,8 +13,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from keras_retinanet.data.datasets.cvat.tracks import read_size, read_tracks
+from keras_retinanet.data.datasets.shared.image_list import ImageList, ListedImage
 from keras_retinanet.data.datasets.shared.json_files import read_file
-from keras_retinanet.data.datasets.shared.listed_images import ImageList, ListedImage, ListedImagesReader
+from keras_retinanet.data.datasets.shared.listed_images import ListedImagesReader
 from keras_retinanet.data.datasets.shared.outlines import Box, box_of_ellipse, box_of_segmentation, enclosing_box
 from keras_retinanet.data.datasets.shared.shapes import BOX, Shape, box_of_points, numbers_of
 from keras_retinanet.data.errors import DataError, short_repr

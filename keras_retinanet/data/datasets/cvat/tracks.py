@@ -6,7 +6,7 @@ import bisect
 from collections.abc import Iterator, Mapping
 from xml.etree import ElementTree
 
-from keras_retinanet.data.datasets.shared.listed_images import ListedImage
+from keras_retinanet.data.datasets.shared.image_list import ListedImage
 from keras_retinanet.data.errors import DataError, short_repr
 
 _SIDES = ("xtl", "ytl", "xbr", "ybr")

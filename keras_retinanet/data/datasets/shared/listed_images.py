@@ -6,17 +6,13 @@ import contextlib
 import json
 import os
 import re
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-import numpy as np
-
-from keras_retinanet.data.box_columns import BoxColumns
-from keras_retinanet.data.datasets.shared.annotations import Annotations, Size
+from keras_retinanet.data.datasets.shared.annotations import Annotations
 from keras_retinanet.data.datasets.shared.class_names import add_unlisted, sort_names
+from keras_retinanet.data.datasets.shared.image_list import ImageList, ListedImage, ShapeRows, describe_shape
 from keras_retinanet.data.datasets.shared.image_places import ImagePlaces, usual_folders
 from keras_retinanet.data.datasets.shared.json_files import read_ends
 from keras_retinanet.data.datasets.shared.reader import Layout, Reader
@@ -31,67 +27,6 @@ from keras_retinanet.data.image_files import SUFFIXES
 _MAX_NAMED = 5
 _SUFFIX = "|".join(suffix[1:] for suffix in SUFFIXES).encode()
 _IMAGE_NAME = re.compile(rb'"([^"\n]*\.(?:' + _SUFFIX + rb'))["?]', re.IGNORECASE)
-
-
-class ListedImage(NamedTuple):
-    """An image of an annotation file.
-
-    Attributes:
-        names: Its name as annotated, and other forms of it; see `ImagePlaces.locate`.
-        size: Height and width as annotated, or `None`.
-        shapes: Its annotations, not parsed.
-    """
-
-    names: tuple[str, ...]
-    size: Size | None
-    shapes: Sequence[Any]
-
-
-@dataclass
-class ImageList:
-    """Content of an annotation file.
-
-    Attributes:
-        images: The images of the set.
-        class_names: Classes that the file lists, in its order. Defaults to none: the sorted names of the boxes.
-        notes: What the file left to the reader, one sentence each.
-        missing_fix: What to do if images are missing, if the usual advice does not fit. Defaults to `""`.
-    """
-
-    images: list[ListedImage] = field(default_factory=list)
-    class_names: Sequence[str] = ()
-    notes: list[str] = field(default_factory=list)
-    missing_fix: str = ""
-
-
-class _Rows:
-    """The boxes of all images, with image and number of each annotation, as compact lists."""
-
-    def __init__(self) -> None:
-        self._images, self._numbers, self._sides = array("q"), array("q"), array("d")
-        self._ignore = bytearray()
-        self.names: list[str] = []
-
-    def add(self, position: int, number: int, shape: Shape) -> None:
-        self._images.append(position)
-        self._numbers.append(number)
-        self._sides.extend(shape.box or ())
-        self._ignore.append(shape.ignore)
-        self.names.append(shape.name)
-
-    def columns(self, class_names: Sequence[str], images: Sequence[ListedImage], file: Path) -> BoxColumns:
-        labels = {name: label for label, name in enumerate(class_names)}
-        return BoxColumns(
-            image=np.array(self._images, np.int64),
-            boxes=np.array(self._sides, np.float64).reshape(-1, 4),
-            labels=np.array([labels[name] for name in self.names], np.int64),
-            ignore=np.array(self._ignore, bool),
-            name=lambda row: _where(file, images[self._images[row]], self._numbers[row]),
-        )
-
-
-def _where(file: Path, image: ListedImage, number: int) -> str:
-    return f"{file}, {short_repr(image.names[0], 120)}, shape {number}"
 
 
 def _class_names(listed: Sequence[str], found: Sequence[str], file: Path) -> tuple[Sequence[str], list[str]]:
@@ -227,8 +162,8 @@ class ListedImagesReader(Reader):
         elsewhere = (name for other in naming for name in _names_in(other))
         return places.note_unused(paths, elsewhere=elsewhere, skipped=skipped)
 
-    def _read_shapes(self, images: Sequence[ListedImage], file: Path, counts: ShapeCounts) -> _Rows:
-        rows = _Rows()
+    def _read_shapes(self, images: Sequence[ListedImage], file: Path, counts: ShapeCounts) -> ShapeRows:
+        rows = ShapeRows()
         for position, image in enumerate(images):
             for number, shapes in self._parse_image(image, file):
                 for shape in shapes:
@@ -244,7 +179,7 @@ class ListedImagesReader(Reader):
         except DataError:
 
             def parse(item: tuple[int, Any]) -> tuple[int, Sequence[Shape]]:
-                return item[0], self.parse_shape(item[1], image, _where(file, image, item[0]))
+                return item[0], self.parse_shape(item[1], image, describe_shape(file, image, item[0]))
 
             return self.parse_each(numbered, parse)
 

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from keras_retinanet.data.datasets.shared.annotations import Annotations
+from keras_retinanet.data.datasets.shared.image_list import ImageList, ListedImage
 from keras_retinanet.data.datasets.shared.json_files import read_json
-from keras_retinanet.data.datasets.shared.listed_images import ImageList, ListedImage, ListedImagesReader
+from keras_retinanet.data.datasets.shared.listed_images import ListedImagesReader
 from keras_retinanet.data.datasets.shared.shapes import BOX, Shape, require_finite
 from keras_retinanet.data.datasets.via.regions import CLASS_KEYS, box_of_region
 from keras_retinanet.data.errors import DataError, short_repr
