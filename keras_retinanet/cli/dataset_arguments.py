@@ -87,7 +87,8 @@ def parse_arguments(
     try:
         own, rest = _read_first(parser, namespace, words)
         if more := [word for word in rest if not _is_there(word)]:
-            parser.error(_describe_words(parser, own["dataset"], namespace))
+            gone = f"; {more[0]!r} is not there" if DATASETS[own["dataset"]].path_metavar != "NAME" else ""
+            parser.error(_describe_words(parser, own["dataset"], namespace) + gone)
         more = [_recognise_further(word, own["dataset"], parser.prog) for word in rest]
         data = DataConfig(path=DATASETS[own["dataset"]].default_path, more_data=tuple(more) or None)
         given = {name: vars(namespace)[name] for name in READER_SETTINGS if name in vars(namespace)}

@@ -29,6 +29,18 @@ class UnsupportedFormat(NamedTuple):
 
 UNSUPPORTED = (
     UnsupportedFormat(
+        "FiftyOne's own JSON",
+        ("samples.json", "labels.json", "*/labels.json"),
+        re.compile(rb'\s*\{\s*(?:"samples"\s*:|"classes"\s*:.*"labels"\s*:\s*\{)', re.DOTALL),
+        "export it again with `dataset_type=fo.types.COCODetectionDataset`: COCO is read",
+    ),
+    UnsupportedFormat(
+        "Label Studio's CSV or TSV",
+        ("*.csv", "*.tsv"),
+        re.compile(rb"[^\n]*\bannotation_id\b[^\n]*\blead_time\b"),
+        "export the project again as JSON or JSON-MIN, which are read",
+    ),
+    UnsupportedFormat(
         "Labelbox's export v1",
         ("*.json",),
         re.compile(rb'\s*\[\s*\{.*?"Labeled Data"', re.DOTALL),
@@ -39,6 +51,12 @@ UNSUPPORTED = (
         ("gt/gt.txt", "*/gt/gt.txt", "*/*/gt/gt.txt"),
         re.compile(rb"\s*\d+,\d+,(?:-?[\d.]+,){4}"),
         "convert it with Datumaro (from mot_seq to coco), or write its frames as lines of CSV",
+    ),
+    UnsupportedFormat(
+        "Roboflow's multi-label classification",
+        ("_classes.csv", "*/_classes.csv"),
+        re.compile(rb"filename\s*,"),
+        "its classes have no boxes: export a project of object detection, such as COCO JSON",
     ),
     UnsupportedFormat(
         "Supervisely",

@@ -20,9 +20,14 @@ DARWIN = {
     "item": {},
 }
 VOTT = {"name": "p", "securityToken": "t", "tags": [{"name": "dog"}], "assets": {"1": {"asset": {"name": "a.jpg"}}}}
+FIFTYONE = {"classes": ["dog"], "labels": {"a": [{"label": 0, "bounding_box": [0.1, 0.2, 0.3, 0.4]}]}}
+LABEL_STUDIO = "annotation_id,annotator,created_at,id,image,label,lead_time,updated_at\n1,1,2024,1,/a.jpg,[],3,2024\n"
 FILES = {
+    "FiftyOne's own JSON": ("labels.json", json.dumps(FIFTYONE)),
+    "Label Studio's CSV or TSV": ("project-1.csv", LABEL_STUDIO),
     "Labelbox's export v1": ("export-2022.json", json.dumps(LABELBOX)),
     "MOT Challenge (tracks in videos)": ("train/MOT17-02/gt/gt.txt", "1,1,912,484,97,109,0,7,1\n"),
+    "Roboflow's multi-label classification": ("train/_classes.csv", "filename, cat, dog\na.jpg, 1, 0\n"),
     "Supervisely": ("ds0/ann/a.jpg.json", json.dumps(SUPERVISELY)),
     "V7 Darwin JSON": ("annotations/a.json", json.dumps(DARWIN)),
     "VisDrone-VID (tracks in videos)": ("annotations/uav0001.txt", "1,0,593,43,174,190,0,0,0,0\n"),

@@ -8,12 +8,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_retinanet.data.datasets.shared.image_places import ImagePlaces
 from keras_retinanet.data.datasets.shared.json_files import read_ends
 from keras_retinanet.data.datasets.shared.split_files import choose_file, find_split_files
 from keras_retinanet.data.datasets.shared.split_names import split_in
 from keras_retinanet.data.datasets.shared.text_files import to_local_path
 from keras_retinanet.data.errors import DataError, short_repr
-from keras_retinanet.data.image_files import first_missing
+from keras_retinanet.data.image_files import find_near_name, first_missing
 
 LAYOUTS = (
     "annotations/instances_<set>.json, <set>/_annotations.coco.json, result.json, labels.json, "
@@ -87,7 +88,8 @@ def locate_images(
         file: The JSON file.
         set_name: Name of its set.
         file_names: Names as in the file.
-        image_dir: Folder of the images. Defaults to `None`: the first of the usual folders that has the first image.
+        image_dir: Folder of the images. Defaults to `None`: the first of the usual folders that has the first image,
+            else wherever images of these names are below the folder of the data set.
 
     Returns:
         `(paths, notes)`. Where no folder has the first image under its full name, the base names are used.
@@ -103,6 +105,12 @@ def locate_images(
         home = _first_that_holds(folders, short[:1])
         if home is not None and short != names:
             return _by_base_name(home, names, short, file)
+        home = home or next((folder for folder in folders if names and _has_near_name(folder, names[0])), None)
+    if home is None and image_dir is None:
+        places = ImagePlaces([path if path.is_dir() else file.parent], file)
+        paths = places.locate(names)
+        if len(places.missing) < len(paths):
+            return paths, places.notes
     home = home or next((folder for folder in folders[:3] if os.path.isdir(folder)), folders[0])
     return [os.path.join(home, name) for name in names], []
 
@@ -110,8 +118,10 @@ def locate_images(
 def _image_folders(path: Path, file: Path, set_name: str) -> list[str]:
     root = path
     if path.is_file():
-        root = file.parent.parent if file.parent.name == "annotations" else file.parent
+        root = file.parent
         set_name = file.stem.removeprefix("instances_")
+    if root.name == "annotations":
+        root = root.parent
     split = split_in(set_name)
     names = dict.fromkeys([set_name, *([split] if split else [])])
     own = [root / place for name in names for place in (name, f"images/{name}")]
@@ -123,6 +133,11 @@ def _image_folders(path: Path, file: Path, set_name: str) -> list[str]:
 def _first_that_holds(folders: Sequence[str], names: list[str]) -> str | None:
     holds = (folder for folder in folders if first_missing([os.path.join(folder, *names)]) is None)
     return next(holds, None)
+
+
+def _has_near_name(folder: str, name: str) -> bool:
+    near = find_near_name(os.path.join(folder, name))
+    return near is not None and os.path.dirname(near) == os.path.dirname(os.path.join(folder, name))
 
 
 def _by_base_name(home: str, names: list[str], short: list[str], file: Path) -> tuple[list[str], list[str]]:

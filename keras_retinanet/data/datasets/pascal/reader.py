@@ -19,7 +19,8 @@ from keras_retinanet.data.datasets.pascal.xml import VocObject, VocText, is_voc_
 from keras_retinanet.data.datasets.shared.annotations import Annotations, BoxRow
 from keras_retinanet.data.datasets.shared.class_names import add_unlisted
 from keras_retinanet.data.datasets.shared.reader import Layout, Reader
-from keras_retinanet.data.error_collector import ErrorCollector, collect_errors
+from keras_retinanet.data.datasets.shared.text_files import describe_files
+from keras_retinanet.data.error_collector import ErrorCollector, OnError, collect_errors
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
@@ -28,6 +29,7 @@ VOC_CLASSES = (
 """The 20 classes of the challenge in their usual, alphabetical order."""
 
 _NOTHING = VocText([], None)
+_BROKEN = VocText([], None)  # told from the former by identity
 _MAX_PROBED = 20  # files that are opened to recognise a layout
 
 
@@ -73,12 +75,14 @@ class PascalDataset(Reader):
         """Read the XML file of each image."""
         is_lenient, is_strict = isinstance(self.on_error, ErrorCollector), self.on_error == "error"
         files = voc_files.find_files(self.path, self.set_name, is_strict=is_strict, is_lenient=is_lenient)
-        texts = [_NOTHING if file is None else self._read_text(file) for file in files.texts]
+        texts = [_NOTHING if file is None else self._read_text(file, self.tolerance) for file in files.texts]
+        if self.on_error == "skip" and any(text is _BROKEN for text in texts):
+            texts = _leave_out_broken(files, texts)
         names, evidence = {item.name for text in texts for item in text.objects}, OriginEvidence()
         evidence.add(texts)
         if self.wanted_classes is None or voc_origin == "auto":
             for file in files.other_texts:
-                other = self._read_text(file)
+                other = self._read_text(file, ErrorCollector() if self.on_error == "skip" else self.on_error)
                 names.update(item.name for item in other.objects)
                 evidence.add([other])
         origin, notes = _choose_origin(evidence, voc_origin)
@@ -101,8 +105,9 @@ class PascalDataset(Reader):
             describes_unused_images=True,
         )
 
-    def _read_text(self, file: Path) -> VocText:
-        return collect_errors(self.on_error, functools.partial(read_voc_xml, file), _NOTHING)
+    @staticmethod
+    def _read_text(file: Path, on_error: OnError) -> VocText:
+        return collect_errors(on_error, functools.partial(read_voc_xml, file, on_error), _BROKEN)
 
     @classmethod
     def find_layout(cls, path: str | os.PathLike[str]) -> Layout | None:
@@ -118,6 +123,20 @@ class PascalDataset(Reader):
     def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
         """Names of the training set and, if there is one, of the validation set."""
         return voc_files.default_sets(Path(path))
+
+
+def _leave_out_broken(files: voc_files.VocFiles, texts: list[VocText]) -> list[VocText]:
+    """Remove the images whose XML files are broken, which would count as background; returns the other texts."""
+    for file, text in zip(files.texts, texts, strict=True):
+        if text is _BROKEN and file is not None and not file.is_file():
+            read_voc_xml(file)  # missing under this name: an error, as a missing image is
+    kept = [position for position, text in enumerate(texts) if text is not _BROKEN]
+    broken = [name for name, text in zip(files.ids, texts, strict=True) if text is _BROKEN]
+    files.notes += describe_files(files.listed_in, broken, "images are left out, since their XML files are broken")
+    files.ids = [files.ids[position] for position in kept]
+    files.texts = [files.texts[position] for position in kept]
+    files.images = [files.images[position] for position in kept]
+    return [texts[position] for position in kept]
 
 
 def _sources(folder: Path, files: voc_files.VocFiles) -> list[str]:

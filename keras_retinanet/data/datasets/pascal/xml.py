@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from keras_retinanet.data.error_collector import OnError, parse_each
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import near_name_hint
 
@@ -56,17 +58,18 @@ def is_voc_file(file: Path) -> bool:
     return _ROOT.search(text) is not None and _LABELME.search(text) is None
 
 
-def read_voc_xml(file: Path) -> VocText:
+def read_voc_xml(file: Path, on_error: OnError = "error") -> VocText:
     """Read one file.
 
     Args:
         file: Its path.
+        on_error: A collector records broken objects, which are left out. Defaults to `"error"`.
 
     Returns:
         Its objects and, if annotated, the size of its image.
 
     Raises:
-        DataError: It is not a VOC file, or one of its objects is broken.
+        DataError: It is not a VOC file, or one of its objects is broken and there is no collector.
     """
     try:
         content = file.read_bytes()
@@ -75,9 +78,7 @@ def read_voc_xml(file: Path) -> VocText:
         fix = f"{near_name_hint(file)}add the file (without objects if the image shows none) or remove the image"
         raise DataError(str(file), f"cannot be read ({reason})", "an XML file for each image", fix) from None
     root = _parsed(content, file)
-    objects = [
-        _object(item, f"{file}, object {number}") for number, item in enumerate(root.iterfind("object"), start=1)
-    ]
+    objects = list(parse_each(enumerate(root.iterfind("object"), start=1), functools.partial(_object, file), on_error))
     height, width = ((root.findtext(f"size/{side}") or "").strip() for side in ("height", "width"))
     is_told = all(side.isascii() and side.isdigit() and 0 < len(side) < 10 for side in (height, width))
     size = (int(height), int(width)) if is_told else (0, 0)
@@ -115,7 +116,9 @@ def _parsed(content: bytes, file: Path) -> ElementTree.Element:
     return root
 
 
-def _object(item: ElementTree.Element, where: str) -> VocObject:
+def _object(file: Path, numbered: tuple[int, ElementTree.Element]) -> VocObject:
+    number, item = numbered
+    where = f"{file}, object {number}"
     name = (item.findtext("name") or "").strip()
     if not name:
         raise DataError(where, "has no <name>", "the name of a class", "add it")

@@ -218,7 +218,8 @@ def require_images(images: Sequence[str], listed_in: str) -> None:
             listed_in,
             f"image {short_repr(images[missing], 200)} (number {missing + 1} of {len(images)}) is not there",
             "images that exist",
-            f"{near_name_hint(images[missing])}add the file, correct its name, or remove it from the annotations",
+            f"{near_name_hint(images[missing])}add the file, correct its name, remove it from the annotations, or name "
+            "the folder of the images with --image-dir",
         )
     if (unsupported := first_unsupported(images)) is not None:
         raise unsupported

@@ -57,7 +57,8 @@ def find_files(layout: YoloLayout, set_name: str, image_dir: str | None, on_erro
     files = YoloFiles(notes=list(layout.notes))
     found: dict[str, None] = {}
     num_images = 0
-    for images in _find_images(layout, set_name, image_dir, files):
+    folders = TextFolders(image_dir, layout.folder)
+    for images in _find_images(layout, set_name, image_dir, files, folders):
         found |= dict.fromkeys(images)
         num_images += len(images)
     if num_images > len(found):
@@ -65,7 +66,6 @@ def find_files(layout: YoloLayout, set_name: str, image_dir: str | None, on_erro
             f"{layout.file}: {num_images - len(found)} images of {set_name!r} are named twice: used once"
         )
     files.images = list(found)
-    folders = TextFolders(image_dir, layout.folder)
     files.texts, notes = match_texts(files.images, folders)
     files.notes += notes
     files.notes += _describe_unlisted(layout, set_name, files, folders)
@@ -75,8 +75,20 @@ def find_files(layout: YoloLayout, set_name: str, image_dir: str | None, on_erro
     return files
 
 
-def _find_images(layout: YoloLayout, set_name: str, image_dir: str | None, files: YoloFiles) -> Iterator[list[str]]:
+def _find_images(
+    layout: YoloLayout, set_name: str, image_dir: str | None, files: YoloFiles, folders: TextFolders
+) -> Iterator[list[str]]:
     """Images of each folder or list of a set."""
+    if image_dir is not None:
+        bases = [layout.home / layout.root, layout.home]
+        places = [find_place(entry, bases) for entry in layout.entries(set_name)]
+        lists = [place for place in places if place is not None and place.is_file()]
+        for file in lists:
+            files.sources.append(str(file))
+            images, _ = read_image_list(file, [layout.folder, layout.home / layout.root])
+            yield [folders.move_image(image) for image in images]
+        if lists:
+            return
     for entry in [image_dir] if image_dir is not None else layout.entries(set_name):
         place, notes = Path(entry), list[str]()
         if image_dir is None:

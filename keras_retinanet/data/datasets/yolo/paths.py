@@ -102,7 +102,8 @@ def read_image_list(file: Path, homes: Sequence[Path]) -> tuple[list[str], list[
 
 
 def _find_folder(folder: str, name: str, bases: Sequence[Path]) -> str:
-    """The folder that has the first image that is listed in it."""
+    """The folder that has the first image that is listed in it; if there is none, one that exists."""
     places = [os.path.normpath(place) for place in _candidates(folder, bases)] or [str(base) for base in bases]
+    there = next((place for place in places if os.path.isdir(place)), places[0])
     places += [str(base) for base in bases]
-    return next((place for place in places if first_missing([os.path.join(place, name)]) is None), places[0])
+    return next((place for place in places if first_missing([os.path.join(place, name)]) is None), there)

@@ -135,7 +135,8 @@ def _read_ids(layout: YoloLayout, set_name: str) -> set[float]:
 
 def _require_texts(files: YoloFiles) -> None:
     if files.images and not any(text is not None for text in files.texts):
-        fix = "put the text files into a folder 'labels' next to 'images', or next to the images"
+        fix = "put the text files into a folder 'labels' next to 'images', or next to the images; or give "
+        fix += "their folder as the path, and that of the images with --image-dir"
         where = f"{os.path.splitext(files.images[0])[0]}.txt"
         raise DataError(where, "is not there, nor is that of any other image", "a text file of boxes", fix)
 

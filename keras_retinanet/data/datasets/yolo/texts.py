@@ -30,6 +30,23 @@ class TextFolders:
         self._image_dir, self._home = image_dir, home
         self._listings: dict[str, dict[str, str]] = {}
         self.homes: dict[str, str | None] = {}
+        self._listed: dict[str, str] = {}
+
+    def move_image(self, image: str) -> str:
+        """The path in `image_dir` of an image that a list names; its text file is looked for next to the listed path.
+
+        Args:
+            image: The path listed.
+
+        Returns:
+            The last parts of the path below `image_dir`, as many as exist there; at least the name.
+        """
+        folder, _, name = image.rpartition(os.sep)
+        parts = [part for part in folder.split(os.sep) if part]
+        places = [os.path.join(self._image_dir or "", *parts[start:]) for start in range(len(parts) + 1)]
+        home = next((place for place in places if os.path.isfile(os.path.join(place, name))), places[-1])
+        self._listed.setdefault(home, folder)
+        return os.path.join(home, name)
 
     def find(self, folder: str) -> str | None:
         """Folder of the text files of the images of a folder; `None` if there is none."""
@@ -44,6 +61,9 @@ class TextFolders:
         return self._listings[folder]
 
     def _places(self, folder: str) -> Iterator[str]:
+        if (listed := self._listed.get(folder)) is not None:
+            yield from label_folders(listed)
+            yield listed
         if self._image_dir is not None:
             below = os.path.relpath(folder, self._image_dir)
             yield from (os.path.normpath(self._home / name / below) for name in ("", *LABEL_FOLDERS))

@@ -160,3 +160,27 @@ def test_other_json_files_are_not_coco(tmp_path):
 def test_a_set_that_is_not_divided_is_evaluated_as_a_whole(lay):
     folder = str(lay("annotations/instances_default.json", "images/default"))
     assert choose_set(DataConfig("coco", folder), "val") == "default"
+
+
+def test_images_in_several_folders(lay, tmp_path):
+    folder = lay("all.json", "part 1")
+    (folder / "part 2").mkdir()
+    (folder / "part 1" / "c.jpg").rename(folder / "part 2" / "c.jpg")
+    data = CocoDataset(folder)
+    assert [sample["image"] for sample in data] == [
+        str(folder / place) for place in ("part 1/a.jpg", "part 1/b.jpg", "part 2/c.jpg")
+    ]
+    assert boxes_of(data) == BOXES
+    assert any("3 image paths lead elsewhere, such as 'a.jpg'" in note for note in data.report.notes)
+
+
+def test_the_folder_of_annotations_as_path(lay):
+    folder = lay("annotations/instances_train.json", "train")
+    assert boxes_of(CocoDataset(folder / "annotations")) == BOXES
+
+
+def test_a_name_that_differs_in_case_is_named(lay):
+    folder = lay("result.json", "images")
+    (folder / "images" / "a.jpg").rename(folder / "images" / "a.JPG")
+    with pytest.raises(DataError, match=r"fix: there is '.*images/a\.JPG': give both the same name"):
+        CocoDataset(folder)

@@ -218,3 +218,19 @@ def test_bccd(shared):
     assert train.report.num_dropped + val.report.num_dropped == 2
     assert "BloodImage_00343.xml, object 4" in train.report.warning()
     assert "BloodImage_00338.xml, object 13" in val.report.warning()
+
+
+def test_one_broken_file_or_object_is_left_out_and_named(voc, xml_object):
+    whole = xml_object("dog", (1, 1, 5, 5))
+    (voc / "Annotations" / "a.xml").write_text(f"<annotation>{whole}{whole.replace('dog', '')}</annotation>")
+    (voc / "Annotations" / "c.xml").write_bytes(b"")
+    data = PascalDataset(voc)
+    assert [sample["image_id"] for sample in data] == ["a"]
+    assert data[0]["boxes"].tolist() == [[0, 0, 5, 5]]
+    notes = " ".join(data.report.notes)
+    assert "1 images are left out, since their XML files are broken (c)" in notes
+    assert "2 annotations left out:" in notes
+    assert "a.xml, object 2: has no <name>" in notes
+    assert "c.xml: is not XML" in notes
+    with pytest.raises(DataError, match=r"a\.xml, object 2: has no <name>"):
+        PascalDataset(voc, on_error="error")

@@ -121,3 +121,27 @@ def test_files_found_are_files_used_and_files_reported(images, texts, home):
         assert len(used) + sum(reported) == sum(parts[2] != ".md" for parts in texts)
         for image, text in zip(files.images, files.texts, strict=True):
             assert text is None or fold_stem(text) == fold_stem(image)
+
+
+def test_listed_images_in_another_folder(tmp_path, write_images):
+    """CVAT's YOLO 1.1 without images: text files stay where the lists say, images are in --image-dir."""
+    export, pictures = tmp_path / "export", tmp_path / "pictures"
+    for file, text in {
+        "obj.data": "classes = 1\ntrain = data/train.txt\nvalid = data/valid.txt\nnames = data/obj.names\n",
+        "obj.names": "dog\n",
+        "train.txt": "data/obj_train_data/day 1/a.jpg\n",
+        "valid.txt": "data/obj_valid_data/b.jpg\n",
+        "obj_train_data/day 1/a.txt": ROW,
+        "obj_valid_data/b.txt": ROW + ROW,
+    }.items():
+        (export / file).parent.mkdir(parents=True, exist_ok=True)
+        (export / file).write_text(text)
+    with pytest.raises(DataError, match=r"day 1/a\.jpg'.* is not there.*--image-dir"):
+        YoloDataset(export)
+    write_images(pictures / "day 1", {"a.jpg": (40, 60)})
+    write_images(pictures, {"b.jpg": (40, 60)})
+    train, val = (YoloDataset(export, name, image_dir=str(pictures)) for name in ("train", "valid"))
+    assert [sample["image"] for sample in train] == [str(pictures / "day 1" / "a.jpg")]
+    assert [sample["image"] for sample in val] == [str(pictures / "b.jpg")]
+    assert train[0]["boxes"].tolist() == [[15, 10, 45, 30]]
+    assert len(val[0]["labels"]) == 2
