@@ -12,6 +12,9 @@ from typing import Any, NotRequired, TypedDict
 Tensor = Any
 """A tensor of the active Keras backend, or anything it converts to one."""
 
+Size = tuple[int, int]
+"""Height and width in pixels."""
+
 
 class Sample(TypedDict):
     """One annotated image as a dataset reader yields it; NumPy arrays, pixels of the image."""

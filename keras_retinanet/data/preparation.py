@@ -15,10 +15,7 @@ import tensorflow as tf
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.batch_shapes import bucket_shape
 from keras_retinanet.data.image import network_scale, pad, padded_size, resize_by_rule, resized_size
-from keras_retinanet.schema import Detections
-
-Size = tuple[int, int]
-"""Height and width in pixels."""
+from keras_retinanet.schema import Detections, Size
 
 
 @dataclass(frozen=True)

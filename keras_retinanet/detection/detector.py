@@ -16,11 +16,11 @@ from keras_retinanet.config import ExifFrame, TileConfig
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.given_images import GivenImage, LoadedImage, expand, load, load_ahead
 from keras_retinanet.data.large_images import LargeImage
-from keras_retinanet.data.preparation import ImageFit, Size
+from keras_retinanet.data.preparation import ImageFit
 from keras_retinanet.detection.tiling import TiledRuntime
 from keras_retinanet.runtimes import Runtime
 from keras_retinanet.runtimes.open_model import open_model, with_thresholds
-from keras_retinanet.schema import DetectedImage, Detections
+from keras_retinanet.schema import DetectedImage, Detections, Size
 
 OnError = Literal["raise", "skip"]
 _MAX_SHOWN = 25_000_000  # pixels of the picture with boxes of a large image

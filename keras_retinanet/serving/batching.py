@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from keras_retinanet.data.preparation import ImageFit, Size
+from keras_retinanet.data.preparation import ImageFit
 from keras_retinanet.runtimes import Runtime
-from keras_retinanet.schema import Detections
+from keras_retinanet.schema import Detections, Size
 
 
 @dataclass(frozen=True)

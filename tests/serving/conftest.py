@@ -180,7 +180,7 @@ def grpc_server(pixel_runtime: Any) -> Iterator[Any]:
             files = tf.make_ndarray(request.inputs["image_bytes"]).tolist()
             if any(b"broken" in file for file in files):
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, "Invalid PNG data")
-            found = [pixel_runtime.found(decoded(file, (16, 24))[0, 0]) for file in files]
+            found = [pixel_runtime.found(decoded(file, (16, 24)).pixels[0, 0]) for file in files]
             response = predict.PredictResponse()
             for name, column in reply(PredictCall([], True), found, NAMES)["outputs"].items():
                 kind = {"labels": np.int32, "num_detections": np.int32, "class_names": object}.get(name, np.float32)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.data.datasets.shared.annotations import Size
 from keras_retinanet.data.datasets.shared.list_reader import (
     ListedBox,
     ListedImage,
@@ -17,6 +16,7 @@ from keras_retinanet.data.datasets.shared.list_reader import (
     parse_object,
 )
 from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.schema import Size
 
 _KIND = "a line of a manifest: {'source-ref': 's3://…', NAME: {'annotations': […]}, 'NAME-metadata': {'class-map': …}}"
 _BOX = "{'class_id': 0, 'left': 1, 'top': 2, 'width': 3, 'height': 4}"

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_retinanet.data.datasets.shared.annotations import Size
 from keras_retinanet.data.datasets.shared.outlines import Box
 from keras_retinanet.data.errors import DataError
+from keras_retinanet.schema import Size
 
 _CHANNELS = 4  # red, green, blue, alpha; the mask is where alpha is not 0
 _REMAKE = "export the project again as JSON"

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from keras_retinanet.data.datasets.label_studio.brush import box_of_brush
 from keras_retinanet.data.datasets.label_studio.names import image_forms, is_image_address
-from keras_retinanet.data.datasets.shared.annotations import Size
 from keras_retinanet.data.datasets.shared.image_list import ImageList, ListedImage
 from keras_retinanet.data.datasets.shared.json_files import read_json
 from keras_retinanet.data.datasets.shared.listed_images import ListedImagesReader
@@ -21,6 +20,7 @@ from keras_retinanet.data.datasets.shared.outlines import box_of_ellipse
 from keras_retinanet.data.datasets.shared.shapes import BOX, Shape, box_of_points, numbers_of
 from keras_retinanet.data.datasets.shared.text_files import describe_files
 from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.schema import Size
 
 _KIND = "Label Studio's JSON or JSON-MIN export"
 _REMAKE = "export the project again as JSON"

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns, BoxReport
 from keras_retinanet.data.datasets.shared.accounting import account_for_files
-from keras_retinanet.data.datasets.shared.annotations import Annotations, Size
+from keras_retinanet.data.datasets.shared.annotations import Annotations
 from keras_retinanet.data.datasets.shared.bit_depths import choose_bit_depths
 from keras_retinanet.data.datasets.shared.box_cleaning import check_coordinates, clip_boxes
 from keras_retinanet.data.datasets.shared.frames import FrameRule, choose_frames, size_in_frame
@@ -20,7 +20,7 @@ from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.file_headers import read_headers
 from keras_retinanet.data.image_files import first_missing, first_unsupported, near_name_hint, read_sizes
 from keras_retinanet.data.image_headers import ImageHeader
-from keras_retinanet.schema import Sample
+from keras_retinanet.schema import Sample, Size
 
 
 @dataclass

@@ -14,9 +14,7 @@ from keras_retinanet.data.box_columns import BoxColumns, select_rows
 from keras_retinanet.data.datasets.shared.class_names import label_of, sort_names
 from keras_retinanet.data.error_collector import OnError, collect_errors, parse_each
 from keras_retinanet.data.image_headers import ImageHeader
-
-Size = tuple[int, int]
-"""Height and width in pixels."""
+from keras_retinanet.schema import Size
 
 
 class BoxRow(NamedTuple):

@@ -16,13 +16,12 @@ from keras_retinanet.config import ExifFrame, ExifRule
 from keras_retinanet.data.box_columns import BoxColumns
 from keras_retinanet.data.exif import UPRIGHT, turned_size
 from keras_retinanet.data.image_headers import ImageHeader
+from keras_retinanet.schema import Size
 
 _SLACK, _SLACK_SHARE = 1.0, 0.02  # pixels, and share of the side, by which a box may exceed its own image
 _MAX_NAMED = 5
 _FRAMES: dict[ExifFrame, str] = {"apply": "turned upright", "ignore": "as stored"}
 _OTHER: dict[ExifFrame, ExifFrame] = {"apply": "ignore", "ignore": "apply"}
-
-Size = tuple[int, int]
 
 
 @dataclass(frozen=True)

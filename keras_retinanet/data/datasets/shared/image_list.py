@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns
-from keras_retinanet.data.datasets.shared.annotations import Size
 from keras_retinanet.data.datasets.shared.shapes import Shape
 from keras_retinanet.data.errors import short_repr
+from keras_retinanet.schema import Size
 
 
 class ListedImage(NamedTuple):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from keras_retinanet.data.datasets.shared.annotations import Annotations, BoxRow, Size, sorted_names
+from keras_retinanet.data.datasets.shared.annotations import Annotations, BoxRow, sorted_names
 from keras_retinanet.data.datasets.shared.class_names import add_unlisted
 from keras_retinanet.data.datasets.shared.image_places import ImagePlaces
 from keras_retinanet.data.datasets.shared.reader import Layout, Reader
@@ -25,6 +25,7 @@ from keras_retinanet.data.datasets.shared.text_files import (
 )
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import SUFFIXES, byte_range, image_reference
+from keras_retinanet.schema import Size
 
 _MAX_PROBED = 20  # files of a level of folders that are opened to recognise a layout
 _NO_CLASSES = ("__ignore__", "_background_", "")  # lines of labels.txt in labelme's own examples

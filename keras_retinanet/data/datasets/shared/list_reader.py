@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from keras_retinanet.data.datasets.shared.annotations import Annotations, BoxRow, Size
+from keras_retinanet.data.datasets.shared.annotations import Annotations, BoxRow
 from keras_retinanet.data.datasets.shared.folder_contents import files_ending, subfolders
 from keras_retinanet.data.datasets.shared.image_places import ImagePlaces, usual_folders
 from keras_retinanet.data.datasets.shared.reader import Layout, Reader
@@ -17,6 +17,7 @@ from keras_retinanet.data.datasets.shared.split_names import TRAIN, split_in, us
 from keras_retinanet.data.datasets.shared.text_files import read_text
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import near_name_hint
+from keras_retinanet.schema import Size
 
 _PEEK = 1 << 14  # bytes at the beginning of a file that show its format
 _NUMBERS = frozenset((int, float))
