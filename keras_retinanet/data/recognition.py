@@ -32,6 +32,7 @@ _NEAREST = {
 _IGNORED = {"__MACOSX", "README.md", "README.txt", "LICENSE", "LICENSE.txt"}
 _MAX_ENTRIES = 20_000  # of the folder and its sub-folders, counted for a message
 _MAX_SHOWN = 6
+_MAX_PROBED = 20  # folders that are looked into for the nearest match
 
 
 def recognise(path: str | os.PathLike[str], command: str) -> Layout:
@@ -149,7 +150,12 @@ def _count_endings(place: Path) -> tuple[collections.Counter[str], list[str]]:
 def _suggest(place: Path, counts: collections.Counter[str], command: str) -> str:
     """The nearest match: a folder above or below that is recognised, or the format of most annotation files."""
     near = [entry for entry in _entries(place) if entry.is_dir()]
-    for folder in [*near, *(below for entry in near for below in _entries(entry) if below.is_dir()), place.parent]:
+    below = [inner for entry in near for inner in _entries(entry) if inner.is_dir()]
+    for level in (near, below):
+        several = [shlex.quote(str(folder)) for folder in level[:_MAX_PROBED] if find_layouts(folder)]
+        if len(several) > 1:
+            return f"{len(several)} data sets are below it; to join them: `{command} {' '.join(several)}`"
+    for folder in [*near, *below, place.parent]:
         layouts = find_layouts(folder)
         if layouts and (folder != place.parent or _concerns(layouts[0], place)):
             layout, quoted = layouts[0], shlex.quote(str(folder))

@@ -111,3 +111,16 @@ def test_a_data_set_of_image_classification_has_no_boxes(tmp_path: Path) -> None
     (tmp_path / "set" / "synsets.txt").write_text("cat\ndog\n")  # as CVAT writes it
     with pytest.raises(DataError, match="a detector needs boxes"):
         recognise(tmp_path / "set", "retinanet-train")
+
+
+def test_data_sets_below_a_folder_are_all_named(tmp_path):
+    for name in ("VOC2007", "VOC 2012"):
+        (tmp_path / "devkit" / name / "Annotations").mkdir(parents=True)
+        (tmp_path / "devkit" / name / "ImageSets" / "Main").mkdir(parents=True)
+        (tmp_path / "devkit" / name / "Annotations" / "a.xml").write_text("<annotation/>")
+    home = tmp_path / "devkit"
+    for place in (home, tmp_path):
+        with pytest.raises(DataError) as caught:
+            recognise(place, "retinanet-train")
+        command = f"`retinanet-train '{home}/VOC 2012' {home}/VOC2007`"
+        assert caught.value.fix == f"2 data sets are below it; to join them: {command}"

@@ -29,6 +29,7 @@ _SETS = ("train", *_VALIDATION_SETS, "test")
 _TEXT_FOLDERS = ("annotations", "labels", "xml", "xmls")
 _IMAGE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img", "data")
 _MARKERS = ("ImageSets", "JPEGImages", "Annotations", "annotations")
+_MISSING_FIX = "put the images there or into a folder images/ in it, or give the folder above that has both"
 _MAX_NAMED = 5  # files named in a note
 
 
@@ -232,10 +233,12 @@ def _files_of_folder(folder: Path, set_name: str, *, is_strict: bool, is_lenient
     if alone and not is_lenient and (is_strict or not images):
         text = homes.text_home / alone[0]
         read_voc_xml(text)  # a file of another format is refused as such
-        allowed = f"{text.stem} ending in {', '.join(SUFFIXES)} in {homes.image_home}"
+        allowed = f"{text.stem}.jpg, or of another image format, in {homes.image_home}"
         near = near_name_hint(homes.image_home / f"{os.path.splitext(alone[0])[0]}.jpg")
         fix = suggest_parent_folder(
-            homes.text_home, ("JPEGImages", "images"), f"{near}add the image or remove the file"
+            homes.text_home,
+            ("JPEGImages", "images"),
+            f"{near}{_MISSING_FIX if not images else 'add the image or remove the file'}",
         )
         raise DataError(str(text), "has no image", allowed, fix)
     ids = [stem for stem in homes.texts if stem in images or is_lenient]

@@ -234,3 +234,16 @@ def test_one_broken_file_or_object_is_left_out_and_named(voc, xml_object):
     assert "c.xml: is not XML" in notes
     with pytest.raises(DataError, match=r"a\.xml, object 2: has no <name>"):
         PascalDataset(voc, on_error="error")
+
+
+def test_images_that_are_elsewhere(tmp_path, xml_object, write_images):
+    """The XML files of make-sense.ai come without images; both ways round that the message names work."""
+    text = f"<annotation>{xml_object('dog', (1, 1, 5, 5))}</annotation>"
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.xml").write_text(text)
+    with pytest.raises(DataError, match=r"images/ in it, or give the folder above that has both"):
+        PascalDataset(tmp_path / "labels")
+    write_images(tmp_path / "pictures", {"a.jpg": (40, 60)})
+    assert len(PascalDataset(tmp_path)) == 1
+    write_images(tmp_path / "labels" / "images", {"a.jpg": (40, 60)})
+    assert PascalDataset(tmp_path / "labels")[0]["image"] == str(tmp_path / "labels" / "images" / "a.jpg")
