@@ -20,6 +20,7 @@ from keras_retinanet.data.image_files import byte_range, file_size
 from keras_retinanet.data.image_rule import exif_frame
 from keras_retinanet.data.open_dataset import Split, has_validation, match_classes, open_dataset
 from keras_retinanet.data.tiled_dataset import TiledSplit, cut_dataset
+from keras_retinanet.data.unused_folders import describe_unused_folders
 from keras_retinanet.data.writers import WRITERS, OutputSplit, WriteJob, image_names, make_jobs, write_job
 
 SHARD_BYTES = 200_000_000
@@ -98,7 +99,10 @@ def convert(
     else:
         done = _write_tiles(read, out, to, cut, images=images, shards=shards, run=run)
     names = tuple(dict.fromkeys(name for dataset in read.values() for name in dataset.class_names))
-    return dataclasses.replace(done, description=describe_data(data, read, names))
+    notes = done.notes
+    if set(splits) == {"train", "val"}:
+        notes += tuple(describe_unused_folders(data, itertools.chain.from_iterable(read.values())))
+    return dataclasses.replace(done, notes=notes, description=describe_data(data, read, names))
 
 
 def _write_tiles(

@@ -14,6 +14,7 @@ from keras_retinanet.data.image_rule import exif_frame
 from keras_retinanet.data.open_dataset import Split, has_validation, match_classes, open_dataset
 from keras_retinanet.data.sample_checks import check_samples
 from keras_retinanet.data.thumbnails import Thumbnails, describe_near_duplicates
+from keras_retinanet.data.unused_folders import describe_unused_folders
 from keras_retinanet.schema import Sample
 
 
@@ -101,6 +102,9 @@ def open_run_data(
     opened = [train_data] if val_samples is None or val_data is None else [train_data, val_data]
     bad_images = BadImages(len(samples) + len(val_samples or ()), log) if config.bad_data == "skip" else None
     messages = [message for data in opened for message in _report_messages(data)]
+    if source is not None and use_validation:
+        unused = describe_unused_folders(source, (sample for data in opened for sample in data))
+        messages += [f"note: {sentence}" for sentence in unused]
     files = {"train": samples, "val": val_samples or []}
     equal = describe_equal_files([(name, [sample["image"] for sample in own]) for name, own in files.items()])
     messages += [f"warning: {sentence}" for sentence in equal]
