@@ -153,10 +153,10 @@ def _no_bar(total: int) -> Callable[[int], object]:
 
 
 def _report_faults(split: str, collector: ErrorCollector) -> list[Finding]:
-    """The faults that the reader skipped; training would stop at the first."""
+    """The faults that the reader skipped: broken annotations, and images that are not there."""
     cases = [Example(error.where, error.found) for error in collector.errors]
     fixes = list(dict.fromkeys(f"{error.fix} (allowed: {error.allowed})" for error in collector.errors))
-    title = "lines, files or annotations are broken; training would stop at the first"
+    title = "lines, files or annotations are broken; training leaves out annotations and stops at the rest"
     return report_cases("structure", "error", split, title, cases, "; ".join(fixes[:_MAX_FIXES]), collector.num_errors)
 
 

@@ -21,7 +21,7 @@ _LISTS = (".json", ".txt", ".csv", ".tsv", ".lst", ".odgt", ".ndjson", ".jsonl",
 _OTHER_FILES = (
     *_LISTS, ".xml", ".yaml", ".yml", ".names", ".data", ".pbtxt", ".cache", ".md", ".html", ".log", ".py", ".sh", ".m",
     ".mat", ".pdf", ".doc", ".docx", ".xls", ".xlsx", ".db", ".ini", ".zip", ".gz", ".tar", ".tgz", ".7z", ".rar",
-    ".tfrecord", ".record", ".csv~", ".lock", ".license", ".pkl", ".rst", ".toml", ".bib", ".url", ".lnk",
+    ".tfrecord", ".record", ".csv~", ".lock", ".license", ".pkl", ".rst", ".toml", ".bib", ".url", ".lnk", ".labels",
 )  # fmt: skip
 _OUTPUTS = ("snapshots", "detections", "__MACOSX")
 """Folders that are not searched: where runs and detections are kept by default, and what macOS adds to archives."""
