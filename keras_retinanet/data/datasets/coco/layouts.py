@@ -98,7 +98,9 @@ def locate_images(
         DataError: Base names are used, and two images have the same one.
     """
     names = [to_local_path(name) for name in file_names]
-    folders = [image_dir] if image_dir else _image_folders(path, file, set_name)
+    folders = _image_folders(path, file, set_name)
+    if image_dir:
+        folders = [image_dir, *(os.path.join(image_dir, name) for name in (set_name, split_in(set_name)) if name)]
     home = _first_that_holds(folders, names[:1])
     if home is None:
         short = [os.path.basename(name) for name in names]

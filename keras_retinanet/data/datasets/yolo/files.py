@@ -89,6 +89,9 @@ def _find_images(
             yield [folders.move_image(image) for image in images]
         if lists:
             return
+        below = find_place(next(iter(layout.entries(set_name)), "."), [Path(image_dir)])
+        if below is not None and below.is_dir() and below.is_relative_to(image_dir):
+            image_dir = str(below)
     for entry in [image_dir] if image_dir is not None else layout.entries(set_name):
         place, notes = Path(entry), list[str]()
         if image_dir is None:
@@ -115,7 +118,8 @@ def _describe_unlisted(layout: YoloLayout, set_name: str, files: YoloFiles, fold
         for entry in layout.sets[name]:
             place = find_place(entry, [layout.home / layout.root, layout.home])
             if name != set_name and place is not None and place.is_file():
-                others -= set(read_image_list(place, [layout.folder, layout.home / layout.root])[0])
+                named = read_image_list(place, [layout.folder, layout.home / layout.root])[0]
+                others -= {*named, *(folders.move_image(image) for image in named)}
     first = min(others, default="")
     return [f"{layout.file}: {len(others)} images are in no list and are left out: {first} …"] if others else []
 

@@ -39,11 +39,14 @@ class TextFolders:
             image: The path listed.
 
         Returns:
-            The last parts of the path below `image_dir`, as many as exist there; at least the name.
+            The last parts of the path below `image_dir`, as many as exist there; at least the name. The path itself
+            without `image_dir`.
         """
+        if self._image_dir is None:
+            return image
         folder, _, name = image.rpartition(os.sep)
         parts = [part for part in folder.split(os.sep) if part]
-        places = [os.path.join(self._image_dir or "", *parts[start:]) for start in range(len(parts) + 1)]
+        places = [os.path.join(self._image_dir, *parts[start:]) for start in range(len(parts) + 1)]
         home = next((place for place in places if os.path.isfile(os.path.join(place, name))), places[-1])
         self._listed.setdefault(home, folder)
         return os.path.join(home, name)

@@ -184,3 +184,9 @@ def test_a_name_that_differs_in_case_is_named(lay):
     (folder / "images" / "a.jpg").rename(folder / "images" / "a.JPG")
     with pytest.raises(DataError, match=r"fix: there is '.*images/a\.JPG': give both the same name"):
         CocoDataset(folder)
+
+
+def test_image_dir_with_a_folder_for_each_split(lay, tmp_path):
+    folder = lay("data/annotations/instances_train.json", "pictures/train") / "data"
+    data = CocoDataset(folder, "train", image_dir=str(tmp_path / "pictures"))
+    assert data[0]["image"] == str(tmp_path / "pictures" / "train" / "a.jpg")

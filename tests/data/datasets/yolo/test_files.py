@@ -145,3 +145,16 @@ def test_listed_images_in_another_folder(tmp_path, write_images):
     assert [sample["image"] for sample in val] == [str(pictures / "b.jpg")]
     assert train[0]["boxes"].tolist() == [[15, 10, 45, 30]]
     assert len(val[0]["labels"]) == 2
+    assert not any("in no list" in note for note in [*train.report.notes, *val.report.notes])
+
+
+def test_image_dir_with_a_folder_for_each_split(yolo, tmp_path, write_images):
+    (yolo / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [dog]\n")
+    for name in ("train", "val"):
+        (yolo / "labels" / name).mkdir(exist_ok=True)
+        (yolo / "labels" / name / f"{name}.txt").write_text(ROW)
+        write_images(tmp_path / "pictures" / name, {f"{name}.jpg": (40, 60)})
+    for name in ("train", "val"):
+        data = YoloDataset(yolo, name, image_dir=str(tmp_path / "pictures"))
+        assert [sample["image"] for sample in data] == [str(tmp_path / "pictures" / name / f"{name}.jpg")]
+        assert len(data[0]["labels"]) == 1
