@@ -28,7 +28,8 @@ def describe_data(data: DataConfig | None, opened: Mapping[Split, Iterable[Sampl
     sources = "given in Python" if data is None else describe_sources(data)
     splits = [_describe_split(data, split, samples) for split, samples in opened.items()]
     more = ", …" if len(class_names) > MAX_LISTED_CLASSES else ""
-    classes = f"{len(class_names)} classes: {', '.join(class_names[:MAX_LISTED_CLASSES])}{more}"
+    count = "1 class" if len(class_names) == 1 else f"{len(class_names)} classes"
+    classes = f"{count}: {', '.join(class_names[:MAX_LISTED_CLASSES])}{more}"
     return "; ".join([f"{sources}: {splits[0]}", *splits[1:], classes + _describe_choice(data)])
 
 
@@ -58,4 +59,5 @@ def _describe_split(data: DataConfig | None, split: Split, samples: Iterable[Sam
         name = split if name == "." else name
     boxes = [len(sample["labels"]) for sample in samples]
     empty = f" ({boxes.count(0):,} without boxes)" if 0 in boxes else ""
-    return f"{Path(name).name} {len(boxes):,} images{empty}, {sum(boxes):,} boxes"
+    images = "1 image" if len(boxes) == 1 else f"{len(boxes):,} images"
+    return f"{Path(name).name} {images}{empty}, " + ("1 box" if sum(boxes) == 1 else f"{sum(boxes):,} boxes")

@@ -178,4 +178,4 @@ def test_a_word_that_is_a_folder_is_still_the_word(tmp_path: Path, monkeypatch, 
 def test_what_was_read_is_printed_by_convert_data(lorries: Path, tmp_path: Path, capsys) -> None:
     assert convert_data.main([str(lorries), str(tmp_path / "out"), "--to", "coco", "--classes", "lorry"]) == 0
     text = capsys.readouterr().out
-    assert f"data: yolo {lorries}: train 2 images (1 without boxes), 1 boxes; 1 classes: lorry (chosen by" in text
+    assert f"data: yolo {lorries}: train 2 images (1 without boxes), 1 box; 1 class: lorry (chosen by" in text
