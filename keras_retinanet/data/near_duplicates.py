@@ -24,6 +24,9 @@ MAX_DIFFERENT_BITS = 14
 MAX_GREY_DIFFERENCE = 6.0
 """Mean absolute difference in grey levels, after each thumbnail's mean is subtracted."""
 
+MAX_CONTRAST_SHARE = 0.4
+"""The same difference as a share of the smaller standard deviation, so that soft images are not alike for being soft."""
+
 MIN_STEP = 3.0
 """Grey levels by which a pixel must be brighter to set its bit, so that noise in even areas does not decide."""
 
@@ -80,12 +83,13 @@ def group_near_duplicates(thumbnails: Sequence[bytes | None]) -> list[list[int]]
 
 def _similar_pairs(grey: np.ndarray, bits: np.ndarray) -> list[tuple[int, int]]:
     pairs = _pairs_with_equal_band(bits)
+    limits = np.minimum(MAX_GREY_DIFFERENCE, MAX_CONTRAST_SHARE * grey.std(axis=(1, 2)))
     similar = []
     for start in range(0, len(pairs), _PAIRS_PER_CHUNK):
         first, second = pairs[start : start + _PAIRS_PER_CHUNK].T
         distance = _BIT_COUNTS[bits[first] ^ bits[second]].sum(axis=1)
         difference = np.abs(grey[first] - grey[second]).mean(axis=(1, 2))
-        is_similar = (distance <= MAX_DIFFERENT_BITS) & (difference <= MAX_GREY_DIFFERENCE)
+        is_similar = (distance <= MAX_DIFFERENT_BITS) & (difference <= np.minimum(limits[first], limits[second]))
         similar += list(zip(first[is_similar].tolist(), second[is_similar].tolist(), strict=True))
     return similar
 

@@ -15,6 +15,7 @@ from keras_retinanet.schema import Tensor
 MAX_COMPARED = 20_000
 """Images that are compared; those after them are not."""
 
+_LUMA = (0.299, 0.587, 0.114)  # as Pillow's mode L
 _MIN_SIDE = 8 * THUMBNAIL_SIDE  # pixels that are averaged; taking all of them would cost more and change nothing
 _MAX_SHOWN = 3
 
@@ -125,6 +126,6 @@ def _first_of_each(group: Sequence[int], split_of: Sequence[str]) -> list[int]:
 def _shrink(image: Tensor) -> Tensor:
     """`(S, S)` uint8 grey levels."""
     step = tf.maximum(tf.reduce_min(tf.shape(image)[:2]) // _MIN_SIDE, 1)
-    grey = tf.reduce_mean(tf.cast(image[::step, ::step], tf.float32), axis=-1, keepdims=True)
+    grey = tf.reduce_sum(tf.cast(image[::step, ::step], tf.float32) * _LUMA, axis=-1, keepdims=True)
     small = tf.image.resize(tf.ensure_shape(grey, (None, None, 1)), (THUMBNAIL_SIDE, THUMBNAIL_SIDE), method="area")
     return tf.cast(tf.round(small[..., 0]), tf.uint8)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from keras_retinanet.config import ResizeConfig
+from keras_retinanet.data.near_duplicates import group_near_duplicates
 from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
 from keras_retinanet.data.thumbnails import MAX_COMPARED, Thumbnails, describe_near_duplicates
 from keras_retinanet.schema import Sample
@@ -94,3 +95,11 @@ def test_only_the_first_images_are_kept() -> None:
     kept = Thumbnails(MAX_COMPARED + 5)
     assert len(kept.found()) == MAX_COMPARED
     assert not kept._is_new(MAX_COMPARED + 1)
+
+
+def test_soft_images_are_not_alike_for_being_soft() -> None:
+    columns, rows = np.meshgrid(np.arange(16), np.arange(16))
+    slopes = [128 + 0.9 * columns, 128 - 0.9 * columns, 128 + 0.9 * rows, 128 + 0.9 * columns + (columns + rows) % 2]
+    thumbnails = [np.round(slope).astype(np.uint8).tobytes() for slope in slopes]
+    assert all(np.frombuffer(one, np.uint8).std() > 3 for one in thumbnails)
+    assert group_near_duplicates(thumbnails) == [[0, 3]]  # the last differs by half a grey level on average
