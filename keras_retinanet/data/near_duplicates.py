@@ -25,7 +25,7 @@ MAX_GREY_DIFFERENCE = 6.0
 """Mean absolute difference in grey levels, after each thumbnail's mean is subtracted."""
 
 MAX_CONTRAST_SHARE = 0.4
-"""The same difference as a share of the smaller standard deviation, so that soft images are not alike for being soft."""
+"""The same difference as a share of the smaller standard deviation; without it all soft images are alike."""
 
 MIN_STEP = 3.0
 """Grey levels by which a pixel must be brighter to set its bit, so that noise in even areas does not decide."""
