@@ -73,11 +73,11 @@ def group_near_duplicates(thumbnails: Sequence[bytes | None]) -> list[list[int]]
     bits = np.packbits(grey[:, :, 1:] > grey[:, :, :-1] + MIN_STEP, axis=None).reshape(len(grey), -1)  # (I, 30)
     parent = np.arange(len(grey))
     for first, second in _similar_pairs(grey - grey.mean(axis=(1, 2), keepdims=True), bits):
-        roots = _find_root(parent, first), _find_root(parent, second)
+        roots = find_root(parent, first), find_root(parent, second)
         parent[max(roots)] = min(roots)
     groups: dict[int, list[int]] = {}
     for position in range(len(grey)):
-        groups.setdefault(_find_root(parent, position), []).append(int(indices[position]))
+        groups.setdefault(find_root(parent, position), []).append(int(indices[position]))
     return [group for group in groups.values() if len(group) > 1]
 
 
@@ -109,7 +109,7 @@ def _pairs_with_equal_band(bits: np.ndarray) -> np.ndarray:
     return np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0) if pairs else np.zeros((0, 2), np.int64)
 
 
-def _find_root(parent: np.ndarray, position: int) -> int:
+def find_root(parent: np.ndarray, position: int) -> int:
     """Root of a union-find tree, with path halving."""
     while parent[position] != position:
         parent[position] = parent[parent[position]]

@@ -62,6 +62,7 @@ class _PixelLimit:
 
     @contextmanager
     def lifted(self) -> Iterator[None]:
+        """Lift the limit until the last thread that asked for this is done."""
         with self._lock:
             if not self._users:
                 self._limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None

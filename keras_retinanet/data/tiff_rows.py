@@ -113,6 +113,7 @@ class _RowsOfTiff:
         self._rows, self._per_row, self._height = rows, per_row, known[_HEIGHT][1][0]
 
     def read(self, top: int, bottom: int) -> Any:
+        """Rows `top` to `bottom` as `(bottom - top, W, 3)` uint8."""
         first, last = top // self._rows, -(-bottom // self._rows)
         start, end = first * self._rows, min(last * self._rows, self._height)
         decoded = decode_file(self._small_tiff(first, last, end - start), self._bit_depth)

@@ -23,7 +23,7 @@ from keras_retinanet.data.datasets.shared.annotated_images import Index
 from keras_retinanet.data.equal_files import file_length, group_by_key, group_equal_files
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.image_files import byte_range, read_bytes
-from keras_retinanet.data.near_duplicates import group_near_duplicates, make_thumbnail
+from keras_retinanet.data.near_duplicates import find_root, group_near_duplicates, make_thumbnail
 
 MAX_COMPARED_IMAGES = 10_000
 MAX_COMPARED_BYTES = 2_000_000_000
@@ -159,16 +159,9 @@ def _group_images(images: Sequence[str]) -> tuple[np.ndarray, list[str]]:
         if groups:
             reasons.append(f"{sum(map(len, groups))} {name}")
         for group in groups:
-            roots = [_find_root(parent, position) for position in group]
+            roots = [find_root(parent, position) for position in group]
             parent[roots] = min(roots)
-    return np.array([_find_root(parent, position) for position in range(len(images))], np.int64), reasons
-
-
-def _find_root(parent: np.ndarray, position: int) -> int:
-    while parent[position] != position:
-        parent[position] = parent[parent[position]]
-        position = int(parent[position])
-    return position
+    return np.array([find_root(parent, position) for position in range(len(images))], np.int64), reasons
 
 
 def _num_bytes(images: Sequence[str]) -> int:

@@ -69,6 +69,7 @@ class _Tensor:
     stride: tuple[int, ...]
 
     def array(self) -> np.ndarray:
+        """The tensor as a read-only view of its storage."""
         values = self.storage.values
         if values is None:
             raise ValueError("a tensor's numbers are missing")

@@ -12,7 +12,6 @@ from keras_retinanet.data.datasets.shared.list_reader import (
     ListedBox,
     ListedImage,
     ListReader,
-    json_lines,
     parse_object,
 )
 from keras_retinanet.data.errors import DataError, short_repr
@@ -57,7 +56,7 @@ class CrowdHumanDataset(ListReader):
 
     def read_images(self, file: Path) -> Iterator[ListedImage]:
         """Yield the images of a file."""
-        yield from self.parse_each(json_lines(file, _KIND), self._parse_line)
+        return self.read_json_lines(file, _KIND, self._parse_line)
 
     def _parse_line(self, line: tuple[str, str]) -> ListedImage:
         where, text = line

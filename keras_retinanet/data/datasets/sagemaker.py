@@ -11,7 +11,6 @@ from keras_retinanet.data.datasets.shared.list_reader import (
     ListedImage,
     ListReader,
     annotated_size,
-    json_lines,
     members,
     parse_object,
 )
@@ -48,8 +47,7 @@ class SageMakerDataset(ListReader):
 
     def read_images(self, file: Path) -> Iterator[ListedImage]:
         """Yield the images of a file."""
-        found = self.parse_each(json_lines(file, _KIND), self._parse_line)
-        yield from (image for image in found if image is not None)
+        return self.read_json_lines(file, _KIND, self._parse_line)
 
     def _parse_line(self, line: tuple[str, str]) -> ListedImage | None:
         where, text = line

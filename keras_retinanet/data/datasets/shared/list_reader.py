@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -96,6 +96,19 @@ class ListReader(Reader):
     def read_images(self, file: Path) -> Iterable[ListedImage]:
         """Yield the images of a file; broken annotations are left out (`parse_each`, `report_error`)."""
         raise NotImplementedError
+
+    def read_json_lines(
+        self, file: Path, kind: str, parse: Callable[[tuple[str, str]], ListedImage | None]
+    ) -> Iterator[ListedImage]:
+        """Yield the images of a file of JSON lines.
+
+        Args:
+            file: The file.
+            kind: What it is, for messages.
+            parse: Function of the place and the text of a line; `None` leaves its image out.
+        """
+        found = self.parse_each(json_lines(file, kind), parse)
+        yield from (image for image in found if image is not None)
 
     def image_folders(self, file: Path) -> list[Path]:
         """Folders in which the images of a file may be."""
