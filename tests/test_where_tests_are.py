@@ -103,6 +103,7 @@ TESTED_ELSEWHERE = {
     "export/sample_images": "export/test_verification",
     "export/serving_graph": "export/test_saved_model",
     "geometry/nms": "geometry/test_filter_detections",
+    "geometry/score_scale": "geometry/test_filter_detections",
     "importers/assemble": "importers/test_parity",
     "importers/blueprint": "importers/test_mmdetection_config",
     "importers/class_lists": "importers/test_torch_sources",
