@@ -8,6 +8,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE, TESTS = ROOT / "keras_retinanet", ROOT / "tests"
 
 TESTED_ELSEWHERE = {
+    "analysis/comparison_report": "analysis/test_comparison",
     "anchor_coverage/coverage": "anchor_coverage/test_anchor_coverage",
     "anchor_coverage/fit": "anchor_coverage/test_anchor_coverage",
     "anchor_coverage/network_boxes": "anchor_coverage/test_anchor_coverage",
