@@ -225,7 +225,8 @@ def _operate(
     pairs: Pairs, samples: Sequence[Sample], num_classes: int, settings: MetricSettings
 ) -> tuple[float, Matches]:
     """The score at which F1 over all classes is best, and the detections from there on."""
-    matches = match_images(pairs, match_by_coco, _COUNT_IOU, score_threshold=settings.score_threshold)
+    counting = MetricSettings(score_threshold=settings.score_threshold)
+    matches = match_images(pairs, match_by_coco, _COUNT_IOU, counting)
     num_boxes = int(count_all_boxes(samples, num_classes).sum())
     score = best_f1(matches.at(np.ones(len(matches.label), bool)), num_boxes).score
     kept = matches.score >= score  # none where the score is nan
