@@ -1,6 +1,6 @@
-"""Where a detector fails: errors by kind, confusion, calibration, slices, worst images, and labels that look wrong.
+"""What the numbers of an evaluation mean: where a detector fails, what to deploy, and which of several is better.
 
-Everything here is NumPy on annotations and detections; no model is needed. `analyse` computes all of it.
+Everything here is NumPy on annotations and detections; no model is needed. `analyse` computes where it fails.
 """
 
 from __future__ import annotations
