@@ -21,6 +21,7 @@ TESTED_ELSEWHERE = {
     "backbones/resnet_names": "backbones/test_resnet",
     "cli/debug": "cli/test_doctor",
     "cli/detect_sources": "cli/test_detect",
+    "cli/evaluation_inputs": "cli/test_evaluate",
     "cli/evaluation_report": "cli/test_evaluate",
     "cli/evaluation_run": "cli/test_evaluate",
     "cli/import_checkpoint": "importers/test_moving_over",

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import get_args
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_reader_flags, parse_arguments
+from keras_retinanet.cli.evaluation_inputs import Evaluation
 from keras_retinanet.cli.evaluation_report import evaluate_results, is_result_file, publish
-from keras_retinanet.cli.evaluation_run import Evaluation, detect
+from keras_retinanet.cli.evaluation_run import detect
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.snapshot_arguments import (

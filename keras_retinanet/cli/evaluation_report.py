@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_retinanet.cli.evaluation_run import MERGED, SEPARATE, Evaluation, Stages
+from keras_retinanet.cli.evaluation_inputs import Evaluation
+from keras_retinanet.cli.evaluation_run import MERGED, SEPARATE, Stages
 from keras_retinanet.config import DataConfig
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from keras_retinanet.version import __version__
 
 if TYPE_CHECKING:
-    from keras_retinanet.cli.evaluation_run import Evaluation
+    from keras_retinanet.cli.evaluation_inputs import Evaluation
     from keras_retinanet.evaluation.detection_file import DetectionFile
 
 _MAX_AGE = 14 * 24 * 3600  # seconds after which a file that nobody came back to is removed
