@@ -115,6 +115,8 @@ class FilterConfig:
         class_thresholds: One score threshold per class, in the order of the labels; replaces `score_threshold`.
         top_k_scope: Whether `top_k` applies to each pyramid level, or to each class over all levels (Model Garden).
         max_per_class: Maximum number of detections of each class per image. Defaults to no limit.
+        temperature: The logit of a score is divided by this, so that scores are probabilities (Guo et al. 2017).
+        score_bias: Added to the logit after that. All thresholds apply to the resulting score.
     """
 
     score_threshold: float = 0.05
@@ -129,6 +131,8 @@ class FilterConfig:
     clip_frame: ClipFrame = "image"
     top_k_scope: Literal["level", "class"] = "level"
     max_per_class: int | None = None
+    temperature: float = 1.0
+    score_bias: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_thresholds", tuple(self.class_thresholds))  # JSON has lists
