@@ -99,9 +99,7 @@ def run_side(folder: Path, flags: argparse.Namespace) -> None:
     print(json.dumps({"status": status, "seconds": time.perf_counter() - start, "peak": peak}))
 
 
-def start_side(
-    folder: Path, num_images: int, flags: argparse.Namespace, *more: str
-) -> subprocess.CompletedProcess[str]:
+def start_side(folder: Path, flags: argparse.Namespace, *more: str) -> subprocess.CompletedProcess[str]:
     words = [f"--{name}={getattr(flags, name)}" for name in ("detections", "classes")]
     command = [sys.executable, __file__, "--side", str(folder), *words, *more]
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -130,7 +128,7 @@ def main() -> None:
             stats = json.loads(whole)["stats"]
             print(f"{num_images:>7} images  {figures['seconds']:7.1f} s  peak {figures['peak']:6.0f} MiB"
                   f"  AP50 {stats['AP50']:.6f}", flush=True)  # fmt: skip
-            if flags.kill:
+            if flags.kill and num_images == flags.images[0]:
                 killed = start_side(folder, flags, "--die-after", str(figures["seconds"] / 2))
                 again = start_side(folder, flags)
                 resumed = next((line for line in again.stdout.splitlines() if line.startswith("resumed")), "")
