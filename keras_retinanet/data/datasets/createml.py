@@ -92,10 +92,10 @@ def _plain_boxes(shapes: list[Any]) -> PlainBoxes | None:
         return None
     if boxes is None or not all(names) or not {str}.issuperset(map(type, names)):
         return None
-    sides = array("d")
+    sides: list[float] = []
     for x, y, width, height in boxes:
-        sides.extend((x - width / 2, y - height / 2, x + width / 2, y + height / 2))
-    return PlainBoxes(names, sides)
+        sides += x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    return PlainBoxes(names, array("d", sides))
 
 
 def _parse_entry(numbered: tuple[str, Any]) -> ListedImage:

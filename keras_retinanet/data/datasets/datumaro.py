@@ -115,7 +115,8 @@ def _parse_item(numbered: tuple[str, Any, Mapping[int, str]]) -> ListedImage:
 def _shrink(items: list[Any]) -> list[Any]:
     """Replace the annotations of images that have plain boxes alone."""
     for item in items:
-        if isinstance(item, dict) and type(annotations := item.get("annotations")) is list:
+        annotations = item.get("annotations") if isinstance(item, dict) and isinstance(item.get("id"), str) else None
+        if type(annotations) is list:
             item["annotations"] = _plain_boxes(annotations) or annotations
     return items
 
@@ -123,7 +124,10 @@ def _shrink(items: list[Any]) -> list[Any]:
 def _plain_boxes(annotations: list[Any]) -> PlainBoxes | None:
     """x, y, width and height of boxes with the IDs of their labels, if there is nothing else."""
     try:
-        is_plain = all(item["type"] == "bbox" and _is_usual(item.get("attributes")) for item in annotations)
+        is_plain = all(
+            item["type"] == "bbox" and not (item.get("attributes") and _is_odd(item["attributes"]))
+            for item in annotations
+        )
         labels, boxes = [item["label_id"] for item in annotations], [item["bbox"] for item in annotations]
     except (LookupError, TypeError, AttributeError):
         return None
@@ -133,17 +137,17 @@ def _plain_boxes(annotations: list[Any]) -> PlainBoxes | None:
     return PlainBoxes(labels, array("d", itertools.chain.from_iterable(boxes)))
 
 
-def _is_usual(attributes: Any) -> bool:
-    return not isinstance(attributes, dict) or not (attributes.get("rotation") or attributes.get("is_crowd") is True)
+def _is_odd(attributes: Any) -> bool:
+    return isinstance(attributes, dict) and (bool(attributes.get("rotation")) or attributes.get("is_crowd") is True)
 
 
 def _named(annotations: list[Any] | PlainBoxes, names: Mapping[int, str]) -> PlainBoxes | None:
     """Plain boxes with the names of their labels and their corners; `None` if each is to be parsed."""
     if not isinstance(annotations, PlainBoxes) or not names.keys() >= set(annotations.names):
         return None
-    sides = array("d")
+    sides: list[float] = []
     for x, y, width, height in in_fours(annotations.sides):
-        sides.extend((x, y, x + width, y + height))
+        sides += x, y, x + width, y + height
     return PlainBoxes([names[label] for label in annotations.names], sides) if math.isfinite(sum(sides)) else None
 
 

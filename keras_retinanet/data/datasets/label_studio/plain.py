@@ -53,8 +53,8 @@ def _plain_result(result: list[Any]) -> PlainResult | None:
     if percents is None:
         return None
     height, width = next(iter(sizes), (0, 0))
-    sides = array("d")
+    sides: list[float] = []
     for x1, y1, across, down in percents:
         x, y = float(x1) * width / 100, float(y1) * height / 100
-        sides.extend((x, y, x + float(across) * width / 100, y + float(down) * height / 100))
-    return PlainResult((height, width) if sizes else None, PlainBoxes(labels, sides))
+        sides += x, y, x + float(across) * width / 100, y + float(down) * height / 100
+    return PlainResult((height, width) if sizes else None, PlainBoxes(labels, array("d", sides)))

@@ -154,9 +154,9 @@ def _parse_min(task: Mapping[str, Any], where: str) -> _Task:
 
 def _address(data: Mapping[str, Any], where: str) -> str:
     """The address of the image: the field `image` if there is one, else the only field that looks like one."""
-    found = {key: value for key, value in data.items() if isinstance(value, str) and is_image_address(value)}
     if isinstance(data.get("image"), str):
         return str(data["image"])
+    found = {key: value for key, value in data.items() if isinstance(value, str) and is_image_address(value)}
     if len(set(found.values())) == 1:
         return next(iter(found.values()))
     what = f"has {len(found)} images ({', '.join(found)})" if found else "has no image"

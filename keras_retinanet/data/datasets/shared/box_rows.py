@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,9 +16,27 @@ from keras_retinanet.data.error_collector import OnError, parse_each
 _ANY, _UNKNOWN = -1, -2
 
 
-def numbered_place(place: str, number: int) -> str:
-    """`"a.json, box"` and 3 as `"a.json, box 3"`; number 0 stands for the place itself."""
-    return f"{place} {number}" if number else place
+class BoxGroup(NamedTuple):
+    """Boxes of an image, as `BoxRows.add` takes them.
+
+    Attributes:
+        place: What leads to their files and lines.
+        names: Class name of each box; `None` is repeated for every class and needs `ignore`.
+        sides: x1, y1, x2, y2 of all boxes, one after another.
+        numbers: Number of each box. Defaults to 1, 2, …
+        ignore: Whether each is an ignore region. Defaults to none.
+    """
+
+    place: Any
+    names: Sequence[str | None]
+    sides: Sequence[float]
+    numbers: Sequence[int] | None = None
+    ignore: Sequence[bool] | None = None
+
+
+def numbered_place(place: str | Sequence[str], number: int) -> str:
+    """`"a.json, box"` and 3 as `"a.json, box 3"`; of several places, the third."""
+    return f"{place} {number}" if isinstance(place, str) else place[number - 1]
 
 
 class BoxRows:
@@ -48,28 +66,15 @@ class BoxRows:
     def __len__(self) -> int:
         return len(self._labels)
 
-    def add(
-        self,
-        image: int,
-        place: Any,
-        names: Sequence[str | None],
-        sides: Iterable[float],
-        *,
-        numbers: Iterable[int] | None = None,
-        ignore: Iterable[bool] | None = None,
-        areas: Iterable[float] = (),
-    ) -> None:
-        """Add the boxes of an image.
+    def add(self, image: int, group: BoxGroup, areas: Iterable[float] = ()) -> None:
+        """Add boxes of an image.
 
         Args:
             image: Position of the image.
-            place: What `describe` needs to name the group.
-            names: Class name of each box; `None` is repeated for every class and needs `ignore`.
-            sides: x1, y1, x2, y2 of all boxes, one after another.
-            numbers: Number of each box for `describe`. Defaults to 1, 2, …
-            ignore: Whether each is an ignore region. Defaults to none.
+            group: The boxes.
             areas: Area of each object; used if all boxes of the split have one. Defaults to none.
         """
+        place, names, sides, numbers, ignore = group
         count = len(names)
         self._images.append(image)
         self._counts.append(count)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from keras_retinanet.data.datasets.shared.annotations import Annotations
-from keras_retinanet.data.datasets.shared.box_rows import BoxRows
+from keras_retinanet.data.datasets.shared.box_rows import BoxGroup, BoxRows
 from keras_retinanet.data.datasets.shared.class_names import add_unlisted
 from keras_retinanet.data.datasets.shared.image_list import ImageList, ListedImage, PlainBoxes, describe_shape
 from keras_retinanet.data.datasets.shared.image_places import ImagePlaces, usual_folders
@@ -169,18 +169,18 @@ class ListedImagesReader(Reader):
         rows = BoxRows(functools.partial(describe_shape, file))
         for position, image in enumerate(images):
             if isinstance(image.shapes, PlainBoxes):
-                rows.add(position, image.names[0], image.shapes.names, image.shapes.sides)
+                rows.add(position, BoxGroup(image.names[0], *image.shapes))
                 continue
             parsed = self._parse_image(image, file)
             used = [(number, shape) for number, shapes in parsed for shape in shapes if counts.add(shape)]
-            rows.add(
-                position,
+            group = BoxGroup(
                 image.names[0],
                 [shape.name for _, shape in used],
                 [side for _, shape in used for side in shape.box or ()],
-                numbers=[number for number, _ in used],
-                ignore=[shape.ignore for _, shape in used],
+                [number for number, _ in used],
+                [shape.ignore for _, shape in used],
             )
+            rows.add(position, group)
         return rows
 
     def _parse_image(self, image: ListedImage, file: Path) -> Iterable[tuple[int, Sequence[Shape]]]:

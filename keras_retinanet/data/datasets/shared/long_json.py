@@ -21,7 +21,7 @@ _BLOCK = 1 << 22  # bytes read at once
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SPACE = re.compile(r"[ \t\n\r]*")
 _COMMA, _ANY_COMMA = ", ", re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
-_scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # one value, in C
+_scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # one value, in C
 
 
 def read_long_json(

@@ -158,9 +158,9 @@ def _named(regions: _Regions, attribute: str | None, names: dict[int, str | None
     """Rectangles with their classes, kept in `names` by attributes; `None` if one has no class or several."""
     if not isinstance(regions, _PlainRegions):
         return None
-    sides = array("d")
+    sides: list[float] = []
     for x, y, width, height in in_fours(regions.sides):
-        sides.extend((x, y, x + width, y + height))
+        sides += x, y, x + width, y + height
     for attributes in regions.attributes:
         if id(attributes) not in names:
             found = list(_classes_of(_Region(None, attributes, attribute)))
