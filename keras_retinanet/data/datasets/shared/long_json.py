@@ -116,7 +116,7 @@ class _Stream:
         """Add the entries that the text has in full, a comma after each included."""
         text, at = self._text, self._at
         with contextlib.suppress(ValueError, StopIteration):  # left to `_value`
-            while len(batch) < _BATCH:
+            while len(batch) < _BATCH - 1:
                 value, end = _scan(text, at)
                 if text.startswith(_COMMA, end):
                     at = end + len(_COMMA)
