@@ -9,6 +9,8 @@ PACKAGE, TESTS = ROOT / "keras_retinanet", ROOT / "tests"
 
 TESTED_ELSEWHERE = {
     "analysis/comparison_report": "analysis/test_comparison",
+    "analysis/json_values": "analysis/test_analysis",
+    "analysis/precision": "analysis/test_slices",
     "anchor_coverage/coverage": "anchor_coverage/test_anchor_coverage",
     "anchor_coverage/fit": "anchor_coverage/test_anchor_coverage",
     "anchor_coverage/network_boxes": "anchor_coverage/test_anchor_coverage",
