@@ -21,7 +21,7 @@ _STEPS = 100
 
 
 @dataclass(frozen=True)
-class Calibration:
+class TemperatureFit:
     """The map from scores to calibrated scores, `sigmoid(logit(score) / temperature + bias)`.
 
     Attributes:
@@ -49,10 +49,10 @@ class Calibration:
         Returns:
             float64 of the same shape.
         """
-        return calibrate(scores, self.temperature, self.bias)
+        return calibrated_scores(scores, self.temperature, self.bias)
 
 
-def calibrate(scores: Any, temperature: float, bias: float) -> Array:
+def calibrated_scores(scores: Any, temperature: float, bias: float) -> Array:
     """The calibrated scores.
 
     Args:
@@ -68,7 +68,7 @@ def calibrate(scores: Any, temperature: float, bias: float) -> Array:
         return _sigmoid((np.log(scores) - np.log1p(-scores)) / temperature + bias)
 
 
-def fit_temperature(matches: Matches, *, use_bias: bool = False) -> Calibration:
+def fit_temperature(matches: Matches, *, use_bias: bool = False) -> TemperatureFit:
     """Fits the temperature by the likelihood of right and wrong detections.
 
     Args:
@@ -76,7 +76,7 @@ def fit_temperature(matches: Matches, *, use_bias: bool = False) -> Calibration:
         use_bias: Fit a bias, too (Platt scaling). Defaults to `False`.
 
     Returns:
-        The calibration.
+        The temperature, and what it changes.
 
     Raises:
         ValueError: There are no right or no wrong detections, or right ones do not score higher.
@@ -93,7 +93,7 @@ def fit_temperature(matches: Matches, *, use_bias: bool = False) -> Calibration:
         raise ValueError("Right detections do not score higher than wrong ones: no temperature makes scores right.")
     temperature = min(max(1 / slope, _LIMITS[0]), _LIMITS[1])
     after = logits / temperature + bias
-    return Calibration(
+    return TemperatureFit(
         temperature=temperature,
         bias=bias,
         num_detections=len(scores),

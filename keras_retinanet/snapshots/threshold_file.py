@@ -51,6 +51,10 @@ class StoredThresholds:
     source: str = ""
     lines: Mapping[str, int] = field(default_factory=dict)
 
+    def place_of(self, name: str) -> str:
+        """File and line of a class, for messages."""
+        return f"{self.source}, line {self.lines.get(name, 1)}"
+
     def applied_to(self, filter: FilterConfig, class_names: Sequence[str]) -> FilterConfig:
         """The filter of a model with these thresholds.
 
@@ -68,9 +72,7 @@ class StoredThresholds:
             if name not in class_names:
                 near = difflib.get_close_matches(name, class_names, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(class_names)}."
-                raise ValueError(
-                    f"{self.source}, line {self.lines.get(name, 1)}: the model has no class {name!r}; {hint}"
-                )
+                raise ValueError(f"{self.place_of(name)}: the model has no class {name!r}; {hint}")
         changes: dict[str, Any] = {name: getattr(self, name) for name in _NUMBERS if getattr(self, name) is not None}
         own = filter.class_thresholds or (filter.score_threshold,) * len(class_names)
         if self.score_threshold is not None:
