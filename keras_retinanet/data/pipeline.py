@@ -12,8 +12,9 @@ from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.augment import apply_augmentations, check_names, max_images_per_sample
 from keras_retinanet.data.bad_images import BadImages, CutOffImages
 from keras_retinanet.data.batch_shapes import choose_batch_shapes
-from keras_retinanet.data.image import pad, padded_size
+from keras_retinanet.data.image import pad
 from keras_retinanet.data.image_cache import cache_samples
+from keras_retinanet.data.resized_sizes import padded_size
 from keras_retinanet.data.sample_table import SampleTable
 from keras_retinanet.data.thumbnails import Thumbnails, watched
 from keras_retinanet.schema import Sample, Tensor

@@ -15,15 +15,9 @@ from keras_retinanet.data.decode_file import UNDECODED, Decoded, decode_otherwis
 from keras_retinanet.data.errors import GRAPH_MARKS, GRAPH_SEPARATOR
 from keras_retinanet.data.exif import UPRIGHT
 from keras_retinanet.data.exif_graph import turn_in_graph
-from keras_retinanet.data.image import (
-    decode,
-    network_scale,
-    resize_boxes,
-    resize_by_rule,
-    resized_dtype,
-    resized_size,
-)
+from keras_retinanet.data.image import decode, resize_boxes, resize_by_rule, resized_dtype
 from keras_retinanet.data.image_files import ByteRange, byte_range, read_sizes
+from keras_retinanet.data.resized_sizes import network_scale, resized_size
 from keras_retinanet.data.sample_checks import check_samples
 from keras_retinanet.schema import Sample, Tensor
 
