@@ -31,9 +31,22 @@ def with_threshold_file(runtime: Runtime, path: str | os.PathLike[str] | None) -
             artefact makes its own impossible.
         OSError: The file cannot be opened.
     """
-    if path is None:
-        return runtime
-    stored = read_threshold_file(os.fspath(path))
+    return runtime if path is None else with_stored_thresholds(runtime, read_threshold_file(os.fspath(path)))
+
+
+def with_stored_thresholds(runtime: Runtime, stored: StoredThresholds) -> Runtime:
+    """Applies thresholds by class name, and a calibration.
+
+    Args:
+        runtime: An opened model.
+        stored: The thresholds.
+
+    Returns:
+        A runtime with these thresholds.
+
+    Raises:
+        ValueError: As for `with_threshold_file`.
+    """
     wanted = stored.applied_to(runtime.filter, runtime.class_names)
     changed = runtime.with_filter(wanted)
     if changed is None:

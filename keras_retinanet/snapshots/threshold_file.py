@@ -53,7 +53,7 @@ class StoredThresholds:
 
     def place_of(self, name: str) -> str:
         """File and line of a class, for messages."""
-        return f"{self.source}, line {self.lines.get(name, 1)}"
+        return f"{self.source}, line {self.lines[name]}" if name in self.lines else self.source
 
     def applied_to(self, filter: FilterConfig, class_names: Sequence[str]) -> FilterConfig:
         """The filter of a model with these thresholds.
@@ -118,7 +118,7 @@ def read_threshold_file(path: str | Path) -> StoredThresholds:
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"{path} is neither YAML nor JSON: {error}. Allowed is {_ALLOWED}.") from None
     if not isinstance(content, dict) or not (content.keys() & {"classes", *_NUMBERS}):
-        raise ValueError(f"{path}, line 1: this is no file of thresholds; allowed is {_ALLOWED}.")
+        raise ValueError(f"{path}, line 1: this is not a file of thresholds; allowed is {_ALLOWED}.")
     classes = content.get("classes") or {}
     if not isinstance(classes, dict):
         raise ValueError(f"{path}, line {_line_of(text, 'classes')}: classes need names, as in {_ALLOWED}.")

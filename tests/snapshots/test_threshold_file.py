@@ -58,7 +58,7 @@ def test_what_people_write(tmp_path: Path):
         ("classes:\n  ant: 1.2\n", "line 2: the threshold of 'ant' is 1.2"),
         ('{"classes":\n{"a": {"threshold": true}}}', "line 2: the threshold of 'a' is True"),
         ("classes: {}\ntemperature: 0\n", "line 2: temperature is 0; allowed are numbers from 1e-06"),
-        ("- 1\n", "line 1: this is no file of thresholds"),
+        ("- 1\n", "line 1: this is not a file of thresholds"),
         ("[1", "is neither YAML nor JSON"),
     ],
 )
