@@ -35,7 +35,7 @@ BoxLossName = Literal["smooth_l1", "l1", "giou", "diou", "ciou"]
 BoxCoderName = Literal["center", "corner"]
 NmsMode = Literal["per_class", "agnostic", "none"]
 OptimizerName = Literal["sgd", "adam", "adamw", "muon"]
-ScheduleName = Literal["step", "cosine", "constant"]
+ScheduleName = Literal["step", "cosine", "flat_cosine", "constant"]
 MixedPrecision = Literal["none", "float16", "bfloat16"]
 AugmentName = Literal[
     "none", "flip", "flips", "fizyr", "multi_scale", "strong", "large_jitter", "aerial", "mosaic", "heavy"

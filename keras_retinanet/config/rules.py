@@ -18,7 +18,8 @@ _AT_LEAST_ONE = (
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "seed", "optimizer.warmup_steps", "optimizer.weight_decay", "optimizer.clip_norm", "loss.box_weight", "loss.gamma",
-    "model.head_depth", "filter.clip_margin", "loss.background_weight", "data.val_seed",
+    "model.head_depth", "filter.clip_margin", "loss.background_weight", "data.val_seed", "freeze_stages", "unfreeze_at",
+    "optimizer.backbone_rate", "optimizer.layer_decay", "optimizer.swa_epochs",
 )  # fmt: skip
 _POSITIVE = ("optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon")
 _SHARE = ("assigner.positive_iou", "assigner.negative_iou", "filter.score_threshold", "filter.nms_threshold")
@@ -58,7 +59,7 @@ def _check_ranges(config: TrainConfig) -> Iterator[str]:
     for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
             yield f"{flag_name(name)} must be a finite number, got {value}."
-    for name in (*_SHARE, "optimizer.momentum", "loss.alpha"):
+    for name in (*_SHARE, "optimizer.momentum", "optimizer.ema_decay", "loss.alpha"):
         if values[name] is not None and not 0 <= values[name] <= 1:
             yield f"{flag_name(name)} must lie between 0 and 1, got {values[name]}."
     if config.data.bit_depth is not None and not 8 <= config.data.bit_depth <= 16:
@@ -66,8 +67,9 @@ def _check_ranges(config: TrainConfig) -> Iterator[str]:
     for share in config.filter.class_thresholds:
         if not 0 <= share <= 1:
             yield f"--class-thresholds must lie between 0 and 1, got {share}."
-    if config.optimizer.momentum == 1:
-        yield "--momentum must be below 1, got 1."
+    for name in ("momentum", "ema_decay"):
+        if values[f"optimizer.{name}"] == 1:
+            yield f"{flag_name(name)} must be below 1, got 1."
     if config.seed >= 2**31:
         yield f"--seed must be below 2147483648, got {config.seed}."
 
@@ -102,9 +104,26 @@ def _check_choices(config: TrainConfig) -> Iterator[str]:
         yield "--freeze-backbone with --weights none would keep random features; give --weights a file or imagenet."
     if model.weights not in ("imagenet", "none") and not Path(model.weights).exists():
         yield f"--weights {model.weights}: no such file; allowed are imagenet, none, or the path of a weights file."
+    yield from _check_freezing(config)
+    if config.optimizer.ema_decay and config.optimizer.swa_epochs:
+        yield "--ema-decay and --swa-epochs both average the weights; choose one."
+    if config.optimizer.swa_epochs > config.epochs:
+        yield f"--swa-epochs {config.optimizer.swa_epochs} is more than the {config.epochs} epochs of the run."
     yield from _check_folders(config)
     if config.tensorboard_dir and importlib.util.find_spec("tensorboard") is None:
         yield "--tensorboard-dir needs the package tensorboard: pip install tensorboard."
+
+
+def _check_freezing(config: TrainConfig) -> Iterator[str]:
+    has_random_features = config.model.weights == "none"
+    if config.freeze_backbone and (config.unfreeze_at or config.freeze_stages):
+        flag = "--unfreeze-at" if config.unfreeze_at else "--freeze-stages"
+        yield f"--freeze-backbone freezes the whole backbone in every epoch; leave it away, or {flag}."
+    if config.freeze_stages > 5:
+        yield f"--freeze-stages is at most 5, the whole backbone, got {config.freeze_stages}."
+    for name in ("freeze_stages", "unfreeze_at"):
+        if getattr(config, name) and has_random_features:
+            yield f"{flag_name(name)} with --weights none would keep random features; give --weights a file or imagenet."
 
 
 def _check_folders(config: TrainConfig) -> Iterator[str]:

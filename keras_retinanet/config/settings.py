@@ -105,11 +105,17 @@ class OptimizerConfig:
             weights (docs/training.md).
         learning_rate: Peak learning rate. Defaults to 0.01 (adam, adamw: 0.0001, muon: 0.001) for 16 images, scaled
             with the batch.
-        schedule: Decay after the warm-up: divide by 10 at 2/3 and 8/9 of the run, half a cosine, or none.
+        schedule: Decay after the warm-up: divide by 10 at 2/3 and 8/9 of the run, half a cosine over the whole run or over
+            its second half (flat_cosine), or none.
         warmup_steps: Steps of linear warm-up. Defaults to 500, but at most a tenth of the run.
         weight_decay: Weight decay, applied to kernels only. Defaults to 0.0001 (sgd), 0 (adam), 0.05 (adamw, muon).
         clip_norm: Largest norm of the whole gradient; 0 turns clipping off.
         momentum: Momentum of SGD.
+        backbone_rate: Factor on the learning rate of the backbone.
+        layer_decay: Further factor for each stage of the backbone below C5: C4 has it once, C3 twice.
+        ema_decay: Average the weights exponentially with this decay; evaluations and snapshots use the average. 0 turns
+            it off; usual is 0.999.
+        swa_epochs: Average the weights at the ends of the last N epochs; evaluations and snapshots use the average.
     """
 
     optimizer: OptimizerName = "sgd"
@@ -119,6 +125,10 @@ class OptimizerConfig:
     weight_decay: float | None = None
     clip_norm: float = 10.0
     momentum: float = 0.9
+    backbone_rate: float = 1.0
+    layer_decay: float = 1.0
+    ema_decay: float = 0.0
+    swa_epochs: int = 0
 
 
 @dataclass(frozen=True)
@@ -134,6 +144,8 @@ class TrainConfig(NetworkConfig):
         seed: Seed of everything random: new weights, order and augmentation of the images.
         mixed_precision: Compute convolutions in half precision; boxes and losses are always float32.
         freeze_backbone: Do not train the backbone.
+        freeze_stages: Do not train the first stages of the backbone: 1 is the stem, N all maps of strides up to 2 ** N.
+        unfreeze_at: Train the backbone only after this many epochs.
         snapshot_path: Folder in which each run creates its own folder.
         tensorboard_dir: Also write TensorBoard logs here.
         use_evaluation: Evaluate on the validation split.
@@ -153,6 +165,8 @@ class TrainConfig(NetworkConfig):
     seed: int = 0
     mixed_precision: MixedPrecision = "none"
     freeze_backbone: bool = False
+    freeze_stages: int = 0
+    unfreeze_at: int = 0
     snapshot_path: str = "./snapshots"
     tensorboard_dir: str | None = None
     use_evaluation: bool = True

@@ -44,6 +44,8 @@ class Progress:
         figures: Training figures of the last complete epoch; where `metrics.csv` lacks its row, it is still to measure.
         random: States of the model's random generators (dropout), in the order of its variables.
         images: Images that the run trains on; 0 if the snapshot does not say.
+        averaged: Whether the weights of the snapshot are averages. The optimizer's state then has the weights that
+            training continues from in the places of the averages.
     """
 
     epoch: int = 0
@@ -52,6 +54,7 @@ class Progress:
     figures: dict[str, float] = field(default_factory=dict)
     random: list[list[int]] = field(default_factory=list)
     images: int = 0
+    averaged: bool = False
 
 
 class Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,12 +20,15 @@ from keras_retinanet.data.pipeline import TrainingBatches
 from keras_retinanet.importers import WeightFile
 from keras_retinanet.inference import load_model
 from keras_retinanet.model.retinanet import RetinaNet
-from keras_retinanet.optimizers.build import build_optimizer, build_schedule, peak_rate
+from keras_retinanet.optimizers.averaging import swap_averages
+from keras_retinanet.optimizers.build import VariableRates, build_optimizer, build_schedule, peak_rate
+from keras_retinanet.optimizers.schedules import WarmupSchedule
 from keras_retinanet.schema import Sample
 from keras_retinanet.snapshots.run_folder import Progress, Run, read_progress
-from keras_retinanet.training.callbacks import random_states
 from keras_retinanet.training.fit import Log, NonFiniteLossError, RunResult, Training, metric_settings
+from keras_retinanet.training.freezing import freeze, rate_factors
 from keras_retinanet.training.initial_weights import build_model
+from keras_retinanet.training.model_state import random_states
 from keras_retinanet.training.monitor import choose_monitor
 from keras_retinanet.training.run_data import RunData, open_run_data
 
@@ -105,13 +109,13 @@ def prepare(
             model = build_model(config.network, data.class_names, log, checkpoint)
         else:
             progress, model = _restore(resume, data.class_names, len(data.samples))
-        if config.freeze_backbone:
-            model.backbone.trainable = False
+        if resume is None or config.freeze_backbone:
+            freeze(model, config, progress.epoch)
         batches = _build_batches(config.data, data, model, config.batch_size, config.seed, config.steps)
         total_steps = batches.steps_per_epoch * config.epochs
         schedule = build_schedule(config.optimizer, batch_size=config.batch_size, total_steps=total_steps)
-        optimizer = build_optimizer(config.optimizer, model, schedule, config.mixed_precision)
-        _compile(model, optimizer)
+        new_optimizer = functools.partial(_new_optimizer, config, model, schedule, batches.steps_per_epoch)
+        _compile(model, new_optimizer(), is_averaged=progress.averaged)
     settings = metric_settings(model)
     monitor = choose_monitor(config.monitor, config.metric, data.val_samples, data.class_names, settings)
     data.report(log)
@@ -126,7 +130,7 @@ def prepare(
         run = Run.find(resume)[0]
     run.write_config(config)
     log(f"run: {run.folder}")
-    return Training(config, run, progress, model, batches, data, schedule, monitor, log)
+    return Training(config, run, progress, model, batches, data, schedule, monitor, log, new_optimizer)
 
 
 def _check_class_thresholds(config: FilterConfig, class_names: Sequence[str]) -> None:
@@ -184,7 +188,15 @@ def _build_batches(
     )
 
 
-def _compile(model: RetinaNet, optimizer: keras.optimizers.Optimizer) -> None:
+def _new_optimizer(
+    config: TrainConfig, model: RetinaNet, schedule: WarmupSchedule, steps_per_epoch: int
+) -> keras.optimizers.Optimizer:
+    """An optimizer for the variables that are trainable now."""
+    rates = VariableRates(rate_factors(model, config.optimizer), steps_per_epoch)
+    return build_optimizer(config.optimizer, model, schedule, config.mixed_precision, rates)
+
+
+def _compile(model: RetinaNet, optimizer: keras.optimizers.Optimizer, *, is_averaged: bool) -> None:
     """Compiles with a new optimizer, which takes over the state of the one that came with a snapshot.
 
     The saved optimizer cannot be reused: Keras does not save its weight-decay exclusions.
@@ -192,6 +204,8 @@ def _compile(model: RetinaNet, optimizer: keras.optimizers.Optimizer) -> None:
     former = getattr(model, "optimizer", None)
     if former is not None:
         optimizer.set_weights([variable.value for variable in former.variables])
+    if is_averaged:
+        swap_averages(model.trainable_variables, optimizer)
     model.compile(optimizer)
 
 
