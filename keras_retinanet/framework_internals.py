@@ -147,9 +147,10 @@ class RatesAndAverages:
 
     @property
     def averages(self) -> list[keras.Variable]:
-        """The average of each trainable variable; empty without averaging."""
+        """The average of each trainable variable; empty without averaging, and before `build`."""
+        is_kept = self.use_ema and self.built  # type: ignore[attr-defined]
         with _explain_missing_names():
-            return list(self._model_variables_moving_average) if self.use_ema else []  # type: ignore[attr-defined]
+            return list(self._model_variables_moving_average) if is_kept else []  # type: ignore[attr-defined]
 
     def _factor(self, variable: Any) -> float:
         if not self.rate_factors:

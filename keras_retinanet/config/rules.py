@@ -7,8 +7,9 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
-from keras_retinanet.config import TrainConfig
+from keras_retinanet.config import AugmentName, TrainConfig
 from keras_retinanet.config.tree import flag_name, flattened, settings
 
 _AT_LEAST_ONE = (
@@ -20,6 +21,7 @@ _NOT_NEGATIVE = (
     "seed", "optimizer.warmup_steps", "optimizer.weight_decay", "optimizer.clip_norm", "loss.box_weight", "loss.gamma",
     "model.head_depth", "filter.clip_margin", "loss.background_weight", "data.val_seed", "freeze_stages", "unfreeze_at",
     "optimizer.backbone_rate", "optimizer.layer_decay", "optimizer.swa_epochs",
+    "data.close_mosaic",
 )  # fmt: skip
 _POSITIVE = ("optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon")
 _SHARE = ("assigner.positive_iou", "assigner.negative_iou", "filter.score_threshold", "filter.nms_threshold")
@@ -34,7 +36,13 @@ def check(config: TrainConfig) -> None:
     Raises:
         ValueError: A setting is invalid or contradicts another; the message has the value and the fix.
     """
-    for problem in (*_check_names(config), *_check_ranges(config), *_check_shapes(config), *_check_choices(config)):
+    for problem in (
+        *_check_names(config),
+        *_check_ranges(config),
+        *_check_shapes(config),
+        *_check_choices(config),
+        *_check_augmentations(config),
+    ):
         raise ValueError(problem)
 
 
@@ -44,6 +52,13 @@ def _check_names(config: TrainConfig) -> Iterator[str]:
         value = values[setting.name]
         if setting.choices and value is not None and value not in setting.choices:
             yield f"{flag_name(setting.name)} is {value!r}; allowed are {', '.join(setting.choices)}."
+
+
+def _check_augmentations(config: TrainConfig) -> Iterator[str]:
+    known = get_args(AugmentName)
+    for part in config.data.augment.split(","):
+        if part not in known and ":" not in part:
+            yield f"--augment is {part!r}; allowed are {', '.join(known)}, and a function of your own: MODULE:FUNCTION."
 
 
 def _check_ranges(config: TrainConfig) -> Iterator[str]:
@@ -59,7 +74,7 @@ def _check_ranges(config: TrainConfig) -> Iterator[str]:
     for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
             yield f"{flag_name(name)} must be a finite number, got {value}."
-    for name in (*_SHARE, "optimizer.momentum", "optimizer.ema_decay", "loss.alpha"):
+    for name in (*_SHARE, "optimizer.momentum", "optimizer.ema_decay", "loss.alpha", "data.repeat_threshold"):
         if values[name] is not None and not 0 <= values[name] <= 1:
             yield f"{flag_name(name)} must lie between 0 and 1, got {values[name]}."
     if config.data.bit_depth is not None and not 8 <= config.data.bit_depth <= 16:
@@ -123,7 +138,7 @@ def _check_freezing(config: TrainConfig) -> Iterator[str]:
         yield f"--freeze-stages is at most 5, the whole backbone, got {config.freeze_stages}."
     for name in ("freeze_stages", "unfreeze_at"):
         if getattr(config, name) and has_random_features:
-            yield f"{flag_name(name)} with --weights none would keep random features; give --weights a file or imagenet."
+            yield f"{flag_name(name)} with --weights none would keep random features; name --weights."
 
 
 def _check_folders(config: TrainConfig) -> Iterator[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from keras_retinanet.config.names import (
-    AugmentName,
     BadDataPolicy,
     DifficultRule,
     ExifRule,
@@ -63,7 +62,12 @@ class DataConfig:
         limit: Use only the first N training images.
         workers: Threads that read and decode images. Defaults to the number of cores.
         use_cache: Keep the decoded images in memory.
-        augment: Name of the preset of random changes to training images.
+        augment: Random changes of training images: a preset (none, flip, flips, fizyr, multi_scale, strong,
+            large_jitter, aerial, mosaic, copy_paste, heavy), a function of your own as MODULE:FUNCTION, or several,
+            with commas.
+        close_mosaic: Do not combine images (mosaic, mixup, copy_paste) in the last N epochs.
+        repeat_threshold: Use images of rare classes more often: of classes that less than this share of the images
+            show, as in LVIS. 0 turns it off.
     """
 
     dataset: str = "coco"
@@ -93,7 +97,9 @@ class DataConfig:
     limit: int | None = None
     workers: int | None = None
     use_cache: bool = False
-    augment: AugmentName = "flip"
+    augment: str = "flip"
+    close_mosaic: int = 0
+    repeat_threshold: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -105,8 +111,8 @@ class OptimizerConfig:
             weights (docs/training.md).
         learning_rate: Peak learning rate. Defaults to 0.01 (adam, adamw: 0.0001, muon: 0.001) for 16 images, scaled
             with the batch.
-        schedule: Decay after the warm-up: divide by 10 at 2/3 and 8/9 of the run, half a cosine over the whole run or over
-            its second half (flat_cosine), or none.
+        schedule: Decay after the warm-up: divide by 10 at 2/3 and 8/9 of the run, half a cosine over the whole run or
+            over its second half (flat_cosine), or none.
         warmup_steps: Steps of linear warm-up. Defaults to 500, but at most a tenth of the run.
         weight_decay: Weight decay, applied to kernels only. Defaults to 0.0001 (sgd), 0 (adam), 0.05 (adamw, muon).
         clip_norm: Largest norm of the whole gradient; 0 turns clipping off.

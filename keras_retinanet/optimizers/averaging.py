@@ -119,7 +119,7 @@ def averages_of(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
         One variable per trainable variable, in its order; empty if it keeps none.
     """
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    return inner.averages if isinstance(inner, WithAverages) and inner.built else []
+    return inner.averages if isinstance(inner, WithAverages) else []
 
 
 def swap_averages(variables: Sequence[keras.Variable], optimizer: keras.optimizers.Optimizer) -> bool:

@@ -77,7 +77,8 @@ def carry_state(former: keras.optimizers.Optimizer, optimizer: keras.optimizers.
         model: The network.
     """
     known = {_place(variable): variable for variable in former.variables}
-    averages = {id(average): own for average, own in zip(averages_of(optimizer), model.trainable_variables, strict=False)}
+    own = zip(averages_of(optimizer), model.trainable_variables, strict=False)  # the first is empty without averages
+    averages = {id(average): variable for average, variable in own}
     for variable in optimizer.variables:
         if (source := known.get(_place(variable))) is not None:
             variable.assign(source.value)

@@ -11,10 +11,11 @@ from pathlib import Path
 import keras
 
 from keras_retinanet.anchor_coverage import measure_coverage, network_boxes
-from keras_retinanet.config import DataConfig, FilterConfig, MixedPrecision, TrainConfig
+from keras_retinanet.config import FilterConfig, MixedPrecision, TrainConfig
 from keras_retinanet.config.rules import check
-from keras_retinanet.data.augment import PRESETS
+from keras_retinanet.data.augment import augmentation_names
 from keras_retinanet.data.datasets import Dataset
+from keras_retinanet.data.epoch_order import repeat_factors
 from keras_retinanet.data.image_rule import learn_image_rule
 from keras_retinanet.data.pipeline import TrainingBatches
 from keras_retinanet.importers import WeightFile
@@ -111,7 +112,7 @@ def prepare(
             progress, model = _restore(resume, data.class_names, len(data.samples))
         if resume is None or config.freeze_backbone:
             freeze(model, config, progress.epoch)
-        batches = _build_batches(config.data, data, model, config.batch_size, config.seed, config.steps)
+        batches = _build_batches(config, data, model)
         total_steps = batches.steps_per_epoch * config.epochs
         schedule = build_schedule(config.optimizer, batch_size=config.batch_size, total_steps=total_steps)
         new_optimizer = functools.partial(_new_optimizer, config, model, schedule, batches.steps_per_epoch)
@@ -169,22 +170,23 @@ def _restore(resume: str | Path, class_names: Sequence[str], num_images: int) ->
     return progress, restored
 
 
-def _build_batches(
-    config: DataConfig, data: RunData, model: RetinaNet, batch_size: int, seed: int, steps: int | None
-) -> TrainingBatches:
+def _build_batches(config: TrainConfig, data: RunData, model: RetinaNet) -> TrainingBatches:
+    threshold = config.data.repeat_threshold
     return TrainingBatches(
         data.samples,
         resize=model.resize_config,
         pad_value=model.pad_value,
-        batch_size=batch_size,
-        seed=seed,
-        augmentations=PRESETS[config.augment],
-        workers=config.workers,
-        cache=config.use_cache,
-        steps=steps,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        augmentations=augmentation_names(config.data.augment),
+        workers=config.data.workers,
+        cache=config.data.use_cache,
+        steps=config.steps,
         bad_images=data.bad_images,
         cut_off=data.cut_off,
         thumbnails=data.thumbnails[0],
+        close_epoch=config.epochs - config.data.close_mosaic if config.data.close_mosaic else None,
+        repeat_factors=repeat_factors(data.samples, threshold) if threshold else None,
     )
 
 
@@ -202,8 +204,9 @@ def _compile(model: RetinaNet, optimizer: keras.optimizers.Optimizer, *, is_aver
     The saved optimizer cannot be reused: Keras does not save its weight-decay exclusions.
     """
     former = getattr(model, "optimizer", None)
-    if former is not None:
-        optimizer.set_weights([variable.value for variable in former.variables])
+    if former is not None:  # `set_weights` of Keras' LossScaleOptimizer leaves out the state of the optimizer inside
+        for variable, saved in zip(optimizer.variables, former.variables, strict=True):
+            variable.assign(saved.value)
     if is_averaged:
         swap_averages(model.trainable_variables, optimizer)
     model.compile(optimizer)

@@ -182,6 +182,23 @@ def test_seeds_differ_and_may_be_any_number(samples):
     assert len(orders) == 4
 
 
+def test_the_last_epochs_combine_no_images(samples):
+    """Before the close the batches of a run with mixtures, then those of one without; wherever it is resumed."""
+    mixed, plain = ("copy_paste", "horizontal_flip"), ("horizontal_flip",)
+    closing = training(samples, augmentations=mixed, close_epoch=1, batch_size=4)
+    first, last = (listed(closing.dataset(epoch, epoch + 1)) for epoch in (0, 1))
+    both = listed(closing.dataset(0, 2))
+    assert len(both) == len(first) + len(last) == 2 * closing.steps_per_epoch
+    assert str(both) == str(first + last)
+    mixed_batches = listed(training(samples, augmentations=mixed, batch_size=4).dataset(0, 2))
+    assert str(first) == str(mixed_batches[: len(first)])
+    assert str(indices(last)) == str(indices(mixed_batches[len(first) :]))
+    assert str(last) != str(mixed_batches[len(first) :])
+    seen = {int(label) for _, targets in last for label in np.ravel(targets["labels"]) if label >= 0}
+    alone = listed(training(samples, augmentations=plain, batch_size=4).dataset(1, 2))
+    assert seen == {int(label) for _, targets in alone for label in np.ravel(targets["labels"]) if label >= 0}
+
+
 def test_the_data_set_never_ends(samples):
     batches = training(samples[:2], max_shapes=1)
     assert batches.steps_per_epoch == 1

@@ -50,7 +50,8 @@ def test_swa_momentum_makes_the_mean_of_the_ends_of_epochs() -> None:
     """Averaging begins after 4 updates, and an epoch has 3: 5 and 6 are inside the first, 7, 10 and 13 are ends."""
     kept = [float(swa_momentum(ops.convert_to_tensor(float(t)), 4, 3)) for t in (3, 4, 5, 6, 7, 8, 10, 12, 13)]
     assert kept == pytest.approx([0, 0, 0, 0, 0, 1, 1 / 2, 1, 2 / 3])
-    model, values = stepped(OptimizerConfig(swa_epochs=3, **vars_of(PLAIN)), updates=13, every=3, total=13, gradient=0.3)
+    config = OptimizerConfig(swa_epochs=3, **vars_of(PLAIN))
+    model, values = stepped(config, updates=13, every=3, total=13, gradient=0.3)
     average = [float(ops.convert_to_numpy(v)[0, 0]) for v in averages_of(model.optimizer)]
     np.testing.assert_allclose(average, np.mean([values[6], values[9], values[12]], axis=0), rtol=1e-6)
 
