@@ -23,7 +23,7 @@ _NOT_NEGATIVE = (
     "optimizer.backbone_rate", "optimizer.layer_decay", "optimizer.swa_epochs",
     "data.close_mosaic",
 )  # fmt: skip
-_POSITIVE = ("optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon")
+_POSITIVE = ("optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon", "filter.temperature")
 _SHARE = ("assigner.positive_iou", "assigner.negative_iou", "filter.score_threshold", "filter.nms_threshold")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,13 +50,8 @@ def evaluate(
     settings = settings or MetricSettings()
     pairs = pair_detections(samples, detections, len(class_names))
     score = SCORE_THRESHOLD if settings.score_threshold is None else settings.score_threshold
-    matches = match_images(
-        pairs,
-        match_by_coco,
-        min(settings.iou_thresholds or (0.5,)),
-        score_threshold=score,
-        max_detections=settings.max_detections,
-    )
+    counting = dataclasses.replace(settings, score_threshold=score)
+    matches = match_images(pairs, match_by_coco, min(settings.iou_thresholds or (0.5,)), counting)
     shape = len(pairs), len(class_names)
     found, true = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     counted = matches.verdict != IGNORED

@@ -65,13 +65,7 @@ def evaluate(
     num_boxes = count_all_boxes(samples, len(class_names))
     together, apart = [], []
     for threshold in settings.iou_thresholds or (0.5,):
-        matches = match_images(
-            pairs,
-            match_by_coco,
-            threshold,
-            score_threshold=settings.score_threshold,
-            max_detections=settings.max_detections,
-        )
+        matches = match_images(pairs, match_by_coco, threshold, settings)
         together.append(best_f1(matches.at(np.ones(len(matches.label), bool)), int(num_boxes.sum())))
         apart.append([best_f1(matches.of_class(k), int(num_boxes[k])) for k in range(len(class_names))])
     f1, precision, recall, score = np.array(together).mean(axis=0).tolist()

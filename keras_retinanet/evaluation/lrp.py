@@ -57,13 +57,7 @@ def evaluate(
     num_boxes = count_all_boxes(samples, len(class_names))
     tables = []
     for threshold in settings.iou_thresholds or (0.5,):
-        matches = match_images(
-            pairs,
-            match_by_coco,
-            threshold,
-            score_threshold=settings.score_threshold,
-            max_detections=settings.max_detections,
-        )
+        matches = match_images(pairs, match_by_coco, threshold, settings)
         tables.append([_errors(matches.of_class(k), num_boxes[k], threshold) for k in range(len(class_names))])
     shape = len(tables), len(class_names), len(STATS)
     table = _mean(np.array(tables, np.float64).reshape(shape))  # (K, 5)
