@@ -141,6 +141,7 @@ TESTED_ELSEWHERE = {
     "snapshots/atomic_files": "snapshots/test_run_folder",
     "snapshots/snapshot_settings": "training/test_initial_weights",
     "training/fit": "training/test_prepare",
+    "training/model_state": "training/test_callbacks",
     "training/run_data": "training/test_prepare",
     "version": "runtimes/test_runtimes",
     "weight_files/hdf5_probe": "weight_files/test_bombs",

@@ -36,6 +36,7 @@ BoxCoderName = Literal["center", "corner"]
 NmsMode = Literal["per_class", "agnostic", "none"]
 OptimizerName = Literal["sgd", "adam", "adamw", "muon"]
 ScheduleName = Literal["step", "cosine", "flat_cosine", "constant"]
+RecipeName = Literal["paper", "fizyr", "modern"]
 MixedPrecision = Literal["none", "float16", "bfloat16"]
 AugmentName = Literal[
     "none", "flip", "flips", "fizyr", "multi_scale", "strong", "large_jitter", "aerial", "mosaic", "copy_paste",

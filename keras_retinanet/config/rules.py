@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from keras_retinanet.config import AugmentName, TrainConfig
+from keras_retinanet.config.durations import parse_duration
 from keras_retinanet.config.tree import flag_name, flattened, settings
 
 _AT_LEAST_ONE = (
@@ -120,6 +121,11 @@ def _check_choices(config: TrainConfig) -> Iterator[str]:
     if model.weights not in ("imagenet", "none") and not Path(model.weights).exists():
         yield f"--weights {model.weights}: no such file; allowed are imagenet, none, or the path of a weights file."
     yield from _check_freezing(config)
+    if config.time is not None:
+        try:
+            parse_duration(config.time)
+        except ValueError as error:
+            yield str(error)
     if config.optimizer.ema_decay and config.optimizer.swa_epochs:
         yield "--ema-decay and --swa-epochs both average the weights; choose one."
     if config.optimizer.swa_epochs > config.epochs:

@@ -17,6 +17,7 @@ from keras_retinanet.config.names import (
     MixedPrecision,
     OptimizerName,
     PersonBox,
+    RecipeName,
     ScheduleName,
     VocOrigin,
     YoloRows,
@@ -142,6 +143,9 @@ class TrainConfig(NetworkConfig):
     """One training run: the settings of the network, and how it is trained.
 
     Attributes:
+        recipe: Settings that belong together, filled in where nothing else sets them: those of the paper (the
+            defaults), of fizyr/keras-retinanet, or modern ones, which depend on the data and the machine.
+        time: Fit the number of epochs to a time such as 30m or 1h30m, measured over the first steps.
         data: Which images, and how they are fed.
         optimizer: Optimizer and schedule.
         batch_size: Images per step.
@@ -163,6 +167,8 @@ class TrainConfig(NetworkConfig):
         patience: Evaluations in a row without a better value after which the run ends. Defaults to no limit.
     """
 
+    recipe: RecipeName = "paper"
+    time: str | None = None
     data: DataConfig = field(default_factory=DataConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     batch_size: int = 2

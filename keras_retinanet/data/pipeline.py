@@ -58,6 +58,7 @@ class TrainingBatches:
     Attributes:
         batch_shapes: `(H, W)` of the batches.
         steps_per_epoch: int.
+        close_epoch: The epoch from which images are no longer combined; may be changed before `dataset`.
         box_counts: Numbers of boxes N that batches are padded to: one, or two if a few images have very many.
 
     Raises:
@@ -91,7 +92,7 @@ class TrainingBatches:
         self._table = SampleTable(samples, resize, bad_images, cut_off)
         self._pad_value, self._batch_size, self._seed = tuple(pad_value), batch_size, seed
         self._augmentations, self._workers = tuple(augmentations), workers
-        self._close_epoch = close_epoch
+        self.close_epoch = close_epoch
         self.batch_shapes, self._group = _choose_batch_shapes(self._table, resize, max_shapes, batch_size)
         self._order = EpochOrder(self._group, len(self.batch_shapes), batch_size, seed, repeat_factors)
         self.steps_per_epoch = steps or self._order.batches
@@ -144,9 +145,9 @@ class TrainingBatches:
         self, order: tf.data.Dataset, first: int, closing: tuple[str, ...]
     ) -> list[tuple[tf.data.Dataset, tuple[str, ...]]]:
         """The images before and after mixtures are turned off, each part with its augmentations."""
-        if self._close_epoch is None or closing == self._augmentations:
+        if self.close_epoch is None or closing == self._augmentations:
             return [(order, self._augmentations)]
-        before = max(self._close_epoch * self.steps_per_epoch - first, 0) * self._batch_size
+        before = max(self.close_epoch * self.steps_per_epoch - first, 0) * self._batch_size
         if not before:
             return [(order, closing)]
         return [(order.take(before), self._augmentations), (order.skip(before), closing)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import keras
 
 from keras_retinanet.anchor_coverage import measure_coverage, network_boxes
 from keras_retinanet.config import FilterConfig, MixedPrecision, TrainConfig
+from keras_retinanet.config.durations import parse_duration
 from keras_retinanet.config.rules import check
+from keras_retinanet.config.tree import changed
 from keras_retinanet.data.augment import augmentation_names
 from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.epoch_order import repeat_factors
@@ -31,9 +34,14 @@ from keras_retinanet.training.freezing import freeze, rate_factors
 from keras_retinanet.training.initial_weights import build_model
 from keras_retinanet.training.model_state import random_states
 from keras_retinanet.training.monitor import choose_monitor
+from keras_retinanet.training.recipe import apply_recipe, chosen_names
 from keras_retinanet.training.run_data import RunData, open_run_data
+from keras_retinanet.training.trial import fit_epochs, measure_step
 
 __all__ = ["NonFiniteLossError", "RunResult", "Training", "prepare", "train"]
+
+Clock = Callable[[], float]
+"""Seconds so far."""
 
 MAX_COVERAGE_IMAGES = 5000
 """Training images, evenly spaced, whose boxes are compared with the anchors before the first step."""
@@ -78,6 +86,8 @@ def prepare(
     resume: str | Path | None = None,
     log: Log = print,
     checkpoint: WeightFile | None = None,
+    chosen: Collection[str] | None = None,
+    clock: Clock = time.perf_counter,
 ) -> Training:
     """Opens the data, builds or restores the model, and reports what it found.
 
@@ -89,6 +99,8 @@ def prepare(
         log: Receives one line per message. Defaults to `print`.
         checkpoint: The checkpoint that `config.model.weights` names, where it has been opened already. Defaults to
             `None`: it is opened here.
+        chosen: Dotted names of the settings that a recipe must not change. Defaults to those that are not the defaults.
+        clock: Seconds so far, for `config.time`. Defaults to wall time.
 
     Returns:
         Everything that `fit` needs; nothing is trained yet.
@@ -96,13 +108,20 @@ def prepare(
     Raises:
         ValueError: If the data are broken, the settings contradict each other, or the run cannot be resumed.
     """
+    started = clock()
     check(config)
     keras.utils.set_random_seed(config.seed)
     data = open_run_data(config.data, train_data, val_data, use_validation=config.use_evaluation, log=log)
     _check_class_thresholds(config.filter, data.class_names)
     if config.patience is not None and data.val_samples is None:
         raise ValueError(f"--patience {config.patience} needs validation images.")
+    reasons: list[str] = []
     if resume is None:
+        names = chosen_names(config) if chosen is None else chosen
+        config, reasons = apply_recipe(config, names, data.samples, data.class_names)
+        check(config)
+        for line in reasons:
+            log(line)
         config = dataclasses.replace(config, resize=learn_image_rule(data.samples, config.data, config.resize))
     with _dtype_policy(config.mixed_precision):
         if resume is None:
@@ -113,10 +132,14 @@ def prepare(
         if resume is None or config.freeze_backbone:
             freeze(model, config, progress.epoch)
         batches = _build_batches(config, data, model)
-        total_steps = batches.steps_per_epoch * config.epochs
-        schedule = build_schedule(config.optimizer, batch_size=config.batch_size, total_steps=total_steps)
-        new_optimizer = functools.partial(_new_optimizer, config, model, schedule, batches.steps_per_epoch)
+        schedule, new_optimizer = _plan_updates(config, model, batches)
         _compile(model, new_optimizer(), is_averaged=progress.averaged)
+        if resume is None and config.time is not None:
+            config, line = _fit_to_time(config, model, batches, len(data.val_samples or ()), (clock, started))
+            log(line)
+            reasons.append(line)
+            schedule, new_optimizer = _plan_updates(config, model, batches)
+            model.compile(new_optimizer())
     settings = metric_settings(model)
     monitor = choose_monitor(config.monitor, config.metric, data.val_samples, data.class_names, settings)
     data.report(log)
@@ -130,6 +153,7 @@ def prepare(
     else:
         run = Run.find(resume)[0]
     run.write_config(config)
+    run.write_recipe(reasons)
     log(f"run: {run.folder}")
     return Training(config, run, progress, model, batches, data, schedule, monitor, log, new_optimizer)
 
@@ -188,6 +212,33 @@ def _build_batches(config: TrainConfig, data: RunData, model: RetinaNet) -> Trai
         close_epoch=config.epochs - config.data.close_mosaic if config.data.close_mosaic else None,
         repeat_factors=repeat_factors(data.samples, threshold) if threshold else None,
     )
+
+
+def _plan_updates(
+    config: TrainConfig, model: RetinaNet, batches: TrainingBatches
+) -> tuple[WarmupSchedule, Callable[[], keras.optimizers.Optimizer]]:
+    """The learning rate of each step of the run, and what builds its optimizer."""
+    steps = batches.steps_per_epoch
+    schedule = build_schedule(config.optimizer, batch_size=config.batch_size, total_steps=steps * config.epochs)
+    return schedule, functools.partial(_new_optimizer, config, model, schedule, steps)
+
+
+def _fit_to_time(
+    config: TrainConfig, model: RetinaNet, batches: TrainingBatches, val_images: int, since: tuple[Clock, float]
+) -> tuple[TrainConfig, str]:
+    """The settings with as many epochs as the time allows, and a line that says so."""
+    clock, started = since
+    step, measured = measure_step(model, batches, clock)
+    left = parse_duration(config.time or "") - (clock() - started)
+    epochs = fit_epochs(
+        left, step, steps=batches.steps_per_epoch, batch_size=config.batch_size, val_images=val_images,
+        every=config.evaluate_every,
+    )  # fmt: skip
+    close, swa = min(config.data.close_mosaic, epochs), min(config.optimizer.swa_epochs, epochs)
+    values = {"epochs": epochs, "data.close_mosaic": close, "optimizer.swa_epochs": swa}
+    config = changed(config, values)
+    batches.close_epoch = epochs - close if close else None
+    return config, f"time {config.time}: {epochs} epochs, at {step:.3g} s a step over {measured} steps"
 
 
 def _new_optimizer(

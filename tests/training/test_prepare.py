@@ -25,6 +25,7 @@ from keras_retinanet.demo import scenes
 from keras_retinanet.inference import load_model
 from keras_retinanet.optimizers.averaging import averages_of
 from keras_retinanet.snapshots.run_folder import Run, read_config, read_progress
+from keras_retinanet.training.find_rate import find_learning_rate
 from keras_retinanet.training.fit import NonFiniteLossError
 from keras_retinanet.training.prepare import prepare, train
 
@@ -420,3 +421,25 @@ def test_the_last_epochs_are_averaged_and_measured(whole: TrainConfig, monkeypat
     np.testing.assert_array_equal(measured[1], raw[1])
     np.testing.assert_allclose(measured[2], (raw[1] + raw[2]) / 2, rtol=1e-5, atol=1e-7)
     np.testing.assert_array_equal(first_kernel(load_model(result.folder / "last.keras")), measured[2])
+
+
+def test_trial_steps_leave_no_trace(tiny: TrainConfig) -> None:
+    """After a range test and a measured time the run is the one that nothing was tried for."""
+    lines: list[str] = []
+    config = changed(tiny, {"time": "10m", "optimizer.ema_decay": 0.9})
+    training = prepare(config, log=lines.append)
+    epochs = training.config.epochs
+    assert epochs > 2
+    assert training.schedule.total_steps == 3 * epochs
+    assert read_config(training.run.config) == training.config
+    assert re.search(
+        rf"time 10m: {epochs} epochs, at [\d.e-]+ s a step over \d+ steps", training.run.recipe.read_text()
+    )
+    untouched = prepare(changed(tiny, {"optimizer.ema_decay": 0.9}), log=quiet)
+    before = [variable.numpy() for variable in (*untouched.model.weights, *untouched.model.optimizer.variables)]
+    found = find_learning_rate(untouched, steps=6)
+    assert len(found.losses) == 6
+    for model in (training.model, untouched.model):
+        for variable, value in zip((*model.weights, *model.optimizer.variables), before, strict=True):
+            np.testing.assert_array_equal(variable.numpy(), value)
+    assert untouched.schedule.total_steps == 6
