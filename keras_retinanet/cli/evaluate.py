@@ -17,6 +17,7 @@ from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.snapshot_arguments import (
     add_filter_flags,
+    add_views_flag,
     open_detector,
     overridden,
     read_overrides,
@@ -69,6 +70,7 @@ def build_parser() -> Parser:
     own = add_filter_flags(parser)
     own.add_argument("--image-min-side", type=count, metavar="N", help="scale the shorter side to N pixels …")
     own.add_argument("--image-max-side", type=count, metavar="N", help="… unless the longer would exceed N")
+    add_views_flag(own)
     large = parser.add_argument_group("large images: measured before and after the boxes of tiles are merged")
     large.add_argument("--tile", type=count, metavar="SIZE", help="cut images into squares of SIZE pixels")
     large.add_argument(

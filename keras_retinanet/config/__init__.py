@@ -56,6 +56,7 @@ from keras_retinanet.config.usage_settings import (
     ExportConfig,
     ServeConfig,
     TileConfig,
+    ViewConfig,
 )
 
 __all__ = [
@@ -97,6 +98,7 @@ __all__ = [
     "SourceName",
     "CutConfig",
     "TileConfig",
+    "ViewConfig",
     "TrainConfig",
     "PersonBox",
     "RecipeName",
