@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, dataset_words, parse_arguments
 from keras_retinanet.cli.network_settings import read_settings_file
-from keras_retinanet.cli.old_flags import refuse_old_flags
+from keras_retinanet.cli.old_flags import refuse_old_flags, with_current_words
 from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers, print_note
 from keras_retinanet.cli.startup import command_line, import_tensorflow
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.presets import DEMO
-from keras_retinanet.config.recipes import DEFAULT_RECIPE
+from keras_retinanet.config.recipes import DEFAULT_RECIPE, recipe_names
 from keras_retinanet.config.rules import check
 from keras_retinanet.config.tree import changed, flag_name, flattened, settings
 from keras_retinanet.data.open_dataset import check_data
@@ -91,7 +91,8 @@ def build_parser(*, has_words: bool = True) -> Parser:
         help="Propose a learning rate (range test over 100 steps, with a plot), and stop.",
     )
     listed = [setting for setting in settings(TrainConfig) if setting.name not in WORDS]
-    add_flags(parser, sorted(listed, key=lambda setting: not setting.name.startswith("data.")))  # those of data first
+    listed.sort(key=lambda setting: not setting.name.startswith("data."))  # those of data first
+    add_flags(parser, listed, by_recipe=recipe_names())
     return parser
 
 
@@ -106,7 +107,7 @@ def parse(argv: Sequence[str] | None = None) -> TrainCommand:
         the snapshot of `--weights`, or the run to resume; flags.
     """
     lists = [flag_name(setting.name) for setting in settings(TrainConfig) if setting.is_tuple]
-    words = join_numbers(sys.argv[1:] if argv is None else argv, lists)
+    words = join_numbers(with_current_words(sys.argv[1:] if argv is None else argv, print_note), lists)
     refuse_old_flags(build_parser(), words)
     if any(word == "--resume" or word.startswith("--resume=") for word in words):
         parser = build_parser(has_words=False)

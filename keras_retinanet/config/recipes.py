@@ -62,6 +62,18 @@ RECIPES: Mapping[RecipeName, Mapping[str, Any]] = {"paper": {}, "fizyr": FIZYR, 
 """Name → dotted name of a setting → value. `paper` has no entries: the defaults of the dataclasses are the paper's."""
 
 
+CHOSEN_BY_DATA = (
+    "batch_size", "epochs", "resize.min_side", "resize.max_side", "model.fpn_width", "model.head_width",
+    "data.augment", "data.close_mosaic", "anchors.sizes", "anchors.ratios", "anchors.scales",
+)  # fmt: skip
+"""Settings that `modern` chooses by the data and the machine."""
+
+
+def recipe_names() -> frozenset[str]:
+    """Dotted names of the settings that a recipe may fill in."""
+    return frozenset(CHOSEN_BY_DATA).union(*RECIPES.values())
+
+
 @dataclass(frozen=True)
 class DataFacts:
     """What `modern` looks at.

@@ -7,8 +7,9 @@ from typing import Any, get_args
 
 import pytest
 
+from keras_retinanet.cli.train import build_parser
 from keras_retinanet.config import RecipeName, TrainConfig
-from keras_retinanet.config.recipes import DEFAULT_RECIPE, RECIPES, DataFacts, choose_by_data
+from keras_retinanet.config.recipes import CHOSEN_BY_DATA, DEFAULT_RECIPE, RECIPES, DataFacts, choose_by_data
 from keras_retinanet.config.rules import check
 from keras_retinanet.config.tree import changed
 
@@ -26,6 +27,13 @@ def test_recipes_have_the_names_of_the_setting_and_make_valid_configurations() -
     assert RECIPES["paper"] == {}
     for table in (*RECIPES.values(), chosen()):
         check(changed(TrainConfig(), {**table, "data.dataset": "coco"}))
+
+
+def test_what_is_chosen_by_the_data_is_listed_for_the_help() -> None:
+    anchors = {name for name in CHOSEN_BY_DATA if name.startswith("anchors.")}
+    assert set(chosen()) | anchors == set(CHOSEN_BY_DATA)
+    help_text = " ".join(build_parser().format_help().split())
+    assert "(default: 2, or chosen by the recipe)" in help_text
 
 
 def test_fizyr_has_the_numbers_of_its_train_script() -> None:
