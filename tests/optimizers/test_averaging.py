@@ -10,6 +10,7 @@ import pytest
 from keras import ops
 
 from keras_retinanet.config import OptimizerConfig
+from keras_retinanet.inference import SNAPSHOT_CLASSES
 from keras_retinanet.optimizers.averaging import averaged, averages_of, ema_momentum, swa_momentum
 from keras_retinanet.optimizers.build import OPTIMIZERS, VariableRates, build_optimizer
 from keras_retinanet.optimizers.schedules import WarmupSchedule
@@ -116,6 +117,10 @@ def test_float16_averages_the_updates_that_are_made() -> None:
     for variable in (*averages_of(model.optimizer), *model.trainable_variables):
         assert float(ops.convert_to_numpy(variable)[0, 0]) == pytest.approx(0.9)
     assert int(model.optimizer.iterations) == 1
+
+
+def test_opening_a_snapshot_finds_every_optimizer() -> None:
+    assert {extended for _, extended in OPTIMIZERS.values()} < set(SNAPSHOT_CLASSES)
 
 
 def test_survives_serialisation() -> None:
