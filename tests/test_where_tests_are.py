@@ -26,6 +26,7 @@ TESTED_ELSEWHERE = {
     "cli/evaluation_run": "cli/test_evaluate",
     "cli/import_checkpoint": "importers/test_moving_over",
     "cli/interrupted_evaluation": "cli/test_evaluate",
+    "cli/label_error_list": "cli/test_evaluate",
     "cli/network_settings": "importers/test_moving_over",
     "cli/old_flags": "importers/test_moving_over",
     "cli/parsing": "cli/test_train",
