@@ -129,8 +129,8 @@ def _to_coco(review: LabelReview) -> str:
 
 def _record(box: Box | tuple[float, ...], category_id: int, image_id: int | str) -> dict[str, Any]:
     x1, y1, x2, y2 = box
-    sides = round(x2 - x1, 6), round(y2 - y1, 6)
-    place = {"bbox": [round(x1, 6), round(y1, 6), *sides], "area": sides[0] * sides[1]}
+    sides = round(x2 - x1, 3), round(y2 - y1, 3)
+    place = {"bbox": [round(x1, 3), round(y1, 3), *sides], "area": round(sides[0] * sides[1], 3)}
     return {"image_id": image_id, "category_id": int(category_id), **place}
 
 
