@@ -197,6 +197,8 @@ class ListReader(Reader):
             notes=[*notes, *places.notes],
             describes_unused_images=bool(split),  # the file names those of the other splits
             are_classes_listed=bool(self.listed_classes),
+            image_folders=places.folders,
+            missing_fix=places.ambiguity,
         )
 
     def _choose_file(self) -> tuple[Path, str]:

@@ -20,11 +20,9 @@ from keras_retinanet.data.datasets.shared.shapes import Shape, ShapeCounts
 from keras_retinanet.data.datasets.shared.split_files import WHOLE, choose_file, find_split_files
 from keras_retinanet.data.datasets.shared.split_names import usual_sets
 from keras_retinanet.data.datasets.shared.text_files import no_garbage_collection, to_local_path
-from keras_retinanet.data.error_collector import report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import SUFFIXES
 
-_MAX_NAMED = 5
 _SUFFIX = "|".join(suffix[1:] for suffix in SUFFIXES).encode()
 _IMAGE_NAME = re.compile(rb'"([^"\n]*\.(?:' + _SUFFIX + rb'))["?]', re.IGNORECASE)
 
@@ -120,7 +118,6 @@ class ListedImagesReader(Reader):
         places = ImagePlaces([image_dir] if image_dir else usual_folders(file, split, root), file)
         names = [image.names for image in content.images]
         paths = places.locate([name for name, *_ in names], [others for _, *others in names])
-        self._require_images(places, content, file)
         classes, class_notes = _class_names(content.class_names, rows.names, file)
         return Annotations(
             listed_in=str(file),
@@ -138,19 +135,9 @@ class ListedImagesReader(Reader):
                 *class_notes,
             ],
             describes_unused_images=True,
+            image_folders=places.folders,
+            missing_fix=places.ambiguity or content.missing_fix,
         )
-
-    def _require_images(self, places: ImagePlaces, content: ImageList, file: Path) -> None:
-        """Report missing images where more can be said than that they are missing."""
-        if not places.missing:
-            return
-        name, fix = content.images[places.missing[0]].names[0], content.missing_fix
-        found = f"{len(places.missing)} images are not there, such as {short_repr(name, 120)}"
-        if several := places.candidates(name):
-            fix = "name the folder of the images with --image-dir, or give the images different names"
-            found = f"image {short_repr(name, 120)} may be any of {len(several)}: {', '.join(several[:_MAX_NAMED])}"
-        if fix:
-            report_or_raise(self.on_error, DataError(str(file), found, "images that exist", fix))
 
     def _describe_unused(
         self, places: ImagePlaces, paths: Sequence[str], file: Path, files: Mapping[str, Path]

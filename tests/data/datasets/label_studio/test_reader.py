@@ -280,5 +280,5 @@ def test_a_task_that_cannot_be_read_is_left_out_and_counted(write, write_images,
 
 def test_missing_images_name_the_way_out(write, tmp_path):
     write(task("/data/upload/1/ab12cd34-a.jpg", annotation(region(CAT))))
-    with pytest.raises(DataError, match=r"such as 'ab12cd34-a\.jpg'.*--image-dir"):
+    with pytest.raises(DataError, match=r"ab12cd34-a\.jpg' \(number 1 of 1\) is not there.*--image-dir"):
         LabelStudioDataset(tmp_path)
