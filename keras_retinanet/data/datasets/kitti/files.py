@@ -80,6 +80,11 @@ def find_files(path: Path, set_name: str, image_dir: str | None, on_error: OnErr
     texts = {name[:-4]: name for name in walk_names(text_home, _LAYOUT) if name.lower().endswith(".txt")}
     files = KittiFiles(list_file if is_listed else image_home, sources=[list_file, image_home, text_home])
     collector = ErrorCollector() if on_error == "skip" else on_error
+    if image_dir is not None and image_home == Path(image_dir) and text_home.name == set_name:
+        others = [images[stem] for stem in images if stem not in texts]
+        files.notes += describe_files(image_home, others, "images have no text file of this set and are left out")
+        images = {stem: name for stem, name in images.items() if stem in texts}
+        names = list(images.values())
     files.ids = _read_list(list_file, image_home, images, collector) if is_listed else sorted(images)
     files.images = [os.path.join(image_home, images.get(stem, f"{stem}.png")) for stem in files.ids]
     files.texts = [text_home / texts[stem] if stem in texts else None for stem in files.ids]
