@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import collections
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
-from keras_retinanet.data.datasets.shared.annotations import Annotations, BoxRow
+from keras_retinanet.data.datasets.shared.annotations import Annotations
+from keras_retinanet.data.datasets.shared.box_rows import BoxGroup, BoxRows
 from keras_retinanet.data.datasets.shared.image_places import NAME_FOLDER, choose_image_folder
-from keras_retinanet.data.datasets.shared.list_reader import ListedBox
 from keras_retinanet.data.datasets.shared.paired_folders import Pair, find_pairs, pair_files
 from keras_retinanet.data.datasets.shared.reader import Layout, Reader
 from keras_retinanet.data.datasets.shared.split_names import usual_sets
@@ -45,8 +44,8 @@ class PairedReader(Reader):
         """Whether the first lines of a file are of this format."""
         raise NotImplementedError
 
-    def read_boxes(self, file: Path) -> Iterable[ListedBox]:
-        """Yield the boxes of a text file; broken ones are left out (`parse_each`)."""
+    def read_boxes(self, file: Path) -> BoxGroup:
+        """Read the boxes of a text file; broken ones are left out (`parse_boxes`)."""
         raise NotImplementedError
 
     @classmethod
@@ -96,12 +95,10 @@ class PairedReader(Reader):
             raise DataError(str(pair.texts), "has no folder images/ next to it", self.summary, NAME_FOLDER)
         is_shared = image_dir is not None and home == Path(image_dir) and len(sets) > 1
         files = pair_files(home, pair.texts, is_shared=is_shared)
-        rows = [
-            BoxRow(image, box.box, box.name, box.where, box.ignore)
-            for image, text in enumerate(files.texts)
-            if text is not None
-            for box in self.read_boxes(text)
-        ]
+        rows = BoxRows()
+        for image, text in enumerate(files.texts):
+            if text is not None:
+                rows.add(image, self.read_boxes(text))
         notes = [f"{pair.texts}: {count} {what}" for what, count in self.counts.items() if count]
         return Annotations(
             listed_in=str(home),
