@@ -129,7 +129,7 @@ class ListedImagesReader(Reader):
             image_ids=_image_ids(content.images),
             annotated_sizes=[image.size for image in content.images],
             boxes=rows,
-            sources=[str(file), *dict.fromkeys(os.path.dirname(path) for path in paths)],
+            sources=[str(file), *content.sources, *dict.fromkeys(os.path.dirname(path) for path in paths)],
             notes=[
                 *content.notes,
                 *places.notes,
@@ -183,12 +183,13 @@ class ListedImagesReader(Reader):
             return self.parse_each(numbered, parse)
 
     @classmethod
-    def _find_files(cls, path: Path) -> dict[str, Path]:
+    def find_files(cls, path: Path) -> dict[str, Path]:
+        """Annotation files by the names of their sets."""
         return find_split_files(path, cls.suffix, lambda file: cls.recognise(read_ends(file)) is not None)
 
     def _choose_file(self) -> tuple[Path, dict[str, Path]]:
         """The file of the set, and the files of all sets."""
-        files = self._find_files(self.path)
+        files = self.find_files(self.path)
         if len(files) == 1 and self.set_name in self._find_sets(files):
             return next(iter(files.values())), files
         expected = self.path / "annotations" / f"{self.set_name}{self.suffix}"
@@ -209,7 +210,7 @@ class ListedImagesReader(Reader):
     def find_layout(cls, path: str | os.PathLike[str]) -> Layout | None:
         """Recognise a file of this format by its contents, in the usual places of a folder."""
         place = Path(path)
-        for file in cls._find_files(place).values():
+        for file in cls.find_files(place).values():
             if (tool := cls.recognise(read_ends(file))) is None:
                 return None
             tool = tool or cls.name_tool(file)
@@ -220,7 +221,7 @@ class ListedImagesReader(Reader):
     @classmethod
     def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
         """Names of the training set and, if there is one, of the validation set; `"."` is a file without splits."""
-        sets = cls._find_sets(cls._find_files(Path(path)))
+        sets = cls._find_sets(cls.find_files(Path(path)))
         train, val = usual_sets(sets)
         return (train if train in sets or val is not None else WHOLE), val
 
