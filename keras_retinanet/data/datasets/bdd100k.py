@@ -35,12 +35,12 @@ _CROWD = ("crowd", "ignored")
 class Bdd100kDataset(ListReader):
     """BDD100K's labels of detection and tracking, and Scalabel's files: frames with `box2d`.
 
-    Reads `labels/det_20/det_<set>.json`, `bdd100k_labels_images_<set>.json`, and files `{"frames": […]}`; a folder of one
-    file per image (`labels/100k/<set>/`) or video (`labels/box_track_20/<set>/`) is one set. The images are in
-    `images/100k/<set>/` or in the other usual places. `box2d` are edges as stored; Scalabel's own conversion to COCO adds
-    a pixel to width and height. Boxes with the attribute `crowd` or `ignored` become ignore regions. Lanes and areas of
-    files that have boxes belong to other tasks and are left out; in files of masks alone, polygons and masks become their
-    enclosing boxes.
+    Reads `labels/det_20/det_<set>.json`, `bdd100k_labels_images_<set>.json`, and files `{"frames": […]}`; a folder of
+    one file per image (`labels/100k/<set>/`) or video (`labels/box_track_20/<set>/`) is one set. The images are in
+    `images/100k/<set>/` or in the other usual places. `box2d` are edges as stored; Scalabel's own conversion to COCO
+    adds a pixel to width and height. Boxes with the attribute `crowd` or `ignored` become ignore regions. Lanes and
+    areas of files that have boxes belong to other tasks and are left out; in files of masks alone, polygons and masks
+    become their enclosing boxes.
 
     Reference: https://doc.bdd100k.com/format.html.
     """
