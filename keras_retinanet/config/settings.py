@@ -50,8 +50,7 @@ class DataConfig:
         labels_filter: Open Images: only these classes, in this order.
         parent_label: Open Images: only this class and those below it in the hierarchy.
         difficult: Pascal VOC, DOTA: treat difficult objects as ignore regions, keep them as ordinary ones, or drop.
-        image_dir: COCO, CSV, YOLO, Open Images, labelling tools, lists of images: folder of the images, if they are not
-            in one of the usual places.
+        image_dir: Folder of the images, if they are not in one of the usual places.
         class_attribute: VIA: region attribute that holds the class, if regions have several.
         voc_origin: Pascal VOC: number of the first pixel; auto decides by the coordinates of the whole data set.
         yolo_rows: YOLO: read rows of more than six numbers as polygons or as boxes with keypoints; auto decides by the
