@@ -65,7 +65,7 @@ def build_parser() -> Parser:
     )  # fmt: skip
     parser.add_argument("--batch-size", type=count, default=4, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--workers", type=count, metavar="N", help="threads that read images (default: all cores)")
-    parser.add_argument("--config", metavar="INI", help="fizyr's config.ini, for the anchors of its snapshot")
+    parser.add_argument("--config", metavar="FILE", help="of a checkpoint: config.ini, pipeline.config, params.yaml")
     own = add_filter_flags(parser)
     own.add_argument("--image-min-side", type=count, metavar="N", help="scale the shorter side to N pixels …")
     own.add_argument("--image-max-side", type=count, metavar="N", help="… unless the longer would exceed N")

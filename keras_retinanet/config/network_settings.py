@@ -188,6 +188,8 @@ class ModelConfig:
     Attributes:
         backbone: The network that turns the image into features.
         weights: Where the weights start: imagenet, none, or a file (backbone weights, or a snapshot to fine-tune).
+        weights_config: Settings of such a file if it is a TensorFlow checkpoint: pipeline.config or params.yaml.
+            Defaults to the one in its folder or above.
         min_level: Finest pyramid level, of stride 2 ** level.
         max_level: Coarsest pyramid level.
         p6_source: Map from which level 6 is made: the backbone's C5 (paper) or the pyramid's P5 (torchvision v1).
@@ -218,6 +220,7 @@ class ModelConfig:
 
     backbone: BackboneName = "resnet50"
     weights: str = "imagenet"
+    weights_config: str | None = None
     min_level: int = 3
     max_level: int = 7
     p6_source: Literal["C5", "P5"] = "C5"

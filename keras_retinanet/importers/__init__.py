@@ -190,7 +190,7 @@ def inherited_settings(blueprint: Blueprint) -> dict[str, Any]:
     """
     groups = {"model": blueprint.model, "anchors": blueprint.anchors, "resize": blueprint.resize}
     found = {f"{group}.{name}": value for group, config in groups.items() for name, value in vars(config).items()}
-    return {name: value for name, value in found.items() if name != "model.weights"}
+    return {name: value for name, value in found.items() if not name.startswith("model.weights")}
 
 
 def _apply_overrides(blueprint: Blueprint, overrides: Overrides) -> Blueprint:

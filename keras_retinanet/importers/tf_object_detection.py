@@ -143,8 +143,7 @@ def _find_backbone(extractor: Fields) -> BackboneName:
     kind = extractor.get("type", "")
     if kind not in BACKBONES:
         raise CheckpointError(
-            f"Its feature extractor is {kind!r}; {', '.join(BACKBONES)} can be imported: detectors whose name has FPN or "
-            "FPNLite."
+            f"Its feature extractor is {kind!r}; {', '.join(BACKBONES)} can be imported: those with FPN or FPNLite."
         )
     extractor.require(
         {"depth_multiplier": 1.0, "use_explicit_padding": False, "replace_preprocessor_with_placeholder": False}
@@ -159,8 +158,8 @@ def _read_network(
     norm, own = read_norm(extractor), read_norm(predictor)
     if norm.activation != own.activation:
         raise CheckpointError(
-            f"Pyramid and heads have different activations, {norm.activation} and {own.activation}; one for both can be "
-            "imported."
+            f"Pyramid and heads have different activations, {norm.activation} and {own.activation}; one for both can "
+            "be imported."
         )
     fpn = extractor.message("fpn")
     is_shared = bool(predictor.get("share_prediction_tower", False))
