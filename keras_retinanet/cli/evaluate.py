@@ -206,9 +206,8 @@ def describe(evaluation: Evaluation) -> str:
     boxes = sum(len(sample["labels"]) for sample in samples)
     ignored = sum(int(sample["ignore"].sum()) for sample in samples)
     empty = sum(not len(sample["labels"]) for sample in samples)
-    sides = f"{resize.max_side} px square" if resize.is_square else f"sides {resize.min_side} to {resize.max_side} px"
     lines = [
-        f"snapshot  {evaluation.snapshot}: {len(model.class_names)} classes, {sides}, "
+        f"snapshot  {evaluation.snapshot}: {len(model.class_names)} classes, {resize}, "
         f"score above {model.filter_config.score_threshold:g}, NMS {model.filter_config.nms_threshold:g}, "
         f"at most {model.filter_config.max_detections} detections",
         f"data      {evaluation.description}",

@@ -183,7 +183,6 @@ def describe(blueprint: Blueprint) -> str:
     names = ", ".join(blueprint.class_names[:5]) + (" …" if len(blueprint.class_names) > 5 else "")
     norm = f", {model.head_norm} normalisation ε {model.head_norm_epsilon:g}" if model.head_norm != "none" else ""
     scales = anchors.scales if not isinstance(anchors.scales[0], tuple) else anchors.scales[0]
-    sides = f"{resize.max_side} px square" if resize.is_square else f"sides {resize.min_side} to {resize.max_side} px"
     lines = [
         f"source    {blueprint.source}",
         f"network   {model.backbone} ({options})",
@@ -194,7 +193,7 @@ def describe(blueprint: Blueprint) -> str:
         f"anchors   sizes {_format_numbers(anchors.sizes)}, ratios {_format_numbers(anchors.ratios)}, "
         f"scales {_format_numbers(scales)}, offset {anchors.offset:g}{', rounded' if anchors.is_rounded else ''}, "
         f"strides {anchors.stride_mode}",
-        f"images    {sides}, rounded {resize.rounding}, method {resize.method}, padded to {resize.pad_multiple}",
+        f"images    {resize}, rounded {resize.rounding}, method {resize.method}, padded to {resize.pad_multiple}",
         f"filter    score {filter.score_threshold:g}, NMS {filter.nms_threshold:g} {filter.nms}, "
         f"{filter.max_detections} detections, {filter.top_k or 'all'} a level, clipped {filter.clip}",
     ]

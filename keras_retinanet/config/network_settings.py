@@ -180,6 +180,15 @@ class ResizeConfig:
         if self.has_one_scale and self.shape and self.shape_mode == "stretch":
             raise ValueError("Images stretched to a `shape` have a scale for each axis; `has_one_scale` must be off.")
 
+    def __str__(self) -> str:
+        if self.shape:
+            return (
+                f"{'stretched to' if self.shape_mode == 'stretch' else 'within'} {self.shape[1]} × {self.shape[0]} px"
+            )
+        if self.is_square:
+            return f"{self.max_side} px square"
+        return f"sides {self.min_side} to {self.max_side} px"
+
 
 @dataclass(frozen=True)
 class ModelConfig:

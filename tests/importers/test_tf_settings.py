@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
+from PIL import Image
 
+from keras_retinanet import Detector
+from keras_retinanet.cli import convert_data, convert_model, evaluate, train
 from keras_retinanet.cli.import_checkpoint import main as import_main
 from keras_retinanet.config import AnchorConfig, ModelConfig, ResizeConfig
 from keras_retinanet.importers import CheckpointError, Overrides, describe_checkpoint, import_checkpoint
 from keras_retinanet.importers.assemble import weighted_layers
+from keras_retinanet.importers.blueprint import by_part
+from keras_retinanet.importers.tf_object_detection import _backbone_namer, _name_head_layer, _name_neck_layer
 from keras_retinanet.importers.tf_settings import Fields
 from keras_retinanet.inference import load_model
 from keras_retinanet.model.build import build
+from keras_retinanet.runtimes import open_runtime
 
 PIPELINE = """
 model { ssd {
@@ -65,8 +76,6 @@ def write_detector(folder: Path, seed: int = 0, columns: int = 3) -> dict[str, n
         class_names=[str(index) for index in range(columns)],
         anchors=AnchorConfig(ratios=(1.0, 0.5), scales=(1.0,)),
     )  # fmt: skip
-    from keras_retinanet.importers.blueprint import by_part
-    from keras_retinanet.importers.tf_object_detection import _backbone_namer, _name_head_layer, _name_neck_layer
 
     place = by_part(_backbone_namer("mobilenet"), _name_neck_layer, _name_head_layer)
     rng = np.random.default_rng(seed)
@@ -76,8 +85,12 @@ def write_detector(folder: Path, seed: int = 0, columns: int = 3) -> dict[str, n
             kind = weight.name
             if isinstance(layer, keras.layers.DepthwiseConv2D) and kind == "kernel":
                 kind = "depthwise_kernel"
-            value = rng.normal(0, 0.3, weight.shape).astype(np.float32)
-            value = np.abs(value) + 1 if kind in ("gamma", "moving_variance") else value
+            value = rng.standard_normal(weight.shape).astype(np.float32)
+            if value.ndim == 4:  # so that neither maps nor rounding errors grow from layer to layer
+                fan = value[..., 0].size if "depthwise" not in kind else 9
+                value *= np.sqrt(2 / fan)
+            else:
+                value = 0.1 * (np.abs(value) + 10 if kind in ("gamma", "moving_variance") else value)
             name = f"{place(path)}/{kind}"
             arrays[f"{path}/{kind}"] = value
             if name.startswith("backbone/"):
@@ -189,6 +202,128 @@ def test_the_command_writes_a_snapshot(detector, tmp_path, capsys) -> None:
     assert "source    tf_object_detection" in shown
     assert " 0 unused, 0 missing" in shown
     assert load_model(out).backbone.get_layer("normalize").mean == (127.5, 127.5, 127.5)
+
+
+@pytest.mark.slow
+def test_four_commands(detector, tmp_path, capsys) -> None:
+    """Evaluate, fine-tune on the records of the Object Detection API, convert, answer."""
+    write_coco(tmp_path / "coco")
+    records = tmp_path / "records"
+    assert convert_data.main([f"coco:{tmp_path / 'coco'}", str(records), "--to", "tfrecord"]) == 0
+    checkpoint = str(detector[0] / "checkpoint" / "ckpt-1")
+    assert evaluate.main([str(records), "--set", "train", str(detector[0]), "--batch-size", "2"]) == 0
+    words = ["--weights", checkpoint, "--epochs", "1", "--steps", "1", "--batch-size", "1", "--augment", "none"]
+    words += ["--weights-config", str(detector[0] / "pipeline.config"), "--snapshot-path", str(tmp_path / "runs")]
+    assert train.main([str(records), *words]) == 0
+    assert "logits kept for 2 classes" in capsys.readouterr().out
+    (run,) = (tmp_path / "runs").iterdir()
+    tuned = load_model(run / "last.keras", compile=False)
+    assert tuned.box_coder.std == (0.05, 0.1, 0.25, 0.2)
+    assert tuned.anchors.offset_rule == "divisible"
+    assert tuned.resize_config.shape == (64, 96)
+    assert tuned.backbone.get_layer("normalize").mean == (127.5, 127.5, 127.5)
+    image = np.asarray(Image.open(tmp_path / "coco" / "train" / "a.png"))
+    wanted = Detector(run / "last.keras").detect_one(image)
+    for name, file in (("saved_model", "served"), ("onnx", "a.onnx"), ("openvino", "ov"), ("litert", "a.tflite")):
+        assert convert_model.main([str(run / "last.keras"), str(tmp_path / file), "--format", name]) == 0
+        (found,) = open_runtime(tmp_path / file).detect([image])
+        count = min(10, len(wanted.scores))
+        np.testing.assert_allclose(found["scores"][:count], wanted.scores[:count], atol=1e-3)
+
+
+def write_coco(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    (folder / "train").mkdir(parents=True)
+    images = [{"id": index, "file_name": f"{name}.png", "width": 90, "height": 60} for index, name in enumerate("ab")]
+    for image in images:
+        Image.fromarray(rng.integers(0, 256, (60, 90, 3), np.uint8)).save(folder / "train" / image["file_name"])
+    boxes = [(0, 1, [5, 5, 40, 40]), (1, 2, [20, 10, 50, 45])]
+    annotations = [
+        {"id": index, "image_id": image, "category_id": label, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+        for index, (image, label, box) in enumerate(boxes)
+    ]
+    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    (folder / "annotations").mkdir()
+    table = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "annotations" / "instances_train.json").write_text(json.dumps(table))
+
+
+PARAMS: dict[str, Any] = {
+    "model": {
+        "anchor": {"anchor_size": 4.0, "aspect_ratios": [0.5, 1.0, 2.0], "num_scales": 3},
+        "backbone": {"type": "resnet", "resnet": {"model_id": 18}},
+        "decoder": {"type": "fpn", "fpn": {"num_filters": 256}},
+        "detection_generator": {"max_num_detections": 50, "box_coder_weights": [10.0, 20.0, 5.0, 4.0]},
+        "head": {"num_convs": 4}, "input_size": [64, 96, 3], "max_level": 7, "min_level": 3,
+        "norm_activation": {"activation": "swish", "norm_epsilon": 0.01}, "num_classes": 4,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def garden(tmp_path_factory) -> Path:
+    """What the importer reads before it builds anything: the shapes of a few kernels."""
+    folder = tmp_path_factory.mktemp("garden")
+    (folder / "params.yaml").write_text(yaml.safe_dump({"task": PARAMS}))
+    shapes = {
+        "head/_classifier/kernel": (3, 3, 8, 36), "head/_box_regressor/kernel": (3, 3, 8, 36),
+        "head/_box_convs/0/kernel": (3, 3, 8, 8), "decoder/lateral/kernel": (1, 1, 512, 8),
+        "backbone/layer_with_weights-0/kernel": (7, 7, 3, 64),
+    }  # fmt: skip
+    names = {"decoder/lateral/kernel": "lateral_5/kernel"}
+    variables = {path: tf.Variable(tf.zeros(shape), name=names.get(path, path)) for path, shape in shapes.items()}
+    parts = {part: holder(_below(variables, part)) for part in ("head", "decoder", "backbone")}
+    tf.train.Checkpoint(**parts, global_step=tf.Variable(1)).save(str(folder / "ckpt"))
+    return folder
+
+
+def _below(variables: Mapping[str, tf.Variable], part: str) -> dict[str, tf.Variable]:
+    return {path.partition("/")[2]: value for path, value in variables.items() if path.startswith(f"{part}/")}
+
+
+def test_settings_of_model_garden(garden) -> None:
+    blueprint = describe_checkpoint(garden)
+    assert blueprint.source == "model_garden"
+    assert blueprint.model == ModelConfig(
+        "resnet18", "none", p6_source="P5", stride_padding="same", fpn_width=8, head_width=8, head_norm="batch",
+        head_norm_epsilon=0.01, has_head_bias=True, activation="swish", fpn_norm="batch", fpn_norm_epsilon=0.01,
+    )  # fmt: skip
+    assert blueprint.anchors == AnchorConfig(ratios=(2.0, 1.0, 0.5))
+    assert blueprint.anchor_order == (0, 3, 6, 1, 4, 7, 2, 5, 8)
+    assert blueprint.kept_classes == (1, 2, 3), "column 0 is the background"
+    assert blueprint.box_coder["std"] == (0.05, 0.1, 0.25, 0.2)
+    assert blueprint.resize == ResizeConfig(shape=(64, 96), rounding="even", method="float", pad_multiple=128)
+    assert (blueprint.filter.max_per_class, blueprint.filter.top_k_scope) == (50, "class")
+    assert blueprint.place("backbone/stage3_block1_shortcut_conv") == "backbone/layer_with_weights-4/_shortcut"
+    assert blueprint.place("box_head/norm2_4") == "head/_box_norms/4/2"
+    assert blueprint.place("neck/norm6") == "decoder/norm_6"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("backbone/type", "spinenet", "is a spinenet"),
+        ("backbone/resnet/model_id", 10, "ResNet-10; 18, 34, 50"),
+        ("backbone/resnet/se_ratio", 0.25, "se_ratio is 0.25"),
+        ("backbone/resnet/stem_type", "v1", "stem_type is 'v1'"),
+        ("decoder/type", "nasfpn", "is a nasfpn"),
+        ("decoder/fpn/fusion_type", "concat", "fusion_type is 'concat'"),
+        ("head/share_level_convs", False, "share_level_convs is False"),
+        ("head/attribute_heads", [{"name": "depth"}], "attribute_heads"),
+        ("norm_activation/activation", "mish", "'mish'"),
+        ("num_classes", 9, "names 9 classes"),
+        ("input_size", [], "no height and width"),
+        ("detection_generator/soft_nms_sigma", 0.5, "soft_nms_sigma is 0.5"),
+        ("anchor/num_scales", 2, "9 anchors per cell"),
+    ],
+)
+def test_what_cannot_be_imported_from_model_garden_is_named(garden, tmp_path, path: str, value: Any, said: str) -> None:
+    task = copy.deepcopy(PARAMS)
+    *above, last = path.split("/")
+    functools.reduce(lambda inside, name: inside.setdefault(name, {}), above, task["model"])[last] = value
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"task": task}))
+    with pytest.raises(CheckpointError, match=re.escape(said)):
+        describe_checkpoint(garden, overrides=Overrides(config_file=tmp_path / "params.yaml"))
 
 
 def test_fields_have_types_and_defaults() -> None:
