@@ -36,7 +36,7 @@ WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes", "data.
 
 CHANGEABLE = {
     *WORDS, "data.val_annotations", "data.workers", "data.use_cache", "data.use_index_cache", "data.bad_data", "epochs",
-    "evaluate_every", "use_evaluation", "tensorboard_dir", "patience",
+    "evaluate_every", "use_evaluation", "tensorboard_dir", "wandb", "mlflow", "patience",
 }  # fmt: skip
 """Settings that may be changed with `--resume`."""
 

@@ -143,8 +143,11 @@ def _check_choices(config: TrainConfig) -> Iterator[str]:
     if config.optimizer.swa_epochs > config.epochs:
         yield f"--swa-epochs {config.optimizer.swa_epochs} is more than the {config.epochs} epochs of the run."
     yield from _check_folders(config)
-    if config.tensorboard_dir and importlib.util.find_spec("tensorboard") is None:
-        yield "--tensorboard-dir needs the package tensorboard: pip install tensorboard."
+    trackers = {"tensorboard": config.tensorboard_dir, "wandb": config.wandb, "mlflow": config.mlflow}
+    for package, is_asked in trackers.items():
+        if is_asked and importlib.util.find_spec(package) is None:
+            flag = flag_name("tensorboard_dir" if package == "tensorboard" else package)
+            yield f"{flag} needs the package {package} (extra `{package}`): pip install {package}."
 
 
 def _check_freezing(config: TrainConfig) -> Iterator[str]:
