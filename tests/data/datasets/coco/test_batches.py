@@ -38,7 +38,7 @@ def test_a_rotated_box_is_kept_with_its_angle():
         {"iscrowd": "x"},
         {"area": "x"},
         {"image_id": [1]},
-    ],  # fmt: skip
+    ],
 )
 def test_an_unusual_annotation_leaves_all_to_be_read_one_by_one(change):
     assert shrink([ITEM, {**ITEM, **change}]) == [None]
