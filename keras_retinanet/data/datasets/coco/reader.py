@@ -51,6 +51,9 @@ class CocoDataset(Reader):
         file = find_file(self.path, self.set_name)
         content, has_rotation = _read(file)
         items = content["annotations"]
+        if not content["images"]:
+            empty = f"lists no image ({len(items)} annotations, {len(content['categories'])} categories)"
+            raise DataError(str(file), empty, "at least one image", REMAKE)
         categories = _categories(content["categories"], items, file)
         images = _images(content["images"], file)
         names = [image["file_name"] for image in images.values()]
