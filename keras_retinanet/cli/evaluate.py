@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
@@ -14,6 +15,7 @@ from keras_retinanet.cli.evaluation_report import evaluate_results, is_result_fi
 from keras_retinanet.cli.evaluation_run import Evaluation, detect
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
+from keras_retinanet.cli.report_file import add_report_flag
 from keras_retinanet.cli.snapshot_arguments import (
     add_filter_flags,
     open_detector,
@@ -57,6 +59,7 @@ def build_parser() -> Parser:
         "the classes above their own, too (default: that of an Open Images folder)",
     )  # fmt: skip
     parser.add_argument("--json", metavar="FILE", help="also write the numbers to this file")
+    add_report_flag(parser)
     parser.add_argument("--save-detections", metavar="FILE", help="also write the detections, as COCO results")
     parser.add_argument("--batch-size", type=count, default=4, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--workers", type=count, metavar="N", help="threads that read images (default: all cores)")
@@ -104,8 +107,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0 done, 2 wrong arguments, data or snapshot.
     """
     parser = build_parser()
-    refuse_old_flags(parser, sys.argv[1:] if argv is None else argv)
+    given = sys.argv[1:] if argv is None else argv
+    refuse_old_flags(parser, given)
     flags, data, (snapshot,) = parse_arguments(parser, argv)
+    flags.given = given
     if flags.set and not DATASETS[data.dataset].has_sets:
         parser.error(f"--set names a split; for {data.dataset}, give the annotation file")
     val_annotations = data.val_annotations or data.annotations
@@ -121,7 +126,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         evaluation = prepare(flags, data, Path(snapshot))
         print(describe(evaluation), flush=True)
-        publish(evaluation, detect(evaluation, flags), flags)
+        start = time.perf_counter()
+        stages = detect(evaluation, flags)
+        publish(evaluation, stages, flags, time.perf_counter() - start)
     except (ValueError, OSError, ImportError) as error:
         return fail("retinanet-evaluate", error)
     return 0

@@ -9,33 +9,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_retinanet.cli.evaluation_run import MERGED, SEPARATE, Evaluation, Stages
+from keras_retinanet.cli.report_file import Evaluated, publish_report
 from keras_retinanet.config import DataConfig
 
 if TYPE_CHECKING:
     from keras_retinanet.data.datasets import Dataset
-    from keras_retinanet.evaluation import MetricSettings
+    from keras_retinanet.evaluation import EvaluationResult, MetricSettings
     from keras_retinanet.schema import Detections, Sample
 
 
-def publish(evaluation: Evaluation, stages: Stages, flags: argparse.Namespace) -> None:
+def publish(evaluation: Evaluation, stages: Stages, flags: argparse.Namespace, seconds: float) -> None:
     """Prints the tables and writes the output files.
 
     Args:
         evaluation: Model and data.
         stages: The detections.
         flags: The parsed flags.
+        seconds: Time that detection took.
     """
     limit = None if flags.tile else evaluation.model.filter_config.max_detections
     settings = metric_settings(flags, evaluation.dataset, limit)
-    origin = {
+    origin: dict[str, Any] = {
         "snapshot": str(evaluation.snapshot),
         "set": evaluation.set_name,
         "filter": dataclasses.asdict(evaluation.model.filter_config),
         "resize": dataclasses.asdict(evaluation.resize),
     }
-    report_numbers(stages, evaluation.samples, evaluation.class_names, settings, flags, origin)
+    result = report_numbers(stages, evaluation.samples, evaluation.class_names, settings, flags, origin)
     if flags.save_detections:
         _save(stages, flags.save_detections, category_ids(evaluation.dataset, evaluation.class_names))
+    settings_in_words = ", ".join(f"{name} {value}" for name, value in {**origin["filter"], **origin["resize"]}.items())
+    evaluated = Evaluated(evaluation.snapshot, evaluation.description, evaluation.set_name, settings_in_words, seconds)
+    publish_report(evaluated, evaluation.samples, list(stages.values())[-1], result, settings, flags)
 
 
 def is_result_file(path: Path) -> bool:
@@ -62,6 +67,7 @@ def evaluate_results(path: Path, flags: argparse.Namespace, data: DataConfig) ->
         ValueError: File or data are invalid, or a flag needs a snapshot.
         OSError: A file cannot be read.
     """
+    from keras_retinanet.data.data_summary import describe_data
     from keras_retinanet.data.open_dataset import choose_set, open_dataset
     from keras_retinanet.evaluation.result_file import read_coco_results
 
@@ -78,7 +84,15 @@ def evaluate_results(path: Path, flags: argparse.Namespace, data: DataConfig) ->
     print(f"images    {set_name}: {len(samples)} images, {sum(len(sample['labels']) for sample in samples)} boxes\n")
     settings = metric_settings(flags, dataset, None)
     origin = {"results": str(path), "set": set_name}
-    report_numbers({"": found}, samples, tuple(dataset.class_names), settings, flags, origin)
+    result = report_numbers({"": found}, samples, tuple(dataset.class_names), settings, flags, origin)
+    publish_report(
+        Evaluated(path, describe_data(data, {"val": samples}, dataset.class_names), set_name),
+        samples,
+        found,
+        result,
+        settings,
+        flags,
+    )
 
 
 _OF_SNAPSHOTS = (
@@ -115,7 +129,7 @@ def report_numbers(
     settings: MetricSettings,
     flags: argparse.Namespace,
     origin: Mapping[str, Any],
-) -> None:
+) -> EvaluationResult:
     """Computes and prints the numbers, and writes them to `--json`.
 
     Args:
@@ -125,6 +139,9 @@ def report_numbers(
         settings: What replaces the metric's own definition.
         flags: The parsed flags.
         origin: What else the JSON file says.
+
+    Returns:
+        The numbers of the last stage.
     """
     from keras_retinanet.evaluation import METRICS, report
 
@@ -141,6 +158,7 @@ def report_numbers(
         content |= numbers if stage in ("", MERGED) else {stage.replace(" ", "_"): numbers}
     if flags.json:
         report.write_json(flags.json, content)
+    return result
 
 
 def _save(stages: Stages, path: str, ids: Sequence[int]) -> None:

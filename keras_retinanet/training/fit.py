@@ -32,6 +32,7 @@ from keras_retinanet.training.callbacks import (
 from keras_retinanet.training.monitor import Monitor, StopEarly
 from keras_retinanet.training.pictures import draw_examples
 from keras_retinanet.training.run_data import RunData
+from keras_retinanet.training.run_report import KeepBestDetections, report_run
 from keras_retinanet.training.signals import StopRequest
 
 Log = Callable[[str], object]
@@ -82,6 +83,7 @@ class RunResult:
         figures: Last row of `metrics.csv`: `epoch`, `loss`, `val_AP` …
         best: Row of the epoch that is best by the metric, empty if nothing was measured.
         stopped_by: The signal that stopped the run, `None` where it is complete.
+        report: The report; `None` where there is none.
     """
 
     folder: Path
@@ -89,6 +91,7 @@ class RunResult:
     figures: dict[str, float]
     best: dict[str, float]
     stopped_by: int | None
+    report: Path | None = None
 
 
 @dataclass
@@ -132,7 +135,8 @@ class Training:
             guard = StopOnNonFinite([sample["image"] for sample in self.data.samples])
             keep = KeepSnapshot(self.run, self.progress, request)
             ranking = self.monitor.column, self.monitor.mode
-            after = [*self._measuring(found, request), RecordEpoch(self.run, *ranking)]
+            best = KeepBestDetections(self.run, *ranking, latest=found)
+            after = [*self._measuring(found, request), RecordEpoch(self.run, *ranking), best]
             early = StopEarly(self.run, *ranking, patience=self.config.patience, log=self.log)
             duplicates = WarnOnce(self.data.near_duplicates, self.config.evaluate_every, self.log)
             callbacks = [guard, LogLearningRate(self.schedule), keep, *after, *self._loggers(), duplicates, early]
@@ -151,7 +155,10 @@ class Training:
             draw_examples(
                 self.data.val_samples, found, model.class_names, model.resize_config, self.run.examples, bad_images
             )
-        return self._result(request.number if is_stopped else None)
+        report = None
+        if not is_stopped:
+            report = report_run(self.run, self.config, self.data, best, metric_settings(self.model), self.log)
+        return self._result(request.number if is_stopped else None, report)
 
     def _measuring(self, found: list[Detections], request: StopRequest) -> list[keras.callbacks.Callback]:
         """Measures on the validation images, and leaves the detections in `found`."""
@@ -233,9 +240,9 @@ class Training:
         kept = f"{self.run.last} is that of before" if self.run.last.exists() else "no epoch was complete yet"
         return f"{failure} Training stopped; {kept}. A lower --learning-rate or --clip-norm often helps."
 
-    def _result(self, stopped_by: int | None) -> RunResult:
+    def _result(self, stopped_by: int | None, report: Path | None) -> RunResult:
         rows, best = self.run.rows(), self.run.best_metric(self.monitor.column, self.monitor.mode)
         numbers = [{name: float(value) for name, value in row.items() if value} for row in rows]
         last = numbers[-1] if numbers else {}
         highest = next((row for row in numbers if best is not None and row["epoch"] == best[0]), {})
-        return RunResult(self.run.folder, self.progress.epoch, last, highest, stopped_by)
+        return RunResult(self.run.folder, self.progress.epoch, last, highest, stopped_by, report)

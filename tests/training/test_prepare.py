@@ -144,6 +144,7 @@ def test_an_image_cut_off_while_a_run_is_under_way(tiny: TrainConfig, data: Path
 def test_a_run_leaves_its_whole_folder(measured: Run, whole: TrainConfig) -> None:
     assert {path.name for path in measured.folder.iterdir()} == {
         "last.keras", "best.keras", "config.yaml", "metrics.csv", "curves.png", "state.json", "detections.jpg",
+        "report.html",
     }  # fmt: skip
     assert read_config(measured.config) == whole
     rows = measured.rows()
