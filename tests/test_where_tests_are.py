@@ -8,6 +8,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE, TESTS = ROOT / "keras_retinanet", ROOT / "tests"
 
 TESTED_ELSEWHERE = {
+    "analysis/comparison_report": "analysis/test_comparison",
+    "analysis/json_values": "analysis/test_analysis",
+    "analysis/precision": "analysis/test_slices",
     "anchor_coverage/coverage": "anchor_coverage/test_anchor_coverage",
     "anchor_coverage/fit": "anchor_coverage/test_anchor_coverage",
     "anchor_coverage/network_boxes": "anchor_coverage/test_anchor_coverage",
@@ -103,6 +106,7 @@ TESTED_ELSEWHERE = {
     "export/sample_images": "export/test_verification",
     "export/serving_graph": "export/test_saved_model",
     "geometry/nms": "geometry/test_filter_detections",
+    "geometry/score_scale": "geometry/test_filter_detections",
     "importers/assemble": "importers/test_parity",
     "importers/blueprint": "importers/test_mmdetection_config",
     "importers/class_lists": "importers/test_torch_sources",

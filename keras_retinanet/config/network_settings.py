@@ -105,6 +105,8 @@ class FilterConfig:
         clip_margin: Pixels by which boxes end before the image's right and lower edge: 1 in fizyr.
         drop_empty: Drop boxes without area: before NMS (MMDetection), or once clipped after it (Detectron2).
         class_thresholds: One score threshold per class, in the order of the labels; replaces `score_threshold`.
+        temperature: The logit of a score is divided by this, so that scores are probabilities (Guo et al. 2017).
+        score_bias: Added to the logit after that. All thresholds apply to the resulting score.
     """
 
     score_threshold: float = 0.05
@@ -116,6 +118,8 @@ class FilterConfig:
     clip_margin: int = 0
     drop_empty: bool = False
     class_thresholds: tuple[float, ...] = ()
+    temperature: float = 1.0
+    score_bias: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_thresholds", tuple(self.class_thresholds))  # JSON has lists

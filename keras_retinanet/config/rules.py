@@ -20,7 +20,7 @@ _NOT_NEGATIVE = (
     "seed", "optimizer.warmup_steps", "optimizer.weight_decay", "optimizer.clip_norm", "loss.box_weight", "loss.gamma",
     "model.head_depth", "filter.clip_margin", "loss.background_weight", "data.val_seed",
 )  # fmt: skip
-_POSITIVE = ("optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon")
+_POSITIVE = ("optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon", "filter.temperature")
 _SHARE = ("assigner.positive_iou", "assigner.negative_iou", "filter.score_threshold", "filter.nms_threshold")
 
 

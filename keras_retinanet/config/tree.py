@@ -27,8 +27,9 @@ FLAG_NAMES = {
     "loss.beta": "smooth-l1-beta",
     "assigner.nearest_cells": "atss-nearest-cells",
 }
-WITHOUT_FLAG = ("resize.exif", "resize.bit_depth")
-"""Settings that the training images decide; the flags are those of `data.exif` and `data.bit_depth`."""
+WITHOUT_FLAG = ("resize.exif", "resize.bit_depth", "filter.temperature", "filter.score_bias")
+"""Settings that images decide: those of training (the flags are those of `data.exif` and `data.bit_depth`), or those of
+an evaluation after it."""
 
 ConfigT = TypeVar("ConfigT")
 

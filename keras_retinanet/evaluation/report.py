@@ -27,8 +27,8 @@ def stats_table(result: EvaluationResult) -> str:
     rows = [("number", "value", "meaning", "comparable with")]
     for name, value in result.stats.items():
         comparable = result.comparable_with.get(name, OWN)
-        rows.append((name, _format_number(value), result.captions[name], comparable))
-    return "\n".join([_align_columns(rows, "<><<"), *(f"note: {note}" for note in result.notes)])
+        rows.append((name, format_number(value), result.captions[name], comparable))
+    return "\n".join([align_columns(rows, "<><<"), *(f"note: {note}" for note in result.notes)])
 
 
 def class_table(result: EvaluationResult) -> str:
@@ -42,9 +42,9 @@ def class_table(result: EvaluationResult) -> str:
     """
     rows = [("class", "boxes", *result.per_class)]
     for k, name in enumerate(result.class_names):
-        values = [_format_number(column[k]) for column in result.per_class.values()]
+        values = [format_number(column[k]) for column in result.per_class.values()]
         rows.append((name, str(result.num_boxes[k]), *values))
-    return _align_columns(rows, "<" + ">" * (1 + len(result.per_class)))
+    return align_columns(rows, "<" + ">" * (1 + len(result.per_class)))
 
 
 def to_dict(result: EvaluationResult) -> dict[str, Any]:
@@ -111,12 +111,28 @@ def _finite_or_none(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _format_number(value: float) -> str:
+def format_number(value: float) -> str:
+    """Formats a number of a result.
+
+    Args:
+        value: The number; below 0 or nan if no box contributes to it.
+
+    Returns:
+        Three digits, or `-`.
+    """
     return "-" if not math.isfinite(value) or value < 0 else f"{value:.3f}"
 
 
-def _align_columns(rows: Sequence[Sequence[str]], sides: str) -> str:
-    """Pads columns to equal width, each aligned left (`<`) or right (`>`)."""
+def align_columns(rows: Sequence[Sequence[str]], sides: str) -> str:
+    """Formats a table with columns of equal width.
+
+    Args:
+        rows: Cells of each row.
+        sides: For each column, `<` to align it left or `>` to align it right.
+
+    Returns:
+        One line per row.
+    """
     widths = [max(len(row[column]) for row in rows) for column in range(len(sides))]
     cells = [[f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)] for row in rows]
     return "\n".join("  ".join(row).rstrip() for row in cells)

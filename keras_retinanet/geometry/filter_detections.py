@@ -16,6 +16,7 @@ from keras import ops
 
 from keras_retinanet.config import FilterConfig, NmsMode
 from keras_retinanet.geometry.nms import Kernel, batched_nms, take_rows, uses_tensorflow_kernel
+from keras_retinanet.geometry.score_scale import ScoreScale
 from keras_retinanet.schema import BatchDetections, Tensor
 
 _SETTINGS = (
@@ -25,6 +26,8 @@ _SETTINGS = (
     "top_k",
     "nms",
     "class_thresholds",
+    "temperature",
+    "score_bias",
     "from_logits",
     "kernel",
 )
@@ -43,6 +46,8 @@ def filter_detections(
     top_k: int | None = FilterConfig.top_k,
     nms: NmsMode = FilterConfig.nms,
     class_thresholds: Sequence[float] = FilterConfig.class_thresholds,
+    temperature: float = FilterConfig.temperature,
+    score_bias: float = FilterConfig.score_bias,
     from_logits: bool = False,
     kernel: Kernel = "auto",
 ) -> BatchDetections:
@@ -64,6 +69,8 @@ def filter_detections(
         class_thresholds: `K` floats in place of `score_threshold`. Scores below the
             threshold of their class do not count: with one label per anchor, it is the best of the remaining classes.
             Defaults to `()`, the same for all.
+        temperature: The score of a logit z is `sigmoid(z / temperature + score_bias)`; thresholds apply to this score.
+        score_bias: float.
         from_logits: `scores` are logits: they are compared as they are, and only the kept ones become probabilities.
             Defaults to `False`.
         kernel: `"ops"`, plain `keras.ops`; `"tensorflow"`, TensorFlow's fused CPU kernel, which XLA and LiteRT do not
@@ -79,14 +86,15 @@ def filter_detections(
     Reference: Lin et al. 2017, §4.1; torchvision and Detectron2 (`per_class` with `level_sizes`), fizyr/keras-retinanet
         (`top_k=None`, all three modes).
     """
-    _check_settings(nms, kernel, nms_threshold, max_detections, top_k)
-    threshold = _thresholds(score_threshold, class_thresholds, scores.shape[-1], from_logits)
+    _check_settings(nms, kernel, nms_threshold, max_detections, top_k, temperature)
+    scale = ScoreScale(from_logits, temperature, score_bias)
+    threshold = scale.thresholds(score_threshold, class_thresholds, scores.shape[-1])
     boxes = ops.stop_gradient(ops.cast(boxes, "float32"))
     scores = ops.stop_gradient(ops.cast(scores, "float32"))
     candidates = _best_candidates(boxes, scores, level_sizes, threshold, top_k, nms == "agnostic")
     best_boxes, best_scores, labels = candidates
     picks = batched_nms(best_boxes, best_scores > -math.inf, labels, nms, nms_threshold, max_detections, kernel)
-    return _gather_detections(candidates, picks, from_logits)
+    return _gather_detections(candidates, picks, scale)
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
@@ -100,6 +108,8 @@ class FilterDetections(keras.layers.Layer):
         top_k: int or `None`.
         nms: string.
         class_thresholds: `K` floats, or none.
+        temperature: float.
+        score_bias: float.
         from_logits: bool.
         kernel: string. With TensorFlow's kernel `supports_jit` is `False`: XLA has no such kernel.
         **kwargs: Keras' own, such as `name`; `dtype` is always float32: bfloat16 turns 1001.3 px into 1000.
@@ -118,18 +128,22 @@ class FilterDetections(keras.layers.Layer):
         top_k: int | None = FilterConfig.top_k,
         nms: NmsMode = FilterConfig.nms,
         class_thresholds: Sequence[float] = FilterConfig.class_thresholds,
+        temperature: float = FilterConfig.temperature,
+        score_bias: float = FilterConfig.score_bias,
         from_logits: bool = False,
         kernel: Kernel = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
-        _check_settings(nms, kernel, nms_threshold, max_detections, top_k)
+        _check_settings(nms, kernel, nms_threshold, max_detections, top_k, temperature)
         self.score_threshold = score_threshold
         self.nms_threshold = nms_threshold
         self.max_detections = max_detections
         self.top_k = top_k
         self.nms = nms
         self.class_thresholds = tuple(float(value) for value in class_thresholds)
+        self.temperature = temperature
+        self.score_bias = score_bias
         self.from_logits = from_logits
         self.kernel = kernel
         self.supports_jit = not uses_tensorflow_kernel(kernel)
@@ -171,7 +185,9 @@ class FilterDetections(keras.layers.Layer):
         return {name: getattr(self, name) for name in _SETTINGS}
 
 
-def _check_settings(nms: str, kernel: str, nms_threshold: float, max_detections: int, top_k: int | None) -> None:
+def _check_settings(
+    nms: str, kernel: str, nms_threshold: float, max_detections: int, top_k: int | None, temperature: float
+) -> None:
     for name, value, allowed in (("nms", nms, get_args(NmsMode)), ("kernel", kernel, get_args(Kernel))):
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}.")
@@ -180,23 +196,10 @@ def _check_settings(nms: str, kernel: str, nms_threshold: float, max_detections:
     for name, count in (("max_detections", max_detections), ("top_k", 1 if top_k is None else top_k)):
         if count < 1:
             raise ValueError(f"{name} must be at least 1, not {count!r}.")
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature must be above 0, not {temperature!r}.")
     if kernel == "tensorflow" and keras.backend.backend() != "tensorflow":
         raise ValueError(f'kernel="tensorflow" needs that backend, not {keras.backend.backend()!r}: use "auto".')
-
-
-def _thresholds(score: float, by_class: Sequence[float], num_classes: int, from_logits: bool) -> Any:
-    """One threshold, or `(K,)` of them, comparable with the scores."""
-    if not by_class:
-        return _logit(score) if from_logits else score
-    if len(by_class) != num_classes:
-        raise ValueError(f"class_thresholds needs one value for each of {num_classes} classes, not {len(by_class)}.")
-    return np.array([_logit(value) if from_logits else value for value in by_class], np.float32)
-
-
-def _logit(probability: float) -> float:
-    if probability <= 0:
-        return -math.inf
-    return math.inf if probability >= 1 else math.log(probability / (1 - probability))
 
 
 def _best_candidates(
@@ -277,14 +280,14 @@ def _top(values: Tensor, k: int | None) -> tuple[Tensor, Tensor]:
     return top_values, ops.cast(index, "int32")
 
 
-def _gather_detections(candidates: _Candidates, picks: Tensor, from_logits: bool) -> BatchDetections:
+def _gather_detections(candidates: _Candidates, picks: Tensor, scale: ScoreScale) -> BatchDetections:
     boxes, scores, labels = candidates
     is_kept = picks >= 0
     index = ops.minimum(ops.maximum(picks, 0), ops.shape(scores)[1] - 1)
     scores = take_rows(scores, index)
     return {
         "boxes": ops.where(is_kept[..., None], take_rows(boxes, index), -1.0),
-        "scores": ops.where(is_kept, ops.sigmoid(scores) if from_logits else scores, -1.0),
+        "scores": ops.where(is_kept, scale.final_scores(scores), -1.0),
         "labels": ops.where(is_kept, take_rows(labels, index), -1),
         "num_detections": ops.sum(ops.cast(is_kept, "int32"), axis=1),
     }

@@ -165,6 +165,21 @@ def test_each_class_has_its_own_threshold(kernel: str, from_logits: bool) -> Non
 
 
 @each_kernel
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_thresholds_apply_to_calibrated_scores(kernel: str, from_logits: bool) -> None:
+    """By hand: at temperature 2 the odds 9, 4, 1, 1/4 become 3, 2, 1, 1/2; with bias ln 2 then 6, 4, 2, 1."""
+    scores = np.array([[[0.9], [0.8], [0.5], [0.2]]])
+    scores = np.log(scores / (1 - scores)) if from_logits else scores
+    settings = {"kernel": kernel, "from_logits": from_logits, "nms": "none", "max_detections": 4, "temperature": 2.0}
+    found = run(ROW, scores, **settings, score_threshold=0.51)
+    np.testing.assert_allclose(found["scores"][0], [3 / 4, 2 / 3, -1, -1], rtol=1e-6)
+    found = run(ROW, scores, **settings, score_bias=math.log(2), class_thresholds=(0.51,))
+    np.testing.assert_allclose(found["scores"][0], [6 / 7, 4 / 5, 2 / 3, -1], rtol=1e-6)
+    assert found["num_detections"][0] == 3
+    assert found["labels"][0].tolist() == [0, 0, 0, -1]
+
+
+@each_kernel
 def test_equal_class_thresholds_are_one_threshold(kernel: str) -> None:
     boxes, scores, sizes = random_case(4, B=2, A=60, K=3, levels=2)
     settings = {"kernel": kernel, "level_sizes": sizes, "top_k": 20}
@@ -351,6 +366,8 @@ NON_DEFAULT = {
     "top_k": 9,
     "nms": "agnostic",
     "class_thresholds": (0.25, 0.5),
+    "temperature": 2.0,
+    "score_bias": -0.5,
     "from_logits": True,
     "kernel": "ops",
 }
