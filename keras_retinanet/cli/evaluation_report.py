@@ -38,8 +38,14 @@ def publish(evaluation: Evaluation, stages: Stages, flags: argparse.Namespace, s
     result = report_numbers(stages, evaluation.samples, evaluation.class_names, settings, flags, origin)
     if flags.save_detections:
         _save(stages, flags.save_detections, category_ids(evaluation.dataset, evaluation.class_names))
-    settings_in_words = ", ".join(f"{name} {value}" for name, value in {**origin["filter"], **origin["resize"]}.items())
-    evaluated = Evaluated(evaluation.snapshot, evaluation.description, evaluation.set_name, settings_in_words, seconds)
+    evaluated = Evaluated(
+        evaluation.snapshot,
+        evaluation.description,
+        evaluation.set_name,
+        ", ".join(f"{name} {value}" for name, value in {**origin["filter"], **origin["resize"]}.items()),
+        seconds,
+        evaluation.thumbnails.brightness(evaluation.samples),
+    )
     publish_report(evaluated, evaluation.samples, list(stages.values())[-1], result, settings, flags)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ class Evaluated:
         set_name: Name of the split.
         settings: Thresholds and resize rule in words; empty for a file of detections.
         seconds: Time that detection took; `None` for a file of detections.
+        brightness: Mean brightness of each image by id; `None` if it was not measured.
     """
 
     source: Path
@@ -36,6 +37,7 @@ class Evaluated:
     set_name: str
     settings: str = ""
     seconds: float | None = None
+    brightness: Mapping[int | str, float] | None = None
 
 
 def add_report_flag(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +48,7 @@ def add_report_flag(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument(
         "--report", metavar="FILE", help="HTML file with numbers, plots and pictures, or none (default: report.html in "
-        "the folder of the run that the snapshot belongs to, else in that of --json, else here)",
+        "the folder of the run, else in that of --json, else in that of the result file, else here)",
     )  # fmt: skip
 
 
@@ -66,7 +68,9 @@ def choose_path(flags: argparse.Namespace, source: Path) -> Path | None:
         return Path(flags.report)
     if source.name in SNAPSHOTS:
         return Run(source.parent).report
-    return Path(flags.json).with_name(NAME) if flags.json else Path(NAME)
+    if flags.json:
+        return Path(flags.json).with_name(NAME)
+    return source.with_name(NAME) if source.suffix.lower() == ".json" else Path(NAME)
 
 
 def publish_report(
@@ -87,6 +91,7 @@ def publish_report(
         settings: Settings of the metric.
         flags: The parsed flags.
     """
+    from keras_retinanet.analysis import AnalysisSettings, analyse
     from keras_retinanet.evaluation import METRICS
     from keras_retinanet.report import Subject, describe_versions, write_report
 
@@ -103,6 +108,8 @@ def publish_report(
         "command": shlex.join([Path(sys.argv[0]).name, *flags.given]),
         "versions": describe_versions(),
     }
+    boxes = _count_training_boxes(run, result.class_names) if run else None
+    counts = AnalysisSettings(brightness=evaluated.brightness, training_boxes=boxes)
     subject = Subject(
         title=" on ".join(filter(None, [_name_source(evaluated.source), evaluated.set_name])),
         class_names=result.class_names,
@@ -110,7 +117,8 @@ def publish_report(
         detections=found,
         result=result,
         main=METRICS[flags.metric].monitor_for(samples, settings),
-        training_boxes=_count_training_boxes(run, result.class_names) if run else None,
+        analysis=analyse(samples, found, result.class_names, counts),
+        training_boxes=boxes,
         rows=run.rows() if run else (),
         best_epoch=run.best_epoch() if run else None,
         about={name: text for name, text in about.items() if text},

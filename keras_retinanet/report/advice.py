@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -44,25 +44,28 @@ class Advice(NamedTuple):
     section: str
 
 
-def advise(subject: Subject, analysis: Analysis | None, curves: Mapping[str, Any], threshold: float) -> list[Advice]:
+def advise(subject: Subject, analysis: Analysis, threshold: float) -> list[Advice]:
     """Derives what to do next.
 
     Args:
         subject: What the report is about.
-        analysis: Where the detector fails; `None` if it is not known.
-        curves: From `count_by_score`.
+        analysis: Where the detector fails.
         threshold: The score threshold with the best F1.
 
     Returns:
         The most promising first.
     """
-    if not subject.result or not curves["groups"][0]["hits"][0]:
+    if not analysis.curves.hits[-1, 0]:
         reason = "No detection is right. Check that the annotations belong to these images, then train longer."
         return [Advice(reason, "classes")]
-    found = [*_on_errors(analysis), *_on_parts(analysis)] if analysis is not None else []
-    found += [*_on_classes(subject), *_on_training(subject)]
-    found += [*_on_scores(analysis), *_on_threshold(curves, threshold)]
-    return found
+    return [
+        *_on_errors(analysis),
+        *_on_parts(analysis),
+        *_on_classes(subject),
+        *_on_training(subject),
+        *_on_scores(analysis),
+        *_on_threshold(analysis, threshold),
+    ]
 
 
 def _on_errors(analysis: Analysis) -> Iterator[Advice]:
@@ -80,7 +83,9 @@ def _on_errors(analysis: Analysis) -> Iterator[Advice]:
     }[kind]
     confused = f" ({_describe_confusion(analysis)})" if kind == "Cls" and _describe_confusion(analysis) else ""
     count = analysis.errors.counts[kind]
-    yield Advice(f"Most AP is lost to {what}{confused}: {losses[kind]:.3f}, {count:,} cases. {REMEDIES[kind]}.", "errors")
+    yield Advice(
+        f"Most AP is lost to {what}{confused}: {losses[kind]:.3f}, {count:,} cases. {REMEDIES[kind]}.", "errors"
+    )
 
 
 def _describe_confusion(analysis: Analysis) -> str:
@@ -111,7 +116,9 @@ def _on_parts(analysis: Analysis) -> Iterator[Advice]:
             gaps.append((best.ap - worst.ap, kind, worst, best))
     for gap, kind, worst, best in sorted(gaps, key=lambda row: -row[0])[:2]:
         if gap >= MIN_GAP:
-            text = f"By {kind}, AP is {worst.ap:.3f} for “{worst.name}” ({worst.num_boxes:,} boxes) against {best.ap:.3f} "
+            text = (
+                f"By {kind}, AP is {worst.ap:.3f} for “{worst.name}” ({worst.num_boxes:,} boxes) against {best.ap:.3f} "
+            )
             yield Advice(f"{text}for “{best.name}”. {remedies[kind]}.", "where")
 
 
@@ -152,23 +159,25 @@ def _on_training(subject: Subject) -> Iterator[Advice]:
         text = f"The last epoch, {epochs[-1]}, is the best: train longer (--resume RUN --epochs {2 * epochs[-1]})."
         yield Advice(text, "training")
     elif subject.best_epoch <= epochs[-1] * 0.6:
-        text = f"Epoch {subject.best_epoch} of {epochs[-1]} is the best: more images or a stronger --augment help more than "
-        yield Advice(f"{text}epochs; --patience ends such a run earlier.", "training")
+        text = f"Epoch {subject.best_epoch} of {epochs[-1]} is the best: more images or a stronger --augment help more"
+        yield Advice(f"{text} than epochs; --patience ends such a run earlier.", "training")
 
 
-def _on_scores(analysis: Analysis | None) -> Iterator[Advice]:
-    if analysis is not None and analysis.calibration.expected_error > LARGE_CALIBRATION_ERROR:
-        error = analysis.calibration.expected_error
-        text = f"Scores are not probabilities: they differ from the share of right detections by {error:.2f} on average."
+def _on_scores(analysis: Analysis) -> Iterator[Advice]:
+    error = analysis.calibration.expected_error
+    if error > LARGE_CALIBRATION_ERROR:
+        text = (
+            f"Scores are not probabilities: they differ from the share of right detections by {error:.2f} on average."
+        )
         yield Advice(f"{text} Choose thresholds by the curves of this page.", "calibration")
 
 
-def _on_threshold(curves: Mapping[str, Any], threshold: float) -> Iterator[Advice]:
-    everything, place = curves["groups"][0], curves["thresholds"].index(threshold)
-    hits, wrong = everything["hits"][place], everything["wrong"][place]
-    precision, recall = hits / max(hits + wrong, 1), hits / max(everything["boxes"], 1)
-    text = f"For use, F1 is best at --score-threshold {threshold:.2f}: {precision:.1%} of the detections are right, and "
-    yield Advice(f"{text}{recall:.1%} of the boxes are found. Move the slider for another balance.", "threshold")
+def _on_threshold(analysis: Analysis, threshold: float) -> Iterator[Advice]:
+    curves = analysis.curves
+    place = curves.thresholds.tolist().index(threshold)
+    precision, recall = curves.precision[-1, place], curves.recall[-1, place]
+    text = f"For use, F1 is best at --score-threshold {threshold:.2f}: {precision:.1%} of the detections are right, and"
+    yield Advice(f"{text} {recall:.1%} of the boxes are found. Move the slider for another balance.", "threshold")
 
 
 def _join(words: Sequence[str]) -> str:

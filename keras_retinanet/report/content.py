@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from keras_retinanet.analysis.curves import ScoreCurves
 from keras_retinanet.evaluation.metric import OWN, EvaluationResult
 from keras_retinanet.report.advice import advise
-from keras_retinanet.report.curves import count_by_score
+from keras_retinanet.report.curves import best_threshold, describe_curves
 from keras_retinanet.report.history import describe_run
 from keras_retinanet.report.sections import describe_analysis
 from keras_retinanet.report.subject import Subject
@@ -55,16 +55,16 @@ def describe_subject(subject: Subject) -> dict[str, Any]:
 
 def _measured(subject: Subject, result: EvaluationResult) -> dict[str, Any]:
     """The sections that need detections."""
-    curves = count_by_score(subject.samples, subject.detections, len(subject.class_names))
-    threshold, numbers = best_threshold(curves), _numbers(result, subject.main)
-    advice = advise(subject, subject.analysis, curves, threshold)
-    sections = describe_analysis(subject.analysis) if subject.analysis is not None else {}
-    return sections | {
-        "advice": [{"text": entry.text, "section": entry.section} for entry in advice],
-        "headline": numbers[:HEADLINES] + _numbers_at(curves, threshold),
+    numbers, analysis = _numbers(result, subject.main), subject.analysis
+    if analysis is None:
+        return {"headline": numbers[:HEADLINES], "numbers": numbers}
+    threshold = best_threshold(analysis.curves)
+    return describe_analysis(analysis) | {
+        "headline": numbers[:HEADLINES] + _numbers_at(analysis.curves, threshold),
         "numbers": numbers,
-        "curves": curves,
-        "threshold": threshold,
+        "advice": [{"text": entry.text, "section": entry.section} for entry in advise(subject, analysis, threshold)],
+        "curves": describe_curves(analysis.curves),
+        "threshold": round(threshold, 4),
     }
 
 
@@ -91,18 +91,15 @@ def _numbers(result: EvaluationResult, main: str) -> list[dict[str, Any]]:
     ]
 
 
-def _numbers_at(curves: Mapping[str, Any], threshold: float) -> list[dict[str, Any]]:
+def _numbers_at(curves: ScoreCurves, threshold: float) -> list[dict[str, Any]]:
     """F1, precision and recall of all classes together at a score threshold."""
-    everything, place = curves["groups"][0], curves["thresholds"].index(threshold)
-    hits, found = everything["hits"][place], everything["hits"][place] + everything["wrong"][place]
-    boxes = everything["boxes"]
-    meaning = f"at scores above {threshold:.2f} and IoU {curves['iou']}, all classes together"
-    values = {
-        "best F1": 2 * hits / (found + boxes) if boxes else None,
-        "precision": hits / found if found else None,
-        "recall": hits / boxes if boxes else None,
-    }
-    return [{"name": name, "value": value, "meaning": meaning} for name, value in values.items()]
+    place = curves.thresholds.tolist().index(threshold)
+    values = {"best F1": curves.f1, "precision": curves.precision, "recall": curves.recall}
+    meaning = f"at scores above {threshold:.2f} and IoU {curves.iou_threshold:g}, all classes together"
+    return [
+        {"name": name, "value": finite_or_none(float(column[-1, place])), "meaning": meaning}
+        for name, column in values.items()
+    ]
 
 
 def _without_own(comparable_with: str) -> str | None:
@@ -128,21 +125,6 @@ def _column(title: str, meaning: str, kind: str, values: Any) -> dict[str, Any]:
         "kind": kind,
         "values": [finite_or_none(value) for value in np.asarray(values).tolist()],
     }
-
-
-def best_threshold(curves: Mapping[str, Any]) -> float:
-    """The score threshold with the best F1 of all classes together.
-
-    Args:
-        curves: From `count_by_score`.
-
-    Returns:
-        One of its thresholds, of several the highest.
-    """
-    everything = curves["groups"][0]
-    hits, wrong = np.array(everything["hits"]), np.array(everything["wrong"])
-    f1 = 2 * hits / np.maximum(hits + wrong + everything["boxes"], 1)
-    return float(curves["thresholds"][len(f1) - 1 - int(f1[::-1].argmax())])
 
 
 def finite_or_none(value: float) -> float | None:

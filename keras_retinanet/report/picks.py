@@ -29,7 +29,7 @@ def pick_galleries(
     """
     if analysis is None:
         return [pick_random(samples)]
-    names = analysis.class_names
+    names, worst = analysis.class_names, analysis.worst
     place = {sample["image_id"]: row for row, sample in enumerate(samples)}
 
     def pick(error: BoxError | LabelError, truth: Any, detection: Any, caption: str) -> Pick:
@@ -41,14 +41,14 @@ def pick_galleries(
         Gallery(
             "Worst misses",
             "Annotated boxes that no detection is near, the largest first.",
-            [pick(error, error.box, None, _of_miss(error, names)) for error in analysis.worst.misses[:MAX_ITEMS]],
+            [pick(error, error.box, None, _of_miss(error, names)) for error in worst.misses[:MAX_ITEMS]],
         ),
         Gallery(
             "Confident errors",
             "Wrong detections, the highest scores first. Some may be right, and the annotation wrong.",
             [
                 pick(error, error.other_box, error.box, _of_detection(error, names))
-                for error in analysis.worst.false_positives[:MAX_ITEMS]
+                for error in worst.false_positives[:MAX_ITEMS]
             ],
         ),
         Gallery(
@@ -61,10 +61,10 @@ def pick_galleries(
         ),
         Gallery(
             "Most errors",
-            f"Images with the most missed boxes and wrong detections that score above {analysis.worst.score_threshold:g}.",
+            f"Images with the most missed boxes and wrong detections at scores above {worst.score_threshold:g}.",
             [
                 Pick(place[image.image_id], f"{image.num_missed} missed, {image.num_wrong} wrong")
-                for image in analysis.worst.images[:MAX_ITEMS]
+                for image in worst.images[:MAX_ITEMS]
             ],
         ),
         pick_random(samples),

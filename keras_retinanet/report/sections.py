@@ -90,5 +90,7 @@ def _slices(analysis: Analysis) -> list[dict[str, Any]]:
         row = {"name": part.name, "value": float(part.ap), "boxes": part.num_boxes}
         by_kind.setdefault(part.kind, []).append(row)
     return [
-        {"title": kind.capitalize(), "measure": MEASURE, "rows": rows} for kind, rows in by_kind.items() if len(rows) > 1
+        {"title": kind.capitalize(), "measure": MEASURE, "rows": rows}
+        for kind, rows in by_kind.items()
+        if len(rows) > 1
     ]

@@ -10,6 +10,7 @@ from typing import Literal
 
 import keras
 
+from keras_retinanet.analysis import AnalysisSettings, analyse
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.evaluation import METRICS, MetricSettings
 from keras_retinanet.evaluation.metric import count_all_boxes
@@ -103,11 +104,15 @@ def _describe_run(
     )
     if not kept.epoch or data.val_samples is None:
         return subject
+    counts = AnalysisSettings(
+        brightness=data.thumbnails[1].brightness(data.val_samples), training_boxes=subject.training_boxes
+    )
     return dataclasses.replace(
         subject,
         title=f"{run.folder.name}, epoch {kept.epoch}",
         samples=data.val_samples,
         detections=kept.detections,
         result=metric(data.val_samples, kept.detections, names, settings),
+        analysis=analyse(data.val_samples, kept.detections, names, counts),
         main=metric.monitor_for(data.val_samples, settings),
     )

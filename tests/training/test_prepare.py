@@ -151,6 +151,9 @@ def test_a_run_leaves_its_whole_folder(measured: Run, whole: TrainConfig) -> Non
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert {"loss", "classification_loss", "box_loss", "learning_rate", "val_AP", "val_AP50"} <= set(rows[0])
     assert measured.curves.read_bytes().startswith(b"\x89PNG")
+    report = measured.report.read_text(encoding="utf-8")
+    assert f"{measured.folder.name}, epoch {measured.best_epoch()}" in report
+    assert '"title":"Validation metrics"' in report
     assert (read_progress(measured.last).epoch, read_progress(measured.last).step) == (2, 0)
 
 

@@ -33,7 +33,7 @@ function drawAdvice() {
 
 function drawThreshold() {
   if (!DATA.curves) return;
-  const {thresholds, groups, iou, precision} = DATA.curves;
+  const {thresholds, groups, iou, recalls} = DATA.curves;
   const lead = `Which detections to keep. A detection is right if its IoU with a box of its class is at least ${iou}.`;
   section("threshold", "Score threshold", lead, (node) => {
     const counts = html("div", {class: "counts", role: "status"});
@@ -48,8 +48,11 @@ function drawThreshold() {
       precision: hits[k] + wrong[k] ? hits[k] / (hits[k] + wrong[k]) : null, recall: boxes ? hits[k] / boxes : null,
       f1: boxes ? (2 * hits[k]) / (hits[k] + wrong[k] + boxes) : null,
     }));
-    const recalls = precision.recalls;
     const marksAt = () => (state.isByClass && state.label === ALL ? [] : [{x: state.label === ALL ? state.threshold : thresholdOf(state.label), text: "threshold"}]);
+    const operatingPoint = () => {
+      const {recall} = countsOf(state.label);
+      return isNumber(recall) ? [{x: recall, text: "threshold"}] : [];
+    };
     node.append(
       html("div", {class: "tools"}, thresholdSlider("score"), byClassSwitch(), classChoice()), counts,
       html("div", {class: "plots"},
@@ -63,13 +66,11 @@ function drawThreshold() {
               x: {low: 0, high: 1, title: "score"}, y: {low: 0, high: 1}, marks: marksAt(),
               series: ["precision", "recall", "f1"].map((name, k) => ({name, style: SERIES(k), xs: thresholds, ys: values.map((value) => value[name])}))});
           }}),
-        plot({title: "Precision against recall", isLive: true,
-          legend: precision.ious.map((value, k) => [SERIES(k), `IoU ${value.toFixed(2)}`]),
-          numbers: () => ({heads: ["recall", ...precision.ious.map((value) => `precision at IoU ${value.toFixed(2)}`)],
-            rows: recalls.map((recall, k) => [recall.toFixed(2), ...group().precision.map((values) => share(values[k]))])}),
+        plot({title: "Precision against recall", isLive: true, legend: [["c0", `precision at IoU ${iou}`]],
+          numbers: () => ({heads: ["recall", "precision"], rows: recalls.map((recall, k) => [recall.toFixed(2), share(group().precision?.[k])])}),
           draw: (width, say) => lineChart(width, say, {label: `Precision of ${nameOf(state.label)} against recall`,
-            x: {low: 0, high: 1, title: "recall"}, y: {low: 0, high: 1},
-            series: group().precision.map((values, k) => ({name: `IoU ${precision.ious[k].toFixed(2)}`, style: SERIES(k), xs: recalls, ys: values}))})})));
+            x: {low: 0, high: 1, title: "recall"}, y: {low: 0, high: 1}, marks: operatingPoint(),
+            series: [{name: "precision", style: "c0", xs: recalls, ys: group().precision || []}]})})));
     drawDecision(node);
   });
 }
