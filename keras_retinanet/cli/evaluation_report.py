@@ -8,24 +8,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_retinanet.cli.evaluation_run import MERGED, SEPARATE, Evaluation, Stages
+from keras_retinanet.cli.evaluation_inputs import Evaluation
+from keras_retinanet.cli.evaluation_run import MERGED, SEPARATE, Stages
 from keras_retinanet.cli.report_file import Evaluated, publish_report
 from keras_retinanet.config import DataConfig
 
 if TYPE_CHECKING:
     from keras_retinanet.data.datasets import Dataset
     from keras_retinanet.evaluation import EvaluationResult, MetricSettings
-    from keras_retinanet.schema import Detections, Sample
+    from keras_retinanet.schema import Sample
 
 
-def publish(evaluation: Evaluation, stages: Stages, flags: argparse.Namespace, seconds: float) -> None:
+def publish(evaluation: Evaluation, stages: Stages, flags: argparse.Namespace, speed: str) -> None:
     """Prints the tables and writes the output files.
 
     Args:
         evaluation: Model and data.
         stages: The detections.
         flags: The parsed flags.
-        seconds: Time that detection took.
+        speed: That of the detector, in words.
     """
     limit = None if flags.tile else evaluation.model.filter_config.max_detections
     settings = metric_settings(flags, evaluation.dataset, limit)
@@ -43,7 +44,7 @@ def publish(evaluation: Evaluation, stages: Stages, flags: argparse.Namespace, s
         evaluation.description,
         evaluation.set_name,
         ", ".join(f"{name} {value}" for name, value in {**origin["filter"], **origin["resize"]}.items()),
-        seconds,
+        speed,
         evaluation.thumbnails.brightness(evaluation.samples),
     )
     publish_report(evaluated, evaluation.samples, list(stages.values())[-1], result, settings, flags)
@@ -170,8 +171,7 @@ def report_numbers(
 def _save(stages: Stages, path: str, ids: Sequence[int]) -> None:
     from keras_retinanet.evaluation import report
 
-    found: list[Detections] = list(stages.values())[-1]
-    report.write_json(path, report.coco_results(found, ids))
+    report.write_coco_results(path, list(stages.values())[-1], ids)
 
 
 def category_ids(dataset: Dataset, class_names: Sequence[str]) -> list[int]:

@@ -28,7 +28,7 @@ class Evaluated:
         data: The data set in a few words.
         set_name: Name of the split.
         settings: Thresholds and resize rule in words; empty for a file of detections.
-        seconds: Time that detection took; `None` for a file of detections.
+        speed: Speed of the detector in words; empty for a file of detections.
         brightness: Mean brightness of each image by id; `None` if it was not measured.
     """
 
@@ -36,7 +36,7 @@ class Evaluated:
     data: str
     set_name: str
     settings: str = ""
-    seconds: float | None = None
+    speed: str = ""
     brightness: Mapping[int | str, float] | None = None
 
 
@@ -91,25 +91,21 @@ def publish_report(
         settings: Settings of the metric.
         flags: The parsed flags.
     """
-    from keras_retinanet.analysis import AnalysisSettings, analyse
     from keras_retinanet.evaluation import METRICS
-    from keras_retinanet.report import Subject, describe_versions, write_report
+    from keras_retinanet.report import Subject, describe_versions, with_analysis, write_report
 
     path = choose_path(flags, evaluated.source)
     if path is None:
         return
     run = Run(evaluated.source.parent) if evaluated.source.name in SNAPSHOTS else None
-    speed = f"{len(samples) / evaluated.seconds:.1f} images/s, reading included" if evaluated.seconds else ""
     about = {
         "evaluated": str(evaluated.source),
         "data": f"{evaluated.data}, {evaluated.set_name}" if evaluated.set_name else evaluated.data,
         "settings": evaluated.settings,
-        "speed": speed,
+        "speed": evaluated.speed,
         "command": shlex.join([Path(sys.argv[0]).name, *flags.given]),
         "versions": describe_versions(),
     }
-    boxes = _count_training_boxes(run, result.class_names) if run else None
-    counts = AnalysisSettings(brightness=evaluated.brightness, training_boxes=boxes)
     subject = Subject(
         title=" on ".join(filter(None, [_name_source(evaluated.source), evaluated.set_name])),
         class_names=result.class_names,
@@ -117,14 +113,13 @@ def publish_report(
         detections=found,
         result=result,
         main=METRICS[flags.metric].monitor_for(samples, settings),
-        analysis=analyse(samples, found, result.class_names, counts),
-        training_boxes=boxes,
+        training_boxes=_count_training_boxes(run, result.class_names) if run else None,
         rows=run.rows() if run else (),
         best_epoch=run.best_epoch() if run else None,
         about={name: text for name, text in about.items() if text},
     )
     try:
-        write_report(subject, path)
+        write_report(with_analysis(subject, evaluated.brightness), path)
     except OSError as error:
         print(f"warning   the report cannot be written: {error}")
     else:

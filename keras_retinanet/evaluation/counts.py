@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_retinanet.evaluation.columns import count_detections
 from keras_retinanet.evaluation.detections import pair_detections
 from keras_retinanet.evaluation.matching import IGNORED, match_by_coco, match_images
 from keras_retinanet.evaluation.metric import EvaluationResult, MetricSettings, count_all_boxes
@@ -70,7 +71,7 @@ def evaluate(
         per_class={"MAE": mae, "exact": exact},
         num_boxes=num_boxes,
         num_images=len(pairs),
-        num_detections=sum(len(entry["scores"]) for entry in detections),
+        num_detections=count_detections(detections),
         notes=_notes(by_class.sum(axis=1), score),
     )
 

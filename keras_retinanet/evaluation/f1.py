@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_retinanet.evaluation.columns import count_detections
 from keras_retinanet.evaluation.detections import pair_detections
 from keras_retinanet.evaluation.matching import Matches, cuts, match_by_coco, match_images
 from keras_retinanet.evaluation.metric import EvaluationResult, MetricSettings, count_all_boxes
@@ -79,7 +80,7 @@ def evaluate(
         per_class=dict(zip(("F1", "precision", "recall"), table.T, strict=False)),
         num_boxes=num_boxes,
         num_images=len(pairs),
-        num_detections=sum(len(found["scores"]) for found in detections),
+        num_detections=count_detections(detections),
         notes=(f"F1 is best where detections of score {score:.3f} and above count",) if score == score else (),
     )
 

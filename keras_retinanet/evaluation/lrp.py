@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_retinanet.evaluation.columns import count_detections
 from keras_retinanet.evaluation.detections import pair_detections
 from keras_retinanet.evaluation.matching import Matches, cuts, match_by_coco, match_images
 from keras_retinanet.evaluation.metric import OWN, EvaluationResult, MetricSettings, count_all_boxes
@@ -69,7 +70,7 @@ def evaluate(
         per_class=dict(zip(STATS, table.T, strict=True)),
         num_boxes=num_boxes,
         num_images=len(pairs),
-        num_detections=sum(len(found["scores"]) for found in detections),
+        num_detections=count_detections(detections),
         comparable_with=dict.fromkeys(STATS, OWN if settings.are_changed else _PAPER),
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import keras
 import numpy as np
@@ -26,6 +26,8 @@ _SETTINGS = (
     "top_k",
     "nms",
     "class_thresholds",
+    "top_k_scope",
+    "max_per_class",
     "temperature",
     "score_bias",
     "from_logits",
@@ -46,6 +48,8 @@ def filter_detections(
     top_k: int | None = FilterConfig.top_k,
     nms: NmsMode = FilterConfig.nms,
     class_thresholds: Sequence[float] = FilterConfig.class_thresholds,
+    top_k_scope: Literal["level", "class"] = FilterConfig.top_k_scope,
+    max_per_class: int | None = FilterConfig.max_per_class,
     temperature: float = FilterConfig.temperature,
     score_bias: float = FilterConfig.score_bias,
     from_logits: bool = False,
@@ -69,6 +73,9 @@ def filter_detections(
         class_thresholds: `K` floats in place of `score_threshold`. Scores below the
             threshold of their class do not count: with one label per anchor, it is the best of the remaining classes.
             Defaults to `()`, the same for all.
+        top_k_scope: `"level"`; or `"class"`: `top_k` anchors of each class over all levels enter the suppression, up
+            to `K * top_k` pairs. One label per anchor is always by level.
+        max_per_class: Most detections of each class. Defaults to `None`, no limit.
         temperature: The score of a logit z is `sigmoid(z / temperature + score_bias)`; thresholds apply to this score.
         score_bias: float.
         from_logits: `scores` are logits: they are compared as they are, and only the kept ones become probabilities.
@@ -91,9 +98,13 @@ def filter_detections(
     threshold = scale.thresholds(score_threshold, class_thresholds, scores.shape[-1])
     boxes = ops.stop_gradient(ops.cast(boxes, "float32"))
     scores = ops.stop_gradient(ops.cast(scores, "float32"))
-    candidates = _best_candidates(boxes, scores, level_sizes, threshold, top_k, nms == "agnostic")
+    if top_k_scope == "class" and nms != "agnostic":
+        candidates = _best_of_classes(boxes, _masked(scores, threshold), top_k)
+    else:
+        candidates = _best_candidates(boxes, scores, level_sizes, threshold, top_k, nms == "agnostic")
     best_boxes, best_scores, labels = candidates
-    picks = batched_nms(best_boxes, best_scores > -math.inf, labels, nms, nms_threshold, max_detections, kernel)
+    is_valid = best_scores > -math.inf
+    picks = batched_nms(best_boxes, is_valid, labels, nms, nms_threshold, max_detections, kernel, max_per_class)
     return _gather_detections(candidates, picks, scale)
 
 
@@ -108,6 +119,8 @@ class FilterDetections(keras.layers.Layer):
         top_k: int or `None`.
         nms: string.
         class_thresholds: `K` floats, or none.
+        top_k_scope: string.
+        max_per_class: int or `None`.
         temperature: float.
         score_bias: float.
         from_logits: bool.
@@ -128,6 +141,8 @@ class FilterDetections(keras.layers.Layer):
         top_k: int | None = FilterConfig.top_k,
         nms: NmsMode = FilterConfig.nms,
         class_thresholds: Sequence[float] = FilterConfig.class_thresholds,
+        top_k_scope: Literal["level", "class"] = FilterConfig.top_k_scope,
+        max_per_class: int | None = FilterConfig.max_per_class,
         temperature: float = FilterConfig.temperature,
         score_bias: float = FilterConfig.score_bias,
         from_logits: bool = False,
@@ -142,6 +157,8 @@ class FilterDetections(keras.layers.Layer):
         self.top_k = top_k
         self.nms = nms
         self.class_thresholds = tuple(float(value) for value in class_thresholds)
+        self.top_k_scope = top_k_scope
+        self.max_per_class = max_per_class
         self.temperature = temperature
         self.score_bias = score_bias
         self.from_logits = from_logits
@@ -233,6 +250,20 @@ def _best_candidates(
         values,
         take_rows(ops.concatenate(labels, 1), order),
     )
+
+
+def _best_of_classes(boxes: Tensor, scores: Tensor, top_k: int | None) -> _Candidates:
+    """The `top_k` best anchors of each class, all in one descending order; equal scores by anchor, then by class."""
+    num_classes = scores.shape[-1]
+    values, anchors = _top(ops.reshape(ops.transpose(scores, (0, 2, 1)), (-1, ops.shape(scores)[1])), top_k)
+    labels = ops.arange(num_classes, dtype="int32")[None, :, None]
+    pairs = ops.reshape(anchors, (-1, num_classes, ops.shape(anchors)[1])) * num_classes + labels  # (B, K, k)
+    values, pairs = (ops.reshape(of, (ops.shape(scores)[0], -1)) for of in (values, pairs))
+    order = ops.argsort(pairs, axis=1)  # position then follows (anchor, class), which breaks ties
+    values, pairs = take_rows(values, order), take_rows(pairs, order)
+    values, order = _top(values, None)
+    pairs = take_rows(pairs, order)
+    return take_rows(boxes, pairs // num_classes), values, pairs % num_classes
 
 
 def _first_largest(rows: Tensor) -> Tensor:

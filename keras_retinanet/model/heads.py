@@ -9,11 +9,10 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from keras_retinanet.backbones.normalization import GroupNormalization
+from keras_retinanet.model.tower import TowerSettings
 from keras_retinanet.schema import Tensor
 
-GROUPS = 32
-"""Groups of the group normalisation (torchvision v2)."""
+_TOWER = ("width", "depth", "norm", "norm_epsilon", "norm_momentum", "has_bias", "activation", "is_separable")
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
@@ -49,9 +48,13 @@ class Head(keras.layers.Layer):
         num_anchors: Anchors per position: one number for all levels, or one per level.
         width: Channels of the tower. Defaults to 256.
         depth: Convolutions in the tower. Defaults to 4.
-        norm: `"none"` or `"group"`: GroupNorm of 32 groups after each convolution of the tower.
+        norm: After each convolution of the tower: `"none"`, `"group"` normalisation of 32 groups, or `"batch"`
+            normalisation with its own weights and statistics on each level.
         norm_epsilon: Added to the variance by that normalisation. Defaults to 1e-5 (torchvision v2).
+        norm_momentum: Batch normalisation: share of the old running statistics in each update. Defaults to 0.99.
         has_bias: Convolutions have biases before that normalisation too, as Detectron2's. Defaults to `False`.
+        activation: Name of the activation of the tower. Defaults to `"relu"`.
+        is_separable: All convolutions are depthwise and 1x1 ones. Defaults to `False`.
         is_shared: One set of weights for all levels. Defaults to `True`.
         prior: Initial value of the outputs' sigmoid; `None` starts the bias at 0.
         final_dtype: What the last convolution computes in. Defaults to `"float32"`.
@@ -67,19 +70,18 @@ class Head(keras.layers.Layer):
         *,
         width: int = 256,
         depth: int = 4,
-        norm: Literal["none", "group"] = "none",
+        norm: Literal["none", "group", "batch"] = "none",
         norm_epsilon: float = 1e-5,
+        norm_momentum: float = 0.99,
         has_bias: bool = False,
+        activation: str = "relu",
+        is_separable: bool = False,
         is_shared: bool = True,
         prior: float | None = None,
         final_dtype: str = "float32",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if norm not in ("none", "group"):
-            raise ValueError(f"`norm` is 'none' or 'group'; received {norm!r}.")
-        if norm == "group" and width % GROUPS:
-            raise ValueError(f"GroupNorm in {GROUPS} groups needs a width divisible by {GROUPS}; received {width}.")
         counts = {num_anchors} if isinstance(num_anchors, int) else set(num_anchors)
         if is_shared and len(counts) > 1:
             raise ValueError(
@@ -92,43 +94,31 @@ class Head(keras.layers.Layer):
         self.depth = depth
         self.norm = norm
         self.norm_epsilon = norm_epsilon
+        self.norm_momentum = norm_momentum
         self.has_bias = has_bias
+        self.activation = activation
+        self.is_separable = is_separable
+        self.tower_settings = TowerSettings(**{name: getattr(self, name) for name in _TOWER})
         self.is_shared = is_shared
         self.prior = prior
         self.final_dtype = final_dtype
         self.towers: list[keras.Sequential] = []
-        self.finals: list[keras.layers.Conv2D] = []  # weight files have the predictors under this name
+        self.level_norms: list[list[keras.layers.Layer]] = []
+        self.finals: list[keras.layers.Layer] = []  # weight files have the predictors under this name
 
     @property
-    def predictors(self) -> list[keras.layers.Conv2D]:
+    def predictors(self) -> list[keras.layers.Layer]:
         """The last convolution of each set of weights: one, or one per level."""
         return self.finals
 
-    def _tower(self) -> keras.Sequential:
-        tower = keras.Sequential([keras.layers.Identity(name="levels")], name="tower")  # it may have no convolution
-        for index in range(self.depth):
-            kernel = keras.initializers.RandomNormal(stddev=0.01)  # §4.1; one each: a reused one repeats its values
-            has_norm = self.norm == "group"
-            tower.add(
-                keras.layers.Conv2D(
-                    self.width, 3, padding="same", use_bias=self.has_bias or not has_norm, kernel_initializer=kernel,
-                    name=f"conv{index}", dtype=self.dtype_policy,
-                )
-            )  # fmt: skip
-            if has_norm:
-                norm = GroupNormalization(
-                    GROUPS, epsilon=self.norm_epsilon, name=f"norm{index}", dtype=self.dtype_policy
-                )
-                tower.add(norm)
-            tower.add(keras.layers.ReLU(name=f"relu{index}", dtype=self.dtype_policy))
-        return tower
-
-    def _final(self, num_anchors: int) -> keras.layers.Conv2D:
-        return keras.layers.Conv2D(
+    def _final(self, num_anchors: int) -> keras.layers.Layer:
+        kernel = keras.initializers.RandomNormal(stddev=0.01)
+        is_separable = self.tower_settings.is_separable
+        return (keras.layers.SeparableConv2D if is_separable else keras.layers.Conv2D)(
             num_anchors * self.outputs_per_anchor,
             3,
             padding="same",
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+            **{"pointwise_initializer" if is_separable else "kernel_initializer": kernel},
             bias_initializer="zeros" if self.prior is None else PriorProbability(self.prior),
             name="final",
             dtype=self.final_dtype,
@@ -140,11 +130,12 @@ class Head(keras.layers.Layer):
         counts = self._counts(len(shapes))
         for index in range(1 if self.is_shared else len(shapes)):
             channels = shapes[index][-1]
-            tower, final = self._tower(), self._final(counts[index])
+            tower, final = self.tower_settings.tower(self.dtype_policy), self._final(counts[index])
             tower.build((None, None, None, channels))
             final.build(tower.compute_output_shape((None, None, None, channels)))
             self.towers.append(tower)
             self.predictors.append(final)
+        self.level_norms = self.tower_settings.level_norms(len(shapes), self.dtype_policy)
         self.built = True
 
     def _counts(self, num_levels: int) -> tuple[int, ...]:
@@ -154,22 +145,25 @@ class Head(keras.layers.Layer):
             raise ValueError(f"{num_levels} levels need as many anchor counts; received {self.num_anchors}.")
         return self.num_anchors
 
-    def call(self, pyramid: Mapping[str, Tensor]) -> Tensor:
+    def call(self, pyramid: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
         """`(B, A, outputs_per_anchor)` float32 for the anchors of all levels, finest first.
 
         Args:
             pyramid: `(B, h, w, C)` feature maps by level name, finest first.
+            training: Whether batch normalisation uses the statistics of the batch.
         """
         answers = []
-        for index, features in enumerate(pyramid.values()):
-            index = 0 if self.is_shared else index
-            features = self.towers[index](features)
+        for level, features in enumerate(pyramid.values()):
+            index = 0 if self.is_shared else level
+            norms = self.level_norms[level] if self.level_norms else None
+            features = self.tower_settings.run(self.towers[index], norms, features, training)
             answer = self.predictors[index](features)  # (B, h, w, a * outputs_per_anchor)
             answers.append(ops.reshape(answer, (ops.shape(answer)[0], -1, self.outputs_per_anchor)))
         return ops.cast(ops.concatenate(answers, axis=1), "float32")
 
-    def compute_output_spec(self, pyramid: Mapping[str, Any]) -> keras.KerasTensor:
+    def compute_output_spec(self, pyramid: Mapping[str, Any], training: bool | None = None) -> keras.KerasTensor:
         """Shape and dtype of the output."""
+        del training
         shapes = [features.shape for features in pyramid.values()]
         total: int | None = None
         if all(None not in shape[1:3] for shape in shapes):
@@ -179,10 +173,7 @@ class Head(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        names = (
-            "outputs_per_anchor", "num_anchors", "width", "depth", "norm", "norm_epsilon", "has_bias", "is_shared",
-            "prior", "final_dtype",
-        )  # fmt: skip
+        names = ("outputs_per_anchor", "num_anchors", "is_shared", "prior", "final_dtype", *_TOWER)
         return super().get_config() | {name: getattr(self, name) for name in names}
 
     @classmethod

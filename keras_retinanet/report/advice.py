@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_retinanet.analysis import Analysis
+from keras_retinanet.report.sections import describe_count
 from keras_retinanet.report.subject import Subject
 
 MIN_LOSS = 0.01
@@ -21,7 +22,7 @@ MIN_GAP = 0.15
 LARGE_CALIBRATION_ERROR = 0.1
 MOST_NAMES = 3
 REMEDIES = {
-    "Cls": "Check how these classes are told apart in the annotations, and add examples of both",
+    "Cls": "Check that the annotations distinguish these classes in the same way everywhere, and add examples of both",
     "Loc": "Check that boxes are annotated tightly; larger images or --box-loss giou make boxes tighter",
     "Both": "Look at these detections among the confident errors: a class may be missing in the annotations",
     "Dupe": "Lower --nms-threshold",
@@ -84,7 +85,8 @@ def _on_errors(analysis: Analysis) -> Iterator[Advice]:
     confused = f" ({_describe_confusion(analysis)})" if kind == "Cls" and _describe_confusion(analysis) else ""
     count = analysis.errors.counts[kind]
     yield Advice(
-        f"Most AP is lost to {what}{confused}: {losses[kind]:.3f}, {count:,} cases. {REMEDIES[kind]}.", "errors"
+        f"Most AP is lost to {what}{confused}: {losses[kind]:.3f}, {describe_count(count, 'case')}. {REMEDIES[kind]}.",
+        "errors",
     )
 
 
@@ -96,7 +98,7 @@ def _describe_confusion(analysis: Analysis) -> str:
         return ""
     true, found = np.unravel_index(counts.argmax(), counts.shape)
     names = analysis.class_names
-    return f"most often {names[true]} as {names[found]}, {counts[true, found]:,} times"
+    return f"most often {names[true]} as {names[found]}, {describe_count(counts[true, found], 'time')}"
 
 
 def _on_parts(analysis: Analysis) -> Iterator[Advice]:

@@ -36,7 +36,7 @@ def describe_subject(subject: Subject) -> dict[str, Any]:
         "subtitle": _subtitle(result) if result else "Nothing was measured: there are no validation images.",
         "headline": [],
         "numbers": [],
-        "notes": list(result.notes) if result else [],
+        "notes": [*(result.notes if result else ()), *subject.notes],
         "advice": [],
         "classes": _classes(subject),
         "curves": None,

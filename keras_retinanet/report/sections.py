@@ -38,13 +38,26 @@ def describe_analysis(analysis: Analysis) -> dict[str, Any]:
     }
 
 
+def describe_count(count: int, word: str) -> str:
+    """A number with its noun.
+
+    Args:
+        count: The number.
+        word: The noun for one.
+
+    Returns:
+        Such as `"1 case"` or `"1,200 cases"`.
+    """
+    return f"{count:,} {word}{'s' * (count != 1)}"
+
+
 def _errors(analysis: Analysis) -> dict[str, Any]:
     errors = analysis.errors
     rows = [
         {
             "name": KIND_NAMES[kind],
             "value": round(errors.delta_ap[kind], 5),
-            "text": f"{errors.counts[kind]:,} cases",
+            "text": describe_count(errors.counts[kind], "case"),
             "meaning": f"{CAPTIONS[kind]} (TIDE's {kind})",
         }
         for kind in KINDS

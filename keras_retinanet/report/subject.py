@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras_retinanet.analysis import Analysis
+import numpy as np
+
+from keras_retinanet.analysis import Analysis, AnalysisSettings, analyse
 from keras_retinanet.evaluation import EvaluationResult
 from keras_retinanet.schema import Detections, Sample
+
+MAX_ANALYSED = 10_000
+"""Images whose errors are analysed, which takes some kilobytes of memory each."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,7 @@ class Subject:
         rows: Rows of the run's `metrics.csv`; none if the report does not belong to a run.
         best_epoch: Epoch of `best.keras`; `None` if there is none.
         about: Further facts by name: data, command, speed …
+        notes: Sentences that a reader of the numbers must know, besides those of `result`.
     """
 
     title: str
@@ -40,3 +47,24 @@ class Subject:
     rows: Sequence[Mapping[str, str]] = ()
     best_epoch: int | None = None
     about: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+def with_analysis(subject: Subject, brightness: Mapping[int | str, float] | None = None) -> Subject:
+    """Computes where the detector fails, on `MAX_ANALYSED` images at most, chosen by chance.
+
+    Args:
+        subject: With a result; its detections are those of its samples, in their order.
+        brightness: Mean brightness of the images by id. Defaults to `None`: it was not measured.
+
+    Returns:
+        The subject of these images, with the analysis.
+    """
+    samples, detections, notes = subject.samples, subject.detections, list(subject.notes)
+    if len(samples) > MAX_ANALYSED:
+        chosen = np.sort(np.random.default_rng(0).choice(len(samples), MAX_ANALYSED, replace=False)).tolist()
+        notes.append(f"plots and pictures are of {MAX_ANALYSED:,} of {len(samples):,} images, chosen by chance")
+        samples, detections = [samples[k] for k in chosen], [detections[k] for k in chosen]
+    settings = AnalysisSettings(brightness=brightness, training_boxes=subject.training_boxes)
+    analysis = analyse(samples, detections, subject.class_names, settings)
+    return dataclasses.replace(subject, samples=samples, detections=detections, analysis=analysis, notes=notes)

@@ -10,11 +10,10 @@ from typing import Literal
 
 import keras
 
-from keras_retinanet.analysis import AnalysisSettings, analyse
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.evaluation import METRICS, MetricSettings
 from keras_retinanet.evaluation.metric import count_all_boxes
-from keras_retinanet.report import Subject, describe_versions, write_report
+from keras_retinanet.report import Subject, describe_versions, with_analysis, write_report
 from keras_retinanet.schema import Detections
 from keras_retinanet.snapshots.run_folder import Run
 from keras_retinanet.training.callbacks import Logs
@@ -104,15 +103,12 @@ def _describe_run(
     )
     if not kept.epoch or data.val_samples is None:
         return subject
-    counts = AnalysisSettings(
-        brightness=data.thumbnails[1].brightness(data.val_samples), training_boxes=subject.training_boxes
-    )
-    return dataclasses.replace(
+    measured = dataclasses.replace(
         subject,
         title=f"{run.folder.name}, epoch {kept.epoch}",
         samples=data.val_samples,
         detections=kept.detections,
         result=metric(data.val_samples, kept.detections, names, settings),
-        analysis=analyse(data.val_samples, kept.detections, names, counts),
         main=metric.monitor_for(data.val_samples, settings),
     )
+    return with_analysis(measured, data.thumbnails[1].brightness(data.val_samples))

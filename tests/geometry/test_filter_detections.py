@@ -61,6 +61,8 @@ def reference(
     max_detections: int = 300,
     top_k: int | None = 1000,
     nms: str = "per_class",
+    top_k_scope: str = "level",
+    max_per_class: int | None = None,
 ) -> list[tuple[int, int]]:
     """(anchor, class) of the detections of one image, by the definition, one pair at a time in float64."""
     if nms == "agnostic":
@@ -71,8 +73,13 @@ def reference(
         level = [(-scores[a, c], a, c) for a in range(start, start + size) for c in range(scores.shape[1])]
         pairs += sorted(pair for pair in level if -pair[0] > np.float32(score_threshold))[:top_k]
         start += size
+    if top_k_scope == "class":
+        every = sorted((-scores[a, c], a, c) for a, c in np.ndindex(scores.shape) if scores[a, c] > score_threshold)
+        pairs = [pair for c in range(scores.shape[1]) for pair in [pair for pair in every if pair[2] == c][:top_k]]
     kept: list[tuple[int, int]] = []
     for _, a, c in sorted(pairs):
+        if max_per_class is not None and sum(label == c for _, label in kept) >= max_per_class:
+            continue
         rivals = np.array([box for box, label in kept if nms == "agnostic" or (nms == "per_class" and label == c)], int)
         if not rivals.size or reference_iou(boxes[a], boxes[rivals]).max() <= nms_threshold:
             kept.append((a, c))
@@ -220,6 +227,29 @@ def test_top_k_is_per_level(kernel: str) -> None:
         for sizes in (None, (3, 2), (1, 1, 1, 1, 1))
     }
     assert list(kept.values()) == [1, 2, 5]
+
+
+@each_kernel
+def test_limits_of_each_class(kernel: str) -> None:
+    """Three disjoint boxes of class 0 and one of class 1, which scores least."""
+    boxes = np.array([[[20 * i, 0, 20 * i + 10, 10] for i in range(4)]], "float32")
+    scores = [[[0.9, 0.0], [0.8, 0.0], [0.7, 0.0], [0.0, 0.6]]]
+    found = run(boxes, scores, kernel=kernel, max_per_class=2, max_detections=4)
+    np.testing.assert_allclose(found["scores"][0], [0.9, 0.8, 0.6, -1])
+    assert found["labels"][0].tolist() == [0, 0, 1, -1]
+    found = run(boxes, scores, kernel=kernel, top_k=1, top_k_scope="class", max_detections=4)
+    np.testing.assert_allclose(found["scores"][0], [0.9, 0.6, -1, -1])
+    found = run(boxes, scores, kernel=kernel, top_k=1, max_detections=4)
+    np.testing.assert_allclose(found["scores"][0], [0.9, -1, -1, -1])
+
+
+@each_kernel
+@pytest.mark.parametrize("seed", range(3))
+def test_random_cases_with_limits_of_each_class(kernel: str, seed: int) -> None:
+    boxes, scores, level_sizes = random_case(seed, B=2, A=40, K=3, levels=3)
+    check_against_reference(
+        boxes, scores, kernel, level_sizes=level_sizes, top_k=9, top_k_scope="class", max_per_class=4, max_detections=10
+    )
 
 
 @each_kernel

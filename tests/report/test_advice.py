@@ -40,7 +40,7 @@ def test_the_largest_loss(subject: Subject, analysis: Analysis) -> None:
     first = sentences(subject, with_losses(analysis, Cls=0.2, Miss=0.1))[0]
     name = subject.class_names[0]
     assert first.startswith(
-        f"Most AP is lost to objects found with the wrong class (most often bee as {name}, 1 times): 0.200, 1 cases."
+        f"Most AP is lost to objects found with the wrong class (most often bee as {name}, 1 time): 0.200, 1 case."
     )
     assert "--nms-threshold" in sentences(subject, with_losses(analysis, Dupe=0.2, Bkg=0.1))[0]
     assert not any("Most AP" in text for text in sentences(subject, with_losses(analysis, Miss=0.009)))
