@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
 from keras_retinanet.analysis.comparison import Comparison, Difference, ImageCounts
+from keras_retinanet.analysis.json_values import to_json
 from keras_retinanet.evaluation.report import align_columns, format_number
 
 _SHOWN = 5  # images in the text; the file has all
@@ -85,8 +85,8 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
             "intervals": model.intervals,
         }
         if position:
-            entry["differences"] = _asdict(comparison.differences[position - 1])
-            entry["class_differences"] = _asdict(comparison.class_differences[position - 1])
+            entry["differences"] = comparison.differences[position - 1]
+            entry["class_differences"] = comparison.class_differences[position - 1]
             entry["images"] = [
                 {"image": row.image, "image_id": row.image_id, "boxes": row.boxes, "fewer_errors": row.gain(position),
                  "right": [row.right[0], row.right[position]], "wrong": [row.wrong[0], row.wrong[position]]}
@@ -94,17 +94,5 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
             ]  # fmt: skip
         models.append(entry)
     content = {"models": models, "replicates": comparison.replicates, "seed": comparison.seed}
-    plain: dict[str, Any] = _without_nan({**content, "notes": list(comparison.notes)})
+    plain: dict[str, Any] = to_json({**content, "notes": list(comparison.notes)})
     return plain
-
-
-def _asdict(differences: dict[str, Any]) -> dict[str, Any]:
-    return {name: each and dataclasses.asdict(each) for name, each in differences.items()}
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
