@@ -48,7 +48,7 @@ def describe_count(count: int, word: str) -> str:
     Returns:
         Such as `"1 case"` or `"1,200 cases"`.
     """
-    return f"{count:,} {word}{'s' * (count != 1)}"
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _errors(analysis: Analysis) -> dict[str, Any]:
