@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
+from keras_retinanet.analysis.label_errors import LabelError
 from keras_retinanet.report import Subject
 from keras_retinanet.report.galleries import Gallery, Pick, draw_galleries, enclose, match_image
 from keras_retinanet.report.picks import pick_galleries, pick_random
@@ -17,18 +19,27 @@ def by_id(subject: Subject) -> dict[int | str, Any]:
 
 
 def test_picks(subject: Subject) -> None:
-    found = {
-        gallery.title: gallery.picks for gallery in pick_galleries(subject.analysis, subject.samples, by_id(subject))
-    }
-    first = subject.class_names[0]
+    first, box = subject.class_names[0], (20.0, 20.0, 220.0, 220.0)
+    assert subject.analysis is not None
+    suspects = (
+        LabelError("missing", "a", 0, -1, -1, None, 1, (300.0, 230.0, 390.0, 290.0), 0.8, 0.0, 0.9),
+        LabelError("wrong_class", "b", 1, 0, 1, box, 0, box, 0.7, 1.0, 0.8),
+        LabelError(
+            "misplaced", "a", 0, 0, 0, (10.0, 10.0, 110.0, 110.0), 0, (10.0, 10.0, 110.0, 110.0), 0.9, 0.45, 0.7
+        ),
+    )
+    analysis = dataclasses.replace(subject.analysis, label_errors=suspects)
+    found = {gallery.title: gallery.picks for gallery in pick_galleries(analysis, subject.samples, by_id(subject))}
     assert found["Worst misses"] == [Pick(0, "missed bee", truth=1)]
     assert found["Confident errors"] == [
         Pick(0, "bee 0.80: nothing annotated", found=1),
         Pick(1, f"{first} 0.70: annotated as bee", truth=0, found=0),
     ]
-    errors = {pick.caption: pick for pick in found["Likely label errors"]}
-    assert errors["not annotated? bee 0.80"] == Pick(0, "not annotated? bee 0.80", found=1)
-    assert errors[f"annotated as bee; {first} 0.70?"].truth == 0
+    assert found["Likely label errors"] == [
+        Pick(0, "not annotated? bee 0.80", found=1),
+        Pick(1, f"annotated as bee; {first} 0.70?", truth=0, found=0),
+        Pick(0, f"misplaced? {first} 0.90, IoU 0.45", truth=0, found=0),
+    ]
     assert sorted(pick.image for pick in found["Random images"]) == [0, 1]
     assert {pick.caption for pick in found["Most errors"]} == {"1 missed, 1 wrong"}
 
