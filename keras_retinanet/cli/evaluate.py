@@ -19,6 +19,7 @@ from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.report_file import add_report_flag
 from keras_retinanet.cli.snapshot_arguments import (
     add_filter_flags,
+    add_views_flag,
     open_detector,
     overridden,
     read_overrides,
@@ -79,6 +80,7 @@ def build_parser() -> Parser:
     own = add_filter_flags(parser)
     own.add_argument("--image-min-side", type=count, metavar="N", help="scale the shorter side to N pixels …")
     own.add_argument("--image-max-side", type=count, metavar="N", help="… unless the longer would exceed N")
+    add_views_flag(own)
     large = parser.add_argument_group("large images: measured before and after the boxes of tiles are merged")
     large.add_argument("--tile", type=count, metavar="SIZE", help="cut images into squares of SIZE pixels")
     large.add_argument(

@@ -20,6 +20,7 @@ from keras_retinanet.training.callbacks import Logs
 from keras_retinanet.training.run_data import RunData
 
 NO_REPORT = "none"
+Latest = Callable[[], Sequence[Detections]]
 
 
 class KeepBestDetections(keras.callbacks.Callback):
@@ -29,14 +30,14 @@ class KeepBestDetections(keras.callbacks.Callback):
         run: The folder.
         monitor: Column of the number that ranks epochs.
         mode: `"max"` if higher is better, else `"min"`.
-        latest: The detections of the epoch measured last.
+        latest: Returns the detections of the epoch measured last.
 
     Attributes:
         epoch: The epoch of the detections, from 1; 0 if none was measured.
         detections: They.
     """
 
-    def __init__(self, run: Run, monitor: str, mode: Literal["max", "min"], latest: Sequence[Detections]) -> None:
+    def __init__(self, run: Run, monitor: str, mode: Literal["max", "min"], latest: Latest) -> None:
         super().__init__()
         self.run, self.monitor, self.mode, self.latest = run, monitor, mode, latest
         self.epoch = 0
@@ -48,7 +49,7 @@ class KeepBestDetections(keras.callbacks.Callback):
             return
         best = self.run.best_metric(self.monitor, self.mode)
         if not self.epoch or best is None or best[0] == epoch + 1:
-            self.epoch, self.detections = epoch + 1, list(self.latest)
+            self.epoch, self.detections = epoch + 1, self.latest()
 
 
 def report_run(
