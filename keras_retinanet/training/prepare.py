@@ -34,7 +34,7 @@ from keras_retinanet.training.freezing import freeze, rate_factors
 from keras_retinanet.training.initial_weights import build_model
 from keras_retinanet.training.model_state import random_states
 from keras_retinanet.training.monitor import choose_monitor
-from keras_retinanet.training.recipe import apply_recipe, chosen_names
+from keras_retinanet.training.recipe import apply_recipe, chosen_names, scale_last_epochs
 from keras_retinanet.training.run_data import RunData, open_run_data
 from keras_retinanet.training.trial import fit_epochs, measure_step
 
@@ -116,8 +116,8 @@ def prepare(
     if config.patience is not None and data.val_samples is None:
         raise ValueError(f"--patience {config.patience} needs validation images.")
     reasons: list[str] = []
+    names = chosen_names(config) if chosen is None else chosen
     if resume is None:
-        names = chosen_names(config) if chosen is None else chosen
         config, reasons = apply_recipe(config, names, data.samples, data.class_names)
         check(config)
         for line in reasons:
@@ -135,7 +135,10 @@ def prepare(
         schedule, new_optimizer = _plan_updates(config, model, batches)
         _compile(model, new_optimizer(), is_averaged=progress.averaged)
         if resume is None and config.time is not None:
+            planned = config.epochs
             config, line = _fit_to_time(config, model, batches, len(data.val_samples or ()), (clock, started))
+            config = scale_last_epochs(config, planned, names)
+            batches.close_epoch = config.epochs - config.data.close_mosaic if config.data.close_mosaic else None
             log(line)
             reasons.append(line)
             schedule, new_optimizer = _plan_updates(config, model, batches)
@@ -234,11 +237,9 @@ def _fit_to_time(
         left, step, steps=batches.steps_per_epoch, batch_size=config.batch_size, val_images=val_images,
         every=config.evaluate_every,
     )  # fmt: skip
-    close, swa = min(config.data.close_mosaic, epochs), min(config.optimizer.swa_epochs, epochs)
-    values = {"epochs": epochs, "data.close_mosaic": close, "optimizer.swa_epochs": swa}
-    config = changed(config, values)
-    batches.close_epoch = epochs - close if close else None
-    return config, f"time {config.time}: {epochs} epochs, at {step:.3g} s a step over {measured} steps"
+    return changed(
+        config, {"epochs": epochs}
+    ), f"time {config.time}: {epochs} epochs, at {step:.3g} s a step over {measured} steps"
 
 
 def _new_optimizer(

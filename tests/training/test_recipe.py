@@ -11,7 +11,7 @@ from keras_retinanet.cli.train import parse
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.recipes import FIZYR, MODERN
 from keras_retinanet.config.tree import changed, flattened
-from keras_retinanet.training.recipe import apply_recipe, chosen_names
+from keras_retinanet.training.recipe import apply_recipe, chosen_names, scale_last_epochs
 
 
 def samples(side: float = 30.0) -> list[Any]:
@@ -60,6 +60,17 @@ def test_modern_takes_a_data_set_without_boxes() -> None:
     config = changed(TrainConfig(), {"recipe": "modern"})
     resolved, _ = apply_recipe(config, frozenset({"recipe"}), empty, ["cell"])
     assert resolved.anchors == TrainConfig().anchors
+
+
+def test_last_epochs_follow_a_time_unless_they_were_set() -> None:
+    """Four of 29 epochs become two of 12, and one of 3; what was set stays, up to the length of the run."""
+    config = changed(TrainConfig(), {"data.close_mosaic": 4, "optimizer.swa_epochs": 5, "epochs": 12})
+    free = scale_last_epochs(config, 29, ())
+    assert (free.data.close_mosaic, free.optimizer.swa_epochs) == (2, 2)
+    assert scale_last_epochs(changed(config, {"epochs": 3}), 29, ()).data.close_mosaic == 1
+    kept = scale_last_epochs(changed(config, {"epochs": 3}), 29, ("data.close_mosaic",))
+    assert (kept.data.close_mosaic, kept.optimizer.swa_epochs) == (3, 1)
+    assert scale_last_epochs(TrainConfig(), 29, ()).data.close_mosaic == 0
 
 
 def test_flags_presets_and_files_win_over_a_recipe(tmp_path: Any) -> None:
