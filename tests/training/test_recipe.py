@@ -95,6 +95,13 @@ def test_a_whole_configuration_leaves_nothing_to_a_recipe(tmp_path: Any) -> None
     assert command.config.epochs == 5
 
 
+def test_a_run_has_a_time_or_a_number_of_epochs(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["demo", str(tmp_path / "scenes"), "--time", "30m", "--epochs", "3"])
+    assert "--epochs and --time both say how long to train" in capsys.readouterr().err
+    assert parse(["demo", str(tmp_path / "scenes"), "--time", "30m"]).config.time == "30m"
+
+
 @pytest.mark.parametrize("flag", ["--recipe", "--time"])
 def test_a_resumed_run_keeps_its_recipe_and_its_time(flag: str, tmp_path: Any) -> None:
     from keras_retinanet.snapshots.run_folder import Run
