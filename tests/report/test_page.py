@@ -158,6 +158,9 @@ def test_the_slider_moves_all_counts(page: Any) -> None:
     page.fill("#score", "0.75")
     assert counts(page) == ["0.500", "0.333", "0.400", "1", "1", "2"]
     assert page.input_value("#gallery-score") == page.input_value("#table-score") == "0.75"
+    page.locator("#threshold").get_by_label("chosen threshold of each class").check()
+    assert counts(page) == ["1.000", "0.333", "0.500", "1", "0", "2"]
+    page.fill("#score", "0.75")
     page.select_option("#threshold select", label="bee")
     assert counts(page) == ["0.000", "0.000", "0.000", "0", "1", "2"]
     assert page.locator("#classes tr.chosen th").inner_text() == "bee"
