@@ -191,6 +191,7 @@ def test_boxes_are_switched_and_filtered(page: Any) -> None:
 
 def test_a_phone_needs_no_sideways_scrolling(page: Any) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
+    assert re.findall(r"\b(?:null|undefined|NaN)\b", page.inner_text("body")) == []
     for part in ("threshold", "errors", "where", "pictures", "training", "about"):
         page.locator(f"#{part}").scroll_into_view_if_needed()
         page.wait_for_timeout(50)
