@@ -18,6 +18,7 @@ from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.snapshot_arguments import (
     add_filter_flags,
+    add_views_flag,
     open_detector,
     overridden,
     read_overrides,
@@ -73,10 +74,11 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--batch-size", type=count, default=4, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--workers", type=count, metavar="N", help="threads that read images (default: all cores)")
-    parser.add_argument("--config", metavar="INI", help="fizyr's config.ini, for the anchors of its snapshot")
+    parser.add_argument("--config", metavar="FILE", help="of a checkpoint: config.ini, pipeline.config, params.yaml")
     own = add_filter_flags(parser)
     own.add_argument("--image-min-side", type=count, metavar="N", help="scale the shorter side to N pixels …")
     own.add_argument("--image-max-side", type=count, metavar="N", help="… unless the longer would exceed N")
+    add_views_flag(own)
     large = parser.add_argument_group("large images: measured before and after the boxes of tiles are merged")
     large.add_argument("--tile", type=count, metavar="SIZE", help="cut images into squares of SIZE pixels")
     large.add_argument(
@@ -217,9 +219,8 @@ def describe(evaluation: Evaluation) -> str:
     boxes = sum(len(sample["labels"]) for sample in samples)
     ignored = sum(int(sample["ignore"].sum()) for sample in samples)
     empty = sum(not len(sample["labels"]) for sample in samples)
-    sides = f"{resize.max_side} px square" if resize.is_square else f"sides {resize.min_side} to {resize.max_side} px"
     lines = [
-        f"snapshot  {evaluation.snapshot}: {len(model.class_names)} classes, {sides}, "
+        f"snapshot  {evaluation.snapshot}: {len(model.class_names)} classes, {resize}, "
         f"score above {model.filter_config.score_threshold:g}, NMS {model.filter_config.nms_threshold:g}, "
         f"at most {model.filter_config.max_detections} detections",
         f"data      {evaluation.description}",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_retinanet.cli.parsing import number
+from keras_retinanet.config import ViewConfig
 
 if TYPE_CHECKING:
     from keras_retinanet.config import FilterConfig
@@ -40,6 +41,38 @@ def add_filter_flags(parser: argparse.ArgumentParser) -> Any:
     own.add_argument("--nms-threshold", type=share, metavar="X", help="IoU above which NMS drops the lower scored box")
     own.add_argument("--max-detections", type=count, metavar="N", help="maximum number of detections per image")
     return own
+
+
+def add_views_flag(parser: argparse._ActionsContainer) -> None:
+    """Adds `--tta`.
+
+    Args:
+        parser: The parser, or a group of it.
+    """
+    usual = ViewConfig().scales
+    named = ",".join(f"{scale:g}" for scale in usual)
+    parser.add_argument(
+        "--tta", type=read_scales, nargs="?", const=usual, metavar="X,X,…",
+        help=f"also detect in the mirrored image and at these scales, and fuse the boxes (alone: {named})",
+    )  # fmt: skip
+
+
+def read_scales(text: str) -> tuple[float, ...]:
+    """Parses `X,X,…`.
+
+    Args:
+        text: The argument.
+
+    Returns:
+        The numbers.
+
+    Raises:
+        ArgumentTypeError: One is not a number from 0.1 to 10.
+    """
+    try:
+        return tuple(number(float, least=0.1, most=10)(word) for word in text.strip(",").split(","))
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of scales from 0.1 to 10") from None
 
 
 def named_share(text: str) -> tuple[str, float]:
@@ -143,10 +176,11 @@ def open_detector(
 
 
 def read_overrides(config: str | None, class_names: str | None = None) -> Overrides:
-    """Reads the anchors and class names that a checkpoint does not hold.
+    """Reads the settings and class names that a checkpoint does not hold.
 
     Args:
-        config: Path of fizyr's `config.ini`; `None` for no file.
+        config: Path of fizyr's `config.ini`, or of the `pipeline.config` or `params.yaml` of a TensorFlow detector;
+            `None` for no file.
         class_names: Path of a file with class names; `None` for no file.
 
     Returns:
@@ -160,8 +194,10 @@ def read_overrides(config: str | None, class_names: str | None = None) -> Overri
     from keras_retinanet.importers.class_lists import read_class_names
     from keras_retinanet.importers.fizyr_model_config import read_anchor_ini
 
+    is_of_tensorflow = config is not None and Path(config).suffix in (".config", ".yaml", ".yml")
     return Overrides(
-        anchors=read_anchor_ini(config) if config else {},
+        anchors=read_anchor_ini(config) if config and not is_of_tensorflow else {},
+        config_file=Path(config) if config and is_of_tensorflow else None,
         class_names=read_class_names(class_names) if class_names else None,
     )
 
