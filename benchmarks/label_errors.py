@@ -58,7 +58,10 @@ def read_samples(dataset: str, path: str, sets: Sequence[str]) -> tuple[list[Any
         data = open_dataset(DataConfig(dataset, path, train_set=name or None), "train")
         samples += [dict(sample) for sample in data]
         names = tuple(data.class_names)
-    return [{**sample, "image_id": k + 1} for k, sample in enumerate(samples)], names
+    for image_id, sample in enumerate(samples, 1):
+        sample["image_id"] = image_id
+        sample.pop("areas", None)
+    return samples, names
 
 
 def plant(samples: Sequence[Any], num_classes: int, share: float, seed: int) -> tuple[list[Any], list[Fault]]:
