@@ -11,11 +11,12 @@ from typing import get_args
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_reader_flags, parse_arguments
 from keras_retinanet.cli.evaluation_inputs import Evaluation
-from keras_retinanet.cli.evaluation_report import evaluate_results, is_result_file, publish
+from keras_retinanet.cli.evaluation_report import evaluate_results, find_open_images_files, is_result_file, publish
 from keras_retinanet.cli.evaluation_run import detect
 from keras_retinanet.cli.label_error_list import check_label_error_files
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
+from keras_retinanet.cli.report_file import add_report_flag
 from keras_retinanet.cli.snapshot_arguments import (
     add_filter_flags,
     add_views_flag,
@@ -45,6 +46,7 @@ def build_parser() -> Parser:
         "another library (see retinanet-import), or detections as a COCO result file (.json).",
     )
     add_dataset_arguments(parser, trailing=("SNAPSHOT",))
+    parser.set_defaults(class_ids=None)  # see `find_open_images_files`
     count = number(int, least=1)
     parser.add_argument("--set", metavar="NAME", help="images to use (default: the format's val)")
     add_reader_flags(parser)
@@ -59,7 +61,13 @@ def build_parser() -> Parser:
         "--hierarchy", metavar="JSON", help="open_images: file such as bbox_labels_600_hierarchy.json; boxes count for "
         "the classes above their own, too (default: that of an Open Images folder)",
     )  # fmt: skip
+    metric.add_argument(
+        "--image-labels", metavar="CSV", help="open_images: file such as validation-annotations-human-imagelabels-"
+        "boxable.csv; detections of classes that nobody looked for in an image do not count there (default: that of an "
+        "Open Images folder)",
+    )  # fmt: skip
     parser.add_argument("--json", metavar="FILE", help="also write the numbers to this file")
+    add_report_flag(parser)
     parser.add_argument("--save-detections", metavar="FILE", help="also write the detections, as COCO results")
     parser.add_argument(
         "--no-resume", action="store_true", help="do not continue an evaluation of the same snapshot, images and "
@@ -119,8 +127,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0 done, 2 wrong arguments, data or snapshot.
     """
     parser = build_parser()
-    refuse_old_flags(parser, sys.argv[1:] if argv is None else argv)
+    given = sys.argv[1:] if argv is None else argv
+    refuse_old_flags(parser, given)
     flags, data, (snapshot,) = parse_arguments(parser, argv)
+    flags.given = given
     if flags.set and not DATASETS[data.dataset].has_sets:
         parser.error(f"--set names a split; for {data.dataset}, give the annotation file")
     val_annotations = data.val_annotations or data.annotations
@@ -135,6 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     import_tensorflow()
     try:
+        find_open_images_files(flags, data)
         check_label_error_files(flags.label_errors)
         if is_result_file(Path(snapshot)):
             evaluate_results(Path(snapshot), flags, data)
@@ -143,8 +154,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError(f"--more-results adds to a result file; {snapshot} is not one")
         evaluation = prepare(flags, data, Path(snapshot))
         print(describe(evaluation), flush=True)
-        with detect(evaluation, flags) as stages:
-            publish(evaluation, stages, flags)
+        with detect(evaluation, flags) as (stages, speed):
+            publish(evaluation, stages, flags, speed)
     except (ValueError, OSError, ImportError) as error:
         return fail("retinanet-evaluate", error)
     return 0

@@ -16,6 +16,7 @@ from typing import Any
 
 from keras_retinanet.data.datasets.shared.annotations import Annotations
 from keras_retinanet.data.datasets.shared.box_rows import BoxGroup, BoxRows
+from keras_retinanet.data.datasets.shared.class_names import add_unlisted
 from keras_retinanet.data.datasets.shared.label_map import read_label_map
 from keras_retinanet.data.datasets.shared.reader import Layout, Reader
 from keras_retinanet.data.datasets.shared.record_files import find_evidence, has_set, read_records, record_files
@@ -46,6 +47,7 @@ class _Record:
     ignore: list[bool] | None
     areas: array[float]
     where: str
+    contradictions: list[tuple[int, str]]
 
 
 class TfRecordDataset(Reader):
@@ -85,10 +87,12 @@ class TfRecordDataset(Reader):
             group = BoxGroup(f"{record.where}, object", record.names, record.sides, None, record.ignore)
             rows.add(image, group, record.areas)
         has_map = map_file is not None or self.wanted_classes is not None
-        note = f"{self.path}: no label map; labels follow the sorted class names of the records"
+        notes = [] if has_map else [f"{self.path}: no label map; labels follow the sorted class names of the records"]
+        names, unlisted = add_unlisted([*label_map.values()], rows.sorted_names(), str(map_file))
+        notes += [*_describe_contradictions(records, label_map, map_file), *unlisted]
         return Annotations(
             listed_in=files[0],
-            class_names=tuple(label_map.values()) or rows.sorted_names(),
+            class_names=names,
             images=[record.image for record in records],
             image_ids=[record.image_id for record in records],
             headers=[record.header for record in records],
@@ -97,7 +101,7 @@ class TfRecordDataset(Reader):
             boxes=rows,
             category_ids={name: number for number, name in label_map.items()} or None,
             sources=[*files, str(Path(files[0]).parent), *([str(map_file)] if map_file is not None else [])],
-            notes=[] if has_map else [note],
+            notes=notes,
         )
 
     @classmethod
@@ -154,7 +158,8 @@ def _parse_record(label_map: dict[int, str], numbered: tuple[str, int, int, byte
         header=header,
         annotated_size=_annotated_size(values("image/height", "int64"), values("image/width", "int64")),
         sides=array("d", sides),
-        names=_names(values, count, label_map, where),
+        names=(names := _names(values, count, label_map, where)),
+        contradictions=_contradictions(values("image/object/class/label", "int64"), names, label_map),
         ignore=list(map(any, zip(*flags, strict=True))) if flags else None,
         areas=array("d", areas),
         where=where,
@@ -190,7 +195,8 @@ def _values(features: Any, key: str, kind: str, where: str, count: int | None) -
 def _header(encoded: bytes, where: str) -> ImageHeader:
     """The header of the image; its size is used, and not `image/height`."""
     if not encoded:
-        raise DataError(where, "has no image/encoded", "the bytes of an image file", _REMAKE)
+        fix = f"{_REMAKE}; or convert the annotations that they were made from"
+        raise DataError(where, "has no image/encoded", "the bytes of an image file", fix)
     header = header_of(encoded)
     if header is None:
         raise DataError(where, "image/encoded cannot be read", "an image file", _REMAKE)
@@ -219,6 +225,22 @@ def _names(values: Any, count: int, label_map: dict[int, str], where: str) -> li
         fix = "add it to the label map or correct the record"
         raise DataError(where, f"unknown class id {unknown[0]}", short_repr(list(label_map), 200), fix)
     return [label_map.get(number, str(number)) for number in ids]
+
+
+def _contradictions(ids: list[int], names: list[str], label_map: dict[int, str]) -> list[tuple[int, str]]:
+    """Number and text of the boxes whose text is not what the label map calls their number."""
+    pairs = zip(ids, names, strict=True) if label_map and len(ids) == len(names) else ()
+    return [(number, name) for number, name in pairs if label_map.get(number) != name]
+
+
+def _describe_contradictions(records: list[_Record], label_map: dict[int, str], file: Path | None) -> list[str]:
+    found = [pair for record in records for pair in record.contradictions]
+    if not found:
+        return []
+    number, name = found[0]
+    there = short_repr(label_map[number]) if number in label_map else "not in it"
+    what = f"{len(found)} boxes have a text that is not what {file} calls their number"
+    return [f"{what} (number {number} is {there}, the text is {short_repr(name)}): the text is used"]
 
 
 def _unique(records: list[_Record], on_error: OnError) -> list[_Record]:

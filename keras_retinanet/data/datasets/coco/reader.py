@@ -56,6 +56,9 @@ class CocoDataset(Reader):
         """Read one JSON file."""
         file = find_file(self.path, self.set_name)
         content = _read(file)
+        if not content["images"]:
+            empty = f"lists no image ({len(content['categories'])} categories)"
+            raise DataError(str(file), empty, "at least one image", REMAKE)
         batches, read_items = content["annotations"], functools.partial(_read_items, file)
         categories = _categories(content["categories"], lambda category: is_used(category, batches, read_items), file)
         images = _images(content["images"], file)
