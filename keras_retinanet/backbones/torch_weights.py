@@ -17,7 +17,9 @@ _NORM = ("weight", "bias", "running_mean", "running_var")
 _STEM = "conv1.weight"
 _PREFERRED = ("teacher", "student", "encoder_q", "encoder", "backbone")
 """Networks of a self-supervised checkpoint, best first: DINO evaluates its teacher, MoCo its query encoder."""
-_HEADS = ("fc.", "head.", "heads.", "mlp.", "predictor.", "projector.", "projection_head.", "prediction_head.", "prototypes.")
+_HEADS = (
+    "fc.", "head.", "heads.", "mlp.", "predictor.", "projector.", "projection_head.", "prediction_head.", "prototypes.",
+)  # fmt: skip
 """Beginnings of names that self-supervised methods give to what comes after the features."""
 
 
@@ -62,7 +64,7 @@ def select_network(tensors: Mapping[str, np.ndarray], names: Mapping[str, str]) 
         for name in tensors
         if name.endswith(_STEM) and _is_prefix(name.removesuffix(_STEM), tensors, names)
     ]
-    if not prefixes or "" in prefixes and not any(name.startswith(_HEADS[1:]) for name in tensors):
+    if not prefixes or ("" in prefixes and not any(name.startswith(_HEADS[1:]) for name in tensors)):
         return dict(tensors)
 
     def rank(prefix: str) -> tuple[int, int]:
