@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_retinanet.cli.evaluation_decision import decide
 from keras_retinanet.cli.evaluation_inputs import Evaluation
 from keras_retinanet.cli.evaluation_run import MERGED, SEPARATE, Stages
 from keras_retinanet.config import DataConfig
@@ -26,17 +27,19 @@ def publish(evaluation: Evaluation, stages: Stages, flags: argparse.Namespace) -
         stages: The detections.
         flags: The parsed flags.
     """
-    limit = None if flags.tile else evaluation.model.filter_config.max_detections
+    limit = None if flags.tile else evaluation.filter.max_detections
     settings = metric_settings(flags, evaluation.dataset, limit)
     origin = {
         "snapshot": str(evaluation.snapshot),
         "set": evaluation.set_name,
-        "filter": dataclasses.asdict(evaluation.model.filter_config),
+        "filter": dataclasses.asdict(evaluation.filter),
         "resize": dataclasses.asdict(evaluation.resize),
     }
     report_numbers(stages, evaluation.samples, evaluation.class_names, settings, flags, origin)
     if flags.save_detections:
         _save(stages, flags.save_detections, category_ids(evaluation.dataset, evaluation.class_names))
+    found = list(stages.values())[-1]
+    decide(evaluation.samples, found, evaluation.class_names, flags, evaluation.snapshot, evaluation.filter)
 
 
 def is_result_file(path: Path) -> bool:
@@ -80,10 +83,12 @@ def evaluate_results(path: Path, flags: argparse.Namespace, data: DataConfig) ->
     settings = metric_settings(flags, dataset, None)
     origin = {"results": str(path), "set": set_name}
     report_numbers({"": found}, samples, tuple(dataset.class_names), settings, flags, origin)
+    decide(samples, found, dataset.class_names, flags, path)
 
 
 _OF_SNAPSHOTS = (
-    "class_threshold", "nms_threshold", "image_min_side", "image_max_side", "config", "tile", "save_detections",
+    "thresholds", "class_threshold", "nms_threshold", "image_min_side", "image_max_side", "config", "tile",
+    "save_detections",
 )  # fmt: skip
 
 
