@@ -74,6 +74,7 @@ TESTED_ELSEWHERE = {
     "data/datasets/yolo/sets": "data/datasets/yolo/test_layouts",
     "data/datasets/yolo/texts": "data/datasets/yolo/test_files",
     "data/exif_graph": "data/test_exif",
+    "data/image_groups": "data/test_val_share",
     "data/image_rule": "data/datasets/shared/test_frames",
     "data/near_duplicates": "doctor/test_diagnosis",
     "data/png_rows": "data/test_large_images",

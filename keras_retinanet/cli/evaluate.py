@@ -188,7 +188,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         class_names=class_names,
         snapshot=snapshot,
         dataset=dataset,
-        set_name="val" if data.val_share else choose_set(data, "val") or "",
+        set_name="val" if data.divides_training_images else choose_set(data, "val") or "",
         description=describe_data(data, {"val": samples}, class_names),
         samples=samples,
         resize=resize,

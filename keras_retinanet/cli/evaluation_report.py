@@ -77,7 +77,7 @@ def evaluate_results(path: Path, flags: argparse.Namespace, data: DataConfig) ->
     labels = {key: label for label, key in enumerate(category_ids(dataset, dataset.class_names))}
     found = read_coco_results(path, [sample["image_id"] for sample in samples], labels)
     samples, found = samples[: flags.limit], found[: flags.limit]
-    set_name = "val" if data.val_share else choose_set(data, "val") or ""
+    set_name = "val" if data.divides_training_images else choose_set(data, "val") or ""
     print(f"results   {path}: {sum(len(entry['scores']) for entry in found)} detections")
     print(f"images    {set_name}: {len(samples)} images, {sum(len(sample['labels']) for sample in samples)} boxes\n")
     settings = metric_settings(flags, dataset, None)

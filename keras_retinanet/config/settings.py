@@ -41,6 +41,8 @@ class DataConfig:
         keep_classes: Use only these classes, in this order.
         map_class: Rename classes, as OLD=NEW; several old names may become one class.
         val_share: Share of the training images to set aside for validation, if the data set has no validation images.
+        val_fold: Divide the training images into N folds and validate on one of them, as I/N, the first is 1/N;
+            validation images of the data set are not used.
         val_seed: Seed of the choice of these images.
         annotations: CSV file with the training annotations.
         classes: File with the class names: CSV lines of name and id, or the label map of TFRecords.
@@ -74,6 +76,7 @@ class DataConfig:
     keep_classes: tuple[str, ...] | None = None
     map_class: tuple[str, ...] | None = None
     val_share: float = 0.0
+    val_fold: str | None = None
     val_seed: int = 0
     annotations: str | None = None
     classes: str | None = None
@@ -94,6 +97,11 @@ class DataConfig:
     workers: int | None = None
     use_cache: bool = False
     augment: AugmentName = "flip"
+
+    @property
+    def divides_training_images(self) -> bool:
+        """Whether the validation images are a part of the training images."""
+        return self.val_share > 0 or self.val_fold is not None
 
 
 @dataclass(frozen=True)
