@@ -9,6 +9,7 @@ PACKAGE, TESTS = ROOT / "keras_retinanet", ROOT / "tests"
 
 TESTED_ELSEWHERE = {
     "analysis/comparison_report": "analysis/test_comparison",
+    "analysis/threshold_report": "cli/test_evaluation_decision",
     "analysis/json_values": "analysis/test_analysis",
     "analysis/precision": "analysis/test_slices",
     "anchor_coverage/coverage": "anchor_coverage/test_anchor_coverage",
@@ -24,6 +25,7 @@ TESTED_ELSEWHERE = {
     "cli/evaluation_inputs": "cli/test_evaluate",
     "cli/evaluation_report": "cli/test_evaluate",
     "cli/evaluation_run": "cli/test_evaluate",
+    "cli/exported_run": "cli/test_evaluation_comparison",
     "cli/import_checkpoint": "importers/test_moving_over",
     "cli/interrupted_evaluation": "cli/test_evaluate",
     "cli/network_settings": "importers/test_moving_over",

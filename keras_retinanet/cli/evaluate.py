@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_reader_flags, parse_arguments
 from keras_retinanet.cli.evaluation_comparison import compare_models
-from keras_retinanet.cli.evaluation_decision import add_decision_flags, check_decision_flags
+from keras_retinanet.cli.evaluation_decision import add_decision_flags, check_decision_flags, check_storable
 from keras_retinanet.cli.evaluation_inputs import Evaluation
 from keras_retinanet.cli.evaluation_report import evaluate_results, is_result_file, publish
 from keras_retinanet.cli.evaluation_run import detect
@@ -125,10 +125,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if flags.tile is not None and (flags.image_min_side or flags.image_max_side):
         parser.error("--image-min-side and --image-max-side resize whole images; --tile does not")
     paths = [Path(word) for word in models]
-    if problem := check_decision_flags(flags, find_model(paths[0])):
+    if problem := check_decision_flags(flags):
         parser.error(problem)
     import_tensorflow()
     try:
+        if flags.store_thresholds:
+            check_storable(find_model(paths[0]))
         if len(paths) > 1:
             compare_models(paths, flags, data, prepare, describe)
         elif is_result_file(paths[0]):

@@ -58,12 +58,11 @@ def read_goal(text: str) -> Any:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def check_decision_flags(flags: argparse.Namespace, path: Path) -> str | None:
-    """What is wrong with the flags, before anything slow begins.
+def check_decision_flags(flags: argparse.Namespace) -> str | None:
+    """What is wrong with the flags.
 
     Args:
         flags: The parsed flags.
-        path: The model, as found.
 
     Returns:
         The problem; `None` if there is none.
@@ -71,9 +70,20 @@ def check_decision_flags(flags: argparse.Namespace, path: Path) -> str | None:
     written = [name for name in ("save_thresholds", "store_thresholds") if getattr(flags, name)]
     if written and not (flags.choose_thresholds or flags.calibrate):
         return f"--{written[0].replace('_', '-')} needs --choose-thresholds or --calibrate"
-    if flags.store_thresholds and path.suffix != ".keras":
-        return f"--store-thresholds needs a snapshot (.keras), got {path}; --save-thresholds writes a file"
     return None
+
+
+def check_storable(path: Path) -> None:
+    """Requires a model that thresholds can be written into, before anything slow begins.
+
+    Args:
+        path: The model.
+
+    Raises:
+        ValueError: It is not a snapshot.
+    """
+    if path.suffix != ".keras":
+        raise ValueError(f"--store-thresholds needs a snapshot (.keras), got {path}; --save-thresholds writes a file.")
 
 
 def decide(

@@ -52,7 +52,7 @@ def find_model(path: Path) -> Path:
         Of a run, its best or last snapshot; of an OpenVINO model, the folder; else the same.
 
     Raises:
-        FileNotFoundError: A folder has no snapshot.
+        ValueError: A folder has no snapshot.
     """
     if is_exported(path):
         return path.parent if path.name == _OPENVINO else path
