@@ -16,11 +16,13 @@ from keras_retinanet.cli.evaluation_inputs import Evaluation
 from keras_retinanet.cli.evaluation_report import evaluate_results, is_result_file, publish
 from keras_retinanet.cli.evaluation_run import detect
 from keras_retinanet.cli.exported_run import open_exported
+from keras_retinanet.cli.label_error_list import check_label_error_files
 from keras_retinanet.cli.model_words import find_model, is_exported, is_model
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.snapshot_arguments import (
     add_filter_flags,
+    add_views_flag,
     open_detector,
     overridden,
     read_overrides,
@@ -68,12 +70,20 @@ def build_parser() -> Parser:
         "settings that was interrupted",
     )  # fmt: skip
     add_decision_flags(parser)
+    parser.add_argument(
+        "--label-errors", metavar="FILE", action="append", default=[], help="also list annotations that look wrong: "
+        "FILE.csv, FILE.json; with all boxes for a labelling tool: FILE.coco.json, FILE.labelstudio.json",
+    )  # fmt: skip
+    parser.add_argument(
+        "--more-results", metavar="FILE,…", help="further result files, of other images of the set: the other folds"
+    )
     parser.add_argument("--batch-size", type=count, default=4, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--workers", type=count, metavar="N", help="threads that read images (default: all cores)")
     parser.add_argument("--config", metavar="INI", help="fizyr's config.ini, for the anchors of its snapshot")
     own = add_filter_flags(parser)
     own.add_argument("--image-min-side", type=count, metavar="N", help="scale the shorter side to N pixels …")
     own.add_argument("--image-max-side", type=count, metavar="N", help="… unless the longer would exceed N")
+    add_views_flag(own)
     large = parser.add_argument_group("large images: measured before and after the boxes of tiles are merged")
     large.add_argument("--tile", type=count, metavar="SIZE", help="cut images into squares of SIZE pixels")
     large.add_argument(
@@ -129,8 +139,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(problem)
     import_tensorflow()
     try:
+        check_label_error_files(flags.label_errors)
         if flags.store_thresholds:
             check_storable(find_model(paths[0]))
+        if flags.more_results and not (len(paths) == 1 and is_result_file(paths[0])):
+            raise ValueError(f"--more-results adds to one result file, not to {paths[0]}")
         if len(paths) > 1:
             compare_models(paths, flags, data, prepare, describe)
         elif is_result_file(paths[0]):

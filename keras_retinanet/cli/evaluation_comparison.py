@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from keras_retinanet.data.datasets import Dataset
     from keras_retinanet.schema import Detections, Sample
 
-_OF_ONE_MODEL = ("save_detections", "choose_thresholds", "calibrate", "save_thresholds", "store_thresholds")
+_OF_ONE_MODEL = (
+    "save_detections",
+    "label_errors",
+    "choose_thresholds",
+    "calibrate",
+    "save_thresholds",
+    "store_thresholds",
+)
 
 
 def compare_models(

@@ -23,6 +23,7 @@ from keras_retinanet.config.names import (
     NmsMode,
     OptimizerName,
     PersonBox,
+    RecipeName,
     ResizeMethod,
     Rounding,
     ScheduleName,
@@ -55,6 +56,7 @@ from keras_retinanet.config.usage_settings import (
     ExportConfig,
     ServeConfig,
     TileConfig,
+    ViewConfig,
 )
 
 __all__ = [
@@ -96,8 +98,10 @@ __all__ = [
     "SourceName",
     "CutConfig",
     "TileConfig",
+    "ViewConfig",
     "TrainConfig",
     "PersonBox",
+    "RecipeName",
     "VocOrigin",
     "WriterName",
     "YoloRows",

@@ -54,20 +54,22 @@ class CocoDataset(Reader):
         categories = _categories(content["categories"], items, file)
         images = _images(content["images"], file)
         names = [image["file_name"] for image in images.values()]
-        paths, moved = locate_images(self.path, file, self.set_name, names, image_dir)
+        found = locate_images(self.path, file, self.set_name, names, image_dir)
         position = {image: number for number, image in enumerate(images)}
         source = Source(file, position, categories.labels, has_rotation, lambda: _read_outlines(file))
         boxes, notes = read_columns(items, source, self.on_error)
         return Annotations(
             listed_in=str(file),
             class_names=tuple(categories.ids),
-            images=paths,
+            images=found.paths,
             image_ids=list(images),
             sizes=[_size(image) for image in images.values()],
             boxes=boxes,
             category_ids=categories.ids,
             sources=[str(file)],
-            notes=[*categories.notes, *moved, *notes],
+            notes=[*categories.notes, *found.notes, *notes],
+            image_folders=found.folders,
+            missing_fix=found.missing_fix,
         )
 
     @classmethod

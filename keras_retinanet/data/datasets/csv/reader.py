@@ -101,6 +101,8 @@ class CsvDataset(Reader):
             sources=[str(file), *([str(classes)] if classes is not None else [])],
             notes=notes,
             are_classes_listed=listed is not None,
+            image_folders=places.folders,
+            missing_fix=places.ambiguity,
         )
 
     @classmethod
