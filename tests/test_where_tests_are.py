@@ -9,9 +9,9 @@ PACKAGE, TESTS = ROOT / "keras_retinanet", ROOT / "tests"
 
 TESTED_ELSEWHERE = {
     "analysis/comparison_report": "analysis/test_comparison",
-    "analysis/threshold_report": "cli/test_evaluation_decision",
     "analysis/json_values": "analysis/test_analysis",
     "analysis/precision": "analysis/test_slices",
+    "analysis/threshold_report": "cli/test_evaluation_decision",
     "anchor_coverage/coverage": "anchor_coverage/test_anchor_coverage",
     "anchor_coverage/fit": "anchor_coverage/test_anchor_coverage",
     "anchor_coverage/network_boxes": "anchor_coverage/test_anchor_coverage",
@@ -123,8 +123,11 @@ TESTED_ELSEWHERE = {
     "importers/fizyr_model_config": "importers/test_fizyr",
     "importers/head_shapes": "importers/test_torch_sources",
     "importers/mmdetection": "importers/test_torch_sources",
+    "importers/model_garden": "importers/test_tf_settings",
     "importers/resnet_depths": "importers/test_torch_sources",
     "importers/snapshot_check": "importers/test_parity",
+    "importers/tf_object_detection": "importers/test_tf_settings",
+    "importers/tf_pipeline_config": "importers/test_tf_settings",
     "importers/torchvision": "importers/test_torch_sources",
     "inference": "importers/test_moving_over",
     "losses/cross_entropy": "losses/test_losses",

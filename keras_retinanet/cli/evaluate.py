@@ -79,7 +79,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--batch-size", type=count, default=4, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--workers", type=count, metavar="N", help="threads that read images (default: all cores)")
-    parser.add_argument("--config", metavar="INI", help="fizyr's config.ini, for the anchors of its snapshot")
+    parser.add_argument("--config", metavar="FILE", help="of a checkpoint: config.ini, pipeline.config, params.yaml")
     own = add_filter_flags(parser)
     own.add_argument("--image-min-side", type=count, metavar="N", help="scale the shorter side to N pixels …")
     own.add_argument("--image-max-side", type=count, metavar="N", help="… unless the longer would exceed N")
@@ -227,9 +227,8 @@ def describe(evaluation: Evaluation) -> str:
     boxes = sum(len(sample["labels"]) for sample in samples)
     ignored = sum(int(sample["ignore"].sum()) for sample in samples)
     empty = sum(not len(sample["labels"]) for sample in samples)
-    sides = f"{resize.max_side} px square" if resize.is_square else f"sides {resize.min_side} to {resize.max_side} px"
     lines = [
-        f"snapshot  {evaluation.snapshot}: {len(model.class_names)} classes, {sides}, "
+        f"snapshot  {evaluation.snapshot}: {len(model.class_names)} classes, {resize}, "
         f"score above {filter.score_threshold:g}, NMS {filter.nms_threshold:g}, "
         f"at most {filter.max_detections} detections",
         f"data      {evaluation.description}",

@@ -164,7 +164,10 @@ class TrainConfig(NetworkConfig):
         freeze_stages: Do not train the first stages of the backbone: 1 is the stem, N all maps of strides up to 2 ** N.
         unfreeze_at: Train the backbone only after this many epochs.
         snapshot_path: Folder in which each run creates its own folder.
-        tensorboard_dir: Also write TensorBoard logs here.
+        tensorboard_dir: Also write TensorBoard logs here: figures, numbers of each class, and pictures of what is fed
+            and found.
+        wandb: Also log the run to this project of Weights & Biases.
+        mlflow: Also log the run to this experiment of MLflow.
         use_evaluation: Evaluate on the validation split.
         evaluate_every: Epochs between two evaluations; the last epoch is always evaluated.
         metric: Metric of these evaluations; best.keras holds the weights that are best by its first number, such as
@@ -188,6 +191,8 @@ class TrainConfig(NetworkConfig):
     unfreeze_at: int = 0
     snapshot_path: str = "./snapshots"
     tensorboard_dir: str | None = None
+    wandb: str | None = None
+    mlflow: str | None = None
     use_evaluation: bool = True
     evaluate_every: int = 1
     metric: MetricName = "coco"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
@@ -30,8 +30,9 @@ from keras_retinanet.training.callbacks import (
     WarnOnce,
 )
 from keras_retinanet.training.freezing import carry_state, is_waiting, unfreeze
+from keras_retinanet.training.loggers import NUM_PICTURES, Pictures, TrackEpochs, open_trackers
 from keras_retinanet.training.monitor import Monitor, StopEarly
-from keras_retinanet.training.pictures import draw_examples
+from keras_retinanet.training.pictures import draw_examples, draw_fed, draw_found
 from keras_retinanet.training.run_data import RunData
 from keras_retinanet.training.signals import StopRequest
 
@@ -71,6 +72,19 @@ def readable_data_errors() -> Iterator[None]:
         if broken is None:
             raise
         raise broken from error
+
+
+@dataclass
+class Measured:
+    """What the last evaluation found.
+
+    Attributes:
+        found: Detections of the validation images.
+        classes: First number of each class, such as `"AP/cat"`.
+    """
+
+    found: Sequence[Detections] = ()
+    classes: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,16 +144,16 @@ class Training:
             NonFiniteLossError: If the loss or the weights are no longer finite.
         """
         self.model.stop_training = False
-        found: list[Detections] = []  # of the epoch measured last
+        measured = Measured()
         with StopRequest() as request:
             guard = StopOnNonFinite([sample["image"] for sample in self.data.samples])
             keep = KeepSnapshot(self.run, self.progress, request)
             ranking = self.monitor.column, self.monitor.mode
-            after = [*self._measuring(found, request), RecordEpoch(self.run, *ranking)]
+            after = [*self._measuring(measured, request), RecordEpoch(self.run, *ranking)]
             early = StopEarly(self.run, *ranking, patience=self.config.patience, log=self.log)
             duplicates = WarnOnce(self.data.near_duplicates, self.config.evaluate_every, self.log)
-            callbacks = [guard, LogLearningRate(self.schedule), keep, *after, *self._loggers(), duplicates, early]
-            with readable_data_errors():
+            with readable_data_errors(), self._loggers(measured) as loggers:
+                callbacks = [guard, LogLearningRate(self.schedule), keep, *after, *loggers, duplicates, early]
                 self._finish_epoch(after)
                 self.model.stop_training |= early.is_due()
                 self._fit_rest(guard, keep, callbacks)
@@ -149,15 +163,20 @@ class Training:
             if counted is not None and (summary := counted.summary()) is not None:
                 self.log(f"warning: {summary}")
         is_stopped = self.model.stop_training and not early.is_due()
-        if self.data.val_samples and found and not is_stopped:
+        if self.data.val_samples and measured.found and not is_stopped:
             model, bad_images = self.model, self.data.bad_images
             draw_examples(
-                self.data.val_samples, found, model.class_names, model.resize_config, self.run.examples, bad_images
+                self.data.val_samples,
+                measured.found,
+                model.class_names,
+                model.resize_config,
+                self.run.examples,
+                bad_images,
             )
         return self._result(request.number if is_stopped else None)
 
-    def _measuring(self, found: list[Detections], request: StopRequest) -> list[keras.callbacks.Callback]:
-        """Measures on the validation images, and leaves the detections in `found`."""
+    def _measuring(self, measured: Measured, request: StopRequest) -> list[keras.callbacks.Callback]:
+        """Measures on the validation images, and leaves what was found in `measured`."""
         if self.data.val_samples is None:
             return []
         samples, model, monitor = self.data.val_samples, self.model, self.monitor
@@ -181,8 +200,11 @@ class Training:
                     bar.update(count)
                     progress(count)
 
-                found[:] = detect_dataset(detector, batches, samples, progress=step)
-            return monitor.log(self.config.metric, samples, found, model.class_names, metric_settings(model))
+                found = detect_dataset(detector, batches, samples, progress=step)
+            metric, settings = self.config.metric, metric_settings(model)
+            figures, measured.classes = monitor.log(metric, samples, found, model.class_names, settings)
+            measured.found = found
+            return figures
 
         every, epochs = self.config.evaluate_every, self.config.epochs
         return [EvaluateMetric(measure, every=every, epochs=epochs, request=request)]
@@ -205,14 +227,31 @@ class Training:
                 callback.set_model(self.model)
                 callback.on_epoch_end(epoch - 1, logs)
 
-    def _loggers(self) -> list[keras.callbacks.Callback]:
+    @contextmanager
+    def _loggers(self, measured: Measured) -> Iterator[list[keras.callbacks.Callback]]:
+        """Callbacks that print, and that feed TensorBoard and others."""
         loggers: list[keras.callbacks.Callback] = []
         if not sys.stdout.isatty():
             loggers.append(PrintLines(self.config.epochs, log=self.log))
-        if self.config.tensorboard_dir:
-            folder = Path(self.config.tensorboard_dir) / self.run.folder.name
-            loggers.append(keras.callbacks.TensorBoard(str(folder), write_graph=False))
-        return loggers
+        own, trackers = open_trackers(self.config, self.run)
+        if not trackers:
+            yield loggers
+            return
+        tracking = TrackEpochs(trackers, lambda: measured.classes, lambda epoch: self._draw_epoch(epoch, measured))
+        try:
+            yield [*loggers, *own, tracking]
+        finally:
+            tracking.close()
+
+    def _draw_epoch(self, epoch: int, measured: Measured) -> Pictures:
+        """Images as they were fed in an epoch, and validation images with what was found."""
+        model, batch_size = self.model, self.config.batch_size
+        batches = self.batches.dataset(epoch).take(-(-NUM_PICTURES // batch_size))
+        pictures = {"fed": draw_fed(batches, model.class_names, NUM_PICTURES)}
+        if self.data.val_samples and measured.found:
+            samples, bad_images = self.data.val_samples[:NUM_PICTURES], self.data.bad_images
+            pictures["found"] = draw_found(samples, measured.found, model.class_names, model.resize_config, bad_images)
+        return pictures
 
     def _fit_rest(
         self, guard: StopOnNonFinite, keep: KeepSnapshot, callbacks: Sequence[keras.callbacks.Callback]
