@@ -40,7 +40,7 @@ class Counts(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """A threshold, and what became of thresholds chosen in the same way on resampled images.
+    """The counts of a threshold, and those of thresholds chosen in the same way on resampled images.
 
     Attributes:
         here: `(1,)` counts on the images as they are.
