@@ -20,6 +20,7 @@ from keras_retinanet.cli.label_error_list import check_label_error_files
 from keras_retinanet.cli.model_words import find_model, is_exported, is_model
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
+from keras_retinanet.cli.report_file import add_report_flag
 from keras_retinanet.cli.snapshot_arguments import (
     add_filter_flags,
     add_views_flag,
@@ -64,6 +65,7 @@ def build_parser() -> Parser:
         "the classes above their own, too (default: that of an Open Images folder)",
     )  # fmt: skip
     parser.add_argument("--json", metavar="FILE", help="also write the numbers to this file")
+    add_report_flag(parser)
     parser.add_argument("--save-detections", metavar="FILE", help="also write the detections, as COCO results")
     parser.add_argument(
         "--no-resume", action="store_true", help="do not continue an evaluation of the same snapshot, images and "
@@ -124,8 +126,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0 done, 2 wrong arguments, data or snapshot.
     """
     parser = build_parser()
-    refuse_old_flags(parser, sys.argv[1:] if argv is None else argv)
+    given = sys.argv[1:] if argv is None else argv
+    refuse_old_flags(parser, given)
     flags, data, models = parse_arguments(parser, argv)
+    flags.given = given
     if flags.set and not DATASETS[data.dataset].has_sets:
         parser.error(f"--set names a split; for {data.dataset}, give the annotation file")
     val_annotations = data.val_annotations or data.annotations
@@ -151,8 +155,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             evaluation = prepare(flags, data, paths[0])
             print(describe(evaluation), flush=True)
-            with detect(evaluation, flags) as stages:
-                publish(evaluation, stages, flags)
+            with detect(evaluation, flags) as (stages, speed):
+                publish(evaluation, stages, flags, speed)
     except (ValueError, OSError, ImportError) as error:
         return fail("retinanet-evaluate", error)
     return 0

@@ -103,7 +103,7 @@ def _detect(evaluation: Evaluation, flags: argparse.Namespace, dataset: Dataset)
         print(f"note      the data set does not have {', '.join(others)}: such detections are left out")
     table = np.array([names.index(name) if name in names else -1 for name in evaluation.class_names], np.int64)
     found: list[Detections] = []
-    with detect(evaluation, flags) as stages:
+    with detect(evaluation, flags) as (stages, _):
         for entry in list(stages.values())[-1]:
             labels = table[np.asarray(entry["labels"], np.int64)]
             known = labels >= 0

@@ -36,7 +36,7 @@ WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes", "data.
 
 CHANGEABLE = {
     *WORDS, "data.val_annotations", "data.workers", "data.use_cache", "data.use_index_cache", "data.bad_data", "epochs",
-    "evaluate_every", "use_evaluation", "tensorboard_dir", "wandb", "mlflow", "patience",
+    "evaluate_every", "use_evaluation", "tensorboard_dir", "wandb", "mlflow", "patience", "report",
 }  # fmt: skip
 """Settings that may be changed with `--resume`."""
 
@@ -258,6 +258,8 @@ def _print_summary(result: RunResult, config: TrainConfig) -> None:
         print("  best  none, since no validation images were measured")
     pictures = [name for name in ("curves.png", "detections.jpg") if (result.folder / name).exists()]
     print(f"  pictures: {', '.join(str(result.folder / name) for name in pictures)}")
+    if result.report is not None:
+        print(f"  report    {result.report}")
     snapshot = result.folder / ("best.keras" if result.best else "last.keras")
     print("Next:")
     print(f"  {command_line('retinanet-evaluate', *dataset_words(config.data), str(snapshot))}")

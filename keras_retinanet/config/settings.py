@@ -175,6 +175,7 @@ class TrainConfig(NetworkConfig):
         monitor: Number by which best.keras is chosen in place of the metric's first: AP75, AP/cat (of a class) or
             lrp.oLRP (of another metric).
         patience: Evaluations in a row without a better value after which the run ends. Defaults to no limit.
+        report: File of the report, or none. Defaults to report.html in the run's folder.
     """
 
     recipe: RecipeName = "paper"
@@ -198,6 +199,7 @@ class TrainConfig(NetworkConfig):
     metric: MetricName = "coco"
     monitor: str | None = None
     patience: int | None = None
+    report: str | None = None
 
     @property
     def network(self) -> NetworkConfig:

@@ -74,6 +74,7 @@ class Run:
         self.metrics = folder / "metrics.csv"
         self.curves = folder / "curves.png"
         self.examples = folder / "detections.jpg"
+        self.report = folder / "report.html"
         self.state = folder / "state.json"
         self.recipe = folder / "recipe.txt"
         self.range_test = folder / "learning_rate.png"
@@ -200,6 +201,13 @@ class Run:
         measured = [(epoch, value) for epoch, value in zip(epochs, values, strict=True) if not before or epoch < before]
         best = max if mode == "max" else min
         return best(measured, key=lambda pair: pair[1], default=None)
+
+    def best_epoch(self) -> int | None:
+        """The epoch of `best.keras`; `None` if there is none."""
+        try:
+            return read_progress(self.best).epoch
+        except ValueError:
+            return None
 
 
 def read_config(path: str | Path, log: Callable[[str], object] | None = None) -> TrainConfig:

@@ -34,6 +34,7 @@ from keras_retinanet.training.loggers import NUM_PICTURES, Pictures, TrackEpochs
 from keras_retinanet.training.monitor import Monitor, StopEarly
 from keras_retinanet.training.pictures import draw_examples, draw_fed, draw_found
 from keras_retinanet.training.run_data import RunData
+from keras_retinanet.training.run_report import KeepBestDetections, report_run
 from keras_retinanet.training.signals import StopRequest
 
 Log = Callable[[str], object]
@@ -97,6 +98,7 @@ class RunResult:
         figures: Last row of `metrics.csv`: `epoch`, `loss`, `val_AP` …
         best: Row of the epoch that is best by the metric, empty if nothing was measured.
         stopped_by: The signal that stopped the run, `None` where it is complete.
+        report: The report; `None` where there is none.
     """
 
     folder: Path
@@ -104,6 +106,7 @@ class RunResult:
     figures: dict[str, float]
     best: dict[str, float]
     stopped_by: int | None
+    report: Path | None = None
 
 
 @dataclass
@@ -149,7 +152,8 @@ class Training:
             guard = StopOnNonFinite([sample["image"] for sample in self.data.samples])
             keep = KeepSnapshot(self.run, self.progress, request)
             ranking = self.monitor.column, self.monitor.mode
-            after = [*self._measuring(measured, request), RecordEpoch(self.run, *ranking)]
+            best = KeepBestDetections(self.run, *ranking, latest=lambda: measured.found)
+            after = [*self._measuring(measured, request), RecordEpoch(self.run, *ranking), best]
             early = StopEarly(self.run, *ranking, patience=self.config.patience, log=self.log)
             duplicates = WarnOnce(self.data.near_duplicates, self.config.evaluate_every, self.log)
             with readable_data_errors(), self._loggers(measured) as loggers:
@@ -164,16 +168,14 @@ class Training:
                 self.log(f"warning: {summary}")
         is_stopped = self.model.stop_training and not early.is_due()
         if self.data.val_samples and measured.found and not is_stopped:
-            model, bad_images = self.model, self.data.bad_images
+            model, samples, bad_images = self.model, self.data.val_samples, self.data.bad_images
             draw_examples(
-                self.data.val_samples,
-                measured.found,
-                model.class_names,
-                model.resize_config,
-                self.run.examples,
-                bad_images,
+                samples, measured.found, model.class_names, model.resize_config, self.run.examples, bad_images
             )
-        return self._result(request.number if is_stopped else None)
+        if is_stopped:
+            return self._result(request.number, None)
+        settings = metric_settings(self.model)
+        return self._result(None, report_run(self.run, self.config, self.data, best, settings, self.log))
 
     def _measuring(self, measured: Measured, request: StopRequest) -> list[keras.callbacks.Callback]:
         """Measures on the validation images, and leaves what was found in `measured`."""
@@ -287,9 +289,9 @@ class Training:
         kept = f"{self.run.last} is that of before" if self.run.last.exists() else "no epoch was complete yet"
         return f"{failure} Training stopped; {kept}. A lower --learning-rate or --clip-norm often helps."
 
-    def _result(self, stopped_by: int | None) -> RunResult:
+    def _result(self, stopped_by: int | None, report: Path | None) -> RunResult:
         rows, best = self.run.rows(), self.run.best_metric(self.monitor.column, self.monitor.mode)
         numbers = [{name: float(value) for name, value in row.items() if value} for row in rows]
         last = numbers[-1] if numbers else {}
         highest = next((row for row in numbers if best is not None and row["epoch"] == best[0]), {})
-        return RunResult(self.run.folder, self.progress.epoch, last, highest, stopped_by)
+        return RunResult(self.run.folder, self.progress.epoch, last, highest, stopped_by, report)

@@ -34,7 +34,7 @@ def data(tmp_path: Path) -> Path:
 
 def test_thresholds_are_printed_and_written(data: Path, capsys: pytest.CaptureFixture[str]):
     """F1 of 2 right: 4/6; of 3 right and 1 wrong: 6/8. The threshold lies between .3 and .2."""
-    words = ["csv", str(data / "boxes.csv"), str(data / "found.json"), "--choose-thresholds", "f1"]
+    words = ["csv", "--report=none", str(data / "boxes.csv"), str(data / "found.json"), "--choose-thresholds", "f1"]
     assert evaluate.main([*words, "--save-thresholds", str(data / "new" / "t.yaml")]) == 0
     text = capsys.readouterr().out
     assert "thresholds for f1 at IoU 0.5, chosen on 4 images" in text
@@ -81,12 +81,19 @@ def test_a_calibration_is_on_top_of_that_of_the_model(data: Path, capsys: pytest
 )
 def test_flags_that_do_not_fit(data: Path, flags: list[str], said: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as error:
-        evaluate.main(["csv", str(data / "boxes.csv"), str(data / "found.json"), *flags])
+        evaluate.main(["csv", "--report=none", str(data / "boxes.csv"), str(data / "found.json"), *flags])
     assert error.value.code == 2
     assert said in capsys.readouterr().err
 
 
 def test_only_a_snapshot_stores_thresholds(data: Path, capsys: pytest.CaptureFixture[str]):
-    words = ["csv", str(data / "boxes.csv"), str(data / "found.json"), "--choose-thresholds=f1", "--store-thresholds"]
+    words = [
+        "csv",
+        "--report=none",
+        str(data / "boxes.csv"),
+        str(data / "found.json"),
+        "--choose-thresholds=f1",
+        "--store-thresholds",
+    ]
     assert evaluate.main(words) == 2
     assert "--store-thresholds needs a snapshot (.keras), got" in capsys.readouterr().err

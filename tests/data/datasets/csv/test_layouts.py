@@ -140,3 +140,13 @@ def test_recognition_never_fails(tmp_path):
     if os.getuid():
         (tmp_path / "a.csv").chmod(0)
         assert CsvDataset.find_layout(tmp_path) is None
+
+
+def test_the_file_of_a_test_set_is_named(home):
+    """As the Object Detection API's tutorials name them: `test` is no validation set."""
+    folder = home({"train_labels.csv": BOXES, "test_labels.csv": BOXES}, ["."])
+    notes = "\n".join(CsvDataset(folder / "train_labels.csv").report.notes)
+    assert (
+        f"{folder}: 1 files of a test set are not read: --val-annotations FILE evaluates on one (test_labels.csv)"
+        in notes
+    )
