@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from keras_retinanet.config import FilterConfig
 
 if TYPE_CHECKING:
+    from keras_retinanet.analysis.thresholds import ThresholdChoice
     from keras_retinanet.evaluation.matching import Matches
     from keras_retinanet.schema import Detections, Sample
 
@@ -93,7 +94,7 @@ def decide(
     flags: argparse.Namespace,
     source: Path,
     filter: FilterConfig = _SEEN_ALL,
-) -> None:
+) -> ThresholdChoice | None:
     """Fits the calibration, chooses the thresholds, prints and writes both, as far as the flags say.
 
     Args:
@@ -104,12 +105,15 @@ def decide(
         source: The model, or the file of detections.
         filter: The thresholds of the detections. Defaults to none.
 
+    Returns:
+        The thresholds; `None` if none were asked for, or if they are for calibrated scores.
+
     Raises:
         ValueError: There are no right or no wrong detections to fit a calibration.
         OSError: A file cannot be written.
     """
     if not (flags.choose_thresholds or flags.calibrate):
-        return
+        return None
     from keras_retinanet.analysis.temperature import fit_temperature
     from keras_retinanet.analysis.threshold_report import describe_fit, describe_thresholds, thresholds_to_dict
     from keras_retinanet.analysis.thresholds import choose_thresholds, count_boxes_of_images
@@ -130,12 +134,14 @@ def decide(
             content["score_threshold"] = round(float(fit(filter.score_threshold)), 6)
         if filter.class_thresholds:
             content["classes"] = {name: {"threshold": floor} for name, floor in zip(class_names, floors, strict=True)}
+    choice: ThresholdChoice | None = None
     if flags.choose_thresholds:
         counts = count_boxes_of_images(samples, len(class_names))
         choice = choose_thresholds(matches, counts, class_names, flags.choose_thresholds, floor=floors)
         print(f"\n{describe_thresholds(choice, iou)}")
         content |= thresholds_to_dict(choice)
     _write(content, flags, source, class_names)
+    return None if flags.calibrate else choice
 
 
 def _write(content: Mapping[str, Any], flags: argparse.Namespace, source: Path, class_names: Sequence[str]) -> None:
