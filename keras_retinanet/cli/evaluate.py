@@ -13,7 +13,7 @@ from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_rea
 from keras_retinanet.cli.evaluation_comparison import compare_models
 from keras_retinanet.cli.evaluation_decision import add_decision_flags, check_decision_flags, check_storable
 from keras_retinanet.cli.evaluation_inputs import Evaluation
-from keras_retinanet.cli.evaluation_report import evaluate_results, is_result_file, publish
+from keras_retinanet.cli.evaluation_report import evaluate_results, find_open_images_files, is_result_file, publish
 from keras_retinanet.cli.evaluation_run import detect
 from keras_retinanet.cli.exported_run import open_exported
 from keras_retinanet.cli.label_error_list import check_label_error_files
@@ -50,6 +50,7 @@ def build_parser() -> Parser:
         "Of several, all others are compared with the first.",
     )
     add_dataset_arguments(parser, trailing=("SNAPSHOT",), repeats=is_model)
+    parser.set_defaults(class_ids=None)  # see `find_open_images_files`
     count = number(int, least=1)
     parser.add_argument("--set", metavar="NAME", help="images to use (default: the format's val)")
     add_reader_flags(parser)
@@ -63,6 +64,11 @@ def build_parser() -> Parser:
     metric.add_argument(
         "--hierarchy", metavar="JSON", help="open_images: file such as bbox_labels_600_hierarchy.json; boxes count for "
         "the classes above their own, too (default: that of an Open Images folder)",
+    )  # fmt: skip
+    metric.add_argument(
+        "--image-labels", metavar="CSV", help="open_images: file such as validation-annotations-human-imagelabels-"
+        "boxable.csv; detections of classes that nobody looked for in an image do not count there (default: that of an "
+        "Open Images folder)",
     )  # fmt: skip
     parser.add_argument("--json", metavar="FILE", help="also write the numbers to this file")
     add_report_flag(parser)
@@ -143,6 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(problem)
     import_tensorflow()
     try:
+        find_open_images_files(flags, data)
         check_label_error_files(flags.label_errors)
         if flags.store_thresholds:
             check_storable(find_model(paths[0]))
