@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import types
@@ -17,7 +18,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from keras_retinanet import build
+from keras_retinanet import build, load_model
 from keras_retinanet.cli import evaluate, evaluation_report, report_file
 from keras_retinanet.cli.dataset_arguments import parse_arguments
 from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, ResizeConfig
@@ -169,6 +170,21 @@ def test_open_images_with_a_hierarchy(tmp_path, capsys):
     (tmp_path / "found.json").write_text(json.dumps([{**found[0], "image_id": "b.png"}]))
     assert evaluate.main(argv) == 2
     assert_one_line(capsys.readouterr().err, f"{tmp_path}/found.json, line 1: image 'b.png' is not in the data set")
+
+
+def test_thresholds_in_the_snapshot(demo, run, tmp_path, capsys):
+    snapshot, found = tmp_path / "best.keras", tmp_path / "found.json"
+    shutil.copy(run / "last.keras", snapshot)
+    argv = ["demo", str(demo), str(snapshot), "--score-threshold", "0.001", "--limit=3", "--report=none"]
+    decision = ["--choose-thresholds", "recall=0.5", "--store-thresholds"]
+    assert evaluate.main([*argv, *decision, "--save-detections", str(found)]) == 0
+    assert "thresholds for recall=0.5 at IoU 0.5, chosen on 3 images" in capsys.readouterr().out
+    stored, former = load_model(snapshot).filter_config, load_model(run / "last.keras").filter_config
+    assert len(stored.class_thresholds) == len(NAMES)
+    assert max(stored.class_thresholds) > 0.001
+    assert dataclasses.replace(stored, class_thresholds=()) == former
+    assert evaluate.main([*argv[:3], str(found), *argv[3:], "--iou-thresholds", "0.3"]) == 0
+    assert re.search(r"\nAP +\+0\.0 ± 0\.0", capsys.readouterr().out)  # the command line replaces all thresholds
 
 
 def test_open_images_reads_the_files_of_its_folder(tmp_path, capsys):
