@@ -139,6 +139,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--overlap and --no-whole-pass need --tile")
     if flags.tile is not None and (flags.image_min_side or flags.image_max_side):
         parser.error("--image-min-side and --image-max-side resize whole images; --tile does not")
+    if flags.tta is not None and (flags.image_min_side or flags.image_max_side):
+        parser.error(
+            "--image-min-side and --image-max-side set one size; --tta has scales of the snapshot's: --tta 0.8,1"
+        )
     import_tensorflow()
     try:
         find_open_images_files(flags, data)

@@ -227,6 +227,22 @@ def test_large_images_in_tiles(demo, run, tmp_path, monkeypatch, capsys):
     assert [record["bbox"] for record in found] == [[0, 0, width, height] for height, width in sizes]
 
 
+def test_several_views_of_an_image(demo, run, tmp_path, monkeypatch, capsys):
+    """Both sides of each image show one box around it, which is found once; another size needs `--tta`'s own scales."""
+    opened = "keras_retinanet.runtimes.open_model.open_model"
+    monkeypatch.setattr(opened, lambda network: FullTiles(KerasRuntime(DetectionModel(network)).description))
+    argv = ["demo", str(demo), str(run), "--limit=2", "--tta=1", "--score-threshold=0.8", "--metric=voc"]
+    assert evaluate.main([*argv, "--save-detections", str(tmp_path / "found.json")]) == 0
+    annotations = json.loads((demo / "annotations" / "instances_val2017.json").read_text())
+    sizes = [(image["height"], image["width"]) for image in annotations["images"][:2]]
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert [record["bbox"] for record in found] == [[0, 0, width, height] for height, width in sizes]
+    for wrong in ("--tta=0", "--tta=1,x", "--tta=1", "--image-min-side=9"):
+        with pytest.raises(SystemExit):
+            evaluate.main(["demo", str(demo), str(run), "--image-max-side=99", "--tta=1", wrong])
+    assert "not a list of scales from 0.1 to 10" in capsys.readouterr().err
+
+
 class MeanDetector:
     """Finds two boxes whose places depend on the pixels of the image; `dies_at` counts batches from 1."""
 
