@@ -195,7 +195,8 @@ def dataset_words(data: DataConfig) -> list[str]:
         words = [data.dataset, (not data.divides_training_images and data.val_annotations) or data.annotations or ""]
     words += [*filter(None, [data.classes]), *(data.more_data or ())]
     names = [name for name in (*reader_flags(), *CHOICES[:7]) if getattr(data, name) != getattr(default, name)]
-    chosen: dict[str, Any] = {"--set": data.val_set} if data.val_set else {}
+    own_set = data.train_set if data.divides_training_images else data.val_set
+    chosen: dict[str, Any] = {"--set": own_set} if own_set else {}
     chosen |= {flag_name(f"data.{name}"): getattr(data, name) for name in names}
     for flag, value in chosen.items():
         words += [flag, join_list(value) if isinstance(value, tuple) else str(value)]

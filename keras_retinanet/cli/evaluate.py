@@ -139,7 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if flags.set and not DATASETS[data.dataset].has_sets:
         parser.error(f"--set names a split; for {data.dataset}, give the annotation file")
     val_annotations = data.val_annotations or data.annotations
-    data = dataclasses.replace(data, val_set=flags.set, val_annotations=val_annotations, workers=flags.workers)
+    own_set = {"train_set" if data.divides_training_images else "val_set": flags.set}
+    data = dataclasses.replace(data, val_annotations=val_annotations, workers=flags.workers, **own_set)
     if flags.tile is None and (flags.overlap is not None or flags.no_whole_pass):
         parser.error("--overlap and --no-whole-pass need --tile")
     if flags.tile is not None and (flags.image_min_side or flags.image_max_side):

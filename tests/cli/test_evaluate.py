@@ -122,6 +122,18 @@ def test_label_errors_of_two_folds(demo, tmp_path, capsys):
     assert "must end with one of .csv, .coco.json" in capsys.readouterr().err
 
 
+def test_set_names_the_images_that_are_divided_into_folds(demo, tmp_path, capsys):
+    nothing = tmp_path / "nothing.json"
+    nothing.write_text("[]")
+    counts = []
+    for fold in ("1/2", "2/2"):
+        assert evaluate.main(["demo", str(demo), str(nothing), "--set", "val2017", "--val-fold", fold]) == 0
+        counts.append(int(re.search(r"images    val: (\d+) images", capsys.readouterr().out)[1]))
+    assert sorted(counts) == [3, 4]
+    assert evaluate.main(["demo", str(demo), str(nothing), "--set", "train2017"]) == 0
+    assert "train2017: 1 images" in capsys.readouterr().out
+
+
 def run_pycocotools(annotations, results):
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(annotations))
