@@ -11,6 +11,7 @@ from keras_retinanet.cli.evaluation_inputs import Evaluation
 from keras_retinanet.cli.evaluation_report import category_ids, is_result_file, metric_settings
 from keras_retinanet.cli.evaluation_run import detect
 from keras_retinanet.cli.model_words import short_names
+from keras_retinanet.cli.report_file import publish_comparison
 from keras_retinanet.config import DataConfig
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def compare_models(
     if flags.metric == "coco":
         comparison = compare(samples, found, names, dataset.class_names, settings)
         print(comparison_report.comparison_text(comparison))
+        publish_comparison(comparison, flags)
         content = comparison_report.to_dict(comparison)
     else:
         metric = METRICS[flags.metric]

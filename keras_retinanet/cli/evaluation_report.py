@@ -44,7 +44,7 @@ def publish(evaluation: Evaluation, stages: Stages, flags: argparse.Namespace, s
         _save(stages, flags.save_detections, ids)
     found = list(stages.values())[-1]
     list_label_errors(flags.label_errors, evaluation.samples, found, evaluation.class_names, ids)
-    decide(evaluation.samples, found, evaluation.class_names, flags, evaluation.snapshot, evaluation.filter)
+    choice = decide(evaluation.samples, found, evaluation.class_names, flags, evaluation.snapshot, evaluation.filter)
     evaluated = Evaluated(
         evaluation.snapshot,
         evaluation.description,
@@ -52,6 +52,7 @@ def publish(evaluation: Evaluation, stages: Stages, flags: argparse.Namespace, s
         ", ".join(f"{name} {value}" for name, value in {**origin["filter"], **origin["resize"]}.items()),
         speed,
         evaluation.thumbnails.brightness(evaluation.samples),
+        choice,
     )
     publish_report(evaluated, evaluation.samples, found, result, settings, flags)
 
@@ -102,8 +103,8 @@ def evaluate_results(path: Path, flags: argparse.Namespace, data: DataConfig) ->
     origin, class_names = {"results": names, "set": set_name}, tuple(dataset.class_names)
     result = report_numbers({"": found}, samples, class_names, settings, flags, origin)
     list_label_errors(flags.label_errors, samples, found, class_names, ids)
-    decide(samples, found, class_names, flags, path)
-    evaluated = Evaluated(path, describe_data(data, {"val": samples}, class_names), set_name)
+    choice = decide(samples, found, class_names, flags, path)
+    evaluated = Evaluated(path, describe_data(data, {"val": samples}, class_names), set_name, thresholds=choice)
     publish_report(evaluated, samples, found, result, settings, flags)
 
 

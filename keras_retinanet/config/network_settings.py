@@ -229,7 +229,6 @@ class ModelConfig:
 
     backbone: BackboneName = "resnet50"
     weights: str = "imagenet"
-    weights_config: str | None = None
     min_level: int = 3
     max_level: int = 7
     p6_source: Literal["C5", "P5"] = "C5"
@@ -255,6 +254,7 @@ class ModelConfig:
     is_fpn_separable: bool = False
     is_head_separable: bool = False
     has_shared_tower: bool = False
+    weights_config: str | None = None
 
 
 @dataclass(frozen=True)

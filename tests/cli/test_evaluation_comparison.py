@@ -51,8 +51,11 @@ class FindsPears(Runtime):
 def test_files_of_detections(data: Path, capsys: pytest.CaptureFixture[str]):
     """Of three pears the first file has one (34 of 101 recalls), the second all; nobody finds the fig."""
     words = ["csv", "--report=none", str(data / "boxes.csv"), str(data / "one.json"), str(data / "two.json")]
-    assert evaluate.main([*words, "--json", str(data / "out.json")]) == 0
+    files = ["--json", str(data / "out.json"), "--report", str(data / "report.html")]
+    assert evaluate.main([*words, *files]) == 0
     text = capsys.readouterr().out
+    assert f"report    {data / 'report.html'}" in text
+    assert "two.json against one.json" in (data / "report.html").read_text(encoding="utf-8")
     assert "two.json against one.json: difference in percentage points ± standard deviation" in text
     assert "\nAP    +33.2 ± " in text  # (1 - 34 / 101) / 2
     assert "\npear  +66.3 ± " in text
