@@ -53,9 +53,12 @@ class AssignerConfig:
         positive_iou: Anchors whose IoU with a box is at least this are assigned to it.
         negative_iou: Anchors whose largest IoU is at most this are background; those in between are ignored.
         use_force_match: Also assign each box to its best anchor, whatever their IoU.
-        assigner: Rule that assigns anchors to boxes: fixed IoU thresholds (paper), or a threshold for each box from
-            the IoUs of its nearest anchors (ATSS).
+        assigner: Rule that assigns anchors to boxes: fixed IoU thresholds (paper), a threshold for each box from the
+            IoUs of its nearest anchors (ATSS), or the anchors inside a box that predict it best (TOOD).
         nearest_cells: Positions per pyramid level, those nearest to a box's centre, whose anchors ATSS considers.
+        aligned_top_k: Anchors per box that task-aligned assignment takes.
+        alignment_alpha: Exponent of the score in task-aligned assignment.
+        alignment_beta: Exponent of the IoU in task-aligned assignment.
     """
 
     positive_iou: float = 0.5
@@ -63,6 +66,9 @@ class AssignerConfig:
     use_force_match: bool = False
     assigner: AssignerName = "iou_threshold"
     nearest_cells: int = 9
+    aligned_top_k: int = 13
+    alignment_alpha: float = 1.0
+    alignment_beta: float = 6.0
 
 
 @dataclass(frozen=True)

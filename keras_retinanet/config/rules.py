@@ -14,13 +14,13 @@ from keras_retinanet.config.tree import flag_name, flattened, settings
 _AT_LEAST_ONE = (
     "batch_size", "epochs", "steps", "evaluate_every", "patience", "data.limit", "data.workers", "resize.min_side",
     "resize.max_side", "resize.pad_multiple", "filter.max_detections", "filter.top_k", "model.fpn_width",
-    "model.head_width", "assigner.nearest_cells",
+    "model.head_width", "assigner.nearest_cells", "assigner.aligned_top_k",
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "seed", "optimizer.warmup_steps", "optimizer.weight_decay", "optimizer.clip_norm", "loss.box_weight", "loss.gamma",
-    "model.head_depth", "filter.clip_margin", "loss.background_weight", "data.val_seed",
+    "model.head_depth", "filter.clip_margin", "loss.background_weight", "data.val_seed", "assigner.alignment_alpha",
 )  # fmt: skip
-_POSITIVE = ("optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon")
+_POSITIVE = ("optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon", "assigner.alignment_beta")
 _SHARE = ("assigner.positive_iou", "assigner.negative_iou", "filter.score_threshold", "filter.nms_threshold")
 
 

@@ -26,6 +26,9 @@ FLAG_NAMES = {
     "loss.gamma": "focal-gamma",
     "loss.beta": "smooth-l1-beta",
     "assigner.nearest_cells": "atss-nearest-cells",
+    "assigner.aligned_top_k": "tal-top-k",
+    "assigner.alignment_alpha": "tal-alpha",
+    "assigner.alignment_beta": "tal-beta",
 }
 WITHOUT_FLAG = ("resize.exif", "resize.bit_depth")
 """Settings that the training images decide; the flags are those of `data.exif` and `data.bit_depth`."""
