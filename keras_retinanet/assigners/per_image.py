@@ -89,7 +89,7 @@ def _map_images(
 
 
 def centres(boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """x and y `(...)` of the centres of boxes `(..., 4)`."""
+    """Centres `(...)`, x and y, of boxes `(..., 4)`."""
     return (boxes[..., 0] + boxes[..., 2]) / 2, (boxes[..., 1] + boxes[..., 3]) / 2
 
 

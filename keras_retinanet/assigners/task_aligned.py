@@ -198,9 +198,7 @@ def _largest_of_many(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return ops.take(own, among), ops.take(places, among)
 
 
-def _normalised(
-    alignment: Tensor, overlaps: Tensor, positions: Tensor, index: Tensor, anchor_labels: Tensor
-) -> Tensor:
+def _normalised(alignment: Tensor, overlaps: Tensor, positions: Tensor, index: Tensor, anchor_labels: Tensor) -> Tensor:
     """Quality `(A,)` from alignment, IoU and position of each box's anchors, `(N, k)`, and the box of each anchor."""
     row = ops.arange(ops.shape(positions)[0], dtype="int32")[:, None]
     is_own = ops.logical_and(alignment > 0, ops.take(index, positions) == row)

@@ -10,10 +10,14 @@ from keras_retinanet.config.names import (
     BackboneName,
     BoxCoderName,
     BoxLossName,
+    BoxWeightingName,
+    ClassBalance,
     ClassificationLossName,
     ClipTime,
     ExifFrame,
+    HeadNorm,
     NmsMode,
+    QualityScore,
     ResizeMethod,
     Rounding,
 )
@@ -86,6 +90,15 @@ class LossConfig:
         beta: Error at which smooth L1 turns from quadratic to linear.
         box_weight: Weight of the box loss against the classification loss.
         background_weight: Weight of background in the varifocal loss, its α. Defaults to 0.75.
+        box_weighting: Weight of an object in the box loss: the same for all, its best score (GFL), or its quality,
+            which is the IoU of its box (VarifocalNet) or the target score of task-aligned assignment (TOOD).
+        dfl_weight: Weight of the distribution focal loss, if boxes are distributions.
+        quality_weight: Weight of the loss of the predicted IoU, if there is one.
+        class_weights: One weight per class, in the order of the labels, on all terms of its scores.
+        class_alphas: One alpha per class, in the order of the labels; replaces `alpha`.
+        class_balance: Compute them from the training boxes: weights by the effective number of boxes (Cui et al.
+            2019), or alphas by their frequency.
+        balance_beta: β of the effective number (1 - β^n) / (1 - β) of n boxes; 0 gives equal weights.
     """
 
     classification: ClassificationLossName = "focal"
@@ -95,6 +108,17 @@ class LossConfig:
     beta: float = 1 / 9
     box_weight: float = 1.0
     background_weight: float | None = None
+    box_weighting: BoxWeightingName = "equal"
+    dfl_weight: float = 0.25
+    quality_weight: float = 0.5
+    class_weights: tuple[float, ...] = ()
+    class_alphas: tuple[float, ...] = ()
+    class_balance: ClassBalance = "none"
+    balance_beta: float = 0.999
+
+    def __post_init__(self) -> None:
+        for name in ("class_weights", "class_alphas"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON has lists
 
 
 @dataclass(frozen=True)
@@ -111,6 +135,8 @@ class FilterConfig:
         clip_margin: Pixels by which boxes end before the image's right and lower edge: 1 in fizyr.
         drop_empty: Drop boxes without area: before NMS (MMDetection), or once clipped after it (Detectron2).
         class_thresholds: One score threshold per class, in the order of the labels; replaces `score_threshold`.
+        quality_score: Score of a box whose IoU is predicted: square root of score times IoU (PAA), their product
+            (FCOS, ATSS), or the score alone.
     """
 
     score_threshold: float = 0.05
@@ -122,6 +148,7 @@ class FilterConfig:
     clip_margin: int = 0
     drop_empty: bool = False
     class_thresholds: tuple[float, ...] = ()
+    quality_score: QualityScore = "sqrt"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_thresholds", tuple(self.class_thresholds))  # JSON has lists
@@ -173,11 +200,15 @@ class ModelConfig:
         fpn_width: Channels of every pyramid level.
         head_width: Channels inside the two heads.
         head_depth: Convolutions before the last one of each head.
-        head_norm: Normalisation after each of them.
+        head_norm: Normalisation after each of them: in groups of channels, or over the batch, synchronised between
+            replicas and with statistics per level.
         head_norm_epsilon: Added to the variance by that normalisation; KerasHub has 0.001.
         has_head_bias: Convolutions have biases before that normalisation too, as Detectron2's.
         has_shared_heads: Use the same head weights on every level.
-        box_coder: Box parametrisation: centre and size (paper) or corners (fizyr).
+        box_coder: Box parametrisation: centre and size (paper), corners (fizyr), or a distribution over the distances
+            of each side from the anchor's centre (GFL), which costs little with one anchor per cell only.
+        reg_max: Largest distance of a distribution, in bins of an eighth of the anchor's side.
+        has_quality: Let the box head also predict the IoU of each box, which is combined with its score (PAA).
     """
 
     backbone: BackboneName = "resnet50"
@@ -190,11 +221,13 @@ class ModelConfig:
     fpn_width: int = 256
     head_width: int = 256
     head_depth: int = 4
-    head_norm: Literal["none", "group"] = "none"
+    head_norm: HeadNorm = "none"
     head_norm_epsilon: float = 1e-5
     has_head_bias: bool = False
     has_shared_heads: bool = True
     box_coder: BoxCoderName = "center"
+    reg_max: int = 16
+    has_quality: bool = False
 
 
 @dataclass(frozen=True)

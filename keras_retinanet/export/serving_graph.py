@@ -22,6 +22,7 @@ from keras_retinanet.data.image import (
     with_end_mark,
 )
 from keras_retinanet.model.detection_model import DetectionModel
+from keras_retinanet.runtimes import raw_outputs
 from keras_retinanet.schema import Tensor
 
 EXAMPLE_IMAGE = "image/encoded"
@@ -92,9 +93,9 @@ class ServingGraph:
         return self._detect(lambda index: images[index], tf.shape(images)[0])
 
     def predict_raw(self, images: Tensor) -> dict[str, Tensor]:
-        """`deltas (B, A, 4)` and `logits (B, A, K)` for resized and padded images `(B, H, W, 3)` float32."""
+        """`schema.RawOutputs` for resized and padded images `(B, H, W, 3)` float32."""
         predictions = self.model.network(images, training=False)
-        return {name: predictions[name] for name in ("deltas", "logits")}
+        return raw_outputs(predictions)
 
     def _detect(self, load: Callable[[Tensor], Tensor], count: Tensor) -> dict[str, Tensor]:
         with tf.control_dependencies([tf.debugging.Assert(count > 0, ["the request has no images"])]):

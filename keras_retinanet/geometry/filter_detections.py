@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_retinanet.config import FilterConfig, NmsMode
+from keras_retinanet.config import FilterConfig, NmsMode, QualityScore
 from keras_retinanet.geometry.nms import Kernel, batched_nms, take_rows, uses_tensorflow_kernel
 from keras_retinanet.schema import BatchDetections, Tensor
 
@@ -25,6 +25,7 @@ _SETTINGS = (
     "top_k",
     "nms",
     "class_thresholds",
+    "quality_score",
     "from_logits",
     "kernel",
 )
@@ -35,6 +36,7 @@ _Candidates = tuple[Tensor, Tensor, Tensor]
 def filter_detections(
     boxes: Tensor,
     scores: Tensor,
+    quality: Tensor | None = None,
     *,
     level_sizes: Sequence[int | Tensor] | None = None,
     score_threshold: float = FilterConfig.score_threshold,
@@ -43,6 +45,7 @@ def filter_detections(
     top_k: int | None = FilterConfig.top_k,
     nms: NmsMode = FilterConfig.nms,
     class_thresholds: Sequence[float] = FilterConfig.class_thresholds,
+    quality_score: QualityScore = FilterConfig.quality_score,
     from_logits: bool = False,
     kernel: Kernel = "auto",
 ) -> BatchDetections:
@@ -53,6 +56,7 @@ def filter_detections(
     Args:
         boxes: `(B, A, 4)`. Corners `x1, y1, x2, y2` in pixels, already decoded and clipped.
         scores: `(B, A, K)`. Probabilities, or logits with `from_logits`.
+        quality: `(B, A)`. Predicted IoU of each box, or its logit with `from_logits`. Defaults to `None`.
         level_sizes: ints or scalar tensors, summing to `A`. Anchors of each pyramid level, to which `top_k` applies.
             Defaults to `None`, all anchors as one level.
         score_threshold: Only scores strictly above it are kept.
@@ -64,6 +68,8 @@ def filter_detections(
         class_thresholds: `K` floats in place of `score_threshold`. Scores below the
             threshold of their class do not count: with one label per anchor, it is the best of the remaining classes.
             Defaults to `()`, the same for all.
+        quality_score: How a score becomes one with `quality`, before the threshold: `"sqrt"` of their product,
+            `"product"`, or `"none"`, the score alone.
         from_logits: `scores` are logits: they are compared as they are, and only the kept ones become probabilities.
             Defaults to `False`.
         kernel: `"ops"`, plain `keras.ops`; `"tensorflow"`, TensorFlow's fused CPU kernel, which XLA and LiteRT do not
@@ -77,13 +83,14 @@ def filter_detections(
         ValueError: If a mode, kernel, threshold or size is not one of those above.
 
     Reference: Lin et al. 2017, §4.1; torchvision and Detectron2 (`per_class` with `level_sizes`), fizyr/keras-retinanet
-        (`top_k=None`, all three modes).
+        (`top_k=None`, all three modes); `quality`: FCOS (Tian et al. 2019), PAA (Kim and Lee 2020, §3.3).
     """
-    _check_settings(nms, kernel, nms_threshold, max_detections, top_k)
+    _check_settings(nms, kernel, nms_threshold, max_detections, top_k, quality_score)
+    rated = _RatedScores(scores, quality, quality_score, from_logits)
+    from_logits = rated.from_logits
     threshold = _thresholds(score_threshold, class_thresholds, scores.shape[-1], from_logits)
     boxes = ops.stop_gradient(ops.cast(boxes, "float32"))
-    scores = ops.stop_gradient(ops.cast(scores, "float32"))
-    candidates = _best_candidates(boxes, scores, level_sizes, threshold, top_k, nms == "agnostic")
+    candidates = _best_candidates(boxes, rated, level_sizes, threshold, top_k, nms == "agnostic")
     best_boxes, best_scores, labels = candidates
     picks = batched_nms(best_boxes, best_scores > -math.inf, labels, nms, nms_threshold, max_detections, kernel)
     return _gather_detections(candidates, picks, from_logits)
@@ -100,6 +107,7 @@ class FilterDetections(keras.layers.Layer):
         top_k: int or `None`.
         nms: string.
         class_thresholds: `K` floats, or none.
+        quality_score: string.
         from_logits: bool.
         kernel: string. With TensorFlow's kernel `supports_jit` is `False`: XLA has no such kernel.
         **kwargs: Keras' own, such as `name`; `dtype` is always float32: bfloat16 turns 1001.3 px into 1000.
@@ -118,29 +126,38 @@ class FilterDetections(keras.layers.Layer):
         top_k: int | None = FilterConfig.top_k,
         nms: NmsMode = FilterConfig.nms,
         class_thresholds: Sequence[float] = FilterConfig.class_thresholds,
+        quality_score: QualityScore = FilterConfig.quality_score,
         from_logits: bool = False,
         kernel: Kernel = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
-        _check_settings(nms, kernel, nms_threshold, max_detections, top_k)
+        _check_settings(nms, kernel, nms_threshold, max_detections, top_k, quality_score)
         self.score_threshold = score_threshold
         self.nms_threshold = nms_threshold
         self.max_detections = max_detections
         self.top_k = top_k
         self.nms = nms
         self.class_thresholds = tuple(float(value) for value in class_thresholds)
+        self.quality_score = quality_score
         self.from_logits = from_logits
         self.kernel = kernel
         self.supports_jit = not uses_tensorflow_kernel(kernel)
 
-    def call(self, boxes: Tensor, scores: Tensor, levels: Mapping[str, Tensor] | None = None) -> BatchDetections:
+    def call(
+        self,
+        boxes: Tensor,
+        scores: Tensor,
+        levels: Mapping[str, Tensor] | None = None,
+        quality: Tensor | None = None,
+    ) -> BatchDetections:
         """Filters one batch.
 
         Args:
             boxes: `(B, A, 4)`. Pixels.
             scores: `(B, A, K)`. Probabilities, or logits with `from_logits`.
             levels: dict of `(..., A_level, 4)`, such as the model's `anchors`. Only their lengths are used.
+            quality: `(B, A)`. Predicted IoU, in the form of the scores.
 
         Returns:
             `BatchDetections`.
@@ -148,13 +165,16 @@ class FilterDetections(keras.layers.Layer):
         return filter_detections(
             boxes,
             scores,
+            quality,
             level_sizes=None if levels is None else [ops.shape(level)[-2] for level in levels.values()],
             **self._settings(),
         )
 
-    def compute_output_spec(self, boxes: Tensor, scores: Tensor, levels: Any = None) -> BatchDetections:
+    def compute_output_spec(
+        self, boxes: Tensor, scores: Tensor, levels: Any = None, quality: Any = None
+    ) -> BatchDetections:
         """Shapes and dtypes of the output, known without running."""
-        del scores, levels
+        del scores, levels, quality
         batch, D = boxes.shape[0], self.max_detections
         return {
             "boxes": keras.KerasTensor((batch, D, 4), "float32"),
@@ -171,8 +191,57 @@ class FilterDetections(keras.layers.Layer):
         return {name: getattr(self, name) for name in _SETTINGS}
 
 
-def _check_settings(nms: str, kernel: str, nms_threshold: float, max_detections: int, top_k: int | None) -> None:
-    for name, value, allowed in (("nms", nms, get_args(NmsMode)), ("kernel", kernel, get_args(Kernel))):
+class _RatedScores:
+    """Scores of anchors and classes, combined with the predicted IoU only where they are read: few of millions are.
+
+    Args:
+        scores: `(B, A, K)`. Probabilities, or logits with `from_logits`.
+        quality: `(B, A)` likewise, or `None`.
+        rule: How both are combined.
+        from_logits: bool.
+
+    Attributes:
+        from_logits: Whether the values read are logits; combined ones are probabilities.
+    """
+
+    def __init__(self, scores: Tensor, quality: Tensor | None, rule: QualityScore, from_logits: bool) -> None:
+        self.scores = ops.stop_gradient(ops.cast(scores, "float32"))
+        self._quality, self._rule, self._converts = None, rule, from_logits
+        self.from_logits = from_logits
+        if quality is not None and rule != "none":
+            quality = ops.stop_gradient(ops.cast(quality, "float32"))
+            self._quality = ops.sigmoid(quality) if from_logits else quality
+            self.from_logits = False
+
+    def all(self) -> Tensor:
+        """Combined scores `(B, A, K)`."""
+        return self._combined(self.scores, None if self._quality is None else self._quality[..., None])
+
+    def best(self) -> Tensor:
+        """Combined score of the best class of each anchor, `(B, A)`."""
+        return self._combined(ops.max(self.scores, axis=-1), self._quality)
+
+    def rows(self, anchors: Tensor) -> Tensor:
+        """Combined scores `(B, k, K)` of some anchors `(B, k)`."""
+        quality = None if self._quality is None else take_rows(self._quality, anchors)[..., None]
+        return self._combined(take_rows(self.scores, anchors), quality)
+
+    def _combined(self, scores: Tensor, quality: Tensor | None) -> Tensor:
+        if quality is None:
+            return scores
+        product = (ops.sigmoid(scores) if self._converts else scores) * quality
+        return ops.sqrt(product) if self._rule == "sqrt" else product
+
+
+def _check_settings(
+    nms: str, kernel: str, nms_threshold: float, max_detections: int, top_k: int | None, quality_score: str
+) -> None:
+    names = (
+        ("nms", nms, get_args(NmsMode)),
+        ("kernel", kernel, get_args(Kernel)),
+        ("quality_score", quality_score, get_args(QualityScore)),
+    )
+    for name, value, allowed in names:
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}.")
     if not 0 <= nms_threshold <= 1:
@@ -201,7 +270,7 @@ def _logit(probability: float) -> float:
 
 def _best_candidates(
     boxes: Tensor,
-    scores: Tensor,
+    rated: _RatedScores,
     level_sizes: Sequence[int | Tensor] | None,
     threshold: Any,
     top_k: int | None,
@@ -209,18 +278,18 @@ def _best_candidates(
 ) -> _Candidates:
     """The `top_k` best pairs of each level above `threshold`, all levels in one descending order."""
     if np.ndim(threshold):  # a best class below its own threshold makes room for the next
-        scores = _masked(scores, threshold)
-        best = ops.max(scores, axis=-1)  # (B, A)
+        rated = _RatedScores(_masked(rated.all(), threshold), None, "none", rated.from_logits)
+        best = rated.best()  # (B, A)
     else:
-        best = _masked(ops.max(scores, axis=-1), threshold)
+        best = _masked(rated.best(), threshold)
     anchors, values, labels = [], [], []
     for start, size in _spans(best, level_sizes):
         level_best, index = _top(best[:, start : start + size], top_k)
         if is_agnostic:
             level_values, index = level_best, index + start
-            level_labels = _first_largest(take_rows(scores, index))
+            level_labels = _first_largest(rated.rows(index))
         else:
-            level_values, index, level_labels = _best_pairs(scores, index + start, threshold, top_k)
+            level_values, index, level_labels = _best_pairs(rated, index + start, threshold, top_k)
         anchors.append(index)
         values.append(level_values)
         labels.append(ops.cast(level_labels, "int32"))
@@ -238,11 +307,13 @@ def _first_largest(rows: Tensor) -> Tensor:
     return ops.argmax(ops.cast(is_largest, "int32"), axis=-1)
 
 
-def _best_pairs(scores: Tensor, anchors: Tensor, threshold: Any, top_k: int | None) -> tuple[Tensor, Tensor, Tensor]:
+def _best_pairs(
+    rated: _RatedScores, anchors: Tensor, threshold: Any, top_k: int | None
+) -> tuple[Tensor, Tensor, Tensor]:
     """The `top_k` pairs `(B, k)` of a level: they all lie in its `top_k` anchors by best class, `anchors (B, k)`."""
-    num_classes = scores.shape[-1]
+    num_classes = rated.scores.shape[-1]
     anchors = ops.sort(anchors, axis=1)  # position then follows (anchor, class), which breaks ties
-    rows = _masked(take_rows(scores, anchors), threshold)  # (B, k, K)
+    rows = _masked(rated.rows(anchors), threshold)  # (B, k, K)
     values, pairs = _top(ops.reshape(rows, (ops.shape(rows)[0], -1)), top_k)
     return values, take_rows(anchors, pairs // num_classes), pairs % num_classes
 

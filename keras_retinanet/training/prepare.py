@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from keras_retinanet.anchor_coverage import measure_coverage, network_boxes
-from keras_retinanet.config import DataConfig, FilterConfig, MixedPrecision, TrainConfig
+from keras_retinanet.config import DataConfig, FilterConfig, LossConfig, MixedPrecision, TrainConfig
 from keras_retinanet.config.rules import check
 from keras_retinanet.data.augment import PRESETS
 from keras_retinanet.data.datasets import Dataset
@@ -18,6 +19,7 @@ from keras_retinanet.data.image_rule import learn_image_rule
 from keras_retinanet.data.pipeline import TrainingBatches
 from keras_retinanet.importers import WeightFile
 from keras_retinanet.inference import load_model
+from keras_retinanet.losses import with_balanced_classes
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.optimizers.build import build_optimizer, build_schedule, peak_rate
 from keras_retinanet.schema import Sample
@@ -98,7 +100,11 @@ def prepare(
     if config.patience is not None and data.val_samples is None:
         raise ValueError(f"--patience {config.patience} needs validation images.")
     if resume is None:
-        config = dataclasses.replace(config, resize=learn_image_rule(data.samples, config.data, config.resize))
+        config = dataclasses.replace(
+            config,
+            resize=learn_image_rule(data.samples, config.data, config.resize),
+            loss=_balance_classes(config.loss, data, log),
+        )
     with _dtype_policy(config.mixed_precision):
         if resume is None:
             progress = Progress(seed=config.seed, images=len(data.samples))
@@ -209,3 +215,18 @@ def _report_coverage(model: RetinaNet, samples: Sequence[Sample], batches: Train
     log(f"anchors: {coverage.describe()}{sampled}")
     if coverage.is_poor:
         log(f"warning: {coverage.describe_missed()}: {coverage.advise()}")
+
+
+def _balance_classes(config: LossConfig, data: RunData, log: Log) -> LossConfig:
+    """Settings with the numbers of the classes that `--class-balance` asks for, by the boxes of the training images."""
+    if config.class_balance == "none":
+        return config
+    counts = np.zeros(len(data.class_names), np.int64)
+    for sample in data.samples:
+        labels = np.asarray(sample["labels"])[~np.asarray(sample["ignore"], bool)]
+        counts += np.bincount(labels, minlength=len(counts))
+    balanced = with_balanced_classes(config, counts.tolist())
+    values = balanced.class_weights or balanced.class_alphas
+    named = ", ".join(f"{name} {value:.3g}" for name, value in zip(data.class_names, values, strict=True))
+    log(f"class balance by {config.class_balance.replace('_', ' ')}: {named}")
+    return balanced
