@@ -28,9 +28,9 @@ from timing import interleave
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.augment import PRESETS
-from keras_retinanet.data.image import padded_size, resized_size
 from keras_retinanet.data.image_files import find_images, read_sizes
 from keras_retinanet.data.pipeline import TrainingBatches
+from keras_retinanet.data.resized_sizes import padded_size, resized_size
 from keras_retinanet.schema import Sample
 
 BATCH = 4

@@ -25,9 +25,10 @@ from PIL import Image
 from timing import interleave, interleave_processes, print_table
 
 from keras_retinanet.config import ResizeConfig
-from keras_retinanet.data.image import decode, pad, resize_image, resized_size
+from keras_retinanet.data.image import decode, pad, resize_image
 from keras_retinanet.data.image_files import SUFFIXES, read_sizes
 from keras_retinanet.data.pipeline import TrainingBatches
+from keras_retinanet.data.resized_sizes import resized_size
 from keras_retinanet.schema import Sample
 
 try:

@@ -59,7 +59,7 @@ def make_dicts(samples: list[Any], detections: list[Any], num_classes: int) -> t
         "categories": [{"id": k + 1, "name": str(k)} for k in range(num_classes)],
         "annotations": annotations,
     }
-    return truth, report.coco_results(detections, range(1, num_classes + 1))
+    return truth, list(report.coco_results(detections, range(1, num_classes + 1)))
 
 
 def run_pycocotools(truth: dict[str, Any], results: list[Any]) -> list[float]:

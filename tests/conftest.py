@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
+import runpy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,14 @@ def shared() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def mmdetection() -> dict[str, Any]:
+    """Answers of MMDetection's code by name, and the functions that make its inputs; `write.py` wrote them."""
+    folder = Path(__file__).parent / "fixtures" / "mmdetection"
+    golden = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
+    return runpy.run_path(str(folder / "inputs.py")) | golden
 
 
 def _paint(
@@ -161,7 +171,8 @@ def network_input() -> Callable[..., Any]:
     """
     import tensorflow as tf
 
-    from keras_retinanet.data.image import network_scale_tensor, pad, padded_size, resize_by_rule, resized_size_tensor
+    from keras_retinanet.data.image import pad, resize_by_rule
+    from keras_retinanet.data.resized_sizes import network_scale_tensor, padded_size, resized_size_tensor
 
     def prepare(image: Any, resize: Any, pad_value: Sequence[float]) -> tuple[Any, Any, Any]:
         given = tf.shape(image)[:2]

@@ -151,7 +151,7 @@ def test_settings_of_the_mobilenet(opened: tuple[Any, Any]) -> None:
     assert settings["class_names"] == ["cat", "dog"]
     assert settings["resize"] == {
         "min_side": 60, "max_side": 90, "is_square": True, "antialias": True, "pad_multiple": 10, "rounding": "even",
-        "method": "pillow", "has_one_scale": True, "exif": "ignore", "bit_depth": 16,
+        "method": "pillow", "has_one_scale": True, "exif": "ignore", "bit_depth": 16, "shape": [], "shape_mode": "fit",
     }  # fmt: skip
     assert settings["assigner"] == to_dict(AssignerConfig(positive_iou=0.6, negative_iou=0.3, use_force_match=True))
     loss = LossConfig("balanced_cross_entropy", "giou", alpha=0.4, beta=0.2, box_weight=2.0)  # it has no gamma
@@ -159,6 +159,8 @@ def test_settings_of_the_mobilenet(opened: tuple[Any, Any]) -> None:
     assert settings["filter"] == {
         "score_threshold": 0.45, "nms_threshold": 0.4, "max_detections": 40, "top_k": 60, "nms": "agnostic",
         "clip": "after_nms", "clip_margin": 1, "drop_empty": True, "class_thresholds": [0.3, 0.6],
+        "clip_frame": "image", "top_k_scope": "level", "max_per_class": None,
+        "temperature": 1.0, "score_bias": 0.0,
     }  # fmt: skip
     assert settings["pad_value"] == [127.5, 127.5, 127.5]
 

@@ -8,6 +8,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE, TESTS = ROOT / "keras_retinanet", ROOT / "tests"
 
 TESTED_ELSEWHERE = {
+    "analysis/comparison_report": "analysis/test_comparison",
+    "analysis/json_values": "analysis/test_analysis",
+    "analysis/precision": "analysis/test_slices",
     "anchor_coverage/coverage": "anchor_coverage/test_anchor_coverage",
     "anchor_coverage/fit": "anchor_coverage/test_anchor_coverage",
     "anchor_coverage/network_boxes": "anchor_coverage/test_anchor_coverage",
@@ -18,9 +21,11 @@ TESTED_ELSEWHERE = {
     "backbones/resnet_names": "backbones/test_resnet",
     "cli/debug": "cli/test_doctor",
     "cli/detect_sources": "cli/test_detect",
+    "cli/evaluation_inputs": "cli/test_evaluate",
     "cli/evaluation_report": "cli/test_evaluate",
     "cli/evaluation_run": "cli/test_evaluate",
     "cli/import_checkpoint": "importers/test_moving_over",
+    "cli/interrupted_evaluation": "cli/test_evaluate",
     "cli/network_settings": "importers/test_moving_over",
     "cli/old_flags": "importers/test_moving_over",
     "cli/parsing": "cli/test_train",
@@ -103,6 +108,7 @@ TESTED_ELSEWHERE = {
     "export/sample_images": "export/test_verification",
     "export/serving_graph": "export/test_saved_model",
     "geometry/nms": "geometry/test_filter_detections",
+    "geometry/score_scale": "geometry/test_filter_detections",
     "importers/assemble": "importers/test_parity",
     "importers/blueprint": "importers/test_mmdetection_config",
     "importers/class_lists": "importers/test_torch_sources",

@@ -36,10 +36,14 @@ class Fit:
 
 
 class _Level(NamedTuple):
-    """The grids of a pyramid level in all images; anchor centres are at `(position + offset) * stride`."""
+    """The grids of a pyramid level in all images; anchor centres are at `(position + offset) * stride`.
+
+    Anchors are taken without the clipping of `AnchorConfig.is_clipped`.
+    """
 
     base: Any  # (a, 4) anchors of one cell, centred on the origin
     stride: Any  # (I, 2) y, x
+    offset: Any  # (I, 2) y, x
     count: Any  # (I, 2) rows and columns whose centres lie in the image
 
 
@@ -53,9 +57,11 @@ def _make_levels(found: NetworkBoxes, anchors: AnchorConfig | Anchors) -> list[_
     levels = []
     for size, stride, scales, maps in zip(layer.sizes, layer.strides, layer.level_scales, found.maps, strict=True):
         step = found.padded // maps if layer.stride_mode == "grid" else np.full_like(found.padded, stride)
-        inside = np.ceil(found.sizes / step - layer.offset).astype(np.int64)
+        has_offset = (layer.offset_rule == "always") | (found.padded % step == 0)
+        offset = np.where(has_offset, layer.offset, 0.0)
+        inside = np.ceil(found.sizes / step - offset).astype(np.int64)
         base = base_anchors(size, layer.ratios, scales, layer.is_rounded, layer.has_whole_sizes)
-        levels.append(_Level(base, step, np.minimum(maps, inside)))
+        levels.append(_Level(base, step, offset, np.minimum(maps, inside)))
     return levels
 
 
@@ -78,15 +84,15 @@ def best_overlap(found: NetworkBoxes, anchors: AnchorConfig | Anchors) -> Any:
     for start in range(0, len(best), _BOXES_PER_CHUNK):
         part = slice(start, start + _BOXES_PER_CHUNK)
         for level in levels:
-            overlap = _nearest_overlap(found.boxes[part], found.image[part], level, anchors.offset)
+            overlap = _nearest_overlap(found.boxes[part], found.image[part], level)
             best[part] = np.maximum(best[part], overlap.max(axis=1))
     return best
 
 
-def _nearest_along(boxes: Any, image: Any, level: _Level, offset: float, axis: int) -> tuple[Any, Any]:
+def _nearest_along(boxes: Any, image: Any, level: _Level, axis: int) -> tuple[Any, Any]:
     """`(M, a)` along x (axis 0) or y (axis 1): the nearest position in the image, and the intersection there in px."""
     low, high = level.base[:, axis], level.base[:, axis + 2]  # (a,)
-    step, count = level.stride[image, 1 - axis, None], level.count[image, 1 - axis, None]  # (M, 1)
+    step, count, offset = (of[image, 1 - axis, None] for of in (level.stride, level.count, level.offset))  # (M, 1)
     middle = (boxes[:, axis, None] + boxes[:, axis + 2, None]) / 2 - (low + high) / 2
     position = np.clip(np.rint(middle / step - offset), 0, np.maximum(count - 1, 0))
     centre = (position + offset) * step
@@ -94,9 +100,9 @@ def _nearest_along(boxes: Any, image: Any, level: _Level, offset: float, axis: i
     return position, np.where(count > 0, np.maximum(common, 0), 0)
 
 
-def _nearest_overlap(boxes: Any, image: Any, level: _Level, offset: float) -> Any:
+def _nearest_overlap(boxes: Any, image: Any, level: _Level) -> Any:
     """`(M, a)`: largest IoU with each shape of a level."""
-    common = _nearest_along(boxes, image, level, offset, 0)[1] * _nearest_along(boxes, image, level, offset, 1)[1]
+    common = _nearest_along(boxes, image, level, 0)[1] * _nearest_along(boxes, image, level, 1)[1]
     return common / np.maximum(areas(boxes)[:, None] + areas(level.base) - common, 1e-7)
 
 
@@ -119,10 +125,10 @@ def fit_anchors(found: NetworkBoxes, anchors: AnchorConfig | Anchors, positive_i
     for rows in _split_between_images(found.image):
         boxes, image = found.boxes[rows], found.image[rows]
         for level in levels:
-            overlap = _nearest_overlap(boxes, image, level, anchors.offset)  # (m, a)
+            overlap = _nearest_overlap(boxes, image, level)  # (m, a)
             best[rows] = np.maximum(best[rows], overlap.max(axis=1))
             row, shape = np.nonzero(overlap >= positive_iou)
-            cells = _positive_cells(boxes, image, level, anchors.offset, row, shape, positive_iou)
+            cells = _positive_cells(boxes, image, level, row, shape, positive_iou)
             positives[rows] += np.bincount(_assigned_rows(image, *cells), minlength=len(boxes))
     return Fit(best, positives)
 
@@ -138,7 +144,7 @@ def _split_between_images(image: Any) -> list[slice]:
 
 
 def _positive_cells(
-    boxes: Any, image: Any, level: _Level, offset: float, row: Any, shape: Any, positive_iou: float
+    boxes: Any, image: Any, level: _Level, row: Any, shape: Any, positive_iou: float
 ) -> tuple[Any, Any, Any]:
     """Positive cells of the boxes `row` for the anchor shapes `shape`: `(C,)` box, anchor number in its image, IoU."""
     base, step = level.base[shape], level.stride[image[row]]
@@ -151,9 +157,7 @@ def _positive_cells(
     for start in range(0, len(row), size):
         part = slice(start, start + size)
         r, s = row[part], shape[part]
-        (x, common_x), (y, common_y) = (
-            _window(boxes[r], base[part], level, image[r], offset, k, reach[k]) for k in (0, 1)
-        )
+        (x, common_x), (y, common_y) = (_window(boxes[r], base[part], level, image[r], k, reach[k]) for k in (0, 1))
         common = common_y[:, :, None] * common_x[:, None, :]  # (p, ry, rx)
         overlap = common / ((areas(boxes)[r] + areas(base[part]))[:, None, None] - common)
         p, i, j = np.nonzero(overlap >= positive_iou)
@@ -175,12 +179,12 @@ def _window_reach(side: Any, other: Any, step: Any, positive_iou: float) -> int:
     return int(np.ceil(np.max(furthest / step, initial=0))) + 1
 
 
-def _window(boxes: Any, base: Any, level: _Level, image: Any, offset: float, axis: int, reach: int) -> tuple[Any, Any]:
+def _window(boxes: Any, base: Any, level: _Level, image: Any, axis: int, reach: int) -> tuple[Any, Any]:
     """`(p, 2 * reach + 1)` positions around each box along an axis, and the intersections; 0 outside the image."""
-    step, count = level.stride[image, 1 - axis], level.count[image, 1 - axis]
+    step, count, offset = (of[image, 1 - axis] for of in (level.stride, level.count, level.offset))  # (p,)
     middle = (boxes[:, axis] + boxes[:, axis + 2] - base[:, axis] - base[:, axis + 2]) / 2
     position = np.rint(middle / step - offset)[:, None] + np.arange(-reach, reach + 1)
-    centre = (position + offset) * step[:, None]
+    centre = (position + offset[:, None]) * step[:, None]
     high = np.minimum(boxes[:, axis + 2, None], centre + base[:, axis + 2, None])
     common = np.maximum(high - np.maximum(boxes[:, axis, None], centre + base[:, axis, None]), 0)
     return position, np.where((position >= 0) & (position < count[:, None]), common, 0)

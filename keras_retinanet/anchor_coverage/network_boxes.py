@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_retinanet.config import ResizeConfig
-from keras_retinanet.data.image import network_scale, padded_size, resized_size
+from keras_retinanet.data.resized_sizes import network_scale, padded_size, resized_size
 from keras_retinanet.schema import Sample
 
 MapShapes = Callable[[int, int], Sequence[tuple[int, int]]]

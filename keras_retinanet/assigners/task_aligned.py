@@ -188,8 +188,11 @@ def _largest_of_many(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     They lie in the `k` chunks with the largest maxima, or in the rest that fills no chunk; only these are sorted.
     """
     size = ops.shape(values)[0]
+    if isinstance(size, int) and size <= CHUNK:
+        positions = largest(values, k)
+        return ops.take(values, positions), positions
     whole = size // CHUNK * CHUNK
-    chunks = ops.reshape(values[:whole], (-1, CHUNK))
+    chunks = ops.reshape(values[:whole], (size // CHUNK, CHUNK))
     best = ops.sort(largest(ops.max(chunks, axis=1), k))
     places = ops.reshape(best[:, None] * CHUNK + ops.arange(CHUNK, dtype="int32"), (-1,))
     places = ops.concatenate([places, ops.arange(whole, size, dtype="int32")])

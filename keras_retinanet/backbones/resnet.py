@@ -51,6 +51,14 @@ class ResNetOptions(TypedDict, total=False):
     """Share of the old running statistics in each update."""
     normalization: PixelStatistics
     """Pixel normalisation before the first convolution."""
+    activation: Literal["relu", "relu6", "swish"]
+    """After every batch normalisation and every sum."""
+    has_first_projection: bool
+    """Basic blocks: whether the first stage begins with a projection, as in Model Garden, though its width stays."""
+    groups: int
+    """Bottlenecks: groups of the 3x3 convolutions; above 1 it is a ResNeXt."""
+    group_width: int
+    """Bottlenecks: channels of each group in stage 2; each further stage has twice as many."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,10 @@ class ResNetVariant:
     epsilon: float = 1.001e-5
     momentum: float = 0.9
     normalization: PixelStatistics = CAFFE
+    activation: Literal["relu", "relu6", "swish"] = "relu"
+    has_first_projection: bool = False
+    groups: int = 1
+    group_width: int = 64
 
     def __post_init__(self) -> None:
         if self.stride_on not in ("1x1", "3x3"):
@@ -71,8 +83,21 @@ class ResNetVariant:
         for name in ("stem_padding", "pool_padding", "block_padding"):
             if getattr(self, name) not in ("symmetric", "same"):
                 raise ValueError(f"`{name}` is 'symmetric' or 'same'; received {getattr(self, name)!r}.")
+        if self.activation not in ("relu", "relu6", "swish"):
+            raise ValueError(f"`activation` is 'relu', 'relu6' or 'swish'; received {self.activation!r}.")
+        if self.activation == "swish" and self.pool_padding == "symmetric":
+            raise ValueError(
+                "Swish has negative values, which zeros around the map would hide: use 'same' pool_padding."
+            )
 
-    def conv(self, x: Any, filters: int, size: int, name: str, *, stride: int = 1, padding: Padding = "same") -> Any:
+    def activate(self, x: Any, name: str) -> Any:
+        """The activation as a layer."""
+        is_plain = self.activation == "relu"
+        return (layers.ReLU(name=name) if is_plain else layers.Activation(self.activation, name=name))(x)
+
+    def conv(
+        self, x: Any, filters: int, size: int, name: str, *, stride: int = 1, padding: Padding = "same", groups: int = 1
+    ) -> Any:
         """Convolution and batch normalisation; `name` has a `{}` for the kind of layer."""
         if padding == "symmetric" and size > 1:
             x = layers.ZeroPadding2D(size // 2, name=name.format("pad"))(x)
@@ -82,6 +107,7 @@ class ResNetVariant:
             strides=stride,
             padding="valid" if padding == "symmetric" else "same",
             use_bias=False,
+            groups=groups,
             kernel_initializer="he_normal",
             name=name.format("conv"),
         )(x)
@@ -90,7 +116,7 @@ class ResNetVariant:
     def stem(self, x: Any, filters: int) -> Any:
         """From the normalised image to stride 4."""
         x = self.conv(x, filters, 7, "stem_{}", stride=2, padding=self.stem_padding)
-        x = layers.ReLU(name="stem_relu")(x)
+        x = self.activate(x, "stem_relu")
         if self.pool_padding == "symmetric":
             x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)  # zeros after a ReLU are as good as -inf
         padding = "valid" if self.pool_padding == "symmetric" else "same"
@@ -104,12 +130,13 @@ class ResNetVariant:
         strided = 2 if len(kernels) == 3 and self.stride_on == "3x3" else 1
         for index, (filters, size) in enumerate(kernels, start=1):
             if index > 1:
-                x = layers.ReLU(name=f"{name}_relu{index - 1}")(x)
+                x = self.activate(x, f"{name}_relu{index - 1}")
             own_stride = stride if index == strided else 1
             padding = self.block_padding if own_stride > 1 else "same"  # the same thing at stride 1
-            x = self.conv(x, filters, size, f"{name}_{{}}{index}", stride=own_stride, padding=padding)
+            groups = self.groups if size > 1 else 1
+            x = self.conv(x, filters, size, f"{name}_{{}}{index}", stride=own_stride, padding=padding, groups=groups)
         x = layers.Add(name=f"{name}_add")([shortcut, x])
-        return layers.ReLU(name=f"{name}_relu{len(kernels)}")(x)
+        return self.activate(x, f"{name}_relu{len(kernels)}")
 
 
 def build_resnet(
@@ -132,7 +159,8 @@ def build_resnet(
     outputs = {}
     for stage, count in enumerate(blocks, start=2):
         own = width * 2 ** (stage - 2)
-        kernels = [(own, 1), (own, 3), (4 * own, 1)] if has_bottlenecks else [(own, 3), (own, 3)]
+        inner = variant.groups * variant.group_width * 2 ** (stage - 2) if variant.groups > 1 else own
+        kernels = [(inner, 1), (inner, 3), (4 * own, 1)] if has_bottlenecks else [(own, 3), (own, 3)]
         for block in range(1, count + 1):
             is_first = block == 1
             x = variant.block(
@@ -140,7 +168,7 @@ def build_resnet(
                 kernels,
                 f"stage{stage}_block{block}",
                 stride=2 if is_first and stage > 2 else 1,
-                has_projection=is_first and (stage > 2 or has_bottlenecks),
+                has_projection=is_first and (stage > 2 or has_bottlenecks or variant.has_first_projection),
             )
         outputs[f"C{stage}"] = x
     return keras.Model(images, outputs, name=name)

@@ -89,6 +89,9 @@ def build_parser() -> Parser:
     found.add_argument(
         "--score-threshold", type=share, metavar="X", help=f"drop boxes that score less (default: {USUAL_THRESHOLD})"
     )
+    found.add_argument(
+        "--thresholds", metavar="FILE", help="of retinanet-evaluate --save-thresholds, in place of one threshold"
+    )
     found.add_argument("--nms-threshold", type=share, metavar="X", help="of two boxes that overlap more, drop one")
     found.add_argument("--max-detections", type=count, metavar="N", help="most boxes of an image")
     found.add_argument("--class", dest="classes", action="append", metavar="NAME", help="only this class; repeatable")
@@ -128,6 +131,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--overlap and --no-whole-pass need --tile")
     if flags.no_pictures and not (flags.json or flags.csv or flags.yolo):
         parser.error("--no-pictures leaves nothing to write: name a --json, --csv or --yolo")
+    if flags.thresholds and flags.score_threshold is not None:
+        parser.error("--thresholds has the score threshold of each class: leave out --score-threshold")
     import_tensorflow()
     try:
         return _run(flags)
@@ -158,8 +163,9 @@ def _run(flags: argparse.Namespace) -> int:
 def _open(flags: argparse.Namespace) -> Detector:
     from keras_retinanet.detection.detector import Detector
     from keras_retinanet.runtimes.open_model import open_model
+    from keras_retinanet.runtimes.stricter_runtime import with_threshold_file
 
-    runtime = open_model(flags.model)
+    runtime = with_threshold_file(open_model(flags.model), flags.thresholds)
     threshold = flags.score_threshold
     if threshold is None and not runtime.filter.class_thresholds:
         threshold = max(USUAL_THRESHOLD, runtime.filter.score_threshold)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import get_args
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_reader_flags, parse_arguments
+from keras_retinanet.cli.evaluation_inputs import Evaluation
 from keras_retinanet.cli.evaluation_report import evaluate_results, is_result_file, publish
-from keras_retinanet.cli.evaluation_run import Evaluation, detect
+from keras_retinanet.cli.evaluation_run import detect
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.snapshot_arguments import (
@@ -58,6 +59,10 @@ def build_parser() -> Parser:
     )  # fmt: skip
     parser.add_argument("--json", metavar="FILE", help="also write the numbers to this file")
     parser.add_argument("--save-detections", metavar="FILE", help="also write the detections, as COCO results")
+    parser.add_argument(
+        "--no-resume", action="store_true", help="do not continue an evaluation of the same snapshot, images and "
+        "settings that was interrupted",
+    )  # fmt: skip
     parser.add_argument("--batch-size", type=count, default=4, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--workers", type=count, metavar="N", help="threads that read images (default: all cores)")
     parser.add_argument("--config", metavar="INI", help="fizyr's config.ini, for the anchors of its snapshot")
@@ -121,7 +126,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         evaluation = prepare(flags, data, Path(snapshot))
         print(describe(evaluation), flush=True)
-        publish(evaluation, detect(evaluation, flags), flags)
+        with detect(evaluation, flags) as stages:
+            publish(evaluation, stages, flags)
     except (ValueError, OSError, ImportError) as error:
         return fail("retinanet-evaluate", error)
     return 0
@@ -144,7 +150,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     """
     from keras_retinanet.data.bad_images import BadImages, CutOffImages
     from keras_retinanet.data.data_summary import describe_data
-    from keras_retinanet.data.open_dataset import choose_set, match_classes, open_dataset
+    from keras_retinanet.data.open_dataset import choose_set, match_classes, open_dataset, take_first
     from keras_retinanet.data.pipeline import InferenceBatches
     from keras_retinanet.data.thumbnails import Thumbnails
     from keras_retinanet.model.class_transfer import default_class_names
@@ -154,7 +160,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     model = open_detector(snapshot, flags, read_overrides(flags.config))
     is_unnamed = model.class_names == default_class_names(len(dataset.class_names))  # the checkpoint names none
     class_names = tuple(dataset.class_names) if is_unnamed else model.class_names
-    samples = match_classes(list(dataset)[: flags.limit], dataset.class_names, class_names)
+    samples = match_classes(take_first(dataset, flags.limit), dataset.class_names, class_names)
     resize = overridden(model.network.resize_config, flags, "min_side", "max_side", prefix="image_")
     resize = dataclasses.replace(resize, bit_depth=data.bit_depth or resize.bit_depth)
     bad_images = BadImages(len(samples)) if data.bad_data == "skip" else None

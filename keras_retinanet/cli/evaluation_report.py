@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_retinanet.cli.evaluation_run import MERGED, SEPARATE, Evaluation, Stages
+from keras_retinanet.cli.evaluation_inputs import Evaluation
+from keras_retinanet.cli.evaluation_run import MERGED, SEPARATE, Stages
 from keras_retinanet.config import DataConfig
 
 if TYPE_CHECKING:
     from keras_retinanet.data.datasets import Dataset
     from keras_retinanet.evaluation import MetricSettings
-    from keras_retinanet.schema import Detections, Sample
+    from keras_retinanet.schema import Sample
 
 
 def publish(evaluation: Evaluation, stages: Stages, flags: argparse.Namespace) -> None:
@@ -146,8 +147,7 @@ def report_numbers(
 def _save(stages: Stages, path: str, ids: Sequence[int]) -> None:
     from keras_retinanet.evaluation import report
 
-    found: list[Detections] = list(stages.values())[-1]
-    report.write_json(path, report.coco_results(found, ids))
+    report.write_coco_results(path, list(stages.values())[-1], ids)
 
 
 def category_ids(dataset: Dataset, class_names: Sequence[str]) -> list[int]:

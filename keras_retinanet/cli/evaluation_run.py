@@ -3,95 +3,84 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from keras_retinanet.config import ResizeConfig, TileConfig
+from keras_retinanet.cli.evaluation_inputs import Evaluation
+from keras_retinanet.cli.interrupted_evaluation import open_detection_files
+from keras_retinanet.config import TileConfig
 
 if TYPE_CHECKING:
-    from keras_retinanet.data.bad_images import BadImages, CutOffImages
-    from keras_retinanet.data.datasets import Dataset
-    from keras_retinanet.data.pipeline import InferenceBatches
-    from keras_retinanet.data.thumbnails import Thumbnails
     from keras_retinanet.detection.tiling import TiledRuntime
+    from keras_retinanet.evaluation.detection_file import DetectionFile
     from keras_retinanet.model.detection_model import DetectionModel
-    from keras_retinanet.schema import Detections, Sample
+    from keras_retinanet.schema import Detections
 
 SEPARATE, MERGED = "before merging", "after merging"
-Stages = Mapping[str, list["Detections"]]
+Stages = Mapping[str, "Sequence[Detections]"]
 """Detections by what was done to them, `""` where there is nothing to tell apart."""
 _NOTHING: Detections = {"boxes": (), "scores": (), "labels": ()}
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """The model and the data of an evaluation.
-
-    Attributes:
-        model: The snapshot, with the thresholds of this evaluation.
-        class_names: The model's classes; those of the data set, in order, if the snapshot has none.
-        snapshot: Path of the snapshot.
-        dataset: Reader of the annotated images.
-        set_name: Name of the split.
-        description: The data set in one line.
-        samples: Images of the split, with labels in the order of the model's classes.
-        resize: How images become network input.
-        batches: The images as network input.
-        bad_images: Tracks images that cannot be decoded, which count as images without objects; `None` if such an
-            image is an error.
-        cut_off: JPEGs without their last bytes.
-        thumbnails: Small copies of the images, kept as they are loaded.
-    """
-
-    model: DetectionModel
-    class_names: tuple[str, ...]
-    snapshot: Path
-    dataset: Dataset
-    set_name: str
-    description: str
-    samples: list[Sample]
-    resize: ResizeConfig
-    batches: InferenceBatches
-    bad_images: BadImages | None
-    cut_off: CutOffImages
-    thumbnails: Thumbnails
-
-
-def detect(evaluation: Evaluation, flags: argparse.Namespace) -> Stages:
+@contextlib.contextmanager
+def detect(evaluation: Evaluation, flags: argparse.Namespace) -> Iterator[Stages]:
     """Detects in all images, and prints what was wrong with them.
 
     Args:
         evaluation: Model and data.
         flags: The parsed flags.
 
-    Returns:
-        The detections; with `--tile`, before and after the boxes of tiles are merged.
+    Yields:
+        The detections; with `--tile`, before and after the boxes of tiles are merged. They are on disk, where the same
+        command finds them again unless the caller's block ends without an error.
     """
+    from keras_retinanet.evaluation.columns import count_detections
+
+    names = ("",) if flags.tile is None else (SEPARATE, MERGED)
+    with open_detection_files(evaluation, flags, names) as files:
+        stages, count, seconds = _run(evaluation, flags, files)
+        _report_images(evaluation)
+        speed = f" in {seconds:.1f} s ({count / seconds:.1f} images/s)" if count else ""
+        for stage, found in stages.items():
+            print(f"detected  {count_detections(found)} boxes{' ' * bool(stage)}{stage}{speed}")
+        print()
+        yield stages
+
+
+def _run(
+    evaluation: Evaluation, flags: argparse.Namespace, files: Mapping[str, DetectionFile]
+) -> tuple[Stages, int, float]:
+    """The detections, the number of images that were searched, and the seconds it took."""
     from tqdm import tqdm
 
     from keras_retinanet.data.errors import from_tensorflow
-    from keras_retinanet.data.thumbnails import describe_near_duplicates
     from keras_retinanet.evaluation import detect_dataset
+    from keras_retinanet.evaluation.columns import list_ids
 
     start = time.perf_counter()
+    samples, done = evaluation.samples, int(next(iter(files.values())).done.sum())
     try:
-        with tqdm(total=len(evaluation.samples), unit=" images", disable=None) as bar:
+        with tqdm(total=len(samples), initial=done, unit=" images", disable=None) as bar:
             if flags.tile is None:
-                found = detect_dataset(evaluation.model, evaluation.batches, evaluation.samples, progress=bar.update)
-                stages: Stages = {"": found}
+                detect_dataset(evaluation.model, evaluation.batches, samples, progress=bar.update, file=files[""])
             else:
-                stages = _detect_in_tiles(evaluation, flags, bar.update)
+                _detect_in_tiles(evaluation, flags, files, bar.update)
     except Exception as error:
         broken_file = from_tensorflow(error)
         if broken_file is None:
             raise
         raise broken_file from error
-    seconds = time.perf_counter() - start
+    stages = {stage: file.detections(list_ids(samples)) for stage, file in files.items()}
+    return stages, len(samples) - done, time.perf_counter() - start
+
+
+def _report_images(evaluation: Evaluation) -> None:
+    from keras_retinanet.data.thumbnails import describe_near_duplicates
+
     if evaluation.bad_images is not None and (summary := evaluation.bad_images.summary()) is not None:
         print(f"warning   {summary}; their boxes count as missed")
     if (summary := evaluation.cut_off.summary()) is not None:
@@ -99,32 +88,29 @@ def detect(evaluation: Evaluation, flags: argparse.Namespace) -> Stages:
     images = [sample["image"] for sample in evaluation.samples]
     for sentence in describe_near_duplicates([(evaluation.set_name, images, evaluation.thumbnails)]):
         print(f"warning   {sentence}")
-    for stage, found in stages.items():
-        count = sum(len(entry["scores"]) for entry in found)
-        speed = f"in {seconds:.1f} s ({len(found) / seconds:.1f} images/s)"
-        print(f"detected  {' '.join(filter(None, (f'{count} boxes', stage, speed)))}")
-    print()
-    return stages
 
 
-def _detect_in_tiles(evaluation: Evaluation, flags: argparse.Namespace, progress: Callable[[int], object]) -> Stages:
-    """The boxes of all tiles as they were found, and merged."""
+def _detect_in_tiles(
+    evaluation: Evaluation,
+    flags: argparse.Namespace,
+    files: Mapping[str, DetectionFile],
+    progress: Callable[[int], object],
+) -> None:
+    """Keeps the boxes of all tiles as they were found, and merged."""
     from keras_retinanet.data.given_images import GivenImage, load_ahead
     from keras_retinanet.evaluation.metric import keep_counted
 
     runtime = _open_tiled(evaluation.model, flags)
-    stages: dict[str, list[Detections]] = {SEPARATE: [], MERGED: []}
-    images = [GivenImage(sample["image"], sample["image"]) for sample in evaluation.samples]
+    due = [k for k in range(len(evaluation.samples)) if not all(file.done[k] for file in files.values())]
+    images = (GivenImage(name, name) for name in (evaluation.samples[k]["image"] for k in due))
     workers = flags.workers or min(8, os.cpu_count() or 1)
-    for sample, (image, loaded, error) in zip(
-        evaluation.samples, load_ahead(images, workers, flags.batch_size), strict=True
-    ):
+    for position, (image, loaded, error) in zip(due, load_ahead(images, workers, flags.batch_size), strict=True):
         if loaded is None:
             assert error is not None
             if evaluation.bad_images is None:
                 raise error
             evaluation.bad_images.report(image.name, error.found)
-            found = dict.fromkeys(stages, _NOTHING)
+            found = dict.fromkeys(files, _NOTHING)
         else:
             if loaded.is_cut_off:
                 evaluation.cut_off.add(image.name)
@@ -132,10 +118,8 @@ def _detect_in_tiles(evaluation: Evaluation, flags: argparse.Namespace, progress
             separate: Detections = {"boxes": tiles.boxes, "scores": tiles.scores, "labels": tiles.labels}
             found = {SEPARATE: separate, MERGED: runtime.merge(tiles)}
         for stage, entry in found.items():
-            kept = keep_counted(entry, flags.score_threshold, flags.max_detections)
-            stages[stage].append({**kept, "image_id": sample["image_id"]})
+            files[stage].add([(position, keep_counted(entry, flags.score_threshold, flags.max_detections))])
         progress(1)
-    return stages
 
 
 def _open_tiled(model: DetectionModel, flags: argparse.Namespace) -> TiledRuntime:

@@ -73,7 +73,7 @@ def _serve(flags: argparse.Namespace) -> None:
     from keras_retinanet.serving.server import Server
 
     with contextlib.closing(Server(config)) as server:
-        server.run(open_model(Path(flags.model), config.name))
+        server.run(open_model(Path(flags.model), config.name, config.thresholds))
 
 
 def check(config: ServeConfig) -> None:
@@ -99,12 +99,13 @@ def check(config: ServeConfig) -> None:
         raise ValueError(f"--max-queue {config.max_queue} holds less than one batch: --max-batch {config.max_batch}.")
 
 
-def open_model(path: Path, name: str | None) -> Served:
+def open_model(path: Path, name: str | None, thresholds: str | None = None) -> Served:
     """Opens the model to serve.
 
     Args:
         path: As in `runtimes.open_model`.
         name: Name in URLs. Defaults to that of the file or folder.
+        thresholds: File of score thresholds. Defaults to the model's own.
 
     Returns:
         The model with its name and version.
@@ -114,13 +115,14 @@ def open_model(path: Path, name: str | None) -> Served:
         OSError: The path does not exist.
     """
     from keras_retinanet.runtimes import open_model as runtimes
+    from keras_retinanet.runtimes.stricter_runtime import with_threshold_file
     from keras_retinanet.serving.app import Served
 
     own, version = name_and_version(path)
     name = own if name is None else name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError(f"The name {name!r} is not valid in a URL; give --name of letters, digits, '.', '_' and '-'.")
-    return Served(runtimes.open_model(path), name, version)
+    return Served(with_threshold_file(runtimes.open_model(path), thresholds), name, version)
 
 
 def name_and_version(path: Path) -> tuple[str, int]:

@@ -33,6 +33,10 @@ def add_filter_flags(parser: argparse.ArgumentParser) -> Any:
         "--class-threshold", action="append", default=[], type=named_share, metavar="NAME=X",
         help="score threshold of one class; may be repeated",
     )  # fmt: skip
+    own.add_argument(
+        "--thresholds", metavar="FILE", help="score threshold of each class and calibration of scores, from "
+        "retinanet-evaluate --save-thresholds",
+    )  # fmt: skip
     own.add_argument("--nms-threshold", type=share, metavar="X", help="IoU above which NMS drops the lower scored box")
     own.add_argument("--max-detections", type=count, metavar="N", help="maximum number of detections per image")
     return own
@@ -85,6 +89,30 @@ def class_thresholds(stored: FilterConfig, flags: argparse.Namespace, class_name
     return tuple(thresholds)
 
 
+def with_flagged_file(stored: FilterConfig, flags: argparse.Namespace, class_names: Sequence[str]) -> FilterConfig:
+    """Applies the file of `--thresholds`.
+
+    Args:
+        stored: The snapshot's filter.
+        flags: The flags of `add_filter_flags`.
+        class_names: Names of the labels.
+
+    Returns:
+        The filter with the thresholds and the calibration of the file; the same one without a file.
+
+    Raises:
+        ValueError: The file is invalid, names an unknown class, or `--score-threshold` is given, too.
+        OSError: The file cannot be opened.
+    """
+    from keras_retinanet.snapshots.threshold_file import read_threshold_file
+
+    if flags.thresholds is None:
+        return stored
+    if flags.score_threshold is not None:
+        raise ValueError("--thresholds has the score threshold of each class: leave out --score-threshold.")
+    return read_threshold_file(flags.thresholds).applied_to(stored, class_names)
+
+
 def open_detector(
     path: Path, flags: argparse.Namespace, overrides: Overrides | None = None, **changes: Any
 ) -> DetectionModel:
@@ -108,8 +136,9 @@ def open_detector(
 
     model = open_network(path, overrides)
     network = model.network if isinstance(model, DetectionModel) else model
-    changes["class_thresholds"] = class_thresholds(model.filter_config, flags, model.class_names)
-    stored = overridden(model.filter_config, flags, "score_threshold", "nms_threshold", "max_detections")
+    own = with_flagged_file(model.filter_config, flags, model.class_names)
+    changes["class_thresholds"] = class_thresholds(own, flags, model.class_names)
+    stored = overridden(own, flags, "score_threshold", "nms_threshold", "max_detections")
     return DetectionModel(network, dataclasses.replace(stored, **changes))
 
 

@@ -49,5 +49,9 @@ ExportFormat = Literal["keras", "saved_model", "onnx", "openvino", "litert"]
 ExportDtype = Literal["float32", "float16", "bfloat16", "int8"]
 ClipTime = Literal["before_nms", "after_nms", "never"]
 Rounding = Literal["nearest", "even", "floor"]
-ResizeMethod = Literal["bilinear", "float", "cv2", "pillow"]
-SourceName = Literal["fizyr", "torchvision", "detectron2", "mmdetection", "keras_hub"]
+ResizeMethod = Literal["bilinear", "float", "cv2", "pillow", "tf1"]
+ShapeMode = Literal["fit", "stretch"]
+ClipFrame = Literal["image", "shape"]
+SourceName = Literal[
+    "fizyr", "torchvision", "detectron2", "mmdetection", "keras_hub", "tf_object_detection", "model_garden"
+]

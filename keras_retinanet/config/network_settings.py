@@ -13,6 +13,7 @@ from keras_retinanet.config.names import (
     BoxWeightingName,
     ClassBalance,
     ClassificationLossName,
+    ClipFrame,
     ClipTime,
     ExifFrame,
     HeadNorm,
@@ -20,6 +21,7 @@ from keras_retinanet.config.names import (
     QualityScore,
     ResizeMethod,
     Rounding,
+    ShapeMode,
 )
 
 
@@ -37,6 +39,9 @@ class AnchorConfig:
         has_whole_sizes: Before that, round size × scale down to an integer, as in torchvision's default anchors; sizes
             passed to its `AnchorGenerator` are not rounded.
         stride_mode: `"nominal"` takes `strides`; `"grid"` takes `image side // grid side`, as torchvision does.
+        offset_rule: Whether `offset` applies everywhere, or only along image sides that the stride divides, and is 0
+            along others (TensorFlow's Object Detection API with images of fixed size).
+        is_clipped: Clip anchors to the padded image, as KerasCV does.
     """
 
     sizes: tuple[float, ...] = (32.0, 64.0, 128.0, 256.0, 512.0)
@@ -47,6 +52,8 @@ class AnchorConfig:
     is_rounded: bool = False
     has_whole_sizes: bool = True
     stride_mode: Literal["nominal", "grid"] = "nominal"
+    offset_rule: Literal["always", "divisible"] = "always"
+    is_clipped: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,8 +140,13 @@ class FilterConfig:
         nms: Suppress boxes within their class, across classes, or not at all.
         clip: When boxes are clipped to the image: before NMS, after it (Detectron2), or never (KerasHub).
         clip_margin: Pixels by which boxes end before the image's right and lower edge: 1 in fizyr.
+        clip_frame: What boxes are clipped to: the resized image, or the `shape` that it was resized for (Model Garden).
         drop_empty: Drop boxes without area: before NMS (MMDetection), or once clipped after it (Detectron2).
         class_thresholds: One score threshold per class, in the order of the labels; replaces `score_threshold`.
+        top_k_scope: Whether `top_k` applies to each pyramid level, or to each class over all levels (Model Garden).
+        max_per_class: Maximum number of detections of each class per image. Defaults to no limit.
+        temperature: The logit of a score is divided by this, so that scores are probabilities (Guo et al. 2017).
+        score_bias: Added to the logit after that. All thresholds apply to the resulting score.
         quality_score: Score of a box whose IoU is predicted: square root of score times IoU (PAA), their product
             (FCOS, ATSS), or the score alone.
     """
@@ -148,6 +160,11 @@ class FilterConfig:
     clip_margin: int = 0
     drop_empty: bool = False
     class_thresholds: tuple[float, ...] = ()
+    clip_frame: ClipFrame = "image"
+    top_k_scope: Literal["level", "class"] = "level"
+    max_per_class: int | None = None
+    temperature: float = 1.0
+    score_bias: float = 0.0
     quality_score: QualityScore = "sqrt"
 
     def __post_init__(self) -> None:
@@ -167,10 +184,13 @@ class ResizeConfig:
         rounding: How a scaled side becomes whole pixels: nearest (halves up), nearest with halves to even (OpenCV
             given a scale), or down (torchvision).
         method: Arithmetic: bilinear, rounded once; float, not rounded (torchvision); cv2, whose weights have 11 bits;
-            pillow, antialiased and rounded after each axis (Detectron2).
+            pillow, antialiased and rounded after each axis (Detectron2); tf1, not rounded and without half-pixel
+            centres (TensorFlow 1).
         has_one_scale: Pixels and boxes follow the unrounded scale, the same on both axes, as in fizyr.
         exif: Whether an EXIF orientation is applied before anything else, so that images are seen as people see them.
         bit_depth: Bits of the values in 16-bit images; the largest of so many bits becomes white.
+        shape: Height and width in pixels that every image is resized for, in place of the rule for the sides.
+        shape_mode: Whether images keep their proportions and fit into `shape`, or are stretched to it.
     """
 
     min_side: int = 800
@@ -183,6 +203,15 @@ class ResizeConfig:
     has_one_scale: bool = False
     exif: ExifFrame = "apply"
     bit_depth: int = 16
+    shape: tuple[int, ...] = ()
+    shape_mode: ShapeMode = "fit"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(int(side) for side in self.shape))  # JSON has lists
+        if len(self.shape) not in (0, 2) or any(side < 1 for side in self.shape):
+            raise ValueError(f"`shape` is a height and a width of at least 1 pixel, or empty; received {self.shape}.")
+        if self.has_one_scale and self.shape and self.shape_mode == "stretch":
+            raise ValueError("Images stretched to a `shape` have a scale for each axis; `has_one_scale` must be off.")
 
 
 @dataclass(frozen=True)
@@ -200,13 +229,26 @@ class ModelConfig:
         fpn_width: Channels of every pyramid level.
         head_width: Channels inside the two heads.
         head_depth: Convolutions before the last one of each head.
-        head_norm: Normalisation after each of them: in groups of channels, or over the batch, synchronised between
-            replicas and with statistics per level.
+        head_norm: Normalisation after each of them; batch normalisation has its own weights on each level, and is
+            synchronised between replicas.
         head_norm_epsilon: Added to the variance by that normalisation; KerasHub has 0.001.
         has_head_bias: Convolutions have biases before that normalisation too, as Detectron2's.
         has_shared_heads: Use the same head weights on every level.
         box_coder: Box parametrisation: centre and size (paper), corners (fizyr), or a distribution over the distances
             of each side from the anchor's centre (GFL), which costs little with one anchor per cell only.
+        activation: Activation of pyramid and heads.
+        norm_momentum: Batch normalisation of pyramid and heads: share of the old statistics in each update.
+        fpn_norm: Normalisation after the last convolution of each pyramid level.
+        fpn_norm_epsilon: Added to the variance by that normalisation.
+        has_fpn_bias: The pyramid's 3x3 convolutions have biases.
+        has_fpn_activation: Activation after them.
+        fpn_carried: What is added to the next finer level: the sum before its 3x3 convolution (paper), or the finished
+            output.
+        has_top_output: A 3x3 convolution makes P5; without, P5 is its 1x1 convolution alone.
+        extra_input: Levels 6 and 7 are made from maps before their normalisation (raw), or from finished ones.
+        is_fpn_separable: The pyramid's 3x3 convolutions are depthwise and 1x1 ones.
+        is_head_separable: Those of the heads are.
+        has_shared_tower: Both heads predict from the same convolutions.
         reg_max: Largest distance of a distribution, in bins of an eighth of the anchor's side.
         has_quality: Let the box head also predict the IoU of each box, which is combined with its score (PAA).
     """
@@ -226,6 +268,18 @@ class ModelConfig:
     has_head_bias: bool = False
     has_shared_heads: bool = True
     box_coder: BoxCoderName = "center"
+    activation: Literal["relu", "relu6", "swish"] = "relu"
+    norm_momentum: float = 0.99
+    fpn_norm: Literal["none", "batch"] = "none"
+    fpn_norm_epsilon: float = 1e-3
+    has_fpn_bias: bool = True
+    has_fpn_activation: bool = False
+    fpn_carried: Literal["sum", "output"] = "sum"
+    has_top_output: bool = True
+    extra_input: Literal["raw", "finished"] = "raw"
+    is_fpn_separable: bool = False
+    is_head_separable: bool = False
+    has_shared_tower: bool = False
     reg_max: int = 16
     has_quality: bool = False
 

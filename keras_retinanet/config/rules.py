@@ -21,7 +21,9 @@ _NOT_NEGATIVE = (
     "model.head_depth", "filter.clip_margin", "loss.background_weight", "data.val_seed", "assigner.alignment_alpha",
     "loss.dfl_weight", "loss.quality_weight",
 )  # fmt: skip
-_POSITIVE = ("optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon", "assigner.alignment_beta")
+_POSITIVE = (
+    "optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon", "filter.temperature", "assigner.alignment_beta",
+)  # fmt: skip
 _SHARE = ("assigner.positive_iou", "assigner.negative_iou", "filter.score_threshold", "filter.nms_threshold")
 
 
@@ -79,7 +81,7 @@ def _check_shapes(config: TrainConfig) -> Iterator[str]:
     resize, model, anchors = config.resize, config.model, config.anchors
     if model.min_level not in (2, 3) or model.max_level not in (5, 6, 7):
         yield (f"--min-level is 2 or 3 and --max-level 5, 6 or 7; got {model.min_level} and {model.max_level}.")
-    if resize.min_side > resize.max_side and not resize.is_square:
+    if resize.min_side > resize.max_side and not resize.is_square and not resize.shape:
         yield f"--image-min-side {resize.min_side} is larger than --image-max-side {resize.max_side}."
     levels = model.max_level - model.min_level + 1
     for flag, given in (("--anchor-sizes", anchors.sizes), ("--anchor-strides", anchors.strides)):

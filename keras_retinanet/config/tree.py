@@ -31,8 +31,15 @@ FLAG_NAMES = {
     "assigner.alignment_alpha": "tal-alpha",
     "assigner.alignment_beta": "tal-beta",
 }
-WITHOUT_FLAG = ("resize.exif", "resize.bit_depth")
-"""Settings that the training images decide; the flags are those of `data.exif` and `data.bit_depth`."""
+WITHOUT_FLAG = (
+    "resize.exif", "resize.bit_depth", "model.activation", "model.norm_momentum", "model.fpn_norm",
+    "model.fpn_norm_epsilon", "model.has_fpn_bias", "model.has_fpn_activation", "model.fpn_carried",
+    "model.has_top_output", "model.extra_input", "model.is_fpn_separable", "model.is_head_separable",
+    "model.has_shared_tower", "anchors.offset_rule", "anchors.is_clipped", "filter.clip_frame", "filter.temperature",
+    "filter.score_bias",
+)  # fmt: skip
+"""Settings that images decide: those of training (the flags are those of `data.exif` and `data.bit_depth`), or those of
+an evaluation after it. And settings that only detectors of other libraries have."""
 
 ConfigT = TypeVar("ConfigT")
 

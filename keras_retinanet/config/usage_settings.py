@@ -80,6 +80,7 @@ class ServeConfig:
         client_timeout: Seconds that a client may take to send its headers, to send its body, and to read the response.
         answer_timeout: Seconds after which a received request fails with status 504.
         exif: Turn images upright by their EXIF orientation, or leave them as stored. Defaults to the model's rule.
+        thresholds: File of `retinanet-evaluate --save-thresholds`: score threshold of each class, and calibration.
         use_log: Log one line per request.
     """
 
@@ -95,4 +96,5 @@ class ServeConfig:
     client_timeout: float = 30.0
     answer_timeout: float = 60.0
     exif: ExifFrame | None = None
+    thresholds: str | None = None
     use_log: bool = True

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.config import ResizeConfig
-from keras_retinanet.data.image import padded_size, resized_size
+from keras_retinanet.data.resized_sizes import padded_size, resized_size
 
 ASPECT_RATIOS = ((3, 4), (4, 3), (2, 3), (3, 2), (9, 16), (16, 9), (1, 1))
 """Height : width of cameras and screens, most common first."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.resize_methods import METHODS, bilinear
+from keras_retinanet.data.resized_sizes import network_scale_tensor
 from keras_retinanet.data.sixteen_bits import ALL_BITS
 from keras_retinanet.schema import Tensor
 
@@ -114,132 +114,6 @@ def _decode_webp(contents: Tensor) -> Tensor:
     return tf.io.decode_image(contents, channels=0, expand_animations=False)[..., :3]
 
 
-def resized_size(height: Any, width: Any, resize: ResizeConfig) -> tuple[Any, Any]:
-    """Size of an image after the resize rule, before padding.
-
-    The shorter side becomes `min_side`, unless the longer would exceed `max_side`; then the longer becomes `max_side`,
-    as it always does with `is_square`. Small images are enlarged. Sides are at least 1.
-
-    Rounding to the nearest pixel (halves up) uses integer arithmetic, so that every framework gets the same result; the
-    other roundings follow the float64 arithmetic of their libraries.
-
-    Args:
-        height: int or integer array. Pixels.
-        width: int or integer array of the same shape.
-        resize: The rule.
-
-    Returns:
-        Height and width as int (or integer arrays).
-    """
-    sides = np.stack(np.broadcast_arrays(height, width)).astype(np.int64)
-    long, short = sides.max(axis=0), sides.min(axis=0)
-    if resize.rounding == "nearest":
-        is_long = resize.is_square | (long * resize.min_side > short * resize.max_side)
-        wanted, given = np.where(is_long, resize.max_side, resize.min_side), np.where(is_long, long, short)
-        new = (2 * sides * wanted + given) // (2 * given)
-    else:
-        exact = sides * wanted_scale(height, width, resize)
-        new = (np.rint(exact) if resize.rounding == "even" else np.floor(exact)).astype(np.int64)
-    new = np.maximum(new, 1)
-    return (int(new[0]), int(new[1])) if new.ndim == 1 else (new[0], new[1])
-
-
-def wanted_scale(height: Any, width: Any, resize: ResizeConfig) -> Any:
-    """The scale factor of the rule, before sides are rounded.
-
-    Args:
-        height: int or integer array. Pixels.
-        width: int or integer array of the same shape.
-        resize: The rule.
-
-    Returns:
-        float64 of the same shape.
-    """
-    long, short = np.maximum(height, width), np.minimum(height, width)
-    by_long = np.float64(resize.max_side) / long
-    return by_long if resize.is_square else np.minimum(np.float64(resize.min_side) / short, by_long)
-
-
-def resized_size_tensor(size: Tensor, resize: ResizeConfig) -> Tensor:
-    """`resized_size` inside a graph.
-
-    Args:
-        size: `(2,)` integer tensor. Height and width.
-        resize: The rule.
-
-    Returns:
-        `(2,)` int32. Height and width before padding.
-    """
-    sides = tf.cast(size, tf.int64)
-    if resize.rounding == "nearest":
-        long, short = tf.reduce_max(sides), tf.reduce_min(sides)
-        is_long = tf.logical_or(resize.is_square, long * resize.min_side > short * resize.max_side)
-        wanted = tf.where(is_long, tf.constant(resize.max_side, tf.int64), tf.constant(resize.min_side, tf.int64))
-        given = tf.where(is_long, long, short)
-        new = (2 * sides * wanted + given) // (2 * given)
-    else:
-        exact = tf.cast(sides, tf.float64) * _wanted_scale_tensor(sides, resize)
-        new = tf.round(exact) if resize.rounding == "even" else tf.floor(exact)
-    return tf.maximum(tf.cast(new, tf.int32), 1)
-
-
-def _wanted_scale_tensor(size: Tensor, resize: ResizeConfig) -> Tensor:
-    sides = tf.cast(size, tf.float64)
-    by_long = tf.constant(resize.max_side, tf.float64) / tf.reduce_max(sides)
-    if resize.is_square:
-        return by_long
-    return tf.minimum(tf.constant(resize.min_side, tf.float64) / tf.reduce_min(sides), by_long)
-
-
-def network_scale(size: Any, given: Any, resize: ResizeConfig) -> Any:
-    """Scale from original pixels to network pixels, for boxes. Every conversion of boxes uses it.
-
-    Args:
-        size: `(…, 2)` int. Height and width after resizing, before padding.
-        given: `(…, 2)` int. Height and width of the original image.
-        resize: The rule.
-
-    Returns:
-        `(…, 2)` float64 y, x: ratio of the integer sizes, which differs slightly between the axes. With `has_one_scale`
-        it is the exact factor of the rule for both, if the sizes follow the rule (a graph of fixed size may have
-        requested smaller ones).
-    """
-    given = np.asarray(given, np.float64)
-    own = np.asarray(size, np.float64) / given
-    if not resize.has_one_scale:
-        return own
-    height, width = given[..., 0], given[..., 1]
-    is_rule = np.stack(resized_size(height, width, resize), axis=-1) == np.asarray(size, np.float64)
-    return np.where(is_rule.all(axis=-1, keepdims=True), wanted_scale(height, width, resize)[..., None], own)
-
-
-def network_scale_tensor(size: Tensor, given: Tensor, resize: ResizeConfig) -> Tensor:
-    """`network_scale` of one image inside a graph: `(2,)` float64 from `(2,)` sizes."""
-    own = tf.cast(size, tf.float64) / tf.cast(given, tf.float64)
-    if not resize.has_one_scale:
-        return own
-    is_rule = tf.reduce_all(tf.cast(size, tf.int32) == resized_size_tensor(given, resize))
-    return tf.where(is_rule, _wanted_scale_tensor(given, resize), own)
-
-
-def padded_size(height: Any, width: Any, resize: ResizeConfig) -> tuple[Any, Any]:
-    """Smallest padded size of the rule that holds a resized image.
-
-    Args:
-        height: int, or integer array or tensor. Height after resizing.
-        width: Width after resizing, of the same type.
-        resize: The rule. Sides are rounded up to multiples of `pad_multiple`; with `is_square` both are `max_side`,
-            rounded up.
-
-    Returns:
-        Height and width.
-    """
-    multiple = resize.pad_multiple
-    if resize.is_square:
-        height, width = 0 * height + resize.max_side, 0 * width + resize.max_side
-    return -(-height // multiple) * multiple, -(-width // multiple) * multiple
-
-
 def resize_image(image: Tensor, size: Tensor, antialias: bool = False) -> Tensor:
     """Bilinear resize with half-pixel centres, as in OpenCV, Pillow and torchvision.
 
@@ -272,7 +146,7 @@ def resize_by_rule(image: Tensor, size: Tensor, resize: ResizeConfig) -> Tensor:
 
 def resized_dtype(resize: ResizeConfig) -> Any:
     """Dtype that `resize_by_rule` returns for uint8 images: float32 if the method does not round, else uint8."""
-    return tf.float32 if resize.method == "float" else tf.uint8
+    return tf.float32 if resize.method in ("float", "tf1") else tf.uint8
 
 
 def resize_boxes(boxes: Tensor, scale: Tensor) -> Tensor:

@@ -71,14 +71,19 @@ def read_cached(
 def _code_state() -> list[tuple[int, int]]:
     """Size and modification time of the readers' own code: another version reads the files again."""
     here = Path(sys.modules[AnnotatedImages.__module__].__file__ or "").parents[1]  # of all formats
-    states = _states([str(file) for file in sorted(here.rglob("*.py"))])
+    states = file_states([str(file) for file in sorted(here.rglob("*.py"))])
     return [(int(size), int(changed)) for size, changed, _ in states]
 
 
-def _states(paths: Sequence[str]) -> Any:
-    """`(S, 3)` int64: size, mtime and ctime in ns of each file or folder, -1 if it does not exist.
+def file_states(paths: Sequence[str]) -> Any:
+    """States of files or folders, by which a change is noticed.
 
-    The ctime belongs to the file system: no program can set it back.
+    Args:
+        paths: The files.
+
+    Returns:
+        `(S, 3)` int64: size, mtime and ctime in ns, -1 if it does not exist. The ctime belongs to the file system: no
+        program can set it back.
     """
     states = np.full((len(paths), 3), -1, np.int64)
     for row, path in enumerate(paths):
@@ -92,7 +97,7 @@ def _load(file: Path) -> Index | None:
     try:
         with file.open("rb") as content, np.load(content, allow_pickle=False) as stored:
             texts = json.loads(stored["texts"].tobytes())
-            if not np.array_equal(_states(texts["sources"]), stored["states"]):
+            if not np.array_equal(file_states(texts["sources"]), stored["states"]):
                 return None
             arrays = {name: stored[name] for name in _ARRAYS if name in stored}
         texts["report"] = BoxReport(**texts["report"])
@@ -105,7 +110,7 @@ def _load(file: Path) -> Index | None:
 
 
 def _store(file: Path, index: Index, began: int) -> None:
-    states = _states(index.sources)
+    states = file_states(index.sources)
     if states[:, 1].max() > began - _FRESH:
         return
     fields = {field.name: getattr(index, field.name) for field in dataclasses.fields(index)}

@@ -30,9 +30,7 @@ def select_images(index: Index, positions: Sequence[int], collector: ErrorCollec
         The images and their boxes. The report still counts what was left out of the whole data set.
     """
     chosen = np.asarray(positions, np.int64)
-    counts = np.diff(index.splits)[chosen]
-    starts = np.repeat(index.splits[chosen] - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts)
-    rows = np.arange(counts.sum()) + starts if len(chosen) else np.zeros(0, np.int64)
+    rows, splits = rows_of(index.splits, chosen)
     if collector is not None and collector.columns is not None:
         new_position = np.full(len(index.images), -1, np.int64)
         new_position[chosen] = np.arange(len(chosen))
@@ -51,9 +49,24 @@ def select_images(index: Index, positions: Sequence[int], collector: ErrorCollec
         areas=None if index.areas is None else index.areas[rows],
         orientations=index.orientations[chosen],
         bit_depths=index.bit_depths[chosen],
-        splits=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        splits=splits,
         report=dataclasses.replace(index.report, num_boxes=len(rows)),
     )
+
+
+def rows_of(splits: Any, positions: Any) -> tuple[Any, Any]:
+    """The rows of the boxes of some images.
+
+    Args:
+        splits: `(I + 1,)` int64. Image i has the rows `splits[i]` to `splits[i + 1]`.
+        positions: `(P,)` int64.
+
+    Returns:
+        `(M,)` rows, image after image, and `(P + 1,)` the splits of these rows.
+    """
+    counts = np.diff(splits)[positions]
+    ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return np.arange(ends[-1]) + np.repeat(splits[:-1][positions] - ends[:-1], counts), ends
 
 
 def change_classes(

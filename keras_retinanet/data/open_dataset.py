@@ -13,7 +13,7 @@ import numpy as np
 from keras_retinanet.config import DataConfig, ExifFrame
 from keras_retinanet.config.tree import flag_name
 from keras_retinanet.data.class_choice import check_class_choice, choose_classes, parse_class_map
-from keras_retinanet.data.datasets import DATASETS, AnnotatedImages, Dataset, Index, reader_of
+from keras_retinanet.data.datasets import DATASETS, AnnotatedImages, Index, reader_of
 from keras_retinanet.data.datasets.shared.frames import FrameRule
 from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.errors import DataError
@@ -130,7 +130,7 @@ def reader_flags() -> dict[str, list[str]]:
 
 def open_dataset(
     data: DataConfig, split: Split, collector: ErrorCollector | None = None, *, exif_fallback: ExifFrame = "apply"
-) -> Dataset:
+) -> AnnotatedImages:
     """Open one split: read each data set, join them, choose classes, and divide the images if that is asked for.
 
     `demo` writes its scenes first if they are missing.
@@ -228,7 +228,22 @@ def _read_part(
     return read_cached(lambda: reader(*words, **options), (reader.__name__, words, places, sorted(options.items())))
 
 
-def match_classes(samples: Sequence[Sample], own: Sequence[str], wanted: Sequence[str]) -> list[Sample]:
+def take_first(dataset: AnnotatedImages, limit: int | None) -> AnnotatedImages:
+    """The first images of a data set.
+
+    Args:
+        dataset: The data set.
+        limit: Their number. `None` for all.
+
+    Returns:
+        They.
+    """
+    if limit is None or limit >= len(dataset):
+        return dataset
+    return AnnotatedImages.from_index(select_images(dataset.contents, range(limit)))
+
+
+def match_classes(samples: Sequence[Sample], own: Sequence[str], wanted: Sequence[str]) -> Sequence[Sample]:
     """Change labels so that they index the class names of a model.
 
     Args:
@@ -243,12 +258,18 @@ def match_classes(samples: Sequence[Sample], own: Sequence[str], wanted: Sequenc
         DataError: There are boxes of classes that `wanted` lacks; the message names all of them.
     """
     if tuple(own) == tuple(wanted):
-        return list(samples)
+        return samples
     table = np.array([wanted.index(name) if name in wanted else -1 for name in own], np.int32)
-    counts = collections.Counter(int(label) for sample in samples for label in sample["labels"])
+    index = samples.contents if isinstance(samples, AnnotatedImages) else None
+    labels = [index.labels] if index is not None else (sample["labels"] for sample in samples)
+    counts = collections.Counter(label for part in labels for label in np.asarray(part).tolist())
     unknown = [f"{name!r} ({counts[k]} boxes)" for k, name in enumerate(own) if table[k] < 0 and counts[k]]
     if unknown:
         found = f"the model does not know {', '.join(unknown)}"
         fix = "choose the data, or the model, that belongs to the other, or rename the classes of the data"
         raise DataError("class names", found, ", ".join(repr(name) for name in wanted), fix)
+    if index is not None:
+        return AnnotatedImages.from_index(
+            dataclasses.replace(index, class_names=tuple(wanted), category_ids=None, labels=table[index.labels])
+        )
     return [{**sample, "labels": table[np.asarray(sample["labels"], int)]} for sample in samples]

@@ -12,8 +12,9 @@ from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.augment import apply_augmentations, check_names, max_images_per_sample
 from keras_retinanet.data.bad_images import BadImages, CutOffImages
 from keras_retinanet.data.batch_shapes import choose_batch_shapes
-from keras_retinanet.data.image import pad, padded_size
+from keras_retinanet.data.image import pad
 from keras_retinanet.data.image_cache import cache_samples
+from keras_retinanet.data.resized_sizes import padded_size
 from keras_retinanet.data.sample_table import SampleTable
 from keras_retinanet.data.thumbnails import Thumbnails, watched
 from keras_retinanet.schema import Sample, Tensor
@@ -222,22 +223,27 @@ class InferenceBatches:
     def __len__(self) -> int:
         return sum(-(-int(count) // self._batch_size) for count in np.bincount(self._group))
 
-    def dataset(self) -> tf.data.Dataset:
+    def dataset(self, done: Any = None) -> tf.data.Dataset:
         """The batches.
+
+        Args:
+            done: `(I,)` bool. Images that are left out; the shapes of the others do not change. Defaults to none.
 
         Returns:
             Dataset of `(images (B, H, W, 3) float32, {"size": (B, 2) float32 height and width before padding,
             "original_size": (B, 2) int32 of the stored image, "scale": (B, 2) float32 y, x network pixels over stored
             pixels, "image_index": (B,) int32})`.
         """
-        parts = [self._bucket(group) for group in range(len(self.batch_shapes))]
-        batches = parts[0]
-        for part in parts[1:]:
+        is_due = np.ones(len(self._group), bool) if done is None else ~np.asarray(done, bool)
+        rows = [np.flatnonzero(is_due & (self._group == group)) for group in range(len(self.batch_shapes))]
+        batches, *rest = [self._bucket(group, indices) for group, indices in enumerate(rows)]
+        for part in rest:
             batches = batches.concatenate(part)
-        batches = batches.apply(tf.data.experimental.assert_cardinality(len(self)))
+        count = sum(-(-len(indices) // self._batch_size) for indices in rows)
+        batches = batches.apply(tf.data.experimental.assert_cardinality(count))
         return batches.with_options(_pipeline_options(self._workers)).prefetch(_PREFETCH)
 
-    def _bucket(self, group: int) -> tf.data.Dataset:
+    def _bucket(self, group: int, rows: Any) -> tf.data.Dataset:
         def load(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
             image = self._table.load_image(index)
             image = image if self._thumbnails is None else self._thumbnails.keep(image, index)
@@ -247,7 +253,7 @@ class InferenceBatches:
             original, scale = self._table.original_size(index), self._table.scale(index)
             return padded, {"size": size, "original_size": original, "scale": scale, "image_index": index}
 
-        indices = tf.data.Dataset.from_tensor_slices(np.flatnonzero(self._group == group).astype(np.int32))
+        indices = tf.data.Dataset.from_tensor_slices(rows.astype(np.int32))
         return indices.map(_without_autograph(load), _num_parallel_calls(self._workers), deterministic=True).batch(
             self._batch_size
         )

@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.batch_shapes import bucket_shape
-from keras_retinanet.data.image import network_scale, pad, padded_size, resize_by_rule, resized_size
+from keras_retinanet.data.image import pad, resize_by_rule
+from keras_retinanet.data.resized_sizes import network_scale, padded_size, resized_size
 from keras_retinanet.schema import Detections, Size
 
 

@@ -41,6 +41,22 @@ def unrounded(image: Tensor, size: Tensor, scale: Tensor, antialias: bool) -> Te
     return tf.cast(tf.image.resize(image, size, antialias=antialias), tf.float32)
 
 
+def tf1_bilinear(image: Tensor, size: Tensor, scale: Tensor, antialias: bool) -> Tensor:
+    """`tf.image.resize_images` of TensorFlow 1: pixel i of n is taken at i · old / n, not at the centre of its area.
+
+    Args:
+        image: `(h, w, 3)` uint8 or float32.
+        size: `(2,)` int32. Height and width wanted.
+        scale: `(2,)` float64. Ignored: positions follow the sizes.
+        antialias: Ignored: this method has no antialiasing.
+
+    Returns:
+        `(*size, 3)` float32.
+    """
+    del scale, antialias
+    return tf.compat.v1.image.resize_bilinear(image[None], size, align_corners=False, half_pixel_centers=False)[0]
+
+
 def cv2_linear(image: Tensor, size: Tensor, scale: Tensor, antialias: bool) -> Tensor:
     """`cv2.resize(…, INTER_LINEAR)` of uint8, bit-equal: weights of 11 bits, intermediate sums truncated to 20 bits.
 
@@ -145,5 +161,6 @@ METHODS: dict[ResizeMethod, Callable[[Tensor, Tensor, Tensor, bool], Tensor]] = 
     "float": unrounded,
     "cv2": cv2_linear,
     "pillow": pillow_bilinear,
+    "tf1": tf1_bilinear,
 }
 """`(image, size, scale, antialias) → resized image`, by the name in `ResizeConfig.method`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,19 +11,14 @@ import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.bad_images import GREY, BadImages, CutOffImages
+from keras_retinanet.data.datasets.shared.annotated_images import AnnotatedImages
 from keras_retinanet.data.decode_file import UNDECODED, Decoded, decode_otherwise_in_graph
 from keras_retinanet.data.errors import GRAPH_MARKS, GRAPH_SEPARATOR
 from keras_retinanet.data.exif import UPRIGHT
 from keras_retinanet.data.exif_graph import turn_in_graph
-from keras_retinanet.data.image import (
-    decode,
-    network_scale,
-    resize_boxes,
-    resize_by_rule,
-    resized_dtype,
-    resized_size,
-)
+from keras_retinanet.data.image import decode, resize_boxes, resize_by_rule, resized_dtype
 from keras_retinanet.data.image_files import ByteRange, byte_range, read_sizes
+from keras_retinanet.data.resized_sizes import network_scale, resized_size
 from keras_retinanet.data.sample_checks import check_samples
 from keras_retinanet.schema import Sample, Tensor
 
@@ -56,10 +51,11 @@ class SampleTable:
         bad_images: BadImages | None = None,
         cut_off: CutOffImages | None = None,
     ) -> None:
-        samples = list(samples)
-        if not samples:
+        samples = samples if isinstance(samples, AnnotatedImages) else list(samples)
+        if not len(samples):
             raise ValueError("No samples: at least one image is needed; check the data set's path and the limit.")
-        check_samples(samples)
+        if not isinstance(samples, AnnotatedImages):  # which its reader has checked
+            check_samples(samples)
         self._resize, self._bad_images, self._cut_off = resize, bad_images, cut_off or CutOffImages()
         self.sizes = sizes = np.array(_sizes(samples), np.int64)
         self.resized = np.stack(resized_size(sizes[:, 0], sizes[:, 1], resize), axis=1)
@@ -226,19 +222,19 @@ def _length(file: str) -> int:
         return 0  # reading fails later, and is handled there
 
 
-def _orientations(samples: list[Sample]) -> Tensor | None:
+def _orientations(samples: Sequence[Sample]) -> Tensor | None:
     """`(I,)` int32, or `None` if no image is turned: graphs then have no operation for it."""
     found = [sample.get("orientation", UPRIGHT) for sample in samples]
     return tf.constant(found, tf.int32) if max(found) > UPRIGHT else None
 
 
-def _sizes(samples: list[Sample]) -> list[tuple[int, int]]:
+def _sizes(samples: Sequence[Sample]) -> list[tuple[int, int]]:
     unknown = [sample["image"] for sample in samples if sample.get("size") is None]
     read = iter(read_sizes(unknown))
     return [sample.get("size") or next(read) for sample in samples]
 
 
-def _concatenate(samples: list[Sample], key: str, dtype: Any, shape: tuple[int, ...]) -> Any:
+def _concatenate(samples: Sequence[Sample], key: str, dtype: Any, shape: tuple[int, ...]) -> Any:
     parts = [np.asarray(sample[key], dtype).reshape(shape) for sample in samples]  # type: ignore[literal-required]
     return np.concatenate(parts)
 

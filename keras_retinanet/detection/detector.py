@@ -20,6 +20,7 @@ from keras_retinanet.data.preparation import ImageFit
 from keras_retinanet.detection.tiling import TiledRuntime
 from keras_retinanet.runtimes import Runtime
 from keras_retinanet.runtimes.open_model import open_model, with_thresholds
+from keras_retinanet.runtimes.stricter_runtime import with_threshold_file
 from keras_retinanet.schema import DetectedImage, Detections, Size
 
 OnError = Literal["raise", "skip"]
@@ -116,6 +117,8 @@ class Detector:
         exif: `"apply"` turns images upright by their EXIF orientation, `"ignore"` leaves them as stored. Defaults to
             the rule of the model.
         workers: Threads that read and decode. Defaults to the number of cores, at most eight.
+        thresholds: File of `retinanet-evaluate --save-thresholds`, with the score threshold of each class and the
+            calibration of scores. Defaults to the model's own.
 
     Raises:
         ValueError: The model cannot be opened, or a setting is not possible with it: the thresholds of an exported
@@ -140,8 +143,9 @@ class Detector:
         tiles: TileConfig | int | None = None,
         exif: ExifFrame | None = None,
         workers: int | None = None,
+        thresholds: str | os.PathLike[str] | None = None,
     ) -> None:
-        runtime = open_model(model)
+        runtime = with_threshold_file(open_model(model), thresholds)
         wanted = {"score_threshold": score_threshold, "nms_threshold": nms_threshold, "max_detections": max_detections}
         changes = {name: value for name, value in wanted.items() if value is not None}
         _check_ranges(changes, batch_size)

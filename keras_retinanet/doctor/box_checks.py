@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.config import TrainConfig
-from keras_retinanet.data.image import network_scale, resized_size
+from keras_retinanet.data.resized_sizes import network_scale, resized_size
 from keras_retinanet.doctor.findings import MAX_EXAMPLES, Finding, Severity, report_cases
 from keras_retinanet.doctor.split_scan import ScannedSplit
 

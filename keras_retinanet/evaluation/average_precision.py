@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_retinanet.evaluation.columns import count_detections
 from keras_retinanet.evaluation.matching import Matches
 from keras_retinanet.evaluation.metric import OWN, EvaluationResult
 from keras_retinanet.schema import Detections, Sample
@@ -106,7 +107,7 @@ def summarize(
         per_class={"AP": mean},
         num_boxes=num_boxes,
         num_images=len(samples),
-        num_detections=sum(len(found["scores"]) for found in detections),
+        num_detections=count_detections(detections),
         comparable_with=dict.fromkeys(("mAP", "weighted_mAP"), comparable_with),
     )
 

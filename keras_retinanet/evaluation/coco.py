@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_retinanet.evaluation.coco_engine import IOU_THRESHOLDS, MAX_DETECTIONS, Curves, Engine, compute_curves
+from keras_retinanet.evaluation.columns import Truth, count_detections, detection_counts, gather_truth
 from keras_retinanet.evaluation.detections import pair_detections
-from keras_retinanet.evaluation.metric import OWN, EvaluationResult, MetricSettings, count_all_boxes, keep_counted
+from keras_retinanet.evaluation.metric import OWN, EvaluationResult, MetricSettings, count_boxes
 from keras_retinanet.schema import Detections, Sample
 
 Array = NDArray[Any]
@@ -68,16 +69,19 @@ def evaluate(
         ValueError: Detections of an unknown image, or a label outside `0 … K-1`.
     """
     settings = settings or MetricSettings()
-    pairs = pair_detections(samples, detections, len(class_names))
-    pairs.sort(key=lambda pair: (isinstance(pair[0]["image_id"], str), pair[0]["image_id"]))
-    if settings.score_threshold is not None:
-        pairs = [(sample, keep_counted(found, settings.score_threshold, None)) for sample, found in pairs]
+    pairs = pair_detections(samples, detections, len(class_names)).sorted_by_id()
+    truth = pairs.truth()
     thresholds, limit = settings.iou_thresholds or IOU_THRESHOLDS, settings.max_detections or MAX_DETECTIONS[-1]
     limits = [*(fewer for fewer in MAX_DETECTIONS[:-1] if fewer < limit), limit]
-    larger = _larger_limit(samples, detections, settings)
-    all_limits = [*limits, larger] if larger else limits
+    larger = _larger_limit(truth, detections, settings)
     curves = compute_curves(
-        pairs, len(class_names), iou_thresholds=thresholds, max_detections=all_limits, engine=engine
+        pairs,
+        truth,
+        len(class_names),
+        iou_thresholds=thresholds,
+        max_detections=[*limits, larger] if larger else limits,
+        score_threshold=settings.score_threshold,
+        engine=engine,
     )
     figures = _summarize(curves, thresholds, limits)
     is_standard = thresholds == IOU_THRESHOLDS and limit == MAX_DETECTIONS[-1]
@@ -90,11 +94,11 @@ def evaluate(
         captions={name: caption for name, (_, caption) in figures.items()},
         class_names=tuple(class_names),
         per_class={"AP": _class_means(precision), f"AP{100 * thresholds[0]:g}": _class_means(precision[:1])},
-        num_boxes=count_all_boxes(samples, len(class_names)),
+        num_boxes=count_boxes(truth.labels, truth.ignore, len(class_names)),
         num_images=len(pairs),
-        num_detections=sum(len(found["scores"]) for found in detections),
+        num_detections=count_detections(detections),
         comparable_with=comparable,
-        notes=_notes(samples, limit, larger, settings.detector_limit),
+        notes=_notes(truth, limit, larger, settings.detector_limit),
     )
 
 
@@ -108,37 +112,28 @@ def choose_monitor(samples: Sequence[Sample], settings: MetricSettings) -> str:
     Returns:
         `"AP"` or `"AP maxDets=N"`.
     """
-    larger = _larger_limit(samples, (), settings)
+    larger = _larger_limit(gather_truth(samples), (), settings)
     return f"AP maxDets={larger}" if larger else "AP"
 
 
-def _larger_limit(samples: Sequence[Sample], detections: Sequence[Detections], settings: MetricSettings) -> int:
+def _larger_limit(truth: Truth, detections: Sequence[Detections], settings: MetricSettings) -> int:
     """The detector's limit where images have more boxes of a class than detections counted; 0 elsewhere."""
     limit = settings.max_detections or MAX_DETECTIONS[-1]
-    largest = settings.detector_limit or max((len(found["scores"]) for found in detections), default=0)
-    return largest if largest > limit and _most_of_a_class(samples) > limit else 0
+    largest = settings.detector_limit or int(detection_counts(detections).max(initial=0))
+    return largest if largest > limit and truth.most_of_a_class().max(initial=0) > limit else 0
 
 
-def _boxes_to_find(sample: Sample) -> Array:
-    """Labels of the boxes that are no ignore regions."""
-    return np.asarray(sample["labels"], np.int64)[~np.asarray(sample["ignore"], bool)]
-
-
-def _most_of_a_class(samples: Sequence[Sample]) -> int:
-    return max((int(np.bincount(_boxes_to_find(sample)).max(initial=0)) for sample in samples), default=0)
-
-
-def _notes(samples: Sequence[Sample], limit: int, larger: int, detector_limit: int | None) -> tuple[str, ...]:
+def _notes(truth: Truth, limit: int, larger: int, detector_limit: int | None) -> tuple[str, ...]:
     """What the limits on detections leave out."""
     notes = []
-    crowded = sum(_most_of_a_class([sample]) > limit for sample in samples)
-    if crowded:
+    by_class = truth.most_of_a_class()
+    if crowded := int((by_class > limit).sum()):
         shown = f"AP maxDets={larger} counts {larger}" if larger else "--max-detections counts more"
         notes.append(
-            f"{crowded} images have more boxes of a class (up to {_most_of_a_class(samples)}) than the {limit} "
+            f"{crowded} images have more boxes of a class (up to {by_class.max()}) than the {limit} "
             f"detections that AP counts; {shown}"
         )
-    most = max((len(_boxes_to_find(sample)) for sample in samples), default=0)
+    most = int(np.bincount(truth.image()[~truth.ignore]).max(initial=0))
     if detector_limit is not None and most > detector_limit:
         notes.append(
             f"an image has {most} boxes, and the detector returns at most {detector_limit}: raise --max-detections"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_retinanet.evaluation.columns import count_detections
 from keras_retinanet.evaluation.detections import pair_detections
 from keras_retinanet.evaluation.matching import IGNORED, match_by_coco, match_images
 from keras_retinanet.evaluation.metric import EvaluationResult, MetricSettings, count_all_boxes
@@ -49,13 +51,8 @@ def evaluate(
     settings = settings or MetricSettings()
     pairs = pair_detections(samples, detections, len(class_names))
     score = SCORE_THRESHOLD if settings.score_threshold is None else settings.score_threshold
-    matches = match_images(
-        pairs,
-        match_by_coco,
-        min(settings.iou_thresholds or (0.5,)),
-        score_threshold=score,
-        max_detections=settings.max_detections,
-    )
+    counting = dataclasses.replace(settings, score_threshold=score)
+    matches = match_images(pairs, match_by_coco, min(settings.iou_thresholds or (0.5,)), counting)
     shape = len(pairs), len(class_names)
     found, true = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     counted = matches.verdict != IGNORED
@@ -74,7 +71,7 @@ def evaluate(
         per_class={"MAE": mae, "exact": exact},
         num_boxes=num_boxes,
         num_images=len(pairs),
-        num_detections=sum(len(entry["scores"]) for entry in detections),
+        num_detections=count_detections(detections),
         notes=_notes(by_class.sum(axis=1), score),
     )
 

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_retinanet.data.preparation import fill_batch, restore_detections
+from keras_retinanet.evaluation.columns import Pairs, list_ids
+from keras_retinanet.evaluation.detection_file import DetectionFile, StoredDetections
 from keras_retinanet.schema import Detections, Sample
 
 Array = NDArray[Any]
@@ -17,8 +19,8 @@ Array = NDArray[Any]
 class Batches(Protocol):
     """The input of `detect_dataset`; satisfied by `data.pipeline.InferenceBatches`."""
 
-    def dataset(self) -> Iterable[Any]:
-        """Yields batches of images, with size, scale and index of each image."""
+    def dataset(self, *done: Any) -> Iterable[Any]:
+        """Yields batches of images, with size, scale and index of each; `done` `(I,)` bool leaves images out."""
 
 
 class Detector(Protocol):
@@ -34,7 +36,8 @@ def detect_dataset(
     samples: Sequence[Sample],
     *,
     progress: Callable[[int], object] | None = None,
-) -> list[Detections]:
+    file: DetectionFile | None = None,
+) -> Sequence[Detections]:
     """Detects objects in every image of a data set.
 
     A batch smaller than an earlier one is filled up with copies, so that the model is not compiled for another size.
@@ -46,6 +49,7 @@ def detect_dataset(
             network over stored pixels, vertical first, "image_index": (B,)}`.
         samples: The images, in the order to which `image_index` refers.
         progress: Called after each batch with the number of its images.
+        file: Keeps the detections on disk; images whose detections it has are left out. Defaults to memory.
 
     Returns:
         One `Detections` per sample, with its `image_id`, in the order of `samples`; the order of boxes is the model's.
@@ -53,29 +57,35 @@ def detect_dataset(
     Raises:
         ValueError: `batches` left out a sample.
     """
-    found: list[Detections | None] = [None] * len(samples)
+    found: dict[int, Detections] = {}
     full = 0
-    for images, origin in batches.dataset():
+    for images, origin in batches.dataset(*([file.done] if file is not None and file.done.any() else [])):
         arrays = {name: np.asarray(origin[name]) for name in ("size", "original_size", "scale", "image_index")}
-        count = len(arrays["image_index"])
-        full = max(full, count)
+        indices = arrays["image_index"].tolist()
+        full = max(full, len(indices))
         sizes = arrays["size"].astype(np.float32)
         inputs = {"images": fill_batch(np.asarray(images), full), "sizes": fill_batch(sizes, full)}
         batch = model.predict_on_batch(inputs)
-        for row, index in enumerate(arrays["image_index"]):
-            restored = restore_detections(batch, row, scale=arrays["scale"][row], original=arrays["original_size"][row])
-            found[index] = {"image_id": samples[index]["image_id"], **restored}
+        restored = [
+            restore_detections(batch, row, scale=arrays["scale"][row], original=arrays["original_size"][row])
+            for row in range(len(indices))
+        ]
+        if file is not None:
+            file.add(zip(indices, restored, strict=True))
+        else:
+            found.update(zip(indices, restored, strict=True))
         if progress is not None:
-            progress(count)
-    missing = [sample["image"] for sample, detections in zip(samples, found, strict=True) if detections is None]
+            progress(len(indices))
+    missing = [k for k in range(len(samples)) if not (k in found if file is None else file.done[k])]
     if missing:
-        raise ValueError(f"the batches left out {len(missing)} of {len(samples)} images, the first is {missing[0]}")
-    return [detections for detections in found if detections is not None]
+        first = samples[missing[0]]["image"]
+        raise ValueError(f"the batches left out {len(missing)} of {len(samples)} images, the first is {first}")
+    if file is not None:
+        return file.detections(list_ids(samples))
+    return [{"image_id": sample["image_id"], **found[k]} for k, sample in enumerate(samples)]
 
 
-def pair_detections(
-    samples: Sequence[Sample], detections: Sequence[Detections], num_classes: int
-) -> list[tuple[Sample, Detections]]:
+def pair_detections(samples: Sequence[Sample], detections: Sequence[Detections], num_classes: int) -> Pairs:
     """Pairs samples and detections by `image_id`.
 
     Args:
@@ -89,22 +99,24 @@ def pair_detections(
     Raises:
         ValueError: An id occurs twice or belongs to no sample, lengths differ, or a label is not in `0 … K-1`.
     """
-    by_id: dict[int | str, Detections] = {}
-    for entry in detections:
+    ids = list_ids(samples)
+    positions = np.arange(len(ids))
+    if isinstance(detections, StoredDetections):  # of these samples, by the program itself
+        return Pairs(samples, detections, positions, positions)
+    by_id: dict[int | str, int] = {}
+    for place, entry in enumerate(detections):
         if entry["image_id"] in by_id:
             raise ValueError(f"image {entry['image_id']!r} has two entries of detections; merge them into one")
-        by_id[entry["image_id"]] = entry
+        by_id[entry["image_id"]] = place
         _require_valid(entry, "detections", ("boxes", "scores", "labels"), num_classes)
-    pairs: list[tuple[Sample, Detections]] = []
     for sample in samples:
         _require_valid(sample, "annotations", ("boxes", "labels", "ignore"), num_classes)
-        nothing = Detections(image_id=sample["image_id"], boxes=np.zeros((0, 4)), scores=[], labels=[])
-        pairs.append((sample, by_id.pop(sample["image_id"], nothing)))
-    if len({sample["image_id"] for sample in samples}) < len(samples):
+    if len(set(ids)) < len(ids):
         raise ValueError("two samples have the same image_id")
+    entries = np.array([by_id.pop(image_id, -1) for image_id in ids], np.int64)
     if by_id:
         raise ValueError(f"detections of image {next(iter(by_id))!r}, which is not among the {len(samples)} samples")
-    return pairs
+    return Pairs(samples, detections, positions, entries)
 
 
 def _require_valid(entry: Any, what: str, names: tuple[str, ...], num_classes: int) -> None:

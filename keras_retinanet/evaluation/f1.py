@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_retinanet.evaluation.columns import count_detections
 from keras_retinanet.evaluation.detections import pair_detections
 from keras_retinanet.evaluation.matching import Matches, cuts, match_by_coco, match_images
 from keras_retinanet.evaluation.metric import EvaluationResult, MetricSettings, count_all_boxes
@@ -65,13 +66,7 @@ def evaluate(
     num_boxes = count_all_boxes(samples, len(class_names))
     together, apart = [], []
     for threshold in settings.iou_thresholds or (0.5,):
-        matches = match_images(
-            pairs,
-            match_by_coco,
-            threshold,
-            score_threshold=settings.score_threshold,
-            max_detections=settings.max_detections,
-        )
+        matches = match_images(pairs, match_by_coco, threshold, settings)
         together.append(best_f1(matches.at(np.ones(len(matches.label), bool)), int(num_boxes.sum())))
         apart.append([best_f1(matches.of_class(k), int(num_boxes[k])) for k in range(len(class_names))])
     f1, precision, recall, score = np.array(together).mean(axis=0).tolist()
@@ -85,7 +80,7 @@ def evaluate(
         per_class=dict(zip(("F1", "precision", "recall"), table.T, strict=False)),
         num_boxes=num_boxes,
         num_images=len(pairs),
-        num_detections=sum(len(found["scores"]) for found in detections),
+        num_detections=count_detections(detections),
         notes=(f"F1 is best where detections of score {score:.3f} and above count",) if score == score else (),
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_retinanet.evaluation.columns import count_detections
 from keras_retinanet.evaluation.detections import pair_detections
 from keras_retinanet.evaluation.matching import Matches, cuts, match_by_coco, match_images
 from keras_retinanet.evaluation.metric import OWN, EvaluationResult, MetricSettings, count_all_boxes
@@ -57,13 +58,7 @@ def evaluate(
     num_boxes = count_all_boxes(samples, len(class_names))
     tables = []
     for threshold in settings.iou_thresholds or (0.5,):
-        matches = match_images(
-            pairs,
-            match_by_coco,
-            threshold,
-            score_threshold=settings.score_threshold,
-            max_detections=settings.max_detections,
-        )
+        matches = match_images(pairs, match_by_coco, threshold, settings)
         tables.append([_errors(matches.of_class(k), num_boxes[k], threshold) for k in range(len(class_names))])
     shape = len(tables), len(class_names), len(STATS)
     table = _mean(np.array(tables, np.float64).reshape(shape))  # (K, 5)
@@ -75,7 +70,7 @@ def evaluate(
         per_class=dict(zip(STATS, table.T, strict=True)),
         num_boxes=num_boxes,
         num_images=len(pairs),
-        num_detections=sum(len(found["scores"]) for found in detections),
+        num_detections=count_detections(detections),
         comparable_with=dict.fromkeys(STATS, OWN if settings.are_changed else _PAPER),
     )
 

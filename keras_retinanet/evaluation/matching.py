@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_retinanet.box_overlap import areas, intersections, iou
-from keras_retinanet.evaluation.metric import keep_counted
+from keras_retinanet.evaluation.metric import MetricSettings, keep_counted
 from keras_retinanet.schema import Detections, Sample
 
 Array = NDArray[Any]
@@ -70,9 +70,7 @@ def match_images(
     pairs: Sequence[tuple[Sample, Detections]],
     rule: Rule,
     iou_threshold: float,
-    *,
-    score_threshold: float | None = None,
-    max_detections: int | None = None,
+    settings: MetricSettings | None = None,
 ) -> Matches:
     """Matches the detections of all images.
 
@@ -80,16 +78,14 @@ def match_images(
         pairs: Annotations and detections of each image.
         rule: `match_by_coco` or `match_by_voc`.
         iou_threshold: IoU from which a detection is right.
-        score_threshold: Only detections that score above it count. Defaults to all.
-        max_detections: Only the best so many of each image count. Defaults to all.
+        settings: Score threshold and limit on the detections of an image. Defaults to none: all count.
 
     Returns:
         One row per detection that counts.
     """
-    parts = [
-        _match_image(sample, keep_counted(found, score_threshold, max_detections), rule, iou_threshold)
-        for sample, found in pairs
-    ]
+    limits = settings or MetricSettings()
+    counted = ((sample, keep_counted(found, limits.score_threshold, limits.max_detections)) for sample, found in pairs)
+    parts = [_match_image(sample, found, rule, iou_threshold) for sample, found in counted]
     columns = [np.concatenate([np.zeros(0), *column]) for column in zip(*parts, strict=True)] or [np.zeros(0)] * 4
     image = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
     label, score, verdict, overlap = columns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_retinanet.evaluation.metric import OWN, EvaluationResult
 from keras_retinanet.schema import Detections
+from keras_retinanet.snapshots.atomic_files import write_whole
 
 
 def stats_table(result: EvaluationResult) -> str:
@@ -27,8 +28,8 @@ def stats_table(result: EvaluationResult) -> str:
     rows = [("number", "value", "meaning", "comparable with")]
     for name, value in result.stats.items():
         comparable = result.comparable_with.get(name, OWN)
-        rows.append((name, _format_number(value), result.captions[name], comparable))
-    return "\n".join([_align_columns(rows, "<><<"), *(f"note: {note}" for note in result.notes)])
+        rows.append((name, format_number(value), result.captions[name], comparable))
+    return "\n".join([align_columns(rows, "<><<"), *(f"note: {note}" for note in result.notes)])
 
 
 def class_table(result: EvaluationResult) -> str:
@@ -42,9 +43,9 @@ def class_table(result: EvaluationResult) -> str:
     """
     rows = [("class", "boxes", *result.per_class)]
     for k, name in enumerate(result.class_names):
-        values = [_format_number(column[k]) for column in result.per_class.values()]
+        values = [format_number(column[k]) for column in result.per_class.values()]
         rows.append((name, str(result.num_boxes[k]), *values))
-    return _align_columns(rows, "<" + ">" * (1 + len(result.per_class)))
+    return align_columns(rows, "<" + ">" * (1 + len(result.per_class)))
 
 
 def to_dict(result: EvaluationResult) -> dict[str, Any]:
@@ -71,24 +72,44 @@ def to_dict(result: EvaluationResult) -> dict[str, Any]:
     }
 
 
-def coco_results(detections: Iterable[Detections], category_ids: Sequence[int]) -> list[dict[str, Any]]:
+def coco_results(detections: Iterable[Detections], category_ids: Sequence[int]) -> Iterator[dict[str, Any]]:
     """Converts detections to the format of COCO's evaluation server and of `COCO.loadRes`.
 
     Args:
         detections: Detections with boxes in pixels of the image files.
         category_ids: The data set's own id of each label `0 … K-1`.
 
-    Returns:
+    Yields:
         One `{"image_id", "category_id", "bbox": [x, y, width, height], "score"}` per detection, pixels to 1e-6.
     """
-    records = []
     for entry in detections:
         boxes = np.asarray(entry["boxes"], np.float64).reshape(-1, 4)
         boxes = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).round(6)
         for box, score, label in zip(boxes.tolist(), entry["scores"], entry["labels"], strict=True):
             record = {"image_id": entry["image_id"], "category_id": int(category_ids[int(label)])}
-            records.append(record | {"bbox": box, "score": float(str(np.float32(score)))})  # shortest exact digits
-    return records
+            yield record | {"bbox": box, "score": float(str(np.float32(score)))}  # shortest exact digits
+
+
+def write_coco_results(path: str | Path, detections: Iterable[Detections], category_ids: Sequence[int]) -> None:
+    """Writes detections as `coco_results`, one per line, without holding them in memory.
+
+    Args:
+        path: The file; its folder is created if needed.
+        detections: Detections with boxes in pixels of the image files.
+        category_ids: The data set's own id of each label `0 … K-1`.
+    """
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8") as file:
+            separator = "[\n"
+            for record in coco_results(detections, category_ids):
+                file.write(separator + json.dumps(record, ensure_ascii=False))
+                separator = ",\n"
+            file.write("\n]\n" if separator == ",\n" else "[]\n")
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, write)
 
 
 def write_json(path: str | Path, content: Any) -> None:
@@ -111,12 +132,28 @@ def _finite_or_none(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _format_number(value: float) -> str:
+def format_number(value: float) -> str:
+    """Formats a number of a result.
+
+    Args:
+        value: The number; below 0 or nan if no box contributes to it.
+
+    Returns:
+        Three digits, or `-`.
+    """
     return "-" if not math.isfinite(value) or value < 0 else f"{value:.3f}"
 
 
-def _align_columns(rows: Sequence[Sequence[str]], sides: str) -> str:
-    """Pads columns to equal width, each aligned left (`<`) or right (`>`)."""
+def align_columns(rows: Sequence[Sequence[str]], sides: str) -> str:
+    """Formats a table with columns of equal width.
+
+    Args:
+        rows: Cells of each row.
+        sides: For each column, `<` to align it left or `>` to align it right.
+
+    Returns:
+        One line per row.
+    """
     widths = [max(len(row[column]) for row in rows) for column in range(len(sides))]
     cells = [[f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)] for row in rows]
     return "\n".join("  ".join(row).rstrip() for row in cells)

@@ -54,13 +54,7 @@ def evaluate(
     pairs = pair_detections(samples, detections, len(class_names))
     num_boxes, ap = count_all_boxes(samples, len(class_names)), {}
     for threshold in settings.iou_thresholds or (0.5,):
-        matches = match_images(
-            pairs,
-            match_by_voc,
-            threshold,
-            score_threshold=settings.score_threshold,
-            max_detections=settings.max_detections,
-        )
+        matches = match_images(pairs, match_by_voc, threshold, settings)
         ap[threshold] = class_precisions(matches, num_boxes, interpolation)
     is_changed = settings.iou_thresholds not in (None, (0.5,)) or settings.max_detections is not None
     return summarize(samples, detections, class_names, ap, num_boxes, OWN if is_changed else f"Pascal VOC {year}")

@@ -15,6 +15,7 @@ from keras_retinanet.model.retinanet import RetinaNet
 FloatDtype = Literal["float32", "float16", "bfloat16"]
 SMALL = (layers.Conv2D, layers.DepthwiseConv2D)
 """Layers whose weights are stored in half precision, in which they compute anyway."""
+NORMS = (layers.BatchNormalization, layers.GroupNormalization)
 
 
 def with_dtype(network: RetinaNet, dtype: FloatDtype) -> RetinaNet:
@@ -36,13 +37,18 @@ def with_dtype(network: RetinaNet, dtype: FloatDtype) -> RetinaNet:
         return network
 
     backbone = with_policy(network.backbone, lambda layer: _policy(dtype, is_small=type(layer) in SMALL))
-    neck = _rebuilt(network.neck, _policy(dtype, is_small=True), backbone.output)
+    neck = _rebuilt(network.neck, _policy(dtype, is_small=not has_norm(network.neck)), backbone.output)
     pyramid = neck.compute_output_spec(backbone.output)
     class_head, box_head = (
-        _rebuilt(head, _policy(dtype, is_small=head.norm == "none"), pyramid, final_dtype=final_dtype)
+        _rebuilt(head, _policy(dtype, is_small=not has_norm(head)), pyramid, final_dtype=final_dtype)
         for head, final_dtype in ((network.class_head, dtype), (network.box_head, "float32"))
     )
     return network.replaced(backbone=backbone, neck=neck, class_head=class_head, box_head=box_head)
+
+
+def has_norm(part: Any) -> bool:
+    """Whether a part of a network has a normalisation, whose statistics and scales stay float32."""
+    return any(isinstance(layer, NORMS) for layer in nested_layers(part))
 
 
 def _layers(network: RetinaNet) -> Iterator[Any]:

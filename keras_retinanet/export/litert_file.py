@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_retinanet.config import ExportConfig, ResizeConfig
-from keras_retinanet.data.image import padded_size
+from keras_retinanet.data.resized_sizes import padded_size
 from keras_retinanet.export.artefact import Check, write_file
 from keras_retinanet.export.detection_graph import describe, detection_graph, prepare_model, save_graph
 from keras_retinanet.export.int8 import quantize_litert

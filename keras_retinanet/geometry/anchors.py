@@ -68,7 +68,9 @@ def pyramid_shapes(height: int, width: int, strides: Sequence[int]) -> list[tupl
     return shapes
 
 
-def level_anchors(height: Tensor, width: Tensor, stride: tuple[Tensor, Tensor], base: Any, offset: float) -> Tensor:
+def level_anchors(
+    height: Tensor, width: Tensor, stride: tuple[Tensor, Tensor], base: Any, offset: tuple[Any, Any]
+) -> Tensor:
     """The anchors of one pyramid level, ordered by row, column and anchor of the cell.
 
     Args:
@@ -76,13 +78,13 @@ def level_anchors(height: Tensor, width: Tensor, stride: tuple[Tensor, Tensor], 
         width: Columns of the feature map.
         stride: Pixels between rows and between columns.
         base: `(a, 4)` anchors of one cell.
-        offset: Position of the first centre as a share of the stride.
+        offset: Position of the first row and column of centres as shares of the stride.
 
     Returns:
         `(height · width · a, 4)` float32 in pixels.
     """
-    y = (ops.cast(ops.arange(height), "float32") + offset) * ops.cast(stride[0], "float32")
-    x = (ops.cast(ops.arange(width), "float32") + offset) * ops.cast(stride[1], "float32")
+    y = (ops.cast(ops.arange(height), "float32") + offset[0]) * ops.cast(stride[0], "float32")
+    x = (ops.cast(ops.arange(width), "float32") + offset[1]) * ops.cast(stride[1], "float32")
     grid_y, grid_x = ops.meshgrid(y, x, indexing="ij")
     centres = ops.stack([grid_x, grid_y, grid_x, grid_y], axis=-1)  # (height, width, 4)
     anchors = centres[:, :, None, :] + ops.convert_to_tensor(base, "float32")
@@ -102,6 +104,9 @@ class Anchors(keras.layers.Layer):
         is_rounded: Round the corners to integers, as torchvision does.
         has_whole_sizes: Round `sizes · scales` down before the corners are rounded.
         stride_mode: `"nominal"` or `"grid"`: the image's side `// ` the map's, as torchvision does.
+        offset_rule: `"always"`, or `"divisible"`: the offset is 0 along sides of the image that the stride does not
+            divide (TensorFlow's Object Detection API).
+        is_clipped: Clip anchors to the padded image, as KerasCV does.
 
     Raises:
         ValueError: Unequal numbers of sizes, strides and per-level scales, or a value that is not positive.
@@ -118,6 +123,8 @@ class Anchors(keras.layers.Layer):
         is_rounded: bool = _DEFAULTS.is_rounded,
         has_whole_sizes: bool = _DEFAULTS.has_whole_sizes,
         stride_mode: Literal["nominal", "grid"] = _DEFAULTS.stride_mode,
+        offset_rule: Literal["always", "divisible"] = _DEFAULTS.offset_rule,
+        is_clipped: bool = _DEFAULTS.is_clipped,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("dtype", "float32")
@@ -130,6 +137,8 @@ class Anchors(keras.layers.Layer):
         self.is_rounded = is_rounded
         self.has_whole_sizes = has_whole_sizes
         self.stride_mode = stride_mode
+        self.offset_rule = offset_rule
+        self.is_clipped = is_clipped
         self._check()
 
     def _check(self) -> None:
@@ -151,6 +160,8 @@ class Anchors(keras.layers.Layer):
             )
         if self.stride_mode not in ("nominal", "grid"):
             raise ValueError(f"`stride_mode` is 'nominal' or 'grid'; received {self.stride_mode!r}.")
+        if self.offset_rule not in ("always", "divisible"):
+            raise ValueError(f"`offset_rule` is 'always' or 'divisible'; received {self.offset_rule!r}.")
 
     @property
     def level_scales(self) -> tuple[tuple[float, ...], ...]:
@@ -181,8 +192,22 @@ class Anchors(keras.layers.Layer):
             base = base_anchors(
                 self.sizes[index], self.ratios, self.level_scales[index], self.is_rounded, self.has_whole_sizes
             )
-            anchors[name] = level_anchors(height, width, stride, base, self.offset)[None]
+            offset = self._offset_along(image_shape[1], stride[0]), self._offset_along(image_shape[2], stride[1])
+            level = level_anchors(height, width, stride, base, offset)
+            anchors[name] = (self._clipped(level, image_shape) if self.is_clipped else level)[None]
         return anchors
+
+    def _offset_along(self, side: Any, stride: Any) -> Any:
+        """Share of the stride at which the centres begin along a side of the image, an int or a tensor."""
+        if self.offset_rule == "always":
+            return self.offset
+        if isinstance(side, int) and isinstance(stride, int):
+            return self.offset if side % stride == 0 else 0.0
+        return ops.where(side % stride == 0, self.offset, 0.0)
+
+    def _clipped(self, anchors: Tensor, image_shape: Any) -> Tensor:
+        limits = ops.cast(ops.stack([image_shape[axis] for axis in (2, 1, 2, 1)]), "float32")
+        return ops.minimum(ops.maximum(anchors, 0.0), limits)
 
     def compute_output_spec(self, pyramid: Mapping[str, Any], images: Any) -> dict[str, keras.KerasTensor]:
         """Shapes and dtype of the output, known where the maps' shapes are."""
@@ -196,7 +221,10 @@ class Anchors(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        names = ("sizes", "strides", "ratios", "scales", "offset", "is_rounded", "has_whole_sizes", "stride_mode")
+        names = (
+            "sizes", "strides", "ratios", "scales", "offset", "is_rounded", "has_whole_sizes", "stride_mode",
+            "offset_rule", "is_clipped",
+        )  # fmt: skip
         config = super().get_config() | {name: getattr(self, name) for name in names}
         del config["trainable"]  # there is nothing to train
         return config

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import keras
 import numpy as np
@@ -16,6 +16,8 @@ from keras import ops
 
 from keras_retinanet.config import FilterConfig, NmsMode, QualityScore
 from keras_retinanet.geometry.nms import Kernel, batched_nms, take_rows, uses_tensorflow_kernel
+from keras_retinanet.geometry.rated_scores import RatedScores
+from keras_retinanet.geometry.score_scale import ScoreScale
 from keras_retinanet.schema import BatchDetections, Tensor
 
 _SETTINGS = (
@@ -25,6 +27,10 @@ _SETTINGS = (
     "top_k",
     "nms",
     "class_thresholds",
+    "top_k_scope",
+    "max_per_class",
+    "temperature",
+    "score_bias",
     "quality_score",
     "from_logits",
     "kernel",
@@ -45,6 +51,10 @@ def filter_detections(
     top_k: int | None = FilterConfig.top_k,
     nms: NmsMode = FilterConfig.nms,
     class_thresholds: Sequence[float] = FilterConfig.class_thresholds,
+    top_k_scope: Literal["level", "class"] = FilterConfig.top_k_scope,
+    max_per_class: int | None = FilterConfig.max_per_class,
+    temperature: float = FilterConfig.temperature,
+    score_bias: float = FilterConfig.score_bias,
     quality_score: QualityScore = FilterConfig.quality_score,
     from_logits: bool = False,
     kernel: Kernel = "auto",
@@ -68,6 +78,11 @@ def filter_detections(
         class_thresholds: `K` floats in place of `score_threshold`. Scores below the
             threshold of their class do not count: with one label per anchor, it is the best of the remaining classes.
             Defaults to `()`, the same for all.
+        top_k_scope: `"level"`; or `"class"`: `top_k` anchors of each class over all levels enter the suppression, up
+            to `K * top_k` pairs. One label per anchor is always by level.
+        max_per_class: Most detections of each class. Defaults to `None`, no limit.
+        temperature: The score of a logit z is `sigmoid(z / temperature + score_bias)`; thresholds apply to this score.
+        score_bias: float.
         quality_score: How a score becomes one with `quality`, before the threshold: `"sqrt"` of their product,
             `"product"`, or `"none"`, the score alone.
         from_logits: `scores` are logits: they are compared as they are, and only the kept ones become probabilities.
@@ -83,17 +98,20 @@ def filter_detections(
         ValueError: If a mode, kernel, threshold or size is not one of those above.
 
     Reference: Lin et al. 2017, §4.1; torchvision and Detectron2 (`per_class` with `level_sizes`), fizyr/keras-retinanet
-        (`top_k=None`, all three modes); `quality`: FCOS (Tian et al. 2019), PAA (Kim and Lee 2020, §3.3).
+        (`top_k=None`, all three modes).
     """
-    _check_settings(nms, kernel, nms_threshold, max_detections, top_k, quality_score)
-    rated = _RatedScores(scores, quality, quality_score, from_logits)
-    from_logits = rated.from_logits
-    threshold = _thresholds(score_threshold, class_thresholds, scores.shape[-1], from_logits)
+    _check_settings(nms, kernel, nms_threshold, max_detections, top_k, temperature)
+    rated = RatedScores(scores, quality, quality_score, ScoreScale(from_logits, temperature, score_bias))
+    threshold = rated.scale.thresholds(score_threshold, class_thresholds, scores.shape[-1])
     boxes = ops.stop_gradient(ops.cast(boxes, "float32"))
-    candidates = _best_candidates(boxes, rated, level_sizes, threshold, top_k, nms == "agnostic")
+    if top_k_scope == "class" and nms != "agnostic":
+        candidates = _best_of_classes(boxes, _masked(rated.all(), threshold), top_k)
+    else:
+        candidates = _best_candidates(boxes, rated, level_sizes, threshold, top_k, nms == "agnostic")
     best_boxes, best_scores, labels = candidates
-    picks = batched_nms(best_boxes, best_scores > -math.inf, labels, nms, nms_threshold, max_detections, kernel)
-    return _gather_detections(candidates, picks, from_logits)
+    is_valid = best_scores > -math.inf
+    picks = batched_nms(best_boxes, is_valid, labels, nms, nms_threshold, max_detections, kernel, max_per_class)
+    return _gather_detections(candidates, picks, rated.scale)
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
@@ -107,6 +125,10 @@ class FilterDetections(keras.layers.Layer):
         top_k: int or `None`.
         nms: string.
         class_thresholds: `K` floats, or none.
+        top_k_scope: string.
+        max_per_class: int or `None`.
+        temperature: float.
+        score_bias: float.
         quality_score: string.
         from_logits: bool.
         kernel: string. With TensorFlow's kernel `supports_jit` is `False`: XLA has no such kernel.
@@ -126,19 +148,27 @@ class FilterDetections(keras.layers.Layer):
         top_k: int | None = FilterConfig.top_k,
         nms: NmsMode = FilterConfig.nms,
         class_thresholds: Sequence[float] = FilterConfig.class_thresholds,
+        top_k_scope: Literal["level", "class"] = FilterConfig.top_k_scope,
+        max_per_class: int | None = FilterConfig.max_per_class,
+        temperature: float = FilterConfig.temperature,
+        score_bias: float = FilterConfig.score_bias,
         quality_score: QualityScore = FilterConfig.quality_score,
         from_logits: bool = False,
         kernel: Kernel = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
-        _check_settings(nms, kernel, nms_threshold, max_detections, top_k, quality_score)
+        _check_settings(nms, kernel, nms_threshold, max_detections, top_k, temperature)
         self.score_threshold = score_threshold
         self.nms_threshold = nms_threshold
         self.max_detections = max_detections
         self.top_k = top_k
         self.nms = nms
         self.class_thresholds = tuple(float(value) for value in class_thresholds)
+        self.top_k_scope = top_k_scope
+        self.max_per_class = max_per_class
+        self.temperature = temperature
+        self.score_bias = score_bias
         self.quality_score = quality_score
         self.from_logits = from_logits
         self.kernel = kernel
@@ -191,57 +221,10 @@ class FilterDetections(keras.layers.Layer):
         return {name: getattr(self, name) for name in _SETTINGS}
 
 
-class _RatedScores:
-    """Scores of anchors and classes, combined with the predicted IoU only where they are read: few of millions are.
-
-    Args:
-        scores: `(B, A, K)`. Probabilities, or logits with `from_logits`.
-        quality: `(B, A)` likewise, or `None`.
-        rule: How both are combined.
-        from_logits: bool.
-
-    Attributes:
-        from_logits: Whether the values read are logits; combined ones are probabilities.
-    """
-
-    def __init__(self, scores: Tensor, quality: Tensor | None, rule: QualityScore, from_logits: bool) -> None:
-        self.scores = ops.stop_gradient(ops.cast(scores, "float32"))
-        self._quality, self._rule, self._converts = None, rule, from_logits
-        self.from_logits = from_logits
-        if quality is not None and rule != "none":
-            quality = ops.stop_gradient(ops.cast(quality, "float32"))
-            self._quality = ops.sigmoid(quality) if from_logits else quality
-            self.from_logits = False
-
-    def all(self) -> Tensor:
-        """Combined scores `(B, A, K)`."""
-        return self._combined(self.scores, None if self._quality is None else self._quality[..., None])
-
-    def best(self) -> Tensor:
-        """Combined score of the best class of each anchor, `(B, A)`."""
-        return self._combined(ops.max(self.scores, axis=-1), self._quality)
-
-    def rows(self, anchors: Tensor) -> Tensor:
-        """Combined scores `(B, k, K)` of some anchors `(B, k)`."""
-        quality = None if self._quality is None else take_rows(self._quality, anchors)[..., None]
-        return self._combined(take_rows(self.scores, anchors), quality)
-
-    def _combined(self, scores: Tensor, quality: Tensor | None) -> Tensor:
-        if quality is None:
-            return scores
-        product = (ops.sigmoid(scores) if self._converts else scores) * quality
-        return ops.sqrt(product) if self._rule == "sqrt" else product
-
-
 def _check_settings(
-    nms: str, kernel: str, nms_threshold: float, max_detections: int, top_k: int | None, quality_score: str
+    nms: str, kernel: str, nms_threshold: float, max_detections: int, top_k: int | None, temperature: float
 ) -> None:
-    names = (
-        ("nms", nms, get_args(NmsMode)),
-        ("kernel", kernel, get_args(Kernel)),
-        ("quality_score", quality_score, get_args(QualityScore)),
-    )
-    for name, value, allowed in names:
+    for name, value, allowed in (("nms", nms, get_args(NmsMode)), ("kernel", kernel, get_args(Kernel))):
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}.")
     if not 0 <= nms_threshold <= 1:
@@ -249,28 +232,15 @@ def _check_settings(
     for name, count in (("max_detections", max_detections), ("top_k", 1 if top_k is None else top_k)):
         if count < 1:
             raise ValueError(f"{name} must be at least 1, not {count!r}.")
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature must be above 0, not {temperature!r}.")
     if kernel == "tensorflow" and keras.backend.backend() != "tensorflow":
         raise ValueError(f'kernel="tensorflow" needs that backend, not {keras.backend.backend()!r}: use "auto".')
 
 
-def _thresholds(score: float, by_class: Sequence[float], num_classes: int, from_logits: bool) -> Any:
-    """One threshold, or `(K,)` of them, comparable with the scores."""
-    if not by_class:
-        return _logit(score) if from_logits else score
-    if len(by_class) != num_classes:
-        raise ValueError(f"class_thresholds needs one value for each of {num_classes} classes, not {len(by_class)}.")
-    return np.array([_logit(value) if from_logits else value for value in by_class], np.float32)
-
-
-def _logit(probability: float) -> float:
-    if probability <= 0:
-        return -math.inf
-    return math.inf if probability >= 1 else math.log(probability / (1 - probability))
-
-
 def _best_candidates(
     boxes: Tensor,
-    rated: _RatedScores,
+    rated: RatedScores,
     level_sizes: Sequence[int | Tensor] | None,
     threshold: Any,
     top_k: int | None,
@@ -278,7 +248,7 @@ def _best_candidates(
 ) -> _Candidates:
     """The `top_k` best pairs of each level above `threshold`, all levels in one descending order."""
     if np.ndim(threshold):  # a best class below its own threshold makes room for the next
-        rated = _RatedScores(_masked(rated.all(), threshold), None, "none", rated.from_logits)
+        rated = rated.above(threshold)
         best = rated.best()  # (B, A)
     else:
         best = _masked(rated.best(), threshold)
@@ -301,6 +271,20 @@ def _best_candidates(
     )
 
 
+def _best_of_classes(boxes: Tensor, scores: Tensor, top_k: int | None) -> _Candidates:
+    """The `top_k` best anchors of each class, all in one descending order; equal scores by anchor, then by class."""
+    num_classes = scores.shape[-1]
+    values, anchors = _top(ops.reshape(ops.transpose(scores, (0, 2, 1)), (-1, ops.shape(scores)[1])), top_k)
+    labels = ops.arange(num_classes, dtype="int32")[None, :, None]
+    pairs = ops.reshape(anchors, (-1, num_classes, ops.shape(anchors)[1])) * num_classes + labels  # (B, K, k)
+    values, pairs = (ops.reshape(of, (ops.shape(scores)[0], -1)) for of in (values, pairs))
+    order = ops.argsort(pairs, axis=1)  # position then follows (anchor, class), which breaks ties
+    values, pairs = take_rows(values, order), take_rows(pairs, order)
+    values, order = _top(values, None)
+    pairs = take_rows(pairs, order)
+    return take_rows(boxes, pairs // num_classes), values, pairs % num_classes
+
+
 def _first_largest(rows: Tensor) -> Tensor:
     """`argmax` of the last axis; Keras' own, of floats, tests sign bits, which neither ONNX nor LiteRT can."""
     is_largest = rows == ops.max(rows, axis=-1, keepdims=True)
@@ -308,7 +292,7 @@ def _first_largest(rows: Tensor) -> Tensor:
 
 
 def _best_pairs(
-    rated: _RatedScores, anchors: Tensor, threshold: Any, top_k: int | None
+    rated: RatedScores, anchors: Tensor, threshold: Any, top_k: int | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The `top_k` pairs `(B, k)` of a level: they all lie in its `top_k` anchors by best class, `anchors (B, k)`."""
     num_classes = rated.scores.shape[-1]
@@ -348,14 +332,14 @@ def _top(values: Tensor, k: int | None) -> tuple[Tensor, Tensor]:
     return top_values, ops.cast(index, "int32")
 
 
-def _gather_detections(candidates: _Candidates, picks: Tensor, from_logits: bool) -> BatchDetections:
+def _gather_detections(candidates: _Candidates, picks: Tensor, scale: ScoreScale) -> BatchDetections:
     boxes, scores, labels = candidates
     is_kept = picks >= 0
     index = ops.minimum(ops.maximum(picks, 0), ops.shape(scores)[1] - 1)
     scores = take_rows(scores, index)
     return {
         "boxes": ops.where(is_kept[..., None], take_rows(boxes, index), -1.0),
-        "scores": ops.where(is_kept, ops.sigmoid(scores) if from_logits else scores, -1.0),
+        "scores": ops.where(is_kept, scale.final_scores(scores), -1.0),
         "labels": ops.where(is_kept, take_rows(labels, index), -1),
         "num_detections": ops.sum(ops.cast(is_kept, "int32"), axis=1),
     }

@@ -30,6 +30,7 @@ def batched_nms(
     nms_threshold: float,
     max_detections: int,
     kernel: Kernel,
+    max_per_class: int | None = None,
 ) -> Tensor:
     """Non-maximum suppression of a batch of candidates, sorted from best to worst.
 
@@ -41,6 +42,7 @@ def batched_nms(
         nms_threshold: A candidate is dropped when its IoU with a picked one is strictly above this.
         max_detections: `D`.
         kernel: See `Kernel`.
+        max_per_class: Most picks of a class. `None` sets no limit. Not read without suppression.
 
     Returns:
         `(B, D)` int32: positions of the picked candidates, ascending, padded with -1.
@@ -50,13 +52,14 @@ def batched_nms(
         count = ops.sum(ops.cast(is_valid, "int32"), axis=1)[:, None]
         return ops.where(rank < count, rank, -1)
     if nms == "agnostic":
-        labels = ops.zeros_like(labels)
-    if uses_tensorflow_kernel(kernel):
-        return _nms_with_tensorflow(boxes, is_valid, labels, nms_threshold, max_detections)
-    return _nms_with_ops(boxes, is_valid, labels, nms_threshold, max_detections)
+        labels, max_per_class = ops.zeros_like(labels), None
+    implementation = _nms_with_tensorflow if uses_tensorflow_kernel(kernel) else _nms_with_ops
+    return implementation(boxes, is_valid, labels, nms_threshold, max_detections, max_per_class or max_detections)
 
 
-def _nms_with_ops(boxes: Tensor, is_valid: Tensor, labels: Tensor, nms_threshold: float, max_detections: int) -> Tensor:
+def _nms_with_ops(
+    boxes: Tensor, is_valid: Tensor, labels: Tensor, nms_threshold: float, max_detections: int, max_per_class: int
+) -> Tensor:
     """Repeatedly keeps the first remaining candidate and drops those that it suppresses, in all images at once."""
     columns = _columns(boxes, labels)
     rows = ops.stack(columns, axis=-1)  # (B, N, 6)
@@ -72,10 +75,20 @@ def _nms_with_ops(boxes: Tensor, is_valid: Tensor, labels: Tensor, nms_threshold
         pick = ops.cast(ops.argmax(alive, axis=1, keepdims=True), "int32")  # (B, 1)
         is_dropped = ops.logical_or(_is_suppressed(take_rows(rows, pick), columns, nms_threshold), position == pick)
         picks = ops.where(slots == step, ops.where(is_left, pick, -1), picks)
+        if max_per_class < max_detections:
+            is_dropped = ops.logical_or(is_dropped, _is_full(labels, pick, picks, max_per_class))
         return step + 1, ops.logical_and(alive, ops.logical_not(is_dropped)), picks
 
     picks = ops.full((ops.shape(labels)[0], max_detections), -1, dtype="int32")
     return ops.while_loop(is_unfinished, keep_one, (ops.convert_to_tensor(0, "int32"), is_valid, picks))[2]
+
+
+def _is_full(labels: Tensor, pick: Tensor, picks: Tensor, max_per_class: int) -> Tensor:
+    """`(B, N)` bool: the candidates of the class of `pick (B, 1)`, if that class has all its picks."""
+    label = take_rows(labels, pick)  # (B, 1)
+    own = ops.logical_and(take_rows(labels, ops.maximum(picks, 0)) == label, picks >= 0)  # (B, D)
+    count = ops.sum(ops.cast(own, "int32"), axis=1, keepdims=True)
+    return ops.logical_and(labels == label, count >= max_per_class)
 
 
 def _columns(boxes: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
@@ -97,7 +110,7 @@ def _is_suppressed(kept: Tensor, columns: tuple[Tensor, ...], nms_threshold: flo
 
 
 def _nms_with_tensorflow(
-    boxes: Tensor, is_valid: Tensor, labels: Tensor, nms_threshold: float, max_detections: int
+    boxes: Tensor, is_valid: Tensor, labels: Tensor, nms_threshold: float, max_detections: int, max_per_class: int
 ) -> Tensor:
     """One kernel for all classes, each candidate in the column of its class with its rank as its score.
 
@@ -113,7 +126,7 @@ def _nms_with_tensorflow(
     kept = tf.image.combined_non_max_suppression(
         boxes[:, :, None],
         tf.where(labels[..., None] == columns, rank[..., None], 0.0),  # (B, N, K)
-        max_output_size_per_class=max_detections,
+        max_output_size_per_class=min(max_per_class, max_detections),
         max_total_size=max_detections,
         iou_threshold=nms_threshold,
         score_threshold=0.0,

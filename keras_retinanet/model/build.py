@@ -21,6 +21,7 @@ from keras_retinanet.geometry.box_coder import BoxCoder
 from keras_retinanet.model.fpn import FeaturePyramid
 from keras_retinanet.model.heads import Head
 from keras_retinanet.model.retinanet import RetinaNet
+from keras_retinanet.model.tower import SharedTower
 
 
 def build(
@@ -64,15 +65,7 @@ def build(
     if model.backbone not in BACKBONES:
         raise ValueError(f"Unknown backbone {model.backbone!r}; known are {', '.join(BACKBONES)}.")
     anchor_layer = Anchors(**dataclasses.asdict(anchors), name="anchors")
-    neck = FeaturePyramid(
-        model.fpn_width,
-        model.min_level,
-        model.max_level,
-        p6_source=model.p6_source,
-        stride_padding=model.stride_padding,
-        has_relu_before_p7=model.has_relu_before_p7,
-        name="feature_pyramid",
-    )
+    neck = _build_neck(model)
     if len(neck.levels) != len(anchor_layer.sizes):
         raise ValueError(
             f"The pyramid has the levels {', '.join(neck.levels)}: anchors need {len(neck.levels)} sizes and "
@@ -81,13 +74,11 @@ def build(
     counts = anchor_layer.num_anchors
     head: dict[str, Any] = {
         "num_anchors": counts[0] if len(set(counts)) == 1 else counts,
-        "width": model.head_width,
-        "depth": model.head_depth,
-        "norm": model.head_norm,
-        "norm_epsilon": model.head_norm_epsilon,
-        "has_bias": model.has_head_bias,
         "is_shared": model.has_shared_heads,
+        **_tower_settings(model),
     }
+    if model.has_shared_tower:
+        head["depth"] = 0
     coder = box_coder or BoxCoder(model.box_coder, reg_max=model.reg_max, name="box_coder")
     return RetinaNet(
         BACKBONES[model.backbone](
@@ -106,3 +97,40 @@ def build(
         metadata={"model": to_dict(model)},
         name="retinanet",
     )
+
+
+def _build_neck(model: ModelConfig) -> FeaturePyramid | SharedTower:
+    arguments: dict[str, Any] = {
+        "width": model.fpn_width,
+        "min_level": model.min_level,
+        "max_level": model.max_level,
+        "p6_source": model.p6_source,
+        "stride_padding": model.stride_padding,
+        "has_relu_before_p7": model.has_relu_before_p7,
+        "norm": model.fpn_norm,
+        "norm_epsilon": model.fpn_norm_epsilon,
+        "norm_momentum": model.norm_momentum,
+        "has_bias": model.has_fpn_bias,
+        "activation": model.activation,
+        "has_output_activation": model.has_fpn_activation,
+        "carried": model.fpn_carried,
+        "has_top_output": model.has_top_output,
+        "extra_input": model.extra_input,
+        "is_separable": model.is_fpn_separable,
+    }
+    if model.has_shared_tower:
+        return SharedTower(arguments, _tower_settings(model), name="shared_tower")
+    return FeaturePyramid(**arguments, name="feature_pyramid")
+
+
+def _tower_settings(model: ModelConfig) -> dict[str, Any]:
+    return {
+        "width": model.head_width,
+        "depth": model.head_depth,
+        "norm": model.head_norm,
+        "norm_epsilon": model.head_norm_epsilon,
+        "norm_momentum": model.norm_momentum,
+        "has_bias": model.has_head_bias,
+        "activation": model.activation,
+        "is_separable": model.is_head_separable,
+    }

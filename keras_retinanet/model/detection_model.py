@@ -17,7 +17,12 @@ from keras_retinanet.geometry.nms import Kernel, take_rows
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.schema import BatchDetections, Predictions, Tensor
 
-_CLIPPING = ("clip", "clip_margin", "drop_empty")  # settings of this model, the others are those of its filter
+_CLIPPING = (
+    "clip",
+    "clip_margin",
+    "clip_frame",
+    "drop_empty",
+)  # settings of this model, the others are those of its filter
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
@@ -95,6 +100,8 @@ class DetectionModel(keras.Model):
         Returns:
             `schema.BatchDetections`.
         """
+        if self.filter_config.clip_frame == "shape" and self.network.resize_config.shape:
+            sizes = ops.convert_to_tensor([self.network.resize_config.shape], "float32")  # (1, 2)
         anchors = list(predictions["anchors"].values())
         boxes = self.network.box_coder(predictions["deltas"], ops.concatenate(anchors, axis=1))
         logits, is_clipped_last = predictions["logits"], self.filter_config.clip == "after_nms"

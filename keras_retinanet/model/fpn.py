@@ -8,6 +8,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+from keras_retinanet.backbones.normalization import BatchNormalization
 from keras_retinanet.schema import Tensor
 
 
@@ -33,9 +34,27 @@ def upsample_to(features: Tensor, reference: Tensor) -> Tensor:
     return features
 
 
+_CHOICES = {
+    "p6_source": ("C5", "P5"),
+    "stride_padding": ("symmetric", "same"),
+    "norm": ("none", "batch"),
+    "carried": ("sum", "output"),
+    "extra_input": ("raw", "finished"),
+}
+_ARGUMENTS = (
+    "width", "min_level", "max_level", "p6_source", "stride_padding", "has_relu_before_p7", "norm", "norm_epsilon",
+    "norm_momentum", "has_bias", "activation", "has_output_activation", "carried", "has_top_output", "extra_input",
+    "is_separable",
+)  # fmt: skip
+
+
 @keras.saving.register_keras_serializable(package="keras_retinanet")
 class FeaturePyramid(keras.layers.Layer):
     """1x1 laterals, top-down sums, 3x3 outputs; two further levels by stride-2 convolutions.
+
+    The defaults are the paper's. Model Garden has `norm="batch"`; TensorFlow's Object Detection API also has
+    `has_bias=False`, `has_output_activation=True`, `carried="output"`, `has_top_output=False` and
+    `extra_input="finished"`.
 
     Args:
         width: Channels of every level. Defaults to 256.
@@ -44,7 +63,18 @@ class FeaturePyramid(keras.layers.Layer):
         p6_source: `"C5"` (paper, fizyr, Detectron2, torchvision v2) or `"P5"` (torchvision v1).
         stride_padding: Padding of the stride-2 convolutions: `"symmetric"` (one pixel on every side, as PyTorch) or
             `"same"` (right and below only on even maps, as TensorFlow and fizyr).
-        has_relu_before_p7: ReLU between P6 and P7; only MMDetection has none. Defaults to `True`.
+        has_relu_before_p7: Activation between P6 and P7; only MMDetection has none. Defaults to `True`.
+        norm: `"batch"` for a batch normalisation after the last convolution of each level. Defaults to `"none"`.
+        norm_epsilon: Added to the variance by it. Defaults to 1e-3.
+        norm_momentum: Share of the old running statistics in each update. Defaults to 0.99.
+        has_bias: Biases of the 3x3 convolutions; laterals always have them. Defaults to `True`.
+        activation: Name of the activation. Defaults to `"relu"`.
+        has_output_activation: Activation at the end of each level with a 3x3 convolution. Defaults to `False`.
+        carried: What is added to the next finer level: the `"sum"` itself, or the finished `"output"`.
+        has_top_output: 3x3 convolution of P5; without, P5 is the lateral itself. Defaults to `True`.
+        extra_input: What P6 (from P5) and P7 are made from: the `"raw"` maps before normalisation, or the `"finished"`
+            ones.
+        is_separable: 3x3 convolutions are depthwise and 1x1 ones. Defaults to `False`.
 
     Raises:
         ValueError: A level or a name that does not exist.
@@ -59,31 +89,68 @@ class FeaturePyramid(keras.layers.Layer):
         p6_source: Literal["C5", "P5"] = "C5",
         stride_padding: Literal["symmetric", "same"] = "symmetric",
         has_relu_before_p7: bool = True,
+        norm: Literal["none", "batch"] = "none",
+        norm_epsilon: float = 1e-3,
+        norm_momentum: float = 0.99,
+        has_bias: bool = True,
+        activation: str = "relu",
+        has_output_activation: bool = False,
+        carried: Literal["sum", "output"] = "sum",
+        has_top_output: bool = True,
+        extra_input: Literal["raw", "finished"] = "raw",
+        is_separable: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if min_level not in (2, 3) or max_level not in (5, 6, 7):
-            raise ValueError(f"The pyramid runs from level 2 or 3 to 5, 6 or 7; received {min_level} to {max_level}.")
-        if p6_source not in ("C5", "P5") or stride_padding not in ("symmetric", "same"):
-            raise ValueError(
-                "`p6_source` is 'C5' or 'P5' and `stride_padding` is 'symmetric' or 'same'; "
-                f"received {p6_source!r} and {stride_padding!r}."
-            )
         self.width = width
         self.min_level = min_level
         self.max_level = max_level
         self.p6_source = p6_source
         self.stride_padding = stride_padding
         self.has_relu_before_p7 = has_relu_before_p7
+        self.norm = norm
+        self.norm_epsilon = norm_epsilon
+        self.norm_momentum = norm_momentum
+        self.has_bias = has_bias
+        self.activation = activation
+        self.has_output_activation = has_output_activation
+        self.carried = carried
+        self.has_top_output = has_top_output
+        self.extra_input = extra_input
+        self.is_separable = is_separable
+        self._check()
         self._merged_levels = tuple(range(min_level, 6))
         self._extra_levels = tuple(range(6, max_level + 1))
-        self.laterals = {f"C{i}": self._conv(f"lateral{i}", 1) for i in self._merged_levels}
-        self.outputs = {f"P{i}": self._conv(f"output{i}", 3) for i in self._merged_levels}
-        self.extras = {f"P{i}": self._conv(f"extra{i}", 3, stride=2) for i in self._extra_levels}
+        self._make_layers()
 
-    def _conv(self, name: str, size: int, stride: int = 1) -> keras.layers.Conv2D:
+    def _check(self) -> None:
+        if self.min_level not in (2, 3) or self.max_level not in (5, 6, 7):
+            raise ValueError(
+                f"The pyramid runs from level 2 or 3 to 5, 6 or 7; received {self.min_level} to {self.max_level}."
+            )
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"`{name}` is {' or '.join(map(repr, allowed))}; received {getattr(self, name)!r}.")
+
+    def _make_layers(self) -> None:
+        tops = self._merged_levels if self.has_top_output else self._merged_levels[:-1]
+        self.laterals = {f"C{i}": self._conv(f"lateral{i}", 1) for i in self._merged_levels}
+        self.outputs = {f"P{i}": self._conv(f"output{i}", 3) for i in tops}
+        self.extras = {f"P{i}": self._conv(f"extra{i}", 3, stride=2) for i in self._extra_levels}
+        names = [*self.outputs, *self.extras] if self.norm == "batch" else []
+        self.norms = {
+            name: BatchNormalization(
+                self.norm_epsilon, self.norm_momentum, name=f"norm{name[1:]}", dtype=self.dtype_policy
+            )
+            for name in names
+        }
+        self.activate = keras.activations.get(self.activation)
+
+    def _conv(self, name: str, size: int, stride: int = 1) -> keras.layers.Layer:
         padding = "valid" if stride > 1 and self.stride_padding == "symmetric" else "same"
-        return keras.layers.Conv2D(self.width, size, stride, padding, name=name, dtype=self.dtype_policy)
+        kind = keras.layers.SeparableConv2D if self.is_separable and size > 1 else keras.layers.Conv2D
+        has_bias = self.has_bias or size == 1
+        return kind(self.width, size, stride, padding, name=name, use_bias=has_bias, dtype=self.dtype_policy)
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -101,35 +168,51 @@ class FeaturePyramid(keras.layers.Layer):
         for name, lateral in self.laterals.items():
             lateral.build(input_shapes[name])
         inner = (None, None, None, self.width)
-        for output in self.outputs.values():
-            output.build(inner)
+        for layer in (*self.outputs.values(), *self.norms.values()):
+            layer.build(inner)
         for name, extra in self.extras.items():
             is_from_c5 = name == "P6" and self.p6_source == "C5"
             extra.build((None, None, None, input_shapes["C5"][-1]) if is_from_c5 else inner)
         self.built = True
 
-    def call(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def call(self, features: Mapping[str, Tensor], training: bool | None = None) -> dict[str, Tensor]:
         """`{"P3": (B, h3, w3, width), …}` from `{"C3": (B, h3, w3, c3), "C4": …, "C5": …}`."""
+        raw: dict[str, Tensor] = {}
         pyramid: dict[str, Tensor] = {}
-        merged = None
+        carried = None
         for level in reversed(self._merged_levels):
+            name = f"P{level}"
             lateral = self.laterals[f"C{level}"](features[f"C{level}"])
-            merged = lateral if merged is None else lateral + upsample_to(merged, lateral)
-            pyramid[f"P{level}"] = self.outputs[f"P{level}"](merged)
-        coarsest = features["C5"] if self.p6_source == "C5" else pyramid["P5"]
+            merged = lateral if carried is None else lateral + upsample_to(carried, lateral)
+            raw[name] = self.outputs[name](merged) if name in self.outputs else merged
+            pyramid[name] = self._finished(raw[name], name, training)
+            carried = merged if self.carried == "sum" else pyramid[name]
+        source = raw if self.extra_input == "raw" else pyramid
+        coarsest = features["C5"] if self.p6_source == "C5" else source["P5"]
         for level in self._extra_levels:
             if level == 7 and self.has_relu_before_p7:
-                coarsest = ops.relu(coarsest)
-            coarsest = pyramid[f"P{level}"] = self.extras[f"P{level}"](self._padded(coarsest))
+                coarsest = self.activate(coarsest)
+            name = f"P{level}"
+            raw[name] = self.extras[name](self._padded(coarsest))
+            pyramid[name] = self._finished(raw[name], name, training)
+            coarsest = source[name]
         return {name: pyramid[name] for name in self.levels}
+
+    def _finished(self, features: Tensor, name: str, training: bool | None) -> Tensor:
+        """A level's map after its normalisation and activation; P5 has none if it is the lateral itself."""
+        if name in self.norms:
+            features = self.norms[name](features, training=training)
+        has_convolution = name in self.outputs or name in self.extras
+        return self.activate(features) if self.has_output_activation and has_convolution else features
 
     def _padded(self, features: Tensor) -> Tensor:
         if self.stride_padding == "same":
             return features
         return ops.pad(features, ((0, 0), (1, 1), (1, 1), (0, 0)))
 
-    def compute_output_spec(self, features: Mapping[str, Any]) -> dict[str, keras.KerasTensor]:
+    def compute_output_spec(self, features: Mapping[str, Any], training: bool | None = None) -> dict[str, Any]:
         """Shapes of the levels, known where the inputs' are."""
+        del training
         shapes = {f"P{i}": tuple(features[f"C{i}"].shape[:3]) for i in self._merged_levels}
         batch, height, width = shapes["P5"]
         for level in self._extra_levels:  # both paddings halve and round up
@@ -139,5 +222,8 @@ class FeaturePyramid(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        names = ("width", "min_level", "max_level", "p6_source", "stride_padding", "has_relu_before_p7")
-        return super().get_config() | {name: getattr(self, name) for name in names}
+        return super().get_config() | self.arguments()
+
+    def arguments(self) -> dict[str, Any]:
+        """The constructor arguments of this class, without those of Keras."""
+        return {name: getattr(self, name) for name in _ARGUMENTS}

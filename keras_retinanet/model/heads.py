@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 import keras
 from keras import ops
 
-from keras_retinanet.backbones.normalization import GroupNormalization, SyncBatchNormalization
 from keras_retinanet.config import HeadNorm
+from keras_retinanet.model.tower import TowerSettings
 from keras_retinanet.schema import Tensor
 
-GROUPS = 32
-"""Groups of the group normalisation (torchvision v2)."""
+_TOWER = ("width", "depth", "norm", "norm_epsilon", "norm_momentum", "has_bias", "activation", "is_separable")
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
@@ -50,11 +49,13 @@ class Head(keras.layers.Layer):
         num_anchors: Anchors per position: one number for all levels, or one per level.
         width: Channels of the tower. Defaults to 256.
         depth: Convolutions in the tower. Defaults to 4.
-        norm: What follows each convolution of the tower: `"none"`; `"group"`, GroupNorm of 32 groups; `"batch"`,
-            batch normalisation, synchronised between replicas. Its statistics, scales and shifts are those of one
-            level, also where convolutions are shared (EfficientDet, RTMDet): levels differ in their means.
+        norm: After each convolution of the tower: `"none"`, `"group"` normalisation of 32 groups, or `"batch"`
+            normalisation with its own weights and statistics on each level.
         norm_epsilon: Added to the variance by that normalisation. Defaults to 1e-5 (torchvision v2).
+        norm_momentum: Batch normalisation: share of the old running statistics in each update. Defaults to 0.99.
         has_bias: Convolutions have biases before that normalisation too, as Detectron2's. Defaults to `False`.
+        activation: Name of the activation of the tower. Defaults to `"relu"`.
+        is_separable: All convolutions are depthwise and 1x1 ones. Defaults to `False`.
         is_shared: One set of weights for all levels. Defaults to `True`.
         prior: Initial value of the outputs' sigmoid; `None` starts the bias at 0.
         has_quality: Another convolution at the end of the tower predicts one logit per anchor: the IoU of its box.
@@ -73,7 +74,10 @@ class Head(keras.layers.Layer):
         depth: int = 4,
         norm: HeadNorm = "none",
         norm_epsilon: float = 1e-5,
+        norm_momentum: float = 0.99,
         has_bias: bool = False,
+        activation: str = "relu",
+        is_separable: bool = False,
         is_shared: bool = True,
         prior: float | None = None,
         has_quality: bool = False,
@@ -81,10 +85,6 @@ class Head(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if norm not in get_args(HeadNorm):
-            raise ValueError(f"`norm` is one of {', '.join(get_args(HeadNorm))}; received {norm!r}.")
-        if norm == "group" and width % GROUPS:
-            raise ValueError(f"GroupNorm in {GROUPS} groups needs a width divisible by {GROUPS}; received {width}.")
         counts = {num_anchors} if isinstance(num_anchors, int) else set(num_anchors)
         if is_shared and len(counts) > 1:
             raise ValueError(
@@ -97,77 +97,53 @@ class Head(keras.layers.Layer):
         self.depth = depth
         self.norm = norm
         self.norm_epsilon = norm_epsilon
+        self.norm_momentum = norm_momentum
         self.has_bias = has_bias
+        self.activation = activation
+        self.is_separable = is_separable
+        self.tower_settings = TowerSettings(**{name: getattr(self, name) for name in _TOWER})
         self.is_shared = is_shared
         self.prior = prior
         self.has_quality = has_quality
         self.final_dtype = final_dtype
-        self.towers: list[keras.Sequential] = []  # one, or one per level
-        self.finals: list[keras.layers.Conv2D] = []  # weight files have the predictors under this name
-        self.quality_finals: list[keras.layers.Conv2D] = []
+        self.towers: list[keras.Sequential] = []
+        self.level_norms: list[list[keras.layers.Layer]] = []
+        self.finals: list[keras.layers.Layer] = []  # weight files have the predictors under this name
+        self.quality_finals: list[keras.layers.Layer] = []
 
     @property
-    def predictors(self) -> list[keras.layers.Conv2D]:
+    def predictors(self) -> list[keras.layers.Layer]:
         """The last convolution of each set of weights: one, or one per level."""
         return self.finals
 
-    def _convolutions(self) -> list[keras.layers.Conv2D]:
-        return [
-            keras.layers.Conv2D(
-                self.width,
-                3,
-                padding="same",
-                use_bias=self.has_bias or self.norm == "none",
-                kernel_initializer=keras.initializers.RandomNormal(
-                    stddev=0.01
-                ),  # §4.1; one each: it repeats its values
-                name=f"conv{index}",
-                dtype=self.dtype_policy,
-            )
-            for index in range(self.depth)
-        ]
-
-    def _norm(self, index: int) -> keras.layers.Layer:
-        options: dict[str, Any] = {"epsilon": self.norm_epsilon, "name": f"norm{index}", "dtype": self.dtype_policy}
-        return GroupNormalization(GROUPS, **options) if self.norm == "group" else SyncBatchNormalization(**options)
-
-    def _tower(self, convolutions: Sequence[keras.layers.Conv2D], name: str) -> keras.Sequential:
-        tower = keras.Sequential([keras.layers.Identity(name="levels")], name=name)  # it may have no convolution
-        for index, convolution in enumerate(convolutions):
-            tower.add(convolution)
-            if self.norm != "none":
-                tower.add(self._norm(index))
-            tower.add(keras.layers.ReLU(name=f"relu{index}", dtype=self.dtype_policy))
-        return tower
-
-    def _final(self, outputs: int, prior: float | None, name: str) -> keras.layers.Conv2D:
-        return keras.layers.Conv2D(
+    def _final(self, outputs: int, prior: float | None, name: str) -> keras.layers.Layer:
+        kernel = keras.initializers.RandomNormal(stddev=0.01)
+        is_separable = self.tower_settings.is_separable
+        return (keras.layers.SeparableConv2D if is_separable else keras.layers.Conv2D)(
             outputs,
             3,
             padding="same",
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+            **{"pointwise_initializer" if is_separable else "kernel_initializer": kernel},
             bias_initializer="zeros" if prior is None else PriorProbability(prior),
             name=name,
             dtype=self.final_dtype,
         )
 
     def build(self, input_shapes: Mapping[str, Any]) -> None:
-        """Builds the towers, and the last convolutions: one set of weights, or one for each level."""
-        shapes = [(None, None, None, shape[-1]) for shape in input_shapes.values()]
+        """Builds one tower, or one for each level."""
+        shapes = list(input_shapes.values())
         counts = self._counts(len(shapes))
-        has_own_norms = self.norm == "batch" and self.is_shared
         for index in range(1 if self.is_shared else len(shapes)):
-            convolutions = self._convolutions()
-            for level, shape in enumerate(shapes if has_own_norms else [shapes[index]]):
-                self.towers.append(self._tower(convolutions, f"tower{level}" if has_own_norms else "tower"))
-                self.towers[-1].build(shape)
-            features = self.towers[-1].compute_output_shape(shapes[index])
-            finals = [(self.finals, counts[index] * self.outputs_per_anchor, self.prior, "final")]
+            channels = shapes[index][-1]
+            tower = self.tower_settings.tower(self.dtype_policy)
+            tower.build((None, None, None, channels))
+            self.towers.append(tower)
+            self.finals.append(self._final(counts[index] * self.outputs_per_anchor, self.prior, "final"))
             if self.has_quality:
-                finals.append((self.quality_finals, counts[index], None, "quality"))
-            for layers, outputs, prior, name in finals:
-                layers.append(self._final(outputs, prior, name))
-                layers[-1].build(features)
+                self.quality_finals.append(self._final(counts[index], None, "quality"))
+            for final in (self.finals[-1], *self.quality_finals[-1:]):
+                final.build(tower.compute_output_shape((None, None, None, channels)))
+        self.level_norms = self.tower_settings.level_norms(len(shapes), self.dtype_policy)
         self.built = True
 
     def _counts(self, num_levels: int) -> tuple[int, ...]:
@@ -177,26 +153,29 @@ class Head(keras.layers.Layer):
             raise ValueError(f"{num_levels} levels need as many anchor counts; received {self.num_anchors}.")
         return self.num_anchors
 
-    def call(self, pyramid: Mapping[str, Tensor]) -> Tensor | tuple[Tensor, Tensor]:
+    def call(self, pyramid: Mapping[str, Tensor], training: bool | None = None) -> Tensor | tuple[Tensor, Tensor]:
         """`(B, A, outputs_per_anchor)` float32 for the anchors of all levels, finest first.
 
         With `has_quality` also the logits `(B, A, 1)` float32 of the IoU.
 
         Args:
             pyramid: `(B, h, w, C)` feature maps by level name, finest first.
+            training: Whether batch normalisation uses the statistics of the batch.
         """
         answers, qualities = [], []
-        for index, features in enumerate(pyramid.values()):
-            features = self.towers[index if len(self.towers) > 1 else 0](features)
-            index = 0 if self.is_shared else index
+        for level, features in enumerate(pyramid.values()):
+            index = 0 if self.is_shared else level
+            norms = self.level_norms[level] if self.level_norms else None
+            features = self.tower_settings.run(self.towers[index], norms, features, training)
             answers.append(_by_anchor(self.finals[index](features), self.outputs_per_anchor))
             if self.has_quality:
                 qualities.append(_by_anchor(self.quality_finals[index](features), 1))
         found = ops.cast(ops.concatenate(answers, axis=1), "float32")
         return (found, ops.cast(ops.concatenate(qualities, axis=1), "float32")) if self.has_quality else found
 
-    def compute_output_spec(self, pyramid: Mapping[str, Any]) -> Any:
+    def compute_output_spec(self, pyramid: Mapping[str, Any], training: bool | None = None) -> Any:
         """Shape and dtype of the output."""
+        del training
         shapes = [features.shape for features in pyramid.values()]
         total: int | None = None
         if all(None not in shape[1:3] for shape in shapes):
@@ -207,10 +186,7 @@ class Head(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        names = (
-            "outputs_per_anchor", "num_anchors", "width", "depth", "norm", "norm_epsilon", "has_bias", "is_shared",
-            "prior", "has_quality", "final_dtype",
-        )  # fmt: skip
+        names = ("outputs_per_anchor", "num_anchors", "is_shared", "prior", "has_quality", "final_dtype", *_TOWER)
         return super().get_config() | {name: getattr(self, name) for name in names}
 
     @classmethod

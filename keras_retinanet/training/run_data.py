@@ -98,7 +98,7 @@ def open_run_data(
     check_samples(samples, train_data.class_names)
     if use_validation and val_data is not None:
         check_samples(list(val_data), val_data.class_names)
-        val_samples = match_classes(list(val_data), val_data.class_names, train_data.class_names)
+        val_samples = list(match_classes(list(val_data), val_data.class_names, train_data.class_names))
     opened = [train_data] if val_samples is None or val_data is None else [train_data, val_data]
     bad_images = BadImages(len(samples) + len(val_samples or ()), log) if config.bad_data == "skip" else None
     messages = [message for data in opened for message in _report_messages(data)]

@@ -14,7 +14,7 @@ from keras_retinanet.anchor_coverage.coverage import AnchorCoverage, CoverageRow
 from keras_retinanet.anchor_coverage.network_boxes import shapes_of_maps
 from keras_retinanet.assigners.iou_threshold import assign_image
 from keras_retinanet.config import AnchorConfig, AssignerConfig, ModelConfig, ResizeConfig
-from keras_retinanet.data.image import padded_size
+from keras_retinanet.data.resized_sizes import padded_size
 from keras_retinanet.doctor.training_pictures import grid_anchors
 from keras_retinanet.geometry.anchors import pyramid_shapes
 from keras_retinanet.model.retinanet import RetinaNet

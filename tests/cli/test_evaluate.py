@@ -1,5 +1,6 @@
 import contextlib
 import dataclasses
+import fcntl
 import io
 import json
 import os
@@ -18,7 +19,7 @@ from pycocotools.cocoeval import COCOeval
 from keras_retinanet import build
 from keras_retinanet.cli import evaluate, evaluation_report
 from keras_retinanet.cli.dataset_arguments import parse_arguments
-from keras_retinanet.config import AnchorConfig, ModelConfig, ResizeConfig
+from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.data.tiling import cut_tiles
 from keras_retinanet.demo import scenes
 from keras_retinanet.evaluation import coco
@@ -51,6 +52,13 @@ def run(tmp_path_factory):
     )
     model.save(folder / "last.keras")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Folder of interrupted evaluations."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "keras_retinanet" / "evaluations"
 
 
 def test_the_numbers_are_those_of_pycocotools_on_the_saved_detections(demo, run, tmp_path, capsys):
@@ -157,6 +165,93 @@ def test_large_images_in_tiles(demo, run, tmp_path, monkeypatch, capsys):
     assert set(numbers["comparable_with"].values()) == {"Pascal VOC 2010-2012"}
     found = json.loads((tmp_path / "found.json").read_text())
     assert [record["bbox"] for record in found] == [[0, 0, width, height] for height, width in sizes]
+
+
+class MeanDetector:
+    """Finds two boxes whose places depend on the pixels of the image; `dies_at` counts batches from 1."""
+
+    class_names = NAMES
+    filter_config = FilterConfig()
+    network = types.SimpleNamespace(resize_config=ResizeConfig(max_side=160, is_square=True), pad_value=(0, 0, 0))
+
+    def __init__(self, dies_at=None):
+        self.dies_at, self.batches = dies_at, 0
+
+    def predict_on_batch(self, inputs):
+        self.batches += 1
+        if self.batches == self.dies_at:
+            raise KeyboardInterrupt
+        mean = inputs["images"].mean(axis=(1, 2, 3))
+        boxes = np.stack([mean / 9, mean / 8, mean / 2, mean / 3, *[mean / 7] * 2, *[mean] * 2], 1).reshape(-1, 2, 4)
+        scores = np.stack([mean / 256, mean / 300], 1)
+        labels = np.stack([mean % 6, mean % 5], 1).astype(int)
+        return {"boxes": boxes, "scores": scores, "labels": labels, "num_detections": np.full(len(mean), 2)}
+
+
+@pytest.fixture
+def start(run, monkeypatch, capsys):
+    """Runs the command with a `MeanDetector`; answers that, and what was printed."""
+
+    def start(*argv, dies_at=None, error=None):
+        detector = MeanDetector(dies_at)
+        monkeypatch.setattr(evaluate, "open_detector", lambda *_: detector)
+        with pytest.raises(error) if error else contextlib.nullcontext():
+            assert evaluate.main([*argv, str(run)]) == 0
+        return detector, capsys.readouterr().out
+
+    return start
+
+
+def test_an_evaluation_that_was_killed_goes_on(demo, start, tmp_path, cache):
+    """Of four batches of at most two images, the second never ends; then a half-written record follows."""
+    argv = ["demo", str(demo), "--batch-size=2"]
+
+    def written(name):
+        return ["--save-detections", str(tmp_path / f"{name}.json"), "--json", str(tmp_path / f"{name}_numbers.json")]
+
+    detector, text = start(*argv, *written("whole"))
+    assert (detector.batches, "resumed" in text) == (4, False)
+    assert not list(cache.iterdir())
+    start(*argv, dies_at=2, error=KeyboardInterrupt)
+    (left,) = cache.iterdir()
+    with left.open("ab") as file:
+        file.write(b"half a record")
+    assert "resumed" not in start(*argv, "--image-max-side=96")[1]
+    assert left.exists()
+    detector, text = start(*argv, *written("resumed"))
+    assert detector.batches == 3
+    assert "resumed   2 of 7 images were searched before; --no-resume starts afresh" in text
+    assert not list(cache.iterdir())
+    for name in ("resumed", "resumed_numbers"):
+        whole = (tmp_path / f"{name.replace('resumed', 'whole')}.json").read_text()
+        assert (tmp_path / f"{name}.json").read_text() == whole
+        assert len(whole) > 500
+
+    start(*argv, dies_at=2, error=KeyboardInterrupt)
+    assert start(*argv, "--no-resume")[0].batches == 4
+    assert not list(cache.iterdir())
+
+
+def test_what_was_broken_is_known_to_the_process_that_goes_on(start, tmp_path, cache, monkeypatch):
+    """Here the first process fails after the last image; old files are removed."""
+    argv = ["csv", write_csv(tmp_path, NAMES[0], is_broken=True), "--batch-size=1"]
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate, "publish", lambda *_: 1 / 0)
+        start(*argv, error=ZeroDivisionError)
+    (left,) = cache.iterdir()
+    with left.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        detector, text = start(*argv)
+    assert detector.batches == 2
+    assert "cannot be continued if it is interrupted (another process runs the same)" in text
+    (cache / "old.detections").touch()
+    os.utime(cache / "old.detections", (0, 0))
+    detector, text = start(*argv)
+    assert detector.batches == 0
+    assert "resumed   2 of 2 images" in text
+    assert "warning   1 broken images were replaced by grey ones without boxes: " in text
+    assert "two.png; their boxes count as missed" in text
+    assert not list(cache.iterdir())
 
 
 def test_the_best_snapshot_of_a_run_is_taken(tmp_path):

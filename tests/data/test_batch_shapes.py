@@ -7,7 +7,7 @@ import pytest
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.batch_shapes import bucket_shape, choose_batch_shapes
-from keras_retinanet.data.image import resized_size
+from keras_retinanet.data.resized_sizes import resized_size
 
 
 def test_one_size_needs_one_canvas():

@@ -10,7 +10,8 @@ from pycocotools.cocoeval import COCOeval
 
 from keras_retinanet.config import DataConfig
 from keras_retinanet.data.open_dataset import open_dataset
-from keras_retinanet.evaluation import coco, coco_engine
+from keras_retinanet.evaluation import coco, coco_engine, columns
+from keras_retinanet.evaluation import detections as pairing
 from keras_retinanet.evaluation.metric import MetricSettings
 
 EXPECTED = {  # of the COCO API's own example, all 100 images
@@ -153,11 +154,18 @@ def test_areas_on_the_borders_of_sizes_equal_pycocotools(seed):
     assert min(result.stats[name] for name in ("APs", "APm", "APl")) > 0
 
 
-def test_blocks_of_images_equal_one_pass(monkeypatch):
+def test_blocks_of_images_and_groups_of_classes_equal_one_pass(monkeypatch):
     samples, detections = random_set(11)
     whole = coco.evaluate(samples, detections, list("abcd"))
-    monkeypatch.setattr(coco_engine, "_BLOCK", 7)
+    monkeypatch.setattr(columns, "_BLOCK", 7)
     assert coco.evaluate(samples, detections, list("abcd")).stats == whole.stats
+    monkeypatch.setattr(coco_engine, "_MAX_ROWS", 1500)
+    pairs = pairing.pair_detections(samples, detections, 4)
+    assert coco_engine._groups(pairs, 4) == [range(2), range(2, 4)]
+    for engine in ("hotcoco", "pycocotools"):
+        grouped = coco.evaluate(samples, detections, list("abcd"), engine=engine)
+        assert grouped.stats == whole.stats
+        np.testing.assert_array_equal(grouped.per_class["AP"], whole.per_class["AP"])
 
 
 def test_an_annotation_of_id_0_counts(tmp_path):

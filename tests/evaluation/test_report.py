@@ -72,9 +72,19 @@ def test_json_is_strict(tmp_path):
 
 
 def test_detections_in_coco_format():
-    records = report.coco_results(DETECTIONS, category_ids=[1, 18, 90])
+    records = list(report.coco_results(DETECTIONS, category_ids=[1, 18, 90]))
     assert records == [
         {"image_id": 7, "category_id": 1, "bbox": [0, 0, 40, 40.125], "score": 0.9},
         {"image_id": 7, "category_id": 18, "bbox": [1.5, 2.25, 1.5, 1.75], "score": 0.1},
     ]
-    assert report.coco_results([], []) == []
+    assert list(report.coco_results([], [])) == []
+
+
+def test_detections_are_written_one_per_line(tmp_path):
+    report.write_coco_results(tmp_path / "new" / "found.json", DETECTIONS, [1, 18, 90])
+    text = (tmp_path / "new" / "found.json").read_text()
+    assert json.loads(text) == list(report.coco_results(DETECTIONS, [1, 18, 90]))
+    assert len(text.splitlines()) == 2 + 2
+    report.write_coco_results(tmp_path / "none.json", [], [])
+    assert json.loads((tmp_path / "none.json").read_text()) == []
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["none.json"]

@@ -21,7 +21,7 @@ def test_what_the_report_writes_is_read(tmp_path):
     assert [(entry["image_id"], len(entry["scores"])) for entry in found] == [("b", 0), (7, 2)]
     assert found[1]["boxes"].tolist() == [[1, 2, 4.5, 6]] * 2
     assert (found[1]["scores"].tolist(), found[1]["labels"].tolist()) == ([0.75, 0.5], [0, 1])
-    assert coco_results(found, [1, 18]) == [better, RIGHT]
+    assert list(coco_results(found, [1, 18])) == [better, RIGHT]
     assert read_coco_results(write(tmp_path / "none.json"), [7], LABELS)[0]["boxes"].shape == (0, 4)
 
 

@@ -164,3 +164,23 @@ def test_equal_torchvision(shared, source):
     got = layer(maps, np.zeros((1, 192, 288, 3), np.float32))
     got = np.concatenate([np.asarray(level)[0] for level in got.values()])
     np.testing.assert_array_equal(got, golden["anchors"])
+
+
+def test_offsets_only_where_the_stride_divides():
+    """A map of 3 x 2 for an image of 24 x 20, stride 8: rows begin at 4, columns, as 20 / 8 is no integer, at 0."""
+    layer = Anchors([8.0], [8], [1.0], [1.0], offset_rule="divisible")
+    level = np.asarray(layer({"P3": np.zeros((1, 3, 3, 1))}, np.zeros((1, 24, 20, 3)))["P3"])[0]
+    centres = (level[:, :2] + level[:, 2:]) / 2
+    assert centres[:, 1].tolist() == [4, 4, 4, 12, 12, 12, 20, 20, 20]
+    assert centres[:, 0].tolist() == [0, 8, 16] * 3
+
+
+def test_clipped_anchors_end_at_the_image():
+    layer = Anchors([16.0], [8], [1.0], [1.0], is_clipped=True)
+    level = np.asarray(layer({"P3": np.zeros((1, 1, 2, 1))}, np.zeros((1, 8, 16, 3)))["P3"])[0]
+    assert level.tolist() == [[0, 0, 12, 8], [4, 0, 16, 8]]
+
+
+def test_unknown_offset_rules_are_named():
+    with pytest.raises(ValueError, match="'never'"):
+        Anchors(offset_rule="never")

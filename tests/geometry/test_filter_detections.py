@@ -61,6 +61,8 @@ def reference(
     max_detections: int = 300,
     top_k: int | None = 1000,
     nms: str = "per_class",
+    top_k_scope: str = "level",
+    max_per_class: int | None = None,
 ) -> list[tuple[int, int]]:
     """(anchor, class) of the detections of one image, by the definition, one pair at a time in float64."""
     if nms == "agnostic":
@@ -71,8 +73,13 @@ def reference(
         level = [(-scores[a, c], a, c) for a in range(start, start + size) for c in range(scores.shape[1])]
         pairs += sorted(pair for pair in level if -pair[0] > np.float32(score_threshold))[:top_k]
         start += size
+    if top_k_scope == "class":
+        every = sorted((-scores[a, c], a, c) for a, c in np.ndindex(scores.shape) if scores[a, c] > score_threshold)
+        pairs = [pair for c in range(scores.shape[1]) for pair in [pair for pair in every if pair[2] == c][:top_k]]
     kept: list[tuple[int, int]] = []
     for _, a, c in sorted(pairs):
+        if max_per_class is not None and sum(label == c for _, label in kept) >= max_per_class:
+            continue
         rivals = np.array([box for box, label in kept if nms == "agnostic" or (nms == "per_class" and label == c)], int)
         if not rivals.size or reference_iou(boxes[a], boxes[rivals]).max() <= nms_threshold:
             kept.append((a, c))
@@ -165,6 +172,21 @@ def test_each_class_has_its_own_threshold(kernel: str, from_logits: bool) -> Non
 
 
 @each_kernel
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_thresholds_apply_to_calibrated_scores(kernel: str, from_logits: bool) -> None:
+    """By hand: at temperature 2 the odds 9, 4, 1, 1/4 become 3, 2, 1, 1/2; with bias ln 2 then 6, 4, 2, 1."""
+    scores = np.array([[[0.9], [0.8], [0.5], [0.2]]])
+    scores = np.log(scores / (1 - scores)) if from_logits else scores
+    settings = {"kernel": kernel, "from_logits": from_logits, "nms": "none", "max_detections": 4, "temperature": 2.0}
+    found = run(ROW, scores, **settings, score_threshold=0.51)
+    np.testing.assert_allclose(found["scores"][0], [3 / 4, 2 / 3, -1, -1], rtol=1e-6)
+    found = run(ROW, scores, **settings, score_bias=math.log(2), class_thresholds=(0.51,))
+    np.testing.assert_allclose(found["scores"][0], [6 / 7, 4 / 5, 2 / 3, -1], rtol=1e-6)
+    assert found["num_detections"][0] == 3
+    assert found["labels"][0].tolist() == [0, 0, 0, -1]
+
+
+@each_kernel
 def test_equal_class_thresholds_are_one_threshold(kernel: str) -> None:
     boxes, scores, sizes = random_case(4, B=2, A=60, K=3, levels=2)
     settings = {"kernel": kernel, "level_sizes": sizes, "top_k": 20}
@@ -205,6 +227,29 @@ def test_top_k_is_per_level(kernel: str) -> None:
         for sizes in (None, (3, 2), (1, 1, 1, 1, 1))
     }
     assert list(kept.values()) == [1, 2, 5]
+
+
+@each_kernel
+def test_limits_of_each_class(kernel: str) -> None:
+    """Three disjoint boxes of class 0 and one of class 1, which scores least."""
+    boxes = np.array([[[20 * i, 0, 20 * i + 10, 10] for i in range(4)]], "float32")
+    scores = [[[0.9, 0.0], [0.8, 0.0], [0.7, 0.0], [0.0, 0.6]]]
+    found = run(boxes, scores, kernel=kernel, max_per_class=2, max_detections=4)
+    np.testing.assert_allclose(found["scores"][0], [0.9, 0.8, 0.6, -1])
+    assert found["labels"][0].tolist() == [0, 0, 1, -1]
+    found = run(boxes, scores, kernel=kernel, top_k=1, top_k_scope="class", max_detections=4)
+    np.testing.assert_allclose(found["scores"][0], [0.9, 0.6, -1, -1])
+    found = run(boxes, scores, kernel=kernel, top_k=1, max_detections=4)
+    np.testing.assert_allclose(found["scores"][0], [0.9, -1, -1, -1])
+
+
+@each_kernel
+@pytest.mark.parametrize("seed", range(3))
+def test_random_cases_with_limits_of_each_class(kernel: str, seed: int) -> None:
+    boxes, scores, level_sizes = random_case(seed, B=2, A=40, K=3, levels=3)
+    check_against_reference(
+        boxes, scores, kernel, level_sizes=level_sizes, top_k=9, top_k_scope="class", max_per_class=4, max_detections=10
+    )
 
 
 @each_kernel
@@ -351,6 +396,8 @@ NON_DEFAULT = {
     "top_k": 9,
     "nms": "agnostic",
     "class_thresholds": (0.25, 0.5),
+    "temperature": 2.0,
+    "score_bias": -0.5,
     "from_logits": True,
     "kernel": "ops",
 }

@@ -175,3 +175,39 @@ def test_missing_level_is_named():
 def test_wrong_arguments_are_named(arguments):
     with pytest.raises(ValueError, match=str(next(iter(arguments.values())))):
         FeaturePyramid(**arguments)
+
+
+def one_channel(**settings) -> tuple[FeaturePyramid, dict[str, np.ndarray]]:
+    """A pyramid of width 1 whose convolutions copy, and maps of 1, 10 and 100."""
+    neck = FeaturePyramid(width=1, p6_source="P5", norm_epsilon=0.0, **settings)
+    maps = {name: np.full((1, side, side, 1), value, np.float32) for name, side, value in
+            (("C3", 8, 1.0), ("C4", 4, 10.0), ("C5", 2, 100.0))}  # fmt: skip
+    neck.build({name: value.shape for name, value in maps.items()})
+    for layer in (*neck.laterals.values(), *neck.outputs.values(), *neck.extras.values()):
+        identity(layer)
+    for norm in neck.norms.values():  # x / 2 - 1
+        norm.set_weights([np.array([value], np.float32) for value in (1, -1, 0, 4)])
+    return neck, maps
+
+
+def middle(pyramid: dict) -> list[float]:
+    return [float(np.asarray(level)[0, 0, 0, 0]) for level in pyramid.values()]
+
+
+def test_levels_normalised_as_in_model_garden():
+    """Sums 100, 110, 111 go through x / 2 - 1; P6 and P7 are made from the maps before it."""
+    neck, maps = one_channel(norm="batch", stride_padding="symmetric")
+    assert list(neck.norms) == ["P3", "P4", "P5", "P6", "P7"]
+    assert middle(neck(maps)) == [54.5, 54.0, 49.0, 49.0, 49.0]
+
+
+def test_finished_levels_carried_down_as_in_the_object_detection_api():
+    """P5 = 100 as it is; P4 = relu6((100 + 10) / 2 - 1) = 6; P3 = relu6((6 + 1) / 2 - 1) = 2.5; P6 = 6; P7 = 2."""
+    neck, maps = one_channel(
+        norm="batch", has_bias=False, activation="relu6", has_output_activation=True, carried="output",
+        has_top_output=False, extra_input="finished",
+    )  # fmt: skip
+    assert list(neck.norms) == ["P3", "P4", "P6", "P7"]
+    assert middle(neck(maps)) == [2.5, 6.0, 100.0, 6.0, 2.0]
+    assert not neck.outputs["P3"].use_bias
+    assert neck.laterals["C3"].use_bias

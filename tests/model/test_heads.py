@@ -170,7 +170,7 @@ def test_towers_end_every_convolution_in_a_relu():
     np.testing.assert_array_equal(head({"P3": np.array([[[[-2, 3]]]], np.float32)}), [[[3]]])
 
 
-@pytest.mark.parametrize(("settings", "said"), [({"norm": "batch"}, "'batch'"), ({"width": 48}, "received 48")])
+@pytest.mark.parametrize(("settings", "said"), [({"norm": "layer"}, "'layer'"), ({"width": 48}, "received 48")])
 def test_impossible_norms_are_named(settings, said):
     with pytest.raises(ValueError, match=said):
         Head(4, **{"norm": "group", **settings})

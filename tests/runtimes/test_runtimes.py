@@ -48,13 +48,14 @@ def need(*packages: str) -> None:
 
 @pytest.fixture(scope="module")
 def detector(small_network: Any) -> DetectionModel:
-    """A small detector, whose scores spread around one half."""
+    """A small detector, whose calibrated scores spread around one half."""
     model = small_network(0.3)
     random = np.random.default_rng(6)
     for layer in model.backbone.layers:
         if layer.name.endswith("_bn1"):
             layer.set_weights([random.uniform(0.8, 1.2, weight.shape) for weight in layer.get_weights()])
-    return DetectionModel(model, FilterConfig(max_detections=20, class_thresholds=(0.5, 0.7)))
+    settings = FilterConfig(max_detections=20, class_thresholds=(0.5, 0.7), temperature=1.25, score_bias=0.1)
+    return DetectionModel(model, settings)
 
 
 Reference = Callable[..., list[Detections]]

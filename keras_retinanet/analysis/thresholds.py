@@ -1,0 +1,205 @@
+"""Score thresholds of each class by what they should achieve, with what to expect of them on other images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_retinanet.analysis.bootstrap import Interval, draw_counts, interval
+from keras_retinanet.analysis.goals import Goal
+from keras_retinanet.evaluation.matching import RIGHT, Matches, cuts
+
+Array = NDArray[Any]
+
+REPLICATES = 1000
+"""Sets of images that are drawn."""
+_CELLS = 4_000_000  # detections × replicates held at a time
+
+
+class Figure(NamedTuple):
+    """A number on the given images, and on others.
+
+    Attributes:
+        value: On the images that the threshold was chosen on; nan where there is none.
+        interval: In which it lies in 95 % of the cases on as many other images of the kind.
+    """
+
+    value: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class ClassThreshold:
+    """The threshold of a class and what it does.
+
+    Attributes:
+        name: The class.
+        threshold: Detections that score above it count; `None` for all classes together.
+        boxes: Boxes to find.
+        found: Detections above the threshold.
+        right: Right ones among them.
+        figures: `"precision"`, `"recall"`, `"F1"`, and the number of the goal, such as `"F2"` or `"cost"`.
+        is_reached: Whether the goal is; where not, the threshold comes nearest to it.
+    """
+
+    name: str
+    threshold: float | None
+    boxes: int
+    found: int
+    right: int
+    figures: dict[str, Figure]
+    is_reached: bool = True
+
+
+@dataclass(frozen=True)
+class ThresholdChoice:
+    """The thresholds of all classes.
+
+    Attributes:
+        goal: What was wanted.
+        classes: One entry per class, in the order of the labels.
+        together: The figures of all classes, each at its own threshold.
+        num_images: Images they were chosen on.
+        replicates: Sets of images drawn for the intervals.
+        seed: Seed of the draw.
+    """
+
+    goal: Goal
+    classes: tuple[ClassThreshold, ...]
+    together: ClassThreshold
+    num_images: int
+    replicates: int
+    seed: int
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the thresholds must know."""
+        missed = [each.name for each in self.classes if not each.is_reached]
+        unseen = [each.name for each in self.classes if not each.boxes]
+        notes = [f"{self.goal} is not reached by {', '.join(missed)}: the nearest threshold stands"] if missed else []
+        return (*notes, *([f"there are no boxes of {', '.join(unseen)}: the threshold stays"] if unseen else []))
+
+
+def choose_thresholds(
+    matches: Matches,
+    num_boxes: Array,
+    class_names: Sequence[str],
+    goal: Goal,
+    *,
+    floor: float | Sequence[float] = 0.0,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> ThresholdChoice:
+    """Chooses a score threshold for each class.
+
+    The intervals hold for thresholds that are chosen on as many images and used on as many others: in each replicate,
+    thresholds are chosen on one resampled set and measured on another. So they include that a threshold fits the images
+    it was chosen on better than others.
+
+    Args:
+        matches: Detections of all images, matched at one IoU threshold.
+        num_boxes: `(I, K)` boxes to find in each image.
+        class_names: Names of the labels `0 … K-1`.
+        goal: What is wanted.
+        floor: Threshold of the detector, or of each class: lower scores were not seen. Defaults to 0.
+        replicates: Sets of images that are drawn for the intervals.
+        seed: Seed of the draw.
+
+    Returns:
+        The thresholds.
+    """
+    floors = np.broadcast_to(np.asarray(floor, np.float64), len(class_names)).tolist()
+    draws = [draw_counts(len(num_boxes), replicates, seed) for seed in (2 * seed, 2 * seed + 1)]
+    classes, counts = [], []
+    for label, name in enumerate(class_names):
+        own, boxes = matches.of_class(label), num_boxes[:, label]
+        if boxes.any():
+            here, elsewhere = _measure(own, boxes, goal, draws)
+            position, is_reached = goal.choose(*here)
+            at = Counts(here.right[position[0]], here.found[position[0]], here.boxes)
+            threshold = _cut_between(own.score, int(at.found[0]), floors[label])
+            counts.append((at, elsewhere))
+            classes.append(_describe(name, threshold, at, elsewhere, goal, bool(is_reached[0])))
+        else:
+            classes.append(_describe(name, floors[label], Counts.none(1), Counts.none(replicates), goal, True))
+    zeros = Counts.none(1), Counts.none(replicates)
+    sums = [Counts(*(sum(columns) for columns in zip(*side))) for side in zip(zeros, *counts)]  # noqa: B905
+    together = _describe("all classes", None, sums[0], sums[1], goal, True)
+    return ThresholdChoice(goal, tuple(classes), together, len(num_boxes), replicates, seed)
+
+
+class Counts(NamedTuple):
+    """Right detections, all detections and boxes to find of `R` sets of images.
+
+    Attributes:
+        right: `(R,)`, or `(C, R)` at each of `C` thresholds.
+        found: The same shape.
+        boxes: `(R,)`.
+    """
+
+    right: Array
+    found: Array
+    boxes: Array
+
+    @classmethod
+    def none(cls, size: int) -> Counts:
+        """Nothing in any of `size` sets."""
+        return cls(*np.zeros((3, size), np.int64))
+
+
+def _measure(own: Matches, boxes: Array, goal: Goal, draws: Sequence[Array]) -> tuple[Counts, Counts]:
+    """Counts on the images at each threshold, and on each second draw at the threshold chosen on the first."""
+    kept = cuts(own.score)
+    hits = np.concatenate([[0], np.cumsum(own.verdict)])[kept]
+    kept = kept[np.diff(hits, prepend=-1) > 0]  # thresholds below a right detection are the best, whatever the goal
+    here = _count_at(own, boxes, kept, np.ones((1, len(boxes)), np.int32))
+    parts = []
+    step = max(1, _CELLS // max(len(own.score), 1))
+    for first in range(0, len(draws[0]), step):
+        chosen_on, measured_on = (_count_at(own, boxes, kept, draw[first : first + step]) for draw in draws)
+        position = goal.choose(*chosen_on)[0][None]
+        right, found = (np.take_along_axis(table, position, 0)[0] for table in measured_on[:2])
+        parts.append((right, found, measured_on.boxes))
+    return here, Counts(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def _count_at(own: Matches, boxes: Array, kept: Array, draw: Array) -> Counts:
+    """Counts of sets of images `(R, I)` if the best `kept` detections, `(C,)` numbers from 0 on, count."""
+    times = np.ascontiguousarray(draw.T)[own.image[: kept[-1]]]  # (D, R)
+    is_right = own.verdict[: kept[-1]] == RIGHT
+    starts = np.cumsum(is_right)[kept[1:] - 1]
+    tables = []
+    for rows, first in ((times[is_right], np.concatenate([[0], starts[:-1]])), (times, kept[:-1])):
+        table = np.zeros((len(kept), len(draw)), np.int64)
+        if len(kept) > 1:
+            np.cumsum(np.add.reduceat(rows, first.astype(np.int64), axis=0), axis=0, out=table[1:])
+        tables.append(table)
+    return Counts(tables[0], tables[1], draw @ boxes)
+
+
+def _describe(
+    name: str, threshold: float | None, at: Counts, elsewhere: Counts, goal: Goal, is_reached: bool
+) -> ClassThreshold:
+    values, spread = goal.figures(*at), goal.figures(*elsewhere)
+    figures = {key: Figure(float(values[key][0]), interval(spread[key])) for key in values}
+    right, found, boxes = (int(count[0]) for count in at)
+    return ClassThreshold(name, threshold, boxes, found, right, figures, is_reached)
+
+
+def _cut_between(scores: Array, kept: int, floor: float) -> float:
+    """A threshold above which the best `kept` of descending scores lie: the shortest number near the middle."""
+    if not kept:
+        return 1.0 if len(scores) else floor
+    upper = float(scores[kept - 1])
+    if kept == len(scores):
+        return floor
+    lower = float(scores[kept])
+    for digits in range(2, 17):
+        middle = round((lower + upper) / 2, digits)
+        if lower < middle < upper:
+            return middle
+    return lower
