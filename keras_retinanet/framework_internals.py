@@ -7,11 +7,12 @@ the tests of this module on the next Keras.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import keras
+from keras import ops
 
 
 class MissingInternalError(RuntimeError):
@@ -107,6 +108,89 @@ class MuonForAnyShape(keras.optimizers.Muon):
 
     def _muon_update_step(self, gradient: Any, variable: keras.Variable, lr: Any, m: keras.Variable) -> None:
         self.update_by_muon(gradient, variable, lr, m)
+
+
+class RatesAndAverages:
+    """Mixin for Keras' optimizers: a learning rate factor for each variable, and averages whose decay changes.
+
+    Missing in public: both. `MultiOptimizer` has a rate for each group, but clips each group's gradient by itself, and
+    `ema_momentum` is one number.
+    Without the names: no `--backbone-rate`, `--layer-decay`, `--ema-decay`, `--swa-epochs`. The constructor checks for
+    them, because Keras would no longer call the methods here.
+
+    Args:
+        *args: As the optimizer's.
+        rate_factors: One factor per trainable variable, in the order of `build`; empty for 1 everywhere.
+        **kwargs: As the optimizer's; with `use_ema=True` the variables are averaged.
+
+    Raises:
+        MissingInternalError: A private method of Keras' optimizer is gone.
+    """
+
+    def __init__(self, *args: Any, rate_factors: Sequence[float] = (), **kwargs: Any) -> None:
+        with _explain_missing_names():
+            for name in ("_apply_weight_decay", "_update_model_variables_moving_average", "_get_variable_index"):
+                getattr(keras.optimizers.Optimizer, name)
+        super().__init__(*args, **kwargs)
+        self.rate_factors = tuple(rate_factors)
+
+    def averaging_momentum(self, updates: Any) -> Any:
+        """Decide how much of the former average a new one keeps.
+
+        Args:
+            updates: `()` float32. Updates of the variables so far, this one included.
+
+        Returns:
+            `()` float32, 0 to 1: `average ← momentum · average + (1 - momentum) · variable`.
+        """
+        raise NotImplementedError
+
+    @property
+    def averages(self) -> list[keras.Variable]:
+        """The average of each trainable variable; empty without averaging, and before `build`."""
+        is_kept = self.use_ema and self.built  # type: ignore[attr-defined]
+        with _explain_missing_names():
+            return list(self._model_variables_moving_average) if is_kept else []  # type: ignore[attr-defined]
+
+    def _factor(self, variable: Any) -> float:
+        if not self.rate_factors:
+            return 1.0
+        return self.rate_factors[self._get_variable_index(variable)]  # type: ignore[attr-defined]
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update a variable at its own rate."""
+        factor = self._factor(variable)
+        rate = learning_rate if factor == 1 else learning_rate * factor
+        super().update_step(gradient, variable, rate)  # type: ignore[misc]
+
+    def _apply_weight_decay(self, variables: Sequence[keras.Variable]) -> None:
+        """Decay each variable at its own rate: rate · decay · factor."""
+        names = [name for name in ("weight_decay", "adam_weight_decay") if getattr(self, name, None)]
+        given = {name: getattr(self, name) for name in names}
+        factors = [self._factor(variable) for variable in variables]
+        try:
+            for factor in sorted(set(factors)):
+                for name, decay in given.items():
+                    setattr(self, name, decay * factor)
+                group = [variable for variable, own in zip(variables, factors, strict=True) if own == factor]
+                super()._apply_weight_decay(group)  # type: ignore[misc]
+        finally:
+            for name, decay in given.items():
+                setattr(self, name, decay)
+
+    def _update_model_variables_moving_average(self, trainable_variables: Sequence[keras.Variable]) -> None:
+        updates = ops.cast(self.iterations, "float32") + 1.0  # type: ignore[attr-defined]
+        momentum = self.averaging_momentum(updates)
+        for variable, average in zip(trainable_variables, self.averages, strict=True):
+            kept = ops.cast(momentum, variable.dtype)
+            average.assign(kept * average + (1 - kept) * variable)  # exact for 0 and 1
+
+    def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
+        """Leave the variables as they are; Keras would replace them by their averages at the end of `fit`."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the optimizer's arguments and the factors."""
+        return {**super().get_config(), "rate_factors": list(self.rate_factors)}  # type: ignore[misc]
 
 
 def parse_saved_model(contents: bytes) -> Any:

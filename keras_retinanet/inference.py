@@ -10,10 +10,13 @@ import keras
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.model.fpn import FeaturePyramid
 from keras_retinanet.model.retinanet import RetinaNet
+from keras_retinanet.optimizers.averaging import AveragedAdam, AveragedAdamW, AveragedMuon, AveragedSGD
 from keras_retinanet.optimizers.muon import ConvolutionMuon
 from keras_retinanet.optimizers.schedules import WarmupSchedule
 
-SNAPSHOT_CLASSES = (FeaturePyramid, ConvolutionMuon, WarmupSchedule)
+SNAPSHOT_CLASSES = (
+    FeaturePyramid, ConvolutionMuon, AveragedSGD, AveragedAdam, AveragedAdamW, AveragedMuon, WarmupSchedule,
+)  # fmt: skip
 """Classes that a snapshot may hold and `RetinaNet` does not import; imported here so that Keras finds them."""
 
 __all__ = ["SNAPSHOT_CLASSES", "DetectionModel", "load_model"]

@@ -23,6 +23,7 @@ import keras_retinanet
 from keras_retinanet.framework_internals import (
     MissingInternalError,
     MuonForAnyShape,
+    RatesAndAverages,
     call_inputs,
     litert_converter_error,
     litert_format,
@@ -85,6 +86,36 @@ def test_a_subclass_of_muon_decides_who_learns_how() -> None:
 def test_both_decisions_are_left_to_the_subclass() -> None:
     with pytest.raises(NotImplementedError):
         MuonForAnyShape().build([keras.Variable(np.zeros((2, 2), np.float32))])
+
+
+class Averaged(RatesAndAverages, keras.optimizers.SGD):
+    """Keeps three quarters of an average."""
+
+    def averaging_momentum(self, updates: Any) -> Any:
+        return ops.where(updates > 1, 0.75, 0.0)
+
+
+def test_a_rate_for_each_variable_and_averages_of_any_decay() -> None:
+    """Rate 0.5 and decay 0.1 at factors 1 and 0.5: 1 - 0.05 - 0.5 and 1 - 0.025 - 0.25."""
+    pair = [keras.Variable(np.ones((1,), np.float32), name=name) for name in ("first", "second")]
+    optimizer = Averaged(0.5, weight_decay=0.1, rate_factors=(1.0, 0.5), use_ema=True)
+    optimizer.apply([ops.ones((1,))] * 2, pair)
+    once = [float(v.numpy()[0]) for v in pair]
+    assert once == pytest.approx([0.45, 0.725])
+    optimizer.apply([ops.ones((1,))] * 2, pair)
+    averages = [float(average.numpy()[0]) for average in optimizer.averages]
+    assert averages == pytest.approx([0.75 * a + 0.25 * float(v.numpy()[0]) for a, v in zip(once, pair, strict=True)])
+    with pytest.raises(NotImplementedError):
+        RatesAndAverages.averaging_momentum(optimizer, 1)
+
+
+@pytest.mark.parametrize("name", ["_apply_weight_decay", "_update_model_variables_moving_average"])
+def test_a_keras_without_the_hooks_of_averaging_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for base in keras.optimizers.Optimizer.__mro__:
+        if name in vars(base):
+            monkeypatch.delattr(base, name)
+    with pytest.raises(MissingInternalError, match=name):
+        Averaged()
 
 
 def test_a_saved_model_is_parsed() -> None:

@@ -97,5 +97,5 @@ def analyse(
         calibration=calibrate(matches, num_bins=settings.num_bins),
         slices=compute_slices(matches, settings.brightness, settings.training_boxes),
         worst=find_worst(matches, errors, settings.score_threshold, settings.num_worst),
-        label_errors=find_label_errors(matches, errors, settings.num_label_errors),
+        label_errors=find_label_errors(matches, settings.num_label_errors),
     )

@@ -167,6 +167,25 @@ def take_boxes(
     return np.array(taken, np.int64)
 
 
+def best_overlaps(overlaps: Overlaps, is_chosen: Array, num_found: int) -> tuple[Array, Array]:
+    """The chosen box that each detection overlaps most.
+
+    Args:
+        overlaps: The pairs.
+        is_chosen: `(P,)` bool.
+        num_found: int, `D`.
+
+    Returns:
+        `(D,)` float64 overlaps, 0 without a box; `(D,)` int64 boxes, the first of equal overlaps, -1 without one.
+    """
+    chosen = np.flatnonzero(is_chosen)
+    chosen = chosen[np.lexsort((overlaps.truth[chosen], -overlaps.iou[chosen], overlaps.found[chosen]))]
+    detection, first = np.unique(overlaps.found[chosen], return_index=True)
+    best, box = np.zeros(num_found), np.full(num_found, -1)
+    best[detection], box[detection] = overlaps.iou[chosen[first]], overlaps.truth[chosen[first]]
+    return best, box
+
+
 def verdicts(taken: Array, ignore: Array) -> Array:
     """Which detections are right.
 

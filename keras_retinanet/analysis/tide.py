@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_retinanet.analysis.matches import Matches
+from keras_retinanet.analysis.matches import Matches, best_overlaps
 from keras_retinanet.analysis.precision import average_precision
 from keras_retinanet.evaluation.matching import RIGHT
 
@@ -100,9 +100,9 @@ def _classify(matches: Matches, background_iou: float) -> tuple[Array, Array]:
     """`(D,)` kind of each wrong detection, -1 for others; `(D,)` the free box that correcting it would find, or -1."""
     overlaps, truth, count = matches.overlaps, matches.truth, len(matches.found.label)
     is_box = ~truth.ignore[overlaps.truth]
-    same, same_box = _best(overlaps, is_box & overlaps.is_class, count)
-    other, other_box = _best(overlaps, is_box & ~overlaps.is_class, count)
-    used, _ = _best(overlaps, is_box & overlaps.is_class & matches.is_found[overlaps.truth], count)
+    same, same_box = best_overlaps(overlaps, is_box & overlaps.is_class, count)
+    other, other_box = best_overlaps(overlaps, is_box & ~overlaps.is_class, count)
+    used, _ = best_overlaps(overlaps, is_box & overlaps.is_class & matches.is_found[overlaps.truth], count)
     threshold = matches.iou_threshold
     has_boxes = np.bincount(truth.image[~truth.ignore], minlength=len(matches.samples))[matches.found.image] > 0
     conditions = [
@@ -117,16 +117,6 @@ def _classify(matches: Matches, background_iou: float) -> tuple[Array, Array]:
     target = np.where(kind == KINDS.index("Loc"), same_box, np.where(kind == KINDS.index("Cls"), other_box, -1))
     target[(target >= 0) & matches.is_found[target]] = -1
     return kind, target
-
-
-def _best(overlaps: Any, is_chosen: Array, count: int) -> tuple[Array, Array]:
-    """`(D,)` largest overlap of each detection with the chosen boxes, 0 without one; and the first such box, or -1."""
-    chosen = np.flatnonzero(is_chosen)
-    chosen = chosen[np.lexsort((overlaps.truth[chosen], -overlaps.iou[chosen], overlaps.found[chosen]))]
-    detection, first = np.unique(overlaps.found[chosen], return_index=True)
-    best, box = np.zeros(count), np.full(count, -1)
-    best[detection], box[detection] = overlaps.iou[chosen[first]], overlaps.truth[chosen[first]]
-    return best, box
 
 
 def _correct(matches: Matches, is_corrected: Array, target: Array) -> tuple[Array, Array, Array]:

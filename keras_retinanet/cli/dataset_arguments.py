@@ -21,7 +21,17 @@ from keras_retinanet.data.datasets import DATASETS, Reader, find_layouts
 from keras_retinanet.data.open_dataset import data_problems, reader_flags
 from keras_retinanet.data.recognition import recognise, refuse_archive
 
-CHOICES = ("keep_classes", "map_class", "val_share", "val_seed", "exif", "bit_depth", "bad_data", "use_index_cache")
+CHOICES = (
+    "keep_classes",
+    "map_class",
+    "val_share",
+    "val_fold",
+    "val_seed",
+    "exif",
+    "bit_depth",
+    "bad_data",
+    "use_index_cache",
+)
 READER_SETTINGS = tuple(f"data.{name}" for name in (*reader_flags(), *CHOICES))
 """Settings of the readers and of what is done with their images, flags of every command that reads a data set."""
 
@@ -174,9 +184,9 @@ def dataset_words(data: DataConfig) -> list[str]:
     if reader.has_sets:
         words = [data.dataset, data.path if data.dataset == "tfds" else str(Path(data.path))]
     else:
-        words = [data.dataset, (not data.val_share and data.val_annotations) or data.annotations or ""]
+        words = [data.dataset, (not data.divides_training_images and data.val_annotations) or data.annotations or ""]
     words += [*filter(None, [data.classes]), *(data.more_data or ())]
-    names = [name for name in (*reader_flags(), *CHOICES[:6]) if getattr(data, name) != getattr(default, name)]
+    names = [name for name in (*reader_flags(), *CHOICES[:7]) if getattr(data, name) != getattr(default, name)]
     chosen: dict[str, Any] = {"--set": data.val_set} if data.val_set else {}
     chosen |= {flag_name(f"data.{name}"): getattr(data, name) for name in names}
     for flag, value in chosen.items():

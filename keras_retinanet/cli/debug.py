@@ -37,8 +37,9 @@ def build_parser() -> Parser:
     )
     preset = DataConfig().augment
     parser.add_argument(
-        "--augment", choices=get_args(AugmentName), default=preset, help="augmentation preset (default: %(default)s)"
-    )
+        "--augment", metavar="NAME", default=preset,
+        help=f"presets ({', '.join(get_args(AugmentName))}) or MODULE:FUNCTION, with commas (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--split", choices=("train", "val"), default="train", help="which images (default: train)")
     parser.add_argument("--anchors", action="store_true", help="also draw the positive anchors")
     parser.add_argument(

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, get_args
 
 from keras_retinanet.cli.detect_sources import Source, find_sources, numbered, refuse_overwriting
 from keras_retinanet.cli.parsing import Parser, fail, number
+from keras_retinanet.cli.snapshot_arguments import add_views_flag
 from keras_retinanet.cli.startup import import_tensorflow
-from keras_retinanet.config import ExifFrame, TileConfig
+from keras_retinanet.config import ExifFrame, TileConfig, ViewConfig
 
 if TYPE_CHECKING:
     from keras_retinanet.detection.detector import Detector
@@ -99,6 +100,7 @@ def build_parser() -> Parser:
         "--exif", choices=get_args(ExifFrame),
         help="turn images upright by their EXIF orientation, or leave them as stored (default: the model's rule)",
     )  # fmt: skip
+    add_views_flag(parser)
     large = parser.add_argument_group("large images")
     large.add_argument("--tile", type=count, metavar="SIZE", help="cut images into squares of SIZE pixels")
     large.add_argument(
@@ -181,6 +183,7 @@ def _open(flags: argparse.Namespace) -> Detector:
         classes=flags.classes,
         batch_size=flags.batch_size,
         tiles=tiles,
+        views=None if flags.tta is None else ViewConfig(flags.tta),
         exif=flags.exif,
         workers=flags.workers,
     )

@@ -13,10 +13,12 @@ from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_rea
 from keras_retinanet.cli.evaluation_inputs import Evaluation
 from keras_retinanet.cli.evaluation_report import evaluate_results, is_result_file, publish
 from keras_retinanet.cli.evaluation_run import detect
+from keras_retinanet.cli.label_error_list import check_label_error_files
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.snapshot_arguments import (
     add_filter_flags,
+    add_views_flag,
     open_detector,
     overridden,
     read_overrides,
@@ -63,12 +65,20 @@ def build_parser() -> Parser:
         "--no-resume", action="store_true", help="do not continue an evaluation of the same snapshot, images and "
         "settings that was interrupted",
     )  # fmt: skip
+    parser.add_argument(
+        "--label-errors", metavar="FILE", action="append", default=[], help="also list annotations that look wrong: "
+        "FILE.csv, FILE.json; with all boxes for a labelling tool: FILE.coco.json, FILE.labelstudio.json",
+    )  # fmt: skip
+    parser.add_argument(
+        "--more-results", metavar="FILE,…", help="further result files, of other images of the set: the other folds"
+    )
     parser.add_argument("--batch-size", type=count, default=4, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--workers", type=count, metavar="N", help="threads that read images (default: all cores)")
     parser.add_argument("--config", metavar="INI", help="fizyr's config.ini, for the anchors of its snapshot")
     own = add_filter_flags(parser)
     own.add_argument("--image-min-side", type=count, metavar="N", help="scale the shorter side to N pixels …")
     own.add_argument("--image-max-side", type=count, metavar="N", help="… unless the longer would exceed N")
+    add_views_flag(own)
     large = parser.add_argument_group("large images: measured before and after the boxes of tiles are merged")
     large.add_argument("--tile", type=count, metavar="SIZE", help="cut images into squares of SIZE pixels")
     large.add_argument(
@@ -121,9 +131,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--image-min-side and --image-max-side resize whole images; --tile does not")
     import_tensorflow()
     try:
+        check_label_error_files(flags.label_errors)
         if is_result_file(Path(snapshot)):
             evaluate_results(Path(snapshot), flags, data)
             return 0
+        if flags.more_results:
+            raise ValueError(f"--more-results adds to a result file; {snapshot} is not one")
         evaluation = prepare(flags, data, Path(snapshot))
         print(describe(evaluation), flush=True)
         with detect(evaluation, flags) as stages:
@@ -180,7 +193,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         class_names=class_names,
         snapshot=snapshot,
         dataset=dataset,
-        set_name="val" if data.val_share else choose_set(data, "val") or "",
+        set_name="val" if data.divides_training_images else choose_set(data, "val") or "",
         description=describe_data(data, {"val": samples}, class_names),
         samples=samples,
         resize=resize,

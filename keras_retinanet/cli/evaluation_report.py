@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_retinanet.cli.evaluation_inputs import Evaluation
 from keras_retinanet.cli.evaluation_run import MERGED, SEPARATE, Stages
+from keras_retinanet.cli.label_error_list import list_label_errors
 from keras_retinanet.config import DataConfig
 
 if TYPE_CHECKING:
@@ -35,8 +36,11 @@ def publish(evaluation: Evaluation, stages: Stages, flags: argparse.Namespace) -
         "resize": dataclasses.asdict(evaluation.resize),
     }
     report_numbers(stages, evaluation.samples, evaluation.class_names, settings, flags, origin)
+    ids = category_ids(evaluation.dataset, evaluation.class_names)
     if flags.save_detections:
-        _save(stages, flags.save_detections, category_ids(evaluation.dataset, evaluation.class_names))
+        _save(stages, flags.save_detections, ids)
+    found = list(stages.values())[-1]
+    list_label_errors(flags.label_errors, evaluation.samples, found, evaluation.class_names, ids)
 
 
 def is_result_file(path: Path) -> bool:
@@ -64,22 +68,26 @@ def evaluate_results(path: Path, flags: argparse.Namespace, data: DataConfig) ->
         OSError: A file cannot be read.
     """
     from keras_retinanet.data.open_dataset import choose_set, open_dataset
-    from keras_retinanet.evaluation.result_file import read_coco_results
+    from keras_retinanet.evaluation.result_file import read_result_files
 
     given = [name for name in _OF_SNAPSHOTS if getattr(flags, name) not in (None, [], False)]
     if given:
         raise ValueError(f"--{given[0].replace('_', '-')} needs a snapshot; {path} has detections")
     dataset = open_dataset(data, "val")
     samples = list(dataset)
-    labels = {key: label for label, key in enumerate(category_ids(dataset, dataset.class_names))}
-    found = read_coco_results(path, [sample["image_id"] for sample in samples], labels)
+    ids = category_ids(dataset, dataset.class_names)
+    labels = {key: label for label, key in enumerate(ids)}
+    files = [path, *(Path(name) for name in (flags.more_results or "").split(",") if name)]
+    found = read_result_files(files, [sample["image_id"] for sample in samples], labels)
     samples, found = samples[: flags.limit], found[: flags.limit]
-    set_name = "val" if data.val_share else choose_set(data, "val") or ""
-    print(f"results   {path}: {sum(len(entry['scores']) for entry in found)} detections")
+    set_name = "val" if data.divides_training_images else choose_set(data, "val") or ""
+    names = ", ".join(map(str, files))
+    print(f"results   {names}: {sum(len(entry['scores']) for entry in found)} detections")
     print(f"images    {set_name}: {len(samples)} images, {sum(len(sample['labels']) for sample in samples)} boxes\n")
     settings = metric_settings(flags, dataset, None)
-    origin = {"results": str(path), "set": set_name}
+    origin = {"results": names, "set": set_name}
     report_numbers({"": found}, samples, tuple(dataset.class_names), settings, flags, origin)
+    list_label_errors(flags.label_errors, samples, found, dataset.class_names, ids)
 
 
 _OF_SNAPSHOTS = (

@@ -1,4 +1,4 @@
-"""Detection for `retinanet-evaluate`: in whole images, or in tiles of them."""
+"""Detection for `retinanet-evaluate`: in whole images, in tiles of them, or in several views."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_retinanet.cli.evaluation_inputs import Evaluation
 from keras_retinanet.cli.interrupted_evaluation import open_detection_files
-from keras_retinanet.config import TileConfig
+from keras_retinanet.config import TileConfig, ViewConfig
 
 if TYPE_CHECKING:
-    from keras_retinanet.detection.tiling import TiledRuntime
     from keras_retinanet.evaluation.detection_file import DetectionFile
     from keras_retinanet.model.detection_model import DetectionModel
+    from keras_retinanet.runtimes import Runtime
     from keras_retinanet.schema import Detections
 
 SEPARATE, MERGED = "before merging", "after merging"
@@ -65,10 +65,10 @@ def _run(
     samples, done = evaluation.samples, int(next(iter(files.values())).done.sum())
     try:
         with tqdm(total=len(samples), initial=done, unit=" images", disable=None) as bar:
-            if flags.tile is None:
+            if flags.tile is None and flags.tta is None:
                 detect_dataset(evaluation.model, evaluation.batches, samples, progress=bar.update, file=files[""])
             else:
-                _detect_in_tiles(evaluation, flags, files, bar.update)
+                _detect_in_images(evaluation, flags, files, bar.update)
     except Exception as error:
         broken_file = from_tensorflow(error)
         if broken_file is None:
@@ -90,17 +90,17 @@ def _report_images(evaluation: Evaluation) -> None:
         print(f"warning   {sentence}")
 
 
-def _detect_in_tiles(
+def _detect_in_images(
     evaluation: Evaluation,
     flags: argparse.Namespace,
     files: Mapping[str, DetectionFile],
     progress: Callable[[int], object],
 ) -> None:
-    """Keeps the boxes of all tiles as they were found, and merged."""
+    """Detects image by image: keeps the boxes of all tiles as they were found, and merged; or those of all views."""
     from keras_retinanet.data.given_images import GivenImage, load_ahead
     from keras_retinanet.evaluation.metric import keep_counted
 
-    runtime = _open_tiled(evaluation.model, flags)
+    runtime = _open_runtime(evaluation.model, flags)
     due = [k for k in range(len(evaluation.samples)) if not all(file.done[k] for file in files.values())]
     images = (GivenImage(name, name) for name in (evaluation.samples[k]["image"] for k in due))
     workers = flags.workers or min(8, os.cpu_count() or 1)
@@ -114,17 +114,26 @@ def _detect_in_tiles(
         else:
             if loaded.is_cut_off:
                 evaluation.cut_off.add(image.name)
-            tiles = runtime.detect_tiles(loaded.pixels)
-            separate: Detections = {"boxes": tiles.boxes, "scores": tiles.scores, "labels": tiles.labels}
-            found = {SEPARATE: separate, MERGED: runtime.merge(tiles)}
+            found = _detect_image(runtime, loaded.pixels)
         for stage, entry in found.items():
             files[stage].add([(position, keep_counted(entry, flags.score_threshold, flags.max_detections))])
         progress(1)
 
 
-def _open_tiled(model: DetectionModel, flags: argparse.Namespace) -> TiledRuntime:
-    """As `retinanet-detect --tile`: less certain boxes take part in merging, and show what is a fragment."""
+def _detect_image(runtime: Runtime, pixels: Any) -> dict[str, Detections]:
     from keras_retinanet.detection.tiling import TiledRuntime
+
+    if not isinstance(runtime, TiledRuntime):
+        return {"": runtime.detect([pixels])[0]}
+    tiles = runtime.detect_tiles(pixels)
+    separate: Detections = {"boxes": tiles.boxes, "scores": tiles.scores, "labels": tiles.labels}
+    return {SEPARATE: separate, MERGED: runtime.merge(tiles)}
+
+
+def _open_runtime(model: DetectionModel, flags: argparse.Namespace) -> Runtime:
+    """As `retinanet-detect --tile` or `--tta`: less certain boxes take part in merging, and show what is a fragment."""
+    from keras_retinanet.detection.tiling import TiledRuntime
+    from keras_retinanet.detection.views import ViewsRuntime
     from keras_retinanet.runtimes.open_model import open_model, with_thresholds
 
     wanted = {name: getattr(flags, name) for name in ("score_threshold", "nms_threshold")}
@@ -133,5 +142,9 @@ def _open_tiled(model: DetectionModel, flags: argparse.Namespace) -> TiledRuntim
     if flags.class_threshold:
         by_class = dataclasses.replace(runtime.filter, class_thresholds=model.filter_config.class_thresholds)
         runtime = runtime.with_filter(by_class) or runtime
+    if flags.tta is not None:
+        runtime = ViewsRuntime(runtime, ViewConfig(flags.tta))
+    if flags.tile is None:
+        return runtime
     overlap = TileConfig.overlap if flags.overlap is None else flags.overlap
     return TiledRuntime(runtime, TileConfig(flags.tile, overlap, not flags.no_whole_pass), flags.batch_size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 _DEVICES = "set the environment variable CUDA_VISIBLE_DEVICES, for example CUDA_VISIBLE_DEVICES=0"
 _NOT_NEEDED = "leave it away"
@@ -18,17 +18,13 @@ _STORED = "leave it away: the snapshot knows it"
 OLD_FLAGS: Mapping[str, Mapping[str, str]] = {
     "retinanet-train": {
         "--snapshot": "--resume RUN continues a run; --weights FILE starts a new one from any snapshot or .h5",
-        "--imagenet-weights": "--weights imagenet, which is the default",
-        "--no-weights": "--weights none",
         "--gpu": _DEVICES,
         "--multi-gpu": _DEVICES,
         "--multi-gpu-force": _NOT_NEEDED,
         "--initial-epoch": "--resume RUN, which knows its epoch",
-        "--lr": "--learning-rate X (Adam at 1e-5 was the default there: --optimizer adam --learning-rate 1e-5)",
         "--optimizer-clipnorm": "--clip-norm X",
         "--tensorboard-freq": "--tensorboard-dir DIR alone; it is written every epoch",
         "--no-snapshots": _NOT_NEEDED + ": snapshots are what a run is for (--snapshot-path chooses their folder)",
-        "--random-transform": "--augment fizyr",
         "--no-resize": "--image-min-side and --image-max-side at the size of the images",
         "--weighted-average": "the table of retinanet-evaluate lists every class with its boxes",
         "--compute-val-loss": "AP on the validation images is measured every epoch (--evaluate-every)",
@@ -71,6 +67,36 @@ OLD_FLAGS: Mapping[str, Mapping[str, str]] = {
     },
 }
 """Command → old flag → its replacement. Flags that still work are not listed."""
+
+ACCEPTED: Mapping[str, tuple[str, ...]] = {
+    "--lr": ("--learning-rate",),
+    "--random-transform": ("--augment", "fizyr"),
+    "--imagenet-weights": ("--weights", "imagenet"),
+    "--no-weights": ("--weights", "none"),
+}
+"""Old flags of `retinanet-train` that mean the same here; they imply `--recipe fizyr`."""
+
+
+def with_current_words(words: Sequence[str], log: Callable[[str], object]) -> list[str]:
+    """Replaces the old flags of `retinanet-train` that mean the same here.
+
+    Args:
+        words: Command-line arguments.
+        log: Receives one note if there are any.
+
+    Returns:
+        The arguments; with an old flag also `--recipe fizyr`, unless they name a recipe.
+    """
+    current: list[str] = []
+    for word in words:
+        flag, equals, value = word.partition("=")
+        current += [*ACCEPTED[flag], *([value] if equals else [])] if flag in ACCEPTED else [word]
+    if old := [word.partition("=")[0] for word in words if word.partition("=")[0] in ACCEPTED]:
+        is_given = any(word.partition("=")[0] in ("--recipe", "--config", "--resume") for word in words)
+        implied = "" if is_given else ", which implies --recipe fizyr"
+        log(f"{old[0]} belongs to fizyr/keras-retinanet; now: {' '.join(ACCEPTED[old[0]])}{implied}")
+        current += [] if is_given else ["--recipe", "fizyr"]
+    return current
 
 
 _MOBILENETS = {1.0: "mobilenet", 0.75: "mobilenet_075", 0.5: "mobilenet_050", 0.25: "mobilenet_025"}

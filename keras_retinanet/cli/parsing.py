@@ -6,7 +6,7 @@ import argparse
 import difflib
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NoReturn
 
 from keras_retinanet.cli.startup import escape_unprintable
@@ -75,17 +75,25 @@ def fail(program: str, error: Exception, status: int = WRONG) -> int:
     return status
 
 
-def add_flags(parser: argparse._ActionsContainer, settings: Iterable[Setting]) -> None:
+def add_flags(parser: argparse._ActionsContainer, settings: Iterable[Setting], by_recipe: Collection[str] = ()) -> None:
     """Adds one flag per setting. Flags that are not given do not occur in the parsed namespace.
 
     Args:
         parser: Parser or group. In the namespace the flags have the settings' dotted names.
         settings: The settings, with type, choices, default and description.
+        by_recipe: Names of those whose default a recipe may replace. Defaults to none.
     """
     for setting in settings:
         if setting.name in WITHOUT_FLAG:
             continue
-        arguments: dict[str, Any] = {"dest": setting.name, "default": argparse.SUPPRESS, "help": _format_help(setting)}
+        help_text = _format_help(setting)
+        if setting.name in by_recipe:
+            help_text = (
+                f"{help_text.removesuffix(')')}, or chosen by the recipe)"
+                if "(default: " in help_text
+                else (f"{help_text} May be chosen by the recipe.")
+            )
+        arguments: dict[str, Any] = {"dest": setting.name, "default": argparse.SUPPRESS, "help": help_text}
         if setting.is_flag:
             arguments["action"] = argparse.BooleanOptionalAction
         elif setting.choices:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_retinanet.cli.parsing import number
+from keras_retinanet.config import ViewConfig
 
 if TYPE_CHECKING:
     from keras_retinanet.config import FilterConfig
@@ -40,6 +41,38 @@ def add_filter_flags(parser: argparse.ArgumentParser) -> Any:
     own.add_argument("--nms-threshold", type=share, metavar="X", help="IoU above which NMS drops the lower scored box")
     own.add_argument("--max-detections", type=count, metavar="N", help="maximum number of detections per image")
     return own
+
+
+def add_views_flag(parser: argparse._ActionsContainer) -> None:
+    """Adds `--tta`.
+
+    Args:
+        parser: The parser, or a group of it.
+    """
+    usual = ViewConfig().scales
+    named = ",".join(f"{scale:g}" for scale in usual)
+    parser.add_argument(
+        "--tta", type=read_scales, nargs="?", const=usual, metavar="X,X,…",
+        help=f"also detect in the mirrored image and at these scales, and fuse the boxes (alone: {named})",
+    )  # fmt: skip
+
+
+def read_scales(text: str) -> tuple[float, ...]:
+    """Parses `X,X,…`.
+
+    Args:
+        text: The argument.
+
+    Returns:
+        The numbers.
+
+    Raises:
+        ArgumentTypeError: One is not a number from 0.1 to 10.
+    """
+    try:
+        return tuple(number(float, least=0.1, most=10)(word) for word in text.strip(",").split(","))
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of scales from 0.1 to 10") from None
 
 
 def named_share(text: str) -> tuple[str, float]:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, dataset_words, parse_arguments
 from keras_retinanet.cli.network_settings import read_settings_file
-from keras_retinanet.cli.old_flags import refuse_old_flags
+from keras_retinanet.cli.old_flags import refuse_old_flags, with_current_words
 from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers, print_note
 from keras_retinanet.cli.startup import command_line, import_tensorflow
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.presets import DEMO
+from keras_retinanet.config.recipes import DEFAULT_RECIPE, recipe_names
 from keras_retinanet.config.rules import check
 from keras_retinanet.config.tree import changed, flag_name, flattened, settings
 from keras_retinanet.data.open_dataset import check_data
@@ -27,6 +28,7 @@ from keras_retinanet.snapshots.snapshot_settings import read_settings
 
 if TYPE_CHECKING:
     from keras_retinanet.importers import WeightFile
+    from keras_retinanet.training.fit import Training
     from keras_retinanet.training.prepare import RunResult
 
 WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes", "data.more_data")
@@ -50,11 +52,15 @@ class TrainCommand:
         config: All settings.
         resume: The run to continue; `None` for a new run.
         checkpoint: Another library's checkpoint from which training starts, opened to read its settings.
+        chosen: Dotted names of the settings that a recipe must not change.
+        finds_rate: Whether to propose a learning rate instead of training.
     """
 
     config: TrainConfig
     resume: str | None
     checkpoint: WeightFile | None = None
+    chosen: frozenset[str] = frozenset()
+    finds_rate: bool = False
 
 
 def build_parser(*, has_words: bool = True) -> Parser:
@@ -79,8 +85,14 @@ def build_parser(*, has_words: bool = True) -> Parser:
         metavar="FILE",
         help="Take the defaults from the config.yaml of a former run, or the anchors from fizyr's .ini file.",
     )
+    parser.add_argument(
+        "--find-lr",
+        action="store_true",
+        help="Propose a learning rate (range test over 100 steps, with a plot), and stop.",
+    )
     listed = [setting for setting in settings(TrainConfig) if setting.name not in WORDS]
-    add_flags(parser, sorted(listed, key=lambda setting: not setting.name.startswith("data.")))  # those of data first
+    listed.sort(key=lambda setting: not setting.name.startswith("data."))  # those of data first
+    add_flags(parser, listed, by_recipe=recipe_names())
     return parser
 
 
@@ -95,7 +107,7 @@ def parse(argv: Sequence[str] | None = None) -> TrainCommand:
         the snapshot of `--weights`, or the run to resume; flags.
     """
     lists = [flag_name(setting.name) for setting in settings(TrainConfig) if setting.is_tuple]
-    words = join_numbers(sys.argv[1:] if argv is None else argv, lists)
+    words = join_numbers(with_current_words(sys.argv[1:] if argv is None else argv, print_note), lists)
     refuse_old_flags(build_parser(), words)
     if any(word == "--resume" or word.startswith("--resume=") for word in words):
         parser = build_parser(has_words=False)
@@ -112,12 +124,12 @@ def parse(argv: Sequence[str] | None = None) -> TrainCommand:
         given |= {name: value for name, value in flattened_data(data).items() if name in named and value is not None}
     given |= {name: value for name, value in vars(namespace).items() if name in flattened(TrainConfig())}
     try:
-        config, checkpoint = _resolve_settings(given, namespace)
+        config, checkpoint, chosen = _resolve_settings(given, namespace)
         check(config)
         check_data(config.data)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    return TrainCommand(config, namespace.resume, checkpoint)
+    return TrainCommand(config, namespace.resume, checkpoint, chosen, namespace.find_lr)
 
 
 def flattened_data(data: Any) -> dict[str, Any]:
@@ -125,14 +137,23 @@ def flattened_data(data: Any) -> dict[str, Any]:
     return {f"data.{name}": value for name, value in dataclasses.asdict(data).items()}
 
 
-def _resolve_settings(given: Mapping[str, Any], namespace: argparse.Namespace) -> tuple[TrainConfig, WeightFile | None]:
-    """Combines the sources of settings; also returns the checkpoint that was opened to read some of them."""
+def _resolve_settings(
+    given: Mapping[str, Any], namespace: argparse.Namespace
+) -> tuple[TrainConfig, WeightFile | None, frozenset[str]]:
+    """Combines the sources of settings.
+
+    Also returns the checkpoint that was opened to read some of them, and the names of the settings that are set: by a
+    whole `config.yaml`, a flag, a preset or a snapshot.
+    """
     if namespace.resume is None:
         base, file_settings = read_settings_file(namespace.config)
         preset = DEMO if given.get("data.dataset") == "demo" and not namespace.config else {}
         given = {**file_settings, **given}
         inherited, checkpoint = _inherit_settings(given) if "model.weights" in given else ({}, None)
-        return changed(base, {**preset, **inherited, **given}), checkpoint
+        values = {"recipe": DEFAULT_RECIPE, **preset, **inherited, **given}
+        if is_whole := bool(namespace.config) and not file_settings:
+            values = {**inherited, **given}
+        return changed(base, values), checkpoint, frozenset(flattened(base) if is_whole else values)
     if namespace.config:
         raise ValueError("--resume takes the settings of its run; remove --config.")
     run, _ = Run.find(namespace.resume)
@@ -144,7 +165,7 @@ def _resolve_settings(given: Mapping[str, Any], namespace: argparse.Namespace) -
                 f"{flag_name(name)} cannot change with --resume (it is {before[name]}); to start a new run from these "
                 f"weights: --weights {run.last}"
             )
-    return dataclasses.replace(changed(former, given), snapshot_path=str(run.folder.parent)), None
+    return dataclasses.replace(changed(former, given), snapshot_path=str(run.folder.parent)), None, frozenset()
 
 
 def _inherit_settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], WeightFile | None]:
@@ -187,7 +208,9 @@ def _train(command: TrainCommand) -> int:
     from keras_retinanet.training.prepare import NonFiniteLossError, prepare
 
     try:
-        training = prepare(command.config, resume=command.resume, checkpoint=command.checkpoint)
+        training = prepare(command.config, resume=command.resume, checkpoint=command.checkpoint, chosen=command.chosen)
+        if command.finds_rate:
+            return _find_rate(training)
     except (ValueError, OSError, ImportError) as error:
         return fail(PROGRAM, error)
     try:
@@ -201,6 +224,17 @@ def _train(command: TrainCommand) -> int:
         return fail(PROGRAM, OSError(f"{error}; {kept}"))
     _print_summary(result, command.config)
     return 0 if result.stopped_by is None else 128 + result.stopped_by
+
+
+def _find_rate(training: Training) -> int:
+    """Runs the range test, and prints what it proposes."""
+    from keras_retinanet.training.find_rate import draw_range_test, find_learning_rate
+
+    found = find_learning_rate(training)
+    draw_range_test(found, training.run.range_test)
+    print(f"range test: {len(found.losses)} steps, plot {training.run.range_test}")
+    print(f"proposed: --learning-rate {found.proposed:g}")
+    return 0
 
 
 def _print_summary(result: RunResult, config: TrainConfig) -> None:

@@ -27,6 +27,7 @@ from keras_retinanet.config.names import (
     OptimizerName,
     PersonBox,
     QualityScore,
+    RecipeName,
     ResizeMethod,
     Rounding,
     ScheduleName,
@@ -59,6 +60,7 @@ from keras_retinanet.config.usage_settings import (
     ExportConfig,
     ServeConfig,
     TileConfig,
+    ViewConfig,
 )
 
 __all__ = [
@@ -104,8 +106,10 @@ __all__ = [
     "SourceName",
     "CutConfig",
     "TileConfig",
+    "ViewConfig",
     "TrainConfig",
     "PersonBox",
+    "RecipeName",
     "VocOrigin",
     "WriterName",
     "YoloRows",

@@ -39,11 +39,13 @@ ClassBalance = Literal["none", "effective_number", "alpha_by_frequency"]
 HeadNorm = Literal["none", "group", "batch"]
 NmsMode = Literal["per_class", "agnostic", "none"]
 OptimizerName = Literal["sgd", "adam", "adamw", "muon"]
-ScheduleName = Literal["step", "cosine", "constant"]
+ScheduleName = Literal["step", "cosine", "flat_cosine", "constant"]
+RecipeName = Literal["paper", "fizyr", "modern"]
 MixedPrecision = Literal["none", "float16", "bfloat16"]
 AugmentName = Literal[
-    "none", "flip", "flips", "fizyr", "multi_scale", "strong", "large_jitter", "aerial", "mosaic", "heavy"
-]
+    "none", "flip", "flips", "fizyr", "multi_scale", "strong", "large_jitter", "aerial", "mosaic", "copy_paste",
+    "heavy",
+]  # fmt: skip
 MetricName = Literal["coco", "voc", "voc2007", "fizyr", "open_images", "lrp", "f1", "counts"]
 ExportFormat = Literal["keras", "saved_model", "onnx", "openvino", "litert"]
 ExportDtype = Literal["float32", "float16", "bfloat16", "int8"]

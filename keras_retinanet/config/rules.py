@@ -7,8 +7,10 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
-from keras_retinanet.config import TrainConfig
+from keras_retinanet.config import AugmentName, TrainConfig
+from keras_retinanet.config.durations import parse_duration
 from keras_retinanet.config.tree import flag_name, flattened, settings
 
 _AT_LEAST_ONE = (
@@ -18,8 +20,9 @@ _AT_LEAST_ONE = (
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "seed", "optimizer.warmup_steps", "optimizer.weight_decay", "optimizer.clip_norm", "loss.box_weight", "loss.gamma",
-    "model.head_depth", "filter.clip_margin", "loss.background_weight", "data.val_seed", "assigner.alignment_alpha",
-    "loss.dfl_weight", "loss.quality_weight",
+    "model.head_depth", "filter.clip_margin", "loss.background_weight", "data.val_seed", "freeze_stages", "unfreeze_at",
+    "optimizer.backbone_rate", "optimizer.layer_decay", "optimizer.swa_epochs",
+    "data.close_mosaic", "assigner.alignment_alpha", "loss.dfl_weight", "loss.quality_weight",
 )  # fmt: skip
 _POSITIVE = (
     "optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon", "filter.temperature", "assigner.alignment_beta",
@@ -36,7 +39,13 @@ def check(config: TrainConfig) -> None:
     Raises:
         ValueError: A setting is invalid or contradicts another; the message has the value and the fix.
     """
-    for problem in (*_check_names(config), *_check_ranges(config), *_check_shapes(config), *_check_choices(config)):
+    for problem in (
+        *_check_names(config),
+        *_check_ranges(config),
+        *_check_shapes(config),
+        *_check_choices(config),
+        *_check_augmentations(config),
+    ):
         raise ValueError(problem)
 
 
@@ -46,6 +55,13 @@ def _check_names(config: TrainConfig) -> Iterator[str]:
         value = values[setting.name]
         if setting.choices and value is not None and value not in setting.choices:
             yield f"{flag_name(setting.name)} is {value!r}; allowed are {', '.join(setting.choices)}."
+
+
+def _check_augmentations(config: TrainConfig) -> Iterator[str]:
+    known = get_args(AugmentName)
+    for part in config.data.augment.split(","):
+        if part not in known and ":" not in part:
+            yield f"--augment is {part!r}; allowed are {', '.join(known)}, and a function of your own: MODULE:FUNCTION."
 
 
 def _check_ranges(config: TrainConfig) -> Iterator[str]:
@@ -61,7 +77,7 @@ def _check_ranges(config: TrainConfig) -> Iterator[str]:
     for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
             yield f"{flag_name(name)} must be a finite number, got {value}."
-    for name in (*_SHARE, "optimizer.momentum", "loss.alpha"):
+    for name in (*_SHARE, "optimizer.momentum", "optimizer.ema_decay", "loss.alpha", "data.repeat_threshold"):
         if values[name] is not None and not 0 <= values[name] <= 1:
             yield f"{flag_name(name)} must lie between 0 and 1, got {values[name]}."
     if config.data.bit_depth is not None and not 8 <= config.data.bit_depth <= 16:
@@ -69,10 +85,11 @@ def _check_ranges(config: TrainConfig) -> Iterator[str]:
     for share in config.filter.class_thresholds:
         if not 0 <= share <= 1:
             yield f"--class-thresholds must lie between 0 and 1, got {share}."
+    for name in ("momentum", "ema_decay"):
+        if values[f"optimizer.{name}"] == 1:
+            yield f"{flag_name(name)} must be below 1, got 1."
     if not 0 <= config.loss.balance_beta < 1:
         yield f"--balance-beta must lie from 0 up to, but without, 1, got {config.loss.balance_beta}."
-    if config.optimizer.momentum == 1:
-        yield "--momentum must be below 1, got 1."
     if config.seed >= 2**31:
         yield f"--seed must be below 2147483648, got {config.seed}."
 
@@ -107,9 +124,31 @@ def _check_choices(config: TrainConfig) -> Iterator[str]:
         yield "--freeze-backbone with --weights none would keep random features; give --weights a file or imagenet."
     if model.weights not in ("imagenet", "none") and not Path(model.weights).exists():
         yield f"--weights {model.weights}: no such file; allowed are imagenet, none, or the path of a weights file."
+    yield from _check_freezing(config)
+    if config.time is not None:
+        try:
+            parse_duration(config.time)
+        except ValueError as error:
+            yield str(error)
+    if config.optimizer.ema_decay and config.optimizer.swa_epochs:
+        yield "--ema-decay and --swa-epochs both average the weights; choose one."
+    if config.optimizer.swa_epochs > config.epochs:
+        yield f"--swa-epochs {config.optimizer.swa_epochs} is more than the {config.epochs} epochs of the run."
     yield from _check_folders(config)
     if config.tensorboard_dir and importlib.util.find_spec("tensorboard") is None:
         yield "--tensorboard-dir needs the package tensorboard: pip install tensorboard."
+
+
+def _check_freezing(config: TrainConfig) -> Iterator[str]:
+    has_random_features = config.model.weights == "none"
+    if config.freeze_backbone and (config.unfreeze_at or config.freeze_stages):
+        flag = "--unfreeze-at" if config.unfreeze_at else "--freeze-stages"
+        yield f"--freeze-backbone freezes the whole backbone in every epoch; leave it away, or {flag}."
+    if config.freeze_stages > 5:
+        yield f"--freeze-stages is at most 5, the whole backbone, got {config.freeze_stages}."
+    for name in ("freeze_stages", "unfreeze_at"):
+        if getattr(config, name) and has_random_features:
+            yield f"{flag_name(name)} with --weights none would keep random features; name --weights."
 
 
 def _check_folders(config: TrainConfig) -> Iterator[str]:

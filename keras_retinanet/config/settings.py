@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from keras_retinanet.config.names import (
-    AugmentName,
     BadDataPolicy,
     DifficultRule,
     ExifRule,
@@ -18,6 +17,7 @@ from keras_retinanet.config.names import (
     MixedPrecision,
     OptimizerName,
     PersonBox,
+    RecipeName,
     ScheduleName,
     VocOrigin,
     YoloRows,
@@ -41,6 +41,8 @@ class DataConfig:
         keep_classes: Use only these classes, in this order.
         map_class: Rename classes, as OLD=NEW; several old names may become one class.
         val_share: Share of the training images to set aside for validation, if the data set has no validation images.
+        val_fold: Divide the training images into N folds and validate on one of them, as I/N, the first is 1/N;
+            validation images of the data set are not used.
         val_seed: Seed of the choice of these images.
         annotations: CSV file with the training annotations.
         classes: File with the class names: CSV lines of name and id, or the label map of TFRecords.
@@ -63,7 +65,12 @@ class DataConfig:
         limit: Use only the first N training images.
         workers: Threads that read and decode images. Defaults to the number of cores.
         use_cache: Keep the decoded images in memory.
-        augment: Name of the preset of random changes to training images.
+        augment: Random changes of training images: a preset (none, flip, flips, fizyr, multi_scale, strong,
+            large_jitter, aerial, mosaic, copy_paste, heavy), a function of your own as MODULE:FUNCTION, or several,
+            with commas.
+        close_mosaic: Do not combine images (mosaic, mixup, copy_paste) in the last N epochs.
+        repeat_threshold: Use images of rare classes more often: of classes that less than this share of the images
+            show, as in LVIS. 0 turns it off.
     """
 
     dataset: str = "coco"
@@ -74,6 +81,7 @@ class DataConfig:
     keep_classes: tuple[str, ...] | None = None
     map_class: tuple[str, ...] | None = None
     val_share: float = 0.0
+    val_fold: str | None = None
     val_seed: int = 0
     annotations: str | None = None
     classes: str | None = None
@@ -93,7 +101,14 @@ class DataConfig:
     limit: int | None = None
     workers: int | None = None
     use_cache: bool = False
-    augment: AugmentName = "flip"
+    augment: str = "flip"
+    close_mosaic: int = 0
+    repeat_threshold: float = 0.0
+
+    @property
+    def divides_training_images(self) -> bool:
+        """Whether the validation images are a part of the training images."""
+        return self.val_share > 0 or self.val_fold is not None
 
 
 @dataclass(frozen=True)
@@ -105,11 +120,17 @@ class OptimizerConfig:
             weights (docs/training.md).
         learning_rate: Peak learning rate. Defaults to 0.01 (adam, adamw: 0.0001, muon: 0.001) for 16 images, scaled
             with the batch.
-        schedule: Decay after the warm-up: divide by 10 at 2/3 and 8/9 of the run, half a cosine, or none.
+        schedule: Decay after the warm-up: divide by 10 at 2/3 and 8/9 of the run, half a cosine over the whole run or
+            over its second half (flat_cosine), or none.
         warmup_steps: Steps of linear warm-up. Defaults to 500, but at most a tenth of the run.
         weight_decay: Weight decay, applied to kernels only. Defaults to 0.0001 (sgd), 0 (adam), 0.05 (adamw, muon).
         clip_norm: Largest norm of the whole gradient; 0 turns clipping off.
         momentum: Momentum of SGD.
+        backbone_rate: Factor on the learning rate of the backbone.
+        layer_decay: Further factor for each stage of the backbone below C5: C4 has it once, C3 twice.
+        ema_decay: Average the weights exponentially with this decay; evaluations and snapshots use the average. 0 turns
+            it off; usual is 0.999.
+        swa_epochs: Average the weights at the ends of the last N epochs; evaluations and snapshots use the average.
     """
 
     optimizer: OptimizerName = "sgd"
@@ -119,6 +140,10 @@ class OptimizerConfig:
     weight_decay: float | None = None
     clip_norm: float = 10.0
     momentum: float = 0.9
+    backbone_rate: float = 1.0
+    layer_decay: float = 1.0
+    ema_decay: float = 0.0
+    swa_epochs: int = 0
 
 
 @dataclass(frozen=True)
@@ -126,6 +151,9 @@ class TrainConfig(NetworkConfig):
     """One training run: the settings of the network, and how it is trained.
 
     Attributes:
+        recipe: Settings that belong together, filled in where nothing else sets them: those of the paper (the
+            defaults), of fizyr/keras-retinanet, or modern ones, which depend on the data and the machine.
+        time: Fit the number of epochs to a time such as 30m or 1h30m, measured over the first steps.
         data: Which images, and how they are fed.
         optimizer: Optimizer and schedule.
         batch_size: Images per step.
@@ -134,6 +162,8 @@ class TrainConfig(NetworkConfig):
         seed: Seed of everything random: new weights, order and augmentation of the images.
         mixed_precision: Compute convolutions in half precision; boxes and losses are always float32.
         freeze_backbone: Do not train the backbone.
+        freeze_stages: Do not train the first stages of the backbone: 1 is the stem, N all maps of strides up to 2 ** N.
+        unfreeze_at: Train the backbone only after this many epochs.
         snapshot_path: Folder in which each run creates its own folder.
         tensorboard_dir: Also write TensorBoard logs here.
         use_evaluation: Evaluate on the validation split.
@@ -145,6 +175,8 @@ class TrainConfig(NetworkConfig):
         patience: Evaluations in a row without a better value after which the run ends. Defaults to no limit.
     """
 
+    recipe: RecipeName = "paper"
+    time: str | None = None
     data: DataConfig = field(default_factory=DataConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     batch_size: int = 2
@@ -153,6 +185,8 @@ class TrainConfig(NetworkConfig):
     seed: int = 0
     mixed_precision: MixedPrecision = "none"
     freeze_backbone: bool = False
+    freeze_stages: int = 0
+    unfreeze_at: int = 0
     snapshot_path: str = "./snapshots"
     tensorboard_dir: str | None = None
     use_evaluation: bool = True

@@ -24,6 +24,19 @@ class TileConfig:
 
 
 @dataclass(frozen=True)
+class ViewConfig:
+    """Which views of an image are detected and fused (test-time augmentation).
+
+    Attributes:
+        scales: Factors on the sides that the resize rule gives an image.
+        has_flip: Also detect in the mirrored image, at each scale.
+    """
+
+    scales: tuple[float, ...] = (0.8, 1.0, 1.25)
+    has_flip: bool = True
+
+
+@dataclass(frozen=True)
 class CutConfig:
     """How the images of a data set are cut into tiles for training.
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from keras_retinanet.data.augmentations.affine import affine
 from keras_retinanet.data.augmentations.colour import colour, visual_effects
+from keras_retinanet.data.augmentations.copy_paste import copy_paste
 from keras_retinanet.data.augmentations.degradation import blur, jpeg
 from keras_retinanet.data.augmentations.mixtures import MIXUP_OTHERS, MOSAIC_OTHERS, LoadOther, mixup, mosaic
 from keras_retinanet.data.augmentations.placement import GraphSample
@@ -26,6 +27,7 @@ from keras_retinanet.data.augmentations.spatial import (
     scale_jitter,
     vertical_flip,
 )
+from keras_retinanet.data.augmentations.user_functions import apply_user_function, is_user_function, load_function
 from keras_retinanet.schema import Tensor
 
 Augmentation = Callable[[GraphSample, Tensor], GraphSample]
@@ -63,6 +65,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 MIXTURES: dict[str, Mixture] = {
     "mosaic": Mixture(mosaic, MOSAIC_OTHERS),
     "mixup": Mixture(mixup, MIXUP_OTHERS),
+    "copy_paste": Mixture(copy_paste, MIXUP_OTHERS),
 }
 """Augmentations that combine several images, by name."""
 
@@ -76,18 +79,49 @@ PRESETS: dict[str, tuple[str, ...]] = {
     "large_jitter": ("horizontal_flip", "large_scale_jitter", "colour"),
     "aerial": ("rotate90", "horizontal_flip", "scale_jitter", "colour"),
     "mosaic": ("mosaic", "horizontal_flip", "scale_jitter", "colour"),
+    "copy_paste": ("copy_paste", "horizontal_flip", "scale_jitter", "colour"),
     "heavy": ("mosaic", "mixup", "horizontal_flip", "scale_jitter", "crop", "colour", "blur", "jpeg"),
 }
 """Augmentations of each preset, in order."""
+
+
+def augmentation_names(text: str) -> tuple[str, ...]:
+    """The augmentations that `--augment` names.
+
+    Args:
+        text: Presets and users' functions, separated by commas: `"strong"`, `"flip,my_module:my_function"`.
+
+    Returns:
+        Names of augmentations, in order.
+
+    Raises:
+        ValueError: There is no such preset or function.
+    """
+    names: list[str] = []
+    for part in text.split(","):
+        if part not in PRESETS and not is_user_function(part):
+            allowed = ", ".join(PRESETS)
+            raise ValueError(f"--augment {part!r} is no preset; allowed are {allowed}, and MODULE:FUNCTION.")
+        names += PRESETS.get(part, (part,))
+    check_names(names)
+    return tuple(names)
+
+
+def without_mixtures(names: Iterable[str]) -> tuple[str, ...]:
+    """The augmentations that need no other image, for the last epochs of a run."""
+    return tuple(name for name in names if name not in MIXTURES)
 
 
 def check_names(names: Iterable[str]) -> None:
     """Check the names of augmentations.
 
     Raises:
-        ValueError: A name is neither in `AUGMENTATIONS` nor in `MIXTURES`.
+        ValueError: A name is neither in `AUGMENTATIONS` nor in `MIXTURES`, and not that of a user's function.
     """
-    if unknown := [name for name in names if name not in AUGMENTATIONS and name not in MIXTURES]:
+    for name in filter(is_user_function, names):
+        load_function(name)
+    known = {*AUGMENTATIONS, *MIXTURES}
+    if unknown := [name for name in names if name not in known and not is_user_function(name)]:
         raise ValueError(f"Unknown augmentations {unknown}. Allowed: {', '.join([*AUGMENTATIONS, *MIXTURES])}.")
 
 
@@ -101,7 +135,7 @@ def apply_augmentations(sample: GraphSample, names: Sequence[str], seed: Tensor,
 
     Args:
         sample: The sample.
-        names: From `AUGMENTATIONS` and `MIXTURES`.
+        names: From `AUGMENTATIONS` and `MIXTURES`, or users' functions.
         seed: `(2,)` int64.
         load_other: Function from a seed to another sample of the data set; only mixtures call it.
 
@@ -110,5 +144,10 @@ def apply_augmentations(sample: GraphSample, names: Sequence[str], seed: Tensor,
     """
     for place, name in enumerate(names):
         own = tf.random.fold_in(seed, place)
-        sample = MIXTURES[name].apply(sample, own, load_other) if name in MIXTURES else AUGMENTATIONS[name](sample, own)
+        if is_user_function(name):
+            sample = apply_user_function(sample, own, name)
+        elif name in MIXTURES:
+            sample = MIXTURES[name].apply(sample, own, load_other)
+        else:
+            sample = AUGMENTATIONS[name](sample, own)
     return sample

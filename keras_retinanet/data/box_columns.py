@@ -69,7 +69,19 @@ def select_rows(columns: BoxColumns, is_chosen: Any) -> BoxColumns:
     Returns:
         The chosen boxes; `name` still gives the file and line of each.
     """
-    rows = np.flatnonzero(is_chosen)
+    return take_rows(columns, np.flatnonzero(is_chosen))
+
+
+def take_rows(columns: BoxColumns, rows: Any) -> BoxColumns:
+    """Boxes by their positions.
+
+    Args:
+        columns: All boxes.
+        rows: `(R,)` int, each row any number of times.
+
+    Returns:
+        The boxes in this order; `name` still gives the file and line of each.
+    """
     return BoxColumns(
         image=np.asarray(columns.image)[rows],
         boxes=np.asarray(columns.boxes, np.float64).reshape(-1, 4)[rows],

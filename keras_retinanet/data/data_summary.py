@@ -54,7 +54,7 @@ def _describe_source(data: DataConfig) -> str:
 
 def _describe_split(data: DataConfig | None, split: Split, samples: Iterable[Sample]) -> str:
     name: str = split
-    if data is not None and not (data.val_share or data.more_data):
+    if data is not None and not (data.divides_training_images or data.more_data):
         name = choose_set(data, split) or split
         name = split if name == "." else name
     boxes = [len(sample["labels"]) for sample in samples]

@@ -19,7 +19,7 @@ from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.index_cache import read_cached
 from keras_retinanet.data.index_operations import change_classes, join, select_images
-from keras_retinanet.data.val_share import divide
+from keras_retinanet.data.val_share import choose_fold, divide, parse_fold
 from keras_retinanet.schema import Sample
 
 Split = Literal["train", "val"]
@@ -53,7 +53,7 @@ def choose_set(data: DataConfig, split: Split) -> str | None:
 
 def has_validation(data: DataConfig) -> bool:
     """Whether the dataset has images to evaluate that are not those of the training set."""
-    return data.val_share > 0 or any(_has_own_validation(part) for part in list_parts(data))
+    return data.divides_training_images or any(_has_own_validation(part) for part in list_parts(data))
 
 
 def _has_own_validation(data: DataConfig) -> bool:
@@ -114,6 +114,13 @@ def data_problems(data: DataConfig) -> Iterator[str]:
             yield f"{flag_name('data.' + name)} belongs to {', '.join(owners)}; {data.dataset} does not know it."
     if not 0 <= data.val_share < 1:
         yield f"--val-share must lie between 0 and 1, got {data.val_share}."
+    if data.val_share and data.val_fold:
+        yield "--val-share and --val-fold both choose validation images; give one of them."
+    if data.val_fold:
+        try:
+            parse_fold(data.val_fold)
+        except ValueError as error:
+            yield str(error)
     if data.labels_filter and data.parent_label:
         yield "--labels-filter and --parent-label both choose classes; give one of them."
 
@@ -151,7 +158,7 @@ def open_dataset(
         ValueError: The format is unknown, or a setting does not fit it.
     """
     check_data(data)
-    source: Split = "train" if data.val_share else split
+    source: Split = "train" if data.divides_training_images else split
     parts = list_parts(data)
     if source == "val" and len(parts) > 1:
         parts = [part for part in parts if _has_own_validation(part)] or parts
@@ -163,8 +170,9 @@ def open_dataset(
         read = [_read_part(part, source, own, exif_fallback) for part, own in zip(parts, collectors, strict=True)]
         index = join([dataset.contents for dataset in read], collectors, collector)
     index = _choose_classes(index, data, source, collector)
-    if data.val_share:
-        division = divide(index, data.val_share, data.val_seed)
+    if data.divides_training_images:
+        divided = choose_fold(index, data.val_fold, data.val_seed) if data.val_fold else None
+        division = divided or divide(index, data.val_share, data.val_seed)
         index = select_images(index, getattr(division, split), collector)
         index.report.notes = [division.note, *index.report.notes]
     return AnnotatedImages.from_index(index)

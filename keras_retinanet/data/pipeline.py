@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -9,9 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
-from keras_retinanet.data.augment import apply_augmentations, check_names, max_images_per_sample
+from keras_retinanet.data.augment import apply_augmentations, check_names, max_images_per_sample, without_mixtures
+from keras_retinanet.data.augmentations.user_functions import is_user_function
 from keras_retinanet.data.bad_images import BadImages, CutOffImages
 from keras_retinanet.data.batch_shapes import choose_batch_shapes
+from keras_retinanet.data.epoch_order import EpochOrder
 from keras_retinanet.data.image import pad
 from keras_retinanet.data.image_cache import cache_samples
 from keras_retinanet.data.resized_sizes import padded_size
@@ -50,10 +53,13 @@ class TrainingBatches:
             image is an error.
         cut_off: Counts JPEGs without their last bytes. Defaults to `None`: they are used all the same.
         thumbnails: Keeps a thumbnail of each image. Defaults to `None`.
+        close_epoch: Epoch, counted from 0, from which images are no longer combined. Defaults to `None`: never.
+        repeat_factors: `(I,)` float. How often each image is used per data epoch, in the mean. Defaults to once.
 
     Attributes:
         batch_shapes: `(H, W)` of the batches.
         steps_per_epoch: int.
+        close_epoch: The epoch from which images are no longer combined; may be changed before `dataset`.
         box_counts: Numbers of boxes N that batches are padded to: one, or two if a few images have very many.
 
     Raises:
@@ -80,15 +86,17 @@ class TrainingBatches:
         bad_images: BadImages | None = None,
         cut_off: CutOffImages | None = None,
         thumbnails: Thumbnails | None = None,
+        close_epoch: int | None = None,
+        repeat_factors: Any | None = None,
     ) -> None:
         check_names(augmentations)
         self._table = SampleTable(samples, resize, bad_images, cut_off)
         self._pad_value, self._batch_size, self._seed = tuple(pad_value), batch_size, seed
         self._augmentations, self._workers = tuple(augmentations), workers
+        self.close_epoch = close_epoch
         self.batch_shapes, self._group = _choose_batch_shapes(self._table, resize, max_shapes, batch_size)
-        self._members = [np.flatnonzero(self._group == group) for group in range(len(self.batch_shapes))]
-        self._batches_per_data_epoch = sum(-(-len(members) // batch_size) for members in self._members)
-        self.steps_per_epoch = steps or self._batches_per_data_epoch
+        self._order = EpochOrder(self._group, len(self.batch_shapes), batch_size, seed, repeat_factors)
+        self.steps_per_epoch = steps or self._order.batches
         self.box_counts = _box_counts(self._table.num_boxes * max_images_per_sample(augmentations))
         load = cache_samples(self._table, workers) if cache else self._table.load
         self._load_sample = watched(load, thumbnails)
@@ -115,38 +123,37 @@ class TrainingBatches:
             Dataset of `(images (B, H, W, 3) float32, schema.Targets)`.
         """
         first = first_epoch * self.steps_per_epoch + first_step
-        start, skipped = divmod(first, self._batches_per_data_epoch)
+        start, skipped = divmod(first, self._order.batches)
         order = (
             tf.data.Dataset.counter(start)
-            .map(_without_autograph(self._epoch_order))
+            .map(_without_autograph(self._order.__call__))
             .unbatch()
             .skip(skipped * self._batch_size)
         )
         if last_epoch is not None:
             order = order.take((last_epoch * self.steps_per_epoch - first) * self._batch_size)
-        loaded = order.map(_without_autograph(self._load), _num_parallel_calls(self._workers), deterministic=True)
+        closing = without_mixtures(self._augmentations)
+        loaded = None
+        for part, names in self._split_at_close(order, first, closing):
+            load = functools.partial(self._load, names)
+            own = part.map(_without_autograph(load), _num_parallel_calls(self._workers), deterministic=True)
+            loaded = own if loaded is None else loaded.concatenate(own)
+        assert loaded is not None
         batches = loaded.batch(self._batch_size, drop_remainder=True).map(_without_autograph(self._trim_boxes))
         return batches.with_options(_pipeline_options(self._workers)).prefetch(_PREFETCH)
 
-    def _epoch_order(self, number: Tensor) -> tuple[Tensor, Tensor]:
-        """Image index and seed of every image of data epoch `number`, batch after batch."""
-        seed = tf.random.fold_in(tf.constant([self._seed, 0], tf.int64), number)
-        rows, repeats = [], []
-        for group, members in enumerate(self._members):
-            places = tf.range(-(-len(members) // self._batch_size) * self._batch_size)
-            order = tf.random.experimental.stateless_shuffle(
-                tf.constant(members, tf.int32), tf.random.fold_in(seed, group)
-            )
-            rows.append(tf.reshape(tf.gather(order, places % len(members)), (-1, self._batch_size)))
-            repeats.append(tf.reshape(places // len(members), (-1, self._batch_size)))
-        table = tf.stack([tf.concat(rows, axis=0), tf.concat(repeats, axis=0)], axis=-1)  # (batches, B, 2)
-        table = tf.random.experimental.stateless_shuffle(table, tf.random.fold_in(seed, len(self._members)))
-        table = tf.reshape(table, (-1, 2))
-        # A repeated image is augmented differently: the repeat is part of its seed.
-        sample_seed = number * self._batch_size + tf.cast(table[:, 1], tf.int64)
-        return table[:, 0], sample_seed
+    def _split_at_close(
+        self, order: tf.data.Dataset, first: int, closing: tuple[str, ...]
+    ) -> list[tuple[tf.data.Dataset, tuple[str, ...]]]:
+        """The images before and after mixtures are turned off, each part with its augmentations."""
+        if self.close_epoch is None or closing == self._augmentations:
+            return [(order, self._augmentations)]
+        before = max(self.close_epoch * self.steps_per_epoch - first, 0) * self._batch_size
+        if not before:
+            return [(order, closing)]
+        return [(order.take(before), self._augmentations), (order.skip(before), closing)]
 
-    def _load(self, index: Tensor, sample_seed: Tensor) -> dict[str, Tensor]:
+    def _load(self, augmentations: tuple[str, ...], index: Tensor, sample_seed: Tensor) -> dict[str, Tensor]:
         target_size = tf.gather(tf.constant(self.batch_shapes, tf.int32), tf.constant(self._group)[index])
         setting = {"target_size": target_size, "pad_value": tf.constant(self._pad_value, tf.float32)}
         seed = tf.random.fold_in(tf.constant([self._seed, 1], tf.int64), sample_seed)
@@ -156,7 +163,9 @@ class TrainingBatches:
             number = tf.random.stateless_uniform((), seed, 0, len(self._table), tf.int32)
             return {**setting, **self._load_sample(number)}
 
-        sample = apply_augmentations({**setting, **self._load_sample(index)}, self._augmentations, seed, load_other)
+        if any(is_user_function(name) for name in augmentations):
+            setting |= {"name": self._table.name(index), "label_count": tf.constant(self._table.label_count)}
+        sample = apply_augmentations({**setting, **self._load_sample(index)}, augmentations, seed, load_other)
         missing = [[0, self.box_counts[-1] - tf.shape(sample["labels"])[0]]]
         count = (self.box_counts[-1],)
         return {

@@ -75,6 +75,15 @@ class SampleTable:
     def __len__(self) -> int:
         return len(self.resized)
 
+    @property
+    def label_count(self) -> int:
+        """The largest label, plus 1."""
+        return 1 + int(np.max(self._labels, initial=-1))
+
+    def name(self, index: Tensor) -> Tensor:
+        """`()` string: path of image `index`."""
+        return tf.gather(self._names, index)
+
     def scale(self, index: Tensor) -> Tensor:
         """`(…, 2)` float32 y, x: resized over original pixels of image `index`."""
         return tf.gather(self._scales, index)

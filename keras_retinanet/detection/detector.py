@@ -12,12 +12,13 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from keras_retinanet.config import ExifFrame, TileConfig
+from keras_retinanet.config import ExifFrame, TileConfig, ViewConfig
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.given_images import GivenImage, LoadedImage, expand, load, load_ahead
 from keras_retinanet.data.large_images import LargeImage
 from keras_retinanet.data.preparation import ImageFit
 from keras_retinanet.detection.tiling import TiledRuntime
+from keras_retinanet.detection.views import ViewsRuntime
 from keras_retinanet.runtimes import Runtime
 from keras_retinanet.runtimes.open_model import open_model, with_thresholds
 from keras_retinanet.runtimes.stricter_runtime import with_threshold_file
@@ -114,6 +115,7 @@ class Detector:
         classes: Class names. Boxes of other classes are dropped. Defaults to all classes.
         batch_size: Images (or tiles) per batch. Defaults to 4.
         tiles: A `TileConfig`, or the side of the tiles in pixels. Defaults to no tiles.
+        views: A `ViewConfig`: detect in mirrored and resized views too, and fuse their boxes. Defaults to one view.
         exif: `"apply"` turns images upright by their EXIF orientation, `"ignore"` leaves them as stored. Defaults to
             the rule of the model.
         workers: Threads that read and decode. Defaults to the number of cores, at most eight.
@@ -141,6 +143,7 @@ class Detector:
         classes: Sequence[str] | None = None,
         batch_size: int = 4,
         tiles: TileConfig | int | None = None,
+        views: ViewConfig | None = None,
         exif: ExifFrame | None = None,
         workers: int | None = None,
         thresholds: str | os.PathLike[str] | None = None,
@@ -152,7 +155,10 @@ class Detector:
         if exif not in (None, *get_args(ExifFrame)):
             raise ValueError(f"exif must be one of {', '.join(map(repr, get_args(ExifFrame)))}, not {exif!r}.")
         tiles = TileConfig(tiles) if isinstance(tiles, int) else tiles
-        self.runtime: Runtime = with_thresholds(runtime, changes, is_tiled=tiles is not None)
+        is_merged = tiles is not None or views is not None
+        self.runtime: Runtime = with_thresholds(runtime, changes, is_tiled=is_merged)
+        if views is not None:
+            self.runtime = ViewsRuntime(self.runtime, views)
         self.class_names = runtime.class_names
         self._rule = dataclasses.replace(runtime.resize, exif=exif or runtime.resize.exif)
         self._least_score = 0.0 if score_threshold is None else score_threshold

@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_retinanet.assigners import ASSIGNERS, AssignerInputs, assign
 from keras_retinanet.config import AnchorConfig, TrainConfig
-from keras_retinanet.data.augment import PRESETS
+from keras_retinanet.data.augment import augmentation_names
 from keras_retinanet.data.bad_images import BadImages
 from keras_retinanet.data.image_rule import learn_image_rule
 from keras_retinanet.data.pipeline import TrainingBatches
@@ -65,7 +65,7 @@ def training_pictures(
         pad_value=PAD_COLOUR,
         batch_size=1,
         seed=config.seed,
-        augmentations=PRESETS[config.data.augment],
+        augmentations=augmentation_names(config.data.augment),
         workers=config.data.workers,
         bad_images=BadImages(len(samples)) if config.data.bad_data == "skip" else None,
     )

@@ -51,6 +51,35 @@ def read_coco_results(path: Path, image_ids: Sequence[int | str], labels: Mappin
     return [_detections(image_id, found) for image_id, found in rows.items()]
 
 
+def read_result_files(
+    paths: Sequence[Path], image_ids: Sequence[int | str], labels: Mapping[int, int]
+) -> list[Detections]:
+    """Reads result files of different images, such as those of several folds.
+
+    Args:
+        paths: The files.
+        image_ids: The ids of the images of the data set.
+        labels: The label of each category id of the data set.
+
+    Returns:
+        One entry per image, in their order; boxes best first.
+
+    Raises:
+        DataError: A file is broken, or two files have detections of one image.
+    """
+    found = read_coco_results(paths[0], image_ids, labels)
+    source: list[Path | None] = [paths[0] if len(entry["scores"]) else None for entry in found]
+    for path in paths[1:]:
+        for position, entry in enumerate(read_coco_results(path, image_ids, labels)):
+            if not len(entry["scores"]):
+                continue
+            if (other := source[position]) is not None:
+                reason = f"has detections of image {short_repr(entry['image_id'])}, and so has {other}"
+                raise DataError(str(path), reason, "files of different images", "give the file of each fold once")
+            found[position], source[position] = entry, path
+    return found
+
+
 def _find_problem(record: Any, images: Mapping[Any, Any], labels: Mapping[int, int]) -> tuple[str, str, str] | None:
     """What is wrong with a record, what is allowed, and what to do."""
     if not isinstance(record, dict) or not {"image_id", "category_id", "bbox", "score"} <= record.keys():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
 from keras_retinanet.config import MixedPrecision, OptimizerConfig, OptimizerName
+from keras_retinanet.optimizers.averaging import AveragedAdam, AveragedAdamW, AveragedMuon, AveragedSGD
 from keras_retinanet.optimizers.muon import ConvolutionMuon
 from keras_retinanet.optimizers.schedules import WarmupSchedule
 
@@ -14,6 +17,13 @@ REFERENCE_BATCH = 16
 REFERENCE_RATES: dict[OptimizerName, float] = {"sgd": 0.01, "adam": 1e-4, "adamw": 1e-4, "muon": 1e-3}
 DEFAULT_DECAY: dict[OptimizerName, float] = {"sgd": 1e-4, "adam": 0.0, "adamw": 0.05, "muon": 0.05}
 WARMUP_STEPS = 500
+OPTIMIZERS: dict[OptimizerName, tuple[Callable[..., keras.optimizers.Optimizer], ...]] = {
+    "sgd": (keras.optimizers.SGD, AveragedSGD),
+    "adam": (keras.optimizers.Adam, AveragedAdam),
+    "adamw": (keras.optimizers.AdamW, AveragedAdamW),
+    "muon": (ConvolutionMuon, AveragedMuon),
+}
+"""Name → the optimizer, and the same with rate factors and averages."""
 
 
 @dataclass(frozen=True)
@@ -87,21 +97,36 @@ def keras_decay(config: OptimizerConfig) -> float | None:
     return decay or None
 
 
+@dataclass(frozen=True)
+class VariableRates:
+    """What an optimizer does beyond one rate for all variables.
+
+    Attributes:
+        rate_factors: Factor on the learning rate of each trainable variable; empty for 1 everywhere.
+        steps_per_epoch: Updates of an epoch, for the average of the last epochs.
+    """
+
+    rate_factors: tuple[float, ...] = ()
+    steps_per_epoch: int = 1
+
+
 def build_optimizer(
     config: OptimizerConfig,
     model: keras.Model,
     schedule: WarmupSchedule,
     mixed_precision: MixedPrecision = "none",
+    rates: VariableRates | None = None,
 ) -> keras.optimizers.Optimizer:
     """A built optimizer for a model's trainable variables.
 
     Biases and the scales and shifts of normalisation (every variable with fewer than two axes) do not decay.
 
     Args:
-        config: Kind of optimizer, decay, clipping, momentum.
+        config: Kind of optimizer, decay, clipping, momentum, averages.
         model: keras.Model. Built, with `trainable` set as it will be trained.
         schedule: The learning rate.
         mixed_precision: `"float16"` wraps the optimizer in Keras' dynamic loss scaling. Defaults to `"none"`.
+        rates: Rate factors of the variables, and the length of an epoch. Defaults to one rate for all.
 
     Returns:
         The optimizer, with its variables created, ready to be restored or used.
@@ -111,21 +136,33 @@ def build_optimizer(
     """
     if config.optimizer == "adam" and config.weight_decay:
         raise ValueError("adam has no weight decay here; use adamw, which is Adam with weight decay.")
-    decay, clip_norm = keras_decay(config), config.clip_norm or None
-    optimizer: keras.optimizers.Optimizer
+    rates = rates or VariableRates()
+    decay = keras_decay(config)
+    arguments: dict[str, Any] = {"weight_decay": decay, "global_clipnorm": config.clip_norm or None}
     if config.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(
-            schedule, momentum=config.momentum, weight_decay=decay, global_clipnorm=clip_norm
-        )
+        arguments["momentum"] = config.momentum
     elif config.optimizer == "muon":
-        optimizer = ConvolutionMuon(schedule, weight_decay=decay, adam_weight_decay=decay, global_clipnorm=clip_norm)
-    elif decay is None:
-        optimizer = keras.optimizers.Adam(schedule, global_clipnorm=clip_norm)
-    else:
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=decay, global_clipnorm=clip_norm)
+        arguments["adam_weight_decay"] = decay
+    kind: OptimizerName = "adam" if config.optimizer == "adamw" and decay is None else config.optimizer
+    extra = _extra_arguments(config, rates, schedule.total_steps)
+    plain, extended = OPTIMIZERS[kind]
+    optimizer: keras.optimizers.Optimizer = (extended if extra else plain)(schedule, **arguments, **extra)
     spared = [variable for variable in model.trainable_variables if len(variable.shape) < 2]
     optimizer.exclude_from_weight_decay(var_list=spared)
     if mixed_precision == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(model.trainable_variables)
     return optimizer
+
+
+def _extra_arguments(config: OptimizerConfig, rates: VariableRates, total_steps: int) -> dict[str, Any]:
+    """Arguments of `WithAverages`; empty if Keras' own optimizer does all that is asked."""
+    extra: dict[str, Any] = {}
+    if any(factor != 1 for factor in rates.rate_factors):
+        extra["rate_factors"] = rates.rate_factors
+    if config.ema_decay:
+        extra["ema_decay"] = config.ema_decay
+    if config.swa_epochs:
+        every = rates.steps_per_epoch
+        extra |= {"swa_every": every, "swa_first": max(total_steps - config.swa_epochs * every, 0)}
+    return extra

@@ -1,4 +1,4 @@
-"""Learning rate over a run: linear warm-up, then steps, a cosine or nothing."""
+"""Learning rate over a run: linear warm-up, then steps, a cosine, a late cosine or nothing."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
     - `"step"`: 1, from `p = 2/3` on 0.1, from `p = 8/9` on 0.01;
     - `"cosine"`: `(1 + cos(π p)) / 2`;
+    - `"flat_cosine"`: 1 up to `p = 1/2`, then `(1 + cos(π (2 p - 1))) / 2`;
     - `"constant"`: 1.
 
     Args:
         peak: The learning rate after the warm-up, before any decay.
         total_steps: Steps of the whole run, at least 1.
         warmup_steps: Steps of warm-up. Defaults to 0, none.
-        decay: `"step"`, `"cosine"` or `"constant"`. Defaults to `"step"`.
+        decay: `"step"`, `"cosine"`, `"flat_cosine"` or `"constant"`. Defaults to `"step"`.
         warmup_factor: Share of the peak at step 0 where there is a warm-up. Defaults to 0.001.
 
     Raises:
-        ValueError: If a count is negative, `total_steps` is 0, or `decay` is not one of the three.
+        ValueError: If a count is negative, `total_steps` is 0, or `decay` is not one of these.
 
     Example:
         >>> schedule = WarmupSchedule(0.01, total_steps=90, decay="step")
@@ -40,10 +41,11 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         [0.01, 0.01, 0.001, 0.0001]
 
     Reference:
-        Focal Loss for Dense Object Detection, §4.1 (60k and 80k of 90k steps); warm-up as in Detectron2.
+        Focal Loss for Dense Object Detection, §4.1 (60k and 80k of 90k steps); warm-up as in Detectron2; flat cosine:
+        Lyu et al. 2022, RTMDet, table 1.
     """
 
-    DECAYS: tuple[ScheduleName, ...] = ("step", "cosine", "constant")
+    DECAYS: tuple[ScheduleName, ...] = ("step", "cosine", "flat_cosine", "constant")
 
     def __init__(
         self,
@@ -85,6 +87,9 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     def _decay(self, step: Tensor) -> Tensor:
         if self.decay == "cosine":
             progress = ops.minimum(step / self.total_steps, 1.0)
+            return 0.5 * (1.0 + ops.cos(math.pi * progress))
+        if self.decay == "flat_cosine":
+            progress = ops.clip(2.0 * step / self.total_steps - 1.0, 0.0, 1.0)
             return 0.5 * (1.0 + ops.cos(math.pi * progress))
         if self.decay == "step":
             # Boundaries as whole steps: 2/3 · 90 must be step 60, not 60.000004.

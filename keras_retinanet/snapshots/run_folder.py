@@ -44,6 +44,8 @@ class Progress:
         figures: Training figures of the last complete epoch; where `metrics.csv` lacks its row, it is still to measure.
         random: States of the model's random generators (dropout), in the order of its variables.
         images: Images that the run trains on; 0 if the snapshot does not say.
+        averaged: Whether the weights of the snapshot are averages. The optimizer's state then has the weights that
+            training continues from in the places of the averages.
     """
 
     epoch: int = 0
@@ -52,6 +54,7 @@ class Progress:
     figures: dict[str, float] = field(default_factory=dict)
     random: list[list[int]] = field(default_factory=list)
     images: int = 0
+    averaged: bool = False
 
 
 class Run:
@@ -70,6 +73,8 @@ class Run:
         self.curves = folder / "curves.png"
         self.examples = folder / "detections.jpg"
         self.state = folder / "state.json"
+        self.recipe = folder / "recipe.txt"
+        self.range_test = folder / "learning_rate.png"
 
     @classmethod
     def create(cls, parent: str | Path, name: str) -> Run:
@@ -130,6 +135,15 @@ class Run:
         """
         text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
         write_whole(self.config, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def write_recipe(self, lines: Sequence[str]) -> None:
+        """Writes `recipe.txt`, for people to read: what was chosen for this run, and why.
+
+        Args:
+            lines: Lines of text; without any, no file is written.
+        """
+        if lines:
+            write_whole(self.recipe, lambda path: path.write_text("\n".join(lines) + "\n", encoding="utf-8"))
 
     def write_state(self, progress: Progress) -> None:
         """Writes `state.json`, for people to read.

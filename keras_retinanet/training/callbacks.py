@@ -15,8 +15,10 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+from keras_retinanet.optimizers.averaging import averaged
 from keras_retinanet.snapshots.atomic_files import copy_whole
 from keras_retinanet.snapshots.run_folder import DIGITS, Progress, Run, save_snapshot
+from keras_retinanet.training.model_state import has_finite_weights, random_states, synchronise
 from keras_retinanet.training.pictures import METRIC_PREFIX, draw_curves
 from keras_retinanet.training.signals import StopRequest
 
@@ -113,7 +115,8 @@ class KeepSnapshot(keras.callbacks.Callback):
     def _save(self) -> None:
         synchronise(self.model)
         self.progress.random = [state.numpy().tolist() for state in random_states(self.model)]
-        save_snapshot(self.model, self.run.last, self.progress)
+        with averaged(self.model) as self.progress.averaged:
+            save_snapshot(self.model, self.run.last, self.progress)
         self.run.write_state(self.progress)
 
 
@@ -146,8 +149,10 @@ class EvaluateMetric(keras.callbacks.Callback):
         is_due = (epoch + 1) % self.every == 0 or epoch + 1 == self.epochs
         if self.model.stop_training or not is_due or logs is None:
             return
+        synchronise(self.model)
         try:
-            figures = self.measure(self._check)
+            with averaged(self.model):
+                figures = self.measure(self._check)
         except _GivenUpError:
             self.model.stop_training = True
         else:
@@ -263,38 +268,3 @@ class WarnOnce(keras.callbacks.Callback):
             self._is_done = True
             for warning in self.find():
                 self.log(f"warning: {warning}")
-
-
-def has_finite_weights(model: keras.Model) -> bool:
-    """Whether no trainable weight is NaN or infinite.
-
-    Args:
-        model: keras.Model. Built.
-
-    Returns:
-        True where all are finite.
-    """
-    synchronise(model)
-    return all(bool(ops.all(ops.isfinite(variable.value))) for variable in model.trainable_variables)
-
-
-def random_states(model: keras.Model) -> list[Any]:
-    """The states of a model's random generators (dropout), which Keras does not save.
-
-    Args:
-        model: keras.Model. Built.
-
-    Returns:
-        Keras variables, in the model's order.
-    """
-    return [variable for variable in model.variables if variable.path.endswith("seed_generator_state")]
-
-
-def synchronise(model: keras.Model) -> None:
-    """Brings the variables up to date on the JAX backend, which keeps them elsewhere while `fit` runs.
-
-    Args:
-        model: keras.Model. The one that is being trained.
-    """
-    if hasattr(model, "jax_state_sync"):
-        model.jax_state_sync()

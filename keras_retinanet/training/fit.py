@@ -29,6 +29,7 @@ from keras_retinanet.training.callbacks import (
     StopOnNonFinite,
     WarnOnce,
 )
+from keras_retinanet.training.freezing import carry_state, is_waiting, unfreeze
 from keras_retinanet.training.monitor import Monitor, StopEarly
 from keras_retinanet.training.pictures import draw_examples
 from keras_retinanet.training.run_data import RunData
@@ -105,6 +106,7 @@ class Training:
         schedule: The learning rate of each step.
         monitor: The number that ranks epochs.
         log: Receives one line per message.
+        new_optimizer: Builds an optimizer for the variables that are trainable when it is called.
     """
 
     config: TrainConfig
@@ -116,6 +118,7 @@ class Training:
     schedule: WarmupSchedule
     monitor: Monitor
     log: Log
+    new_optimizer: Callable[[], keras.optimizers.Optimizer]
 
     def fit(self) -> RunResult:
         """Trains to the end, or until a signal or a loss that is not finite.
@@ -219,15 +222,27 @@ class Training:
         while progress.epoch < epochs and not self.model.stop_training:
             epoch, step = progress.epoch, progress.step
             guard.first_step = keep.first_step = step
+            if is_waiting(self.model, self.config, epoch):
+                self._unfreeze()
+            whole = self.config.unfreeze_at if epoch < self.config.unfreeze_at else epochs
             self.model.fit(
                 self.batches.dataset(epoch, first_step=step),
                 initial_epoch=epoch,
-                epochs=epoch + 1 if step else epochs,
+                epochs=epoch + 1 if step else min(whole, epochs),
                 steps_per_epoch=self.batches.steps_per_epoch - step,
                 callbacks=list(callbacks),
                 shuffle=False,
                 verbose=1 if sys.stdout.isatty() else 0,
             )
+
+    def _unfreeze(self) -> None:
+        """Makes the backbone trainable, and continues with the state of the optimizer."""
+        former = self.model.optimizer
+        unfreeze(self.model, self.config)
+        optimizer = self.new_optimizer()
+        carry_state(former, optimizer, self.model)
+        self.model.compile(optimizer)
+        self.log(f"the backbone is trained from epoch {self.progress.epoch + 1} on")
 
     def _explain(self, failure: str) -> str:
         kept = f"{self.run.last} is that of before" if self.run.last.exists() else "no epoch was complete yet"

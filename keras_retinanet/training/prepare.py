@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import functools
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from keras_retinanet.anchor_coverage import measure_coverage, network_boxes
-from keras_retinanet.config import DataConfig, FilterConfig, LossConfig, MixedPrecision, TrainConfig
+from keras_retinanet.config import FilterConfig, MixedPrecision, TrainConfig
+from keras_retinanet.config.durations import parse_duration
 from keras_retinanet.config.rules import check
-from keras_retinanet.data.augment import PRESETS
+from keras_retinanet.config.tree import changed
+from keras_retinanet.data.augment import augmentation_names
 from keras_retinanet.data.datasets import Dataset
+from keras_retinanet.data.epoch_order import repeat_factors
 from keras_retinanet.data.image_rule import learn_image_rule
 from keras_retinanet.data.pipeline import TrainingBatches
 from keras_retinanet.importers import WeightFile
 from keras_retinanet.inference import load_model
-from keras_retinanet.losses import with_balanced_classes
 from keras_retinanet.model.retinanet import RetinaNet
-from keras_retinanet.optimizers.build import build_optimizer, build_schedule, peak_rate
+from keras_retinanet.optimizers.averaging import swap_averages
+from keras_retinanet.optimizers.build import VariableRates, build_optimizer, build_schedule, peak_rate
+from keras_retinanet.optimizers.schedules import WarmupSchedule
 from keras_retinanet.schema import Sample
 from keras_retinanet.snapshots.run_folder import Progress, Run, read_progress
-from keras_retinanet.training.callbacks import random_states
+from keras_retinanet.training.class_balance import balance_classes
 from keras_retinanet.training.fit import Log, NonFiniteLossError, RunResult, Training, metric_settings
+from keras_retinanet.training.freezing import freeze, rate_factors
 from keras_retinanet.training.initial_weights import build_model
+from keras_retinanet.training.model_state import random_states
 from keras_retinanet.training.monitor import choose_monitor
+from keras_retinanet.training.recipe import apply_recipe, chosen_names
 from keras_retinanet.training.run_data import RunData, open_run_data
+from keras_retinanet.training.trial import fit_epochs, measure_step
 
 __all__ = ["NonFiniteLossError", "RunResult", "Training", "prepare", "train"]
+
+Clock = Callable[[], float]
+"""Seconds so far."""
 
 MAX_COVERAGE_IMAGES = 5000
 """Training images, evenly spaced, whose boxes are compared with the anchors before the first step."""
@@ -75,6 +87,8 @@ def prepare(
     resume: str | Path | None = None,
     log: Log = print,
     checkpoint: WeightFile | None = None,
+    chosen: Collection[str] | None = None,
+    clock: Clock = time.perf_counter,
 ) -> Training:
     """Opens the data, builds or restores the model, and reports what it found.
 
@@ -86,6 +100,8 @@ def prepare(
         log: Receives one line per message. Defaults to `print`.
         checkpoint: The checkpoint that `config.model.weights` names, where it has been opened already. Defaults to
             `None`: it is opened here.
+        chosen: Dotted names of the settings that a recipe must not change. Defaults to those that are not the defaults.
+        clock: Seconds so far, for `config.time`. Defaults to wall time.
 
     Returns:
         Everything that `fit` needs; nothing is trained yet.
@@ -93,17 +109,24 @@ def prepare(
     Raises:
         ValueError: If the data are broken, the settings contradict each other, or the run cannot be resumed.
     """
+    started = clock()
     check(config)
     keras.utils.set_random_seed(config.seed)
     data = open_run_data(config.data, train_data, val_data, use_validation=config.use_evaluation, log=log)
     _check_class_thresholds(config.filter, data.class_names)
     if config.patience is not None and data.val_samples is None:
         raise ValueError(f"--patience {config.patience} needs validation images.")
+    reasons: list[str] = []
     if resume is None:
+        names = chosen_names(config) if chosen is None else chosen
+        config, reasons = apply_recipe(config, names, data.samples, data.class_names)
+        check(config)
+        for line in reasons:
+            log(line)
         config = dataclasses.replace(
             config,
             resize=learn_image_rule(data.samples, config.data, config.resize),
-            loss=_balance_classes(config.loss, data, log),
+            loss=balance_classes(config.loss, data.samples, data.class_names, log),
         )
     with _dtype_policy(config.mixed_precision):
         if resume is None:
@@ -111,13 +134,17 @@ def prepare(
             model = build_model(config.network, data.class_names, log, checkpoint)
         else:
             progress, model = _restore(resume, data.class_names, len(data.samples))
-        if config.freeze_backbone:
-            model.backbone.trainable = False
-        batches = _build_batches(config.data, data, model, config.batch_size, config.seed, config.steps)
-        total_steps = batches.steps_per_epoch * config.epochs
-        schedule = build_schedule(config.optimizer, batch_size=config.batch_size, total_steps=total_steps)
-        optimizer = build_optimizer(config.optimizer, model, schedule, config.mixed_precision)
-        _compile(model, optimizer)
+        if resume is None or config.freeze_backbone:
+            freeze(model, config, progress.epoch)
+        batches = _build_batches(config, data, model)
+        schedule, new_optimizer = _plan_updates(config, model, batches)
+        _compile(model, new_optimizer(), is_averaged=progress.averaged)
+        if resume is None and config.time is not None:
+            config, line = _fit_to_time(config, model, batches, len(data.val_samples or ()), (clock, started))
+            log(line)
+            reasons.append(line)
+            schedule, new_optimizer = _plan_updates(config, model, batches)
+            model.compile(new_optimizer())
     settings = metric_settings(model)
     monitor = choose_monitor(config.monitor, config.metric, data.val_samples, data.class_names, settings)
     data.report(log)
@@ -131,8 +158,9 @@ def prepare(
     else:
         run = Run.find(resume)[0]
     run.write_config(config)
+    run.write_recipe(reasons)
     log(f"run: {run.folder}")
-    return Training(config, run, progress, model, batches, data, schedule, monitor, log)
+    return Training(config, run, progress, model, batches, data, schedule, monitor, log, new_optimizer)
 
 
 def _check_class_thresholds(config: FilterConfig, class_names: Sequence[str]) -> None:
@@ -171,33 +199,72 @@ def _restore(resume: str | Path, class_names: Sequence[str], num_images: int) ->
     return progress, restored
 
 
-def _build_batches(
-    config: DataConfig, data: RunData, model: RetinaNet, batch_size: int, seed: int, steps: int | None
-) -> TrainingBatches:
+def _build_batches(config: TrainConfig, data: RunData, model: RetinaNet) -> TrainingBatches:
+    threshold = config.data.repeat_threshold
     return TrainingBatches(
         data.samples,
         resize=model.resize_config,
         pad_value=model.pad_value,
-        batch_size=batch_size,
-        seed=seed,
-        augmentations=PRESETS[config.augment],
-        workers=config.workers,
-        cache=config.use_cache,
-        steps=steps,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        augmentations=augmentation_names(config.data.augment),
+        workers=config.data.workers,
+        cache=config.data.use_cache,
+        steps=config.steps,
         bad_images=data.bad_images,
         cut_off=data.cut_off,
         thumbnails=data.thumbnails[0],
+        close_epoch=config.epochs - config.data.close_mosaic if config.data.close_mosaic else None,
+        repeat_factors=repeat_factors(data.samples, threshold) if threshold else None,
     )
 
 
-def _compile(model: RetinaNet, optimizer: keras.optimizers.Optimizer) -> None:
+def _plan_updates(
+    config: TrainConfig, model: RetinaNet, batches: TrainingBatches
+) -> tuple[WarmupSchedule, Callable[[], keras.optimizers.Optimizer]]:
+    """The learning rate of each step of the run, and what builds its optimizer."""
+    steps = batches.steps_per_epoch
+    schedule = build_schedule(config.optimizer, batch_size=config.batch_size, total_steps=steps * config.epochs)
+    return schedule, functools.partial(_new_optimizer, config, model, schedule, steps)
+
+
+def _fit_to_time(
+    config: TrainConfig, model: RetinaNet, batches: TrainingBatches, val_images: int, since: tuple[Clock, float]
+) -> tuple[TrainConfig, str]:
+    """The settings with as many epochs as the time allows, and a line that says so."""
+    clock, started = since
+    step, measured = measure_step(model, batches, clock)
+    left = parse_duration(config.time or "") - (clock() - started)
+    epochs = fit_epochs(
+        left, step, steps=batches.steps_per_epoch, batch_size=config.batch_size, val_images=val_images,
+        every=config.evaluate_every,
+    )  # fmt: skip
+    close, swa = min(config.data.close_mosaic, epochs), min(config.optimizer.swa_epochs, epochs)
+    values = {"epochs": epochs, "data.close_mosaic": close, "optimizer.swa_epochs": swa}
+    config = changed(config, values)
+    batches.close_epoch = epochs - close if close else None
+    return config, f"time {config.time}: {epochs} epochs, at {step:.3g} s a step over {measured} steps"
+
+
+def _new_optimizer(
+    config: TrainConfig, model: RetinaNet, schedule: WarmupSchedule, steps_per_epoch: int
+) -> keras.optimizers.Optimizer:
+    """An optimizer for the variables that are trainable now."""
+    rates = VariableRates(rate_factors(model, config.optimizer), steps_per_epoch)
+    return build_optimizer(config.optimizer, model, schedule, config.mixed_precision, rates)
+
+
+def _compile(model: RetinaNet, optimizer: keras.optimizers.Optimizer, *, is_averaged: bool) -> None:
     """Compiles with a new optimizer, which takes over the state of the one that came with a snapshot.
 
     The saved optimizer cannot be reused: Keras does not save its weight-decay exclusions.
     """
     former = getattr(model, "optimizer", None)
-    if former is not None:
-        optimizer.set_weights([variable.value for variable in former.variables])
+    if former is not None:  # `set_weights` of Keras' LossScaleOptimizer leaves out the state of the optimizer inside
+        for variable, saved in zip(optimizer.variables, former.variables, strict=True):
+            variable.assign(saved.value)
+    if is_averaged:
+        swap_averages(model.trainable_variables, optimizer)
     model.compile(optimizer)
 
 
@@ -215,18 +282,3 @@ def _report_coverage(model: RetinaNet, samples: Sequence[Sample], batches: Train
     log(f"anchors: {coverage.describe()}{sampled}")
     if coverage.is_poor:
         log(f"warning: {coverage.describe_missed()}: {coverage.advise()}")
-
-
-def _balance_classes(config: LossConfig, data: RunData, log: Log) -> LossConfig:
-    """Settings with the numbers of the classes that `--class-balance` asks for, by the boxes of the training images."""
-    if config.class_balance == "none":
-        return config
-    counts = np.zeros(len(data.class_names), np.int64)
-    for sample in data.samples:
-        labels = np.asarray(sample["labels"])[~np.asarray(sample["ignore"], bool)]
-        counts += np.bincount(labels, minlength=len(counts))
-    balanced = with_balanced_classes(config, counts.tolist())
-    values = balanced.class_weights or balanced.class_alphas
-    named = ", ".join(f"{name} {value:.3g}" for name, value in zip(data.class_names, values, strict=True))
-    log(f"class balance by {config.class_balance.replace('_', ' ')}: {named}")
-    return balanced

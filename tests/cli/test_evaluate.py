@@ -93,6 +93,31 @@ def test_the_numbers_are_those_of_pycocotools_on_the_saved_detections(demo, run,
     assert "--nms-threshold needs a snapshot" in capsys.readouterr().err
 
 
+def test_label_errors_of_two_folds(demo, tmp_path, capsys):
+    """Perfect detections except for one box, in one result file per fold."""
+    truth = json.loads((demo / "annotations" / "instances_val2017.json").read_text())
+    boxes = [{**box, "score": 0.9} for box in truth["annotations"]]
+    boxes[0]["category_id"] = truth["categories"][-1]["id"]
+    half = truth["images"][3]["id"]
+    for number, part in ((1, [box for box in boxes if box["image_id"] < half]), (2, boxes)):
+        own = [box for box in part if number == 1 or box["image_id"] >= half]
+        (tmp_path / f"{number}.json").write_text(json.dumps(own))
+    argv = ["demo", str(demo), str(tmp_path / "1.json"), "--more-results", str(tmp_path / "2.json")]
+    argv += ["--label-errors", str(tmp_path / "errors.csv"), "--label-errors", str(tmp_path / "errors.coco.json")]
+    assert evaluate.main(argv) == 0
+    assert f"1 suggestions, most likely first: {tmp_path / 'errors.csv'}, " in capsys.readouterr().out
+    lines = (tmp_path / "errors.csv").read_text().splitlines()
+    assert len(lines) == 2
+    assert ",wrong_class," in lines[1]
+    written = json.loads((tmp_path / "errors.coco.json").read_text())
+    boxes = [[box["bbox"] for box in content["annotations"]] for content in (written, truth)]
+    np.testing.assert_allclose(*boxes, atol=2e-3)
+    suspects = [box["attributes"]["suspect"] for box in written["annotations"] if "attributes" in box]
+    assert suspects == ["wrong_class"]
+    assert evaluate.main([*argv, "--label-errors", "errors.txt"]) == 2
+    assert "must end with one of .csv, .coco.json" in capsys.readouterr().err
+
+
 def run_pycocotools(annotations, results):
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(annotations))

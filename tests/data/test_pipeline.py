@@ -182,6 +182,20 @@ def test_seeds_differ_and_may_be_any_number(samples):
     assert len(orders) == 4
 
 
+def test_the_last_epochs_combine_no_images(samples):
+    """Before the close the batches of a run with mixtures, then those of one without; wherever it is resumed."""
+    mixed = ("copy_paste", "horizontal_flip")
+    closing = training(samples, augmentations=mixed, close_epoch=1, batch_size=4)
+    first, last = (listed(closing.dataset(epoch, epoch + 1)) for epoch in (0, 1))
+    assert len(first) == len(last) == closing.steps_per_epoch
+    assert_same(listed(closing.dataset(0, 2)), first + last)
+    before, after = (listed(training(samples, augmentations=mixed, batch_size=4).dataset(k, k + 1)) for k in (0, 1))
+    assert_same(first, before)
+    assert indices(last) == indices(after)
+    assert any(len(np.unique(one["labels"])) > 2 or (one["labels"] >= 0).sum() > 4 for _, one in before)
+    assert all((targets["labels"] >= 0).sum() <= 4 for _, targets in last)  # one rectangle an image
+
+
 def test_the_data_set_never_ends(samples):
     batches = training(samples[:2], max_shapes=1)
     assert batches.steps_per_epoch == 1

@@ -13,7 +13,7 @@ from PIL import Image
 from keras_retinanet.data.box_columns import BoxReport
 from keras_retinanet.data.datasets import Index
 from keras_retinanet.data.errors import DataError
-from keras_retinanet.data.val_share import divide
+from keras_retinanet.data.val_share import choose_fold, divide, parse_fold
 
 
 def make_index(images: list[str], labels: list[list[int]], class_names: str = "abc") -> Index:
@@ -138,3 +138,41 @@ def test_ignore_regions_do_not_count_as_boxes() -> None:
 def test_too_few_images_are_refused() -> None:
     with pytest.raises(DataError, match="leaves no validation images of 2"):
         divide(make_index(["gone/aq.jpg", "gone/bq.jpg"], [[0], [0]]), 0.1)
+
+
+def test_folds_cover_every_image_once_with_equal_shares_of_each_class() -> None:
+    labels = [[0]] * 50 + [[1]] * 20 + [[2]] * 9 + [[]] * 21
+    index = make_index([f"gone/{name:x}q.jpg" for name in range(100)], labels)
+    folds = [choose_fold(index, f"{number}/4") for number in (1, 2, 3, 4)]
+    assert sorted(position for fold in folds for position in fold.val) == list(range(100))
+    for fold in folds:
+        assert sorted(fold.train + fold.val) == list(range(100))
+        val = np.array(fold.val)
+        counts = [int(((val >= low) & (val < high)).sum()) for low, high in ((0, 50), (50, 70), (70, 79), (79, 100))]
+        allowed = ((12, 13), (5,), (2, 3), (4, 5, 6))
+        assert all(count in some for count, some in zip(counts, allowed, strict=True)), counts
+        assert len(val) == 25
+    assert "--val-fold 4/4: 25 of 100 images are this fold" in folds[3].note
+    assert choose_fold(index, "1/4", seed=1).val != folds[0].val == choose_fold(index, "1/4").val
+
+
+def test_a_fold_keeps_copies_together(tmp_path: Path) -> None:
+    images = [write_noise(tmp_path / f"{name:x}q.png", name) for name in range(6)]
+    images.append(shutil.copy(images[0], tmp_path / "again.png"))
+    index = make_index([str(image) for image in images], [[0]] * 7)
+    for number in (1, 2, 3):
+        val = choose_fold(index, f"{number}/3").val
+        assert (0 in val) == (6 in val)
+
+
+def test_more_folds_than_groups_are_refused() -> None:
+    index = make_index(["gone/aq.jpg", "gone/bq.jpg"], [[0], [0]])
+    with pytest.raises(DataError, match="--val-fold 3/3: leaves no validation images of 2"):
+        choose_fold(index, "3/3")
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "1/1", "1", "a/b", "-1/3"])
+def test_fractions_that_are_not_folds(text: str) -> None:
+    with pytest.raises(ValueError, match="I/N"):
+        parse_fold(text)
+    assert parse_fold("2/3") == (2, 3)

@@ -4,7 +4,7 @@ import pytest
 
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.evaluation.report import coco_results
-from keras_retinanet.evaluation.result_file import read_coco_results
+from keras_retinanet.evaluation.result_file import read_coco_results, read_result_files
 
 LABELS = {1: 0, 18: 1}
 RIGHT = {"image_id": 7, "category_id": 18, "bbox": [1, 2, 3.5, 4], "score": 0.5}
@@ -69,3 +69,13 @@ def test_other_files_are_refused(tmp_path, text, said):
         read_coco_results(tmp_path / "a.json", [7], LABELS)
     with pytest.raises(DataError, match=r"b.json: cannot be read \(No such file"):
         read_coco_results(tmp_path / "b.json", [7], LABELS)
+
+
+def test_files_of_several_folds_are_joined(tmp_path):
+    one = write(tmp_path / "one.json", RIGHT)
+    two = write(tmp_path / "two.json", {**RIGHT, "image_id": "b", "score": 0.25})
+    found = read_result_files([one, two], ["b", 7, "c"], LABELS)
+    assert [(entry["image_id"], entry["scores"].tolist()) for entry in found] == [("b", [0.25]), (7, [0.5]), ("c", [])]
+    again = write(tmp_path / "again.json", RIGHT)
+    with pytest.raises(DataError, match=r"again.json: has detections of image 7, and so has .*one.json"):
+        read_result_files([one, two, again], ["b", 7, "c"], LABELS)

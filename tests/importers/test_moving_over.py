@@ -222,6 +222,17 @@ def test_a_flag_of_old_names_its_successor(program: str, flag: str, capsys: pyte
             assert word in known, word
 
 
+def test_flags_of_old_that_mean_the_same_imply_fizyrs_recipe(home: Path, capsys: pytest.CaptureFixture) -> None:
+    data = ["csv", str(home / "annotations.csv")]
+    command = train.parse([*data, "--lr", "1e-4", "--random-transform", "--no-weights"])
+    assert (command.config.recipe, command.config.optimizer.learning_rate) == ("fizyr", 1e-4)
+    assert (command.config.data.augment, command.config.model.weights) == ("fizyr", "none")
+    assert "optimizer.learning_rate" in command.chosen
+    assert "--lr belongs to fizyr/keras-retinanet; now: --learning-rate, which implies" in capsys.readouterr().err
+    assert train.parse([*data, "--lr=1e-4", "--recipe", "paper"]).config.recipe == "paper"
+    assert train.parse(data).config.recipe == "paper"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

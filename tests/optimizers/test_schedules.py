@@ -33,6 +33,11 @@ def test_cosine_is_half_way_down_in_the_middle_and_zero_from_the_end_on() -> Non
     assert rates(schedule, 0, 25, 50, 100, 150) == pytest.approx([2.0, 1.7071068, 1.0, 0.0, 0.0], abs=1e-6)
 
 
+def test_flat_cosine_begins_to_fall_in_the_middle() -> None:
+    schedule = WarmupSchedule(2.0, total_steps=100, decay="flat_cosine")
+    assert rates(schedule, 0, 50, 75, 100, 150) == pytest.approx([2.0, 2.0, 1.0, 0.0, 0.0], abs=1e-6)
+
+
 def test_warm_up_rises_linearly_and_then_leaves_the_decay_alone() -> None:
     schedule = WarmupSchedule(1.0, total_steps=100, warmup_steps=10, decay="constant", warmup_factor=0.1)
     assert rates(schedule, 0, 1, 5, 10, 99) == pytest.approx([0.1, 0.19, 0.55, 1.0, 1.0])
@@ -57,7 +62,7 @@ def test_survives_serialisation(decay: ScheduleName) -> None:
     [
         ({"total_steps": 0}, "total_steps=0"),
         ({"total_steps": 3, "warmup_steps": -1}, "warmup_steps=-1"),
-        ({"total_steps": 3, "decay": "cosin"}, "Unknown decay 'cosin'; known are step, cosine, constant"),
+        ({"total_steps": 3, "decay": "cosin"}, "Unknown decay 'cosin'; known are step, cosine, flat_cosine, constant"),
     ],
 )
 def test_refuses(arguments: dict, message: str) -> None:

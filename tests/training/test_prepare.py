@@ -23,7 +23,9 @@ from keras_retinanet.data.box_columns import BoxReport
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.demo import scenes
 from keras_retinanet.inference import load_model
+from keras_retinanet.optimizers.averaging import averages_of
 from keras_retinanet.snapshots.run_folder import Run, read_config, read_progress
+from keras_retinanet.training.find_rate import find_learning_rate
 from keras_retinanet.training.fit import NonFiniteLossError
 from keras_retinanet.training.prepare import prepare, train
 
@@ -366,3 +368,78 @@ def test_other_classes_than_the_snapshots_cannot_be_resumed(finished: Run, tiny:
 
     with pytest.raises(ValueError, match="classes are not those of the data"):
         prepare(tiny, Other(), resume=finished.folder, log=quiet)  # type: ignore[arg-type]
+
+
+def test_averages_and_a_backbone_that_joins_resume_exactly(finished: Run, tiny: TrainConfig) -> None:
+    """Stopped in epoch 2, right after the backbone joined: weights, averages and momenta are those of a straight run,
+    also through float16's loss scaling."""
+    values = {
+        "model.weights": str(finished.last), "optimizer.optimizer": "adamw", "optimizer.ema_decay": 0.9,
+        "optimizer.learning_rate": 1e-3, "optimizer.backbone_rate": 0.5, "optimizer.layer_decay": 0.7,
+        "unfreeze_at": 1, "data.augment": "none", "mixed_precision": "float16",
+    }  # fmt: skip
+    config = changed(tiny, values)
+    straight = train(config, log=quiet)
+    stopped = train(config, log=stop_at("the backbone is trained from epoch 2 on"))
+    assert (read_progress(stopped.folder / "last.keras").step, stopped.stopped_by) == (1, signal.SIGTERM)
+    resumed = train(read_config(stopped.folder / "config.yaml"), resume=stopped.folder, log=quiet)
+    assert read_progress(resumed.folder / "last.keras").averaged
+    ours, theirs = (weights(result.folder / "last.keras") for result in (resumed, straight))
+    for our, their in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(our, their)
+    model = load_model(resumed.folder / "last.keras")
+    raw = averages_of(model.optimizer)  # the snapshot's own weights are the averages
+    differ = [not np.array_equal(a.numpy(), b.numpy()) for a, b in zip(raw, model.trainable_variables, strict=True)]
+    assert any(differ)
+
+
+def test_the_last_epochs_are_averaged_and_measured(whole: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights of the snapshot are the mean of the raw ones after epochs 2 and 3, and those are measured."""
+    raw: list[np.ndarray] = []
+    measured: list[np.ndarray] = []
+
+    def first_kernel(model: Any) -> np.ndarray:
+        kernel: np.ndarray = model.neck.trainable_variables[0].numpy()
+        return kernel
+
+    def paint(*arguments: Any, **options: object) -> list[dict[str, Any]]:
+        measured.append(first_kernel(arguments[0].network))
+        return [{**sample, "scores": np.ones(len(sample["labels"]))} for sample in arguments[2]]
+
+    monkeypatch.setattr("keras_retinanet.training.fit.detect_dataset", paint)
+    config = changed(whole, {"optimizer.swa_epochs": 2, "epochs": 3, "resize.is_square": True})
+    training = prepare(config, log=quiet)
+    former = training.run.write_row
+
+    def write_row(epoch: int, figures: Any) -> Any:
+        raw.append(first_kernel(training.model))
+        return former(epoch, figures)
+
+    monkeypatch.setattr(training.run, "write_row", write_row)
+    result = training.fit()
+    np.testing.assert_array_equal(measured[0], raw[0])
+    np.testing.assert_array_equal(measured[1], raw[1])
+    np.testing.assert_allclose(measured[2], (raw[1] + raw[2]) / 2, rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(first_kernel(load_model(result.folder / "last.keras")), measured[2])
+
+
+def test_trial_steps_leave_no_trace(tiny: TrainConfig) -> None:
+    """After a range test and a measured time the run is the one that nothing was tried for."""
+    lines: list[str] = []
+    config = changed(tiny, {"time": "10m", "optimizer.ema_decay": 0.9})
+    training = prepare(config, log=lines.append)
+    epochs = training.config.epochs
+    assert epochs > 2
+    assert training.schedule.total_steps == 3 * epochs
+    assert read_config(training.run.config) == training.config
+    assert re.search(
+        rf"time 10m: {epochs} epochs, at [\d.e-]+ s a step over \d+ steps", training.run.recipe.read_text()
+    )
+    untouched = prepare(changed(tiny, {"optimizer.ema_decay": 0.9}), log=quiet)
+    before = [variable.numpy() for variable in (*untouched.model.weights, *untouched.model.optimizer.variables)]
+    found = find_learning_rate(untouched, steps=6)
+    assert len(found.losses) == 6
+    for model in (training.model, untouched.model):
+        for variable, value in zip((*model.weights, *model.optimizer.variables), before, strict=True):
+            np.testing.assert_array_equal(variable.numpy(), value)
+    assert untouched.schedule.total_steps == 6

@@ -9,7 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.data.datasets.shared.list_reader import ListedBox, ListedImage, ListReader, annotated_size, members
+from keras_retinanet.data.datasets.shared.list_reader import (
+    ListedBox,
+    ListedImage,
+    ListReader,
+    annotated_size,
+    members,
+    parse_boxes,
+)
 from keras_retinanet.data.datasets.shared.outlines import box_of_segmentation
 from keras_retinanet.data.datasets.shared.split_names import split_in
 from keras_retinanet.data.datasets.shared.text_files import read_text
@@ -83,8 +90,8 @@ class Bdd100kDataset(ListReader):
         names = [f"{video}/{name}", name] if isinstance(video, str) and video else [name]
         if isinstance(url := frame.get("url"), str) and os.path.basename(url) != os.path.basename(name):
             names.append(url)
-        numbered = [(f"{where}, label {position}", label) for position, label in enumerate(_labels(frame), start=1)]
-        boxes = [box for box in self.parse_each(numbered, self._parse_label) if box is not None]
+        numbered = enumerate(_labels(frame), start=1)
+        boxes = parse_boxes(self, self.counts, f"{where}, label", numbered, self._parse_label)
         return ListedImage(names, boxes, annotated_size(frame.get("size")))
 
     def _parse_label(self, item: tuple[str, Any]) -> ListedBox | None:

@@ -5,15 +5,17 @@ Reference: https://developer.apple.com/documentation/createml/building-an-object
 
 from __future__ import annotations
 
+import operator
 import re
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.data.datasets.shared.image_list import ImageList, ListedImage
-from keras_retinanet.data.datasets.shared.json_files import read_json
+from keras_retinanet.data.datasets.shared.image_list import ImageList, ListedImage, PlainBoxes
 from keras_retinanet.data.datasets.shared.listed_images import ListedImagesReader
-from keras_retinanet.data.datasets.shared.shapes import BOX, Shape, numbers_of
+from keras_retinanet.data.datasets.shared.long_json import read_long_json
+from keras_retinanet.data.datasets.shared.shapes import BOX, Shape, numbers_of, plain_rows
 from keras_retinanet.data.errors import DataError, short_repr
 
 _KIND = "a Create ML JSON file"
@@ -22,6 +24,7 @@ _IMAGE = re.compile(rb'"image(?:filename)?"\s*:\s*"')
 _ANNOTATIONS = re.compile(rb'"annotations?"\s*:\s*\[')
 _COORDINATES = re.compile(rb'"coordinates"\s*:\s*\{')
 _EMPTY = re.compile(rb'"annotations?"\s*:\s*\[\s*\]\s*\}')  # of an image without boxes
+_NUMBERS = operator.itemgetter("x", "y", "width", "height")
 _ROBOFLOW = "_annotations.createml.json"
 
 
@@ -52,7 +55,7 @@ class CreateMlDataset(ListedImagesReader):
     def read_list(self, file: Path, set_name: str) -> ImageList:
         """Read all images."""
         del set_name
-        entries = read_json(file, _KIND, _REMAKE)
+        entries = read_long_json(file, _KIND, _REMAKE, {"": _shrink})
         if not isinstance(entries, list):
             raise DataError(str(file), "is not a list of images", _KIND, _REMAKE)
         numbered = ((f"{file}, image {number}", entry) for number, entry in enumerate(entries, start=1))
@@ -73,6 +76,28 @@ class CreateMlDataset(ListedImagesReader):
         return [Shape(BOX, label, (x - width / 2, y - height / 2, x + width / 2, y + height / 2), where)]
 
 
+def _shrink(entries: list[Any]) -> list[Any]:
+    """Replace the annotations of images that have plain boxes alone."""
+    for entry in entries:
+        if isinstance(entry, dict) and type(shapes := entry.get("annotations")) is list:
+            entry["annotations"] = _plain_boxes(shapes) or shapes
+    return entries
+
+
+def _plain_boxes(shapes: list[Any]) -> PlainBoxes | None:
+    try:
+        names = [shape["label"] for shape in shapes]
+        boxes = plain_rows([shape["coordinates"] for shape in shapes], _NUMBERS)
+    except (LookupError, TypeError):
+        return None
+    if boxes is None or not all(names) or not {str}.issuperset(map(type, names)):
+        return None
+    sides: list[float] = []
+    for x, y, width, height in boxes:
+        sides += x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    return PlainBoxes(names, array("d", sides))
+
+
 def _parse_entry(numbered: tuple[str, Any]) -> ListedImage:
     where, entry = numbered
     if not isinstance(entry, dict):
@@ -82,6 +107,6 @@ def _parse_entry(numbered: tuple[str, Any]) -> ListedImage:
         raise DataError(where, f"'image' is {short_repr(name)}", "the name of an image file", _REMAKE)
     shapes = entry.get("annotations", entry.get("annotation"))
     shapes = [] if shapes is None and {"annotations", "annotation"} & set(entry) else shapes
-    if not isinstance(shapes, list):
+    if not isinstance(shapes, (list, PlainBoxes)):
         raise DataError(where, f"'annotations' is {short_repr(shapes)}", "a list of boxes", _REMAKE)
     return ListedImage((name,), None, shapes)

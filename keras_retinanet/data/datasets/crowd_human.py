@@ -12,6 +12,7 @@ from keras_retinanet.data.datasets.shared.list_reader import (
     ListedBox,
     ListedImage,
     ListReader,
+    parse_boxes,
     parse_object,
 )
 from keras_retinanet.data.errors import DataError, short_repr
@@ -64,9 +65,8 @@ class CrowdHumanDataset(ListReader):
         image, boxes = content.get("ID"), content.get("gtboxes", [])
         if not isinstance(image, str) or not image or not isinstance(boxes, list):
             raise DataError(where, f"ID is {short_repr(image)}", _KIND, "download the file again")
-        numbered = [(f"{where}, box {position}", box) for position, box in enumerate(boxes, start=1)]
-        found = [box for box in self.parse_each(numbered, self._parse_box) if box is not None]
-        return ListedImage([image], found)
+        numbered = enumerate(boxes, start=1)
+        return ListedImage([image], parse_boxes(self, self.counts, f"{where}, box", numbered, self._parse_box))
 
     def _parse_box(self, item: tuple[str, Any]) -> ListedBox | None:
         where, content = item

@@ -6,16 +6,27 @@ Reference: https://open-edge-platform.github.io/datumaro/stable/docs/data-format
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
+from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from keras_retinanet.data.datasets.shared.image_list import ImageList, ListedImage
-from keras_retinanet.data.datasets.shared.json_files import read_json
+from keras_retinanet.data.datasets.shared.image_list import ImageList, ListedImage, PlainBoxes
 from keras_retinanet.data.datasets.shared.listed_images import ListedImagesReader
+from keras_retinanet.data.datasets.shared.long_json import read_long_json
 from keras_retinanet.data.datasets.shared.outlines import box_of_segmentation, enclosing_box
-from keras_retinanet.data.datasets.shared.shapes import BOX, Shape, box_of_points, numbers_of, require_finite
+from keras_retinanet.data.datasets.shared.shapes import (
+    BOX,
+    Shape,
+    box_of_points,
+    in_fours,
+    numbers_of,
+    plain_rows,
+    require_finite,
+)
 from keras_retinanet.data.errors import DataError, short_repr
 
 _KIND = "a JSON file of Datumaro's own format"
@@ -51,7 +62,7 @@ class DatumaroDataset(ListedImagesReader):
     def read_list(self, file: Path, set_name: str) -> ImageList:
         """Read the items of a subset."""
         del set_name
-        content = read_json(file, _KIND, _REMAKE)
+        content = read_long_json(file, _KIND, _REMAKE, {"items": _shrink})
         items = content.get("items") if isinstance(content, dict) else None
         if not isinstance(items, list):
             raise DataError(str(file), "has no list 'items'", _KIND, _REMAKE)
@@ -88,17 +99,64 @@ def _parse_item(numbered: tuple[str, Any, Mapping[int, str]]) -> ListedImage:
             fix = "extract the frames as images with Datumaro's format video_frames"
             raise DataError(where, f"is a {media}, not an image", "items of images", fix)
     annotations = item.get("annotations", [])
-    if not isinstance(annotations, list):
+    if not isinstance(annotations, (list, PlainBoxes)):
         raise DataError(where, f"'annotations' is {short_repr(annotations)}", "a list", _REMAKE)
     number, given = item["id"], item["image"] if isinstance(item.get("image"), dict) else {}
     path = given["path"] if isinstance(given.get("path"), str) else ""
     forms = [path, number, number.replace("/", "_")]
     size: Any = given.get("size")
     is_known = isinstance(size, list) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)
-    shapes = [_Annotation(annotation, names) for annotation in annotations]
+    shapes = _named(annotations, names) or [_Annotation(annotation, names) for annotation in _restored(annotations)]
     return ListedImage(
         tuple(dict.fromkeys(form for form in forms if form)), (size[0], size[1]) if is_known else None, shapes
     )
+
+
+def _shrink(items: list[Any]) -> list[Any]:
+    """Replace the annotations of images that have plain boxes alone."""
+    for item in items:
+        annotations = item.get("annotations") if isinstance(item, dict) and isinstance(item.get("id"), str) else None
+        if type(annotations) is list:
+            item["annotations"] = _plain_boxes(annotations) or annotations
+    return items
+
+
+def _plain_boxes(annotations: list[Any]) -> PlainBoxes | None:
+    """x, y, width and height of boxes with the IDs of their labels, if there is nothing else."""
+    try:
+        is_plain = all(
+            item["type"] == "bbox" and not (item.get("attributes") and _is_odd(item["attributes"]))
+            for item in annotations
+        )
+        labels, boxes = [item["label_id"] for item in annotations], [item["bbox"] for item in annotations]
+    except (LookupError, TypeError, AttributeError):
+        return None
+    is_plain = is_plain and {int}.issuperset(map(type, labels)) and {list}.issuperset(map(type, boxes))
+    if not is_plain or not {4}.issuperset(map(len, boxes)) or plain_rows(boxes, tuple) is None:
+        return None
+    return PlainBoxes(labels, array("d", itertools.chain.from_iterable(boxes)))
+
+
+def _is_odd(attributes: Any) -> bool:
+    return isinstance(attributes, dict) and (bool(attributes.get("rotation")) or attributes.get("is_crowd") is True)
+
+
+def _named(annotations: list[Any] | PlainBoxes, names: Mapping[int, str]) -> PlainBoxes | None:
+    """Plain boxes with the names of their labels and their corners; `None` if each is to be parsed."""
+    if not isinstance(annotations, PlainBoxes) or not names.keys() >= set(annotations.names):
+        return None
+    sides: list[float] = []
+    for x, y, width, height in in_fours(annotations.sides):
+        sides += x, y, x + width, y + height
+    return PlainBoxes([names[label] for label in annotations.names], sides) if math.isfinite(sum(sides)) else None
+
+
+def _restored(annotations: list[Any] | PlainBoxes) -> list[Any]:
+    """Annotations as in the file, to be parsed one by one."""
+    if not isinstance(annotations, PlainBoxes):
+        return annotations
+    pairs = zip(annotations.names, in_fours(annotations.sides), strict=True)
+    return [{"type": "bbox", "label_id": label, "bbox": list(box)} for label, box in pairs]
 
 
 def _parse(item: Any, names: Mapping[int, str], where: str) -> Shape:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from pathlib import Path
 
 from keras_retinanet.config import DifficultRule
 from keras_retinanet.data.datasets.shared.annotations import Annotations
-from keras_retinanet.data.datasets.shared.list_reader import ListedBox
+from keras_retinanet.data.datasets.shared.box_rows import BoxGroup
+from keras_retinanet.data.datasets.shared.list_reader import ListedBox, parse_boxes
 from keras_retinanet.data.datasets.shared.paired_reader import PairedReader
-from keras_retinanet.data.datasets.shared.text_files import number, numbered_lines
+from keras_retinanet.data.datasets.shared.text_files import number, read_text
 from keras_retinanet.data.errors import DataError, short_repr
 
 _ROW = "'x1 y1 x2 y2 x3 y3 x4 y4 category difficult'"
@@ -52,11 +52,12 @@ class DotaDataset(PairedReader):
             len(row) in (9, 10) and _are_numbers(row[:_CORNERS]) and _is_word(row) for row in rows
         )
 
-    def read_boxes(self, file: Path) -> Iterator[ListedBox]:
-        """Yield the boxes of a text file."""
-        lines = ((where, words) for where, words in numbered_lines(file, _ROW) if not _is_header(words))
-        found = self.parse_each(lines, functools.partial(_parse_line, self, self._difficult))
-        yield from (box for box in found if box is not None)
+    def read_boxes(self, file: Path) -> BoxGroup:
+        """Read the boxes of a text file."""
+        numbered = enumerate(map(str.split, read_text(file, _ROW).splitlines()), start=1)
+        lines = [(number, words) for number, words in numbered if words and not _is_header(words)]
+        parse = functools.partial(_parse_line, self, self._difficult)
+        return parse_boxes(self, self.counts, f"{file}, line", lines, parse)
 
 
 def _is_header(words: list[str]) -> bool:
@@ -78,7 +79,12 @@ def _parse_line(reader: DotaDataset, difficult: DifficultRule, line: tuple[str, 
     where, words = line
     if len(words) not in (9, 10):
         raise DataError(where, f"{len(words)} columns in {short_repr(' '.join(words))}", _ROW, "complete the line")
-    corners = [number(word, "a corner", where, _ROW) for word in words[:_CORNERS]]
+    try:
+        corners = [float(word) for word in words[:_CORNERS] if "_" not in word]
+    except ValueError:
+        corners = []
+    if len(corners) < _CORNERS:
+        corners = [number(word, "a corner", where, _ROW) for word in words[:_CORNERS]]  # raises, with the reason
     xs, ys = corners[::2], corners[1::2]
     flag = words[9] if len(words) == 10 else "0"
     if flag not in ("0", "1", "2"):

@@ -12,6 +12,7 @@ from keras_retinanet.data.datasets.shared.list_reader import (
     ListReader,
     annotated_size,
     members,
+    parse_boxes,
     parse_object,
 )
 from keras_retinanet.data.errors import DataError, short_repr
@@ -67,8 +68,8 @@ class LabelboxDataset(ListReader):
             return None
         self.counts["images have several labels: the first is used"] += int(any(len(own) > 1 for own in labels))
         objects = [item for own in labels for item in self._objects(own[0], where)]
-        numbered = [(f"{where}, object {position}", item) for position, item in enumerate(objects, start=1)]
-        boxes = [box for box in self.parse_each(numbered, self._parse_object) if box is not None]
+        numbered = enumerate(objects, start=1)
+        boxes = parse_boxes(self, self.counts, f"{where}, object", numbered, self._parse_object)
         return ListedImage(names, boxes, annotated_size(content.get("media_attributes")))
 
     def _objects(self, label: Any, where: str) -> list[Any]:

@@ -6,14 +6,17 @@ Reference: https://github.com/wkentaro/labelme, `labelme/_label_file.py` and `la
 from __future__ import annotations
 
 import math
+import os
 import re
+from array import array
 from pathlib import Path
 from typing import Any
 
+from keras_retinanet.data.datasets.shared.image_list import PlainBoxes
 from keras_retinanet.data.datasets.shared.image_pages import Page, PageReader, image_forms
 from keras_retinanet.data.datasets.shared.json_files import parse_json, read_ends, read_file
 from keras_retinanet.data.datasets.shared.outlines import box_of_ellipse
-from keras_retinanet.data.datasets.shared.shapes import BOX, Shape, box_of_points
+from keras_retinanet.data.datasets.shared.shapes import BOX, Shape, box_of_points, plain_rows
 from keras_retinanet.data.datasets.shared.text_files import to_local_path
 from keras_retinanet.data.errors import DataError, short_repr
 
@@ -60,7 +63,7 @@ class LabelmeDataset(PageReader):
 
 
 def _read_page(root: Path, name: str) -> Page:
-    file = root / name
+    file = os.path.join(root, name)
     content = read_file(file, _KIND)
     embedded = _EMBEDDED.search(content)
     place = None
@@ -72,11 +75,32 @@ def _read_page(root: Path, name: str) -> Page:
     if not isinstance(shapes, list):
         raise DataError(str(file), "has no list 'shapes'", _KIND, f"remove the file, or {_REMAKE}")
     given = page.get("imagePath")
-    image = to_local_path(given) if isinstance(given, str) and given else Path(name).stem
+    image = to_local_path(given) if isinstance(given, str) and given else os.path.splitext(os.path.basename(name))[0]
     sides = page.get("imageHeight"), page.get("imageWidth")
     is_known = all(type(side) is int and side > 0 for side in sides)
     size = (sides[0], sides[1]) if is_known else None
-    return Page(name, image_forms(name, image), size, shapes, place)
+    return Page(name, image_forms(name, image), size, _plain_boxes(shapes) or shapes, place)
+
+
+def _plain_boxes(shapes: list[Any]) -> PlainBoxes | None:
+    """The boxes, if all shapes are rectangles without a group."""
+    try:
+        points = [item["points"] for item in shapes if item["shape_type"] == "rectangle" and item["group_id"] is None]
+        names = [item["label"] for item in shapes]
+    except (LookupError, TypeError):
+        return None
+    boxes = plain_rows(points, _corners) if len(points) == len(shapes) and all(names) else None
+    if boxes is None or not {str}.issuperset(map(type, names)):
+        return None
+    sides: list[float] = []
+    for x1, y1, x2, y2 in boxes:
+        sides += min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+    return PlainBoxes(names, array("d", sides))
+
+
+def _corners(points: Any) -> tuple[Any, Any, Any, Any]:
+    (x1, y1), (x2, y2) = points
+    return x1, y1, x2, y2
 
 
 def _parse_shape(item: dict[str, Any], where: str) -> Shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from keras_retinanet.data.datasets.shared.list_reader import (
     ListReader,
     annotated_size,
     members,
+    parse_boxes,
     parse_object,
 )
 from keras_retinanet.data.errors import DataError, short_repr
@@ -62,9 +64,9 @@ class SageMakerDataset(ListReader):
         self.counts["images have boxes of several jobs: the last ones are used"] += int(len(names) > 1)
         label, metadata = content[names[-1]], content[f"{names[-1]}{_METADATA}"]
         classes = metadata.get("class-map", {})
-        numbered = [(f"{where}, box {number}", box) for number, box in enumerate(label["annotations"], start=1)]
-        boxes = self.parse_each(numbered, lambda item: _parse_box(item, classes))
-        return ListedImage([image], list(boxes), _size(label.get("image_size")))
+        numbered, parse = enumerate(label["annotations"], start=1), functools.partial(_parse_box, classes)
+        boxes = parse_boxes(self, self.counts, f"{where}, box", numbered, parse)
+        return ListedImage([image], boxes, _size(label.get("image_size")))
 
 
 def _has_boxes(content: dict[str, Any], name: str) -> bool:
@@ -74,7 +76,7 @@ def _has_boxes(content: dict[str, Any], name: str) -> bool:
     return isinstance(label.get("annotations"), list) and metadata.get("type", _TYPE) == _TYPE
 
 
-def _parse_box(item: tuple[str, Any], classes: Any) -> ListedBox:
+def _parse_box(classes: Any, item: tuple[str, Any]) -> ListedBox:
     where, content = item
     if not isinstance(content, dict):
         raise DataError(where, f"is {short_repr(content)}", _BOX, "correct it")

@@ -13,6 +13,7 @@ from keras_retinanet.data.datasets.shared.list_reader import (
     ListedImage,
     ListReader,
     json_lines,
+    parse_boxes,
     parse_object,
 )
 from keras_retinanet.data.datasets.shared.text_files import csv_records, number, read_text
@@ -86,8 +87,8 @@ class VertexDataset(ListReader):
             raise DataError(where, f"imageGcsUri is {short_repr(image)}", _JSON, "add the path of the image")
         labels = content.get("dataItemResourceLabels")
         use = str(labels.get(_USE, "")) if isinstance(labels, dict) else ""
-        numbered = [(f"{where}, box {position}", box) for position, box in enumerate(boxes, start=1)]
-        return ListedImage([image], list(self.parse_each(numbered, _parse_box)), split=_SETS.get(use.casefold(), ""))
+        group = parse_boxes(self, self.counts, f"{where}, box", enumerate(boxes, start=1), _parse_box)
+        return ListedImage([image], group, split=_SETS.get(use.casefold(), ""))
 
 
 def _parse_box(item: tuple[str, Any]) -> ListedBox:

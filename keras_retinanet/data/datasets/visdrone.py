@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-from keras_retinanet.data.datasets.shared.list_reader import ListedBox
+from keras_retinanet.data.datasets.shared.box_rows import BoxGroup
+from keras_retinanet.data.datasets.shared.list_reader import ListedBox, parse_boxes
 from keras_retinanet.data.datasets.shared.paired_reader import PairedReader
 from keras_retinanet.data.datasets.shared.text_files import number, read_text
 from keras_retinanet.data.errors import DataError, short_repr
@@ -46,15 +46,11 @@ class VisDroneDataset(PairedReader):
         """Whether lines have eight numbers with commas between them."""
         return all(_LINE.fullmatch(line.replace(" ", "")) for line in lines)
 
-    def read_boxes(self, file: Path) -> Iterator[ListedBox]:
-        """Yield the boxes of a text file."""
-        lines = [
-            (f"{file}, line {position}", line)
-            for position, line in enumerate(read_text(file, _ROW).splitlines(), start=1)
-            if line.strip()
-        ]
-        found = self.parse_each(lines, functools.partial(_parse_line, self))
-        yield from (box for box in found if box is not None)
+    def read_boxes(self, file: Path) -> BoxGroup:
+        """Read the boxes of a text file."""
+        numbered = enumerate(read_text(file, _ROW).splitlines(), start=1)
+        lines = [(number, line) for number, line in numbered if line.strip()]
+        return parse_boxes(self, self.counts, f"{file}, line", lines, functools.partial(_parse_line, self))
 
 
 def _parse_line(reader: VisDroneDataset, line: tuple[str, str]) -> ListedBox | None:

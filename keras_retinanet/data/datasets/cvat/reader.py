@@ -6,14 +6,17 @@ Reference: https://docs.cvat.ai/docs/dataset_management/formats/xml_format/, and
 
 from __future__ import annotations
 
+import io
+import math
 import re
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from keras_retinanet.data.datasets.cvat.tracks import read_size, read_tracks
-from keras_retinanet.data.datasets.shared.image_list import ImageList, ListedImage
+from keras_retinanet.data.datasets.shared.image_list import ImageList, ListedImage, PlainBoxes
 from keras_retinanet.data.datasets.shared.json_files import read_file
 from keras_retinanet.data.datasets.shared.listed_images import ListedImagesReader
 from keras_retinanet.data.datasets.shared.outlines import Box, box_of_ellipse, box_of_segmentation, enclosing_box
@@ -28,6 +31,7 @@ _FRAMES = (
 )
 _START = re.compile(rb"<annotations[\s>].*?(?:<version>|<meta>|<image\s|<track\s)", re.DOTALL)
 _SUBSET = re.compile(rb'<image\b[^>]*?\bsubset="([^"]*)"')
+_SIDES = ("xtl", "ytl", "xbr", "ybr")
 _CUBOID = ("tl1", "bl1", "tr1", "br1", "tl2", "bl2", "tr2", "br2")
 _WITHOUT_AREA = ("polyline", "points", "skeleton", "tag")
 _NO_BOXES = ("points", "polyline", "skeleton", "tag")  # types of labels whose shapes never become boxes
@@ -69,12 +73,12 @@ class CvatDataset(ListedImagesReader):
     def read_list(self, file: Path, set_name: str) -> ImageList:
         """Read the images of a subset, or all."""
         try:
-            root = ElementTree.fromstring(read_file(file, _KIND))
+            root, plain = _parse_images(read_file(file, _KIND))
         except (ElementTree.ParseError, LookupError, ValueError) as error:
             raise DataError(str(file), f"is not XML ({error})", _KIND, _REMAKE) from None
         subsets = {item.get("subset") or "" for item in root.iterfind("image")}
         images = [
-            _listed(item, f"{file}, image {number}")
+            _listed(item, f"{file}, image {number}", plain.get(item))
             for number, item in enumerate(root.iterfind("image"), start=1)
             if subsets <= {""} or set_name in (".", item.get("subset"))
         ]
@@ -87,11 +91,35 @@ class CvatDataset(ListedImagesReader):
         return [_parse(shape, where)]
 
 
-def _listed(item: ElementTree.Element, where: str) -> ListedImage:
+def _parse_images(content: bytes) -> tuple[ElementTree.Element, dict[ElementTree.Element, PlainBoxes]]:
+    """The tree without the shapes of images that have plain boxes alone, and these."""
+    plain: dict[ElementTree.Element, PlainBoxes] = {}
+    events = ElementTree.iterparse(io.BytesIO(content))
+    for _, item in events:
+        if item.tag == "image" and (boxes := _plain_boxes(item)) is not None:
+            plain[item] = boxes
+            del item[:]
+    root: ElementTree.Element = events.root  # type: ignore[attr-defined]
+    return root, plain
+
+
+def _plain_boxes(item: ElementTree.Element) -> PlainBoxes | None:
+    names = [box.get("label") for box in item if box.tag == "box" and not box.get("rotation")]
+    texts = [box.get(side) or "" for box in item for side in _SIDES]
+    if len(names) < len(item) or not all(names) or "_" in "".join(texts):
+        return None
+    try:
+        sides = array("d", map(float, texts))
+    except ValueError:
+        return None
+    return PlainBoxes(names, sides) if math.isfinite(sum(sides)) else None
+
+
+def _listed(item: ElementTree.Element, where: str, plain: PlainBoxes | None) -> ListedImage:
     name, subset = item.get("name"), item.get("subset")
     if not name:
         raise DataError(where, "has no 'name'", "the name of an image file", _REMAKE)
-    return ListedImage((f"{subset}/{name}", name) if subset else (name,), read_size(item), list(item))
+    return ListedImage((f"{subset}/{name}", name) if subset else (name,), read_size(item), plain or list(item))
 
 
 def _labels(root: ElementTree.Element) -> list[str]:
@@ -113,7 +141,7 @@ def _parse(item: ElementTree.Element, where: str) -> Shape:
         return Shape(kind, name, None, where)
     rotation = numbers_of(item, ["rotation"], where)[0] if item.get("rotation") else 0.0
     if kind == "box":
-        x1, y1, x2, y2 = numbers_of(item, ["xtl", "ytl", "xbr", "ybr"], where)
+        x1, y1, x2, y2 = numbers_of(item, _SIDES, where)
         if rotation:
             return Shape("rotated box", name, enclosing_box((x1, y1, x2, y2), rotation), where)
         return Shape(BOX, name, (x1, y1, x2, y2), where)

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from keras_retinanet.data.datasets.shared.text_files import is_image
 
+_PLAIN_PATH = re.compile(r"(?:/[\w.-]+)+")  # without query, escapes and server
 _UPLOAD = re.compile(r"(?:^|/)(?:data/)?upload/(?:\d+/)?([^/]+)$")
 _PREFIX = re.compile(r"[0-9a-f]{8}-(?=.)")
 
@@ -37,6 +38,8 @@ def image_forms(address: str) -> tuple[str, ...]:
 
 def _path_of(address: str) -> str:
     """The path that an address leads to, decoded."""
+    if _PLAIN_PATH.fullmatch(address):
+        return address
     parts = urlsplit(address) if re.match(r"[a-z][a-z0-9+.-]+://|/", address) else None
     if parts is None:
         return address

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 from keras_retinanet.data.datasets.label_studio.brush import box_of_brush
 from keras_retinanet.data.datasets.label_studio.names import image_forms, is_image_address
+from keras_retinanet.data.datasets.label_studio.plain import PlainResult, shrink_tasks
 from keras_retinanet.data.datasets.shared.image_list import ImageList, ListedImage
-from keras_retinanet.data.datasets.shared.json_files import read_json
 from keras_retinanet.data.datasets.shared.listed_images import ListedImagesReader
+from keras_retinanet.data.datasets.shared.long_json import read_long_json
 from keras_retinanet.data.datasets.shared.outlines import box_of_ellipse
 from keras_retinanet.data.datasets.shared.shapes import BOX, Shape, box_of_points, numbers_of
 from keras_retinanet.data.datasets.shared.text_files import describe_files
@@ -84,7 +85,7 @@ class LabelStudioDataset(ListedImagesReader):
     def read_list(self, file: Path, set_name: str) -> ImageList:
         """Read the tasks."""
         del set_name
-        tasks = read_json(file, _KIND, _REMAKE)
+        tasks = read_long_json(file, _KIND, _REMAKE, {"": shrink_tasks})
         if not isinstance(tasks, list):
             raise DataError(str(file), "is not a list of tasks", _KIND, _REMAKE)
         numbered = ((f"{file}, task {number}", task) for number, task in enumerate(tasks, start=1))
@@ -103,7 +104,7 @@ class _Task(NamedTuple):
     """The image of a task with one of its annotations, if it has any."""
 
     address: str
-    regions: list[_Region] | None
+    regions: list[_Region] | PlainResult | None
     rank: tuple[bool, str, int]
     num_annotations: int
 
@@ -125,6 +126,8 @@ def _parse_task(numbered: tuple[str, Any]) -> _Task:
         return _Task(address, None, (False, "", 0), 0)
     best = max(enumerate(given), key=lambda pair: _rank(pair[1], pair[0]))[1]
     result = best.get("result")
+    if isinstance(result, PlainResult):
+        return _Task(address, result, _rank(best, 0), len(given))
     if not isinstance(result, list) or not all(isinstance(item, dict) for item in result):
         raise DataError(where, f"'result' is {short_repr(result)}", "a list of regions", _REMAKE)
     return _Task(address, list(_regions(result, where)), _rank(best, 0), len(given))
@@ -151,9 +154,9 @@ def _parse_min(task: Mapping[str, Any], where: str) -> _Task:
 
 def _address(data: Mapping[str, Any], where: str) -> str:
     """The address of the image: the field `image` if there is one, else the only field that looks like one."""
-    found = {key: value for key, value in data.items() if isinstance(value, str) and is_image_address(value)}
     if isinstance(data.get("image"), str):
         return str(data["image"])
+    found = {key: value for key, value in data.items() if isinstance(value, str) and is_image_address(value)}
     if len(set(found.values())) == 1:
         return next(iter(found.values()))
     what = f"has {len(found)} images ({', '.join(found)})" if found else "has no image"
@@ -219,6 +222,8 @@ def _choose_annotations(tasks: list[_Task], file: Path) -> tuple[list[_Task], li
 
 
 def _listed(task: _Task) -> ListedImage:
+    if isinstance(task.regions, PlainResult):
+        return ListedImage(image_forms(task.address), task.regions.size, task.regions.boxes)
     regions = task.regions or []
     size = next((region.size for region in regions if region.size is not None), None)
     whole = [region if region.size else region._replace(size=size) for region in regions]

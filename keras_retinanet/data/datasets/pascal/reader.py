@@ -15,8 +15,9 @@ from keras_retinanet.config import DifficultRule, VocOrigin
 from keras_retinanet.data.datasets.pascal import files as voc_files
 from keras_retinanet.data.datasets.pascal.lists import list_folder, read_label_map
 from keras_retinanet.data.datasets.pascal.origin import OriginEvidence, describe_origin
-from keras_retinanet.data.datasets.pascal.xml import VocObject, VocText, is_voc_file, read_voc_xml
-from keras_retinanet.data.datasets.shared.annotations import Annotations, BoxRow
+from keras_retinanet.data.datasets.pascal.xml import VocText, is_voc_file, read_voc_xml
+from keras_retinanet.data.datasets.shared.annotations import Annotations
+from keras_retinanet.data.datasets.shared.box_rows import BoxGroup, BoxRows
 from keras_retinanet.data.datasets.shared.class_names import add_unlisted
 from keras_retinanet.data.datasets.shared.reader import Layout, Reader
 from keras_retinanet.data.datasets.shared.text_files import describe_files
@@ -86,6 +87,8 @@ class PascalDataset(Reader):
                 names.update(item.name for item in other.objects)
                 evidence.add([other])
         origin, notes = _choose_origin(evidence, voc_origin)
+        if voc_origin != "auto":
+            texts = [text._replace(origin=origin) for text in texts]
         classes, class_notes = _class_names(self.path, names)
         return Annotations(
             listed_in=str(files.listed_in),
@@ -93,13 +96,7 @@ class PascalDataset(Reader):
             images=files.images,
             image_ids=[*files.ids],
             annotated_sizes=[text.size for text in texts],
-            boxes=[
-                _row(item, position, first, is_ignored=item.is_difficult and difficult == "ignore")
-                for position, text in enumerate(texts)
-                for first in [origin if text.origin is None or voc_origin != "auto" else text.origin]
-                for item in text.objects
-                if not (item.is_difficult and difficult == "drop")
-            ],
+            boxes=_rows(files, texts, origin, difficult),
             sources=_sources(self.path, files),
             notes=[*files.notes, *notes, *class_notes],
             describes_unused_images=True,
@@ -163,8 +160,17 @@ def _class_names(folder: Path, names: set[str]) -> tuple[Sequence[str], list[str
     return add_unlisted(mapped, names, str(folder / "labelmap.txt"))
 
 
-def _row(item: VocObject, image: int, origin: int, *, is_ignored: bool) -> BoxRow:
-    x1, y1, x2, y2 = item.box
-    if x1 < x2 and y1 < y2:  # only here: the last pixel is included, so its number from 1 is its far edge from 0
-        x1, y1 = x1 - origin, y1 - origin
-    return BoxRow(image, (x1, y1, x2, y2), item.name, item.where, is_ignored)
+def _rows(files: voc_files.VocFiles, texts: Sequence[VocText], origin: int, difficult: DifficultRule) -> BoxRows:
+    """The boxes of all files."""
+    rows = BoxRows()
+    for position, (file, text) in enumerate(zip(files.texts, texts, strict=True)):
+        used = [item for item in text.objects if difficult != "drop" or not item.is_difficult]
+        first = origin if text.origin is None else text.origin
+        sides: list[float] = []
+        for x1, y1, x2, y2 in (item.box for item in used):
+            is_box = x1 < x2 and y1 < y2  # only then: the last pixel is included: its number from 1 is its far edge
+            sides += (x1 - first, y1 - first, x2, y2) if is_box else (x1, y1, x2, y2)
+        ignore = [item.is_difficult and difficult == "ignore" for item in used]
+        numbers = [item.number for item in used]
+        rows.add(position, BoxGroup(f"{file}, object", [item.name for item in used], sides, numbers, ignore))
+    return rows

@@ -24,13 +24,13 @@ class VocObject(NamedTuple):
         name: Its class.
         box: xmin, ymin, xmax, ymax as written.
         is_difficult: Whether it is marked difficult.
-        where: File and number of the object.
+        number: Which object of its file, from 1.
     """
 
     name: str
     box: tuple[float, float, float, float]
     is_difficult: bool
-    where: str
+    number: int
 
 
 class VocText(NamedTuple):
@@ -72,13 +72,18 @@ def read_voc_xml(file: Path, on_error: OnError = "error") -> VocText:
         DataError: It is not a VOC file, or one of its objects is broken and there is no collector.
     """
     try:
-        content = file.read_bytes()
+        with open(file, "rb", buffering=0) as opened:
+            content = opened.readall()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         fix = f"{near_name_hint(file)}add the file (without objects if the image shows none) or remove the image"
         raise DataError(str(file), f"cannot be read ({reason})", "an XML file for each image", fix) from None
     root = _parsed(content, file)
-    objects = list(parse_each(enumerate(root.iterfind("object"), start=1), functools.partial(_object, file), on_error))
+    numbered = list(enumerate(root.findall("object"), start=1))
+    try:
+        objects = [_object("", item) for item in numbered]
+    except DataError:  # again, to say where
+        objects = list(parse_each(numbered, functools.partial(_object, f"{file}, "), on_error))
     height, width = ((root.findtext(f"size/{side}") or "").strip() for side in ("height", "width"))
     is_told = all(side.isascii() and side.isdigit() and 0 < len(side) < 10 for side in (height, width))
     size = (int(height), int(width)) if is_told else (0, 0)
@@ -116,9 +121,9 @@ def _parsed(content: bytes, file: Path) -> ElementTree.Element:
     return root
 
 
-def _object(file: Path, numbered: tuple[int, ElementTree.Element]) -> VocObject:
+def _object(home: str, numbered: tuple[int, ElementTree.Element]) -> VocObject:
     number, item = numbered
-    where = f"{file}, object {number}"
+    where = f"{home}object {number}" if home else ""
     name = (item.findtext("name") or "").strip()
     if not name:
         raise DataError(where, "has no <name>", "the name of a class", "add it")
@@ -126,8 +131,8 @@ def _object(file: Path, numbered: tuple[int, ElementTree.Element]) -> VocObject:
     if len(frames) > 1:
         raise DataError(where, f"has {len(frames)} <bndbox>", "one", "give each box an object of its own")
     corners = frames[0] if frames else None
-    sides = [_number(None if corners is None else corners.findtext(side), side, where) for side in _SIDES]
-    return VocObject(name, (sides[0], sides[1], sides[2], sides[3]), _is_difficult(item, where), where)
+    x1, y1, x2, y2 = (_number(None if corners is None else corners.findtext(side), side, where) for side in _SIDES)
+    return VocObject(name, (x1, y1, x2, y2), _is_difficult(item, where), number)
 
 
 def _number(text: str | None, tag: str, where: str) -> float:
@@ -139,7 +144,10 @@ def _number(text: str | None, tag: str, where: str) -> float:
 
 
 def _is_difficult(item: ElementTree.Element, where: str) -> bool:
-    text = (item.findtext("difficult") or "").strip().lower()
+    given = item.findtext("difficult")
+    if given == "0":  # almost all
+        return False
+    text = (given or "").strip().lower()
     if text in ("", "0", "false", "unspecified"):
         return False
     if text in ("1", "true"):

@@ -49,7 +49,8 @@ def account_for_files(annotations: Annotations) -> list[str]:
     except ValueError:  # on different drives, or relative and absolute
         return []
     found = list_files(root, 2 * len(named) + _SPARE_FILES)
-    left = [name for name in found or () if os.path.join(root, name) not in named]
+    known, inside = named.union(sources), os.path.join(root, "")
+    left = [name for name in found or () if inside + name not in known]
     left = _without_other_names(root, left, [*named, *sources]) if left else []
     images_left = [name for name in left if is_image(name) and not annotations.describes_unused_images]
     if images_left:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns, select_rows
+from keras_retinanet.data.datasets.shared.box_rows import BoxRows
 from keras_retinanet.data.datasets.shared.class_names import label_of, sort_names
 from keras_retinanet.data.error_collector import OnError, collect_errors, parse_each
 from keras_retinanet.data.image_headers import ImageHeader
@@ -50,7 +51,8 @@ class Annotations:
         sizes: Size of each image on which the reader relies; `None` (or an empty list for all) is read from the file.
         annotated_sizes: Size of each image as annotated, if it is not in `sizes`; the doctor compares it with the file.
         headers: Headers of the image files, if the reader had their bytes. Defaults to `None`: they are read.
-        boxes: The boxes, as rows with class names or, for very many, as columns with labels that index `class_names`.
+        boxes: The boxes, as rows with class names (`BoxRows` for very many), or as columns with labels that index
+            `class_names`.
         is_relative: Whether coordinates of rows are shares of the image's sides. Defaults to `False`.
         category_ids: The source's own ID of each class name. Defaults to `None`.
         sources: Files and folders that were read; if one changes, the index cache is not used. Defaults to none: the
@@ -69,7 +71,7 @@ class Annotations:
     sizes: list[Size | None] = field(default_factory=list)
     annotated_sizes: list[Size | None] | None = None
     headers: Sequence[ImageHeader | None] | None = None
-    boxes: Sequence[BoxRow] | BoxColumns = field(default_factory=list)
+    boxes: Sequence[BoxRow] | BoxRows | BoxColumns = field(default_factory=list)
     is_relative: bool = False
     category_ids: Mapping[str, int] | None = None
     sources: list[str] = field(default_factory=list)
@@ -87,6 +89,8 @@ class Annotations:
         if self.class_names is not None:
             return tuple(self.class_names)
         assert not isinstance(self.boxes, BoxColumns), "columns need class names"
+        if isinstance(self.boxes, BoxRows):
+            return self.boxes.sorted_names()
         return sorted_names(self.boxes)
 
     def columns(self, class_names: Sequence[str], on_error: OnError) -> BoxColumns:
@@ -104,6 +108,8 @@ class Annotations:
         """
         if isinstance(self.boxes, BoxColumns):
             return relabel(self.boxes, self.own_class_names(), class_names, on_error)
+        if isinstance(self.boxes, BoxRows):
+            return self.boxes.columns(class_names, on_error, is_relative=self.is_relative)
         return columns_from_rows(self.boxes, class_names, on_error, is_relative=self.is_relative)
 
 

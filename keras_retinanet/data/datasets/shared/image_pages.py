@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from keras_retinanet.data.datasets.shared.annotations import Annotations, BoxRow, sorted_names
+from keras_retinanet.data.datasets.shared.annotations import Annotations
+from keras_retinanet.data.datasets.shared.box_rows import BoxGroup, BoxRows
 from keras_retinanet.data.datasets.shared.class_names import add_unlisted
+from keras_retinanet.data.datasets.shared.image_list import PlainBoxes
 from keras_retinanet.data.datasets.shared.image_places import ImagePlaces
 from keras_retinanet.data.datasets.shared.reader import Layout, Reader
 from keras_retinanet.data.datasets.shared.shapes import Shape, ShapeCounts, box_of_points
@@ -38,14 +40,14 @@ class Page(NamedTuple):
         name: Its path below the folder of the data set.
         forms: Paths at which its image may be, the likeliest first.
         size: Height and width as annotated, if they are.
-        shapes: What was drawn, as stored.
+        shapes: What was drawn, as stored; or, if all shapes are plain boxes, these.
         embedded: Start and length of the picture in base64, if the file has it. Defaults to `None`.
     """
 
     name: str
     forms: tuple[str, ...]
     size: Size | None
-    shapes: list[Any]
+    shapes: list[Any] | PlainBoxes
     embedded: tuple[int, int] | None = None
 
     @property
@@ -110,12 +112,9 @@ class PageReader(Reader):
         missing, counts = set(places.missing), ShapeCounts()
         located = ((page, None if position in missing else found[position]) for position, page in enumerate(pages))
         used = list(self.parse_each(located, functools.partial(self._require_picture, root)))
-        rows = [
-            BoxRow(position, shape.box, shape.name, shape.where)
-            for position, (page, _) in enumerate(used)
-            for shape in _join_groups(self._parse_shapes(page, root, counts))
-            if shape.box is not None
-        ]
+        rows = BoxRows()
+        for position, (page, _) in enumerate(used):
+            rows.add(position, self._boxes_of(page, root, counts))
         paths = [path for _, path in used]
         is_whole = self.path.is_dir() and not image_dir
         broken = {*names} - {page.name for page in pages}
@@ -124,7 +123,7 @@ class PageReader(Reader):
         if is_whole:
             background, notes = _images_without_page(root, self.set_name, paths, broken, self._word())
         class_names, class_notes = _class_names(root, rows)
-        files = [str(root / name) for name in names]
+        files = [os.path.join(root, name) for name in names]
         homes = {os.path.dirname(path) for path in [*paths, *background, *files]}
         return Annotations(
             listed_in=str(self.path),
@@ -138,15 +137,22 @@ class PageReader(Reader):
             notes=[*stray, *places.notes, *notes, *counts.describe(str(self.path)), *class_notes],
         )
 
-    def _parse_shapes(self, page: Page, root: Path, counts: ShapeCounts) -> Iterator[tuple[Shape, Any]]:
+    def _boxes_of(self, page: Page, root: Path, counts: ShapeCounts) -> BoxGroup:
+        file = os.path.join(root, page.name)
+        if isinstance(page.shapes, PlainBoxes):
+            return BoxGroup(f"{file}, shape", *page.shapes)
+        shapes = _join_groups(self._parse_shapes(page.shapes, file, counts))
+        sides = [side for shape in shapes for side in shape.box or ()]
+        return BoxGroup([shape.where for shape in shapes], [shape.name for shape in shapes], sides)
+
+    def _parse_shapes(self, shapes: list[Any], file: str, counts: ShapeCounts) -> Iterator[tuple[Shape, Any]]:
         """Shapes that have a box, with their `group_id`."""
-        file = str(root / page.name)
 
         def parse(numbered: tuple[int, Any]) -> tuple[Shape, Any]:
             number, item = numbered
             return self.parse_shape(item, f"{file}, shape {number}")
 
-        for shape, group in self.parse_each(enumerate(page.shapes, start=1), parse):
+        for shape, group in self.parse_each(enumerate(shapes, start=1), parse):
             if counts.add(shape):
                 yield shape, group
 
@@ -239,9 +245,9 @@ def _images_without_page(
     return [os.path.join(root, name) for name in alone], notes
 
 
-def _class_names(root: Path, rows: Sequence[BoxRow]) -> tuple[Sequence[str], list[str]]:
+def _class_names(root: Path, rows: BoxRows) -> tuple[Sequence[str], list[str]]:
     """Names of `labels.txt`, then those that only boxes have; and a note about the latter."""
-    file, names = root / "labels.txt", sorted_names(rows)
+    file, names = root / "labels.txt", rows.sorted_names()
     if not file.is_file():
         return names, []
     lines = [line.strip() for line in read_text(file, "names of classes, one per line").splitlines()]

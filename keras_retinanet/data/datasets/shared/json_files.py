@@ -32,21 +32,22 @@ def read_json(file: Path, kind: str, fix: str) -> Any:
     return parse_json(read_file(file, kind), file, kind, fix)
 
 
-def read_file(file: Path, kind: str) -> bytes:
+def read_file(file: str | os.PathLike[str], kind: str) -> bytes:
     """The bytes of a file; an error names it.
 
     Raises:
         DataError: It cannot be read.
     """
     try:
-        return file.read_bytes()
+        with open(file, "rb", buffering=0) as opened:
+            return opened.readall()
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         reason = getattr(error, "strerror", None) or error
         fix = near_name_hint(file) + "check the path and the permissions"
         raise DataError(str(file), f"cannot be read ({reason})", kind, fix) from None
 
 
-def parse_json(content: bytes, file: Path, kind: str, fix: str) -> Any:
+def parse_json(content: bytes, file: str | os.PathLike[str], kind: str, fix: str) -> Any:
     """Parse the content of a JSON file, with or without a byte order mark.
 
     Raises:

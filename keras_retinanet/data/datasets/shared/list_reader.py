@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from keras_retinanet.data.datasets.shared.annotations import Annotations, BoxRow
+from keras_retinanet.data.datasets.shared.annotations import Annotations
+from keras_retinanet.data.datasets.shared.box_rows import BoxGroup, BoxRows
 from keras_retinanet.data.datasets.shared.folder_contents import files_ending, subfolders
 from keras_retinanet.data.datasets.shared.image_places import ImagePlaces, usual_folders
 from keras_retinanet.data.datasets.shared.reader import Layout, Reader
 from keras_retinanet.data.datasets.shared.split_names import TRAIN, split_in, usual_sets
-from keras_retinanet.data.datasets.shared.text_files import read_text
+from keras_retinanet.data.datasets.shared.text_files import text_lines
+from keras_retinanet.data.error_collector import Item
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import near_name_hint
 from keras_retinanet.schema import Size
@@ -45,13 +48,13 @@ class ListedImage(NamedTuple):
 
     Attributes:
         names: Its path or URL; other names under which the file may be stored follow.
-        boxes: Its boxes.
+        boxes: Its boxes, one by one or, from `parse_boxes`, as a group.
         size: Height and width as annotated, if they are.
         split: Its split, if the file contains several.
     """
 
     names: Sequence[str]
-    boxes: Sequence[ListedBox]
+    boxes: Sequence[ListedBox] | BoxGroup
     size: Size | None = None
     split: str = ""
 
@@ -172,7 +175,7 @@ class ListReader(Reader):
         position: dict[str, int] = {}
         sizes: list[Size | None] = []
         others: list[Sequence[str]] = []
-        rows: list[BoxRow] = []
+        rows = BoxRows()
         for image in self.read_images(file):
             is_free = bool(split) and not image.split and split in TRAIN
             if split and image.split != split and not is_free:
@@ -182,7 +185,7 @@ class ListReader(Reader):
             if row == len(sizes):
                 sizes.append(image.size)
                 others.append(image.names[1:])
-            rows += [BoxRow(row, box.box, box.name, box.where, box.ignore) for box in image.boxes]
+            rows.add(row, image.boxes if isinstance(image.boxes, BoxGroup) else group_boxes(image.boxes))
         paths = places.locate(list(position), others)
         notes = [f"{file}: {count} {what}" for what, count in self.counts.items() if count]
         return Annotations(
@@ -226,12 +229,55 @@ class ListReader(Reader):
             return False
 
 
+def group_boxes(boxes: Sequence[ListedBox], place: str = "", numbers: Sequence[int] | None = None) -> BoxGroup:
+    """Boxes as a group.
+
+    Args:
+        boxes: The boxes.
+        place: What leads with their `numbers` to their lines. Defaults to their own `where`.
+        numbers: Number of each. Defaults to 1, 2, …
+    """
+    sides = list(itertools.chain.from_iterable(box.box for box in boxes))
+    where = place or [box.where for box in boxes]
+    return BoxGroup(where, [box.name for box in boxes], sides, numbers, [box.ignore for box in boxes])
+
+
+def parse_boxes(
+    reader: Reader,
+    counts: collections.Counter[str],
+    place: str,
+    numbered: Iterable[tuple[int, Item]],
+    parse: Callable[[tuple[str, Item]], ListedBox | None],
+) -> BoxGroup:
+    """Parse the boxes of an image; their places in words are only needed if one is broken.
+
+    Args:
+        reader: Leaves out broken boxes.
+        counts: What `parse` counts.
+        place: File and line, to which the number of a box is added.
+        numbered: Numbers of the boxes, and the boxes as annotated.
+        parse: Function of the place and the content of a box; `None` leaves it out.
+
+    Returns:
+        The boxes.
+    """
+    before, items = counts.copy(), list(numbered)
+    try:
+        found = [(number, box) for number, item in items if (box := parse(("", item))) is not None]
+        return group_boxes([box for _, box in found], place, [number for number, _ in found])
+    except DataError:
+        counts.clear()
+        counts.update(before)
+        parsed = reader.parse_each([(f"{place} {number}", item) for number, item in items], parse)
+        return group_boxes([box for box in parsed if box is not None])
+
+
 _WITHOUT_SPLIT = "images have no split and are used for training"
 
 
 def json_lines(file: Path, kind: str) -> Iterator[tuple[str, str]]:
     """Yield file and line number, and the text, of each line that is not blank."""
-    for number, line in enumerate(read_text(file, kind).split("\n"), start=1):
+    for number, line in enumerate(text_lines(file, kind), start=1):
         if line.strip():
             yield f"{file}, line {number}", line
 

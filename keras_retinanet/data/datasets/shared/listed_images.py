@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from keras_retinanet.data.datasets.shared.annotations import Annotations
-from keras_retinanet.data.datasets.shared.class_names import add_unlisted, sort_names
-from keras_retinanet.data.datasets.shared.image_list import ImageList, ListedImage, ShapeRows, describe_shape
+from keras_retinanet.data.datasets.shared.box_rows import BoxGroup, BoxRows
+from keras_retinanet.data.datasets.shared.class_names import add_unlisted
+from keras_retinanet.data.datasets.shared.image_list import ImageList, ListedImage, PlainBoxes, describe_shape
 from keras_retinanet.data.datasets.shared.image_places import ImagePlaces, usual_folders
 from keras_retinanet.data.datasets.shared.json_files import read_ends
 from keras_retinanet.data.datasets.shared.reader import Layout, Reader
@@ -29,8 +31,9 @@ _SUFFIX = "|".join(suffix[1:] for suffix in SUFFIXES).encode()
 _IMAGE_NAME = re.compile(rb'"([^"\n]*\.(?:' + _SUFFIX + rb'))["?]', re.IGNORECASE)
 
 
-def _class_names(listed: Sequence[str], found: Sequence[str], file: Path) -> tuple[Sequence[str], list[str]]:
-    return add_unlisted(listed, found, str(file)) if listed else (sort_names(found), [])
+def _class_names(listed: Sequence[str], rows: BoxRows, file: Path) -> tuple[Sequence[str], list[str]]:
+    found = rows.sorted_names()
+    return add_unlisted(listed, found, str(file)) if listed else (found, [])
 
 
 class ListedImagesReader(Reader):
@@ -121,14 +124,14 @@ class ListedImagesReader(Reader):
         names = [image.names for image in content.images]
         paths = places.locate([name for name, *_ in names], [others for _, *others in names])
         self._require_images(places, content, file)
-        classes, class_notes = _class_names(content.class_names, rows.names, file)
+        classes, class_notes = _class_names(content.class_names, rows, file)
         return Annotations(
             listed_in=str(file),
             class_names=classes,
             images=paths,
             image_ids=_image_ids(content.images),
             annotated_sizes=[image.size for image in content.images],
-            boxes=rows.columns(classes, content.images, file),
+            boxes=rows,
             sources=[str(file), *dict.fromkeys(os.path.dirname(path) for path in paths)],
             notes=[
                 *content.notes,
@@ -162,13 +165,22 @@ class ListedImagesReader(Reader):
         elsewhere = (name for other in naming for name in _names_in(other))
         return places.note_unused(paths, elsewhere=elsewhere, skipped=skipped)
 
-    def _read_shapes(self, images: Sequence[ListedImage], file: Path, counts: ShapeCounts) -> ShapeRows:
-        rows = ShapeRows()
+    def _read_shapes(self, images: Sequence[ListedImage], file: Path, counts: ShapeCounts) -> BoxRows:
+        rows = BoxRows(functools.partial(describe_shape, file))
         for position, image in enumerate(images):
-            for number, shapes in self._parse_image(image, file):
-                for shape in shapes:
-                    if counts.add(shape):
-                        rows.add(position, number, shape)
+            if isinstance(image.shapes, PlainBoxes):
+                rows.add(position, BoxGroup(image.names[0], *image.shapes))
+                continue
+            parsed = self._parse_image(image, file)
+            used = [(number, shape) for number, shapes in parsed for shape in shapes if counts.add(shape)]
+            group = BoxGroup(
+                image.names[0],
+                [shape.name for _, shape in used],
+                [side for _, shape in used for side in shape.box or ()],
+                [number for number, _ in used],
+                [shape.ignore for _, shape in used],
+            )
+            rows.add(position, group)
         return rows
 
     def _parse_image(self, image: ListedImage, file: Path) -> Iterable[tuple[int, Sequence[Shape]]]:
@@ -179,7 +191,7 @@ class ListedImagesReader(Reader):
         except DataError:
 
             def parse(item: tuple[int, Any]) -> tuple[int, Sequence[Shape]]:
-                return item[0], self.parse_shape(item[1], image, describe_shape(file, image, item[0]))
+                return item[0], self.parse_shape(item[1], image, describe_shape(file, image.names[0], item[0]))
 
             return self.parse_each(numbered, parse)
 

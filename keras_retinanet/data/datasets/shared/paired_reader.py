@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import collections
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
-from keras_retinanet.data.datasets.shared.annotations import Annotations, BoxRow
-from keras_retinanet.data.datasets.shared.list_reader import ListedBox
+from keras_retinanet.data.datasets.shared.annotations import Annotations
+from keras_retinanet.data.datasets.shared.box_rows import BoxGroup, BoxRows
 from keras_retinanet.data.datasets.shared.paired_folders import Pair, find_pairs, pair_files
 from keras_retinanet.data.datasets.shared.reader import Layout, Reader
 from keras_retinanet.data.datasets.shared.split_names import usual_sets
@@ -44,8 +43,8 @@ class PairedReader(Reader):
         """Whether the first lines of a file are of this format."""
         raise NotImplementedError
 
-    def read_boxes(self, file: Path) -> Iterable[ListedBox]:
-        """Yield the boxes of a text file; broken ones are left out (`parse_each`)."""
+    def read_boxes(self, file: Path) -> BoxGroup:
+        """Read the boxes of a text file; broken ones are left out (`parse_boxes`)."""
         raise NotImplementedError
 
     @classmethod
@@ -87,12 +86,10 @@ class PairedReader(Reader):
             raise DataError(str(self.path), found, self.summary, f"{fix}{there}")
         pair = sets[self.set_name]
         files = pair_files(pair)
-        rows = [
-            BoxRow(image, box.box, box.name, box.where, box.ignore)
-            for image, text in enumerate(files.texts)
-            if text is not None
-            for box in self.read_boxes(text)
-        ]
+        rows = BoxRows()
+        for image, text in enumerate(files.texts):
+            if text is not None:
+                rows.add(image, self.read_boxes(text))
         notes = [f"{pair.texts}: {count} {what}" for what, count in self.counts.items() if count]
         return Annotations(
             listed_in=str(pair.images),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from keras_retinanet.data.datasets.shared.outlines import Box
@@ -127,6 +128,30 @@ def numbers_of(item: Any, names: Sequence[Any], where: str, allowed: str = "a nu
         values.append(value)
     require_finite(values, where)
     return values
+
+
+def plain_rows(items: Iterable[Any], pick: Callable[[Any], Any]) -> list[Any] | None:
+    """Numbers of all shapes of an image at once.
+
+    Args:
+        items: The shapes.
+        pick: Function that picks the numbers of a shape, such as an `operator.itemgetter`.
+
+    Returns:
+        The numbers of each; `None` if one is missing or unusual, as one of the shapes says when it is parsed.
+    """
+    try:
+        rows = list(map(pick, items))
+        sides = list(itertools.chain.from_iterable(rows))
+        return rows if _PLAIN.issuperset(map(type, sides)) and math.isfinite(sum(sides)) else None
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError):
+        return None
+
+
+def in_fours(sides: Iterable[float]) -> Iterator[tuple[float, float, float, float]]:
+    """The four numbers of each box, of numbers one after another."""
+    values = iter(sides)
+    return zip(values, values, values, values, strict=True)
 
 
 def require_finite(values: Sequence[float], where: str) -> None:

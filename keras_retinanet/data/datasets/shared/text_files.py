@@ -14,6 +14,7 @@ from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import SUFFIXES, near_name_hint
 
 _MAX_NAMED = 5  # files named in a note
+_BLOCK = 1 << 20  # characters read at once
 _RANKS = {suffix: rank for rank, suffix in enumerate(SUFFIXES)}
 
 
@@ -32,11 +33,34 @@ def read_text(file: Path, kind: str, fix: str = "check the path") -> str:
         DataError: It cannot be read, or is not UTF-8.
     """
     try:
-        return file.read_text("utf-8-sig")
+        with open(file, "rb", buffering=0) as opened:  # a third of the time of a text file, which counts for many
+            text = opened.readall().decode("utf-8-sig")
+        return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
     except OSError as error:
         raise DataError(str(file), f"cannot be read ({error.strerror})", kind, near_name_hint(file) + fix) from None
     except ValueError as error:  # also a zero byte in the path
         raise DataError(str(file), f"is not UTF-8 text ({error})", kind, "save it as UTF-8") from None
+
+
+def text_lines(file: Path, kind: str) -> Iterator[str]:
+    """Yield the lines of a long text file, which is not kept in memory.
+
+    Args:
+        file: Its path.
+        kind: What it should be, for messages.
+
+    Raises:
+        DataError: It cannot be read, or is not UTF-8: before a line is yielded.
+    """
+    try:
+        with file.open(encoding="utf-8-sig") as text:
+            while text.read(_BLOCK):
+                pass
+    except (OSError, ValueError):
+        read_text(file, kind)  # raises, with the reason
+    with file.open(encoding="utf-8-sig") as text:
+        for line in text:
+            yield line.rstrip("\n")
 
 
 @contextmanager

@@ -6,17 +6,22 @@ Reference: https://www.robots.ox.ac.uk/~vgg/software/via/, and its `via.js` (2.0
 from __future__ import annotations
 
 import collections
+import functools
+import itertools
+import math
+import operator
 import re
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from keras_retinanet.data.datasets.shared.annotations import Annotations
-from keras_retinanet.data.datasets.shared.image_list import ImageList, ListedImage
-from keras_retinanet.data.datasets.shared.json_files import read_json
+from keras_retinanet.data.datasets.shared.image_list import ImageList, ListedImage, PlainBoxes
 from keras_retinanet.data.datasets.shared.listed_images import ListedImagesReader
-from keras_retinanet.data.datasets.shared.shapes import BOX, Shape, require_finite
+from keras_retinanet.data.datasets.shared.long_json import read_long_json
+from keras_retinanet.data.datasets.shared.shapes import BOX, Shape, in_fours, plain_rows, require_finite
 from keras_retinanet.data.datasets.via.regions import CLASS_KEYS, box_of_region
 from keras_retinanet.data.errors import DataError, short_repr
 
@@ -27,6 +32,7 @@ _KIND = "a VIA project or its annotations as JSON"
 _REMAKE = "export the annotations again as JSON"
 _PROJECT = re.compile(rb'"_via_(?:img_metadata|settings|attributes|data_format_version)"\s*:')
 _EXPORT = re.compile(rb'"(?:shape_attributes|file_attributes|region_attributes|base64_img_data)"\s*:')
+_SIDES = operator.itemgetter("x", "y", "width", "height")
 _VERSION_3 = re.compile(rb'\{\s*"project"\s*:\s*\{\s*"pid"\s*:')
 
 
@@ -36,6 +42,16 @@ class _Region(NamedTuple):
     shape: Any
     attributes: Mapping[str, Any]
     attribute: str | None
+
+
+class _PlainRegions(NamedTuple):
+    """Regions of an image that are rectangles: their attributes; and x, y, width and height, one after another."""
+
+    attributes: list[dict[str, Any]]
+    sides: array[float]
+
+
+_Regions = _PlainRegions | list[tuple[Any, dict[str, Any]]]
 
 
 class ViaDataset(ListedImagesReader):
@@ -78,7 +94,8 @@ class ViaDataset(ListedImagesReader):
     def read_list(self, file: Path, set_name: str) -> ImageList:
         """Read all images."""
         del set_name
-        content = read_json(file, _KIND, _REMAKE)
+        shrink = functools.partial(_shrink, {})
+        content = read_long_json(file, _KIND, _REMAKE, {"": shrink, "_via_img_metadata": shrink})
         if not isinstance(content, dict):
             raise DataError(str(file), "is not an object in braces", _KIND, _REMAKE)
         if isinstance(content.get("project"), dict) and "pid" in content["project"]:
@@ -87,10 +104,12 @@ class ViaDataset(ListedImagesReader):
         images = content.get("_via_img_metadata", content)
         numbered = ((f"{file}, {short_repr(key, 120)}", entry) for key, entry in images.items())
         entries = list(self.parse_each(numbered, _parse_entry))
-        regions = [attributes for _, found in entries for _, attributes in found]
-        attribute, notes = _choose_attribute(regions, self._class_attribute, file)
+        attribute, notes = _choose_attribute(
+            [one for _, found in entries for one in _attributes_of(found)], self._class_attribute, file
+        )
+        names: dict[int, str | None] = {}
         listed = [
-            ListedImage(forms, None, [_Region(shape, attributes, attribute) for shape, attributes in found])
+            ListedImage(forms, None, _named(found, attribute, names) or _regions(found, attribute))
             for forms, found in entries
         ]
         return ImageList(listed, _options(content, attribute), notes)
@@ -107,13 +126,69 @@ class ViaDataset(ListedImagesReader):
         return [Shape(kind, name, box, where) for name in names or [""]]
 
 
-def _parse_entry(numbered: tuple[str, Any]) -> tuple[tuple[str, ...], list[tuple[Any, dict[str, Any]]]]:
+def _shrink(seen: dict[Any, dict[str, str]], entries: list[Any]) -> list[Any]:
+    """Replace the regions of images that have rectangles alone; equal attributes are kept once, in `seen`."""
+    for entry in entries:
+        if isinstance(entry, dict) and type(regions := entry.get("regions")) is list:
+            entry["regions"] = _plain_regions(seen, regions) or regions
+    return entries
+
+
+def _plain_regions(seen: dict[Any, dict[str, str]], regions: list[Any]) -> _PlainRegions | None:
+    try:
+        shapes = [region["shape_attributes"] for region in regions]
+        attributes = [region["region_attributes"] for region in regions]
+        is_plain = all(shape["name"] == "rect" for shape in shapes)
+    except (LookupError, TypeError):
+        return None
+    boxes = plain_rows(shapes, _SIDES) if is_plain and {dict}.issuperset(map(type, attributes)) else None
+    if boxes is None:
+        return None
+    for position, values in enumerate(attributes):
+        if {str}.issuperset(map(type, values.values())):
+            attributes[position] = seen.setdefault(tuple(values.items()), values)
+    return _PlainRegions(attributes, array("d", itertools.chain.from_iterable(boxes)))
+
+
+def _attributes_of(regions: _Regions) -> Sequence[dict[str, Any]]:
+    return regions.attributes if isinstance(regions, _PlainRegions) else [attributes for _, attributes in regions]
+
+
+def _named(regions: _Regions, attribute: str | None, names: dict[int, str | None]) -> PlainBoxes | None:
+    """Rectangles with their classes, kept in `names` by attributes; `None` if one has no class or several."""
+    if not isinstance(regions, _PlainRegions):
+        return None
+    sides: list[float] = []
+    for x, y, width, height in in_fours(regions.sides):
+        sides += x, y, x + width, y + height
+    for attributes in regions.attributes:
+        if id(attributes) not in names:
+            found = list(_classes_of(_Region(None, attributes, attribute)))
+            names[id(attributes)] = found[0] if len(found) == 1 else None
+    own = [names[id(attributes)] for attributes in regions.attributes]
+    return PlainBoxes(own, sides) if None not in own and math.isfinite(sum(sides)) else None
+
+
+def _regions(regions: _Regions, attribute: str | None) -> list[_Region]:
+    """Regions to be parsed one by one."""
+    if not isinstance(regions, _PlainRegions):
+        return [_Region(shape, attributes, attribute) for shape, attributes in regions]
+    pairs = zip(in_fours(regions.sides), regions.attributes, strict=True)
+    return [
+        _Region({"name": "rect", "x": x, "y": y, "width": width, "height": height}, attributes, attribute)
+        for (x, y, width, height), attributes in pairs
+    ]
+
+
+def _parse_entry(numbered: tuple[str, Any]) -> tuple[tuple[str, ...], _Regions]:
     """Names of an image, and shape and attributes of each of its regions."""
     where, entry = numbered
     name = entry.get("filename") if isinstance(entry, dict) else None
     if not isinstance(name, str) or not name:
         raise DataError(where, "has no 'filename'", "the name of an image file", _REMAKE)
     regions = entry.get("regions") or []
+    if isinstance(regions, _PlainRegions):
+        return _forms(name), regions
     regions = list(regions.values()) if isinstance(regions, dict) else regions  # VIA 1 numbers them
     if not isinstance(regions, list):
         raise DataError(where, f"'regions' is {short_repr(regions)}", "a list of regions", _REMAKE)
@@ -122,14 +197,21 @@ def _parse_entry(numbered: tuple[str, Any]) -> tuple[tuple[str, ...], list[tuple
         values = region if isinstance(region, dict) else {}
         attributes = values.get("region_attributes")
         found.append((values.get("shape_attributes"), attributes if isinstance(attributes, dict) else {}))
-    return (unquote(urlsplit(name).path).lstrip("/") if "://" in name else name,), found
+    return _forms(name), found
+
+
+def _forms(name: str) -> tuple[str, ...]:
+    return (unquote(urlsplit(name).path).lstrip("/") if "://" in name else name,)
 
 
 def _choose_attribute(
     regions: Sequence[Mapping[str, Any]], wanted: str | None, file: Path
 ) -> tuple[str | None, list[str]]:
     """The attribute that holds the class, `None` if there is none, and a note if it was chosen among several."""
-    counts = collections.Counter(name for region in regions for name in region if list(_values(region[name])))
+    kinds = {id(region): region for region in regions}
+    counts: collections.Counter[str] = collections.Counter()
+    for kind, count in collections.Counter(map(id, regions)).items():
+        counts.update({name: count for name, value in kinds[kind].items() if any(True for _ in _values(value))})
     there = ", ".join(f"{name} ({count} of {len(regions)} regions)" for name, count in counts.most_common())
     if wanted is not None:
         if wanted not in counts and regions:

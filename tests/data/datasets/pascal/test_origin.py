@@ -12,7 +12,7 @@ from keras_retinanet.data.errors import DataError
 
 def _decide(*boxes, size=(100, 200), origin=None):
     evidence = OriginEvidence()
-    evidence.add([VocText([VocObject("cat", box, False, "")], size, origin) for box in boxes])
+    evidence.add([VocText([VocObject("cat", box, False, 1)], size, origin) for box in boxes])
     return evidence.decide()[0]
 
 

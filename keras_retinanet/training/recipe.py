@@ -1,0 +1,130 @@
+"""Applies a recipe to a new run: what nobody set is filled in, and the reasons are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_retinanet.anchor_coverage import measure_coverage, network_boxes
+from keras_retinanet.config import TrainConfig
+from keras_retinanet.config.recipes import RECIPES, Choice, DataFacts, choose_by_data
+from keras_retinanet.config.tree import changed, flattened
+from keras_retinanet.data.image_files import read_sizes
+from keras_retinanet.doctor.anchor_search import search_anchors
+from keras_retinanet.geometry.anchors import pyramid_shapes
+from keras_retinanet.schema import Sample
+
+SEARCHED_IMAGES = 1000
+"""Images, evenly spaced, whose boxes decide about sizes and anchors."""
+
+MIN_GAIN = 0.01
+"""Searched anchors are taken if they cover this share of the boxes more."""
+
+
+def chosen_names(config: TrainConfig) -> frozenset[str]:
+    """The settings that a configuration made in Python sets: those that are not the defaults.
+
+    Args:
+        config: The settings.
+
+    Returns:
+        Dotted names.
+    """
+    defaults = flattened(TrainConfig())
+    return frozenset(name for name, value in flattened(config).items() if value != defaults[name])
+
+
+def apply_recipe(
+    config: TrainConfig, chosen: Collection[str], samples: Sequence[Sample], class_names: Sequence[str]
+) -> tuple[TrainConfig, list[str]]:
+    """Fills in what nobody set.
+
+    Args:
+        config: The settings so far, with the name of the recipe.
+        chosen: Dotted names of the settings that were set: they stay as they are.
+        samples: The training images.
+        class_names: Names of the labels.
+
+    Returns:
+        The settings, and one line per choice; neither changes with the recipe `paper`.
+    """
+    table = RECIPES[config.recipe]
+    if not table:
+        return config, []
+    choices = [Choice(table, "the same for every data set")]
+    facts = _look_at(samples[:: -(-len(samples) // SEARCHED_IMAGES)], len(samples))
+    if config.recipe == "modern":
+        choices += choose_by_data(facts)
+    lines: list[str] = []
+    for choice in choices:
+        config, line = _fill(config, choice, chosen)
+        lines += line
+    if config.recipe == "modern" and facts.boxes:
+        config, line = _fill(config, _choose_anchors(config, samples, class_names), chosen)
+        lines += line
+    lines[:0] = [
+        f"recipe {config.recipe}: {facts.images:,} images, {facts.boxes:,} boxes; {_count_kept(chosen, choices)}"
+    ]
+    return config, lines
+
+
+def _fill(config: TrainConfig, choice: Choice, chosen: Collection[str]) -> tuple[TrainConfig, list[str]]:
+    free = {name: value for name, value in choice.values.items() if name not in chosen}
+    if not free:
+        return config, []
+    named = ", ".join(f"{name.rpartition('.')[2]} {_format(value)}" for name, value in free.items())
+    return changed(config, free), [f"  {named} ({choice.reason})"]
+
+
+def _format(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "/".join(f"{number:g}" for number in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _count_kept(chosen: Collection[str], choices: Sequence[Choice]) -> str:
+    kept = sum(name in chosen for choice in choices for name in choice.values)
+    return f"{kept} of its settings were set otherwise" if kept else "chosen:"
+
+
+def _look_at(samples: Sequence[Sample], images: int) -> DataFacts:
+    unknown = iter(read_sizes([sample["image"] for sample in samples if sample.get("size") is None]))
+    sizes = np.array([sample.get("size") or next(unknown) for sample in samples], float)
+    boxes = np.concatenate(
+        [np.asarray(s["boxes"], float).reshape(-1, 4)[~np.asarray(s["ignore"], bool)] for s in samples]
+    )
+    sides = np.sqrt(np.maximum(boxes[:, 2] - boxes[:, 0], 0) * np.maximum(boxes[:, 3] - boxes[:, 1], 0))
+    return DataFacts(
+        images=images,
+        boxes=round(len(boxes) * images / max(len(samples), 1)),
+        shorter_side=float(np.median(sizes.min(axis=1))),
+        longer_side=float(np.median(sizes.max(axis=1))),
+        small_box=float(np.quantile(sides, 0.1)) if len(sides) else 0.0,
+        has_accelerator=any("cpu" not in device.lower() for device in keras.distribution.list_devices()),
+    )
+
+
+def _sizes(samples: Sequence[Sample]) -> Any:
+    """`(I, 2)` height and width of each image, read from its file where the sample does not say."""
+    unknown = iter(read_sizes([sample["image"] for sample in samples if sample.get("size") is None]))
+    return np.array([sample.get("size") or next(unknown) for sample in samples])
+
+
+def _choose_anchors(config: TrainConfig, samples: Sequence[Sample], class_names: Sequence[str]) -> Choice:
+    """The doctor's search on the images at the size that was chosen."""
+    shapes = partial(pyramid_shapes, strides=config.anchors.strides)
+    part = samples[:: -(-len(samples) // SEARCHED_IMAGES)]
+    found = network_boxes(part, config.resize, shapes, _sizes(part))
+    searched = search_anchors(found, config.anchors, config.assigner.positive_iou, seed=config.seed)
+    before, after = (
+        measure_coverage(found, tuple(class_names), anchors, config.assigner).all.share
+        for anchors in (config.anchors, searched)
+    )
+    if after < before + MIN_GAIN:
+        return Choice({}, "")
+    values: Mapping[str, Any] = {f"anchors.{name}": getattr(searched, name) for name in ("sizes", "ratios", "scales")}
+    return Choice(values, f"the doctor's search: {after:.1%} of the boxes have a positive anchor, not {before:.1%}")

@@ -1,0 +1,105 @@
+"""Some steps that leave no trace: measured for `--time`, or with a rising learning rate for `--find-lr`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import keras
+from keras import ops
+
+from keras_retinanet.data.pipeline import TrainingBatches
+from keras_retinanet.model.retinanet import RetinaNet
+from keras_retinanet.training.model_state import synchronise
+
+WARM_UP = 4
+"""Steps that are not measured: compiling, and filling the input pipeline."""
+
+MEASURED_STEPS, MEASURED_SECONDS = 24, 20.0
+"""Steps that are measured, unless they take longer."""
+
+EVALUATION_SHARE = 0.5
+"""Cost of detecting in an image, as a share of training on it: the forward pass, boxes and metrics."""
+
+
+@contextmanager
+def restored(model: RetinaNet) -> Iterator[None]:
+    """Gives a model its weights and its optimizer's state back after a `with` block.
+
+    Args:
+        model: Compiled.
+
+    Yields:
+        Nothing.
+    """
+    optimizer = model.optimizer
+    kept = [(variable, ops.copy(variable.value)) for variable in (*model.variables, *optimizer.variables)]
+    try:
+        yield
+    finally:
+        synchronise(model)
+        if model.optimizer is not optimizer:
+            model.compile(optimizer)
+        for variable, value in kept:
+            variable.assign(value)
+        model.stop_training = False
+
+
+class _StepClock(keras.callbacks.Callback):
+    """Takes the time after each step, and ends `fit` when enough was seen."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self.clock = clock
+        self.times: list[float] = []
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Takes the time."""
+        del batch, logs
+        self.times.append(self.clock())
+        measured = len(self.times) - WARM_UP
+        if measured > 1 and self.times[-1] - self.times[WARM_UP] > MEASURED_SECONDS:
+            self.model.stop_training = True
+
+
+def measure_step(
+    model: RetinaNet, batches: TrainingBatches, clock: Callable[[], float] = time.perf_counter
+) -> tuple[float, int]:
+    """Measures training steps, input pipeline included; the model is as before.
+
+    Args:
+        model: Compiled.
+        batches: The run's batches.
+        clock: Seconds so far. Defaults to wall time; `time.process_time` is CPU time.
+
+    Returns:
+        Mean seconds of a step after the first ones, and how many were measured.
+    """
+    steps = _StepClock(clock)
+    with restored(model):
+        count = WARM_UP + MEASURED_STEPS + 1
+        model.fit(batches.dataset(0), steps_per_epoch=count, callbacks=[steps], verbose=0, shuffle=False)
+    measured = steps.times[WARM_UP:]
+    return (measured[-1] - measured[0]) / (len(measured) - 1), len(measured) - 1
+
+
+def fit_epochs(budget: float, step: float, *, steps: int, batch_size: int, val_images: int, every: int) -> int:
+    """Epochs that fit into a time.
+
+    Args:
+        budget: Seconds that are left.
+        step: Seconds of a step.
+        steps: Steps of an epoch.
+        batch_size: Images of a step.
+        val_images: Images of an evaluation; 0 if nothing is evaluated.
+        every: Epochs between two evaluations.
+
+    Returns:
+        The largest number, at least 1. The last epoch is always evaluated.
+    """
+    evaluation = EVALUATION_SHARE * step * val_images / batch_size
+    epochs = int((budget - evaluation) / (steps * step + evaluation / every)) + every
+    while epochs > 1 and epochs * steps * step + -(-epochs // every) * evaluation > budget:
+        epochs -= 1
+    return epochs

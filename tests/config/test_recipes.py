@@ -1,0 +1,75 @@
+"""What the recipes set, and what `modern` chooses for data sets of different kinds."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, get_args
+
+import pytest
+
+from keras_retinanet.cli.train import build_parser
+from keras_retinanet.config import RecipeName, TrainConfig
+from keras_retinanet.config.recipes import CHOSEN_BY_DATA, DEFAULT_RECIPE, RECIPES, DataFacts, choose_by_data
+from keras_retinanet.config.rules import check
+from keras_retinanet.config.tree import changed
+
+CELLS = DataFacts(images=205, boxes=3000, shorter_side=480, longer_side=640, small_box=35, has_accelerator=False)
+
+
+def chosen(**facts: Any) -> dict[str, Any]:
+    choices = choose_by_data(dataclasses.replace(CELLS, **facts))
+    return {name: value for choice in choices for name, value in choice.values.items()}
+
+
+def test_recipes_have_the_names_of_the_setting_and_make_valid_configurations() -> None:
+    assert tuple(RECIPES) == get_args(RecipeName)
+    assert DEFAULT_RECIPE in RECIPES
+    assert RECIPES["paper"] == {}
+    for table in (*RECIPES.values(), chosen()):
+        check(changed(TrainConfig(), {**table, "data.dataset": "coco"}))
+
+
+def test_what_is_chosen_by_the_data_is_listed_for_the_help() -> None:
+    anchors = {name for name in CHOSEN_BY_DATA if name.startswith("anchors.")}
+    assert set(chosen()) | anchors == set(CHOSEN_BY_DATA)
+    help_text = " ".join(build_parser().format_help().split())
+    assert "(default: 2, or chosen by the recipe)" in help_text
+
+
+def test_fizyr_has_the_numbers_of_its_train_script() -> None:
+    config = changed(TrainConfig(), RECIPES["fizyr"])
+    assert (config.batch_size, config.epochs, config.steps) == (1, 50, 10_000)
+    assert (config.optimizer.optimizer, config.optimizer.learning_rate) == ("adam", 1e-5)
+    assert (config.model.box_coder, config.resize.method, config.resize.min_side) == ("corner", "cv2", 800)
+
+
+def test_image_size_follows_the_small_boxes() -> None:
+    """A tenth of the boxes are smaller than 35 px of the image: 20 px need a scale of .57, so 275 × 366 → 288 × 352."""
+    assert (chosen()["resize.min_side"], chosen()["resize.max_side"]) == (288, 352)
+    assert chosen(small_box=200)["resize.max_side"] == 320  # half of the image is the least
+    assert chosen(small_box=5)["resize.max_side"] == 512  # the most on a CPU
+    assert chosen(small_box=5, has_accelerator=True)["resize.max_side"] == 1056
+    assert chosen(longer_side=100, shorter_side=100, small_box=4)["resize.max_side"] == 192  # at most twice the image
+
+
+def test_epochs_see_the_same_number_of_images_whatever_the_data_set() -> None:
+    assert chosen()["epochs"] == round(6000 / 205)
+    assert chosen(images=3)["epochs"] == 300
+    assert chosen(images=100_000)["epochs"] == 2
+    assert chosen(images=100_000, has_accelerator=True)["epochs"] == 12
+
+
+def test_augmentation_weakens_where_images_are_many() -> None:
+    small = chosen()
+    assert (small["data.augment"], small["data.close_mosaic"]) == ("mosaic", 4)
+    assert chosen(images=4000)["data.augment"] == "flip"
+    assert chosen(images=6000, has_accelerator=True)["data.augment"] == "strong"
+
+
+@pytest.mark.parametrize(
+    "facts", [{"boxes": 0, "small_box": 0.0}, {"images": 1}, {"shorter_side": 1, "longer_side": 1}]
+)
+def test_odd_data_sets_get_a_valid_configuration(facts: dict[str, Any]) -> None:
+    config = changed(TrainConfig(), chosen(**facts))
+    check(config)
+    assert config.epochs >= 2

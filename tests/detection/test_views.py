@@ -1,0 +1,50 @@
+"""Views of painted rectangles, whose boxes are known to the pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from keras_retinanet.config import ResizeConfig, ViewConfig
+from keras_retinanet.detection.detector import Detector
+from keras_retinanet.detection.views import ViewsRuntime, scaled_rule
+
+BOXES = [(5, 8, 40, 30), (60, 10, 90, 70)]
+
+
+def test_a_mirrored_view_finds_the_same_boxes(paint: Callable[..., Any], painted_runtime: Any) -> None:
+    runtime = painted_runtime()
+    image = paint(80, 100, BOXES, (0, 2), (90, 60))
+    (found,) = ViewsRuntime(runtime, ViewConfig(scales=(1.0,))).detect([image])
+    np.testing.assert_allclose(found["boxes"], BOXES)
+    np.testing.assert_allclose(found["scores"], [0.9, 0.6], rtol=1e-6)
+    assert (found["labels"].tolist(), len(runtime.batches)) == ([0, 2], 2)
+
+
+def test_a_runtime_that_resizes_itself_has_no_other_scales(painted_runtime: Any) -> None:
+    with pytest.raises(ValueError, match="--tta 1 only mirrors"):
+        ViewsRuntime(painted_runtime(), ViewConfig(scales=(0.8, 1.0)))
+    with pytest.raises(ValueError, match="greater than 0"):
+        ViewsRuntime(painted_runtime(), ViewConfig(scales=(-1.0,)))
+
+
+def test_rules_are_scaled_by_both_sides() -> None:
+    rule = scaled_rule(ResizeConfig(800, 1333), 0.5)
+    assert (rule.min_side, rule.max_side) == (400, 666)
+
+
+def test_a_detector_fuses_the_views_of_a_network(spread_model: Any) -> None:
+    """Each of two scales and two sides is asked; what they agree on is found, in pixels of the image."""
+    image = np.random.default_rng(3).integers(0, 255, (64, 90, 3), np.uint8)
+    plain = Detector(spread_model, score_threshold=0.6).detect_one(image)
+    same = Detector(spread_model, score_threshold=0.6, views=ViewConfig((1.0,), has_flip=False)).detect_one(image)
+    assert len(same.scores)
+    assert set(np.round(same.scores, 4)) <= set(np.round(plain.scores, 4)) or len(same.scores) <= len(plain.scores)
+    fused = Detector(spread_model, score_threshold=0.3, views=ViewConfig((0.75, 1.0))).detect_one(image)
+    assert len(fused.scores)
+    assert (fused.boxes >= 0).all()
+    assert (fused.boxes <= [90, 64, 90, 64]).all()
+    assert len(fused.scores) <= spread_model.filter_config.max_detections

@@ -1,0 +1,95 @@
+"""A recipe fills what nobody set, once, and says why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from keras_retinanet.cli.train import parse
+from keras_retinanet.config import TrainConfig
+from keras_retinanet.config.recipes import FIZYR, MODERN
+from keras_retinanet.config.tree import changed, flattened
+from keras_retinanet.training.recipe import apply_recipe, chosen_names
+
+
+def samples(side: float = 30.0) -> list[Any]:
+    """Twenty images of 480 × 640, each with a square and a crowd region."""
+    boxes = np.array([[100, 100, 100 + side, 100 + side], [0, 0, 5, 5]], np.float32)
+    return [
+        {"image": f"{k}.jpg", "boxes": boxes + k, "labels": np.array([0, 0]), "ignore": np.array([False, True]),
+         "size": (480, 640)}
+        for k in range(20)
+    ]  # fmt: skip
+
+
+def applied(values: dict[str, Any], side: float = 30.0) -> tuple[TrainConfig, list[str]]:
+    config = changed(TrainConfig(), values)
+    return apply_recipe(config, chosen_names(config), samples(side), ["cell"])
+
+
+def test_paper_is_the_defaults_value_for_value() -> None:
+    config, lines = applied({"recipe": "paper"})
+    assert (config, lines) == (TrainConfig(), [])
+
+
+def test_fizyr_fills_what_is_free() -> None:
+    config, lines = applied({"recipe": "fizyr", "batch_size": 4})
+    values = flattened(config)
+    assert {name: values[name] for name in FIZYR} == {**FIZYR, "batch_size": 4}
+    assert lines[0] == "recipe fizyr: 20 images, 20 boxes; 1 of its settings were set otherwise"
+    assert "optimizer adam" in lines[1]
+
+
+def test_modern_chooses_by_the_data_and_keeps_what_was_set() -> None:
+    """Anchors start at 32 pixels; boxes have 20 at the chosen size, which the search finds."""
+    config, lines = applied({"recipe": "modern", "optimizer.optimizer": "adamw", "epochs": 7})
+    assert (config.optimizer.optimizer, config.epochs) == ("adamw", 7)
+    assert config.model.head_norm == MODERN["model.head_norm"]
+    assert config.resize.max_side < 640
+    assert min(config.anchors.sizes) < 30
+    assert len(lines) <= 10
+    assert any("the doctor's search: 100.0% of the boxes" in line for line in lines)
+    given, _ = applied({"recipe": "modern", "anchors.sizes": (8.0, 16.0, 32.0, 64.0, 128.0)})
+    assert given.anchors.sizes == (8.0, 16.0, 32.0, 64.0, 128.0)
+
+
+def test_modern_takes_a_data_set_without_boxes() -> None:
+    empty = [{**sample, "ignore": np.array([True, True])} for sample in samples()]
+    config = changed(TrainConfig(), {"recipe": "modern"})
+    resolved, _ = apply_recipe(config, frozenset({"recipe"}), empty, ["cell"])
+    assert resolved.anchors == TrainConfig().anchors
+
+
+def test_flags_presets_and_files_win_over_a_recipe(tmp_path: Any) -> None:
+    (tmp_path / "images").mkdir()
+    words = ["demo", str(tmp_path / "scenes"), "--recipe", "modern", "--batch-size", "3"]
+    command = parse(words)
+    assert command.config.recipe == "modern"
+    assert {"batch_size", "resize.min_side", "optimizer.optimizer"} <= command.chosen  # a flag, and demo's own
+    assert "model.head_norm_epsilon" not in command.chosen
+    resolved, _ = apply_recipe(command.config, command.chosen, samples(), ["cell"])
+    assert (resolved.batch_size, resolved.resize.min_side, resolved.optimizer.learning_rate) == (3, 256, 8e-3)
+    assert resolved.optimizer.ema_decay == MODERN["optimizer.ema_decay"]
+
+
+def test_a_whole_configuration_leaves_nothing_to_a_recipe(tmp_path: Any) -> None:
+    from keras_retinanet.snapshots.run_folder import Run
+
+    run = Run(tmp_path)
+    run.write_config(changed(TrainConfig(), {"recipe": "modern", "epochs": 5}))
+    command = parse(["demo", str(tmp_path / "scenes"), "--config", str(run.config)])
+    assert apply_recipe(command.config, command.chosen, samples(), ["cell"])[0] == command.config
+    assert command.config.epochs == 5
+
+
+@pytest.mark.parametrize("flag", ["--recipe", "--time"])
+def test_a_resumed_run_keeps_its_recipe_and_its_time(flag: str, tmp_path: Any) -> None:
+    from keras_retinanet.snapshots.run_folder import Run
+
+    run = Run(tmp_path)
+    run.write_config(changed(TrainConfig(), {"data.path": str(tmp_path)}))
+    run.last.write_bytes(b"")
+    with pytest.raises(SystemExit):
+        parse(["--resume", str(tmp_path), flag, "modern" if flag == "--recipe" else "30m"])
