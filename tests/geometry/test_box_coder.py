@@ -47,7 +47,7 @@ def test_corner_coder_worked_by_hand():
     np.testing.assert_allclose(got, [[0.5, 0.5, 1.0, -0.5]], rtol=1e-6)
 
 
-@pytest.mark.parametrize("coder", box_coder.BOX_CODERS)
+@pytest.mark.parametrize("coder", [name for name, one in box_coder.BOX_CODERS.items() if not one.has_bins])
 def test_decoding_undoes_encoding(coder):
     corner = np.random.default_rng(1).uniform(0, 900, (50, 2, 2)).astype(np.float32)
     size = np.random.default_rng(2).uniform(5, 300, (50, 2, 2)).astype(np.float32)

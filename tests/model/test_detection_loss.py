@@ -94,8 +94,7 @@ CONFIGURATIONS = {
 }
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("name", CONFIGURATIONS)
+@pytest.mark.parametrize(("name", "policy"), [("gfl", "mixed_bfloat16"), ("tood", "mixed_float16"), ("paa", "float32")])
 def test_networks_learn_and_are_stored(name: str, policy: str, tmp_path: Path) -> None:
     """Two classes of which one may be the only one, an image without boxes, and a reload that answers the same."""
     network, assigner, loss = CONFIGURATIONS[name]
@@ -119,7 +118,7 @@ def test_networks_learn_and_are_stored(name: str, policy: str, tmp_path: Path) -
     parts |= {"quality_loss"} if "has_quality" in network else set()
     assert set(logs[0]) == parts
     model.save(tmp_path / "a.keras")
-    again = keras_retinanet.load_model(tmp_path / "a.keras")
+    again = keras_retinanet.load_model(tmp_path / "a.keras", compile=False)
     assert (again.loss_config, again.assigner_config) == (loss, assigner)
     for one, other in zip(model.variables, again.variables, strict=True):
         np.testing.assert_array_equal(one, other)
