@@ -18,8 +18,15 @@ Box = tuple[float, float, float, float, int]
 
 
 def _link(part: OutputSplit, folder: Path) -> None:
+    for name in part.names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
     for job in make_jobs("coco", str(folder), part, "link", 1):
         place_images(job, folder, int)
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
 
 
 def _images(part: OutputSplit) -> Iterator[tuple[str, int, int, list[Box]]]:
@@ -48,9 +55,9 @@ def write_labelme(part: OutputSplit, folder: Path) -> None:
              "shape_type": "rectangle", "flags": {}}
             for x1, y1, x2, y2, label in boxes
         ]  # fmt: skip
-        page = {"version": "6.3.1", "flags": {}, "shapes": shapes, "imagePath": name, "imageData": None}
+        page = {"version": "6.3.1", "flags": {}, "shapes": shapes, "imagePath": Path(name).name, "imageData": None}
         page |= {"imageHeight": height, "imageWidth": width}
-        (folder / name).with_suffix(".json").write_text(json.dumps(page, indent=2))
+        _write((folder / name).with_suffix(".json"), json.dumps(page, indent=2))
 
 
 def write_cvat(part: OutputSplit, folder: Path) -> None:
@@ -136,12 +143,11 @@ def write_datumaro(part: OutputSplit, folder: Path) -> None:
 def write_visdrone(part: OutputSplit, folder: Path) -> None:
     """VisDrone DET; it has ten classes."""
     _link(part, folder / "images")
-    (folder / "annotations").mkdir()
     for name, _, _, boxes in _images(part):
         lines = [
             f"{x1:.0f},{y1:.0f},{x2 - x1:.0f},{y2 - y1:.0f},1,{label % 10 + 1},0,0\n" for x1, y1, x2, y2, label in boxes
         ]
-        (folder / "annotations" / name).with_suffix(".txt").write_text("".join(lines))
+        _write((folder / "annotations" / name).with_suffix(".txt"), "".join(lines))
 
 
 def write_wider(part: OutputSplit, folder: Path) -> None:
@@ -175,13 +181,12 @@ def write_crowd_human(part: OutputSplit, folder: Path) -> None:
 def write_dota(part: OutputSplit, folder: Path) -> None:
     """DOTA: corners, clockwise."""
     _link(part, folder / "images")
-    (folder / "labelTxt").mkdir()
     for name, _, _, boxes in _images(part):
         lines = ["imagesource:GoogleEarth\ngsd:0.1\n"] + [
             f"{x1:.1f} {y1:.1f} {x2:.1f} {y1:.1f} {x2:.1f} {y2:.1f} {x1:.1f} {y2:.1f} class-{label} 0\n"
             for x1, y1, x2, y2, label in boxes
         ]
-        (folder / "labelTxt" / name).with_suffix(".txt").write_text("".join(lines))
+        _write((folder / "labelTxt" / name).with_suffix(".txt"), "".join(lines))
 
 
 def write_bdd100k(part: OutputSplit, folder: Path) -> None:

@@ -6,7 +6,8 @@ import gc
 import json
 import os
 import runpy
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llv
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SLOW_LIMIT = 1800
 """Seconds that a slow test may take; the limit of the others is `timeout` in pyproject.toml."""
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
@@ -66,6 +68,20 @@ def mmdetection() -> dict[str, Any]:
     folder = Path(__file__).parent / "fixtures" / "mmdetection"
     golden = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
     return runpy.run_path(str(folder / "inputs.py")) | golden
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium without a window, driven by playwright; skips the test where either is missing."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip("there is no Chromium on this machine")
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield running
+        running.close()
 
 
 def _paint(

@@ -20,6 +20,9 @@ class ScoreCurves:
 
     Attributes:
         thresholds: `(S,)` score thresholds; detections that score above it count.
+        num_boxes: `(K + 1,)` int64 boxes to find.
+        counted: `(K + 1, S)` int64 detections that are right or wrong.
+        hits: `(K + 1, S)` int64 detections that are right.
         precision: `(K + 1, S)`; nan where nothing counts.
         recall: `(K + 1, S)`; nan for a class without boxes.
         f1: `(K + 1, S)`; nan for a class without boxes.
@@ -31,6 +34,9 @@ class ScoreCurves:
     """
 
     thresholds: Array
+    num_boxes: Array
+    counted: Array
+    hits: Array
     precision: Array
     recall: Array
     f1: Array
@@ -54,35 +60,35 @@ def compute_curves(matches: Matches, num_thresholds: int = 101) -> ScoreCurves:
     thresholds, recalls = np.linspace(0, 1, num_thresholds), np.linspace(0, 1, 101)
     num_classes, truth = len(matches.class_names), matches.truth
     num_boxes = np.bincount(truth.label[~truth.ignore], minlength=num_classes)
+    num_boxes = np.append(num_boxes, num_boxes.sum())
     rows = []
     is_counted = matches.verdict != IGNORED
     for k in range(num_classes + 1):
         chosen = is_counted if k == num_classes else is_counted & (matches.found.label == k)
         score, is_right = matches.found.score[chosen], matches.verdict[chosen] == RIGHT
-        wanted = int(num_boxes.sum() if k == num_classes else num_boxes[k])
-        rows.append(_curve(score, is_right, wanted, thresholds, recalls))
-    precision, recall, f1, at_recall = (np.array(column) for column in zip(*rows, strict=True))
+        rows.append(_curve(score, is_right, int(num_boxes[k]), thresholds, recalls))
+    counted, hits, at_recall = (np.array(column) for column in zip(*rows, strict=True))
+    wanted = np.where(num_boxes, num_boxes, np.nan)[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision, recall, f1 = hits / counted, hits / wanted, 2 * hits / (counted + wanted)
     best = np.where(np.isnan(f1), -1, f1).argmax(axis=1)
     best_f1 = f1[np.arange(len(f1)), best]
     best_threshold = np.where(np.isnan(best_f1), np.nan, thresholds[best])
     return ScoreCurves(
-        thresholds, precision, recall, f1, best_threshold, best_f1, recalls, at_recall, matches.iou_threshold
-    )
+        thresholds, num_boxes, counted, hits, precision, recall, f1, best_threshold, best_f1, recalls, at_recall,
+        matches.iou_threshold,
+    )  # fmt: skip
 
 
 def _curve(
     score: Array, is_right: Array, num_boxes: int, thresholds: Array, recalls: Array
-) -> tuple[Array, Array, Array, Array]:
-    """Precision, recall and F1 at the thresholds, and precision at the recalls."""
+) -> tuple[Array, Array, Array]:
+    """Numbers of counted and of right detections at the thresholds, and precision at the recalls."""
     order = np.argsort(-score, kind="stable")
     hits = np.concatenate([[0], np.cumsum(is_right[order])])
     kept = np.searchsorted(-score[order], -thresholds, side="left")
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision = hits[kept] / kept
-        recall = hits[kept] / num_boxes
-        f1 = 2 * hits[kept] / (kept + num_boxes) if num_boxes else np.full(len(thresholds), np.nan)
     if not num_boxes:
-        return precision, np.full(len(thresholds), np.nan), f1, np.full(len(recalls), np.nan)
+        return kept, hits[kept], np.full(len(recalls), np.nan)
     envelope = np.maximum.accumulate((hits[1:] / np.arange(1, len(hits)))[::-1])[::-1]
     position = np.searchsorted(hits[1:] / num_boxes, recalls, side="left")
-    return precision, recall, f1, np.append(envelope, 0.0)[position]
+    return kept, hits[kept], np.append(envelope, 0.0)[position]

@@ -7,6 +7,7 @@ a block, and its C5 is after the last batch normalisation and ReLU, which is wha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -76,6 +77,8 @@ class Application:
         taps: Taps | None = None,
         stem_padding: Padding = "same",
         block_padding: Padding = "corner",
+        norm_epsilon: float | None = None,
+        activation: str | None = None,
     ) -> keras.Model:
         """Builds the backbone.
 
@@ -85,8 +88,10 @@ class Application:
             taps: Levels that are taken elsewhere than the table says.
             stem_padding: Of MobileNet's first convolution: TensorFlow's "same"; `"corner"`, one pixel on the right and
                 below whatever the size, as Keras 2.2 and 2.3 had it; or `"symmetric"`, one on each side, as in 2018.
-            block_padding: Of MobileNet's other convolutions of stride 2: `"corner"`; or `"symmetric"` or `"same"`, as
-                in Keras of 2018.
+            block_padding: Of the other convolutions of stride 2 of MobileNet and MobileNetV2: `"corner"`; or
+                `"symmetric"` or `"same"`, as in Keras of 2018 and TensorFlow's Object Detection API.
+            norm_epsilon: Added to the variance by every batch normalisation, in place of the application's value.
+            activation: Name of the activation in place of MobileNet's and MobileNetV2's ReLU6.
 
         Returns:
             Model from RGB images (B, H, W, 3) in 0–255 to `{"C2", "C3", "C4", "C5"}`.
@@ -99,7 +104,7 @@ class Application:
             network = self.application(include_top=False, weights=None, input_tensor=images)
         else:
             network = self.application(include_top=False, weights=None, input_tensor=normalized, **self.options)
-        network = _with_own_layers(network, statistics, stem_padding, block_padding)
+        network = _with_own_layers(network, statistics, stem_padding, block_padding, norm_epsilon, activation)
         outputs = {level: _tap(network, place) for level, place in {**self.taps, **(taps or {})}.items()}
         backbone = keras.Model(network.inputs[0], outputs, name=self.name)
         return start_from(backbone, weights, self.published)
@@ -114,11 +119,16 @@ def _tap(network: keras.Model, place: str) -> keras.KerasTensor:
 
 
 def _with_own_layers(
-    network: keras.Model, statistics: PixelStatistics, stem_padding: Padding, block_padding: Padding
+    network: keras.Model,
+    statistics: PixelStatistics,
+    stem_padding: Padding,
+    block_padding: Padding,
+    norm_epsilon: float | None,
+    activation: str | None,
 ) -> keras.Model:
     """A network with our batch normalisation, and `Normalize` where EfficientNet rescales and normalises itself.
 
-    The paddings are those of MobileNet's convolutions of stride 2, which get all but "same" from a layer before them.
+    The paddings are those of the MobileNets' convolutions of stride 2; a layer before them makes all but "same".
     """
     scales_itself = any(isinstance(layer, layers.Normalization) for layer in network.layers)
 
@@ -130,13 +140,18 @@ def _with_own_layers(
         is_batch_norm = isinstance(layer, layers.BatchNormalization)
         kind = BatchNormalization if is_batch_norm else layer.__class__
         config = layer.get_config()
+        if is_batch_norm and norm_epsilon is not None:
+            config["epsilon"] = norm_epsilon
+        if isinstance(layer, layers.ReLU) and activation is not None:
+            return layers.Activation(activation, name=layer.name)
         if layer.name == "conv1" and stem_padding != "same":
             config["padding"] = "valid"
-        if layer.name.startswith("conv_pad_"):
+        if re.fullmatch(r"conv_pad_\d+|block_\d+_pad", layer.name):
             if block_padding == "same":
                 return layers.Identity(name=layer.name)
             config["padding"] = _PADS[block_padding]
-        if layer.name.startswith("conv_dw_") and block_padding == "same" and "padding" in config:
+        is_depthwise = re.fullmatch(r"conv_dw_\d+|block_\d+_depthwise", layer.name)
+        if is_depthwise and block_padding == "same":
             config["padding"] = "same"
         return kind.from_config(config)
 

@@ -36,7 +36,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("out", metavar="OUT", help="file to write; saved_model: folder of versions; openvino: folder")
     parser.add_argument("--format", choices=get_args(ExportFormat), default="keras", help="(default: %(default)s)")
-    parser.add_argument("--config", metavar="INI", help="fizyr's config.ini, for the anchors of its snapshot")
+    parser.add_argument("--config", metavar="FILE", help="of a checkpoint: config.ini, pipeline.config, params.yaml")
     parser.add_argument("--class-names", metavar="FILE", help="names that another library's checkpoint does not hold")
     parser.add_argument("--samples", metavar="FOLDER", help="images to compare with the snapshot (default: built-in)")
     _add_export_flags(parser)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.cli.parsing import add_flags
+from keras_retinanet.cli.parsing import add_flags, join_list
 from keras_retinanet.config import DataConfig, TrainConfig
 from keras_retinanet.config.tree import flag_name, settings
 from keras_retinanet.data.datasets import DATASETS, Reader, find_layouts
@@ -190,5 +190,5 @@ def dataset_words(data: DataConfig) -> list[str]:
     chosen: dict[str, Any] = {"--set": data.val_set} if data.val_set else {}
     chosen |= {flag_name(f"data.{name}"): getattr(data, name) for name in names}
     for flag, value in chosen.items():
-        words += [flag, ",".join(value) if isinstance(value, tuple) else str(value)]
+        words += [flag, join_list(value) if isinstance(value, tuple) else str(value)]
     return words

@@ -16,6 +16,7 @@ from keras_retinanet.cli.evaluation_run import detect
 from keras_retinanet.cli.label_error_list import check_label_error_files
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
+from keras_retinanet.cli.report_file import add_report_flag
 from keras_retinanet.cli.snapshot_arguments import (
     add_filter_flags,
     add_views_flag,
@@ -60,6 +61,7 @@ def build_parser() -> Parser:
         "the classes above their own, too (default: that of an Open Images folder)",
     )  # fmt: skip
     parser.add_argument("--json", metavar="FILE", help="also write the numbers to this file")
+    add_report_flag(parser)
     parser.add_argument("--save-detections", metavar="FILE", help="also write the detections, as COCO results")
     parser.add_argument(
         "--no-resume", action="store_true", help="do not continue an evaluation of the same snapshot, images and "
@@ -74,7 +76,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--batch-size", type=count, default=4, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--workers", type=count, metavar="N", help="threads that read images (default: all cores)")
-    parser.add_argument("--config", metavar="INI", help="fizyr's config.ini, for the anchors of its snapshot")
+    parser.add_argument("--config", metavar="FILE", help="of a checkpoint: config.ini, pipeline.config, params.yaml")
     own = add_filter_flags(parser)
     own.add_argument("--image-min-side", type=count, metavar="N", help="scale the shorter side to N pixels …")
     own.add_argument("--image-max-side", type=count, metavar="N", help="… unless the longer would exceed N")
@@ -119,8 +121,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0 done, 2 wrong arguments, data or snapshot.
     """
     parser = build_parser()
-    refuse_old_flags(parser, sys.argv[1:] if argv is None else argv)
+    given = sys.argv[1:] if argv is None else argv
+    refuse_old_flags(parser, given)
     flags, data, (snapshot,) = parse_arguments(parser, argv)
+    flags.given = given
     if flags.set and not DATASETS[data.dataset].has_sets:
         parser.error(f"--set names a split; for {data.dataset}, give the annotation file")
     val_annotations = data.val_annotations or data.annotations
@@ -139,8 +143,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError(f"--more-results adds to a result file; {snapshot} is not one")
         evaluation = prepare(flags, data, Path(snapshot))
         print(describe(evaluation), flush=True)
-        with detect(evaluation, flags) as stages:
-            publish(evaluation, stages, flags)
+        with detect(evaluation, flags) as (stages, speed):
+            publish(evaluation, stages, flags, speed)
     except (ValueError, OSError, ImportError) as error:
         return fail("retinanet-evaluate", error)
     return 0
@@ -219,9 +223,8 @@ def describe(evaluation: Evaluation) -> str:
     boxes = sum(len(sample["labels"]) for sample in samples)
     ignored = sum(int(sample["ignore"].sum()) for sample in samples)
     empty = sum(not len(sample["labels"]) for sample in samples)
-    sides = f"{resize.max_side} px square" if resize.is_square else f"sides {resize.min_side} to {resize.max_side} px"
     lines = [
-        f"snapshot  {evaluation.snapshot}: {len(model.class_names)} classes, {sides}, "
+        f"snapshot  {evaluation.snapshot}: {len(model.class_names)} classes, {resize}, "
         f"score above {model.filter_config.score_threshold:g}, NMS {model.filter_config.nms_threshold:g}, "
         f"at most {model.filter_config.max_detections} detections",
         f"data      {evaluation.description}",

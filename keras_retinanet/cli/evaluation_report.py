@@ -11,36 +11,47 @@ from typing import TYPE_CHECKING, Any
 from keras_retinanet.cli.evaluation_inputs import Evaluation
 from keras_retinanet.cli.evaluation_run import MERGED, SEPARATE, Stages
 from keras_retinanet.cli.label_error_list import list_label_errors
+from keras_retinanet.cli.report_file import Evaluated, publish_report
 from keras_retinanet.config import DataConfig
 
 if TYPE_CHECKING:
     from keras_retinanet.data.datasets import Dataset
-    from keras_retinanet.evaluation import MetricSettings
+    from keras_retinanet.evaluation import EvaluationResult, MetricSettings
     from keras_retinanet.schema import Sample
 
 
-def publish(evaluation: Evaluation, stages: Stages, flags: argparse.Namespace) -> None:
+def publish(evaluation: Evaluation, stages: Stages, flags: argparse.Namespace, speed: str) -> None:
     """Prints the tables and writes the output files.
 
     Args:
         evaluation: Model and data.
         stages: The detections.
         flags: The parsed flags.
+        speed: That of the detector, in words.
     """
     limit = None if flags.tile else evaluation.model.filter_config.max_detections
     settings = metric_settings(flags, evaluation.dataset, limit)
-    origin = {
+    origin: dict[str, Any] = {
         "snapshot": str(evaluation.snapshot),
         "set": evaluation.set_name,
         "filter": dataclasses.asdict(evaluation.model.filter_config),
         "resize": dataclasses.asdict(evaluation.resize),
     }
-    report_numbers(stages, evaluation.samples, evaluation.class_names, settings, flags, origin)
+    result = report_numbers(stages, evaluation.samples, evaluation.class_names, settings, flags, origin)
     ids = category_ids(evaluation.dataset, evaluation.class_names)
     if flags.save_detections:
         _save(stages, flags.save_detections, ids)
     found = list(stages.values())[-1]
     list_label_errors(flags.label_errors, evaluation.samples, found, evaluation.class_names, ids)
+    evaluated = Evaluated(
+        evaluation.snapshot,
+        evaluation.description,
+        evaluation.set_name,
+        ", ".join(f"{name} {value}" for name, value in {**origin["filter"], **origin["resize"]}.items()),
+        speed,
+        evaluation.thumbnails.brightness(evaluation.samples),
+    )
+    publish_report(evaluated, evaluation.samples, found, result, settings, flags)
 
 
 def is_result_file(path: Path) -> bool:
@@ -67,6 +78,7 @@ def evaluate_results(path: Path, flags: argparse.Namespace, data: DataConfig) ->
         ValueError: File or data are invalid, or a flag needs a snapshot.
         OSError: A file cannot be read.
     """
+    from keras_retinanet.data.data_summary import describe_data
     from keras_retinanet.data.open_dataset import choose_set, open_dataset
     from keras_retinanet.evaluation.result_file import read_result_files
 
@@ -85,9 +97,11 @@ def evaluate_results(path: Path, flags: argparse.Namespace, data: DataConfig) ->
     print(f"results   {names}: {sum(len(entry['scores']) for entry in found)} detections")
     print(f"images    {set_name}: {len(samples)} images, {sum(len(sample['labels']) for sample in samples)} boxes\n")
     settings = metric_settings(flags, dataset, None)
-    origin = {"results": names, "set": set_name}
-    report_numbers({"": found}, samples, tuple(dataset.class_names), settings, flags, origin)
-    list_label_errors(flags.label_errors, samples, found, dataset.class_names, ids)
+    origin, class_names = {"results": names, "set": set_name}, tuple(dataset.class_names)
+    result = report_numbers({"": found}, samples, class_names, settings, flags, origin)
+    list_label_errors(flags.label_errors, samples, found, class_names, ids)
+    evaluated = Evaluated(path, describe_data(data, {"val": samples}, class_names), set_name)
+    publish_report(evaluated, samples, found, result, settings, flags)
 
 
 _OF_SNAPSHOTS = (
@@ -124,7 +138,7 @@ def report_numbers(
     settings: MetricSettings,
     flags: argparse.Namespace,
     origin: Mapping[str, Any],
-) -> None:
+) -> EvaluationResult:
     """Computes and prints the numbers, and writes them to `--json`.
 
     Args:
@@ -134,6 +148,9 @@ def report_numbers(
         settings: What replaces the metric's own definition.
         flags: The parsed flags.
         origin: What else the JSON file says.
+
+    Returns:
+        The numbers of the last stage.
     """
     from keras_retinanet.evaluation import METRICS, report
 
@@ -150,6 +167,7 @@ def report_numbers(
         content |= numbers if stage in ("", MERGED) else {stage.replace(" ", "_"): numbers}
     if flags.json:
         report.write_json(flags.json, content)
+    return result
 
 
 def _save(stages: Stages, path: str, ids: Sequence[int]) -> None:

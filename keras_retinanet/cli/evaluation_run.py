@@ -27,7 +27,7 @@ _NOTHING: Detections = {"boxes": (), "scores": (), "labels": ()}
 
 
 @contextlib.contextmanager
-def detect(evaluation: Evaluation, flags: argparse.Namespace) -> Iterator[Stages]:
+def detect(evaluation: Evaluation, flags: argparse.Namespace) -> Iterator[tuple[Stages, str]]:
     """Detects in all images, and prints what was wrong with them.
 
     Args:
@@ -36,7 +36,8 @@ def detect(evaluation: Evaluation, flags: argparse.Namespace) -> Iterator[Stages
 
     Yields:
         The detections; with `--tile`, before and after the boxes of tiles are merged. They are on disk, where the same
-        command finds them again unless the caller's block ends without an error.
+        command finds them again unless the caller's block ends without an error. And the speed in words, empty if
+        nothing was left to detect.
     """
     from keras_retinanet.evaluation.columns import count_detections
 
@@ -44,11 +45,12 @@ def detect(evaluation: Evaluation, flags: argparse.Namespace) -> Iterator[Stages
     with open_detection_files(evaluation, flags, names) as files:
         stages, count, seconds = _run(evaluation, flags, files)
         _report_images(evaluation)
-        speed = f" in {seconds:.1f} s ({count / seconds:.1f} images/s)" if count else ""
+        speed = f"{count} images in {seconds:.1f} s ({count / seconds:.1f} images/s)" if count else ""
         for stage, found in stages.items():
-            print(f"detected  {count_detections(found)} boxes{' ' * bool(stage)}{stage}{speed}")
+            words = f"{count_detections(found)} boxes", stage, speed and f"in {speed}"
+            print(f"detected  {' '.join(filter(None, words))}")
         print()
-        yield stages
+        yield stages, speed
 
 
 def _run(

@@ -34,7 +34,10 @@ def build_parser() -> Parser:
         description="Read a detector of another library and write it as a snapshot. Nothing in the file is run, and "
         "the other library is not needed.",
     )
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help=".h5, .pth, .pkl, .safetensors, or KerasHub's folder")
+    parser.add_argument(
+        "checkpoint", metavar="CHECKPOINT", help=".h5, .pth, .pkl, .safetensors, KerasHub's folder; of "
+        "TensorFlow: a prefix such as ckpt-0, or the folder of a detector",
+    )  # fmt: skip
     parser.add_argument("out", metavar="OUT", help="snapshot to write, a file that ends in .keras")
     parser.add_argument(
         "--source",
@@ -43,7 +46,7 @@ def build_parser() -> Parser:
         help="library (default: recognised by content)",
     )
     parser.add_argument("--class-names", metavar="FILE", help="class names: one per line, or lines `name,index`")
-    parser.add_argument("--config", metavar="INI", help="fizyr's config.ini, for its anchors")
+    parser.add_argument("--config", metavar="FILE", help="of a checkpoint: config.ini, pipeline.config, params.yaml")
     parser.add_argument("--drop-unused-classes", action="store_true", help="torchvision: 80 classes in place of 91")
     parser.add_argument("--allow-unused", action="store_true", help="accept tensors that have no place in the model")
     parser.add_argument("--allow-missing", action="store_true", help="keep random weights where tensors are missing")
@@ -180,7 +183,6 @@ def describe(blueprint: Blueprint) -> str:
     names = ", ".join(blueprint.class_names[:5]) + (" …" if len(blueprint.class_names) > 5 else "")
     norm = f", {model.head_norm} normalisation ε {model.head_norm_epsilon:g}" if model.head_norm != "none" else ""
     scales = anchors.scales if not isinstance(anchors.scales[0], tuple) else anchors.scales[0]
-    sides = f"{resize.max_side} px square" if resize.is_square else f"sides {resize.min_side} to {resize.max_side} px"
     lines = [
         f"source    {blueprint.source}",
         f"network   {model.backbone} ({options})",
@@ -191,7 +193,7 @@ def describe(blueprint: Blueprint) -> str:
         f"anchors   sizes {_format_numbers(anchors.sizes)}, ratios {_format_numbers(anchors.ratios)}, "
         f"scales {_format_numbers(scales)}, offset {anchors.offset:g}{', rounded' if anchors.is_rounded else ''}, "
         f"strides {anchors.stride_mode}",
-        f"images    {sides}, rounded {resize.rounding}, method {resize.method}, padded to {resize.pad_multiple}",
+        f"images    {resize}, rounded {resize.rounding}, method {resize.method}, padded to {resize.pad_multiple}",
         f"filter    score {filter.score_threshold:g}, NMS {filter.nms_threshold:g} {filter.nms}, "
         f"{filter.max_detections} detections, {filter.top_k or 'all'} a level, clipped {filter.clip}",
     ]

@@ -184,11 +184,22 @@ def _choose_metavar(setting: Setting) -> str:
     return {int: "N", float: "X"}.get(setting.scalar, "TEXT")
 
 
+def split_list(text: str) -> list[str]:
+    """Split a list at its commas; a comma within an entry has a backslash before it."""
+    parts = [part.strip().replace("\\,", ",") for part in re.split(r"(?<!\\),", text)]
+    return parts[not parts[0] : len(parts) - (len(parts) > 1 and not parts[-1])]
+
+
+def join_list(values: Iterable[object]) -> str:
+    """Join entries with commas so that `split_list` finds them again."""
+    return ",".join(str(value).replace(",", "\\,") for value in values)
+
+
 def _make_reader(setting: Setting) -> Callable[[str], Any]:
     scalar = setting.scalar
 
     def read(text: str) -> Any:
-        return tuple(scalar(part.strip()) for part in text.strip(",").split(",")) if setting.is_tuple else scalar(text)
+        return tuple(map(scalar, split_list(text))) if setting.is_tuple else scalar(text)
 
     kind = {int: "whole number", float: "number"}.get(scalar, "text")
     read.__name__ = f"list of {kind}s" if setting.is_tuple else kind

@@ -176,10 +176,11 @@ def open_detector(
 
 
 def read_overrides(config: str | None, class_names: str | None = None) -> Overrides:
-    """Reads the anchors and class names that a checkpoint does not hold.
+    """Reads the settings and class names that a checkpoint does not hold.
 
     Args:
-        config: Path of fizyr's `config.ini`; `None` for no file.
+        config: Path of fizyr's `config.ini`, or of the `pipeline.config` or `params.yaml` of a TensorFlow detector;
+            `None` for no file.
         class_names: Path of a file with class names; `None` for no file.
 
     Returns:
@@ -193,8 +194,10 @@ def read_overrides(config: str | None, class_names: str | None = None) -> Overri
     from keras_retinanet.importers.class_lists import read_class_names
     from keras_retinanet.importers.fizyr_model_config import read_anchor_ini
 
+    is_of_tensorflow = config is not None and Path(config).suffix in (".config", ".yaml", ".yml")
     return Overrides(
-        anchors=read_anchor_ini(config) if config else {},
+        anchors=read_anchor_ini(config) if config and not is_of_tensorflow else {},
+        config_file=Path(config) if config and is_of_tensorflow else None,
         class_names=read_class_names(class_names) if class_names else None,
     )
 

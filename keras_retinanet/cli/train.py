@@ -20,7 +20,7 @@ from keras_retinanet.cli.startup import command_line, import_tensorflow
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.recipes import DEFAULT_RECIPE, recipe_names
-from keras_retinanet.config.rules import check
+from keras_retinanet.config.rules import check, exists
 from keras_retinanet.config.tree import changed, flag_name, flattened, settings
 from keras_retinanet.data.open_dataset import check_data
 from keras_retinanet.snapshots.run_folder import Run, find_snapshot, read_config
@@ -36,7 +36,7 @@ WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes", "data.
 
 CHANGEABLE = {
     *WORDS, "data.val_annotations", "data.workers", "data.use_cache", "data.use_index_cache", "data.bad_data", "epochs",
-    "evaluate_every", "use_evaluation", "tensorboard_dir", "patience",
+    "evaluate_every", "use_evaluation", "tensorboard_dir", "wandb", "mlflow", "patience", "report",
 }  # fmt: skip
 """Settings that may be changed with `--resume`."""
 
@@ -171,7 +171,7 @@ def _resolve_settings(
 def _inherit_settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], WeightFile | None]:
     """Reads the settings of the snapshot or checkpoint that a run starts from; also returns an opened checkpoint."""
     weights = given["model.weights"]
-    if weights in ("imagenet", "none") or not Path(weights).exists():
+    if weights in ("imagenet", "none") or not exists(weights):
         return {}, None
     weights = str(find_snapshot(Path(weights)))
     if settings := read_settings(weights):
@@ -182,7 +182,9 @@ def _inherit_settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], WeightF
     checkpoint = find_foreign(weights)
     if checkpoint is None:
         return {}, None
-    return inherited_settings(describe_checkpoint(checkpoint, overrides=Overrides(anchors))), checkpoint
+    settings_file = given.get("model.weights_config")
+    overrides = Overrides(anchors, config_file=Path(settings_file) if settings_file else None)
+    return inherited_settings(describe_checkpoint(checkpoint, overrides=overrides)), checkpoint
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -256,6 +258,8 @@ def _print_summary(result: RunResult, config: TrainConfig) -> None:
         print("  best  none, since no validation images were measured")
     pictures = [name for name in ("curves.png", "detections.jpg") if (result.folder / name).exists()]
     print(f"  pictures: {', '.join(str(result.folder / name) for name in pictures)}")
+    if result.report is not None:
+        print(f"  report    {result.report}")
     snapshot = result.folder / ("best.keras" if result.best else "last.keras")
     print("Next:")
     print(f"  {command_line('retinanet-evaluate', *dataset_words(config.data), str(snapshot))}")

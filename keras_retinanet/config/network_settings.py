@@ -213,6 +213,15 @@ class ResizeConfig:
         if self.has_one_scale and self.shape and self.shape_mode == "stretch":
             raise ValueError("Images stretched to a `shape` have a scale for each axis; `has_one_scale` must be off.")
 
+    def __str__(self) -> str:
+        if self.shape:
+            return (
+                f"{'stretched to' if self.shape_mode == 'stretch' else 'within'} {self.shape[1]} × {self.shape[0]} px"
+            )
+        if self.is_square:
+            return f"{self.max_side} px square"
+        return f"sides {self.min_side} to {self.max_side} px"
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -221,6 +230,8 @@ class ModelConfig:
     Attributes:
         backbone: The network that turns the image into features.
         weights: Where the weights start: imagenet, none, or a file (backbone weights, or a snapshot to fine-tune).
+        weights_config: Settings of such a file if it is a TensorFlow checkpoint: pipeline.config or params.yaml.
+            Defaults to the one in its folder or above.
         min_level: Finest pyramid level, of stride 2 ** level.
         max_level: Coarsest pyramid level.
         p6_source: Map from which level 6 is made: the backbone's C5 (paper) or the pyramid's P5 (torchvision v1).
@@ -255,6 +266,7 @@ class ModelConfig:
 
     backbone: BackboneName = "resnet50"
     weights: str = "imagenet"
+    weights_config: str | None = None
     min_level: int = 3
     max_level: int = 7
     p6_source: Literal["C5", "P5"] = "C5"

@@ -49,6 +49,18 @@ def check(config: TrainConfig) -> None:
         raise ValueError(problem)
 
 
+def exists(weights: str) -> bool:
+    """Whether there is a file, a folder, or a TensorFlow checkpoint of this prefix.
+
+    Args:
+        weights: A path.
+
+    Returns:
+        Whether there is.
+    """
+    return Path(weights).exists() or Path(f"{weights}.index").exists()
+
+
 def _check_names(config: TrainConfig) -> Iterator[str]:
     values = flattened(config)
     for setting in settings(TrainConfig):
@@ -122,7 +134,7 @@ def _check_choices(config: TrainConfig) -> Iterator[str]:
         yield "--weight-decay is not available with adam; choose --optimizer adamw, which is Adam with weight decay."
     if config.freeze_backbone and model.weights == "none":
         yield "--freeze-backbone with --weights none would keep random features; give --weights a file or imagenet."
-    if model.weights not in ("imagenet", "none") and not Path(model.weights).exists():
+    if model.weights not in ("imagenet", "none") and not exists(model.weights):
         yield f"--weights {model.weights}: no such file; allowed are imagenet, none, or the path of a weights file."
     yield from _check_freezing(config)
     if config.time is not None:
@@ -135,8 +147,11 @@ def _check_choices(config: TrainConfig) -> Iterator[str]:
     if config.optimizer.swa_epochs > config.epochs:
         yield f"--swa-epochs {config.optimizer.swa_epochs} is more than the {config.epochs} epochs of the run."
     yield from _check_folders(config)
-    if config.tensorboard_dir and importlib.util.find_spec("tensorboard") is None:
-        yield "--tensorboard-dir needs the package tensorboard: pip install tensorboard."
+    trackers = {"tensorboard": config.tensorboard_dir, "wandb": config.wandb, "mlflow": config.mlflow}
+    for package, is_asked in trackers.items():
+        if is_asked and importlib.util.find_spec(package) is None:
+            flag = flag_name("tensorboard_dir" if package == "tensorboard" else package)
+            yield f"{flag} needs the package {package} (extra `{package}`): pip install {package}."
 
 
 def _check_freezing(config: TrainConfig) -> Iterator[str]:

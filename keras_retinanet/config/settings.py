@@ -50,8 +50,7 @@ class DataConfig:
         labels_filter: Open Images: only these classes, in this order.
         parent_label: Open Images: only this class and those below it in the hierarchy.
         difficult: Pascal VOC, DOTA: treat difficult objects as ignore regions, keep them as ordinary ones, or drop.
-        image_dir: COCO, CSV, YOLO, Open Images, labelling tools, lists of images: folder of the images, if they are not
-            in one of the usual places.
+        image_dir: Folder of the images, if they are not in one of the usual places.
         class_attribute: VIA: region attribute that holds the class, if regions have several.
         voc_origin: Pascal VOC: number of the first pixel; auto decides by the coordinates of the whole data set.
         yolo_rows: YOLO: read rows of more than six numbers as polygons or as boxes with keypoints; auto decides by the
@@ -165,7 +164,10 @@ class TrainConfig(NetworkConfig):
         freeze_stages: Do not train the first stages of the backbone: 1 is the stem, N all maps of strides up to 2 ** N.
         unfreeze_at: Train the backbone only after this many epochs.
         snapshot_path: Folder in which each run creates its own folder.
-        tensorboard_dir: Also write TensorBoard logs here.
+        tensorboard_dir: Also write TensorBoard logs here: figures, numbers of each class, and pictures of what is fed
+            and found.
+        wandb: Also log the run to this project of Weights & Biases.
+        mlflow: Also log the run to this experiment of MLflow.
         use_evaluation: Evaluate on the validation split.
         evaluate_every: Epochs between two evaluations; the last epoch is always evaluated.
         metric: Metric of these evaluations; best.keras holds the weights that are best by its first number, such as
@@ -173,6 +175,7 @@ class TrainConfig(NetworkConfig):
         monitor: Number by which best.keras is chosen in place of the metric's first: AP75, AP/cat (of a class) or
             lrp.oLRP (of another metric).
         patience: Evaluations in a row without a better value after which the run ends. Defaults to no limit.
+        report: File of the report, or none. Defaults to report.html in the run's folder.
     """
 
     recipe: RecipeName = "paper"
@@ -189,11 +192,14 @@ class TrainConfig(NetworkConfig):
     unfreeze_at: int = 0
     snapshot_path: str = "./snapshots"
     tensorboard_dir: str | None = None
+    wandb: str | None = None
+    mlflow: str | None = None
     use_evaluation: bool = True
     evaluate_every: int = 1
     metric: MetricName = "coco"
     monitor: str | None = None
     patience: int | None = None
+    report: str | None = None
 
     @property
     def network(self) -> NetworkConfig:

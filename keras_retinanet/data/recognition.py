@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections
+import difflib
 import os
+import re
 import shlex
 from pathlib import Path
 
@@ -29,6 +31,13 @@ _NEAREST = {
     ".json": "coco", ".xml": "pascal", ".csv": "csv", ".txt": "yolo", ".yaml": "yolo", ".yml": "yolo",
     ".tfrecord": "tfrecord", ".record": "tfrecord",
 }  # fmt: skip
+_SYNONYMS = {
+    "voc": "pascal", "pascalvoc": "pascal", "openimages": "oid", "yolov5": "yolo", "yolov8": "yolo", "darknet": "yolo",
+    "ultralytics": "yolo", "tfrecords": "tfrecord", "widerface": "wider", "bdd": "bdd100k", "groundtruth": "sagemaker",
+    "ls": "labelstudio", "vgg": "via", "bboxcsv": "csv", "retinanet": "csv",
+}  # fmt: skip
+"""Usual names of formats, and their words."""
+
 _IGNORED = {"__MACOSX", "README.md", "README.txt", "LICENSE", "LICENSE.txt"}
 _MAX_ENTRIES = 20_000  # of the folder and its sub-folders, counted for a message
 _MAX_SHOWN = 6
@@ -53,8 +62,10 @@ def recognise(path: str | os.PathLike[str], command: str) -> Layout:
     """
     place = Path(path)
     if not _exists(place):
-        words = ", ".join(DATASETS)
-        raise DataError(str(path), "is not there", f"a path, or one of {words}", near_name_hint(place) + "check it")
+        allowed = f"a path, or the word of a format (`{command.split()[0]} --help` lists them)"
+        raise DataError(
+            str(path), "is not there", allowed, _near_word_hint(str(path)) + near_name_hint(place) + "check it"
+        )
     refuse_archive(place)
     layouts = find_layouts(place) or _find_in_only_folder(place)
     best = [layout for layout in layouts if layout.certainty == layouts[0].certainty]
@@ -82,6 +93,13 @@ def refuse_archive(path: Path) -> None:
     raise DataError(str(path), f"is a {ending} archive", "a folder or an annotation file", fix)
 
 
+def _near_word_hint(word: str) -> str:
+    """Advice for a word that is almost that of a format, or its usual name."""
+    folded = re.sub(r"[^a-z0-9]", "", word.lower())
+    near = _SYNONYMS.get(folded) or next(iter(difflib.get_close_matches(folded, DATASETS, 1, 0.75)), None)
+    return f"did you mean the format {near}? otherwise " if near else ""
+
+
 def _exists(place: Path) -> bool:
     try:
         return place.exists()
@@ -106,8 +124,11 @@ def _find_in_only_folder(place: Path) -> list[Layout]:
 
 def _describe_unknown(place: Path, command: str) -> tuple[str, str, str]:
     """What was found, what was looked for, and the next command."""
-    looked_for = f"files of one of {', '.join(DATASETS)}"
+    looked_for = f"files of one of the formats that `{command.split()[0]} --help` lists"
     if place.is_file():
+        if (home := _home_of(place)) is not None:
+            fix = f"give the folder that it belongs to: `{command} {shlex.quote(str(home))}`"
+            return "is not a data set of its own", looked_for, fix
         word = _NEAREST.get(place.suffix.lower())
         fix = f"to see what is missing: `{command} {word} {shlex.quote(str(place))}`" if word else "give its folder"
         return "is a file that no format recognises", looked_for, fix
@@ -126,6 +147,14 @@ def _has_class_folders(place: Path) -> bool:
     folders = [entry for entry in entries if entry.is_dir()]
     holds = [any(is_image(file.name) for file in _entries(folder)) for folder in folders]
     return sum(holds) > 1 and not any(is_image(entry.name) for entry in entries)
+
+
+def _home_of(file: Path) -> Path | None:
+    """The folder of the data set that a file belongs to: its own, or the one above of which that is a part."""
+    above = find_layouts(file.parent.parent)
+    if above and Path(above[0].evidence).parts[:1] == (file.parent.name,):
+        return file.parent.parent
+    return file.parent if find_layouts(file.parent) else None
 
 
 def _concerns(layout: Layout, place: Path) -> bool:

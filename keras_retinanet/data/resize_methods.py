@@ -54,7 +54,7 @@ def tf1_bilinear(image: Tensor, size: Tensor, scale: Tensor, antialias: bool) ->
         `(*size, 3)` float32.
     """
     del scale, antialias
-    return tf.compat.v1.image.resize_bilinear(image[None], size, align_corners=False, half_pixel_centers=False)[0]
+    return tf.raw_ops.ResizeBilinear(images=image[None], size=size, align_corners=False, half_pixel_centers=False)[0]
 
 
 def cv2_linear(image: Tensor, size: Tensor, scale: Tensor, antialias: bool) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_retinanet.data.near_duplicates import MIN_CONTRAST, THUMBNAIL_SIDE, group_near_duplicates
-from keras_retinanet.schema import Tensor
+from keras_retinanet.schema import Sample, Tensor
 
 MAX_COMPARED = 20_000
 """Images that are compared; those after them are not."""
@@ -55,6 +55,19 @@ class Thumbnails:
         """Thumbnails by position; `None` for images that were not loaded or are plain."""
         pairs = zip(self._grey, self._is_seen, strict=False)
         return [grey.tobytes() if is_seen and grey.std() > MIN_CONTRAST else None for grey, is_seen in pairs]
+
+    def brightness(self, samples: Sequence[Sample]) -> dict[int | str, float] | None:
+        """Mean brightness of the images that were loaded.
+
+        Args:
+            samples: The images.
+
+        Returns:
+            0 … 255 by image id; `None` if no image was loaded.
+        """
+        means = self._grey.mean(axis=(1, 2)).tolist()
+        loaded = zip(samples, means, self._is_seen.tolist(), strict=False)  # those after MAX_COMPARED have none
+        return {sample["image_id"]: mean for sample, mean, is_seen in loaded if is_seen} or None
 
     def _is_new(self, index: Any) -> Any:
         return np.bool_(not self._is_seen[index])

@@ -45,7 +45,9 @@ def describe_unused_folders(data: DataConfig, samples: Iterable[Sample]) -> list
 
 
 def _image_folders(root: Path) -> Iterator[tuple[Path, int]]:
-    """Folders below one, and the number of images in each that has any."""
+    """A folder and those below it, and the number of images in each that has any."""
+    if count := sum(is_image(name) for name in list_contents(root).files):
+        yield root, count
     level = [root]
     num_folders = 0
     for _ in range(_MAX_DEPTH):

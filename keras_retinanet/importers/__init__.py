@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from keras_retinanet.config import SourceName
-from keras_retinanet.importers import detectron2, fizyr, keras_hub, mmdetection, torchvision
+from keras_retinanet.importers import (
+    detectron2,
+    fizyr,
+    keras_hub,
+    mmdetection,
+    model_garden,
+    tf_object_detection,
+    torchvision,
+)
 from keras_retinanet.importers.assemble import Report, assemble
 from keras_retinanet.importers.blueprint import Blueprint, CheckpointError, Overrides
 from keras_retinanet.model.retinanet import RetinaNet
@@ -41,6 +49,8 @@ IMPORTERS: dict[SourceName, Importer] = {
     "detectron2": Importer(detectron2.recognises, detectron2.describe),
     "mmdetection": Importer(mmdetection.recognises, mmdetection.describe),
     "keras_hub": Importer(keras_hub.recognises, keras_hub.describe),
+    "tf_object_detection": Importer(tf_object_detection.recognises, tf_object_detection.describe),
+    "model_garden": Importer(model_garden.recognises, model_garden.describe),
 }
 """Every library whose detectors can be imported, by name."""
 
@@ -180,7 +190,7 @@ def inherited_settings(blueprint: Blueprint) -> dict[str, Any]:
     """
     groups = {"model": blueprint.model, "anchors": blueprint.anchors, "resize": blueprint.resize}
     found = {f"{group}.{name}": value for group, config in groups.items() for name, value in vars(config).items()}
-    return {name: value for name, value in found.items() if name != "model.weights"}
+    return {name: value for name, value in found.items() if not name.startswith("model.weights")}
 
 
 def _apply_overrides(blueprint: Blueprint, overrides: Overrides) -> Blueprint:

@@ -15,6 +15,7 @@ from keras_retinanet.importers.blueprint import Blueprint, CheckpointError
 from keras_retinanet.model.build import build
 from keras_retinanet.model.heads import Head
 from keras_retinanet.model.retinanet import RetinaNet
+from keras_retinanet.model.tower import SharedTower
 
 SHOWN = 8
 """Tensors that a message names; the others are counted."""
@@ -107,20 +108,27 @@ def weighted_layers(model: RetinaNet) -> Iterator[tuple[str, keras.Layer]]:
         model: A detector whose heads are shared between levels.
 
     Yields:
-        Path and layer: `backbone/<layer>`, `neck/lateral3 … output3 … extra6 …`, `class_head/conv0 … norm0 … final`,
-        `box_head/…`.
+        Path and layer: `backbone/<layer>`, `neck/lateral3 … output3 … extra6 … norm3 …`, `tower/conv0 … norm0_0 …`,
+        `class_head/conv0 … norm0 … norm0_0 … final`, `box_head/…`.
     """
     for layer in model.backbone.layers:
         if layer.weights:
             yield f"backbone/{layer.name}", layer
-    neck = model.neck
-    for layer in (*neck.laterals.values(), *neck.outputs.values(), *neck.extras.values()):
+    neck = model.neck.pyramid if isinstance(model.neck, SharedTower) else model.neck
+    for layer in (*neck.laterals.values(), *neck.outputs.values(), *neck.extras.values(), *neck.norms.values()):
         yield f"neck/{layer.name}", layer
+    if isinstance(model.neck, SharedTower):
+        yield from _tower_layers("tower", model.neck.tower, model.neck.level_norms)
     for name in ("class_head", "box_head"):
         head = getattr(model, name)
-        for layer in (*head.towers[0].layers, head.predictors[0]):
-            if layer.weights:
-                yield f"{name}/{layer.name}", layer
+        yield from _tower_layers(name, head.towers[0], head.level_norms)
+        yield f"{name}/{head.predictors[0].name}", head.predictors[0]
+
+
+def _tower_layers(part: str, tower: Any, level_norms: Any) -> Iterator[tuple[str, keras.Layer]]:
+    for layer in (*tower.layers, *(norm for norms in level_norms for norm in norms)):
+        if layer.weights:
+            yield f"{part}/{layer.name}", layer
 
 
 def _fill_model(model: RetinaNet, blueprint: Blueprint) -> Report:
@@ -135,7 +143,7 @@ def _fill_model(model: RetinaNet, blueprint: Blueprint) -> Report:
                 continue
             used.add(name)
             value = _convert_layout(np.asarray(blueprint.tensors[name]), layer, blueprint)
-            if layer.name == "final":
+            if layer.name == "final" and variable.name != "depthwise_kernel":
                 value = _reorder_outputs(value, path.partition("/")[0], model, blueprint)
             if value.shape != tuple(variable.shape):
                 raise CheckpointError(
@@ -164,7 +172,7 @@ def _convert_layout(value: np.ndarray, layer: keras.Layer, blueprint: Blueprint)
 
 
 def _reorder_outputs(value: np.ndarray, head_name: str, model: RetinaNet, blueprint: Blueprint) -> np.ndarray:
-    """Reorders the anchors of a head's last layer `(…, anchors · values)`, and drops the classes that are not kept."""
+    """Reorders a head's last layer `(…, anchors · values)` by anchor and output; drops classes that are not kept."""
     head: Head = getattr(model, head_name)
     counts = head.num_anchors if isinstance(head.num_anchors, int) else head.num_anchors[0]
     kept = blueprint.kept_classes if head_name == "class_head" else None
@@ -175,4 +183,6 @@ def _reorder_outputs(value: np.ndarray, head_name: str, model: RetinaNet, bluepr
         parts = parts[..., list(blueprint.anchor_order), :]
     if kept is not None:
         parts = parts[..., list(kept)]
+    if head_name == "box_head" and blueprint.box_order is not None:
+        parts = parts[..., list(blueprint.box_order)]
     return parts.reshape(*value.shape[:-1], -1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,7 @@ class Overrides:
         box_std: Four factors on the deltas, such as 1 / `BBOX_REG_WEIGHTS` of Detectron2.
         class_names: Names of all labels of the checkpoint.
         drop_unused_classes: Leave out those of torchvision's 91 classes that no object of COCO has.
+        config_file: Settings of a TensorFlow detector: `pipeline.config` or `params.yaml`.
         norm_epsilon: Epsilon of the backbone's batch normalisation, for torchvision models trained without the COCO
             weights.
         style: Variant of MMDetection's ResNet: `"pytorch"` or `"caffe"`.
@@ -66,6 +68,7 @@ class Overrides:
     box_std: Sequence[float] | None = None
     class_names: Sequence[str] | None = None
     drop_unused_classes: bool = False
+    config_file: Path | None = None
     norm_epsilon: float | None = None
     style: str | None = None
     stem: str | None = None
@@ -78,13 +81,14 @@ class Blueprint:
     Attributes:
         source: Library that the checkpoint comes from.
         tensors: Name → array, with the names of the library's newest version.
-        place: Function from the path of one of our layers, such as `backbone/stage3_block1_conv2` or
-            `class_head/conv0`, to the name of the layer in the checkpoint.
+        place: Function from the path of one of our layers, such as `backbone/stage3_block1_conv2`, `class_head/conv0`
+            or `class_head/norm0_3` (of the fourth level), to the name of the layer in the checkpoint.
         spelling: How the arrays of a layer are named.
         model: The network. Its `weights` are `"none"`.
         class_names: Names of the labels that are kept.
         kept_classes: The checkpoint's index of each label; `None` keeps all.
         anchor_order: The checkpoint's index of each of our anchors in a cell; `None` if both orders are equal.
+        box_order: The checkpoint's index of each of our four box outputs; `None` if both orders are equal.
         anchors: The anchors.
         resize: How images become network input.
         filter: How scored boxes become detections.
@@ -105,6 +109,7 @@ class Blueprint:
     filter: FilterConfig
     kept_classes: tuple[int, ...] | None = None
     anchor_order: tuple[int, ...] | None = None
+    box_order: tuple[int, ...] | None = None
     backbone_options: Mapping[str, Any] = field(default_factory=dict)
     box_coder: Mapping[str, Any] = field(default_factory=dict)
     is_not_weight: Callable[[str], bool] = lambda name: name.endswith("num_batches_tracked")
@@ -118,8 +123,9 @@ def by_part(
 
     Args:
         backbone: Function from our layer's name to the checkpoint's.
-        neck: Function of `"lateral"`, `"output"` or `"extra"`, and the level.
-        head: Function of `"class_head"` or `"box_head"`, and our layer: `conv0`, `norm0`, `final`.
+        neck: Function of `"lateral"`, `"output"`, `"extra"` or `"norm"`, and the level.
+        head: Function of `"class_head"`, `"box_head"` or `"tower"` (shared by both), and our layer: `conv0`, `norm0`,
+            `norm0_3` (of the fourth level), `final`.
 
     Returns:
         Function from the path of a layer to its name in the checkpoint.

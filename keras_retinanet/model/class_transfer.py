@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import keras
 import numpy as np
 
 from keras_retinanet.model.heads import Head
@@ -45,6 +46,9 @@ def copy_logits(source: RetinaNet, target: RetinaNet) -> Iterator[str]:
         return
     for source_layer, target_layer in zip(source.class_head.predictors, target.class_head.predictors, strict=True):
         for given, taken in zip(source_layer.weights, target_layer.weights, strict=True):
+            if taken.name == "depthwise_kernel":  # it knows no classes
+                taken.assign(given.value)
+                continue
             taken.assign(
                 _merge_columns(np.asarray(given.value), np.asarray(taken.value), len(names), pairs, target.num_classes)
             )
@@ -57,7 +61,12 @@ def _have_same_layout(source: Head, target: Head) -> bool:
     if len(source.predictors) != len(target.predictors) or source.num_anchors != target.num_anchors:
         return False
     pairs = zip(source.predictors, target.predictors, strict=True)
-    return all(one.kernel.shape[:3] == other.kernel.shape[:3] for one, other in pairs)
+    return all(_input_shapes(one) == _input_shapes(other) for one, other in pairs)
+
+
+def _input_shapes(layer: keras.layers.Layer) -> list[tuple[int, ...]]:
+    """Shapes of a convolution's kernels without their outputs, of which there is one per class."""
+    return [tuple(weight.shape[:-1]) for weight in layer.weights if len(weight.shape) == 4]
 
 
 def _merge_columns(

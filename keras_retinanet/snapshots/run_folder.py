@@ -29,6 +29,8 @@ SNAPSHOTS = ("best.keras", "last.keras")
 """Snapshots of a run; the first that exists is taken."""
 PRESET = "task.json"
 """The file that marks a folder as a preset of KerasHub."""
+TF_DETECTOR = ("pipeline.config", "params.yaml", "checkpoint", "variables/variables.index")
+"""Files by which a folder is known as a TensorFlow checkpoint or exported detector."""
 DIGITS = 8
 """Digits after the point in `metrics.csv`."""
 
@@ -72,6 +74,7 @@ class Run:
         self.metrics = folder / "metrics.csv"
         self.curves = folder / "curves.png"
         self.examples = folder / "detections.jpg"
+        self.report = folder / "report.html"
         self.state = folder / "state.json"
         self.recipe = folder / "recipe.txt"
         self.range_test = folder / "learning_rate.png"
@@ -199,6 +202,13 @@ class Run:
         best = max if mode == "max" else min
         return best(measured, key=lambda pair: pair[1], default=None)
 
+    def best_epoch(self) -> int | None:
+        """The epoch of `best.keras`; `None` if there is none."""
+        try:
+            return read_progress(self.best).epoch
+        except ValueError:
+            return None
+
 
 def read_config(path: str | Path, log: Callable[[str], object] | None = None) -> TrainConfig:
     """Reads the `config.yaml` of a run.
@@ -228,7 +238,7 @@ def find_snapshot(path: Path) -> Path:
         path: A snapshot, another library's checkpoint, or the folder of a run.
 
     Returns:
-        The file, or KerasHub's folder.
+        The file, or the folder of KerasHub or of a TensorFlow detector.
 
     Raises:
         ValueError: The folder has no snapshot.
@@ -240,6 +250,8 @@ def find_snapshot(path: Path) -> Path:
     for name in SNAPSHOTS:
         if (path / name).is_file():
             return path / name
+    if any((path / name).is_file() for name in TF_DETECTOR):
+        return path
     raise ValueError(f"{path}: has no {' or '.join(SNAPSHOTS)}; name a snapshot, or the folder of a run")
 
 

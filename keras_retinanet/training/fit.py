@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
@@ -30,9 +30,11 @@ from keras_retinanet.training.callbacks import (
     WarnOnce,
 )
 from keras_retinanet.training.freezing import carry_state, is_waiting, unfreeze
+from keras_retinanet.training.loggers import NUM_PICTURES, Pictures, TrackEpochs, open_trackers
 from keras_retinanet.training.monitor import Monitor, StopEarly
-from keras_retinanet.training.pictures import draw_examples
+from keras_retinanet.training.pictures import draw_examples, draw_fed, draw_found
 from keras_retinanet.training.run_data import RunData
+from keras_retinanet.training.run_report import KeepBestDetections, report_run
 from keras_retinanet.training.signals import StopRequest
 
 Log = Callable[[str], object]
@@ -73,6 +75,19 @@ def readable_data_errors() -> Iterator[None]:
         raise broken from error
 
 
+@dataclass
+class Measured:
+    """What the last evaluation found.
+
+    Attributes:
+        found: Detections of the validation images.
+        classes: First number of each class, such as `"AP/cat"`.
+    """
+
+    found: Sequence[Detections] = ()
+    classes: Mapping[str, float] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class RunResult:
     """The result of a run.
@@ -83,6 +98,7 @@ class RunResult:
         figures: Last row of `metrics.csv`: `epoch`, `loss`, `val_AP` …
         best: Row of the epoch that is best by the metric, empty if nothing was measured.
         stopped_by: The signal that stopped the run, `None` where it is complete.
+        report: The report; `None` where there is none.
     """
 
     folder: Path
@@ -90,6 +106,7 @@ class RunResult:
     figures: dict[str, float]
     best: dict[str, float]
     stopped_by: int | None
+    report: Path | None = None
 
 
 @dataclass
@@ -130,16 +147,17 @@ class Training:
             NonFiniteLossError: If the loss or the weights are no longer finite.
         """
         self.model.stop_training = False
-        found: list[Detections] = []  # of the epoch measured last
+        measured = Measured()
         with StopRequest() as request:
             guard = StopOnNonFinite([sample["image"] for sample in self.data.samples])
             keep = KeepSnapshot(self.run, self.progress, request)
             ranking = self.monitor.column, self.monitor.mode
-            after = [*self._measuring(found, request), RecordEpoch(self.run, *ranking)]
+            best = KeepBestDetections(self.run, *ranking, latest=lambda: measured.found)
+            after = [*self._measuring(measured, request), RecordEpoch(self.run, *ranking), best]
             early = StopEarly(self.run, *ranking, patience=self.config.patience, log=self.log)
             duplicates = WarnOnce(self.data.near_duplicates, self.config.evaluate_every, self.log)
-            callbacks = [guard, LogLearningRate(self.schedule), keep, *after, *self._loggers(), duplicates, early]
-            with readable_data_errors():
+            with readable_data_errors(), self._loggers(measured) as loggers:
+                callbacks = [guard, LogLearningRate(self.schedule), keep, *after, *loggers, duplicates, early]
                 self._finish_epoch(after)
                 self.model.stop_training |= early.is_due()
                 self._fit_rest(guard, keep, callbacks)
@@ -149,15 +167,18 @@ class Training:
             if counted is not None and (summary := counted.summary()) is not None:
                 self.log(f"warning: {summary}")
         is_stopped = self.model.stop_training and not early.is_due()
-        if self.data.val_samples and found and not is_stopped:
-            model, bad_images = self.model, self.data.bad_images
+        if self.data.val_samples and measured.found and not is_stopped:
+            model, samples, bad_images = self.model, self.data.val_samples, self.data.bad_images
             draw_examples(
-                self.data.val_samples, found, model.class_names, model.resize_config, self.run.examples, bad_images
+                samples, measured.found, model.class_names, model.resize_config, self.run.examples, bad_images
             )
-        return self._result(request.number if is_stopped else None)
+        if is_stopped:
+            return self._result(request.number, None)
+        settings = metric_settings(self.model)
+        return self._result(None, report_run(self.run, self.config, self.data, best, settings, self.log))
 
-    def _measuring(self, found: list[Detections], request: StopRequest) -> list[keras.callbacks.Callback]:
-        """Measures on the validation images, and leaves the detections in `found`."""
+    def _measuring(self, measured: Measured, request: StopRequest) -> list[keras.callbacks.Callback]:
+        """Measures on the validation images, and leaves what was found in `measured`."""
         if self.data.val_samples is None:
             return []
         samples, model, monitor = self.data.val_samples, self.model, self.monitor
@@ -181,8 +202,11 @@ class Training:
                     bar.update(count)
                     progress(count)
 
-                found[:] = detect_dataset(detector, batches, samples, progress=step)
-            return monitor.log(self.config.metric, samples, found, model.class_names, metric_settings(model))
+                found = detect_dataset(detector, batches, samples, progress=step)
+            metric, settings = self.config.metric, metric_settings(model)
+            figures, measured.classes = monitor.log(metric, samples, found, model.class_names, settings)
+            measured.found = found
+            return figures
 
         every, epochs = self.config.evaluate_every, self.config.epochs
         return [EvaluateMetric(measure, every=every, epochs=epochs, request=request)]
@@ -205,14 +229,31 @@ class Training:
                 callback.set_model(self.model)
                 callback.on_epoch_end(epoch - 1, logs)
 
-    def _loggers(self) -> list[keras.callbacks.Callback]:
+    @contextmanager
+    def _loggers(self, measured: Measured) -> Iterator[list[keras.callbacks.Callback]]:
+        """Callbacks that print, and that feed TensorBoard and others."""
         loggers: list[keras.callbacks.Callback] = []
         if not sys.stdout.isatty():
             loggers.append(PrintLines(self.config.epochs, log=self.log))
-        if self.config.tensorboard_dir:
-            folder = Path(self.config.tensorboard_dir) / self.run.folder.name
-            loggers.append(keras.callbacks.TensorBoard(str(folder), write_graph=False))
-        return loggers
+        own, trackers = open_trackers(self.config, self.run)
+        if not trackers:
+            yield loggers
+            return
+        tracking = TrackEpochs(trackers, lambda: measured.classes, lambda epoch: self._draw_epoch(epoch, measured))
+        try:
+            yield [*loggers, *own, tracking]
+        finally:
+            tracking.close()
+
+    def _draw_epoch(self, epoch: int, measured: Measured) -> Pictures:
+        """Images as they were fed in an epoch, and validation images with what was found."""
+        model, batch_size = self.model, self.config.batch_size
+        batches = self.batches.dataset(epoch).take(-(-NUM_PICTURES // batch_size))
+        pictures = {"fed": draw_fed(batches, model.class_names, NUM_PICTURES)}
+        if self.data.val_samples and measured.found:
+            samples, bad_images = self.data.val_samples[:NUM_PICTURES], self.data.bad_images
+            pictures["found"] = draw_found(samples, measured.found, model.class_names, model.resize_config, bad_images)
+        return pictures
 
     def _fit_rest(
         self, guard: StopOnNonFinite, keep: KeepSnapshot, callbacks: Sequence[keras.callbacks.Callback]
@@ -248,9 +289,9 @@ class Training:
         kept = f"{self.run.last} is that of before" if self.run.last.exists() else "no epoch was complete yet"
         return f"{failure} Training stopped; {kept}. A lower --learning-rate or --clip-norm often helps."
 
-    def _result(self, stopped_by: int | None) -> RunResult:
+    def _result(self, stopped_by: int | None, report: Path | None) -> RunResult:
         rows, best = self.run.rows(), self.run.best_metric(self.monitor.column, self.monitor.mode)
         numbers = [{name: float(value) for name, value in row.items() if value} for row in rows]
         last = numbers[-1] if numbers else {}
         highest = next((row for row in numbers if best is not None and row["epoch"] == best[0]), {})
-        return RunResult(self.run.folder, self.progress.epoch, last, highest, stopped_by)
+        return RunResult(self.run.folder, self.progress.epoch, last, highest, stopped_by, report)

@@ -70,12 +70,14 @@ def _open_detector(
     checkpoint = checkpoint or find_foreign(weights)
     if checkpoint is None and weights_kind(weights) != "snapshot":
         return None
+    settings = config.model.weights_config
+    overrides = Overrides(config_file=Path(settings) if settings else None)
     try:
-        opened = open_network(checkpoint or weights, log=log)
+        opened = open_network(checkpoint or weights, overrides, log)
     except CheckpointError:  # it does not hold its anchors, which are those of the run
         if checkpoint is None:
             raise
-        opened = open_network(checkpoint, Overrides(anchors=vars(config.anchors)), log)
+        opened = open_network(checkpoint, dataclasses.replace(overrides, anchors=vars(config.anchors)), log)
     return opened.network if isinstance(opened, DetectionModel) else opened
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,7 +63,7 @@ class Monitor:
         found: Sequence[Detections],
         class_names: Sequence[str],
         settings: MetricSettings,
-    ) -> Mapping[str, float]:
+    ) -> tuple[dict[str, float], dict[str, float]]:
         """Computes what training logs.
 
         Args:
@@ -74,7 +74,8 @@ class Monitor:
             settings: Settings of the metric.
 
         Returns:
-            Name → value: the numbers of the run's metric, and this one.
+            Name → value of the numbers of the run's metric, and of this one; and the first number of each class that
+            has boxes, such as `"AP/cat"`.
         """
         result = METRICS[metric](samples, found, class_names, settings)
         logged = METRICS[metric].logged_stats(result)
@@ -82,7 +83,9 @@ class Monitor:
             other = METRICS[self.metric](samples, found, class_names, settings) if self.metric != metric else result
             value = self.value(other)
             logged |= {self.name: value} if value >= 0 else {}
-        return logged
+        first, values = next(iter(result.per_class.items()))
+        classes = {f"{first}/{name}": float(value) for name, value in zip(class_names, values, strict=True)}
+        return logged, {name: value for name, value in classes.items() if value >= 0}
 
 
 def choose_monitor(

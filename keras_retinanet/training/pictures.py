@@ -12,7 +12,7 @@ from PIL import Image
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.bad_images import BadImages
 from keras_retinanet.data.sample_table import SampleTable
-from keras_retinanet.drawing.visualize import contact_sheet, draw_detections
+from keras_retinanet.drawing.visualize import contact_sheet, draw_annotations, draw_detections
 from keras_retinanet.schema import Detections, Sample
 from keras_retinanet.snapshots.atomic_files import write_whole
 from keras_retinanet.snapshots.run_folder import column
@@ -150,7 +150,31 @@ def draw_examples(
         path: The JPEG or PNG file.
         bad_images: Records images that cannot be decoded. Defaults to `None`: such an image is an error.
     """
-    table = SampleTable(samples[:NUM_EXAMPLES], resize, bad_images)
+    drawn = draw_found(samples[:NUM_EXAMPLES], found, class_names, resize, bad_images)
+    sheet = contact_sheet(drawn, SHEET_COLUMNS)
+    write_whole(path, lambda temporary: Image.fromarray(sheet).save(temporary))
+
+
+def draw_found(
+    samples: Sequence[Sample],
+    found: Sequence[Detections],
+    class_names: Sequence[str],
+    resize: ResizeConfig,
+    bad_images: BadImages | None = None,
+) -> list[Any]:
+    """Draws the detections of images, at the size of the network input.
+
+    Args:
+        samples: Images.
+        found: The detections of each.
+        class_names: Names of the labels.
+        resize: The model's resize rule.
+        bad_images: Records images that cannot be decoded. Defaults to `None`: such an image is an error.
+
+    Returns:
+        One `(H, W, 3)` uint8 per image.
+    """
+    table = SampleTable(samples, resize, bad_images)
     drawn = []
     for index in range(len(table)):
         detections, scale = found[index], np.asarray(table.scale(index))
@@ -159,5 +183,29 @@ def draw_examples(
         drawn.append(
             draw_detections(image, boxes, labels, detections["scores"], class_names, score_threshold=MIN_SCORE)
         )
-    sheet = contact_sheet(drawn, SHEET_COLUMNS)
-    write_whole(path, lambda temporary: Image.fromarray(sheet).save(temporary))
+    return drawn
+
+
+def draw_fed(batches: Iterable[Any], class_names: Sequence[str], count: int) -> list[Any]:
+    """Draws images as the network gets them: augmented, with the boxes that moved along.
+
+    Args:
+        batches: Training batches, see `schema.Targets`.
+        class_names: Names of the labels.
+        count: Images.
+
+    Returns:
+        At most `count` of `(H, W, 3)` uint8, without padding.
+    """
+    drawn: list[Any] = []
+    for images, targets in batches:
+        rows = {name: np.asarray(values) for name, values in targets.items()}
+        for row, image in enumerate(np.asarray(images)):
+            height, width = rows["size"][row].astype(int)
+            pixels = np.clip(np.round(image[:height, :width]), 0, 255).astype(np.uint8)
+            is_box = rows["labels"][row] >= 0
+            boxes, labels, ignore = (rows[name][row][is_box] for name in ("boxes", "labels", "ignore"))
+            drawn.append(draw_annotations(pixels, boxes, labels, class_names, ignore=ignore.astype(bool)))
+            if len(drawn) == count:
+                return drawn
+    return drawn

@@ -12,9 +12,10 @@ import numpy as np
 from keras_retinanet.weight_files.keras_hdf5 import KerasHdf5, is_keras_hdf5, read_keras_hdf5
 from keras_retinanet.weight_files.numpy_pickle import STARTS, read_numpy_pickle
 from keras_retinanet.weight_files.safetensors_file import is_safetensors_file, read_safetensors_file
+from keras_retinanet.weight_files.tf_checkpoint import TfCheckpoint, find_tf_checkpoint
 from keras_retinanet.weight_files.torch_file import is_torch_file, read_torch_checkpoint
 
-Layout = Literal["torch", "pickle", "safetensors", "keras_hdf5", "folder"]
+Layout = Literal["torch", "pickle", "safetensors", "keras_hdf5", "tf_checkpoint", "folder"]
 WRAPPERS = ("module.", "model.", "_orig_mod.")
 """Prefixes that training wrappers of PyTorch add to every name; wrappers may be nested."""
 COUNTER = "n_averaged"
@@ -28,9 +29,10 @@ class WeightFile:
     Attributes:
         path: Its path.
         layout: Its format; the content of a `"folder"` is read by its importer.
-        tensors: Name → array in the file's order; empty for `"keras_hdf5"` and `"folder"`.
+        tensors: Name → array in the file's order; empty for `"keras_hdf5"`, `"tf_checkpoint"` and `"folder"`.
         beside: The other entries of a training checkpoint.
         keras: Content of a `"keras_hdf5"`.
+        tf: The opened `"tf_checkpoint"`, whose arrays its importer reads.
     """
 
     path: Path
@@ -38,11 +40,14 @@ class WeightFile:
     tensors: Mapping[str, np.ndarray] = field(default_factory=dict)
     beside: Mapping[str, Any] = field(default_factory=dict)
     keras: KerasHdf5 | None = None
+    tf: TfCheckpoint | None = None
 
 
 def weight_layout(path: str | Path) -> Layout | None:
-    """The layout of a file by its first bytes; `None` if it is unknown."""
+    """The layout of a file by its first bytes, of a folder by its files; `None` if it is unknown."""
     path = Path(path)
+    if find_tf_checkpoint(path) is not None:
+        return "tf_checkpoint"
     if path.is_dir():
         return "folder"
     if is_keras_hdf5(path):
@@ -62,7 +67,8 @@ def open_weights(path: str | Path) -> WeightFile:
     """Reads a weight file; nothing in it is executed.
 
     Args:
-        path: PyTorch checkpoint, pickle of NumPy arrays, `.safetensors`, HDF5 of Keras 2, or a folder.
+        path: PyTorch checkpoint, pickle of NumPy arrays, `.safetensors`, HDF5 of Keras 2, prefix of a checkpoint of
+            TensorFlow 2, or a folder.
 
     Returns:
         The opened file. Prefixes of training wrappers are removed from the names.
@@ -75,6 +81,8 @@ def open_weights(path: str | Path) -> WeightFile:
     layout = weight_layout(path)
     if layout == "folder":
         return WeightFile(path, layout)
+    if layout == "tf_checkpoint" and (prefix := find_tf_checkpoint(path)) is not None:
+        return WeightFile(path, layout, tf=TfCheckpoint(prefix))
     if layout == "keras_hdf5":
         return WeightFile(path, layout, keras=read_keras_hdf5(path))
     if layout == "safetensors":

@@ -16,6 +16,9 @@ def test_curves_by_hand(sample, found):
     assert curves.precision[0, [at[0.0], at[0.3], at[0.6]]] == pytest.approx([2 / 3, 1 / 2, 1])
     assert curves.recall[0, [at[0.0], at[0.3], at[0.6]]] == pytest.approx([1, 0.5, 0.5])
     assert np.isnan(curves.precision[0, at[0.9]])
+    assert curves.num_boxes.tolist() == [2, 0, 2]
+    assert curves.counted[[0, 2]][:, [at[0.0], at[0.3], at[0.6], at[0.9]]].tolist() == [[3, 2, 1, 0]] * 2
+    assert curves.hits[0, [at[0.0], at[0.3], at[0.6], at[0.9]]].tolist() == [2, 1, 1, 0]
     assert curves.recall[0, at[0.9]] == 0
     assert curves.best_f1[0] == pytest.approx(0.8)
     assert curves.best_threshold[0] == 0

@@ -70,7 +70,7 @@ def test_optional_words_before_a_trailing_one(line, data, trailing):
         ("csv a.csv", "expected `csv ANNOTATIONS [CLASSES] SNAPSHOT`, got a.csv"),
         ("csv a b c d", "expected `csv ANNOTATIONS [CLASSES] SNAPSHOT`, got a b c d"),
         ("demo", "expected `demo [PATH] SNAPSHOT`, got nothing"),
-        ("voc /d s.keras", "voc: is not there. allowed: a path, or one of coco, pascal, csv,"),
+        ("voc /d s.keras", "did you mean the format pascal? otherwise check it"),
         ("coco /d s.keras --no-such", "unrecognized arguments: --no-such"),
     ],
 )

@@ -17,7 +17,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from keras_retinanet import build
-from keras_retinanet.cli import evaluate, evaluation_report
+from keras_retinanet.cli import evaluate, evaluation_report, report_file
 from keras_retinanet.cli.dataset_arguments import parse_arguments
 from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.data.tiling import cut_tiles
@@ -71,7 +71,9 @@ def test_the_numbers_are_those_of_pycocotools_on_the_saved_detections(demo, run,
     lines = text.splitlines()
     start = next(index for index, line in enumerate(lines) if line.startswith("AP "))
     assert [line.split()[0] for line in lines[start : start + 12]] == list(coco.STATS)
-    assert [line.split()[0] for line in lines[start + 14 :]] == list(NAMES)
+    assert [line.split()[0] for line in lines[start + 14 : -2]] == list(NAMES)
+    assert lines[-1] == f"report    {run / 'report.html'}"
+    assert all(name in (run / "report.html").read_text(encoding="utf-8") for name in ("images/s", "0.001", *NAMES))
     assert lines[start].endswith("COCO leaderboard")
 
     numbers = json.loads((tmp_path / "new" / "numbers.json").read_text())
@@ -146,7 +148,7 @@ def test_open_images_with_a_hierarchy(tmp_path, capsys):
     (tmp_path / "tree.json").write_text(json.dumps({"LabelName": "food", "Subcategory": [{"LabelName": "pear"}]}))
     found = [{"image_id": "a.png", "category_id": 2, "bbox": [10, 10, 40, 40], "score": 0.9}]
     (tmp_path / "found.json").write_text(json.dumps(found))
-    argv = ["csv", str(tmp_path / "boxes.csv"), str(tmp_path / "found.json"), "--metric", "open_images"]
+    argv = ["csv", str(tmp_path / "boxes.csv"), str(tmp_path / "found.json"), "--metric=open_images", "--report=none"]
     assert evaluate.main([*argv, "--hierarchy", str(tmp_path / "tree.json")]) == 0
     assert [line.split()[:3] for line in capsys.readouterr().out.splitlines()[-2:]] == [
         ["food", "2", "0.000"], ["pear", "1", "1.000"],
@@ -415,3 +417,26 @@ def test_ids_of_classes():
     dataset = types.SimpleNamespace(class_names=("cat", "dog"), category_ids=(17, 18))
     assert evaluation_report.category_ids(dataset, ["dog", "ant", "cat", "bee"]) == [18, 20, 17, 22]
     assert evaluation_report.category_ids(types.SimpleNamespace(class_names=("cat", "dog")), ["dog", "cat"]) == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("words", "source", "path"),
+    [
+        ([], "run/best.keras", "run/report.html"),
+        (["--json", "out/a.json"], "run/last.keras", "run/report.html"),
+        (["--json", "out/a.json"], "mine.keras", "out/report.html"),
+        ([], "found/detections.json", "found/report.html"),
+        ([], "mine.keras", "report.html"),
+        (["--report", "here.html", "--json", "out/a.json"], "run/best.keras", "here.html"),
+        (["--report", "none"], "run/best.keras", None),
+    ],
+)
+def test_where_the_report_is(words, source, path):
+    flags = evaluate.build_parser().parse_args([*words, "demo", source])
+    assert report_file.choose_path(flags, Path(source)) == (path and Path(path))
+
+
+def test_a_report_that_cannot_be_written_is_a_warning(demo, run, tmp_path, capsys):
+    (tmp_path / "file").write_text("no folder")
+    assert evaluate.main(["demo", str(demo), str(run), "--limit=1", "--report", str(tmp_path / "file" / "r.html")]) == 0
+    assert "\nwarning   the report cannot be written: " in capsys.readouterr().out

@@ -155,6 +155,9 @@ def test_tensorboard_that_is_missing_is_said(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "pip install tensorboard" in refused(["coco", "data", "--tensorboard-dir", "logs"], capsys)
+    message = "--wandb needs the package wandb (extra `wandb`): pip install wandb"
+    assert message in refused(["coco", "data", "--wandb", "cats"], capsys)
+    assert "--mlflow needs the package mlflow (extra `mlflow`)" in refused(["coco", "data", "--mlflow", "cats"], capsys)
 
 
 def former_run(folder: Path) -> Run:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from keras_retinanet.config import DataConfig
 from keras_retinanet.data import open_dataset
-from keras_retinanet.data.datasets import Annotations, Reader
+from keras_retinanet.data.datasets import DATASETS, Annotations, Reader
 from keras_retinanet.data.datasets.shared.frames import FrameRule
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.demo import scenes
@@ -78,12 +78,9 @@ def test_sets_and_readers_of_every_format(tmp_path, monkeypatch):
     assert not open_dataset.has_validation(DataConfig(dataset="oid", path="/d"))
 
 
-LISTS = ["wider", "crowdhuman", "bdd100k", "sagemaker", "vertex", "labelbox"]
-
-
 def test_flags_of_one_reader_are_options_of_that_reader():
-    tools = ["labelme", "labelmexml", "cvat", "labelstudio", "via", "createml", "datumaro"]
-    owners = {"image_dir": ["coco", "csv", "oid", "yolo", *LISTS, *tools], "difficult": ["pascal", "dota"]}
+    with_images = [word for word in DATASETS if word not in ("tfrecord", "tfds", "demo")]
+    owners = {"image_dir": with_images, "difficult": ["pascal", "dota"]}
     owners |= {"voc_origin": ["pascal"], "yolo_rows": ["yolo"], "class_attribute": ["via"]}
     owners |= {"person_box": ["crowdhuman"], "labels_filter": ["oid"], "parent_label": ["oid"]}
     assert open_dataset.reader_flags() == owners

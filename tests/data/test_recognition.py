@@ -98,7 +98,10 @@ def test_what_was_found_is_counted(tmp_path: Path) -> None:
 
 
 def test_a_path_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"is not there\. allowed: a path, or one of coco, pascal"):
+    with pytest.raises(
+        DataError,
+        match=r"is not there\. allowed: a path, or the word of a format \(`retinanet-train --help` lists them\)",
+    ):
         recognise(tmp_path / "no", "retinanet-train")
 
 

@@ -21,9 +21,10 @@ def test_a_test_split_and_another_data_set_are_named(tmp_path, write_images):
     data = make_splits(tmp_path, write_images, "train", "valid", "test")
     write_images(tmp_path / "old" / "JPEGImages", {"a.jpg": (4, 6), "b.jpg": (4, 6)})
     write_images(tmp_path / "SegmentationClass", {"a.png": (4, 6)})
+    write_images(tmp_path, {"loose.jpg": (4, 6)})
     samples = [sample for split in ("train", "val") for sample in open_dataset(data, split)]
     assert [sample["image_id"] for sample in samples] == ["train.jpg", "valid.jpg"]
-    note = f"{tmp_path}: images in these folders are not used: old/JPEGImages (2), test/images (1)"
+    note = f"{tmp_path}: images in these folders are not used: . (1), old/JPEGImages (2), test/images (1)"
     assert describe_unused_folders(data, samples) == [note]
     assert describe_unused_folders(dataclasses.replace(data, train_set="train"), samples) == []
 

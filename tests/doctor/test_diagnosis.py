@@ -130,7 +130,8 @@ def test_relative_boxes_and_missing_images_of_yolo(tmp_path, config):
     assert said["overrun"].examples[0].what == "[30, 5, 50, 15] in an image of 40 × 20 pixels"
     assert said["rare-class"].examples[0].what == "2 boxes"
     with pytest.raises(DataError, match=r"b\.png"):
-        open_dataset(DataConfig("yolo", str(tmp_path)), "train")
+        open_dataset(DataConfig("yolo", str(tmp_path), bad_data="error"), "train")
+    assert len(open_dataset(DataConfig("yolo", str(tmp_path)), "train")) == 1
 
 
 def test_exit_status_is_that_of_the_worst():

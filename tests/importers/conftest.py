@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import pickle
 import runpy
+import shutil
 import struct
 import zipfile
 import zlib
@@ -119,6 +121,40 @@ def reference_arrays(folder: Path, names: str = "name") -> dict[str, np.ndarray]
     return {record.get(names, record["name"]): fill(record, header["salt"]) for record in header["tensors"]}
 
 
+def write_tf_checkpoint(folder: Path, source: Path, layout: str) -> Path:
+    """A detector of TensorFlow's libraries in the folder as they lay it out; its prefix.
+
+    Args:
+        folder: Where to write.
+        source: Folder of the reference data: names, shapes, object graph and settings.
+        layout: `checkpoint`, `exported` or `saved_model`.
+    """
+    import tensorflow as tf
+
+    header = json.loads((source / "weights.json").read_text())
+    described = json.loads((source / "checkpoint_layout.json").read_text())[layout]
+    tensors = {
+        record[described.get("names", "name")]: tf.constant(fill(record, header["salt"]))
+        for record in header["tensors"]
+    }
+    tensors |= {key: tf.constant(value, dtype) for key, dtype, value in described["other_tensors"]}
+    graph = gzip.decompress((source / described["object_graph"]).read_bytes())
+    tensors["_CHECKPOINTABLE_OBJECT_GRAPH"] = tf.constant(graph)
+    place = {"checkpoint": "checkpoint"}.get(layout, "")
+    prefix = folder / place / described["file"]
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    names = sorted(tensors)
+    tf.raw_ops.SaveV2(
+        prefix=str(prefix), tensor_names=names, shape_and_slices=[""] * len(names),
+        tensors=[tensors[name] for name in names],
+    )  # fmt: skip
+    (prefix.parent / "checkpoint").write_text(f'model_checkpoint_path: "{prefix.name}"\n')
+    for name in ("pipeline.config", "params.yaml"):
+        if (source / name).is_file():
+            shutil.copy(source / name, folder / name)
+    return prefix
+
+
 FIZYR_MOBILENET_TAPS = {3: "conv_pw_5_relu", 4: "conv_pw_11_relu", 5: "conv_pw_13_relu"}
 CLASSES, ANCHORS, WIDTH = 2, 9, 8
 
@@ -175,7 +211,7 @@ def files() -> SimpleNamespace:
     """The writers above."""
     return SimpleNamespace(
         torch=write_torch, pickle=write_pickle, safetensors=write_safetensors, h5=write_h5, fill=fill,
-        reference=reference_arrays,
+        reference=reference_arrays, tf_checkpoint=write_tf_checkpoint,
         snapshot=snapshot_of, MOBILENET_TAPS=FIZYR_MOBILENET_TAPS, WIDTH=WIDTH,
     )  # fmt: skip
 

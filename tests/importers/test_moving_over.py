@@ -52,7 +52,7 @@ def test_four_commands(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     words = ["csv", str(home / "annotations.csv"), str(home / "classes.csv")]
     snapshot, ini = str(home / "resnet50_csv_50.h5"), str(home / "config.ini")
 
-    assert evaluate.main([*SIDES, *words, snapshot, "--config", ini, "--batch-size", "2"]) == 0
+    assert evaluate.main([*SIDES, *words, snapshot, "--config", ini, "--batch-size", "2", "--report", "none"]) == 0
     printed = capsys.readouterr().out
     assert "2 classes, sides 64 to 96 px" in printed
     assert "cat" in printed
@@ -116,7 +116,7 @@ def test_every_command_prints_the_same_notes_and_finds_the_same_boxes(
 
     (tmp_path / "one.csv").write_text(f"{home / 'a.png'},5,5,40,50,cat\n")
     words = ["csv", str(tmp_path / "one.csv"), str(home / "classes.csv"), str(checkpoint)]
-    assert evaluate.main([*words, "--save-detections", str(tmp_path / "evaluate.json")]) == 0
+    assert evaluate.main([*words, "--save-detections", str(tmp_path / "evaluate.json"), "--report", "none"]) == 0
     check(*coco_results(tmp_path / "evaluate.json"), decimals=2)
 
     (found,) = serve.open_model(checkpoint, None).runtime.detect([image])

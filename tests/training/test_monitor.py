@@ -31,16 +31,21 @@ def choose(chosen, metric="coco", samples=SAMPLES, limit=None):
 def test_any_number_of_any_metric(chosen, metric, column, mode, value):
     monitor = choose(chosen, metric)
     assert (monitor.column, monitor.mode) == (column, mode)
-    logged = monitor.log(metric, SAMPLES, FOUND, NAMES, MetricSettings())
+    logged, classes = monitor.log(metric, SAMPLES, FOUND, NAMES, MetricSettings())
     assert logged[monitor.name] == pytest.approx(value)
-    assert logged.keys() == choose(None, metric).log(metric, SAMPLES, FOUND, NAMES, MetricSettings()).keys() | {
-        monitor.name
-    }
+    usual, _ = choose(None, metric).log(metric, SAMPLES, FOUND, NAMES, MetricSettings())
+    assert logged.keys() == usual.keys() | {monitor.name}
+    assert classes == {
+        "coco": {"AP/cat": pytest.approx(1), "AP/dog": 0}, "voc": {"AP/cat": 1, "AP/dog": 0},
+        "lrp": {"oLRP/cat": 0, "oLRP/dog": 1},
+    }[metric]  # fmt: skip
 
 
 def test_a_number_to_which_no_box_contributes_is_left_out():
     monitor = choose("ARl")
-    assert "ARl" not in monitor.log("coco", SAMPLES, FOUND, NAMES, MetricSettings())
+    assert "ARl" not in monitor.log("coco", SAMPLES, FOUND, NAMES, MetricSettings())[0]
+    names = (*NAMES, "cow")
+    assert "AP/cow" not in monitor.log("coco", SAMPLES, FOUND, names, MetricSettings())[1]
 
 
 def test_the_limit_of_the_detector_where_images_have_more_boxes():

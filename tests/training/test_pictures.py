@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from keras_retinanet.training.pictures import draw_curves, label_metrics, spread
+from keras_retinanet.training.pictures import draw_curves, draw_fed, label_metrics, spread
 
 ONE = {"epoch": "8", "loss": "1.25", "val_AP": "0.53", "val_AP50": "0.7", "val_APs": "0.531"}
 
@@ -68,3 +68,21 @@ def test_labels_of_metrics() -> None:
 def test_values_that_are_not_finite_do_not_break_the_axes(tmp_path: Path) -> None:
     draw_curves([{"epoch": "1", "loss": "nan", "val_AP": str(np.inf)}], tmp_path / "curves.png")
     assert (tmp_path / "curves.png").exists()
+
+
+def test_what_is_fed_is_drawn_without_padding() -> None:
+    """Two batches of two: boxes of the first image, and an ignore region; the third image is not asked for."""
+    targets = {
+        "boxes": np.array([[[1, 1, 15, 9], [0, 0, 0, 0]], [[2, 2, 8, 8], [0, 0, 0, 0]]], np.float32),
+        "labels": np.array([[1, -1], [0, -1]]), "ignore": np.array([[0, 0], [1, 0]]),
+        "size": np.array([[20, 30], [10, 12]], np.float32),
+    }  # fmt: skip
+    images = np.full((2, 32, 32, 3), 300.4, np.float32)
+    images[1] = -3
+    drawn = draw_fed([(images, targets)] * 2, ("cat", "dog"), 3)
+    assert [image.shape for image in drawn] == [(20, 30, 3), (10, 12, 3), (20, 30, 3)]
+    assert drawn[0].dtype == np.uint8
+    assert (drawn[0][19, 29] == 255).all()
+    assert (drawn[0][1, 10] != 255).any()
+    assert (drawn[1][9, 11] == 0).all()
+    assert len(draw_fed([(images, targets)], ("cat", "dog"), 3)) == 2

@@ -146,12 +146,16 @@ def test_an_image_cut_off_while_a_run_is_under_way(tiny: TrainConfig, data: Path
 def test_a_run_leaves_its_whole_folder(measured: Run, whole: TrainConfig) -> None:
     assert {path.name for path in measured.folder.iterdir()} == {
         "last.keras", "best.keras", "config.yaml", "metrics.csv", "curves.png", "state.json", "detections.jpg",
+        "report.html",
     }  # fmt: skip
     assert read_config(measured.config) == whole
     rows = measured.rows()
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert {"loss", "classification_loss", "box_loss", "learning_rate", "val_AP", "val_AP50"} <= set(rows[0])
     assert measured.curves.read_bytes().startswith(b"\x89PNG")
+    report = measured.report.read_text(encoding="utf-8")
+    assert f"{measured.folder.name}, epoch {measured.best_epoch()}" in report
+    assert '"title":"Validation metrics"' in report
     assert (read_progress(measured.last).epoch, read_progress(measured.last).step) == (2, 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import os
 import re
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from keras_retinanet.data.datasets.shared.folder_contents import files_ending
 from keras_retinanet.data.datasets.shared.list_reader import (
     ListedBox,
     ListedImage,
@@ -26,17 +28,19 @@ _KIND = "a list of frames [{'name': …, 'labels': [{'category': …, 'box2d': {
 _BOX = "{'category': …, 'box2d': {'x1': …, 'y1': …, 'x2': …, 'y2': …}}"
 _LIST = re.compile(rb'\[\s*\{\s*"')
 _FRAMES = re.compile(rb'\{\s*"(?:frames|config|groups)"\s*:')
+_IMAGE = re.compile(rb'\{\s*"(?:name|attributes)"\s*:.*?"frames"\s*:', re.DOTALL)
 _CROWD = ("crowd", "ignored")
 
 
 class Bdd100kDataset(ListReader):
     """BDD100K's labels of detection and tracking, and Scalabel's files: frames with `box2d`.
 
-    Reads `labels/det_20/det_<set>.json`, `bdd100k_labels_images_<set>.json`, and files `{"frames": […]}`; the images
-    are in `images/100k/<set>/` or in the other usual places. `box2d` are edges as stored; Scalabel's own conversion to
-    COCO adds a pixel to width and height. Boxes with the attribute `crowd` or `ignored` become ignore regions. Lanes
-    and areas of files that have boxes belong to other tasks and are left out; in files of masks alone, polygons and
-    masks become their enclosing boxes.
+    Reads `labels/det_20/det_<set>.json`, `bdd100k_labels_images_<set>.json`, and files `{"frames": […]}`; a folder of
+    one file per image (`labels/100k/<set>/`) or video (`labels/box_track_20/<set>/`) is one set. The images are in
+    `images/100k/<set>/` or in the other usual places. `box2d` are edges as stored; Scalabel's own conversion to COCO
+    adds a pixel to width and height. Boxes with the attribute `crowd` or `ignored` become ignore regions. Lanes and
+    areas of files that have boxes belong to other tasks and are left out; in files of masks alone, polygons and masks
+    become their enclosing boxes.
 
     Reference: https://doc.bdd100k.com/format.html.
     """
@@ -53,7 +57,23 @@ class Bdd100kDataset(ListReader):
         text = start.lstrip()
         is_scalabel = _FRAMES.match(text) is not None and b'"frames"' in text
         has_shape = any(word in text for word in (b'"box2d"', b'"poly2d"', b'"rle"'))
-        return b'"name"' in text and has_shape and (is_scalabel or _LIST.match(text) is not None)
+        is_list = is_scalabel or _LIST.match(text) is not None or _IMAGE.match(text) is not None
+        return b'"name"' in text and has_shape and is_list
+
+    @classmethod
+    def find_sets(cls, path: Path) -> dict[str, Path]:
+        """Files by the names of their sets; folders of one file per image or video in their place."""
+        found = super().find_sets(path) or (super().find_sets(path / "labels") if path.is_dir() else {})
+        counts = collections.Counter(file.parent for file in found.values())
+        sets: dict[str, Path] = {}
+        for name, file in found.items():
+            split = split_in(file.stem)
+            if counts[file.parent] > 1 and not split:
+                own = split_in(file.parent.name) or ("." if file.parent == path else file.parent.name)
+                sets[own] = file.parent
+            else:
+                sets[name] = file
+        return sets
 
     def image_folders(self, file: Path) -> list[Path]:
         """`images/100k/<set>` and its like in the folders above the file, and the usual places."""
@@ -63,7 +83,21 @@ class Bdd100kDataset(ListReader):
         return [*(home / place for home in homes for place in places), *super().image_folders(file)]
 
     def read_images(self, file: Path) -> Iterator[ListedImage]:
-        """Yield the images of a file."""
+        """Yield the images of a file, or of all files of a folder."""
+        if not file.is_dir():
+            yield from self._read_file(file)
+            return
+        for part in self.list_files(file):
+            try:
+                yield from self._read_file(part)
+            except DataError as error:
+                self.report_error(error)
+
+    def list_files(self, file: Path) -> list[Path]:
+        """All files of a folder; none for a file."""
+        return files_ending(file, *self.suffixes) if file.is_dir() else []
+
+    def _read_file(self, file: Path) -> Iterator[ListedImage]:
         try:
             content = json.loads(read_text(file, _KIND))
         except (ValueError, RecursionError) as error:
@@ -74,6 +108,8 @@ class Bdd100kDataset(ListReader):
         frames = content.get("frames") if isinstance(content, dict) else content
         if not isinstance(frames, list):
             raise DataError(str(file), "has no list of frames", _KIND, "export it again")
+        if isinstance(name := content.get("name") if isinstance(content, dict) else None, str) and len(frames) == 1:
+            frames = [{**frame, "name": name} if isinstance(frame, dict) else frame for frame in frames]
         self._has_boxes = any(_has_box(label) for frame in frames for label in _labels(frame))
         config = content.get("config") if isinstance(content, dict) else None
         size = annotated_size(config.get("imageSize")) if isinstance(config, dict) else None
@@ -113,7 +149,7 @@ class Bdd100kDataset(ListReader):
 
 
 def _labels(frame: Any) -> list[Any]:
-    labels = frame.get("labels") if isinstance(frame, dict) else None
+    labels = frame.get("labels", frame.get("objects")) if isinstance(frame, dict) else None
     return labels if isinstance(labels, list) else []
 
 

@@ -28,16 +28,17 @@ class DotaDataset(PairedReader):
 
     Args:
         difficult: What difficult objects become; the benchmark ignores them. Defaults to `"ignore"`.
+        image_dir: Folder of the images, if it is not next to the text files. Defaults to `None`.
     """
 
     word = "dota"
     summary = "DOTA: <set>/images, <set>/labelTxt with four corners per line; that folder or the one above"
     tool = "DOTA"
 
-    def read(self, *, difficult: DifficultRule = "ignore") -> Annotations:
+    def read(self, *, difficult: DifficultRule = "ignore", image_dir: str | None = None) -> Annotations:
         """Read the text file of each image."""
         self._difficult = difficult
-        return self.read_pairs()
+        return self.read_pairs(image_dir)
 
     @classmethod
     def is_text_folder(cls, name: str) -> bool:

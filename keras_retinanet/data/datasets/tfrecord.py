@@ -6,16 +6,17 @@ Reference: https://github.com/tensorflow/models/blob/master/research/object_dete
 from __future__ import annotations
 
 import functools
+import itertools
 import os
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from keras_retinanet.data.datasets.shared.annotations import Annotations, BoxRow
-from keras_retinanet.data.datasets.shared.class_names import sort_names
+from keras_retinanet.data.datasets.shared.annotations import Annotations
+from keras_retinanet.data.datasets.shared.box_rows import BoxGroup, BoxRows
+from keras_retinanet.data.datasets.shared.class_names import add_unlisted
 from keras_retinanet.data.datasets.shared.label_map import read_label_map
 from keras_retinanet.data.datasets.shared.reader import Layout, Reader
 from keras_retinanet.data.datasets.shared.record_files import find_evidence, has_set, read_records, record_files
@@ -25,9 +26,10 @@ from keras_retinanet.data.file_headers import header_of
 from keras_retinanet.data.image_files import image_reference
 from keras_retinanet.data.image_headers import ImageHeader
 
-_SIDES = ("xmin", "ymin", "xmax", "ymax")
-_FLAGS = ("is_crowd", "difficult", "group_of")
+_SIDES = tuple(f"image/object/bbox/{side}" for side in ("xmin", "ymin", "xmax", "ymax"))
+_FLAGS = ("image/object/is_crowd", "image/object/difficult", "image/object/group_of")
 _TRAIN, _VAL = ("train", "training", "trainval"), ("val", "validation", "valid", "eval", "minival")
+_LISTS = {"bytes": "bytes_list", "float": "float_list", "int64": "int64_list"}
 _FARTHEST = 2.0  # shares beyond this are pixels by mistake
 _REMAKE = "write the records again (retinanet-convert-data … --to tfrecord)"
 
@@ -40,11 +42,12 @@ class _Record:
     image_id: int | str
     header: ImageHeader
     annotated_size: tuple[int, int] | None
-    boxes: Any
+    sides: array[float]
     names: list[str]
-    ignore: Any
-    areas: Any
+    ignore: list[bool] | None
+    areas: array[float]
     where: str
+    contradictions: list[tuple[int, str]]
 
 
 class TfRecordDataset(Reader):
@@ -79,20 +82,26 @@ class TfRecordDataset(Reader):
             for record in self.parse_each([numbered], parse)
         ]
         records = _unique(found, self.on_error)
+        rows = BoxRows()
+        for image, record in enumerate(records):
+            group = BoxGroup(f"{record.where}, object", record.names, record.sides, None, record.ignore)
+            rows.add(image, group, record.areas)
         has_map = map_file is not None or self.wanted_classes is not None
-        note = f"{self.path}: no label map; labels follow the sorted class names of the records"
+        notes = [] if has_map else [f"{self.path}: no label map; labels follow the sorted class names of the records"]
+        names, unlisted = add_unlisted([*label_map.values()], rows.sorted_names(), str(map_file))
+        notes += [*_describe_contradictions(records, label_map, map_file), *unlisted]
         return Annotations(
             listed_in=files[0],
-            class_names=tuple(label_map.values()) or sort_names(name for record in records for name in record.names),
+            class_names=names,
             images=[record.image for record in records],
             image_ids=[record.image_id for record in records],
             headers=[record.header for record in records],
             is_relative=True,
             annotated_sizes=[record.annotated_size for record in records],
-            boxes=[row for image, record in enumerate(records) for row in _rows(record, image)],
+            boxes=rows,
             category_ids={name: number for number, name in label_map.items()} or None,
             sources=[*files, str(Path(files[0]).parent), *([str(map_file)] if map_file is not None else [])],
-            notes=[] if has_map else [note],
+            notes=notes,
         )
 
     @classmethod
@@ -129,46 +138,54 @@ def _parse_record(label_map: dict[int, str], numbered: tuple[str, int, int, byte
 
     encoded = next(iter(values("image/encoded", "bytes")), b"")
     header = _header(encoded, where)
-    sides = [values(f"image/object/bbox/{side}", "float") for side in _SIDES]
-    count = len(sides[0])
-    if any(len(side) != count for side in sides):
-        found = f"{', '.join(str(len(side)) for side in sides)} values of {', '.join(_SIDES)}"
+    columns = [values(side, "float") for side in _SIDES]
+    count = len(columns[0])
+    if any(len(column) != count for column in columns):
+        named = ", ".join(side.rpartition("/")[2] for side in _SIDES)
+        found = f"{', '.join(str(len(column)) for column in columns)} values of {named}"
         raise DataError(where, found, "as many of each", _REMAKE)
-    boxes = np.array(sides, np.float64).reshape(4, -1).T
-    if (np.abs(boxes) > _FARTHEST).any():
-        worst = short_repr(boxes[(np.abs(boxes) > _FARTHEST).any(axis=1)][0].tolist(), 100)
-        raise DataError(where, f"box {worst}", "shares of the image's sides", f"divide by its size, or {_REMAKE}")
-    flags = [values(f"image/object/{flag}", "int64", count) for flag in _FLAGS]
+    boxes = list(zip(*columns, strict=True))
+    sides = list(itertools.chain.from_iterable(boxes))
+    if any(abs(side) > _FARTHEST for side in sides):
+        worst = next(box for box in boxes if any(abs(side) > _FARTHEST for side in box))
+        allowed, fix = "shares of the image's sides", f"divide by its size, or {_REMAKE}"
+        raise DataError(where, f"box {short_repr(list(worst), 100)}", allowed, fix)
+    flags = [flag for name in _FLAGS if (flag := values(name, "int64", count))]
     areas = values("image/object/area", "float", count)
     return _Record(
         image=image_reference(file, position + content.find(encoded), len(encoded)),
         image_id=_image_id(values("image/source_id", "bytes"), values("image/filename", "bytes"), where),
         header=header,
         annotated_size=_annotated_size(values("image/height", "int64"), values("image/width", "int64")),
-        boxes=boxes,
-        names=_names(values, count, label_map, where),
-        ignore=np.any([np.array(flag, bool) for flag in flags if flag] or [np.zeros(count, bool)], axis=0),
-        areas=np.array(areas, np.float64) if len(areas) == count else None,
+        sides=array("d", sides),
+        names=(names := _names(values, count, label_map, where)),
+        contradictions=_contradictions(values("image/object/class/label", "int64"), names, label_map),
+        ignore=list(map(any, zip(*flags, strict=True))) if flags else None,
+        areas=array("d", areas),
         where=where,
     )
 
 
-def _features(content: bytes, where: str) -> dict[str, Any]:
+def _features(content: bytes, where: str) -> Any:
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 
     try:
-        return dict(tf.train.Example.FromString(content).features.feature)
+        return tf.train.Example.FromString(content).features.feature
     except DecodeError:
         raise DataError(where, "is not a tf.train.Example", "the TF Object Detection API's schema", _REMAKE) from None
 
 
-def _values(features: dict[str, Any], key: str, kind: str, where: str, count: int | None) -> list[Any]:
+def _values(features: Any, key: str, kind: str, where: str, count: int | None) -> list[Any]:
     """Values of a feature, none if it is missing; `count` values or none, if a count is given."""
-    feature = features.get(key)
-    found = feature.WhichOneof("kind") if feature is not None else None
-    values = list(getattr(feature, found).value) if found is not None else []
-    if values and found != f"{kind}_list":  # an empty list may have lost its kind
+    if key not in features:
+        return []
+    feature = features[key]
+    values = list(getattr(feature, _LISTS[kind]).value)
+    found = feature.WhichOneof("kind") if not values else None
+    if (
+        found is not None and len(getattr(feature, found).value) and found != f"{kind}_list"
+    ):  # an empty list may have lost its kind
         raise DataError(where, f"{key} is a {found}", f"a {kind}_list", _REMAKE)
     if count is not None and len(values) not in (0, count):
         raise DataError(where, f"{len(values)} values of {key} for {count} boxes", "one per box", _REMAKE)
@@ -178,7 +195,8 @@ def _values(features: dict[str, Any], key: str, kind: str, where: str, count: in
 def _header(encoded: bytes, where: str) -> ImageHeader:
     """The header of the image; its size is used, and not `image/height`."""
     if not encoded:
-        raise DataError(where, "has no image/encoded", "the bytes of an image file", _REMAKE)
+        fix = f"{_REMAKE}; or convert the annotations that they were made from"
+        raise DataError(where, "has no image/encoded", "the bytes of an image file", fix)
     header = header_of(encoded)
     if header is None:
         raise DataError(where, "image/encoded cannot be read", "an image file", _REMAKE)
@@ -209,6 +227,22 @@ def _names(values: Any, count: int, label_map: dict[int, str], where: str) -> li
     return [label_map.get(number, str(number)) for number in ids]
 
 
+def _contradictions(ids: list[int], names: list[str], label_map: dict[int, str]) -> list[tuple[int, str]]:
+    """Number and text of the boxes whose text is not what the label map calls their number."""
+    pairs = zip(ids, names, strict=True) if label_map and len(ids) == len(names) else ()
+    return [(number, name) for number, name in pairs if label_map.get(number) != name]
+
+
+def _describe_contradictions(records: list[_Record], label_map: dict[int, str], file: Path | None) -> list[str]:
+    found = [pair for record in records for pair in record.contradictions]
+    if not found:
+        return []
+    number, name = found[0]
+    there = short_repr(label_map[number]) if number in label_map else "not in it"
+    what = f"{len(found)} boxes have a text that is not what {file} calls their number"
+    return [f"{what} (number {number} is {there}, the text is {short_repr(name)}): the text is used"]
+
+
 def _unique(records: list[_Record], on_error: OnError) -> list[_Record]:
     """The first record of each ID; others are errors."""
     seen: dict[int | str, _Record] = {}
@@ -218,10 +252,3 @@ def _unique(records: list[_Record], on_error: OnError) -> list[_Record]:
             found = f"image/source_id {short_repr(record.image_id)} occurs twice (first in {first.where})"
             report_or_raise(on_error, DataError(record.where, found, "each ID once", "give each image its own"))
     return list(seen.values())
-
-
-def _rows(record: _Record, image: int) -> Iterator[BoxRow]:
-    areas = [None] * len(record.names) if record.areas is None else record.areas.tolist()
-    values = zip(record.boxes.tolist(), record.names, record.ignore.tolist(), areas, strict=True)
-    for number, (box, name, is_ignored, area) in enumerate(values, start=1):
-        yield BoxRow(image, box, name, f"{record.where}, object {number}", is_ignored, area)

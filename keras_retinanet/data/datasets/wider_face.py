@@ -10,10 +10,12 @@ from keras_retinanet.data.datasets.shared.list_reader import ListedBox, ListedIm
 from keras_retinanet.data.datasets.shared.split_names import split_in
 from keras_retinanet.data.datasets.shared.text_files import number, read_text
 from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.data.image_files import SUFFIXES
 
 _ROW = "'x y width height blur expression illumination invalid occlusion pose'"
-_START = re.compile(rb"[^\r\n]+\.(?:jpe?g|png)\r?\n\s*\d+\s*\r?\n\s*-?\d+(?: -?\d+){3}", re.IGNORECASE)
-_NAME = re.compile(r".*\.(?:jpe?g|png|bmp|webp)", re.IGNORECASE)
+_SUFFIX = "|".join(suffix[1:] for suffix in SUFFIXES)
+_START = re.compile(rb"[^\r\n]+\.(?:" + _SUFFIX.encode() + rb")\r?\n\s*\d+\s*\r?\n\s*-?\d+(?: -?\d+){3}", re.IGNORECASE)
+_NAME = re.compile(rf".*\.(?:{_SUFFIX})", re.IGNORECASE)
 _INVALID = 7  # column that marks boxes which are not evaluated
 _COLUMNS = (4, 5, 10, 11)
 

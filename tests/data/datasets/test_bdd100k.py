@@ -111,3 +111,38 @@ def test_broken_labels(make_set):
 )
 def test_other_json_files(make_set, content):
     assert Bdd100kDataset.find_layout(make_set({"a.json": json.dumps(content)}, {})) is None
+
+
+def test_one_file_per_image(tmp_path, write_images):
+    """The labels of 2018 before they were joined: the name has no suffix, and objects are those of the only frame."""
+    write_images(tmp_path / "images" / "100k" / "train", {"a-1.jpg": (40, 60), "b-2.jpg": (40, 60)})
+    home = tmp_path / "labels" / "100k" / "train"
+    home.mkdir(parents=True)
+    for name, objects in (("a-1", [box("car", 1, 2, 11, 22), LANE]), ("b-2", [box("bus", 0, 0, 5, 5)])):
+        page = {"name": name, "frames": [{"timestamp": 10000, "objects": objects}], "attributes": {"scene": "tunnel"}}
+        (home / f"{name}.json").write_text(json.dumps(page))
+    assert find_layouts(tmp_path)[0].format == "bdd100k"
+    assert Bdd100kDataset.default_sets(tmp_path) == ("train", None)
+    data = Bdd100kDataset(tmp_path)
+    assert data.class_names == ("bus", "car")
+    assert [sample["boxes"].tolist() for sample in data] == [[[1, 2, 11, 22]], [[0, 0, 5, 5]]]
+    assert str(home / "b-2.json") in data.contents.sources
+    (home / "c-3.json").write_text('{"name": ')
+    assert "c-3.json: is not JSON" in "\n".join(Bdd100kDataset(tmp_path).report.notes)
+
+
+def test_one_file_per_video(tmp_path, write_images):
+    """Tracks: each file has the frames of a video, each file of a split belongs to one set."""
+    for video in ("v1", "v2"):
+        sizes = {f"{video}-1.jpg": (40, 60), f"{video}-2.jpg": (40, 60)}
+        write_images(tmp_path / "images" / "track" / "val" / video, sizes)
+        home = tmp_path / "labels" / "box_track_20" / "val"
+        home.mkdir(parents=True, exist_ok=True)
+        frames = [
+            {"name": f"{video}-{number}.jpg", "videoName": video, "frameIndex": number,
+             "labels": [box("car", 1, 2, 11, 20 + number)]}
+            for number in (1, 2)
+        ]  # fmt: skip
+        (home / f"{video}.json").write_text(json.dumps(frames))
+    data = Bdd100kDataset(tmp_path, "val")
+    assert [sample["boxes"].tolist() for sample in data] == [[[1, 2, 11, 21]], [[1, 2, 11, 22]]] * 2

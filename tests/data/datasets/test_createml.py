@@ -131,7 +131,7 @@ def test_an_image_that_is_listed_twice_has_two_ids(write, write_images, tmp_path
 def test_names_that_lead_to_the_same_image_are_refused(write, write_images, tmp_path):
     write_images(tmp_path, {"a.jpg": (40, 60)})
     write(entry("x/a.jpg", CAT), entry("y/a.jpg", CAT))
-    with pytest.raises(DataError, match=r"2 image paths lead to folders that are not there, .*'a\.jpg'.*--image-dir"):
+    with pytest.raises(DataError, match=r"2 image paths lead to folders that are not there .*'a\.jpg'.*--image-dir"):
         CreateMlDataset(tmp_path)
     for folder in ("x", "y"):
         write_images(tmp_path / "photos" / folder, {"a.jpg": (40, 60)})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +14,12 @@ import pytest
 from PIL import Image
 
 from keras_retinanet.data.datasets import (
+    DATASETS,
     CocoDataset,
     CsvDataset,
     KittiDataset,
+    LabelmeXmlDataset,
+    OpenImagesDataset,
     PascalDataset,
     Reader,
     YoloDataset,
@@ -22,6 +27,9 @@ from keras_retinanet.data.datasets import (
 )
 from keras_retinanet.data.datasets.shared.accounting import account_for_files, list_files
 from keras_retinanet.data.datasets.shared.annotations import Annotations
+from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.writers import OutputSplit
+from keras_retinanet.schema import Sample
 
 FOLDERS = ("", "day 1/", "day 1/deep/", "Ünïcode/")
 SUFFIXES = (".jpg", ".JPG", ".jpeg", ".JFIF", ".png", ".Png", ".tif", ".TIFF", ".bmp", ".webp")
@@ -37,14 +45,16 @@ def random_images(seed: int) -> Images:
     return {name: bool(number % 2 == 0 or rng.random() < 0.3) for number, name in enumerate(names)}
 
 
-def write_images(folder: Path, images: Images) -> None:
-    """The images; one folder of them stands elsewhere and is linked, one link leads back, and other files lie about."""
+def write_images(folder: Path, images: Images, *, plain: bool = False) -> None:
+    """The images; unless `plain`, one folder is a link, one link leads back, and other files are there, too."""
     for name in images:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.random.default_rng(len(name)).integers(0, 256, (*SIZE, 3), np.uint8)).save(
             path, {".jfif": "JPEG", ".jpg": "JPEG", ".tif": "TIFF"}.get(path.suffix.lower())
         )
+    if plain:
+        return
     if (folder / "day 1").is_dir():
         elsewhere = folder.parent.parent / f"{folder.name} elsewhere"
         (folder / "day 1").rename(elsewhere)
@@ -109,23 +119,78 @@ def write_kitti(root: Path, images: Images) -> tuple[Reader, set[str]]:
     return KittiDataset(root), orphans
 
 
+def write_open_images(root: Path, images: Images) -> tuple[Reader, set[str]]:
+    write_images(root / "train", images)
+    header = "ImageID,LabelName,XMin,XMax,YMin,YMax,IsGroupOf"
+    rows = [f"{os.path.splitext(name)[0]},/m/cat,0.1,0.5,0.1,0.5,0\n" for name, has_box in images.items() if has_box]
+    (root / "train-annotations-bbox.csv").write_text(f"{header}\n" + "".join(rows), encoding="utf-8")
+    return OpenImagesDataset(root), set()
+
+
+LABELME_XML = (
+    "<annotation><filename>{name}</filename><folder></folder><object><name>cat</name><deleted>0</deleted><polygon>"
+    "<pt><x>1</x><y>2</y></pt><pt><x>11</x><y>2</y></pt><pt><x>11</x><y>12</y></pt></polygon></object></annotation>"
+)
+
+
+def write_labelme_xml(root: Path, images: Images) -> tuple[Reader, set[str]]:
+    write_images(root / "images", images)
+    for name in [*(name for name, has_box in images.items() if has_box), "orphan.jpg"]:
+        (root / "images" / name).with_suffix(".xml").write_text(LABELME_XML.format(name=os.path.basename(name)))
+    return LabelmeXmlDataset(root), {"orphan.jpg"}
+
+
+def write_as_tool(word: str, root: Path, images: Images) -> tuple[Reader, set[str]]:
+    """Write a set with the writers of the benchmark; a label file of each folder of them has no image."""
+    source = root.parent / "source"
+    write_images(source, images, plain=True)
+    box = np.array([[1, 2, 11, 12]], np.float32)
+    samples = [
+        Sample(
+            image=str(source / name), image_id=name, size=SIZE, boxes=box[: int(has_box)],
+            ignore=np.zeros(int(has_box), bool),
+            labels=np.zeros(int(has_box), np.int32),
+        )
+        for name, has_box in images.items()
+    ]  # fmt: skip
+    TOOLS[word](OutputSplit("train", samples, list(images), ("cat",), (1,)), root)
+    home = next(path for path in root.rglob("0.*") if path.suffix in SUFFIXES).parent
+    (root / "loop").symlink_to(root, target_is_directory=True)
+    (home / "layers.psd").write_bytes(b"8BPS")
+    (home / ".hidden.jpg").write_bytes(b"")
+    orphans = set()
+    for folder in {"labelme": [home], "visdrone": [root / "annotations"], "dota": [root / "labelTxt"]}.get(word, []):
+        page = next(path for path in folder.rglob("0.*") if path.suffix in (".json", ".txt"))
+        page.with_stem("orphan").write_text(page.read_text().replace('"0.', '"orphan.'))
+        orphans.add("orphan")
+    return DATASETS[word](root), orphans
+
+
+TOOLS = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "index_writers.py"))["WRITERS"]
 WRITERS: dict[str, Callable[[Path, Images], tuple[Reader, set[str]]]] = {
     "coco": write_coco,
     "csv": write_csv,
     "yolo": write_yolo,
     "pascal": write_voc,
     "kitti": write_kitti,
+    "oid": write_open_images,
+    "labelmexml": write_labelme_xml,
+    **{word: functools.partial(write_as_tool, word) for word in TOOLS},
 }
 
 
-@pytest.mark.parametrize("seed", range(3))
+def test_all_formats_with_image_files_are_tried() -> None:
+    assert {*WRITERS, "tfrecord", "tfds", "demo"} == {*DATASETS}
+
+
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", WRITERS)
 def test_files_found_are_used_or_reported(name: str, seed: int, tmp_path: Path) -> None:
     root = tmp_path / "set" / "data"
     root.mkdir(parents=True)
     images = random_images(seed)
     reader, orphans = WRITERS[name](root, images)
-    assert find_layouts(root) or name == "csv"
+    assert find_layouts(root)[0].format == name
     used = {os.path.basename(sample["image"]) for sample in reader}
     notes = "\n".join(reader.report.notes)
     for path, has_box in images.items():
@@ -136,6 +201,30 @@ def test_files_found_are_used_or_reported(name: str, seed: int, tmp_path: Path) 
         assert orphan in notes, notes
     assert ".hidden" not in notes
     assert reader.report.num_boxes == sum(images.values())
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_listed_images_that_are_missing_are_counted(name: str, tmp_path: Path) -> None:
+    """One of nine images of each format is gone: its boxes are lost, and it is named."""
+    root = tmp_path / "set" / "data"
+    root.mkdir(parents=True)
+    images = {f"{number}.png": True for number in range(9)}
+    WRITERS[name](root, images)
+    gone = next(path for path in root.rglob("4.png"))
+    gone.unlink()
+    layout = find_layouts(root)[0]
+    reader = DATASETS[name](layout.settings.get("annotations", root))
+    notes = "\n".join(reader.report.notes)
+    assert [os.path.basename(sample["image"]) for sample in reader] == [
+        f"{number}.png" for number in range(9) if number != 4
+    ]
+    assert reader.report.num_boxes == 8
+    assert "4.png" in notes or os.path.splitext(gone.name)[0] in notes
+    for image in root.rglob("[0-35].png"):
+        image.unlink()
+    if name not in ("oid", "yolo", "kitti", "pascal", "visdrone", "dota"):  # the images that are there are the set
+        with pytest.raises(DataError, match=r"is not there, nor are [456] others"):
+            DATASETS[name](layout.settings.get("annotations", root))
 
 
 def annotations(images: list[Path], *sources: Path) -> Annotations:

@@ -20,7 +20,7 @@ def test_every_reader_describes_itself(word):
 
 
 def test_flags_are_the_keywords_of_read():
-    assert DATASETS["pascal"].flags() == ("difficult", "voc_origin")
+    assert DATASETS["pascal"].flags() == ("difficult", "voc_origin", "image_dir")
     assert DATASETS["oid"].flags() == ("labels_filter", "parent_label", "image_dir")
     assert DATASETS["coco"].flags() == ("image_dir",)
     assert DATASETS["yolo"].flags() == ("image_dir", "yolo_rows")

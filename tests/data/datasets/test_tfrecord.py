@@ -229,3 +229,27 @@ def test_fuzzed_records_never_give_another_error(records, data):
     for name in ("a.tfrecord", "b.tfrecord"):
         with contextlib.suppress(DataError):
             assert len(TfRecordDataset(records / name)) <= 1
+
+
+def test_texts_that_contradict_the_label_map_are_reported(tmp_path, write_records):
+    """The text is used; a text that the map lacks is a class of its own, and refuses nothing."""
+    import tensorflow as tf
+
+    box = {"xmin": [0.0, 0.5], "ymin": [0.0, 0.5], "xmax": [0.5, 1.0], "ymax": [0.5, 1.0]}
+    write_records(tmp_path / "old.record", {"id": "1", "text": ["cat", "emu"], **box})
+    [record] = tf.data.TFRecordDataset(str(tmp_path / "old.record"))
+    example = tf.train.Example.FromString(record.numpy())
+    example.features.feature["image/object/class/label"].int64_list.value.extend([2, 3])
+    with tf.io.TFRecordWriter(str(tmp_path / "train.record")) as writer:
+        writer.write(example.SerializeToString())
+    (tmp_path / "old.record").unlink()
+    label_map = tmp_path / "map.pbtxt"
+    label_map.write_text("item { id: 1 name: 'cat' }\nitem { id: 2 name: 'dog' }\n")
+    data = TfRecordDataset(tmp_path)
+    assert data.class_names == ("cat", "dog", "emu")
+    assert data[0]["labels"].tolist() == [0, 2]
+    assert data.report.notes[:2] == [
+        f"2 boxes have a text that is not what {label_map} calls their number (number 2 is 'dog', the text is 'cat'): "
+        "the text is used",
+        f"{label_map} lacks 1 classes that boxes have, which follow its own: 'emu'",
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_retinanet.data.box_columns import BoxColumns
+from keras_retinanet.data.datasets.coco.batches import Batch, areas_of, corners_of, rotation_of
 from keras_retinanet.data.datasets.coco.fields import REMAKE, as_whole, field, find_id
 from keras_retinanet.data.datasets.shared.outlines import box_of_segmentation, enclosing_box
 from keras_retinanet.data.error_collector import ErrorCollector, OnError, parse_each, report_or_raise
@@ -25,15 +27,13 @@ class Source(NamedTuple):
         file: The JSON file.
         images: Positions of the images by ID.
         labels: Labels by category ID.
-        has_rotation: Whether an annotation may have an attribute `rotation`.
-        read_outlines: Function that reads the annotations again, with their outlines.
+        read_items: Function that reads the annotations again, as objects; with `True` including their outlines.
     """
 
     file: Path
     images: Mapping[int | str, int]
     labels: Mapping[int, int]
-    has_rotation: bool
-    read_outlines: Callable[[], list[Any]]
+    read_items: Callable[[bool], list[Any]]
 
 
 class _Rows(NamedTuple):
@@ -44,11 +44,18 @@ class _Rows(NamedTuple):
     notes: list[str]
 
 
-def read_columns(items: list[Any], source: Source, on_error: OnError) -> tuple[BoxColumns, list[str]]:
+def is_used(category: int, batches: Sequence[Batch | None], read_items: Callable[[bool], list[Any]]) -> bool:
+    """Whether an annotation has a category."""
+    if None not in batches:
+        return any(as_whole(given) == category for batch in batches if batch for given in set(batch.categories))
+    return any(as_whole(item.get("category_id")) == category for item in read_items(False) if isinstance(item, dict))
+
+
+def read_columns(batches: Sequence[Batch | None], source: Source, on_error: OnError) -> tuple[BoxColumns, list[str]]:
     """Read the boxes of all annotations.
 
     Args:
-        items: The list `annotations`.
+        batches: From `shrink`.
         source: What they refer to.
         on_error: What to do about broken annotations: `"skip"` leaves them out with a note.
 
@@ -58,7 +65,49 @@ def read_columns(items: list[Any], source: Source, on_error: OnError) -> tuple[B
     Raises:
         DataError: An annotation is broken and `on_error` is `"error"`, or all are broken.
     """
-    rows = _drop_copies(items, source, on_error)
+    found = [batch for batch in batches if batch is not None]
+    joined = _join(found, source) if len(found) == len(batches) else None
+    return _read_items(source, on_error) if joined is None else joined
+
+
+def _join(batches: Sequence[Batch], source: Source) -> tuple[BoxColumns, list[str]] | None:
+    """The boxes of all batches; `None` if IDs are repeated, or not known."""
+    ids = [item for batch in batches for item in batch.ids or ()]
+    count = sum(len(batch.images) for batch in batches)
+    if len(ids) not in (0, count) or len(set(ids)) < len(ids):
+        return None
+    notes = []
+    if count > len(ids):
+        notes.append(f"{source.file}: {count} annotations have no id: numbered by their position")
+    try:
+        images = [source.images[item] for batch in batches for item in batch.images]
+        labels = [source.labels[item] for batch in batches for item in batch.categories]
+    except KeyError:
+        return None
+    boxes = np.concatenate([np.zeros((0, 4)), *(batch.boxes for batch in batches)])
+    starts = itertools.accumulate((len(batch.images) for batch in batches), initial=0)
+    turned = [
+        (start + row, angle) for start, batch in zip(starts, batches, strict=False) for row, angle in batch.turned
+    ]
+    _enclose_turned(boxes, turned, source, notes)
+
+    def where(row: int) -> str:
+        return _where({"id": ids[row]} if ids else {}, row, source.file)
+
+    columns = BoxColumns(
+        image=np.array(images, np.int64),
+        boxes=boxes,
+        labels=np.array(labels, np.int64),
+        ignore=np.frombuffer(b"".join(batch.crowd for batch in batches), bool),
+        name=where,
+        areas=np.concatenate([np.zeros(0), *(batch.areas for batch in batches)]),
+    )
+    return columns, notes
+
+
+def _read_items(source: Source, on_error: OnError) -> tuple[BoxColumns, list[str]]:
+    """The boxes of all annotations as objects, which are repaired one by one if that is needed."""
+    rows = _drop_copies(source.read_items(False), source, on_error)
     columns = _columns(rows, source)
     if columns is None:
         repaired = _repair(rows, source, on_error)
@@ -66,8 +115,8 @@ def read_columns(items: list[Any], source: Source, on_error: OnError) -> tuple[B
         if columns is None:
             raise DataError(str(source.file), "the annotations cannot be read", "COCO annotations", REMAKE)
         rows = repaired
-    if source.has_rotation:
-        _enclose_turned(columns.boxes, rows, source)
+    turned = [(row, angle) for row, item in enumerate(rows.items) if (angle := rotation_of(item))]
+    _enclose_turned(columns.boxes, turned, source, rows.notes)
     return columns, rows.notes
 
 
@@ -83,31 +132,16 @@ def _columns(rows: _Rows, source: Source) -> BoxColumns | None:
         crowd = [item.get("iscrowd") or 0 for item in items]
         columns = BoxColumns(
             image=np.array([images[item["image_id"]] for item in items], np.int64),
-            boxes=_corners([item["bbox"] for item in items]),
+            boxes=corners_of([item["bbox"] for item in items]),
             labels=np.array([labels[item["category_id"]] for item in items], np.int64),
             ignore=np.array(crowd, bool),
             name=lambda row: _where(items[row], rows.positions[row], source.file),
-            areas=_areas(items),
+            areas=areas_of(items),
         )
         is_sound = set(crowd) <= {0, 1} and bool(np.isfinite(columns.boxes).all())
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
     return columns if is_sound else None
-
-
-def _corners(boxes: list[Any]) -> Any:
-    """x, y, width, height `(M, 4)` to x1, y1, x2, y2."""
-    given = np.array(boxes, np.float64).reshape(len(boxes), 4)
-    with np.errstate(all="ignore"):  # what overflows is infinite, and is reported as such
-        return np.concatenate([given[:, :2], given[:, :2] + given[:, 2:]], axis=1)
-
-
-def _areas(items: list[Any]) -> Any:
-    """Areas of the outlines, by which COCO distinguishes small from large; of the box if not annotated."""
-    annotated = np.array([item.get("area") for item in items], np.float64)  # none is NaN
-    sides = np.array([item["bbox"][2:] for item in items], np.float64).reshape(-1, 2)
-    with np.errstate(over="ignore"):  # reported as a box that is not finite
-        return np.where(annotated >= 0, annotated, sides[:, 0] * sides[:, 1])
 
 
 def _drop_copies(items: list[Any], source: Source, on_error: OnError) -> _Rows:
@@ -172,7 +206,7 @@ def _with_outlines(rows: _Rows, source: Source) -> list[Any]:
     needs = [isinstance(item, dict) and not item.get("bbox") and bool(item.get("segmentation")) for item in rows.items]
     if not any(needs):
         return rows.items
-    full = source.read_outlines()
+    full = source.read_items(True)
     return [
         {**item, "segmentation": full[position]["segmentation"]} if is_needed else item
         for item, position, is_needed in zip(rows.items, rows.positions, needs, strict=True)
@@ -235,21 +269,9 @@ def _parse_sides(box: Any, where: str) -> list[float]:
     raise DataError(where, f"bbox is {short_repr(box)}", "[x, y, width, height], four numbers", "correct it")
 
 
-def _enclose_turned(boxes: Any, rows: _Rows, source: Source) -> None:
+def _enclose_turned(boxes: Any, turned: list[tuple[int, float]], source: Source, notes: list[str]) -> None:
     """Replace rectangles that are stored unturned, with an angle, by their enclosing boxes."""
-    turned = [(row, angle) for row, item in enumerate(rows.items) if (angle := _rotation(item))]
     for row, angle in turned:
         boxes[row] = enclosing_box(boxes[row].tolist(), angle)
     if turned:
-        rows.notes.append(f"{source.file}: {len(turned)} boxes are rotated: their enclosing boxes are used")
-
-
-def _rotation(item: dict[str, Any]) -> float:
-    """Degrees; 0 for a box that is not turned, or that encloses an outline anyway."""
-    attributes = item.get("attributes")
-    angle = attributes.get("rotation") if isinstance(attributes, dict) and not item.get("segmentation") else None
-    try:
-        degrees = float(angle or 0) % 180
-    except (TypeError, ValueError, OverflowError):
-        return 0.0
-    return degrees if np.isfinite(degrees) else 0.0
+        notes.append(f"{source.file}: {len(turned)} boxes are rotated: their enclosing boxes are used")

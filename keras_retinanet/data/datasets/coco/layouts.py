@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import collections
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from keras_retinanet.data.datasets.shared.image_places import ImagePlaces
 from keras_retinanet.data.datasets.shared.json_files import read_ends
 from keras_retinanet.data.datasets.shared.split_files import choose_file, find_split_files
 from keras_retinanet.data.datasets.shared.split_names import split_in
 from keras_retinanet.data.datasets.shared.text_files import to_local_path
-from keras_retinanet.data.errors import DataError, short_repr
-from keras_retinanet.data.image_files import find_near_name, first_missing
+from keras_retinanet.data.image_files import find_near_name
 
 LAYOUTS = (
     "annotations/instances_<set>.json, <set>/_annotations.coco.json, result.json, labels.json, "
     "or another COCO JSON file in annotations/, in <set>/ or in the folder itself"
 )
+_MAX_PROBED = 20  # images that are looked up to choose their folder
 _LISTS = re.compile(rb'"(?:images|annotations|categories)"\s*:\s*\[')
 _FIELDS = re.compile(rb'"(?:file_name|coco_url|image_id|category_id|supercategory)"\s*:')
 
@@ -78,9 +78,25 @@ def find_file(path: Path, set_name: str) -> Path:
     )
 
 
+class CocoImages(NamedTuple):
+    """The image files of a set.
+
+    Attributes:
+        paths: Path of each.
+        folders: Where they were looked for.
+        notes: What was found elsewhere than it is named.
+        missing_fix: What to do if images are missing, if the usual advice does not fit.
+    """
+
+    paths: list[str]
+    folders: list[str]
+    notes: Sequence[str] = ()
+    missing_fix: str = ""
+
+
 def locate_images(
     path: Path, file: Path, set_name: str, file_names: Sequence[str], image_dir: str | None = None
-) -> tuple[list[str], list[str]]:
+) -> CocoImages:
     """Find the image files.
 
     Args:
@@ -92,29 +108,30 @@ def locate_images(
             else wherever images of these names are below the folder of the data set.
 
     Returns:
-        `(paths, notes)`. Where no folder has the first image under its full name, the base names are used.
-
-    Raises:
-        DataError: Base names are used, and two images have the same one.
+        The files. Where no folder has the first image under its full name, the last parts of the names are looked up.
     """
     names = [to_local_path(name) for name in file_names]
     folders = _image_folders(path, file, set_name)
     if image_dir:
         folders = [image_dir, *(os.path.join(image_dir, name) for name in (set_name, split_in(set_name)) if name)]
-    home = _first_that_holds(folders, names[:1])
+    home = _first_that_holds(folders, names)
     if home is None:
         short = [os.path.basename(name) for name in names]
-        home = _first_that_holds(folders, short[:1])
+        home = _first_that_holds(folders, short)
         if home is not None and short != names:
-            return _by_base_name(home, names, short, file)
+            return _locate_below(home, names, file)
         home = home or next((folder for folder in folders if names and _has_near_name(folder, names[0])), None)
-    if home is None and image_dir is None:
-        places = ImagePlaces([path if path.is_dir() else file.parent], file)
-        paths = places.locate(names)
-        if len(places.missing) < len(paths):
-            return paths, places.notes
+    if home is None and names:
+        found = _locate_below(image_dir or str(path if path.is_dir() else file.parent), names, file)
+        if found.missing_fix or any(os.path.isfile(image) for image in found.paths):
+            return found._replace(folders=list(dict.fromkeys([*folders, *found.folders])))
     home = home or next((folder for folder in folders[:3] if os.path.isdir(folder)), folders[0])
-    return [os.path.join(home, name) for name in names], []
+    return CocoImages([os.path.join(home, name) for name in names], folders)
+
+
+def _locate_below(folder: str, names: Sequence[str], file: Path) -> CocoImages:
+    places = ImagePlaces([folder], file)
+    return CocoImages(places.locate(names), places.folders, places.notes, places.ambiguity)
 
 
 def _image_folders(path: Path, file: Path, set_name: str) -> list[str]:
@@ -132,24 +149,19 @@ def _image_folders(path: Path, file: Path, set_name: str) -> list[str]:
     return [str(folder) for folder in dict.fromkeys([*own, root / "images", root, *beside, *more])]
 
 
-def _first_that_holds(folders: Sequence[str], names: list[str]) -> str | None:
-    holds = (folder for folder in folders if first_missing([os.path.join(folder, *names)]) is None)
-    return next(holds, None)
+def _first_that_holds(folders: Sequence[str], names: Sequence[str]) -> str | None:
+    """The first folder that has the first image, or, if none has it, the second one and so on."""
+    places = ((folder, name) for name in names[:_MAX_PROBED] for folder in folders)
+    return next((folder for folder, name in places if _is_file(os.path.join(folder, name))), None)
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return os.path.isfile(path)
+    except ValueError:  # a zero byte in the name
+        return False
 
 
 def _has_near_name(folder: str, name: str) -> bool:
     near = find_near_name(os.path.join(folder, name))
     return near is not None and os.path.dirname(near) == os.path.dirname(os.path.join(folder, name))
-
-
-def _by_base_name(home: str, names: list[str], short: list[str], file: Path) -> tuple[list[str], list[str]]:
-    paths = [os.path.join(home, name) for name in names]
-    moved = [position for position, path in enumerate(paths) if first_missing([path]) is not None]
-    for position in moved:
-        paths[position] = os.path.join(home, short[position])
-    name, count = collections.Counter(paths).most_common(1)[0]
-    if count > 1:
-        found = f"{count} file names lead to folders that are not there, and all end in {os.path.basename(name)!r}"
-        raise DataError(str(file), found, "images that exist", "give the folder that they start from with --image-dir")
-    example = f"{len(moved)} file names lead elsewhere, such as {short_repr(names[moved[0]], 120)}"
-    return paths, [f"{file}: {example}: images of the same base name in {home} are used"]

@@ -5,27 +5,33 @@ Reference: https://cocodataset.org/#format-data, "Object Detection".
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from keras_retinanet.data.datasets.coco.annotations import OUTLINE, Source, read_columns
+from keras_retinanet.data.datasets.coco.annotations import OUTLINE, Source, is_used, read_columns
+from keras_retinanet.data.datasets.coco.batches import shrink
 from keras_retinanet.data.datasets.coco.fields import REMAKE, as_whole, field
 from keras_retinanet.data.datasets.coco.layouts import find_file, find_sets, find_tool, is_coco, locate_images
 from keras_retinanet.data.datasets.shared.annotations import Annotations
-from keras_retinanet.data.datasets.shared.json_files import parse_json, read_file
+from keras_retinanet.data.datasets.shared.json_files import read_file
+from keras_retinanet.data.datasets.shared.long_json import read_long_json
 from keras_retinanet.data.datasets.shared.reader import Layout, Reader
 from keras_retinanet.data.datasets.shared.split_names import usual_sets
-from keras_retinanet.data.datasets.shared.text_files import no_garbage_collection
 from keras_retinanet.data.errors import DataError, short_repr
 
 _Id = int | str
 # Outlines are two thirds of a COCO file and of the time to parse it, and are used only where a box is missing. Inside a
 # string the quotes would be escaped, so this matches only the member itself.
 _POLYGONS = re.compile(rb'"segmentation"\s*:\s*\[\s*[\[0-9+\-.][\[\]0-9eE+\-.,\s]*\]')
+
+
+_IMAGE_MEMBERS = ("id", "file_name", "height", "width")
 
 
 class CocoDataset(Reader):
@@ -49,25 +55,30 @@ class CocoDataset(Reader):
     def read(self, *, image_dir: str | None = None) -> Annotations:
         """Read one JSON file."""
         file = find_file(self.path, self.set_name)
-        content, has_rotation = _read(file)
-        items = content["annotations"]
-        categories = _categories(content["categories"], items, file)
+        content = _read(file)
+        if not content["images"]:
+            empty = f"lists no image ({len(content['categories'])} categories)"
+            raise DataError(str(file), empty, "at least one image", REMAKE)
+        batches, read_items = content["annotations"], functools.partial(_read_items, file)
+        categories = _categories(content["categories"], lambda category: is_used(category, batches, read_items), file)
         images = _images(content["images"], file)
         names = [image["file_name"] for image in images.values()]
-        paths, moved = locate_images(self.path, file, self.set_name, names, image_dir)
+        found = locate_images(self.path, file, self.set_name, names, image_dir)
         position = {image: number for number, image in enumerate(images)}
-        source = Source(file, position, categories.labels, has_rotation, lambda: _read_outlines(file))
-        boxes, notes = read_columns(items, source, self.on_error)
+        source = Source(file, position, categories.labels, read_items)
+        boxes, notes = read_columns(batches, source, self.on_error)
         return Annotations(
             listed_in=str(file),
             class_names=tuple(categories.ids),
-            images=paths,
+            images=found.paths,
             image_ids=list(images),
             sizes=[_size(image) for image in images.values()],
             boxes=boxes,
             category_ids=categories.ids,
             sources=[str(file)],
-            notes=[*categories.notes, *moved, *notes],
+            notes=[*categories.notes, *found.notes, *notes],
+            image_folders=found.folders,
+            missing_fix=found.missing_fix,
         )
 
     @classmethod
@@ -97,23 +108,37 @@ class _Categories(NamedTuple):
     notes: list[str]
 
 
-def _read(file: Path) -> tuple[dict[str, Any], bool]:
-    """The contents without outlines, and whether an attribute `rotation` occurs."""
-    raw = read_file(file, "a COCO JSON file")
-    content = parse_json(_POLYGONS.sub(b'"segmentation":%d' % OUTLINE, raw), file, "COCO JSON", REMAKE)
+def _read(file: Path) -> dict[str, Any]:
+    """The contents, with what is used of the annotations."""
+    kept = {"annotations": shrink, "images": _shrink_images}
+    content = read_long_json(file, "a COCO JSON file", REMAKE, kept, _strip_outlines)
     for key in ("images", "annotations", "categories"):
         found = content.get(key) if isinstance(content, dict) else None
         if not isinstance(found, list):
             raise DataError(str(file), f"has no list {key!r}", "lists 'images', 'annotations', 'categories'", REMAKE)
-    return content, b'"rotation"' in raw
+    return content
 
 
-def _read_outlines(file: Path) -> list[Any]:
-    """The annotations with their outlines, of a file that has been read before."""
+def _shrink_images(images: list[Any]) -> list[Any]:
+    """The members that are used, of entries that have a name."""
+    return [
+        {name: image[name] for name in _IMAGE_MEMBERS if name in image}
+        if isinstance(image, dict) and image.get("file_name") is not None
+        else image
+        for image in images
+    ]
+
+
+def _strip_outlines(content: bytes) -> bytes:
+    return _POLYGONS.sub(b'"segmentation":%d' % OUTLINE, content)
+
+
+def _read_items(file: Path, has_outlines: bool) -> list[Any]:
+    """The annotations of a file that has been read before."""
+    content = read_file(file, "a COCO JSON file")
     try:
-        with no_garbage_collection():
-            annotations: list[Any] = json.loads(file.read_bytes())["annotations"]
-    except (OSError, ValueError, RecursionError) as error:
+        annotations: list[Any] = json.loads(content if has_outlines else _strip_outlines(content))["annotations"]
+    except (ValueError, RecursionError) as error:
         found = f"its outlines cannot be read ({short_repr(str(error), 120)})"
         raise DataError(str(file), found, "COCO JSON", REMAKE) from None
     return annotations
@@ -125,7 +150,7 @@ def _unique(item: dict[str, Any], key: Any, seen: dict[Any, Any], where: str) ->
         raise DataError(where, f"id {short_repr(item['id'])} occurs twice", "each id once", fix)
 
 
-def _categories(items: list[Any], annotations: list[Any], file: Path) -> _Categories:
+def _categories(items: list[Any], is_used: Callable[[int], bool], file: Path) -> _Categories:
     """Classes sorted by ID; categories of the same name are one class, a root without boxes is not a class."""
     names: dict[int, str] = {}
     roots: list[int] = []
@@ -140,7 +165,7 @@ def _categories(items: list[Any], annotations: list[Any], file: Path) -> _Catego
         _unique(item, category, names, where)
         names[category] = name
         is_root = item.get("supercategory") == "none" and name in parents
-        if is_root and not _is_used(category, annotations):
+        if is_root and not is_used(category):
             roots.append(category)
     what = "only groups others, has no boxes and is not a class"
     notes = [f"{file}: category {names[category]!r} (id {category}) {what}" for category in roots]
@@ -157,10 +182,6 @@ def _categories(items: list[Any], annotations: list[Any], file: Path) -> _Catego
 
 def _is_text(item: dict[str, Any]) -> bool:
     return isinstance(item.get("supercategory"), str)
-
-
-def _is_used(category: int, annotations: list[Any]) -> bool:
-    return any(as_whole(item.get("category_id")) == category for item in annotations if isinstance(item, dict))
 
 
 def _images(items: list[Any], file: Path) -> dict[_Id, dict[str, Any]]:

@@ -16,6 +16,7 @@ from keras_retinanet.data.datasets.csv.layouts import (
     choose_file,
     choose_files,
     find_class_file,
+    find_csv_sets,
     split_of,
 )
 from keras_retinanet.data.datasets.csv.rows import BoxTable, read_table
@@ -24,11 +25,13 @@ from keras_retinanet.data.datasets.shared.class_names import sort_names
 from keras_retinanet.data.datasets.shared.frames import FrameRule
 from keras_retinanet.data.datasets.shared.image_places import ImagePlaces, usual_folders
 from keras_retinanet.data.datasets.shared.reader import Layout, Reader
-from keras_retinanet.data.datasets.shared.text_files import csv_records, read_text, to_local_path
+from keras_retinanet.data.datasets.shared.split_names import split_in
+from keras_retinanet.data.datasets.shared.text_files import csv_records, describe_files, read_text, to_local_path
 from keras_retinanet.data.error_collector import OnError
 from keras_retinanet.data.errors import DataError, short_repr
 
 _SIDE = re.compile("[1-9][0-9]{0,8}(?:[.]0*)?")
+_TESTS = ("test", "testing")
 _BACKGROUND = ("-1", "background", "__background__")
 _NO_OBJECT = (*_BACKGROUND, "no_box", "nobox", "no_object", "empty", "none", "null", "nan", "negative")
 """Class names that mark an image without objects, if their box has no area."""
@@ -90,7 +93,7 @@ class CsvDataset(Reader):
         first = _unite_spellings(columns, list(table.images))
         places = ImagePlaces([image_dir] if image_dir else usual_folders(file, split_of(file)), file)
         paths = places.locate(first)
-        notes += [*_shape_notes(table, file), *places.notes]
+        notes += [*_shape_notes(table, file), *places.notes, *_describe_other_files(file)]
         return Annotations(
             listed_in=str(file),
             class_names=names,
@@ -101,6 +104,8 @@ class CsvDataset(Reader):
             sources=[str(file), *([str(classes)] if classes is not None else [])],
             notes=notes,
             are_classes_listed=listed is not None,
+            image_folders=places.folders,
+            missing_fix=places.ambiguity,
         )
 
     @classmethod
@@ -184,6 +189,14 @@ def _unite_spellings(columns: BoxColumns, paths: Sequence[str]) -> list[str]:
     united = [first.setdefault(os.path.normpath(to_local_path(path)), (path, len(first)))[1] for path in paths]
     columns.image = np.array(united, np.int64)[columns.image]
     return [path for path, _ in first.values()]
+
+
+def _describe_other_files(file: Path) -> list[str]:
+    """A note about the files of a test set next to a file, as of TensorFlow's Object Detection API."""
+    there = find_csv_sets(file.parent) if split_in(file.stem) else {}
+    tests = [other.name for name, (other, _) in there.items() if split_in(name) in _TESTS and other != file]
+    what = "are not read: --val-annotations FILE evaluates on one"
+    return describe_files(file.parent, tests, f"files of a test set {what}")
 
 
 def _size(written: tuple[str, str] | None) -> tuple[int, int] | None:

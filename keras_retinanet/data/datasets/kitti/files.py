@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from keras_retinanet.data.datasets.shared.image_places import NAME_FOLDER, choose_image_folder
 from keras_retinanet.data.datasets.shared.text_files import (
     by_stem,
     describe_files,
@@ -53,12 +54,13 @@ class KittiFiles:
     notes: list[str] = field(default_factory=list)
 
 
-def find_files(path: Path, set_name: str, on_error: OnError) -> KittiFiles:
+def find_files(path: Path, set_name: str, image_dir: str | None, on_error: OnError) -> KittiFiles:
     """Find the images of a set and their text files.
 
     Args:
         path: The data set.
         set_name: Name of the set.
+        image_dir: Folder of the images; `None` for the usual ones.
         on_error: `"skip"` reports text files without an image, and listed images that are not there, in a note.
 
     Returns:
@@ -69,7 +71,7 @@ def find_files(path: Path, set_name: str, on_error: OnError) -> KittiFiles:
     """
     list_file = path / "ImageSets" / f"{set_name}.txt"
     is_listed = list_file.is_file()
-    pair = _find_pair(path, "training" if is_listed else set_name)
+    pair = _find_pair(path, "training" if is_listed else set_name, image_dir)
     if pair is None:
         raise _missing(path, set_name)
     image_home, text_home = pair
@@ -78,8 +80,13 @@ def find_files(path: Path, set_name: str, on_error: OnError) -> KittiFiles:
     texts = {name[:-4]: name for name in walk_names(text_home, _LAYOUT) if name.lower().endswith(".txt")}
     files = KittiFiles(list_file if is_listed else image_home, sources=[list_file, image_home, text_home])
     collector = ErrorCollector() if on_error == "skip" else on_error
+    if image_dir is not None and image_home == Path(image_dir) and text_home.name == set_name:
+        others = [images[stem] for stem in images if stem not in texts]
+        files.notes += describe_files(image_home, others, "images have no text file of this set and are left out")
+        images = {stem: name for stem, name in images.items() if stem in texts}
+        names = list(images.values())
     files.ids = _read_list(list_file, image_home, images, collector) if is_listed else sorted(images)
-    files.images = [os.path.join(image_home, images[stem]) for stem in files.ids]
+    files.images = [os.path.join(image_home, images.get(stem, f"{stem}.png")) for stem in files.ids]
     files.texts = [text_home / texts[stem] if stem in texts else None for stem in files.ids]
     for stem in sorted(texts.keys() - images.keys()):
         fix = near_name_hint(image_home / f"{stem}.png") + "add the image, or remove the file"
@@ -87,7 +94,7 @@ def find_files(path: Path, set_name: str, on_error: OnError) -> KittiFiles:
         report_or_raise(collector, DataError(text, "has no image", "an image for each text file", fix))
     if on_error == "skip" and isinstance(collector, ErrorCollector):
         files.notes += collector.describe_left_out("files")
-    empty = [images[stem] for stem in files.ids if stem not in texts]
+    empty = [images[stem] for stem in files.ids if stem not in texts and stem in images]
     copies = {name for name in names if is_image(name)} - set(images.values())
     files.notes += describe_files(image_home, empty, "images have no text file and are background")
     files.notes += describe_files(image_home, copies, "images differ from another in suffix and are left out")
@@ -99,12 +106,21 @@ def _missing(path: Path, set_name: str) -> DataError:
     markers = ("training", "train", "ImageSets")
     there = ", ".join(find_sets(path)) or ", ".join(list_names(path, _LAYOUT, suggest_parent_folder(path, markers)))
     fix = f"check the path and the set's name (there is: {short_repr(there or 'nothing', 120)})"
-    fix = suggest_parent_folder(path, markers, fix) if not find_sets(path) else fix
+    if not find_sets(path):
+        fix = suggest_parent_folder(path, markers, f"{fix}; if the images are elsewhere, {NAME_FOLDER}")
     return DataError(str(path), f"has no images and labels of the set {short_repr(set_name)}", _LAYOUT, fix)
 
 
-def _find_pair(path: Path, set_name: str) -> tuple[Path, Path] | None:
+def _find_pair(path: Path, set_name: str, image_dir: str | None = None) -> tuple[Path, Path] | None:
     """Folders of the images and of the text files of a set."""
+    if image_dir is not None:
+        names = [
+            name
+            for texts in dict.fromkeys(texts for _, texts in _PAIRS)
+            for name in (f"{set_name}/{texts}", f"{texts}/{set_name}", texts)
+        ]
+        home = next((path / name for name in names if (path / name).is_dir()), None)
+        return None if home is None else (choose_image_folder(image_dir, set_name), home)
     for images, texts in _PAIRS:
         for pair in (
             (path / set_name / images, path / set_name / texts),
@@ -151,7 +167,7 @@ def _read_list(file: Path, image_home: Path, images: dict[str, str], on_error: O
         if stem in stems:
             found = f"{short_repr(stem)} is listed twice"
             report_or_raise(on_error, DataError(where, found, "each image once", "remove one of the lines"))
-        elif stem not in images:
+        elif stem not in images and on_error == "error":
             fix = f"{near_name_hint(image_home / f'{stem}.png')}add the image or remove the line"
             found = f"image {short_repr(stem)} is not there"
             report_or_raise(on_error, DataError(where, found, "names in training/image_2", fix))

@@ -63,9 +63,13 @@ class KittiDataset(Reader):
     word = "kitti"
     summary = "KITTI folder: training/image_2, training/label_2; or <set>/images, <set>/labels"
 
-    def read(self) -> Annotations:
-        """Read the text file of each image."""
-        files = kitti_files.find_files(self.path, self.set_name, self.on_error)
+    def read(self, *, image_dir: str | None = None) -> Annotations:
+        """Read the text file of each image.
+
+        Args:
+            image_dir: Folder of the images, if it is none of these.
+        """
+        files = kitti_files.find_files(self.path, self.set_name, image_dir, self.on_error)
         rows = _Rows(files.texts)
         for position, text in enumerate(files.texts):
             if text is not None:

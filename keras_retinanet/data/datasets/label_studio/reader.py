@@ -6,11 +6,17 @@ Reference: https://labelstud.io/guide/export (raw JSON format, JSON_MIN, units o
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from keras_retinanet.data.datasets.label_studio.annotation_files import (
+    find_annotation_files,
+    has_annotation_files,
+    read_annotation,
+)
 from keras_retinanet.data.datasets.label_studio.brush import box_of_brush
 from keras_retinanet.data.datasets.label_studio.names import image_forms, is_image_address
 from keras_retinanet.data.datasets.label_studio.plain import PlainResult, shrink_tasks
@@ -18,7 +24,9 @@ from keras_retinanet.data.datasets.shared.image_list import ImageList, ListedIma
 from keras_retinanet.data.datasets.shared.listed_images import ListedImagesReader
 from keras_retinanet.data.datasets.shared.long_json import read_long_json
 from keras_retinanet.data.datasets.shared.outlines import box_of_ellipse
+from keras_retinanet.data.datasets.shared.reader import Layout
 from keras_retinanet.data.datasets.shared.shapes import BOX, Shape, box_of_points, numbers_of
+from keras_retinanet.data.datasets.shared.split_files import WHOLE
 from keras_retinanet.data.datasets.shared.text_files import describe_files
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.schema import Size
@@ -56,7 +64,7 @@ class _Region(NamedTuple):
 
 
 class LabelStudioDataset(ListedImagesReader):
-    """Label Studio's exports JSON and JSON-MIN.
+    """Label Studio's exports JSON and JSON-MIN, and the files of its cloud storage, one per annotation.
 
     An image is the address of a task; the name of its field is free. Files are looked for under the name in the
     address (`/data/upload/1/ab12cd34-name.jpg`, `/data/local-files/?d=day1/name.jpg`, `s3://bucket/day1/name.jpg`),
@@ -82,16 +90,34 @@ class LabelStudioDataset(ListedImagesReader):
         is_raw = bool(_RAW.search(ends)) and bool(_RESULTS.search(ends))
         return "Label Studio" if ends.startswith(b"[") and (is_raw or _MIN.search(ends)) else None
 
+    @classmethod
+    def find_files(cls, path: Path) -> dict[str, Path]:
+        """The files of exports; the folder itself if it has one file per annotation."""
+        found = super().find_files(path)
+        return found or ({WHOLE: path} if path.is_dir() and has_annotation_files(path) else {})
+
+    @classmethod
+    def find_layout(cls, path: str | os.PathLike[str]) -> Layout | None:
+        """Recognise exports by their contents."""
+        place = Path(path)
+        if cls.find_files(place).get(WHOLE) == place and place.is_dir():
+            return Layout(cls.word, place, "one file per annotation", 3, "Label Studio")
+        return super().find_layout(path)
+
     def read_list(self, file: Path, set_name: str) -> ImageList:
         """Read the tasks."""
         del set_name
-        tasks = read_long_json(file, _KIND, _REMAKE, {"": shrink_tasks})
+        files = find_annotation_files(file) if file.is_dir() else []
+        whole = {"": shrink_tasks}
+        tasks = list(self.parse_each(files, read_annotation)) if files else read_long_json(file, _KIND, _REMAKE, whole)
         if not isinstance(tasks, list):
             raise DataError(str(file), "is not a list of tasks", _KIND, _REMAKE)
         numbered = ((f"{file}, task {number}", task) for number, task in enumerate(tasks, start=1))
         chosen, notes = _choose_annotations(list(self.parse_each(numbered, _parse_task)), file)
         fix = "put the images into images/ next to the file, or name their folder with --image-dir (JSON has no images)"
-        return ImageList([_listed(task) for task in chosen], notes=notes, missing_fix=fix)
+        return ImageList(
+            [_listed(task) for task in chosen], notes=notes, missing_fix=fix, sources=[str(part) for part in files]
+        )
 
     def parse_shape(self, shape: Any, image: ListedImage, where: str) -> Sequence[Shape]:
         """One shape for each label of a region."""

@@ -82,7 +82,7 @@ class OpenImagesDataset(Reader):
             classes, columns = _sort_classes(classes, columns)
             notes.append(f"{file}: no class descriptions; labels follow the sorted LabelNames")
         if table.absent:
-            notes.append(f"{file}: {len(table.absent)} images of the list are not in {home}")
+            notes += describe_files(file, table.absent, f"images of the list are not in {home}")
         return Annotations(
             listed_in=str(file),
             class_names=classes,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from keras_retinanet.data.datasets.pascal.lists import list_folder, names_in_lists, read_list
 from keras_retinanet.data.datasets.pascal.xml import read_voc_xml
+from keras_retinanet.data.datasets.shared.image_places import NAME_FOLDER, choose_image_folder
 from keras_retinanet.data.datasets.shared.text_files import (
     by_stem,
     describe_files,
@@ -29,7 +30,9 @@ _SETS = ("train", *_VALIDATION_SETS, "test")
 _TEXT_FOLDERS = ("annotations", "labels", "xml", "xmls")
 _IMAGE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img", "data")
 _MARKERS = ("ImageSets", "JPEGImages", "Annotations", "annotations")
-_MISSING_FIX = "put the images there or into a folder images/ in it, or give the folder above that has both"
+_MISSING_FIX = (
+    f"put the images there or into a folder images/ in it, give the folder above that has both, or {NAME_FOLDER}"
+)
 _MAX_NAMED = 5  # files named in a note
 
 
@@ -81,12 +84,13 @@ class _Homes:
         return list(dict.fromkeys([self.text_home, self.image_home, *((home / name).parent for home, name in names)]))
 
 
-def find_files(folder: Path, set_name: str, *, is_strict: bool, is_lenient: bool) -> VocFiles:
+def find_files(folder: Path, set_name: str, image_dir: str | None, *, is_strict: bool, is_lenient: bool) -> VocFiles:
     """Find the files of a set.
 
     Args:
         folder: The data set.
         set_name: Name of a list or folder, or `WHOLE`.
+        image_dir: Folder of the images; `None` for the usual ones.
         is_strict: Whether an XML file without an image is an error; otherwise it is left out and reported.
         is_lenient: Whether missing images are left to whoever opens them.
 
@@ -97,8 +101,8 @@ def find_files(folder: Path, set_name: str, *, is_strict: bool, is_lenient: bool
         DataError: There are none, or a listed image is not there.
     """
     if list_folder(folder).is_dir():
-        return _files_of_list(folder, set_name, is_lenient=is_lenient)
-    return _files_of_folder(folder, set_name, is_strict=is_strict, is_lenient=is_lenient)
+        return _files_of_list(folder, set_name, image_dir, is_strict=is_strict)
+    return _files_of_folder(folder, set_name, image_dir, is_strict=is_strict, is_lenient=is_lenient)
 
 
 def default_sets(folder: Path) -> tuple[str, str | None]:
@@ -178,21 +182,24 @@ def _unused(base: Path, homes: _Homes) -> list[str]:
         return []
     names, notes = walk_names(base), []
     for home, is_wanted, what in ((homes.text_home, _is_text, "XML files"), (homes.image_home, is_image, "images")):
+        if not home.is_relative_to(base):
+            continue
         inside = "" if home == base else f"{home.relative_to(base).as_posix()}/"
         outside = [name for name in names if is_wanted(name) and not name.startswith((inside, "Segmentation"))]
         notes += describe_files(base, outside, f"{what} outside {inside} are left out")
     return notes
 
 
-def _files_of_list(folder: Path, set_name: str, *, is_lenient: bool) -> VocFiles:
+def _files_of_list(folder: Path, set_name: str, image_dir: str | None, *, is_strict: bool) -> VocFiles:
     list_file = list_folder(folder) / f"{set_name}.txt"
     text_home = _part(folder, _TEXT_FOLDERS, _is_text) or folder / "Annotations"
-    image_home = _part(folder, _IMAGE_FOLDERS, is_image) or folder / "JPEGImages"
+    usual = _part(folder, _IMAGE_FOLDERS, is_image) or folder / "JPEGImages"
+    image_home = usual if image_dir is None else choose_image_folder(image_dir, set_name)
     homes = _Homes(text_home, image_home)
     ids = read_list(list_file, {*homes.texts, *homes.images})
     texts, images = _match(ids, homes.texts), _match(ids, homes.images)
-    for name in ids:
-        if name not in images and not is_lenient:
+    for name in ids if is_strict else ():
+        if name not in images:
             allowed = f"{image_home.name}/{name} ending in {', '.join(SUFFIXES)}"
             fix = f"{near_name_hint(image_home / f'{name}.jpg')}add the image or remove the line"
             raise DataError(str(list_file), f"image {short_repr(name)} is not there", allowed, fix)
@@ -219,7 +226,9 @@ def _files_of_list(folder: Path, set_name: str, *, is_lenient: bool) -> VocFiles
     )
 
 
-def _files_of_folder(folder: Path, set_name: str, *, is_strict: bool, is_lenient: bool) -> VocFiles:
+def _files_of_folder(
+    folder: Path, set_name: str, image_dir: str | None, *, is_strict: bool, is_lenient: bool
+) -> VocFiles:
     places = _set_folders(folder, set_name)
     if places is None:
         allowed = "ImageSets/Main/<set>.txt, or a folder of XML files and images"
@@ -227,7 +236,8 @@ def _files_of_folder(folder: Path, set_name: str, *, is_strict: bool, is_lenient
             str(folder / set_name), "has no Pascal VOC annotations", allowed, suggest_parent_folder(folder, _MARKERS)
         )
     _refuse_outer_folder(folder, set_name)
-    homes = _Homes(*places)
+    texts, usual = places
+    homes = _Homes(texts, usual if image_dir is None else choose_image_folder(image_dir, set_name))
     images = _match(homes.texts, homes.images)
     alone = [name for stem, name in homes.texts.items() if stem not in images]
     if alone and not is_lenient and (is_strict or not images):

@@ -62,6 +62,7 @@ class PascalDataset(Reader):
             are left out (`"drop"`). Defaults to `"ignore"`.
         voc_origin: Number of the first pixel, `"0"` or `"1"`. Defaults to `"auto"`: what a file states in
             `<pixel_origin>`, else what the coordinates of the data set show.
+        image_dir: Folder of the images, if it is none of these. Defaults to `None`.
     """
 
     word = "pascal"
@@ -72,10 +73,12 @@ class PascalDataset(Reader):
         ("Annotations/*/*.xml", 1), ("*/*.xml", 1),
     )  # fmt: skip
 
-    def read(self, *, difficult: DifficultRule = "ignore", voc_origin: VocOrigin = "auto") -> Annotations:
+    def read(
+        self, *, difficult: DifficultRule = "ignore", voc_origin: VocOrigin = "auto", image_dir: str | None = None
+    ) -> Annotations:
         """Read the XML file of each image."""
         is_lenient, is_strict = isinstance(self.on_error, ErrorCollector), self.on_error == "error"
-        files = voc_files.find_files(self.path, self.set_name, is_strict=is_strict, is_lenient=is_lenient)
+        files = voc_files.find_files(self.path, self.set_name, image_dir, is_strict=is_strict, is_lenient=is_lenient)
         texts = [_NOTHING if file is None else self._read_text(file, self.tolerance) for file in files.texts]
         if self.on_error == "skip" and any(text is _BROKEN for text in texts):
             texts = _leave_out_broken(files, texts)
@@ -124,9 +127,6 @@ class PascalDataset(Reader):
 
 def _leave_out_broken(files: voc_files.VocFiles, texts: list[VocText]) -> list[VocText]:
     """Remove the images whose XML files are broken, which would count as background; returns the other texts."""
-    for file, text in zip(files.texts, texts, strict=True):
-        if text is _BROKEN and file is not None and not file.is_file():
-            read_voc_xml(file)  # missing under this name: an error, as a missing image is
     kept = [position for position, text in enumerate(texts) if text is not _BROKEN]
     broken = [name for name, text in zip(files.ids, texts, strict=True) if text is _BROKEN]
     files.notes += describe_files(files.listed_in, broken, "images are left out, since their XML files are broken")

@@ -15,10 +15,11 @@ from keras_retinanet.data.datasets.shared.annotations import Annotations
 from keras_retinanet.data.datasets.shared.bit_depths import choose_bit_depths
 from keras_retinanet.data.datasets.shared.box_cleaning import check_coordinates, clip_boxes
 from keras_retinanet.data.datasets.shared.frames import FrameRule, choose_frames, size_in_frame
+from keras_retinanet.data.datasets.shared.missing_images import leave_out_missing, leave_out_unreadable
 from keras_retinanet.data.error_collector import ErrorCollector, OnError
-from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.data.errors import short_repr
 from keras_retinanet.data.file_headers import read_headers
-from keras_retinanet.data.image_files import first_missing, first_unsupported, near_name_hint, read_sizes
+from keras_retinanet.data.image_files import read_sizes
 from keras_retinanet.data.image_headers import ImageHeader
 from keras_retinanet.schema import Sample, Size
 
@@ -141,15 +142,16 @@ class AnnotatedImages(Sequence[Sample]):
 
 
 def _index(annotations: Annotations, names: tuple[str, ...], on_error: OnError, rule: FrameRule) -> Index:
-    images, ids = annotations.images, annotations.category_ids
-    sizes = annotations.sizes or [None] * len(images)
     columns = check_coordinates(annotations.columns(names, on_error), on_error)
     is_lenient = isinstance(on_error, ErrorCollector)
     if isinstance(on_error, ErrorCollector):
-        _record(on_error, annotations, columns, sizes)
-    if not is_lenient or not images:
-        require_images(images, annotations.listed_in)
-    headers = read_headers(images) if annotations.headers is None else annotations.headers
+        _record(on_error, annotations, columns)
+    if not isinstance(on_error, ErrorCollector) or not annotations.images:
+        annotations, columns = leave_out_missing(annotations, columns, on_error)
+    headers = read_headers(annotations.images) if annotations.headers is None else annotations.headers
+    if on_error == "skip":
+        annotations, columns, headers = leave_out_unreadable(annotations, columns, headers)
+    images, sizes = annotations.images, annotations.sizes or [None] * len(annotations.images)
     frames = choose_frames(images, headers, annotations.annotated_sizes or sizes, columns, rule)
     all_sizes = _complete_sizes(images, sizes, headers, frames.orientations, is_lenient=is_lenient)
     bit_depths, depth_notes = choose_bit_depths(images, headers, rule.bit_depth)
@@ -169,7 +171,7 @@ def _index(annotations: Annotations, names: tuple[str, ...], on_error: OnError, 
         bit_depths=bit_depths,
         splits=np.searchsorted(columns.image[order], np.arange(len(images) + 1)),
         report=report,
-        category_ids=None if ids is None else tuple(ids.get(name) for name in names),
+        category_ids=None if (ids := annotations.category_ids) is None else tuple(ids.get(name) for name in names),
         # What was read from an image file is out of date when that file changes.
         sources=[*annotations.sources, *(image for image in images if "#bytes=" not in image)]
         if annotations.sources
@@ -193,36 +195,12 @@ def _without_empty_classes(index: Index, listed_in: str) -> Index:
     )
 
 
-def _record(collector: ErrorCollector, annotations: Annotations, columns: BoxColumns, sizes: list[Size | None]) -> None:
+def _record(collector: ErrorCollector, annotations: Annotations, columns: BoxColumns) -> None:
     annotated = annotations.annotated_sizes
+    sizes = annotations.sizes or [None] * len(annotations.images)
     collector.columns, collector.listed_in = columns, annotations.listed_in
     collector.annotated_sizes = list(sizes if annotated is None else annotated)
     collector.trusts_annotated_size = annotated is None
-
-
-def require_images(images: Sequence[str], listed_in: str) -> None:
-    """Check that every image exists.
-
-    Args:
-        images: Paths, or references into record files.
-        listed_in: The file that names them.
-
-    Raises:
-        DataError: There are none, one of them is not there, or one needs a package that is not installed.
-    """
-    if not images:
-        raise DataError(listed_in, "lists no image", "at least one image", "check the path and the set's name")
-    missing = first_missing(images)
-    if missing is not None:
-        raise DataError(
-            listed_in,
-            f"image {short_repr(images[missing], 200)} (number {missing + 1} of {len(images)}) is not there",
-            "images that exist",
-            f"{near_name_hint(images[missing])}add the file, correct its name, remove it from the annotations, or name "
-            "the folder of the images with --image-dir",
-        )
-    if (unsupported := first_unsupported(images)) is not None:
-        raise unsupported
 
 
 def _complete_sizes(

@@ -60,6 +60,8 @@ class Annotations:
         notes: Decisions that the files left to the reader, one sentence each.
         describes_unused_images: Whether `notes` tell of the image files that the set does not name. Defaults to
             `False`: those in the folders of its images are looked for.
+        image_folders: Where the images were looked for, for the message that they are missing.
+        missing_fix: What to do if images are missing, if the usual advice does not fit. Defaults to `""`.
         are_classes_listed: Whether a file lists the classes. Otherwise those that keep no box after cleaning are not
             classes. Defaults to `True`.
     """
@@ -77,6 +79,8 @@ class Annotations:
     sources: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     describes_unused_images: bool = False
+    image_folders: list[str] = field(default_factory=list)
+    missing_fix: str = ""
     are_classes_listed: bool = True
 
     @property

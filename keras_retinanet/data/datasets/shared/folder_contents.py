@@ -43,8 +43,9 @@ def list_contents(folder: str | os.PathLike[str]) -> Contents:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Paths of the folders in a folder, sorted."""
-    return [folder / name for name in list_contents(folder).folders]
+    """Paths of the folders in a folder, sorted, without links that lead back to it or to a folder above."""
+    found = (folder / name for name in list_contents(folder).folders)
+    return [inner for inner in found if not (inner.is_symlink() and folder.resolve().is_relative_to(inner.resolve()))]
 
 
 def files_ending(folder: Path, *endings: str) -> list[Path]:

@@ -46,12 +46,14 @@ class ImageList:
         class_names: Classes that the file lists, in its order. Defaults to none: the sorted names of the boxes.
         notes: What the file left to the reader, one sentence each.
         missing_fix: What to do if images are missing, if the usual advice does not fit. Defaults to `""`.
+        sources: Further files that were read.
     """
 
     images: list[ListedImage] = field(default_factory=list)
     class_names: Sequence[str] = ()
     notes: list[str] = field(default_factory=list)
     missing_fix: str = ""
+    sources: list[str] = field(default_factory=list)
 
 
 def describe_shape(file: Path, image: str, number: int) -> str:

@@ -13,7 +13,7 @@ from keras_retinanet.data.datasets.shared.annotations import Annotations
 from keras_retinanet.data.datasets.shared.box_rows import BoxGroup, BoxRows
 from keras_retinanet.data.datasets.shared.class_names import add_unlisted
 from keras_retinanet.data.datasets.shared.image_list import PlainBoxes
-from keras_retinanet.data.datasets.shared.image_places import ImagePlaces
+from keras_retinanet.data.datasets.shared.image_places import NAME_FOLDER, ImagePlaces
 from keras_retinanet.data.datasets.shared.reader import Layout, Reader
 from keras_retinanet.data.datasets.shared.shapes import Shape, ShapeCounts, box_of_points
 from keras_retinanet.data.datasets.shared.split_files import WHOLE
@@ -110,12 +110,13 @@ class PageReader(Reader):
         places = ImagePlaces([image_dir or root], root)
         found = places.locate([page.forms[0] for page in pages], [page.forms[1:] for page in pages])
         missing, counts = set(places.missing), ShapeCounts()
-        located = ((page, None if position in missing else found[position]) for position, page in enumerate(pages))
-        used = list(self.parse_each(located, functools.partial(self._require_picture, root)))
+        paths = [
+            self._picture_of(root, page, path, is_missing=position in missing)
+            for position, (page, path) in enumerate(zip(pages, found, strict=True))
+        ]
         rows = BoxRows()
-        for position, (page, _) in enumerate(used):
+        for position, page in enumerate(pages):
             rows.add(position, self._boxes_of(page, root, counts))
-        paths = [path for _, path in used]
         is_whole = self.path.is_dir() and not image_dir
         broken = {*names} - {page.name for page in pages}
         background: list[str] = []
@@ -129,12 +130,17 @@ class PageReader(Reader):
             listed_in=str(self.path),
             class_names=class_names,
             images=[*paths, *background],
-            image_ids=[*(page.image_id for page, _ in used), *(os.path.relpath(path, root) for path in background)],
-            sizes=[*(page.size if byte_range(path) else None for page, path in used), *[None] * len(background)],
-            annotated_sizes=[*(page.size for page, _ in used), *[None] * len(background)],
+            image_ids=[*(page.image_id for page in pages), *(os.path.relpath(path, root) for path in background)],
+            sizes=[
+                *(page.size if byte_range(path) else None for page, path in zip(pages, paths, strict=True)),
+                *[None] * len(background),
+            ],
+            annotated_sizes=[*(page.size for page in pages), *[None] * len(background)],
             boxes=rows,
             sources=[str(root), str(root / "labels.txt"), *sorted(homes), *files],
             notes=[*stray, *places.notes, *notes, *counts.describe(str(self.path)), *class_notes],
+            image_folders=places.folders,
+            missing_fix=places.ambiguity or f"put the image next to the {self._word()} file, or {NAME_FOLDER}",
         )
 
     def _boxes_of(self, page: Page, root: Path, counts: ShapeCounts) -> BoxGroup:
@@ -198,16 +204,12 @@ class PageReader(Reader):
         stray = [name for name in files if set_name != WHOLE and _split_of(name) is None]
         return own, describe_files(root, stray, f"{self._word()} files are in no folder of a set and are left out")
 
-    def _require_picture(self, root: Path, located: tuple[Page, str | None]) -> tuple[Page, str]:
-        """A page with its image file, or else with the picture in it."""
-        page, path = located
-        if path is None and page.embedded is not None:
-            path = image_reference(str(root / page.name), *page.embedded, is_base64=True)
-        if path is None:
-            found = f"image {short_repr(page.forms[0], 120)} is not there"
-            fix = f"put the image next to the {self._word()} file, or name its folder with --image-dir"
-            raise DataError(str(root / page.name), found, f"an image for each {self._word()} file", fix)
-        return page, path
+    @staticmethod
+    def _picture_of(root: Path, page: Page, path: str, *, is_missing: bool) -> str:
+        """The image file of a page, or else the picture in it."""
+        if not is_missing or page.embedded is None:
+            return path
+        return image_reference(str(root / page.name), *page.embedded, is_base64=True)
 
 
 def _split_of(name: str) -> str | None:

@@ -11,10 +11,14 @@ from urllib.parse import unquote
 
 from keras_retinanet.data.datasets.shared.split_names import split_in
 from keras_retinanet.data.datasets.shared.text_files import by_stem, describe_files, is_image, to_local_path, walk_names
-from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.data.errors import short_repr
 from keras_retinanet.data.image_files import missing_positions
 
+NAME_FOLDER = "name the folder of the images with --image-dir"
+"""Advice if images are missing."""
+
 _TEXT_FOLDERS = ("annotations", "annotation", "labels", "label", "csv", "metadata", "meta", "gt", "lists", "splits")
+_MAX_NAMED = 5
 _IMAGE_FOLDERS = ("images", "JPEGImages", "data", "imgs", "img", "image")
 
 
@@ -33,6 +37,8 @@ class ImagePlaces:
         listed_in: Argument.
         notes: What was found elsewhere than it is named.
         missing: Positions of the images that `locate` did not find.
+        ambiguity: What to do about names that may be any of several files, or of which several lead to one file, since
+            only their last parts are there; `""` if there are none.
     """
 
     def __init__(self, folders: Sequence[str | os.PathLike[str]], listed_in: str | os.PathLike[str]) -> None:
@@ -40,6 +46,7 @@ class ImagePlaces:
         self.listed_in = str(listed_in)
         self.notes: list[str] = []
         self.missing: list[int] = []
+        self.ambiguity = ""
         self._homes: dict[str, None] = {}
         self._listings: dict[str, _Listing] = {}
 
@@ -51,10 +58,8 @@ class ImagePlaces:
             alternatives: Other names of each image, tried after its name and before parts of it. Defaults to none.
 
         Returns:
-            A path for each. That of an image which is not found is its name in the first folder.
-
-        Raises:
-            DataError: Several names lead to one file, since only their last parts are there.
+            A path for each. That of an image which is not found, or of which only the last parts are there and fit
+            several names, is its name in the first folder.
         """
         local = [_local(name) for name in names]
         base = next((home for home in self.folders if local and os.path.isfile(os.path.join(home, local[0]))), None)
@@ -74,8 +79,8 @@ class ImagePlaces:
             paths[position] = os.path.join(home, there)
             if is_moved:
                 moved.append(position)
-        if moved:
-            self._check_unique(paths, moved)
+        self._describe_candidates(names)
+        if moved := self._drop_ambiguous(paths, local, moved):
             home = os.path.commonpath([os.path.dirname(paths[position]) for position in moved])
             example = f"{len(moved)} image paths lead elsewhere, such as {short_repr(names[moved[0]], 120)}"
             self.notes.append(f"{self.listed_in}: {example}: images of the same name in {home} are used")
@@ -141,14 +146,33 @@ class ImagePlaces:
             self._listings[folder] = _Listing(folder)
         return self._listings[folder]
 
-    def _check_unique(self, paths: list[str], moved: list[int]) -> None:
+    def _describe_candidates(self, names: Sequence[str]) -> None:
+        """Set `ambiguity` if several images have the base name of one that is missing."""
+        for position in self.missing[:1]:
+            if several := self.candidates(names[position]):
+                fix = f"{NAME_FOLDER}, or give the images different names"
+                shown = ", ".join(several[:_MAX_NAMED])
+                self._add_ambiguity(f"{short_repr(names[position], 120)} may be any of {len(several)}: {shown}: {fix}")
+
+    def _add_ambiguity(self, text: str) -> None:
+        self.ambiguity = text
+        self.notes.append(f"{self.listed_in}: {text}")
+
+    def _drop_ambiguous(self, paths: list[str], local: Sequence[str], moved: list[int]) -> list[int]:
+        """The moved names that lead to a file of their own; others count as missing, since only one can be right."""
         counts = collections.Counter(paths)
-        for position in moved:
-            if (count := counts[paths[position]]) > 1:
-                found = f"{count} image paths lead to folders that are not there, and all end in "
-                found += short_repr(os.path.basename(paths[position]))
-                fix = "give the folder that they start from with --image-dir, or restore the folders"
-                raise DataError(self.listed_in, found, "images that exist", fix)
+        unclear = [position for position in moved if counts[paths[position]] > 1]
+        if not unclear:
+            return moved
+        name = short_repr(os.path.basename(paths[unclear[0]]))
+        self._add_ambiguity(
+            f"{len(unclear)} image paths lead to folders that are not there and share their base names ({name}): "
+            "give the folder that they start from with --image-dir, or restore the folders"
+        )
+        for position in unclear:
+            paths[position] = os.path.join(self.folders[0], local[position])
+        self.missing = sorted([*self.missing, *unclear])
+        return [position for position in moved if position not in set(unclear)]
 
 
 class _Listing:
@@ -186,6 +210,12 @@ def _count_equal_ends(first: str, second: str) -> int:
     """Number of last parts that two paths have in common."""
     pairs = zip(reversed(first.split("/")), reversed(second.split("/")), strict=False)
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def choose_image_folder(image_dir: str | os.PathLike[str], set_name: str) -> Path:
+    """The folder of a set in a folder of images, if it has one of the set's name; else the folder itself."""
+    own = Path(image_dir) / set_name
+    return own if own.is_dir() else Path(image_dir)
 
 
 def usual_folders(file: Path, split: str = "", root: Path | None = None) -> list[Path]:

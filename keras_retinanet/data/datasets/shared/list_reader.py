@@ -100,6 +100,11 @@ class ListReader(Reader):
         """Yield the images of a file; broken annotations are left out (`parse_each`, `report_error`)."""
         raise NotImplementedError
 
+    def list_files(self, file: Path) -> list[Path]:
+        """The files that `file` stands for, if it is a folder. Defaults to none."""
+        del file
+        return []
+
     def read_json_lines(
         self, file: Path, kind: str, parse: Callable[[tuple[str, str]], ListedImage | None]
     ) -> Iterator[ListedImage]:
@@ -196,10 +201,12 @@ class ListReader(Reader):
             annotated_sizes=sizes,
             boxes=rows,
             is_relative=self.is_relative,
-            sources=[str(file)],
+            sources=[str(file), *(str(part) for part in self.list_files(file))],
             notes=[*notes, *places.notes],
             describes_unused_images=bool(split),  # the file names those of the other splits
             are_classes_listed=bool(self.listed_classes),
+            image_folders=places.folders,
+            missing_fix=places.ambiguity,
         )
 
     def _choose_file(self) -> tuple[Path, str]:

@@ -22,11 +22,9 @@ from keras_retinanet.data.datasets.shared.shapes import Shape, ShapeCounts
 from keras_retinanet.data.datasets.shared.split_files import WHOLE, choose_file, find_split_files
 from keras_retinanet.data.datasets.shared.split_names import usual_sets
 from keras_retinanet.data.datasets.shared.text_files import no_garbage_collection, to_local_path
-from keras_retinanet.data.error_collector import report_or_raise
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import SUFFIXES
 
-_MAX_NAMED = 5
 _SUFFIX = "|".join(suffix[1:] for suffix in SUFFIXES).encode()
 _IMAGE_NAME = re.compile(rb'"([^"\n]*\.(?:' + _SUFFIX + rb'))["?]', re.IGNORECASE)
 
@@ -123,7 +121,6 @@ class ListedImagesReader(Reader):
         places = ImagePlaces([image_dir] if image_dir else usual_folders(file, split, root), file)
         names = [image.names for image in content.images]
         paths = places.locate([name for name, *_ in names], [others for _, *others in names])
-        self._require_images(places, content, file)
         classes, class_notes = _class_names(content.class_names, rows, file)
         return Annotations(
             listed_in=str(file),
@@ -132,7 +129,7 @@ class ListedImagesReader(Reader):
             image_ids=_image_ids(content.images),
             annotated_sizes=[image.size for image in content.images],
             boxes=rows,
-            sources=[str(file), *dict.fromkeys(os.path.dirname(path) for path in paths)],
+            sources=[str(file), *content.sources, *dict.fromkeys(os.path.dirname(path) for path in paths)],
             notes=[
                 *content.notes,
                 *places.notes,
@@ -141,19 +138,9 @@ class ListedImagesReader(Reader):
                 *class_notes,
             ],
             describes_unused_images=True,
+            image_folders=places.folders,
+            missing_fix=places.ambiguity or content.missing_fix,
         )
-
-    def _require_images(self, places: ImagePlaces, content: ImageList, file: Path) -> None:
-        """Report missing images where more can be said than that they are missing."""
-        if not places.missing:
-            return
-        name, fix = content.images[places.missing[0]].names[0], content.missing_fix
-        found = f"{len(places.missing)} images are not there, such as {short_repr(name, 120)}"
-        if several := places.candidates(name):
-            fix = "name the folder of the images with --image-dir, or give the images different names"
-            found = f"image {short_repr(name, 120)} may be any of {len(several)}: {', '.join(several[:_MAX_NAMED])}"
-        if fix:
-            report_or_raise(self.on_error, DataError(str(file), found, "images that exist", fix))
 
     def _describe_unused(
         self, places: ImagePlaces, paths: Sequence[str], file: Path, files: Mapping[str, Path]
@@ -196,12 +183,13 @@ class ListedImagesReader(Reader):
             return self.parse_each(numbered, parse)
 
     @classmethod
-    def _find_files(cls, path: Path) -> dict[str, Path]:
+    def find_files(cls, path: Path) -> dict[str, Path]:
+        """Annotation files by the names of their sets."""
         return find_split_files(path, cls.suffix, lambda file: cls.recognise(read_ends(file)) is not None)
 
     def _choose_file(self) -> tuple[Path, dict[str, Path]]:
         """The file of the set, and the files of all sets."""
-        files = self._find_files(self.path)
+        files = self.find_files(self.path)
         if len(files) == 1 and self.set_name in self._find_sets(files):
             return next(iter(files.values())), files
         expected = self.path / "annotations" / f"{self.set_name}{self.suffix}"
@@ -222,7 +210,7 @@ class ListedImagesReader(Reader):
     def find_layout(cls, path: str | os.PathLike[str]) -> Layout | None:
         """Recognise a file of this format by its contents, in the usual places of a folder."""
         place = Path(path)
-        for file in cls._find_files(place).values():
+        for file in cls.find_files(place).values():
             if (tool := cls.recognise(read_ends(file))) is None:
                 return None
             tool = tool or cls.name_tool(file)
@@ -233,7 +221,7 @@ class ListedImagesReader(Reader):
     @classmethod
     def default_sets(cls, path: str | os.PathLike[str]) -> tuple[str, str | None]:
         """Names of the training set and, if there is one, of the validation set; `"."` is a file without splits."""
-        sets = cls._find_sets(cls._find_files(Path(path)))
+        sets = cls._find_sets(cls.find_files(Path(path)))
         train, val = usual_sets(sets)
         return (train if train in sets or val is not None else WHOLE), val
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from keras_retinanet.data.datasets.shared.annotations import Annotations
 from keras_retinanet.data.datasets.shared.box_rows import BoxGroup, BoxRows
+from keras_retinanet.data.datasets.shared.image_places import NAME_FOLDER, choose_image_folder
 from keras_retinanet.data.datasets.shared.paired_folders import Pair, find_pairs, pair_files
 from keras_retinanet.data.datasets.shared.reader import Layout, Reader
 from keras_retinanet.data.datasets.shared.split_names import usual_sets
@@ -75,8 +76,12 @@ class PairedReader(Reader):
         """Names of the training set and, if there is one, of the validation set."""
         return usual_sets(cls.find_sets(Path(path)))
 
-    def read_pairs(self) -> Annotations:
-        """Read the text file of each image."""
+    def read_pairs(self, image_dir: str | None) -> Annotations:
+        """Read the text file of each image.
+
+        Args:
+            image_dir: Folder of the images, or `None` for the one next to the text files.
+        """
         self.counts = collections.Counter()
         sets = self.find_sets(self.path)
         if self.set_name not in sets:
@@ -85,23 +90,28 @@ class PairedReader(Reader):
             found = f"has no set {short_repr(self.set_name)}"
             raise DataError(str(self.path), found, self.summary, f"{fix}{there}")
         pair = sets[self.set_name]
-        files = pair_files(pair)
+        home = pair.images if image_dir is None else choose_image_folder(image_dir, self.set_name)
+        if home is None:
+            raise DataError(str(pair.texts), "has no folder images/ next to it", self.summary, NAME_FOLDER)
+        is_shared = image_dir is not None and home == Path(image_dir) and len(sets) > 1
+        files = pair_files(home, pair.texts, is_shared=is_shared)
         rows = BoxRows()
         for image, text in enumerate(files.texts):
             if text is not None:
                 rows.add(image, self.read_boxes(text))
         notes = [f"{pair.texts}: {count} {what}" for what, count in self.counts.items() if count]
         return Annotations(
-            listed_in=str(pair.images),
+            listed_in=str(home),
             class_names=self.listed_classes or None,
             images=files.images,
             image_ids=list(files.names),
             boxes=rows,
-            sources=[str(pair.images), str(pair.texts), *(str(text) for text in files.texts if text is not None)],
+            sources=[str(home), str(pair.texts), *(str(text) for text in files.texts if text is not None)],
             notes=[*files.notes, *notes],
             are_classes_listed=bool(self.listed_classes),
+            describes_unused_images=True,
         )
 
-    def read(self) -> Annotations:
+    def read(self, *, image_dir: str | None = None) -> Annotations:
         """Read the split `set_name`."""
-        return self.read_pairs()
+        return self.read_pairs(image_dir)

@@ -15,6 +15,7 @@ from keras_retinanet.data.datasets.shared.frames import FrameRule
 from keras_retinanet.data.datasets.shared.text_files import no_garbage_collection
 from keras_retinanet.data.error_collector import ErrorCollector, Item, OnError, Parsed, parse_each, report_or_raise
 from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.image_files import near_name_hint
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,9 @@ class Reader(AnnotatedImages):
         self.path, self.on_error = Path(path), on_error
         self.tolerance: OnError = ErrorCollector() if on_error == "skip" else on_error
         self.set_name = set_name or self.default_sets(path)[0]
+        if (image_dir := flags.get("image_dir")) is not None and not os.path.isdir(image_dir):
+            fix = near_name_hint(image_dir) + "correct --image-dir"
+            raise DataError(str(image_dir), "is not a folder", "the folder of the images", fix)
         self.wanted_classes = None if class_names is None else tuple(class_names)
         read: Callable[..., Annotations] = self.read
         with no_garbage_collection():

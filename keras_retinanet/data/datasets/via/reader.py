@@ -1,4 +1,4 @@
-"""VGG Image Annotator (VIA) 1 and 2: a project file, or its annotations exported as JSON.
+"""VGG Image Annotator (VIA) 1 to 3: a project file, or its annotations exported as JSON.
 
 Reference: https://www.robots.ox.ac.uk/~vgg/software/via/, and its `via.js` (2.0.12), which writes both.
 """
@@ -12,7 +12,7 @@ import math
 import operator
 import re
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -23,6 +23,7 @@ from keras_retinanet.data.datasets.shared.listed_images import ListedImagesReade
 from keras_retinanet.data.datasets.shared.long_json import read_long_json
 from keras_retinanet.data.datasets.shared.shapes import BOX, Shape, in_fours, plain_rows, require_finite
 from keras_retinanet.data.datasets.via.regions import CLASS_KEYS, box_of_region
+from keras_retinanet.data.datasets.via.version3 import is_project, read_project
 from keras_retinanet.data.errors import DataError, short_repr
 
 ONLY_CLASS = "object"
@@ -55,7 +56,7 @@ _Regions = _PlainRegions | list[tuple[Any, dict[str, Any]]]
 
 
 class ViaDataset(ListedImagesReader):
-    """VIA's project file (`via_project….json`) and its annotations as JSON, of versions 1 and 2.
+    """VIA's project file (`via_project….json`) of versions 1 to 3, and its annotations as JSON of versions 1 and 2.
 
     The class of a region is one of its attributes: `class_attribute`, else the only one that all or most regions have,
     else the first of `class`, `label`, `name`, `category`, `type`, `object`, `class_name` among these. Without any
@@ -64,11 +65,11 @@ class ViaDataset(ListedImagesReader):
     Circles, ellipses and polygons become their enclosing boxes; points and polylines are left out. Browsers show photos
     as their EXIF orientation turns them; VIA does not write their sizes.
 
-    Projects of VIA 3 are refused.
+    Of projects of VIA 3, images are read; videos, audio, and views of several images are left out.
     """
 
     word = "via"
-    summary = "VGG Image Annotator: project or annotations as JSON, images next to it"
+    summary = "VGG Image Annotator 1 to 3: project or annotations as JSON, images next to it"
     format_name = "VIA"
     layouts = "a project or annotations as JSON, next to the images, in the folder of each set or in annotations/"
 
@@ -98,21 +99,29 @@ class ViaDataset(ListedImagesReader):
         content = read_long_json(file, _KIND, _REMAKE, {"": shrink, "_via_img_metadata": shrink})
         if not isinstance(content, dict):
             raise DataError(str(file), "is not an object in braces", _KIND, _REMAKE)
-        if isinstance(content.get("project"), dict) and "pid" in content["project"]:
-            fix = "export its annotations as COCO JSON in VIA 3, and give that file"
-            raise DataError(str(file), "is a project of VIA 3", _KIND, fix)
-        images = content.get("_via_img_metadata", content)
-        numbered = ((f"{file}, {short_repr(key, 120)}", entry) for key, entry in images.items())
-        entries = list(self.parse_each(numbered, _parse_entry))
-        attribute, notes = _choose_attribute(
-            [one for _, found in entries for one in _attributes_of(found)], self._class_attribute, file
-        )
+        entries, options, notes = self._read_entries(content, file)
+        regions = [one for _, found in entries for one in _attributes_of(found)]
+        attribute, chosen = _choose_attribute(regions, self._class_attribute, file)
         names: dict[int, str | None] = {}
         listed = [
             ListedImage(forms, None, _named(found, attribute, names) or _regions(found, attribute))
             for forms, found in entries
         ]
-        return ImageList(listed, _options(content, attribute), notes)
+        return ImageList(listed, options(attribute), [*notes, *chosen])
+
+    def _read_entries(
+        self, content: dict[str, Any], file: Path
+    ) -> tuple[list[tuple[tuple[str, ...], _Regions]], Callable[[str | None], list[str]], list[str]]:
+        """Names and regions of each image, the options of an attribute, and notes."""
+        if is_project(content):
+            project = read_project(content, file)
+            found: list[tuple[tuple[str, ...], _Regions]] = [
+                (_forms(name), regions) for name, regions in project.regions.items()
+            ]
+            return found, lambda attribute: project.options.get(attribute or "", []), project.notes
+        images = content.get("_via_img_metadata", content)
+        numbered = ((f"{file}, {short_repr(key, 120)}", entry) for key, entry in images.items())
+        return list(self.parse_each(numbered, _parse_entry)), functools.partial(_options, content), []
 
     def parse_shape(self, shape: Any, image: ListedImage, where: str) -> Sequence[Shape]:
         """One shape for each class of a region."""

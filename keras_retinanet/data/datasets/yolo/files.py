@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from keras_retinanet.data.datasets.shared.text_files import is_image, walk_names
+from keras_retinanet.data.datasets.shared.text_files import describe_files, is_image, walk_names
 from keras_retinanet.data.datasets.yolo.layouts import YoloLayout
 from keras_retinanet.data.datasets.yolo.paths import find_place, read_image_list, resolve_entry
 from keras_retinanet.data.datasets.yolo.sets import IMAGE_FOLDERS
@@ -57,7 +57,7 @@ def find_files(layout: YoloLayout, set_name: str, image_dir: str | None, on_erro
     files = YoloFiles(notes=list(layout.notes))
     found: dict[str, None] = {}
     num_images = 0
-    folders = TextFolders(image_dir, layout.folder)
+    folders = TextFolders(image_dir, layout.folder, set_name)
     for images in _find_images(layout, set_name, image_dir, files, folders):
         found |= dict.fromkeys(images)
         num_images += len(images)
@@ -99,13 +99,25 @@ def _find_images(
         if place.is_dir():
             files.walked.append(str(place))
             images = [os.path.join(place, name) for name in walk_names(place) if is_image(name)]
+            if homes := folders.homes_of_set() if str(place) == image_dir and place.name != set_name else []:
+                images = _only_with_text(images, homes, folders, files)
         else:
             files.sources.append(str(place))
-            homes = [layout.folder, *([layout.folder / layout.root] if layout.root else [])]
-            images, more = read_image_list(place, homes)
+            bases = [layout.folder, *([layout.folder / layout.root] if layout.root else [])]
+            images, more = read_image_list(place, bases)
             notes += more
         files.notes += notes
         yield images
+
+
+def _only_with_text(images: Sequence[str], homes: Sequence[str], folders: TextFolders, files: YoloFiles) -> list[str]:
+    """The images of a set, if one folder has the images of all sets and text files are divided."""
+    stems = {stem for home in homes for stem in folders.texts_in(home)}
+    own = [image for image in images if os.path.splitext(os.path.basename(image))[0] in stems]
+    rest = [os.path.basename(image) for image in images if image not in set(own)]
+    what = "images have no text file of this set and are left out"
+    files.notes += describe_files(files.walked[-1], rest, what)
+    return own
 
 
 def _describe_unlisted(layout: YoloLayout, set_name: str, files: YoloFiles, folders: TextFolders) -> list[str]:

@@ -257,8 +257,17 @@ def _from_folder(folder: Path) -> YoloLayout:
     if not sets and not has_file(folder, lambda name: name.lower().endswith(".txt")):
         fix = "check the path; docs/datasets.md shows the layouts"
         raise DataError(str(folder), "has neither images nor text files", _ALLOWED, fix)
-    sets = sets or {WHOLE: [WHOLE]}  # text files alone: --image-dir names the images
+    sets = sets or _sets_of_texts(folder)
     return YoloLayout(folder, sets, folder, classes=_classes_near(folder, sets), notes=notes)
+
+
+def _sets_of_texts(folder: Path) -> dict[str, list[str]]:
+    """Sets of text files alone, whose images `--image-dir` names: the parts of their folder."""
+    for home in [folder / name for name in folders_named(folder, LABEL_FOLDERS)] + [folder]:
+        parts = sorted(part.name for part in home.glob("*") if part.is_dir() and is_set_name(part.name))
+        if parts:
+            return {name: [name] for name in parts}
+    return {WHOLE: [WHOLE]}
 
 
 def _classes_near(folder: Path, sets: Mapping[str, Sequence[str]]) -> YoloClasses:

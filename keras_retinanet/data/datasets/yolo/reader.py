@@ -14,8 +14,8 @@ import numpy as np
 
 from keras_retinanet.config import YoloRows
 from keras_retinanet.data.box_columns import BoxColumns
-from keras_retinanet.data.datasets.shared.annotated_images import require_images
 from keras_retinanet.data.datasets.shared.annotations import Annotations
+from keras_retinanet.data.datasets.shared.missing_images import find_missing
 from keras_retinanet.data.datasets.shared.reader import Layout, Reader
 from keras_retinanet.data.datasets.yolo import layouts as yolo_layouts
 from keras_retinanet.data.datasets.yolo.classes import YoloClasses
@@ -56,8 +56,7 @@ class YoloDataset(Reader):
         if not files.images and image_dir is None:
             fix = "check the path; if the images are elsewhere, name their folder with --image-dir"
             raise DataError(listed_in, "has no image", "images with text files of boxes", fix)
-        if not isinstance(self.on_error, ErrorCollector):
-            require_images(files.images, listed_in)
+        find_missing(Annotations(listed_in, images=files.images), self.on_error)
         _require_texts(files)
         table = read_rows(files.texts, layout.kpt_shape, yolo_rows)
         classes = self._complete_classes(layout, table)

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from keras_retinanet.data.datasets.shared.text_files import has_file
+from keras_retinanet.data.datasets.shared.text_files import has_file, is_image
 from keras_retinanet.data.datasets.yolo.classes import find_class_files, is_class_file
 from keras_retinanet.data.datasets.yolo.layouts import describes_data, find_data_files, find_yaml_files
 from keras_retinanet.data.datasets.yolo.sets import IMAGE_FOLDERS, LABEL_FOLDERS, is_image_list, is_set_name
@@ -63,7 +63,20 @@ def _recognise_folder(folder: Path) -> Recognised | None:
     if described:
         return Recognised(described[0].name, 3, _find_tool(folder, described[0]))
     text = find_rows(folder)
-    return None if text is None else Recognised(str(text.relative_to(folder)), 3, _find_tool(folder, None))
+    if text is None:
+        return _recognise_empty(folder)
+    return Recognised(str(text.relative_to(folder)), 3, _find_tool(folder, None))
+
+
+def _recognise_empty(folder: Path) -> Recognised | None:
+    """A set without any box: `labels` with empty text files, and `images`."""
+    parts = {part.name.lower(): part for part in _sub_folders(folder)}
+    images = any(name in parts and has_file(parts[name], is_image) for name in IMAGE_FOLDERS)
+    for home in (parts[name] for name in LABEL_FOLDERS if name in parts and images):
+        texts = [text for place in (home, *_sub_folders(home)) for text in _some_texts(place)]
+        if texts and not any(text.stat().st_size for text in texts):
+            return Recognised(str(texts[0].relative_to(folder)), 1, "")
+    return None
 
 
 def _find_tool(folder: Path, described: Path | None) -> str:

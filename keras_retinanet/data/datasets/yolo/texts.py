@@ -24,10 +24,11 @@ class TextFolders:
     Args:
         image_dir: Folder of the images, if the text files are in another place, `home`.
         home: Folder of the data set.
+        set_name: Name of the set. Defaults to `""`.
     """
 
-    def __init__(self, image_dir: str | None, home: Path) -> None:
-        self._image_dir, self._home = image_dir, home
+    def __init__(self, image_dir: str | None, home: Path, set_name: str = "") -> None:
+        self._image_dir, self._home, self._set_name = image_dir, home, set_name
         self._listings: dict[str, dict[str, str]] = {}
         self.homes: dict[str, str | None] = {}
         self._listed: dict[str, str] = {}
@@ -51,6 +52,14 @@ class TextFolders:
         self._listed.setdefault(home, folder)
         return os.path.join(home, name)
 
+    def homes_of_set(self) -> list[str]:
+        """Folders of the text files of the set, where text files are divided into sets and `image_dir` is given."""
+        if self._image_dir is None or self._set_name in ("", "."):
+            return []
+        places = (os.path.normpath(self._home / name / self._set_name) for name in ("", *LABEL_FOLDERS))
+        parts = (os.path.normpath(self._home / self._set_name / name) for name in LABEL_FOLDERS)
+        return [place for place in (*places, *parts) if self.texts_in(place)]
+
     def find(self, folder: str) -> str | None:
         """Folder of the text files of the images of a folder; `None` if there is none."""
         if folder not in self.homes:
@@ -69,7 +78,9 @@ class TextFolders:
             yield listed
         if self._image_dir is not None:
             below = os.path.relpath(folder, self._image_dir)
-            yield from (os.path.normpath(self._home / name / below) for name in ("", *LABEL_FOLDERS))
+            names = ("", *LABEL_FOLDERS)
+            yield from (os.path.normpath(self._home / name / below) for name in names)
+            yield from self.homes_of_set()
         yield from label_folders(folder)
         yield folder
         yield from (os.path.join(folder, name) for name in LABEL_FOLDERS)

@@ -118,7 +118,7 @@ def test_broken_entries_are_named(tmp_path, write_coco, coco, part, position, ke
         (b"[" * 100_000, "is not JSON"),
         (b"[1, 2]", "has no list 'images'"),
         (b'{"images": [], "categories": []}', "has no list 'annotations'"),
-        (b'{"images": [], "categories": [], "annotations": []}', "has no category"),
+        (b'{"images": [], "categories": [], "annotations": []}', "lists no image"),
         (b'{"images": [], "categories": [{"id": 1, "name": "x"}], "annotations": []}', "lists no image"),
     ],
 )
@@ -203,3 +203,9 @@ def test_coco128(shared):
     assert sum((~sample["ignore"]).sum() for data in (train, val) for sample in data) == 939 - 10
     assert sum(sample["ignore"].sum() for data in (train, val) for sample in data) == 10
     assert train.report.warning() is None
+
+
+def test_a_file_without_images_says_what_it_has(tmp_path):
+    (tmp_path / "empty.json").write_text('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "cat"}]}')
+    with pytest.raises(DataError, match=r"empty\.json: lists no image \(1 categories\)"):
+        CocoDataset(tmp_path / "empty.json")

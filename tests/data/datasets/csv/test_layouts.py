@@ -113,7 +113,7 @@ def test_subfolders_and_names_that_are_not_ascii(home, write_images):
 
 def test_two_names_never_become_one_file(home):
     folder = home({"boxes.csv": "x/a.jpg,1,2,3,4,dog\ny/a.jpg,5,6,7,8,dog\n"}, ["images"])
-    with pytest.raises(DataError, match=r"2 image paths lead to .*, and all end in 'a\.jpg'"):
+    with pytest.raises(DataError, match=r"2 image paths lead to .* share their base names \('a\.jpg'\)"):
         CsvDataset(folder / "boxes.csv")
 
 
@@ -140,3 +140,13 @@ def test_recognition_never_fails(tmp_path):
     if os.getuid():
         (tmp_path / "a.csv").chmod(0)
         assert CsvDataset.find_layout(tmp_path) is None
+
+
+def test_the_file_of_a_test_set_is_named(home):
+    """As the Object Detection API's tutorials name them: `test` is no validation set."""
+    folder = home({"train_labels.csv": BOXES, "test_labels.csv": BOXES}, ["."])
+    notes = "\n".join(CsvDataset(folder / "train_labels.csv").report.notes)
+    assert (
+        f"{folder}: 1 files of a test set are not read: --val-annotations FILE evaluates on one (test_labels.csv)"
+        in notes
+    )

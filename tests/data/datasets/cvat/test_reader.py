@@ -241,7 +241,7 @@ def test_boxes_between_key_frames_are_interpolated_where_they_are_not_written(wr
 
 def test_tracks_without_the_frames_are_refused(write, tmp_path):
     write(track(0, frame(0, 1)))
-    with pytest.raises(DataError, match=r"1 images are not there, such as 'frame_000000'.*ffmpeg"):
+    with pytest.raises(DataError, match=r"frame_000000' \(number 1 of 1\) is not there.*ffmpeg"):
         CvatDataset(tmp_path)
     write(track(0, frame(0, 1).replace('frame="0"', 'frame="x"')))
     with pytest.raises(DataError, match=r"track 1: 'frame' is 'x'"):

@@ -280,5 +280,31 @@ def test_a_task_that_cannot_be_read_is_left_out_and_counted(write, write_images,
 
 def test_missing_images_name_the_way_out(write, tmp_path):
     write(task("/data/upload/1/ab12cd34-a.jpg", annotation(region(CAT))))
-    with pytest.raises(DataError, match=r"such as 'ab12cd34-a\.jpg'.*--image-dir"):
+    with pytest.raises(DataError, match=r"ab12cd34-a\.jpg' \(number 1 of 1\) is not there.*--image-dir"):
         LabelStudioDataset(tmp_path)
+
+
+def test_one_file_per_annotation(tmp_path, write_images):
+    """Cloud storage has the annotation with its task in files named by its number; the newest of a task is used."""
+    write_images(tmp_path / "images")
+    (tmp_path / "out").mkdir()
+    old = annotation(region({**CAT, "x": 0}), created="2026-11-28T10:00:00Z")
+    files = (
+        ("9", old, "a.jpg"),
+        ("10", annotation(region(CAT)), "a.jpg"),
+        ("11.json", annotation(), "b.jpg"),
+    )
+    for name, content, image in files:
+        content = {
+            **content,
+            "id": int(name.partition(".")[0]),
+            "task": {"id": 1, "data": {"image": f"s3://x/{image}"}},
+        }
+        (tmp_path / "out" / name).write_text(json.dumps(content))
+    (tmp_path / "out" / "12").write_text("[]")
+    layout = find_layouts(tmp_path / "out")[0]
+    assert (layout.format, layout.evidence, layout.tool) == ("labelstudio", "one file per annotation", "Label Studio")
+    data = LabelStudioDataset(tmp_path / "out", image_dir=str(tmp_path / "images"))
+    assert named_boxes(data) == [[FOUND], []]
+    assert str(tmp_path / "out" / "10") in data.contents.sources
+    assert "out/12: has no 'task' with 'data'" in "\n".join(data.report.notes)

@@ -50,7 +50,7 @@ def test_reads_what_is_there(oid):
     assert data[0]["labels"].tolist() == [1, 3]
     assert data[0]["ignore"].tolist() == [False, True]  # a group
     assert data[1]["boxes"].tolist() == [[0, 0, 20, 60]]
-    assert data.report.notes[0].endswith(f"1 images of the list are not in {oid / 'train'}")
+    assert data.report.notes[0].endswith(f"1 images of the list are not in {oid / 'train'} (c)")
     assert OpenImagesDataset.default_sets(oid) == ("train", None)
 
 

@@ -140,7 +140,10 @@ def test_a_listed_image_without_xml_is_background(lay):
     assert _left_out(data) == ["1 images have no XML file and count as background (two words)"]
     (lists / "train.txt").write_text("full\nnowhere\n")
     with pytest.raises(DataError, match=r"train\.txt: image 'nowhere' is not there"):
-        PascalDataset(folder)
+        PascalDataset(folder, on_error="error")
+    data = PascalDataset(folder)
+    assert [sample["image_id"] for sample in data] == ["full"]
+    assert any("1 images are not there and are left out (nowhere.jpg)" in note for note in data.report.notes)
 
 
 def test_the_folder_above_is_refused(lay):

@@ -163,7 +163,7 @@ def test_broken_annotations_are_named(voc, content, message):
 def test_broken_lists_are_named(voc, lines, message):
     (voc / "ImageSets" / "Main" / "train.txt").write_bytes(lines)
     with pytest.raises(DataError, match=message + ".*fix: "):
-        PascalDataset(voc)
+        PascalDataset(voc, on_error="error")
 
 
 def test_missing_parts_are_named(voc):
@@ -171,10 +171,11 @@ def test_missing_parts_are_named(voc):
         PascalDataset(voc, "test")
     (voc / "Annotations" / "c.xml").rename(voc / "Annotations" / "C.xml")
     with pytest.raises(DataError, match=r"c\.xml: cannot be read .*C\.xml"):
-        PascalDataset(voc)
+        PascalDataset(voc, on_error="error")
+    assert [sample["image_id"] for sample in PascalDataset(voc)] == ["a"]
     (voc / "JPEGImages" / "c.jpg").unlink()
     with pytest.raises(DataError, match=r"train\.txt: image 'c' is not there"):
-        PascalDataset(voc)
+        PascalDataset(voc, on_error="error")
 
 
 def test_trees(shared, tmp_path):
@@ -237,13 +238,14 @@ def test_one_broken_file_or_object_is_left_out_and_named(voc, xml_object):
 
 
 def test_images_that_are_elsewhere(tmp_path, xml_object, write_images):
-    """The XML files of make-sense.ai come without images; both ways round that the message names work."""
+    """The XML files of make-sense.ai come without images; all ways round that the message names work."""
     text = f"<annotation>{xml_object('dog', (1, 1, 5, 5))}</annotation>"
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels" / "a.xml").write_text(text)
-    with pytest.raises(DataError, match=r"images/ in it, or give the folder above that has both"):
+    with pytest.raises(DataError, match=r"images/ in it, give the folder above that has both, or .*--image-dir"):
         PascalDataset(tmp_path / "labels")
     write_images(tmp_path / "pictures", {"a.jpg": (40, 60)})
+    assert len(PascalDataset(tmp_path / "labels", image_dir=str(tmp_path / "pictures"))) == 1
     assert len(PascalDataset(tmp_path)) == 1
     write_images(tmp_path / "labels" / "images", {"a.jpg": (40, 60)})
     assert PascalDataset(tmp_path / "labels")[0]["image"] == str(tmp_path / "labels" / "images" / "a.jpg")

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from keras_retinanet.data.datasets import AnnotatedImages, Annotations, BoxColumns
-from keras_retinanet.data.datasets.shared.annotated_images import require_images
 from keras_retinanet.data.errors import DataError
 
 
@@ -113,9 +112,10 @@ def test_what_needs_a_package_is_refused_before_anything_is_read(tmp_path, monke
     for path in paths:
         open(path, "w").close()
     with pytest.raises(DataError) as caught:
-        require_images(paths, "list")
+        AnnotatedImages(Annotations("list", images=paths, image_ids=paths))
     assert str(caught.value).startswith(
         f"{paths[1]}: is a HEIC file, which needs another package: pip install '.[heif]'"
     )
     assert "as is 1 more. allowed: images that are read. fix: install it, or save them as JPEG" in str(caught.value)
-    require_images(paths[:1], "list")
+    with pytest.raises(DataError, match="cannot be read as an image"):
+        AnnotatedImages(Annotations("list", images=paths[:1], image_ids=[1]))

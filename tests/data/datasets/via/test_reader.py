@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 
+import numpy as np
 import pytest
 
 from keras_retinanet.data.datasets import ViaDataset, find_layouts
@@ -195,8 +197,59 @@ def test_a_broken_entry_is_left_out_and_counted(write, write_images, tmp_path, b
     assert data.report.notes == [f"1 annotations left out: {file}, 'other': {message}"]
 
 
-def test_projects_of_version_3_are_refused_by_name(write, tmp_path):
-    write({"project": {"pid": "__VIA_PROJECT_ID__", "rev": "1", "pname": "x"}, "config": {}, "metadata": {}})
+PROJECT_3 = {
+    "project": {"pid": "__VIA_PROJECT_ID__", "rev": "1", "pname": "x", "data_format_version": "3.1.2"},
+    "config": {},
+    "attribute": {
+        "1": {"aname": "class", "anchor_id": "FILE1_Z0_XY1", "type": 4, "options": {"0": "cat", "1": "dog"}},
+        "2": {"aname": "parts", "anchor_id": "FILE1_Z0_XY1", "type": 2, "options": {"0": "ear", "1": "tail"}},
+        "3": {"aname": "scene", "anchor_id": "FILE1_Z0_XY0", "type": 1, "options": {}},
+    },
+    "file": {
+        "1": {"fid": "1", "fname": "a.jpg", "type": 2, "loc": 1, "src": ""},
+        "2": {"fid": "2", "fname": "b.jpg", "type": 2, "loc": 1, "src": ""},
+        "3": {"fid": "3", "fname": "clip.mp4", "type": 4, "loc": 1, "src": ""},
+    },
+    "view": {"1": {"fid_list": [1]}, "2": {"fid_list": ["2"]}, "3": {"fid_list": [3]}},
+    "vid_list": ["1", "2", "3"],
+    "metadata": {
+        "1_a": {"vid": "1", "flg": 0, "z": [], "xy": [2, 1, 2, 10, 20], "av": {"1": "0", "2": "0,1"}},
+        "1_b": {"vid": "1", "flg": 0, "z": [], "xy": [3, 20, 20, 5], "av": {"1": "1"}},
+        "1_c": {"vid": "1", "flg": 0, "z": [], "xy": [4, 20, 20, 6, 3], "av": {"1": "1"}},
+        "1_d": {"vid": "1", "flg": 0, "z": [], "xy": [7, 1, 1, 9, 2, 5, 12], "av": {"1": "1"}},
+        "1_e": {"vid": "1", "flg": 0, "z": [], "xy": [8, 5, 1, 9, 4, 6, 8, 2, 3], "av": {"1": "0"}},
+        "1_f": {"vid": "1", "flg": 0, "z": [], "xy": [9, 10, 5, 15, 10, 10, 15], "av": {"1": "0"}},
+        "1_g": {"vid": "1", "flg": 0, "z": [], "xy": [1, 3, 3], "av": {"1": "0"}},
+        "1_h": {"vid": "1", "flg": 0, "z": [], "xy": [], "av": {"3": "park"}},
+        "1_i": {"vid": "1", "flg": 0, "z": [], "xy": [2, 1], "av": {"1": "0"}},
+        "3_a": {"vid": "3", "flg": 0, "z": [1.5], "xy": [2, 1, 2, 10, 20], "av": {"1": "0"}},
+    },
+}
+
+
+def test_projects_of_version_3(write, write_images, tmp_path):
+    write_images(tmp_path)
+    file = write(PROJECT_3)
     assert find_layouts(tmp_path)[0].tool == "VIA 3"
-    with pytest.raises(DataError, match=r"is a project of VIA 3.*COCO JSON"):
+    data = ViaDataset(tmp_path)
+    assert [os.path.basename(sample["image"]) for sample in data] == ["a.jpg", "b.jpg"]
+    assert data.class_names == ("cat", "dog")
+    boxes = [[1, 2, 11, 22], [15, 15, 25, 25], [14, 17, 26, 23], [1, 1, 9, 12], [2, 1, 9, 8], [5, 5, 15, 15]]
+    np.testing.assert_allclose(data[0]["boxes"], boxes, atol=1e-5)
+    assert data[0]["labels"].tolist() == [0, 1, 1, 1, 0, 0]
+    notes = "\n".join(data.report.notes)
+    for part in (
+        f"{file}: 1 views of videos, of audio or of several images are left out",
+        f"{file}: 1 annotations of whole images or of times are left out",
+        "1 annotations left out",
+        "the class is the region attribute 'class'",
+    ):
+        assert part in notes
+    parts = ViaDataset(tmp_path, class_attribute="parts")
+    assert (parts.class_names, parts.report.num_boxes) == (("ear", "tail"), 2)
+
+
+def test_a_project_of_version_3_without_a_part_is_refused(write, tmp_path):
+    write({name: value for name, value in PROJECT_3.items() if name != "view"})
+    with pytest.raises(DataError, match=r"has no 'view'.*save the project again in VIA 3"):
         ViaDataset(tmp_path)

@@ -149,7 +149,8 @@ def test_missing_files_are_named(yolo):
     (yolo / "train.txt").write_text("images/train/a.jpg\nimages/train/gone.jpg\n")
     (yolo / "data.yaml").write_text("train: train.txt\nnames: [dog, cat]\n")
     with pytest.raises(DataError, match=r"gone\.jpg' \(number 2 of 2\) is not there"):
-        YoloDataset(yolo)
+        YoloDataset(yolo, on_error="error")
+    assert len(YoloDataset(yolo)) == 1
     (yolo / "one.yaml").write_text("names: [dog]")
     (yolo / "two.yaml").write_text("names: [cat]")
     (yolo / "data.yaml").unlink()

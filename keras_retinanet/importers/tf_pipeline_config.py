@@ -1,0 +1,197 @@
+"""Settings of the Object Detection API's `pipeline.config` as ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_retinanet.config import FilterConfig, ResizeConfig
+from keras_retinanet.importers.blueprint import CheckpointError
+from keras_retinanet.importers.tf_settings import Fields
+from keras_retinanet.protobuf_text import ProtobufTextError, read_protobuf_text
+
+SETTINGS = "pipeline.config"
+_ACTIVATIONS = {"RELU": "relu", "RELU_6": "relu6", "SWISH": "swish"}
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Batch normalisation and activation of a part of the network.
+
+    Attributes:
+        activation: Name of the activation.
+        epsilon: Added to the variance.
+        momentum: Share of the old running statistics in each update.
+    """
+
+    activation: str
+    epsilon: float
+    momentum: float
+
+
+def read_pipeline(path: Path) -> Fields:
+    """Reads `model.ssd` of a `pipeline.config`.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its fields.
+
+    Raises:
+        CheckpointError: It is not such a file, or describes another kind of detector.
+    """
+    try:
+        message = read_protobuf_text(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ProtobufTextError) as error:
+        raise CheckpointError(f"{path}: cannot be read as protobuf text: {error}.") from error
+    ssd = Fields(message, SETTINGS).message("model").only("ssd")
+    if not ssd.names:
+        raise CheckpointError(f"{path}: has no message model.ssd.")
+    return ssd
+
+
+def read_predictor(ssd: Fields) -> Fields:
+    """Reads the settings of the heads.
+
+    Args:
+        ssd: From `read_pipeline`, as for the functions below.
+
+    Returns:
+        Its fields.
+
+    Raises:
+        CheckpointError: The heads have something that cannot be imported, as for the functions below.
+    """
+    predictor = ssd.message("box_predictor").only("weight_shared_convolutional_box_predictor")
+    predictor.require({"kernel_size": 3, "box_code_size": 4, "apply_batch_norm": True})
+    if "box_encodings_clip_range" in predictor:
+        raise CheckpointError(f"{predictor.where}.box_encodings_clip_range limits deltas, which cannot be imported.")
+    return predictor
+
+
+def read_norm(part: Fields) -> Norm:
+    """Reads batch normalisation and activation of the feature extractor or the heads."""
+    hyperparams = part.message("conv_hyperparams")
+    activation = str(hyperparams.get("activation", "RELU"))
+    if activation not in _ACTIVATIONS:
+        raise CheckpointError(
+            f"{hyperparams.where}.activation is {activation}; {', '.join(_ACTIVATIONS)} can be imported."
+        )
+    batch_norm = hyperparams.message("batch_norm")
+    return Norm(_ACTIVATIONS[activation], batch_norm.get("epsilon", 0.001), batch_norm.get("decay", 0.999))
+
+
+def read_anchors(ssd: Fields, levels: range) -> dict[str, Any]:
+    """Reads the anchors of the pyramid's levels, as fields of `AnchorConfig`."""
+    generator = ssd.message("anchor_generator").only("multiscale_anchor_generator")
+    generator.require({"min_level": levels[0], "max_level": levels[-1]})
+    octave = generator.get("scales_per_octave", 2)
+    is_fixed = "fixed_shape_resizer" in ssd.message("image_resizer")
+    return {
+        "sizes": tuple(generator.get("anchor_scale", 4.0) * 2**level for level in levels),
+        "ratios": tuple(1 / ratio for ratio in generator.numbers("aspect_ratios", ())),  # they are width over height
+        "scales": tuple(2 ** (index / octave) for index in range(octave)),
+        "offset": 0.5,
+        "offset_rule": "divisible" if is_fixed else "always",
+    }
+
+
+def read_box_std(ssd: Fields) -> tuple[float, ...]:
+    """Reads the factors on deltas (x, y, w, h)."""
+    coder = ssd.message("box_coder").only("faster_rcnn_box_coder")
+    defaults = (("x_scale", 10.0), ("y_scale", 10.0), ("width_scale", 5.0), ("height_scale", 5.0))
+    return tuple(1 / coder.get(name, default) for name, default in defaults)
+
+
+def read_resize(ssd: Fields, extractor: Fields, notes: list[str]) -> ResizeConfig:
+    """Reads the resize rule.
+
+    Args:
+        ssd: From `read_pipeline`.
+        extractor: Its `feature_extractor`.
+        notes: A remark is appended where padding differs.
+
+    Returns:
+        The rule.
+
+    Raises:
+        CheckpointError: It cannot be expressed here.
+    """
+    resizer = ssd.message("image_resizer")
+    multiple = max(extractor.get("pad_to_multiple", 1), 1)
+    if "fixed_shape_resizer" in resizer:
+        fixed = resizer.message("fixed_shape_resizer")
+        fixed.require({"resize_method": "BILINEAR", "convert_to_grayscale": False})
+        shape = fixed.get("height", 300), fixed.get("width", 300)
+        return ResizeConfig(shape=shape, shape_mode="stretch", method="tf1", pad_multiple=multiple)
+    keeping = resizer.only("keep_aspect_ratio_resizer")
+    keeping.require({"resize_method": "BILINEAR", "convert_to_grayscale": False})
+    least, most = keeping.get("min_dimension", 600), keeping.get("max_dimension", 1024)
+    is_padded = keeping.get("pad_to_max_dimension", False)
+    if is_padded and least != most:
+        raise CheckpointError(
+            f"{keeping.where}: min_dimension {least} and max_dimension {most} differ, and images are padded to a "
+            "square; one of both can be imported."
+        )
+    if is_padded:
+        notes.append(
+            "The library pads images with black before it subtracts the mean; here they are padded with the mean."
+        )
+    return ResizeConfig(least, most, is_square=is_padded, rounding="even", method="tf1", pad_multiple=multiple)
+
+
+def read_filter(ssd: Fields) -> FilterConfig:
+    """Reads how scored boxes become detections."""
+    processing = ssd.message("post_processing")
+    processing.require({"logit_scale": 1.0})
+    if (converter := str(processing.get("score_converter", "IDENTITY"))) != "SIGMOID":
+        raise CheckpointError(f"{processing.where}.score_converter is {converter}; SIGMOID can be imported.")
+    nms = processing.message("batch_non_max_suppression")
+    nms.require({"use_class_agnostic_nms": False, "soft_nms_sigma": 0.0})
+    return FilterConfig(
+        nms.get("score_threshold", 0.0),
+        nms.get("iou_threshold", 0.6),
+        nms.get("max_total_detections", 100),
+        top_k=5000,
+        clip="after_nms",
+        drop_empty=True,
+        max_per_class=nms.get("max_detections_per_class", 100),
+    )
+
+
+def read_label_map(settings: Path, count: int, notes: list[str]) -> dict[int, str] | None:
+    """Reads the label map in the folder of the settings.
+
+    Args:
+        settings: Path of the `pipeline.config`.
+        count: Classes of the heads, without background.
+        notes: A remark is appended if there is a label map.
+
+    Returns:
+        Names by id, ascending; `None` if there is not exactly one `.pbtxt` file, and no `label_map.pbtxt`.
+
+    Raises:
+        CheckpointError: The file is not a label map, or is another model's.
+    """
+    files = sorted(settings.parent.glob("*.pbtxt"))
+    if len(files) > 1:
+        files = [file for file in files if file.name == "label_map.pbtxt"]
+    if len(files) != 1:
+        return None
+    try:
+        items = [
+            Fields(item, files[0].name) for item in read_protobuf_text(files[0].read_text(encoding="utf-8"))["item"]
+        ]
+    except (OSError, KeyError, UnicodeDecodeError, ProtobufTextError) as error:
+        raise CheckpointError(f"{files[0]}: is not a label map: {error}.") from error
+    named = {item.get("id", 0): item.get("display_name", "") or item.get("name", "") for item in items}
+    named = {number: name for number, name in sorted(named.items()) if number}
+    if not named or max(named) > count or min(named) < 1:
+        raise CheckpointError(
+            f"{files[0]}: has ids from {min(named, default=0)} to {max(named, default=0)}; the model has {count} "
+            "classes, with ids from 1."
+        )
+    notes.append(f"Class names are those of {files[0].name}.")
+    return named
