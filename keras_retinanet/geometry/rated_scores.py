@@ -17,7 +17,7 @@ class RatedScores:
 
     Args:
         scores: `(B, A, K)`. Probabilities, or logits if the scale says so.
-        quality: `(B, A)`. Predicted IoU likewise; `None` if the network does not predict it.
+        quality: `(B, A)`. Predicted IoU in the form of the scores; `None` if the network does not predict it.
         rule: The score becomes the square root of score times IoU, their product, or `"none"`, stays as it is.
         scale: How the network's output becomes a score.
 
