@@ -3,8 +3,9 @@
     python benchmarks/evaluation_scale.py [--images 5000 100000] [--detections 100] [--classes 80]
 
 Each size runs in a process of its own, through the code of `retinanet-evaluate`: reading a COCO file, decoding small
-JPEGs, storing detections, the twelve numbers. The network is replaced by a function that shifts annotated boxes. With
-`--kill`, a first process is killed (SIGKILL) half-way, a second one continues, and the numbers must be equal.
+JPEGs, storing detections, the twelve numbers. The network is replaced by a table of boxes; `--no-images` lists images
+without decoding them. With `--kill`, a process is killed (SIGKILL) half-way at the first size, another one continues,
+and the numbers must be equal.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import tempfile
 import threading
 import time
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ from PIL import Image
 
 from keras_retinanet.cli import evaluate
 from keras_retinanet.config import FilterConfig, ResizeConfig
+from keras_retinanet.data import pipeline
+from keras_retinanet.data.sample_table import SampleTable
 
 SIDE = 64  # pixels of the images
 
@@ -54,12 +58,12 @@ def write_set(folder: Path, num_images: int, num_classes: int) -> None:
 
 def _jpeg(rng: Any, folder: Path) -> bytes:
     path = folder / "one.jpg"
-    Image.fromarray(rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)).save(path)
+    Image.new("RGB", (SIDE, SIDE), tuple(rng.integers(0, 256, 3).tolist())).save(path)
     return path.read_bytes()
 
 
 class FakeDetector:
-    """Boxes drawn from the pixels of each image, so that another run finds the same."""
+    """Boxes from a table by the first two pixels of each image, so that another run finds the same."""
 
     def __init__(self, num_classes: int, num_detections: int) -> None:
         self.class_names = tuple(f"class {k:03}" for k in range(num_classes))
@@ -67,18 +71,39 @@ class FakeDetector:
         self.network = types.SimpleNamespace(
             resize_config=ResizeConfig(min_side=SIDE, max_side=SIDE), pad_value=(0.0, 0.0, 0.0)
         )
+        rng = np.random.default_rng(1)
+        corners = rng.uniform(0, 40, (997, num_detections, 2))
+        self._boxes = np.concatenate([corners, corners + rng.uniform(4, 24, corners.shape)], axis=2).astype(np.float32)
+        self._scores = np.sort(rng.uniform(size=corners.shape[:2]))[:, ::-1].astype(np.float32)
+        self._labels = rng.integers(0, num_classes, corners.shape[:2]).astype(np.int32)
 
     def predict_on_batch(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """The detections of a batch."""
-        count, num_classes = self.filter_config.max_detections, len(self.class_names)
-        parts = []
-        for image in inputs["images"]:
-            rng = np.random.default_rng(int(image[:8].sum()))
-            corners = rng.uniform(0, 40, (count, 2))
-            boxes = np.concatenate([corners, corners + rng.uniform(4, 24, (count, 2))], axis=1)
-            parts.append((boxes, np.sort(rng.uniform(size=count))[::-1], rng.integers(0, num_classes, count)))
-        boxes, scores, labels = (np.stack(part) for part in zip(*parts, strict=True))
-        return {"boxes": boxes, "scores": scores, "labels": labels, "num_detections": np.full(len(boxes), count)}
+        rows = inputs["images"][:, 0, :2].reshape(len(inputs["images"]), -1).astype(int).sum(axis=1) % 997
+        count = np.full(len(rows), self.filter_config.max_detections)
+        found = {"boxes": self._boxes[rows], "scores": self._scores[rows], "labels": self._labels[rows]}
+        return {**found, "num_detections": count}
+
+
+class NoImages:
+    """In place of `InferenceBatches`: the same batches, whose first pixels say which image it is."""
+
+    def __init__(self, samples: Any, *, batch_size: int, **settings: Any) -> None:
+        self._count, self._batch_size = len(samples), batch_size
+        self._table = SampleTable(samples, settings["resize"])
+
+    def dataset(self, done: Any = None) -> Iterator[Any]:
+        """The batches."""
+        due = np.arange(self._count) if done is None else np.flatnonzero(~done)
+        for first in range(0, len(due), self._batch_size):
+            index = due[first : first + self._batch_size]
+            images = np.zeros((len(index), 1, 2, 3), np.float32)
+            images[:, 0, 0, 0] = index
+            sizes = np.full((len(index), 2), SIDE)
+            yield (
+                images,
+                {"size": sizes, "original_size": sizes, "scale": np.ones((len(index), 2)), "image_index": index},
+            )
 
 
 def run_side(folder: Path, flags: argparse.Namespace) -> None:
@@ -86,6 +111,8 @@ def run_side(folder: Path, flags: argparse.Namespace) -> None:
     detector = FakeDetector(flags.classes, flags.detections)
     vars(evaluate)["open_detector"] = lambda *_: detector
     vars(evaluate)["read_settings"] = lambda _: {}
+    if flags.no_images:
+        vars(pipeline)["InferenceBatches"] = NoImages
     snapshot = folder / "none.keras"
     snapshot.touch()
     if flags.die_after:
@@ -101,6 +128,7 @@ def run_side(folder: Path, flags: argparse.Namespace) -> None:
 
 def start_side(folder: Path, flags: argparse.Namespace, *more: str) -> subprocess.CompletedProcess[str]:
     words = [f"--{name}={getattr(flags, name)}" for name in ("detections", "classes")]
+    words += ["--no-images"] * flags.no_images
     command = [sys.executable, __file__, "--side", str(folder), *words, *more]
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "TF_CPP_MIN_LOG_LEVEL": "3"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -111,6 +139,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="+", default=[5000, 100_000])
     parser.add_argument("--detections", type=int, default=100)
     parser.add_argument("--classes", type=int, default=80)
+    parser.add_argument("--no-images", action="store_true", help="do not decode images, only list them")
     parser.add_argument("--kill", action="store_true", help="also kill and continue the first size")
     parser.add_argument("--side", help=argparse.SUPPRESS)
     parser.add_argument("--die-after", type=float, help=argparse.SUPPRESS)

@@ -11,7 +11,7 @@ from typing import get_args
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_reader_flags, parse_arguments
 from keras_retinanet.cli.evaluation_inputs import Evaluation
-from keras_retinanet.cli.evaluation_report import evaluate_results, is_result_file, publish
+from keras_retinanet.cli.evaluation_report import evaluate_results, find_open_images_files, is_result_file, publish
 from keras_retinanet.cli.evaluation_run import detect
 from keras_retinanet.cli.label_error_list import check_label_error_files
 from keras_retinanet.cli.old_flags import refuse_old_flags
@@ -46,6 +46,7 @@ def build_parser() -> Parser:
         "another library (see retinanet-import), or detections as a COCO result file (.json).",
     )
     add_dataset_arguments(parser, trailing=("SNAPSHOT",))
+    parser.set_defaults(class_ids=None)  # see `find_open_images_files`
     count = number(int, least=1)
     parser.add_argument("--set", metavar="NAME", help="images to use (default: the format's val)")
     add_reader_flags(parser)
@@ -59,6 +60,11 @@ def build_parser() -> Parser:
     metric.add_argument(
         "--hierarchy", metavar="JSON", help="open_images: file such as bbox_labels_600_hierarchy.json; boxes count for "
         "the classes above their own, too (default: that of an Open Images folder)",
+    )  # fmt: skip
+    metric.add_argument(
+        "--image-labels", metavar="CSV", help="open_images: file such as validation-annotations-human-imagelabels-"
+        "boxable.csv; detections of classes that nobody looked for in an image do not count there (default: that of an "
+        "Open Images folder)",
     )  # fmt: skip
     parser.add_argument("--json", metavar="FILE", help="also write the numbers to this file")
     add_report_flag(parser)
@@ -133,8 +139,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--overlap and --no-whole-pass need --tile")
     if flags.tile is not None and (flags.image_min_side or flags.image_max_side):
         parser.error("--image-min-side and --image-max-side resize whole images; --tile does not")
+    if flags.tta is not None and (flags.image_min_side or flags.image_max_side):
+        parser.error(
+            "--image-min-side and --image-max-side set one size; --tta has scales of the snapshot's: --tta 0.8,1"
+        )
     import_tensorflow()
     try:
+        find_open_images_files(flags, data)
         check_label_error_files(flags.label_errors)
         if is_result_file(Path(snapshot)):
             evaluate_results(Path(snapshot), flags, data)

@@ -114,21 +114,41 @@ def metric_settings(flags: argparse.Namespace, dataset: Dataset, detector_limit:
 
     Args:
         flags: The parsed flags.
-        dataset: The data set. Open Images has a hierarchy, which names classes by id.
+        dataset: The data set.
         detector_limit: Maximum number of detections per image; `None` if there is no limit.
 
     Returns:
         The settings.
     """
+    from keras_retinanet.data.datasets.open_images.image_labels import read_image_labels
     from keras_retinanet.data.datasets.shared.label_hierarchy import classes_above
     from keras_retinanet.evaluation import MetricSettings
+    from keras_retinanet.evaluation.columns import list_ids
 
-    tree: Path | None = Path(flags.hierarchy) if flags.hierarchy else None
-    if tree is None and flags.metric == "open_images":
-        tree = getattr(dataset, "find_hierarchy", lambda: None)()
-    names: dict[str, str] = getattr(dataset, "names_by_id", dict)() if tree else {}
-    parents = classes_above(tree, names) if tree else {}
-    return MetricSettings(flags.iou_thresholds, flags.score_threshold, flags.max_detections, detector_limit, parents)
+    names: dict[str, str] = flags.class_ids or {}
+    parents = classes_above(Path(flags.hierarchy), names) if flags.hierarchy else {}
+    verified = None
+    if flags.image_labels:
+        verified = read_image_labels(Path(flags.image_labels), list_ids(list(dataset)), names, parents)
+    limits = flags.iou_thresholds, flags.score_threshold, flags.max_detections
+    return MetricSettings(*limits, detector_limit, parents, verified)
+
+
+def find_open_images_files(flags: argparse.Namespace, data: DataConfig) -> None:
+    """Fills in the flags of the Open Images metric that name files of its folder, if they are there.
+
+    Args:
+        flags: The parsed flags, which are changed; `class_ids` becomes the names of the classes by id.
+        data: Settings of the data set.
+    """
+    if flags.metric == "open_images" and data.dataset == "oid":
+        from keras_retinanet.data.datasets.open_images.reader import OpenImagesDataset
+        from keras_retinanet.data.open_dataset import choose_set
+
+        place = data.path, choose_set(data, "val") or ""
+        flags.class_ids = OpenImagesDataset.names_by_id(*place)
+        flags.hierarchy = flags.hierarchy or OpenImagesDataset.find_hierarchy(*place)
+        flags.image_labels = flags.image_labels or OpenImagesDataset.find_image_labels(*place)
 
 
 def report_numbers(

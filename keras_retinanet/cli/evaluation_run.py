@@ -106,7 +106,8 @@ def _detect_in_images(
     due = [k for k in range(len(evaluation.samples)) if not all(file.done[k] for file in files.values())]
     images = (GivenImage(name, name) for name in (evaluation.samples[k]["image"] for k in due))
     workers = flags.workers or min(8, os.cpu_count() or 1)
-    for position, (image, loaded, error) in zip(due, load_ahead(images, workers, flags.batch_size), strict=True):
+    loaded_images = load_ahead(images, workers, flags.batch_size, evaluation.resize)
+    for position, (image, loaded, error) in zip(due, loaded_images, strict=True):
         if loaded is None:
             assert error is not None
             if evaluation.bad_images is None:

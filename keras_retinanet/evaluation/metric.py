@@ -27,6 +27,8 @@ class MetricSettings:
         detector_limit: Most detections of an image that the detector returns. COCO's and fizyr's metrics are also
             computed with this limit where images have more boxes than these metrics count.
         parents: For each class that is below others in the hierarchy of Open Images, all classes above it.
+        verified: Classes that a person has looked for in each image, by the image id as text. In the metric of Open
+            Images, detections of other classes do not count there. `None`: every image is completely annotated.
     """
 
     iou_thresholds: tuple[float, ...] | None = None
@@ -34,6 +36,7 @@ class MetricSettings:
     max_detections: int | None = None
     detector_limit: int | None = None
     parents: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    verified: Mapping[str, frozenset[str]] | None = None
 
     @property
     def are_changed(self) -> bool:

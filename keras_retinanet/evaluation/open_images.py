@@ -1,6 +1,7 @@
 """The mean average precision of Open Images: boxes of groups, and classes above others in a hierarchy.
 
-Image-level labels are not read: every image counts as completely annotated.
+Where image-level labels say which classes a person has looked for in an image, detections of others do not count there;
+otherwise every image counts as completely annotated.
 
 Reference: https://storage.googleapis.com/openimages/web/evaluation.html, numerics of `OpenImagesChallengeEvaluator` and
 `OpenImagesDetectionEvaluator` of the TensorFlow Object Detection API.
@@ -9,7 +10,7 @@ Reference: https://storage.googleapis.com/openimages/web/evaluation.html, numeri
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from keras_retinanet.schema import Detections, Sample
 
 Array = NDArray[Any]
 CHALLENGE, V2 = "Open Images Challenge", "Open Images V2 metric"
+_UNVERIFIED = "no image-level labels: every image counts as completely annotated, which the challenge does not assume"
 
 
 def evaluate(
@@ -58,6 +60,11 @@ def evaluate(
         (sample, keep_counted(found, settings.score_threshold, settings.max_detections))
         for sample, found in pair_detections(expanded, detections, len(class_names))
     ]
+    if settings.verified is not None:
+        pairs = [
+            (sample, _keep_verified(sample, found, labels, settings.verified.get(str(sample["image_id"]), ())))
+            for sample, found in pairs
+        ]
     single, groups = (_count(expanded, len(class_names), is_group=is_group) for is_group in (False, True))
     ap, without_groups = {}, {}
     for threshold in settings.iou_thresholds or (0.5,):
@@ -66,7 +73,7 @@ def evaluate(
         verdict = np.where(is_group_hit, IGNORED, matches.verdict)
         without_groups[threshold] = class_precisions(matches._replace(verdict=verdict), single, area_under_curve)
     is_changed = settings.iou_thresholds not in (None, (0.5,)) or settings.max_detections is not None
-    comparable = (OWN, OWN) if is_changed else (CHALLENGE, V2)
+    comparable = (OWN, OWN) if is_changed else (CHALLENGE, V2 if settings.verified is None else OWN)
     result = summarize(expanded, detections, class_names, ap, single + groups, comparable[0])
     mean = np.mean(list(without_groups.values()), axis=0)
     found = mean[single > 0]
@@ -76,7 +83,15 @@ def evaluate(
         captions=result.captions | {"mAP_V2": "mean AP without boxes of groups"},
         per_class=result.per_class | {"AP_V2": mean},
         comparable_with=result.comparable_with | {"mAP_V2": comparable[1]},
+        notes=() if settings.verified is not None else (_UNVERIFIED,),
     )
+
+
+def _keep_verified(sample: Sample, found: Detections, labels: Mapping[str, int], verified: Iterable[str]) -> Detections:
+    """The detections of classes that have a box in the image, or were looked for."""
+    known = {*np.asarray(sample["labels"]).tolist(), *(labels[name] for name in verified if name in labels)}
+    is_kept = np.isin(np.asarray(found["labels"], np.int64), sorted(known))
+    return {**found, **{name: np.asarray(found[name])[is_kept] for name in ("boxes", "scores", "labels")}}  # type: ignore[typeddict-item]
 
 
 def _expand(sample: Sample, above: Sequence[Sequence[int]]) -> Sample:

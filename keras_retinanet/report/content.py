@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from keras_retinanet.analysis.curves import ScoreCurves
 from keras_retinanet.evaluation.metric import OWN, EvaluationResult
 from keras_retinanet.report.advice import advise
 from keras_retinanet.report.curves import best_threshold, describe_curves
+from keras_retinanet.report.decision import describe_comparison, describe_thresholds, finite_or_none
 from keras_retinanet.report.history import describe_run
 from keras_retinanet.report.sections import describe_analysis
 from keras_retinanet.report.subject import Subject
@@ -41,12 +41,12 @@ def describe_subject(subject: Subject) -> dict[str, Any]:
         "classes": _classes(subject),
         "curves": None,
         "threshold": USUAL_THRESHOLD,
-        "decision": None,
+        "decision": describe_thresholds(subject.thresholds) if subject.thresholds else None,
         "errors": None,
         "confusion": None,
         "slices": [],
         "calibration": None,
-        "comparison": None,
+        "comparison": describe_comparison(subject.comparison) if subject.comparison else None,
         "run": describe_run(subject.rows, subject.best_epoch),
         "about": [{"name": name, "text": text, "isCode": name == "command"} for name, text in subject.about.items()],
     }
@@ -125,15 +125,3 @@ def _column(title: str, meaning: str, kind: str, values: Any) -> dict[str, Any]:
         "kind": kind,
         "values": [finite_or_none(value) for value in np.asarray(values).tolist()],
     }
-
-
-def finite_or_none(value: float) -> float | None:
-    """A number of a metric for strict JSON.
-
-    Args:
-        value: The number; -1 and nan stand for none.
-
-    Returns:
-        It, rounded, or `None`.
-    """
-    return round(value, 6) if math.isfinite(value) and value >= 0 else None

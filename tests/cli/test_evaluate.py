@@ -158,6 +158,39 @@ def test_open_images_with_a_hierarchy(tmp_path, capsys):
     assert_one_line(capsys.readouterr().err, f"{tmp_path}/found.json, line 1: image 'b.png' is not in the data set")
 
 
+def test_open_images_reads_the_files_of_its_folder(tmp_path, capsys):
+    """Nobody looked for pears in image b, where one is detected; a pear is food, of which nothing is detected."""
+    (tmp_path / "validation").mkdir()
+    for name in "ab":
+        Image.new("RGB", (100, 100)).save(tmp_path / "validation" / f"{name}.jpg")
+    head = (
+        "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
+    )
+    boxes = f"{head}\na,xclick,/m/p,1,0.1,0.5,0.1,0.5,0,0,0,0,0\nb,xclick,/m/f,1,0.6,0.9,0.6,0.9,0,0,0,0,0\n"
+    (tmp_path / "validation-annotations-bbox.csv").write_text(boxes)
+    (tmp_path / "class-descriptions-boxable.csv").write_text("/m/f,food\n/m/p,pear\n")
+    tree = {"LabelName": "/m/f", "Subcategory": [{"LabelName": "/m/p"}]}
+    (tmp_path / "bbox_labels_600_hierarchy.json").write_text(json.dumps(tree))
+    record = {"image_id": "b", "category_id": 2, "bbox": [10, 10, 40, 40], "score": 0.9}
+    found = [record, {**record, "image_id": "a", "score": 0.5}]
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    argv = ["oid", str(tmp_path), str(tmp_path / "found.json"), "--metric", "open_images"]
+
+    def numbers():
+        assert evaluate.main(argv) == 0
+        text = capsys.readouterr().out
+        return [line.split()[:3] for line in text.splitlines() if line.startswith(("food", "pear"))], text
+
+    rows, text = numbers()
+    assert rows == [["food", "2", "0.000"], ["pear", "1", "0.500"]]
+    assert "note: no image-level labels" in text
+    labels = "ImageID,Source,LabelName,Confidence\nb,verification,/m/f,1\n"
+    (tmp_path / "validation-annotations-human-imagelabels-boxable.csv").write_text(labels)
+    rows, text = numbers()
+    assert rows == [["food", "2", "0.000"], ["pear", "1", "1.000"]]
+    assert "note: no image-level labels" not in text
+
+
 class FullTiles(Runtime):
     """Finds one object that fills its tile, whatever the image."""
 
@@ -192,6 +225,22 @@ def test_large_images_in_tiles(demo, run, tmp_path, monkeypatch, capsys):
     assert set(numbers["comparable_with"].values()) == {"Pascal VOC 2010-2012"}
     found = json.loads((tmp_path / "found.json").read_text())
     assert [record["bbox"] for record in found] == [[0, 0, width, height] for height, width in sizes]
+
+
+def test_several_views_of_an_image(demo, run, tmp_path, monkeypatch, capsys):
+    """Both sides of each image show one box around it, which is found once; another size needs `--tta`'s own scales."""
+    opened = "keras_retinanet.runtimes.open_model.open_model"
+    monkeypatch.setattr(opened, lambda network: FullTiles(KerasRuntime(DetectionModel(network)).description))
+    argv = ["demo", str(demo), str(run), "--limit=2", "--tta=1", "--score-threshold=0.8", "--metric=voc"]
+    assert evaluate.main([*argv, "--save-detections", str(tmp_path / "found.json")]) == 0
+    annotations = json.loads((demo / "annotations" / "instances_val2017.json").read_text())
+    sizes = [(image["height"], image["width"]) for image in annotations["images"][:2]]
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert [record["bbox"] for record in found] == [[0, 0, width, height] for height, width in sizes]
+    for wrong in ("--tta=0", "--tta=1,x", "--tta=1", "--image-min-side=9"):
+        with pytest.raises(SystemExit):
+            evaluate.main(["demo", str(demo), str(run), "--image-max-side=99", "--tta=1", wrong])
+    assert "not a list of scales from 0.1 to 10" in capsys.readouterr().err
 
 
 class MeanDetector:

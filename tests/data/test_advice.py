@@ -206,3 +206,9 @@ def test_advice_names_extras_that_exist() -> None:
     }
     assert named
     assert all(re.search(rf"^{extra} = \[", project, re.MULTILINE) for extra in named)
+
+
+def test_a_byte_order_mark_hides_no_row(tmp_path: Path, write_images: Callable[..., None]) -> None:
+    make_yolo(tmp_path, write_images)
+    (tmp_path / "labels" / "a.txt").write_bytes(b"\xef\xbb\xbf" + ROW.encode() + b"\r\n")
+    assert read(str(tmp_path)).report.num_boxes == 1

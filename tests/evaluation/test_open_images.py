@@ -96,3 +96,24 @@ def test_equals_the_object_detection_api():
         names,
     )
     assert challenge.per_class["AP"].tolist() == pytest.approx([0.5 / 4, 1 / 4, 1 / 2])
+
+
+def test_classes_that_nobody_looked_for_do_not_count():
+    """In image 1 a person looked for animals and cars, in image 2 for nothing, but there is a box of a cat."""
+    names, parents = ["cat", "animal", "car"], {"cat": frozenset({"animal"})}
+    truth = [sample(1, [], []), sample(2, [ONE], [0])]
+    detections = [found(1, [AWAY] * 3, [0.9, 0.8, 0.7], [0, 1, 2]), found(2, [ONE] * 3, [0.6, 0.5, 0.4], [0, 1, 2])]
+    plain = open_images.evaluate(truth, detections, names, MetricSettings(parents=parents))
+    assert plain.per_class["AP"].tolist()[:2] == pytest.approx([1 / 2, 1 / 2])  # the best of each is wrong
+    assert plain.notes[0].startswith("no image-level labels: every image counts as completely annotated")
+    verified = {"1": frozenset({"animal", "car", "unknown"})}
+    result = open_images.evaluate(truth, detections, names, MetricSettings(parents=parents, verified=verified))
+    assert result.per_class["AP"].tolist()[:2] == pytest.approx([1, 1 / 2])  # the cat of image 1 is ignored
+    assert result.notes == ()
+    assert (result.comparable_with["mAP"], result.comparable_with["mAP_V2"]) == (
+        "Open Images Challenge", "own extension",
+    )  # fmt: skip
+    truth[0] = sample(1, [AWAY], [2])  # a car, which is a class of the image without being verified
+    known = open_images.evaluate(truth, detections, names, MetricSettings(verified={}))
+    assert known.per_class["AP"].tolist()[::2] == pytest.approx([1, 1])  # the car of image 2 is ignored
+    assert known.num_detections == 6

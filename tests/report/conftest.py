@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_retinanet.analysis import AnalysisSettings, analyse
 from keras_retinanet.evaluation import METRICS
-from keras_retinanet.report import Subject
+from keras_retinanet.report import Subject, with_analysis
 
 MARKUP = '<img src=x onerror="document.title=1">'
 NAMES = (MARKUP, "bee", "</script><b>unused")
@@ -58,15 +57,15 @@ def make_detections() -> list[Any]:
 @pytest.fixture(scope="module")
 def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     samples, detections = make_samples(tmp_path_factory.mktemp("images")), make_detections()
-    return Subject(
+    subject = Subject(
         title=f"{MARKUP} on val",
         class_names=NAMES,
         samples=samples,
         detections=detections,
         result=METRICS["coco"](samples, detections, NAMES),
-        analysis=analyse(samples, detections, NAMES, AnalysisSettings(training_boxes=[7, 2000, 0])),
         training_boxes=np.array([7, 2000, 0]),
         rows=ROWS,
         best_epoch=3,
         about={"command": f"retinanet-evaluate {MARKUP}", "data": "somewhere"},
     )
+    return with_analysis(subject, {0: 10.0, 1: 200.0})

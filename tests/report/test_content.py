@@ -63,7 +63,7 @@ def test_sections_of_the_analysis(subject: Subject) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("missing", ["analysis", "training_boxes", "best_epoch", "rows", "about"])
+@pytest.mark.parametrize("missing", ["analysis", "thresholds", "training_boxes", "best_epoch", "rows", "about"])
 def test_any_entry_may_be_missing(subject: Subject, missing: str, tmp_path: Path) -> None:
     lacking = dataclasses.replace(subject, **{missing: {"rows": (), "about": {}}.get(missing)})
     write_report(lacking, tmp_path / "report.html")

@@ -158,6 +158,9 @@ def test_the_slider_moves_all_counts(page: Any) -> None:
     page.fill("#score", "0.75")
     assert counts(page) == ["0.500", "0.333", "0.400", "1", "1", "2"]
     assert page.input_value("#gallery-score") == page.input_value("#table-score") == "0.75"
+    page.locator("#threshold").get_by_label("chosen threshold of each class").check()
+    assert counts(page) == ["1.000", "0.333", "0.500", "1", "0", "2"]
+    page.fill("#score", "0.75")
     page.select_option("#threshold select", label="bee")
     assert counts(page) == ["0.000", "0.000", "0.000", "0", "1", "2"]
     assert page.locator("#classes tr.chosen th").inner_text() == "bee"
@@ -188,6 +191,7 @@ def test_boxes_are_switched_and_filtered(page: Any) -> None:
 
 def test_a_phone_needs_no_sideways_scrolling(page: Any) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
+    assert re.findall(r"\b(?:null|undefined|NaN)\b", page.inner_text("body")) == []
     for part in ("threshold", "errors", "where", "pictures", "training", "about"):
         page.locator(f"#{part}").scroll_into_view_if_needed()
         page.wait_for_timeout(50)

@@ -22,7 +22,8 @@ const share = (value) => (isNumber(value) ? value.toFixed(3) : "–");
 const percent = (value) => (isNumber(value) ? `${(100 * value).toFixed(1)} %` : "–");
 const count = (value) => (isNumber(value) ? value.toLocaleString("en") : "–");
 const short = (value) => (!isNumber(value) ? "–" : value && Math.abs(value) < 1e-3 ? value.toExponential(1) : String(Number(value.toPrecision(4))));
-const FORMATS = {share, count, score: (value) => (isNumber(value) ? value.toFixed(2) : "–"), short, percent};
+const signed = (value) => (isNumber(value) ? `${value > 0 ? "+" : ""}${Number.isInteger(value) ? value : value.toFixed(3)}` : "–");
+const FORMATS = {share, count, change: signed, text: (value) => value || "–", score: (value) => (isNumber(value) ? value.toFixed(2) : "–"), short, percent};
 const shorten = (text, length) => (text.length > length ? `${text.slice(0, Math.max(length - 1, 1))}…` : text);
 const plural = (value, word) => `${count(value)} ${word}${value === 1 ? "" : "s"}`;
 
@@ -53,12 +54,17 @@ function countsOf(label) {
   const total = {hits: 0, wrong: 0, boxes: 0};
   for (const one of labels) {
     const group = groups[one + 1];
-    const wanted = one === ALL ? state.threshold : thresholdOf(one);
+    total.boxes += group.boxes;
+    if (state.isByClass && one !== ALL && isNumber(DATA.decision.thresholds[one])) {
+      total.hits += DATA.decision.right[one];
+      total.wrong += DATA.decision.found[one] - DATA.decision.right[one];
+      continue;
+    }
+    const wanted = state.threshold;
     let index = thresholds.findIndex((value) => value >= wanted - 1e-9);
     if (index < 0) index = thresholds.length;
     total.hits += group.hits[index] ?? 0;
     total.wrong += group.wrong[index] ?? 0;
-    total.boxes += group.boxes;
   }
   const {hits, wrong, boxes} = total;
   return {

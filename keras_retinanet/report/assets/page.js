@@ -81,8 +81,7 @@ function drawDecision(node) {
   const columns = decision.columns.map((column) => ({...column, value: (k) => column.values[k]}));
   const {table} = sortableTable({first: "class", columns, rows: NAMES.map((_, k) => k), nameOfRow: (k) => NAMES[k], head: (k) => NAMES[k]});
   node.append(html("h3", null, "Thresholds to deploy"), html("p", {class: "muted"}, decision.explanation),
-    html("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "thresholds to deploy"}, table),
-    decision.command ? html("pre", null, decision.command) : null);
+    html("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "thresholds to deploy"}, table));
 }
 
 function drawErrors() {
@@ -168,8 +167,9 @@ function drawComparison() {
   section("comparison", "Comparison of models", comparison.explanation, (node) => {
     for (const {title, explanation, heads, rows} of comparison.tables) {
       const columns = heads.slice(1).map((column, k) => ({...column, value: (row) => row[k + 1]}));
-      const {table} = sortableTable({first: heads[0].title, columns, rows, nameOfRow: (row) => row[0], head: (row) => row[0]});
-      node.append(html("h3", null, title), explanation ? html("p", {class: "muted"}, explanation) : null, html("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": title}, table));
+      const {table} = sortableTable({first: heads[0].title, columns, rows, nameOfRow: (row) => row[0], head: (row) => row[0], isInOrder: true});
+      fill(node, null, [html("h3", null, title), explanation ? html("p", {class: "muted"}, explanation) : null,
+        html("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": title}, table)]);
     }
   });
 }

@@ -13,7 +13,7 @@ function plainTable(heads, rows) {
  * A table whose heads sort it. Columns: `{title, meaning, kind, value(row)}`; `head(row)` makes the first cell, of
  * which `nameOfRow(row)` is the text. Returns `{table, refresh(), filter(text)}`.
  */
-function sortableTable({first, columns, rows, head, nameOfRow, isChosen, start}) {
+function sortableTable({first, columns, rows, head, nameOfRow, isChosen, start, isInOrder}) {
   let order = start || {column: -1, isDescending: false};
   const lines = rows.map((row) => {
     const cells = columns.map((column) => html("td", {class: column.kind === "share" ? "share" : null}));
@@ -58,7 +58,8 @@ function sortableTable({first, columns, rows, head, nameOfRow, isChosen, start})
     lines.forEach(({row, line}) => { line.hidden = !nameOfRow(row).toLowerCase().includes(wanted); });
   };
   refresh();
-  sort();
+  if (isInOrder) body.append(...lines.map(({line}) => line));
+  else sort();
   return {table: html("table", null, html("thead", null, html("tr", null, heads)), body), refresh, filter};
 }
 

@@ -21,6 +21,7 @@ from keras_retinanet.data.datasets.open_images.files import (
     index_names,
     recognise,
 )
+from keras_retinanet.data.datasets.open_images.image_labels import IMAGE_LABELS
 from keras_retinanet.data.datasets.shared.annotations import Annotations
 from keras_retinanet.data.datasets.shared.class_names import sort_names
 from keras_retinanet.data.datasets.shared.label_hierarchy import labels_below, read_hierarchy
@@ -93,14 +94,21 @@ class OpenImagesDataset(Reader):
             notes=notes,
         )
 
-    def names_by_id(self) -> dict[str, str]:
+    @staticmethod
+    def names_by_id(path: str | os.PathLike[str], set_name: str) -> dict[str, str]:
         """Names of the described classes by ID such as `/m/01g317`."""
-        described = OpenImagesFiles(self.path).find(self.set_name, CLASS_FILES)
+        described = OpenImagesFiles(Path(path)).find(set_name, CLASS_FILES)
         return {} if described is None else _read_descriptions(described)
 
-    def find_hierarchy(self) -> Path | None:
+    @staticmethod
+    def find_hierarchy(path: str | os.PathLike[str], set_name: str) -> Path | None:
         """The hierarchy of the classes, such as `bbox_labels_600_hierarchy.json`, if it was downloaded."""
-        return OpenImagesFiles(self.path).find(self.set_name, TREES)
+        return OpenImagesFiles(Path(path)).find(set_name, TREES)
+
+    @staticmethod
+    def find_image_labels(path: str | os.PathLike[str], set_name: str) -> Path | None:
+        """The human-verified image-level labels of a set, if they were downloaded."""
+        return OpenImagesFiles(Path(path)).find(set_name, [pattern.format(set=set_name) for pattern in IMAGE_LABELS])
 
     @classmethod
     def find_layout(cls, path: str | os.PathLike[str]) -> Layout | None:

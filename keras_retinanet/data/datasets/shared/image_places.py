@@ -69,7 +69,8 @@ class ImagePlaces:
             self._homes[base or self.folders[0]] = None
         for position in sorted(absent):
             others = alternatives[position] if alternatives else ()
-            found = self._find([local[position], *(_local(name) for name in others)])
+            forms = dict.fromkeys([local[position], unquote(local[position]), *(_local(name) for name in others)])
+            found = self._find([*forms])
             if found is None:
                 self.missing.append(position)
                 paths[position] = os.path.join(self.folders[0], local[position])

@@ -130,7 +130,8 @@ def has_rows(file: Path) -> bool:
     """Whether the first line of a text file is a class and shares of the image's sides; never raises."""
     try:
         with file.open("rb") as content:
-            line = next((line for line in content.read(_PEEK).splitlines() if line.strip()), b"")
+            start = content.read(_PEEK).removeprefix(b"\xef\xbb\xbf")
+        line = next((line for line in start.splitlines() if line.strip()), b"")
         given, *sides = (float(word) for word in line.split())
     except (OSError, ValueError):
         return False

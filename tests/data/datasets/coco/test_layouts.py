@@ -191,3 +191,13 @@ def test_image_dir_with_a_folder_for_each_split(lay, tmp_path):
     folder = lay("data/annotations/instances_train.json", "pictures/train") / "data"
     data = CocoDataset(folder, "train", image_dir=str(tmp_path / "pictures"))
     assert data[0]["image"] == str(tmp_path / "pictures" / "train" / "a.jpg")
+
+
+def test_names_with_percent_signs(lay, coco, write_images):
+    """Some tools write `a%20b.jpg` for `a b.jpg`."""
+    for image in coco["images"]:
+        image["file_name"] = image["file_name"].replace(".", "%20x.")
+    folder = lay_without_names(lay, coco)
+    for name in "abc":
+        (folder / "val2017" / f"{name}.jpg").rename(folder / "val2017" / f"{name} x.jpg")
+    assert CocoDataset(folder)[0]["image"] == str(folder / "val2017" / "a x.jpg")

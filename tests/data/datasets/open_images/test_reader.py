@@ -110,8 +110,8 @@ def test_a_parent_label_takes_all_below_it(oid):
 
 def test_the_classes_above_each_class(oid):
     dataset = OpenImagesDataset(oid)
-    assert dataset.find_hierarchy() == oid / "bbox_labels_600_hierarchy.json"
-    above = classes_above(oid / "bbox_labels_600_hierarchy.json", dataset.names_by_id())
+    assert dataset.find_hierarchy(oid, "validation") == oid / "bbox_labels_600_hierarchy.json"
+    above = classes_above(oid / "bbox_labels_600_hierarchy.json", dataset.names_by_id(oid, "validation"))
     assert above == {
         "Apple": {"Food", "/m/all"}, "Pear": {"Food", "/m/all"}, "Food": {"/m/all"}, "Car": {"/m/all"},
     }  # fmt: skip
