@@ -266,7 +266,6 @@ class ModelConfig:
 
     backbone: BackboneName = "resnet50"
     weights: str = "imagenet"
-    weights_config: str | None = None
     min_level: int = 3
     max_level: int = 7
     p6_source: Literal["C5", "P5"] = "C5"
@@ -294,6 +293,7 @@ class ModelConfig:
     has_shared_tower: bool = False
     reg_max: int = 16
     has_quality: bool = False
+    weights_config: str | None = None
 
 
 @dataclass(frozen=True)
