@@ -107,7 +107,6 @@ TESTED_ELSEWHERE = {
     "doctor/training_pictures": "anchor_coverage/test_anchor_coverage",
     "evaluation/coco_engine": "evaluation/test_coco",
     "evaluation/metric": "evaluation/test_coco",
-    "export/detection_graph": "export/test_saved_model",
     "export/keras_file": "cli/test_convert_model",
     "export/litert_file": "runtimes/test_runtimes",
     "export/onnx_file": "runtimes/test_runtimes",
