@@ -173,8 +173,8 @@ def orientation_of(image: Image.Image) -> int:
     Pillow's HEIC are upright already.
     """
     if image.format == "TIFF":
-        value = getattr(image, "tag_v2", {}).get(ORIENTATION_TAG)
-        return value if value in range(UPRIGHT, len(FLIPS)) else UPRIGHT
+        value: Any = getattr(image, "tag_v2", {}).get(ORIENTATION_TAG)
+        return int(value) if value in range(UPRIGHT, len(FLIPS)) else UPRIGHT
     return orientation_of_exif(image.info.get("exif"))
 
 

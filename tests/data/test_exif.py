@@ -83,9 +83,7 @@ def test_files_that_pillow_decodes_are_stored_pixels_and_an_orientation(kind, tm
             assert np.abs(pixels - wanted).max() <= limit
             rewritten = as_annotated(content, orientation if exif == "apply" else 1)
             assert orientation_of_file(rewritten) == 1
-            assert (
-                np.abs(decode_file(rewritten).pixels - wanted).mean() <= 3 * limit
-            )
+            assert np.abs(decode_file(rewritten).pixels - wanted).mean() <= 3 * limit
 
 
 def test_no_exif_means_upright():
