@@ -114,7 +114,8 @@ def run_side(folder: Path, flags: argparse.Namespace) -> None:
     if flags.no_images:
         vars(pipeline)["InferenceBatches"] = NoImages
     snapshot = folder / "none.keras"
-    snapshot.touch()
+    if not snapshot.exists():  # another time of modification would be another snapshot
+        snapshot.touch()
     if flags.die_after:
         timer = threading.Timer(flags.die_after, os.kill, (os.getpid(), signal.SIGKILL))
         timer.daemon = True

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from keras_retinanet.analysis.comparison import Comparison, Difference, ImageCounts
 from keras_retinanet.analysis.json_values import to_json
+from keras_retinanet.evaluation.metric import EvaluationResult
 from keras_retinanet.evaluation.report import align_columns, format_number
 
 _SHOWN = 5  # images in the text; the file has all
@@ -22,13 +24,26 @@ def comparison_text(comparison: Comparison) -> str:
         Tables; differences are percentage points with their standard deviation.
     """
     models = comparison.models
-    rows = [("number", *(model.name for model in models), "meaning")]
-    for name, caption in models[0].result.captions.items():
-        values = [model.result.stats.get(name, math.nan) for model in models]
-        rows.append((name, *map(format_number, values), caption))
-    parts = [align_columns(rows, "<" + ">" * len(models) + "<")]
+    parts = [side_by_side([model.name for model in models], [model.result for model in models])]
     parts += [_describe_model(comparison, position) for position in range(1, len(models))]
     return "\n\n".join(parts + ["\n".join(f"note: {note}" for note in comparison.notes)] * bool(comparison.notes))
+
+
+def side_by_side(names: Sequence[str], results: Sequence[EvaluationResult]) -> str:
+    """Formats the numbers over all classes of several models.
+
+    Args:
+        names: Name of each model.
+        results: Its numbers.
+
+    Returns:
+        A table with a column per model.
+    """
+    rows = [("number", *names, "meaning")]
+    for name, caption in results[0].captions.items():
+        values = [result.stats.get(name, math.nan) for result in results]
+        rows.append((name, *map(format_number, values), caption))
+    return align_columns(rows, "<" + ">" * len(names) + "<")
 
 
 def _describe_model(comparison: Comparison, position: int) -> str:

@@ -20,7 +20,7 @@ class Goal:
     """What is wanted.
 
     Attributes:
-        kind: Best F-score, least threshold with a precision, highest threshold with a recall, or least cost.
+        kind: Best F-score, most boxes found with a precision, highest threshold with a recall, or least cost.
         value: β of the F-score, above 1 where recall matters more; the wanted precision or recall; cost of a miss.
         wrong_cost: Cost of a wrong detection.
     """

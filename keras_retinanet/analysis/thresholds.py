@@ -4,32 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_retinanet.analysis.bootstrap import Interval, draw_counts, interval
+from keras_retinanet.analysis.bootstrap import draw_counts
+from keras_retinanet.analysis.figure_intervals import Counts, Figure, Trial, estimate_figures
 from keras_retinanet.analysis.goals import Goal
 from keras_retinanet.evaluation.matching import RIGHT, Matches, cuts
+from keras_retinanet.evaluation.metric import count_boxes
+from keras_retinanet.schema import Sample
 
 Array = NDArray[Any]
 
 REPLICATES = 1000
 """Sets of images that are drawn."""
 _CELLS = 4_000_000  # detections × replicates held at a time
-
-
-class Figure(NamedTuple):
-    """A number on the given images, and on others.
-
-    Attributes:
-        value: On the images that the threshold was chosen on; nan where there is none.
-        interval: In which it lies in 95 % of the cases on as many other images of the kind.
-    """
-
-    value: float
-    interval: Interval
 
 
 @dataclass(frozen=True)
@@ -98,7 +89,7 @@ def choose_thresholds(
 
     The intervals hold for thresholds that are chosen on as many images and used on as many others: in each replicate,
     thresholds are chosen on one resampled set and measured on another. So they include that a threshold fits the images
-    it was chosen on better than others.
+    it was chosen on better than others; see `figure_intervals`.
 
     Args:
         matches: Detections of all images, matched at one IoU threshold.
@@ -114,57 +105,59 @@ def choose_thresholds(
     """
     floors = np.broadcast_to(np.asarray(floor, np.float64), len(class_names)).tolist()
     draws = [draw_counts(len(num_boxes), replicates, seed) for seed in (2 * seed, 2 * seed + 1)]
-    classes, counts = [], []
+    classes, total = [], Trial.of_nothing(replicates)
     for label, name in enumerate(class_names):
         own, boxes = matches.of_class(label), num_boxes[:, label]
+        trial, threshold, is_reached = Trial.of_nothing(replicates), floors[label], True
         if boxes.any():
-            here, elsewhere = _measure(own, boxes, goal, draws)
-            position, is_reached = goal.choose(*here)
-            at = Counts(here.right[position[0]], here.found[position[0]], here.boxes)
-            threshold = _cut_between(own.score, int(at.found[0]), floors[label])
-            counts.append((at, elsewhere))
-            classes.append(_describe(name, threshold, at, elsewhere, goal, bool(is_reached[0])))
-        else:
-            classes.append(_describe(name, floors[label], Counts.none(1), Counts.none(replicates), goal, True))
-    zeros = Counts.none(1), Counts.none(replicates)
-    sums = [Counts(*(sum(columns) for columns in zip(*side))) for side in zip(zeros, *counts)]  # noqa: B905
-    together = _describe("all classes", None, sums[0], sums[1], goal, True)
+            trial, is_reached = _try_thresholds(own, boxes, goal, draws)
+            threshold = _cut_between(own.score, int(trial.here.found[0]), floors[label])
+            total = total.plus(trial)
+        classes.append(_describe(name, threshold, trial, goal, is_reached))
+    together = _describe("all classes", None, total, goal, True)
     return ThresholdChoice(goal, tuple(classes), together, len(num_boxes), replicates, seed)
 
 
-class Counts(NamedTuple):
-    """Right detections, all detections and boxes to find of `R` sets of images.
+def count_boxes_of_images(samples: Sequence[Sample], num_classes: int) -> Array:
+    """Counts the boxes to find in each image.
 
-    Attributes:
-        right: `(R,)`, or `(C, R)` at each of `C` thresholds.
-        found: The same shape.
-        boxes: `(R,)`.
+    Args:
+        samples: Annotated images.
+        num_classes: int, `K`.
+
+    Returns:
+        `(I, K)` int64.
     """
-
-    right: Array
-    found: Array
-    boxes: Array
-
-    @classmethod
-    def none(cls, size: int) -> Counts:
-        """Nothing in any of `size` sets."""
-        return cls(*np.zeros((3, size), np.int64))
+    counts = np.zeros((len(samples), num_classes), np.int64)
+    for row, sample in enumerate(samples):
+        labels, ignore = np.asarray(sample["labels"], np.int64), np.asarray(sample["ignore"], bool)
+        counts[row] = count_boxes(labels, ignore, num_classes)
+    return counts
 
 
-def _measure(own: Matches, boxes: Array, goal: Goal, draws: Sequence[Array]) -> tuple[Counts, Counts]:
-    """Counts on the images at each threshold, and on each second draw at the threshold chosen on the first."""
+def _try_thresholds(own: Matches, boxes: Array, goal: Goal, draws: Sequence[Array]) -> tuple[Trial, bool]:
+    """Counts at the best threshold, and whether it reaches the goal; counts of each draw at its own best threshold."""
     kept = cuts(own.score)
     hits = np.concatenate([[0], np.cumsum(own.verdict)])[kept]
     kept = kept[np.diff(hits, prepend=-1) > 0]  # thresholds below a right detection are the best, whatever the goal
     here = _count_at(own, boxes, kept, np.ones((1, len(boxes)), np.int32))
+    position, is_reached = goal.choose(*here)
     parts = []
     step = max(1, _CELLS // max(len(own.score), 1))
     for first in range(0, len(draws[0]), step):
-        chosen_on, measured_on = (_count_at(own, boxes, kept, draw[first : first + step]) for draw in draws)
-        position = goal.choose(*chosen_on)[0][None]
-        right, found = (np.take_along_axis(table, position, 0)[0] for table in measured_on[:2])
-        parts.append((right, found, measured_on.boxes))
-    return here, Counts(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        sides = [_count_at(own, boxes, kept, draw[first : first + step]) for draw in draws]
+        best = goal.choose(*sides[0])[0]
+        parts.append([_take_at(side, best) for side in sides])
+    chosen_on, measured_on = (
+        Counts(*(np.concatenate(columns) for columns in zip(*side, strict=True))) for side in zip(*parts, strict=True)
+    )
+    return Trial(_take_at(here, position), chosen_on, measured_on), bool(is_reached[0])
+
+
+def _take_at(counts: Counts, position: Array) -> Counts:
+    """`(R,)` counts at one threshold for each set of images."""
+    right, found = (np.take_along_axis(table, position[None], 0)[0] for table in counts[:2])
+    return Counts(right, found, counts.boxes)
 
 
 def _count_at(own: Matches, boxes: Array, kept: Array, draw: Array) -> Counts:
@@ -181,13 +174,9 @@ def _count_at(own: Matches, boxes: Array, kept: Array, draw: Array) -> Counts:
     return Counts(tables[0], tables[1], draw @ boxes)
 
 
-def _describe(
-    name: str, threshold: float | None, at: Counts, elsewhere: Counts, goal: Goal, is_reached: bool
-) -> ClassThreshold:
-    values, spread = goal.figures(*at), goal.figures(*elsewhere)
-    figures = {key: Figure(float(values[key][0]), interval(spread[key])) for key in values}
-    right, found, boxes = (int(count[0]) for count in at)
-    return ClassThreshold(name, threshold, boxes, found, right, figures, is_reached)
+def _describe(name: str, threshold: float | None, trial: Trial, goal: Goal, is_reached: bool) -> ClassThreshold:
+    right, found, boxes = (int(count[0]) for count in trial.here)
+    return ClassThreshold(name, threshold, boxes, found, right, estimate_figures(goal, trial), is_reached)
 
 
 def _cut_between(scores: Array, kept: int, floor: float) -> float:

@@ -14,6 +14,13 @@ from keras_retinanet.weight_files.torch_file import is_torch_file
 from keras_retinanet.weight_files.weight_file import open_weights
 
 _NORM = ("weight", "bias", "running_mean", "running_var")
+_STEM = "conv1.weight"
+_PREFERRED = ("teacher", "student", "encoder_q", "encoder", "backbone")
+"""Networks of a self-supervised checkpoint, best first: DINO evaluates its teacher, MoCo its query encoder."""
+_HEADS = (
+    "fc.", "head.", "heads.", "mlp.", "predictor.", "projector.", "projection_head.", "prediction_head.", "prototypes.",
+)  # fmt: skip
+"""Beginnings of names that self-supervised methods give to what comes after the features."""
 
 
 def is_torch_weights(path: str | Path) -> bool:
@@ -33,11 +40,45 @@ def load_torch_weights(backbone: keras.Model, path: Path, names: Mapping[str, st
     Raises:
         ValueError: A tensor is missing, left over or of another shape; names the file and it.
     """
-    tensors = open_weights(path).tensors
     try:
-        fill_from_torch(tensors, backbone, names, classifier)
+        fill_from_torch(select_network(open_weights(path).tensors, names), backbone, names, classifier)
     except ValueError as error:
         raise ValueError(f"The weights in {str(path)!r} do not fit {backbone.name!r}: {error}") from error
+
+
+def select_network(tensors: Mapping[str, np.ndarray], names: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """The tensors of the backbone in a file that holds more, as self-supervised training writes it.
+
+    The backbone may stand below a prefix, such as `module.encoder_q.` (MoCo), `teacher.backbone.` (DINO) or `backbone.`
+    (lightly), more than once, and before heads of projection.
+
+    Args:
+        tensors: Name → array.
+        names: PyTorch module → layer, for every layer with weights.
+
+    Returns:
+        The tensors of one network without their prefix and its heads; all tensors if none has a prefix.
+    """
+    prefixes = [
+        name.removesuffix(_STEM)
+        for name in tensors
+        if name.endswith(_STEM) and _is_prefix(name.removesuffix(_STEM), tensors, names)
+    ]
+    if not prefixes or (prefixes == [""] and not any(name.startswith(_HEADS) for name in tensors)):
+        return dict(tensors)
+
+    def rank(prefix: str) -> tuple[int, int]:
+        words = prefix.split(".")
+        return next((place for place, word in enumerate(_PREFERRED) if word in words), len(_PREFERRED)), len(prefix)
+
+    prefix = min(prefixes, key=rank)
+    own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    return {name: value for name, value in own.items() if not name.startswith(_HEADS)}
+
+
+def _is_prefix(prefix: str, tensors: Mapping[str, np.ndarray], names: Mapping[str, str]) -> bool:
+    """True if every convolution and norm of the network stands below the prefix."""
+    return (not prefix or prefix.endswith(".")) and all(f"{prefix}{module}.weight" in tensors for module in names)
 
 
 def fill_from_torch(

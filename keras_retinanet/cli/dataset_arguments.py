@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,17 @@ def usage(reader: type[Reader], trailing: Sequence[str] = ()) -> str:
     return " ".join([*required, *(f"[{name.upper()}]" for name in reader.optional_arguments), *trailing])
 
 
-def add_dataset_arguments(parser: argparse.ArgumentParser, trailing: Sequence[str] = ()) -> None:
+def add_dataset_arguments(
+    parser: argparse.ArgumentParser,
+    trailing: Sequence[str] = (),
+    repeats: Callable[[str], bool] | None = None,
+) -> None:
     """Add the dataset words, and what `--help` says of them; parse with `parse_arguments`.
 
     Args:
         parser: The command's parser. Its epilog and formatter are set.
         trailing: Names of further words after the dataset's, all required, as `("SNAPSHOT",)`.
+        repeats: Function that tells whether a word before these is one of them, too. Defaults to `None`: none is.
     """
     help_text = "a path whose format is recognised by its files, or one of the formats below"
     parser.add_argument("dataset", metavar="PATH|FORMAT", help=help_text)
@@ -68,7 +73,7 @@ def add_dataset_arguments(parser: argparse.ArgumentParser, trailing: Sequence[st
     notes = "Flags may stand before or after these words. ./coco is the folder of that name, coco the format."
     parser.epilog = "\n".join(["formats:", *lines, "", notes])
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.set_defaults(trailing_names=tuple(trailing))
+    parser.set_defaults(trailing_names=tuple(trailing), repeats=repeats)
 
 
 def add_reader_flags(parser: argparse.ArgumentParser) -> None:
@@ -87,12 +92,15 @@ def parse_arguments(
 
     Returns:
         `(namespace, data, trailing)`: the flags; a `DataConfig` with the dataset's name, its own words and the flags of
-        its reader, all other fields at their defaults; and the values of the trailing words. Words that do not fit end
-        the program through `parser.error`.
+        its reader, all other fields at their defaults; and the values of the trailing words, which are more than their
+        names where the last may be repeated. Words that do not fit end the program through `parser.error`.
     """
     namespace = parser.parse_intermixed_args(argv)
     names: tuple[str, ...] = namespace.trailing_names
     count = max(0, len(namespace.words) - len(names))
+    own_words = len(DATASETS[namespace.dataset].arguments) if namespace.dataset in DATASETS else 0
+    while namespace.repeats and count > own_words and namespace.repeats(namespace.words[count - 1]):
+        count -= 1
     words, trailing = namespace.words[:count], tuple(namespace.words[count:])
     try:
         own, rest = _read_first(parser, namespace, words)
@@ -187,7 +195,8 @@ def dataset_words(data: DataConfig) -> list[str]:
         words = [data.dataset, (not data.divides_training_images and data.val_annotations) or data.annotations or ""]
     words += [*filter(None, [data.classes]), *(data.more_data or ())]
     names = [name for name in (*reader_flags(), *CHOICES[:7]) if getattr(data, name) != getattr(default, name)]
-    chosen: dict[str, Any] = {"--set": data.val_set} if data.val_set else {}
+    own_set = data.train_set if data.divides_training_images else data.val_set
+    chosen: dict[str, Any] = {"--set": own_set} if own_set else {}
     chosen |= {flag_name(f"data.{name}"): getattr(data, name) for name in names}
     for flag, value in chosen.items():
         words += [flag, join_list(value) if isinstance(value, tuple) else str(value)]

@@ -7,13 +7,17 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_reader_flags, parse_arguments
+from keras_retinanet.cli.evaluation_comparison import compare_models
+from keras_retinanet.cli.evaluation_decision import add_decision_flags, check_decision_flags, check_storable
 from keras_retinanet.cli.evaluation_inputs import Evaluation
 from keras_retinanet.cli.evaluation_report import evaluate_results, find_open_images_files, is_result_file, publish
 from keras_retinanet.cli.evaluation_run import detect
+from keras_retinanet.cli.exported_run import open_exported
 from keras_retinanet.cli.label_error_list import check_label_error_files
+from keras_retinanet.cli.model_words import find_model, is_exported, is_model
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.report_file import add_report_flag
@@ -27,7 +31,6 @@ from keras_retinanet.cli.snapshot_arguments import (
 from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import DataConfig, MetricName, TileConfig
 from keras_retinanet.data.datasets import DATASETS
-from keras_retinanet.snapshots.run_folder import find_snapshot
 from keras_retinanet.snapshots.snapshot_settings import read_settings
 
 
@@ -39,13 +42,14 @@ def build_parser() -> Parser:
     """
     parser = Parser(
         prog="retinanet-evaluate",
-        usage="%(prog)s [flags] {PATH … | FORMAT ARGUMENT …} SNAPSHOT",
+        usage="%(prog)s [flags] {PATH … | FORMAT ARGUMENT …} SNAPSHOT …",
         description="Measure the detections of a snapshot: COCO's 12 numbers, and AP of each class. COCO counts "
         "at most 100 detections of a class per image; where images have more boxes, a number without this limit is "
         "added. SNAPSHOT is a .keras file, the folder of a run (its best.keras, else its last.keras), a checkpoint of "
-        "another library (see retinanet-import), or detections as a COCO result file (.json).",
+        "another library (see retinanet-import), an exported model, or detections as a COCO result file (.json). "
+        "Of several, all others are compared with the first.",
     )
-    add_dataset_arguments(parser, trailing=("SNAPSHOT",))
+    add_dataset_arguments(parser, trailing=("SNAPSHOT",), repeats=is_model)
     parser.set_defaults(class_ids=None)  # see `find_open_images_files`
     count = number(int, least=1)
     parser.add_argument("--set", metavar="NAME", help="images to use (default: the format's val)")
@@ -73,6 +77,7 @@ def build_parser() -> Parser:
         "--no-resume", action="store_true", help="do not continue an evaluation of the same snapshot, images and "
         "settings that was interrupted",
     )  # fmt: skip
+    add_decision_flags(parser)
     parser.add_argument(
         "--label-errors", metavar="FILE", action="append", default=[], help="also list annotations that look wrong: "
         "FILE.csv, FILE.json; with all boxes for a labelling tool: FILE.coco.json, FILE.labelstudio.json",
@@ -129,29 +134,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     given = sys.argv[1:] if argv is None else argv
     refuse_old_flags(parser, given)
-    flags, data, (snapshot,) = parse_arguments(parser, argv)
+    flags, data, models = parse_arguments(parser, argv)
     flags.given = given
     if flags.set and not DATASETS[data.dataset].has_sets:
         parser.error(f"--set names a split; for {data.dataset}, give the annotation file")
     val_annotations = data.val_annotations or data.annotations
-    data = dataclasses.replace(data, val_set=flags.set, val_annotations=val_annotations, workers=flags.workers)
+    own_set = {"train_set" if data.divides_training_images else "val_set": flags.set}
+    data = dataclasses.replace(data, val_annotations=val_annotations, workers=flags.workers, **own_set)
     if flags.tile is None and (flags.overlap is not None or flags.no_whole_pass):
         parser.error("--overlap and --no-whole-pass need --tile")
     if flags.tile is not None and (flags.image_min_side or flags.image_max_side):
         parser.error("--image-min-side and --image-max-side resize whole images; --tile does not")
+    if flags.tta is not None and (flags.image_min_side or flags.image_max_side):
+        parser.error(
+            "--image-min-side and --image-max-side set one size; --tta has scales of the snapshot's: --tta 0.8,1"
+        )
+    paths = [Path(word) for word in models]
+    if problem := check_decision_flags(flags):
+        parser.error(problem)
     import_tensorflow()
     try:
         find_open_images_files(flags, data)
         check_label_error_files(flags.label_errors)
-        if is_result_file(Path(snapshot)):
-            evaluate_results(Path(snapshot), flags, data)
-            return 0
-        if flags.more_results:
-            raise ValueError(f"--more-results adds to a result file; {snapshot} is not one")
-        evaluation = prepare(flags, data, Path(snapshot))
-        print(describe(evaluation), flush=True)
-        with detect(evaluation, flags) as (stages, speed):
-            publish(evaluation, stages, flags, speed)
+        if flags.store_thresholds:
+            check_storable(find_model(paths[0]))
+        if flags.more_results and not (len(paths) == 1 and is_result_file(paths[0])):
+            raise ValueError(f"--more-results adds to one result file, not to {paths[0]}")
+        if len(paths) > 1:
+            compare_models(paths, flags, data, prepare, describe)
+        elif is_result_file(paths[0]):
+            evaluate_results(paths[0], flags, data)
+        else:
+            evaluation = prepare(flags, data, paths[0])
+            print(describe(evaluation), flush=True)
+            with detect(evaluation, flags) as (stages, speed):
+                publish(evaluation, stages, flags, speed)
     except (ValueError, OSError, ImportError) as error:
         return fail("retinanet-evaluate", error)
     return 0
@@ -179,26 +196,24 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     from keras_retinanet.data.thumbnails import Thumbnails
     from keras_retinanet.model.class_transfer import default_class_names
 
-    snapshot = find_snapshot(snapshot)
+    snapshot = find_model(snapshot)
     dataset = open_dataset(data, "val", exif_fallback=read_settings(snapshot).get("resize.exif", "apply"))
-    model = open_detector(snapshot, flags, read_overrides(flags.config))
+    model: Any = None if is_exported(snapshot) else open_detector(snapshot, flags, read_overrides(flags.config))
+    network = model and model.network
+    model = model or open_exported(snapshot, flags)
     is_unnamed = model.class_names == default_class_names(len(dataset.class_names))  # the checkpoint names none
     class_names = tuple(dataset.class_names) if is_unnamed else model.class_names
     samples = match_classes(take_first(dataset, flags.limit), dataset.class_names, class_names)
-    resize = overridden(model.network.resize_config, flags, "min_side", "max_side", prefix="image_")
-    resize = dataclasses.replace(resize, bit_depth=data.bit_depth or resize.bit_depth)
-    bad_images = BadImages(len(samples)) if data.bad_data == "skip" else None
-    cut_off, thumbnails = CutOffImages(), Thumbnails(len(samples))
-    batches = InferenceBatches(
-        samples,
-        resize=resize,
-        pad_value=model.network.pad_value,
-        batch_size=flags.batch_size,
-        workers=data.workers,
-        bad_images=bad_images,
-        cut_off=cut_off,
-        thumbnails=thumbnails,
+    resize = overridden(
+        network.resize_config if network else model.resize, flags, "min_side", "max_side", prefix="image_"
     )
+    resize = dataclasses.replace(resize, bit_depth=data.bit_depth or resize.bit_depth)
+    trackers: dict[str, Any] = {
+        "bad_images": BadImages(len(samples)) if data.bad_data == "skip" else None,
+        "cut_off": CutOffImages(),
+        "thumbnails": Thumbnails(len(samples)),
+    }
+    settings = {"resize": resize, "batch_size": flags.batch_size, "workers": data.workers, **trackers}
     return Evaluation(
         model=model,
         class_names=class_names,
@@ -208,10 +223,8 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
         description=describe_data(data, {"val": samples}, class_names),
         samples=samples,
         resize=resize,
-        batches=batches,
-        bad_images=bad_images,
-        cut_off=cut_off,
-        thumbnails=thumbnails,
+        batches=InferenceBatches(samples, pad_value=network.pad_value, **settings) if network else None,
+        **trackers,
     )
 
 
@@ -226,14 +239,14 @@ def describe(evaluation: Evaluation) -> str:
     """
     from keras_retinanet.data.equal_files import describe_equal_files
 
-    model, samples, resize = evaluation.model, evaluation.samples, evaluation.resize
+    model, samples, resize, filter = evaluation.model, evaluation.samples, evaluation.resize, evaluation.filter
     boxes = sum(len(sample["labels"]) for sample in samples)
     ignored = sum(int(sample["ignore"].sum()) for sample in samples)
     empty = sum(not len(sample["labels"]) for sample in samples)
     lines = [
         f"snapshot  {evaluation.snapshot}: {len(model.class_names)} classes, {resize}, "
-        f"score above {model.filter_config.score_threshold:g}, NMS {model.filter_config.nms_threshold:g}, "
-        f"at most {model.filter_config.max_detections} detections",
+        f"score above {filter.score_threshold:g}, NMS {filter.nms_threshold:g}, "
+        f"at most {filter.max_detections} detections",
         f"data      {evaluation.description}",
         f"images    {evaluation.set_name}: {len(samples)} images ({empty} empty), {boxes - ignored} boxes"
         + (f", {ignored} ignore regions" if ignored else ""),

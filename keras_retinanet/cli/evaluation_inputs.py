@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_retinanet.config import ResizeConfig
+from keras_retinanet.config import FilterConfig, ResizeConfig
 
 if TYPE_CHECKING:
     from keras_retinanet.data.bad_images import BadImages, CutOffImages
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from keras_retinanet.data.pipeline import InferenceBatches
     from keras_retinanet.data.thumbnails import Thumbnails
     from keras_retinanet.model.detection_model import DetectionModel
+    from keras_retinanet.runtimes import Runtime
     from keras_retinanet.schema import Sample
 
 
@@ -23,7 +24,7 @@ class Evaluation:
     """The model and the data of an evaluation.
 
     Attributes:
-        model: The snapshot, with the thresholds of this evaluation.
+        model: The snapshot, or an exported model, with the thresholds of this evaluation.
         class_names: The model's classes; those of the data set, in order, if the snapshot has none.
         snapshot: Path of the snapshot.
         dataset: Reader of the annotated images.
@@ -31,14 +32,14 @@ class Evaluation:
         description: The data set in one line.
         samples: Images of the split, with labels in the order of the model's classes.
         resize: How images become network input.
-        batches: The images as network input.
+        batches: The images as network input; `None` for an exported model, which prepares them itself.
         bad_images: Tracks images that cannot be decoded, which count as images without objects; `None` if such an
             image is an error.
         cut_off: JPEGs without their last bytes.
         thumbnails: Small copies of the images, kept as they are loaded.
     """
 
-    model: DetectionModel
+    model: DetectionModel | Runtime
     class_names: tuple[str, ...]
     snapshot: Path
     dataset: Dataset
@@ -46,7 +47,13 @@ class Evaluation:
     description: str
     samples: Sequence[Sample]
     resize: ResizeConfig
-    batches: InferenceBatches
+    batches: InferenceBatches | None
     bad_images: BadImages | None
     cut_off: CutOffImages
     thumbnails: Thumbnails
+
+    @property
+    def filter(self) -> FilterConfig:
+        """The thresholds of this evaluation."""
+        own: FilterConfig = getattr(self.model, "filter_config", None) or getattr(self.model, "filter")  # noqa: B009
+        return own

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_retinanet.cli.evaluation_decision import decide
 from keras_retinanet.cli.evaluation_inputs import Evaluation
 from keras_retinanet.cli.evaluation_run import MERGED, SEPARATE, Stages
 from keras_retinanet.cli.label_error_list import list_label_errors
@@ -29,12 +30,12 @@ def publish(evaluation: Evaluation, stages: Stages, flags: argparse.Namespace, s
         flags: The parsed flags.
         speed: That of the detector, in words.
     """
-    limit = None if flags.tile else evaluation.model.filter_config.max_detections
+    limit = None if flags.tile else evaluation.filter.max_detections
     settings = metric_settings(flags, evaluation.dataset, limit)
     origin: dict[str, Any] = {
         "snapshot": str(evaluation.snapshot),
         "set": evaluation.set_name,
-        "filter": dataclasses.asdict(evaluation.model.filter_config),
+        "filter": dataclasses.asdict(evaluation.filter),
         "resize": dataclasses.asdict(evaluation.resize),
     }
     result = report_numbers(stages, evaluation.samples, evaluation.class_names, settings, flags, origin)
@@ -43,6 +44,7 @@ def publish(evaluation: Evaluation, stages: Stages, flags: argparse.Namespace, s
         _save(stages, flags.save_detections, ids)
     found = list(stages.values())[-1]
     list_label_errors(flags.label_errors, evaluation.samples, found, evaluation.class_names, ids)
+    choice = decide(evaluation.samples, found, evaluation.class_names, flags, evaluation.snapshot, evaluation.filter)
     evaluated = Evaluated(
         evaluation.snapshot,
         evaluation.description,
@@ -50,6 +52,7 @@ def publish(evaluation: Evaluation, stages: Stages, flags: argparse.Namespace, s
         ", ".join(f"{name} {value}" for name, value in {**origin["filter"], **origin["resize"]}.items()),
         speed,
         evaluation.thumbnails.brightness(evaluation.samples),
+        choice,
     )
     publish_report(evaluated, evaluation.samples, found, result, settings, flags)
 
@@ -100,12 +103,14 @@ def evaluate_results(path: Path, flags: argparse.Namespace, data: DataConfig) ->
     origin, class_names = {"results": names, "set": set_name}, tuple(dataset.class_names)
     result = report_numbers({"": found}, samples, class_names, settings, flags, origin)
     list_label_errors(flags.label_errors, samples, found, class_names, ids)
-    evaluated = Evaluated(path, describe_data(data, {"val": samples}, class_names), set_name)
+    choice = decide(samples, found, class_names, flags, path)
+    evaluated = Evaluated(path, describe_data(data, {"val": samples}, class_names), set_name, thresholds=choice)
     publish_report(evaluated, samples, found, result, settings, flags)
 
 
 _OF_SNAPSHOTS = (
-    "class_threshold", "nms_threshold", "image_min_side", "image_max_side", "config", "tile", "save_detections",
+    "thresholds", "class_threshold", "nms_threshold", "image_min_side", "image_max_side", "config", "tile",
+    "save_detections",
 )  # fmt: skip
 
 

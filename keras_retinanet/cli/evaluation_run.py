@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras_retinanet.cli.evaluation_inputs import Evaluation
+from keras_retinanet.cli.exported_run import detect_with_runtime
 from keras_retinanet.cli.interrupted_evaluation import open_detection_files
 from keras_retinanet.config import TileConfig, ViewConfig
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 SEPARATE, MERGED = "before merging", "after merging"
 Stages = Mapping[str, "Sequence[Detections]"]
 """Detections by what was done to them, `""` where there is nothing to tell apart."""
+_OF_SCORES = ("class_thresholds", "temperature", "score_bias")
 _NOTHING: Detections = {"boxes": (), "scores": (), "labels": ()}
 
 
@@ -67,10 +69,13 @@ def _run(
     samples, done = evaluation.samples, int(next(iter(files.values())).done.sum())
     try:
         with tqdm(total=len(samples), initial=done, unit=" images", disable=None) as bar:
-            if flags.tile is None and flags.tta is None:
-                detect_dataset(evaluation.model, evaluation.batches, samples, progress=bar.update, file=files[""])
-            else:
+            model: Any = evaluation.model
+            if flags.tile is not None or flags.tta is not None:
                 _detect_in_images(evaluation, flags, files, bar.update)
+            elif evaluation.batches is None:
+                detect_with_runtime(evaluation, flags, files[""], bar.update)
+            else:
+                detect_dataset(model, evaluation.batches, samples, progress=bar.update, file=files[""])
     except Exception as error:
         broken_file = from_tensorflow(error)
         if broken_file is None:
@@ -106,7 +111,8 @@ def _detect_in_images(
     due = [k for k in range(len(evaluation.samples)) if not all(file.done[k] for file in files.values())]
     images = (GivenImage(name, name) for name in (evaluation.samples[k]["image"] for k in due))
     workers = flags.workers or min(8, os.cpu_count() or 1)
-    for position, (image, loaded, error) in zip(due, load_ahead(images, workers, flags.batch_size), strict=True):
+    loaded_images = load_ahead(images, workers, flags.batch_size, evaluation.resize)
+    for position, (image, loaded, error) in zip(due, loaded_images, strict=True):
         if loaded is None:
             assert error is not None
             if evaluation.bad_images is None:
@@ -132,18 +138,22 @@ def _detect_image(runtime: Runtime, pixels: Any) -> dict[str, Detections]:
     return {SEPARATE: separate, MERGED: runtime.merge(tiles)}
 
 
-def _open_runtime(model: DetectionModel, flags: argparse.Namespace) -> Runtime:
+def _open_runtime(model: DetectionModel | Runtime, flags: argparse.Namespace) -> Runtime:
     """As `retinanet-detect --tile` or `--tta`: less certain boxes take part in merging, and show what is a fragment."""
     from keras_retinanet.detection.tiling import TiledRuntime
     from keras_retinanet.detection.views import ViewsRuntime
+    from keras_retinanet.runtimes import Runtime
     from keras_retinanet.runtimes.open_model import open_model, with_thresholds
 
-    wanted = {name: getattr(flags, name) for name in ("score_threshold", "nms_threshold")}
-    changes = {name: value for name, value in wanted.items() if value is not None}
-    runtime = with_thresholds(open_model(model.network), changes, is_tiled=True)
-    if flags.class_threshold:
-        by_class = dataclasses.replace(runtime.filter, class_thresholds=model.filter_config.class_thresholds)
-        runtime = runtime.with_filter(by_class) or runtime
+    if isinstance(model, Runtime):
+        runtime = model
+    else:
+        wanted = {name: getattr(flags, name) for name in ("score_threshold", "nms_threshold")}
+        changes = {name: value for name, value in wanted.items() if value is not None}
+        runtime = with_thresholds(open_model(model.network), changes, is_tiled=True)
+        if flags.class_threshold or flags.thresholds:
+            own = {name: getattr(model.filter_config, name) for name in _OF_SCORES}
+            runtime = runtime.with_filter(dataclasses.replace(runtime.filter, **own)) or runtime
     if flags.tta is not None:
         runtime = ViewsRuntime(runtime, ViewConfig(flags.tta))
     if flags.tile is None:

@@ -121,7 +121,7 @@ def _digest(evaluation: Evaluation, flags: argparse.Namespace) -> str:
     snapshot = evaluation.snapshot.resolve()
     parts = [snapshot, *sorted(snapshot.rglob("*"))] if snapshot.is_dir() else [snapshot]
     tiles = (flags.tile, flags.overlap, flags.no_whole_pass, flags.score_threshold, flags.max_detections, flags.tta)
-    settings = dataclasses.asdict(evaluation.model.filter_config), dataclasses.asdict(evaluation.resize), tiles
+    settings = dataclasses.asdict(evaluation.filter), dataclasses.asdict(evaluation.resize), tiles
     digest = hashlib.blake2b(repr((__version__, keras.backend.backend(), parts, settings)).encode(), digest_size=16)
     digest.update(file_states([str(part) for part in parts]).tobytes())
     images = [sample["image"] for sample in evaluation.samples]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from keras_retinanet.snapshots.run_folder import SNAPSHOTS, Run, read_config
 
 if TYPE_CHECKING:
+    from keras_retinanet.analysis.comparison import Comparison
+    from keras_retinanet.analysis.thresholds import ThresholdChoice
     from keras_retinanet.evaluation import EvaluationResult, MetricSettings
     from keras_retinanet.schema import Detections, Sample
 
@@ -30,6 +32,7 @@ class Evaluated:
         settings: Thresholds and resize rule in words; empty for a file of detections.
         speed: Speed of the detector in words; empty for a file of detections.
         brightness: Mean brightness of each image by id; `None` if it was not measured.
+        thresholds: Score thresholds to deploy; `None` for those of the best F1.
     """
 
     source: Path
@@ -38,6 +41,7 @@ class Evaluated:
     settings: str = ""
     speed: str = ""
     brightness: Mapping[int | str, float] | None = None
+    thresholds: ThresholdChoice | None = None
 
 
 def add_report_flag(parser: argparse.ArgumentParser) -> None:
@@ -112,14 +116,41 @@ def publish_report(
         samples=samples,
         detections=found,
         result=result,
+        thresholds=evaluated.thresholds,
         main=METRICS[flags.metric].monitor_for(samples, settings),
         training_boxes=_count_training_boxes(run, result.class_names) if run else None,
         rows=run.rows() if run else (),
         best_epoch=run.best_epoch() if run else None,
         about={name: text for name, text in about.items() if text},
     )
+    _write(lambda: write_report(with_analysis(subject, evaluated.brightness), path), path)
+
+
+def publish_comparison(comparison: Comparison, flags: argparse.Namespace) -> None:
+    """Writes the report of a comparison, if `--report` names a file.
+
+    Args:
+        comparison: Several models on the same images.
+        flags: The parsed flags.
+    """
+    from keras_retinanet.report import Subject, describe_versions, write_report
+
+    if flags.report in (None, NO_REPORT):
+        return
+    first, path = comparison.models[0], Path(flags.report)
+    subject = Subject(
+        title=f"{', '.join(model.name for model in comparison.models[1:])} against {first.name}",
+        class_names=first.result.class_names,
+        result=first.result,
+        comparison=comparison,
+        about={"command": shlex.join([Path(sys.argv[0]).name, *flags.given]), "versions": describe_versions()},
+    )
+    _write(lambda: write_report(subject, path), path)
+
+
+def _write(write: Callable[[], None], path: Path) -> None:
     try:
-        write_report(with_analysis(subject, evaluated.brightness), path)
+        write()
     except OSError as error:
         print(f"warning   the report cannot be written: {error}")
     else:

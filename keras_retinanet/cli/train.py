@@ -145,6 +145,8 @@ def _resolve_settings(
     Also returns the checkpoint that was opened to read some of them, and the names of the settings that are set: by a
     whole `config.yaml`, a flag, a preset or a snapshot.
     """
+    if "time" in given and "epochs" in given:
+        raise ValueError("--epochs and --time both say how long to train; choose one.")
     if namespace.resume is None:
         base, file_settings = read_settings_file(namespace.config)
         preset = DEMO if given.get("data.dataset") == "demo" and not namespace.config else {}

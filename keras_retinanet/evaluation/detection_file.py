@@ -128,7 +128,8 @@ class DetectionFile:
         for position, entry in found:
             flag = self.flag_of(position)
             rows = np.empty(len(entry["scores"]), ROW)
-            rows["box"], rows["score"], rows["label"] = entry["boxes"], entry["scores"], entry["labels"]
+            rows["box"] = np.reshape(entry["boxes"], (-1, 4))  # no detections may be any empty list
+            rows["score"], rows["label"] = entry["scores"], entry["labels"]
             parts += [_head(position, rows.tobytes(), flag), rows.tobytes()]
             places.append((position, end + _HEAD.itemsize, len(rows), flag))
             end += _HEAD.itemsize + rows.nbytes

@@ -131,9 +131,9 @@ def _on_classes(subject: Subject) -> Iterator[Advice]:
     name, values = next(iter(result.per_class.items()))
     known = np.flatnonzero((result.num_boxes >= FEW_TO_MEASURE) & np.isfinite(values))
     if len(known) > 1 and subject.main != "oLRP":
-        weakest = known[np.argsort(values[known], kind="stable")][:MOST_NAMES]
+        weakest = known[np.argsort(values[known], kind="stable")][: min(MOST_NAMES, len(known) // 2)]
         listed = [f"{subject.class_names[k]} ({name} {values[k]:.3f}{_training(subject, int(k))})" for k in weakest]
-        yield Advice(f"The weakest classes are {_join(listed)}.", "classes")
+        yield Advice(f"The weakest class{'es are' if len(weakest) > 1 else ' is'} {_join(listed)}.", "classes")
     if subject.training_boxes is not None:
         counts = np.asarray(subject.training_boxes)
         few = np.flatnonzero((counts < FEW_BOXES) & (result.num_boxes > 0))

@@ -137,12 +137,13 @@ def read_threshold_file(path: str | Path) -> StoredThresholds:
     return StoredThresholds(by_class, **numbers, source=str(path), lines=lines)
 
 
-def store_filter(path: Path, filter: FilterConfig) -> None:
+def store_thresholds(path: Path, stored: StoredThresholds, class_names: Sequence[str]) -> None:
     """Replaces the thresholds inside a snapshot; weights, optimizer and the state of the run stay as they are.
 
     Args:
         path: A `.keras` file.
-        filter: The thresholds.
+        stored: The thresholds.
+        class_names: Names of the labels.
 
     Raises:
         ValueError: The file is not a snapshot.
@@ -153,7 +154,8 @@ def store_filter(path: Path, filter: FilterConfig) -> None:
         with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as copy:
             for entry in source.infolist():
                 if entry.filename == _CONFIG:
-                    copy.writestr(entry, json.dumps(_with_filter(json.loads(source.read(entry)), filter)))
+                    changed = _with_thresholds(json.loads(source.read(entry)), stored, class_names)
+                    copy.writestr(entry, json.dumps(changed))
                 else:
                     with source.open(entry) as content, copy.open(entry, "w") as target_entry:
                         shutil.copyfileobj(content, target_entry)
@@ -164,9 +166,12 @@ def store_filter(path: Path, filter: FilterConfig) -> None:
         raise ValueError(f"{str(path)!r} is not a snapshot, whose thresholds can be replaced: {error}") from None
 
 
-def _with_filter(stored: dict[str, Any], filter: FilterConfig) -> dict[str, Any]:
-    config = with_current_arguments(stored["config"])
-    return {**stored, "config": {**config, "filter_config": to_dict(filter)}}
+def _with_thresholds(
+    content: dict[str, Any], thresholds: StoredThresholds, class_names: Sequence[str]
+) -> dict[str, Any]:
+    config = with_current_arguments(content["config"])
+    filter = thresholds.applied_to(FilterConfig(**(config["filter_config"] or {})), class_names)
+    return {**content, "config": {**config, "filter_config": to_dict(filter)}}
 
 
 def _number(value: Any, what: str, least: float, most: float) -> float:

@@ -13,9 +13,7 @@ import keras
 
 from keras_retinanet.anchor_coverage import measure_coverage, network_boxes
 from keras_retinanet.config import FilterConfig, MixedPrecision, TrainConfig
-from keras_retinanet.config.durations import parse_duration
 from keras_retinanet.config.rules import check
-from keras_retinanet.config.tree import changed
 from keras_retinanet.data.augment import augmentation_names
 from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.epoch_order import repeat_factors
@@ -29,6 +27,7 @@ from keras_retinanet.optimizers.build import VariableRates, build_optimizer, bui
 from keras_retinanet.optimizers.schedules import WarmupSchedule
 from keras_retinanet.schema import Sample
 from keras_retinanet.snapshots.run_folder import Progress, Run, read_progress
+from keras_retinanet.training.class_balance import balance_classes
 from keras_retinanet.training.fit import Log, NonFiniteLossError, RunResult, Training, metric_settings
 from keras_retinanet.training.freezing import freeze, rate_factors
 from keras_retinanet.training.initial_weights import build_model
@@ -36,12 +35,9 @@ from keras_retinanet.training.model_state import random_states
 from keras_retinanet.training.monitor import choose_monitor
 from keras_retinanet.training.recipe import apply_recipe, chosen_names
 from keras_retinanet.training.run_data import RunData, open_run_data
-from keras_retinanet.training.trial import fit_epochs, measure_step
+from keras_retinanet.training.trial import Clock, fit_to_time
 
 __all__ = ["NonFiniteLossError", "RunResult", "Training", "prepare", "train"]
-
-Clock = Callable[[], float]
-"""Seconds so far."""
 
 MAX_COVERAGE_IMAGES = 5000
 """Training images, evenly spaced, whose boxes are compared with the anchors before the first step."""
@@ -115,27 +111,17 @@ def prepare(
     _check_class_thresholds(config.filter, data.class_names)
     if config.patience is not None and data.val_samples is None:
         raise ValueError(f"--patience {config.patience} needs validation images.")
+    names = chosen_names(config) if chosen is None else chosen
     reasons: list[str] = []
     if resume is None:
-        names = chosen_names(config) if chosen is None else chosen
-        config, reasons = apply_recipe(config, names, data.samples, data.class_names)
-        check(config)
-        for line in reasons:
-            log(line)
-        config = dataclasses.replace(config, resize=learn_image_rule(data.samples, config.data, config.resize))
+        config, reasons = _resolve(config, names, data, log)
     with _dtype_policy(config.mixed_precision):
-        if resume is None:
-            progress = Progress(seed=config.seed, images=len(data.samples))
-            model = build_model(config.network, data.class_names, log, checkpoint)
-        else:
-            progress, model = _restore(resume, data.class_names, len(data.samples))
-        if resume is None or config.freeze_backbone:
-            freeze(model, config, progress.epoch)
+        progress, model = _build_or_restore(config, data, resume, log, checkpoint)
         batches = _build_batches(config, data, model)
         schedule, new_optimizer = _plan_updates(config, model, batches)
         _compile(model, new_optimizer(), is_averaged=progress.averaged)
         if resume is None and config.time is not None:
-            config, line = _fit_to_time(config, model, batches, len(data.val_samples or ()), (clock, started))
+            config, line = fit_to_time(config, model, batches, len(data.val_samples or ()), names, (clock, started))
             log(line)
             reasons.append(line)
             schedule, new_optimizer = _plan_updates(config, model, batches)
@@ -143,10 +129,7 @@ def prepare(
     settings = metric_settings(model)
     monitor = choose_monitor(config.monitor, config.metric, data.val_samples, data.class_names, settings)
     data.report(log)
-    rate = peak_rate(config.optimizer, config.batch_size)
-    log(_describe_steps(config.epochs, config.batch_size, batches))
-    log(f"{config.optimizer.optimizer}, learning rate {rate.value:g}: {rate.reason}")
-    log(f"device: {', '.join(keras.distribution.list_devices())} ({keras.backend.backend()} backend)")
+    _report_updates(config, batches, log)
     _report_coverage(model, data.samples, batches, log)
     if resume is None:
         run = Run.create(config.snapshot_path, f"{config.data.dataset}-{config.model.backbone}")
@@ -156,6 +139,31 @@ def prepare(
     run.write_recipe(reasons)
     log(f"run: {run.folder}")
     return Training(config, run, progress, model, batches, data, schedule, monitor, log, new_optimizer)
+
+
+def _resolve(config: TrainConfig, chosen: Collection[str], data: RunData, log: Log) -> tuple[TrainConfig, list[str]]:
+    """The settings of a new run with what its recipe and its images decide, and the reasons of the recipe."""
+    config, reasons = apply_recipe(config, chosen, data.samples, data.class_names)
+    check(config)
+    for line in reasons:
+        log(line)
+    resize = learn_image_rule(data.samples, config.data, config.resize)
+    loss = balance_classes(config.loss, data.samples, data.class_names, log)
+    return dataclasses.replace(config, resize=resize, loss=loss), reasons
+
+
+def _build_or_restore(
+    config: TrainConfig, data: RunData, resume: str | Path | None, log: Log, checkpoint: WeightFile | None
+) -> tuple[Progress, RetinaNet]:
+    """Progress and model, with what is frozen at this point of the run."""
+    if resume is None:
+        progress = Progress(seed=config.seed, images=len(data.samples))
+        model = build_model(config.network, data.class_names, log, checkpoint)
+    else:
+        progress, model = _restore(resume, data.class_names, len(data.samples))
+    if resume is None or config.freeze_backbone:
+        freeze(model, config, progress.epoch)
+    return progress, model
 
 
 def _check_class_thresholds(config: FilterConfig, class_names: Sequence[str]) -> None:
@@ -223,24 +231,6 @@ def _plan_updates(
     return schedule, functools.partial(_new_optimizer, config, model, schedule, steps)
 
 
-def _fit_to_time(
-    config: TrainConfig, model: RetinaNet, batches: TrainingBatches, val_images: int, since: tuple[Clock, float]
-) -> tuple[TrainConfig, str]:
-    """The settings with as many epochs as the time allows, and a line that says so."""
-    clock, started = since
-    step, measured = measure_step(model, batches, clock)
-    left = parse_duration(config.time or "") - (clock() - started)
-    epochs = fit_epochs(
-        left, step, steps=batches.steps_per_epoch, batch_size=config.batch_size, val_images=val_images,
-        every=config.evaluate_every,
-    )  # fmt: skip
-    close, swa = min(config.data.close_mosaic, epochs), min(config.optimizer.swa_epochs, epochs)
-    values = {"epochs": epochs, "data.close_mosaic": close, "optimizer.swa_epochs": swa}
-    config = changed(config, values)
-    batches.close_epoch = epochs - close if close else None
-    return config, f"time {config.time}: {epochs} epochs, at {step:.3g} s a step over {measured} steps"
-
-
 def _new_optimizer(
     config: TrainConfig, model: RetinaNet, schedule: WarmupSchedule, steps_per_epoch: int
 ) -> keras.optimizers.Optimizer:
@@ -263,9 +253,12 @@ def _compile(model: RetinaNet, optimizer: keras.optimizers.Optimizer, *, is_aver
     model.compile(optimizer)
 
 
-def _describe_steps(epochs: int, batch_size: int, batches: TrainingBatches) -> str:
+def _report_updates(config: TrainConfig, batches: TrainingBatches, log: Log) -> None:
+    rate = peak_rate(config.optimizer, config.batch_size)
     shapes = " or ".join(f"{height}×{width}" for height, width in batches.batch_shapes)
-    return f"{epochs} epochs of {batches.steps_per_epoch} steps of {batch_size} images, {shapes}"
+    log(f"{config.epochs} epochs of {batches.steps_per_epoch} steps of {config.batch_size} images, {shapes}")
+    log(f"{config.optimizer.optimizer}, learning rate {rate.value:g}: {rate.reason}")
+    log(f"device: {', '.join(keras.distribution.list_devices())} ({keras.backend.backend()} backend)")
 
 
 def _report_coverage(model: RetinaNet, samples: Sequence[Sample], batches: TrainingBatches, log: Log) -> None:

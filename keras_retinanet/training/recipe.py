@@ -72,6 +72,25 @@ def apply_recipe(
     return config, lines
 
 
+def scale_last_epochs(config: TrainConfig, planned: int, chosen: Collection[str]) -> TrainConfig:
+    """Adapts the numbers of last epochs to a number of epochs that a time decided.
+
+    Args:
+        config: The settings, with that number of epochs.
+        planned: Epochs for which the numbers were chosen.
+        chosen: Dotted names of the settings that were set: those stay, as far as the run has so many epochs.
+
+    Returns:
+        The settings.
+    """
+    values = flattened(config)
+    scaled = {}
+    for name in ("data.close_mosaic", "optimizer.swa_epochs"):
+        share = 1.0 if name in chosen else config.epochs / planned
+        scaled[name] = min(max(round(values[name] * share), min(values[name], 1)), config.epochs)
+    return changed(config, scaled)
+
+
 def _fill(config: TrainConfig, choice: Choice, chosen: Collection[str]) -> tuple[TrainConfig, list[str]]:
     free = {name: value for name, value in choice.values.items() if name not in chosen}
     if not free:

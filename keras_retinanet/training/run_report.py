@@ -76,6 +76,8 @@ def report_run(
     if config.report == NO_REPORT:
         return None
     path = run.report if config.report is None else Path(config.report)
+    if not kept.epoch and data.val_samples is not None and path.exists():
+        return path  # nothing was measured since
     try:
         write_report(_describe_run(run, config, data, kept, settings), path)
     except OSError as error:

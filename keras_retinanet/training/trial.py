@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 import keras
 from keras import ops
 
+from keras_retinanet.config import TrainConfig
+from keras_retinanet.config.durations import parse_duration
+from keras_retinanet.config.tree import changed
 from keras_retinanet.data.pipeline import TrainingBatches
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.training.model_state import synchronise
+from keras_retinanet.training.recipe import scale_last_epochs
 
 WARM_UP = 4
 """Steps that are not measured: compiling, and filling the input pipeline."""
 
 MEASURED_STEPS, MEASURED_SECONDS = 24, 20.0
 """Steps that are measured, unless they take longer."""
+
+Clock = Callable[[], float]
+"""Seconds so far."""
 
 EVALUATION_SHARE = 0.5
 """Cost of detecting in an image, as a share of training on it: the forward pass, boxes and metrics."""
@@ -49,7 +56,7 @@ def restored(model: RetinaNet) -> Iterator[None]:
 class _StepClock(keras.callbacks.Callback):
     """Takes the time after each step, and ends `fit` when enough was seen."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Clock) -> None:
         super().__init__()
         self.clock = clock
         self.times: list[float] = []
@@ -63,9 +70,7 @@ class _StepClock(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-def measure_step(
-    model: RetinaNet, batches: TrainingBatches, clock: Callable[[], float] = time.perf_counter
-) -> tuple[float, int]:
+def measure_step(model: RetinaNet, batches: TrainingBatches, clock: Clock = time.perf_counter) -> tuple[float, int]:
     """Measures training steps, input pipeline included; the model is as before.
 
     Args:
@@ -103,3 +108,36 @@ def fit_epochs(budget: float, step: float, *, steps: int, batch_size: int, val_i
     while epochs > 1 and epochs * steps * step + -(-epochs // every) * evaluation > budget:
         epochs -= 1
     return epochs
+
+
+def fit_to_time(
+    config: TrainConfig,
+    model: RetinaNet,
+    batches: TrainingBatches,
+    val_images: int,
+    chosen: Collection[str],
+    since: tuple[Clock, float],
+) -> tuple[TrainConfig, str]:
+    """Chooses the number of epochs that the run's time allows.
+
+    Args:
+        config: The settings, with a time.
+        model: Compiled; unchanged.
+        batches: The run's batches; they learn when to stop combining images.
+        val_images: Images of an evaluation; 0 if nothing is evaluated.
+        chosen: Dotted names of the settings that were set.
+        since: A clock, and what it showed at the start.
+
+    Returns:
+        The settings, and a line that says what was measured.
+    """
+    clock, started = since
+    step, measured = measure_step(model, batches, clock)
+    left = parse_duration(config.time or "") - (clock() - started)
+    epochs = fit_epochs(
+        left, step, steps=batches.steps_per_epoch, batch_size=config.batch_size, val_images=val_images,
+        every=config.evaluate_every,
+    )  # fmt: skip
+    fitted = scale_last_epochs(changed(config, {"epochs": epochs}), config.epochs, chosen)
+    batches.close_epoch = epochs - fitted.data.close_mosaic if fitted.data.close_mosaic else None
+    return fitted, f"time {config.time}: {epochs} epochs, at {step:.3g} s a step over {measured} steps"

@@ -49,18 +49,8 @@ def test_goals_that_are_not_reached_are_named():
     assert (nothing.classes[1].threshold, nothing.classes[1].found) == (1.0, 0)
 
 
-def test_intervals_by_hand():
-    """One right detection of .9 in one image, none in the other; precision is 1 wherever anything is found."""
-    choice = choose_thresholds(
-        matches((0, 0, 0.9, 1)), np.array([[1], [1]]), ["ant"], parse_goal("f1"), replicates=2000
-    )
-    figures = choice.classes[0].figures
-    assert figures["precision"].interval == (1, 1)
-    assert figures["recall"] == (0.5, (0, 1))
-
-
 def test_what_the_intervals_promise():
-    """Thresholds that are chosen on 60 images hold on 60 others, within the interval of 95 %, in 8 of 9 cases."""
+    """Thresholds that are chosen on 60 images hold on 60 others within the interval, in about 95 % of cases."""
     random = np.random.default_rng(5)
 
     def images(count: int) -> tuple[Matches, np.ndarray]:
@@ -82,4 +72,4 @@ def test_what_the_intervals_promise():
             for name in ("precision", "recall", "F1"):
                 low, high = ant.figures[name].interval
                 held, total = held + (low <= figures[name] <= high), total + 1
-    assert 0.9 < held / total < 0.99
+    assert 0.92 < held / total < 0.99

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,22 @@ def test_thresholds_of_classes_and_of_all(run: Path) -> None:
     assert after("--class-threshold", "bee=big=0.9") == (0.2, 0.9)
     assert after("--score-threshold", "0.5") == ()
     assert after("--score-threshold", "0.5", "--class-threshold", "ant=0.7") == (0.7, 0.5)
+
+
+def test_a_file_of_thresholds(tmp_path: Path) -> None:
+    """Single classes of the command line come after the file; one threshold for all contradicts it."""
+    (tmp_path / "t.yaml").write_text("temperature: 2\nclasses: {bee: 0.5}\n")
+
+    def after(*words: str) -> FilterConfig:
+        flags = convert_model.build_parser().parse_args(["a", "b", "--thresholds", str(tmp_path / "t.yaml"), *words])
+        filter = snapshot_arguments.with_flagged_file(FilterConfig(0.1), flags, ("ant", "bee"))
+        by_class = snapshot_arguments.class_thresholds(filter, flags, ("ant", "bee"))
+        return dataclasses.replace(filter, class_thresholds=by_class)
+
+    assert after() == FilterConfig(0.1, class_thresholds=(0.1, 0.5), temperature=2.0)
+    assert after("--class-threshold", "ant=0.7").class_thresholds == (0.7, 0.5)
+    with pytest.raises(ValueError, match="--thresholds has the score threshold of each class: leave out"):
+        after("--score-threshold", "0.5")
 
 
 def test_an_artefact_that_answers_something_else_is_not_kept(

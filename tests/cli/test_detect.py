@@ -125,6 +125,7 @@ def test_mistakes_are_told_in_one_line(
         (["a.keras"], "the following arguments are required: SOURCE"),
         (["a.keras", "b.jpg", "--overlap", "0.1"], "--overlap and --no-whole-pass need --tile"),
         (["a.keras", "b.jpg", "--no-pictures"], "leaves nothing to write"),
+        (["a.keras", "b.jpg", "--thresholds", "t.yaml", "--score-threshold=1"], "leave out --score-threshold"),
         (["a.keras", "b.jpg", "--score-threshold", "2"], "2 is not between 0 and 1"),
         (["a.keras", "b.jpg", "--treshold", "1"], "unrecognized arguments"),
     ],

@@ -4,6 +4,8 @@ import fcntl
 import io
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import types
@@ -16,7 +18,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from keras_retinanet import build
+from keras_retinanet import build, load_model
 from keras_retinanet.cli import evaluate, evaluation_report, report_file
 from keras_retinanet.cli.dataset_arguments import parse_arguments
 from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, ResizeConfig
@@ -120,6 +122,18 @@ def test_label_errors_of_two_folds(demo, tmp_path, capsys):
     assert "must end with one of .csv, .coco.json" in capsys.readouterr().err
 
 
+def test_set_names_the_images_that_are_divided_into_folds(demo, tmp_path, capsys):
+    nothing = tmp_path / "nothing.json"
+    nothing.write_text("[]")
+    counts = []
+    for fold in ("1/2", "2/2"):
+        assert evaluate.main(["demo", str(demo), str(nothing), "--set", "val2017", "--val-fold", fold]) == 0
+        counts.append(int(re.search(r"images    val: (\d+) images", capsys.readouterr().out)[1]))
+    assert sorted(counts) == [3, 4]
+    assert evaluate.main(["demo", str(demo), str(nothing), "--set", "train2017"]) == 0
+    assert "train2017: 1 images" in capsys.readouterr().out
+
+
 def run_pycocotools(annotations, results):
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(annotations))
@@ -156,6 +170,21 @@ def test_open_images_with_a_hierarchy(tmp_path, capsys):
     (tmp_path / "found.json").write_text(json.dumps([{**found[0], "image_id": "b.png"}]))
     assert evaluate.main(argv) == 2
     assert_one_line(capsys.readouterr().err, f"{tmp_path}/found.json, line 1: image 'b.png' is not in the data set")
+
+
+def test_thresholds_in_the_snapshot(demo, run, tmp_path, capsys):
+    snapshot, found = tmp_path / "best.keras", tmp_path / "found.json"
+    shutil.copy(run / "last.keras", snapshot)
+    argv = ["demo", str(demo), str(snapshot), "--score-threshold", "0.001", "--limit=3", "--report=none"]
+    decision = ["--choose-thresholds", "recall=0.5", "--store-thresholds"]
+    assert evaluate.main([*argv, *decision, "--save-detections", str(found)]) == 0
+    assert "thresholds for recall=0.5 at IoU 0.5, chosen on 3 images" in capsys.readouterr().out
+    stored, former = load_model(snapshot).filter_config, load_model(run / "last.keras").filter_config
+    assert len(stored.class_thresholds) == len(NAMES)
+    assert max(stored.class_thresholds) > 0.001
+    assert dataclasses.replace(stored, class_thresholds=()) == former
+    assert evaluate.main([*argv[:3], str(found), *argv[3:], "--iou-thresholds", "0.3"]) == 0
+    assert re.search(r"\nAP +\+0\.0 ± 0\.0", capsys.readouterr().out)  # the command line replaces all thresholds
 
 
 def test_open_images_reads_the_files_of_its_folder(tmp_path, capsys):
@@ -225,6 +254,22 @@ def test_large_images_in_tiles(demo, run, tmp_path, monkeypatch, capsys):
     assert set(numbers["comparable_with"].values()) == {"Pascal VOC 2010-2012"}
     found = json.loads((tmp_path / "found.json").read_text())
     assert [record["bbox"] for record in found] == [[0, 0, width, height] for height, width in sizes]
+
+
+def test_several_views_of_an_image(demo, run, tmp_path, monkeypatch, capsys):
+    """Both sides of each image show one box around it, which is found once; another size needs `--tta`'s own scales."""
+    opened = "keras_retinanet.runtimes.open_model.open_model"
+    monkeypatch.setattr(opened, lambda network: FullTiles(KerasRuntime(DetectionModel(network)).description))
+    argv = ["demo", str(demo), str(run), "--limit=2", "--tta=1", "--score-threshold=0.8", "--metric=voc"]
+    assert evaluate.main([*argv, "--save-detections", str(tmp_path / "found.json")]) == 0
+    annotations = json.loads((demo / "annotations" / "instances_val2017.json").read_text())
+    sizes = [(image["height"], image["width"]) for image in annotations["images"][:2]]
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert [record["bbox"] for record in found] == [[0, 0, width, height] for height, width in sizes]
+    for wrong in ("--tta=0", "--tta=1,x", "--tta=1", "--image-min-side=9"):
+        with pytest.raises(SystemExit):
+            evaluate.main(["demo", str(demo), str(run), "--image-max-side=99", "--tta=1", wrong])
+    assert "not a list of scales from 0.1 to 10" in capsys.readouterr().err
 
 
 class MeanDetector:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from keras_retinanet.cli import serve
 from keras_retinanet.config import FilterConfig, ResizeConfig
 from keras_retinanet.detection.detector import Detector
 from keras_retinanet.runtimes import Description, Runtime
@@ -85,3 +86,13 @@ def test_a_detector_takes_the_file(tmp_path: Path):
     strict = Detector(Artefact(describe(FilterConfig(0.2, temperature=1.5))), thresholds=path)
     found = strict.detect_one(np.zeros((9, 9, 3), np.uint8))
     assert found.names == ("ant", "bee", "ant")
+
+
+def test_the_server_takes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(
+        "keras_retinanet.runtimes.open_model.open_model", lambda path: Snapshot(describe(FilterConfig()))
+    )
+    path = write(tmp_path, "classes: {ant: 0.3, bee: 0.6}\n")
+    served = serve.open_model(tmp_path / "insects.keras", None, str(path))
+    assert served.runtime.filter.class_thresholds == (0.3, 0.6)
+    assert serve.open_model(tmp_path / "insects.keras", None).runtime.filter == FilterConfig()

@@ -12,7 +12,7 @@ from keras_retinanet.config import FilterConfig
 from keras_retinanet.snapshots.threshold_file import (
     StoredThresholds,
     read_threshold_file,
-    store_filter,
+    store_thresholds,
     write_threshold_file,
 )
 
@@ -73,20 +73,22 @@ def test_broken_files_are_named_with_the_line(tmp_path: Path, text: str, said: s
 def test_a_snapshot_gets_thresholds_and_keeps_all_else(tmp_path: Path, argument: str):
     path = tmp_path / "best.keras"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("config.json", json.dumps({"class_name": "RetinaNet", "config": {argument: {}, "name": "n"}}))
+        config = {argument: {"max_detections": 7}, "name": "n"}
+        archive.writestr("config.json", json.dumps({"class_name": "RetinaNet", "config": config}))
         archive.writestr("model.weights.h5", b"weights")
         archive.writestr("run_state.json", "{}")
-    filter = FilterConfig(class_thresholds=(0.25, 0.5), temperature=1.25)
-    store_filter(path, filter)
+    stored = StoredThresholds({"bee": 0.5}, temperature=1.25)
+    store_thresholds(path, stored, ("ant", "bee"))
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         assert archive.namelist() == ["config.json", "model.weights.h5", "run_state.json"]
         assert archive.read("model.weights.h5") == b"weights"
         config = json.loads(archive.read("config.json"))["config"]
     assert config["name"] == "n"
-    assert FilterConfig(**config["filter_config"]) == filter
+    expected = FilterConfig(max_detections=7, class_thresholds=(0.05, 0.5), temperature=1.25)
+    assert FilterConfig(**config["filter_config"]) == expected
     assert "filter" not in config
     path.write_bytes(b"none")
     with pytest.raises(ValueError, match="is not a snapshot"):
-        store_filter(path, filter)
+        store_thresholds(path, stored, ("ant", "bee"))
     assert [entry.name for entry in tmp_path.iterdir()] == ["best.keras"]

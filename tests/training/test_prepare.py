@@ -188,6 +188,7 @@ def test_best_follows_voc_if_that_is_the_metric(tiny: TrainConfig, monkeypatch: 
     assert {name for name in first if name.startswith("val_")} == {"val_mAP", "val_weighted_mAP"}
     assert (float(first["val_mAP"]), 0 < float(second["val_mAP"]) < 0.9) == (1.0, True)
     assert (read_progress(run.best).epoch, read_progress(run.last).epoch) == (1, 2)
+    assert f"<title>{run.folder.name}, epoch 1</title>" in run.report.read_text(encoding="utf-8")
     assert result.best == {name: float(value) for name, value in first.items()}
 
     resumed = parse(["--resume", str(run.folder), "--epochs", "3"]).config

@@ -11,7 +11,7 @@ from keras_retinanet.cli.train import parse
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.recipes import FIZYR, MODERN
 from keras_retinanet.config.tree import changed, flattened
-from keras_retinanet.training.recipe import apply_recipe, chosen_names
+from keras_retinanet.training.recipe import apply_recipe, chosen_names, scale_last_epochs
 
 
 def samples(side: float = 30.0) -> list[Any]:
@@ -62,6 +62,17 @@ def test_modern_takes_a_data_set_without_boxes() -> None:
     assert resolved.anchors == TrainConfig().anchors
 
 
+def test_last_epochs_follow_a_time_unless_they_were_set() -> None:
+    """Four of 29 epochs become two of 12, and one of 3; what was set stays, up to the length of the run."""
+    config = changed(TrainConfig(), {"data.close_mosaic": 4, "optimizer.swa_epochs": 5, "epochs": 12})
+    free = scale_last_epochs(config, 29, ())
+    assert (free.data.close_mosaic, free.optimizer.swa_epochs) == (2, 2)
+    assert scale_last_epochs(changed(config, {"epochs": 3}), 29, ()).data.close_mosaic == 1
+    kept = scale_last_epochs(changed(config, {"epochs": 3}), 29, ("data.close_mosaic",))
+    assert (kept.data.close_mosaic, kept.optimizer.swa_epochs) == (3, 1)
+    assert scale_last_epochs(TrainConfig(), 29, ()).data.close_mosaic == 0
+
+
 def test_flags_presets_and_files_win_over_a_recipe(tmp_path: Any) -> None:
     (tmp_path / "images").mkdir()
     words = ["demo", str(tmp_path / "scenes"), "--recipe", "modern", "--batch-size", "3"]
@@ -82,6 +93,13 @@ def test_a_whole_configuration_leaves_nothing_to_a_recipe(tmp_path: Any) -> None
     command = parse(["demo", str(tmp_path / "scenes"), "--config", str(run.config)])
     assert apply_recipe(command.config, command.chosen, samples(), ["cell"])[0] == command.config
     assert command.config.epochs == 5
+
+
+def test_a_run_has_a_time_or_a_number_of_epochs(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["demo", str(tmp_path / "scenes"), "--time", "30m", "--epochs", "3"])
+    assert "--epochs and --time both say how long to train" in capsys.readouterr().err
+    assert parse(["demo", str(tmp_path / "scenes"), "--time", "30m"]).config.time == "30m"
 
 
 @pytest.mark.parametrize("flag", ["--recipe", "--time"])

@@ -13,6 +13,7 @@ import importlib.util
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -93,7 +94,9 @@ def from_albumentations(pipeline: Any) -> UserFunction:
     import albumentations
 
     params = albumentations.BboxParams(format="pascal_voc", label_fields=["rows"])
-    compose = albumentations.Compose(list(pipeline.transforms), bbox_params=params, p=pipeline.p)
+    with warnings.catch_warnings():  # that no transform moves boxes
+        warnings.filterwarnings("ignore", message="Got processor for bboxes")
+        compose = albumentations.Compose(list(pipeline.transforms), bbox_params=params, p=pipeline.p)
 
     def apply(sample: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
         rows = list(range(len(sample["labels"])))

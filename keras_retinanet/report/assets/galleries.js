@@ -60,9 +60,10 @@ function viewer(section) {
     current = stage(item, true);
     place.replaceChildren(current.node);
     where.replaceChildren(html("b", null, item.caption), ` ${item.name} (${index + 1} of ${items.length})`);
-    const rows = [...item.truth.map((box) => [nameOf(box.label), box.isIgnored ? "ignore region" : "annotated", ""]),
-      ...item.found.map((box) => [nameOf(box.label), box.verdict, box.score.toFixed(3)])];
-    list.replaceChildren(plainTable(["class", "box", "score"], rows));
+    const rows = [...item.truth.map((box) => [box, box.isIgnored ? "ignore region" : "annotated", ""]),
+      ...item.found.map((box) => [box, `${box.verdict} detection`, box.score.toFixed(3)])];
+    rows.sort(([a], [b]) => Boolean(b.isFocus) - Boolean(a.isFocus));  // what the picture is about comes first
+    list.replaceChildren(plainTable(["class", "box", "score"], rows.map(([{label}, ...rest]) => [nameOf(label), ...rest])));
   };
   watch(() => { if (dialog.open) current.update(); });
   section.append(dialog);
