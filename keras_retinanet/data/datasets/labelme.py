@@ -93,8 +93,9 @@ def _plain_boxes(shapes: list[Any]) -> PlainBoxes | None:
     if boxes is None or not {str}.issuperset(map(type, names)):
         return None
     sides: list[float] = []
-    for x1, y1, x2, y2 in boxes:
-        sides += min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+    for box in boxes:
+        x1, y1, x2, y2 = box
+        sides += box if x1 < x2 and y1 < y2 else (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
     return PlainBoxes(names, array("d", sides))
 
 

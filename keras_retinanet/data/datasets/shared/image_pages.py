@@ -266,8 +266,12 @@ def image_forms(name: str, image: str) -> tuple[str, ...]:
     Returns:
         Paths below the folder of the data set, the likeliest first.
     """
-    folder, stem = os.path.dirname(name), os.path.splitext(name)[0]
-    forms = [os.path.join(folder, image), os.path.join(folder, os.path.basename(image))]
-    if os.path.splitext(os.path.basename(image))[0] != os.path.basename(stem):
+    folder, own = os.path.split(name)
+    base = os.path.basename(image)
+    forms = [os.path.join(folder, image)]
+    if base != image:
+        forms.append(os.path.join(folder, base))
+    if os.path.splitext(base)[0] != os.path.splitext(own)[0]:
+        stem = os.path.splitext(name)[0]
         forms += [stem + suffix for suffix in SUFFIXES]  # renamed together with its annotation file
-    return tuple(dict.fromkeys(forms))
+    return tuple(dict.fromkeys(forms)) if len(forms) > 1 else (forms[0],)
