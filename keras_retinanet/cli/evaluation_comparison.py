@@ -75,7 +75,7 @@ def compare_models(
     if flags.metric == "coco":
         comparison = compare(samples, found, names, dataset.class_names, settings)
         print(comparison_report.comparison_text(comparison))
-        publish_comparison(comparison, flags)
+        publish_comparison(comparison, samples, found, flags)
         content = comparison_report.to_dict(comparison)
     else:
         metric = METRICS[flags.metric]

@@ -199,13 +199,13 @@ function drawContents() {
 
 drawTop();
 drawAdvice();
+drawComparison();
 section("classes", "Classes", "Choose a class to see it in the plots and pictures; column heads sort.", (node) => node.append(...classTable()));
 drawThreshold();
 drawErrors();
 drawSlices();
 if (DATA.galleries.length) section("pictures", "Pictures", null, galleries);
 drawCalibration();
-drawComparison();
 drawRun();
 drawAbout();
 drawContents();
