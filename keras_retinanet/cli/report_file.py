@@ -130,6 +130,7 @@ def publish_comparison(
     comparison: Comparison,
     samples: Sequence[Sample],
     found: Sequence[Sequence[Detections]],
+    data: str,
     flags: argparse.Namespace,
 ) -> None:
     """Writes the report of a comparison, and prints where it is. It belongs to no model: it goes to `--json`, or here.
@@ -138,6 +139,7 @@ def publish_comparison(
         comparison: Several models on the same images.
         samples: The annotated images.
         found: The detections of each model.
+        data: The data set in a few words.
         flags: The parsed flags.
     """
     from keras_retinanet.report import Subject, describe_versions, write_report
@@ -153,7 +155,11 @@ def publish_comparison(
         samples=samples,
         comparison=comparison,
         compared=found,
-        about={"command": shlex.join([Path(sys.argv[0]).name, *flags.given]), "versions": describe_versions()},
+        about={
+            "data": data,
+            "command": shlex.join([Path(sys.argv[0]).name, *flags.given]),
+            "versions": describe_versions(),
+        },
     )
     _write(lambda: write_report(subject, path), path)
 

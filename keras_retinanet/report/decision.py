@@ -66,7 +66,7 @@ def describe_comparison(comparison: Comparison) -> dict[str, Any]:
         rows = [[name, *_difference(each)] for name, each in differences.items() if each is not None]
         tables.append(_table(title, "", ["class", *_DIFFERENCE], rows))
         tables.append(_compare_images(comparison, position))
-    notes = " ".join(f"{note[0].upper()}{note[1:]}." for note in comparison.notes)
+    notes = " ".join(f"{note}." for note in comparison.notes)
     explanation = (
         f"Differences from {first} on the same images, with the range of 95 % of {comparison.replicates:,} resampled "
         f"sets of images, and the share of them on which the model is better. {notes}"
