@@ -8,12 +8,14 @@ labels, compared with dense one-hot targets. Run: `python benchmarks/assigners.p
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -38,19 +40,31 @@ def make_problem(images: int, boxes: int) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def assign_ours(
-    anchors: np.ndarray, boxes: np.ndarray, labels: np.ndarray, assigner: AssignerName = "iou_threshold"
+    anchors: np.ndarray,
+    boxes: np.ndarray,
+    labels: np.ndarray,
+    assigner: AssignerName = "iou_threshold",
+    predictions: Sequence[Any] = (),
 ) -> np.ndarray:
-    """Anchor labels `(B, A)`."""
+    """Anchor labels `(B, A)`; `predictions` are boxes and logits for the assigner that takes them."""
     from keras_retinanet.assigners import AssignerInputs, assign
     from keras_retinanet.config import AssignerConfig
 
     sizes = np.tile(np.array([[800, 1333]], np.float32), (len(boxes), 1))
     cells = [9 * -(-800 // 2**i) * -(-1333 // 2**i) for i in range(3, 8)]
     levels = tuple(np.split(anchors, np.cumsum(cells)[:-1]))
-    inputs = AssignerInputs(levels, (9,) * 5, boxes, labels, np.zeros(labels.shape, bool), sizes)
+    inputs = AssignerInputs(levels, (9,) * 5, boxes, labels, np.zeros(labels.shape, bool), sizes, *predictions)
     assignment = assign(AssignerConfig(assigner=assigner), inputs)
     np.asarray(assignment.matched_idxs)
     return np.asarray(assignment.anchor_labels)
+
+
+def make_predictions(anchors: np.ndarray, images: int, classes: int) -> tuple[Any, Any]:
+    """Predicted boxes `(B, A, 4)`, a little off their anchors, and logits `(B, A, K)` as in early training."""
+    import tensorflow as tf
+
+    boxes = anchors + tf.random.normal((images, *anchors.shape), stddev=4.0, seed=1)
+    return boxes, tf.random.normal((images, len(anchors), classes), -4.0, 1.0, seed=2)
 
 
 def assign_like_fizyr(anchors: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -140,8 +154,16 @@ def main() -> None:
     ours = time_of(lambda: assign_ours(*problem), arguments.repeats)
     theirs = time_of(lambda: assign_like_fizyr(*problem), arguments.repeats)
     adaptive = time_of(lambda: assign_ours(*problem, assigner="atss"), arguments.repeats)
+    aligned = {}
+    for classes, shown in ((3, 3), (CLASSES, 3), (CLASSES, CLASSES)):  # images of COCO show three classes on average
+        images, boxes, labels = len(problem[1]), problem[1], problem[2] % shown
+        predictions = make_predictions(problem[0], images, classes)
+        own = functools.partial(assign_ours, problem[0], boxes, labels, "task_aligned", predictions)
+        aligned[f"{classes:2d} classes, {shown:2d} shown"] = time_of(own, arguments.repeats)
     print(f"8 × 20 boxes, 200,700 anchors, IoU       wall {ours[0]:.0f} ms   CPU {ours[1]:.0f} ms")
     print(f"the same, ATSS                           wall {adaptive[0]:.0f} ms   CPU {adaptive[1]:.0f} ms")
+    for kind, (wall, cpu) in aligned.items():
+        print(f"the same, task-aligned, {kind}   wall {wall:.0f} ms   CPU {cpu:.0f} ms")
     print(f"fizyr's algorithm in NumPy               wall {theirs[0]:.0f} ms   CPU {theirs[1]:.0f} ms")
     print(f"ratio                                    wall {theirs[0] / ours[0]:.1f}×   CPU {theirs[1] / ours[1]:.1f}×")
     peaks = {}

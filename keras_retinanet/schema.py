@@ -60,9 +60,11 @@ class Predictions(TypedDict):
     """What the network answers."""
 
     deltas: Tensor
-    """`(B, A, 4)` float32, coded against the anchors."""
+    """`(B, A, P)` float32, coded against the anchors; `P` is 4, or the bins of four distributions."""
     logits: Tensor
     """`(B, A, K)` float32."""
+    quality: NotRequired[Tensor]
+    """`(B, A, 1)` float32: logits of the IoU of each box, where the network predicts it."""
     anchors: dict[str, Tensor]
     """Per pyramid level `(1, A_level, 4)` float32; concatenated they are the `A` anchors."""
 
@@ -101,9 +103,11 @@ class RawOutputs(TypedDict):
     """What the network predicts, before boxes are decoded; NumPy arrays."""
 
     deltas: Any
-    """`(B, A, 4)` float32."""
+    """`(B, A, P)` float32; `P` is 4, or the bins of four distributions."""
     logits: Any
     """`(B, A, K)` float32."""
+    quality: NotRequired[Any]
+    """`(B, A, 1)` float32: logits of the IoU, where the network predicts it."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
+import runpy
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -58,6 +60,14 @@ def shared() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def mmdetection() -> dict[str, Any]:
+    """Answers of MMDetection's code by name, and the functions that make its inputs; `write.py` wrote them."""
+    folder = Path(__file__).parent / "fixtures" / "mmdetection"
+    golden = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
+    return runpy.run_path(str(folder / "inputs.py")) | golden
 
 
 @pytest.fixture(scope="module")

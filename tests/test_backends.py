@@ -23,7 +23,8 @@ Arrays = dict[str, np.ndarray]
 MAKE = """
 import sys
 import keras
-from keras_retinanet.config import LossConfig, ModelConfig
+from pathlib import Path
+from keras_retinanet.config import AnchorConfig, AssignerConfig, LossConfig, ModelConfig
 from keras_retinanet.model.build import build
 
 keras.utils.set_random_seed(3)
@@ -35,10 +36,21 @@ for head, spread in ((model.class_head, 0.3), (model.box_head, 0.05)):  # answer
     kernel = head.predictors[0].kernel
     kernel.assign(keras.random.normal(kernel.shape, stddev=spread, seed=1))
 model.save(sys.argv[1])
+modern = build(
+    ModelConfig(
+        "mobilenet_025", "none", 3, 5, fpn_width=16, head_width=16, head_depth=1, head_norm="batch",
+        box_coder="distribution", has_quality=True,
+    ),
+    class_names=["a", "b", "c"], anchors=AnchorConfig((32.0, 64.0, 128.0), (8, 16, 32), (1.0,), (1.0,)),
+    assigner=AssignerConfig(assigner="task_aligned"),
+    loss=LossConfig("quality_focal", "giou", box_weighting="quality", class_weights=(1.0, 2.0, 0.5)),
+)
+modern.save(Path(sys.argv[1]).with_name("modern.keras"))
 """
 
 RUN = """
 import sys
+from pathlib import Path
 import keras, numpy as np
 import keras_retinanet
 from keras import ops
@@ -67,9 +79,15 @@ other.compile(keras.optimizers.SGD(0.01))
 for step in ("first", "second"):
     values = other.train_on_batch(images, targets, return_dict=True)
     logs |= {f"{step}_varifocal_{name}": [value] for name, value in values.items()}
+modern = keras_retinanet.load_model(Path(sys.argv[1]).with_name("modern.keras"))
+modern_found = keras_retinanet.DetectionModel(modern, FilterConfig(0.02, 0.5, 20, 100)).predict(images, verbose=0)
+modern.compile(keras.optimizers.SGD(0.01))
+for step in ("first", "second"):
+    values = modern.train_on_batch(images, targets, return_dict=True)
+    logs |= {f"{step}_modern_{name}": [value] for name, value in values.items()}
 np.savez(
     sys.argv[2], deltas=raw["deltas"], logits=raw["logits"], has_tensorflow=has_tensorflow,
-    **{f"found_{name}": value for name, value in found.items()},
+    **{f"found_{name}": value for name, value in found.items()}, modern_scores=modern_found["scores"],
     **{f"log_{name}": value[0] for name, value in logs.items()},
     **{f"weight_{i}": ops.convert_to_numpy(v.value) for i, v in enumerate(model.trainable_variables)},
 )
@@ -130,6 +148,7 @@ def test_numbers_are_those_of_tensorflow(reference: Path, answers: Arrays) -> No
     for name in (name for name in wanted if name.startswith("log_")):
         assert wanted[name] > 0.1
         np.testing.assert_allclose(answers[name], wanted[name], rtol=1e-4)
+    np.testing.assert_allclose(answers["modern_scores"], wanted["modern_scores"], atol=1e-4)
     count = int(wanted["found_num_detections"][0])
     assert count > 5
     np.testing.assert_array_equal(answers["found_num_detections"], wanted["found_num_detections"])

@@ -7,6 +7,7 @@ from keras import ops
 from keras_retinanet.assigners.assigner import Assigner, AssignerInputs, Assignment
 from keras_retinanet.assigners.atss import atss
 from keras_retinanet.assigners.iou_threshold import iou_threshold
+from keras_retinanet.assigners.task_aligned import task_aligned
 from keras_retinanet.config import AssignerConfig, AssignerName
 from keras_retinanet.config.constants import chosen_constants
 
@@ -16,6 +17,9 @@ __all__ = ["ASSIGNERS", "Assigner", "AssignerInputs", "Assignment", "assign", "a
 ASSIGNERS: dict[AssignerName, Assigner] = {
     "iou_threshold": Assigner(iou_threshold, ("positive_iou", "negative_iou", "use_force_match")),
     "atss": Assigner(atss, ("nearest_cells",)),
+    "task_aligned": Assigner(
+        task_aligned, ("aligned_top_k", "alignment_alpha", "alignment_beta"), uses_predictions=True
+    ),
 }
 
 

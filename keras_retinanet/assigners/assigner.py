@@ -60,13 +60,9 @@ class Assignment(NamedTuple):
 class Assigner:
     """A rule that assigns anchors to boxes.
 
-    An assigner that looks at anchors and boxes alone is most easily written for one image and mapped over the batch by
-    `per_image.assign_each_image`, as `iou_threshold` and `atss` are.
-
-    Task-aligned assignment (TOOD, 2021) would have `uses_predictions=True`: for each box it takes the `logits` of the
-    box's class as scores `s` and the IoUs `u` of `predicted_boxes` with the box, makes objects of the 13 anchors with
-    the largest `s^α · u^β` whose centres lie in the box, and returns that number, scaled to the largest IoU of the
-    box, as `quality`.
+    An assigner is most easily written for one image and mapped over the batch by `per_image.assign_each_image`, as
+    those here are. One that `uses_predictions` ranks anchors by what they predict, as `task_aligned` does; it may
+    return the target scores of its objects as `quality`.
 
     Attributes:
         function: `(AssignerInputs, **constants) → Assignment`.

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import keras
 from keras import ops
 
 from keras_retinanet.assigners.assigner import AssignerInputs, Assignment
-from keras_retinanet.assigners.per_image import CROWD_SHARE, assign_each_image, label_anchors
-from keras_retinanet.geometry.boxes import EPSILON, area, intersection, iou
+from keras_retinanet.assigners.per_image import (
+    CENTRE_MARGIN,
+    CROWD_SHARE,
+    assign_each_image,
+    centres,
+    label_anchors,
+    largest,
+    largest_crowd_share,
+    rows_first,
+    with_values_at,
+)
+from keras_retinanet.geometry.boxes import iou
 from keras_retinanet.schema import Tensor
-
-CENTRE_MARGIN = 0.01
-"""Pixels by which an anchor's centre must lie inside the box, as in the published code."""
 
 
 def atss(inputs: AssignerInputs, *, nearest_cells: int) -> Assignment:
@@ -72,59 +76,46 @@ def assign_image(
         n - 1.
     """
     anchors = ops.concatenate(level_anchors, axis=0)  # (A, 4)
-    x, y = _centres(anchors)
-    anchor_area = ops.maximum(area(anchors), EPSILON)
+    x, y = centres(anchors)
     is_region = ops.logical_and(ignore, labels >= 0)
     is_real = ops.logical_and(ops.logical_not(is_region), labels >= 0)
 
-    def visit(row: Tensor, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        best, index, crowd = carry
+    rows, count = rows_first(is_real)
+
+    def visit(step: Tensor, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        best, index = carry
+        row = rows[step]
         box = boxes[row]
-        crowd = ops.maximum(crowd, intersection(anchors, box) / anchor_area * ops.cast(is_region[row], "float32"))
         positions = _candidates(level_anchors, anchors_per_cell, nearest_cells, box)  # (C,)
         overlap = iou(ops.take(anchors, positions, axis=0), box)
         own_x, own_y = ops.take(x, positions), ops.take(y, positions)
         margin = ops.minimum(ops.minimum(own_x - box[0], own_y - box[1]), ops.minimum(box[2] - own_x, box[3] - own_y))
         is_chosen = ops.logical_and(overlap >= _threshold(overlap), margin > CENTRE_MARGIN)
-        is_better = ops.logical_and(ops.logical_and(is_chosen, is_real[row]), overlap > ops.take(best, positions))
+        is_better = ops.logical_and(is_chosen, overlap > ops.take(best, positions))
         return (
-            _update(best, positions, is_better, overlap),
-            _update(index, positions, is_better, ops.cast(row, "int32")),
-            crowd,
+            with_values_at(best, positions, is_better, overlap),
+            with_values_at(index, positions, is_better, ops.cast(row, "int32")),
         )
 
-    zeros = ops.zeros_like(anchor_area)
-    start = (zeros, ops.cast(zeros, "int32"), zeros)
-    best, index, crowd = ops.fori_loop(0, ops.shape(boxes)[0], visit, start)
+    start = (ops.zeros_like(x), ops.cast(ops.zeros_like(x), "int32"))
+    best, index = ops.fori_loop(0, count, visit, start)
+    crowd = largest_crowd_share(anchors, boxes, is_region)
     return label_anchors(best > 0, crowd >= CROWD_SHARE, anchors, size), index
-
-
-def _centres(boxes: Tensor) -> tuple[Tensor, Tensor]:
-    return (boxes[..., 0] + boxes[..., 2]) / 2, (boxes[..., 1] + boxes[..., 3]) / 2
 
 
 def _candidates(
     level_anchors: tuple[Tensor, ...], anchors_per_cell: tuple[int, ...], nearest_cells: int, box: Tensor
 ) -> Tensor:
     """`(C,)` int32: positions among all anchors of those at the cells nearest to the box's centre."""
-    box_x, box_y = _centres(box)
+    box_x, box_y = centres(box)
     first, found = 0, []
     for anchors, per_cell in zip(level_anchors, anchors_per_cell, strict=True):
-        x, y = _centres(anchors[::per_cell])  # one centre per cell: those of its anchors differ in the last bit
-        cells = _nearest(ops.square(x - box_x) + ops.square(y - box_y), nearest_cells)
+        x, y = centres(anchors[::per_cell])  # one centre per cell: those of its anchors differ in the last bit
+        cells = largest(-(ops.square(x - box_x) + ops.square(y - box_y)), nearest_cells)
         own = first + cells[:, None] * per_cell + ops.arange(per_cell, dtype="int32")  # (k, per_cell)
         found.append(ops.reshape(own, (-1,)))
         first = first + ops.shape(anchors)[0]
     return ops.concatenate(found)
-
-
-def _nearest(distances: Tensor, k: int) -> Tensor:
-    """Positions `(k,)` int32 of the smallest distances, or of all if there are fewer; of equals the first."""
-    if keras.backend.backend() == "torch":  # torch.topk leaves the order of equal values open
-        return ops.cast(ops.argsort(distances)[:k], "int32")
-    size: Any = ops.shape(distances)[0]
-    k = min(k, size) if isinstance(size, int) else ops.minimum(k, size)
-    return ops.cast(ops.top_k(-distances, k)[1], "int32")
 
 
 def _threshold(overlaps: Tensor) -> Tensor:
@@ -132,9 +123,3 @@ def _threshold(overlaps: Tensor) -> Tensor:
     count = ops.cast(ops.shape(overlaps)[0], "float32")
     mean = ops.mean(overlaps)
     return mean + ops.sqrt(ops.sum(ops.square(overlaps - mean)) / ops.maximum(count - 1.0, 1.0))
-
-
-def _update(values: Tensor, positions: Tensor, is_new: Tensor, new: Tensor) -> Tensor:
-    """`values (A,)` with `new` at those `positions (C,)` that `is_new` marks."""
-    updates = ops.where(is_new, new, ops.take(values, positions))
-    return ops.scatter_update(values, positions[:, None], updates)

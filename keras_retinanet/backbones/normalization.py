@@ -61,6 +61,40 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
+class SyncBatchNormalization(BatchNormalization):
+    """Batch normalisation whose statistics are those of the global batch, of all replicas that train together.
+
+    Under JAX the program sees the global batch itself; a single replica has the faster kernel of `BatchNormalization`.
+
+    Args:
+        epsilon: Added to the variance.
+        momentum: Share of the old running statistics in each update.
+    """
+
+    def __init__(self, epsilon: float = 1e-3, momentum: float = 0.99, **kwargs: Any) -> None:
+        super().__init__(epsilon=epsilon, momentum=momentum, **kwargs)
+
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
+        """Normalised maps of the same shape and dtype."""
+        self.synchronized = _has_replicas()
+        return super().call(inputs, training=training, mask=mask)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {name: value for name, value in super().get_config().items() if name != "synchronized"}
+
+
+def _has_replicas() -> bool:
+    """True inside a step of several replicas under `tf.distribute`."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    return context is not None and context.num_replicas_in_sync > 1
+
+
+@keras.saving.register_keras_serializable(package="keras_retinanet")
 class GroupNormalization(keras.layers.GroupNormalization):
     """Keras' group normalisation of `(B, H, W, C)` maps over their last axis, with scale and shift.
 

@@ -64,7 +64,7 @@ def select_network(tensors: Mapping[str, np.ndarray], names: Mapping[str, str]) 
         for name in tensors
         if name.endswith(_STEM) and _is_prefix(name.removesuffix(_STEM), tensors, names)
     ]
-    if not prefixes or ("" in prefixes and not any(name.startswith(_HEADS[1:]) for name in tensors)):
+    if not prefixes or (prefixes == [""] and not any(name.startswith(_HEADS) for name in tensors)):
         return dict(tensors)
 
     def rank(prefix: str) -> tuple[int, int]:

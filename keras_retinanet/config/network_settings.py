@@ -10,11 +10,15 @@ from keras_retinanet.config.names import (
     BackboneName,
     BoxCoderName,
     BoxLossName,
+    BoxWeightingName,
+    ClassBalance,
     ClassificationLossName,
     ClipFrame,
     ClipTime,
     ExifFrame,
+    HeadNorm,
     NmsMode,
+    QualityScore,
     ResizeMethod,
     Rounding,
     ShapeMode,
@@ -60,9 +64,12 @@ class AssignerConfig:
         positive_iou: Anchors whose IoU with a box is at least this are assigned to it.
         negative_iou: Anchors whose largest IoU is at most this are background; those in between are ignored.
         use_force_match: Also assign each box to its best anchor, whatever their IoU.
-        assigner: Rule that assigns anchors to boxes: fixed IoU thresholds (paper), or a threshold for each box from
-            the IoUs of its nearest anchors (ATSS).
+        assigner: Rule that assigns anchors to boxes: fixed IoU thresholds (paper), a threshold for each box from the
+            IoUs of its nearest anchors (ATSS), or the anchors inside a box that predict it best (TOOD).
         nearest_cells: Positions per pyramid level, those nearest to a box's centre, whose anchors ATSS considers.
+        aligned_top_k: Anchors per box that task-aligned assignment takes.
+        alignment_alpha: Exponent of the score in task-aligned assignment.
+        alignment_beta: Exponent of the IoU in task-aligned assignment.
     """
 
     positive_iou: float = 0.5
@@ -70,6 +77,9 @@ class AssignerConfig:
     use_force_match: bool = False
     assigner: AssignerName = "iou_threshold"
     nearest_cells: int = 9
+    aligned_top_k: int = 13
+    alignment_alpha: float = 1.0
+    alignment_beta: float = 6.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,15 @@ class LossConfig:
         beta: Error at which smooth L1 turns from quadratic to linear.
         box_weight: Weight of the box loss against the classification loss.
         background_weight: Weight of background in the varifocal loss, its α. Defaults to 0.75.
+        box_weighting: Weight of an object in the box loss: the same for all, its best score (GFL), or its quality,
+            which is the IoU of its box (VarifocalNet) or the target score of task-aligned assignment (TOOD).
+        dfl_weight: Weight of the distribution focal loss, if boxes are distributions.
+        quality_weight: Weight of the loss of the predicted IoU, if there is one.
+        class_weights: One weight per class, in the order of the labels, on all terms of its scores.
+        class_alphas: One alpha per class, in the order of the labels; replaces `alpha`.
+        class_balance: Compute them from the training boxes: weights by the effective number of boxes (Cui et al.
+            2019), or alphas by their frequency.
+        balance_beta: β of the effective number (1 - β^n) / (1 - β) of n boxes; 0 gives equal weights.
     """
 
     classification: ClassificationLossName = "focal"
@@ -96,6 +115,17 @@ class LossConfig:
     beta: float = 1 / 9
     box_weight: float = 1.0
     background_weight: float | None = None
+    box_weighting: BoxWeightingName = "equal"
+    dfl_weight: float = 0.25
+    quality_weight: float = 0.5
+    class_weights: tuple[float, ...] = ()
+    class_alphas: tuple[float, ...] = ()
+    class_balance: ClassBalance = "none"
+    balance_beta: float = 0.999
+
+    def __post_init__(self) -> None:
+        for name in ("class_weights", "class_alphas"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON has lists
 
 
 @dataclass(frozen=True)
@@ -117,6 +147,8 @@ class FilterConfig:
         max_per_class: Maximum number of detections of each class per image. Defaults to no limit.
         temperature: The logit of a score is divided by this, so that scores are probabilities (Guo et al. 2017).
         score_bias: Added to the logit after that. All thresholds apply to the resulting score.
+        quality_score: Score of a box whose IoU is predicted: square root of score times IoU (PAA), their product
+            (FCOS, ATSS), or the score alone.
     """
 
     score_threshold: float = 0.05
@@ -133,6 +165,7 @@ class FilterConfig:
     max_per_class: int | None = None
     temperature: float = 1.0
     score_bias: float = 0.0
+    quality_score: QualityScore = "sqrt"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_thresholds", tuple(self.class_thresholds))  # JSON has lists
@@ -207,11 +240,13 @@ class ModelConfig:
         fpn_width: Channels of every pyramid level.
         head_width: Channels inside the two heads.
         head_depth: Convolutions before the last one of each head.
-        head_norm: Normalisation after each of them; batch normalisation has its own weights on each level.
+        head_norm: Normalisation after each of them; batch normalisation has its own weights on each level, and is
+            synchronised between replicas.
         head_norm_epsilon: Added to the variance by that normalisation; KerasHub has 0.001.
         has_head_bias: Convolutions have biases before that normalisation too, as Detectron2's.
         has_shared_heads: Use the same head weights on every level.
-        box_coder: Box parametrisation: centre and size (paper) or corners (fizyr).
+        box_coder: Box parametrisation: centre and size (paper), corners (fizyr), or a distribution over the distances
+            of each side from the anchor's centre (GFL), which costs little with one anchor per cell only.
         activation: Activation of pyramid and heads.
         norm_momentum: Batch normalisation of pyramid and heads: share of the old statistics in each update.
         fpn_norm: Normalisation after the last convolution of each pyramid level.
@@ -225,6 +260,8 @@ class ModelConfig:
         is_fpn_separable: The pyramid's 3x3 convolutions are depthwise and 1x1 ones.
         is_head_separable: Those of the heads are.
         has_shared_tower: Both heads predict from the same convolutions.
+        reg_max: Largest distance of a distribution, in bins of an eighth of the anchor's side.
+        has_quality: Let the box head also predict the IoU of each box, which is combined with its score (PAA).
     """
 
     backbone: BackboneName = "resnet50"
@@ -237,7 +274,7 @@ class ModelConfig:
     fpn_width: int = 256
     head_width: int = 256
     head_depth: int = 4
-    head_norm: Literal["none", "group", "batch"] = "none"
+    head_norm: HeadNorm = "none"
     head_norm_epsilon: float = 1e-5
     has_head_bias: bool = False
     has_shared_heads: bool = True
@@ -254,6 +291,8 @@ class ModelConfig:
     is_fpn_separable: bool = False
     is_head_separable: bool = False
     has_shared_tower: bool = False
+    reg_max: int = 16
+    has_quality: bool = False
     weights_config: str | None = None
 
 

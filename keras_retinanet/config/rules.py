@@ -16,15 +16,17 @@ from keras_retinanet.config.tree import flag_name, flattened, settings
 _AT_LEAST_ONE = (
     "batch_size", "epochs", "steps", "evaluate_every", "patience", "data.limit", "data.workers", "resize.min_side",
     "resize.max_side", "resize.pad_multiple", "filter.max_detections", "filter.top_k", "model.fpn_width",
-    "model.head_width", "assigner.nearest_cells",
+    "model.head_width", "assigner.nearest_cells", "assigner.aligned_top_k", "model.reg_max",
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "seed", "optimizer.warmup_steps", "optimizer.weight_decay", "optimizer.clip_norm", "loss.box_weight", "loss.gamma",
     "model.head_depth", "filter.clip_margin", "loss.background_weight", "data.val_seed", "freeze_stages", "unfreeze_at",
     "optimizer.backbone_rate", "optimizer.layer_decay", "optimizer.swa_epochs",
-    "data.close_mosaic",
+    "data.close_mosaic", "assigner.alignment_alpha", "loss.dfl_weight", "loss.quality_weight",
 )  # fmt: skip
-_POSITIVE = ("optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon", "filter.temperature")
+_POSITIVE = (
+    "optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon", "filter.temperature", "assigner.alignment_beta",
+)  # fmt: skip
 _SHARE = ("assigner.positive_iou", "assigner.negative_iou", "filter.score_threshold", "filter.nms_threshold")
 
 
@@ -98,6 +100,8 @@ def _check_ranges(config: TrainConfig) -> Iterator[str]:
     for name in ("momentum", "ema_decay"):
         if values[f"optimizer.{name}"] == 1:
             yield f"{flag_name(name)} must be below 1, got 1."
+    if not 0 <= config.loss.balance_beta < 1:
+        yield f"--balance-beta must lie from 0 up to, but without, 1, got {config.loss.balance_beta}."
     if config.seed >= 2**31:
         yield f"--seed must be below 2147483648, got {config.seed}."
 

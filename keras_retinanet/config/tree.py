@@ -25,7 +25,11 @@ FLAG_NAMES = {
     "loss.alpha": "focal-alpha",
     "loss.gamma": "focal-gamma",
     "loss.beta": "smooth-l1-beta",
+    "model.has_quality": "quality-branch",
     "assigner.nearest_cells": "atss-nearest-cells",
+    "assigner.aligned_top_k": "tal-top-k",
+    "assigner.alignment_alpha": "tal-alpha",
+    "assigner.alignment_beta": "tal-beta",
 }
 WITHOUT_FLAG = (
     "resize.exif", "resize.bit_depth", "model.activation", "model.norm_momentum", "model.fpn_norm",

@@ -14,13 +14,14 @@ import numpy as np
 import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
-from keras_retinanet.data.exif import read_orientation, turn
+from keras_retinanet.data.exif import turn
 from keras_retinanet.data.image import END_MARK, decode
 from keras_retinanet.data.pillow_files import (
     UnsupportedImageError,
     decode_with_pillow,
     is_pillows,
     opened,
+    orientation_of_file,
     unsupported_reason,
 )
 from keras_retinanet.data.sixteen_bits import ALL_BITS
@@ -84,7 +85,7 @@ def turn_by_rule(decoded: Decoded, content: bytes, rule: ResizeConfig) -> Decode
     """Turn a decoded image upright by the EXIF orientation of its file, if the rule says so."""
     if rule.exif == "ignore" or decoded.reason:
         return decoded
-    return decoded._replace(pixels=turn(decoded.pixels, read_orientation(content)))
+    return decoded._replace(pixels=turn(decoded.pixels, orientation_of_file(content)))
 
 
 def decode_otherwise(content: bytes, bit_depth: int = ALL_BITS) -> Decoded:

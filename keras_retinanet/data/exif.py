@@ -90,8 +90,8 @@ def read_orientation(content: bytes) -> int:
     """The EXIF orientation in the header of an image file.
 
     Args:
-        content: The bytes of the file. JPEG (also MPO), PNG and WebP have one; TIFF, HEIC and AVIF state theirs as a
-            part of the format, which their decoders apply.
+        content: The bytes of a JPEG (also MPO), PNG or WebP file. `pillow_files.orientation_of_file` reads TIFF and
+            AVIF, too; HEIC are turned by their decoder.
 
     Returns:
         1 to 8; 1 if there is none, or the EXIF data are damaged.

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from keras_retinanet.data.image_files import ByteRange, byte_range, image_reference, read_bytes
 from keras_retinanet.data.image_headers import ImageHeader, orientation_in_header, parse_header, reader_of
-from keras_retinanet.data.pillow_files import opened
+from keras_retinanet.data.pillow_files import opened, orientation_of, stored_size
 
 _READERS = 16  # header reads wait for the disk, not for a core
 _BASE64_HEAD = 1 << 16  # characters, a multiple of four
@@ -74,6 +74,7 @@ def header_of(content: bytes) -> ImageHeader | None:
 def _ask_pillow(source: str | BinaryIO, orientation: int) -> ImageHeader | None:
     try:
         with opened(source) as image:
-            return ImageHeader((image.height, image.width), orientation, image.mode.startswith("I;16"))
+            own = orientation_of(image) if image.format in ("TIFF", "AVIF") else orientation
+            return ImageHeader(stored_size(image), own, image.mode.startswith("I;16"))
     except Exception:  # Pillow's plug-ins raise a dozen kinds on damaged headers, struct.error to KeyError
         return None

@@ -16,10 +16,10 @@ from PIL import Image
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.decode_file import decode_by_rule
 from keras_retinanet.data.errors import DataError
-from keras_retinanet.data.exif import UPRIGHT, orientation_of_exif, read_orientation, turn
+from keras_retinanet.data.exif import UPRIGHT, orientation_of_exif, turn
 from keras_retinanet.data.image_files import SUFFIXES, find_images
 from keras_retinanet.data.large_images import is_large, open_image
-from keras_retinanet.data.pillow_files import to_rgb
+from keras_retinanet.data.pillow_files import is_pillows, orientation_of_file, to_rgb
 
 DEFAULT_RULE = ResizeConfig()
 """The rule without a model: images are turned upright, and the values of 16-bit images have 16 bits."""
@@ -128,7 +128,8 @@ def _open_large(path: str, rule: ResizeConfig) -> Any:
     orientation = UPRIGHT
     if rule.exif == "apply":
         with open(path, "rb") as file:
-            orientation = read_orientation(file.read(_HEADER_BYTES))
+            head = file.read(_HEADER_BYTES)
+            orientation = orientation_of_file(head + file.read() if is_pillows(head) else head)
     return open_image(path, rule.bit_depth, orientation)
 
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.image_headers import size_in_header
-from keras_retinanet.data.pillow_files import HEIF_HEADS, opened, unsupported_reason
+from keras_retinanet.data.pillow_files import HEIF_HEADS, opened, stored_size, unsupported_reason
 
 SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif",
@@ -276,7 +276,7 @@ def _read_size(path: str) -> tuple[int, int]:
         return size
     try:
         with opened(path if byte_range(path) is None else io.BytesIO(read_bytes(path))) as image:
-            return image.height, image.width
+            return stored_size(image)
     except Exception as error:  # Pillow's plug-ins raise a dozen kinds on damaged headers, struct.error to KeyError
         reason = _unsupported_reason(path) or str(error).replace(path, Path(path).name) or type(error).__name__
         raise DataError(

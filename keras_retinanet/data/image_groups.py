@@ -14,6 +14,7 @@ from PIL import Image
 from keras_retinanet.data.equal_files import file_length, group_by_key, group_equal_files
 from keras_retinanet.data.image_files import byte_range, read_bytes
 from keras_retinanet.data.near_duplicates import find_root, group_near_duplicates, make_thumbnail
+from keras_retinanet.data.pillow_files import as_stored
 
 MAX_COMPARED_IMAGES = 10_000
 MAX_COMPARED_BYTES = 2_000_000_000
@@ -105,6 +106,6 @@ def _near_duplicates(images: Sequence[str]) -> list[list[int]]:
 def _read_thumbnail(image: str) -> bytes | None:
     try:
         with Image.open(io.BytesIO(read_bytes(image))) as opened:
-            return make_thumbnail(opened)
+            return make_thumbnail(as_stored(opened))
     except Exception:  # Pillow's plug-ins raise a dozen kinds on damaged files; training reports them
         return None

@@ -20,7 +20,7 @@ from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.exif import UPRIGHT, turn
 from keras_retinanet.data.image import END_MARK
 from keras_retinanet.data.image_files import file_size, read_bytes, read_sizes
-from keras_retinanet.data.pillow_files import opened, to_rgb
+from keras_retinanet.data.pillow_files import as_stored, opened, to_rgb
 from keras_retinanet.data.png_rows import PngRows
 from keras_retinanet.data.sixteen_bits import ALL_BITS
 from keras_retinanet.data.tiff_rows import find_tiff_rows
@@ -150,7 +150,7 @@ def _whole_rows(image: str, content: bytes, num_pixels: int, bit_depth: int) -> 
     closed = content + END_MARK if content[:2] == b"\xff\xd8" else content
     try:
         with opened(io.BytesIO(closed)) as picture:
-            whole: Image.Image = picture.copy()
+            whole: Image.Image = as_stored(picture).copy()
     except MemoryError:
         found = f"cannot be decoded in parts, and takes up to {4 * num_pixels / 1e9:.1f} GB"
         raise DataError(image, found, "what memory holds", "save it as a tiled TIFF, or cut it") from None

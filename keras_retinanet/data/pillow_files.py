@@ -16,6 +16,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from keras_retinanet.data.exif import (
+    FIRST_TRANSPOSED,
+    FLIPS,
+    ORIENTATION_TAG,
+    UPRIGHT,
+    orientation_of_exif,
+    read_orientation,
+)
 from keras_retinanet.data.sixteen_bits import ALL_BITS, to_8_bits
 from keras_retinanet.extras import install_hint
 
@@ -48,6 +56,16 @@ _FOREIGN = (
 _NAMES = {"HEIC": "a HEIC file", "AVIF": "an AVIF file"}
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+"""What turns stored pixels upright, by EXIF orientation."""
+
+_BACK = TURNS | {6: TURNS[8], 8: TURNS[6]}
 
 
 class UnsupportedImageError(ValueError):
@@ -149,6 +167,44 @@ def is_pillows(content: bytes) -> bool:
     return content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") or heif_kind(content[:32]) is not None
 
 
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation of a TIFF or AVIF file that is opened and not decoded yet.
+
+    Pillow's HEIC are upright already.
+    """
+    if image.format == "TIFF":
+        value: Any = getattr(image, "tag_v2", {}).get(ORIENTATION_TAG)
+        return int(value) if value in range(UPRIGHT, len(FLIPS)) else UPRIGHT
+    return orientation_of_exif(image.info.get("exif"))
+
+
+def orientation_of_file(content: bytes) -> int:
+    """The EXIF orientation of an image file of any format, 1 if it has none or is damaged.
+
+    Args:
+        content: The bytes of the file.
+    """
+    if not is_pillows(content):
+        return read_orientation(content)
+    try:
+        with opened(io.BytesIO(content)) as image:
+            return orientation_of(image)
+    except Exception:  # Pillow's plug-ins raise a dozen kinds on damaged files
+        return UPRIGHT
+
+
+def stored_size(image: Image.Image) -> tuple[int, int]:
+    """Height and width as stored of a file that is opened and not decoded yet: Pillow states those of a turned TIFF."""
+    is_swapped = image.format == "TIFF" and orientation_of(image) >= FIRST_TRANSPOSED
+    return (image.width, image.height) if is_swapped else (image.height, image.width)
+
+
+def as_stored(image: Image.Image) -> Image.Image:
+    """An opened file with its pixels as stored: Pillow turns TIFF by their orientation when it decodes them."""
+    orientation = orientation_of(image) if image.format == "TIFF" else UPRIGHT
+    return image if orientation == UPRIGHT else image.transpose(_BACK[orientation])
+
+
 def decode_with_pillow(content: bytes, bit_depth: int = ALL_BITS) -> Any:
     """Decode an image file of `FORMATS`.
 
@@ -157,7 +213,7 @@ def decode_with_pillow(content: bytes, bit_depth: int = ALL_BITS) -> Any:
         bit_depth: Bits of the values in 16-bit files. Defaults to 16.
 
     Returns:
-        `(H, W, 3)` uint8 RGB. Of several pages the first.
+        `(H, W, 3)` uint8 RGB as stored. Of several pages the first.
 
     Raises:
         UnsupportedImageError: The range of its values is not known, or the package that reads it is missing.
@@ -166,7 +222,7 @@ def decode_with_pillow(content: bytes, bit_depth: int = ALL_BITS) -> Any:
     if (reason := unsupported_reason(content[:512])) is not None:
         raise UnsupportedImageError(reason)
     with opened(io.BytesIO(content)) as image:
-        pixels = to_rgb(image, bit_depth)
+        pixels = to_rgb(as_stored(image), bit_depth)
         if pixels is None:
             raise UnsupportedImageError(f"has values of 32 bits (mode {image.mode!r}), whose range is not known")
     return pixels

@@ -17,7 +17,6 @@ from keras_retinanet.data.decode_file import decode_file
 from keras_retinanet.data.pillow_files import opened
 from keras_retinanet.data.sixteen_bits import ALL_BITS
 
-_ORIENTATION = 274
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _PLANES = 256, 257, 258, 259, 277, 284
 _STRIPS = (273, 279, 278)  # offsets, byte counts, rows per strip
 _TILES = (324, 325, 323)  # offsets, byte counts, rows per tile
@@ -55,16 +54,14 @@ def find_tiff_rows(content: bytes, bit_depth: int = ALL_BITS) -> Callable[[int, 
         bit_depth: Bits of the values in 16-bit files. Defaults to 16.
 
     Returns:
-        Function from first row and row after the last to `(rows, W, 3)` uint8 RGB; `None` if this is not a TIFF, or one
-        in a single compressed strip, in separate planes, turned by its orientation, or with JPEG as of TIFF 6.0.
+        Function from first row and row after the last to `(rows, W, 3)` uint8 RGB as stored; `None` if this is not a
+        TIFF, or one in a single compressed strip, in separate planes, or with JPEG as of TIFF 6.0.
     """
     if content[:2] not in (b"II", b"MM"):
         return None
     try:
         with opened(io.BytesIO(content)) as image:
             tags: Any = getattr(image, "tag_v2", {})
-            if tags.get(_ORIENTATION, 1) != 1:
-                return None
             known = {tag: (tags.tagtype[tag], _values(tags[tag])) for tag in (*_COPIED, _HEIGHT) if tag in tags}
             kind = _TILES if _TILES[0] in tags else _STRIPS
             parts = list(zip(_values(tags[kind[0]]), _values(tags[kind[1]]), strict=True))

@@ -15,6 +15,7 @@ from PIL import Image
 from keras_retinanet.anchor_coverage import AnchorCoverage, CoverageRow, NetworkBoxes
 from keras_retinanet.data.exif import turn
 from keras_retinanet.data.image_files import read_bytes
+from keras_retinanet.data.pillow_files import as_stored
 from keras_retinanet.doctor.anchor_checks import usable_boxes
 from keras_retinanet.doctor.diagnosis import Diagnosis
 from keras_retinanet.doctor.findings import Example, Finding
@@ -140,7 +141,7 @@ def draw_thumbnail(example: Example) -> bytes | None:
     try:
         with warnings.catch_warnings(), Image.open(io.BytesIO(read_bytes(example.image))) as opened:
             warnings.simplefilter("ignore")
-            image = turn(np.array(opened.convert("RGB")), example.orientation)
+            image = turn(np.array(as_stored(opened).convert("RGB")), example.orientation)
     except Exception:  # the image may be the fault that is reported; Pillow raises a dozen kinds
         return None
     box = None if example.box is None else np.array(example.box, np.float64)

@@ -11,11 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from keras_retinanet.data.exif import read_orientation
 from keras_retinanet.data.image import END_MARK
 from keras_retinanet.data.image_files import byte_range, near_name_hint, read_bytes
 from keras_retinanet.data.near_duplicates import make_thumbnail
-from keras_retinanet.data.pillow_files import has_known_range, opened, unsupported_reason
+from keras_retinanet.data.pillow_files import (
+    as_stored,
+    has_known_range,
+    opened,
+    orientation_of_file,
+    stored_size,
+    unsupported_reason,
+)
 
 State = Literal["whole", "cut off", "missing", "unreadable", "truncated"]
 
@@ -104,17 +110,18 @@ def scan_image(image: str) -> ImageFacts:
 
 
 def _read_facts(content: bytes) -> ImageFacts:
+    orientation = orientation_of_file(content)
     with opened(io.BytesIO(content)) as image:
         facts = ImageFacts(
-            size=(image.height, image.width),
+            size=stored_size(image),
             format=image.format or "",
             mode=image.mode,
-            orientation=read_orientation(content),
+            orientation=orientation,
             digest=hashlib.blake2b(content, digest_size=16).hexdigest(),
         )
         try:
-            thumbnail = make_thumbnail(image, read_orientation(content))
-            if not has_known_range(image):
+            thumbnail = make_thumbnail(pixels := as_stored(image), orientation)
+            if not has_known_range(pixels):
                 return replace(facts, state="unreadable", reason=f"has values of 32 bits (mode {image.mode!r})")
         except Exception as error:
             return replace(facts, state="truncated", reason=_describe_error(error))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_retinanet.assigners import AssignerInputs, assign
+from keras_retinanet.assigners import ASSIGNERS, AssignerInputs, assign
 from keras_retinanet.config import AnchorConfig, TrainConfig
 from keras_retinanet.data.augment import augmentation_names
 from keras_retinanet.data.bad_images import BadImages
@@ -97,6 +97,9 @@ def _draw_picture(
     anchors = np.concatenate([ops.convert_to_numpy(level) for level in levels])
     batch = (ops.convert_to_tensor(target[name][None]) for name in ("boxes", "labels", "ignore", "size"))
     inputs = AssignerInputs(levels, Anchors(**vars(config.anchors)).num_anchors, *batch)
+    if ASSIGNERS[config.assigner.assigner].uses_predictions:  # those of a network that predicts its anchors
+        logits = np.zeros((1, len(anchors), len(class_names)), np.float32)
+        inputs = inputs._replace(predicted_boxes=anchors[None], logits=logits)
     assignment = assign(config.assigner, inputs)
     is_object = ops.convert_to_numpy(assignment.anchor_labels)[0] == 1
     kept = target["labels"] >= 0

@@ -11,7 +11,7 @@ from keras_retinanet.export.dtypes import FloatDtype, with_dtype
 from keras_retinanet.export.folding import fold_batch_norm
 from keras_retinanet.geometry.nms import Kernel
 from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.runtimes import Description
+from keras_retinanet.runtimes import Description, raw_outputs
 from keras_retinanet.schema import Tensor
 from keras_retinanet.version import __version__
 
@@ -86,7 +86,7 @@ def detection_graph(
 
     Returns:
         A `tf.function` of `images (B, H, W, 3)` and `sizes (B, 2)`, both float32; `sizes` are height and width before
-        padding. It returns `schema.BatchDetections`, `deltas` and `logits`.
+        padding. It returns `schema.BatchDetections` and `schema.RawOutputs`.
     """
     model = DetectionModel(model.network, model.filter_config, kernel)
     height, width = image_size or (None, None)
@@ -94,7 +94,7 @@ def detection_graph(
     def detect(images: Tensor, sizes: Tensor) -> dict[str, Tensor]:
         predictions = model.network(images, training=False)
         found = model.from_predictions(predictions, sizes)
-        return {**found, "deltas": predictions["deltas"], "logits": predictions["logits"]}
+        return {**found, **raw_outputs(predictions)}
 
     images = tf.TensorSpec((batch, height, width, 3), tf.float32, "images")
     sizes = tf.TensorSpec((batch, 2), tf.float32, "sizes")

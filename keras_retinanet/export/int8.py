@@ -39,7 +39,7 @@ def network_scope(model: DetectionModel) -> str:
         The expression. It matches operators of the network, except for anchors, whose coordinates need more than 256
         steps, normalisation of pixels and groups, and the last convolutions.
     """
-    return rf"{re.escape(model.network.name)}(_\d+)?/(?!(.*/)?(anchors|normalize|norm\d+|final)(_\d+)?/).*"
+    return rf"{re.escape(model.network.name)}(_\d+)?/(?!(.*/)?(anchors|normalize|norm\d+|final|quality)(_\d+)?/).*"
 
 
 def representative_inputs(model: DetectionModel, settings: ExportConfig) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,7 @@ from keras_retinanet.export.int8 import quantize_onnx
 from keras_retinanet.extras import install_hint
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY
+from keras_retinanet.runtimes.runtime import RAW_OUTPUTS
 
 OPSET = 18
 """Version of the operator set; ONNX Runtime 1.14 (2023) and later support it."""
@@ -60,7 +61,7 @@ def _name_axes(model: Any) -> None:
     """Gives dynamic axes meaningful names; the converter only numbers them."""
     names = {"images": ("batch", "height", "width", ""), "sizes": ("batch", "")}
     for value in (*model.graph.input, *model.graph.output):
-        axes = names.get(value.name, ("batch", "anchors" if value.name in ("deltas", "logits") else ""))
+        axes = names.get(value.name, ("batch", "anchors" if value.name in RAW_OUTPUTS else ""))
         for axis, name in zip(value.type.tensor_type.shape.dim, axes, strict=False):
             if name and not axis.dim_value:
                 axis.dim_param = name

@@ -14,6 +14,7 @@ from keras_retinanet.data.exif_graph import orientation_in_graph, turn_in_graph
 from keras_retinanet.data.image import decode, pad, resize_by_rule, resized_dtype, with_end_mark
 from keras_retinanet.data.resized_sizes import network_scale_tensor, padded_size, resized_size_tensor
 from keras_retinanet.model.detection_model import DetectionModel
+from keras_retinanet.runtimes import raw_outputs
 from keras_retinanet.schema import Tensor
 
 EXAMPLE_IMAGE = "image/encoded"
@@ -84,9 +85,9 @@ class ServingGraph:
         return self._detect(lambda index: images[index], tf.shape(images)[0])
 
     def predict_raw(self, images: Tensor) -> dict[str, Tensor]:
-        """`deltas (B, A, 4)` and `logits (B, A, K)` for resized and padded images `(B, H, W, 3)` float32."""
+        """`schema.RawOutputs` for resized and padded images `(B, H, W, 3)` float32."""
         predictions = self.model.network(images, training=False)
-        return {name: predictions[name] for name in ("deltas", "logits")}
+        return raw_outputs(predictions)
 
     def _detect(self, load: Callable[[Tensor], Tensor], count: Tensor) -> dict[str, Tensor]:
         with tf.control_dependencies([tf.debugging.Assert(count > 0, ["the request has no images"])]):

@@ -16,7 +16,7 @@ from keras_retinanet.data.preparation import prepare_batch, restore_by_fit
 from keras_retinanet.export.detection_graph import prepare_model
 from keras_retinanet.export.tolerances import COUNTED_ABOVE, REMEDIES, TOLERANCES, Tolerance
 from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.runtimes import Runtime, open_runtime
+from keras_retinanet.runtimes import Runtime, open_runtime, raw_outputs
 from keras_retinanet.schema import Detections
 
 BEST_ANCHORS = 100
@@ -112,10 +112,9 @@ class Verification:
         fit = runtime.fit(*image.shape[:2])
         batch, sizes = prepare_batch([image], [fit], network.resize_config, network.pad_value)
         predictions = network(batch, training=False)
-        wanted = {name: ops.convert_to_numpy(predictions[name]) for name in ("deltas", "logits")}
-        raw = runtime.raw_outputs(batch)
-        agreement.raw = max(agreement.raw, _distance(raw["deltas"], wanted["deltas"]))
-        agreement.raw = max(agreement.raw, _distance(raw["logits"], wanted["logits"]))
+        wanted = {name: ops.convert_to_numpy(value) for name, value in raw_outputs(predictions).items()}
+        raw: Any = runtime.raw_outputs(batch)
+        agreement.raw = max(agreement.raw, *(_distance(raw[name], value) for name, value in wanted.items()))
         detections: Any = self._model.from_predictions(predictions, ops.convert_to_tensor(sizes))
         batch_detections = {name: ops.convert_to_numpy(value) for name, value in detections.items()}
         expected = restore_by_fit(batch_detections, 0, fit, network.resize_config)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_args
 import keras
 from keras import ops
 
-from keras_retinanet.config import BoxCoderName
+from keras_retinanet.config import BoxCoderName, ModelConfig
 from keras_retinanet.geometry.boxes import split_sides
 from keras_retinanet.schema import Tensor
 
@@ -101,17 +101,71 @@ def decode_corner(
     return anchors + deltas * ops.convert_to_tensor(std, "float32") * _anchor_sizes(anchors)
 
 
+def encode_distances(boxes: Tensor, anchors: Tensor, std: Sequence[float]) -> Tensor:
+    """Distances `(..., 4)` from the anchor's centre to the left, upper, right and lower side of the box, in bins.
+
+    A bin is `std` of the anchor's width or height. Distances are negative where the centre lies outside the box.
+
+    Reference:
+        Li et al., Generalized Focal Loss, 2020, §3: with an anchor of 8 strides and `std` 1/8, a bin is one stride.
+    """
+    x, y, w, h = _center_form(anchors)
+    x1, y1, x2, y2 = split_sides(boxes)
+    distances = ops.stack([(x - x1) / w, (y - y1) / h, (x2 - x) / w, (y2 - y) / h], axis=-1)
+    return distances / ops.convert_to_tensor(std, "float32")
+
+
+def decode_distribution(
+    deltas: Tensor,
+    anchors: Tensor,
+    std: Sequence[float],
+    max_log_scale: float | None = None,
+    min_log_scale: float | None = None,
+) -> Tensor:
+    """Boxes `(..., 4)` in pixels from logits of a distribution over distances for each side.
+
+    The distance is the mean of the distribution, of which bin `i` stands for `i · std` of the anchor's side.
+
+    Args:
+        deltas: `(..., 4 · bins)`: the bins of the left, then the upper, right and lower side.
+        anchors: `(..., 4)` in pixels, broadcast against the boxes.
+        std: Four factors on the distances.
+        max_log_scale: Not used; distances have no logarithm.
+        min_log_scale: Not used.
+
+    Returns:
+        `(..., 4)` in pixels.
+
+    Reference:
+        Li et al., Generalized Focal Loss, 2020, §3.2, equation 4; MMDetection `Integral`.
+    """
+    del max_log_scale, min_log_scale
+    bins = deltas.shape[-1] // 4
+    logits = ops.reshape(deltas, (*ops.shape(deltas)[:-1], 4, bins))
+    weights = ops.exp(logits - ops.max(logits, axis=-1, keepdims=True))
+    places = ops.arange(bins, dtype="float32")
+    distances = ops.sum(weights * places, axis=-1) / ops.sum(weights, axis=-1)  # (..., 4)
+    x, y, w, h = _center_form(anchors)
+    left, top, right, bottom = ops.unstack(distances * ops.convert_to_tensor(std, "float32"), 4, axis=-1)
+    return ops.stack([x - left * w, y - top * h, x + right * w, y + bottom * h], axis=-1)
+
+
 class CodingFunctions(NamedTuple):
-    """A pair of inverse functions and the default `std` of the library it comes from."""
+    """A pair of functions, inverse but for `has_bins`, and the default `std` of the library it comes from.
+
+    With `has_bins` the network predicts a distribution over the numbers that `encode` returns.
+    """
 
     encode: Callable[..., Tensor]
     decode: Callable[..., Tensor]
     std: tuple[float, float, float, float]
+    has_bins: bool = False
 
 
 BOX_CODERS: dict[BoxCoderName, CodingFunctions] = {
     "center": CodingFunctions(encode_center, decode_center, (1.0, 1.0, 1.0, 1.0)),
     "corner": CodingFunctions(encode_corner, decode_corner, (0.2, 0.2, 0.2, 0.2)),
+    "distribution": CodingFunctions(encode_distances, decode_distribution, (0.125, 0.125, 0.125, 0.125), True),
 }
 
 
@@ -120,11 +174,12 @@ class BoxCoder(keras.layers.Layer):
     """The box coder: decodes deltas against anchors; `encode` is the inverse. Computes in float32 under every policy.
 
     Args:
-        coder: Name in `BOX_CODERS`: `"center"` (paper) or `"corner"` (fizyr).
+        coder: Name in `BOX_CODERS`: `"center"` (paper), `"corner"` (fizyr) or `"distribution"` (GFL).
         std: Four factors on the deltas. Defaults to those of the coder's source.
         max_log_scale: Upper limit on `dw` and `dh` of the centre coder; `None` for none (KerasHub). Defaults to
             `log(1000 / 16)`.
         min_log_scale: Lower limit on them; only MMDetection has one. Defaults to `None`.
+        reg_max: Largest distance that a distribution reaches, in bins. Defaults to 16 (GFL).
     """
 
     def __init__(
@@ -133,6 +188,7 @@ class BoxCoder(keras.layers.Layer):
         std: Sequence[float] | None = None,
         max_log_scale: float | None = MAX_LOG_SCALE,
         min_log_scale: float | None = None,
+        reg_max: int = ModelConfig.reg_max,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("dtype", "float32")
@@ -145,21 +201,37 @@ class BoxCoder(keras.layers.Layer):
             raise ValueError(f"`std` needs four values, one per delta; received {std!r}.")
         self.max_log_scale = max_log_scale
         self.min_log_scale = min_log_scale
+        if reg_max < 1:
+            raise ValueError(f"`reg_max` must be at least 1; received {reg_max!r}.")
+        self.reg_max = reg_max
+
+    @property
+    def has_distribution(self) -> bool:
+        """Whether the network predicts a distribution over the encoded numbers instead of these."""
+        return BOX_CODERS[self.coder].has_bins
+
+    @property
+    def num_deltas(self) -> int:
+        """`P`: the numbers that the network predicts for each anchor's box."""
+        return 4 * (self.reg_max + 1) if self.has_distribution else 4
 
     def call(self, deltas: Tensor, anchors: Tensor) -> Tensor:
-        """Boxes `(B, A, 4)` in pixels from deltas `(B, A, 4)` and anchors `(1, A, 4)` or `(B, A, 4)`."""
+        """Boxes `(B, A, 4)` in pixels from deltas `(B, A, P)` and anchors `(1, A, 4)` or `(B, A, 4)`."""
         return BOX_CODERS[self.coder].decode(deltas, anchors, self.std, self.max_log_scale, self.min_log_scale)
 
     def encode(self, boxes: Tensor, anchors: Tensor) -> Tensor:
-        """Deltas `(..., 4)` that decode to `boxes (..., 4)` in pixels from `anchors (..., 4)`."""
+        """Deltas `(..., 4)` that decode to `boxes (..., 4)` in pixels from `anchors (..., 4)`.
+
+        With `has_distribution` these are the distances, in bins, of which the network predicts a distribution.
+        """
         return BOX_CODERS[self.coder].encode(boxes, anchors, self.std)
 
     def compute_output_shape(self, deltas_shape: Any, anchors_shape: Any) -> Any:
-        """The shape of the deltas."""
+        """The shape of the boxes."""
         del anchors_shape
-        return deltas_shape
+        return (*deltas_shape[:-1], 4)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        names = ("coder", "std", "max_log_scale", "min_log_scale")
+        names = ("coder", "std", "max_log_scale", "min_log_scale", "reg_max")
         return super().get_config() | {name: getattr(self, name) for name in names}

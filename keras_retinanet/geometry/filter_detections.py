@@ -7,15 +7,16 @@ descending order. The second, `nms.py`, picks greedily among them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, cast, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import keras
-import numpy as np
 from keras import ops
 
-from keras_retinanet.config import FilterConfig, NmsMode
+from keras_retinanet.config import FilterConfig, NmsMode, QualityScore
+from keras_retinanet.geometry.candidates import Candidates, best_of_classes, best_of_levels, masked
 from keras_retinanet.geometry.nms import Kernel, batched_nms, take_rows, uses_tensorflow_kernel
+from keras_retinanet.geometry.rated_scores import RatedScores
 from keras_retinanet.geometry.score_scale import ScoreScale
 from keras_retinanet.schema import BatchDetections, Tensor
 
@@ -30,16 +31,16 @@ _SETTINGS = (
     "max_per_class",
     "temperature",
     "score_bias",
+    "quality_score",
     "from_logits",
     "kernel",
 )
-_Candidates = tuple[Tensor, Tensor, Tensor]
-"""Boxes `(B, N, 4)`, scores `(B, N)` descending with -inf after the last valid one, labels `(B, N)`."""
 
 
 def filter_detections(
     boxes: Tensor,
     scores: Tensor,
+    quality: Tensor | None = None,
     *,
     level_sizes: Sequence[int | Tensor] | None = None,
     score_threshold: float = FilterConfig.score_threshold,
@@ -52,6 +53,7 @@ def filter_detections(
     max_per_class: int | None = FilterConfig.max_per_class,
     temperature: float = FilterConfig.temperature,
     score_bias: float = FilterConfig.score_bias,
+    quality_score: QualityScore = FilterConfig.quality_score,
     from_logits: bool = False,
     kernel: Kernel = "auto",
 ) -> BatchDetections:
@@ -62,6 +64,7 @@ def filter_detections(
     Args:
         boxes: `(B, A, 4)`. Corners `x1, y1, x2, y2` in pixels, already decoded and clipped.
         scores: `(B, A, K)`. Probabilities, or logits with `from_logits`.
+        quality: `(B, A)`. Predicted IoU of each box, or its logit with `from_logits`. Defaults to `None`.
         level_sizes: ints or scalar tensors, summing to `A`. Anchors of each pyramid level, to which `top_k` applies.
             Defaults to `None`, all anchors as one level.
         score_threshold: Only scores strictly above it are kept.
@@ -78,6 +81,8 @@ def filter_detections(
         max_per_class: Most detections of each class. Defaults to `None`, no limit.
         temperature: The score of a logit z is `sigmoid(z / temperature + score_bias)`; thresholds apply to this score.
         score_bias: float.
+        quality_score: How a score becomes one with `quality`, before the threshold: `"sqrt"` of their product,
+            `"product"`, or `"none"`, the score alone.
         from_logits: `scores` are logits: they are compared as they are, and only the kept ones become probabilities.
             Defaults to `False`.
         kernel: `"ops"`, plain `keras.ops`; `"tensorflow"`, TensorFlow's fused CPU kernel, which XLA and LiteRT do not
@@ -94,18 +99,17 @@ def filter_detections(
         (`top_k=None`, all three modes).
     """
     _check_settings(nms, kernel, nms_threshold, max_detections, top_k, temperature)
-    scale = ScoreScale(from_logits, temperature, score_bias)
-    threshold = scale.thresholds(score_threshold, class_thresholds, scores.shape[-1])
+    rated = RatedScores(scores, quality, quality_score, ScoreScale(from_logits, temperature, score_bias))
+    threshold = rated.scale.thresholds(score_threshold, class_thresholds, scores.shape[-1])
     boxes = ops.stop_gradient(ops.cast(boxes, "float32"))
-    scores = ops.stop_gradient(ops.cast(scores, "float32"))
     if top_k_scope == "class" and nms != "agnostic":
-        candidates = _best_of_classes(boxes, _masked(scores, threshold), top_k)
+        candidates = best_of_classes(boxes, masked(rated.all(), threshold), top_k)
     else:
-        candidates = _best_candidates(boxes, scores, level_sizes, threshold, top_k, nms == "agnostic")
+        candidates = best_of_levels(boxes, rated, level_sizes, threshold, top_k, nms == "agnostic")
     best_boxes, best_scores, labels = candidates
     is_valid = best_scores > -math.inf
     picks = batched_nms(best_boxes, is_valid, labels, nms, nms_threshold, max_detections, kernel, max_per_class)
-    return _gather_detections(candidates, picks, scale)
+    return _gather_detections(candidates, picks, rated.scale)
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
@@ -123,6 +127,7 @@ class FilterDetections(keras.layers.Layer):
         max_per_class: int or `None`.
         temperature: float.
         score_bias: float.
+        quality_score: string.
         from_logits: bool.
         kernel: string. With TensorFlow's kernel `supports_jit` is `False`: XLA has no such kernel.
         **kwargs: Keras' own, such as `name`; `dtype` is always float32: bfloat16 turns 1001.3 px into 1000.
@@ -145,6 +150,7 @@ class FilterDetections(keras.layers.Layer):
         max_per_class: int | None = FilterConfig.max_per_class,
         temperature: float = FilterConfig.temperature,
         score_bias: float = FilterConfig.score_bias,
+        quality_score: QualityScore = FilterConfig.quality_score,
         from_logits: bool = False,
         kernel: Kernel = "auto",
         **kwargs: Any,
@@ -161,17 +167,25 @@ class FilterDetections(keras.layers.Layer):
         self.max_per_class = max_per_class
         self.temperature = temperature
         self.score_bias = score_bias
+        self.quality_score = quality_score
         self.from_logits = from_logits
         self.kernel = kernel
         self.supports_jit = not uses_tensorflow_kernel(kernel)
 
-    def call(self, boxes: Tensor, scores: Tensor, levels: Mapping[str, Tensor] | None = None) -> BatchDetections:
+    def call(
+        self,
+        boxes: Tensor,
+        scores: Tensor,
+        levels: Mapping[str, Tensor] | None = None,
+        quality: Tensor | None = None,
+    ) -> BatchDetections:
         """Filters one batch.
 
         Args:
             boxes: `(B, A, 4)`. Pixels.
             scores: `(B, A, K)`. Probabilities, or logits with `from_logits`.
             levels: dict of `(..., A_level, 4)`, such as the model's `anchors`. Only their lengths are used.
+            quality: `(B, A)`. Predicted IoU, in the form of the scores.
 
         Returns:
             `BatchDetections`.
@@ -179,13 +193,16 @@ class FilterDetections(keras.layers.Layer):
         return filter_detections(
             boxes,
             scores,
+            quality,
             level_sizes=None if levels is None else [ops.shape(level)[-2] for level in levels.values()],
             **self._settings(),
         )
 
-    def compute_output_spec(self, boxes: Tensor, scores: Tensor, levels: Any = None) -> BatchDetections:
+    def compute_output_spec(
+        self, boxes: Tensor, scores: Tensor, levels: Any = None, quality: Any = None
+    ) -> BatchDetections:
         """Shapes and dtypes of the output, known without running."""
-        del scores, levels
+        del scores, levels, quality
         batch, D = boxes.shape[0], self.max_detections
         return {
             "boxes": keras.KerasTensor((batch, D, 4), "float32"),
@@ -219,99 +236,7 @@ def _check_settings(
         raise ValueError(f'kernel="tensorflow" needs that backend, not {keras.backend.backend()!r}: use "auto".')
 
 
-def _best_candidates(
-    boxes: Tensor,
-    scores: Tensor,
-    level_sizes: Sequence[int | Tensor] | None,
-    threshold: Any,
-    top_k: int | None,
-    is_agnostic: bool,
-) -> _Candidates:
-    """The `top_k` best pairs of each level above `threshold`, all levels in one descending order."""
-    if np.ndim(threshold):  # a best class below its own threshold makes room for the next
-        scores = _masked(scores, threshold)
-        best = ops.max(scores, axis=-1)  # (B, A)
-    else:
-        best = _masked(ops.max(scores, axis=-1), threshold)
-    anchors, values, labels = [], [], []
-    for start, size in _spans(best, level_sizes):
-        level_best, index = _top(best[:, start : start + size], top_k)
-        if is_agnostic:
-            level_values, index = level_best, index + start
-            level_labels = _first_largest(take_rows(scores, index))
-        else:
-            level_values, index, level_labels = _best_pairs(scores, index + start, threshold, top_k)
-        anchors.append(index)
-        values.append(level_values)
-        labels.append(ops.cast(level_labels, "int32"))
-    values, order = _top(ops.concatenate(values, axis=1), None)  # (B, N)
-    return (
-        take_rows(boxes, take_rows(ops.concatenate(anchors, axis=1), order)),
-        values,
-        take_rows(ops.concatenate(labels, 1), order),
-    )
-
-
-def _best_of_classes(boxes: Tensor, scores: Tensor, top_k: int | None) -> _Candidates:
-    """The `top_k` best anchors of each class, all in one descending order; equal scores by anchor, then by class."""
-    num_classes = scores.shape[-1]
-    values, anchors = _top(ops.reshape(ops.transpose(scores, (0, 2, 1)), (-1, ops.shape(scores)[1])), top_k)
-    labels = ops.arange(num_classes, dtype="int32")[None, :, None]
-    pairs = ops.reshape(anchors, (-1, num_classes, ops.shape(anchors)[1])) * num_classes + labels  # (B, K, k)
-    values, pairs = (ops.reshape(of, (ops.shape(scores)[0], -1)) for of in (values, pairs))
-    order = ops.argsort(pairs, axis=1)  # position then follows (anchor, class), which breaks ties
-    values, pairs = take_rows(values, order), take_rows(pairs, order)
-    values, order = _top(values, None)
-    pairs = take_rows(pairs, order)
-    return take_rows(boxes, pairs // num_classes), values, pairs % num_classes
-
-
-def _first_largest(rows: Tensor) -> Tensor:
-    """`argmax` of the last axis; Keras' own, of floats, tests sign bits, which neither ONNX nor LiteRT can."""
-    is_largest = rows == ops.max(rows, axis=-1, keepdims=True)
-    return ops.argmax(ops.cast(is_largest, "int32"), axis=-1)
-
-
-def _best_pairs(scores: Tensor, anchors: Tensor, threshold: Any, top_k: int | None) -> tuple[Tensor, Tensor, Tensor]:
-    """The `top_k` pairs `(B, k)` of a level: they all lie in its `top_k` anchors by best class, `anchors (B, k)`."""
-    num_classes = scores.shape[-1]
-    anchors = ops.sort(anchors, axis=1)  # position then follows (anchor, class), which breaks ties
-    rows = _masked(take_rows(scores, anchors), threshold)  # (B, k, K)
-    values, pairs = _top(ops.reshape(rows, (ops.shape(rows)[0], -1)), top_k)
-    return values, take_rows(anchors, pairs // num_classes), pairs % num_classes
-
-
-def _masked(scores: Tensor, threshold: Any) -> Tensor:
-    return ops.where(scores > threshold, scores, -math.inf)
-
-
-def _spans(best: Tensor, level_sizes: Iterable[int | Tensor] | None) -> list[tuple[Any, Any]]:
-    """First anchor and number of anchors of each level."""
-    spans, start = [], cast(Any, 0)
-    for size in [ops.shape(best)[1]] if level_sizes is None else level_sizes:
-        if not (isinstance(size, int) and size == 0):
-            spans.append((start, size))
-        start = start + size
-    return spans
-
-
-def _top(values: Tensor, k: int | None) -> tuple[Tensor, Tensor]:
-    """The `k` largest of each row in descending order, equal ones by position."""
-    size = ops.shape(values)[1]
-    if k is None:
-        k = size
-    elif isinstance(size, int):
-        k = min(k, size)
-    else:
-        k = ops.minimum(k, size)
-    if keras.backend.backend() == "torch":  # torch.topk leaves the order of equal values open
-        index = ops.argsort(-values, axis=1)[:, :k]
-        return take_rows(values, index), index
-    top_values, index = ops.top_k(values, k)
-    return top_values, ops.cast(index, "int32")
-
-
-def _gather_detections(candidates: _Candidates, picks: Tensor, scale: ScoreScale) -> BatchDetections:
+def _gather_detections(candidates: Candidates, picks: Tensor, scale: ScoreScale) -> BatchDetections:
     boxes, scores, labels = candidates
     is_kept = picks >= 0
     index = ops.minimum(ops.maximum(picks, 0), ops.shape(scores)[1] - 1)

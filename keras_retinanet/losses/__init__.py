@@ -8,20 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from keras_retinanet.config import BoxLossName, ClassificationLossName, LossConfig
 from keras_retinanet.config.constants import chosen_constants
+from keras_retinanet.losses.class_balance import check_class_numbers, with_balanced_classes
 from keras_retinanet.losses.cross_entropy import balanced_cross_entropy, cross_entropy
+from keras_retinanet.losses.distribution_focal import distribution_focal
 from keras_retinanet.losses.focal import focal
 from keras_retinanet.losses.iou_losses import ciou_loss, diou_loss, giou_loss
+from keras_retinanet.losses.quality import soft_cross_entropy
 from keras_retinanet.losses.quality_focal import quality_focal
 from keras_retinanet.losses.smooth_l1 import l1, smooth_l1
 from keras_retinanet.losses.targets import ClassTargets
 from keras_retinanet.losses.varifocal import varifocal
 from keras_retinanet.schema import Tensor
 
-__all__ = ["BOX_LOSSES", "CLASSIFICATION_LOSSES", "BoxLoss", "ClassLoss", "ClassTargets", "class_constants"]
+__all__ = [
+    "BOX_LOSSES",
+    "CLASSIFICATION_LOSSES",
+    "BoxLoss",
+    "ClassLoss",
+    "ClassTargets",
+    "check_class_numbers",
+    "class_constants",
+    "distribution_focal",
+    "soft_cross_entropy",
+    "with_balanced_classes",
+]
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,7 @@ class ClassLoss:
     """
 
     function: Callable[..., Tensor]
-    constants: Mapping[str, float] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict)
     uses_quality: bool = False
 
 
@@ -52,12 +66,15 @@ class BoxLoss(NamedTuple):
     is_on_boxes: bool
 
 
+_WEIGHTS: Mapping[str, Any] = {"class_weights": ()}
+_ALPHAS: Mapping[str, Any] = {"alpha": 0.25, "class_alphas": ()}
+
 CLASSIFICATION_LOSSES: dict[ClassificationLossName, ClassLoss] = {
-    "focal": ClassLoss(focal, {"alpha": 0.25, "gamma": 2.0}),
-    "cross_entropy": ClassLoss(cross_entropy),
-    "balanced_cross_entropy": ClassLoss(balanced_cross_entropy, {"alpha": 0.25}),
-    "quality_focal": ClassLoss(quality_focal, {"gamma": 2.0}, uses_quality=True),
-    "varifocal": ClassLoss(varifocal, {"background_weight": 0.75, "gamma": 2.0}, uses_quality=True),
+    "focal": ClassLoss(focal, {"gamma": 2.0, **_ALPHAS, **_WEIGHTS}),
+    "cross_entropy": ClassLoss(cross_entropy, _WEIGHTS),
+    "balanced_cross_entropy": ClassLoss(balanced_cross_entropy, {**_ALPHAS, **_WEIGHTS}),
+    "quality_focal": ClassLoss(quality_focal, {"gamma": 2.0, **_WEIGHTS}, uses_quality=True),
+    "varifocal": ClassLoss(varifocal, {"background_weight": 0.75, "gamma": 2.0, **_WEIGHTS}, uses_quality=True),
 }
 
 BOX_LOSSES: dict[BoxLossName, BoxLoss] = {
@@ -69,7 +86,7 @@ BOX_LOSSES: dict[BoxLossName, BoxLoss] = {
 }
 
 
-def class_constants(config: LossConfig) -> dict[str, float]:
+def class_constants(config: LossConfig) -> dict[str, Any]:
     """The constants of the classification loss: its own defaults, and what the settings say instead.
 
     Args:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from keras_retinanet.losses.focal import sigmoid_loss
+from collections.abc import Sequence
+
+from keras_retinanet.losses.focal import sigmoid_loss, weights_of
 from keras_retinanet.losses.targets import ClassTargets
 from keras_retinanet.schema import Tensor
 
 
-def cross_entropy(logits: Tensor, targets: ClassTargets) -> Tensor:
+def cross_entropy(logits: Tensor, targets: ClassTargets, *, class_weights: Sequence[float] = ()) -> Tensor:
     """Binary cross entropy over all classes.
 
     Args:
         logits: `(B, A, K)`.
         targets: Labels.
+        class_weights: A factor per class on all terms of its logits. Defaults to none.
 
     Returns:
         Scalar float32, the sum over the batch.
@@ -20,16 +23,26 @@ def cross_entropy(logits: Tensor, targets: ClassTargets) -> Tensor:
     Reference:
         Focal Loss for Dense Object Detection, §3, equation 1.
     """
-    return sigmoid_loss(logits, targets, object_weight=1.0, background_weight=1.0, gamma=0.0)
+    objects, background = weights_of(1.0, 1.0, class_weights)
+    return sigmoid_loss(logits, targets, object_weight=objects, background_weight=background, gamma=0.0)
 
 
-def balanced_cross_entropy(logits: Tensor, targets: ClassTargets, *, alpha: float) -> Tensor:
+def balanced_cross_entropy(
+    logits: Tensor,
+    targets: ClassTargets,
+    *,
+    alpha: float,
+    class_weights: Sequence[float] = (),
+    class_alphas: Sequence[float] = (),
+) -> Tensor:
     """Binary cross entropy with different weights for objects and background.
 
     Args:
         logits: `(B, A, K)`.
         targets: Labels.
         alpha: Weight of objects; background has `1 - alpha`.
+        class_weights: A factor per class on all terms of its logits. Defaults to none.
+        class_alphas: `alpha` per class. Defaults to the same for all.
 
     Returns:
         Scalar float32, the sum over the batch.
@@ -37,4 +50,5 @@ def balanced_cross_entropy(logits: Tensor, targets: ClassTargets, *, alpha: floa
     Reference:
         Focal Loss for Dense Object Detection, §3.1, equation 3.
     """
-    return sigmoid_loss(logits, targets, object_weight=alpha, background_weight=1.0 - alpha, gamma=0.0)
+    objects, background = weights_of(alpha, 1.0 - alpha, class_weights, class_alphas)
+    return sigmoid_loss(logits, targets, object_weight=objects, background_weight=background, gamma=0.0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import numpy as np
 from keras import ops
 
 from keras_retinanet.losses.targets import ClassTargets
@@ -11,7 +13,7 @@ from keras_retinanet.schema import Tensor
 
 
 def sigmoid_loss(
-    logits: Tensor, targets: ClassTargets, *, object_weight: float, background_weight: float, gamma: float
+    logits: Tensor, targets: ClassTargets, *, object_weight: Any, background_weight: Any, gamma: float
 ) -> Tensor:
     """Sum over anchors and classes of `weight · (1 - p_t)^γ · -log(p_t)`, from logits and integer labels.
 
@@ -22,8 +24,8 @@ def sigmoid_loss(
     Args:
         logits: `(B, A, K)`.
         targets: Labels; `quality` is not read.
-        object_weight: Weight of the logit of an anchor's own class.
-        background_weight: Weight of all other logits.
+        object_weight: Weight of the logit of an anchor's own class: a number, or `(K,)`.
+        background_weight: Weight of all other logits: a number, or `(K,)`.
         gamma: Exponent of the modulating factor; 0 gives cross entropy.
 
     Returns:
@@ -62,7 +64,35 @@ def sigmoid_loss(
     return forward(ops.cast(logits, "float32"))
 
 
-def focal(logits: Tensor, targets: ClassTargets, *, alpha: float, gamma: float) -> Tensor:
+def weights_of(
+    objects: float, background: float, class_weights: Sequence[float], class_alphas: Sequence[float] = ()
+) -> tuple[Any, Any]:
+    """Weights of objects and of background: two numbers, or `(K,)` each where classes have their own.
+
+    Args:
+        objects: Weight of objects.
+        background: Weight of background.
+        class_weights: A factor on both per class, or nothing.
+        class_alphas: α per class, which replaces `objects` by α and `background` by 1 - α; or nothing.
+
+    Returns:
+        Weight of objects and weight of background.
+    """
+    alphas = np.asarray(class_alphas, np.float32)
+    pair = (alphas, 1 - alphas) if len(alphas) else (objects, background)
+    factors = np.asarray(class_weights, np.float32)
+    return (pair[0] * factors, pair[1] * factors) if len(factors) else pair
+
+
+def focal(
+    logits: Tensor,
+    targets: ClassTargets,
+    *,
+    alpha: float,
+    gamma: float,
+    class_weights: Sequence[float] = (),
+    class_alphas: Sequence[float] = (),
+) -> Tensor:
     """Focal loss.
 
     Args:
@@ -70,6 +100,8 @@ def focal(logits: Tensor, targets: ClassTargets, *, alpha: float, gamma: float) 
         targets: Labels.
         alpha: Weight of objects; background has `1 - alpha`.
         gamma: Exponent of the modulating factor.
+        class_weights: A factor per class on all terms of its logits. Defaults to none.
+        class_alphas: `alpha` per class. Defaults to the same for all.
 
     Returns:
         Scalar float32, the sum over the batch.
@@ -77,4 +109,5 @@ def focal(logits: Tensor, targets: ClassTargets, *, alpha: float, gamma: float) 
     Reference:
         Focal Loss for Dense Object Detection, §3.2, equation 5.
     """
-    return sigmoid_loss(logits, targets, object_weight=alpha, background_weight=1.0 - alpha, gamma=gamma)
+    objects, background = weights_of(alpha, 1.0 - alpha, class_weights, class_alphas)
+    return sigmoid_loss(logits, targets, object_weight=objects, background_weight=background, gamma=gamma)

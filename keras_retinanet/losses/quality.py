@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from keras import ops
 
 from keras_retinanet.losses.targets import ClassTargets
@@ -26,6 +28,23 @@ def own_logits(logits: Tensor, targets: ClassTargets) -> tuple[Tensor, Tensor]:
     index = ops.maximum(ops.cast(targets.labels, "int32"), 0)[..., None]  # labels of background may be -1
     own = ops.take_along_axis(ops.cast(logits, "float32"), index, axis=-1)[..., 0]
     return own, ops.cast(targets.quality, "float32")
+
+
+def sum_of_objects(values: Tensor, targets: ClassTargets, class_weights: Sequence[float]) -> Tensor:
+    """Sum of the values of all objects, each with the weight of its class.
+
+    Args:
+        values: `(B, A)` float32, read where `anchor_labels` is 1.
+        targets: Labels.
+        class_weights: One weight per class, or nothing.
+
+    Returns:
+        Scalar float32.
+    """
+    if len(class_weights):
+        labels = ops.maximum(ops.cast(targets.labels, "int32"), 0)
+        values = values * ops.take(ops.convert_to_tensor(class_weights, "float32"), labels)
+    return ops.sum(ops.where(targets.anchor_labels == 1, values, 0.0))
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from keras import ops
 
-from keras_retinanet.losses.focal import sigmoid_loss
-from keras_retinanet.losses.quality import own_logits, soft_cross_entropy
+from keras_retinanet.losses.focal import sigmoid_loss, weights_of
+from keras_retinanet.losses.quality import own_logits, soft_cross_entropy, sum_of_objects
 from keras_retinanet.losses.targets import ClassTargets
 from keras_retinanet.schema import Tensor
 
 
-def varifocal(logits: Tensor, targets: ClassTargets, *, background_weight: float, gamma: float) -> Tensor:
+def varifocal(
+    logits: Tensor,
+    targets: ClassTargets,
+    *,
+    background_weight: float,
+    gamma: float,
+    class_weights: Sequence[float] = (),
+) -> Tensor:
     """Varifocal loss: `q · cross entropy with q` for an object of quality `q > 0`, `w p^γ · -log(1 - p)` elsewhere.
 
     Args:
@@ -18,6 +27,7 @@ def varifocal(logits: Tensor, targets: ClassTargets, *, background_weight: float
         targets: Labels and quality.
         background_weight: Weight `w` of background, α in the paper. The `alpha` of the focal loss weighs objects.
         gamma: Exponent of the modulating factor of background.
+        class_weights: A factor per class on all terms of its logits. Defaults to none.
 
     Returns:
         Scalar float32, the sum over the batch.
@@ -25,9 +35,10 @@ def varifocal(logits: Tensor, targets: ClassTargets, *, background_weight: float
     Reference:
         Zhang et al., VarifocalNet, 2021, equation 2; MMDetection and NanoDet `varifocal_loss`.
     """
-    background = sigmoid_loss(logits, targets, object_weight=0.0, background_weight=background_weight, gamma=gamma)
+    objects, others = weights_of(0.0, background_weight, class_weights)
+    background = sigmoid_loss(logits, targets, object_weight=objects, background_weight=others, gamma=gamma)
     own, quality = own_logits(logits, targets)
     softplus = ops.softplus(own)
     without_overlap = background_weight * softplus * ops.exp(gamma * (own - softplus))  # quality 0 is background
     values = ops.where(quality > 0, quality * soft_cross_entropy(own, quality), without_overlap)
-    return background + ops.sum(ops.where(targets.anchor_labels == 1, values, 0.0))
+    return background + sum_of_objects(values, targets, class_weights)

@@ -79,15 +79,16 @@ def build(
     }
     if model.has_shared_tower:
         head["depth"] = 0
+    coder = box_coder or BoxCoder(model.box_coder, reg_max=model.reg_max, name="box_coder")
     return RetinaNet(
         BACKBONES[model.backbone](
             weights=None if model.weights == "none" else model.weights, **(backbone_options or {})
         ),
         neck,
         Head(len(class_names), **head, prior=0.01, name="class_head"),
-        Head(4, **head, name="box_head"),
+        Head(coder.num_deltas, **head, has_quality=model.has_quality, name="box_head"),
         anchor_layer,
-        box_coder or BoxCoder(model.box_coder, name="box_coder"),
+        coder,
         class_names=class_names,
         assigner_config=assigner,
         loss_config=loss,

@@ -109,7 +109,8 @@ class DetectionModel(keras.Model):
             boxes = self.clip_boxes(boxes, sizes)
         if self.filter_config.drop_empty and not is_clipped_last:
             logits = ops.where((area(boxes) > 0)[..., None], logits, -math.inf)
-        found = self.filter_detections(boxes, logits, levels=predictions["anchors"])
+        quality = predictions["quality"][..., 0] if "quality" in predictions else None
+        found = self.filter_detections(boxes, logits, levels=predictions["anchors"], quality=quality)
         return self._clipped(found, sizes) if is_clipped_last else found
 
     def _clipped(self, found: BatchDetections, sizes: Tensor) -> BatchDetections:

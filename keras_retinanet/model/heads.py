@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import keras
 from keras import ops
 
+from keras_retinanet.config import HeadNorm
 from keras_retinanet.model.tower import TowerSettings
 from keras_retinanet.schema import Tensor
 
@@ -44,7 +45,7 @@ class Head(keras.layers.Layer):
     Its output is float32, and its last convolution computes in float32 under every dtype policy.
 
     Args:
-        outputs_per_anchor: 4 deltas, or one logit per class.
+        outputs_per_anchor: 4 deltas, the bins of four distributions, or one logit per class.
         num_anchors: Anchors per position: one number for all levels, or one per level.
         width: Channels of the tower. Defaults to 256.
         depth: Convolutions in the tower. Defaults to 4.
@@ -57,6 +58,7 @@ class Head(keras.layers.Layer):
         is_separable: All convolutions are depthwise and 1x1 ones. Defaults to `False`.
         is_shared: One set of weights for all levels. Defaults to `True`.
         prior: Initial value of the outputs' sigmoid; `None` starts the bias at 0.
+        has_quality: Another convolution at the end of the tower predicts one logit per anchor: the IoU of its box.
         final_dtype: What the last convolution computes in. Defaults to `"float32"`.
 
     Raises:
@@ -70,7 +72,7 @@ class Head(keras.layers.Layer):
         *,
         width: int = 256,
         depth: int = 4,
-        norm: Literal["none", "group", "batch"] = "none",
+        norm: HeadNorm = "none",
         norm_epsilon: float = 1e-5,
         norm_momentum: float = 0.99,
         has_bias: bool = False,
@@ -78,6 +80,7 @@ class Head(keras.layers.Layer):
         is_separable: bool = False,
         is_shared: bool = True,
         prior: float | None = None,
+        has_quality: bool = False,
         final_dtype: str = "float32",
         **kwargs: Any,
     ) -> None:
@@ -101,26 +104,28 @@ class Head(keras.layers.Layer):
         self.tower_settings = TowerSettings(**{name: getattr(self, name) for name in _TOWER})
         self.is_shared = is_shared
         self.prior = prior
+        self.has_quality = has_quality
         self.final_dtype = final_dtype
         self.towers: list[keras.Sequential] = []
         self.level_norms: list[list[keras.layers.Layer]] = []
         self.finals: list[keras.layers.Layer] = []  # weight files have the predictors under this name
+        self.quality_finals: list[keras.layers.Layer] = []
 
     @property
     def predictors(self) -> list[keras.layers.Layer]:
         """The last convolution of each set of weights: one, or one per level."""
         return self.finals
 
-    def _final(self, num_anchors: int) -> keras.layers.Layer:
+    def _final(self, outputs: int, prior: float | None, name: str) -> keras.layers.Layer:
         kernel = keras.initializers.RandomNormal(stddev=0.01)
         is_separable = self.tower_settings.is_separable
         return (keras.layers.SeparableConv2D if is_separable else keras.layers.Conv2D)(
-            num_anchors * self.outputs_per_anchor,
+            outputs,
             3,
             padding="same",
             **{"pointwise_initializer" if is_separable else "kernel_initializer": kernel},
-            bias_initializer="zeros" if self.prior is None else PriorProbability(self.prior),
-            name="final",
+            bias_initializer="zeros" if prior is None else PriorProbability(prior),
+            name=name,
             dtype=self.final_dtype,
         )
 
@@ -130,11 +135,14 @@ class Head(keras.layers.Layer):
         counts = self._counts(len(shapes))
         for index in range(1 if self.is_shared else len(shapes)):
             channels = shapes[index][-1]
-            tower, final = self.tower_settings.tower(self.dtype_policy), self._final(counts[index])
+            tower = self.tower_settings.tower(self.dtype_policy)
             tower.build((None, None, None, channels))
-            final.build(tower.compute_output_shape((None, None, None, channels)))
             self.towers.append(tower)
-            self.predictors.append(final)
+            self.finals.append(self._final(counts[index] * self.outputs_per_anchor, self.prior, "final"))
+            if self.has_quality:
+                self.quality_finals.append(self._final(counts[index], None, "quality"))
+            for final in (self.finals[-1], *self.quality_finals[-1:]):
+                final.build(tower.compute_output_shape((None, None, None, channels)))
         self.level_norms = self.tower_settings.level_norms(len(shapes), self.dtype_policy)
         self.built = True
 
@@ -145,23 +153,27 @@ class Head(keras.layers.Layer):
             raise ValueError(f"{num_levels} levels need as many anchor counts; received {self.num_anchors}.")
         return self.num_anchors
 
-    def call(self, pyramid: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
+    def call(self, pyramid: Mapping[str, Tensor], training: bool | None = None) -> Tensor | tuple[Tensor, Tensor]:
         """`(B, A, outputs_per_anchor)` float32 for the anchors of all levels, finest first.
+
+        With `has_quality` also the logits `(B, A, 1)` float32 of the IoU.
 
         Args:
             pyramid: `(B, h, w, C)` feature maps by level name, finest first.
             training: Whether batch normalisation uses the statistics of the batch.
         """
-        answers = []
+        answers, qualities = [], []
         for level, features in enumerate(pyramid.values()):
             index = 0 if self.is_shared else level
             norms = self.level_norms[level] if self.level_norms else None
             features = self.tower_settings.run(self.towers[index], norms, features, training)
-            answer = self.predictors[index](features)  # (B, h, w, a * outputs_per_anchor)
-            answers.append(ops.reshape(answer, (ops.shape(answer)[0], -1, self.outputs_per_anchor)))
-        return ops.cast(ops.concatenate(answers, axis=1), "float32")
+            answers.append(_by_anchor(self.finals[index](features), self.outputs_per_anchor))
+            if self.has_quality:
+                qualities.append(_by_anchor(self.quality_finals[index](features), 1))
+        found = ops.cast(ops.concatenate(answers, axis=1), "float32")
+        return (found, ops.cast(ops.concatenate(qualities, axis=1), "float32")) if self.has_quality else found
 
-    def compute_output_spec(self, pyramid: Mapping[str, Any], training: bool | None = None) -> keras.KerasTensor:
+    def compute_output_spec(self, pyramid: Mapping[str, Any], training: bool | None = None) -> Any:
         """Shape and dtype of the output."""
         del training
         shapes = [features.shape for features in pyramid.values()]
@@ -169,11 +181,12 @@ class Head(keras.layers.Layer):
         if all(None not in shape[1:3] for shape in shapes):
             counts = self._counts(len(shapes))
             total = sum(shape[1] * shape[2] * count for shape, count in zip(shapes, counts, strict=True))
-        return keras.KerasTensor((shapes[0][0], total, self.outputs_per_anchor), dtype="float32")
+        found = keras.KerasTensor((shapes[0][0], total, self.outputs_per_anchor), dtype="float32")
+        return (found, keras.KerasTensor((shapes[0][0], total, 1), dtype="float32")) if self.has_quality else found
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        names = ("outputs_per_anchor", "num_anchors", "is_shared", "prior", "final_dtype", *_TOWER)
+        names = ("outputs_per_anchor", "num_anchors", "is_shared", "prior", "has_quality", "final_dtype", *_TOWER)
         return super().get_config() | {name: getattr(self, name) for name in names}
 
     @classmethod
@@ -182,3 +195,8 @@ class Head(keras.layers.Layer):
         return super().from_config(
             {"outputs_per_anchor" if name == "values" else name: config[name] for name in config}
         )
+
+
+def _by_anchor(answer: Tensor, outputs: int) -> Tensor:
+    """`(B, h · w · a, outputs)` from `(B, h, w, a · outputs)`."""
+    return ops.reshape(answer, (ops.shape(answer)[0], -1, outputs))

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_retinanet.assigners import ASSIGNERS, AssignerInputs, Assignment, assign, assigner_constants
+from keras_retinanet.assigners import assigner_constants
 from keras_retinanet.backbones import pad_value
 from keras_retinanet.config import (
     AssignerConfig,
@@ -20,8 +20,8 @@ from keras_retinanet.config import (
 from keras_retinanet.config.aliases import with_current_arguments
 from keras_retinanet.geometry.anchors import Anchors
 from keras_retinanet.geometry.box_coder import BoxCoder
-from keras_retinanet.geometry.boxes import iou
-from keras_retinanet.losses import BOX_LOSSES, CLASSIFICATION_LOSSES, ClassTargets, class_constants
+from keras_retinanet.losses import check_class_numbers, class_constants
+from keras_retinanet.model.detection_loss import DetectionLoss
 from keras_retinanet.model.heads import Head
 from keras_retinanet.model.replicas import current_replicas
 from keras_retinanet.model.target_checks import CheckedBatches, require_entries
@@ -44,14 +44,14 @@ class RetinaNet(keras.Model):
     """The network that is trained: images in, deltas and logits of every anchor out.
 
     `model(images)` returns `schema.Predictions`; `predict` leaves the anchors out. `fit` takes batches of
-    `(images, schema.Targets)` and logs `loss`, `classification_loss` and `box_loss`. Detections come from
-    `inference.DetectionModel(model)`.
+    `(images, schema.Targets)` and logs `loss`, `classification_loss`, `box_loss` and, where the network has them,
+    `distribution_loss` and `quality_loss`. Detections come from `inference.DetectionModel(model)`.
 
     Args:
         backbone: Model from RGB images `(B, H, W, 3)` in 0–255 to `{"C3": …, "C4": …, "C5": …}`.
         neck: From the backbone's maps to the pyramid, for example a `FeaturePyramid`.
         class_head: `Head` with one output per class.
-        box_head: `Head` with four outputs.
+        box_head: `Head` with as many outputs as the box coder decodes: four, or the bins of four distributions.
         anchors: `Anchors` layer.
         box_coder: `BoxCoder` layer.
         class_names: Names of the labels `0 … K-1`.
@@ -89,11 +89,14 @@ class RetinaNet(keras.Model):
     ) -> None:
         images = keras.Input((None, None, 3), name="images")
         pyramid = neck(backbone(images))
+        boxes = box_head(pyramid)
         outputs = {
-            "deltas": box_head(pyramid),
+            "deltas": boxes[0] if box_head.has_quality else boxes,
             "logits": class_head(pyramid),
             "anchors": anchors(pyramid, images),
         }
+        if box_head.has_quality:
+            outputs["quality"] = boxes[1]
         super().__init__(inputs=images, outputs=outputs, **kwargs)
         self.backbone = backbone
         self.neck = neck
@@ -106,6 +109,11 @@ class RetinaNet(keras.Model):
             raise ValueError(
                 f"{len(self.class_names)} class names for a head of {class_head.outputs_per_anchor} classes."
             )
+        if box_coder.num_deltas != box_head.outputs_per_anchor:
+            raise ValueError(
+                f"The box coder {box_coder.coder!r} needs a box head of {box_coder.num_deltas} outputs per anchor; "
+                f"received one of {box_head.outputs_per_anchor}."
+            )
         if broken := [name for name in self.class_names if len(f"{name}.".splitlines()) > 1]:
             raise ValueError(
                 f"The class {broken[0]!r} has a line break in its name; label files hold one class name per line."
@@ -115,9 +123,14 @@ class RetinaNet(keras.Model):
         self.resize_config = resize_config or ResizeConfig()
         self.filter_config = filter_config or FilterConfig()
         class_constants(self.loss_config), assigner_constants(self.assigner_config)  # raise where one does not apply
+        check_class_numbers(self.loss_config, len(self.class_names))
         self.metadata = dict(metadata or {})
         self.classification_loss_tracker = keras.metrics.Mean(name="classification_loss")
         self.box_loss_tracker = keras.metrics.Mean(name="box_loss")
+        if box_coder.has_distribution:
+            self.distribution_loss_tracker = keras.metrics.Mean(name="distribution_loss")
+        if box_head.has_quality:
+            self.quality_loss_tracker = keras.metrics.Mean(name="quality_loss")
         self.nan_batch_indices = self.add_weight(
             shape=(MAX_NAN_BATCH_INDICES,),
             dtype="int32",
@@ -130,6 +143,13 @@ class RetinaNet(keras.Model):
     def pad_value(self) -> tuple[float, float, float]:
         """RGB colour that normalisation maps to zero; images are padded with it."""
         return pad_value(self.backbone)
+
+    @property
+    def loss_trackers(self) -> dict[str, keras.metrics.Mean]:
+        """Part of the loss → the metric that averages it, for the parts that this network has."""
+        names = ("classification", "box", "distribution", "quality")
+        found = {name: getattr(self, f"{name}_loss_tracker", None) for name in names}
+        return {name: tracker for name, tracker in found.items() if tracker is not None}
 
     @property
     def num_classes(self) -> int:
@@ -201,7 +221,7 @@ class RetinaNet(keras.Model):
         sample_weight: Tensor = None,
         training: bool = True,
     ) -> Tensor:
-        """Classification and box loss, each summed over the global batch and divided by its objects (at least 1).
+        """The sum of the parts that `DetectionLoss` computes, and penalties of layers.
 
         Args:
             x: `(B, H, W, 3)` images; not read.
@@ -219,69 +239,16 @@ class RetinaNet(keras.Model):
         if y is None or y_pred is None:
             raise ValueError("RetinaNet is trained on batches of (images, targets); the targets are missing.")
         require_entries(y)
-        anchors = ops.concatenate(list(y_pred["anchors"].values()), axis=1)[0]  # (A, 4)
-        deltas = ops.cast(y_pred["deltas"], "float32")
-        decoded = self.box_coder(deltas, anchors[None]) if self._needs_decoded_boxes() else None  # (B, A, 4)
-        assignment = self._assign(y, y_pred, decoded)
-        labels, matched = _gather_targets(y, assignment, anchors)
         num_replicas, all_reduce_sum = current_replicas()
-        is_object = assignment.anchor_labels == 1
-        scale = 1.0 / ops.maximum(all_reduce_sum(ops.sum(ops.cast(is_object, "float32"))), 1.0)
-        class_loss = self._class_loss(y_pred["logits"], labels, assignment, decoded, matched) * scale
-        box_loss = self._box_loss(deltas, decoded, anchors, matched, is_object) * scale * self.loss_config.box_weight
-        self.classification_loss_tracker.update_state(class_loss * num_replicas)
-        self.box_loss_tracker.update_state(box_loss * num_replicas)
-        loss = class_loss + box_loss
+        objective = DetectionLoss(self.box_coder, self.anchors.num_anchors, self.assigner_config, self.loss_config)
+        terms = objective(y, y_pred, all_reduce_sum)._asdict()
+        for name, tracker in self.loss_trackers.items():
+            tracker.update_state(terms[name] * num_replicas)
+        loss = sum(terms[name] for name in self.loss_trackers)
         self._record_nan_batch(loss, y["image_index"])
         for penalty in self.losses:
             loss = loss + ops.sum(penalty) / num_replicas
         return loss
-
-    def _needs_decoded_boxes(self) -> bool:
-        """True if a loss or the assigner compares predicted boxes in pixels."""
-        return (
-            BOX_LOSSES[self.loss_config.box].is_on_boxes
-            or CLASSIFICATION_LOSSES[self.loss_config.classification].uses_quality
-            or ASSIGNERS[self.assigner_config.assigner].uses_predictions
-        )
-
-    def _assign(self, y: Targets, y_pred: Predictions, decoded: Tensor | None) -> Assignment:
-        uses_predictions = ASSIGNERS[self.assigner_config.assigner].uses_predictions
-        inputs = AssignerInputs(
-            level_anchors=tuple(anchors[0] for anchors in y_pred["anchors"].values()),
-            anchors_per_cell=self.anchors.num_anchors,
-            boxes=ops.convert_to_tensor(y["boxes"]),
-            labels=ops.convert_to_tensor(y["labels"]),
-            ignore=ops.convert_to_tensor(y["ignore"]),
-            sizes=ops.convert_to_tensor(y["size"]),
-            predicted_boxes=ops.stop_gradient(decoded) if uses_predictions else None,
-            logits=ops.stop_gradient(y_pred["logits"]) if uses_predictions else None,
-        )
-        return assign(self.assigner_config, inputs)
-
-    def _class_loss(
-        self, logits: Tensor, labels: Tensor, assignment: Assignment, decoded: Tensor | None, matched: Tensor
-    ) -> Tensor:
-        """Sum over the batch of the classification loss."""
-        loss = CLASSIFICATION_LOSSES[self.loss_config.classification]
-        quality = None
-        if loss.uses_quality:
-            quality = iou(decoded, matched) if assignment.quality is None else assignment.quality
-            quality = ops.stop_gradient(quality)  # (B, A)
-        targets = ClassTargets(labels, assignment.anchor_labels, quality)
-        return loss.function(logits, targets, **class_constants(self.loss_config))
-
-    def _box_loss(
-        self, deltas: Tensor, decoded: Tensor | None, anchors: Tensor, matched: Tensor, is_object: Tensor
-    ) -> Tensor:
-        """Sum over the batch of the box loss."""
-        loss = BOX_LOSSES[self.loss_config.box]
-        if loss.is_on_boxes:
-            predicted, target = decoded, matched
-        else:
-            predicted, target = deltas, self.box_coder.encode(matched, anchors[None])
-        values = loss.function(predicted, target, self.loss_config.beta)
-        return ops.sum(ops.where(is_object, values, 0.0))
 
     def _record_nan_batch(self, loss: Tensor, image_index: Tensor) -> None:
         """Keeps the image indices of the first batch whose loss is not finite."""
@@ -309,7 +276,7 @@ class RetinaNet(keras.Model):
         return RetinaNet(**{name: getattr(self, name) for name in names} | parts)
 
     def predict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Raw predictions `{"deltas": (B, A, 4), "logits": (B, A, K)}` as NumPy arrays; arguments as in Keras."""
+        """Raw predictions, `schema.RawOutputs`; arguments as in Keras."""
         return _without_anchors(super().predict(*args, **kwargs))
 
     def predict_on_batch(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -335,17 +302,6 @@ class RetinaNet(keras.Model):
         for name, settings in _SETTINGS.items():
             config[name] = settings(**config[name])
         return cls(**config)
-
-
-def _gather_targets(y: Targets, assignment: Assignment, anchors: Tensor) -> tuple[Tensor, Tensor]:
-    """Label `(B, A)` and box `(B, A, 4)` assigned to each anchor; the box of background is the anchor itself."""
-    labels, boxes = ops.convert_to_tensor(y["labels"]), ops.convert_to_tensor(y["boxes"])
-    if boxes.shape[1] == 0:  # a batch without any box: there is no row to point at
-        shape = ops.shape(assignment.anchor_labels)
-        return ops.full(shape, -1, dtype="int32"), ops.broadcast_to(anchors[None], (*shape, 4))
-    labels = ops.take_along_axis(labels, assignment.matched_idxs, axis=1)
-    own = ops.take_along_axis(boxes, assignment.matched_idxs[..., None], axis=1)
-    return labels, ops.where((assignment.anchor_labels == 1)[..., None], own, anchors[None])
 
 
 def _without_anchors(predictions: dict[str, Any]) -> dict[str, Any]:

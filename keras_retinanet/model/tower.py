@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, get_args
 
 import keras
 
-from keras_retinanet.backbones.normalization import BatchNormalization, GroupNormalization
+from keras_retinanet.backbones.normalization import GroupNormalization, SyncBatchNormalization
+from keras_retinanet.config import HeadNorm
 from keras_retinanet.model.fpn import FeaturePyramid
 from keras_retinanet.schema import Tensor
 
 GROUPS = 32
 """Groups of the group normalisation (torchvision v2)."""
-NORMS = ("none", "group", "batch")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TowerSettings:
         width: Channels.
         depth: Convolutions.
         norm: After each convolution: none, group normalisation, or batch normalisation with its own weights and
-            statistics on each level.
+            statistics on each level, synchronised between replicas.
         norm_epsilon: Added to the variance by that normalisation.
         norm_momentum: Batch normalisation: share of the old running statistics in each update.
         has_bias: Convolutions have biases before a normalisation too.
@@ -35,7 +35,7 @@ class TowerSettings:
 
     width: int = 256
     depth: int = 4
-    norm: Literal["none", "group", "batch"] = "none"
+    norm: HeadNorm = "none"
     norm_epsilon: float = 1e-5
     norm_momentum: float = 0.99
     has_bias: bool = False
@@ -43,8 +43,8 @@ class TowerSettings:
     is_separable: bool = False
 
     def __post_init__(self) -> None:
-        if self.norm not in NORMS:
-            raise ValueError(f"`norm` is {', '.join(map(repr, NORMS))}; received {self.norm!r}.")
+        if self.norm not in get_args(HeadNorm):
+            raise ValueError(f"`norm` is {', '.join(map(repr, get_args(HeadNorm)))}; received {self.norm!r}.")
         if self.norm == "group" and self.width % GROUPS:
             raise ValueError(
                 f"GroupNorm in {GROUPS} groups needs a width divisible by {GROUPS}; received {self.width}."
@@ -97,7 +97,7 @@ class TowerSettings:
             return []
         norms = [
             [
-                BatchNormalization(self.norm_epsilon, self.norm_momentum, name=f"norm{index}_{level}", dtype=policy)
+                SyncBatchNormalization(self.norm_epsilon, self.norm_momentum, name=f"norm{index}_{level}", dtype=policy)
                 for index in range(self.depth)
             ]
             for level in range(num_levels)

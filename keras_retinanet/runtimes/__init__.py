@@ -11,7 +11,7 @@ from keras_retinanet.runtimes.keras_file import KerasRuntime
 from keras_retinanet.runtimes.litert_file import LiteRtRuntime
 from keras_retinanet.runtimes.onnx_file import OnnxRuntime
 from keras_retinanet.runtimes.openvino_folder import MODEL, OpenVinoRuntime
-from keras_retinanet.runtimes.runtime import BatchRuntime, Runtime
+from keras_retinanet.runtimes.runtime import BatchRuntime, Runtime, raw_outputs
 from keras_retinanet.runtimes.saved_model import GRAPH, SavedModelRuntime, versions_of
 
 RUNTIMES: dict[ExportFormat, Callable[[Path], Runtime]] = {
@@ -38,6 +38,7 @@ __all__ = [
     "SavedModelRuntime",
     "format_of",
     "open_runtime",
+    "raw_outputs",
     "versions_of",
 ]
 

@@ -11,7 +11,7 @@ from keras_retinanet.config import FilterConfig
 from keras_retinanet.inference import load_model
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.description import Description
-from keras_retinanet.runtimes.runtime import BatchRuntime
+from keras_retinanet.runtimes.runtime import BatchRuntime, raw_outputs
 from keras_retinanet.schema import RawOutputs
 
 
@@ -65,6 +65,6 @@ class KerasRuntime(BatchRuntime):
         return found
 
     def raw_outputs(self, images: Any) -> RawOutputs:
-        """Deltas and logits of network input; see `Runtime`."""
-        predictions = self.model.network.predict_on_batch(images)
-        return {"deltas": predictions["deltas"], "logits": predictions["logits"]}
+        """The outputs of the network; see `Runtime`."""
+        found: RawOutputs = raw_outputs(self.model.network.predict_on_batch(images))
+        return found

@@ -9,7 +9,7 @@ from typing import Any
 from keras_retinanet.config import ExportDtype
 from keras_retinanet.extras import install_hint
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY, Description, undescribed
-from keras_retinanet.runtimes.runtime import DETECTIONS, BatchRuntime
+from keras_retinanet.runtimes.runtime import DETECTIONS, RAW_OUTPUTS, BatchRuntime
 
 MODEL = "model.xml"
 """File of the graph."""
@@ -63,4 +63,5 @@ class OpenVinoRuntime(BatchRuntime):
     def run(self, images: Any, sizes: Any) -> dict[str, Any]:
         """Runs the graph; see `BatchRuntime`."""
         outputs = self._model({"images": images, "sizes": sizes})
-        return {name: outputs[name] for name in (*DETECTIONS, "deltas", "logits")}
+        known = {name for output in self._model.outputs for name in output.names}
+        return {name: outputs[name] for name in (*DETECTIONS, *RAW_OUTPUTS) if name in known}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,21 @@ from keras_retinanet.runtimes.description import Description
 from keras_retinanet.schema import Detections, RawOutputs
 
 DETECTIONS = ("boxes", "scores", "labels", "num_detections")
-"""Outputs of an artefact's graph, those of `schema.BatchDetections`; the graph also returns `deltas` and `logits`."""
+"""Outputs of an artefact's graph, those of `schema.BatchDetections`; the graph also returns `RAW_OUTPUTS`."""
+RAW_OUTPUTS = ("deltas", "logits", "quality")
+"""Outputs of the network, those of `schema.RawOutputs`; not every network predicts the last one."""
+
+
+def raw_outputs(outputs: Mapping[str, Any]) -> Any:
+    """Those of the outputs that are `schema.RawOutputs`, as they are.
+
+    Args:
+        outputs: Output of a network or of an artefact's graph by name.
+
+    Returns:
+        A part of them.
+    """
+    return {name: outputs[name] for name in RAW_OUTPUTS if name in outputs}
 
 
 class Runtime(ABC):
@@ -99,7 +113,7 @@ class Runtime(ABC):
             images: `(B, H, W, 3)` float32, resized and padded, to `image_size` if that is fixed.
 
         Returns:
-            Deltas `(B, A, 4)` and logits `(B, A, K)`.
+            Deltas `(B, A, P)`, logits `(B, A, K)` and, where the network predicts it, quality `(B, A, 1)`.
         """
 
 
@@ -119,7 +133,7 @@ class BatchRuntime(Runtime):
             sizes: `(B, 2)` float32, height and width before padding.
 
         Returns:
-            `DETECTIONS`, `deltas` and `logits` as NumPy arrays.
+            `DETECTIONS` and `RAW_OUTPUTS` as NumPy arrays.
         """
 
     def detect(
@@ -134,7 +148,8 @@ class BatchRuntime(Runtime):
         return [restore_by_fit(found, row, fit, self.resize) for row, fit in enumerate(fits)]
 
     def raw_outputs(self, images: Any) -> RawOutputs:
-        """Deltas and logits of network input; see `Runtime`."""
+        """The outputs of the network; see `Runtime`."""
         sizes = np.tile(np.array(images.shape[1:3], np.float32), (len(images), 1))
         found = self.run(images, sizes)
-        return {"deltas": found["deltas"], "logits": found["logits"]}
+        found_raw: RawOutputs = raw_outputs(found)
+        return found_raw

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_retinanet.data.preparation import ImageFit
 from keras_retinanet.runtimes.description import Description
-from keras_retinanet.runtimes.runtime import Runtime
+from keras_retinanet.runtimes.runtime import Runtime, raw_outputs
 from keras_retinanet.schema import Detections, RawOutputs
 
 DESCRIPTION_FILE = "assets.extra/keras_retinanet.json"
@@ -62,9 +62,10 @@ class SavedModelRuntime(Runtime):
         return [self._detect_one(image) for image in images]
 
     def raw_outputs(self, images: Any) -> RawOutputs:
-        """Deltas and logits of network input; see `Runtime`."""
+        """The outputs of the network; see `Runtime`."""
         answer = self._loaded.signatures["raw_outputs"](images=tf.convert_to_tensor(images))
-        return {"deltas": answer["deltas"].numpy(), "logits": answer["logits"].numpy()}
+        found: RawOutputs = raw_outputs({name: value.numpy() for name, value in answer.items()})
+        return found
 
     def _detect_one(self, image: Any) -> Detections:
         answer = self._loaded.signatures["image_tensor"](images=tf.convert_to_tensor(image)[None])

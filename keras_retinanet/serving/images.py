@@ -41,7 +41,7 @@ def checked_size(contents: bytes, max_pixels: int) -> tuple[int, int]:
     too_large = f"more than the {max_pixels:,} pixels that are taken; send it smaller"
     try:
         with Image.open(io.BytesIO(contents), formats=pillow_files.formats_for(contents[:32])) as image:
-            width, height = image.size
+            height, width = pillow_files.stored_size(image)
             is_moving = image.format == "WEBP" and getattr(image, "is_animated", False)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadImageError(f"has {too_large}") from None

@@ -116,7 +116,8 @@ def _grafted(
         log(f"new weights, since the snapshot's have another shape or do not exist: {', '.join(missed)}")
     for line in copy_logits(source, blank):
         log(line)
-    is_same_coder = source.box_coder.coder == blank.box_coder.coder
+    coders = (source.box_coder, blank.box_coder)
+    is_same_coder = len({(coder.coder, coder.num_deltas) for coder in coders}) == 1
     return blank.replaced(
         backbone=backbone,
         box_coder=source.box_coder if is_same_coder else blank.box_coder,

@@ -27,6 +27,7 @@ from keras_retinanet.optimizers.build import VariableRates, build_optimizer, bui
 from keras_retinanet.optimizers.schedules import WarmupSchedule
 from keras_retinanet.schema import Sample
 from keras_retinanet.snapshots.run_folder import Progress, Run, read_progress
+from keras_retinanet.training.class_balance import balance_classes
 from keras_retinanet.training.fit import Log, NonFiniteLossError, RunResult, Training, metric_settings
 from keras_retinanet.training.freezing import freeze, rate_factors
 from keras_retinanet.training.initial_weights import build_model
@@ -146,7 +147,9 @@ def _resolve(config: TrainConfig, chosen: Collection[str], data: RunData, log: L
     check(config)
     for line in reasons:
         log(line)
-    return dataclasses.replace(config, resize=learn_image_rule(data.samples, config.data, config.resize)), reasons
+    resize = learn_image_rule(data.samples, config.data, config.resize)
+    loss = balance_classes(config.loss, data.samples, data.class_names, log)
+    return dataclasses.replace(config, resize=resize, loss=loss), reasons
 
 
 def _build_or_restore(

@@ -23,7 +23,7 @@ MAX_NAME = 16
 """Maximum length of a dtype's name; a compound dtype may have a name of a megabyte, which takes long to parse."""
 STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 """First bytes of a binary pickle, by protocol."""
-MODEL_KEYS = ("model", "state_dict", "model_state_dict", "module")
+MODEL_KEYS = ("model", "state_dict", "model_state_dict", "module", "teacher", "student")
 """Keys under which training checkpoints store the table of weights."""
 
 

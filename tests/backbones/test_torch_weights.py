@@ -114,3 +114,29 @@ def test_what_is_left_over_is_named_in_part(network: Any) -> None:
     tensors = torch_tensors(network) | {f"layer9.{index}.weight": np.zeros(1) for index in range(20)}
     with pytest.raises(ValueError, match=r"'layer9\.0\.weight'.* and 12 more have no place in 'resnet10_050'"):
         fill_from_torch(tensors, network, torch_names(network), "fc.")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "others"),
+    [
+        ("module.encoder_q.", ("module.encoder_k.", "module.queue", "module.encoder_q.fc.0.weight")),  # MoCo
+        ("teacher.backbone.", ("student.backbone.", "teacher.head.mlp.0.weight", "dino_loss.center")),  # DINO
+        ("student.", ("student.projector.0.weight",)),
+        ("backbone.", ("projection_head.layers.0.weight",)),  # lightly
+        ("module.", ("module.projection_head.0.weight", "module.prototypes.weight")),  # SwAV
+        ("", ("projector.0.weight", "head.weight")),
+    ],
+)
+def test_self_supervised_checkpoints(network: Any, tmp_path: Path, prefix: str, others: tuple[str, ...]) -> None:
+    """The network of the preferred prefix, without the heads of projection; a second one has other numbers."""
+    own = {name: value for name, value in torch_tensors(network).items() if not name.startswith("fc.")}
+    tensors: dict[str, np.ndarray] = {}
+    for other in others:
+        is_network = other.endswith(".")
+        tensors |= (
+            {other + name: value + 1 for name, value in own.items()} if is_network else {other: np.zeros(3, "f4")}
+        )
+    tensors |= {prefix + name: value for name, value in own.items()}
+    again = BACKBONES["resnet10_050"](weights=write(tmp_path / "ssl.safetensors", tensors))
+    for ours, theirs in zip(again.weights, network.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)

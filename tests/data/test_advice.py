@@ -114,6 +114,34 @@ def test_two_readings_can_both_be_chosen(
     assert len(read("coco", str(tmp_path), trailing=flag)) == 1
 
 
+def test_sets_and_words_that_are_named_can_be_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], write_images: Callable[..., None]
+) -> None:
+    write_images(tmp_path / "images", {"a.jpg": (40, 60)})
+    for name in ("list_train.txt", "list_test.txt"):
+        (tmp_path / name).write_text("a.jpg\n1\n1 2 10 20 0 0 0 0 0 0\n")
+    message = refusal(capsys, "wider", str(tmp_path), "--set", "trian")
+    [name] = re.findall(r"choose a set with --set \(sets there: (\w+) ", message)
+    assert len(read("wider", str(tmp_path), "--set", name)) == 1
+    [word] = re.findall(r"did you mean the format (\w+)\?", refusal(capsys, "widder", str(tmp_path)))
+    assert len(read(word, str(tmp_path))) == 1
+
+
+def test_a_set_of_a_single_file_can_be_omitted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], write_images: Callable[..., None]
+) -> None:
+    write_images(tmp_path, {"a.jpg": (40, 60)})
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 60, "height": 40}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    words = ("coco", str(tmp_path / "boxes.json"))
+    assert "omit --set" in refusal(capsys, *words, "--set", "val")
+    assert len(read(*words)) == 1
+
+
 @pytest.mark.parametrize("ending", ["zip", "gztar", "xztar"])
 def test_archives_are_unpacked_by_the_command_that_is_named(
     ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], write_images: Callable[..., None]
@@ -141,6 +169,9 @@ def test_an_attribute_is_chosen_by_the_flag_that_is_named(
     message = refusal(capsys, str(tmp_path))
     assert "--class-attribute" in message
     assert read(str(tmp_path), "--class-attribute", "size").class_names == ("big",)
+    message = refusal(capsys, str(tmp_path), "--class-attribute", "sice")
+    assert "choose one of these with --class-attribute" in message
+    assert "size (1 of 1 regions)" in message
 
 
 def test_a_class_name_with_a_comma_can_be_written(tmp_path: Path, write_images: Callable[..., None]) -> None:

@@ -10,9 +10,17 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
+from keras_retinanet.config import ResizeConfig
+from keras_retinanet.data.decode_file import decode_by_rule, decode_file
 from keras_retinanet.data.exif import PNG_WINDOW, read_orientation, turn, turned_size, without_orientation
 from keras_retinanet.data.exif_graph import orientation_in_graph, turn_in_graph
+from keras_retinanet.data.file_headers import read_headers
 from keras_retinanet.data.image import decode
+from keras_retinanet.data.image_files import read_sizes
+from keras_retinanet.data.image_headers import ImageHeader
+from keras_retinanet.data.pillow_files import orientation_of_file
+from keras_retinanet.data.writers.upright import as_annotated
+from keras_retinanet.serving.images import checked_size
 
 TEXT = (tf.TensorSpec((), tf.string),)
 in_graph = tf.function(orientation_in_graph, input_signature=TEXT, autograph=False)
@@ -54,6 +62,28 @@ def test_every_orientation_is_that_of_pillow(kind, endian):
         assert pixels.shape[:2] == turned_size((37, 52), orientation)
         assert np.array_equal(pixels, wanted)
         assert np.array_equal(decode_upright(content).numpy(), wanted)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "AVIF"])
+def test_files_that_pillow_decodes_are_stored_pixels_and_an_orientation(kind, tmp_path):
+    options = {"quality": 100, "subsampling": "4:4:4"} if kind == "AVIF" else {}
+    limit = 4 if kind == "AVIF" else 0
+    stored = np.array(picture()).astype(int)
+    for orientation in range(1, 9):
+        content = encoded(kind, orientation, **options)
+        file = tmp_path / f"{orientation}.{kind.lower()}"
+        file.write_bytes(content)
+        with Image.open(io.BytesIO(content)) as opened:
+            upright = np.array(ImageOps.exif_transpose(opened)).astype(int)
+        assert read_headers([str(file)]) == [ImageHeader((37, 52), orientation)]
+        assert read_sizes([str(file)]) == [checked_size(content, 10_000)] == [(37, 52)]
+        for exif, wanted in (("ignore", stored), ("apply", upright)):
+            pixels = decode_by_rule(content, ResizeConfig(exif=exif)).pixels
+            assert pixels.shape == wanted.shape
+            assert np.abs(pixels - wanted).max() <= limit
+            rewritten = as_annotated(content, orientation if exif == "apply" else 1)
+            assert orientation_of_file(rewritten) == 1
+            assert np.abs(decode_file(rewritten).pixels - wanted).mean() <= 3 * limit
 
 
 def test_no_exif_means_upright():

@@ -126,9 +126,16 @@ def test_rows_of_a_tiff_in_tiles() -> None:
         np.testing.assert_array_equal(read(top, bottom), PIXELS[top:bottom])
 
 
+def test_rows_of_a_tiff_with_an_orientation_are_those_stored() -> None:
+    content = saved("TIFF", tiffinfo={**STRIPS, 274: 6})
+    read = find_tiff_rows(content)
+    assert read is not None
+    np.testing.assert_array_equal(read(20, 90), PIXELS[20:90])
+    np.testing.assert_array_equal(decode_file(content).pixels, PIXELS)
+
+
 def test_tiff_files_that_have_no_rows() -> None:
     assert find_tiff_rows(saved("TIFF", compression="tiff_lzw", tiffinfo={278: 500})) is None
-    assert find_tiff_rows(saved("TIFF", tiffinfo={274: 6})) is None  # decoders turn the picture
     assert find_tiff_rows(saved("PNG")) is None
     assert find_tiff_rows(saved("TIFF")[:50]) is None
 

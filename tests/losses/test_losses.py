@@ -189,10 +189,12 @@ def test_focal_equals_tensorflow_addons(shared, case, alpha, gamma):
 
 
 def test_constants_are_those_of_the_loss_unless_they_are_given() -> None:
-    assert class_constants(LossConfig("focal")) == {"alpha": 0.25, "gamma": 2.0}
-    assert class_constants(LossConfig("focal", alpha=0.5, gamma=0.0)) == {"alpha": 0.5, "gamma": 0.0}
-    assert class_constants(LossConfig("cross_entropy")) == {}
-    assert class_constants(LossConfig("varifocal", gamma=1.0)) == {"background_weight": 0.75, "gamma": 1.0}
+    by_class = {"class_weights": (), "class_alphas": ()}
+    assert class_constants(LossConfig("focal")) == {"alpha": 0.25, "gamma": 2.0, **by_class}
+    assert class_constants(LossConfig("focal", alpha=0.5, gamma=0.0)) == {"alpha": 0.5, "gamma": 0.0, **by_class}
+    assert class_constants(LossConfig("cross_entropy", class_weights=(1.0, 2.0))) == {"class_weights": (1.0, 2.0)}
+    varifocal = {"background_weight": 0.75, "gamma": 1.0, "class_weights": ()}
+    assert class_constants(LossConfig("varifocal", gamma=1.0)) == varifocal
 
 
 @pytest.mark.parametrize(
@@ -203,7 +205,7 @@ def test_constants_are_those_of_the_loss_unless_they_are_given() -> None:
             r"--focal-alpha 0\.25 .* varifocal.*: --background-weight, ",
         ),
         (LossConfig("quality_focal", alpha=0.25), r"--focal-alpha .* quality_focal"),
-        (LossConfig("cross_entropy", gamma=2.0), r"--focal-gamma 2\.0 .* cross_entropy, which has: none"),
+        (LossConfig("cross_entropy", gamma=2.0), r"--focal-gamma 2\.0 .* cross_entropy, which has: --class-weights"),
         (LossConfig("focal", background_weight=0.5), "--background-weight .* focal"),
     ],
 )

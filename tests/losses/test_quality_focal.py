@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,3 +49,10 @@ def test_a_score_equal_to_the_quality_has_no_loss_and_no_gradient(gradient) -> N
 def test_missing_quality_is_named() -> None:
     with pytest.raises(ValueError, match="uses_quality=True"):
         quality_focal(LOGITS, TARGETS._replace(quality=None), gamma=2.0)
+
+
+def test_as_mmdetection(mmdetection: Any) -> None:
+    logits, labels, quality = mmdetection["quality_problem"]()
+    is_object = labels < 3
+    targets = ClassTargets(np.where(is_object, labels, -1)[None], is_object.astype(np.int32)[None], quality[None])
+    np.testing.assert_allclose(quality_focal(logits[None], targets, gamma=2.0), mmdetection["quality_focal"], rtol=1e-5)

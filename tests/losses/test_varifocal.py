@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,3 +51,12 @@ def test_the_gradient_moves_the_score_towards_the_quality(gradient, logit: float
     expected = 0.6 * (1 / (1 + math.exp(-logit)) - 0.6)  # q (p - q)
     np.testing.assert_allclose(slope[0, 0, 0], expected, rtol=1e-5)
     assert np.sign(slope[0, 0, 0]) == sign
+
+
+def test_as_mmdetection(mmdetection: Any) -> None:
+    logits, labels, quality = mmdetection["quality_problem"]()
+    is_object = labels < 3
+    targets = ClassTargets(np.where(is_object, labels, -1)[None], is_object.astype(np.int32)[None], quality[None])
+    np.testing.assert_allclose(
+        varifocal(logits[None], targets, background_weight=0.75, gamma=2.0), mmdetection["varifocal"], rtol=1e-5
+    )

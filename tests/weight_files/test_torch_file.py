@@ -116,7 +116,7 @@ def test_big_endian(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_torch_file(path)["x"], FLOATS)
 
 
-@pytest.mark.parametrize("key", ["model", "state_dict", "model_state_dict"])
+@pytest.mark.parametrize("key", ["model", "state_dict", "model_state_dict", "teacher", "student"])
 def test_a_training_checkpoint_and_parameters(key: str, tmp_path: Path) -> None:
     parameter = Call(
         Name("torch._utils", "_rebuild_parameter"),

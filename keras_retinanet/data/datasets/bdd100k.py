@@ -11,14 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from keras_retinanet.data.datasets.shared.folder_contents import files_ending
-from keras_retinanet.data.datasets.shared.list_reader import (
-    ListedBox,
-    ListedImage,
-    ListReader,
-    annotated_size,
-    members,
-    parse_boxes,
-)
+from keras_retinanet.data.datasets.shared.json_lines import annotated_size, members
+from keras_retinanet.data.datasets.shared.list_reader import ListedImage, ListReader
+from keras_retinanet.data.datasets.shared.listed_boxes import ListedBox, parse_boxes
 from keras_retinanet.data.datasets.shared.outlines import box_of_segmentation
 from keras_retinanet.data.datasets.shared.split_names import split_in
 from keras_retinanet.data.datasets.shared.text_files import read_text

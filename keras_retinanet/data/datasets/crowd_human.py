@@ -8,13 +8,9 @@ from typing import Any
 
 from keras_retinanet.config import PersonBox
 from keras_retinanet.data.datasets.shared.annotations import Annotations
-from keras_retinanet.data.datasets.shared.list_reader import (
-    ListedBox,
-    ListedImage,
-    ListReader,
-    parse_boxes,
-    parse_object,
-)
+from keras_retinanet.data.datasets.shared.json_lines import parse_object
+from keras_retinanet.data.datasets.shared.list_reader import ListedImage, ListReader
+from keras_retinanet.data.datasets.shared.listed_boxes import ListedBox, parse_boxes
 from keras_retinanet.data.errors import DataError, short_repr
 
 _KIND = "a line of odgt: {'ID': …, 'gtboxes': [{'tag': 'person', 'fbox': [x, y, w, h], …}]}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from keras_retinanet.config import DifficultRule
 from keras_retinanet.data.datasets.shared.annotations import Annotations
 from keras_retinanet.data.datasets.shared.box_rows import BoxGroup
-from keras_retinanet.data.datasets.shared.list_reader import ListedBox, parse_boxes
+from keras_retinanet.data.datasets.shared.listed_boxes import ListedBox, parse_boxes
 from keras_retinanet.data.datasets.shared.paired_reader import PairedReader
 from keras_retinanet.data.datasets.shared.text_files import number, read_text
 from keras_retinanet.data.errors import DataError, short_repr

@@ -6,15 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.data.datasets.shared.list_reader import (
-    ListedBox,
-    ListedImage,
-    ListReader,
-    annotated_size,
-    members,
-    parse_boxes,
-    parse_object,
-)
+from keras_retinanet.data.datasets.shared.json_lines import annotated_size, members, parse_object
+from keras_retinanet.data.datasets.shared.list_reader import ListedImage, ListReader
+from keras_retinanet.data.datasets.shared.listed_boxes import ListedBox, parse_boxes
 from keras_retinanet.data.errors import DataError, short_repr
 
 _KIND = "a line of Labelbox's export v2: {'data_row': …, 'media_attributes': …, 'projects': …}"

@@ -68,7 +68,7 @@ UNSUPPORTED = (
         "V7 Darwin JSON",
         ("*.json", "annotations/*.json", "releases/*/annotations/*.json"),
         re.compile(rb'\s*\{.*"(?:schema_ref|slots)".*(?:darwin|slots)', re.DOTALL),
-        "export the data set from V7 as COCO, or convert it with `darwin convert coco`",
+        "export the data set from V7 as COCO, or convert it with `darwin convert coco FILES OUT`",
     ),
     UnsupportedFormat(
         "VisDrone-VID (tracks in videos)",

@@ -8,14 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.data.datasets.shared.list_reader import (
-    ListedBox,
-    ListedImage,
-    ListReader,
-    json_lines,
-    parse_boxes,
-    parse_object,
-)
+from keras_retinanet.data.datasets.shared.json_lines import json_lines, parse_object
+from keras_retinanet.data.datasets.shared.list_reader import ListedImage, ListReader
+from keras_retinanet.data.datasets.shared.listed_boxes import ListedBox, parse_boxes
 from keras_retinanet.data.datasets.shared.text_files import csv_records, number, read_text
 from keras_retinanet.data.errors import DataError, short_repr
 

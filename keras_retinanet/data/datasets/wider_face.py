@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from keras_retinanet.data.datasets.shared.list_reader import ListedBox, ListedImage, ListReader
+from keras_retinanet.data.datasets.shared.list_reader import ListedImage, ListReader
+from keras_retinanet.data.datasets.shared.listed_boxes import ListedBox
 from keras_retinanet.data.datasets.shared.split_names import split_in
 from keras_retinanet.data.datasets.shared.text_files import number, read_text
 from keras_retinanet.data.errors import DataError, short_repr

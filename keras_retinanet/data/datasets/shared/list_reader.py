@@ -3,44 +3,26 @@
 from __future__ import annotations
 
 import collections
-import itertools
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from keras_retinanet.data.datasets.shared.annotations import Annotations
 from keras_retinanet.data.datasets.shared.box_rows import BoxGroup, BoxRows
 from keras_retinanet.data.datasets.shared.folder_contents import files_ending, subfolders
 from keras_retinanet.data.datasets.shared.image_places import ImagePlaces, usual_folders
+from keras_retinanet.data.datasets.shared.json_lines import json_lines
+from keras_retinanet.data.datasets.shared.listed_boxes import ListedBox, group_boxes
 from keras_retinanet.data.datasets.shared.reader import Layout, Reader
 from keras_retinanet.data.datasets.shared.split_names import TRAIN, split_in, usual_sets
-from keras_retinanet.data.datasets.shared.text_files import text_lines
-from keras_retinanet.data.error_collector import Item
 from keras_retinanet.data.errors import DataError, short_repr
 from keras_retinanet.data.image_files import near_name_hint
 from keras_retinanet.schema import Size
 
 _PEEK = 1 << 14  # bytes at the beginning of a file that show its format
-_NUMBERS = frozenset((int, float))
 _MAX_FILES = 200  # of a folder that are looked into
-
-
-class ListedBox(NamedTuple):
-    """One box of an image.
-
-    Attributes:
-        box: x1, y1, x2, y2.
-        name: Class name; `None` is an ignore region for every class.
-        where: File and line, or annotation, for messages.
-        ignore: Whether it is an ignore region.
-    """
-
-    box: Sequence[float]
-    name: str | None
-    where: str
-    ignore: bool = False
+_WITHOUT_SPLIT = "images have no split and are used for training"
 
 
 class ListedImage(NamedTuple):
@@ -234,99 +216,6 @@ class ListReader(Reader):
             return bool(start) and cls.is_list(file, start)
         except (OSError, ValueError):
             return False
-
-
-def group_boxes(boxes: Sequence[ListedBox], place: str = "", numbers: Sequence[int] | None = None) -> BoxGroup:
-    """Boxes as a group.
-
-    Args:
-        boxes: The boxes.
-        place: What leads with their `numbers` to their lines. Defaults to their own `where`.
-        numbers: Number of each. Defaults to 1, 2, …
-    """
-    sides = list(itertools.chain.from_iterable(box.box for box in boxes))
-    where = place or [box.where for box in boxes]
-    return BoxGroup(where, [box.name for box in boxes], sides, numbers, [box.ignore for box in boxes])
-
-
-def parse_boxes(
-    reader: Reader,
-    counts: collections.Counter[str],
-    place: str,
-    numbered: Iterable[tuple[int, Item]],
-    parse: Callable[[tuple[str, Item]], ListedBox | None],
-) -> BoxGroup:
-    """Parse the boxes of an image; their places in words are only needed if one is broken.
-
-    Args:
-        reader: Leaves out broken boxes.
-        counts: What `parse` counts.
-        place: File and line, to which the number of a box is added.
-        numbered: Numbers of the boxes, and the boxes as annotated.
-        parse: Function of the place and the content of a box; `None` leaves it out.
-
-    Returns:
-        The boxes.
-    """
-    before, items = counts.copy(), list(numbered)
-    try:
-        found = [(number, box) for number, item in items if (box := parse(("", item))) is not None]
-        return group_boxes([box for _, box in found], place, [number for number, _ in found])
-    except DataError:
-        counts.clear()
-        counts.update(before)
-        parsed = reader.parse_each([(f"{place} {number}", item) for number, item in items], parse)
-        return group_boxes([box for box in parsed if box is not None])
-
-
-_WITHOUT_SPLIT = "images have no split and are used for training"
-
-
-def json_lines(file: Path, kind: str) -> Iterator[tuple[str, str]]:
-    """Yield file and line number, and the text, of each line that is not blank."""
-    for number, line in enumerate(text_lines(file, kind), start=1):
-        if line.strip():
-            yield f"{file}, line {number}", line
-
-
-def parse_object(text: str, where: str, kind: str) -> dict[str, Any]:
-    """Parse a JSON object.
-
-    Raises:
-        DataError: The text is not one.
-    """
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(where, f"is not JSON ({short_repr(str(error), 120)})", kind, "export the file again") from None
-    if not isinstance(content, dict):
-        raise DataError(where, f"is {short_repr(content)}", kind, "export the file again")
-    return content
-
-
-def members(content: dict[str, Any], names: Sequence[str], where: str, allowed: str) -> list[float]:
-    """Numbers of a JSON object, which may be texts.
-
-    Raises:
-        DataError: One is missing or not a number.
-    """
-    given = [content.get(name) for name in names]
-    if _NUMBERS.issuperset(map(type, given)):
-        return given  # type: ignore[return-value]
-    values = []
-    for name in names:
-        try:
-            values.append(float(content[name]))
-        except (KeyError, TypeError, ValueError, OverflowError):
-            found = f"{name} is {short_repr(content.get(name))}" if name in content else f"has no {name!r}"
-            raise DataError(where, found, allowed, "correct it") from None
-    return values
-
-
-def annotated_size(content: Any) -> Size | None:
-    """Height and width among the members of a JSON object, `None` if they are not whole numbers."""
-    height, width = (content.get("height"), content.get("width")) if isinstance(content, dict) else (None, None)
-    return (height, width) if isinstance(height, int) and isinstance(width, int) and min(height, width) > 0 else None
 
 
 def _levels(path: Path, suffixes: tuple[str, ...]) -> Iterator[list[Path]]:
