@@ -50,6 +50,7 @@ def compare_models(
     """
     from keras_retinanet.analysis import comparison_report
     from keras_retinanet.analysis.comparison import compare
+    from keras_retinanet.data.data_summary import describe_data
     from keras_retinanet.data.errors import DataError
     from keras_retinanet.data.open_dataset import open_dataset, take_first
     from keras_retinanet.evaluation import METRICS, report
@@ -75,7 +76,9 @@ def compare_models(
     if flags.metric == "coco":
         comparison = compare(samples, found, names, dataset.class_names, settings)
         print(comparison_report.comparison_text(comparison))
-        publish_comparison(comparison, flags)
+        publish_comparison(
+            comparison, samples, found, describe_data(data, {"val": samples}, dataset.class_names), flags
+        )
         content = comparison_report.to_dict(comparison)
     else:
         metric = METRICS[flags.metric]
