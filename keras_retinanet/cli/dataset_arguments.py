@@ -130,7 +130,7 @@ def _read_first(
     word, colon, place = namespace.dataset.partition(":")
     if word not in DATASETS:
         layout = recognise(namespace.dataset, parser.prog)
-        for sentence in describe_others(layout, parser.prog):
+        for sentence in describe_others(layout):
             print(f"note: {sentence}", file=sys.stderr)
         own = dict(layout.settings) or {DATASETS[layout.format].arguments[0]: str(layout.path)}
         return {"dataset": layout.format, **own}, words

@@ -84,16 +84,11 @@ def recognise(path: str | os.PathLike[str], command: str) -> Layout:
     raise DataError(str(path), *_describe_unknown(place, command))
 
 
-def describe_others(layout: Layout, command: str) -> list[str]:
-    """Sentences about files of other formats at the path of a layout, which are not used.
-
-    Args:
-        layout: What `recognise` returned.
-        command: As for `recognise`.
-    """
+def describe_others(layout: Layout) -> list[str]:
+    """Sentences about files of other formats at the path of a layout that `recognise` returned: they are not used."""
     return [
         f"{layout.path} has files of another format, too, which are not used ({other.evidence}): "
-        f"`{command} {other.format} {shlex.quote(str(other.path))}` reads them in place of {layout.format}"
+        f"`{other.format} {shlex.quote(str(other.path))}` in place of the path reads them"
         for other in layout.others
     ]
 
