@@ -51,7 +51,7 @@ def add_report_flag(parser: argparse.ArgumentParser) -> None:
         parser: The parser.
     """
     parser.add_argument(
-        "--report", metavar="FILE", help="HTML file with numbers, plots and pictures, or a folder for it, or none (default: "
+        "--report", metavar="FILE", help="HTML file with numbers, plots and pictures, its folder, or none (default: "
         "report.html in the folder of the run, else in that of --json, else in that of the result file, else here)",
     )  # fmt: skip
 
