@@ -51,8 +51,8 @@ def add_report_flag(parser: argparse.ArgumentParser) -> None:
         parser: The parser.
     """
     parser.add_argument(
-        "--report", metavar="FILE", help="HTML file with numbers, plots and pictures, or none (default: report.html in "
-        "the folder of the run, else in that of --json, else in that of the result file, else here)",
+        "--report", metavar="FILE", help="HTML file with numbers, plots and pictures, its folder, or none (default: "
+        "report.html in the folder of the run, else in that of --json, else in that of the result file, else here)",
     )  # fmt: skip
 
 
@@ -69,7 +69,8 @@ def choose_path(flags: argparse.Namespace, source: Path) -> Path | None:
     if flags.report == NO_REPORT:
         return None
     if flags.report:
-        return Path(flags.report)
+        path = Path(flags.report)
+        return path / NAME if path.is_dir() else path
     if source.name in SNAPSHOTS:
         return Run(source.parent).report
     if flags.json:

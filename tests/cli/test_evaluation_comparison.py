@@ -125,3 +125,21 @@ def test_what_does_not_fit_is_named(data: Path, words, said, monkeypatch, capsys
     (data / "odd.json").write_text("[\n" + json.dumps({**BOX, "image_id": "z.png", "score": 0.9}) + "]")
     assert evaluate.main(["csv", "--report=none", str(data / "boxes.csv"), *(word.format(data) for word in words)]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_all_models_are_opened_before_one_detects(data: Path, monkeypatch, capsys):
+    names = {"good.onnx": ("kiwi", "pear", "fig"), "other.onnx": ("kiwi", "pear")}
+    monkeypatch.setattr("keras_retinanet.runtimes.open_runtime", lambda path: FindsPears(names[Path(path).name]))
+    for name in names:
+        (data / name).touch()
+    words = ["csv", "--report=none", str(data / "boxes.csv"), str(data / "good.onnx"), str(data / "other.onnx")]
+    assert evaluate.main(words) == 2
+    written = capsys.readouterr()
+    assert "other.onnx: class names: the model does not know 'fig'" in written.err
+    assert "detected" not in written.out
+
+
+def test_a_folder_for_the_report(data: Path):
+    (data / "pages").mkdir()
+    assert evaluate.main(["csv", str(data / "boxes.csv"), str(data / "one.json"), "--report", str(data / "pages")]) == 0
+    assert "one.json" in (data / "pages" / "report.html").read_text(encoding="utf-8")
