@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from keras_retinanet.analysis.comparison import Comparison, Difference, ImageCounts
+from keras_retinanet.analysis.comparison import ComparedModel, Comparison, Difference, ImageCounts
 from keras_retinanet.analysis.json_values import to_json
 from keras_retinanet.evaluation.metric import EvaluationResult
 from keras_retinanet.evaluation.report import align_columns, format_number
@@ -46,6 +46,10 @@ def side_by_side(names: Sequence[str], results: Sequence[EvaluationResult]) -> s
     return align_columns(rows, "<" + ">" * len(names) + "<")
 
 
+def _score(model: ComparedModel) -> str:
+    return "none" if math.isnan(model.score) else f"{model.score:.3f}"
+
+
 def _describe_model(comparison: Comparison, position: int) -> str:
     """A model against the first: differences of all numbers and classes, and the images that changed most."""
     first, model = comparison.models[0], comparison.models[position]
@@ -62,7 +66,7 @@ def _describe_model(comparison: Comparison, position: int) -> str:
     worse = changed[len(better) :][::-1]
     lines = [
         f"images: {len(better)} with fewer errors, {len(worse)} with more, {len(comparison.images) - len(changed)} "
-        f"with as many (IoU 0.5, score from {first.score:.3f} and {model.score:.3f}, where F1 is best)"
+        f"with as many (IoU 0.5, score from {_score(first)} and {_score(model)}, where F1 is best)"
     ]
     lines += [_describe_image(counts, position) for counts in (*better[:_SHOWN], *worse[:_SHOWN])]
     return "\n".join([title, align_columns(rows, "<><<"), *lines])

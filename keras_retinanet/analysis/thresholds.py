@@ -71,8 +71,13 @@ class ThresholdChoice:
         """What a reader of the thresholds must know."""
         missed = [each.name for each in self.classes if not each.is_reached]
         unseen = [each.name for each in self.classes if not each.boxes]
-        notes = [f"{self.goal} is not reached by {', '.join(missed)}: the nearest threshold stands"] if missed else []
-        return (*notes, *([f"there are no boxes of {', '.join(unseen)}: the threshold stays"] if unseen else []))
+        notes = [f"{self.goal} is not reached by {_list_some(missed)}: the nearest threshold stands"] if missed else []
+        return (*notes, *([f"there are no boxes of {_list_some(unseen)}: the threshold stays"] if unseen else []))
+
+
+def _list_some(names: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def choose_thresholds(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from keras_retinanet.config import DataConfig, TrainConfig
 from keras_retinanet.config.tree import flag_name, settings
 from keras_retinanet.data.datasets import DATASETS, Reader, find_layouts
 from keras_retinanet.data.open_dataset import data_problems, reader_flags
-from keras_retinanet.data.recognition import recognise, refuse_archive
+from keras_retinanet.data.recognition import describe_others, recognise, refuse_archive
 
 CHOICES = (
     "keep_classes",
@@ -129,6 +130,8 @@ def _read_first(
     word, colon, place = namespace.dataset.partition(":")
     if word not in DATASETS:
         layout = recognise(namespace.dataset, parser.prog)
+        for sentence in describe_others(layout):
+            print(f"note: {sentence}", file=sys.stderr)
         own = dict(layout.settings) or {DATASETS[layout.format].arguments[0]: str(layout.path)}
         return {"dataset": layout.format, **own}, words
     words = [place, *words] if colon else words

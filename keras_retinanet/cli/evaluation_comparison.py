@@ -50,7 +50,7 @@ def compare_models(
     """
     from keras_retinanet.analysis import comparison_report
     from keras_retinanet.analysis.comparison import compare
-    from keras_retinanet.data.errors import DataError
+    from keras_retinanet.data.data_summary import describe_data
     from keras_retinanet.data.open_dataset import open_dataset, take_first
     from keras_retinanet.evaluation import METRICS, report
 
@@ -60,22 +60,23 @@ def compare_models(
     dataset = open_dataset(data, "val")
     samples = take_first(dataset, flags.limit)
     names = short_names(paths)
+    opened = [  # all of them, before any detects: that may take hours
+        _read_results(path, dataset, samples) if is_result_file(path) else _prepare(path, flags, data, prepare)
+        for path in paths
+    ]
     found: list[Sequence[Detections]] = []
-    for path in paths:
-        if is_result_file(path):
-            found.append(_read_results(path, dataset, samples))
-        else:
-            try:
-                evaluation = prepare(flags, data, path)
-            except DataError as error:
-                raise ValueError(f"{path}: {error}") from None
-            print(describe(evaluation), flush=True)
-            found.append(_detect(evaluation, flags, dataset))
+    for one in opened:
+        if isinstance(one, Evaluation):
+            print(describe(one), flush=True)
+            one = _detect(one, flags, dataset)
+        found.append(one)
     settings = metric_settings(flags, dataset, None)
     if flags.metric == "coco":
         comparison = compare(samples, found, names, dataset.class_names, settings)
         print(comparison_report.comparison_text(comparison))
-        publish_comparison(comparison, flags)
+        publish_comparison(
+            comparison, samples, found, describe_data(data, {"val": samples}, dataset.class_names), flags
+        )
         content = comparison_report.to_dict(comparison)
     else:
         metric = METRICS[flags.metric]
@@ -85,6 +86,20 @@ def compare_models(
         content = {"models": [{"name": name, **report.to_dict(own)} for name, own in zip(names, results, strict=True)]}
     if flags.json:
         report.write_json(flags.json, {"metric": flags.metric, "paths": [str(path) for path in paths], **content})
+
+
+def _prepare(
+    path: Path,
+    flags: argparse.Namespace,
+    data: DataConfig,
+    prepare: Callable[[argparse.Namespace, DataConfig, Path], Evaluation],
+) -> Evaluation:
+    from keras_retinanet.data.errors import DataError
+
+    try:
+        return prepare(flags, data, path)
+    except DataError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _read_results(path: Path, dataset: Dataset, samples: Sequence[Sample]) -> Sequence[Detections]:

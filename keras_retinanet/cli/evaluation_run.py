@@ -47,7 +47,7 @@ def detect(evaluation: Evaluation, flags: argparse.Namespace) -> Iterator[tuple[
     with open_detection_files(evaluation, flags, names) as files:
         stages, count, seconds = _run(evaluation, flags, files)
         _report_images(evaluation)
-        speed = f"{count} images in {seconds:.1f} s ({count / seconds:.1f} images/s)" if count else ""
+        speed = f"{count} images in {seconds:.1f} s ({count / seconds:.2f} images/s)" if count else ""
         for stage, found in stages.items():
             words = f"{count_detections(found)} boxes", stage, speed and f"in {speed}"
             print(f"detected  {' '.join(filter(None, words))}")

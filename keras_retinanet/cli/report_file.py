@@ -51,8 +51,8 @@ def add_report_flag(parser: argparse.ArgumentParser) -> None:
         parser: The parser.
     """
     parser.add_argument(
-        "--report", metavar="FILE", help="HTML file with numbers, plots and pictures, or none (default: report.html in "
-        "the folder of the run, else in that of --json, else in that of the result file, else here)",
+        "--report", metavar="FILE", help="HTML file with numbers, plots and pictures, its folder, or none (default: "
+        "report.html in the folder of the run, else in that of --json, else in that of the result file, else here)",
     )  # fmt: skip
 
 
@@ -69,7 +69,8 @@ def choose_path(flags: argparse.Namespace, source: Path) -> Path | None:
     if flags.report == NO_REPORT:
         return None
     if flags.report:
-        return Path(flags.report)
+        path = Path(flags.report)
+        return path / NAME if path.is_dir() else path
     if source.name in SNAPSHOTS:
         return Run(source.parent).report
     if flags.json:
@@ -126,24 +127,40 @@ def publish_report(
     _write(lambda: write_report(with_analysis(subject, evaluated.brightness), path), path)
 
 
-def publish_comparison(comparison: Comparison, flags: argparse.Namespace) -> None:
-    """Writes the report of a comparison, if `--report` names a file.
+def publish_comparison(
+    comparison: Comparison,
+    samples: Sequence[Sample],
+    found: Sequence[Sequence[Detections]],
+    data: str,
+    flags: argparse.Namespace,
+) -> None:
+    """Writes the report of a comparison, and prints where it is. It belongs to no model: it goes to `--json`, or here.
 
     Args:
         comparison: Several models on the same images.
+        samples: The annotated images.
+        found: The detections of each model.
+        data: The data set in a few words.
         flags: The parsed flags.
     """
     from keras_retinanet.report import Subject, describe_versions, write_report
 
-    if flags.report in (None, NO_REPORT):
+    path = choose_path(flags, Path())
+    if path is None:
         return
-    first, path = comparison.models[0], Path(flags.report)
+    first = comparison.models[0]
     subject = Subject(
         title=f"{', '.join(model.name for model in comparison.models[1:])} against {first.name}",
         class_names=first.result.class_names,
         result=first.result,
+        samples=samples,
         comparison=comparison,
-        about={"command": shlex.join([Path(sys.argv[0]).name, *flags.given]), "versions": describe_versions()},
+        compared=found,
+        about={
+            "data": data,
+            "command": shlex.join([Path(sys.argv[0]).name, *flags.given]),
+            "versions": describe_versions(),
+        },
     )
     _write(lambda: write_report(subject, path), path)
 

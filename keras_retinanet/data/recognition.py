@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import difflib
 import os
 import re
@@ -70,7 +71,8 @@ def recognise(path: str | os.PathLike[str], command: str) -> Layout:
     layouts = find_layouts(place) or _find_in_only_folder(place)
     best = [layout for layout in layouts if layout.certainty == layouts[0].certainty]
     if len(best) == 1:
-        return best[0]
+        others = tuple(layout for layout in layouts[1:] if layout.evidence != best[0].evidence)
+        return dataclasses.replace(best[0], others=others)
     if best:
         readings = "; ".join(f"{layout.format}: {layout.evidence}" for layout in best)
         choices = " or ".join(f"`{command} {layout.format} {shlex.quote(str(layout.path))}`" for layout in best)
@@ -80,6 +82,15 @@ def recognise(path: str | os.PathLike[str], command: str) -> Layout:
         shown = file.name if file == place else file.relative_to(place).as_posix()
         raise DataError(str(path), f"is {known.name} ({shown}), which is not read", "another format", known.way_round)
     raise DataError(str(path), *_describe_unknown(place, command))
+
+
+def describe_others(layout: Layout) -> list[str]:
+    """Sentences about files of other formats at the path of a layout that `recognise` returned: they are not used."""
+    return [
+        f"{layout.path} has files of another format, too, which are not used ({other.evidence}): "
+        f"`{other.format} {shlex.quote(str(other.path))}` in place of the path reads them"
+        for other in layout.others
+    ]
 
 
 def refuse_archive(path: Path) -> None:

@@ -73,7 +73,7 @@ def evaluate(
         verdict = np.where(is_group_hit, IGNORED, matches.verdict)
         without_groups[threshold] = class_precisions(matches._replace(verdict=verdict), single, area_under_curve)
     is_changed = settings.iou_thresholds not in (None, (0.5,)) or settings.max_detections is not None
-    comparable = (OWN, OWN) if is_changed else (CHALLENGE, V2 if settings.verified is None else OWN)
+    comparable = (OWN, OWN) if is_changed else (OWN, V2) if settings.verified is None else (CHALLENGE, OWN)
     result = summarize(expanded, detections, class_names, ap, single + groups, comparable[0])
     mean = np.mean(list(without_groups.values()), axis=0)
     found = mean[single > 0]

@@ -45,7 +45,7 @@ def read_coco_results(path: Path, image_ids: Sequence[int | str], labels: Mappin
     for index, record in enumerate(records):
         problem = _find_problem(record, rows, labels)
         if problem is not None:
-            raise DataError(f"{path}, line {_line_of(text, index)}", *problem)
+            raise DataError(f"{path}, line {_line_of(text, index)}, entry {index + 1}", *problem)
         x, y, width, height = record["bbox"]
         rows[record["image_id"]].append((x, y, x + width, y + height, record["score"], labels[record["category_id"]]))
     return [_detections(image_id, found) for image_id, found in rows.items()]
@@ -95,6 +95,9 @@ def _find_problem(record: Any, images: Mapping[Any, Any], labels: Mapping[int, i
     if not all(isinstance(value, int | float) and math.isfinite(value) for value in numbers):
         found = f"bbox is {short_repr(box)}, score {short_repr(record['score'])}"
         return found, "four finite numbers and a finite score", "write the file again"
+    if min(box[2:]) < 0:
+        found = f"bbox is {short_repr(box)}, with a negative width or height"
+        return found, "[x, y, width, height]", "write width and height, not the second corner"
     return None
 
 

@@ -38,7 +38,9 @@ def write_file(
     """
     suffix = next(suffix for suffix, known in SUFFIXES.items() if known == name)
     if out.suffix != suffix:
-        raise ValueError(f"The {name} format is a file that ends in {suffix}; got {str(out)!r}.")
+        other = SUFFIXES.get(out.suffix)
+        fix = f" For {out.suffix}, choose the {other} format." if other else ""
+        raise ValueError(f"The {name} format is a file that ends in {suffix}; got {str(out)!r}.{fix}")
     check_settings(name, settings)
     out.parent.mkdir(parents=True, exist_ok=True)
 

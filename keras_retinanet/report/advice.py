@@ -20,6 +20,8 @@ FEW_TO_MEASURE = 10
 MIN_GAP = 0.15
 """A difference of AP between parts of the data set that is mentioned."""
 LARGE_CALIBRATION_ERROR = 0.1
+SHORT_RUN = 3
+"""Epochs of a run that was likely stopped too early, so that its length matters more than anything else."""
 MOST_NAMES = 3
 REMEDIES = {
     "Cls": "Check that the annotations distinguish these classes in the same way everywhere, and add examples of both",
@@ -59,11 +61,13 @@ def advise(subject: Subject, analysis: Analysis, threshold: float) -> list[Advic
     if not analysis.curves.hits[-1, 0]:
         reason = "No detection is right. Check that the annotations belong to these images, then train longer."
         return [Advice(reason, "classes")]
+    training, is_short = [*_on_training(subject)], len(subject.rows) < SHORT_RUN
     return [
+        *(training if is_short else ()),
         *_on_errors(analysis),
         *_on_parts(analysis),
         *_on_classes(subject),
-        *_on_training(subject),
+        *(() if is_short else training),
         *_on_scores(analysis),
         *_on_threshold(analysis, threshold),
     ]
@@ -155,7 +159,7 @@ def _training(subject: Subject, label: int) -> str:
 def _on_training(subject: Subject) -> Iterator[Advice]:
     """Whether the run was too short or too long."""
     epochs = [int(row["epoch"]) for row in subject.rows]
-    if len(epochs) < 2 or subject.best_epoch is None:
+    if not epochs or subject.best_epoch is None:
         return
     if subject.best_epoch == epochs[-1]:
         text = f"The last epoch, {epochs[-1]}, is the best: train longer (--resume RUN --epochs {2 * epochs[-1]})."

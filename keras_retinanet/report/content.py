@@ -10,7 +10,13 @@ from keras_retinanet.analysis.curves import ScoreCurves
 from keras_retinanet.evaluation.metric import OWN, EvaluationResult
 from keras_retinanet.report.advice import advise
 from keras_retinanet.report.curves import best_threshold, describe_curves
-from keras_retinanet.report.decision import describe_comparison, describe_thresholds, finite_or_none
+from keras_retinanet.report.decision import (
+    compare_at_top,
+    describe_comparison,
+    describe_thresholds,
+    finite_or_none,
+    without_own,
+)
 from keras_retinanet.report.history import describe_run
 from keras_retinanet.report.sections import describe_analysis
 from keras_retinanet.report.subject import Subject
@@ -50,7 +56,8 @@ def describe_subject(subject: Subject) -> dict[str, Any]:
         "run": describe_run(subject.rows, subject.best_epoch),
         "about": [{"name": name, "text": text, "isCode": name == "command"} for name, text in subject.about.items()],
     }
-    return content | (_measured(subject, result) if result else {})
+    content |= _measured(subject, result) if result else {}
+    return content | (compare_at_top(subject.comparison) if subject.comparison else {})
 
 
 def _measured(subject: Subject, result: EvaluationResult) -> dict[str, Any]:
@@ -84,7 +91,7 @@ def _numbers(result: EvaluationResult, main: str) -> list[dict[str, Any]]:
             "name": name,
             "value": finite_or_none(result.stats[name]),
             "meaning": result.captions[name],
-            "comparable": _without_own(result.comparable_with.get(name, OWN)),
+            "comparable": without_own(result.comparable_with.get(name, OWN)),
             "isMain": name == main,
         }
         for name in names
@@ -102,10 +109,6 @@ def _numbers_at(curves: ScoreCurves, threshold: float) -> list[dict[str, Any]]:
     ]
 
 
-def _without_own(comparable_with: str) -> str | None:
-    return None if comparable_with == OWN else comparable_with
-
-
 def _classes(subject: Subject) -> dict[str, Any]:
     """The columns of the table of classes."""
     result, columns = subject.result, []
@@ -113,7 +116,10 @@ def _classes(subject: Subject) -> dict[str, Any]:
         columns.append(_column("boxes", "annotated boxes in these images", "count", result.num_boxes))
     if subject.training_boxes is not None:
         columns.append(_column("training boxes", "annotated boxes to learn from", "count", subject.training_boxes))
-    if result is not None:
+    if subject.comparison:
+        for model in subject.comparison.models:
+            columns.append(_column(f"AP, {model.name}", "AP of the class", "share", model.result.per_class["AP"]))
+    elif result is not None:
         columns += [_column(name, f"{name} of the class", "share", values) for name, values in result.per_class.items()]
     return {"names": list(subject.class_names), "columns": columns}
 

@@ -11,6 +11,7 @@ import numpy as np
 from keras_retinanet.analysis.bootstrap import Interval
 from keras_retinanet.analysis.comparison import Comparison, Difference
 from keras_retinanet.analysis.thresholds import ClassThreshold, ThresholdChoice
+from keras_retinanet.evaluation.metric import OWN
 
 MAX_IMAGES = 100
 """Images of a comparison that are listed, half of them better and half worse."""
@@ -65,12 +66,71 @@ def describe_comparison(comparison: Comparison) -> dict[str, Any]:
         rows = [[name, *_difference(each)] for name, each in differences.items() if each is not None]
         tables.append(_table(title, "", ["class", *_DIFFERENCE], rows))
         tables.append(_compare_images(comparison, position))
-    notes = " ".join(f"{note[0].upper()}{note[1:]}." for note in comparison.notes)
+    notes = " ".join(f"{note}." for note in comparison.notes)
     explanation = (
         f"Differences from {first} on the same images, with the range of 95 % of {comparison.replicates:,} resampled "
         f"sets of images, and the share of them on which the model is better. {notes}"
     )
     return {"explanation": explanation.strip(), "tables": tables}
+
+
+def compare_at_top(comparison: Comparison) -> dict[str, Any]:
+    """What the top of the page says about several models.
+
+    Args:
+        comparison: The comparison.
+
+    Returns:
+        `headline`: AP of each model. `numbers`: all of each. `threshold`: the lowest score at which one is counted.
+    """
+    headline, numbers = [], []
+    for position, model in enumerate(comparison.models):
+        result = model.result
+        headline.append(
+            {
+                "name": f"AP, {model.name}",
+                "value": finite_or_none(result.stats["AP"]),
+                "meaning": _sum_up(comparison, position),
+                "isMain": True,
+            }
+        )
+        numbers += [
+            {
+                "name": f"{name}, {model.name}",
+                "value": finite_or_none(value),
+                "meaning": result.captions[name],
+                "comparable": without_own(result.comparable_with.get(name, OWN)),
+            }
+            for name, value in result.stats.items()
+        ]
+    lowest = np.nanmin([1.0, *(model.score for model in comparison.models)])
+    return {"headline": headline, "numbers": numbers, "threshold": float(np.floor(lowest * 100) / 100)}
+
+
+def _sum_up(comparison: Comparison, position: int) -> str:
+    """The difference of a model's AP from the first, in words."""
+    if not position:
+        return "the others are compared with this one"
+    difference, first = comparison.differences[position - 1]["AP"], comparison.models[0].name
+    value, deviation = 100 * difference.value, 100 * difference.deviation
+    if np.isnan(difference.share_better):
+        return f"not comparable with {first}"
+    return (
+        f"{value:+.1f} ± {deviation:.1f} percentage points against {first}; better in {difference.share_better:.0%}, "
+        f"worse in {difference.share_worse:.0%} of resampled sets"
+    )
+
+
+def without_own(comparable_with: str) -> str | None:
+    """Whose numbers a number can be compared with.
+
+    Args:
+        comparable_with: As a metric states it.
+
+    Returns:
+        It; `None` for an own extension.
+    """
+    return None if comparable_with == OWN else comparable_with
 
 
 _DIFFERENCE = ["difference", "95 % range", "better in"]

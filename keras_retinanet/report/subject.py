@@ -38,6 +38,7 @@ class Subject:
         analysis: Where the detector fails; `None` if that was not computed.
         thresholds: Score thresholds to deploy; `None` if none were chosen.
         comparison: Several models side by side; `None` for one.
+        compared: The detections of each of them; none to show no pictures.
         main: Name in its `stats` of the number that ranks models.
         training_boxes: `(K,)` training boxes of each class; `None` if they are not known.
         rows: Rows of the run's `metrics.csv`; none if the report does not belong to a run.
@@ -54,6 +55,7 @@ class Subject:
     analysis: Analysis | None = None
     thresholds: ThresholdChoice | None = None
     comparison: Comparison | None = None
+    compared: Sequence[Sequence[Detections]] = ()
     main: str = "AP"
     training_boxes: Any = None
     rows: Sequence[Mapping[str, str]] = ()

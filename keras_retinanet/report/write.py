@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from keras_retinanet.report.changed_images import draw_changes
 from keras_retinanet.report.content import describe_subject
 from keras_retinanet.report.galleries import draw_galleries
 from keras_retinanet.report.page import render_page
@@ -21,9 +22,11 @@ def write_report(subject: Subject, path: str | Path) -> None:
     """
     content, pictures = describe_subject(subject), Pictures()
     found = {entry["image_id"]: entry for entry in subject.detections if "image_id" in entry}
-    content["galleries"] = draw_galleries(
-        pick_galleries(subject.analysis, subject.samples, found), subject.samples, found, pictures
-    )
+    if subject.comparison and subject.compared:
+        content["galleries"] = draw_changes(subject.comparison, subject.samples, subject.compared, pictures)
+    else:
+        galleries = pick_galleries(subject.analysis, subject.samples, found)
+        content["galleries"] = draw_galleries(galleries, subject.samples, found, pictures)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render_page(content, pictures.urls), encoding="utf-8")

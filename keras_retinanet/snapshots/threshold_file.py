@@ -115,6 +115,8 @@ def read_threshold_file(path: str | Path) -> StoredThresholds:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
         content = yaml.safe_load(text)
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist; retinanet-evaluate --save-thresholds writes such a file.") from None
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"{path} is neither YAML nor JSON: {error}. Allowed is {_ALLOWED}.") from None
     if not isinstance(content, dict) or not (content.keys() & {"classes", *_NUMBERS}):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,8 @@ def test_best_f1_of_each_class():
     assert (choice.together.found, choice.together.right, choice.together.boxes) == (5, 4, 5)
     assert choice.together.figures["F1"].value == pytest.approx(8 / 10)
     assert choice.notes == ("there are no boxes of wasp: the threshold stays",)
+    many = dataclasses.replace(choice, classes=choice.classes[-1:] * 7)
+    assert many.notes == (f"there are no boxes of {'wasp, ' * 4}wasp and 2 more: the threshold stays",)
 
 
 def test_goals_that_are_not_reached_are_named():

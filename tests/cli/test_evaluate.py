@@ -169,7 +169,8 @@ def test_open_images_with_a_hierarchy(tmp_path, capsys):
     ]  # fmt: skip
     (tmp_path / "found.json").write_text(json.dumps([{**found[0], "image_id": "b.png"}]))
     assert evaluate.main(argv) == 2
-    assert_one_line(capsys.readouterr().err, f"{tmp_path}/found.json, line 1: image 'b.png' is not in the data set")
+    said = f"{tmp_path}/found.json, line 1, entry 1: image 'b.png' is not in the data set"
+    assert_one_line(capsys.readouterr().err, said)
 
 
 def test_thresholds_in_the_snapshot(demo, run, tmp_path, capsys):

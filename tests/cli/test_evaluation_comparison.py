@@ -50,19 +50,20 @@ class FindsPears(Runtime):
 
 def test_files_of_detections(data: Path, capsys: pytest.CaptureFixture[str]):
     """Of three pears the first file has one (34 of 101 recalls), the second all; nobody finds the fig."""
-    words = ["csv", "--report=none", str(data / "boxes.csv"), str(data / "one.json"), str(data / "two.json")]
-    files = ["--json", str(data / "out.json"), "--report", str(data / "report.html")]
-    assert evaluate.main([*words, *files]) == 0
+    words = ["csv", str(data / "boxes.csv"), str(data / "one.json"), str(data / "two.json")]
+    assert evaluate.main([*words, "--json", str(data / "out.json")]) == 0
     text = capsys.readouterr().out
     assert f"report    {data / 'report.html'}" in text
-    assert "two.json against one.json" in (data / "report.html").read_text(encoding="utf-8")
+    page = (data / "report.html").read_text(encoding="utf-8")  # next to --json
+    assert "two.json against one.json" in page
+    assert '"Better by two.json"' in page
     assert "two.json against one.json: difference in percentage points ± standard deviation" in text
     assert "\nAP    +33.2 ± " in text  # (1 - 34 / 101) / 2
     assert "\npear  +66.3 ± " in text
     assert "images: 2 with fewer errors, 0 with more, 1 with as many" in text
     assert "note: one.json has no detections in 2 images in which another model has some" in text
     content = json.loads((data / "out.json").read_text())
-    assert content["paths"] == words[3:]
+    assert content["paths"] == words[2:]
     assert content["models"][1]["stats"]["AP50"] == pytest.approx(0.5)
     assert [row["image_id"] for row in content["models"][1]["images"]] == ["b.png", "c.png"]
     assert evaluate.main([*words, "--metric", "f1"]) == 0
@@ -105,7 +106,7 @@ def test_a_broken_image_has_no_objects(data: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["{}/one.json", "{}/odd.json"], "odd.json, line 2: image 'z.png' is not in the data set"),
+        (["{}/one.json", "{}/odd.json"], "odd.json, line 2, entry 1: image 'z.png' is not in the data set"),
         (["{}/two.json", "{}/model.onnx"], "model.onnx: class names: the model does not know 'fig' (1 boxes)"),
         (
             ["{}/one.json", "{}/two.json", "--choose-thresholds", "f1"],
@@ -124,3 +125,21 @@ def test_what_does_not_fit_is_named(data: Path, words, said, monkeypatch, capsys
     (data / "odd.json").write_text("[\n" + json.dumps({**BOX, "image_id": "z.png", "score": 0.9}) + "]")
     assert evaluate.main(["csv", "--report=none", str(data / "boxes.csv"), *(word.format(data) for word in words)]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_all_models_are_opened_before_one_detects(data: Path, monkeypatch, capsys):
+    names = {"good.onnx": ("kiwi", "pear", "fig"), "other.onnx": ("kiwi", "pear")}
+    monkeypatch.setattr("keras_retinanet.runtimes.open_runtime", lambda path: FindsPears(names[Path(path).name]))
+    for name in names:
+        (data / name).touch()
+    words = ["csv", "--report=none", str(data / "boxes.csv"), str(data / "good.onnx"), str(data / "other.onnx")]
+    assert evaluate.main(words) == 2
+    written = capsys.readouterr()
+    assert "other.onnx: class names: the model does not know 'fig'" in written.err
+    assert "detected" not in written.out
+
+
+def test_a_folder_for_the_report(data: Path):
+    (data / "pages").mkdir()
+    assert evaluate.main(["csv", str(data / "boxes.csv"), str(data / "one.json"), "--report", str(data / "pages")]) == 0
+    assert "one.json" in (data / "pages" / "report.html").read_text(encoding="utf-8")

@@ -127,6 +127,21 @@ def test_sets_and_words_that_are_named_can_be_given(
     assert len(read(word, str(tmp_path))) == 1
 
 
+def test_files_of_a_second_format_are_named_with_the_command_that_reads_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], write_images: Callable[..., None]
+) -> None:
+    write_images(tmp_path, {"a.jpg": (40, 60), "b.jpg": (40, 60)})
+    (tmp_path / "boxes.csv").write_text("image_path,xmin,ymin,xmax,ymax,label\na.jpg,1,2,3,4,tree\n")
+    sides = "".join(f"<{side}>{at}</{side}>" for side, at in zip(("xmin", "ymin", "xmax", "ymax"), "5678", strict=True))
+    box = f"<object><name>palm</name><bndbox>{sides}</bndbox></object>"
+    (tmp_path / "b.xml").write_text(f"<annotation>{box}{box}</annotation>")
+    assert read(str(tmp_path)).class_names == ("tree",)
+    said = capsys.readouterr().err
+    assert said.startswith(f"note: {tmp_path} has files of another format, too, which are not used (b.xml): ")
+    [words] = re.findall(r"`(.+)` in place of the path", said)
+    assert read(*shlex.split(words)).class_names == ("palm",)
+
+
 def test_a_set_of_a_single_file_can_be_omitted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], write_images: Callable[..., None]
 ) -> None:

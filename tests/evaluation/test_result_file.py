@@ -36,11 +36,12 @@ def test_what_the_report_writes_is_read(tmp_path):
         ({"bbox": [1, 2, 3]}, r"bbox is \[1, 2, 3\], score 0.5"),
         ({"bbox": [1, 2, 3, None]}, r"bbox is \[1, 2, 3, None\], score 0.5. allowed: four finite numbers"),
         ({"score": float("nan")}, r"bbox is \[1, 2, 3.5, 4\], score nan"),
+        ({"bbox": [1, 2, -3, 4]}, r"bbox is \[1, 2, -3, 4\], with a negative width or height"),
     ],
 )
 def test_a_record_that_does_not_fit_is_named_with_its_line(tmp_path, change, said):
     path = write(tmp_path / "a.json", RIGHT, RIGHT, {**RIGHT, **change}, RIGHT)
-    with pytest.raises(DataError, match=f"a.json, line 4: {said}"):
+    with pytest.raises(DataError, match=f"a.json, line 4, entry 3: {said}"):
         read_coco_results(path, [7, "b"], LABELS)
 
 
@@ -48,10 +49,10 @@ def test_lines_are_counted_in_any_layout(tmp_path):
     path = tmp_path / "a.json"
     wrong = {**RIGHT, "image_id": 9}
     path.write_text(json.dumps([RIGHT, wrong], indent=1))  # the second record begins in line 13
-    with pytest.raises(DataError, match=r"a\.json, line 13: image 9"):
+    with pytest.raises(DataError, match=r"a\.json, line 13, entry 2: image 9"):
         read_coco_results(path, [7], LABELS)
     path.write_text(json.dumps([RIGHT, wrong]))
-    with pytest.raises(DataError, match=r"a\.json, line 1: image 9"):
+    with pytest.raises(DataError, match=r"a\.json, line 1, entry 2: image 9"):
         read_coco_results(path, [7], LABELS)
 
 
@@ -59,7 +60,7 @@ def test_lines_are_counted_in_any_layout(tmp_path):
     ("text", "said"),
     [
         ("[\n{},", "line 2: is not JSON"),
-        ("[{}]", "line 1: is {}"),
+        ("[{}]", "line 1, entry 1: is {}"),
         ('{"annotations": []}', "is {'annotations'.*give the result file, not the annotations"),
     ],
 )

@@ -44,7 +44,9 @@ def test_a_wrong_file_never_takes_the_place_of_another(tmp_path: Path) -> None:
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"insects.onnx": "old"}
     assert write_file("onnx", out, ExportConfig(), write, None) == out
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"insects.onnx": "new"}
-    with pytest.raises(ValueError, match=r"a file that ends in \.tflite; got .*insects\.onnx"):
+    with pytest.raises(
+        ValueError, match=r"a file that ends in \.tflite; got .*insects\.onnx'\. For \.onnx, choose the onnx format"
+    ):
         write_file("litert", out, ExportConfig(), write, None)
 
 

@@ -77,7 +77,13 @@ def test_classes(subject: Subject, analysis: Analysis) -> None:
 
 @pytest.mark.parametrize(
     ("best", "last", "said"),
-    [(3, 3, "The last epoch, 3, is the best"), (1, 3, "Epoch 1 of 3 is the best"), (2, 3, None), (None, 3, None)],
+    [
+        (1, 1, "The last epoch, 1, is the best"),
+        (3, 3, "The last epoch, 3, is the best"),
+        (1, 3, "Epoch 1 of 3 is the best"),
+        (2, 3, None),
+        (None, 3, None),
+    ],
 )
 def test_the_length_of_a_run(
     subject: Subject, analysis: Analysis, best: int | None, last: int, said: str | None
@@ -85,6 +91,8 @@ def test_the_length_of_a_run(
     run = dataclasses.replace(subject, best_epoch=best, rows=[{"epoch": str(k + 1)} for k in range(last)])
     found = [text for text in sentences(run, analysis) if "epoch" in text.lower()]
     assert [text.startswith(said) for text in found] == [True] if said else found == []
+    if said and last < 3:
+        assert sentences(run, analysis)[0] == found[0], "the first advice about a short run"
 
 
 def test_no_detection_is_right(subject: Subject, analysis: Analysis) -> None:

@@ -92,3 +92,8 @@ def test_a_snapshot_gets_thresholds_and_keeps_all_else(tmp_path: Path, argument:
     with pytest.raises(ValueError, match="is not a snapshot"):
         store_thresholds(path, stored, ("ant", "bee"))
     assert [entry.name for entry in tmp_path.iterdir()] == ["best.keras"]
+
+
+def test_a_missing_file(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"none\.yaml does not exist; retinanet-evaluate --save-thresholds writes"):
+        read_threshold_file(tmp_path / "none.yaml")

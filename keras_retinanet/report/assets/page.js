@@ -176,7 +176,8 @@ function drawComparison() {
 
 function drawAbout() {
   section("about", "About this report", null, (node) => node.append(html("dl", null, DATA.about.map(({name, text, isCode}) => [
-    html("dt", null, name), html("dd", null, isCode ? html("pre", null, text) : text)]))));
+    html("dt", null, name), html("dd", null, text.includes("\n") ? html("details", null, html("summary", null, plural(text.trim().split("\n").length, "line")), html("pre", null, text))
+      : isCode ? html("pre", null, text) : text)]))));
 }
 
 /** The row of links, which marks the section in view. */
@@ -199,13 +200,13 @@ function drawContents() {
 
 drawTop();
 drawAdvice();
+drawComparison();
 section("classes", "Classes", "Choose a class to see it in the plots and pictures; column heads sort.", (node) => node.append(...classTable()));
 drawThreshold();
 drawErrors();
 drawSlices();
 if (DATA.galleries.length) section("pictures", "Pictures", null, galleries);
 drawCalibration();
-drawComparison();
 drawRun();
 drawAbout();
 drawContents();

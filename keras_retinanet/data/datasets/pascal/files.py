@@ -79,9 +79,9 @@ class _Homes:
     @property
     def folders(self) -> list[Path]:
         """All folders with files: a file added to one of them changes it."""
-        names = [(self.text_home, name) for name in self.texts.values()]
-        names += [(self.image_home, name) for name in self.images.values()]
-        return list(dict.fromkeys([self.text_home, self.image_home, *((home / name).parent for home, name in names)]))
+        homes = [(self.text_home, self.texts), (self.image_home, self.images)]
+        below = dict.fromkeys((home, os.path.dirname(name)) for home, names in homes for name in names.values())
+        return list(dict.fromkeys([self.text_home, self.image_home, *(home / part for home, part in below)]))
 
 
 def find_files(folder: Path, set_name: str, image_dir: str | None, *, is_strict: bool, is_lenient: bool) -> VocFiles:

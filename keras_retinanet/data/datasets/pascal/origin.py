@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from keras_retinanet.data.datasets.pascal.xml import VocText
 
@@ -36,21 +39,19 @@ class OriginEvidence:
 
     def add(self, texts: Iterable[VocText]) -> None:
         """Count the boxes of files."""
-        for text in texts:
-            if text.origin is not None:
-                continue
-            height, width = text.size or (0, 0)
-            for item in text.objects:
-                x1, y1, x2, y2 = item.box
-                if not (x1 < x2 < float("inf") and y1 < y2 < float("inf")):
-                    continue  # a click, or a placeholder such as 0 0 0 0
-                self.num_boxes += 1
-                self.num_zeros += x1 == 0 or y1 == 0
-                self.num_ones += x1 == 1 or y1 == 1
-                self.num_fractions += not all(side.is_integer() for side in item.box)
-                if width:
-                    self.num_at_border += x2 >= width or y2 >= height
-                    self.num_before_border += x2 == width - 1 or y2 == height - 1
+        counted = [text for text in texts if text.origin is None and text.objects]
+        boxes = np.array([item.box for text in counted for item in text.objects], np.float64).reshape(-1, 4)
+        sizes = np.array([text.size or (0, 0) for text in counted], np.int64).reshape(-1, 2)
+        limits = np.repeat(sizes[:, ::-1], np.array([len(text.objects) for text in counted], np.int64), axis=0)
+        has_area = ((boxes[:, :2] < boxes[:, 2:]) & (boxes[:, 2:] < np.inf)).all(axis=1)
+        boxes, limits = boxes[has_area], limits[has_area]  # without clicks, and placeholders such as 0 0 0 0
+        starts, ends, is_sized = boxes[:, :2], boxes[:, 2:], limits > 0
+        self.num_boxes += len(boxes)
+        self.num_zeros += _count_rows(starts == 0)
+        self.num_ones += _count_rows(starts == 1)
+        self.num_fractions += _count_rows((boxes != np.floor(boxes)) | np.isinf(boxes))
+        self.num_at_border += _count_rows((ends >= limits) & is_sized)
+        self.num_before_border += _count_rows((ends == limits - 1) & is_sized)
 
     def decide(self) -> tuple[int, str]:
         """Decide where the data set begins to count.
@@ -72,6 +73,10 @@ class OriginEvidence:
         if self.num_before_border >= _MIN_BEFORE_BORDER and not self.num_at_border:
             return 0, f"{self.num_before_border} boxes end one pixel before the border, none at it"
         return 1, "VOC's convention; no coordinate shows another"
+
+
+def _count_rows(is_met: Any) -> int:
+    return int(is_met.any(axis=1).sum())
 
 
 def describe_origin(origin: int, reason: str) -> str:

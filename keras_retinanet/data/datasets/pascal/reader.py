@@ -83,12 +83,13 @@ class PascalDataset(Reader):
         if self.on_error == "skip" and any(text is _BROKEN for text in texts):
             texts = _leave_out_broken(files, texts)
         names, evidence = {item.name for text in texts for item in text.objects}, OriginEvidence()
-        evidence.add(texts)
+        others: list[VocText] = []
         if self.wanted_classes is None or voc_origin == "auto":
             for file in files.other_texts:
                 other = self._read_text(file, ErrorCollector() if self.on_error == "skip" else self.on_error)
                 names.update(item.name for item in other.objects)
-                evidence.add([other])
+                others.append(other)
+        evidence.add([*texts, *others])
         origin, notes = _choose_origin(evidence, voc_origin)
         if voc_origin != "auto":
             texts = [text._replace(origin=origin) for text in texts]

@@ -30,6 +30,7 @@ class Layout:
         tool: Name of the tool that wrote the files, if they show it. Defaults to `""`.
         settings: `DataConfig` fields to set in place of the reader's first argument, such as the annotation files of a
             format without named sets. Defaults to none: the first argument is `path`.
+        others: Less certain readings of other files at the same path, set by `recognise`. Defaults to none.
     """
 
     format: str
@@ -38,6 +39,7 @@ class Layout:
     certainty: int
     tool: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[Layout, ...] = ()
 
 
 class Reader(AnnotatedImages):
