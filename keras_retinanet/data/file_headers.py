@@ -12,6 +12,7 @@ from keras_retinanet.data.image_headers import ImageHeader, orientation_in_heade
 from keras_retinanet.data.pillow_files import opened, orientation_of, stored_size
 
 _READERS = 16  # header reads wait for the disk, not for a core
+_JPEG, _JPEG_HEAD = b"\xff\xd8\xff", 1 << 12  # characters that hold the header of most JPEGs
 _BASE64_HEAD = 1 << 16  # characters, a multiple of four
 _CHUNK = 256  # files that a thread reads in one go
 
@@ -52,12 +53,16 @@ def _read_header(image: str) -> ImageHeader | None:
 
 def _header_of_base64(part: ByteRange) -> ImageHeader | None:
     """The header of a picture in base64, of which the start is decoded, and the rest only if that is not enough."""
-    for length in (min(part.length, _BASE64_HEAD), part.length):
+    for length in (min(part.length, _JPEG_HEAD), min(part.length, _BASE64_HEAD), part.length):
         try:
             content = read_bytes(image_reference(part.file, part.start, length, is_base64=True))
         except OSError:  # also where escaped slashes end the start within four characters
             continue
-        if (header := header_of(content)) is not None:
+        if length > _JPEG_HEAD or length == part.length:
+            header = header_of(content)
+        else:  # a JPEG's header is followed up to the first scan: what is read is whole
+            header = parse_header(reader_of(io.BytesIO(content))) if content.startswith(_JPEG) else None
+        if header is not None:
             return header
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import random
 
@@ -16,7 +17,7 @@ from keras_retinanet.data.exif import PNG_WINDOW, read_orientation, turn, turned
 from keras_retinanet.data.exif_graph import orientation_in_graph, turn_in_graph
 from keras_retinanet.data.file_headers import read_headers
 from keras_retinanet.data.image import decode
-from keras_retinanet.data.image_files import read_sizes
+from keras_retinanet.data.image_files import image_reference, read_sizes
 from keras_retinanet.data.image_headers import ImageHeader
 from keras_retinanet.data.pillow_files import orientation_of_file
 from keras_retinanet.data.writers.upright import as_annotated
@@ -155,3 +156,13 @@ def test_the_orientation_can_be_taken_out(kind, endian):
         opened.load()  # a PNG with a wrong checksum would not open
     assert np.array_equal(decode(tf.constant(changed)), decode(tf.constant(content)))
     assert without_orientation(encoded(kind, None)) == encoded(kind, None)
+
+
+def test_headers_of_jpegs_in_base64_are_found_however_long_they_are(tmp_path):
+    files = []
+    for length in (0, 2000, 5000, 60_000):
+        file = tmp_path / f"{length}.txt"
+        content = encoded("JPEG", 6, comment=b"x" * length)
+        file.write_bytes(base64.b64encode(content))
+        files.append(image_reference(str(file), 0, file.stat().st_size, is_base64=True))
+    assert read_headers(files) == [ImageHeader((37, 52), 6)] * 4
