@@ -213,6 +213,26 @@ def parse_saved_model(contents: bytes) -> Any:
     return SavedModel.FromString(contents)
 
 
+def parse_object_graph(contents: bytes) -> Any:
+    """Parse the object graph of a checkpoint of TensorFlow 2.
+
+    Missing in public: this message. `tf.train.load_checkpoint` returns its bytes only.
+    Without the name: no import of checkpoints of TensorFlow's own detectors.
+
+    Args:
+        contents: The value of `_CHECKPOINTABLE_OBJECT_GRAPH`.
+
+    Returns:
+        The message, a `TrackableObjectGraph`.
+
+    Raises:
+        MissingInternalError: `tensorflow.core.protobuf.trackable_object_graph_pb2` is gone.
+    """
+    with _explain_missing_names():
+        from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
+    return TrackableObjectGraph.FromString(contents)
+
+
 def litert_converter_error() -> type[Exception]:
     """Return the exception that `tf.lite.TFLiteConverter` raises for a graph that LiteRT cannot run.
 

@@ -28,6 +28,7 @@ from keras_retinanet.framework_internals import (
     litert_converter_error,
     litert_format,
     nested_layers,
+    parse_object_graph,
     parse_saved_model,
 )
 
@@ -125,6 +126,13 @@ def test_a_saved_model_is_parsed() -> None:
     assert [len(graph.graph_def.node) for graph in message.meta_graphs] == [0, 0]
 
 
+def test_object_graphs_are_parsed() -> None:
+    """Two nodes, the second a child named `a` of the first."""
+    nodes = parse_object_graph(b"\x0a\x07\x0a\x05\x08\x01\x12\x01a\x0a\x00").nodes
+    assert len(nodes) == 2
+    assert [(child.node_id, child.local_name) for child in nodes[0].children] == [(1, "a")]
+
+
 def test_the_converter_raises_the_class_that_is_waited_for() -> None:
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def unknown_to_litert(text: tf.Tensor) -> tf.Tensor:
@@ -169,6 +177,7 @@ def test_a_keras_whose_muon_decides_elsewhere_is_refused(name: str, monkeypatch:
     ("find", "module"),
     [
         (lambda: parse_saved_model(b""), "tensorflow.core.protobuf.saved_model_pb2"),
+        (lambda: parse_object_graph(b""), "tensorflow.core.protobuf.trackable_object_graph_pb2"),
         (litert_converter_error, "tensorflow.lite.python.convert"),
         (litert_format, "tensorflow.lite.tools"),
     ],
@@ -186,7 +195,7 @@ PACKAGE = Path(keras_retinanet.__file__).parent
 FRAMEWORKS = {"keras", "tensorflow", "tf", "jax", "torch", "keras_hub"}
 PRIVATE_PARTS = {"src", "python", "core", "lite"}
 """Packages inside a framework that are not public. `tf.lite` is, as an attribute of the module `tensorflow`."""
-STANDARD_LIBRARY = {"_replace", "_actions", "_ActionsContainer"}
+STANDARD_LIBRARY = {"_replace", "_asdict", "_actions", "_ActionsContainer"}
 """Of named tuples, which document it, and of argparse."""
 
 

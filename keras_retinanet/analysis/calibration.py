@@ -23,7 +23,8 @@ class Calibration:
     """Score against precision in bins of equal width.
 
     A detection is right if it matches a box of its class at the IoU threshold; ignored ones are left out. The expected
-    calibration error is the mean over bins, weighted by their detections, of |precision - mean score|.
+    calibration error is the mean over bins, weighted by their detections, of the absolute difference between precision
+    and mean score.
 
     Attributes:
         edges: `(bins + 1,)` scores; a bin holds the scores above its lower edge, up to its upper one.
@@ -31,7 +32,7 @@ class Calibration:
         mean_score: `(bins,)`; nan where a bin is empty.
         precision: `(bins,)` share of them that is right.
         expected_error: ECE.
-        largest_error: Largest |precision - mean score| of a bin that holds detections.
+        largest_error: Largest such difference of a bin that holds detections.
         class_errors: `(K,)` ECE of the detections of each class; nan without detections.
         score_threshold: Only detections that score above it count.
         iou_threshold: IoU from which a detection is right.

@@ -16,6 +16,7 @@ from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail
 from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import AugmentName, DataConfig, TrainConfig
+from keras_retinanet.config.rules import check
 
 if TYPE_CHECKING:
     from keras_retinanet.doctor.training_pictures import TrainingPicture
@@ -64,10 +65,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     namespace, config = parse_network_arguments(parser, argv)
     if namespace.window and not (os.environ.get("DISPLAY") or sys.platform in ("darwin", "win32")):
         parser.error("--window needs a display, and none was found; write pictures with --out or --sheet")
-    import_tensorflow()
-    data = dataclasses.replace(config.data, augment=namespace.augment)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, augment=namespace.augment))
     try:
-        return _draw(namespace, dataclasses.replace(config, data=data))
+        check(config)
+    except ValueError as error:
+        parser.error(str(error))
+    import_tensorflow()
+    try:
+        return _draw(namespace, config)
     except (ValueError, OSError, ImportError) as error:
         return fail(PROGRAM, error)
 

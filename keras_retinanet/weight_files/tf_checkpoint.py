@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_retinanet.framework_internals import parse_object_graph
+
 GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _VALUE = "VARIABLE_VALUE"
 _NO_ATTRIBUTES = frozenset({"variables", "trainable_variables", "regularization_losses", "keras_api", "signatures"})
@@ -174,10 +176,9 @@ def _open(prefix: Path) -> Any:
 
 def _read_nodes(serialised: bytes, prefix: Path) -> Any:
     from google.protobuf.message import DecodeError
-    from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
     try:
-        nodes = TrackableObjectGraph.FromString(serialised).nodes
+        nodes = parse_object_graph(serialised).nodes
     except DecodeError as error:
         raise ValueError(f"The object graph of {str(prefix)!r} is damaged: {error}") from error
     if not nodes:

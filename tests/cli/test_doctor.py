@@ -70,7 +70,7 @@ def test_pictures_and_sheet(boxes, tmp_path, capsys):
         (doctor, ["csv", "gone.csv", "--json", "/"], "--json /: is a folder"),
         (doctor, ["csv", "gone.csv", "--fix", "/"], "--fix /: the folder is not empty"),
         (debug, ["csv", "gone.csv"], "gone.csv: cannot be read"),
-        (debug, ["csv", "gone.csv", "--augment", "wild"], "invalid choice: 'wild'"),
+        (debug, ["csv", "gone.csv", "--augment", "wild"], "--augment is 'wild'; allowed are"),
         (debug, ["csv", "gone.csv", "--window"], "--window needs a display"),
     ],
 )
