@@ -131,7 +131,7 @@ def _best_anchors(
     alpha: float,
     beta: float,
 ) -> tuple[Tensor, Tensor]:
-    """Alignment and position of the best anchors of each box, `(N, k)`; -1 and 0 in rows that are no objects.
+    """Alignment and position of the best anchors of each box, `(N, k)`; -1 and 0 in rows that are not objects.
 
     Boxes are visited class by class: a column of the logits lies scattered in memory, and is read once per class.
     """

@@ -95,13 +95,13 @@ def augmentation_names(text: str) -> tuple[str, ...]:
         Names of augmentations, in order.
 
     Raises:
-        ValueError: There is no such preset or function.
+        ValueError: The preset or function does not exist.
     """
     names: list[str] = []
     for part in text.split(","):
         if part not in PRESETS and not is_user_function(part):
             allowed = ", ".join(PRESETS)
-            raise ValueError(f"--augment {part!r} is no preset; allowed are {allowed}, and MODULE:FUNCTION.")
+            raise ValueError(f"--augment {part!r} is not a preset; allowed are {allowed}, and MODULE:FUNCTION.")
         names += PRESETS.get(part, (part,))
     check_names(names)
     return tuple(names)

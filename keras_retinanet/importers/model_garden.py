@@ -188,7 +188,7 @@ def _read_anchors(anchor: Fields, levels: range) -> dict[str, Any]:
     scales = anchor.get("num_scales", 3)
     return {
         "sizes": tuple(anchor.get("anchor_size", 4.0) * 2**level for level in levels),
-        "ratios": tuple(1 / ratio for ratio in anchor.numbers("aspect_ratios", (0.5, 1.0, 2.0))),  # width over height
+        "ratios": anchor.inverses("aspect_ratios", (0.5, 1.0, 2.0)),  # they are width over height
         "scales": tuple(2 ** (index / scales) for index in range(scales)),
         "offset": 0.5,
     }
@@ -196,8 +196,11 @@ def _read_anchors(anchor: Fields, levels: range) -> dict[str, Any]:
 
 def _read_box_std(generator: Fields) -> tuple[float, ...]:
     """Factors on our deltas (x, y, w, h); the file has divisors (y, x, h, w)."""
-    y, x, h, w = generator.numbers("box_coder_weights", (1.0, 1.0, 1.0, 1.0))
-    return 1 / x, 1 / y, 1 / w, 1 / h
+    factors = generator.inverses("box_coder_weights", (1.0, 1.0, 1.0, 1.0))
+    if len(factors) != 4:
+        raise CheckpointError(f"{generator.where}.box_coder_weights has {len(factors)} numbers; four are needed.")
+    y, x, h, w = factors
+    return x, y, w, h
 
 
 def _read_resize(task: Fields, levels: range, notes: list[str]) -> ResizeConfig:

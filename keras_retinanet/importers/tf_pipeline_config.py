@@ -91,7 +91,7 @@ def read_anchors(ssd: Fields, levels: range) -> dict[str, Any]:
     is_fixed = "fixed_shape_resizer" in ssd.message("image_resizer")
     return {
         "sizes": tuple(generator.get("anchor_scale", 4.0) * 2**level for level in levels),
-        "ratios": tuple(1 / ratio for ratio in generator.numbers("aspect_ratios", ())),  # they are width over height
+        "ratios": generator.inverses("aspect_ratios", ()),  # they are width over height
         "scales": tuple(2 ** (index / octave) for index in range(octave)),
         "offset": 0.5,
         "offset_rule": "divisible" if is_fixed else "always",
@@ -102,7 +102,7 @@ def read_box_std(ssd: Fields) -> tuple[float, ...]:
     """Reads the factors on deltas (x, y, w, h)."""
     coder = ssd.message("box_coder").only("faster_rcnn_box_coder")
     defaults = (("x_scale", 10.0), ("y_scale", 10.0), ("width_scale", 5.0), ("height_scale", 5.0))
-    return tuple(1 / coder.get(name, default) for name, default in defaults)
+    return tuple(coder.inverses(name, (default,))[-1] for name, default in defaults)
 
 
 def read_resize(ssd: Fields, extractor: Fields, notes: list[str]) -> ResizeConfig:

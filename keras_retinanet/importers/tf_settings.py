@@ -73,9 +73,7 @@ class Fields:
         Raises:
             CheckpointError: It has another type than `default`.
         """
-        value = self._values.get(name)
-        if isinstance(value, list):
-            value = value[-1] if value else None
+        value = self._last(name)
         if value is None:
             return default
         if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
@@ -83,6 +81,19 @@ class Fields:
         if default is not None and not isinstance(value, type(default)):
             raise CheckpointError(f"{self.where}.{name} is {value!r}, which is not a {type(default).__name__}.")
         return value
+
+    def _last(self, name: str) -> Any:
+        value = self._values.get(name)
+        if isinstance(value, list):
+            return value[-1] if value else None
+        return value
+
+    def inverses(self, name: str, default: Sequence[float]) -> tuple[float, ...]:
+        """One over each of the numbers of a field, which have to be positive."""
+        values = self.numbers(name, default)
+        if any(value <= 0 for value in values):
+            raise CheckpointError(f"{self.where}.{name} is {min(values):g}; it has to be greater than 0.")
+        return tuple(1 / value for value in values)
 
     def numbers(self, name: str, default: Sequence[float]) -> tuple[float, ...]:
         """The values of a field that holds several numbers."""
@@ -96,9 +107,7 @@ class Fields:
 
     def message(self, name: str) -> Fields:
         """A message inside this one; empty if it is not set."""
-        value = self._values.get(name)
-        if isinstance(value, list):
-            value = value[-1] if value else None
+        value = self._last(name)
         if value is not None and not isinstance(value, Mapping):
             raise CheckpointError(f"{self.where}.{name} is {value!r}, which is not a message.")
         return Fields(value or {}, f"{self.where}.{name}")

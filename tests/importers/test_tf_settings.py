@@ -166,6 +166,8 @@ def test_label_maps_name_the_columns(detector, tmp_path) -> None:
         ("depth: 8", "depth: 8 kernel_size: 5", "kernel_size is 5"),
         ("iou_threshold: 0.6", "iou_threshold: 0.6 use_class_agnostic_nms: true", "use_class_agnostic_nms is True"),
         ("model {", "model {{", "line 2"),
+        ("y_scale: 10.0", "y_scale: 0.0", "y_scale is 0; it has to be greater than 0"),
+        ("aspect_ratios: [1.0, 2.0]", "aspect_ratios: [1.0, -2.0]", "aspect_ratios is -2"),
     ],
 )
 def test_what_cannot_be_imported_is_named(detector, tmp_path, old: str, new: str, said: str) -> None:
@@ -315,6 +317,8 @@ def test_settings_of_model_garden(garden) -> None:
         ("input_size", [], "no height and width"),
         ("detection_generator/soft_nms_sigma", 0.5, "soft_nms_sigma is 0.5"),
         ("anchor/num_scales", 2, "9 anchors per cell"),
+        ("anchor/aspect_ratios", [0.0, 1.0, 2.0], "aspect_ratios is 0"),
+        ("detection_generator/box_coder_weights", [1.0, 1.0], "has 2 numbers; four are needed"),
     ],
 )
 def test_what_cannot_be_imported_from_model_garden_is_named(garden, tmp_path, path: str, value: Any, said: str) -> None:

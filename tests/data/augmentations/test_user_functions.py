@@ -108,7 +108,7 @@ def test_names_of_functions_and_presets(functions):
         ("no_such_module_here:f", "No module named"),
         (f"{functions}:missing", "no attribute 'missing'"),
         (f"{functions}:number", "is a int"),
-        ("flop", "is no preset"),
+        ("flop", "is not a preset"),
     ):
         with pytest.raises(ValueError, match=message):
             augmentation_names(name)
