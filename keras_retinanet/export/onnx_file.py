@@ -53,7 +53,7 @@ def _write(model: DetectionModel, path: Path, settings: ExportConfig) -> None:
     function = detection_graph(prepared, "tensorflow", settings)
     converted, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
     _name_axes(converted)
-    _set_limits_as_vectors(converted)
+    set_limits_as_vectors(converted)
     if settings.dtype == "int8":
         quantize_onnx(converted, prepared, settings, path)
         converted = onnx.load(path)
@@ -71,8 +71,12 @@ def _name_axes(model: Any) -> None:
                 axis.dim_param = name
 
 
-def _set_limits_as_vectors(model: Any) -> None:
-    """Gives the limits of `NonMaxSuppression` the shape `(1,)` of the standard; the converter writes scalars."""
+def set_limits_as_vectors(model: Any) -> None:
+    """Gives the limits of `NonMaxSuppression` the shape `(1,)` of the standard; the converter writes scalars.
+
+    Args:
+        model: An `onnx.ModelProto`, which is changed.
+    """
     from onnx import helper, numpy_helper
 
     graph, nodes = model.graph, []

@@ -127,19 +127,15 @@ def _interpolated(images: Tensor, new: Tensor, canvas: Tensor, is_centred: bool)
     above, below, down = _neighbours(canvas[0], new[0], given[0], is_centred)
     left, right, across = _neighbours(canvas[1], new[1], given[1], is_centred)
     across = across[:, None]
-
-    def row(places: Tensor) -> Tensor:
-        rows = tf.gather(images, places, axis=1)  # (B, H, w, 3)
-        first, last = (tf.cast(tf.gather(rows, columns, axis=2), tf.float32) for columns in (left, right))
-        return first - (first - last) * across  # equals first + (last - first) * across, which OpenVINO rounds once
-
-    upper = row(above)
-    return upper - (upper - row(below)) * down[:, None, None]
+    first, last = (tf.cast(tf.gather(images, columns, axis=2), tf.float32) for columns in (left, right))
+    rows = first - (first - last) * across  # equals first + (last - first) * across, which OpenVINO rounds once
+    upper, lower = (tf.gather(rows, places, axis=1) for places in (above, below))  # (B, H, W, 3)
+    return upper - (upper - lower) * down[:, None, None]
 
 
 def _neighbours(count: Tensor, new: Tensor, given: Tensor, is_centred: bool) -> tuple[Tensor, Tensor, Tensor]:
     """The two old pixels of each new one along an axis, and the share of the second, all `(count,)`."""
-    step = _ratio(given, new)
+    step = exact_ratio(given, new)
     place = tf.cast(tf.range(count), tf.float32)
     place = -(0.5 - (place + 0.5) * step) if is_centred else place * step
     first = tf.floor(place)
@@ -147,8 +143,16 @@ def _neighbours(count: Tensor, new: Tensor, given: Tensor, is_centred: bool) -> 
     return low, high, place - first
 
 
-def _ratio(given: Tensor, new: Tensor) -> Tensor:
-    """The float32 next to `given / new`, by long division to 36 bits: OpenVINO multiplies with a rounded reciprocal."""
+def exact_ratio(given: Tensor, new: Tensor) -> Tensor:
+    """The float32 nearest to `given / new`, by long division to 36 bits: OpenVINO multiplies by a rounded reciprocal.
+
+    Args:
+        given: int32 tensor.
+        new: int32 tensor above 0, below 2^19.
+
+    Returns:
+        float32 tensor.
+    """
     digits, rest = [], given
     for _ in range(4):
         digit = floor_divided(rest, new)
@@ -173,7 +177,7 @@ def _weighted_rows(images: Tensor, new: Tensor, canvas: Tensor, antialias: bool)
 
 def _weights(count: Tensor, new: Tensor, given: Tensor, antialias: bool) -> Tensor:
     """Share of each old pixel in each new one along an axis: a triangle around its centre, `(count, given)`."""
-    step = _ratio(given, new)
+    step = exact_ratio(given, new)
     reach = tf.maximum(step, 1.0) if antialias else tf.constant(1.0)
     centre = (tf.cast(tf.minimum(tf.range(count), new - 1), tf.float32) + 0.5) * step
     place = tf.cast(tf.range(given), tf.float32) + 0.5
