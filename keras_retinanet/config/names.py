@@ -29,7 +29,9 @@ VocOrigin = Literal["auto", "0", "1"]
 ExifRule = Literal["auto", "apply", "ignore"]
 ExifFrame = Literal["apply", "ignore"]
 YoloRows = Literal["auto", "polygon", "keypoints"]
-ClassificationLossName = Literal["focal", "cross_entropy", "balanced_cross_entropy", "quality_focal", "varifocal"]
+ClassificationLossName = Literal[
+    "focal", "cross_entropy", "balanced_cross_entropy", "quality_focal", "varifocal", "softmax_cross_entropy",
+]  # fmt: skip
 AssignerName = Literal["iou_threshold", "atss", "task_aligned"]
 BoxLossName = Literal["smooth_l1", "l1", "giou", "diou", "ciou"]
 BoxCoderName = Literal["center", "corner", "distribution"]

@@ -20,6 +20,7 @@ from keras_retinanet.losses.iou_losses import ciou_loss, diou_loss, giou_loss
 from keras_retinanet.losses.quality import soft_cross_entropy
 from keras_retinanet.losses.quality_focal import quality_focal
 from keras_retinanet.losses.smooth_l1 import l1, smooth_l1
+from keras_retinanet.losses.softmax import softmax_cross_entropy
 from keras_retinanet.losses.targets import ClassTargets
 from keras_retinanet.losses.varifocal import varifocal
 from keras_retinanet.schema import Tensor
@@ -43,15 +44,21 @@ class ClassLoss:
     """A classification loss.
 
     Attributes:
-        function: `(logits (B, A, K), ClassTargets, **constants) → scalar`, the sum over the batch.
+        function: `(logits, ClassTargets, **constants) → scalar`, the sum over the batch. Logits are `(B, A, K)`, or
+            `(B, A, K + 1)` with `has_background`.
         constants: The keyword arguments of `function` with their defaults. `LossConfig` overrides those that are
             fields of it.
         uses_quality: Set `ClassTargets.quality` to the IoU of the predicted with the assigned box.
+        has_background: The scores are one softmax over the classes and, last, the background; otherwise each class has
+            a sigmoid of its own.
+        prior: Probability of objects with which the class head starts (paper §4.1); `None` starts all biases at 0.
     """
 
     function: Callable[..., Tensor]
     constants: Mapping[str, Any] = field(default_factory=dict)
     uses_quality: bool = False
+    has_background: bool = False
+    prior: float | None = 0.01
 
 
 class BoxLoss(NamedTuple):
@@ -75,6 +82,7 @@ CLASSIFICATION_LOSSES: dict[ClassificationLossName, ClassLoss] = {
     "balanced_cross_entropy": ClassLoss(balanced_cross_entropy, {**_ALPHAS, **_WEIGHTS}),
     "quality_focal": ClassLoss(quality_focal, {"gamma": 2.0, **_WEIGHTS}, uses_quality=True),
     "varifocal": ClassLoss(varifocal, {"background_weight": 0.75, "gamma": 2.0, **_WEIGHTS}, uses_quality=True),
+    "softmax_cross_entropy": ClassLoss(softmax_cross_entropy, _WEIGHTS, has_background=True),
 }
 
 BOX_LOSSES: dict[BoxLossName, BoxLoss] = {

@@ -24,6 +24,14 @@ def default_loss(name):
     return functools.partial(CLASSIFICATION_LOSSES[name].function, **class_constants(LossConfig(name)))
 
 
+def with_background(name, logits, background=0.0):
+    """The logits `(B, A, K)`, with those of the background where the loss has a softmax over both."""
+    if not CLASSIFICATION_LOSSES[name].has_background:
+        return logits
+    column = np.broadcast_to(np.asarray(background, logits.dtype), logits.shape[:2])[..., None]
+    return np.concatenate([logits, column], axis=-1)
+
+
 def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
@@ -49,6 +57,7 @@ def test_cross_entropies_worked_by_hand():
 def test_perfect_logits_cost_nothing(name):
     logits = np.array([[[60.0, -60.0], [-60.0, -60.0]]], np.float32)
     targets = ClassTargets(np.array([[0, -1]], np.int32), np.array([[1, 0]], np.int32))
+    logits = with_background(name, logits, [-60.0, 60.0])
     np.testing.assert_allclose(
         default_loss(name)(logits, targets._replace(quality=targets.anchor_labels)), 0, atol=1e-6
     )
@@ -57,7 +66,7 @@ def test_perfect_logits_cost_nothing(name):
 @pytest.mark.parametrize("name", CLASSIFICATION_LOSSES)
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_extreme_logits_stay_finite_and_keep_their_gradient(name, dtype, gradient):
-    logits = np.array([[[100.0, -100.0], [100.0, -100.0]]], dtype)
+    logits = with_background(name, np.array([[[100.0, -100.0], [100.0, -100.0]]], dtype))
     targets = ClassTargets(np.array([[1, 0]], np.int32), np.array([[1, 0]], np.int32))
     targets, loss = targets._replace(quality=targets.anchor_labels), default_loss(name)
     value = float(loss(logits, targets))
@@ -116,7 +125,7 @@ def test_box_losses_compute_in_float32_whatever_they_are_given(name):
 @pytest.mark.parametrize("name", CLASSIFICATION_LOSSES)
 def test_class_losses_compute_in_float32_whatever_they_are_given(name):
     logits, labels, state = np.array([[[1.5, -2.0], [0.5, 0.0]]]), np.array([[1, -1]]), np.array([[1, 0]])
-    quality = np.array([[0.75, 0.0]])
+    quality, logits = np.array([[0.75, 0.0]]), with_background(name, logits)
 
     def loss(floats, whole, signs):
         kinds = ((labels, whole), (state, signs), (quality, floats))
@@ -131,7 +140,7 @@ def test_class_losses_compute_in_float32_whatever_they_are_given(name):
 
 @pytest.mark.parametrize("name", CLASSIFICATION_LOSSES)
 def test_targets_may_be_arrays_or_tensors(name, gradient):
-    logits = np.array([[[1.5, -2.0], [0.5, 0.0], [3.0, 1.0]]], np.float32)
+    logits = with_background(name, np.array([[[1.5, -2.0], [0.5, 0.0], [3.0, 1.0]]], np.float32))
     arrays = ClassTargets(
         np.array([[1, -1, 0]], np.int32), np.array([[1, 0, -1]], np.int32), np.array([[0.75, 0, 0]], np.float32)
     )
