@@ -10,7 +10,9 @@ import keras
 import numpy as np
 
 from keras_retinanet.backbones.normalize import PixelStatistics
+from keras_retinanet.config import ExportConfig
 from keras_retinanet.data.preparation import fit_image, prepare_batch
+from keras_retinanet.export.detection_graph import prepare_model
 from keras_retinanet.export.tolerances import TOLERANCES
 from keras_retinanet.export.torchvision_settings import (
     V1,
@@ -66,12 +68,13 @@ def export_torchvision(model: DetectionModel, out: Path, samples: Sequence[Any])
     if out.suffix not in _WRITERS:
         raise ValueError(f"Weights for torchvision end in {', '.join(_WRITERS)}; got {str(out)!r}.")
     builder = choose_builder(model.network)
-    tensors = torchvision_tensors(model.network)
+    network = prepare_model(model, ExportConfig(fold_batch_norm=False)).network  # in float32 under every policy
+    tensors = torchvision_tensors(network)
     differences = []
 
     def write_and_compare(path: Path) -> None:
         _WRITERS[out.suffix](path, tensors)
-        differences.append(_compare(path, model.network, samples))
+        differences.append(_compare(path, network, samples))
 
     out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, write_and_compare)
@@ -102,7 +105,7 @@ def torchvision_tensors(network: RetinaNet) -> dict[str, np.ndarray]:
         if path == "backbone/stem_conv" and network.backbone.get_layer("normalize").is_bgr:
             values["kernel"] = values["kernel"][:, :, ::-1]
         if path == "box_head/final":
-            factors = np.tile(np.float32(network.box_coder.std), values["bias"].size // 4)
+            factors = np.tile(np.asarray(network.box_coder.std, np.float32), values["bias"].size // 4)
             values = {kind: value * factors for kind, value in values.items()}
         for kind, value in values.items():
             layout = value.transpose(3, 2, 0, 1) if value.ndim == 4 else value
@@ -128,11 +131,11 @@ def _compare(path: Path, network: RetinaNet, samples: Sequence[Any]) -> float:
     report.require_complete()
     worst, limit = 0.0, TOLERANCES["keras", "float32"].raw or 0.0
     for image in samples:
-        fit = fit_image(*image.shape[:2], network.resize_config)
+        fit = fit_image(image.shape[0], image.shape[1], network.resize_config)
         batch, _ = prepare_batch([image], [fit], network.resize_config, network.pad_value)
         wanted, found = network(batch, training=False), again(batch, training=False)
-        for name, factors in (("logits", 1.0), ("deltas", np.float32(network.box_coder.std))):
-            own = np.asarray(wanted[name]) * factors
+        for name, factors in (("logits", (1.0,)), ("deltas", network.box_coder.std)):
+            own = np.asarray(wanted[name]) * np.asarray(factors, np.float32)
             worst = max(worst, float(np.abs(np.asarray(found[name]) - own).max() / max(np.abs(own).max(), 1e-30)))
     if not worst <= limit:
         raise VerificationError(
@@ -143,7 +146,7 @@ def _compare(path: Path, network: RetinaNet, samples: Sequence[Any]) -> float:
 
 
 def _loading_code(model: DetectionModel, builder: str, out: Path) -> str:
-    given = "".join(f", {name}={value!r}" for name, value in builder_arguments(model, builder).items())
+    given = "".join(f", {name}={value!r}" for name, value in builder_arguments(model).items())
     cells = anchor_cells(model.network)
     lines = ["import torch", f"from torchvision.models.detection import {builder}"]
     if cells:

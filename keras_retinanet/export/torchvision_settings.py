@@ -23,7 +23,8 @@ _PYRAMID = {
     "has_top_output": True, "is_separable": False,
 }  # fmt: skip
 _HEAD = {
-    "width": 256, "depth": 4, "activation": "relu", "is_separable": False, "is_shared": True, "has_quality": False
+    "width": 256, "depth": 4, "activation": "relu", "is_separable": False, "is_shared": True, "has_quality": False,
+    "has_background": False,
 }  # fmt: skip
 _BACKBONE = {
     "stride_on": "3x3", "stem_padding": "symmetric", "pool_padding": "symmetric", "block_padding": "symmetric",
@@ -124,12 +125,11 @@ def _advise(wrong: list[Setting]) -> str:
     return ""
 
 
-def builder_arguments(model: DetectionModel, builder: str) -> dict[str, Any]:
+def builder_arguments(model: DetectionModel) -> dict[str, Any]:
     """The arguments that make torchvision's model preprocess and filter as this one, where they are not its defaults.
 
     Args:
         model: The model.
-        builder: From `choose_builder`.
 
     Returns:
         Name → value.

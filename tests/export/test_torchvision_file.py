@@ -52,22 +52,23 @@ def test_settings_go_into_weights_and_arguments(network: RetinaNet) -> None:
     found = tensors["head.regression_head.bbox_reg.weight"]
     np.testing.assert_allclose(found[6], 0.2 * final[..., 6].transpose(2, 0, 1), rtol=1e-6)  # dw of anchor 1
     detector = DetectionModel(network)
-    assert builder_arguments(detector, V1) == {
+    assert builder_arguments(detector) == {
         "min_size": 300, "max_size": 500, "score_thresh": 0.06, "topk_candidates": 100,
         "image_mean": [0.485019608, 0.457956863, 0.407603922], "image_std": [round(1 / 255, 9)] * 3,
     }  # fmt: skip
     code = _loading_code(detector, V1, Path("a.pth"))
     assert "AnchorGenerator(((16, 24), (32, 48), (64, 96), (128, 192), (256, 384)), ((0.5, 1.0, 2.0),) * 5)" in code
-    assert "num_classes=2" in code and "anchor_generator=anchors" in code
+    assert "num_classes=2" in code
+    assert "anchor_generator=anchors" in code
 
 
 def test_settings_that_prevent_it_are_named(network: RetinaNet) -> None:
-    with pytest.raises(UnsupportedSettingError, match="anchors.offset is 0.5, not 0.0; .*--weights"):
+    with pytest.raises(UnsupportedSettingError, match=r"anchors.offset is 0.5, not 0.0; .*--weights"):
         choose_builder(network.replaced(anchors=type(network.anchors)(ANCHORS.sizes, scales=ANCHORS.scales)))
     with pytest.raises(UnsupportedSettingError, match=r"box coder coder is 'corner', not 'center'\.$"):
         choose_builder(network.replaced(box_coder=BoxCoder("corner")))
     head = type(network.class_head)(2, 6, norm="group", name="class_head")
-    with pytest.raises(UnsupportedSettingError, match="model.head_norm is 'group' with model.p6_source 'P5'"):
+    with pytest.raises(UnsupportedSettingError, match=r"model.head_norm is 'group' with model.p6_source 'P5'"):
         choose_builder(network.replaced(class_head=head))
 
 
@@ -80,7 +81,8 @@ def test_a_resnet_of_keras_is_refused() -> None:
 def test_what_torchvision_does_otherwise_is_said() -> None:
     assert list_differences(ResizeConfig(rounding="floor", method="float"), FilterConfig(0.1, 0.6, 10, 50)) == []
     notes = list_differences(ResizeConfig(), FilterConfig(nms="agnostic"))
-    assert "pads to a multiple of 32" in notes[0] and "nms 'agnostic'" in notes[1]
+    assert "pads to a multiple of 32" in notes[0]
+    assert "nms 'agnostic'" in notes[1]
 
 
 def test_another_ending_is_refused(network: RetinaNet, tmp_path: Path) -> None:
