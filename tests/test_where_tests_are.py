@@ -143,6 +143,7 @@ TESTED_ELSEWHERE = {
     "losses/targets": "losses/test_losses",
     "model/build": "model/test_retinanet",
     "model/class_transfer": "training/test_initial_weights",
+    "model/part_checks": "model/test_retinanet",
     "model/replicas": "test_distribution",
     "report/curves": "report/test_content",
     "report/picks": "report/test_galleries",

@@ -30,8 +30,8 @@ ExifRule = Literal["auto", "apply", "ignore"]
 ExifFrame = Literal["apply", "ignore"]
 YoloRows = Literal["auto", "polygon", "keypoints"]
 ClassificationLossName = Literal[
-    "focal", "cross_entropy", "balanced_cross_entropy", "quality_focal", "varifocal",
-    "focal_star", "ohem", "hard_negative", "ghm",
+    "focal", "cross_entropy", "balanced_cross_entropy", "quality_focal", "varifocal", "softmax_cross_entropy",
+    "focal_star", "ohem", "hard_negative", "ghm", "softmax_focal", "multibox",
 ]  # fmt: skip
 AssignerName = Literal["iou_threshold", "atss", "task_aligned"]
 BoxLossName = Literal["smooth_l1", "l1", "giou", "diou", "ciou"]

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_retinanet.assigners import ASSIGNERS, AssignerInputs, Assignment, assign
 from keras_retinanet.config import AssignerConfig, LossConfig
+from keras_retinanet.geometry.background import without_background
 from keras_retinanet.geometry.box_coder import BoxCoder
 from keras_retinanet.geometry.boxes import iou
 from keras_retinanet.losses import (
@@ -127,9 +128,13 @@ class DetectionLoss:
             ignore=ops.convert_to_tensor(y["ignore"]),
             sizes=ops.convert_to_tensor(y["size"]),
             predicted_boxes=ops.stop_gradient(decoded) if self.uses_predictions else None,
-            logits=ops.stop_gradient(y_pred["logits"]) if self.uses_predictions else None,
+            logits=ops.stop_gradient(self._class_logits(y_pred["logits"])) if self.uses_predictions else None,
         )
         return assign(self.assigner_config, inputs)
+
+    def _class_logits(self, logits: Tensor) -> Tensor:
+        has_background = CLASSIFICATION_LOSSES[self.config.classification].has_background
+        return without_background(logits) if has_background else logits
 
     def _quality(self, assignment: Assignment, decoded: Tensor | None, matched: Tensor) -> Tensor | None:
         """`(B, A)` without gradient, where a loss reads it: the assigner's, else the IoU of the predicted box."""
@@ -141,7 +146,8 @@ class DetectionLoss:
     def _box_weights(self, logits: Tensor, quality: Tensor | None) -> Tensor | None:
         """Weight of each anchor in the losses of its box, `(B, A)`; `None` where all weigh the same."""
         if self.config.box_weighting == "score":
-            return ops.stop_gradient(ops.sigmoid(ops.cast(ops.max(logits, axis=-1), "float32")))
+            best = ops.max(self._class_logits(logits), axis=-1)
+            return ops.stop_gradient(ops.sigmoid(ops.cast(best, "float32")))
         return quality if self.config.box_weighting == "quality" else None
 
     def _box_values(self, deltas: Tensor, decoded: Tensor | None, anchors: Tensor, matched: Tensor) -> Tensor:

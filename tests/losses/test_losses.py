@@ -27,6 +27,14 @@ def default_loss(name):
 TWO_ANCHORS = np.array([[0, 0, 10, 10], [20, 0, 30, 10]], np.float32)
 
 
+def with_background(name, logits, background=0.0):
+    """The logits `(B, A, K)`, with those of the background where the loss has a softmax over both."""
+    if not CLASSIFICATION_LOSSES[name].has_background:
+        return logits
+    column = np.broadcast_to(np.asarray(background, logits.dtype), logits.shape[:2])[..., None]
+    return np.concatenate([logits, column], axis=-1)
+
+
 def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
@@ -52,6 +60,7 @@ def test_cross_entropies_worked_by_hand():
 def test_perfect_logits_cost_nothing(name):
     logits = np.array([[[60.0, -60.0], [-60.0, -60.0]]], np.float32)
     targets = ClassTargets(np.array([[0, -1]], np.int32), np.array([[1, 0]], np.int32), anchors=TWO_ANCHORS)
+    logits = with_background(name, logits, [-60.0, 60.0])
     np.testing.assert_allclose(
         default_loss(name)(logits, targets._replace(quality=targets.anchor_labels)), 0, atol=1e-6
     )
@@ -60,7 +69,7 @@ def test_perfect_logits_cost_nothing(name):
 @pytest.mark.parametrize("name", CLASSIFICATION_LOSSES)
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_extreme_logits_stay_finite_and_keep_their_gradient(name, dtype, gradient):
-    logits = np.array([[[100.0, -100.0], [100.0, -100.0]]], dtype)
+    logits = with_background(name, np.array([[[100.0, -100.0], [100.0, -100.0]]], dtype))
     targets = ClassTargets(np.array([[1, 0]], np.int32), np.array([[1, 0]], np.int32), anchors=TWO_ANCHORS)
     targets, loss = targets._replace(quality=targets.anchor_labels), default_loss(name)
     value = float(loss(logits, targets))
@@ -94,9 +103,14 @@ PROBLEM = ClassTargets(
 def test_gradients_are_the_numerical_derivative(name, smoothing, gradient):
     """Differences of values at four places, whose error is of fourth order."""
     constants = class_constants(LossConfig(name, label_smoothing=smoothing))
-    constants |= {"ohem": {"mined_examples": 3}, "hard_negative": {"negative_ratio": 1.0}}.get(name, {})
+    constants |= {
+        "ohem": {"mined_examples": 3},
+        "hard_negative": {"negative_ratio": 1.0},
+        "multibox": {"negative_ratio": 1.0},
+    }.get(name, {})
     loss = functools.partial(CLASSIFICATION_LOSSES[name].function, **constants)
     logits = np.random.default_rng(10).normal(0, 2, (1, 6, 2)).astype(np.float32)  # losses of anchors differ by 0.3
+    logits = with_background(name, logits, 0.5)
     if name == "ghm":  # in the middle of their bins: the weights do not change
         share = (np.random.default_rng(10).integers(3, 27, (1, 6, 2)) + 0.5) / 30
         logits = np.log(share / (1 - share)).astype(np.float32)
@@ -183,7 +197,7 @@ def test_box_losses_compute_in_float32_whatever_they_are_given(name):
 @pytest.mark.parametrize("name", CLASSIFICATION_LOSSES)
 def test_class_losses_compute_in_float32_whatever_they_are_given(name):
     logits, labels, state = np.array([[[1.5, -2.0], [0.5, 0.0]]]), np.array([[1, -1]]), np.array([[1, 0]])
-    quality = np.array([[0.75, 0.0]])
+    quality, logits = np.array([[0.75, 0.0]]), with_background(name, logits)
 
     def loss(floats, whole, signs):
         kinds = ((labels, whole), (state, signs), (quality, floats))
@@ -198,7 +212,7 @@ def test_class_losses_compute_in_float32_whatever_they_are_given(name):
 
 @pytest.mark.parametrize("name", CLASSIFICATION_LOSSES)
 def test_targets_may_be_arrays_or_tensors(name, gradient):
-    logits = np.array([[[1.5, -2.0], [0.5, 0.0], [3.0, 1.0]]], np.float32)
+    logits = with_background(name, np.array([[[1.5, -2.0], [0.5, 0.0], [3.0, 1.0]]], np.float32))
     arrays = ClassTargets(
         np.array([[1, -1, 0]], np.int32),
         np.array([[1, 0, -1]], np.int32),
