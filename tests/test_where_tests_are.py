@@ -139,6 +139,7 @@ TESTED_ELSEWHERE = {
     "losses/focal": "losses/test_losses",
     "losses/iou_losses": "losses/test_losses",
     "losses/quality": "losses/test_varifocal",
+    "losses/signed_logits": "losses/test_focal_star",
     "losses/smooth_l1": "losses/test_losses",
     "losses/targets": "losses/test_losses",
     "model/build": "model/test_retinanet",
