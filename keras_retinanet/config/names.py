@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+ArchitectureName = Literal["retinanet", "ssd300_vgg16", "ssd512_vgg16", "ssdlite320_mobilenet_v3_large"]
 BackboneName = Literal[
     "resnet10_050", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
     "vgg16", "vgg19",
@@ -33,6 +34,7 @@ ClassificationLossName = Literal[
     "focal", "cross_entropy", "balanced_cross_entropy", "quality_focal", "varifocal", "softmax_cross_entropy",
 ]  # fmt: skip
 AssignerName = Literal["iou_threshold", "atss", "task_aligned"]
+ForcedBox = Literal["best", "own"]
 BoxLossName = Literal["smooth_l1", "l1", "giou", "diou", "ciou"]
 BoxCoderName = Literal["center", "corner", "distribution"]
 BoxWeightingName = Literal["equal", "score", "quality"]

@@ -13,6 +13,7 @@ import keras
 
 from keras_retinanet.anchor_coverage import measure_coverage, network_boxes
 from keras_retinanet.config import FilterConfig, MixedPrecision, TrainConfig
+from keras_retinanet.config.architectures import with_architecture
 from keras_retinanet.config.rules import check
 from keras_retinanet.data.augment import augmentation_names
 from keras_retinanet.data.datasets import Dataset
@@ -105,6 +106,8 @@ def prepare(
         ValueError: If the data are broken, the settings contradict each other, or the run cannot be resumed.
     """
     started = clock()
+    if resume is None:
+        config = with_architecture(config, chosen)
     check(config)
     keras.utils.set_random_seed(config.seed)
     data = open_run_data(config.data, train_data, val_data, use_validation=config.use_evaluation, log=log)
@@ -126,13 +129,14 @@ def prepare(
             reasons.append(line)
             schedule, new_optimizer = _plan_updates(config, model, batches)
             model.compile(new_optimizer())
-    settings = metric_settings(model)
+    settings, architecture = metric_settings(model), config.model.architecture
     monitor = choose_monitor(config.monitor, config.metric, data.val_samples, data.class_names, settings)
     data.report(log)
     _report_updates(config, batches, log)
     _report_coverage(model, data.samples, batches, log)
     if resume is None:
-        run = Run.create(config.snapshot_path, f"{config.data.dataset}-{config.model.backbone}")
+        model_name = config.model.backbone if architecture == "retinanet" else architecture
+        run = Run.create(config.snapshot_path, f"{config.data.dataset}-{model_name}")
     else:
         run = Run.find(resume)[0]
     run.write_config(config)
