@@ -62,7 +62,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         box_coder={"std": BOX_STD},
         notes=tuple(notes),
         default_boxes=config.default_boxes,
-        loss=dataclasses.replace(config.loss, classification="softmax_cross_entropy"),
+        loss=dataclasses.replace(config.loss, classification="multibox"),
     )
 
 

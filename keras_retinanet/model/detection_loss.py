@@ -86,11 +86,14 @@ class DetectionLoss:
 
         per_object = share_of(ops.cast(is_object, "float32"))
         quality = self._quality(assignment, decoded, matched)
-        targets = ClassTargets(labels, assignment.anchor_labels, quality)
+        targets = ClassTargets(labels, assignment.anchor_labels, quality, anchors)
         loss = CLASSIFICATION_LOSSES[self.config.classification]
         class_sum = loss.function(y_pred["logits"], targets, **class_constants(self.config))
         has_target_scores = loss.uses_quality and assignment.quality is not None
-        class_share = share_of(ops.where(is_object, assignment.quality, 0.0)) if has_target_scores else per_object
+        if loss.is_mean:
+            class_share = share_of(ops.ones(()))
+        else:
+            class_share = share_of(ops.where(is_object, assignment.quality, 0.0)) if has_target_scores else per_object
         weights = self._box_weights(y_pred["logits"], quality)
         box_share = per_object if weights is None else share_of(ops.where(is_object, weights, 0.0))
 

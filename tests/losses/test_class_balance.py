@@ -16,6 +16,8 @@ LOGITS = np.random.default_rng(0).normal(0, 2, (2, 30, 3)).astype(np.float32)
 LABELS = np.random.default_rng(1).integers(0, 3, (2, 30)).astype(np.int32)
 STATE = np.random.default_rng(2).integers(-1, 2, (2, 30)).astype(np.int32)
 TARGETS = ClassTargets(LABELS, STATE, np.random.default_rng(3).uniform(0, 1, (2, 30)).astype(np.float32))
+CORNERS = np.random.default_rng(4).uniform(0, 100, (30, 2)).astype(np.float32)
+TARGETS = TARGETS._replace(anchors=np.concatenate([CORNERS, CORNERS + 20], axis=1))
 
 
 def test_effective_numbers_worked_by_hand() -> None:

@@ -198,8 +198,9 @@ def test_fit_learns_and_logs_both_losses():
     assert evaluated["loss"] < history["loss"][0]
 
 
-@pytest.mark.parametrize("loss", ["varifocal", "quality_focal"])
-@pytest.mark.parametrize("assigner", ["iou_threshold", "atss"])
+@pytest.mark.parametrize(
+    ("loss", "assigner"), [("varifocal", "iou_threshold"), ("quality_focal", "atss"), ("ohem", "iou_threshold")]
+)
 def test_other_losses_and_assigners_learn(loss, assigner):
     model = tiny(loss_config=LossConfig(loss, "giou"), assigner_config=AssignerConfig(assigner=assigner))
     model.compile(keras.optimizers.Adam(0.01))
