@@ -23,7 +23,7 @@ def chosen(**facts: Any) -> dict[str, Any]:
 
 def test_recipes_have_the_names_of_the_setting_and_make_valid_configurations() -> None:
     assert tuple(RECIPES) == get_args(RecipeName)
-    assert DEFAULT_RECIPE in RECIPES
+    assert DEFAULT_RECIPE == "modern"
     assert RECIPES["paper"] == {}
     for table in (*RECIPES.values(), chosen()):
         check(changed(TrainConfig(), {**table, "data.dataset": "coco"}))
@@ -64,6 +64,17 @@ def test_augmentation_weakens_where_images_are_many() -> None:
     assert (small["data.augment"], small["data.close_mosaic"]) == ("mosaic", 4)
     assert chosen(images=4000)["data.augment"] == "flip"
     assert chosen(images=6000, has_accelerator=True)["data.augment"] == "strong"
+
+
+def test_the_optimizer_follows_the_initial_weights() -> None:
+    names = ("optimizer.optimizer", "optimizer.learning_rate", "optimizer.backbone_rate")
+    assert tuple(chosen()[name] for name in names) == ("adamw", 1e-3, 0.3)
+    assert tuple(chosen(is_pretrained=False)[name] for name in names) == ("muon", 4e-3, 1.0)
+
+
+def test_precision_is_what_the_machine_computes_fastest() -> None:
+    assert chosen()["mixed_precision"] == "none"
+    assert chosen(half_precision="bfloat16")["mixed_precision"] == "bfloat16"
 
 
 @pytest.mark.parametrize(
