@@ -93,8 +93,10 @@ def scale_last_epochs(config: TrainConfig, planned: int, chosen: Collection[str]
 
 
 def _fill(config: TrainConfig, choice: Choice, chosen: Collection[str]) -> tuple[TrainConfig, list[str]]:
-    """Fills in the free settings of a choice, without those that contradict what was set, such as GroupNorm and a width
-    that is not a multiple of its groups."""
+    """Fills in the free settings of a choice, without those that contradict what was set.
+
+    GroupNorm, for one, contradicts a width that is not a multiple of its groups.
+    """
     free = {name: value for name, value in choice.values.items() if name not in chosen}
     if _is_valid(filled := changed(config, free)):
         taken = free
