@@ -29,18 +29,23 @@ VocOrigin = Literal["auto", "0", "1"]
 ExifRule = Literal["auto", "apply", "ignore"]
 ExifFrame = Literal["apply", "ignore"]
 YoloRows = Literal["auto", "polygon", "keypoints"]
-ClassificationLossName = Literal["focal", "cross_entropy", "balanced_cross_entropy", "quality_focal", "varifocal"]
+ClassificationLossName = Literal[
+    "focal", "cross_entropy", "balanced_cross_entropy", "quality_focal", "varifocal", "softmax_cross_entropy",
+    "focal_star", "ohem", "hard_negative", "ghm", "softmax_focal", "multibox",
+]  # fmt: skip
 AssignerName = Literal["iou_threshold", "atss", "task_aligned"]
 BoxLossName = Literal["smooth_l1", "l1", "giou", "diou", "ciou"]
 BoxCoderName = Literal["center", "corner", "distribution"]
 BoxWeightingName = Literal["equal", "score", "quality"]
 QualityScore = Literal["sqrt", "product", "none"]
 ClassBalance = Literal["none", "effective_number", "alpha_by_frequency"]
+MiningScope = Literal["image", "batch"]
 HeadNorm = Literal["none", "group", "batch"]
 NmsMode = Literal["per_class", "agnostic", "none"]
 OptimizerName = Literal["sgd", "adam", "adamw", "muon"]
 ScheduleName = Literal["step", "cosine", "flat_cosine", "constant"]
 RecipeName = Literal["paper", "fizyr", "modern"]
+NonFinitePolicy = Literal["stop", "skip", "restore"]
 MixedPrecision = Literal["none", "float16", "bfloat16"]
 AugmentName = Literal[
     "none", "flip", "flips", "fizyr", "multi_scale", "strong", "large_jitter", "aerial", "mosaic", "copy_paste",

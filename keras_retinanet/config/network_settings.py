@@ -17,6 +17,7 @@ from keras_retinanet.config.names import (
     ClipTime,
     ExifFrame,
     HeadNorm,
+    MiningScope,
     NmsMode,
     QualityScore,
     ResizeMethod,
@@ -93,7 +94,8 @@ class LossConfig:
         box: Loss of the boxes; the IoU losses compare decoded boxes.
         alpha: Weight of objects in the focal loss and in balanced cross entropy; background has 1 - alpha. Defaults to
             0.25.
-        gamma: Exponent γ of the factor (1 - p)^γ of focal losses; 0 gives the cross entropy. Defaults to 2.
+        gamma: Exponent γ of the factor (1 - p)^γ of focal losses; 0 gives the cross entropy. Steepness of focal_star.
+            Defaults to 2.
         beta: Error at which smooth L1 turns from quadratic to linear.
         box_weight: Weight of the box loss against the classification loss.
         background_weight: Weight of background in the varifocal loss, its α. Defaults to 0.75.
@@ -106,6 +108,15 @@ class LossConfig:
         class_balance: Compute them from the training boxes: weights by the effective number of boxes (Cui et al.
             2019), or alphas by their frequency.
         balance_beta: β of the effective number (1 - β^n) / (1 - β) of n boxes; 0 gives equal weights.
+        label_smoothing: Targets of the class scores are this share closer to a half.
+        shift: Shift β of focal_star. Defaults to 1.
+        mined_examples: Anchors that learn their class under ohem, those of largest loss. Defaults to 128.
+        mining_nms: ohem leaves out anchors whose IoU with one of larger loss is above this; 1 leaves out none. Defaults
+            to 0.5.
+        negative_ratio: Background anchors per object that learn; 0 chooses by loss alone (ohem). Defaults to 0 (ohem)
+            or 3 (hard_negative).
+        mining_scope: ohem chooses from each image, or from the batch. Defaults to image.
+        gradient_bins: Bins of gradient sizes of ghm. Defaults to 30.
     """
 
     classification: ClassificationLossName = "focal"
@@ -122,6 +133,13 @@ class LossConfig:
     class_alphas: tuple[float, ...] = ()
     class_balance: ClassBalance = "none"
     balance_beta: float = 0.999
+    label_smoothing: float = 0.0
+    shift: float | None = None
+    mined_examples: int | None = None
+    mining_nms: float | None = None
+    negative_ratio: float | None = None
+    mining_scope: MiningScope | None = None
+    gradient_bins: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("class_weights", "class_alphas"):

@@ -10,24 +10,29 @@ from pathlib import Path
 from typing import get_args
 
 from keras_retinanet.config import AugmentName, TrainConfig
-from keras_retinanet.config.durations import parse_duration
+from keras_retinanet.config.durations import parse_duration, parse_interval
 from keras_retinanet.config.tree import flag_name, flattened, settings
 
 _AT_LEAST_ONE = (
     "batch_size", "epochs", "steps", "evaluate_every", "patience", "data.limit", "data.workers", "resize.min_side",
     "resize.max_side", "resize.pad_multiple", "filter.max_detections", "filter.top_k", "model.fpn_width",
-    "model.head_width", "assigner.nearest_cells", "assigner.aligned_top_k", "model.reg_max",
+    "model.head_width", "assigner.nearest_cells", "assigner.aligned_top_k", "model.reg_max", "loss.mined_examples",
+    "loss.gradient_bins", "keep", "nan_limit",
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "seed", "optimizer.warmup_steps", "optimizer.weight_decay", "optimizer.clip_norm", "loss.box_weight", "loss.gamma",
     "model.head_depth", "filter.clip_margin", "loss.background_weight", "data.val_seed", "freeze_stages", "unfreeze_at",
     "optimizer.backbone_rate", "optimizer.layer_decay", "optimizer.swa_epochs",
     "data.close_mosaic", "assigner.alignment_alpha", "loss.dfl_weight", "loss.quality_weight",
+    "loss.negative_ratio",
 )  # fmt: skip
 _POSITIVE = (
     "optimizer.learning_rate", "loss.beta", "model.head_norm_epsilon", "filter.temperature", "assigner.alignment_beta",
 )  # fmt: skip
-_SHARE = ("assigner.positive_iou", "assigner.negative_iou", "filter.score_threshold", "filter.nms_threshold")
+_SHARE = (
+    "assigner.positive_iou", "assigner.negative_iou", "filter.score_threshold", "filter.nms_threshold",
+    "optimizer.momentum", "optimizer.ema_decay", "loss.alpha", "loss.mining_nms", "data.repeat_threshold",
+)  # fmt: skip
 
 
 def check(config: TrainConfig) -> None:
@@ -89,7 +94,14 @@ def _check_ranges(config: TrainConfig) -> Iterator[str]:
     for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
             yield f"{flag_name(name)} must be a finite number, got {value}."
-    for name in (*_SHARE, "optimizer.momentum", "optimizer.ema_decay", "loss.alpha", "data.repeat_threshold"):
+    for name in (
+        *_SHARE,
+        "optimizer.momentum",
+        "optimizer.ema_decay",
+        "loss.alpha",
+        "loss.mining_nms",
+        "data.repeat_threshold",
+    ):
         if values[name] is not None and not 0 <= values[name] <= 1:
             yield f"{flag_name(name)} must lie between 0 and 1, got {values[name]}."
     if config.data.bit_depth is not None and not 8 <= config.data.bit_depth <= 16:
@@ -102,6 +114,10 @@ def _check_ranges(config: TrainConfig) -> Iterator[str]:
             yield f"{flag_name(name)} must be below 1, got 1."
     if not 0 <= config.loss.balance_beta < 1:
         yield f"--balance-beta must lie from 0 up to, but without, 1, got {config.loss.balance_beta}."
+    if not 0 <= config.loss.label_smoothing < 1:
+        yield f"--label-smoothing must lie from 0 up to, but without, 1, got {config.loss.label_smoothing}."
+    if config.loss.classification == "focal_star" and config.loss.gamma == 0:
+        yield "--focal-gamma of focal_star is a steepness and must be greater than 0, got 0."
     if config.seed >= 2**31:
         yield f"--seed must be below 2147483648, got {config.seed}."
 
@@ -137,11 +153,15 @@ def _check_choices(config: TrainConfig) -> Iterator[str]:
     if model.weights not in ("imagenet", "none") and not exists(model.weights):
         yield f"--weights {model.weights}: no such file; allowed are imagenet, none, or the path of a weights file."
     yield from _check_freezing(config)
-    if config.time is not None:
-        try:
-            parse_duration(config.time)
-        except ValueError as error:
-            yield str(error)
+    for text, read, flag in (
+        (config.time, parse_duration, "--time"),
+        (config.save_every, parse_interval, "--save-every"),
+    ):
+        if text is not None:
+            try:
+                read(text, flag)
+            except ValueError as error:
+                yield str(error)
     if config.optimizer.ema_decay and config.optimizer.swa_epochs:
         yield "--ema-decay and --swa-epochs both average the weights; choose one."
     if config.optimizer.swa_epochs > config.epochs:

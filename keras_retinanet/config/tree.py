@@ -25,6 +25,7 @@ FLAG_NAMES = {
     "loss.alpha": "focal-alpha",
     "loss.gamma": "focal-gamma",
     "loss.beta": "smooth-l1-beta",
+    "loss.shift": "focal-shift",
     "model.has_quality": "quality-branch",
     "assigner.nearest_cells": "atss-nearest-cells",
     "assigner.aligned_top_k": "tal-top-k",

@@ -129,12 +129,14 @@ class Verification:
 
     def _compare_anchors(self, raw: Any, wanted: Any, anchors: Any) -> None:
         """Compares boxes and scores of the best anchors and classes, before NMS."""
-        logits = wanted["logits"][0]
+        logits, own = (
+            ops.convert_to_numpy(self._model.network.class_logits(side["logits"]))[0] for side in (wanted, raw)
+        )
         best = np.argsort(-logits.ravel(), kind="stable")[:BEST_ANCHORS]
         rows, labels = np.divmod(best, logits.shape[1])
         decode = self._model.network.box_coder
         boxes = [ops.convert_to_numpy(decode(side["deltas"][0, rows], anchors[rows])) for side in (raw, wanted)]
-        scores = [1 / (1 + np.exp(-np.asarray(side["logits"][0, rows, labels], np.float64))) for side in (raw, wanted)]
+        scores = [1 / (1 + np.exp(-np.asarray(side[rows, labels], np.float64))) for side in (own, logits)]
         is_same = _overlap(boxes[0], boxes[1]) >= self.tolerance.iou
         is_same &= np.abs(scores[0] - scores[1]) <= self.tolerance.score
         self.agreement.anchors += len(best)

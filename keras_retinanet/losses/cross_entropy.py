@@ -9,13 +9,16 @@ from keras_retinanet.losses.targets import ClassTargets
 from keras_retinanet.schema import Tensor
 
 
-def cross_entropy(logits: Tensor, targets: ClassTargets, *, class_weights: Sequence[float] = ()) -> Tensor:
+def cross_entropy(
+    logits: Tensor, targets: ClassTargets, *, class_weights: Sequence[float] = (), label_smoothing: float = 0.0
+) -> Tensor:
     """Binary cross entropy over all classes.
 
     Args:
         logits: `(B, A, K)`.
         targets: Labels.
         class_weights: A factor per class on all terms of its logits. Defaults to none.
+        label_smoothing: See `sigmoid_loss`. Defaults to 0.
 
     Returns:
         Scalar float32, the sum over the batch.
@@ -24,7 +27,14 @@ def cross_entropy(logits: Tensor, targets: ClassTargets, *, class_weights: Seque
         Focal Loss for Dense Object Detection, §3, equation 1.
     """
     objects, background = weights_of(1.0, 1.0, class_weights)
-    return sigmoid_loss(logits, targets, object_weight=objects, background_weight=background, gamma=0.0)
+    return sigmoid_loss(
+        logits,
+        targets,
+        object_weight=objects,
+        background_weight=background,
+        gamma=0.0,
+        label_smoothing=label_smoothing,
+    )
 
 
 def balanced_cross_entropy(
@@ -34,6 +44,7 @@ def balanced_cross_entropy(
     alpha: float,
     class_weights: Sequence[float] = (),
     class_alphas: Sequence[float] = (),
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Binary cross entropy with different weights for objects and background.
 
@@ -43,6 +54,7 @@ def balanced_cross_entropy(
         alpha: Weight of objects; background has `1 - alpha`.
         class_weights: A factor per class on all terms of its logits. Defaults to none.
         class_alphas: `alpha` per class. Defaults to the same for all.
+        label_smoothing: See `sigmoid_loss`. Defaults to 0.
 
     Returns:
         Scalar float32, the sum over the batch.
@@ -51,4 +63,11 @@ def balanced_cross_entropy(
         Focal Loss for Dense Object Detection, §3.1, equation 3.
     """
     objects, background = weights_of(alpha, 1.0 - alpha, class_weights, class_alphas)
-    return sigmoid_loss(logits, targets, object_weight=objects, background_weight=background, gamma=0.0)
+    return sigmoid_loss(
+        logits,
+        targets,
+        object_weight=objects,
+        background_weight=background,
+        gamma=0.0,
+        label_smoothing=label_smoothing,
+    )

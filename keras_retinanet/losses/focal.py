@@ -1,4 +1,4 @@
-"""Focal loss, and the sum over logits that all classification losses share (paper §3.2)."""
+"""Focal loss, and the sum over logits that all losses with a modulating factor share (paper §3.2)."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_retinanet.losses.signed_logits import signed_logits, weighted_sum
 from keras_retinanet.losses.targets import ClassTargets
 from keras_retinanet.schema import Tensor
 
 
 def sigmoid_loss(
-    logits: Tensor, targets: ClassTargets, *, object_weight: Any, background_weight: Any, gamma: float
+    logits: Tensor,
+    targets: ClassTargets,
+    *,
+    object_weight: Any,
+    background_weight: Any,
+    gamma: float,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Sum over anchors and classes of `weight · (1 - p_t)^γ · -log(p_t)`, from logits and integer labels.
 
-    The logit of an anchor's own class is negated, so that every logit `x` counts as background: with
-    `s = softplus(x)`, `-log(1 - p) = s` and `p^γ = exp(γ (x - s))`. Neither value nor gradient overflows or vanishes
-    at large logits, and there are no one-hot targets.
+    With the signed logits `x` and `s = softplus(x)`, `-log(p_t) = s` and `(1 - p_t)^γ = exp(γ (x - s))`. Neither value
+    nor gradient overflows or vanishes at large logits, and there are no one-hot targets.
 
     Args:
         logits: `(B, A, K)`.
@@ -27,36 +33,42 @@ def sigmoid_loss(
         object_weight: Weight of the logit of an anchor's own class: a number, or `(K,)`.
         background_weight: Weight of all other logits: a number, or `(K,)`.
         gamma: Exponent of the modulating factor; 0 gives cross entropy.
+        label_smoothing: ε: cross entropy with targets of ε / 2 and 1 - ε / 2. The modulating factor stays that of the
+            labels, as in EfficientDet. Defaults to 0.
 
     Returns:
         Scalar float32.
 
     Reference:
-        Focal Loss for Dense Object Detection, §3.1–3.3, equations 1, 3 and 5.
+        Focal Loss for Dense Object Detection, §3.1–3.3, equations 1, 3 and 5; Szegedy et al., Rethinking the
+        Inception Architecture, 2016, §7 (label smoothing).
     """
-    is_counted = ops.cast(targets.anchor_labels >= 0, "float32")[..., None]  # (B, A, 1)
-    own_label = ops.where(targets.anchor_labels == 1, ops.cast(targets.labels, "int32"), -1)[..., None]
-
-    def signed_logits(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """True at an anchor's own class; the logits, negated there; their softplus. Each `(B, A, K)`."""
-        is_own = own_label == ops.arange(logits.shape[-1], dtype="int32")
-        x = ops.where(is_own, -logits, logits)
-        return is_own, x, ops.softplus(x)
+    half = label_smoothing / 2
 
     @ops.custom_gradient
     def forward(logits: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
-        is_own, x, softplus = signed_logits(logits)
-        values = softplus if gamma == 0 else softplus * ops.exp(gamma * (x - softplus))
-        weighted = values * ops.where(is_own, object_weight, background_weight)
-        total = ops.sum(ops.sum(weighted, axis=-1) * is_counted[..., 0])
+        is_own, x = signed_logits(logits, targets)
+        softplus = ops.softplus(x)
+        values = softplus - half * x if half else softplus
+        if gamma != 0:
+            values = values * ops.exp(gamma * (x - softplus))
+        total = weighted_sum(values, is_own, targets, object_weight, background_weight)
 
         def gradient(*args: Tensor, upstream: Tensor = None) -> Tensor:
-            """`p^γ (γ (1 - p) s + p)`, computed from the logits again: no other `(B, A, K)` tensor is kept."""
-            is_own, x, softplus = signed_logits(logits)
+            """`p^γ (γ (1 - p) v + p - ε / 2)`, where `v` is the cross entropy and `p` is `1 - p_t`.
+
+            It is computed from the logits again: no other `(B, A, K)` tensor is kept.
+            """
+            is_own, x = signed_logits(logits, targets)
+            softplus = ops.softplus(x)
             slope = ops.exp((gamma + 1) * (x - softplus))
+            if half:
+                slope = slope - half * ops.exp(gamma * (x - softplus))
             if gamma != 0:
-                slope = slope + gamma * softplus * ops.exp(gamma * x - (gamma + 1) * softplus)
+                values = softplus - half * x if half else softplus
+                slope = slope + gamma * values * ops.exp(gamma * x - (gamma + 1) * softplus)
             weights = ops.where(is_own, -object_weight, background_weight)
+            is_counted = ops.cast(targets.anchor_labels >= 0, "float32")[..., None]  # (B, A, 1)
             return slope * weights * (is_counted * (args[0] if upstream is None else upstream))
 
         return total, gradient
@@ -92,6 +104,7 @@ def focal(
     gamma: float,
     class_weights: Sequence[float] = (),
     class_alphas: Sequence[float] = (),
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Focal loss.
 
@@ -102,6 +115,7 @@ def focal(
         gamma: Exponent of the modulating factor.
         class_weights: A factor per class on all terms of its logits. Defaults to none.
         class_alphas: `alpha` per class. Defaults to the same for all.
+        label_smoothing: See `sigmoid_loss`. Defaults to 0.
 
     Returns:
         Scalar float32, the sum over the batch.
@@ -110,4 +124,11 @@ def focal(
         Focal Loss for Dense Object Detection, §3.2, equation 5.
     """
     objects, background = weights_of(alpha, 1.0 - alpha, class_weights, class_alphas)
-    return sigmoid_loss(logits, targets, object_weight=objects, background_weight=background, gamma=gamma)
+    return sigmoid_loss(
+        logits,
+        targets,
+        object_weight=objects,
+        background_weight=background,
+        gamma=gamma,
+        label_smoothing=label_smoothing,
+    )

@@ -58,3 +58,16 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         `softplus(x) - x · target`, of the same shape: no overflow at large logits.
     """
     return ops.softplus(logits) - logits * targets
+
+
+def smoothed(targets: Tensor, label_smoothing: float) -> Tensor:
+    """Targets `y (1 - ε) + ε / 2`.
+
+    Args:
+        targets: In `0 … 1`, any shape.
+        label_smoothing: ε.
+
+    Returns:
+        The same shape.
+    """
+    return targets * (1 - label_smoothing) + label_smoothing / 2 if label_smoothing else targets

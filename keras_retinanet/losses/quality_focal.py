@@ -7,13 +7,18 @@ from collections.abc import Sequence
 from keras import ops
 
 from keras_retinanet.losses.focal import sigmoid_loss, weights_of
-from keras_retinanet.losses.quality import own_logits, soft_cross_entropy, sum_of_objects
+from keras_retinanet.losses.quality import own_logits, smoothed, soft_cross_entropy, sum_of_objects
 from keras_retinanet.losses.targets import ClassTargets
 from keras_retinanet.schema import Tensor
 
 
 def quality_focal(
-    logits: Tensor, targets: ClassTargets, *, gamma: float, class_weights: Sequence[float] = ()
+    logits: Tensor,
+    targets: ClassTargets,
+    *,
+    gamma: float,
+    class_weights: Sequence[float] = (),
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Quality focal loss: cross entropy with the quality `y`, times `|y - p|^γ`.
 
@@ -24,6 +29,7 @@ def quality_focal(
         targets: Labels and quality.
         gamma: Exponent of the modulating factor, β in the paper.
         class_weights: A factor per class on all terms of its logits. Defaults to none.
+        label_smoothing: ε: cross entropy with `y (1 - ε) + ε / 2`; the factor keeps `y`. Defaults to 0.
 
     Returns:
         Scalar float32, the sum over the batch.
@@ -32,9 +38,17 @@ def quality_focal(
         Li et al., Generalized Focal Loss, 2020, equation 5; MMDetection `quality_focal_loss`.
     """
     objects, others = weights_of(0.0, 1.0, class_weights)
-    background = sigmoid_loss(logits, targets, object_weight=objects, background_weight=others, gamma=gamma)
+    background = sigmoid_loss(
+        logits,
+        targets,
+        object_weight=objects,
+        background_weight=others,
+        gamma=gamma,
+        label_smoothing=label_smoothing,
+    )
     own, quality = own_logits(logits, targets)
     distance = ops.abs(quality - ops.sigmoid(own))
     # The gradient of |d|^γ at d = 0 is not finite for γ < 1 without the floor.
-    values = soft_cross_entropy(own, quality) * ops.power(ops.maximum(distance, 1e-7), gamma)
+    values = soft_cross_entropy(own, smoothed(quality, label_smoothing))
+    values = values * ops.power(ops.maximum(distance, 1e-7), gamma)
     return background + sum_of_objects(values, targets, class_weights)

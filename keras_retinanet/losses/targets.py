@@ -15,8 +15,10 @@ class ClassTargets(NamedTuple):
         anchor_labels: `(B, A)` int: 1 object, 0 background, -1 ignored.
         quality: `(B, A)` float32 in `0 … 1`: IoU of the predicted with the assigned box, without gradient; read where
             `anchor_labels` is 1. `None` unless the loss has `uses_quality`.
+        anchors: `(A, 4)` in pixels; read by losses that choose anchors by their overlap.
     """
 
     labels: Tensor
     anchor_labels: Tensor
     quality: Tensor | None = None
+    anchors: Tensor | None = None

@@ -18,6 +18,7 @@ from keras_retinanet.config import (
 )
 from keras_retinanet.geometry.anchors import Anchors
 from keras_retinanet.geometry.box_coder import BoxCoder
+from keras_retinanet.losses import CLASSIFICATION_LOSSES
 from keras_retinanet.model.fpn import FeaturePyramid
 from keras_retinanet.model.heads import Head
 from keras_retinanet.model.retinanet import RetinaNet
@@ -85,7 +86,7 @@ def build(
             weights=None if model.weights == "none" else model.weights, **(backbone_options or {})
         ),
         neck,
-        Head(len(class_names), **head, prior=0.01, name="class_head"),
+        _build_class_head(len(class_names), head, loss or LossConfig()),
         Head(coder.num_deltas, **head, has_quality=model.has_quality, name="box_head"),
         anchor_layer,
         coder,
@@ -97,6 +98,12 @@ def build(
         metadata={"model": to_dict(model)},
         name="retinanet",
     )
+
+
+def _build_class_head(num_classes: int, settings: dict[str, Any], loss: LossConfig) -> Head:
+    scores = CLASSIFICATION_LOSSES[loss.classification]
+    outputs = num_classes + scores.has_background
+    return Head(outputs, **settings, prior=scores.prior, has_background=scores.has_background, name="class_head")
 
 
 def _build_neck(model: ModelConfig) -> FeaturePyramid | SharedTower:

@@ -44,14 +44,22 @@ def copy_logits(source: RetinaNet, target: RetinaNet) -> Iterator[str]:
     if not _have_same_layout(source.class_head, target.class_head):
         yield "new logits for all classes: the starting weights have another number of anchors, levels or channels"
         return
+    columns = pairs
+    if target.class_head.has_background:
+        if not source.class_head.has_background:
+            yield "new logits for all classes: those of the starting weights know no background"
+            return
+        columns = [*pairs, (len(names), target.num_classes)]
+    elif source.class_head.has_background:
+        yield "new logits for all classes: those of the starting weights are relative to a background"
+        return
     for source_layer, target_layer in zip(source.class_head.predictors, target.class_head.predictors, strict=True):
         for given, taken in zip(source_layer.weights, target_layer.weights, strict=True):
             if taken.name == "depthwise_kernel":  # it knows no classes
                 taken.assign(given.value)
                 continue
-            taken.assign(
-                _merge_columns(np.asarray(given.value), np.asarray(taken.value), len(names), pairs, target.num_classes)
-            )
+            outputs = source.class_head.outputs_per_anchor, target.class_head.outputs_per_anchor
+            taken.assign(_merge_columns(np.asarray(given.value), np.asarray(taken.value), outputs, columns))
     kept = [target.class_names[label] for _, label in pairs]
     fresh = [name for name in target.class_names if name not in kept]
     yield f"logits kept for {_format_class_list(kept)}" + (f"; new for {_format_class_list(fresh)}" if fresh else "")
@@ -70,11 +78,11 @@ def _input_shapes(layer: keras.layers.Layer) -> list[tuple[int, ...]]:
 
 
 def _merge_columns(
-    given: np.ndarray, taken: np.ndarray, old_classes: int, pairs: Sequence[tuple[int, int]], new_classes: int
+    given: np.ndarray, taken: np.ndarray, outputs: tuple[int, int], pairs: Sequence[tuple[int, int]]
 ) -> np.ndarray:
-    """`taken (…, anchors · new_classes)` with the columns of `pairs`, (old label, new label), copied from `given`."""
-    old = given.reshape(*given.shape[:-1], -1, old_classes)
-    new = taken.reshape(*taken.shape[:-1], -1, new_classes).copy()
+    """`taken (…, anchors · outputs)` with the columns of `pairs`, (old label, new label), copied from `given`."""
+    old = given.reshape(*given.shape[:-1], -1, outputs[0])
+    new = taken.reshape(*taken.shape[:-1], -1, outputs[1]).copy()
     for before, label in pairs:
         new[..., label] = old[..., before]
     return new.reshape(taken.shape)

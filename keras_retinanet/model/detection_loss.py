@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_retinanet.assigners import ASSIGNERS, AssignerInputs, Assignment, assign
 from keras_retinanet.config import AssignerConfig, LossConfig
+from keras_retinanet.geometry.background import without_background
 from keras_retinanet.geometry.box_coder import BoxCoder
 from keras_retinanet.geometry.boxes import iou
 from keras_retinanet.losses import (
@@ -85,11 +86,14 @@ class DetectionLoss:
 
         per_object = share_of(ops.cast(is_object, "float32"))
         quality = self._quality(assignment, decoded, matched)
-        targets = ClassTargets(labels, assignment.anchor_labels, quality)
+        targets = ClassTargets(labels, assignment.anchor_labels, quality, anchors)
         loss = CLASSIFICATION_LOSSES[self.config.classification]
         class_sum = loss.function(y_pred["logits"], targets, **class_constants(self.config))
         has_target_scores = loss.uses_quality and assignment.quality is not None
-        class_share = share_of(ops.where(is_object, assignment.quality, 0.0)) if has_target_scores else per_object
+        if loss.is_mean:
+            class_share = share_of(ops.ones(()))
+        else:
+            class_share = share_of(ops.where(is_object, assignment.quality, 0.0)) if has_target_scores else per_object
         weights = self._box_weights(y_pred["logits"], quality)
         box_share = per_object if weights is None else share_of(ops.where(is_object, weights, 0.0))
 
@@ -124,9 +128,13 @@ class DetectionLoss:
             ignore=ops.convert_to_tensor(y["ignore"]),
             sizes=ops.convert_to_tensor(y["size"]),
             predicted_boxes=ops.stop_gradient(decoded) if self.uses_predictions else None,
-            logits=ops.stop_gradient(y_pred["logits"]) if self.uses_predictions else None,
+            logits=ops.stop_gradient(self._class_logits(y_pred["logits"])) if self.uses_predictions else None,
         )
         return assign(self.assigner_config, inputs)
+
+    def _class_logits(self, logits: Tensor) -> Tensor:
+        has_background = CLASSIFICATION_LOSSES[self.config.classification].has_background
+        return without_background(logits) if has_background else logits
 
     def _quality(self, assignment: Assignment, decoded: Tensor | None, matched: Tensor) -> Tensor | None:
         """`(B, A)` without gradient, where a loss reads it: the assigner's, else the IoU of the predicted box."""
@@ -138,7 +146,8 @@ class DetectionLoss:
     def _box_weights(self, logits: Tensor, quality: Tensor | None) -> Tensor | None:
         """Weight of each anchor in the losses of its box, `(B, A)`; `None` where all weigh the same."""
         if self.config.box_weighting == "score":
-            return ops.stop_gradient(ops.sigmoid(ops.cast(ops.max(logits, axis=-1), "float32")))
+            best = ops.max(self._class_logits(logits), axis=-1)
+            return ops.stop_gradient(ops.sigmoid(ops.cast(best, "float32")))
         return quality if self.config.box_weighting == "quality" else None
 
     def _box_values(self, deltas: Tensor, decoded: Tensor | None, anchors: Tensor, matched: Tensor) -> Tensor:

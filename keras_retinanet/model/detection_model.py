@@ -104,7 +104,10 @@ class DetectionModel(keras.Model):
             sizes = ops.convert_to_tensor([self.network.resize_config.shape], "float32")  # (1, 2)
         anchors = list(predictions["anchors"].values())
         boxes = self.network.box_coder(predictions["deltas"], ops.concatenate(anchors, axis=1))
-        logits, is_clipped_last = predictions["logits"], self.filter_config.clip == "after_nms"
+        logits, is_clipped_last = (
+            self.network.class_logits(predictions["logits"]),
+            self.filter_config.clip == "after_nms",
+        )
         if self.filter_config.clip == "before_nms":
             boxes = self.clip_boxes(boxes, sizes)
         if self.filter_config.drop_empty and not is_clipped_last:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_retinanet.config import HeadNorm
@@ -22,20 +23,28 @@ class PriorProbability(keras.initializers.Initializer):
 
     Args:
         probability: In `0 … 1`, ends excluded. Defaults to 0.01.
+        softmax_outputs: Outputs of each softmax, of which the last is the background: it starts at `1 - probability`,
+            and the classes share `probability`. Defaults to 0, a sigmoid for each output.
     """
 
-    def __init__(self, probability: float = 0.01) -> None:
+    def __init__(self, probability: float = 0.01, softmax_outputs: int = 0) -> None:
         if not 0 < probability < 1:
             raise ValueError(f"A prior probability lies between 0 and 1; received {probability}.")
         self.probability = probability
+        self.softmax_outputs = softmax_outputs
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
-        """`-log((1 - π) / π)` in the given shape."""
-        return ops.full(shape, -math.log((1 - self.probability) / self.probability), dtype=dtype)
+        """`-log((1 - π) / π)` in the given shape; of a softmax 0, and `log(K (1 - π) / π)` for the background."""
+        odds = (1 - self.probability) / self.probability
+        if not self.softmax_outputs:
+            return ops.full(shape, -math.log(odds), dtype=dtype)
+        classes = self.softmax_outputs - 1
+        one = np.array([0.0] * classes + [math.log(classes * odds)], np.float32)
+        return ops.cast(np.tile(one, math.prod(shape) // len(one)).reshape(shape), dtype or "float32")
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        return {"probability": self.probability}
+        return {"probability": self.probability, "softmax_outputs": self.softmax_outputs}
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
@@ -45,7 +54,7 @@ class Head(keras.layers.Layer):
     Its output is float32, and its last convolution computes in float32 under every dtype policy.
 
     Args:
-        outputs_per_anchor: 4 deltas, the bins of four distributions, or one logit per class.
+        outputs_per_anchor: 4 deltas, the bins of four distributions, or one logit per class and for the background.
         num_anchors: Anchors per position: one number for all levels, or one per level.
         width: Channels of the tower. Defaults to 256.
         depth: Convolutions in the tower. Defaults to 4.
@@ -58,6 +67,8 @@ class Head(keras.layers.Layer):
         is_separable: All convolutions are depthwise and 1x1 ones. Defaults to `False`.
         is_shared: One set of weights for all levels. Defaults to `True`.
         prior: Initial value of the outputs' sigmoid; `None` starts the bias at 0.
+        has_background: The outputs of an anchor are one softmax, of which the last is the background. Defaults to
+            `False`.
         has_quality: Another convolution at the end of the tower predicts one logit per anchor: the IoU of its box.
         final_dtype: What the last convolution computes in. Defaults to `"float32"`.
 
@@ -82,6 +93,7 @@ class Head(keras.layers.Layer):
         prior: float | None = None,
         has_quality: bool = False,
         final_dtype: str = "float32",
+        has_background: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -106,6 +118,7 @@ class Head(keras.layers.Layer):
         self.prior = prior
         self.has_quality = has_quality
         self.final_dtype = final_dtype
+        self.has_background = has_background
         self.towers: list[keras.Sequential] = []
         self.level_norms: list[list[keras.layers.Layer]] = []
         self.finals: list[keras.layers.Layer] = []  # weight files have the predictors under this name
@@ -124,10 +137,14 @@ class Head(keras.layers.Layer):
             3,
             padding="same",
             **{"pointwise_initializer" if is_separable else "kernel_initializer": kernel},
-            bias_initializer="zeros" if prior is None else PriorProbability(prior),
+            bias_initializer=self._bias_initializer(prior),
             name=name,
             dtype=self.final_dtype,
         )
+
+    def _bias_initializer(self, prior: float | None) -> Any:
+        outputs = self.outputs_per_anchor if self.has_background else 0
+        return "zeros" if prior is None else PriorProbability(prior, outputs)
 
     def build(self, input_shapes: Mapping[str, Any]) -> None:
         """Builds one tower, or one for each level."""
@@ -186,7 +203,10 @@ class Head(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        names = ("outputs_per_anchor", "num_anchors", "is_shared", "prior", "has_quality", "final_dtype", *_TOWER)
+        names = (
+            "outputs_per_anchor", "num_anchors", "is_shared", "prior", "has_quality", "final_dtype", "has_background",
+            *_TOWER,
+        )  # fmt: skip
         return super().get_config() | {name: getattr(self, name) for name in names}
 
     @classmethod

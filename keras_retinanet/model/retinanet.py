@@ -8,7 +8,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_retinanet.assigners import assigner_constants
 from keras_retinanet.backbones import pad_value
 from keras_retinanet.config import (
     AssignerConfig,
@@ -19,10 +18,11 @@ from keras_retinanet.config import (
 )
 from keras_retinanet.config.aliases import with_current_arguments
 from keras_retinanet.geometry.anchors import Anchors
+from keras_retinanet.geometry.background import without_background
 from keras_retinanet.geometry.box_coder import BoxCoder
-from keras_retinanet.losses import check_class_numbers, class_constants
 from keras_retinanet.model.detection_loss import DetectionLoss
 from keras_retinanet.model.heads import Head
+from keras_retinanet.model.part_checks import check_parts, check_settings
 from keras_retinanet.model.replicas import current_replicas
 from keras_retinanet.model.target_checks import CheckedBatches, require_entries
 from keras_retinanet.schema import Predictions, Targets, Tensor
@@ -50,7 +50,7 @@ class RetinaNet(keras.Model):
     Args:
         backbone: Model from RGB images `(B, H, W, 3)` in 0–255 to `{"C3": …, "C4": …, "C5": …}`.
         neck: From the backbone's maps to the pyramid, for example a `FeaturePyramid`.
-        class_head: `Head` with one output per class.
+        class_head: `Head` with one output per class, and one for the background where the loss has a softmax over both.
         box_head: `Head` with as many outputs as the box coder decodes: four, or the bins of four distributions.
         anchors: `Anchors` layer.
         box_coder: `BoxCoder` layer.
@@ -105,25 +105,12 @@ class RetinaNet(keras.Model):
         self.anchors = anchors
         self.box_coder = box_coder
         self.class_names = tuple(str(name) for name in class_names)
-        if len(self.class_names) != class_head.outputs_per_anchor:
-            raise ValueError(
-                f"{len(self.class_names)} class names for a head of {class_head.outputs_per_anchor} classes."
-            )
-        if box_coder.num_deltas != box_head.outputs_per_anchor:
-            raise ValueError(
-                f"The box coder {box_coder.coder!r} needs a box head of {box_coder.num_deltas} outputs per anchor; "
-                f"received one of {box_head.outputs_per_anchor}."
-            )
-        if broken := [name for name in self.class_names if len(f"{name}.".splitlines()) > 1]:
-            raise ValueError(
-                f"The class {broken[0]!r} has a line break in its name; label files hold one class name per line."
-            )
         self.assigner_config = assigner_config or AssignerConfig()
         self.loss_config = loss_config or LossConfig()
         self.resize_config = resize_config or ResizeConfig()
         self.filter_config = filter_config or FilterConfig()
-        class_constants(self.loss_config), assigner_constants(self.assigner_config)  # raise where one does not apply
-        check_class_numbers(self.loss_config, len(self.class_names))
+        check_parts(self.class_names, class_head, box_head, box_coder)
+        check_settings(self.loss_config, self.assigner_config, class_head)
         self.metadata = dict(metadata or {})
         self.classification_loss_tracker = keras.metrics.Mean(name="classification_loss")
         self.box_loss_tracker = keras.metrics.Mean(name="box_loss")
@@ -155,6 +142,17 @@ class RetinaNet(keras.Model):
     def num_classes(self) -> int:
         """`K`."""
         return len(self.class_names)
+
+    def class_logits(self, logits: Tensor) -> Tensor:
+        """Logits of the classes, whose sigmoid is their score.
+
+        Args:
+            logits: `(..., K)`, or `(..., K + 1)` with the background last.
+
+        Returns:
+            `(..., K)`.
+        """
+        return without_background(logits) if self.class_head.has_background else logits
 
     def map_shapes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Shapes of the pyramid's feature maps, from the layers; nothing is computed on pixels.

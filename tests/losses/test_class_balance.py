@@ -16,6 +16,8 @@ LOGITS = np.random.default_rng(0).normal(0, 2, (2, 30, 3)).astype(np.float32)
 LABELS = np.random.default_rng(1).integers(0, 3, (2, 30)).astype(np.int32)
 STATE = np.random.default_rng(2).integers(-1, 2, (2, 30)).astype(np.int32)
 TARGETS = ClassTargets(LABELS, STATE, np.random.default_rng(3).uniform(0, 1, (2, 30)).astype(np.float32))
+CORNERS = np.random.default_rng(4).uniform(0, 100, (30, 2)).astype(np.float32)
+TARGETS = TARGETS._replace(anchors=np.concatenate([CORNERS, CORNERS + 20], axis=1))
 
 
 def test_effective_numbers_worked_by_hand() -> None:
@@ -61,15 +63,18 @@ def test_a_loss_without_alphas_refuses_them() -> None:
 def test_weights_are_factors_on_the_terms_of_a_class(name: str) -> None:
     loss = CLASSIFICATION_LOSSES[name]
     constants = dict(loss.constants)
+    logits = np.pad(LOGITS, ((0, 0), (0, 0), (0, int(loss.has_background))))
 
     def value(*weights: float) -> float:
-        return float(loss.function(LOGITS, TARGETS, **constants | {"class_weights": weights}))
+        return float(loss.function(logits, TARGETS, **constants | {"class_weights": weights}))
 
-    whole = float(loss.function(LOGITS, TARGETS, **constants))
-    parts = [value(1, 0, 0), value(0, 1, 0), value(0, 0, 1)]
+    whole = float(loss.function(logits, TARGETS, **constants))
+    background = value(0, 0, 0)  # a softmax over classes and background has terms that belong to no class
+    assert (background > 0) == loss.has_background
+    parts = [value(*weights) - background for weights in ((1, 0, 0), (0, 1, 0), (0, 0, 1))]
     assert min(parts) > 0
-    np.testing.assert_allclose(sum(parts), whole, rtol=1e-5)
-    np.testing.assert_allclose(value(0.5, 2, 3), np.dot(parts, [0.5, 2, 3]), rtol=1e-5)
+    np.testing.assert_allclose(sum(parts) + background, whole, rtol=1e-5)
+    np.testing.assert_allclose(value(0.5, 2, 3), np.dot(parts, [0.5, 2, 3]) + background, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["focal", "balanced_cross_entropy"])

@@ -24,6 +24,17 @@ def default_loss(name):
     return functools.partial(CLASSIFICATION_LOSSES[name].function, **class_constants(LossConfig(name)))
 
 
+TWO_ANCHORS = np.array([[0, 0, 10, 10], [20, 0, 30, 10]], np.float32)
+
+
+def with_background(name, logits, background=0.0):
+    """The logits `(B, A, K)`, with those of the background where the loss has a softmax over both."""
+    if not CLASSIFICATION_LOSSES[name].has_background:
+        return logits
+    column = np.broadcast_to(np.asarray(background, logits.dtype), logits.shape[:2])[..., None]
+    return np.concatenate([logits, column], axis=-1)
+
+
 def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
@@ -48,7 +59,8 @@ def test_cross_entropies_worked_by_hand():
 @pytest.mark.parametrize("name", CLASSIFICATION_LOSSES)
 def test_perfect_logits_cost_nothing(name):
     logits = np.array([[[60.0, -60.0], [-60.0, -60.0]]], np.float32)
-    targets = ClassTargets(np.array([[0, -1]], np.int32), np.array([[1, 0]], np.int32))
+    targets = ClassTargets(np.array([[0, -1]], np.int32), np.array([[1, 0]], np.int32), anchors=TWO_ANCHORS)
+    logits = with_background(name, logits, [-60.0, 60.0])
     np.testing.assert_allclose(
         default_loss(name)(logits, targets._replace(quality=targets.anchor_labels)), 0, atol=1e-6
     )
@@ -57,8 +69,8 @@ def test_perfect_logits_cost_nothing(name):
 @pytest.mark.parametrize("name", CLASSIFICATION_LOSSES)
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_extreme_logits_stay_finite_and_keep_their_gradient(name, dtype, gradient):
-    logits = np.array([[[100.0, -100.0], [100.0, -100.0]]], dtype)
-    targets = ClassTargets(np.array([[1, 0]], np.int32), np.array([[1, 0]], np.int32))
+    logits = with_background(name, np.array([[[100.0, -100.0], [100.0, -100.0]]], dtype))
+    targets = ClassTargets(np.array([[1, 0]], np.int32), np.array([[1, 0]], np.int32), anchors=TWO_ANCHORS)
     targets, loss = targets._replace(quality=targets.anchor_labels), default_loss(name)
     value = float(loss(logits, targets))
     slope = gradient(lambda x: loss(x, targets), logits.astype(np.float32))
@@ -75,6 +87,75 @@ def test_ignored_anchors_carry_no_gradient(gradient):
     slope = gradient(lambda x: losses.focal(x, targets, alpha=0.25, gamma=2.0), logits)
     assert np.all(slope[0, 1] == 0)
     assert np.all(slope[0, [0, 2]] != 0)
+
+
+PROBLEM = ClassTargets(
+    np.array([[1, 0, -1, -1, 1, -1]], np.int32),
+    np.array([[1, 1, 0, 0, -1, 0]], np.int32),
+    np.array([[0.7, 0.4, 0, 0, 0, 0]], np.float32),
+    np.stack([np.arange(6) * 20, np.zeros(6), np.arange(6) * 20 + 10, np.full(6, 10)], axis=1).astype(np.float32),
+)
+"""Two objects, background, an ignored anchor; no two anchors overlap."""
+
+
+@pytest.mark.parametrize("name", CLASSIFICATION_LOSSES)
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_gradients_are_the_numerical_derivative(name, smoothing, gradient):
+    """Differences of values at four places, whose error is of fourth order."""
+    constants = class_constants(LossConfig(name, label_smoothing=smoothing))
+    constants |= {
+        "ohem": {"mined_examples": 3},
+        "hard_negative": {"negative_ratio": 1.0},
+        "multibox": {"negative_ratio": 1.0},
+    }.get(name, {})
+    loss = functools.partial(CLASSIFICATION_LOSSES[name].function, **constants)
+    logits = np.random.default_rng(10).normal(0, 2, (1, 6, 2)).astype(np.float32)  # losses of anchors differ by 0.3
+    logits = with_background(name, logits, 0.5)
+    if name == "ghm":  # in the middle of their bins: the weights do not change
+        share = (np.random.default_rng(10).integers(3, 27, (1, 6, 2)) + 0.5) / 30
+        logits = np.log(share / (1 - share)).astype(np.float32)
+    step, expected = 0.03, np.zeros_like(logits)
+    for place in np.ndindex(logits.shape):
+        for offset, weight in ((1, 8), (-1, -8), (2, -1), (-2, 1)):
+            moved = logits.copy()
+            moved[place] += offset * step
+            expected[place] += weight * float(loss(moved, PROBLEM)) / (12 * step)
+    slope = gradient(lambda x: loss(x, PROBLEM), logits)
+    assert np.all(slope[0, 4] == 0)
+    assert np.abs(slope).max() > 0.01
+    np.testing.assert_allclose(slope, expected, atol=2e-4 * max(1, np.abs(slope).max()))
+
+
+@pytest.mark.parametrize("name", ["focal", "cross_entropy", "focal_star", "ghm", "ohem", "hard_negative"])
+def test_label_smoothing_worked_by_hand(name):
+    """One anchor, an object, of one class and logit 1: the cross entropy has the target 0.9, factors keep the label."""
+    targets = ClassTargets(np.array([[0]]), np.array([[1]]), anchors=TWO_ANCHORS[:1])
+    constants = class_constants(LossConfig(name, label_smoothing=0.2))
+    found = CLASSIFICATION_LOSSES[name].function(np.ones((1, 1, 1), np.float32), targets, **constants)
+    p = sigmoid(1.0)
+    cross_entropy = -0.9 * math.log(p) - 0.1 * math.log(1 - p)
+    steep = sigmoid(2 * 1.0 + 1)
+    expected = {
+        "focal": 0.25 * (1 - p) ** 2 * cross_entropy,
+        "focal_star": 0.25 * (-0.9 * math.log(steep) - 0.1 * math.log(1 - steep)) / 2,
+    }
+    np.testing.assert_allclose(found, expected.get(name, cross_entropy), rtol=1e-5)
+
+
+def test_label_smoothing_of_qualities_worked_by_hand():
+    """Quality 0.5 stays, quality 1 becomes 0.9; the weight of the varifocal loss and the factors keep the quality."""
+    targets = ClassTargets(np.array([[0, 0]]), np.array([[1, 1]]), np.array([[0.5, 1.0]], np.float32))
+    logits, p = np.ones((1, 2, 1), np.float32), sigmoid(1.0)
+    half = -0.5 * math.log(p) - 0.5 * math.log(1 - p)
+    whole = -0.9 * math.log(p) - 0.1 * math.log(1 - p)
+    expected = {
+        "varifocal": 0.5 * half + whole,
+        "quality_focal": (p - 0.5) ** 2 * half + (1 - p) ** 2 * whole,
+    }
+    for name, value in expected.items():
+        constants = class_constants(LossConfig(name, label_smoothing=0.2))
+        found = CLASSIFICATION_LOSSES[name].function(logits, targets, **constants)
+        np.testing.assert_allclose(found, value, rtol=1e-5)
 
 
 def test_smooth_l1_worked_by_hand():
@@ -116,11 +197,11 @@ def test_box_losses_compute_in_float32_whatever_they_are_given(name):
 @pytest.mark.parametrize("name", CLASSIFICATION_LOSSES)
 def test_class_losses_compute_in_float32_whatever_they_are_given(name):
     logits, labels, state = np.array([[[1.5, -2.0], [0.5, 0.0]]]), np.array([[1, -1]]), np.array([[1, 0]])
-    quality = np.array([[0.75, 0.0]])
+    quality, logits = np.array([[0.75, 0.0]]), with_background(name, logits)
 
     def loss(floats, whole, signs):
         kinds = ((labels, whole), (state, signs), (quality, floats))
-        targets = ClassTargets(*(ops.convert_to_tensor(values, kind) for values, kind in kinds))
+        targets = ClassTargets(*(ops.convert_to_tensor(values, kind) for values, kind in kinds), TWO_ANCHORS)
         return default_loss(name)(logits.astype(floats), targets)
 
     for kinds in (("float16", "int64", "int8"), ("float64", "int8", "int64")):
@@ -131,9 +212,12 @@ def test_class_losses_compute_in_float32_whatever_they_are_given(name):
 
 @pytest.mark.parametrize("name", CLASSIFICATION_LOSSES)
 def test_targets_may_be_arrays_or_tensors(name, gradient):
-    logits = np.array([[[1.5, -2.0], [0.5, 0.0], [3.0, 1.0]]], np.float32)
+    logits = with_background(name, np.array([[[1.5, -2.0], [0.5, 0.0], [3.0, 1.0]]], np.float32))
     arrays = ClassTargets(
-        np.array([[1, -1, 0]], np.int32), np.array([[1, 0, -1]], np.int32), np.array([[0.75, 0, 0]], np.float32)
+        np.array([[1, -1, 0]], np.int32),
+        np.array([[1, 0, -1]], np.int32),
+        np.array([[0.75, 0, 0]], np.float32),
+        np.array([[0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]], np.float32),
     )
     tensors, loss = ClassTargets(*map(ops.convert_to_tensor, arrays)), default_loss(name)
     np.testing.assert_allclose(loss(ops.convert_to_tensor(logits), tensors), loss(logits, arrays), rtol=1e-6)
@@ -189,11 +273,15 @@ def test_focal_equals_tensorflow_addons(shared, case, alpha, gamma):
 
 
 def test_constants_are_those_of_the_loss_unless_they_are_given() -> None:
-    by_class = {"class_weights": (), "class_alphas": ()}
+    on_any = {"class_weights": (), "label_smoothing": 0.0}
+    by_class = {"class_alphas": (), **on_any}
     assert class_constants(LossConfig("focal")) == {"alpha": 0.25, "gamma": 2.0, **by_class}
     assert class_constants(LossConfig("focal", alpha=0.5, gamma=0.0)) == {"alpha": 0.5, "gamma": 0.0, **by_class}
-    assert class_constants(LossConfig("cross_entropy", class_weights=(1.0, 2.0))) == {"class_weights": (1.0, 2.0)}
-    varifocal = {"background_weight": 0.75, "gamma": 1.0, "class_weights": ()}
+    assert class_constants(LossConfig("cross_entropy", class_weights=(1.0, 2.0))) == {
+        "class_weights": (1.0, 2.0),
+        "label_smoothing": 0.0,
+    }
+    varifocal = {"background_weight": 0.75, "gamma": 1.0, **on_any}
     assert class_constants(LossConfig("varifocal", gamma=1.0)) == varifocal
 
 
@@ -207,6 +295,8 @@ def test_constants_are_those_of_the_loss_unless_they_are_given() -> None:
         (LossConfig("quality_focal", alpha=0.25), r"--focal-alpha .* quality_focal"),
         (LossConfig("cross_entropy", gamma=2.0), r"--focal-gamma 2\.0 .* cross_entropy, which has: --class-weights"),
         (LossConfig("focal", background_weight=0.5), "--background-weight .* focal"),
+        (LossConfig("hard_negative", mining_nms=0.7), r"--mining-nms 0\.7 .* hard_negative, .*--negative-ratio"),
+        (LossConfig("focal", shift=1.0), r"--focal-shift 1\.0 .* focal"),
     ],
 )
 def test_a_constant_of_another_loss_is_refused_by_name(config: LossConfig, message: str) -> None:

@@ -75,6 +75,23 @@ def test_task_aligned_targets_divide_the_loss_by_their_sum() -> None:
     assert float(found.box) == 0
 
 
+@pytest.mark.parametrize(("name", "expected"), [("ghm", math.log(2)), ("cross_entropy", 3 * math.log(2))])
+def test_sums_are_divided_by_objects_and_means_are_not(name: str, expected: float) -> None:
+    """Two objects; each of the six logits costs log 2. Of two replicas that are alike, each has half of the loss."""
+    two = TARGETS | {"boxes": ANCHORS[:, :2], "labels": np.array([[1, 0]], np.int32)}
+    objective = DetectionLoss(BoxCoder(), (1,), AssignerConfig(), LossConfig(name))
+    for replicas in (1, 2):
+        found = objective(two, {"anchors": {"P3": ANCHORS}, **predicted()}, lambda value, n=replicas: n * value)
+        np.testing.assert_allclose(found.classification, expected / replicas, rtol=1e-5)
+
+
+def test_mined_examples_do_not_overlap_one_with_a_larger_loss() -> None:
+    """The second anchor has the largest loss, and would be left out only if it overlapped another."""
+    logits = np.array([[[0.0, 0.0], [2.0, 2.0], [1.0, 1.0]]], np.float32)
+    found = terms(predicted(logits), LossConfig("ohem", mined_examples=1))
+    np.testing.assert_allclose(found.classification, 2 * math.log(1 + math.exp(2)), rtol=1e-5)
+
+
 CONFIGURATIONS = {
     "gfl": (
         {"box_coder": "distribution", "head_norm": "batch"},

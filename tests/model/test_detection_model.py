@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 import keras_retinanet
-from keras_retinanet.config import FilterConfig, ModelConfig
+from keras_retinanet.config import FilterConfig, LossConfig, ModelConfig
 from keras_retinanet.model.build import build
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.model.retinanet import RetinaNet
@@ -154,3 +154,22 @@ def test_boxes_cut_after_suppression_compete_uncut(detector):
     first = FilterConfig(max_detections=2, clip="after_nms", drop_empty=True)
     assert found_by(first, detector)["num_detections"] == 1
     assert found_by(FilterConfig(max_detections=2, drop_empty=True), detector)["num_detections"] == 2
+
+
+def test_a_softmax_over_classes_and_background_worked_by_hand():
+    """One anchor of each cell has the logits 1, 3 and, of the background, 2; the others are background."""
+    detector = build(SMALL, class_names=["cat", "dog"], loss=LossConfig("softmax_cross_entropy"))
+    for head in (detector.class_head, detector.box_head):
+        final = head.predictors[0]
+        final.kernel.assign(np.zeros(final.kernel.shape))
+    bias = np.tile([0.0, 0.0, 20.0], (9, 1))
+    bias[4] = [1.0, 3.0, 2.0]
+    detector.class_head.predictors[0].bias.assign(bias.ravel())
+    detector.box_head.predictors[0].bias.assign(np.zeros(36))
+    model = DetectionModel(detector, FilterConfig(nms_threshold=0.01, nms="agnostic"))
+    found = model(np.zeros((1, 128, 128, 3), np.float32))
+    count = int(found["num_detections"][0])
+    assert 0 < count < 300
+    assert set(np.array(found["labels"])[0, :count]) == {1}
+    share = np.exp(3) / (np.exp(1) + np.exp(3) + np.exp(2))
+    np.testing.assert_allclose(found["scores"][0, :count], share, rtol=1e-5)

@@ -187,3 +187,14 @@ def test_announced_shapes_are_the_real_ones(num_anchors):
     assert keras.backend.standardize_dtype(announced.dtype) == "float32"
     unknown = {name: keras.KerasTensor((None, 8, None if name == "P4" else 8, 4)) for name in maps}
     assert head.compute_output_spec(unknown).shape == (None, None, 5)
+
+
+def test_prior_of_a_softmax_is_shared_by_the_classes():
+    """Two anchors of three classes and background: π of all classes together, 1 - π of the background."""
+    bias = np.array(PriorProbability(0.3, softmax_outputs=4)((8,))).reshape(2, 4)
+    shares = np.exp(bias) / np.exp(bias).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(shares, [[0.1, 0.1, 0.1, 0.7]] * 2, rtol=1e-6)
+    head = Head(4, 2, width=32, depth=0, prior=0.3, has_background=True)
+    nothing = {"P3": np.zeros((1, 1, 1, 32), np.float32)}
+    np.testing.assert_allclose(ops.softmax(head(nothing)), [[[0.1, 0.1, 0.1, 0.7]] * 2], rtol=1e-6)
+    assert Head.from_config(head.get_config()).has_background

@@ -198,8 +198,9 @@ def test_fit_learns_and_logs_both_losses():
     assert evaluated["loss"] < history["loss"][0]
 
 
-@pytest.mark.parametrize("loss", ["varifocal", "quality_focal"])
-@pytest.mark.parametrize("assigner", ["iou_threshold", "atss"])
+@pytest.mark.parametrize(
+    ("loss", "assigner"), [("varifocal", "iou_threshold"), ("quality_focal", "atss"), ("ohem", "iou_threshold")]
+)
 def test_other_losses_and_assigners_learn(loss, assigner):
     model = tiny(loss_config=LossConfig(loss, "giou"), assigner_config=AssignerConfig(assigner=assigner))
     model.compile(keras.optimizers.Adam(0.01))
@@ -423,3 +424,19 @@ def test_missing_and_foreign_files_are_named(tmp_path):
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "dense.keras")
     with pytest.raises(ValueError, match="Sequential, not a RetinaNet"):
         keras_retinanet.load_model(tmp_path / "dense.keras")
+
+
+def test_the_class_head_must_fit_the_loss():
+    with pytest.raises(
+        ValueError, match="no output for the background, and the loss 'softmax_cross_entropy' needs one"
+    ):
+        tiny(loss_config=LossConfig("softmax_cross_entropy"))
+    head = Head(3, 9, width=8, depth=1, has_background=True)
+    with pytest.raises(ValueError, match="an output for the background, and the loss 'focal' needs none"):
+        tiny().replaced(class_head=head)
+    softmax = tiny().replaced(class_head=head, loss_config=LossConfig("softmax_cross_entropy"))
+    logits = np.array([[1.0, 2.0, 0.0]], np.float32)
+    np.testing.assert_allclose(
+        softmax.class_logits(logits), [[1 - np.log(np.e**2 + 1), 2 - np.log(np.e + 1)]], rtol=1e-5
+    )
+    assert tiny().class_logits(logits) is logits

@@ -14,6 +14,7 @@ from keras_retinanet.config.tree import changed
 from keras_retinanet.framework_internals import nested_layers
 from keras_retinanet.geometry.box_coder import BoxCoder
 from keras_retinanet.model import retinanet
+from keras_retinanet.model.class_transfer import copy_logits
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.snapshots.snapshot_settings import read_settings
 from keras_retinanet.training.initial_weights import build_model
@@ -189,3 +190,20 @@ def test_backbone_weights_are_told_apart_by_content(source: tuple[retinanet.Reti
     )
     for ours, theirs in zip(arrays(model.backbone), arrays(source[0].backbone), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_logits_with_a_background_go_to_another_such_head_alone() -> None:
+    """Three outputs per anchor: cat, dog, background; to four: dog, fish, bird, background."""
+    with_softmax = changed(TrainConfig(), SETTINGS | {"loss.classification": "softmax_cross_entropy"}).network
+    source, target = build_model(with_softmax, ["cat", "dog"]), build_model(with_softmax, ["dog", "fish", "bird"])
+    given = np.random.default_rng(0).normal(size=source.class_head.predictors[0].bias.shape)
+    source.class_head.predictors[0].bias.assign(given)
+    assert list(copy_logits(source, target)) == ["logits kept for 1 class (dog); new for 2 classes (fish, bird)"]
+    taken = arrays(target.class_head.predictors[0])[1].reshape(-1, 4)
+    np.testing.assert_allclose(taken[:, [0, 3]], given.reshape(-1, 3)[:, [1, 2]], rtol=1e-6)
+    plain = build_model(changed(TrainConfig(), SETTINGS).network, ["cat", "dog"])
+    assert list(copy_logits(plain, target)) == [
+        "new logits for all classes: those of the starting weights know no background"
+    ]
+    (line,) = copy_logits(source, plain)
+    assert line.endswith("are relative to a background")
