@@ -61,8 +61,9 @@ RECIPES: Mapping[RecipeName, Mapping[str, Any]] = {"paper": {}, "fizyr": FIZYR, 
 
 CHOSEN_BY_DATA = (
     "batch_size", "epochs", "mixed_precision", "resize.min_side", "resize.max_side", "model.fpn_width",
-    "model.head_width", "optimizer.optimizer", "optimizer.learning_rate", "optimizer.backbone_rate", "data.augment",
-    "data.close_mosaic", "anchors.sizes", "anchors.ratios", "anchors.scales",
+    "model.head_width", "optimizer.optimizer", "optimizer.learning_rate", "optimizer.backbone_rate",
+    "optimizer.use_muon_in_backbone", "data.augment", "data.close_mosaic", "anchors.sizes", "anchors.ratios",
+    "anchors.scales",
 )  # fmt: skip
 """Settings that `modern` chooses by the data and the machine."""
 
@@ -161,10 +162,12 @@ def _choose_size(facts: DataFacts) -> Choice:
 
 
 def _choose_optimizer(facts: DataFacts) -> Choice:
-    names = ("optimizer.optimizer", "optimizer.learning_rate", "optimizer.backbone_rate")
+    values: dict[str, Any] = {"optimizer.optimizer": "muon"}
     if facts.is_pretrained:
-        return Choice(dict(zip(names, ("adamw", 1e-3, 0.3), strict=True)), "the backbone is trained already")
-    return Choice(dict(zip(names, ("muon", 4e-3, 1.0), strict=True)), "random weights")
+        values |= {"optimizer.learning_rate": 2e-3, "optimizer.use_muon_in_backbone": False}
+        return Choice({**values, "optimizer.backbone_rate": 0.3}, "the backbone is trained already: AdamW updates it")
+    values |= {"optimizer.learning_rate": 4e-3, "optimizer.use_muon_in_backbone": True}
+    return Choice({**values, "optimizer.backbone_rate": 1.0}, "random weights")
 
 
 def _choose_augmentation(facts: DataFacts, epochs: int) -> Choice:

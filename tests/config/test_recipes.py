@@ -67,9 +67,9 @@ def test_augmentation_weakens_where_images_are_many() -> None:
 
 
 def test_the_optimizer_follows_the_initial_weights() -> None:
-    names = ("optimizer.optimizer", "optimizer.learning_rate", "optimizer.backbone_rate")
-    assert tuple(chosen()[name] for name in names) == ("adamw", 1e-3, 0.3)
-    assert tuple(chosen(is_pretrained=False)[name] for name in names) == ("muon", 4e-3, 1.0)
+    names = ("learning_rate", "backbone_rate", "use_muon_in_backbone")
+    assert tuple(chosen()[f"optimizer.{name}"] for name in names) == (2e-3, 0.3, False)
+    assert tuple(chosen(is_pretrained=False)[f"optimizer.{name}"] for name in names) == (4e-3, 1.0, True)
 
 
 def test_precision_is_what_the_machine_computes_fastest() -> None:
