@@ -116,6 +116,7 @@ TESTED_ELSEWHERE = {
     "export/openvino_folder": "runtimes/test_runtimes",
     "export/sample_images": "export/test_verification",
     "export/serving_graph": "export/test_saved_model",
+    "export/torchvision_settings": "export/test_torchvision_file",
     "geometry/candidates": "geometry/test_filter_detections",
     "geometry/nms": "geometry/test_filter_detections",
     "geometry/score_scale": "geometry/test_filter_detections",
