@@ -47,7 +47,6 @@ MODERN: Mapping[str, Any] = {
     "optimizer.schedule": "cosine",
     "optimizer.ema_decay": 0.998,
     "data.use_cache": True,
-    "evaluate_every": 2,
 }
 """What `modern` sets for every data set; `choose_by_data` adds the rest.
 
@@ -60,8 +59,8 @@ RECIPES: Mapping[RecipeName, Mapping[str, Any]] = {"paper": {}, "fizyr": FIZYR, 
 
 
 CHOSEN_BY_DATA = (
-    "batch_size", "epochs", "mixed_precision", "resize.min_side", "resize.max_side", "model.fpn_width",
-    "model.head_width", "optimizer.optimizer", "optimizer.learning_rate", "optimizer.backbone_rate",
+    "batch_size", "epochs", "evaluate_every", "mixed_precision", "resize.min_side", "resize.max_side",
+    "model.fpn_width", "model.head_width", "optimizer.optimizer", "optimizer.learning_rate", "optimizer.backbone_rate",
     "optimizer.use_muon_in_backbone", "data.augment", "data.close_mosaic", "anchors.sizes", "anchors.ratios",
     "anchors.scales",
 )  # fmt: skip
@@ -114,8 +113,12 @@ class Choice:
 SMALLEST_BOX = 20.0
 """Side in network pixels that a tenth of the boxes may fall below: 2.5 cells of P3."""
 
-SEEN_ON_CPU, SEEN_ON_ACCELERATOR = 6_000, 60_000
-"""Images that a run sees, repeats included, if no time is given: an hour of two cores with MobileNet at 320 pixels."""
+SEEN_ON_CPU, SEEN_ON_ACCELERATOR = 12_000, 60_000
+"""Images that a run sees, repeats included, if no time is given: 25 CPU minutes with MobileNet at 320 pixels, and
+evaluations."""
+
+EVALUATIONS = 20
+"""Evaluations of a run."""
 
 
 def choose_by_data(facts: DataFacts) -> list[Choice]:
@@ -137,7 +140,10 @@ def choose_by_data(facts: DataFacts) -> list[Choice]:
         Choice({"batch_size": batch, "mixed_precision": facts.half_precision}, f"for {device}"),
         _choose_optimizer(facts),
         _choose_augmentation(facts, epochs),
-        Choice({"epochs": epochs}, f"{epochs * facts.images:,} images seen, for {device}"),
+        Choice(
+            {"epochs": epochs, "evaluate_every": max(1, round(epochs / EVALUATIONS))},
+            f"{epochs * facts.images:,} images seen, for {device}; about {EVALUATIONS} evaluations",
+        ),
     ]
 
 

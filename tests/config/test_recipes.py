@@ -53,15 +53,16 @@ def test_image_size_follows_the_small_boxes() -> None:
 
 
 def test_epochs_see_the_same_number_of_images_whatever_the_data_set() -> None:
-    assert chosen()["epochs"] == round(6000 / 205)
+    assert chosen()["epochs"] == round(12_000 / 205) == 59
+    assert chosen()["evaluate_every"] == 3
     assert chosen(images=3)["epochs"] == 300
-    assert chosen(images=100_000)["epochs"] == 2
+    assert (chosen(images=100_000)["epochs"], chosen(images=100_000)["evaluate_every"]) == (2, 1)
     assert chosen(images=100_000, has_accelerator=True)["epochs"] == 12
 
 
 def test_augmentation_weakens_where_images_are_many() -> None:
     small = chosen()
-    assert (small["data.augment"], small["data.close_mosaic"]) == ("mosaic", 4)
+    assert (small["data.augment"], small["data.close_mosaic"]) == ("mosaic", 9)
     assert chosen(images=4000)["data.augment"] == "flip"
     assert chosen(images=6000, has_accelerator=True)["data.augment"] == "strong"
 
