@@ -280,6 +280,8 @@ class ModelConfig:
         has_shared_tower: Both heads predict from the same convolutions.
         reg_max: Largest distance of a distribution, in bins of an eighth of the anchor's side.
         has_quality: Let the box head also predict the IoU of each box, which is combined with its score (PAA).
+        prior: Probability π of objects with which the class head starts; 0.5 starts all its biases at 0. Defaults to
+            0.01 (multibox: biases of 0).
     """
 
     backbone: BackboneName = "resnet50"
@@ -312,6 +314,7 @@ class ModelConfig:
     reg_max: int = 16
     has_quality: bool = False
     weights_config: str | None = None
+    prior: float | None = None
 
 
 @dataclass(frozen=True)

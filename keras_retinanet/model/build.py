@@ -86,7 +86,7 @@ def build(
             weights=None if model.weights == "none" else model.weights, **(backbone_options or {})
         ),
         neck,
-        _build_class_head(len(class_names), head, loss or LossConfig()),
+        _build_class_head(len(class_names), head, loss or LossConfig(), model.prior),
         Head(coder.num_deltas, **head, has_quality=model.has_quality, name="box_head"),
         anchor_layer,
         coder,
@@ -100,10 +100,11 @@ def build(
     )
 
 
-def _build_class_head(num_classes: int, settings: dict[str, Any], loss: LossConfig) -> Head:
+def _build_class_head(num_classes: int, settings: dict[str, Any], loss: LossConfig, prior: float | None) -> Head:
     scores = CLASSIFICATION_LOSSES[loss.classification]
     outputs = num_classes + scores.has_background
-    return Head(outputs, **settings, prior=scores.prior, has_background=scores.has_background, name="class_head")
+    prior = scores.prior if prior is None else prior
+    return Head(outputs, **settings, prior=prior, has_background=scores.has_background, name="class_head")
 
 
 def _build_neck(model: ModelConfig) -> FeaturePyramid | SharedTower:
