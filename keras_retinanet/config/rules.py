@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import get_args
 
 from keras_retinanet.config import AugmentName, TrainConfig
-from keras_retinanet.config.durations import parse_duration
+from keras_retinanet.config.architectures import inapplicable_changes
+from keras_retinanet.config.durations import parse_duration, parse_interval
 from keras_retinanet.config.tree import flag_name, flattened, settings
 
 _AT_LEAST_ONE = (
     "batch_size", "epochs", "steps", "evaluate_every", "patience", "data.limit", "data.workers", "resize.min_side",
     "resize.max_side", "resize.pad_multiple", "filter.max_detections", "filter.top_k", "model.fpn_width",
     "model.head_width", "assigner.nearest_cells", "assigner.aligned_top_k", "model.reg_max", "loss.mined_examples",
-    "loss.gradient_bins",
+    "loss.gradient_bins", "keep", "nan_limit",
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "seed", "optimizer.warmup_steps", "optimizer.weight_decay", "optimizer.clip_norm", "loss.box_weight", "loss.gamma",
@@ -46,6 +47,7 @@ def check(config: TrainConfig) -> None:
     """
     for problem in (
         *_check_names(config),
+        *_check_architecture(config),
         *_check_ranges(config),
         *_check_shapes(config),
         *_check_choices(config),
@@ -72,6 +74,11 @@ def _check_names(config: TrainConfig) -> Iterator[str]:
         value = values[setting.name]
         if setting.choices and value is not None and value not in setting.choices:
             yield f"{flag_name(setting.name)} is {value!r}; allowed are {', '.join(setting.choices)}."
+
+
+def _check_architecture(config: TrainConfig) -> Iterator[str]:
+    for name in inapplicable_changes(config):
+        yield f"{flag_name(name)} does not apply to --architecture {config.model.architecture}. Leave it out."
 
 
 def _check_augmentations(config: TrainConfig) -> Iterator[str]:
@@ -155,11 +162,15 @@ def _check_choices(config: TrainConfig) -> Iterator[str]:
     if model.weights not in ("imagenet", "none") and not exists(model.weights):
         yield f"--weights {model.weights}: no such file; allowed are imagenet, none, or the path of a weights file."
     yield from _check_freezing(config)
-    if config.time is not None:
-        try:
-            parse_duration(config.time)
-        except ValueError as error:
-            yield str(error)
+    for text, read, flag in (
+        (config.time, parse_duration, "--time"),
+        (config.save_every, parse_interval, "--save-every"),
+    ):
+        if text is not None:
+            try:
+                read(text, flag)
+            except ValueError as error:
+                yield str(error)
     if config.optimizer.ema_decay and config.optimizer.swa_epochs:
         yield "--ema-decay and --swa-epochs both average the weights; choose one."
     if config.optimizer.swa_epochs > config.epochs:

@@ -7,7 +7,7 @@ milliseconds. The `Attributes:` of each class are also the help texts of the com
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from keras_retinanet.config.names import (
     BadDataPolicy,
@@ -15,6 +15,7 @@ from keras_retinanet.config.names import (
     ExifRule,
     MetricName,
     MixedPrecision,
+    NonFinitePolicy,
     OptimizerName,
     PersonBox,
     RecipeName,
@@ -176,6 +177,12 @@ class TrainConfig(NetworkConfig):
             lrp.oLRP (of another metric).
         patience: Evaluations in a row without a better value after which the run ends. Defaults to no limit.
         report: File of the report, or none. Defaults to report.html in the run's folder.
+        save_every: Also save inside an epoch, after so much time (5m) or so many steps (500). Defaults to the ends of
+            epochs.
+        keep: Snapshots to keep, the newest, last.keras included.
+        on_nan: What follows a loss that is not finite: stop the run, skip the batch, or restore the last snapshot and
+            continue at half the learning rate.
+        nan_limit: Losses that are not finite after which skip and restore end the run.
     """
 
     recipe: RecipeName = "paper"
@@ -200,8 +207,13 @@ class TrainConfig(NetworkConfig):
     monitor: str | None = None
     patience: int | None = None
     report: str | None = None
+    save_every: str | None = None
+    keep: int = 1
+    on_nan: NonFinitePolicy = "stop"
+    nan_limit: int = 5
 
     @property
     def network(self) -> NetworkConfig:
         """The settings that the network is built from."""
-        return NetworkConfig(self.model, self.anchors, self.assigner, self.loss, self.resize, self.filter)
+        names = (group.name for group in fields(NetworkConfig))
+        return NetworkConfig(**{name: getattr(self, name) for name in names})

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from keras_retinanet.config import TrainConfig
+from keras_retinanet.config.architectures import ARCHITECTURES
 from keras_retinanet.config.tree import changed, flattened
 from keras_retinanet.experiments.paper import TABLES, Changes, Variant
 
@@ -75,6 +77,8 @@ def run_key(changes: Changes, seed: int) -> str:
 def run_settings(base: TrainConfig, run: PlannedRun, snapshot_path: str) -> TrainConfig:
     """The settings of a run; it is measured once, after its last epoch, with COCO's AP.
 
+    A run of another architecture keeps of the base what applies to it and what it does not decide itself.
+
     Args:
         base: Settings of all runs.
         run: The run.
@@ -83,7 +87,12 @@ def run_settings(base: TrainConfig, run: PlannedRun, snapshot_path: str) -> Trai
     Returns:
         The settings.
     """
-    fresh = dict.fromkeys(("loss.alpha", "loss.gamma", "loss.shift"))
+    fresh: dict[str, Any] = dict.fromkeys(("loss.alpha", "loss.gamma", "loss.shift"))
+    architecture = run.changes.get("model.architecture", base.model.architecture)
+    if architecture != base.model.architecture:
+        plain, applies = flattened(TrainConfig()), ARCHITECTURES[architecture].applies
+        fresh |= {name: value for name, value in plain.items() if not applies(name)}
+        fresh |= ARCHITECTURES[architecture].defaults
     return changed(
         base,
         {

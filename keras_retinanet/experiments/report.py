@@ -100,7 +100,7 @@ def _blocks(
         yield [HEAD, *map(_row_cells, summary.rows)]
         judged = [each for each in summary.judgements if each.verdict != "not measured"]
         if judged:
-            yield [("ordering of the paper", "difference in AP", "at this scale"), *map(_judgement_cells, judged)]
+            yield [("ordering", "difference in AP", "at this scale"), *map(_judgement_cells, judged)]
 
 
 def _describe_runs(base: TrainConfig, outcomes: Mapping[str, RunOutcome]) -> str:

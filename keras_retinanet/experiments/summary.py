@@ -53,7 +53,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Judgement:
-    """An ordering of the paper, and what the runs say about it.
+    """An ordering, and what the runs say about it.
 
     Attributes:
         claim: The ordering.
@@ -73,7 +73,7 @@ class TableSummary:
     Attributes:
         table: The experiment.
         rows: Its rows that have been run.
-        judgements: What the runs say about the paper's orderings.
+        judgements: What the runs say about the orderings.
     """
 
     table: Table

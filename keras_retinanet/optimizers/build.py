@@ -61,13 +61,14 @@ def peak_rate(config: OptimizerConfig, batch_size: int) -> LearningRate:
     )
 
 
-def build_schedule(config: OptimizerConfig, *, batch_size: int, total_steps: int) -> WarmupSchedule:
+def build_schedule(config: OptimizerConfig, *, batch_size: int, total_steps: int, scale: float = 1.0) -> WarmupSchedule:
     """The learning rate of every step of a run.
 
     Args:
         config: Rate, warm-up and decay.
         batch_size: Images per step, for the linear rule.
         total_steps: Steps of the whole run.
+        scale: Factor on all rates. Defaults to 1.
 
     Returns:
         The schedule; a warm-up that is not given takes 500 steps, but at most a tenth of the run.
@@ -75,7 +76,7 @@ def build_schedule(config: OptimizerConfig, *, batch_size: int, total_steps: int
     warmup = config.warmup_steps
     if warmup is None:
         warmup = min(WARMUP_STEPS, total_steps // 10)
-    return WarmupSchedule(peak_rate(config, batch_size).value, total_steps, warmup, config.schedule)
+    return WarmupSchedule(scale * peak_rate(config, batch_size).value, total_steps, warmup, config.schedule)
 
 
 def keras_decay(config: OptimizerConfig) -> float | None:
@@ -116,6 +117,8 @@ def build_optimizer(
     schedule: WarmupSchedule,
     mixed_precision: MixedPrecision = "none",
     rates: VariableRates | None = None,
+    *,
+    skips_non_finite: bool = False,
 ) -> keras.optimizers.Optimizer:
     """A built optimizer for a model's trainable variables.
 
@@ -127,6 +130,7 @@ def build_optimizer(
         schedule: The learning rate.
         mixed_precision: `"float16"` wraps the optimizer in Keras' dynamic loss scaling. Defaults to `"none"`.
         rates: Rate factors of the variables, and the length of an epoch. Defaults to one rate for all.
+        skips_non_finite: Leave out updates whose gradient is not finite, as loss scaling does. Defaults to `False`.
 
     Returns:
         The optimizer, with its variables created, ready to be restored or used.
@@ -151,6 +155,8 @@ def build_optimizer(
     optimizer.exclude_from_weight_decay(var_list=spared)
     if mixed_precision == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    elif skips_non_finite:  # a scale of 1 that never grows: each skipped step halves it, which is exact in float32
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=1.0, dynamic_growth_steps=2**31 - 1)
     optimizer.build(model.trainable_variables)
     return optimizer
 

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+
+_PART = re.compile(r"\..+\.\d+\.part(\..+)?")
+"""Name of a file that `write_whole` has not renamed yet."""
+
+
+class WriteError(OSError):
+    """A file could not be written; the message names it, what is wrong, and what helps."""
 
 
 def copy_whole(source: Path, target: Path) -> None:
@@ -14,6 +22,9 @@ def copy_whole(source: Path, target: Path) -> None:
     Args:
         source: The file.
         target: Its copy, in any folder.
+
+    Raises:
+        WriteError: It cannot be written.
     """
     write_whole(target, lambda path: shutil.copyfile(source, path))
 
@@ -24,10 +35,63 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     Args:
         path: Where the file belongs.
         write: Gets the temporary path (of the same suffix) and writes the file there.
+
+    Raises:
+        WriteError: It cannot be written; an older file is as it was.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         write(temporary)
         os.replace(temporary, path)
+    except OSError as error:
+        raise WriteError(_explain(path, error)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Waits until a file is on its disk, so that it also survives a machine that loses power.
+
+    Args:
+        path: The file.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_parts(folder: Path) -> list[str]:
+    """Removes what a killed process had begun to write.
+
+    Args:
+        folder: A folder into which no other process writes now.
+
+    Returns:
+        Names of the files.
+    """
+    parts = [path for path in folder.iterdir() if _PART.fullmatch(path.name)]
+    for path in parts:
+        path.unlink(missing_ok=True)
+    return sorted(path.name for path in parts)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:  # the disk is gone, and the file with it
+        return
+
+
+def _explain(path: Path, error: OSError) -> str:
+    reason = error.strerror or str(error)
+    if not path.parent.is_dir():
+        return f"{path} cannot be written: its folder does not exist (is its disk still mounted?)"
+    if not os.access(path.parent, os.W_OK):
+        return f"{path} cannot be written: no permission to write in {path.parent}"
+    try:
+        free = shutil.disk_usage(path.parent).free
+    except OSError:
+        return f"{path} cannot be written: {reason}"
+    return f"{path} cannot be written: {reason} ({free / 1e6:,.0f} MB are free on its disk)"

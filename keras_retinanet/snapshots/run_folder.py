@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 
@@ -48,6 +48,10 @@ class Progress:
         images: Images that the run trains on; 0 if the snapshot does not say.
         averaged: Whether the weights of the snapshot are averages. The optimizer's state then has the weights that
             training continues from in the places of the averages.
+        trackers: Sums and counts of the epoch's mean losses, where the run was stopped in its middle.
+        data: Fingerprints of the images and of their boxes; empty if the snapshot does not say.
+        rate_scale: Factor on the learning rate, halved whenever a loss that is not finite restored a snapshot.
+        failures: Losses so far that were not finite.
     """
 
     epoch: int = 0
@@ -57,6 +61,10 @@ class Progress:
     random: list[list[int]] = field(default_factory=list)
     images: int = 0
     averaged: bool = False
+    trackers: list[float] = field(default_factory=list)
+    data: dict[str, str] = field(default_factory=dict)
+    rate_scale: float = 1.0
+    failures: int = 0
 
 
 class Run:
@@ -113,21 +121,21 @@ class Run:
             path: Its folder, or one of the snapshots inside.
 
         Returns:
-            The run, and the snapshot to continue from: `last.keras` where a folder was named.
+            The run, and the snapshot to continue from: `last.keras` where a folder was named. It does not exist if the
+            run ended before its first snapshot.
 
         Raises:
-            ValueError: If there is no such run, or it has no snapshot or configuration.
+            ValueError: If there is no such run, or it has no configuration.
         """
         path = Path(path)
         run = cls(path if path.is_dir() else path.parent)
         snapshot = run.last if path.is_dir() else path
         if not path.exists():
             raise ValueError(f"{path}: no such run; name the run's folder, or a snapshot in it.")
-        for needed in (snapshot, run.config):
-            if not needed.exists():
-                raise ValueError(
-                    f"{needed}: missing, so {path} cannot be resumed; name a run's folder or its snapshot."
-                )
+        if not run.config.exists():
+            raise ValueError(
+                f"{run.config}: missing, so {path} cannot be resumed; name a run's folder or its snapshot."
+            )
         return run, snapshot
 
     def write_config(self, config: TrainConfig) -> None:
@@ -253,23 +261,6 @@ def find_snapshot(path: Path) -> Path:
     if any((path / name).is_file() for name in TF_DETECTOR):
         return path
     raise ValueError(f"{path}: has no {' or '.join(SNAPSHOTS)}; name a snapshot, or the folder of a run")
-
-
-def save_snapshot(model: Any, path: Path, progress: Progress) -> None:
-    """Saves model, optimizer and progress as one `.keras` file, whole or not at all.
-
-    Args:
-        model: keras.Model. Compiled, so that the optimizer is saved too.
-        path: Where to; an older file there is replaced at the very end.
-        progress: Stored inside the archive.
-    """
-
-    def write(temporary: Path) -> None:
-        model.save(temporary)
-        with zipfile.ZipFile(temporary, "a") as archive:
-            archive.writestr(STATE_MEMBER, json.dumps(dataclasses.asdict(progress)))
-
-    write_whole(path, write)
 
 
 def read_progress(snapshot: Path) -> Progress:

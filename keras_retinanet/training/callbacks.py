@@ -1,13 +1,13 @@
-"""What `fit` must do that Keras has no callback for: measure AP, keep a run's folder, stop well.
+"""What `fit` must do that Keras has no callback for: measure AP, record epochs, print lines.
 
-They are listed in this order: `StopOnNonFinite`, `LogLearningRate`, `KeepSnapshot`, `EvaluateMetric`, `RecordEpoch`,
-`PrintLines`, and `StopEarly` of `monitor.py`. One that sees `model.stop_training` at the end of an epoch knows that the
-epoch did not finish, and changes nothing. Keras gives the hooks an index from 0, and the figures so far (`logs`).
+They are listed in this order: `NonFiniteGuard` of `non_finite.py`, `LogLearningRate`, `KeepSnapshot` of
+`keep_snapshots.py`, `EvaluateMetric`, `RecordEpoch`, `PrintLines`, and `StopEarly` of `monitor.py`. One that sees
+`model.stop_training` at the end of an epoch knows that the epoch did not finish, and changes nothing. Keras gives the
+hooks an index from 0, and the figures so far (`logs`).
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -17,46 +17,12 @@ from keras import ops
 
 from keras_retinanet.optimizers.averaging import averaged
 from keras_retinanet.snapshots.atomic_files import copy_whole
-from keras_retinanet.snapshots.run_folder import DIGITS, Progress, Run, save_snapshot
-from keras_retinanet.training.model_state import has_finite_weights, random_states, synchronise
+from keras_retinanet.snapshots.run_folder import DIGITS, Run
+from keras_retinanet.training.model_state import synchronise
 from keras_retinanet.training.pictures import METRIC_PREFIX, draw_curves
 from keras_retinanet.training.signals import StopRequest
 
 Logs = dict[str, float]
-
-
-class StopOnNonFinite(keras.callbacks.Callback):
-    """Stops at the first batch whose loss is not finite, and remembers the images of that batch.
-
-    Args:
-        image_names: Path of each image, by its index in the data set.
-    """
-
-    def __init__(self, image_names: Sequence[str]) -> None:
-        super().__init__()
-        self.image_names = image_names
-        self.failure: str | None = None
-        self.first_step = 0
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Looks at the loss."""
-        values = logs or {}
-        if not all(math.isfinite(value) for name, value in values.items() if name.endswith("loss")):
-            self._stop(f"The loss of step {self.first_step + batch + 1} is not finite ({values.get('loss')}).")
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Looks at the weights: the loss of the last batch says nothing about the update that followed it."""
-        del logs
-        if not self.model.stop_training and not has_finite_weights(self.model):
-            self._stop(f"Some weights are not finite after epoch {epoch + 1}.")
-
-    def _stop(self, reason: str) -> None:
-        synchronise(self.model)
-        indices = [int(index) for index in self.model.nan_batch_indices.numpy() if index >= 0]
-        names = [self.image_names[index] for index in indices if index < len(self.image_names)]
-        where = f" Images of the batch: {', '.join(names)}." if names else ""
-        self.failure = reason + where
-        self.model.stop_training = True
 
 
 class LogLearningRate(keras.callbacks.Callback):
@@ -76,48 +42,6 @@ class LogLearningRate(keras.callbacks.Callback):
         if logs is not None:
             done = int(self.model.optimizer.iterations.numpy())
             logs["learning_rate"] = float(ops.convert_to_numpy(self.schedule(max(done - 1, 0))))
-
-
-class KeepSnapshot(keras.callbacks.Callback):
-    """Writes `last.keras` after every epoch, and between two steps where a stop is asked for.
-
-    Args:
-        run: The folder.
-        progress: Kept up to date here.
-        request: Whether to stop.
-    """
-
-    def __init__(self, run: Run, progress: Progress, request: StopRequest) -> None:
-        super().__init__()
-        self.run = run
-        self.progress = progress
-        self.request = request
-        self.first_step = 0
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Saves and stops where asked to; after the last step of an epoch that is left to `on_epoch_end`."""
-        del logs
-        is_last = batch + 1 >= self.params["steps"]
-        if self.request.is_made and not is_last and not self.model.stop_training:
-            self.model.stop_training = True
-            if has_finite_weights(self.model):
-                self.progress.step = self.first_step + batch + 1
-                self._save()
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Saves the complete epoch, whose measurement is pending."""
-        if self.model.stop_training:
-            return
-        self.progress.epoch, self.progress.step, self.progress.figures = epoch + 1, 0, dict(logs or {})
-        self._save()
-        self.model.stop_training = self.request.is_made
-
-    def _save(self) -> None:
-        synchronise(self.model)
-        self.progress.random = [state.numpy().tolist() for state in random_states(self.model)]
-        with averaged(self.model) as self.progress.averaged:
-            save_snapshot(self.model, self.run.last, self.progress)
-        self.run.write_state(self.progress)
 
 
 class EvaluateMetric(keras.callbacks.Callback):

@@ -3,57 +3,37 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-from tqdm import tqdm
 
 from keras_retinanet.config import TrainConfig
+from keras_retinanet.config.durations import parse_interval
 from keras_retinanet.data.errors import from_tensorflow
-from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
-from keras_retinanet.evaluation import METRICS, MetricSettings, detect_dataset
-from keras_retinanet.model.detection_model import DetectionModel
+from keras_retinanet.data.pipeline import TrainingBatches
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.optimizers.schedules import WarmupSchedule
-from keras_retinanet.schema import Detections
+from keras_retinanet.snapshots.atomic_files import remove_parts
 from keras_retinanet.snapshots.run_folder import Progress, Run
-from keras_retinanet.training.callbacks import (
-    EvaluateMetric,
-    KeepSnapshot,
-    LogLearningRate,
-    PrintLines,
-    RecordEpoch,
-    StopOnNonFinite,
-    WarnOnce,
-)
+from keras_retinanet.snapshots.run_lock import locked
+from keras_retinanet.training.callbacks import EvaluateMetric, LogLearningRate, PrintLines, RecordEpoch, WarnOnce
 from keras_retinanet.training.freezing import carry_state, is_waiting, unfreeze
+from keras_retinanet.training.keep_snapshots import KeepSnapshot
 from keras_retinanet.training.loggers import NUM_PICTURES, Pictures, TrackEpochs, open_trackers
+from keras_retinanet.training.measure import Measured, describe_monitor, measuring, metric_settings
 from keras_retinanet.training.monitor import Monitor, StopEarly
+from keras_retinanet.training.non_finite import NonFiniteGuard, NonFiniteLossError
+from keras_retinanet.training.optimizer_state import restore_last
 from keras_retinanet.training.pictures import draw_examples, draw_fed, draw_found
 from keras_retinanet.training.run_data import RunData
 from keras_retinanet.training.run_report import KeepBestDetections, report_run
 from keras_retinanet.training.signals import StopRequest
 
 Log = Callable[[str], object]
-
-
-def metric_settings(model: RetinaNet) -> MetricSettings:
-    """How the metrics of a run are computed: by their definition, and up to the detector's limit where that is larger.
-
-    Args:
-        model: The model.
-
-    Returns:
-        The settings.
-    """
-    return MetricSettings(detector_limit=model.filter_config.max_detections)
-
-
-class NonFiniteLossError(RuntimeError):
-    """The loss or the weights became NaN or infinite; the message names the images of the batch."""
+UpdatePlan = tuple[WarmupSchedule, Callable[[], keras.optimizers.Optimizer]]
 
 
 @contextmanager
@@ -73,19 +53,6 @@ def readable_data_errors() -> Iterator[None]:
         if broken is None:
             raise
         raise broken from error
-
-
-@dataclass
-class Measured:
-    """What the last evaluation found.
-
-    Attributes:
-        found: Detections of the validation images.
-        classes: First number of each class, such as `"AP/cat"`.
-    """
-
-    found: Sequence[Detections] = ()
-    classes: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,10 +87,10 @@ class Training:
         model: The compiled model.
         batches: The training batches.
         data: The training and validation images.
-        schedule: The learning rate of each step.
+        plan: The learning rate of each step, and what builds an optimizer for the variables that are trainable when it
+            is called; its argument is the factor on all rates.
         monitor: The number that ranks epochs.
         log: Receives one line per message.
-        new_optimizer: Builds an optimizer for the variables that are trainable when it is called.
     """
 
     config: TrainConfig
@@ -132,10 +99,14 @@ class Training:
     model: RetinaNet
     batches: TrainingBatches
     data: RunData
-    schedule: WarmupSchedule
+    plan: Callable[[float], UpdatePlan]
     monitor: Monitor
     log: Log
-    new_optimizer: Callable[[], keras.optimizers.Optimizer]
+
+    @property
+    def schedule(self) -> WarmupSchedule:
+        """The learning rate of each step."""
+        return self.plan(self.progress.rate_scale)[0]
 
     def fit(self) -> RunResult:
         """Trains to the end, or until a signal or a loss that is not finite.
@@ -145,80 +116,59 @@ class Training:
 
         Raises:
             NonFiniteLossError: If the loss or the weights are no longer finite.
+            WriteError: A file of the run cannot be written.
+            ValueError: Another process trains this run.
         """
         self.model.stop_training = False
-        measured = Measured()
-        with StopRequest() as request:
-            guard = StopOnNonFinite([sample["image"] for sample in self.data.samples])
-            keep = KeepSnapshot(self.run, self.progress, request)
+        measured, config = Measured(), self.config
+        with locked(self.run.folder), StopRequest() as request:
+            self._clean_up()
+            guard = NonFiniteGuard(
+                self.data.samples, self.progress, policy=config.on_nan, limit=config.nan_limit, log=self.log
+            )
+            interval = None if config.save_every is None else parse_interval(config.save_every, "--save-every")
+            keep = KeepSnapshot(self.run, self.progress, request, interval, keep=config.keep)
             ranking = self.monitor.column, self.monitor.mode
             best = KeepBestDetections(self.run, *ranking, latest=lambda: measured.found)
             after = [*self._measuring(measured, request), RecordEpoch(self.run, *ranking), best]
-            early = StopEarly(self.run, *ranking, patience=self.config.patience, log=self.log)
-            duplicates = WarnOnce(self.data.near_duplicates, self.config.evaluate_every, self.log)
+            early = StopEarly(self.run, *ranking, patience=config.patience, log=self.log)
+            duplicates = WarnOnce(self.data.near_duplicates, config.evaluate_every, self.log)
+            rate = LogLearningRate(lambda step: self.schedule(step))
             with readable_data_errors(), self._loggers(measured) as loggers:
-                callbacks = [guard, LogLearningRate(self.schedule), keep, *after, *loggers, duplicates, early]
+                callbacks = [guard, rate, keep, *after, *loggers, duplicates, early]
                 self._finish_epoch(after)
+                self._save_first(keep)
                 self.model.stop_training |= early.is_due()
                 self._fit_rest(guard, keep, callbacks)
-        if guard.failure is not None:
-            raise NonFiniteLossError(self._explain(guard.failure))
-        for counted in (self.data.bad_images, self.data.cut_off):
-            if counted is not None and (summary := counted.summary()) is not None:
-                self.log(f"warning: {summary}")
-        is_stopped = self.model.stop_training and not early.is_due()
-        if self.data.val_samples and measured.found and not is_stopped:
+            if guard.failure is not None:
+                raise NonFiniteLossError(self._explain(guard.failure))
+            if self.model.stop_training and not early.is_due():
+                self._warn_about_images()
+                return self._result(request.number, None)
+            return self._finish(measured, best)
+
+    def _finish(self, measured: Measured, best: KeepBestDetections) -> RunResult:
+        """Draws and reports a complete run."""
+        self._warn_about_images()
+        if self.data.val_samples and measured.found:
             model, samples, bad_images = self.model, self.data.val_samples, self.data.bad_images
             draw_examples(
                 samples, measured.found, model.class_names, model.resize_config, self.run.examples, bad_images
             )
-        if is_stopped:
-            return self._result(request.number, None)
         settings = metric_settings(self.model)
         return self._result(None, report_run(self.run, self.config, self.data, best, settings, self.log))
 
-    def _measuring(self, measured: Measured, request: StopRequest) -> list[keras.callbacks.Callback]:
-        """Measures on the validation images, and leaves what was found in `measured`."""
-        if self.data.val_samples is None:
-            return []
-        samples, model, monitor = self.data.val_samples, self.model, self.monitor
-        self._describe_monitor()
-        detector = DetectionModel(model)
-        batches = InferenceBatches(
-            samples,
-            resize=model.resize_config,
-            pad_value=model.pad_value,
-            batch_size=self.config.batch_size,
-            workers=self.config.data.workers,
-            bad_images=self.data.bad_images,
-            cut_off=self.data.cut_off,
-            thumbnails=self.data.thumbnails[1],
-        )
+    def _warn_about_images(self) -> None:
+        for counted in (self.data.bad_images, self.data.cut_off):
+            if counted is not None and (summary := counted.summary()) is not None:
+                self.log(f"warning: {summary}")
 
-        def measure(progress: Callable[[int], None]) -> Mapping[str, float]:
-            with tqdm(total=len(samples), desc="measuring", unit=" images", leave=False, disable=None) as bar:
-
-                def step(count: int) -> None:
-                    bar.update(count)
-                    progress(count)
-
-                found = detect_dataset(detector, batches, samples, progress=step)
-            metric, settings = self.config.metric, metric_settings(model)
-            figures, measured.classes = monitor.log(metric, samples, found, model.class_names, settings)
-            measured.found = found
-            return figures
-
-        every, epochs = self.config.evaluate_every, self.config.epochs
-        return [EvaluateMetric(measure, every=every, epochs=epochs, request=request)]
-
-    def _describe_monitor(self) -> None:
-        usual = METRICS[self.config.metric].monitor
-        if self.monitor.is_chosen:
-            self.log(f"best.keras follows {self.monitor.name}")
-        elif self.monitor.name != usual:
-            self.log(
-                f"best.keras follows {self.monitor.name}: some validation images have more boxes than {usual} counts"
-            )
+    def _measuring(self, measured: Measured, request: StopRequest) -> list[EvaluateMetric]:
+        """The callback that measures, where there are validation images."""
+        found = measuring(self.config, self.model, self.data, self.monitor, measured, request)
+        if found and (line := describe_monitor(self.monitor, self.config.metric)) is not None:
+            self.log(line)
+        return found
 
     def _finish_epoch(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
         """Measures and records the last epoch of a run that was stopped between its training and its record."""
@@ -256,7 +206,7 @@ class Training:
         return pictures
 
     def _fit_rest(
-        self, guard: StopOnNonFinite, keep: KeepSnapshot, callbacks: Sequence[keras.callbacks.Callback]
+        self, guard: NonFiniteGuard, keep: KeepSnapshot, callbacks: Sequence[keras.callbacks.Callback]
     ) -> None:
         """The rest of an epoch that was stopped in its middle, then all whole epochs that remain."""
         progress, epochs = self.progress, self.config.epochs
@@ -275,12 +225,32 @@ class Training:
                 shuffle=False,
                 verbose=1 if sys.stdout.isatty() else 0,
             )
+            if guard.must_restore:
+                self._restore(guard)
+
+    def _clean_up(self) -> None:
+        """Removes what a killed process had begun to write into the folder."""
+        if parts := remove_parts(self.run.folder):
+            self.log(f"removed what a process that was killed had begun to write: {', '.join(parts)}")
+
+    def _save_first(self, keep: KeepSnapshot) -> None:
+        """Saves the state before the first step, where it may be needed before the first epoch is complete."""
+        if (self.config.save_every or self.config.on_nan != "stop") and not self.run.last.exists():
+            keep.set_model(self.model)
+            keep.save()
+
+    def _restore(self, guard: NonFiniteGuard) -> None:
+        """Goes back to the last snapshot, with half the learning rate."""
+        guard.must_restore = False
+        self.progress.rate_scale /= 2
+        restore_last(self.model, self.run, self.progress, self.config, self.plan(self.progress.rate_scale)[1])
+        self.model.stop_training = False
 
     def _unfreeze(self) -> None:
         """Makes the backbone trainable, and continues with the state of the optimizer."""
         former = self.model.optimizer
         unfreeze(self.model, self.config)
-        optimizer = self.new_optimizer()
+        optimizer = self.plan(self.progress.rate_scale)[1]()
         carry_state(former, optimizer, self.model)
         self.model.compile(optimizer)
         self.log(f"the backbone is trained from epoch {self.progress.epoch + 1} on")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -19,6 +20,20 @@ def has_finite_weights(model: keras.Model) -> bool:
     """
     synchronise(model)
     return all(bool(ops.all(ops.isfinite(variable.value))) for variable in model.trainable_variables)
+
+
+def has_finite_state(model: keras.Model) -> bool:
+    """Whether no weight is NaN or infinite, running statistics included.
+
+    Args:
+        model: keras.Model. Built.
+
+    Returns:
+        True where all are finite.
+    """
+    synchronise(model)
+    floats = (variable for variable in model.weights if "float" in str(variable.dtype))
+    return all(bool(ops.all(ops.isfinite(variable.value))) for variable in floats)
 
 
 def random_states(model: keras.Model) -> list[Any]:
@@ -41,3 +56,28 @@ def synchronise(model: keras.Model) -> None:
     """
     if hasattr(model, "jax_state_sync"):
         model.jax_state_sync()
+
+
+def read_trackers(model: keras.Model) -> list[float]:
+    """The sums and counts from which Keras computes the mean losses of an epoch.
+
+    Args:
+        model: keras.Model. Compiled.
+
+    Returns:
+        One number per variable of the model's metrics, exact for float32.
+    """
+    synchronise(model)
+    return [float(ops.convert_to_numpy(variable.value)) for variable in model.metrics_variables]
+
+
+def write_trackers(model: keras.Model, values: Sequence[float]) -> None:
+    """The inverse of `read_trackers`; other numbers of values are left out.
+
+    Args:
+        model: keras.Model. Compiled.
+        values: What `read_trackers` returned.
+    """
+    if len(values) == len(model.metrics_variables):
+        for variable, value in zip(model.metrics_variables, values, strict=True):
+            variable.assign(value)

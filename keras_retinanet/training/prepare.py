@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import keras
 
 from keras_retinanet.anchor_coverage import measure_coverage, network_boxes
 from keras_retinanet.config import FilterConfig, MixedPrecision, TrainConfig
+from keras_retinanet.config.architectures import with_architecture
 from keras_retinanet.config.rules import check
 from keras_retinanet.data.augment import augmentation_names
 from keras_retinanet.data.datasets import Dataset
@@ -22,19 +23,22 @@ from keras_retinanet.data.pipeline import TrainingBatches
 from keras_retinanet.importers import WeightFile
 from keras_retinanet.inference import load_model
 from keras_retinanet.model.retinanet import RetinaNet
-from keras_retinanet.optimizers.averaging import swap_averages
 from keras_retinanet.optimizers.build import VariableRates, build_optimizer, build_schedule, peak_rate
 from keras_retinanet.optimizers.schedules import WarmupSchedule
 from keras_retinanet.schema import Sample
 from keras_retinanet.snapshots.run_folder import Progress, Run, read_progress
+from keras_retinanet.snapshots.run_lock import locked
 from keras_retinanet.training.class_balance import balance_classes
-from keras_retinanet.training.fit import Log, NonFiniteLossError, RunResult, Training, metric_settings
+from keras_retinanet.training.fit import Log, RunResult, Training, UpdatePlan
 from keras_retinanet.training.freezing import freeze, rate_factors
 from keras_retinanet.training.initial_weights import build_model
+from keras_retinanet.training.measure import metric_settings
 from keras_retinanet.training.model_state import random_states
 from keras_retinanet.training.monitor import choose_monitor
+from keras_retinanet.training.non_finite import NonFiniteLossError
+from keras_retinanet.training.optimizer_state import compile_with_state
 from keras_retinanet.training.recipe import apply_recipe, chosen_names
-from keras_retinanet.training.run_data import RunData, open_run_data
+from keras_retinanet.training.run_data import RunData, fingerprint, open_run_data
 from keras_retinanet.training.trial import Clock, fit_to_time
 
 __all__ = ["NonFiniteLossError", "RunResult", "Training", "prepare", "train"]
@@ -105,7 +109,10 @@ def prepare(
         ValueError: If the data are broken, the settings contradict each other, or the run cannot be resumed.
     """
     started = clock()
+    if resume is None:
+        config = with_architecture(config, chosen)
     check(config)
+    folder, snapshot = _find_run(resume, log)
     keras.utils.set_random_seed(config.seed)
     data = open_run_data(config.data, train_data, val_data, use_validation=config.use_evaluation, log=log)
     _check_class_thresholds(config.filter, data.class_names)
@@ -116,29 +123,33 @@ def prepare(
     if resume is None:
         config, reasons = _resolve(config, names, data, log)
     with _dtype_policy(config.mixed_precision):
-        progress, model = _build_or_restore(config, data, resume, log, checkpoint)
+        progress, model = _build_or_restore(config, data, snapshot, log, checkpoint)
         batches = _build_batches(config, data, model)
-        schedule, new_optimizer = _plan_updates(config, model, batches)
-        _compile(model, new_optimizer(), is_averaged=progress.averaged)
+        plan = functools.partial(_plan_updates, config, model, batches)
+        former = getattr(model, "optimizer", None)
+        compile_with_state(model, plan(progress.rate_scale)[1](), former, is_averaged=progress.averaged)
         if resume is None and config.time is not None:
             config, line = fit_to_time(config, model, batches, len(data.val_samples or ()), names, (clock, started))
             log(line)
             reasons.append(line)
-            schedule, new_optimizer = _plan_updates(config, model, batches)
-            model.compile(new_optimizer())
+            plan = functools.partial(_plan_updates, config, model, batches)
+            model.compile(plan(progress.rate_scale)[1]())
     settings = metric_settings(model)
     monitor = choose_monitor(config.monitor, config.metric, data.val_samples, data.class_names, settings)
     data.report(log)
     _report_updates(config, batches, log)
     _report_coverage(model, data.samples, batches, log)
-    if resume is None:
-        run = Run.create(config.snapshot_path, f"{config.data.dataset}-{config.model.backbone}")
-    else:
-        run = Run.find(resume)[0]
+    run = folder or Run.create(config.snapshot_path, f"{config.data.dataset}-{_name_network(config)}")
     run.write_config(config)
     run.write_recipe(reasons)
     log(f"run: {run.folder}")
-    return Training(config, run, progress, model, batches, data, schedule, monitor, log, new_optimizer)
+    return Training(config, run, progress, model, batches, data, plan, monitor, log)
+
+
+def _name_network(config: TrainConfig) -> str:
+    """Of a RetinaNet the backbone, which tells runs apart; else the architecture."""
+    model = config.model
+    return model.backbone if model.architecture == "retinanet" else model.architecture
 
 
 def _resolve(config: TrainConfig, chosen: Collection[str], data: RunData, log: Log) -> tuple[TrainConfig, list[str]]:
@@ -152,16 +163,29 @@ def _resolve(config: TrainConfig, chosen: Collection[str], data: RunData, log: L
     return dataclasses.replace(config, resize=resize, loss=loss), reasons
 
 
+def _find_run(resume: str | Path | None, log: Log) -> tuple[Run | None, Path | None]:
+    """The run to resume, which no other process may train now, and its snapshot, where one was written yet."""
+    if resume is None:
+        return None, None
+    run, snapshot = Run.find(resume)
+    with locked(run.folder):
+        pass
+    if snapshot.exists():
+        return run, snapshot
+    log(f"{run.folder} ended before its first snapshot, so it starts from the beginning")
+    return run, None
+
+
 def _build_or_restore(
-    config: TrainConfig, data: RunData, resume: str | Path | None, log: Log, checkpoint: WeightFile | None
+    config: TrainConfig, data: RunData, snapshot: Path | None, log: Log, checkpoint: WeightFile | None
 ) -> tuple[Progress, RetinaNet]:
     """Progress and model, with what is frozen at this point of the run."""
-    if resume is None:
-        progress = Progress(seed=config.seed, images=len(data.samples))
+    if snapshot is None:
+        progress = Progress(seed=config.seed, images=len(data.samples), data=fingerprint(data.samples))
         model = build_model(config.network, data.class_names, log, checkpoint)
     else:
-        progress, model = _restore(resume, data.class_names, len(data.samples))
-    if resume is None or config.freeze_backbone:
+        progress, model = _restore(snapshot, data)
+    if snapshot is None or config.freeze_backbone:
         freeze(model, config, progress.epoch)
     return progress, model
 
@@ -185,18 +209,23 @@ def _dtype_policy(mixed_precision: MixedPrecision) -> Iterator[None]:
         keras.config.set_dtype_policy(former)
 
 
-def _restore(resume: str | Path, class_names: Sequence[str], num_images: int) -> tuple[Progress, RetinaNet]:
+def _restore(snapshot: Path, data: RunData) -> tuple[Progress, RetinaNet]:
     """Progress and model from the snapshot of an earlier run."""
-    snapshot = Run.find(resume)[1]
-    progress = read_progress(snapshot)
-    restored = load_model(snapshot)
-    if not isinstance(restored, RetinaNet) or restored.class_names != tuple(class_names):
+    progress, restored = read_progress(snapshot), load_model(snapshot)
+    if not isinstance(restored, RetinaNet) or restored.class_names != tuple(data.class_names):
         raise ValueError(f"{snapshot}: its classes are not those of the data; for a new run: --weights {snapshot}.")
-    if progress.images not in (0, num_images):
+    if progress.images not in (0, len(data.samples)):
         raise ValueError(
-            f"{snapshot} was trained on {progress.images} images, and now there are {num_images}: the order of "
+            f"{snapshot} was trained on {progress.images} images, and now there are {len(data.samples)}: the order of "
             f"images and the learning rate would not continue. To train on others: --weights {snapshot}."
         )
+    now = fingerprint(data.samples)
+    if changed := [name for name in now if progress.data.get(name, now[name]) != now[name]]:
+        raise ValueError(
+            f"The {' and '.join(changed)} of the training data are not those that {snapshot} was trained on, so it "
+            f"would not continue the same run. Restore them; to train on these: --weights {snapshot}."
+        )
+    progress.data = now
     for variable, state in zip(random_states(restored), progress.random, strict=True):
         variable.assign(state)
     return progress, restored
@@ -222,12 +251,11 @@ def _build_batches(config: TrainConfig, data: RunData, model: RetinaNet) -> Trai
     )
 
 
-def _plan_updates(
-    config: TrainConfig, model: RetinaNet, batches: TrainingBatches
-) -> tuple[WarmupSchedule, Callable[[], keras.optimizers.Optimizer]]:
-    """The learning rate of each step of the run, and what builds its optimizer."""
+def _plan_updates(config: TrainConfig, model: RetinaNet, batches: TrainingBatches, scale: float) -> UpdatePlan:
+    """The learning rate of each step of the run, times a scale, and what builds its optimizer."""
     steps = batches.steps_per_epoch
-    schedule = build_schedule(config.optimizer, batch_size=config.batch_size, total_steps=steps * config.epochs)
+    total_steps = steps * config.epochs
+    schedule = build_schedule(config.optimizer, batch_size=config.batch_size, total_steps=total_steps, scale=scale)
     return schedule, functools.partial(_new_optimizer, config, model, schedule, steps)
 
 
@@ -236,21 +264,8 @@ def _new_optimizer(
 ) -> keras.optimizers.Optimizer:
     """An optimizer for the variables that are trainable now."""
     rates = VariableRates(rate_factors(model, config.optimizer), steps_per_epoch)
-    return build_optimizer(config.optimizer, model, schedule, config.mixed_precision, rates)
-
-
-def _compile(model: RetinaNet, optimizer: keras.optimizers.Optimizer, *, is_averaged: bool) -> None:
-    """Compiles with a new optimizer, which takes over the state of the one that came with a snapshot.
-
-    The saved optimizer cannot be reused: Keras does not save its weight-decay exclusions.
-    """
-    former = getattr(model, "optimizer", None)
-    if former is not None:  # `set_weights` of Keras' LossScaleOptimizer leaves out the state of the optimizer inside
-        for variable, saved in zip(optimizer.variables, former.variables, strict=True):
-            variable.assign(saved.value)
-    if is_averaged:
-        swap_averages(model.trainable_variables, optimizer)
-    model.compile(optimizer)
+    skips = config.on_nan == "skip"
+    return build_optimizer(config.optimizer, model, schedule, config.mixed_precision, rates, skips_non_finite=skips)
 
 
 def _report_updates(config: TrainConfig, batches: TrainingBatches, log: Log) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from keras_retinanet.config import DataConfig
 from keras_retinanet.data.bad_images import BadImages, CutOffImages
@@ -63,6 +67,23 @@ class RunData:
                 "validation: none, so nothing is measured and there will be no best.keras "
                 "(--val-share 0.2 sets a fifth of the images aside)"
             )
+
+
+def fingerprint(samples: Sequence[Sample]) -> dict[str, str]:
+    """Fingerprints by which a resumed run knows its data, wherever they are stored.
+
+    Args:
+        samples: The training images.
+
+    Returns:
+        `"images"`: of their file names and order; `"boxes"`: of their boxes, labels and ignore regions.
+    """
+    images, boxes = hashlib.sha256(), hashlib.sha256()
+    for sample in samples:
+        images.update(os.path.basename(sample["image"]).encode("utf-8", "surrogateescape") + b"\n")
+        boxes.update(np.asarray(sample["boxes"], np.float32).tobytes())
+        boxes.update(np.asarray(sample["labels"], np.int32).tobytes() + np.asarray(sample["ignore"], bool).tobytes())
+    return {"images": images.hexdigest()[:16], "boxes": boxes.hexdigest()[:16]}
 
 
 def open_run_data(

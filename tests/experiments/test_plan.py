@@ -42,6 +42,15 @@ def test_a_run_keeps_the_base_and_is_measured_once() -> None:
     assert (config.seed, config.evaluate_every, config.epochs) == (7, 3, 3)
 
 
+def test_another_architecture_keeps_what_applies_to_it() -> None:
+    base = changed(BASE, {"model.fpn_width": 64, "anchors.ratios": (1.0,), "batch_size": 8})
+    (run,) = plan_runs(["ssd"], ["ssd-focal"], [0])
+    config = run_settings(base, run, "runs")
+    assert (config.model.architecture, config.resize.shape, config.batch_size) == ("ssd300_vgg16", (300, 300), 8)
+    assert (config.model.fpn_width, config.anchors.ratios) == (256, (0.5, 1.0, 2.0))
+    assert (config.loss.classification, config.loss.gamma, config.loss.beta) == ("focal", 2.0, 1.0)
+
+
 def test_unknown_rows_and_tables_are_named() -> None:
     with pytest.raises(ValueError, match=r"'gamma-3' in 1a, 1b; they have alpha-0\.1, .*gamma-5"):
         plan_runs(["1a", "1b"], ["gamma-3"], [0])

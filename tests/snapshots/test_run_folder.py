@@ -11,7 +11,8 @@ import pytest
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.tree import changed
 from keras_retinanet.snapshots.atomic_files import copy_whole, write_whole
-from keras_retinanet.snapshots.run_folder import Progress, Run, read_config, read_progress, save_snapshot
+from keras_retinanet.snapshots.run_folder import Progress, Run, read_config, read_progress
+from keras_retinanet.snapshots.snapshot_files import save_snapshot
 
 
 def test_no_folder_is_used_twice(tmp_path: Path) -> None:

@@ -8,17 +8,13 @@ import keras
 import numpy as np
 import pytest
 
-from keras_retinanet.snapshots.run_folder import Progress, Run, read_progress
+from keras_retinanet.snapshots.run_folder import Run
 from keras_retinanet.training.callbacks import (
     EvaluateMetric,
-    KeepSnapshot,
     LogLearningRate,
     PrintLines,
     RecordEpoch,
-    StopOnNonFinite,
     WarnOnce,
-    has_finite_weights,
-    random_states,
 )
 from keras_retinanet.training.signals import StopRequest
 
@@ -37,72 +33,6 @@ def attached(callback: keras.callbacks.Callback, model: keras.Model, steps: int 
     callback.set_model(model)
     callback.set_params({"steps": steps, "epochs": 2, "verbose": 0})
     return callback
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_stops_and_names_the_images(model: keras.Model, value: float) -> None:
-    guard = attached(StopOnNonFinite(["a.jpg", "b.jpg", "c.jpg"]), model)
-    guard.on_train_batch_end(0, {"loss": 1.0})
-    assert not model.stop_training
-    model.nan_batch_indices.assign(np.array([2, 0] + [-1] * 62))
-    guard.on_train_batch_end(4, {"loss": value, "box_loss": 1.0})
-    assert model.stop_training
-    assert "step 5" in guard.failure
-    assert "c.jpg, a.jpg" in guard.failure
-
-
-def test_weights_that_are_not_finite_stop_the_run_at_the_end_of_the_epoch(model: keras.Model) -> None:
-    guard = attached(StopOnNonFinite(["a.jpg"]), model)
-    guard.on_epoch_end(0, {"loss": 1.0})
-    assert guard.failure is None
-    model.trainable_weights[0].assign([[float("nan")]])
-    assert not has_finite_weights(model)
-    guard.on_epoch_end(1, {"loss": 1.0})
-    assert "after epoch 2" in guard.failure
-    assert model.stop_training
-
-
-def test_a_complete_epoch_is_saved_and_a_broken_one_is_not(model: keras.Model, tmp_path: Path) -> None:
-    progress = Progress(seed=7)
-    keep = attached(KeepSnapshot(Run(tmp_path), progress, StopRequest()), model)
-    keep.on_train_batch_end(0, {"loss": 2.0})
-    assert not (tmp_path / "last.keras").exists()
-    keep.on_epoch_end(0, {"loss": 2.0})
-    assert read_progress(tmp_path / "last.keras") == Progress(epoch=1, seed=7, figures={"loss": 2.0})
-    model.stop_training = True
-    keep.on_epoch_end(1, {"loss": 1.0})
-    assert read_progress(tmp_path / "last.keras").epoch == 1
-
-
-def test_a_wish_to_stop_saves_between_two_steps(model: keras.Model, tmp_path: Path) -> None:
-    request = StopRequest()
-    keep = attached(KeepSnapshot(Run(tmp_path), Progress(epoch=4), request), model, steps=2)
-    keep.first_step = 5  # the first five of seven steps were done before
-    request.number = 15
-    keep.on_train_batch_end(0, {"loss": 2.0})
-    assert model.stop_training
-    assert (read_progress(tmp_path / "last.keras").epoch, read_progress(tmp_path / "last.keras").step) == (4, 6)
-
-
-def test_a_wish_to_stop_never_saves_weights_that_are_not_finite(model: keras.Model, tmp_path: Path) -> None:
-    request = StopRequest()
-    keep = attached(KeepSnapshot(Run(tmp_path), Progress(), request), model)
-    request.number = 15
-    model.trainable_weights[0].assign([[float("inf")]])
-    keep.on_train_batch_end(0, {"loss": 2.0})
-    assert model.stop_training
-    assert not (tmp_path / "last.keras").exists()
-
-
-def test_a_wish_at_the_last_step_waits_for_the_end_of_the_epoch(model: keras.Model, tmp_path: Path) -> None:
-    request = StopRequest()
-    keep = attached(KeepSnapshot(Run(tmp_path), Progress(), request), model, steps=2)
-    request.number = 15
-    keep.on_train_batch_end(1, {"loss": 2.0})
-    assert not model.stop_training
-    keep.on_epoch_end(0, {"loss": 2.0})
-    assert model.stop_training
-    assert (read_progress(tmp_path / "last.keras").epoch, read_progress(tmp_path / "last.keras").step) == (1, 0)
 
 
 def test_metrics_are_measured_every_so_often_and_after_the_last_epoch(model: keras.Model) -> None:
@@ -179,14 +109,6 @@ def test_lines_come_once_an_epoch_and_every_so_often_inside(
     printer.on_train_batch_end(2, {"loss": 3.0})
     printer.on_epoch_end(0, {"loss": 3.0})
     assert lines == ["epoch 1/2  step 2/3  70 s  loss 4  box_loss 1", "epoch 1/2  3 steps  100 s  loss 3"]
-
-
-def test_random_states_are_those_of_the_dropout_layers() -> None:
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1), keras.layers.Dropout(0.5, seed=3)])
-    (state,) = random_states(model)
-    before = state.numpy().tolist()
-    model(np.ones((1, 2)), training=True)
-    assert state.numpy().tolist() != before
 
 
 @pytest.mark.parametrize(("every", "logged_after"), [(1, 1), (2, 2), (5, 3)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import shutil
 import signal
@@ -26,7 +27,7 @@ from keras_retinanet.inference import load_model
 from keras_retinanet.optimizers.averaging import averages_of
 from keras_retinanet.snapshots.run_folder import Run, read_config, read_progress
 from keras_retinanet.training.find_rate import find_learning_rate
-from keras_retinanet.training.fit import NonFiniteLossError
+from keras_retinanet.training.non_finite import NonFiniteGuard, NonFiniteLossError
 from keras_retinanet.training.prepare import prepare, train
 
 TINY = {
@@ -181,7 +182,7 @@ def test_best_follows_voc_if_that_is_the_metric(tiny: TrainConfig, monkeypatch: 
             found.append({"image_id": sample["image_id"], "boxes": boxes, "scores": scores, "labels": labels})
         return found
 
-    monkeypatch.setattr("keras_retinanet.training.fit.detect_dataset", paint)
+    monkeypatch.setattr("keras_retinanet.training.measure.detect_dataset", paint)
     result = train(dataclasses.replace(tiny, use_evaluation=True, metric="voc"), log=quiet)
     run = Run(result.folder)
     first, second = run.rows()
@@ -206,7 +207,7 @@ def test_best_follows_the_number_that_counts_all_boxes(tiny: TrainConfig, monkey
     def paint(*arguments: Any, **options: object) -> list[dict[str, Any]]:
         return [{**sample, "scores": np.linspace(1, 0.5, len(sample["labels"]))} for sample in arguments[2]]
 
-    monkeypatch.setattr("keras_retinanet.training.fit.detect_dataset", paint)
+    monkeypatch.setattr("keras_retinanet.training.measure.detect_dataset", paint)
     monkeypatch.setattr("keras_retinanet.evaluation.fizyr.MAX_DETECTIONS", 1)
     lines: list[str] = []
     config = changed(tiny, {"use_evaluation": True, "metric": "fizyr", "epochs": 1, "filter.max_detections": 50})
@@ -230,7 +231,7 @@ def test_a_run_ends_when_its_monitored_number_no_longer_improves(
             for sample in arguments[2]
         ]  # fmt: skip
 
-    monkeypatch.setattr("keras_retinanet.training.fit.detect_dataset", paint)
+    monkeypatch.setattr("keras_retinanet.training.measure.detect_dataset", paint)
     lines: list[str] = []
     config = changed(tiny, {"use_evaluation": True, "monitor": "f1.recall", "patience": 3, "epochs": 3})
     result = train(config, log=lines.append)
@@ -280,7 +281,7 @@ def test_stopped_while_measuring_is_measured_on_resuming(tiny: TrainConfig, monk
             signal.raise_signal(signal.SIGINT)
             progress(1)
 
-        patch.setattr("keras_retinanet.training.fit.detect_dataset", stop)
+        patch.setattr("keras_retinanet.training.measure.detect_dataset", stop)
         stopped = train(config, log=quiet)
     assert stopped.stopped_by == signal.SIGINT
     assert Run(stopped.folder).rows() == []
@@ -302,6 +303,75 @@ def test_a_loss_that_is_not_finite_names_the_images_and_keeps_the_snapshot(finis
     assert str(finished.last) in str(caught.value)
     assert finished.last.read_bytes() == before
     assert [row["epoch"] for row in finished.rows()] == ["1", "2"]
+
+
+def test_resumed_from_any_snapshot_the_run_is_the_same_to_the_last_bit(tiny: TrainConfig, tmp_path: Path) -> None:
+    """Weights, optimizer, averages and `metrics.csv`, resumed inside the first epoch."""
+    values = {"save_every": "2", "keep": 9, "optimizer.ema_decay": 0.9, "snapshot_path": str(tmp_path)}
+    config = changed(tiny, values)
+    run = Run(train(config, log=quiet).folder)
+    names = [f"epoch{epoch:04d}-step{step:06d}.keras" for epoch, step in ((0, 0), (0, 2), (1, 0), (1, 2))]
+    assert sorted(path.name for path in run.folder.glob("epoch*")) == names
+    whole, rows = weights(run.last), run.rows()
+    (run.folder / ".last.1.part.keras").write_text("half")
+    train(config, resume=run.folder / names[1], log=quiet)
+    assert run.rows() == rows
+    for ours, theirs in zip(weights(run.last), whole, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert not list(run.folder.glob(".*"))
+
+
+def test_a_run_that_ended_before_its_first_snapshot_starts_again(finished: Run, tiny: TrainConfig) -> None:
+    training = prepare(tiny, log=quiet)
+    lines: list[str] = []
+    config = parse(["--resume", str(training.run.folder)]).config
+    result = train(config, resume=training.run.folder, log=lines.append)
+    assert result.folder == training.run.folder
+    assert lines[0] == f"{result.folder} ended before its first snapshot, so it starts from the beginning"
+    for ours, theirs in zip(weights(result.folder / "last.keras"), weights(finished.last), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_other_boxes_than_those_of_the_snapshot_cannot_be_resumed(
+    finished: Run, tiny: TrainConfig, data: Path, tmp_path: Path
+) -> None:
+    moved = shutil.copytree(data, tmp_path / "moved")
+    config = changed(tiny, {"data.path": str(moved)})
+    prepare(config, resume=finished.folder, log=quiet)
+    annotations = moved / "annotations" / "instances_train2017.json"
+    text = json.loads(annotations.read_text())
+    text["annotations"][0]["bbox"][2] -= 1
+    annotations.write_text(json.dumps(text))
+    with pytest.raises(ValueError, match=r"The boxes of the training data are not those that .*last\.keras was"):
+        prepare(config, resume=finished.folder, log=quiet)
+    finished.write_config(tiny)
+
+
+def test_a_loss_that_is_not_finite_restores_the_last_snapshot_at_half_the_rate(
+    tiny: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fifth batch fails once: the run goes back to the end of epoch 1, which was step 3."""
+    lines: list[str] = []
+    training = prepare(changed(tiny, {"on_nan": "restore", "optimizer.schedule": "constant"}), log=lines.append)
+    failed, seen = [], []
+    former = NonFiniteGuard.on_train_batch_end
+
+    def fail_once(guard: NonFiniteGuard, batch: int, logs: Any = None) -> None:
+        seen.append(int(guard.model.optimizer.iterations.numpy()))
+        if seen[-1] == 5 and not failed:
+            failed.append(batch)
+            guard.model.trainable_variables[0].assign(guard.model.trainable_variables[0] * np.nan)
+            logs = {"loss": float("nan")}
+        former(guard, batch, logs)
+
+    monkeypatch.setattr(NonFiniteGuard, "on_train_batch_end", fail_once)
+    result = training.fit()
+    assert seen == [1, 2, 3, 4, 5, 4, 5, 6]
+    assert (result.epochs, training.progress.rate_scale, training.progress.failures) == (2, 0.5, 1)
+    assert [row["learning_rate"] for row in Run(result.folder).rows()] == ["0.01", "0.005"]
+    assert np.isfinite(result.figures["loss"])
+    assert any(line.startswith("warning: The loss of step 2 is not finite (nan).") for line in lines)
+    assert read_progress(result.folder / "last.keras").rate_scale == 0.5
 
 
 def test_a_frozen_backbone_stays_as_it_is(measured: Run, tiny: TrainConfig) -> None:
@@ -411,7 +481,7 @@ def test_the_last_epochs_are_averaged_and_measured(whole: TrainConfig, monkeypat
         measured.append(first_kernel(arguments[0].network))
         return [{**sample, "scores": np.ones(len(sample["labels"]))} for sample in arguments[2]]
 
-    monkeypatch.setattr("keras_retinanet.training.fit.detect_dataset", paint)
+    monkeypatch.setattr("keras_retinanet.training.measure.detect_dataset", paint)
     config = changed(whole, {"optimizer.swa_epochs": 2, "epochs": 3, "resize.is_square": True})
     training = prepare(config, log=quiet)
     former = training.run.write_row

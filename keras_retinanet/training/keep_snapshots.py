@@ -1,0 +1,100 @@
+"""Writes `last.keras`: after every epoch, every few minutes or steps inside one, and where the run is asked to stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import keras
+
+from keras_retinanet.config.durations import Interval
+from keras_retinanet.optimizers.averaging import averaged
+from keras_retinanet.snapshots.run_folder import Progress, Run
+from keras_retinanet.snapshots.snapshot_files import save_last
+from keras_retinanet.training.callbacks import Logs
+from keras_retinanet.training.model_state import (
+    has_finite_weights,
+    random_states,
+    read_trackers,
+    synchronise,
+    write_trackers,
+)
+from keras_retinanet.training.signals import StopRequest
+
+
+class KeepSnapshot(keras.callbacks.Callback):
+    """Writes `last.keras` after every epoch, at an interval inside epochs, and between two steps if asked to stop.
+
+    Args:
+        run: The folder.
+        progress: Kept up to date here.
+        request: Whether to stop.
+        interval: Time or steps between two snapshots inside an epoch. Defaults to none.
+        keep: Snapshots to keep. Defaults to 1.
+        clock: Seconds so far. Defaults to a clock that never goes back.
+
+    Attributes:
+        first_step: Steps of the epoch that were done before `fit` began; set by the one who calls `fit`.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        progress: Progress,
+        request: StopRequest,
+        interval: Interval | None = None,
+        *,
+        keep: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self.run = run
+        self.progress = progress
+        self.request = request
+        self.interval = interval or Interval()
+        self.keep = keep
+        self.clock = clock
+        self.first_step = 0
+        self._saved_at = clock()
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Continues the mean losses of an epoch that was stopped in its middle."""
+        del epoch, logs
+        if self.first_step and self.progress.step == self.first_step:
+            write_trackers(self.model, self.progress.trackers)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Saves where it is due, and stops where asked to; the last step of an epoch is left to `on_epoch_end`."""
+        del logs
+        if batch + 1 >= self.params["steps"] or self.model.stop_training:
+            return
+        is_asked = self.request.is_made
+        if is_asked or self._is_due(self.first_step + batch + 1):
+            self.model.stop_training = is_asked
+            if has_finite_weights(self.model):
+                self.progress.step = self.first_step + batch + 1
+                self.progress.trackers = read_trackers(self.model)
+                self.save()
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Saves the complete epoch, whose measurement is pending."""
+        if self.model.stop_training:
+            return
+        self.progress.epoch, self.progress.step, self.progress.figures = epoch + 1, 0, dict(logs or {})
+        self.progress.trackers = []
+        self.save()
+        self.model.stop_training = self.request.is_made
+
+    def save(self) -> None:
+        """Writes `last.keras` and `state.json` as the run stands."""
+        synchronise(self.model)
+        self.progress.random = [state.numpy().tolist() for state in random_states(self.model)]
+        with averaged(self.model) as self.progress.averaged:
+            save_last(self.model, self.run, self.progress, self.keep)
+        self.run.write_state(self.progress)
+        self._saved_at = self.clock()
+
+    def _is_due(self, step: int) -> bool:
+        if self.interval.steps is not None:
+            return step % self.interval.steps == 0
+        return self.interval.seconds is not None and self.clock() - self._saved_at >= self.interval.seconds
