@@ -39,7 +39,7 @@ FRAMEWORKS = {"tensorflow", "keras", "jax", "torch"}
 WITHOUT_FRAMEWORK = {
     "", "schema", "config", "version", "extras", "box_overlap", "snapshots", "demo", "drawing", "cli",
     "detection.video", "detection.result_files", "serving.predict_messages", "data.datasets", "data.open_dataset",
-    "data.recognition",
+    "data.recognition", "experiments.paper",
 }  # fmt: skip
 """Rooms and modules whose import loads no framework."""
 TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}
