@@ -35,13 +35,15 @@ class Architecture:
         defaults: Dotted name of a setting → its value where nobody sets it.
         map_sides: Rows, and columns, of its maps, finest first; empty if images may have any shape.
         blocks: Of each extra block of SSD the channels of its two convolutions, and kernel size, stride and padding of
-            the second.
+            the second; of SSDLite the channels of its first and last convolution.
+        is_lite: Whether it is an SSDLite, of depthwise convolutions.
     """
 
     title: str
     defaults: Mapping[str, Any] = field(default_factory=dict)
     map_sides: tuple[int, ...] = ()
     blocks: tuple[tuple[int, ...], ...] = ()
+    is_lite: bool = False
 
     @property
     def has_default_boxes(self) -> bool:
@@ -116,6 +118,7 @@ ARCHITECTURES: Mapping[ArchitectureName, Architecture] = {
         },
         (20, 10, 5, 3, 2, 1),
         ((256, 512), (128, 256), (128, 256), (64, 128)),
+        is_lite=True,
     ),
 }
 """Every architecture by name.
