@@ -118,6 +118,7 @@ TESTED_ELSEWHERE = {
     "export/openvino_folder": "runtimes/test_runtimes",
     "export/sample_images": "export/test_verification",
     "export/serving_graph": "export/test_saved_model",
+    "export/torchvision_settings": "export/test_torchvision_file",
     "geometry/candidates": "geometry/test_filter_detections",
     "geometry/configured_anchors": "geometry/test_anchors",
     "geometry/nms": "geometry/test_filter_detections",

@@ -63,6 +63,18 @@ def with_new_names(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return renamed
 
 
+def name_layers(min_level: int) -> Callable[[str], str]:
+    """The function from the path of one of our layers to torchvision's name: see `Blueprint.place`.
+
+    Args:
+        min_level: Finest level of the pyramid.
+
+    Returns:
+        The function.
+    """
+    return by_part(torch_resnet_names("backbone.body."), _neck_namer(min_level), _name_head_layer)
+
+
 def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     """Reads the blueprint of a checkpoint.
 
@@ -96,7 +108,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     return Blueprint(
         "torchvision",
         tensors,
-        by_part(torch_resnet_names("backbone.body."), _neck_namer(levels[0]), _name_head_layer),
+        name_layers(levels[0]),
         TORCH_SPELLING,
         network,
         names,
