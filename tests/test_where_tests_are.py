@@ -115,7 +115,6 @@ TESTED_ELSEWHERE = {
     "evaluation/metric": "evaluation/test_coco",
     "export/keras_file": "cli/test_convert_model",
     "export/litert_file": "runtimes/test_runtimes",
-    "export/onnx_file": "runtimes/test_runtimes",
     "export/openvino_folder": "runtimes/test_runtimes",
     "export/sample_images": "export/test_verification",
     "export/serving_graph": "export/test_saved_model",
