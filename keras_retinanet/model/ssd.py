@@ -47,7 +47,7 @@ def build_ssd_parts(
     return (
         make_backbone(weights, **backbone_options),
         neck_class(architecture.blocks, name="ssd_neck"),
-        head_class(**head, **class_outputs(config.loss, num_classes), name="class_head"),
+        head_class(**head, **class_outputs(config.loss, num_classes, config.model.prior), name="class_head"),
         head_class(4, **head, name="box_head"),
         anchors,
         box_coder or BoxCoder("center", BOX_STD, name="box_coder"),
