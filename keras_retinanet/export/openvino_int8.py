@@ -1,8 +1,4 @@
-"""Quantises the network inside an OpenVINO model to int8 with NNCF; decoding and suppression stay as they are.
-
-Layers whose quantisation costs detections go back to float: NNCF ranks them until enough detections of the float model
-have a partner.
-"""
+"""Quantises the network inside an OpenVINO model to int8 with NNCF; decoding and suppression stay as they are."""
 
 from __future__ import annotations
 
@@ -12,23 +8,15 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import numpy as np
-
 from keras_retinanet.config import ExportConfig
-from keras_retinanet.data.preparation import cut_padding
 from keras_retinanet.export.int8 import representative_inputs
-from keras_retinanet.export.tolerances import COUNTED_ABOVE, TOLERANCES
-from keras_retinanet.export.verification import partners
 from keras_retinanet.extras import install_hint
 from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.runtimes.openvino_folder import HINT, shared_core
-from keras_retinanet.runtimes.runtime import DETECTIONS, RAW_OUTPUTS
+from keras_retinanet.runtimes.runtime import RAW_OUTPUTS
 
 CONVOLUTIONS = ("Convolution", "GroupConvolution")
 QUANTISED = (*CONVOLUTIONS, "Add", "Clamp", "MaxPool", "Relu")
 """Types of OpenVINO's operations that compute in int8."""
-MAX_VALIDATED = 16
-"""Maximum number of images on which layers are ranked."""
 
 
 def quantize_openvino(converted: Any, model: DetectionModel, settings: ExportConfig) -> Any:
@@ -52,15 +40,10 @@ def quantize_openvino(converted: Any, model: DetectionModel, settings: ExportCon
     inputs = list(representative_inputs(model, settings))
     chosen = set(quantised_names(converted))
     names = [node.get_friendly_name() for node in converted.get_ordered_ops()]
-    compare = _comparison(converted, inputs[:MAX_VALIDATED])
     with _quiet():
-        return nncf.quantize_with_accuracy_control(
+        return nncf.quantize(
             converted,
-            calibration_dataset=nncf.Dataset(inputs),
-            validation_dataset=nncf.Dataset(list(enumerate(inputs[:MAX_VALIDATED])), lambda item: item[1]),
-            validation_fn=compare,
-            max_drop=1 - TOLERANCES["openvino", "int8"].share,
-            drop_type=nncf.DropType.ABSOLUTE,
+            nncf.Dataset(inputs),
             subset_size=len(inputs),
             ignored_scope=nncf.IgnoredScope(names=[name for name in names if name not in chosen], validate=False),
         )
@@ -110,29 +93,6 @@ def _sources(nodes: Iterable[Any], is_last: Callable[[Any], bool] | None = None)
             found.add(node.get_friendly_name())
             waiting += [] if is_last is not None and is_last(node) else _inputs(node)
     return found
-
-
-def _comparison(model: Any, inputs: list[dict[str, Any]]) -> Callable[[Any, Iterable[Any]], tuple[float, None]]:
-    """The function that measures a quantised model: the share of detections that have a partner in the float model."""
-    compiled = shared_core().compile_model(model, "CPU", {HINT: "f32"})
-    wanted = [_detect(compiled, values) for values in inputs]
-    limit = TOLERANCES["openvino", "int8"]
-
-    def compare(compiled: Any, items: Iterable[Any]) -> tuple[float, None]:
-        agreeing = total = 0
-        for index, values in items:
-            found = _detect(compiled, values)
-            for one, other in ((wanted[index], found), (found, wanted[index])):
-                agreeing += partners(one, other, limit)[0]
-                total += int(np.sum(one["scores"] > COUNTED_ABOVE))
-        return agreeing / total if total else 1.0, None
-
-    return compare
-
-
-def _detect(compiled: Any, inputs: dict[str, Any]) -> Any:
-    outputs = compiled(inputs)
-    return cut_padding({name: np.asarray(outputs[name]) for name in DETECTIONS}, 0)
 
 
 @contextlib.contextmanager
