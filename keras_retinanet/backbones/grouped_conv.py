@@ -14,8 +14,8 @@ from keras_retinanet.schema import Tensor
 class GroupedConv2D(layers.Conv2D):
     """`keras.layers.Conv2D` with `groups`, as plain operations of TensorFlow.
 
-    Keras compiles grouped convolutions on TensorFlow with XLA, which servers and converters do not have. TensorFlow's own
-    kernel has groups too; its gradients on CPUs exist in builds with oneDNN only, so training there convolves each
+    Keras compiles grouped convolutions on TensorFlow with XLA, which servers and converters do not have. The kernel of
+    TensorFlow has groups too; its gradients on CPUs exist in builds with oneDNN only, so training there convolves each
     group by itself. Other backends do what Keras does.
 
     Example:

@@ -1,4 +1,4 @@
-"""RetinaNet of torchvision: `retinanet_resnet50_fpn` (v1), `…_fpn_v2`, and the same class on other ResNets and ResNeXts.
+"""RetinaNet of torchvision: `retinanet_resnet50_fpn` (v1), `…_fpn_v2`, and the same class on other ResNets or ResNeXts.
 
 Anchors with integer corners, centred from the corner of the image on, strides `image side // grid side`, sizes rounded
 down, images resized in floating point without rounding. The published v1 runs with a batch normalisation epsilon of 0
