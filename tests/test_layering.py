@@ -45,7 +45,7 @@ WITHOUT_FRAMEWORK = {
 TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}
 TENSORFLOW_IN_A_FUNCTION = {
     "geometry.nms", "assigners.per_image", "model.replicas", "model.target_checks",
-    "backbones.normalization", "framework_internals", "weight_files.tf_checkpoint", "losses.mining",
+    "backbones.grouped_conv", "backbones.normalization", "framework_internals", "weight_files.tf_checkpoint", "losses.mining",
 }  # fmt: skip
 """Modules that import TensorFlow inside a function: in the branch of that backend, for a private name of it, or to read
 its files."""
