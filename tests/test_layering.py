@@ -44,8 +44,8 @@ WITHOUT_FRAMEWORK = {
 """Rooms and modules whose import loads no framework."""
 TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}
 TENSORFLOW_IN_A_FUNCTION = {
-    "geometry.nms", "assigners.per_image", "model.replicas", "model.target_checks",
-    "backbones.grouped_conv", "backbones.normalization", "framework_internals", "weight_files.tf_checkpoint", "losses.mining",
+    "geometry.nms", "assigners.per_image", "model.replicas", "model.target_checks", "backbones.grouped_conv",
+    "backbones.normalization", "framework_internals", "weight_files.tf_checkpoint", "losses.mining",
 }  # fmt: skip
 """Modules that import TensorFlow inside a function: in the branch of that backend, for a private name of it, or to read
 its files."""
