@@ -46,10 +46,10 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     outputs = [shape_of(tensors, f"{heads[head]}/prediction_layer/vars/0")[-1] for head in ("box_head", "class_head")]
     count, classes = count_anchors_and_classes(*outputs)
     names, kept = find_classes(classes, None, overrides, notes)
-    fixed = {"offset": 0.5, "is_clipped": True}
+    fixed = {"ratios": (2.0, 1.0, 0.5), "offset": 0.5, "is_clipped": True}  # ½, 1, 2 as width over height
     anchors = find_anchors(count, range(3, 8), fixed, overrides, notes)
     notes.append(
-        "The file does not hold its preprocessing: pixels are divided by 255 (`include_rescaling=True`; else give "
+        "The file does not hold its anchors, for which KerasCV's defaults were taken, nor its preprocessing: pixels are divided by 255 (`include_rescaling=True`; else give "
         "--pixel-mean and --pixel-std), and images become 640×640, proportions kept (--image-max-side)."
     )
     return Blueprint(
@@ -101,7 +101,7 @@ def _find_resnet(tensors: Mapping[str, np.ndarray]) -> BackboneName:
 
 
 def _find_heads(tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """Which head is which: boxes have 4 outputs per anchor. Keras lists the head of the boxes first."""
+    """Which head is which: boxes have 36 outputs, and Keras lists their head first."""
     sizes = [shape_of(tensors, f"{head}/prediction_layer/vars/0")[-1] for head in _HEADS]
     box, label = reversed(_HEADS) if sizes[0] != 36 and sizes[1] == 36 else _HEADS
     return {"box_head": box, "class_head": label}

@@ -97,7 +97,8 @@ def test_the_head_of_boxes_comes_first_unless_its_size_says_otherwise(tmp_path: 
 def test_equals_the_library(blocks: str, tmp_path: Path) -> None:
     keras_cv: Any = pytest.importorskip("keras_cv")
     backbone = keras_cv.models.ResNetBackbone(
-        stackwise_filters=[64, 128, 256, 512], stackwise_blocks=[2, 2, 2, 2] if blocks == "basic_block" else [3, 4, 6, 3],
+        stackwise_filters=[64, 128, 256, 512],
+        stackwise_blocks=[2, 2, 2, 2] if blocks == "basic_block" else [3, 4, 6, 3],
         stackwise_strides=[1, 2, 2, 2], include_rescaling=True, block_type=blocks,
     )  # fmt: skip
     theirs = keras_cv.models.RetinaNet(backbone=backbone, num_classes=CLASSES, bounding_box_format="xyxy")
