@@ -22,7 +22,7 @@ _SSD: Mapping[str, Any] = {
     "resize.pad_multiple": 1,
     "filter.top_k_scope": "class",
 }
-_SSD_MODEL = ("model.architecture", "model.weights", "model.weights_config")
+_SSD_MODEL = ("model.architecture", "model.weights", "model.weights_config", "model.prior")
 _IMAGE_SHAPE = ("min_side", "max_side", "is_square", "shape", "shape_mode", "pad_multiple")
 
 

@@ -218,19 +218,20 @@ class Head(keras.layers.Layer):
         )
 
 
-def class_outputs(loss: LossConfig, num_classes: int) -> dict[str, Any]:
+def class_outputs(loss: LossConfig, num_classes: int, prior: float | None = None) -> dict[str, Any]:
     """The arguments of a class head that its loss decides.
 
     Args:
         loss: Name of the loss.
         num_classes: `K`.
+        prior: Probability of objects with which the head starts. Defaults to that of the loss.
 
     Returns:
         Arguments of `Head`.
     """
     scores = CLASSIFICATION_LOSSES[loss.classification]
-    outputs = num_classes + scores.has_background
-    return {"outputs_per_anchor": outputs, "prior": scores.prior, "has_background": scores.has_background}
+    outputs, prior = num_classes + scores.has_background, scores.prior if prior is None else prior
+    return {"outputs_per_anchor": outputs, "prior": prior, "has_background": scores.has_background}
 
 
 def _by_anchor(answer: Tensor, outputs: int) -> Tensor:

@@ -37,7 +37,7 @@ def build_ssd_parts(
     return (
         ssd_vgg16(weights, **backbone_options),
         SsdNeck(ARCHITECTURES[config.model.architecture].blocks, name="ssd_neck"),
-        Head(**head, **class_outputs(config.loss, num_classes), name="class_head"),
+        Head(**head, **class_outputs(config.loss, num_classes, config.model.prior), name="class_head"),
         Head(4, **head, name="box_head"),
         anchors,
         box_coder or BoxCoder("center", BOX_STD, name="box_coder"),
