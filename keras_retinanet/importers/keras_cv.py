@@ -49,8 +49,9 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     fixed = {"ratios": (2.0, 1.0, 0.5), "offset": 0.5, "is_clipped": True}  # ½, 1, 2 as width over height
     anchors = find_anchors(count, range(3, 8), fixed, overrides, notes)
     notes.append(
-        "The file does not hold its anchors, for which KerasCV's defaults were taken, nor its preprocessing: pixels are divided by 255 (`include_rescaling=True`; else give "
-        "--pixel-mean and --pixel-std), and images become 640×640, proportions kept (--image-max-side)."
+        "The file holds neither anchors nor preprocessing: KerasCV's default anchors were taken, pixels are divided by "
+        "255 (`include_rescaling=True`; else give --pixel-mean and --pixel-std), and images become 640×640, proportions "
+        "kept (--image-max-side)."
     )
     return Blueprint(
         "keras_cv",
