@@ -50,8 +50,8 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     anchors = find_anchors(count, range(3, 8), fixed, overrides, notes)
     notes.append(
         "The file holds neither anchors nor preprocessing: KerasCV's default anchors were taken, pixels are divided by "
-        "255 (`include_rescaling=True`; else give --pixel-mean and --pixel-std), and images become 640×640, proportions "
-        "kept (--image-max-side)."
+        "255 (`include_rescaling=True`; else give --pixel-mean and --pixel-std), and images become 640×640, their "
+        "proportions kept (--image-max-side)."
     )
     return Blueprint(
         "keras_cv",
