@@ -28,6 +28,7 @@ CHAPTERS = {
         "evaluating",
         "detecting",
         "serving",
+        "architectures",
         "backbones",
         "migrating",
     ],
