@@ -25,6 +25,7 @@ CHAPTERS = {
         "datasets",
         "doctor",
         "training",
+        "focal_loss",
         "evaluating",
         "detecting",
         "serving",
