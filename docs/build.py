@@ -29,6 +29,7 @@ CHAPTERS = {
         "evaluating",
         "detecting",
         "serving",
+        "architectures",
         "backbones",
         "migrating",
     ],
