@@ -44,7 +44,7 @@ WITHOUT_FRAMEWORK = {
 """Rooms and modules whose import loads no framework."""
 TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}
 TENSORFLOW_IN_A_FUNCTION = {
-    "geometry.nms", "assigners.per_image", "model.replicas", "model.target_checks",
+    "geometry.nms", "assigners.per_image", "model.replicas", "model.target_checks", "backbones.grouped_conv",
     "backbones.depthwise", "backbones.normalization", "framework_internals", "training.half_precision",
     "losses.mining", "weight_files.tf_checkpoint",
 }  # fmt: skip

@@ -155,8 +155,8 @@ def _fill_model(model: RetinaNet, blueprint: Blueprint) -> Report:
             if value.shape != tuple(variable.shape):
                 raise CheckpointError(
                     f"{name!r} has the shape {tuple(blueprint.tensors[name].shape)}, which does not fit "
-                    f"{path}/{variable.name} of shape {tuple(variable.shape)} (height, width, in, out). Wide and "
-                    "grouped ResNets and backbones that are not listed in docs/migrating.md cannot be imported."
+                    f"{path}/{variable.name} of shape {tuple(variable.shape)} (height, width, in, out). "
+                    "Backbones that are not listed in docs/migrating.md cannot be imported."
                 )
             variable.assign(value)
     unused = [name for name in blueprint.tensors if name not in used and not blueprint.is_not_weight(name)]
