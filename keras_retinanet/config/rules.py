@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from keras_retinanet.config import AugmentName, TrainConfig
+from keras_retinanet.config.architectures import inapplicable_changes
 from keras_retinanet.config.durations import parse_duration, parse_interval
 from keras_retinanet.config.tree import flag_name, flattened, settings
 
@@ -46,6 +47,7 @@ def check(config: TrainConfig) -> None:
     """
     for problem in (
         *_check_names(config),
+        *_check_architecture(config),
         *_check_ranges(config),
         *_check_shapes(config),
         *_check_choices(config),
@@ -72,6 +74,11 @@ def _check_names(config: TrainConfig) -> Iterator[str]:
         value = values[setting.name]
         if setting.choices and value is not None and value not in setting.choices:
             yield f"{flag_name(setting.name)} is {value!r}; allowed are {', '.join(setting.choices)}."
+
+
+def _check_architecture(config: TrainConfig) -> Iterator[str]:
+    for name in inapplicable_changes(config):
+        yield f"{flag_name(name)} does not apply to --architecture {config.model.architecture}. Leave it out."
 
 
 def _check_augmentations(config: TrainConfig) -> Iterator[str]:
@@ -114,6 +121,8 @@ def _check_ranges(config: TrainConfig) -> Iterator[str]:
             yield f"{flag_name(name)} must be below 1, got 1."
     if not 0 <= config.loss.balance_beta < 1:
         yield f"--balance-beta must lie from 0 up to, but without, 1, got {config.loss.balance_beta}."
+    if config.model.prior is not None and not 0 < config.model.prior < 1:
+        yield f"--prior must lie between 0 and 1, without them, got {config.model.prior}."
     if not 0 <= config.loss.label_smoothing < 1:
         yield f"--label-smoothing must lie from 0 up to, but without, 1, got {config.loss.label_smoothing}."
     if config.loss.classification == "focal_star" and config.loss.gamma == 0:

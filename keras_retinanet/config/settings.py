@@ -7,7 +7,7 @@ milliseconds. The `Attributes:` of each class are also the help texts of the com
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from keras_retinanet.config.names import (
     BadDataPolicy,
@@ -131,6 +131,8 @@ class OptimizerConfig:
         ema_decay: Average the weights exponentially with this decay; evaluations and snapshots use the average. 0 turns
             it off; usual is 0.999.
         swa_epochs: Average the weights at the ends of the last N epochs; evaluations and snapshots use the average.
+        use_muon_in_backbone: With Muon: also update the kernels of the backbone by Muon, not by AdamW. In a pretrained
+            backbone AdamW is better and much faster.
     """
 
     optimizer: OptimizerName = "sgd"
@@ -144,6 +146,7 @@ class OptimizerConfig:
     layer_decay: float = 1.0
     ema_decay: float = 0.0
     swa_epochs: int = 0
+    use_muon_in_backbone: bool = True
 
 
 @dataclass(frozen=True)
@@ -215,4 +218,5 @@ class TrainConfig(NetworkConfig):
     @property
     def network(self) -> NetworkConfig:
         """The settings that the network is built from."""
-        return NetworkConfig(self.model, self.anchors, self.assigner, self.loss, self.resize, self.filter)
+        names = (group.name for group in fields(NetworkConfig))
+        return NetworkConfig(**{name: getattr(self, name) for name in names})

@@ -16,6 +16,7 @@ from keras_retinanet.config import SourceName
 from keras_retinanet.importers import (
     detectron2,
     fizyr,
+    keras_cv,
     keras_hub,
     mmdetection,
     model_garden,
@@ -29,7 +30,7 @@ from keras_retinanet.weight_files.weight_file import WeightFile, open_weights, w
 
 
 class Importer(NamedTuple):
-    """One library."""
+    """One library, or one kind of its detectors."""
 
     recognises: Callable[[WeightFile], bool]
     describe: Callable[[WeightFile, Overrides], Blueprint]
@@ -49,6 +50,7 @@ IMPORTERS: dict[SourceName, Importer] = {
     "detectron2": Importer(detectron2.recognises, detectron2.describe),
     "mmdetection": Importer(mmdetection.recognises, mmdetection.describe),
     "keras_hub": Importer(keras_hub.recognises, keras_hub.describe),
+    "keras_cv": Importer(keras_cv.recognises, keras_cv.describe),
     "tf_object_detection": Importer(tf_object_detection.recognises, tf_object_detection.describe),
     "model_garden": Importer(model_garden.recognises, model_garden.describe),
 }
@@ -189,6 +191,9 @@ def inherited_settings(blueprint: Blueprint) -> dict[str, Any]:
         Dotted name → value, as `config.tree.changed` takes them.
     """
     groups = {"model": blueprint.model, "anchors": blueprint.anchors, "resize": blueprint.resize}
+    if blueprint.default_boxes is not None:
+        groups = {name: group for name, group in groups.items() if name == "resize"}
+        groups["default_boxes"] = blueprint.default_boxes
     found = {f"{group}.{name}": value for group, config in groups.items() for name, value in vars(config).items()}
     return {name: value for name, value in found.items() if not name.startswith("model.weights")}
 

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_retinanet.config import HeadNorm
+from keras_retinanet.config import HeadNorm, LossConfig
+from keras_retinanet.losses import CLASSIFICATION_LOSSES
 from keras_retinanet.model.tower import TowerSettings
 from keras_retinanet.schema import Tensor
 
@@ -129,12 +130,19 @@ class Head(keras.layers.Layer):
         """The last convolution of each set of weights: one, or one per level."""
         return self.finals
 
+    final_size = 3
+    """Height and width of the last convolution's kernel."""
+
+    def make_tower(self) -> keras.Sequential:
+        """The layers before the last one, from features `(B, h, w, C)` to `(B, h, w, width)`."""
+        return self.tower_settings.tower(self.dtype_policy)
+
     def _final(self, outputs: int, prior: float | None, name: str) -> keras.layers.Layer:
         kernel = keras.initializers.RandomNormal(stddev=0.01)
         is_separable = self.tower_settings.is_separable
         return (keras.layers.SeparableConv2D if is_separable else keras.layers.Conv2D)(
             outputs,
-            3,
+            self.final_size,
             padding="same",
             **{"pointwise_initializer" if is_separable else "kernel_initializer": kernel},
             bias_initializer=self._bias_initializer(prior),
@@ -152,7 +160,7 @@ class Head(keras.layers.Layer):
         counts = self._counts(len(shapes))
         for index in range(1 if self.is_shared else len(shapes)):
             channels = shapes[index][-1]
-            tower = self.tower_settings.tower(self.dtype_policy)
+            tower = self.make_tower()
             tower.build((None, None, None, channels))
             self.towers.append(tower)
             self.finals.append(self._final(counts[index] * self.outputs_per_anchor, self.prior, "final"))
@@ -215,6 +223,22 @@ class Head(keras.layers.Layer):
         return super().from_config(
             {"outputs_per_anchor" if name == "values" else name: config[name] for name in config}
         )
+
+
+def class_outputs(loss: LossConfig, num_classes: int, prior: float | None = None) -> dict[str, Any]:
+    """The arguments of a class head that its loss decides.
+
+    Args:
+        loss: Name of the loss.
+        num_classes: `K`.
+        prior: Probability of objects with which the head starts. Defaults to that of the loss.
+
+    Returns:
+        Arguments of `Head`.
+    """
+    scores = CLASSIFICATION_LOSSES[loss.classification]
+    outputs, prior = num_classes + scores.has_background, scores.prior if prior is None else prior
+    return {"outputs_per_anchor": outputs, "prior": prior, "has_background": scores.has_background}
 
 
 def _by_anchor(answer: Tensor, outputs: int) -> Tensor:
