@@ -53,14 +53,14 @@ def test_no_box_or_label_is_a_constant_of_the_compiled_program(
     name: AssignerName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """XLA compiles once per value of its constants: for a batch of other labels again, if these were among them."""
-    programs = []
+    programs, compile_loop = [], per_image._compiled.__wrapped__
 
     def keep(*constants: Any) -> Any:
         def run(*arguments: Any) -> Any:
             programs.append(compiled.experimental_get_compiler_ir(*arguments)(stage="hlo"))
             return compiled(*arguments)
 
-        compiled = per_image._compiled.__wrapped__(*constants)
+        compiled = compile_loop(*constants)
         return run
 
     monkeypatch.setattr(per_image, "_compiled", keep)
