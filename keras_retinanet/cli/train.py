@@ -37,7 +37,7 @@ WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes", "data.
 CHANGEABLE = {
     *WORDS, "data.val_annotations", "data.workers", "data.use_cache", "data.use_index_cache", "data.bad_data", "epochs",
     "evaluate_every", "use_evaluation", "tensorboard_dir", "wandb", "mlflow", "patience", "report",
-    "save_every", "keep", "on_nan", "nan_limit",
+    "save_every", "keep", "on_nan", "nan_limit", "accumulate", "devices", "gpu_growth",
 }  # fmt: skip
 """Settings that may be changed with `--resume`."""
 
