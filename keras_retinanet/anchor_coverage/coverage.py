@@ -12,6 +12,7 @@ from keras_retinanet.anchor_coverage.fit import Fit, fit_anchors
 from keras_retinanet.anchor_coverage.network_boxes import NetworkBoxes
 from keras_retinanet.config import AnchorConfig, AssignerConfig, AssignerName
 from keras_retinanet.geometry.anchors import Anchors
+from keras_retinanet.geometry.default_boxes import DefaultBoxes
 
 SIZE_EDGES = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 """Limits of the size ranges: square root of the area in network pixels."""
@@ -113,7 +114,10 @@ class AnchorCoverage:
 
 
 def measure_coverage(
-    found: NetworkBoxes, class_names: tuple[str, ...], anchors: AnchorConfig | Anchors, assigner: AssignerConfig
+    found: NetworkBoxes,
+    class_names: tuple[str, ...],
+    anchors: AnchorConfig | Anchors | DefaultBoxes,
+    assigner: AssignerConfig,
 ) -> AnchorCoverage:
     """Counts the boxes that have a positive anchor.
 

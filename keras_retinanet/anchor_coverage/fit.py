@@ -16,7 +16,8 @@ import numpy as np
 from keras_retinanet.anchor_coverage.network_boxes import NetworkBoxes
 from keras_retinanet.box_overlap import areas
 from keras_retinanet.config import AnchorConfig
-from keras_retinanet.geometry.anchors import Anchors, base_anchors
+from keras_retinanet.geometry.anchors import Anchors
+from keras_retinanet.geometry.default_boxes import DefaultBoxes
 
 _BOXES_PER_CHUNK = 20_000
 _WINDOW_CELLS_PER_CHUNK = 1 << 22
@@ -47,25 +48,23 @@ class _Level(NamedTuple):
     count: Any  # (I, 2) rows and columns whose centres lie in the image
 
 
-def _make_levels(found: NetworkBoxes, anchors: AnchorConfig | Anchors) -> list[_Level]:
-    layer = anchors if isinstance(anchors, Anchors) else Anchors(**vars(anchors))  # checks the settings
-    if len(found.maps) != len(layer.sizes):
+def _make_levels(found: NetworkBoxes, anchors: AnchorConfig | Anchors | DefaultBoxes) -> list[_Level]:
+    layer = Anchors(**vars(anchors)) if isinstance(anchors, AnchorConfig) else anchors  # checks the settings
+    bases = layer.bases
+    if len(found.maps) != len(bases):
         raise ValueError(
-            f"The anchors have {len(layer.sizes)} levels, the boxes' images feature maps of {len(found.maps)}; "
+            f"The anchors have {len(bases)} levels, the boxes' images feature maps of {len(found.maps)}; "
             "call network_boxes with the shapes of all levels."
         )
     levels = []
-    for size, stride, scales, maps in zip(layer.sizes, layer.strides, layer.level_scales, found.maps, strict=True):
-        step = found.padded // maps if layer.stride_mode == "grid" else np.full_like(found.padded, stride)
-        has_offset = (layer.offset_rule == "always") | (found.padded % step == 0)
-        offset = np.where(has_offset, layer.offset, 0.0)
+    for index, (base, maps) in enumerate(zip(bases, found.maps, strict=True)):
+        step, offset = layer.grid(index, found.padded, maps)
         inside = np.ceil(found.sizes / step - offset).astype(np.int64)
-        base = base_anchors(size, layer.ratios, scales, layer.is_rounded, layer.has_whole_sizes)
         levels.append(_Level(base, step, offset, np.minimum(maps, inside)))
     return levels
 
 
-def best_overlap(found: NetworkBoxes, anchors: AnchorConfig | Anchors) -> Any:
+def best_overlap(found: NetworkBoxes, anchors: AnchorConfig | Anchors | DefaultBoxes) -> Any:
     """Computes the largest IoU of each box with an anchor of its image.
 
     Args:
@@ -106,7 +105,7 @@ def _nearest_overlap(boxes: Any, image: Any, level: _Level) -> Any:
     return common / np.maximum(areas(boxes)[:, None] + areas(level.base) - common, 1e-7)
 
 
-def fit_anchors(found: NetworkBoxes, anchors: AnchorConfig | Anchors, positive_iou: float) -> Fit:
+def fit_anchors(found: NetworkBoxes, anchors: AnchorConfig | Anchors | DefaultBoxes, positive_iou: float) -> Fit:
     """Computes best IoU and number of positive anchors of each box, as the assigner would without force-matching.
 
     Args:

@@ -15,7 +15,7 @@ __all__ = ["ASSIGNERS", "Assigner", "AssignerInputs", "Assignment", "assign", "a
 
 
 ASSIGNERS: dict[AssignerName, Assigner] = {
-    "iou_threshold": Assigner(iou_threshold, ("positive_iou", "negative_iou", "use_force_match")),
+    "iou_threshold": Assigner(iou_threshold, ("positive_iou", "negative_iou", "use_force_match", "forced_box")),
     "atss": Assigner(atss, ("nearest_cells",)),
     "task_aligned": Assigner(
         task_aligned, ("aligned_top_k", "alignment_alpha", "alignment_beta"), uses_predictions=True

@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_retinanet.assigners.assigner import AssignerInputs, Assignment
 from keras_retinanet.assigners.per_image import CROWD_SHARE, assign_each_image, label_anchors
+from keras_retinanet.config import ForcedBox
 from keras_retinanet.geometry.boxes import EPSILON, area, intersection
 from keras_retinanet.schema import Tensor
 
@@ -18,7 +19,7 @@ BLOCK = 4
 
 
 def iou_threshold(
-    inputs: AssignerInputs, *, positive_iou: float, negative_iou: float, use_force_match: bool
+    inputs: AssignerInputs, *, positive_iou: float, negative_iou: float, use_force_match: bool, forced_box: ForcedBox
 ) -> Assignment:
     """Assigns the anchors of a batch by IoU thresholds; see `assign_image`.
 
@@ -27,6 +28,7 @@ def iou_threshold(
         positive_iou: From this IoU on an anchor is an object.
         negative_iou: Up to this IoU an anchor is background.
         use_force_match: Also assign the best anchor of each box.
+        forced_box: What such an anchor learns: see `assign_image`.
 
     Returns:
         The assignment.
@@ -39,6 +41,7 @@ def iou_threshold(
         positive_iou=positive_iou,
         negative_iou=negative_iou,
         use_force_match=use_force_match,
+        forced_box=forced_box,
     )
 
 
@@ -52,6 +55,7 @@ def assign_image(
     positive_iou: float = 0.5,
     negative_iou: float = 0.4,
     use_force_match: bool = False,
+    forced_box: ForcedBox = "best",
 ) -> tuple[Tensor, Tensor]:
     """Assigns the anchors of one image.
 
@@ -68,16 +72,21 @@ def assign_image(
         positive_iou: From this IoU on an anchor is an object.
         negative_iou: Up to this IoU an anchor is background.
         use_force_match: Also make objects of those anchors that no other anchor surpasses for some box, however low
-            their IoU (above 0); such an anchor learns its own best box, as in torchvision.
+            their IoU (above 0).
+        forced_box: `"best"`: such an anchor learns its own best box, as in torchvision's RetinaNet; `"own"`: the box
+            for which it is the best anchor, the last of several, as in SSD.
 
     Returns:
         Anchor labels `(A,)` int32 and index of the best box `(A,)` int32 (0 if there is none).
 
     Reference:
-        fizyr/keras-retinanet `anchor_targets_bbox`; force-matching as torchvision's `Matcher`.
+        fizyr/keras-retinanet `anchor_targets_bbox`; force-matching as torchvision's `Matcher` and `SSDMatcher`.
     """
-    best, index, crowd, forced = _best_boxes(anchors, boxes, labels, ignore, use_force_match)
-    is_object = ops.logical_or(best >= positive_iou, forced)
+    best, index, crowd, owner = _best_boxes(anchors, boxes, labels, ignore, use_force_match)
+    is_forced = owner >= 0
+    if forced_box == "own":
+        index = ops.where(is_forced, owner, index)
+    is_object = ops.logical_or(best >= positive_iou, is_forced)
     is_ignored = ops.logical_or(best > negative_iou, crowd >= CROWD_SHARE)
     return label_anchors(is_object, is_ignored, anchors, size), index
 
@@ -85,7 +94,10 @@ def assign_image(
 def _best_boxes(
     anchors: Tensor, boxes: Tensor, labels: Tensor, ignore: Tensor, use_force_match: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Best IoU, its box, largest share inside an ignore region, and whether force-matched: four `(A,)` vectors."""
+    """Best IoU, its box, largest share inside an ignore region, and the last box it is the best anchor of, or -1.
+
+    Four `(A,)` vectors.
+    """
     count = ops.shape(boxes)[0]
     blocks = (count + BLOCK - 1) // BLOCK
     rows = ops.minimum(ops.arange(blocks * BLOCK), count - 1)  # the last row again fills the last block
@@ -96,7 +108,7 @@ def _best_boxes(
     safe_area = ops.maximum(anchor_area, EPSILON)
 
     def visit(block: Tensor, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        best, index, crowd, forced = carry
+        best, index, crowd, owner = carry
         for within in range(BLOCK):
             row = block * BLOCK + within
             box = boxes[row]
@@ -108,9 +120,11 @@ def _best_boxes(
             best = ops.where(is_better, overlap, best)
             index = ops.where(is_better, ops.cast(row, "int32"), index)
             if use_force_match:
-                forced = ops.logical_or(forced, ops.logical_and(overlap > 0, overlap >= ops.max(overlap)))
-        return best, index, crowd, forced
+                is_best = ops.logical_and(overlap > 0, overlap >= ops.max(overlap))
+                owner = ops.where(is_best, ops.cast(ops.minimum(row, count - 1), "int32"), owner)
+        return best, index, crowd, owner
 
     zeros = ops.zeros_like(anchor_area)
-    start = (zeros, ops.cast(zeros, "int32"), zeros, ops.cast(zeros, "bool"))
+    nothing = ops.cast(zeros, "int32")
+    start = (zeros, nothing, zeros, nothing - 1)
     return ops.fori_loop(0, blocks, visit, start)

@@ -35,7 +35,10 @@ def build_parser() -> Parser:
         "snapshot", metavar="SNAPSHOT", help="a .keras file, the folder of a run, or another library's checkpoint"
     )
     parser.add_argument("out", metavar="OUT", help="file to write; saved_model: folder of versions; openvino: folder")
-    parser.add_argument("--format", choices=get_args(ExportFormat), default="keras", help="(default: %(default)s)")
+    parser.add_argument(
+        "--format", choices=(*get_args(ExportFormat), "torchvision"), default="keras",
+        help="torchvision: weights for its RetinaNet (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--config", metavar="FILE", help="of a checkpoint: config.ini, pipeline.config, params.yaml")
     parser.add_argument("--class-names", metavar="FILE", help="names that another library's checkpoint does not hold")
     parser.add_argument("--samples", metavar="FOLDER", help="images to compare with the snapshot (default: built-in)")
@@ -77,6 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = parser.parse_args(argv)
     import_tensorflow()
     try:
+        if flags.format == "torchvision":
+            return _convert_to_torchvision(flags)
         written, agreement = _convert(flags)
     except (ValueError, OSError, ImportError) as error:
         return fail("retinanet-convert-model", error)
@@ -122,6 +127,30 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
     if flags.serving_kit:
         print(f"wrote {write_kit(Path(flags.serving_kit), written, detector.class_names)}")
     return written, check.agreement
+
+
+def _convert_to_torchvision(flags: argparse.Namespace) -> int:
+    """Writes weights, which have no settings of an artefact."""
+    settings = ("serving_kit", "image_size", "fold_batch_norm", "exif", "representative", "no_nms")
+    given = [name for name in settings if getattr(flags, name)] + (["precision"] * (flags.precision != "float32"))
+    if given:
+        listed = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ValueError(f"--format torchvision writes weights, to which {listed} does not apply.")
+    from keras_retinanet.export import MAX_SAMPLES, built_in_samples, export_torchvision, folder_images
+
+    samples = folder_images(flags.samples, MAX_SAMPLES) if flags.samples else built_in_samples()
+    overrides = read_overrides(flags.config, flags.class_names)
+    mode = {"nms": "agnostic"} if flags.no_class_specific_filter else {}
+    detector = open_detector(find_snapshot(Path(flags.snapshot)), flags, overrides, **mode)
+    written = export_torchvision(detector, Path(flags.out), samples)
+    for note in written.notes:
+        print(f"note: {note}")
+    print(f"{written.code}\n")
+    print(
+        f"wrote {written.path}: {written.tensors} tensors; imported again, raw outputs differ by "
+        f"{written.difference:.1e} of their largest. The code above loads it."
+    )
+    return 0
 
 
 if __name__ == "__main__":

@@ -10,13 +10,17 @@ from typing import Any
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_reader_flags, parse_arguments
 from keras_retinanet.cli.parsing import Parser, add_flags, join_numbers, print_note
 from keras_retinanet.config import TrainConfig
+from keras_retinanet.config.architectures import refuse_inapplicable, with_own_settings
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.rules import check
 from keras_retinanet.config.tree import changed, flag_name, settings
 from keras_retinanet.data.open_dataset import check_data
 from keras_retinanet.snapshots.run_folder import read_config
 
-GROUPS = ("anchors.", "assigner.", "resize.", "model.min_level", "model.max_level", "seed")
+GROUPS = (
+    "anchors.", "assigner.", "resize.", "model.min_level", "model.max_level", "model.architecture", "default_boxes.",
+    "seed",
+)  # fmt: skip
 SETS = ("data.train_set", "data.val_set", "data.val_annotations", "data.limit", "data.workers")
 
 
@@ -83,6 +87,10 @@ def parse_network_arguments(
     try:
         base, file_settings = read_settings_file(namespace.config)
         preset = DEMO if data.dataset == "demo" and not namespace.config else {}
+        architecture = given.get("model.architecture", base.model.architecture)
+        refuse_inapplicable(given, architecture)
+        if architecture != base.model.architecture:
+            preset = with_own_settings(preset, architecture)
         # A run's weights need not be here, and are not needed.
         config = changed(changed(base, {"data": data}), {**preset, "model.weights": "none", "freeze_backbone": False})
         config = changed(config, {**file_settings, **given})

@@ -17,7 +17,8 @@ from keras_retinanet.cli.network_settings import read_settings_file
 from keras_retinanet.cli.old_flags import refuse_old_flags, with_current_words
 from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers, print_note
 from keras_retinanet.cli.startup import command_line, import_tensorflow
-from keras_retinanet.config import TrainConfig
+from keras_retinanet.config import ArchitectureName, TrainConfig
+from keras_retinanet.config.architectures import refuse_inapplicable, with_own_settings
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.recipes import DEFAULT_RECIPE, recipe_names
 from keras_retinanet.config.rules import check, exists
@@ -76,7 +77,7 @@ def build_parser(*, has_words: bool = True) -> Parser:
     parser = Parser(
         prog="retinanet-train",
         usage="%(prog)s [flags] {PATH … | FORMAT ARGUMENT …}\n       %(prog)s --resume RUN [flags]",
-        description="Train a RetinaNet. Snapshots, settings and metrics go into a new folder per run.",
+        description="Train a RetinaNet or an SSD. Snapshots, settings and metrics go into a new folder per run.",
     )
     if has_words:
         add_dataset_arguments(parser)
@@ -153,9 +154,12 @@ def _resolve_settings(
         preset = DEMO if given.get("data.dataset") == "demo" and not namespace.config else {}
         given = {**file_settings, **given}
         inherited, checkpoint = _inherit_settings(given) if "model.weights" in given else ({}, None)
+        architecture = _choose_architecture(given, inherited, base)
+        if architecture != base.model.architecture:
+            preset = with_own_settings(preset, architecture)
         values = {"recipe": DEFAULT_RECIPE, **preset, **inherited, **given}
         if is_whole := bool(namespace.config) and not file_settings:
-            values = {**inherited, **given}
+            values = {**preset, **inherited, **given}
         return changed(base, values), checkpoint, frozenset(flattened(base) if is_whole else values)
     if namespace.config:
         raise ValueError("--resume takes the settings of its run; remove --config.")
@@ -169,6 +173,19 @@ def _resolve_settings(
                 f"weights: --weights {run.last}"
             )
     return dataclasses.replace(changed(former, given), snapshot_path=str(run.folder.parent)), None, frozenset()
+
+
+def _choose_architecture(given: Mapping[str, Any], inherited: Mapping[str, Any], base: TrainConfig) -> ArchitectureName:
+    """The architecture of a new run; refuses flags that do not apply to it, and weights of another."""
+    former = inherited.get("model.architecture", "retinanet" if inherited else base.model.architecture)
+    architecture: ArchitectureName = given.get("model.architecture", former)
+    if inherited and architecture != former:
+        raise ValueError(
+            f"--weights {given['model.weights']} is of the architecture {former}, not {architecture}: leave "
+            "--architecture out, or start from other weights."
+        )
+    refuse_inapplicable(given, architecture)
+    return architecture
 
 
 def _inherit_settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], WeightFile | None]:

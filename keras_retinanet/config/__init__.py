@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from keras_retinanet.config.default_box_settings import DefaultBoxConfig
 from keras_retinanet.config.names import (
+    ArchitectureName,
     AssignerName,
     AugmentName,
     BackboneName,
@@ -19,6 +21,7 @@ from keras_retinanet.config.names import (
     ExifRule,
     ExportDtype,
     ExportFormat,
+    ForcedBox,
     HeadNorm,
     ImageMode,
     MetricName,
@@ -67,6 +70,7 @@ from keras_retinanet.config.usage_settings import (
 
 __all__ = [
     "AnchorConfig",
+    "ArchitectureName",
     "AssignerConfig",
     "AssignerName",
     "AugmentName",
@@ -81,6 +85,7 @@ __all__ = [
     "ClipTime",
     "DEMO_PATH",
     "DataConfig",
+    "DefaultBoxConfig",
     "DifficultRule",
     "ExifFrame",
     "ExifRule",
@@ -88,6 +93,7 @@ __all__ = [
     "ExportDtype",
     "ExportFormat",
     "FilterConfig",
+    "ForcedBox",
     "HeadNorm",
     "MiningScope",
     "ImageMode",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+ArchitectureName = Literal["retinanet", "ssd300_vgg16", "ssd512_vgg16", "ssdlite320_mobilenet_v3_large"]
 BackboneName = Literal[
     "resnet10_050", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
     "vgg16", "vgg19",
@@ -34,6 +35,7 @@ ClassificationLossName = Literal[
     "focal_star", "ohem", "hard_negative", "ghm", "softmax_focal", "multibox",
 ]  # fmt: skip
 AssignerName = Literal["iou_threshold", "atss", "task_aligned"]
+ForcedBox = Literal["best", "own"]
 BoxLossName = Literal["smooth_l1", "l1", "giou", "diou", "ciou"]
 BoxCoderName = Literal["center", "corner", "distribution"]
 BoxWeightingName = Literal["equal", "score", "quality"]

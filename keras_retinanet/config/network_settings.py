@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from keras_retinanet.config.default_box_settings import DefaultBoxConfig
 from keras_retinanet.config.names import (
+    ArchitectureName,
     AssignerName,
     BackboneName,
     BoxCoderName,
@@ -16,6 +18,7 @@ from keras_retinanet.config.names import (
     ClipFrame,
     ClipTime,
     ExifFrame,
+    ForcedBox,
     HeadNorm,
     MiningScope,
     NmsMode,
@@ -71,6 +74,8 @@ class AssignerConfig:
         aligned_top_k: Anchors per box that task-aligned assignment takes.
         alignment_alpha: Exponent of the score in task-aligned assignment.
         alignment_beta: Exponent of the IoU in task-aligned assignment.
+        forced_box: What the best anchor of a box learns under force-matching: its own best box (torchvision's
+            RetinaNet), or the box that it was forced for (SSD).
     """
 
     positive_iou: float = 0.5
@@ -81,6 +86,7 @@ class AssignerConfig:
     aligned_top_k: int = 13
     alignment_alpha: float = 1.0
     alignment_beta: float = 6.0
+    forced_box: ForcedBox = "best"
 
 
 @dataclass(frozen=True)
@@ -280,6 +286,8 @@ class ModelConfig:
         has_shared_tower: Both heads predict from the same convolutions.
         reg_max: Largest distance of a distribution, in bins of an eighth of the anchor's side.
         has_quality: Let the box head also predict the IoU of each box, which is combined with its score (PAA).
+        architecture: The whole network: a RetinaNet of any backbone, or an SSD, which decides backbone, image shape,
+            default boxes and losses; flags that do not apply to it are refused.
     """
 
     backbone: BackboneName = "resnet50"
@@ -312,6 +320,7 @@ class ModelConfig:
     reg_max: int = 16
     has_quality: bool = False
     weights_config: str | None = None
+    architecture: ArchitectureName = "retinanet"
 
 
 @dataclass(frozen=True)
@@ -325,6 +334,7 @@ class NetworkConfig:
         loss: The two losses.
         resize: How an image becomes network input.
         filter: How scored boxes become detections.
+        default_boxes: The default boxes of an SSD.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -333,3 +343,4 @@ class NetworkConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     resize: ResizeConfig = field(default_factory=ResizeConfig)
     filter: FilterConfig = field(default_factory=FilterConfig)
+    default_boxes: DefaultBoxConfig = field(default_factory=DefaultBoxConfig)

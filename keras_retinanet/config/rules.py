@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from keras_retinanet.config import AugmentName, TrainConfig
+from keras_retinanet.config.architectures import inapplicable_changes
 from keras_retinanet.config.durations import parse_duration, parse_interval
 from keras_retinanet.config.tree import flag_name, flattened, settings
 
@@ -47,6 +48,7 @@ def check(config: TrainConfig) -> None:
     """
     for problem in (
         *_check_names(config),
+        *_check_architecture(config),
         *_check_ranges(config),
         *_check_shapes(config),
         *_check_choices(config),
@@ -73,6 +75,11 @@ def _check_names(config: TrainConfig) -> Iterator[str]:
         value = values[setting.name]
         if setting.choices and value is not None and value not in setting.choices:
             yield f"{flag_name(setting.name)} is {value!r}; allowed are {', '.join(setting.choices)}."
+
+
+def _check_architecture(config: TrainConfig) -> Iterator[str]:
+    for name in inapplicable_changes(config):
+        yield f"{flag_name(name)} does not apply to --architecture {config.model.architecture}. Leave it out."
 
 
 def _check_augmentations(config: TrainConfig) -> Iterator[str]:

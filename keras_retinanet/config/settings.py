@@ -7,7 +7,7 @@ milliseconds. The `Attributes:` of each class are also the help texts of the com
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from keras_retinanet.config.names import (
     BadDataPolicy,
@@ -225,4 +225,5 @@ class TrainConfig(NetworkConfig):
     @property
     def network(self) -> NetworkConfig:
         """The settings that the network is built from."""
-        return NetworkConfig(self.model, self.anchors, self.assigner, self.loss, self.resize, self.filter)
+        names = (group.name for group in fields(NetworkConfig))
+        return NetworkConfig(**{name: getattr(self, name) for name in names})

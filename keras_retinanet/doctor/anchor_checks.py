@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from keras_retinanet.anchor_coverage import AnchorCoverage, NetworkBoxes, measure_coverage, network_boxes
-from keras_retinanet.config import AnchorConfig, TrainConfig
+from keras_retinanet.config import TrainConfig
 from keras_retinanet.doctor.findings import MAX_EXAMPLES, Example, Finding
 from keras_retinanet.doctor.split_scan import ScannedSplit
-from keras_retinanet.geometry.anchors import pyramid_shapes
+from keras_retinanet.geometry.configured_anchors import anchor_layer, map_shapes
 
 
 def usable_boxes(split: ScannedSplit, config: TrainConfig) -> NetworkBoxes:
@@ -21,21 +21,20 @@ def usable_boxes(split: ScannedSplit, config: TrainConfig) -> NetworkBoxes:
     Returns:
         The boxes.
     """
-    return network_boxes(split.usable, config.resize, partial(pyramid_shapes, strides=config.anchors.strides))
+    return network_boxes(split.usable, config.resize, partial(map_shapes, config))
 
 
-def split_coverage(split: ScannedSplit, config: TrainConfig, anchors: AnchorConfig) -> AnchorCoverage:
+def split_coverage(split: ScannedSplit, config: TrainConfig) -> AnchorCoverage:
     """Measures the anchor coverage of a split.
 
     Args:
         split: The split.
         config: Settings of the run.
-        anchors: The anchors, with the strides of `config.anchors`.
 
     Returns:
         The coverage.
     """
-    return measure_coverage(usable_boxes(split, config), split.class_names, anchors, config.assigner)
+    return measure_coverage(usable_boxes(split, config), split.class_names, anchor_layer(config), config.assigner)
 
 
 def check_coverage(coverage: AnchorCoverage, split: str) -> list[Finding]:

@@ -176,7 +176,7 @@ def _summarise(scan: ScannedSplit, config: TrainConfig) -> SplitSummary:
         boxes=len(scan.raw_boxes),
         ignored=int(scan.raw_ignore.sum()),
         boxes_by_class=dict(zip(scan.class_names, scan.boxes_by_class.tolist(), strict=True)),
-        coverage=split_coverage(scan, config, config.anchors),
+        coverage=split_coverage(scan, config),
         notes=scan.notes,
     )
 
@@ -185,8 +185,9 @@ def _propose_anchors(scans: list[ScannedSplit], config: TrainConfig, bar: Progre
     """Searches on the training boxes, and measures on the boxes of both splits."""
     found = usable_boxes(scans[0], config)
     anchors = search_anchors(found, config.anchors, config.assigner.positive_iou, config.seed, bar(0))
-    before: dict[str, AnchorCoverage] = {scan.split: split_coverage(scan, config, config.anchors) for scan in scans}
-    after: dict[str, AnchorCoverage] = {scan.split: split_coverage(scan, config, anchors) for scan in scans}
+    before: dict[str, AnchorCoverage] = {scan.split: split_coverage(scan, config) for scan in scans}
+    searched = dataclasses.replace(config, anchors=anchors)
+    after: dict[str, AnchorCoverage] = {scan.split: split_coverage(scan, searched) for scan in scans}
     first = scans[0].split
     if after[first].all.covered <= before[first].all.covered:
         anchors, after = config.anchors, before

@@ -10,13 +10,13 @@ import numpy as np
 from keras import ops
 
 from keras_retinanet.assigners import ASSIGNERS, AssignerInputs, assign
-from keras_retinanet.config import AnchorConfig, TrainConfig
+from keras_retinanet.config import NetworkConfig, TrainConfig
 from keras_retinanet.data.augment import augmentation_names
 from keras_retinanet.data.bad_images import BadImages
 from keras_retinanet.data.image_rule import learn_image_rule
 from keras_retinanet.data.pipeline import TrainingBatches
 from keras_retinanet.drawing.visualize import IGNORED_COLOUR, draw_boxes
-from keras_retinanet.geometry.anchors import Anchors, image_anchors
+from keras_retinanet.geometry.configured_anchors import anchor_layer, image_anchors
 from keras_retinanet.schema import Sample
 
 COVERED_COLOUR, MISSED_COLOUR, ANCHOR_COLOUR = (40, 210, 80), (255, 50, 50), (90, 150, 255)
@@ -76,27 +76,27 @@ def training_pictures(
         )
 
 
-def grid_anchors(anchors: AnchorConfig, height: int, width: int) -> Any:
+def grid_anchors(config: NetworkConfig, height: int, width: int) -> Any:
     """Computes all anchors of a padded image with the layer that the network uses.
 
     Args:
-        anchors: AnchorConfig.
+        config: Settings.
         height: Rows of the padded image.
         width: Columns of the padded image.
 
     Returns:
         `(A, 4)` float32 in pixels.
     """
-    return np.concatenate([ops.convert_to_numpy(level) for level in image_anchors(anchors, height, width)])
+    return np.concatenate([ops.convert_to_numpy(level) for level in image_anchors(config, height, width)])
 
 
 def _draw_picture(
     image: Any, target: dict[str, Any], path: str, class_names: Sequence[str], config: TrainConfig, has_anchors: bool
 ) -> TrainingPicture:
-    levels = image_anchors(config.anchors, *image.shape[:2])
+    levels = image_anchors(config, *image.shape[:2])
     anchors = np.concatenate([ops.convert_to_numpy(level) for level in levels])
     batch = (ops.convert_to_tensor(target[name][None]) for name in ("boxes", "labels", "ignore", "size"))
-    inputs = AssignerInputs(levels, Anchors(**vars(config.anchors)).num_anchors, *batch)
+    inputs = AssignerInputs(levels, anchor_layer(config).num_anchors, *batch)
     if ASSIGNERS[config.assigner.assigner].uses_predictions:  # those of a network that predicts its anchors
         logits = np.zeros((1, len(anchors), len(class_names)), np.float32)
         inputs = inputs._replace(predicted_boxes=anchors[None], logits=logits)

@@ -13,6 +13,7 @@ from keras_retinanet.export.onnx_file import export_onnx
 from keras_retinanet.export.openvino_folder import export_openvino
 from keras_retinanet.export.sample_images import MAX_SAMPLES, built_in_samples, folder_images
 from keras_retinanet.export.saved_model import export_saved_model
+from keras_retinanet.export.torchvision_file import export_torchvision
 from keras_retinanet.export.verification import Agreement, Verification, VerificationError
 from keras_retinanet.model.detection_model import DetectionModel
 
@@ -50,5 +51,6 @@ __all__ = [
     "export_onnx",
     "export_openvino",
     "export_saved_model",
+    "export_torchvision",
     "folder_images",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -175,6 +174,29 @@ class Anchors(keras.layers.Layer):
         """Anchors at each position, one number per level."""
         return tuple(len(self.ratios) * len(scales) for scales in self.level_scales)
 
+    @property
+    def bases(self) -> tuple[np.ndarray, ...]:
+        """Anchors `(a, 4)` of one position of each level, centred on the origin."""
+        return tuple(
+            base_anchors(size, self.ratios, scales, self.is_rounded, self.has_whole_sizes)
+            for size, scales in zip(self.sizes, self.level_scales, strict=True)
+        )
+
+    def grid(self, level: int, padded: np.ndarray, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the anchors of a level stand in many images: centres are at `(position + offset) * step`.
+
+        Args:
+            level: Index of the level.
+            padded: `(I, 2)` int. Height and width of each padded image.
+            maps: `(I, 2)` int. Rows and columns of its map.
+
+        Returns:
+            Steps in pixels and offsets, `(I, 2)` each, along y and x.
+        """
+        step = padded // maps if self.stride_mode == "grid" else np.full_like(padded, self.strides[level])
+        has_offset = (self.offset_rule == "always") | (padded % step == 0)
+        return step, np.where(has_offset, self.offset, 0.0)
+
     def call(self, pyramid: Mapping[str, Tensor], images: Tensor) -> dict[str, Tensor]:
         """Anchors `{"P3": (1, A_level, 4), …}` in pixels of the images.
 
@@ -189,11 +211,8 @@ class Anchors(keras.layers.Layer):
             stride: tuple[Any, Any] = (self.strides[index], self.strides[index])
             if self.stride_mode == "grid":
                 stride = (image_shape[1] // height, image_shape[2] // width)
-            base = base_anchors(
-                self.sizes[index], self.ratios, self.level_scales[index], self.is_rounded, self.has_whole_sizes
-            )
             offset = self._offset_along(image_shape[1], stride[0]), self._offset_along(image_shape[2], stride[1])
-            level = level_anchors(height, width, stride, base, offset)
+            level = level_anchors(height, width, stride, self.bases[index], offset)
             anchors[name] = (self._clipped(level, image_shape) if self.is_clipped else level)[None]
         return anchors
 
@@ -234,20 +253,3 @@ def _as_tuples(scales: Sequence[Any]) -> tuple[Any, ...]:
     if scales and isinstance(scales[0], Sequence):
         return tuple(tuple(float(scale) for scale in level) for level in scales)
     return tuple(float(scale) for scale in scales)
-
-
-def image_anchors(config: AnchorConfig, height: int, width: int) -> tuple[Tensor, ...]:
-    """The anchors of a padded image from the settings alone, for checks before there is a network.
-
-    Args:
-        config: The anchors.
-        height: Rows of the padded image.
-        width: Columns of the padded image.
-
-    Returns:
-        `(A_level, 4)` float32 in pixels, one per level, finest first.
-    """
-    shapes = pyramid_shapes(height, width, config.strides)
-    maps = {str(level): np.zeros((1, *shape, 1), np.float32) for level, shape in enumerate(shapes)}
-    levels = Anchors(**dataclasses.asdict(config))(maps, np.zeros((1, height, width, 1), np.float32))
-    return tuple(anchors[0] for anchors in levels.values())

@@ -29,7 +29,7 @@ from keras_retinanet.weight_files.weight_file import WeightFile, open_weights, w
 
 
 class Importer(NamedTuple):
-    """One library."""
+    """One library, or one kind of its detectors."""
 
     recognises: Callable[[WeightFile], bool]
     describe: Callable[[WeightFile, Overrides], Blueprint]
@@ -189,6 +189,9 @@ def inherited_settings(blueprint: Blueprint) -> dict[str, Any]:
         Dotted name → value, as `config.tree.changed` takes them.
     """
     groups = {"model": blueprint.model, "anchors": blueprint.anchors, "resize": blueprint.resize}
+    if blueprint.default_boxes is not None:
+        groups = {name: group for name, group in groups.items() if name == "resize"}
+        groups["default_boxes"] = blueprint.default_boxes
     found = {f"{group}.{name}": value for group, config in groups.items() for name, value in vars(config).items()}
     return {name: value for name, value in found.items() if not name.startswith("model.weights")}
 

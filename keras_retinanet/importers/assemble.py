@@ -75,6 +75,8 @@ def assemble(blueprint: Blueprint) -> tuple[RetinaNet, Report]:
         blueprint.model,
         class_names=blueprint.class_names,
         anchors=blueprint.anchors,
+        default_boxes=blueprint.default_boxes,
+        loss=blueprint.loss,
         resize=blueprint.resize,
         filter=blueprint.filter,
         backbone_options=blueprint.backbone_options,
@@ -89,6 +91,8 @@ def assemble(blueprint: Blueprint) -> tuple[RetinaNet, Report]:
 def _require_plausible(blueprint: Blueprint) -> None:
     """Raises if pyramid and heads would be far larger than the checkpoint, before memory is allocated for them."""
     model = blueprint.model
+    if blueprint.default_boxes is not None:
+        return  # the architecture decides all widths but the number of classes, which the heads have
     levels = model.max_level - model.min_level + 1
     anchors = len(blueprint.anchors.ratios) * np.size(blueprint.anchors.scales)
     heads = 2 * model.head_depth * model.head_width**2 + model.head_width * anchors * (len(blueprint.class_names) + 4)
@@ -105,30 +109,33 @@ def weighted_layers(model: RetinaNet) -> Iterator[tuple[str, keras.Layer]]:
     """Iterates over the layers with weights, by the paths that `Blueprint.place` takes.
 
     Args:
-        model: A detector whose heads are shared between levels.
+        model: A detector.
 
     Yields:
         Path and layer: `backbone/<layer>`, `neck/lateral3 … output3 … extra6 … norm3 …`, `tower/conv0 … norm0_0 …`,
-        `class_head/conv0 … norm0 … norm0_0 … final`, `box_head/…`.
+        `class_head/conv0 … norm0 … norm0_0 … final`, `box_head/…`; heads that are not shared between levels have the
+        level at the end, `class_head/final0 …`.
     """
     for layer in model.backbone.layers:
         if layer.weights:
             yield f"backbone/{layer.name}", layer
     neck = model.neck.pyramid if isinstance(model.neck, SharedTower) else model.neck
-    for layer in (*neck.laterals.values(), *neck.outputs.values(), *neck.extras.values(), *neck.norms.values()):
+    for layer in neck.weighted_layers:
         yield f"neck/{layer.name}", layer
     if isinstance(model.neck, SharedTower):
         yield from _tower_layers("tower", model.neck.tower, model.neck.level_norms)
     for name in ("class_head", "box_head"):
         head = getattr(model, name)
-        yield from _tower_layers(name, head.towers[0], head.level_norms)
-        yield f"{name}/{head.predictors[0].name}", head.predictors[0]
+        for level, (tower, final) in enumerate(zip(head.towers, head.predictors, strict=True)):
+            suffix = "" if head.is_shared else str(level)
+            yield from _tower_layers(name, tower, head.level_norms, suffix)
+            yield f"{name}/{final.name}{suffix}", final
 
 
-def _tower_layers(part: str, tower: Any, level_norms: Any) -> Iterator[tuple[str, keras.Layer]]:
+def _tower_layers(part: str, tower: Any, level_norms: Any, suffix: str = "") -> Iterator[tuple[str, keras.Layer]]:
     for layer in (*tower.layers, *(norm for norms in level_norms for norm in norms)):
         if layer.weights:
-            yield f"{part}/{layer.name}", layer
+            yield f"{part}/{layer.name}{suffix}", layer
 
 
 def _fill_model(model: RetinaNet, blueprint: Blueprint) -> Report:
@@ -144,7 +151,7 @@ def _fill_model(model: RetinaNet, blueprint: Blueprint) -> Report:
             used.add(name)
             value = _convert_layout(np.asarray(blueprint.tensors[name]), layer, blueprint)
             if layer.name == "final" and variable.name != "depthwise_kernel":
-                value = _reorder_outputs(value, path.partition("/")[0], model, blueprint)
+                value = _reorder_outputs(value, path, model, blueprint)
             if value.shape != tuple(variable.shape):
                 raise CheckpointError(
                     f"{name!r} has the shape {tuple(blueprint.tensors[name].shape)}, which does not fit "
@@ -171,10 +178,12 @@ def _convert_layout(value: np.ndarray, layer: keras.Layer, blueprint: Blueprint)
     return value
 
 
-def _reorder_outputs(value: np.ndarray, head_name: str, model: RetinaNet, blueprint: Blueprint) -> np.ndarray:
+def _reorder_outputs(value: np.ndarray, path: str, model: RetinaNet, blueprint: Blueprint) -> np.ndarray:
     """Reorders a head's last layer `(…, anchors · values)` by anchor and output; drops classes that are not kept."""
+    head_name, _, place = path.partition("/")
     head: Head = getattr(model, head_name)
-    counts = head.num_anchors if isinstance(head.num_anchors, int) else head.num_anchors[0]
+    level = int(place.removeprefix("final") or 0)
+    counts = head.num_anchors if isinstance(head.num_anchors, int) else head.num_anchors[level]
     kept = blueprint.kept_classes if head_name == "class_head" else None
     if not value.ndim or value.shape[-1] % counts or value.shape[-1] <= counts * max(kept or (0,)):
         return value  # the caller names the shapes

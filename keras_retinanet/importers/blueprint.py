@@ -9,7 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, ResizeConfig, SourceName
+from keras_retinanet.config import (
+    AnchorConfig,
+    DefaultBoxConfig,
+    FilterConfig,
+    LossConfig,
+    ModelConfig,
+    ResizeConfig,
+    SourceName,
+)
 
 
 class CheckpointError(ValueError):
@@ -86,7 +94,8 @@ class Blueprint:
         spelling: How the arrays of a layer are named.
         model: The network. Its `weights` are `"none"`.
         class_names: Names of the labels that are kept.
-        kept_classes: The checkpoint's index of each label; `None` keeps all.
+        kept_classes: The checkpoint's index of each label and, last, of the background where the scores are a softmax
+            over both; `None` keeps all.
         anchor_order: The checkpoint's index of each of our anchors in a cell; `None` if both orders are equal.
         box_order: The checkpoint's index of each of our four box outputs; `None` if both orders are equal.
         anchors: The anchors.
@@ -96,6 +105,8 @@ class Blueprint:
         box_coder: Arguments of `BoxCoder` other than `coder`.
         is_not_weight: Whether a tensor, by its name, is something else than a weight, such as a counter.
         notes: Assumptions and other remarks, one sentence each.
+        default_boxes: The default boxes of an SSD, which has no other anchors.
+        loss: Losses, where they decide the outputs of the class head: a softmax has one for the background.
     """
 
     source: SourceName
@@ -114,6 +125,8 @@ class Blueprint:
     box_coder: Mapping[str, Any] = field(default_factory=dict)
     is_not_weight: Callable[[str], bool] = lambda name: name.endswith("num_batches_tracked")
     notes: tuple[str, ...] = ()
+    default_boxes: DefaultBoxConfig | None = None
+    loss: LossConfig | None = None
 
 
 def by_part(

@@ -16,6 +16,7 @@ import numpy as np
 from keras_retinanet.backbones.normalize import TORCH
 from keras_retinanet.backbones.resnet_names import torch_resnet_names
 from keras_retinanet.config import BackboneName, FilterConfig, ModelConfig, ResizeConfig
+from keras_retinanet.importers import torchvision_ssd
 from keras_retinanet.importers.blueprint import TORCH_SPELLING, Blueprint, CheckpointError, Overrides, by_part
 from keras_retinanet.importers.head_shapes import (
     count_anchors_and_classes,
@@ -35,8 +36,8 @@ _CLASS, _BOX = "head.classification_head.", "head.regression_head."
 
 
 def recognises(file: WeightFile) -> bool:
-    """Whether the tensors are those of torchvision's RetinaNet."""
-    return f"{_CLASS}cls_logits.weight" in file.tensors
+    """Whether the tensors are those of torchvision's RetinaNet or SSD."""
+    return f"{_CLASS}cls_logits.weight" in file.tensors or torchvision_ssd.recognises(file)
 
 
 def with_new_names(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -62,6 +63,18 @@ def with_new_names(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return renamed
 
 
+def name_layers(min_level: int) -> Callable[[str], str]:
+    """The function from the path of one of our layers to torchvision's name: see `Blueprint.place`.
+
+    Args:
+        min_level: Finest level of the pyramid.
+
+    Returns:
+        The function.
+    """
+    return by_part(torch_resnet_names("backbone.body."), _neck_namer(min_level), _name_head_layer)
+
+
 def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     """Reads the blueprint of a checkpoint.
 
@@ -75,6 +88,8 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     Raises:
         CheckpointError: The detector cannot be imported; the message states why.
     """
+    if torchvision_ssd.recognises(file):
+        return torchvision_ssd.describe(file, overrides)
     tensors = with_new_names(file.tensors)
     notes: list[str] = []
     backbone = find_resnet(
@@ -93,7 +108,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     return Blueprint(
         "torchvision",
         tensors,
-        by_part(torch_resnet_names("backbone.body."), _neck_namer(levels[0]), _name_head_layer),
+        name_layers(levels[0]),
         TORCH_SPELLING,
         network,
         names,

@@ -10,18 +10,21 @@ from keras_retinanet.backbones import BACKBONES
 from keras_retinanet.config import (
     AnchorConfig,
     AssignerConfig,
+    DefaultBoxConfig,
     FilterConfig,
     LossConfig,
     ModelConfig,
+    NetworkConfig,
     ResizeConfig,
     to_dict,
 )
-from keras_retinanet.geometry.anchors import Anchors
+from keras_retinanet.config.architectures import default_network
 from keras_retinanet.geometry.box_coder import BoxCoder
-from keras_retinanet.losses import CLASSIFICATION_LOSSES
+from keras_retinanet.geometry.configured_anchors import anchor_layer
 from keras_retinanet.model.fpn import FeaturePyramid
-from keras_retinanet.model.heads import Head
+from keras_retinanet.model.heads import Head, class_outputs
 from keras_retinanet.model.retinanet import RetinaNet
+from keras_retinanet.model.ssd import build_ssd_parts
 from keras_retinanet.model.tower import SharedTower
 
 
@@ -30,6 +33,7 @@ def build(
     *,
     class_names: Sequence[str],
     anchors: AnchorConfig | None = None,
+    default_boxes: DefaultBoxConfig | None = None,
     assigner: AssignerConfig | None = None,
     loss: LossConfig | None = None,
     resize: ResizeConfig | None = None,
@@ -37,12 +41,13 @@ def build(
     backbone_options: Mapping[str, Any] | None = None,
     box_coder: BoxCoder | None = None,
 ) -> RetinaNet:
-    """Builds a RetinaNet from its settings, which default to the paper's.
+    """Builds a RetinaNet or an SSD from its settings, which default to those of its paper.
 
     Args:
-        model: Backbone, its weights, and the sizes of pyramid and heads.
+        model: Architecture, backbone, its weights, and the sizes of pyramid and heads.
         class_names: Names of the labels `0 … K-1`.
         anchors: Anchors of each level.
+        default_boxes: Default boxes of an SSD, in place of the architecture's own.
         assigner: Which anchor learns which box.
         loss: Names and constants of the losses.
         resize: How images become network input.
@@ -61,18 +66,40 @@ def build(
         >>> model.class_head.outputs_per_anchor
         2
     """
-    model = model or ModelConfig()
-    anchors = anchors or AnchorConfig()
+    own = default_network(model or ModelConfig())
+    given: dict[str, Any] = {
+        "anchors": anchors, "default_boxes": default_boxes, "assigner": assigner, "loss": loss, "resize": resize,
+        "filter": filter,
+    }  # fmt: skip
+    config = dataclasses.replace(own, **{name: group for name, group in given.items() if group is not None})
+    parts = _build_retinanet_parts if config.model.architecture == "retinanet" else build_ssd_parts
+    return RetinaNet(
+        *parts(config, len(class_names), backbone_options or {}, box_coder),
+        class_names=class_names,
+        assigner_config=config.assigner,
+        loss_config=config.loss,
+        resize_config=config.resize,
+        filter_config=config.filter,
+        metadata={"model": to_dict(config.model)},
+        name=config.model.architecture,
+    )
+
+
+def _build_retinanet_parts(
+    config: NetworkConfig, num_classes: int, backbone_options: Mapping[str, Any], box_coder: BoxCoder | None
+) -> tuple[Any, ...]:
+    """The positional arguments of `RetinaNet`."""
+    model = config.model
     if model.backbone not in BACKBONES:
         raise ValueError(f"Unknown backbone {model.backbone!r}; known are {', '.join(BACKBONES)}.")
-    anchor_layer = Anchors(**dataclasses.asdict(anchors), name="anchors")
+    anchors = anchor_layer(config)
     neck = _build_neck(model)
-    if len(neck.levels) != len(anchor_layer.sizes):
+    if len(neck.levels) != len(anchors.bases):
         raise ValueError(
             f"The pyramid has the levels {', '.join(neck.levels)}: anchors need {len(neck.levels)} sizes and "
-            f"strides; received sizes {anchor_layer.sizes} and strides {anchor_layer.strides}."
+            f"strides; received sizes {anchors.sizes} and strides {anchors.strides}."
         )
-    counts = anchor_layer.num_anchors
+    counts = anchors.num_anchors
     head: dict[str, Any] = {
         "num_anchors": counts[0] if len(set(counts)) == 1 else counts,
         "is_shared": model.has_shared_heads,
@@ -81,29 +108,14 @@ def build(
     if model.has_shared_tower:
         head["depth"] = 0
     coder = box_coder or BoxCoder(model.box_coder, reg_max=model.reg_max, name="box_coder")
-    return RetinaNet(
-        BACKBONES[model.backbone](
-            weights=None if model.weights == "none" else model.weights, **(backbone_options or {})
-        ),
+    return (
+        BACKBONES[model.backbone](weights=None if model.weights == "none" else model.weights, **backbone_options),
         neck,
-        _build_class_head(len(class_names), head, loss or LossConfig()),
+        Head(**head, **class_outputs(config.loss, num_classes), name="class_head"),
         Head(coder.num_deltas, **head, has_quality=model.has_quality, name="box_head"),
-        anchor_layer,
+        anchors,
         coder,
-        class_names=class_names,
-        assigner_config=assigner,
-        loss_config=loss,
-        resize_config=resize,
-        filter_config=filter,
-        metadata={"model": to_dict(model)},
-        name="retinanet",
     )
-
-
-def _build_class_head(num_classes: int, settings: dict[str, Any], loss: LossConfig) -> Head:
-    scores = CLASSIFICATION_LOSSES[loss.classification]
-    outputs = num_classes + scores.has_background
-    return Head(outputs, **settings, prior=scores.prior, has_background=scores.has_background, name="class_head")
 
 
 def _build_neck(model: ModelConfig) -> FeaturePyramid | SharedTower:

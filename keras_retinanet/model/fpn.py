@@ -157,6 +157,12 @@ class FeaturePyramid(keras.layers.Layer):
         """Names of the output levels, finest first."""
         return tuple(f"P{i}" for i in (*self._merged_levels, *self._extra_levels))
 
+    @property
+    def weighted_layers(self) -> tuple[keras.layers.Layer, ...]:
+        """The layers with weights."""
+        groups = (self.laterals, self.outputs, self.extras, self.norms)
+        return tuple(layer for group in groups for layer in group.values())
+
     def build(self, input_shapes: Mapping[str, Any]) -> None:
         """Builds every convolution for the backbone's channel counts."""
         missing = [name for name in self.laterals if name not in input_shapes]

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_retinanet.config import HeadNorm
+from keras_retinanet.config import HeadNorm, LossConfig
+from keras_retinanet.losses import CLASSIFICATION_LOSSES
 from keras_retinanet.model.tower import TowerSettings
 from keras_retinanet.schema import Tensor
 
@@ -215,6 +216,21 @@ class Head(keras.layers.Layer):
         return super().from_config(
             {"outputs_per_anchor" if name == "values" else name: config[name] for name in config}
         )
+
+
+def class_outputs(loss: LossConfig, num_classes: int) -> dict[str, Any]:
+    """The arguments of a class head that its loss decides.
+
+    Args:
+        loss: Name of the loss.
+        num_classes: `K`.
+
+    Returns:
+        Arguments of `Head`.
+    """
+    scores = CLASSIFICATION_LOSSES[loss.classification]
+    outputs = num_classes + scores.has_background
+    return {"outputs_per_anchor": outputs, "prior": scores.prior, "has_background": scores.has_background}
 
 
 def _by_anchor(answer: Tensor, outputs: int) -> Tensor:

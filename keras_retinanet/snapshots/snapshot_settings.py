@@ -10,10 +10,11 @@ from typing import Any
 from keras_retinanet.config.aliases import with_current_arguments
 
 SNAPSHOT_CLASS, INFERENCE_CLASS = "RetinaNet", "DetectionModel"
+_NO_SETTINGS = ("name", "dtype", "trainable", "max_side")  # arguments of the layer of anchors; the shape has the last
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:
-    """Reads the network, anchors and resize rule of a snapshot.
+    """Reads the network, anchors or default boxes, and resize rule of a snapshot.
 
     Args:
         path: Any file.
@@ -33,7 +34,8 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     config = with_current_arguments(_decode_tuples(stored["config"]))
     groups = {"model": config["metadata"].get("model", {}), "resize": config["resize_config"]}
     anchors = config["anchors"]["config"]
-    groups["anchors"] = {name: value for name, value in anchors.items() if name not in ("name", "dtype", "trainable")}
+    group = "default_boxes" if config["anchors"]["class_name"] == "DefaultBoxes" else "anchors"
+    groups[group] = {name: value for name, value in anchors.items() if name not in _NO_SETTINGS}
     return {
         f"{group}.{name}": value
         for group, values in groups.items()

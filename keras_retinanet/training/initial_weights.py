@@ -6,14 +6,15 @@ Another detector is a snapshot of ours, or a checkpoint of a library that `impor
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from keras_retinanet.backbones import freeze_batch_norm, weights_kind, with_policy
-from keras_retinanet.config import NetworkConfig, to_dict
+from keras_retinanet.config import ModelConfig, NetworkConfig, to_dict
 from keras_retinanet.framework_internals import nested_layers
 from keras_retinanet.importers import CheckpointError, Overrides, WeightFile, find_foreign
 from keras_retinanet.model.build import build
@@ -54,13 +55,23 @@ def build_model(
     source = None if weights in WEIGHTS_WITHOUT_FILE else _open_detector(weights, config, log, checkpoint)
     if source is None:
         return _build(config, class_names)
-    if source.backbone.name != config.model.backbone:
-        raise ValueError(
-            f"--weights {weights} has the backbone {source.backbone.name}, not {config.model.backbone}: leave "
-            "--backbone away, or start from other weights."
-        )
+    _require_same_network(source, config.model, weights)
     blank = dataclasses.replace(config, model=dataclasses.replace(config.model, weights="none"))
     return _grafted(source, _build(blank, class_names), {"model": to_dict(config.model)}, log)
+
+
+def _require_same_network(source: RetinaNet, model: ModelConfig, weights: str) -> None:
+    found = source.metadata.get("model", {}).get("architecture", "retinanet")
+    if found != model.architecture:
+        raise ValueError(
+            f"--weights {weights} is of the architecture {found}, not {model.architecture}: leave --architecture out, "
+            "or start from other weights."
+        )
+    if found == "retinanet" and source.backbone.name != model.backbone:
+        raise ValueError(
+            f"--weights {weights} has the backbone {source.backbone.name}, not {model.backbone}: leave "
+            "--backbone away, or start from other weights."
+        )
 
 
 def _open_detector(
@@ -86,6 +97,7 @@ def _build(config: NetworkConfig, class_names: Sequence[str]) -> RetinaNet:
         config.model,
         class_names=class_names,
         anchors=config.anchors,
+        default_boxes=config.default_boxes,
         assigner=config.assigner,
         loss=config.loss,
         resize=config.resize,
@@ -127,12 +139,12 @@ def _grafted(
 
 def _copy(source: keras.Layer, target: keras.Layer, without: Sequence[keras.Variable]) -> list[str]:
     """Copies the variables of the same path and shape, and names those of the target that got nothing."""
-    found = {_place(variable): variable for variable in source.weights}
+    found = dict(_by_place(source.weights))
     missed = []
-    for variable in target.weights:
+    for place, variable in _by_place(target.weights):
         if any(variable is other for other in without):
             continue
-        giver = found.get(_place(variable))
+        giver = found.get(place)
         if giver is None or tuple(giver.shape) != tuple(variable.shape):
             missed.append(variable.path)
         else:
@@ -140,6 +152,13 @@ def _copy(source: keras.Layer, target: keras.Layer, without: Sequence[keras.Vari
     return missed
 
 
-def _place(variable: keras.Variable) -> str:
-    """Path without the first part, the name of the layer or of the model around it."""
-    return str(variable.path).partition("/")[2]
+def _by_place(variables: Sequence[keras.Variable]) -> Iterator[tuple[tuple[str, int], keras.Variable]]:
+    """Path without the first part, the name of the layer or of the model around it; and the number of its occurrence.
+
+    Heads that are not shared between levels have layers of equal names.
+    """
+    counts: Counter[str] = Counter()
+    for variable in variables:
+        place = str(variable.path).partition("/")[2]
+        yield (place, counts[place]), variable
+        counts[place] += 1

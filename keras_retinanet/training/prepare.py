@@ -13,6 +13,7 @@ import keras
 
 from keras_retinanet.anchor_coverage import measure_coverage, network_boxes
 from keras_retinanet.config import FilterConfig, MixedPrecision, TrainConfig
+from keras_retinanet.config.architectures import with_architecture
 from keras_retinanet.config.rules import check
 from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.image_rule import learn_image_rule
@@ -108,6 +109,8 @@ def prepare(
         ValueError: If the data are broken, the settings contradict each other, or the run cannot be resumed.
     """
     started = clock()
+    if resume is None:
+        config = with_architecture(config, chosen)
     check(config)
     folder, snapshot = _find_run(resume, log)
     keras.utils.set_random_seed(config.seed)
@@ -147,11 +150,17 @@ def prepare(
     data.report(log)
     _report_updates(config, batches, log)
     _report_coverage(model, data.samples, batches, log)
-    run = folder or Run.create(config.snapshot_path, f"{config.data.dataset}-{config.model.backbone}")
+    run = folder or Run.create(config.snapshot_path, f"{config.data.dataset}-{_name_network(config)}")
     run.write_config(config)
     run.write_recipe(reasons)
     log(f"run: {run.folder}")
     return Training(config, run, progress, model, batches, data, plan, monitor, log, devices)
+
+
+def _name_network(config: TrainConfig) -> str:
+    """Of a RetinaNet the backbone, which tells runs apart; else the architecture."""
+    model = config.model
+    return model.backbone if model.architecture == "retinanet" else model.architecture
 
 
 def _resolve(config: TrainConfig, chosen: Collection[str], data: RunData, log: Log) -> tuple[TrainConfig, list[str]]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_retinanet.anchor_coverage import measure_coverage, network_boxes
 from keras_retinanet.config import TrainConfig
+from keras_retinanet.config.architectures import ARCHITECTURES
 from keras_retinanet.config.recipes import RECIPES, Choice, DataFacts, choose_by_data
 from keras_retinanet.config.tree import changed, flattened
 from keras_retinanet.data.image_files import read_sizes
@@ -55,6 +56,8 @@ def apply_recipe(
     table = RECIPES[config.recipe]
     if not table:
         return config, []
+    architecture = ARCHITECTURES[config.model.architecture]
+    chosen = {*chosen, *(name for name in flattened(config) if not architecture.applies(name))}
     choices = [Choice(table, "the same for every data set")]
     facts = _look_at(samples[:: -(-len(samples) // SEARCHED_IMAGES)], len(samples))
     if config.recipe == "modern":
@@ -63,7 +66,7 @@ def apply_recipe(
     for choice in choices:
         config, line = _fill(config, choice, chosen)
         lines += line
-    if config.recipe == "modern" and facts.boxes:
+    if config.recipe == "modern" and facts.boxes and not architecture.has_default_boxes:
         config, line = _fill(config, _choose_anchors(config, samples, class_names), chosen)
         lines += line
     lines[:0] = [

@@ -6,7 +6,7 @@ import json
 import math
 import reprlib
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,6 +62,36 @@ def read_safetensors_file(path: str | Path) -> dict[str, np.ndarray]:
         return {name: place.array(numbers) for name, place in zip(header, places, strict=True)}
     except (ValueError, RecursionError) as error:
         raise ValueError(f"Cannot read {str(path)!r} as a safetensors file: {error}.") from error
+
+
+def write_safetensors_file(path: str | Path, tensors: Mapping[str, np.ndarray]) -> None:
+    """Writes tensors in the order of their names, marked as PyTorch's.
+
+    Args:
+        path: The file; an existing one is replaced.
+        tensors: Name → array.
+
+    Raises:
+        ValueError: An array is of a type that the format does not have.
+    """
+    kinds = {np.dtype(dtype): kind for kind, dtype in _DTYPES.items() if kind != "BF16"}
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    values, end = [], 0
+    for name, value in tensors.items():
+        little = np.ascontiguousarray(value, value.dtype.newbyteorder("<")).reshape(value.shape)
+        if little.dtype not in kinds:
+            raise ValueError(f"{name!r} is of type {value.dtype}, which safetensors do not have.")
+        header[name] = {
+            "dtype": kinds[little.dtype], "shape": list(value.shape), "data_offsets": [end, end + value.nbytes]
+        }  # fmt: skip
+        values.append(little)
+        end += value.nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with Path(path).open("wb") as stream:
+        stream.write(struct.pack("<Q", len(text)) + text)
+        for value in values:
+            stream.write(value.tobytes())
 
 
 class _Place(NamedTuple):

@@ -13,7 +13,7 @@ from keras_retinanet.anchor_coverage import NetworkBoxes, best_overlap, fit_anch
 from keras_retinanet.anchor_coverage.coverage import AnchorCoverage, CoverageRow
 from keras_retinanet.anchor_coverage.network_boxes import shapes_of_maps
 from keras_retinanet.assigners.iou_threshold import assign_image
-from keras_retinanet.config import AnchorConfig, AssignerConfig, ModelConfig, ResizeConfig
+from keras_retinanet.config import AnchorConfig, AssignerConfig, ModelConfig, NetworkConfig, ResizeConfig
 from keras_retinanet.data.resized_sizes import padded_size
 from keras_retinanet.doctor.training_pictures import grid_anchors
 from keras_retinanet.geometry.anchors import pyramid_shapes
@@ -61,7 +61,7 @@ def test_agrees_with_the_assigner(anchors):
     fit = fit_anchors(found, anchors, 0.5)
     assert best_overlap(found, anchors) == pytest.approx(fit.best)
     for k, (height, width) in enumerate(sizes):
-        grid = grid_anchors(anchors, -(-height // 32) * 32, -(-width // 32) * 32)
+        grid = grid_anchors(NetworkConfig(anchors=anchors), -(-height // 32) * 32, -(-width // 32) * 32)
         mine = boxes[image == k].astype(np.float32)
         labels, ignore = np.zeros(len(mine), int), np.zeros(len(mine), bool)
         inputs = (grid, mine, labels, ignore, sizes[k].astype("f4"))
@@ -84,7 +84,7 @@ def test_the_shapes_of_maps_are_those_of_the_network(model: RetinaNet, shape: tu
     expected = np.concatenate([np.asarray(level)[0] for level in levels.values()])
     assert model.map_shapes(*shape) == pyramid_shapes(*shape, model.anchors.strides)
     anchors = AnchorConfig((16.0, 32.0, 64.0, 90.0, 99.0), (8, 16, 32, 64, 128))
-    np.testing.assert_array_equal(grid_anchors(anchors, *shape), expected)
+    np.testing.assert_array_equal(grid_anchors(NetworkConfig(anchors=anchors), *shape), expected)
 
 
 def test_shapes_of_maps_by_hand() -> None:

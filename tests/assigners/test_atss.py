@@ -7,8 +7,8 @@ import numpy as np
 
 from keras_retinanet.assigners import AssignerInputs, assign
 from keras_retinanet.assigners.atss import assign_image
-from keras_retinanet.config import AnchorConfig, AssignerConfig
-from keras_retinanet.geometry.anchors import image_anchors
+from keras_retinanet.config import AnchorConfig, AssignerConfig, NetworkConfig
+from keras_retinanet.geometry.configured_anchors import image_anchors
 
 
 def grid(side: float, stride: int, cells: int) -> np.ndarray:
@@ -128,7 +128,7 @@ def like_the_published_code(levels: list[np.ndarray], per_cell: int, boxes: np.n
 
 def test_a_batch_equals_the_published_algorithm() -> None:
     config = AnchorConfig((16.0, 32.0, 64.0), (8, 16, 32), (0.5, 1.0, 2.0), (1.0, 1.26))
-    levels = image_anchors(config, 160, 224)
+    levels = image_anchors(NetworkConfig(anchors=config), 160, 224)
     rng = np.random.default_rng(8)
     corner, side = rng.uniform(0, 100, (2, 12, 2)), rng.uniform(8, 60, (2, 12, 2))
     boxes = np.concatenate([corner, corner + side], axis=-1).astype(np.float32)

@@ -8,8 +8,8 @@ from keras import ops
 
 from keras_retinanet.assigners import AssignerInputs, assign
 from keras_retinanet.assigners.task_aligned import _largest_of_many, _power, assign_image
-from keras_retinanet.config import AnchorConfig, AssignerConfig
-from keras_retinanet.geometry.anchors import image_anchors
+from keras_retinanet.config import AnchorConfig, AssignerConfig, NetworkConfig
+from keras_retinanet.geometry.configured_anchors import image_anchors
 
 ANCHORS = np.array([[0, 0, 8, 8], [8, 0, 16, 8], [16, 0, 24, 8], [24, 0, 32, 8]], np.float32)
 """Centres at x 4, 12, 20, 28 and y 4."""
@@ -112,7 +112,7 @@ def test_as_mmdetection(mmdetection: Any) -> None:
 def test_a_batch_equals_its_images_and_takes_many_boxes(per_cell: int) -> None:
     scales, ratios = ((1.0,), (1.0,)) if per_cell == 1 else ((1.0, 1.3, 1.6), (0.5, 1.0, 2.0))
     config = AnchorConfig((16.0, 32.0), (8, 16), ratios, scales)
-    levels, rng = image_anchors(config, 64, 64), np.random.default_rng(0)
+    levels, rng = image_anchors(NetworkConfig(anchors=config), 64, 64), np.random.default_rng(0)
     anchors = np.concatenate([np.asarray(level) for level in levels])
     corners = rng.uniform(0, 50, (2, 1000, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(4, 14, corners.shape)], -1).astype(np.float32)

@@ -100,6 +100,8 @@ def test_a_saved_model_becomes_a_version(run: Path, snapshot: Any, tmp_path: Pat
         (["{run}", "{}/out.keras", "--image-size", "64", "96"], "takes images of any size; omit --image-size"),
         (["{run}", "{}/out", "--format", "onnx"], "a file that ends in .onnx"),
         (["{run}", "{}/out.xml", "--format", "openvino"], "a folder of its own, without an ending"),
+        (["{run}", "{}/o.pth", "--format=torchvision"], "model.backbone is 'resnet10_050', not 'resnet50'"),
+        (["{run}", "{}/o.pth", "--format=torchvision", "--exif=ignore"], "writes weights, to which --exif does not"),
         (["{run}", "{}/out.keras", "--samples", "{}/none"], "There is no folder"),
         (["{run}", "{}/o.onnx", "--format=onnx", "--precision=int8", "--representative={}/none"], "There is no folder"),
     ],

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_retinanet.config import AnchorConfig
-from keras_retinanet.geometry.anchors import Anchors, base_anchors, image_anchors, pyramid_shapes
+from keras_retinanet.config import AnchorConfig, NetworkConfig
+from keras_retinanet.geometry.anchors import Anchors, base_anchors, pyramid_shapes
+from keras_retinanet.geometry.configured_anchors import image_anchors
 
 
 def pyramid(height: int, width: int, levels: range = range(3, 8)) -> dict[str, np.ndarray]:
@@ -75,7 +76,7 @@ def test_each_halving_rounds_up():
 
 def test_anchors_of_an_image_without_a_network():
     """16 × 40 pixels give maps of 2 × 5 and 1 × 3; the last centres are (36, 12) and (40, 8)."""
-    levels = image_anchors(AnchorConfig((4, 8), (8, 16), (1,), (1,)), 16, 40)
+    levels = image_anchors(NetworkConfig(anchors=AnchorConfig((4, 8), (8, 16), (1,), (1,))), 16, 40)
     fine, coarse = (np.asarray(level) for level in levels)
     assert fine.shape == (10, 4)
     assert coarse.shape == (3, 4)

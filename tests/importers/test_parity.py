@@ -19,6 +19,7 @@ from PIL import Image
 
 from keras_retinanet.data.image import decode
 from keras_retinanet.data.preparation import fit_image, prepare_batch, restore_by_fit
+from keras_retinanet.export.torchvision_file import torchvision_tensors
 from keras_retinanet.importers import Imported, Overrides, import_checkpoint
 from keras_retinanet.model.detection_model import DetectionModel
 
@@ -93,7 +94,8 @@ def opened(request, shared, files, tmp_path_factory) -> Opened:
     sides = {"min_side": 198, "max_side": 278} if case.source == "fizyr" else {"min_side": 192, "max_side": 320}
     imported = import_checkpoint(path, overrides=Overrides(resize=sides, class_names="abcde"))
     path.unlink()
-    reference = np.load(folder / "reference.npz")
+    with np.load(folder / "reference.npz") as archive:
+        reference = dict(archive)
     network_input = reference["network_input"]
     if network_input.shape[1] == 3:
         network_input = network_input.transpose(0, 2, 3, 1)
@@ -145,6 +147,23 @@ def test_heads_and_anchors(opened: Opened) -> None:
         np.testing.assert_allclose(logits, in_our_order(reference["cls_logits"][0], opened), atol=1e-3)
     boxes = opened.imported.model.box_coder(answers["deltas"], anchors[None].astype(np.float32))
     np.testing.assert_allclose(np.asarray(boxes)[0], in_our_order(reference["decoded"], opened), atol=2e-2)
+
+
+def test_torchvision_gets_its_tensors_back(opened: Opened, files, shared) -> None:
+    """Names and shapes that the library had, and its numbers; v1's epsilon of 0 goes into the scales."""
+    if opened.case.source != "torchvision":
+        pytest.skip("only its networks can go back")
+    wanted = files.reference(shared(f"reference/{opened.case.folder}"))
+    found = torchvision_tensors(opened.imported.model)
+    counters = [name for name in found if name.endswith("num_batches_tracked")]
+    assert set(found) - set(counters) == {name for name in wanted if not name.endswith("num_batches_tracked")}
+    assert len(counters) == 53
+    for name, value in wanted.items():
+        assert (found[name].shape, found[name].dtype) == (value.shape, value.dtype), name
+        if name.endswith(".weight") and value.ndim == 1 and opened.case.folder.endswith("v1"):
+            variance = wanted[name.replace("weight", "running_var")]
+            value = value * np.sqrt((variance + 1e-5) / variance)
+        np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)
 
 
 def png(image: np.ndarray, path: Path) -> Any:

@@ -11,14 +11,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
+from keras_retinanet.backbones.normalize import CAFFE
+from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.data.image import decode
 from keras_retinanet.data.preparation import fit_image, prepare_batch, restore_by_fit
+from keras_retinanet.export import built_in_samples, export_torchvision
+from keras_retinanet.geometry.box_coder import BoxCoder
 from keras_retinanet.importers import Overrides, import_checkpoint
+from keras_retinanet.model.build import build
 from keras_retinanet.model.detection_model import DetectionModel
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # other libraries' warnings are theirs
@@ -167,6 +173,52 @@ def test_torchvision(kind: str, torch: Any, tmp_path: Path) -> None:
         network_input = prepared.permute(0, 2, 3, 1).numpy()
         check_raw(ours, network_input, raw["cls_logits"][0].numpy(), raw["bbox_regression"][0].numpy())
         check_detections(detections(ours, tmp_path / "a.png"), expected)
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("v1", ".pth"), ("v2", ".safetensors")])
+def test_torchvision_loads_what_is_exported(kind: str, suffix: str, torch: Any, tmp_path: Path) -> None:
+    """Strictly, with the arguments that the export prints; pixels, factors and epsilon are not torchvision's."""
+    keras.utils.set_random_seed(3)
+    is_v1 = kind == "v1"
+    network = build(
+        ModelConfig(weights="none", p6_source="P5" if is_v1 else "C5", head_norm="none" if is_v1 else "group"),
+        class_names=["ant", "bee", "wasp"],
+        anchors=AnchorConfig((16, 32, 64, 128, 256), offset=0.0, is_rounded=True, stride_mode="grid"),
+        resize=ResizeConfig(96, 160, rounding="floor", method="float"),
+        filter=FilterConfig(0.06, 0.4, 20, 100),
+        backbone_options={"stride_on": "3x3", "epsilon": 1e-3, "normalization": CAFFE},
+        box_coder=BoxCoder(std=(0.1, 0.1, 0.2, 0.2)),
+    )
+    rng = np.random.default_rng(0)
+    for variable in network.weights:
+        z = rng.standard_normal(variable.shape).astype(np.float32)
+        if len(variable.shape) == 4:
+            gain = 0.05 if "final" in variable.path else 1.5  # no score saturates
+            variable.assign(z * np.sqrt(gain / np.prod(variable.shape[:3])))
+        elif variable.name in ("gamma", "moving_variance"):
+            variable.assign(0.5 + 0.1 * np.abs(z))
+        elif "class_head/final" in variable.path:
+            variable.assign(0.5 * z - (4 if is_v1 else 2.5))
+        else:
+            variable.assign(0.1 * z)
+    written = export_torchvision(DetectionModel(network), tmp_path / f"a{suffix}", built_in_samples()[:1])
+    if suffix == ".safetensors":
+        pytest.importorskip("safetensors")
+    variables: dict[str, Any] = {}
+    exec(written.code, variables)  # strict: a missing or unexpected key is an error
+    model = variables["model"]
+    for size in SIZES:
+        image = paint(tmp_path / "a.png", size)
+        pixels = torch.from_numpy(image.astype(np.float32) / 255).permute(2, 0, 1)
+        with torch.no_grad():
+            prepared = model.transform([pixels.clone()])[0].tensors
+            raw = model.head(list(model.backbone(prepared).values()))
+            expected = {name: value.numpy() for name, value in model([pixels])[0].items()}
+        normalized = prepared.permute(0, 2, 3, 1).numpy()[..., ::-1]  # CAFFE is BGR, check_raw turns it round
+        check_raw(
+            network, normalized, raw["cls_logits"][0].numpy(), raw["bbox_regression"][0].numpy() / network.box_coder.std
+        )
+        check_detections(detections(network, tmp_path / "a.png"), expected)
 
 
 class Operators(ModuleType):

@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keras_retinanet.weight_files.safetensors_file import is_safetensors_file, read_safetensors_file
+from keras_retinanet.weight_files.safetensors_file import (
+    is_safetensors_file,
+    read_safetensors_file,
+    write_safetensors_file,
+)
 from keras_retinanet.weight_files.weight_file import open_weights
 
 
@@ -91,3 +95,22 @@ def test_lengths_beyond_the_file_and_shortened_files(tmp_path: Path) -> None:
         path.write_bytes(whole[:length])
         with pytest.raises(ValueError, match=r"short\.safetensors"):
             read_safetensors_file(path)
+
+
+def test_written_arrays_read_back_equal(tmp_path: Path) -> None:
+    arrays = {
+        "a": np.arange(6, dtype=np.float32).reshape(2, 3).T,
+        "count": np.array(-7, np.int64),
+        "half": np.float16([0.5]),
+        "none": np.zeros((0, 4), np.float32),
+    }
+    write_safetensors_file(tmp_path / "a.safetensors", arrays)
+    found = read_safetensors_file(tmp_path / "a.safetensors")
+    assert list(found) == list(arrays)
+    for name, value in arrays.items():
+        np.testing.assert_array_equal(found[name], value)
+        assert (found[name].dtype, found[name].shape) == (value.dtype, value.shape)
+    start = 8 + struct.unpack("<Q", (tmp_path / "a.safetensors").read_bytes()[:8])[0]
+    assert start % 8 == 0, "the numbers are aligned"
+    with pytest.raises(ValueError, match="'b' is of type complex64"):
+        write_safetensors_file(tmp_path / "b", {"b": np.zeros(1, np.complex64)})
