@@ -25,6 +25,7 @@ CHAPTERS = {
         "datasets",
         "doctor",
         "training",
+        "scaling",
         "evaluating",
         "detecting",
         "serving",

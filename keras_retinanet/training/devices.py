@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -73,15 +74,21 @@ def open_devices(asked: str | None, *, has_growth: bool = True) -> Devices:
     if len(names) == 1:
         return Devices(names)
     if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return Devices(names, tf.distribute.MirroredStrategy(list(names)))
+        return Devices(names, _mirrored_strategy(names))
     if keras.backend.backend() == "jax":
         return Devices(names, keras.distribution.DataParallel(devices=list(names)))
     raise ValueError(
         f"--devices {asked}: the {keras.backend.backend()} backend of Keras trains on one device; "
         "KERAS_BACKEND=tensorflow and KERAS_BACKEND=jax train on several."
     )
+
+
+@functools.cache
+def _mirrored_strategy(names: tuple[str, ...]) -> Any:
+    """One strategy per process: a second one numbers its sums like the first, and TensorFlow mixes them up."""
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(list(names))
 
 
 def _list_devices() -> list[str]:
