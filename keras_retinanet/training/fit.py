@@ -26,7 +26,7 @@ from keras_retinanet.training.freezing import carry_state, is_waiting, unfreeze
 from keras_retinanet.training.keep_snapshots import KeepSnapshot
 from keras_retinanet.training.loggers import NUM_PICTURES, Pictures, TrackEpochs, open_trackers
 from keras_retinanet.training.measure import Measured, describe_monitor, measuring, metric_settings
-from keras_retinanet.training.memory import is_out_of_memory
+from keras_retinanet.training.memory import TOO_SMALL, OutOfMemoryError, is_out_of_memory
 from keras_retinanet.training.monitor import Monitor, StopEarly
 from keras_retinanet.training.non_finite import NonFiniteGuard, NonFiniteLossError
 from keras_retinanet.training.optimizer_state import restore_last
@@ -122,7 +122,8 @@ class Training:
         Raises:
             NonFiniteLossError: If the loss or the weights are no longer finite.
             WriteError: A file of the run cannot be written.
-            ValueError: Another process trains this run.
+            RunInUseError: Another process trains this run.
+            OutOfMemoryError: Not even one image fits into memory.
         """
         self.model.stop_training = False
         measured, config = Measured(), self.config
@@ -233,8 +234,10 @@ class Training:
                         verbose=1 if sys.stdout.isatty() else 0,
                     )
             except Exception as error:
-                if not is_out_of_memory(error) or not self._divide_further(keep):
+                if not is_out_of_memory(error):
                     raise
+                if not self._divide_further(keep):
+                    raise OutOfMemoryError(TOO_SMALL) from error
             if guard.must_restore:
                 self._restore(guard)
 

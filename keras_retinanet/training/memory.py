@@ -21,7 +21,13 @@ HOST_SHARE = 0.8
 _MARKS = ("RESOURCE_EXHAUSTED", "ResourceExhausted", "out of memory", "OOM when allocating")
 
 
-class OutOfMemoryError(RuntimeError):
+TOO_SMALL = (
+    "One image does not fit into memory, or an evaluation does not: lower --image-min-side and --image-max-side or "
+    "--batch-size, or choose a smaller --backbone or --mixed-precision bfloat16."
+)
+
+
+class OutOfMemoryError(ValueError):
     """Not even one image fits into memory."""
 
 
@@ -54,8 +60,7 @@ def largest_batch(fits: Callable[[int], bool], limit: int) -> int:
     while high <= limit and fits(high):
         low, high = high, 2 * high
     if low == 0:
-        raise OutOfMemoryError("One image does not fit into memory: lower --image-min-side or --image-max-side, or "
-                               "choose a smaller --backbone or --mixed-precision bfloat16.")  # fmt: skip
+        raise OutOfMemoryError(TOO_SMALL)
     high = min(high, limit + 1)
     while high - low > 1:
         middle = (low + high) // 2

@@ -26,7 +26,7 @@ from keras_retinanet.schema import Sample
 from keras_retinanet.snapshots.run_folder import Progress, Run, read_progress
 from keras_retinanet.snapshots.run_lock import locked
 from keras_retinanet.training.class_balance import balance_classes
-from keras_retinanet.training.devices import open_devices
+from keras_retinanet.training.devices import Devices, open_devices
 from keras_retinanet.training.fit import Log, RunResult, Training
 from keras_retinanet.training.fit_memory import bound_by_memory, check_parts, fit_to_memory, provisional
 from keras_retinanet.training.freezing import freeze
@@ -148,7 +148,7 @@ def prepare(
     settings = metric_settings(model)
     monitor = choose_monitor(config.monitor, config.metric, data.val_samples, data.class_names, settings)
     data.report(log)
-    _report_updates(config, batches, log)
+    _report_updates(config, batches, devices, log)
     _report_coverage(model, data.samples, batches, log)
     run = folder or Run.create(config.snapshot_path, f"{config.data.dataset}-{_name_network(config)}")
     run.write_config(config)
@@ -245,12 +245,13 @@ def _restore(snapshot: Path, data: RunData) -> tuple[Progress, RetinaNet]:
     return progress, restored
 
 
-def _report_updates(config: TrainConfig, batches: TrainingBatches, log: Log) -> None:
+def _report_updates(config: TrainConfig, batches: TrainingBatches, devices: Devices, log: Log) -> None:
     rate = peak_rate(config.optimizer, config.batch_size)
+    parts = f" in {config.accumulate} parts" if config.accumulate > 1 else ""
     shapes = " or ".join(f"{height}×{width}" for height, width in batches.batch_shapes)
-    log(f"{config.epochs} epochs of {batches.steps_per_epoch} steps of {config.batch_size} images, {shapes}")
+    log(f"{config.epochs} epochs of {batches.steps_per_epoch} steps of {config.batch_size} images{parts}, {shapes}")
     log(f"{config.optimizer.optimizer}, learning rate {rate.value:g}: {rate.reason}")
-    log(f"device: {', '.join(keras.distribution.list_devices())} ({keras.backend.backend()} backend)")
+    log(f"device: {', '.join(devices.names or keras.distribution.list_devices())} ({keras.backend.backend()} backend)")
 
 
 def _report_coverage(model: RetinaNet, samples: Sequence[Sample], batches: TrainingBatches, log: Log) -> None:
