@@ -46,6 +46,7 @@ TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}
 TENSORFLOW_IN_A_FUNCTION = {
     "geometry.nms", "assigners.per_image", "model.replicas", "model.target_checks",
     "backbones.normalization", "framework_internals", "weight_files.tf_checkpoint", "losses.mining",
+    "model.split_step", "model.filled_batches", "training.devices",
 }  # fmt: skip
 """Modules that import TensorFlow inside a function: in the branch of that backend, for a private name of it, or to read
 its files."""

@@ -148,6 +148,7 @@ TESTED_ELSEWHERE = {
     "model/batch_loss": "model/test_retinanet",
     "model/build": "model/test_retinanet",
     "model/class_transfer": "training/test_initial_weights",
+    "model/filled_batches": "test_distribution",
     "model/part_checks": "model/test_retinanet",
     "model/replicas": "test_distribution",
     "model/ssd_neck": "model/test_ssd",

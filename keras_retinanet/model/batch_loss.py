@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from keras import ops
 
@@ -11,9 +11,6 @@ from keras_retinanet.model.detection_loss import DetectionLoss
 from keras_retinanet.model.replicas import Replicas, current_replicas
 from keras_retinanet.model.target_checks import require_entries
 from keras_retinanet.schema import Predictions, Targets, Tensor
-
-if TYPE_CHECKING:
-    from keras_retinanet.model.retinanet import RetinaNet
 
 MAX_NAN_BATCH_INDICES = 64
 """At most so many image indices of a batch whose loss is not finite are kept."""
@@ -45,11 +42,11 @@ class BatchLoss(NamedTuple):
         return BatchLoss(terms, self.loss * factor, self.objects)
 
 
-def batch_loss(model: RetinaNet, targets: Targets, predictions: Predictions, replicas: Replicas) -> BatchLoss:
+def batch_loss(model: Any, targets: Targets, predictions: Predictions, replicas: Replicas) -> BatchLoss:
     """The loss and its parts; nothing is recorded.
 
     Args:
-        model: The network.
+        model: RetinaNet. The network.
         targets: Targets of the batch.
         predictions: Predictions for the batch.
         replicas: Those whose batches are one global batch.
@@ -67,11 +64,11 @@ def batch_loss(model: RetinaNet, targets: Targets, predictions: Predictions, rep
     return BatchLoss(terms, loss, found.objects)
 
 
-def track_loss(model: RetinaNet, found: BatchLoss, image_index: Tensor) -> None:
+def track_loss(model: Any, found: BatchLoss, image_index: Tensor) -> None:
     """Updates the mean of each part of the loss, and keeps the images of the first batch that is not finite.
 
     Args:
-        model: The network.
+        model: RetinaNet. The network.
         found: The loss of the batch.
         image_index: `(B,)` int. Images of the batch.
     """

@@ -7,7 +7,7 @@ Keras sums it afterwards, when each replica has already clipped and checked its 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from keras import ops
 
@@ -15,17 +15,14 @@ from keras_retinanet.model.batch_loss import BatchLoss, batch_loss, track_loss
 from keras_retinanet.model.replicas import ALONE, Replicas, current_replicas
 from keras_retinanet.schema import Targets, Tensor
 
-if TYPE_CHECKING:
-    from keras_retinanet.model.retinanet import RetinaNet
 
-
-def split_step(model: RetinaNet, images: Tensor, targets: Targets, parts: int) -> dict[str, Tensor]:
+def split_step(model: Any, images: Tensor, targets: Targets, parts: int) -> dict[str, Tensor]:
     """Updates a model by the gradient of a batch, and the metrics of its losses.
 
     Batch normalisation in training normalises each micro-batch by itself.
 
     Args:
-        model: Compiled, on the TensorFlow backend.
+        model: RetinaNet. Compiled, on the TensorFlow backend.
         images: `(B, H, W, 3)`. Of this replica.
         targets: Of the same images.
         parts: Micro-batches into which they are divided; a divisor of B.
@@ -47,13 +44,14 @@ def split_step(model: RetinaNet, images: Tensor, targets: Targets, parts: int) -
         gradients = [gradient / replicas.num_replicas for gradient in replicas.all_reduce_sum(gradients)]
     track_loss(model, found, targets["image_index"])
     whole = next(metric for metric in model.metrics if metric.name == "loss")
-    whole.update_state(found.loss * replicas.num_replicas, sample_weight=ops.shape(images)[0])
+    count = replicas.all_reduce_sum(ops.cast(ops.shape(images)[0], "float32")) / replicas.num_replicas
+    whole.update_state(found.loss * replicas.num_replicas, sample_weight=count)
     model.optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
     return model.get_metrics_result()
 
 
 def _differentiate(
-    model: RetinaNet, images: Tensor, targets: Targets, replicas: Replicas, *, per_object: bool = False
+    model: Any, images: Tensor, targets: Targets, replicas: Replicas, *, per_object: bool = False
 ) -> tuple[list[Tensor], BatchLoss]:
     """Gradient and losses of a batch; with `per_object` times its objects, at least 1."""
     import tensorflow as tf
@@ -67,7 +65,7 @@ def _differentiate(
     return [tf.convert_to_tensor(gradient) for gradient in gradients], found
 
 
-def _accumulate(model: RetinaNet, images: Tensor, targets: Targets, parts: int) -> tuple[list[Tensor], BatchLoss]:
+def _accumulate(model: Any, images: Tensor, targets: Targets, parts: int) -> tuple[list[Tensor], BatchLoss]:
     """Sums over micro-batches; a loop, since TensorFlow would run them side by side otherwise."""
     import tensorflow as tf
 

@@ -105,8 +105,10 @@ def check_parts(config: TrainConfig, model: RetinaNet, devices: Devices) -> None
         ValueError: It cannot.
     """
     if config.batch_size % (devices.count * config.accumulate):
-        among = f"{devices.count} devices" + (f" times {config.accumulate} parts" if config.accumulate > 1 else "")
-        raise ValueError(f"--batch-size {config.batch_size} cannot be divided among {among} without a rest.")
+        into = f"into {config.accumulate} parts" if config.accumulate > 1 else ""
+        among = f"among {devices.count} devices" if devices.count > 1 else ""
+        how = " and ".join(filter(None, (among, into)))
+        raise ValueError(f"--batch-size {config.batch_size} cannot be divided {how} without a rest.")
     if config.accumulate == 1:
         return
     if keras.backend.backend() != "tensorflow":

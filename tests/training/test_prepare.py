@@ -424,7 +424,7 @@ def test_memory_chooses_batch_and_parts(tiny: TrainConfig, monkeypatch: pytest.M
 
 
 def test_a_batch_that_cannot_be_divided_is_refused(tiny: TrainConfig) -> None:
-    with pytest.raises(ValueError, match="--accumulate 3 must divide --batch-size 2"):
+    with pytest.raises(ValueError, match="--batch-size 2 cannot be divided into 3 parts without a rest"):
         prepare(changed(tiny, {"accumulate": 3}), log=quiet)
     with pytest.raises(ValueError, match=r"--devices CPU:7: there is no cpu:7; allowed are all, a number, and names"):
         prepare(changed(tiny, {"devices": "CPU:7"}), log=quiet)
