@@ -40,7 +40,7 @@ def make_graph(side: int, is_nine: bool, settings: dict[str, Any]) -> Callable[[
     network = ModelConfig("resnet50", "none", **settings)
     model = build(network, class_names=[f"class {index}" for index in range(80)], anchors=anchors)
     prepared = prepare_model(DetectionModel(model), ExportConfig())
-    graph = detection_graph(prepared, "tensorflow", (side, side))
+    graph = detection_graph(prepared, "tensorflow", ExportConfig(image_size=(side, side)))
     images = np.random.default_rng(0).uniform(0, 255, (1, side, side, 3)).astype(np.float32)
     sizes = np.array([[side, side]], np.float32)
     return lambda: graph(images, sizes)["scores"].numpy()

@@ -19,6 +19,7 @@ import numpy as np
 from keras import applications, layers
 
 from keras_retinanet.backbones.application_weights import ApplicationWeights, copy_by_name
+from keras_retinanet.backbones.depthwise import DepthwiseConv2D
 from keras_retinanet.backbones.normalization import BatchNormalization
 from keras_retinanet.backbones.normalize import (
     CAFFE,
@@ -139,6 +140,8 @@ def _with_own_layers(
             return layers.Identity(name="normalized")
         is_batch_norm = isinstance(layer, layers.BatchNormalization)
         kind = BatchNormalization if is_batch_norm else layer.__class__
+        if kind is layers.DepthwiseConv2D:
+            kind = DepthwiseConv2D
         config = layer.get_config()
         if is_batch_norm and norm_epsilon is not None:
             config["epsilon"] = norm_epsilon

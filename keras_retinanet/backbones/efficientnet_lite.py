@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_retinanet.backbones.depthwise import DepthwiseConv2D
 from keras_retinanet.backbones.normalization import BatchNormalization
 from keras_retinanet.backbones.normalize import EFFICIENTNET_LITE, PixelStatistics, normalized_input
 from keras_retinanet.backbones.torch_weights import fill_from_torch, is_torch_weights, load_torch_weights
@@ -80,7 +81,7 @@ def _block(x: Any, stage: _Stage, stride: int, name: str) -> Any:
     if stage.expansion > 1:
         x = _conv(x, x.shape[-1] * stage.expansion, 1, f"{name}_expand")
         x = _relu6(x, f"{name}_expand")
-    x = layers.DepthwiseConv2D(
+    x = DepthwiseConv2D(
         stage.kernel,
         strides=stride,
         padding="same",

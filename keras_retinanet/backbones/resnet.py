@@ -25,10 +25,11 @@ import numpy as np
 from keras import layers
 
 from keras_retinanet.backbones.application_weights import ApplicationWeights
+from keras_retinanet.backbones.grouped_conv import GroupedConv2D
 from keras_retinanet.backbones.normalization import BatchNormalization
 from keras_retinanet.backbones.normalize import CAFFE, TORCH, PixelStatistics, normalized_input
 from keras_retinanet.backbones.resnet_names import torch_resnet_names
-from keras_retinanet.backbones.torch_weights import is_torch_weights, load_torch_weights
+from keras_retinanet.backbones.torch_weights import is_torch_weights, load_torch_weights, read_groups
 from keras_retinanet.backbones.weights import PublishedWeights, start_from
 
 Padding = Literal["symmetric", "same"]
@@ -58,7 +59,8 @@ class ResNetOptions(TypedDict, total=False):
     groups: int
     """Bottlenecks: groups of the 3x3 convolutions; above 1 it is a ResNeXt."""
     group_width: int
-    """Bottlenecks: channels of each group in stage 2; each further stage has twice as many."""
+    """Bottlenecks: channels of each group in stage 2; each further stage has twice as many. A wide ResNet has one group
+    of more than 64."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class ResNetVariant:
         """Convolution and batch normalisation; `name` has a `{}` for the kind of layer."""
         if padding == "symmetric" and size > 1:
             x = layers.ZeroPadding2D(size // 2, name=name.format("pad"))(x)
-        x = layers.Conv2D(
+        x = (layers.Conv2D if groups == 1 else GroupedConv2D)(
             filters,
             size,
             strides=stride,
@@ -159,7 +161,7 @@ def build_resnet(
     outputs = {}
     for stage, count in enumerate(blocks, start=2):
         own = width * 2 ** (stage - 2)
-        inner = variant.groups * variant.group_width * 2 ** (stage - 2) if variant.groups > 1 else own
+        inner = variant.groups * variant.group_width * 2 ** (stage - 2)
         kernels = [(inner, 1), (inner, 3), (4 * own, 1)] if has_bottlenecks else [(own, 3), (own, 3)]
         for block in range(1, count + 1):
             is_first = block == 1
@@ -248,7 +250,8 @@ def _variant(weights: str | Path | None, options: ResNetOptions) -> ResNetVarian
     """The variant in which a file of PyTorch was trained, or the default one; `options` go first."""
     own: ResNetOptions = {}
     if weights not in (None, "imagenet") and is_torch_weights(str(weights)):
-        own = {"stride_on": "3x3", "epsilon": 1e-5, "normalization": TORCH}
+        groups, width = read_groups(str(weights))
+        own = {"stride_on": "3x3", "epsilon": 1e-5, "normalization": TORCH, "groups": groups, "group_width": width}
     return ResNetVariant(**(own | options))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -15,6 +15,7 @@ from keras_retinanet.weight_files.weight_file import open_weights
 
 _NORM = ("weight", "bias", "running_mean", "running_var")
 _STEM = "conv1.weight"
+_FIRST_BLOCK = "layer1.0.conv2.weight"
 _PREFERRED = ("teacher", "student", "encoder_q", "encoder", "backbone")
 """Networks of a self-supervised checkpoint, best first: DINO evaluates its teacher, MoCo its query encoder."""
 _HEADS = (
@@ -26,6 +27,32 @@ _HEADS = (
 def is_torch_weights(path: str | Path) -> bool:
     """Whether a file holds tensors of PyTorch: its own layouts, or safetensors."""
     return is_torch_file(path) or is_safetensors_file(path)
+
+
+def find_groups(shape: Sequence[int]) -> tuple[int, int]:
+    """The groups of a ResNet of bottlenecks, and the channels of one in stage 2.
+
+    Args:
+        shape: Of the first 3x3 kernel of stage 2: `(out, in / groups, 3, 3)`.
+
+    Returns:
+        Groups and channels, such as 32 and 4 of a ResNeXt-50 32x4d, 1 and 64 of a ResNet, 1 and 128 of a wide one.
+    """
+    return int(shape[0]) // max(int(shape[1]), 1), int(shape[1])
+
+
+def read_groups(path: str | Path) -> tuple[int, int]:
+    """The groups of the ResNet in a file, as `find_groups`; those of a plain one if it has no bottlenecks.
+
+    Args:
+        path: `.pth` or `.safetensors`.
+
+    Returns:
+        Groups and channels.
+    """
+    shapes = {name: value.shape for name, value in open_weights(path).tensors.items()}
+    found = (shape for name, shape in shapes.items() if name.endswith(_FIRST_BLOCK) and len(shape) == 4)
+    return find_groups(next(found, (64, 64)))
 
 
 def load_torch_weights(backbone: keras.Model, path: Path, names: Mapping[str, str], classifier: str) -> None:
@@ -110,10 +137,7 @@ def fill_from_torch(
             values = [value.transpose(order) if value.ndim == 4 else value for value in values]
         shapes = [tuple(weight.shape) for weight in layer.weights]
         if shapes != [value.shape for value in values]:
-            raise ValueError(
-                f"{module!r} has the shapes {[v.shape for v in values]}, {layer_name!r} needs {shapes}. Wide and "
-                "grouped networks (ResNeXt) cannot be used."
-            )
+            raise ValueError(f"{module!r} has the shapes {[v.shape for v in values]}, {layer_name!r} needs {shapes}.")
         layer.set_weights(values)
         left -= {f"{module}.{part}" for part in parts}
     if left:

@@ -60,6 +60,7 @@ def _add_export_flags(parser: Parser) -> None:
     dtype = f"{about['dtype']} (default: %(default)s)"
     own.add_argument("--precision", choices=get_args(ExportDtype), default="float32", help=dtype)
     own.add_argument("--image-size", nargs=2, type=side, metavar=("H", "W"), help=about["image_size"])
+    own.add_argument("--with-resize", action="store_true", help=about["has_resize"])
     own.add_argument("--fold-batch-norm", action=argparse.BooleanOptionalAction, help=about["fold_batch_norm"])
     exif = descriptions(ServeConfig)["exif"]
     own.add_argument("--exif", choices=get_args(ExifFrame), help=exif)
@@ -112,6 +113,7 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
         image_size=tuple(flags.image_size) if flags.image_size else None,
         fold_batch_norm=flags.fold_batch_norm,
         representative=flags.representative,
+        has_resize=flags.with_resize,
     )
     check_settings(flags.format, settings)
     if flags.representative:
@@ -131,7 +133,7 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
 
 def _convert_to_torchvision(flags: argparse.Namespace) -> int:
     """Writes weights, which have no settings of an artefact."""
-    settings = ("serving_kit", "image_size", "fold_batch_norm", "exif", "representative", "no_nms")
+    settings = ("serving_kit", "image_size", "with_resize", "fold_batch_norm", "exif", "representative", "no_nms")
     given = [name for name in settings if getattr(flags, name)] + (["precision"] * (flags.precision != "float32"))
     if given:
         listed = ", ".join(f"--{name.replace('_', '-')}" for name in given)

@@ -62,5 +62,5 @@ ResizeMethod = Literal["bilinear", "float", "cv2", "pillow", "tf1"]
 ShapeMode = Literal["fit", "stretch"]
 ClipFrame = Literal["image", "shape"]
 SourceName = Literal[
-    "fizyr", "torchvision", "detectron2", "mmdetection", "keras_hub", "tf_object_detection", "model_garden"
+    "fizyr", "torchvision", "detectron2", "mmdetection", "keras_hub", "keras_cv", "tf_object_detection", "model_garden"
 ]

@@ -288,6 +288,8 @@ class ModelConfig:
         has_quality: Let the box head also predict the IoU of each box, which is combined with its score (PAA).
         architecture: The whole network: a RetinaNet of any backbone, or an SSD, which decides backbone, image shape,
             default boxes and losses; flags that do not apply to it are refused.
+        prior: Probability π of objects with which the class head starts; 0.5 starts all its biases at 0. Defaults to
+            0.01 (multibox: biases of 0).
     """
 
     backbone: BackboneName = "resnet50"
@@ -321,6 +323,7 @@ class ModelConfig:
     has_quality: bool = False
     weights_config: str | None = None
     architecture: ArchitectureName = "retinanet"
+    prior: float | None = None
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from keras_retinanet.config.names import RecipeName
+from keras_retinanet.config.names import MixedPrecision, RecipeName
 
-DEFAULT_RECIPE: RecipeName = "paper"
+DEFAULT_RECIPE: RecipeName = "modern"
 """Recipe of `retinanet-train` for new runs; `build()`, `ModelConfig()` and `train()` have the paper's defaults."""
 
 FIZYR: Mapping[str, Any] = {
@@ -44,13 +44,9 @@ MODERN: Mapping[str, Any] = {
     "model.head_norm": "group",
     "model.head_depth": 2,
     "loss.box": "giou",
-    "optimizer.optimizer": "muon",
-    "optimizer.learning_rate": 2e-3,
     "optimizer.schedule": "cosine",
-    "optimizer.backbone_rate": 0.3,
     "optimizer.ema_decay": 0.998,
     "data.use_cache": True,
-    "evaluate_every": 2,
 }
 """What `modern` sets for every data set; `choose_by_data` adds the rest.
 
@@ -63,8 +59,10 @@ RECIPES: Mapping[RecipeName, Mapping[str, Any]] = {"paper": {}, "fizyr": FIZYR, 
 
 
 CHOSEN_BY_DATA = (
-    "batch_size", "epochs", "resize.min_side", "resize.max_side", "model.fpn_width", "model.head_width",
-    "data.augment", "data.close_mosaic", "anchors.sizes", "anchors.ratios", "anchors.scales",
+    "batch_size", "epochs", "evaluate_every", "mixed_precision", "resize.min_side", "resize.max_side",
+    "model.fpn_width", "model.head_width", "optimizer.optimizer", "optimizer.learning_rate", "optimizer.backbone_rate",
+    "optimizer.use_muon_in_backbone", "data.augment", "data.close_mosaic", "anchors.sizes", "anchors.ratios",
+    "anchors.scales",
 )  # fmt: skip
 """Settings that `modern` chooses by the data and the machine."""
 
@@ -85,6 +83,8 @@ class DataFacts:
         longer_side: Median of their longer sides.
         small_box: √(width · height) in pixels of the image below which a tenth of the boxes lie; 0 without boxes.
         has_accelerator: Whether there is a GPU or TPU.
+        half_precision: Half precision that the machine computes faster than float32, or `"none"`.
+        is_pretrained: Whether the backbone starts from trained weights.
     """
 
     images: int
@@ -93,6 +93,8 @@ class DataFacts:
     longer_side: float
     small_box: float
     has_accelerator: bool
+    half_precision: MixedPrecision = "none"
+    is_pretrained: bool = True
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,18 @@ class Choice:
     reason: str
 
 
-SMALLEST_BOX = 20.0
-"""Side in network pixels that a tenth of the boxes may fall below: 2.5 cells of P3."""
+SMALLEST_BOX = 26.0
+"""Side in network pixels that a tenth of the boxes may fall below: 3 cells of P3."""
 
-SEEN_ON_CPU, SEEN_ON_ACCELERATOR = 6_000, 60_000
-"""Images that a run sees, repeats included, if no time is given: an hour of two cores with MobileNet at 320 pixels."""
+SEEN_ON_CPU, SEEN_ON_ACCELERATOR = 12_000, 60_000
+"""Images that a run sees, repeats included, if no time is given; on a CPU of `TYPICAL_PIXELS`: 40 CPU minutes with
+MobileNet, and evaluations."""
+
+TYPICAL_PIXELS, FEWEST_SEEN = 320 * 416, 4_000
+"""On a CPU, larger images are seen less often, but so many times at least."""
+
+EVALUATIONS = 20
+"""Evaluations of a run."""
 
 
 def choose_by_data(facts: DataFacts) -> list[Choice]:
@@ -125,15 +134,24 @@ def choose_by_data(facts: DataFacts) -> list[Choice]:
         Choices, in the order in which they are printed.
     """
     batch = 16 if facts.has_accelerator else 4
-    seen = max(SEEN_ON_ACCELERATOR if facts.has_accelerator else SEEN_ON_CPU, 12 * facts.images * facts.has_accelerator)
+    size = _choose_size(facts)
+    if facts.has_accelerator:
+        seen = max(SEEN_ON_ACCELERATOR, 12 * facts.images)
+    else:
+        pixels = size.values["resize.min_side"] * size.values["resize.max_side"]
+        seen = max(round(SEEN_ON_CPU * min(TYPICAL_PIXELS / pixels, 1.0)), FEWEST_SEEN)
     epochs = min(max(round(seen / max(facts.images, 1)), 2), 300)
     device = "an accelerator" if facts.has_accelerator else "a CPU"
     return [
         _choose_network(facts),
-        _choose_size(facts),
-        Choice({"batch_size": batch}, f"for {device}"),
+        size,
+        Choice({"batch_size": batch, "mixed_precision": facts.half_precision}, f"for {device}"),
+        _choose_optimizer(facts),
         _choose_augmentation(facts, epochs),
-        Choice({"epochs": epochs}, f"{epochs * facts.images:,} images seen, for {device}"),
+        Choice(
+            {"epochs": epochs, "evaluate_every": max(1, round(epochs / EVALUATIONS))},
+            f"{epochs * facts.images:,} images seen, for {device}; about {EVALUATIONS} evaluations",
+        ),
     ]
 
 
@@ -145,7 +163,7 @@ def _choose_network(facts: DataFacts) -> Choice:
 
 
 def _choose_size(facts: DataFacts) -> Choice:
-    most = 1333 if facts.has_accelerator else 512
+    most = 1333 if facts.has_accelerator else 800
     scale = min(most / max(facts.longer_side, 1.0), 800 / max(facts.shorter_side, 1.0))
     wanted = SMALLEST_BOX / facts.small_box if facts.small_box else 0.5
     if not facts.has_accelerator:  # larger images cost time that is worth more as a second look at each
@@ -155,6 +173,15 @@ def _choose_size(facts: DataFacts) -> Choice:
     small = facts.small_box * scale
     reason = f"scale {scale:.2f} of the median image: a tenth of the boxes are smaller than {small:.0f} px"
     return Choice({"resize.min_side": sides[0], "resize.max_side": sides[1]}, reason)
+
+
+def _choose_optimizer(facts: DataFacts) -> Choice:
+    values: dict[str, Any] = {"optimizer.optimizer": "muon"}
+    if facts.is_pretrained:
+        values |= {"optimizer.learning_rate": 2e-3, "optimizer.use_muon_in_backbone": False}
+        return Choice({**values, "optimizer.backbone_rate": 0.3}, "the backbone is trained already: AdamW updates it")
+    values |= {"optimizer.learning_rate": 4e-3, "optimizer.use_muon_in_backbone": True}
+    return Choice({**values, "optimizer.backbone_rate": 1.0}, "random weights")
 
 
 def _choose_augmentation(facts: DataFacts, epochs: int) -> Choice:

@@ -122,6 +122,8 @@ def _check_ranges(config: TrainConfig) -> Iterator[str]:
             yield f"{flag_name(name)} must be below 1, got 1."
     if not 0 <= config.loss.balance_beta < 1:
         yield f"--balance-beta must lie from 0 up to, but without, 1, got {config.loss.balance_beta}."
+    if config.model.prior is not None and not 0 < config.model.prior < 1:
+        yield f"--prior must lie between 0 and 1, without them, got {config.model.prior}."
     if not 0 <= config.loss.label_smoothing < 1:
         yield f"--label-smoothing must lie from 0 up to, but without, 1, got {config.loss.label_smoothing}."
     if config.loss.classification == "focal_star" and config.loss.gamma == 0:

@@ -133,6 +133,8 @@ class OptimizerConfig:
         ema_decay: Average the weights exponentially with this decay; evaluations and snapshots use the average. 0 turns
             it off; usual is 0.999.
         swa_epochs: Average the weights at the ends of the last N epochs; evaluations and snapshots use the average.
+        use_muon_in_backbone: With Muon: also update the kernels of the backbone by Muon, not by AdamW. In a pretrained
+            backbone AdamW is better and much faster.
     """
 
     optimizer: OptimizerName = "sgd"
@@ -146,6 +148,7 @@ class OptimizerConfig:
     layer_decay: float = 1.0
     ema_decay: float = 0.0
     swa_epochs: int = 0
+    use_muon_in_backbone: bool = True
 
 
 @dataclass(frozen=True)

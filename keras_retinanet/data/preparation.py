@@ -130,12 +130,18 @@ def restore_detections(batch: Mapping[str, Any], row: int, *, scale: Any, origin
     Returns:
         Its detections, in the order of the model.
     """
-    count = int(batch["num_detections"][row])
+    found = cut_padding(batch, row)
     y, x = np.asarray(scale).astype(np.float32)
     height, width = np.asarray(original, np.float32)
-    boxes = np.asarray(batch["boxes"][row, :count], np.float32) / np.array([x, y, x, y])  # (D, 4)
+    boxes = found["boxes"] / np.array([x, y, x, y])  # (D, 4)
+    return {**found, "boxes": np.clip(boxes, 0, np.array([width, height, width, height]))}
+
+
+def cut_padding(batch: Mapping[str, Any], row: int) -> Detections:
+    """The detections of one image without padding, boxes as they are; arguments as in `restore_detections`."""
+    count = int(batch["num_detections"][row])
     return {
-        "boxes": np.clip(boxes, 0, np.array([width, height, width, height])),
+        "boxes": np.asarray(batch["boxes"][row, :count], np.float32),
         "scores": np.asarray(batch["scores"][row, :count], np.float32),
         "labels": np.asarray(batch["labels"][row, :count], np.int32),
     }

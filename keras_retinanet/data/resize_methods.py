@@ -72,8 +72,8 @@ def cv2_linear(image: Tensor, size: Tensor, scale: Tensor, antialias: bool) -> T
     del antialias
     pixels = tf.cast(_whole(image), tf.int32)
     height, width = tf.unstack(tf.shape(pixels)[:2])
-    left, right, a0, a1 = _cv2_weights(size[1], width, scale[1], is_held=True)
-    above, below, b0, b1 = _cv2_weights(size[0], height, scale[0], is_held=False)
+    left, right, a0, a1 = cv2_weights(size[1], width, scale[1], is_held=True)
+    above, below, b0, b1 = cv2_weights(size[0], height, scale[0], is_held=False)
     rows = tf.gather(pixels, left, axis=1) * a0[:, None] + tf.gather(pixels, right, axis=1) * a1[:, None]
     rows = rows // 16  # (h, W, 3), never negative
     upper = tf.gather(rows, above, axis=0) * b0[:, None, None] // 65536
@@ -81,12 +81,19 @@ def cv2_linear(image: Tensor, size: Tensor, scale: Tensor, antialias: bool) -> T
     return tf.cast((upper + lower + 2) // 4, tf.uint8)
 
 
-def _cv2_weights(count: Tensor, given: Tensor, scale: Tensor, *, is_held: bool) -> tuple[Tensor, ...]:
-    """The two neighbours of every new pixel along one axis, and their weights, all `(count,)` int32.
+def cv2_weights(count: Tensor, given: Tensor, scale: Tensor, *, is_held: bool) -> tuple[Tensor, ...]:
+    """The two neighbours of every new pixel along one axis, and their weights.
 
-    Beyond the last pixel, columns use that pixel alone (`is_held`); rows use it twice, with both weights.
+    Args:
+        count: Scalar. Number of new pixels.
+        given: Scalar. Number of old pixels.
+        scale: Scalar float64. New over old pixels; float32 where a runtime lacks float64.
+        is_held: Beyond the last pixel, use that pixel alone, as OpenCV does for columns; else twice, with both weights.
+
+    Returns:
+        Positions of the neighbours and their weights in units of 1/2048, four times `(count,)` int32.
     """
-    place = (tf.cast(tf.range(count), tf.float64) + 0.5) * (1.0 / scale) - 0.5
+    place = (tf.cast(tf.range(count), scale.dtype) + 0.5) * (1.0 / scale) - 0.5
     place = tf.cast(place, tf.float32)
     first = tf.floor(place)
     share, first = place - first, tf.cast(first, tf.int32)

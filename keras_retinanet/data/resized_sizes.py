@@ -74,22 +74,23 @@ def wanted_scale(height: Any, width: Any, resize: ResizeConfig) -> Any:
     return by_long if resize.is_square else np.minimum(np.float64(resize.min_side) / short, by_long)
 
 
-def resized_size_tensor(size: Tensor, resize: ResizeConfig) -> Tensor:
+def resized_size_tensor(size: Tensor, resize: ResizeConfig, dtype: Any = tf.int64) -> Tensor:
     """`resized_size` inside a graph.
 
     Args:
         size: `(2,)` integer tensor. Height and width.
         resize: The rule.
+        dtype: Of the products of sides and targets. Defaults to `tf.int64`; not every runtime can divide it.
 
     Returns:
         `(2,)` int32. Height and width before padding.
     """
-    sides = tf.cast(size, tf.int64)
+    sides = tf.cast(size, dtype)
     if resize.shape and resize.shape_mode == "stretch":
         return tf.constant(resize.shape, tf.int32)
     if resize.rounding == "nearest":
         wanted, given = _limiting_side_tensor(sides, resize)
-        new = (2 * sides * wanted + given) // (2 * given)
+        new = floor_divided(2 * sides * wanted + given, 2 * given)
     else:
         scale = _wanted_scale_tensor(sides, resize)
         exact = tf.cast(sides, scale.dtype) * scale
@@ -97,16 +98,31 @@ def resized_size_tensor(size: Tensor, resize: ResizeConfig) -> Tensor:
     return tf.maximum(tf.cast(new, tf.int32), 1)
 
 
+def floor_divided(value: Tensor, by: Tensor) -> Tensor:
+    """`value // by` of whole numbers that are not negative, exact in every runtime: OpenVINO's own may be off by one.
+
+    Args:
+        value: Integer tensor.
+        by: Integer tensor of the same dtype, above 0.
+
+    Returns:
+        The quotient, rounded down.
+    """
+    quotient = value // by
+    rest = value - quotient * by
+    return quotient + tf.cast(rest >= by, value.dtype) - tf.cast(rest < 0, value.dtype)
+
+
 def _limiting_side_tensor(sides: Tensor, resize: ResizeConfig) -> tuple[Tensor, Tensor]:
-    """`_limiting_side` of `(2,)` int64 sides."""
+    """`_limiting_side` of `(2,)` integer sides."""
     if resize.shape:
-        height, width = (tf.constant(side, tf.int64) for side in resize.shape)
+        height, width = (tf.constant(side, sides.dtype) for side in resize.shape)
         is_high = sides[0] * width >= sides[1] * height
         return tf.where(is_high, height, width), tf.where(is_high, sides[0], sides[1])
     long, short = tf.reduce_max(sides), tf.reduce_min(sides)
     is_long = tf.logical_or(resize.is_square, long * resize.min_side > short * resize.max_side)
-    wanted = tf.where(is_long, tf.constant(resize.max_side, tf.int64), tf.constant(resize.min_side, tf.int64))
-    return wanted, tf.where(is_long, long, short)
+    targets = (tf.constant(side, sides.dtype) for side in (resize.max_side, resize.min_side))
+    return tf.where(is_long, *targets), tf.where(is_long, long, short)
 
 
 def _wanted_scale_tensor(size: Tensor, resize: ResizeConfig) -> Tensor:
@@ -167,4 +183,5 @@ def padded_size(height: Any, width: Any, resize: ResizeConfig) -> tuple[Any, Any
         height, width = 0 * height + resize.shape[0], 0 * width + resize.shape[1]
     elif resize.is_square:
         height, width = 0 * height + resize.max_side, 0 * width + resize.max_side
-    return -(-height // multiple) * multiple, -(-width // multiple) * multiple
+    up = multiple - 1  # not -(-side // multiple): converters turn that division into one that truncates
+    return (height + up) // multiple * multiple, (width + up) // multiple * multiple

@@ -100,6 +100,9 @@ def check_settings(name: ExportFormat, settings: ExportConfig) -> None:
             f"The {name} format is written in {', '.join(allowed)}; got {settings.dtype!r}. "
             f"In {settings.dtype} can be written {others}."
         )
+    if settings.has_resize and name in ("keras", "saved_model"):
+        already = "resizes already" if name == "saved_model" else "is opened by this package, which resizes"
+        raise ValueError(f"The {name} format {already}; omit --with-resize.")
     if settings.image_size is not None:
         if name in ("keras", "saved_model"):
             raise ValueError(f"The {name} format takes images of any size; omit --image-size.")

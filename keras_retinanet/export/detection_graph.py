@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.dtypes import FloatDtype, with_dtype
 from keras_retinanet.export.folding import fold_batch_norm
+from keras_retinanet.export.resize_graph import ResizedImages, resize_in_graph
 from keras_retinanet.geometry.nms import Kernel
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes import Description, raw_outputs
@@ -65,6 +66,7 @@ def describe(model: DetectionModel, settings: ExportConfig, *, fold_by_default: 
         pad_value=network.pad_value,
         filter=model.filter_config,
         image_size=settings.image_size,
+        has_resize=settings.has_resize,
         dtype=settings.dtype,
         has_folded_batch_norm=has_folded(settings, fold_by_default),
         keras_retinanet=__version__,
@@ -73,32 +75,46 @@ def describe(model: DetectionModel, settings: ExportConfig, *, fold_by_default: 
     )
 
 
-def detection_graph(
-    model: DetectionModel, kernel: Kernel, image_size: tuple[int, int] | None, batch: int | None = None
-) -> Any:
-    """Makes a function from network input to detections.
+def detection_graph(model: DetectionModel, kernel: Kernel, settings: ExportConfig, batch: int | None = None) -> Any:
+    """Makes a function from images to detections.
 
     Args:
         model: The model, whose weights and thresholds become part of the function.
         kernel: Implementation of NMS; not every runtime has TensorFlow's.
-        image_size: Height and width of the input; `None` for any.
+        settings: Input size, and whether the function resizes.
         batch: Batch size; `None` for any.
 
     Returns:
         A `tf.function` of `images (B, H, W, 3)` and `sizes (B, 2)`, both float32; `sizes` are height and width before
-        padding. It returns `schema.BatchDetections` and `schema.RawOutputs`.
+        padding. With `has_resize` it takes `images (B, h, w, 3)` uint8 of any one size alone, and returns boxes in
+        their pixels. It returns `schema.BatchDetections` and `schema.RawOutputs`.
     """
     model = DetectionModel(model.network, model.filter_config, kernel)
-    height, width = image_size or (None, None)
+    network, image_size = model.network, settings.image_size
 
     def detect(images: Tensor, sizes: Tensor) -> dict[str, Tensor]:
-        predictions = model.network(images, training=False)
+        predictions = network(images, training=False)
         found = model.from_predictions(predictions, sizes)
         return {**found, **raw_outputs(predictions)}
 
-    images = tf.TensorSpec((batch, height, width, 3), tf.float32, "images")
+    def detect_any_size(images: Tensor) -> dict[str, Tensor]:
+        resized = resize_in_graph(images, network.resize_config, image_size, network.pad_value)
+        found = detect(resized.images, resized.sizes)
+        return {**found, "boxes": _restored(found, resized)}
+
+    if settings.has_resize:
+        given = tf.TensorSpec((batch, None, None, 3), tf.uint8, "images")
+        return tf.function(detect_any_size, input_signature=[given], autograph=False)
+    images = tf.TensorSpec((batch, *(image_size or (None, None)), 3), tf.float32, "images")
     sizes = tf.TensorSpec((batch, 2), tf.float32, "sizes")
     return tf.function(detect, input_signature=[images, sizes], autograph=False)
+
+
+def _restored(found: dict[str, Tensor], resized: ResizedImages) -> Tensor:
+    """Boxes `(B, D, 4)` in the pixels of the images as given, and -1 in the padding; see `restore_detections`."""
+    boxes = found["boxes"] / tf.tile(tf.reverse(resized.scale, [0]), (2,))
+    boxes = tf.minimum(tf.maximum(boxes, 0.0), tf.tile(tf.reverse(resized.given, [0]), (2,)))
+    return tf.where((found["labels"] >= 0)[..., None], boxes, -1.0)
 
 
 def save_graph(function: Any, model: DetectionModel, folder: str) -> None:

@@ -9,11 +9,12 @@ import keras
 from keras import layers
 
 from keras_retinanet.backbones import with_policy
+from keras_retinanet.backbones.depthwise import DepthwiseConv2D
 from keras_retinanet.framework_internals import nested_layers
 from keras_retinanet.model.retinanet import RetinaNet
 
 FloatDtype = Literal["float32", "float16", "bfloat16"]
-SMALL = (layers.Conv2D, layers.DepthwiseConv2D)
+SMALL = (layers.Conv2D, layers.DepthwiseConv2D, DepthwiseConv2D)
 """Layers whose weights are stored in half precision, in which they compute anyway."""
 NORMS = (layers.BatchNormalization, layers.GroupNormalization)
 

@@ -12,8 +12,12 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_retinanet.backbones.depthwise import DepthwiseConv2D
+from keras_retinanet.backbones.grouped_conv import GroupedConv2D
 from keras_retinanet.framework_internals import call_inputs
 from keras_retinanet.model.retinanet import RetinaNet
+
+_FOLDABLE = (layers.Conv2D, layers.DepthwiseConv2D, DepthwiseConv2D, GroupedConv2D)
 
 
 def fold_batch_norm(network: RetinaNet) -> RetinaNet:
@@ -75,7 +79,7 @@ def foldable_pairs(backbone: keras.Model) -> dict[str, keras.layers.BatchNormali
     outputs = {id(tensor) for tensor in backbone.outputs}
     pairs = {}
     for layer in backbone.layers:
-        if type(layer) not in (layers.Conv2D, layers.DepthwiseConv2D) or len(call_inputs(layer)) != 1:
+        if type(layer) not in _FOLDABLE or len(call_inputs(layer)) != 1:
             continue
         followers = readers.get(id(layer.output), [])
         is_alone = len(followers) == 1 and isinstance(followers[0], layers.BatchNormalization)

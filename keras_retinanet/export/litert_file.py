@@ -14,6 +14,7 @@ from keras_retinanet.data.resized_sizes import padded_size
 from keras_retinanet.export.artefact import Check, write_file
 from keras_retinanet.export.detection_graph import describe, detection_graph, prepare_model, save_graph
 from keras_retinanet.export.int8 import quantize_litert
+from keras_retinanet.export.resize_graph import check_rule
 from keras_retinanet.framework_internals import litert_converter_error, litert_format
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY
@@ -58,9 +59,11 @@ def largest_square(resize: ResizeConfig) -> tuple[int, int]:
 
 
 def _write(model: DetectionModel, path: Path, settings: ExportConfig) -> None:
+    if settings.has_resize:
+        check_rule("litert", model.network.resize_config)
     prepared = prepare_model(model, settings)
     with tempfile.TemporaryDirectory() as graph:
-        save_graph(detection_graph(prepared, "ops", settings.image_size, batch=1), prepared, graph)
+        save_graph(detection_graph(prepared, "ops", settings, batch=1), prepared, graph)
         converter = tf.lite.TFLiteConverter.from_saved_model(graph, signature_keys=["serving_default"])
         if settings.dtype == "float16":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]

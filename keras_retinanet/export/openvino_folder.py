@@ -9,6 +9,7 @@ from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.artefact import Check, check_settings, write_folder
 from keras_retinanet.export.detection_graph import describe, detection_graph, prepare_model, save_graph
 from keras_retinanet.export.openvino_rules import convert
+from keras_retinanet.export.resize_graph import check_rule
 from keras_retinanet.extras import install_hint
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY
@@ -49,9 +50,11 @@ def _write(model: DetectionModel, folder: Path, settings: ExportConfig) -> None:
         import openvino
     except ImportError as error:
         raise ImportError(f"The openvino format needs OpenVINO: {install_hint('openvino')}") from error
+    if settings.has_resize:
+        check_rule("openvino", model.network.resize_config)
     prepared = prepare_model(model, settings)
     with tempfile.TemporaryDirectory() as graph:
-        save_graph(detection_graph(prepared, "tensorflow", settings.image_size), prepared, graph)
+        save_graph(detection_graph(prepared, "tensorflow", settings), prepared, graph)
         converted = convert(graph)
         converted.set_rt_info(describe(model, settings).to_json(), DESCRIPTION_KEY)
         openvino.save_model(converted, folder / MODEL, compress_to_fp16=settings.dtype != "float32")

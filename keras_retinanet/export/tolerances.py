@@ -10,6 +10,8 @@ from keras_retinanet.config import ExportDtype, ExportFormat
 
 COUNTED_ABOVE = 0.3
 """Score above which detections are compared."""
+RESIZED_RAW = 1e-3
+"""`Tolerance.raw` of float32 artefacts that resize: a pixel halfway between two values may become the other one."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ _HEAD = {
 }  # fmt: skip
 _BACKBONE = {
     "stride_on": "3x3", "stem_padding": "symmetric", "pool_padding": "symmetric", "block_padding": "symmetric",
-    "activation": "relu", "groups": 1,
+    "activation": "relu", "groups": 1, "group_width": 64,
 }  # fmt: skip
 _ANCHORS = {
     "offset": 0.0, "is_rounded": True, "stride_mode": "grid", "offset_rule": "always", "is_clipped": False
@@ -112,6 +112,7 @@ def _read_options(backbone: keras.Model) -> dict[str, Any]:
         "block_padding": "symmetric" if strided == 1 else padding("stage3_block1_pad2"),
         "activation": "relu" if isinstance(relu, layers.ReLU) else relu.activation.__name__,
         "groups": second.groups,
+        "group_width": backbone.get_layer("stage2_block1_conv2").kernel.shape[2],
     }
 
 

@@ -16,6 +16,7 @@ from keras_retinanet.config import SourceName
 from keras_retinanet.importers import (
     detectron2,
     fizyr,
+    keras_cv,
     keras_hub,
     mmdetection,
     model_garden,
@@ -49,6 +50,7 @@ IMPORTERS: dict[SourceName, Importer] = {
     "detectron2": Importer(detectron2.recognises, detectron2.describe),
     "mmdetection": Importer(mmdetection.recognises, mmdetection.describe),
     "keras_hub": Importer(keras_hub.recognises, keras_hub.describe),
+    "keras_cv": Importer(keras_cv.recognises, keras_cv.describe),
     "tf_object_detection": Importer(tf_object_detection.recognises, tf_object_detection.describe),
     "model_garden": Importer(model_garden.recognises, model_garden.describe),
 }

@@ -155,8 +155,8 @@ def _fill_model(model: RetinaNet, blueprint: Blueprint) -> Report:
             if value.shape != tuple(variable.shape):
                 raise CheckpointError(
                     f"{name!r} has the shape {tuple(blueprint.tensors[name].shape)}, which does not fit "
-                    f"{path}/{variable.name} of shape {tuple(variable.shape)} (height, width, in, out). Wide and "
-                    "grouped ResNets and backbones that are not listed in docs/migrating.md cannot be imported."
+                    f"{path}/{variable.name} of shape {tuple(variable.shape)} (height, width, in, out). "
+                    "Backbones that are not listed in docs/migrating.md cannot be imported."
                 )
             variable.assign(value)
     unused = [name for name in blueprint.tensors if name not in used and not blueprint.is_not_weight(name)]
@@ -173,8 +173,9 @@ def _convert_layout(value: np.ndarray, layer: keras.Layer, blueprint: Blueprint)
     if value.dtype.kind not in "fiu":
         raise CheckpointError(f"A tensor for {layer.name!r} is of type {value.dtype}, not of numbers.")
     value = value.astype(np.float32)
-    if value.ndim == 4 and blueprint.spelling.is_transposed:  # no library in PyTorch has depthwise layers
-        value = value.transpose(2, 3, 1, 0)
+    if value.ndim == 4 and blueprint.spelling.is_transposed:
+        is_depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+        value = value.transpose((2, 3, 0, 1) if is_depthwise else (2, 3, 1, 0))
     return value
 
 

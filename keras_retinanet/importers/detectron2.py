@@ -25,7 +25,7 @@ from keras_retinanet.importers.head_shapes import (
     shape_of,
     torch_network,
 )
-from keras_retinanet.importers.resnet_depths import find_resnet
+from keras_retinanet.importers.resnet_depths import find_resnet, group_options
 from keras_retinanet.weight_files.weight_file import WeightFile
 
 MEAN_ONLY = PixelStatistics((123.675, 116.28, 103.53), (1.0, 1.0, 1.0), is_bgr=True)
@@ -70,6 +70,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     )
     names, kept = find_classes(classes, None, overrides, notes)
     stored = {"offset": 0.0} | _read_anchors(tensors, notes)
+    groups = group_options(tensors, f"{_BODY}res2.0.conv2.weight", backbone)
     anchors = find_anchors(count, range(levels[0], levels[1] + 1), stored, overrides, notes)
     return Blueprint(
         "detectron2",
@@ -84,9 +85,10 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         kept_classes=kept,
         anchor_order=scale_major_order(anchors),
         backbone_options={
-            "stride_on": "3x3" if overrides.style == "pytorch" else "1x1",
+            "stride_on": "3x3" if (overrides.style or ("pytorch" if groups else "caffe")) == "pytorch" else "1x1",
             "epsilon": 1e-5,
             "normalization": _read_normalization(tensors, notes),
+            **groups,
         },
         is_not_weight=lambda name: _BUFFER.match(name) is not None,
         notes=tuple(notes),

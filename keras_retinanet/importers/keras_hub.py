@@ -31,7 +31,7 @@ from keras_retinanet.weight_files.keras_hdf5 import read_tree
 from keras_retinanet.weight_files.weight_file import WeightFile
 
 TASK, TASK_WEIGHTS, MODEL_WEIGHTS = "task.json", "task.weights.h5", "model.weights.h5"
-_SPELLING = Spelling(
+KERAS3_SPELLING = Spelling(
     {"kernel": "0", "bias": "1", "gamma": "0", "beta": "1", "moving_mean": "2", "moving_variance": "3"},
     "/vars/",
     is_transposed=False,
@@ -80,7 +80,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         "keras_hub",
         tensors,
         by_part(_backbone_namer(name), _neck_namer(levels[0]), _name_head_layer),
-        _SPELLING,
+        KERAS3_SPELLING,
         _read_network(tensors, name, levels, is_grouped=is_grouped, has_c5=bool(backbone["use_p5"])),
         names,
         find_anchors(count, levels, anchors, overrides, notes),
@@ -211,12 +211,12 @@ def _read_tensors(folder: Path) -> dict[str, np.ndarray]:
 
 def _backbone_namer(name: BackboneName) -> Callable[[str], str]:
     """Names of the backbone's layers, which are numbered by class in the order in which Keras lists them."""
-    order = _order_convolutions(name)
+    order = order_convolutions(name)
 
     def place(layer: str) -> str:
         kind, stage, block, index = place_of(layer)
         base = "conv2d" if kind == "conv" else "batch_normalization"
-        return _ENCODER + _number_name(base, order.index((stage, block, index)))
+        return _ENCODER + number_name(base, order.index((stage, block, index)))
 
     return place
 
@@ -224,7 +224,7 @@ def _backbone_namer(name: BackboneName) -> Callable[[str], str]:
 def _neck_namer(min_level: int) -> Callable[[str, int], str]:
     def place(kind: str, level: int) -> str:
         group = "lateral" if kind == "lateral" else "output"
-        return f"{_FPN}{group}_conv_layers/{_number_name('conv2d', level - min_level)}"
+        return f"{_FPN}{group}_conv_layers/{number_name('conv2d', level - min_level)}"
 
     return place
 
@@ -233,16 +233,24 @@ def _name_head_layer(head: str, layer: str) -> str:
     if layer == "final":
         return f"{_HEADS[head]}/prediction_layer"
     if layer.startswith("norm"):
-        return f"{_HEADS[head]}/group_norm_layers/{_number_name('group_normalization', int(layer[4:]))}"
-    return f"{_HEADS[head]}/conv_layers/{_number_name('conv2d', int(layer[4:]))}"
+        return f"{_HEADS[head]}/group_norm_layers/{number_name('group_normalization', int(layer[4:]))}"
+    return f"{_HEADS[head]}/conv_layers/{number_name('conv2d', int(layer[4:]))}"
 
 
-def _number_name(base: str, index: int) -> str:
+def number_name(base: str, index: int) -> str:
+    """The name that Keras gives to the layer of this index among those of its class."""
     return f"{base}_{index}" if index else base
 
 
-def _order_convolutions(name: BackboneName) -> list[tuple[int, int, int]]:
-    """Stage, block and index (0: shortcut) of every convolution; the shortcut comes before the last of its block."""
+def order_convolutions(name: BackboneName) -> list[tuple[int, int, int]]:
+    """The convolutions of a ResNet in the order in which Keras lists them.
+
+    Args:
+        name: Its name.
+
+    Returns:
+        Stage, block and index (0: shortcut) of each; the shortcut comes before the last of its block.
+    """
     blocks, has_bottlenecks = next(key for key, value in DEPTHS.items() if value == name)
     order = [(0, 0, 0)]
     last = 3 if has_bottlenecks else 2

@@ -35,7 +35,7 @@ from keras_retinanet.importers.mmdetection_config import (
     require_known_parts,
     resize_of,
 )
-from keras_retinanet.importers.resnet_depths import find_resnet
+from keras_retinanet.importers.resnet_depths import find_resnet, group_options
 from keras_retinanet.weight_files.weight_file import WeightFile
 
 LOG_LIMIT = abs(math.log(16 / 1000))
@@ -79,7 +79,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         replaced(ResizeConfig(800, 1333, method="cv2"), {**stored.resize, **overrides.resize}),
         replaced(FilterConfig(0.05, 0.5, 100, 1000, drop_empty=True), {**stored.filter, **overrides.filter}),
         kept_classes=kept,
-        backbone_options=stored.backbone_options,
+        backbone_options=stored.backbone_options | group_options(tensors, "backbone.layer1.0.conv2.weight", backbone),
         box_coder={"std": stored.std, "max_log_scale": LOG_LIMIT, "min_log_scale": -LOG_LIMIT},
         notes=tuple(notes),
     )

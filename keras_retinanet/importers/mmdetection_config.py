@@ -79,6 +79,8 @@ def require_known_parts(settings: Mapping[str, Any]) -> None:
     }
     for (*path, name), wanted in allowed.items():
         given = part(model, *path).get(name, wanted)
+        if (*path, name) == ("backbone", "type"):
+            given = {"ResNeXt": "ResNet", "mmdet.ResNeXt": "ResNet"}.get(given, given)  # its tensors show the groups
         if given not in (wanted, f"mmdet.{wanted}"):
             raise CheckpointError(f"Its {'.'.join(path)} has {name}={given!r}; {wanted!r} can be imported.")
     coder = part(model, "bbox_head", "bbox_coder")

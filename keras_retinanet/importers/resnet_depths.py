@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+import numpy as np
+
+from keras_retinanet.backbones.torch_weights import find_groups
 from keras_retinanet.config import BackboneName
 from keras_retinanet.importers.blueprint import CheckpointError
 
@@ -46,3 +50,22 @@ def find_resnet(names: Iterable[str], block: str, bottleneck: str) -> BackboneNa
             f"The backbone has stages of {counts or 'no'} {kind}; ResNet-18, 34, 50, 101 and 152 can be imported."
         )
     return DEPTHS[counts, has_bottlenecks]
+
+
+def group_options(tensors: Mapping[str, np.ndarray], kernel: str, backbone: BackboneName) -> dict[str, Any]:
+    """The options of a ResNeXt or a wide ResNet in a checkpoint of PyTorch.
+
+    Args:
+        tensors: The checkpoint's.
+        kernel: Name of the first 3x3 kernel of stage 2.
+        backbone: The ResNet of its depth.
+
+    Returns:
+        Fields of `ResNetOptions`; none for a plain ResNet.
+    """
+    shape = tensors[kernel].shape if kernel in tensors else ()
+    is_known = len(shape) == 4 and shape[1] and shape[0] % shape[1] == 0
+    if backbone in ("resnet18", "resnet34") or not is_known or shape[:2] == (64, 64):
+        return {}
+    groups, width = find_groups(shape)
+    return {"groups": groups, "group_width": width}

@@ -1,8 +1,8 @@
-"""RetinaNet of torchvision: `retinanet_resnet50_fpn` (v1), `…_fpn_v2`, and the same class on other ResNets.
+"""RetinaNet of torchvision: `retinanet_resnet50_fpn` (v1), `…_fpn_v2`, and the same class on other ResNets or ResNeXts.
 
 Anchors with integer corners, centred from the corner of the image on, strides `image side // grid side`, sizes rounded
 down, images resized in floating point without rounding. The published v1 runs with a batch normalisation epsilon of 0
-and computes P6 from P5.
+and computes P6 from P5. MLPerf's benchmark is v1 on a ResNeXt-50 32x4d.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ from keras_retinanet.importers.head_shapes import (
     shape_of,
     torch_network,
 )
-from keras_retinanet.importers.resnet_depths import find_resnet
+from keras_retinanet.importers.resnet_depths import find_resnet, group_options
 from keras_retinanet.weight_files.pickle_stubs import Settings
 from keras_retinanet.weight_files.weight_file import WeightFile
 
 FPN = "backbone.fpn."
+MLPERF_CLASSES = 264
+"""Classes of Open Images in MLPerf's benchmark."""
 _CLASS, _BOX = "head.classification_head.", "head.regression_head."
 
 
@@ -102,9 +104,14 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     names, kept = find_classes(classes, None, overrides, notes)
     fixed = {"offset": 0.0, "is_rounded": True, "stride_mode": "grid"}
     network = _read_network(tensors, backbone, levels)
+    groups = group_options(tensors, "backbone.body.layer1.0.conv2.weight", backbone)
     epsilon = overrides.norm_epsilon
     if epsilon is None:
-        epsilon = _choose_epsilon(tensors, network, file.beside, notes)
+        epsilon = 1e-5 if groups else _choose_epsilon(tensors, network, file.beside, notes)
+    resize = ResizeConfig(800, 1333, rounding="floor", method="float")
+    if groups and classes == MLPERF_CLASSES:
+        resize = ResizeConfig(method="float", shape=(800, 800), shape_mode="stretch")
+        notes.append("A ResNeXt with 264 classes is MLPerf's, which stretches images to 800×800.")
     return Blueprint(
         "torchvision",
         tensors,
@@ -113,10 +120,10 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         network,
         names,
         find_anchors(count, range(levels[0], levels[1] + 1), fixed, overrides, notes),
-        replaced(ResizeConfig(800, 1333, rounding="floor", method="float"), overrides.resize),
+        replaced(resize, overrides.resize),
         replaced(FilterConfig(0.05, 0.5, 300, 1000), overrides.filter),
         kept_classes=kept,
-        backbone_options={"stride_on": "3x3", "epsilon": epsilon, "normalization": TORCH},
+        backbone_options={"stride_on": "3x3", "epsilon": epsilon, "normalization": TORCH, **groups},
         notes=tuple(notes),
     )
 

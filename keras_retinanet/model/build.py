@@ -111,7 +111,7 @@ def _build_retinanet_parts(
     return (
         BACKBONES[model.backbone](weights=None if model.weights == "none" else model.weights, **backbone_options),
         neck,
-        Head(**head, **class_outputs(config.loss, num_classes), name="class_head"),
+        Head(**head, **class_outputs(config.loss, num_classes, config.model.prior), name="class_head"),
         Head(coder.num_deltas, **head, has_quality=model.has_quality, name="box_head"),
         anchors,
         coder,

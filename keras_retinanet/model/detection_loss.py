@@ -79,7 +79,7 @@ class DetectionLoss:
         anchors = ops.concatenate(list(y_pred["anchors"].values()), axis=1)[0]  # (A, 4)
         deltas = ops.cast(y_pred["deltas"], "float32")
         decoded = self.box_coder(deltas, anchors[None]) if self._needs_decoded_boxes(y_pred) else None  # (B, A, 4)
-        assignment = self._assign(y, y_pred, decoded)
+        assignment = self.assign(y, y_pred, decoded)
         labels, matched = _gather_targets(y, assignment, anchors)
         is_object = assignment.anchor_labels == 1
 
@@ -123,7 +123,17 @@ class DetectionLoss:
             or self.uses_predictions
         )
 
-    def _assign(self, y: Targets, y_pred: Predictions, decoded: Tensor | None) -> Assignment:
+    def assign(self, y: Targets, y_pred: Predictions, decoded: Tensor | None) -> Assignment:
+        """Which anchors learn which boxes.
+
+        Args:
+            y: Targets of the batch.
+            y_pred: Predictions for the batch.
+            decoded: Predicted boxes `(B, A, 4)` in pixels; read by assigners that use predictions.
+
+        Returns:
+            Anchor labels and box indices `(B, A)`.
+        """
         inputs = AssignerInputs(
             level_anchors=tuple(anchors[0] for anchors in y_pred["anchors"].values()),
             anchors_per_cell=self.anchors_per_cell,

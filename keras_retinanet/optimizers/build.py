@@ -10,7 +10,7 @@ import keras
 
 from keras_retinanet.config import MixedPrecision, OptimizerConfig, OptimizerName
 from keras_retinanet.optimizers.averaging import AveragedAdam, AveragedAdamW, AveragedMuon, AveragedSGD
-from keras_retinanet.optimizers.muon import ConvolutionMuon
+from keras_retinanet.optimizers.muon import PREDICTORS, ConvolutionMuon
 from keras_retinanet.optimizers.schedules import WarmupSchedule
 
 REFERENCE_BATCH = 16
@@ -146,7 +146,7 @@ def build_optimizer(
     if config.optimizer == "sgd":
         arguments["momentum"] = config.momentum
     elif config.optimizer == "muon":
-        arguments["adam_weight_decay"] = decay
+        arguments |= {"adam_weight_decay": decay, "exclude_layers": _spared_by_muon(config, model)}
     kind: OptimizerName = "adam" if config.optimizer == "adamw" and decay is None else config.optimizer
     extra = _extra_arguments(config, rates, schedule.total_steps)
     plain, extended = OPTIMIZERS[kind]
@@ -159,6 +159,13 @@ def build_optimizer(
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=1.0, dynamic_growth_steps=2**31 - 1)
     optimizer.build(model.trainable_variables)
     return optimizer
+
+
+def _spared_by_muon(config: OptimizerConfig, model: keras.Model) -> list[str]:
+    """Parts of the paths of variables that AdamW updates: the heads' predictors and, if so set, the backbone."""
+    if config.use_muon_in_backbone:
+        return [PREDICTORS]
+    return [PREDICTORS, *(f"/{variable.path}/" for variable in model.backbone.trainable_variables)]
 
 
 def _extra_arguments(config: OptimizerConfig, rates: VariableRates, total_steps: int) -> dict[str, Any]:

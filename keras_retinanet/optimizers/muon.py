@@ -10,6 +10,9 @@ from keras import ops
 from keras_retinanet.framework_internals import MuonForAnyShape
 from keras_retinanet.schema import Tensor
 
+PREDICTORS = "/final/"
+"""Part of the paths of the last layers of the heads."""
+
 IMAGE_CHANNELS = 4
 """Kernels with at most this many input channels read the image itself and are trained by AdamW."""
 
@@ -34,7 +37,7 @@ class ConvolutionMuon(MuonForAnyShape):
     """
 
     def __init__(self, learning_rate: Any = 1e-3, **kwargs: Any) -> None:
-        kwargs.setdefault("exclude_layers", ["/final/"])
+        kwargs.setdefault("exclude_layers", [PREDICTORS])
         super().__init__(learning_rate, **kwargs)
 
     def uses_adamw(self, variable: keras.Variable) -> bool:

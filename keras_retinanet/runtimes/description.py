@@ -31,6 +31,7 @@ class Description:
         keras_retinanet: Version of this package that wrote the artefact.
         tensorflow: Version of TensorFlow that made the graph.
         metadata: Metadata of the snapshot.
+        has_resize: Whether the graph takes uint8 images of any size, resizes them, and returns boxes in their pixels.
     """
 
     class_names: tuple[str, ...]
@@ -43,6 +44,7 @@ class Description:
     keras_retinanet: str = ""
     tensorflow: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
+    has_resize: bool = False
 
     def to_json(self) -> str:
         """The text that is stored in the artefact."""

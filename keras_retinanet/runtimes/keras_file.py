@@ -59,9 +59,9 @@ class KerasRuntime(BatchRuntime):
         """The same network with other thresholds; see `Runtime`."""
         return KerasRuntime(DetectionModel(self.model.network, filter), self.image_size)
 
-    def run(self, images: Any, sizes: Any) -> dict[str, Any]:
+    def run(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """`schema.BatchDetections` of network input; see `BatchRuntime`."""
-        found: dict[str, Any] = self.model.predict_on_batch({"images": images, "sizes": sizes})
+        found: dict[str, Any] = self.model.predict_on_batch(inputs)
         return found
 
     def raw_outputs(self, images: Any) -> RawOutputs:

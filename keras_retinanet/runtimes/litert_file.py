@@ -40,9 +40,10 @@ class LiteRtRuntime(BatchRuntime):
             raise undescribed(path)
         super().__init__(Description.from_json(text, str(path)))
 
-    def run(self, images: Any, sizes: Any) -> dict[str, Any]:
+    def run(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Runs the graph; see `BatchRuntime`."""
-        rows = [self._detect(images=image[None], sizes=size[None]) for image, size in zip(images, sizes, strict=True)]
+        count = len(inputs["images"])
+        rows = [self._detect(**{name: value[row : row + 1] for name, value in inputs.items()}) for row in range(count)]
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
 

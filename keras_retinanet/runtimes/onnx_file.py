@@ -38,7 +38,7 @@ class OnnxRuntime(BatchRuntime):
         super().__init__(Description.from_json(text, str(path)))
         self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def run(self, images: Any, sizes: Any) -> dict[str, Any]:
+    def run(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Runs the graph; see `BatchRuntime`."""
-        values = self._session.run(self._outputs, {"images": images, "sizes": sizes})
+        values = self._session.run(self._outputs, inputs)
         return dict(zip(self._outputs, values, strict=True))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.config import FilterConfig, ResizeConfig
-from keras_retinanet.data.preparation import ImageFit, fill_batch, fit_image, prepare_batch, restore_by_fit
+from keras_retinanet.data.preparation import ImageFit, cut_padding, fill_batch, fit_image, prepare_batch, restore_by_fit
 from keras_retinanet.runtimes.description import Description
 from keras_retinanet.schema import Detections, RawOutputs
 
@@ -110,7 +110,8 @@ class Runtime(ABC):
         """The outputs of the network before box decoding and NMS.
 
         Args:
-            images: `(B, H, W, 3)` float32, resized and padded, to `image_size` if that is fixed.
+            images: `(B, H, W, 3)` float32, resized and padded, to `image_size` if that is fixed; uint8 as given if the
+                artefact itself resizes (`description.has_resize`).
 
         Returns:
             Deltas `(B, A, P)`, logits `(B, A, K)` and, where the network predicts it, quality `(B, A, 1)`.
@@ -118,19 +119,19 @@ class Runtime(ABC):
 
 
 class BatchRuntime(Runtime):
-    """A runtime whose graph takes resized and padded images.
+    """A runtime whose graph takes resized and padded images; or images of one size, if the artefact itself resizes.
 
     Args:
         description: Read from the file.
     """
 
     @abstractmethod
-    def run(self, images: Any, sizes: Any) -> dict[str, Any]:
+    def run(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Runs the network with box decoding and NMS.
 
         Args:
-            images: `(B, H, W, 3)` float32.
-            sizes: `(B, 2)` float32, height and width before padding.
+            inputs: `images (B, H, W, 3)` float32 and `sizes (B, 2)` float32, height and width before padding; of an
+                artefact that resizes, `images (B, h, w, 3)` uint8 alone.
 
         Returns:
             `DETECTIONS` and `RAW_OUTPUTS` as NumPy arrays.
@@ -140,16 +141,20 @@ class BatchRuntime(Runtime):
         self, images: Sequence[Any], fits: Sequence[ImageFit] | None = None, *, batch_size: int | None = None
     ) -> list[Detections]:
         """Detects in one batch; see `Runtime`."""
+        if self.description.has_resize:
+            return [cut_padding(self.run({"images": image[None]}), 0) for image in images]
         if fits is None:
             fits = [self.fit(*image.shape[:2]) for image in images]
         batch, sizes = prepare_batch(images, fits, self.resize, self.description.pad_value)
         full = batch_size if batch_size is not None and self.compiles_shapes else len(images)
-        found = self.run(fill_batch(batch, full), fill_batch(sizes, full))
+        found = self.run({"images": fill_batch(batch, full), "sizes": fill_batch(sizes, full)})
         return [restore_by_fit(found, row, fit, self.resize) for row, fit in enumerate(fits)]
 
     def raw_outputs(self, images: Any) -> RawOutputs:
         """The outputs of the network; see `Runtime`."""
-        sizes = np.tile(np.array(images.shape[1:3], np.float32), (len(images), 1))
-        found = self.run(images, sizes)
+        inputs = {"images": images}
+        if not self.description.has_resize:
+            inputs["sizes"] = np.tile(np.array(images.shape[1:3], np.float32), (len(images), 1))
+        found = self.run(inputs)
         found_raw: RawOutputs = raw_outputs(found)
         return found_raw

@@ -6,18 +6,19 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_retinanet.anchor_coverage import measure_coverage, network_boxes
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.architectures import ARCHITECTURES
 from keras_retinanet.config.recipes import RECIPES, Choice, DataFacts, choose_by_data
+from keras_retinanet.config.rules import check
 from keras_retinanet.config.tree import changed, flattened
 from keras_retinanet.data.image_files import read_sizes
 from keras_retinanet.doctor.anchor_search import search_anchors
 from keras_retinanet.geometry.anchors import pyramid_shapes
 from keras_retinanet.schema import Sample
+from keras_retinanet.training.half_precision import fast_half_precision, has_accelerator
 
 SEARCHED_IMAGES = 1000
 """Images, evenly spaced, whose boxes decide about sizes and anchors."""
@@ -59,7 +60,7 @@ def apply_recipe(
     architecture = ARCHITECTURES[config.model.architecture]
     chosen = {*chosen, *(name for name in flattened(config) if not architecture.applies(name))}
     choices = [Choice(table, "the same for every data set")]
-    facts = _look_at(samples[:: -(-len(samples) // SEARCHED_IMAGES)], len(samples))
+    facts = _look_at(samples[:: -(-len(samples) // SEARCHED_IMAGES)], len(samples), config.model.weights != "none")
     if config.recipe == "modern":
         choices += choose_by_data(facts)
     lines: list[str] = []
@@ -95,11 +96,37 @@ def scale_last_epochs(config: TrainConfig, planned: int, chosen: Collection[str]
 
 
 def _fill(config: TrainConfig, choice: Choice, chosen: Collection[str]) -> tuple[TrainConfig, list[str]]:
+    """Fills in the free settings of a choice, without those that contradict what was set.
+
+    GroupNorm, for one, contradicts a width that is not a multiple of its groups.
+    """
     free = {name: value for name, value in choice.values.items() if name not in chosen}
-    if not free:
-        return config, []
-    named = ", ".join(f"{name.rpartition('.')[2]} {_format(value)}" for name, value in free.items())
-    return changed(config, free), [f"  {named} ({choice.reason})"]
+    if _is_valid(filled := changed(config, free)):
+        taken = free
+    else:
+        filled, taken = config, {}
+        for name, value in free.items():
+            if _is_valid(changed(filled, {name: value})):
+                filled = changed(filled, {name: value})
+                taken[name] = value
+    lines = []
+    if taken:
+        lines.append(f"  {_list_values(taken)} ({choice.reason})")
+    if left := {name: value for name, value in free.items() if name not in taken}:
+        lines.append(f"  not {_list_values(left)}, which other settings do not allow")
+    return filled, lines
+
+
+def _is_valid(config: TrainConfig) -> bool:
+    try:
+        check(config)
+    except ValueError:
+        return False
+    return True
+
+
+def _list_values(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.rpartition('.')[2]} {_format(value)}" for name, value in values.items())
 
 
 def _format(value: Any) -> str:
@@ -113,7 +140,7 @@ def _count_kept(chosen: Collection[str], choices: Sequence[Choice]) -> str:
     return f"{kept} of its settings were set otherwise" if kept else "chosen:"
 
 
-def _look_at(samples: Sequence[Sample], images: int) -> DataFacts:
+def _look_at(samples: Sequence[Sample], images: int, is_pretrained: bool) -> DataFacts:
     unknown = iter(read_sizes([sample["image"] for sample in samples if sample.get("size") is None]))
     sizes = np.array([sample.get("size") or next(unknown) for sample in samples], float)
     boxes = np.concatenate(
@@ -126,7 +153,9 @@ def _look_at(samples: Sequence[Sample], images: int) -> DataFacts:
         shorter_side=float(np.median(sizes.min(axis=1))),
         longer_side=float(np.median(sizes.max(axis=1))),
         small_box=float(np.quantile(sides, 0.1)) if len(sides) else 0.0,
-        has_accelerator=any("cpu" not in device.lower() for device in keras.distribution.list_devices()),
+        has_accelerator=has_accelerator(),
+        half_precision=fast_half_precision(),
+        is_pretrained=is_pretrained,
     )
 
 

@@ -81,6 +81,27 @@ def read_keras_hdf5(path: str | Path) -> KerasHdf5:
         raise ValueError(f"Cannot read {str(path)!r} as a file of Keras 2: {error}.") from error
 
 
+def is_keras3_hdf5(path: str | Path) -> bool:
+    """Whether the file is a `.weights.h5` of Keras 3, by its groups; raises `ValueError` if it is damaged HDF5."""
+    if not Path(path).is_file() or not h5py.is_hdf5(path):
+        return False
+    _require_readable(path)
+    try:
+        with h5py.File(path, "r") as file:
+            return isinstance(file.get("layers", getlink=True), h5py.HardLink)
+    except (OSError, RuntimeError, KeyError):
+        return False
+
+
+def has_array(path: str | Path, name: str) -> bool:
+    """Whether a readable HDF5 file has an array at a path inside it."""
+    with h5py.File(path, "r") as file:
+        try:
+            return isinstance(_inside(file, name), h5py.Dataset)
+        except (ValueError, AttributeError):
+            return False
+
+
 def read_tree(path: str | Path) -> dict[str, np.ndarray]:
     """Reads all arrays of an HDF5 file by their path in it, as Keras 3 writes weights.
 

@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keras_retinanet.weight_files.keras_hdf5 import KerasHdf5, is_keras_hdf5, read_keras_hdf5
+from keras_retinanet.weight_files.keras_hdf5 import KerasHdf5, is_keras3_hdf5, is_keras_hdf5, read_keras_hdf5
 from keras_retinanet.weight_files.numpy_pickle import STARTS, read_numpy_pickle
 from keras_retinanet.weight_files.safetensors_file import is_safetensors_file, read_safetensors_file
 from keras_retinanet.weight_files.tf_checkpoint import TfCheckpoint, find_tf_checkpoint
 from keras_retinanet.weight_files.torch_file import is_torch_file, read_torch_checkpoint
 
-Layout = Literal["torch", "pickle", "safetensors", "keras_hdf5", "tf_checkpoint", "folder"]
+Layout = Literal["torch", "pickle", "safetensors", "keras_hdf5", "keras3_hdf5", "tf_checkpoint", "folder"]
 WRAPPERS = ("module.", "model.", "_orig_mod.")
 """Prefixes that training wrappers of PyTorch add to every name; wrappers may be nested."""
 COUNTER = "n_averaged"
@@ -28,8 +28,9 @@ class WeightFile:
 
     Attributes:
         path: Its path.
-        layout: Its format; the content of a `"folder"` is read by its importer.
-        tensors: Name → array in the file's order; empty for `"keras_hdf5"`, `"tf_checkpoint"` and `"folder"`.
+        layout: Its format; the content of a `"folder"` or a `"keras3_hdf5"` is read by its importer.
+        tensors: Name → array in the file's order; empty for `"keras_hdf5"`, `"keras3_hdf5"`, `"tf_checkpoint"` and
+            `"folder"`.
         beside: The other entries of a training checkpoint.
         keras: Content of a `"keras_hdf5"`.
         tf: The opened `"tf_checkpoint"`, whose arrays its importer reads.
@@ -52,6 +53,8 @@ def weight_layout(path: str | Path) -> Layout | None:
         return "folder"
     if is_keras_hdf5(path):
         return "keras_hdf5"
+    if is_keras3_hdf5(path):
+        return "keras3_hdf5"
     if is_torch_file(path):
         return "torch"
     if is_safetensors_file(path):
@@ -67,7 +70,7 @@ def open_weights(path: str | Path) -> WeightFile:
     """Reads a weight file; nothing in it is executed.
 
     Args:
-        path: PyTorch checkpoint, pickle of NumPy arrays, `.safetensors`, HDF5 of Keras 2, prefix of a checkpoint of
+        path: PyTorch checkpoint, pickle of NumPy arrays, `.safetensors`, HDF5 of Keras, prefix of a checkpoint of
             TensorFlow 2, or a folder.
 
     Returns:
@@ -79,7 +82,7 @@ def open_weights(path: str | Path) -> WeightFile:
     """
     path = Path(path)
     layout = weight_layout(path)
-    if layout == "folder":
+    if layout in ("folder", "keras3_hdf5"):
         return WeightFile(path, layout)
     if layout == "tf_checkpoint" and (prefix := find_tf_checkpoint(path)) is not None:
         return WeightFile(path, layout, tf=TfCheckpoint(prefix))

@@ -98,6 +98,7 @@ def test_a_saved_model_becomes_a_version(run: Path, snapshot: Any, tmp_path: Pat
         (["{run}", "{}/out.keras", "--class-threshold", "xyz=0.5"], "no class is named 'xyz'; there are ant, bee."),
         (["{run}", "{}/out.keras", "--precision", "int8"], "is written in float32, float16, bfloat16; got 'int8'"),
         (["{run}", "{}/out.keras", "--image-size", "64", "96"], "takes images of any size; omit --image-size"),
+        (["{run}", "{}/out.keras", "--with-resize"], "is opened by this package, which resizes; omit --with-resize"),
         (["{run}", "{}/out", "--format", "onnx"], "a file that ends in .onnx"),
         (["{run}", "{}/out.xml", "--format", "openvino"], "a folder of its own, without an ending"),
         (["{run}", "{}/o.pth", "--format=torchvision"], "model.backbone is 'resnet10_050', not 'resnet50'"),

@@ -63,7 +63,9 @@ def test_every_setting_has_a_flag_of_its_own() -> None:
 
 def test_without_flags_all_settings_are_the_defaults() -> None:
     order = parse(["coco", "data", "--weights", "none"])
-    assert order.config == changed(TrainConfig(), {"data.path": "data", "model.weights": "none"})
+    expected = {"recipe": "modern", "data.path": "data", "model.weights": "none"}
+    assert order.config == changed(TrainConfig(), expected)
+    assert order.chosen == frozenset(expected) | {"data.dataset"}
     assert order.resume is None
 
 
@@ -78,7 +80,7 @@ def test_without_flags_all_settings_are_the_defaults() -> None:
 def test_flags_stand_anywhere_and_lists_take_commas_or_blanks(argv: list[str]) -> None:
     expected = {
         "data.path": "data", "epochs": 3, "use_evaluation": False, "anchors.ratios": (0.5, 1.0),
-        "loss.classification": "cross_entropy",
+        "loss.classification": "cross_entropy", "recipe": "modern",
     }  # fmt: skip
     assert parse(argv).config == changed(TrainConfig(), expected)
 
@@ -99,7 +101,8 @@ def test_a_square_of_pixels_has_no_shorter_side_to_refuse() -> None:
 
 def test_demo_brings_its_preset_and_flags_go_before_it() -> None:
     config = parse(["demo", "somewhere", "--epochs", "1"]).config
-    assert config == changed(TrainConfig(), {**DEMO, "data.dataset": "demo", "data.path": "somewhere", "epochs": 1})
+    given = {"recipe": "modern", "data.dataset": "demo", "data.path": "somewhere", "epochs": 1}
+    assert config == changed(TrainConfig(), {**DEMO, **given})
 
 
 def test_csv_words() -> None:

@@ -54,6 +54,11 @@ def test_what_is_told() -> None:
     assert agreement.share == 0.99
     assert "no detection scores above 0.3, so the best anchors were compared" in str(agreement)
     assert "99 of 100 agree" in str(agreement)
+    agreement = Agreement(raw=2e-6, anchors=100, agreeing_anchors=99, default_hint="bf16", default_raw=0.0213)
+    assert str(agreement).endswith(
+        ". Without INFERENCE_PRECISION_HINT, OpenVINO computes in bf16 on this processor: "
+        "raw outputs then differ by 2.1e-02"
+    )
 
 
 class Altered(KerasRuntime):

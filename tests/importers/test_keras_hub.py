@@ -13,7 +13,7 @@ import pytest
 
 from keras_retinanet.config import FilterConfig
 from keras_retinanet.importers import CheckpointError, describe_checkpoint, import_checkpoint
-from keras_retinanet.importers.keras_hub import _find_resnet, _order_convolutions, _read_filter, _read_preprocessing
+from keras_retinanet.importers.keras_hub import _find_resnet, _read_filter, _read_preprocessing, order_convolutions
 from keras_retinanet.model.detection_model import DetectionModel
 
 SIDE = 96
@@ -94,11 +94,11 @@ def test_an_image_of_the_presets_size_is_normalised_alike(hub: SimpleNamespace) 
 
 def test_the_order_of_a_block_with_a_shortcut() -> None:
     """As KerasHub numbers `stack0_block0_{1, 2, 0, 3}_conv`, then the next block."""
-    assert _order_convolutions("resnet50")[:8] == [
+    assert order_convolutions("resnet50")[:8] == [
         (0, 0, 0), (2, 1, 1), (2, 1, 2), (2, 1, 0), (2, 1, 3), (2, 2, 1), (2, 2, 2), (2, 2, 3),
     ]  # fmt: skip
-    assert len(_order_convolutions("resnet50")) == 53
-    assert _order_convolutions("resnet18")[:6] == [(0, 0, 0), (2, 1, 1), (2, 1, 2), (2, 2, 1), (2, 2, 2), (3, 1, 1)]
+    assert len(order_convolutions("resnet50")) == 53
+    assert order_convolutions("resnet18")[:6] == [(0, 0, 0), (2, 1, 1), (2, 1, 2), (2, 2, 1), (2, 2, 2), (3, 1, 1)]
 
 
 def test_other_folders_and_broken_presets(tmp_path: Path) -> None:

@@ -230,7 +230,7 @@ def test_flags_of_old_that_mean_the_same_imply_fizyrs_recipe(home: Path, capsys:
     assert "optimizer.learning_rate" in command.chosen
     assert "--lr belongs to fizyr/keras-retinanet; now: --learning-rate, which implies" in capsys.readouterr().err
     assert train.parse([*data, "--lr=1e-4", "--recipe", "paper"]).config.recipe == "paper"
-    assert train.parse(data).config.recipe == "paper"
+    assert train.parse(data).config.recipe == "modern"
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def check_raw(model: Any, network_input: np.ndarray, logits: np.ndarray, deltas:
     np.testing.assert_allclose(answers["deltas"][0], deltas, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["v1 on ResNet-18", "C5, own anchors and pixels", "v2"])
+@pytest.mark.parametrize("kind", ["v1 on ResNet-18", "C5, own anchors and pixels", "v2", "v1 on ResNeXt"])
 def test_torchvision(kind: str, torch: Any, tmp_path: Path) -> None:
     from torchvision.models import detection
     from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -143,8 +143,9 @@ def test_torchvision(kind: str, torch: Any, tmp_path: Path) -> None:
         model = detection.retinanet_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=91, **sides)
     elif kind.startswith("v1"):
         body = resnet_fpn_backbone(
-            backbone_name="resnet18", weights=None, returned_layers=[2, 3, 4], extra_blocks=LastLevelP6P7(256, 256)
-        )
+            backbone_name="resnext50_32x4d" if "ResNeXt" in kind else "resnet18", weights=None,
+            returned_layers=[2, 3, 4], extra_blocks=LastLevelP6P7(256, 256),
+        )  # fmt: skip
         model = RetinaNet(body, 3, **sides)  # frozen batch normalisation of epsilon 1e-5
     else:
         body = resnet_fpn_backbone(

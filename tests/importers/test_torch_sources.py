@@ -378,10 +378,32 @@ def test_what_cannot_be_imported(change: Any, message: str, files: SimpleNamespa
         describe_checkpoint(files.torch(tmp_path / "a.pth", tensors))
 
 
-def test_grouped_convolutions_are_named(files: SimpleNamespace, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("shape", "classes", "options", "shape_of_images"),
+    [
+        ((128, 4, 3, 3), CLASSES, {"groups": 32, "group_width": 4}, ()),
+        ((128, 4, 3, 3), 264, {"groups": 32, "group_width": 4}, (800, 800)),
+        ((128, 128, 3, 3), CLASSES, {"groups": 1, "group_width": 128}, ()),
+    ],
+    ids=["ResNeXt-50 32x4d", "MLPerf", "wide ResNet-50"],
+)
+def test_groups_are_read_from_the_shapes(
+    shape: tuple[int, ...], classes: int, options: dict[str, int], shape_of_images: tuple[int, ...],
+    files: SimpleNamespace, tmp_path: Path,
+) -> None:  # fmt: skip
+    tensors = torchvision(50)
+    tensors["backbone.body.layer1.0.conv2.weight"] = np.zeros(shape, np.float32)
+    tensors["head.classification_head.cls_logits.weight"] = np.zeros((9 * classes, WIDTH, 3, 3), np.float32)
+    found = describe_checkpoint(files.torch(tmp_path / "a.pth", tensors))
+    assert {**found.backbone_options, **options} == found.backbone_options
+    assert found.backbone_options["epsilon"] == 1e-5
+    assert (found.resize.shape, found.resize.shape_mode) == (shape_of_images, "stretch" if shape_of_images else "fit")
+
+
+def test_shapes_that_fit_no_backbone_are_named(files: SimpleNamespace, tmp_path: Path) -> None:
     tensors = torchvision()
     tensors["backbone.body.layer1.0.conv2.weight"] = np.zeros((64, 2, 3, 3), np.float32)
-    with pytest.raises(CheckpointError, match=r"layer1\.0\.conv2.*\(64, 2, 3, 3\).*grouped"):
+    with pytest.raises(CheckpointError, match=r"layer1\.0\.conv2.*\(64, 2, 3, 3\), which does not fit"):
         import_checkpoint(files.torch(tmp_path / "a.pth", tensors))
 
 

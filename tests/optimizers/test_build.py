@@ -86,6 +86,26 @@ def test_muon_decays_kernels_of_either_kind_and_no_shift() -> None:
     assert values == pytest.approx([0.95, 1.0, 0.95, 1.0])
 
 
+def test_muon_may_leave_the_backbone_to_adamw() -> None:
+    """The first update of AdamW is the rate times the sign of the gradient; that of Muon has singular values near 1."""
+    inputs = keras.Input((4, 4, 8))
+    backbone = keras.Model(inputs, keras.layers.Conv2D(8, 1, name="conv_pw_1", kernel_initializer="zeros")(inputs))
+    outputs = keras.layers.Conv2D(8, 1, name="conv", kernel_initializer="zeros")(backbone(inputs))
+    model = keras.Model(inputs, outputs)
+    model.backbone = backbone
+    config = OptimizerConfig(optimizer="muon", weight_decay=0.0, use_muon_in_backbone=False, clip_norm=0.0)
+    optimizer = build_optimizer(config, model, WarmupSchedule(0.5, 100, decay="constant"))
+    gradients = [np.random.default_rng(0).choice([-3.0, -1.0, 1.0, 2.0], v.shape) for v in model.trainable_variables]
+    optimizer.apply([keras.ops.convert_to_tensor(gradient, "float32") for gradient in gradients])
+    kernels = {v.path: (np.asarray(v), g) for v, g in zip(model.trainable_variables, gradients, strict=True)}
+    moved, gradient = kernels["conv_pw_1/kernel"]
+    np.testing.assert_allclose(moved, -0.5 * np.sign(gradient), rtol=1e-3)
+    moved = kernels["conv/kernel"][0].reshape(8, 8)
+    values = np.linalg.svd(moved, compute_uv=False) / (0.5 * 0.2 * 8**0.5)
+    assert values.min() > 0.6
+    assert values.max() < 1.3
+
+
 def test_gradients_are_clipped_by_their_global_norm() -> None:
     """Five elements of 3: norm 3 √5; clipped to 1 each is 1/√5; SGD without momentum moves by lr of that."""
     config = OptimizerConfig(clip_norm=1.0, weight_decay=0.0, momentum=0.0)

@@ -1,0 +1,101 @@
+"""Trains and measures the planned runs that are not done yet, within a budget of CPU time."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import time
+from collections.abc import Callable, Collection, Sequence
+from statistics import fmean
+
+import keras
+
+from keras_retinanet.config import TrainConfig
+from keras_retinanet.experiments.plan import PlannedRun, run_settings
+from keras_retinanet.experiments.results import Ablation, RunOutcome
+from keras_retinanet.training.prepare import NonFiniteLossError, prepare
+
+Log = Callable[[str], object]
+
+
+def conduct(
+    ablation: Ablation,
+    base: TrainConfig,
+    runs: Sequence[PlannedRun],
+    *,
+    chosen: Collection[str] = (),
+    budget: float | None = None,
+    keeps_snapshots: bool = False,
+    log: Log = print,
+) -> bool:
+    """Trains and measures what is left. It may be stopped at any time: the next call repeats the run it was in.
+
+    Args:
+        ablation: The folder.
+        base: Settings of all runs.
+        runs: The runs.
+        chosen: Dotted names of the settings that a recipe must not change, besides those of the variants.
+        budget: CPU seconds of all runs in the folder, those of earlier calls included; no run begins that would
+            probably exceed it. Defaults to no limit.
+        keeps_snapshots: Keep the folders of the runs. Defaults to `False`.
+        log: Receives one line per message.
+
+    Returns:
+        Whether all are done.
+    """
+    for number, run in enumerate(runs, 1):
+        done = ablation.outcomes()
+        if run.key in done:
+            continue
+        costs = [each.cpu_seconds for each in done.values()]
+        if budget is not None and costs and sum(costs) + fmean(costs) > budget:
+            log(f"budget: {sum(costs) / 60:.1f} CPU minutes are used, {len(runs) - number + 1} runs are left out")
+            return False
+        outcome = train_one(run_settings(base, run, str(ablation.runs)), run, chosen, keeps_snapshots)
+        if outcome is None:
+            log("stopped; the same command continues")
+            return False
+        ablation.add(outcome)
+        figure = outcome.failure or f"AP {outcome.AP:.3f}"
+        log(f"{number}/{len(runs)}  {run.names[0]}, seed {run.seed}: {figure}, {outcome.cpu_seconds:.0f} s of CPU time")
+    return True
+
+
+def train_one(
+    config: TrainConfig, run: PlannedRun, chosen: Collection[str], keeps_snapshots: bool
+) -> RunOutcome | None:
+    """Trains and measures one run.
+
+    Args:
+        config: Its settings.
+        run: The run.
+        chosen: See `conduct`.
+        keeps_snapshots: Keep its folder.
+
+    Returns:
+        Its result, of which divergence is one; `None` if a signal stopped it.
+    """
+    started, failure, figures = time.process_time(), "", {}
+    training = prepare(config, chosen={*chosen, *run.changes}, log=_discard)
+    try:
+        result = training.fit()
+        figures = result.figures
+        if result.stopped_by is not None:
+            return None
+    except NonFiniteLossError:
+        failure = "diverged"
+    steps = training.progress.epoch * training.batches.steps_per_epoch + training.progress.step
+    folder = training.run.folder
+    del training
+    keras.backend.clear_session()
+    gc.collect()
+    if not keeps_snapshots:
+        shutil.rmtree(folder)
+    ap, ap50, ap75 = (None if failure else figures[f"val_{name}"] for name in ("AP", "AP50", "AP75"))
+    seconds = round(time.process_time() - started, 1)
+    return RunOutcome(run.key, run.seed, ap, ap50, ap75, figures.get("loss"), steps, seconds, failure)
+
+
+def _discard(line: str) -> None:
+    """A log that keeps nothing: what `prepare` says is the same for every run."""
+    del line

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from keras_retinanet.config import TrainConfig
+from keras_retinanet.config.tree import changed
+from keras_retinanet.experiments import conduct as module
+from keras_retinanet.experiments.conduct import conduct
+from keras_retinanet.experiments.plan import plan_runs
+from keras_retinanet.experiments.results import Ablation, RunOutcome
+
+BASE = changed(TrainConfig(), {"model.weights": "none"})
+RUNS = plan_runs(["1b"], ["gamma-0", "gamma-1", "gamma-2"], [0])
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The rows that were trained, each for ten CPU seconds; nothing is."""
+    found: list[str] = []
+
+    def train_one(config: TrainConfig, run, chosen, keeps_snapshots: bool) -> RunOutcome | None:
+        del config, chosen, keeps_snapshots
+        found.append(run.names[0])
+        if len(found) == 3:
+            return None  # stopped by a signal
+        return RunOutcome(run.key, run.seed, 0.3, 0.5, 0.3, 1.0, 10, 10.0)
+
+    monkeypatch.setattr(module, "train_one", train_one)
+    return found
+
+
+def test_a_stopped_ablation_continues_with_the_run_it_was_in(trained: list[str], tmp_path: Path) -> None:
+    ablation, lines = Ablation(tmp_path), []
+    ablation.open(BASE)
+    assert not conduct(ablation, BASE, RUNS, log=lines.append)
+    assert trained == ["1b/gamma-0", "1b/gamma-1", "1b/gamma-2"]
+    assert lines[0] == "1/3  1b/gamma-0, seed 0: AP 0.300, 10 s of CPU time"
+    assert lines[-1] == "stopped; the same command continues"
+    assert conduct(Ablation(tmp_path), BASE, RUNS, log=lines.append)
+    assert trained[3:] == ["1b/gamma-2"]
+    assert len(ablation.outcomes()) == 3
+
+
+def test_no_run_begins_that_would_exceed_the_budget(trained: list[str], tmp_path: Path) -> None:
+    ablation, lines = Ablation(tmp_path), []
+    ablation.open(BASE)
+    assert not conduct(ablation, BASE, RUNS, budget=25.0, log=lines.append)
+    assert len(trained) == 2
+    assert lines[-1] == "budget: 0.3 CPU minutes are used, 1 runs are left out"
+
+
+def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
+    Ablation(tmp_path).open(BASE)
+    Ablation(tmp_path).open(changed(BASE, {"seed": 5}))
+    with pytest.raises(ValueError, match=r"another epochs, which cannot be compared"):
+        Ablation(tmp_path).open(changed(BASE, {"epochs": 5}))
+
+
+def test_a_line_cut_off_by_a_crash_is_left_out(tmp_path: Path) -> None:
+    ablation = Ablation(tmp_path)
+    ablation.open(BASE)
+    ablation.add(RunOutcome("key", 0, None, None, None, None, 3, 4.0, "diverged"))
+    with (tmp_path / "results.jsonl").open("a") as file:
+        file.write('{"key": "other", "se')
+    assert [(each.key, each.failure) for each in ablation.outcomes().values()] == [("key", "diverged")]
