@@ -12,13 +12,15 @@ from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.model.fpn import FeaturePyramid
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.model.ssd_neck import SsdNeck
+from keras_retinanet.model.ssdlite_head import LiteHead
+from keras_retinanet.model.ssdlite_neck import SsdLiteNeck
 from keras_retinanet.optimizers.averaging import AveragedAdam, AveragedAdamW, AveragedMuon, AveragedSGD
 from keras_retinanet.optimizers.muon import ConvolutionMuon
 from keras_retinanet.optimizers.schedules import WarmupSchedule
 
 SNAPSHOT_CLASSES = (
-    FeaturePyramid, SsdNeck, DefaultBoxes, ConvolutionMuon, AveragedSGD, AveragedAdam, AveragedAdamW, AveragedMuon,
-    WarmupSchedule,
+    FeaturePyramid, SsdNeck, SsdLiteNeck, LiteHead, DefaultBoxes, ConvolutionMuon, AveragedSGD, AveragedAdam,
+    AveragedAdamW, AveragedMuon, WarmupSchedule,
 )  # fmt: skip
 """Classes that a snapshot may hold and `RetinaNet` does not import; imported here so that Keras finds them."""
 

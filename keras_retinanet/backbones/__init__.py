@@ -12,7 +12,7 @@ from pathlib import Path
 
 import keras
 
-from keras_retinanet.backbones import efficientnet_lite, resnet, ssd_vgg
+from keras_retinanet.backbones import efficientnet_lite, resnet, ssd_vgg, ssdlite_mobilenet
 from keras_retinanet.backbones.applications import APPLICATIONS
 from keras_retinanet.backbones.batch_norm import freeze_batch_norm
 from keras_retinanet.backbones.dtype import with_policy
@@ -38,6 +38,7 @@ PUBLISHED: dict[str, PublishedWeights] = {
     **{name: application.published for name, application in APPLICATIONS.items()},
     "efficientnet_lite0": efficientnet_lite.PUBLISHED,
     "ssd_vgg16": ssd_vgg.PUBLISHED,
+    "ssdlite_mobilenet_v3_large": ssdlite_mobilenet.PUBLISHED,
 }
 """Name → the weights that others published for it."""
 

@@ -13,6 +13,7 @@ from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers, n
 from keras_retinanet.cli.snapshot_arguments import read_overrides
 from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import AnchorConfig, FilterConfig, ResizeConfig, SourceName
+from keras_retinanet.config.architectures import refuse_inapplicable
 from keras_retinanet.config.tree import flag_name, settings
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ def _import_checkpoint(flags: argparse.Namespace) -> None:
         raise ValueError(f"a snapshot is a file that ends in .keras; got {str(out)!r}")
     source = None if flags.source == "auto" else flags.source
     blueprint = describe_checkpoint(flags.checkpoint, source, overrides(flags))
+    given = [f"{group}.{name}" for group in GROUPS for name in _read_group(flags, group)]
+    refuse_inapplicable(given, blueprint.model.architecture)
     print(describe(blueprint), flush=True)
     model, report = assemble(blueprint)
     print(format_report(report))
@@ -178,26 +181,48 @@ def describe(blueprint: Blueprint) -> str:
     Returns:
         Lines about architecture, classes, anchors, images and thresholds, and assumptions.
     """
-    model, anchors, resize, filter = blueprint.model, blueprint.anchors, blueprint.resize, blueprint.filter
+    resize, filter = blueprint.resize, blueprint.filter
     options = ", ".join(f"{name} {_format_option(value)}" for name, value in blueprint.backbone_options.items())
     names = ", ".join(blueprint.class_names[:5]) + (" …" if len(blueprint.class_names) > 5 else "")
-    norm = f", {model.head_norm} normalisation ε {model.head_norm_epsilon:g}" if model.head_norm != "none" else ""
-    scales = anchors.scales if not isinstance(anchors.scales[0], tuple) else anchors.scales[0]
+    network, *others, anchors = _describe_ssd(blueprint) if blueprint.default_boxes else _describe_retinanet(blueprint)
     lines = [
         f"source    {blueprint.source}",
-        f"network   {model.backbone} ({options})",
+        f"network   {network} ({options})",
+        *others,
+        f"classes   {len(blueprint.class_names)}: {names}",
+        anchors,
+        f"images    {resize}, rounded {resize.rounding}, method {resize.method}, padded to {resize.pad_multiple}",
+        f"filter    score {filter.score_threshold:g}, NMS {filter.nms_threshold:g} {filter.nms}, "
+        f"{filter.max_detections} detections, {filter.top_k or 'all'} a {filter.top_k_scope}, clipped {filter.clip}",
+    ]
+    return "\n".join([*lines, *(f"note      {note}" for note in blueprint.notes)])
+
+
+def _describe_retinanet(blueprint: Blueprint) -> list[str]:
+    """Name of the network, and lines on its parts, the anchors last."""
+    model, anchors = blueprint.model, blueprint.anchors
+    norm = f", {model.head_norm} normalisation ε {model.head_norm_epsilon:g}" if model.head_norm != "none" else ""
+    scales = anchors.scales if not isinstance(anchors.scales[0], tuple) else anchors.scales[0]
+    return [
+        model.backbone,
         f"pyramid   P{model.min_level}–P{model.max_level} of {model.fpn_width} channels, P6 from {model.p6_source}, "
         f"{model.stride_padding} padding{'' if model.has_relu_before_p7 else ', no ReLU before P7'}",
         f"heads     {model.head_depth} convolutions of {model.head_width} channels{norm}, {model.box_coder} coding",
-        f"classes   {len(blueprint.class_names)}: {names}",
         f"anchors   sizes {_format_numbers(anchors.sizes)}, ratios {_format_numbers(anchors.ratios)}, "
         f"scales {_format_numbers(scales)}, offset {anchors.offset:g}{', rounded' if anchors.is_rounded else ''}, "
         f"strides {anchors.stride_mode}",
-        f"images    {resize}, rounded {resize.rounding}, method {resize.method}, padded to {resize.pad_multiple}",
-        f"filter    score {filter.score_threshold:g}, NMS {filter.nms_threshold:g} {filter.nms}, "
-        f"{filter.max_detections} detections, {filter.top_k or 'all'} a level, clipped {filter.clip}",
     ]
-    return "\n".join([*lines, *(f"note      {note}" for note in blueprint.notes)])
+
+
+def _describe_ssd(blueprint: Blueprint) -> list[str]:
+    """The same of an SSD."""
+    boxes = blueprint.default_boxes
+    assert boxes is not None
+    ratios = " ".join("/".join(f"{ratio:g}" for ratio in level) for level in boxes.ratios)
+    return [
+        blueprint.model.architecture,
+        f"anchors   default boxes of {_format_numbers(boxes.sizes)} px, ratios {ratios}",
+    ]
 
 
 def _format_option(value: Any) -> str:

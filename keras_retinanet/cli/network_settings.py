@@ -90,7 +90,7 @@ def parse_network_arguments(
         architecture = given.get("model.architecture", base.model.architecture)
         refuse_inapplicable(given, architecture)
         if architecture != base.model.architecture:
-            preset = with_own_settings(preset, architecture)
+            preset = with_own_settings(preset, architecture, given)
         # A run's weights need not be here, and are not needed.
         config = changed(changed(base, {"data": data}), {**preset, "model.weights": "none", "freeze_backbone": False})
         config = changed(config, {**file_settings, **given})

@@ -156,7 +156,7 @@ def _resolve_settings(
         inherited, checkpoint = _inherit_settings(given) if "model.weights" in given else ({}, None)
         architecture = _choose_architecture(given, inherited, base)
         if architecture != base.model.architecture:
-            preset = with_own_settings(preset, architecture)
+            preset = with_own_settings(preset, architecture, given)
         values = {"recipe": DEFAULT_RECIPE, **preset, **inherited, **given}
         if is_whole := bool(namespace.config) and not file_settings:
             values = {**preset, **inherited, **given}

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from keras_retinanet.config.names import ArchitectureName
-from keras_retinanet.config.network_settings import ModelConfig, NetworkConfig
+from keras_retinanet.config.names import ArchitectureName, AssignerName
+from keras_retinanet.config.network_settings import AssignerConfig, ModelConfig, NetworkConfig
 from keras_retinanet.config.tree import changed, flag_name, flattened
 
 ConfigT = TypeVar("ConfigT", bound=NetworkConfig)
@@ -35,18 +35,25 @@ class Architecture:
         defaults: Dotted name of a setting → its value where nobody sets it.
         map_sides: Rows, and columns, of its maps, finest first; empty if images may have any shape.
         blocks: Of each extra block of SSD the channels of its two convolutions, and kernel size, stride and padding of
-            the second.
+            the second; of SSDLite the channels of its first and last convolution.
+        is_lite: Whether it is an SSDLite, of depthwise convolutions.
     """
 
     title: str
     defaults: Mapping[str, Any] = field(default_factory=dict)
     map_sides: tuple[int, ...] = ()
     blocks: tuple[tuple[int, ...], ...] = ()
+    is_lite: bool = False
 
     @property
     def has_default_boxes(self) -> bool:
         """Whether its anchors are the default boxes of SSD, and images of one shape."""
         return bool(self.map_sides)
+
+    def defaults_beside(self, assigner: AssignerName) -> dict[str, Any]:
+        """The defaults, without the constants of the architecture's own assigner if it is another one."""
+        is_own = assigner == AssignerConfig().assigner
+        return {name: value for name, value in self.defaults.items() if is_own or not name.startswith("assigner.")}
 
     def applies(self, name: str) -> bool:
         """Whether a setting has an effect.
@@ -116,6 +123,7 @@ ARCHITECTURES: Mapping[ArchitectureName, Architecture] = {
         },
         (20, 10, 5, 3, 2, 1),
         ((256, 512), (128, 256), (128, 256), (64, 128)),
+        is_lite=True,
     ),
 }
 """Every architecture by name.
@@ -136,7 +144,7 @@ def with_architecture(config: ConfigT, chosen: Collection[str] | None = None) ->
     Returns:
         The settings; the same ones for a RetinaNet.
     """
-    defaults = ARCHITECTURES[config.model.architecture].defaults
+    defaults = ARCHITECTURES[config.model.architecture].defaults_beside(config.assigner.assigner)
     if chosen is None:
         plain, values = flattened(type(config)()), flattened(config)
         chosen = [name for name in defaults if values[name] != plain[name]]
@@ -148,18 +156,22 @@ def default_network(model: ModelConfig) -> NetworkConfig:
     return with_architecture(NetworkConfig(model=model))
 
 
-def with_own_settings(preset: Mapping[str, Any], name: ArchitectureName) -> dict[str, Any]:
+def with_own_settings(
+    preset: Mapping[str, Any], name: ArchitectureName, given: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """A preset with what an architecture decides.
 
     Args:
         preset: Dotted name → value.
         name: The architecture.
+        given: What the user sets; another assigner has other constants. Defaults to nothing.
 
     Returns:
         Its entries as far as they apply, overridden by the architecture's own.
     """
     architecture = ARCHITECTURES[name]
-    return {key: value for key, value in preset.items() if architecture.applies(key)} | dict(architecture.defaults)
+    defaults = architecture.defaults_beside((given or {}).get("assigner.assigner", AssignerConfig().assigner))
+    return {key: value for key, value in preset.items() if architecture.applies(key)} | defaults
 
 
 def refuse_inapplicable(names: Iterable[str], name: ArchitectureName) -> None:

@@ -53,6 +53,7 @@ DEMO: Mapping[str, Any] = {
     "data.augment": "flips",
     "batch_size": 8,
     "epochs": 8,
+    "evaluate_every": 2,
 }
 """Settings of `retinanet-train demo` for two cores and no downloaded weights.
 

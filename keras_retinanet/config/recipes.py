@@ -110,12 +110,15 @@ class Choice:
     reason: str
 
 
-SMALLEST_BOX = 20.0
-"""Side in network pixels that a tenth of the boxes may fall below: 2.5 cells of P3."""
+SMALLEST_BOX = 26.0
+"""Side in network pixels that a tenth of the boxes may fall below: 3 cells of P3."""
 
 SEEN_ON_CPU, SEEN_ON_ACCELERATOR = 12_000, 60_000
-"""Images that a run sees, repeats included, if no time is given: 25 CPU minutes with MobileNet at 320 pixels, and
-evaluations."""
+"""Images that a run sees, repeats included, if no time is given; on a CPU of `TYPICAL_PIXELS`: 40 CPU minutes with
+MobileNet, and evaluations."""
+
+TYPICAL_PIXELS, FEWEST_SEEN = 320 * 416, 4_000
+"""On a CPU, larger images are seen less often, but so many times at least."""
 
 EVALUATIONS = 20
 """Evaluations of a run."""
@@ -131,12 +134,17 @@ def choose_by_data(facts: DataFacts) -> list[Choice]:
         Choices, in the order in which they are printed.
     """
     batch = 16 if facts.has_accelerator else 4
-    seen = max(SEEN_ON_ACCELERATOR if facts.has_accelerator else SEEN_ON_CPU, 12 * facts.images * facts.has_accelerator)
+    size = _choose_size(facts)
+    if facts.has_accelerator:
+        seen = max(SEEN_ON_ACCELERATOR, 12 * facts.images)
+    else:
+        pixels = size.values["resize.min_side"] * size.values["resize.max_side"]
+        seen = max(round(SEEN_ON_CPU * min(TYPICAL_PIXELS / pixels, 1.0)), FEWEST_SEEN)
     epochs = min(max(round(seen / max(facts.images, 1)), 2), 300)
     device = "an accelerator" if facts.has_accelerator else "a CPU"
     return [
         _choose_network(facts),
-        _choose_size(facts),
+        size,
         Choice({"batch_size": batch, "mixed_precision": facts.half_precision}, f"for {device}"),
         _choose_optimizer(facts),
         _choose_augmentation(facts, epochs),
@@ -155,7 +163,7 @@ def _choose_network(facts: DataFacts) -> Choice:
 
 
 def _choose_size(facts: DataFacts) -> Choice:
-    most = 1333 if facts.has_accelerator else 512
+    most = 1333 if facts.has_accelerator else 800
     scale = min(most / max(facts.longer_side, 1.0), 800 / max(facts.shorter_side, 1.0))
     wanted = SMALLEST_BOX / facts.small_box if facts.small_box else 0.5
     if not facts.has_accelerator:  # larger images cost time that is worth more as a second look at each

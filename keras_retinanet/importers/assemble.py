@@ -173,8 +173,9 @@ def _convert_layout(value: np.ndarray, layer: keras.Layer, blueprint: Blueprint)
     if value.dtype.kind not in "fiu":
         raise CheckpointError(f"A tensor for {layer.name!r} is of type {value.dtype}, not of numbers.")
     value = value.astype(np.float32)
-    if value.ndim == 4 and blueprint.spelling.is_transposed:  # no library in PyTorch has depthwise layers
-        value = value.transpose(2, 3, 1, 0)
+    if value.ndim == 4 and blueprint.spelling.is_transposed:
+        is_depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+        value = value.transpose((2, 3, 0, 1) if is_depthwise else (2, 3, 1, 0))
     return value
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
+from keras_retinanet.backbones.normalize import TF
 from keras_retinanet.backbones.ssd_vgg import BLOCKS, SSD_VGG
 from keras_retinanet.config import AnchorConfig, ArchitectureName, ModelConfig
 from keras_retinanet.config.architectures import ARCHITECTURES, default_network
@@ -21,6 +23,8 @@ from keras_retinanet.model.ssd import BOX_STD
 from keras_retinanet.weight_files.weight_file import WeightFile
 
 _CLASS, _BOX = "head.classification_head.module_list.", "head.regression_head.module_list."
+_SQUEEZED = (3, 4, 5, 10, 11, 12, 13, 14)
+"""Blocks of MobileNetV3-Large with squeeze and excitation."""
 _SPELLING = dataclasses.replace(TORCH_SPELLING, kinds={**TORCH_SPELLING.kinds, "scale": "scale_weight"})
 
 
@@ -43,14 +47,15 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         CheckpointError: The detector cannot be imported; the message states why.
     """
     tensors, notes = file.tensors, list[str]()
-    name: ArchitectureName = "ssd300_vgg16"
+    is_lite = f"{_CLASS}0.1.weight" in tensors
+    name: ArchitectureName = "ssdlite320_mobilenet_v3_large" if is_lite else "ssd300_vgg16"
     config = default_network(ModelConfig(weights="none", architecture=name))
-    classes = _count_classes(tensors, f"{_CLASS}{{}}.weight", ARCHITECTURES[name].map_sides)
-    names, kept = _find_classes(classes, overrides, notes)
+    final = f"{_CLASS}{{}}.1.weight" if is_lite else f"{_CLASS}{{}}.weight"
+    names, kept = _find_classes(_count_classes(tensors, final, ARCHITECTURES[name].map_sides), overrides, notes)
     return Blueprint(
         "torchvision",
         tensors,
-        _vgg_namer(),
+        _lite_namer() if is_lite else _vgg_namer(),
         _SPELLING,
         config.model,
         names,
@@ -58,7 +63,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         replaced(config.resize, {"method": "float", **overrides.resize}),
         replaced(config.filter, overrides.filter),
         kept_classes=kept,
-        backbone_options={"normalization": SSD_VGG},
+        backbone_options=_read_lite_options(tensors) if is_lite else {"normalization": SSD_VGG},
         box_coder={"std": BOX_STD},
         notes=tuple(notes),
         default_boxes=config.default_boxes,
@@ -90,6 +95,38 @@ def _find_classes(count: int, overrides: Overrides, notes: list[str]) -> tuple[t
         return names, (*kept, 0)
     names = default_class_names(count - 1) if names == default_class_names(count) else names[1:]
     return names, (*range(1, count), 0)
+
+
+def _read_lite_options(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    last = shape_of(tensors, "backbone.features.1.3.0.weight")[0]
+    return {"normalization": TF, "padding": "symmetric", "has_reduced_tail": last < 960}
+
+
+def _lite_namer() -> Callable[[str], str]:
+    """Places of the layers of SSDLite320; blocks are an expansion, a depthwise convolution, a squeeze, a projection."""
+    normalised = {"backbone/conv": "backbone.features.0.0", "backbone/conv_1": "backbone.features.1.3"}
+    places: dict[str, str] = {}
+    for block in range(15):
+        name = f"backbone/expanded_conv_{block}_" if block else "backbone/expanded_conv_"
+        place = f"backbone.features.0.{block + 1}.block" if block < 12 else f"backbone.features.1.{block - 12}.block"
+        place = place if block != 12 else "backbone.features.1.0"
+        parts = ("expand", "depthwise", "squeeze_excite", "project")
+        has = {"expand": block > 0, "squeeze_excite": block in _SQUEEZED}
+        for index, part in enumerate(part for part in parts if has.get(part, True)):
+            if part == "squeeze_excite":
+                squeeze = {f"{name}{part}_conv": f"{place}.{index}.fc1", f"{name}{part}_conv_1": f"{place}.{index}.fc2"}
+                places |= squeeze
+            else:
+                normalised[f"{name}{part}"] = f"{place}.{index}"
+    normalised["backbone/expanded_conv_12_expand"] = "backbone.features.0.13"  # the end of the first map
+    for level in range(4):
+        normalised |= {f"neck/extra{level + 2}_{part}": f"backbone.extra.{level}.{part - 1}" for part in (1, 2, 3)}
+    for head, own in {"class_head": _CLASS, "box_head": _BOX}.items():
+        layers = {"conv0": "0.0", "norm0": "0.1", "final": "1"}
+        places |= {f"{head}/{name}{k}": f"{own}{k}.{place}" for name, place in layers.items() for k in range(6)}
+    places |= {name: f"{place}.0" for name, place in normalised.items()}
+    places |= {f"{name}_bn": f"{place}.1" for name, place in normalised.items()}
+    return places.__getitem__
 
 
 def _vgg_namer() -> Callable[[str], str]:

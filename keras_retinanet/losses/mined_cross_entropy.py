@@ -92,5 +92,5 @@ def anchor_losses(logits: Tensor, targets: ClassTargets) -> Tensor:
     Returns:
         `(B, A)` float32.
     """
-    _, x = signed_logits(ops.cast(ops.stop_gradient(logits), "float32"), targets)
+    _, x = signed_logits(ops.stop_gradient(ops.cast(logits, "float32")), targets)
     return ops.sum(ops.softplus(x), axis=-1)

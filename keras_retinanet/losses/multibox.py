@@ -35,6 +35,6 @@ def multibox(
     Reference:
         Liu et al., SSD: Single Shot MultiBox Detector, 2016, §2.2, equation 3; torchvision `SSD.compute_loss`.
     """
-    values = softmax_values(ops.stop_gradient(logits), targets)
+    values = softmax_values(ops.stop_gradient(ops.cast(logits, "float32")), targets)
     kept = keep_anchors(targets, hard_negatives(values, targets.anchor_labels, negative_ratio))
     return softmax_cross_entropy(logits, kept, class_weights=class_weights, label_smoothing=label_smoothing)

@@ -130,12 +130,19 @@ class Head(keras.layers.Layer):
         """The last convolution of each set of weights: one, or one per level."""
         return self.finals
 
+    final_size = 3
+    """Height and width of the last convolution's kernel."""
+
+    def make_tower(self) -> keras.Sequential:
+        """The layers before the last one, from features `(B, h, w, C)` to `(B, h, w, width)`."""
+        return self.tower_settings.tower(self.dtype_policy)
+
     def _final(self, outputs: int, prior: float | None, name: str) -> keras.layers.Layer:
         kernel = keras.initializers.RandomNormal(stddev=0.01)
         is_separable = self.tower_settings.is_separable
         return (keras.layers.SeparableConv2D if is_separable else keras.layers.Conv2D)(
             outputs,
-            3,
+            self.final_size,
             padding="same",
             **{"pointwise_initializer" if is_separable else "kernel_initializer": kernel},
             bias_initializer=self._bias_initializer(prior),
@@ -153,7 +160,7 @@ class Head(keras.layers.Layer):
         counts = self._counts(len(shapes))
         for index in range(1 if self.is_shared else len(shapes)):
             channels = shapes[index][-1]
-            tower = self.tower_settings.tower(self.dtype_policy)
+            tower = self.make_tower()
             tower.build((None, None, None, channels))
             self.towers.append(tower)
             self.finals.append(self._final(counts[index] * self.outputs_per_anchor, self.prior, "final"))

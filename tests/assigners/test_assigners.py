@@ -13,7 +13,7 @@ def test_names_of_the_flags_are_those_of_the_table() -> None:
 
 
 def test_constants_are_those_of_the_assigner() -> None:
-    thresholds = {"positive_iou": 0.6, "negative_iou": 0.3, "use_force_match": True}
+    thresholds = {"positive_iou": 0.6, "negative_iou": 0.3, "use_force_match": True, "forced_box": "best"}
     assert assigner_constants(AssignerConfig(0.6, 0.3, True)) == thresholds
     assert assigner_constants(AssignerConfig(assigner="atss", nearest_cells=5)) == {"nearest_cells": 5}
 

@@ -81,6 +81,15 @@ def test_force_matching_takes_each_boxes_best_anchor():
     assert index[4] == 1
 
 
+def test_a_forced_anchor_learns_the_box_it_was_forced_for_or_its_best():
+    """Anchor 3 is the best of the boxes of 3 × 3 and 3 × 2 px; its own best is the first. The last of them owns it."""
+    boxes = [[0, 0, 10, 10], [0, 0, 3, 3], [0, 0, 3, 2]]
+    found = {rule: run(ANCHORS, boxes, use_force_match=True, forced_box=rule) for rule in ("best", "own")}
+    assert found["best"][0] == found["own"][0] == [1, 1, -1, 1, 0, -1]
+    assert (found["best"][1][3], found["own"][1][3]) == (0, 2)
+    assert found["best"][1][:2] == found["own"][1][:2] == [0, 0]
+
+
 def test_force_matching_needs_an_overlap():
     assert run(ANCHORS, [[70, 70, 80, 80]], use_force_match=True)[0] == [0, 0, 0, 0, 0, -1]
 

@@ -5,7 +5,15 @@ from typing import get_args
 
 import pytest
 
-from keras_retinanet.config import ArchitectureName, FilterConfig, LossConfig, ModelConfig, NetworkConfig, TrainConfig
+from keras_retinanet.config import (
+    ArchitectureName,
+    AssignerConfig,
+    FilterConfig,
+    LossConfig,
+    ModelConfig,
+    NetworkConfig,
+    TrainConfig,
+)
 from keras_retinanet.config.architectures import (
     ARCHITECTURES,
     default_network,
@@ -17,6 +25,7 @@ from keras_retinanet.config.architectures import (
 from keras_retinanet.config.rules import check
 from keras_retinanet.config.tree import changed, flattened
 
+_CONSTANTS = ("positive_iou", "negative_iou", "use_force_match", "forced_box")
 SSD = ModelConfig(architecture="ssd300_vgg16")
 
 
@@ -42,6 +51,8 @@ def test_what_nobody_set_is_filled_in() -> None:
     assert (filled.filter.top_k, filled.filter.nms_threshold) == (77, 0.45)
     assert filled.resize.shape == (300, 300)
     assert with_architecture(filled) == filled
+    other = with_architecture(dataclasses.replace(config, assigner=AssignerConfig(assigner="atss")))
+    assert other.assigner == AssignerConfig(assigner="atss")
     kept = with_architecture(config, ["filter.nms_threshold"])
     assert kept.filter.nms_threshold == 0.5
 
@@ -65,3 +76,5 @@ def test_a_preset_keeps_what_applies() -> None:
     preset = {"model.fpn_width": 64, "resize.min_side": 256, "batch_size": 8, "assigner.positive_iou": 0.45}
     found = with_own_settings(preset, "ssd300_vgg16")
     assert found == {"batch_size": 8} | dict(ARCHITECTURES["ssd300_vgg16"].defaults)
+    beside = with_own_settings({"batch_size": 8}, "ssd300_vgg16", {"assigner.assigner": "atss"})
+    assert set(found) - set(beside) == {f"assigner.{name}" for name in _CONSTANTS}

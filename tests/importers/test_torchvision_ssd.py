@@ -43,7 +43,7 @@ def tensors_of(name: str, **changes: Any) -> dict[str, np.ndarray]:
     return {key: INPUTS["fill"](key, shape) for key, shape in (shapes | changes).items()}
 
 
-@pytest.fixture(scope="module", params=["ssd300_vgg16"])
+@pytest.fixture(scope="module", params=["ssd300_vgg16", "ssdlite320_mobilenet_v3_large"])
 def opened(request: pytest.FixtureRequest, files: Any, tmp_path_factory: pytest.TempPathFactory) -> Opened:
     folder = tmp_path_factory.mktemp("checkpoint")
     path = files.torch(folder / "checkpoint.pth", tensors_of(request.param))

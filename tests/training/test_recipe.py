@@ -43,12 +43,12 @@ def test_fizyr_fills_what_is_free() -> None:
 
 
 def test_modern_chooses_by_the_data_and_keeps_what_was_set() -> None:
-    """Anchors start at 32 pixels; boxes have 20 at the chosen size, which the search finds."""
-    config, lines = applied({"recipe": "modern", "optimizer.optimizer": "adam", "epochs": 7})
+    """Anchors start at 32 pixels; boxes have 15 at the chosen size, which the search finds."""
+    config, lines = applied({"recipe": "modern", "optimizer.optimizer": "adam", "epochs": 7}, side=12.0)
     assert (config.optimizer.optimizer, config.epochs) == ("adam", 7)
     assert config.model.head_norm == MODERN["model.head_norm"]
-    assert config.resize.max_side < 640
-    assert min(config.anchors.sizes) < 30
+    assert config.resize.max_side == 800
+    assert min(config.anchors.sizes) < 20
     assert len(lines) <= 10
     assert any("the doctor's search: 100.0% of the boxes" in line for line in lines)
     given, _ = applied({"recipe": "modern", "anchors.sizes": (8.0, 16.0, 32.0, 64.0, 128.0)})
