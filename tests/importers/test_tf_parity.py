@@ -89,12 +89,14 @@ def test_maps(opened: Opened) -> None:
 def test_raw_outputs_and_anchors(opened: Opened) -> None:
     """In the order of our anchors, without background, deltas as (x, y, w, h)."""
     model, _, blueprint = opened.imported
-    found = model(network_images(opened))
+    pixels = model.backbone.get_layer("normalize")  # from the library's input: resizing may round by 2e-3
+    network_input = opened.reference["network_input"].astype(np.float64)
+    found = model((network_input * pixels.std + pixels.mean).astype(np.float32))
     order = _order(opened, blueprint.anchor_order)
     logits = opened.reference["cls_logits"][:, order, 1:]
     deltas = opened.reference["bbox_deltas"][:, order][..., [1, 0, 3, 2]]
     np.testing.assert_allclose(found["logits"], logits, atol=1e-3)
-    np.testing.assert_allclose(found["deltas"], deltas, atol=3e-4)
+    np.testing.assert_allclose(found["deltas"], deltas, atol=1e-4)
     anchors = np.concatenate([np.asarray(level)[0] for level in found["anchors"].values()])
     np.testing.assert_allclose(anchors, opened.reference["anchors"][order], atol=1e-3)
 
