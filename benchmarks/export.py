@@ -3,9 +3,9 @@
     python benchmarks/export.py [--side 256] [--repeats 3] [--cores 2] [--only onnx openvino]
 
 Each is written, then opened and timed in a process of its own, all in turn: the snapshot in Keras, SavedModels (plain,
-folded, bfloat16), ONNX Runtime (float32, int8), OpenVINO (float32, bfloat16), LiteRT (float32, int8), and two peers
-that are no artefacts: keras-hub's RetinaNet and one in plain PyTorch, in both precisions; `--compile` adds the peers
-under XLA and `torch.compile`, which take minutes to get ready. Decoding and padding are part of every time. Then
+folded, bfloat16), ONNX Runtime (float32, int8), OpenVINO (float32, bfloat16, int8), LiteRT (float32, int8), and two
+peers that are no artefacts: keras-hub's RetinaNet and one in plain PyTorch, in both precisions; `--compile` adds the
+peers under XLA and `torch.compile`, which take minutes to get ready. Decoding and padding are part of every time. Then
 post-processing alone: 25,353 anchors of 80 classes, two million scores, to 300 boxes. What is not installed is named
 and left out.
 """
@@ -38,6 +38,7 @@ ARTEFACTS = {
     "ONNX Runtime, int8": ("onnx", "small.onnx", {"dtype": "int8"}),
     "OpenVINO": ("openvino", "openvino", {}),
     "OpenVINO, bfloat16": ("openvino", "openvino_small", {"dtype": "bfloat16"}),
+    "OpenVINO, int8": ("openvino", "openvino_int8", {"dtype": "int8"}),
     "LiteRT": ("litert", "model.tflite", {}),
     "LiteRT, int8": ("litert", "small.tflite", {"dtype": "int8"}),
 }

@@ -25,6 +25,7 @@ CHAPTERS = {
         "datasets",
         "doctor",
         "training",
+        "scaling",
         "focal_loss",
         "evaluating",
         "detecting",

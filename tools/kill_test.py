@@ -4,8 +4,7 @@
     python tools/kill_test.py FOLDER --kills 100 --during-writes 20 --seed 0
 
 The network is tiny; augmentation, a cache, averaged weights, float16 and evaluations are on. Each process is killed by
-SIGKILL: most after a random time, the others as soon as a file of the run is being written, after a random part of a
-write. After every kill:
+SIGKILL: most after a random CPU time, the others within a write of a file. After every kill:
 
 - every file of the run opens: snapshots by their checksums, tables and pictures as such;
 - no step before the last interval of `--save-every` is lost;
@@ -57,7 +56,7 @@ class Ended:
         status: Exit status; -9 where it was killed.
         step: Last step that it completed, counted over the whole run.
         in_write: Whether a file was being written when it was killed.
-        seconds: How long it ran.
+        seconds: CPU seconds that it took.
     """
 
     status: int
@@ -129,9 +128,8 @@ class Runs:
         Returns:
             How it ended.
         """
-        began = time.monotonic()
-        _, status = os.waitpid(process, 0)
-        return Ended(os.waitstatus_to_exitcode(status), self._step(), False, time.monotonic() - began)
+        _, status, usage = os.wait4(process, 0)
+        return Ended(os.waitstatus_to_exitcode(status), self._step(), False, usage.ru_utime + usage.ru_stime)
 
     def kill(self, process: int, run: Path | None, moment: float, delay: float | None = None) -> Ended:
         """Kills a process after some time, or in the first write after it.
@@ -139,16 +137,15 @@ class Runs:
         Args:
             process: The process.
             run: Folder of the run; `None` before it is known.
-            moment: Seconds.
+            moment: Seconds of CPU time, so that a busy machine changes nothing.
             delay: Wait for a write, and so many seconds after it began. Defaults to no such wait.
 
         Returns:
             How it ended; its status is 0 if it was done before.
         """
-        began = time.monotonic()
         while True:
+            passed = _cpu_seconds(process)
             ended, status = os.waitpid(process, os.WNOHANG)
-            passed = time.monotonic() - began
             if ended:
                 return Ended(os.waitstatus_to_exitcode(status), self._step(), False, passed)
             if passed >= moment and (delay is None or _parts(run, process)):
@@ -157,10 +154,16 @@ class Runs:
         time.sleep(delay or 0)
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
-        return Ended(-signal.SIGKILL, self._step(), bool(_parts(run, process)), time.monotonic() - began)
+        return Ended(-signal.SIGKILL, self._step(), bool(_parts(run, process)), passed)
 
     def _step(self) -> int:
         return int(struct.unpack("q", self.memory[:8])[0])
+
+
+def _cpu_seconds(process: int) -> float:
+    """CPU seconds that a running process has taken, all threads together."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def five_convolutions(weights: str | None = None) -> Any:
@@ -279,7 +282,7 @@ def kill_often(runs: Runs, whole: Ended, kills: int, during_writes: int, seed: i
                 ended = runs.wait(process)
             else:
                 in_write = rng.random() * remaining < during_writes - counted["in writes"]
-                moment = rng.uniform(0.2, 1.0) * whole.seconds * (0.3 if in_write else 1.0)
+                moment = rng.uniform(*(0.1, 0.5) if in_write else (0.4, 1.1)) * whole.seconds
                 ended = runs.kill(process, run, moment, rng.uniform(0, 0.05) if in_write else None)
             assert ended.status in (0, -signal.SIGKILL), f"status {ended.status}: see {runs.folder / 'log.txt'}"
             run = run_of(parent)

@@ -9,6 +9,7 @@ from keras_retinanet.assigners.per_image import (
     CENTRE_MARGIN,
     CROWD_SHARE,
     assign_each_image,
+    at_row,
     centres,
     label_anchors,
     largest,
@@ -84,8 +85,8 @@ def assign_image(
 
     def visit(step: Tensor, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         best, index = carry
-        row = rows[step]
-        box = boxes[row]
+        row = at_row(rows, step)
+        box = at_row(boxes, row)
         positions = _candidates(level_anchors, anchors_per_cell, nearest_cells, box)  # (C,)
         overlap = iou(ops.take(anchors, positions, axis=0), box)
         own_x, own_y = ops.take(x, positions), ops.take(y, positions)

@@ -36,7 +36,8 @@ def assign_each_image(
 ) -> Assignment:
     """Runs an assigner on each image of a batch, one after the other.
 
-    On the TensorFlow backend the loop is compiled by XLA, once per shape; training only, never part of an export.
+    On the TensorFlow backend the loop is compiled by XLA, once per shape; training only, never part of an export. In
+    loops of its own, the function reads rows with `at_row`.
 
     Args:
         function: The assigner of one image.
@@ -108,9 +109,25 @@ def largest_crowd_share(anchors: Tensor, boxes: Tensor, is_region: Tensor) -> Te
     rows, count = rows_first(is_region)
 
     def visit(step: Tensor, share: Tensor) -> Tensor:
-        return ops.maximum(share, intersection(anchors, boxes[rows[step]]) / anchor_area)
+        return ops.maximum(share, intersection(anchors, at_row(boxes, at_row(rows, step))) / anchor_area)
 
     return ops.fori_loop(0, count, visit, ops.zeros_like(anchor_area))
+
+
+def at_row(values: Tensor, row: Tensor) -> Tensor:
+    """`values[row]` where the row depends on the data: gathered.
+
+    TensorFlow's XLA compiles a slice, which `values[row]` is, for constant bounds. It would make a constant of the
+    row, so of the labels that it comes from, and compile the assigner again for each batch: over a second.
+
+    Args:
+        values: `(N, …)`.
+        row: Scalar.
+
+    Returns:
+        `(…)`.
+    """
+    return ops.take(values, row, axis=0)
 
 
 def rows_first(is_chosen: Tensor) -> tuple[Tensor, Tensor]:

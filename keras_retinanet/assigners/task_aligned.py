@@ -9,6 +9,7 @@ from keras_retinanet.assigners.per_image import (
     CENTRE_MARGIN,
     CROWD_SHARE,
     assign_each_image,
+    at_row,
     centres,
     label_anchors,
     largest,
@@ -107,11 +108,12 @@ def assign_image(
 
     def visit(step: Tensor, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         best, index = carry
-        row = rows[step]
-        is_better = ops.logical_and(alignment[row] > 0, overlaps[row] > ops.take(best, positions[row]))
+        row = at_row(rows, step)
+        own, places = at_row(overlaps, row), at_row(positions, row)  # (k,)
+        is_better = ops.logical_and(at_row(alignment, row) > 0, own > ops.take(best, places))
         return (
-            with_values_at(best, positions[row], is_better, overlaps[row]),
-            with_values_at(index, positions[row], is_better, ops.cast(row, "int32")),
+            with_values_at(best, places, is_better, own),
+            with_values_at(index, places, is_better, ops.cast(row, "int32")),
         )
 
     start = (ops.zeros_like(x), ops.cast(ops.zeros_like(x), "int32"))
@@ -138,12 +140,16 @@ def _best_anchors(
     x, y, predicted, image, logits = predictions
     labels = ops.where(is_real, ops.cast(labels, "int32"), logits.shape[-1])
     rows = ops.cast(ops.argsort(labels), "int32")
+    queue = ops.take(labels, rows)
 
     def visit(step: Tensor, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        alignments, positions, scores = carry
-        row = rows[step]
-        box, label = boxes[row], labels[row]
-        is_new = ops.logical_or(step == 0, label != labels[rows[ops.maximum(step - 1, 0)]])
+        alignments, positions, scores, queue = carry
+        row = at_row(rows, step)
+        box = at_row(boxes, row)
+        # The next label is always the first of a queue that turns. XLA makes constants of the bounds of a slice and of
+        # what they come from, unless that changes in the loop: see `at_row`.
+        label, queue = queue[0], ops.roll(queue, -1)
+        is_new = ops.logical_or(step == 0, label != at_row(labels, at_row(rows, ops.maximum(step - 1, 0))))
         scores = ops.cond(is_new, lambda: _power(_class_scores(logits, image, label), alpha), lambda: scores)
         alignment = scores * _power(iou(predicted, box), beta)
         x1, y1, x2, y2 = split_sides(box)
@@ -154,11 +160,12 @@ def _best_anchors(
             ops.scatter_update(alignments, place, found[None]),
             ops.scatter_update(positions, place, where[None]),
             scores,
+            queue,
         )
 
     shape = (ops.shape(boxes)[0], _at_most(top_k, ops.shape(x)[0]))
-    start = (ops.full(shape, -1.0), ops.zeros(shape, dtype="int32"), ops.zeros_like(x))
-    alignments, positions, _ = ops.fori_loop(0, ops.sum(ops.cast(is_real, "int32")), visit, start)
+    start = (ops.full(shape, -1.0), ops.zeros(shape, dtype="int32"), ops.zeros_like(x), queue)
+    alignments, positions, *_ = ops.fori_loop(0, ops.sum(ops.cast(is_real, "int32")), visit, start)
     return alignments, positions
 
 

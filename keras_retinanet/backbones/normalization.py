@@ -17,7 +17,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     On the TensorFlow backend one fused kernel replaces the dozen operations that Keras makes of it, in training and in
     inference: in half precision the map is then read and written once, not cast to float32 and back. Statistics and
-    outputs are those of Keras; other backends fuse the operations themselves.
+    outputs are those of Keras; other backends fuse the operations themselves. Where several replicas train together
+    under `tf.distribute`, the statistics are those of the global batch; a JAX program sees that batch itself.
 
     Args:
         epsilon: Added to the variance.
@@ -29,6 +30,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         """Normalised maps of the same shape and dtype."""
+        if training and self.trainable and _has_replicas():
+            former = getattr(self, "synchronized", False)
+            self.synchronized = True
+            try:
+                return super().call(inputs, training=training, mask=mask)
+            finally:
+                self.synchronized = former
         if mask is not None or not self._has_kernel(len(inputs.shape)):
             return super().call(inputs, training=training, mask=mask)
         from tensorflow.raw_ops import FusedBatchNormV3
@@ -62,22 +70,12 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
 class SyncBatchNormalization(BatchNormalization):
-    """Batch normalisation whose statistics are those of the global batch, of all replicas that train together.
-
-    Under JAX the program sees the global batch itself; a single replica has the faster kernel of `BatchNormalization`.
+    """`BatchNormalization` under the name that snapshots have it by in heads.
 
     Args:
         epsilon: Added to the variance.
         momentum: Share of the old running statistics in each update.
     """
-
-    def __init__(self, epsilon: float = 1e-3, momentum: float = 0.99, **kwargs: Any) -> None:
-        super().__init__(epsilon=epsilon, momentum=momentum, **kwargs)
-
-    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
-        """Normalised maps of the same shape and dtype."""
-        self.synchronized = _has_replicas()
-        return super().call(inputs, training=training, mask=mask)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

@@ -18,7 +18,11 @@ from keras_retinanet.config.tree import descriptions
 from keras_retinanet.snapshots.run_folder import find_snapshot
 
 if TYPE_CHECKING:
-    from keras_retinanet.export import Agreement
+    from keras_retinanet.config import DataConfig
+    from keras_retinanet.export import Agreement, ValidationData
+
+MAX_VALIDATED = 200
+"""Maximum number of validation images on which the AP of an int8 artefact is measured."""
 
 
 def build_parser() -> Parser:
@@ -95,11 +99,14 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
         raise ValueError(f"--serving-kit goes with --format saved_model, got --format {flags.format}.")
     from keras_retinanet.export import (
         FORMATS,
+        MAX_CALIBRATION_IMAGES,
         MAX_SAMPLES,
         Verification,
         built_in_samples,
         check_settings,
+        find_run_data,
         folder_images,
+        training_files,
     )
     from keras_retinanet.serving.kit import served_name, write_kit
 
@@ -108,11 +115,15 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
         raise ValueError(f"OUT is the snapshot itself, which would be overwritten: {str(out)!r}; name another file.")
     if flags.serving_kit:  # checked now, before the new version is written
         served_name(out)
+    data = find_run_data(snapshot) if flags.precision == "int8" else None
+    representative = flags.representative
+    if data is not None and representative is None:
+        representative = training_files(data, MAX_CALIBRATION_IMAGES)
     settings = ExportConfig(
         dtype=flags.precision,
         image_size=tuple(flags.image_size) if flags.image_size else None,
         fold_batch_norm=flags.fold_batch_norm,
-        representative=flags.representative,
+        representative=representative,
         has_resize=flags.with_resize,
     )
     check_settings(flags.format, settings)
@@ -124,11 +135,22 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
     detector = open_detector(snapshot, flags, overrides, **({"nms": mode} if mode else {}))
     if flags.exif:
         detector.network.resize_config = dataclasses.replace(detector.network.resize_config, exif=flags.exif)
-    check = Verification(flags.format, detector, flags.precision, samples)
+    check = Verification(flags.format, detector, flags.precision, samples, _validation(data, detector.class_names))
     written = FORMATS[flags.format](detector, out, settings, check)
     if flags.serving_kit:
         print(f"wrote {write_kit(Path(flags.serving_kit), written, detector.class_names)}")
     return written, check.agreement
+
+
+def _validation(data: DataConfig | None, class_names: Sequence[str]) -> ValidationData | None:
+    """Annotated images of the run, if it has the classes of the model and validation images."""
+    from keras_retinanet.data.open_dataset import has_validation
+    from keras_retinanet.export import ValidationData
+
+    if data is None or not has_validation(data):
+        return None
+    validation = ValidationData(data, MAX_VALIDATED)
+    return validation if tuple(validation.class_names) == tuple(class_names) else None
 
 
 def _convert_to_torchvision(flags: argparse.Namespace) -> int:

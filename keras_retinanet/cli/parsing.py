@@ -11,8 +11,11 @@ from typing import Any, NoReturn
 
 from keras_retinanet.cli.startup import escape_unprintable
 from keras_retinanet.config import aliases
+from keras_retinanet.config.settings import AUTO
 from keras_retinanet.config.tree import WITHOUT_FLAG, Setting, flag_name
 
+MEASURED = ("batch_size", "accumulate")
+"""Settings that take `auto`: what memory allows."""
 WRONG = 2
 """Exit status for wrong arguments, data or snapshots."""
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?,?")
@@ -199,6 +202,8 @@ def _make_reader(setting: Setting) -> Callable[[str], Any]:
     scalar = setting.scalar
 
     def read(text: str) -> Any:
+        if text == "auto" and setting.name in MEASURED:
+            return AUTO
         return tuple(map(scalar, split_list(text))) if setting.is_tuple else scalar(text)
 
     kind = {int: "whole number", float: "number"}.get(scalar, "text")

@@ -25,6 +25,7 @@ from keras_retinanet.config.rules import check, exists
 from keras_retinanet.config.tree import changed, flag_name, flattened, settings
 from keras_retinanet.data.open_dataset import check_data
 from keras_retinanet.snapshots.run_folder import Run, find_snapshot, read_config
+from keras_retinanet.snapshots.run_lock import RunInUseError
 from keras_retinanet.snapshots.snapshot_settings import read_settings
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes", "data.
 CHANGEABLE = {
     *WORDS, "data.val_annotations", "data.workers", "data.use_cache", "data.use_index_cache", "data.bad_data", "epochs",
     "evaluate_every", "use_evaluation", "tensorboard_dir", "wandb", "mlflow", "patience", "report",
-    "save_every", "keep", "on_nan", "nan_limit",
+    "save_every", "keep", "on_nan", "nan_limit", "accumulate", "devices", "gpu_growth",
 }  # fmt: skip
 """Settings that may be changed with `--resume`."""
 
@@ -227,6 +228,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(command: TrainCommand) -> int:
     from keras_retinanet.data.errors import DataError
+    from keras_retinanet.training.memory import OutOfMemoryError
     from keras_retinanet.training.prepare import NonFiniteLossError, prepare
 
     try:
@@ -239,11 +241,12 @@ def _train(command: TrainCommand) -> int:
         result = training.fit()
     except NonFiniteLossError as error:
         return fail(PROGRAM, error, NOT_FINITE)
-    except DataError as error:
+    except (DataError, OutOfMemoryError, RunInUseError) as error:
         return fail(PROGRAM, error)
     except OSError as error:
-        kept = f"the snapshots in {training.run.folder} are complete; after fixing this: --resume {training.run.folder}"
-        return fail(PROGRAM, OSError(f"{error}; {kept}"))
+        folder = training.run.folder
+        kept = f"the snapshots in {folder} are complete; after" if folder.is_dir() else "after"
+        return fail(PROGRAM, OSError(f"{error}; {kept} fixing this: --resume {folder}"))
     _print_summary(result, command.config)
     return 0 if result.stopped_by is None else 128 + result.stopped_by
 

@@ -15,12 +15,13 @@ from keras_retinanet.config.durations import parse_duration, parse_interval
 from keras_retinanet.config.tree import flag_name, flattened, settings
 
 _AT_LEAST_ONE = (
-    "batch_size", "epochs", "steps", "evaluate_every", "patience", "data.limit", "data.workers", "resize.min_side",
+    "epochs", "steps", "evaluate_every", "patience", "data.limit", "data.workers", "resize.min_side",
     "resize.max_side", "resize.pad_multiple", "filter.max_detections", "filter.top_k", "model.fpn_width",
     "model.head_width", "assigner.nearest_cells", "assigner.aligned_top_k", "model.reg_max", "loss.mined_examples",
     "loss.gradient_bins", "keep", "nan_limit",
 )  # fmt: skip
 _NOT_NEGATIVE = (
+    "batch_size", "accumulate",
     "seed", "optimizer.warmup_steps", "optimizer.weight_decay", "optimizer.clip_norm", "loss.box_weight", "loss.gamma",
     "model.head_depth", "filter.clip_margin", "loss.background_weight", "data.val_seed", "freeze_stages", "unfreeze_at",
     "optimizer.backbone_rate", "optimizer.layer_decay", "optimizer.swa_epochs",

@@ -25,6 +25,8 @@ from keras_retinanet.config.names import (
 )
 from keras_retinanet.config.network_settings import NetworkConfig
 
+AUTO = 0
+"""`batch_size` and `accumulate`: what memory allows."""
 DEMO_PATH = "./demo-scenes"
 """Default folder of the `demo` data set."""
 
@@ -159,7 +161,7 @@ class TrainConfig(NetworkConfig):
         time: Fit the number of epochs to a time such as 30m or 1h30m, measured over the first steps.
         data: Which images, and how they are fed.
         optimizer: Optimizer and schedule.
-        batch_size: Images per step.
+        batch_size: Images per step; auto takes the most that fit into memory, at most 64.
         epochs: Passes over the training images.
         steps: Steps per epoch. Defaults to one pass over all images.
         seed: Seed of everything random: new weights, order and augmentation of the images.
@@ -186,6 +188,11 @@ class TrainConfig(NetworkConfig):
         on_nan: What follows a loss that is not finite: stop the run, skip the batch, or restore the last snapshot and
             continue at half the learning rate.
         nan_limit: Losses that are not finite after which skip and restore end the run.
+        accumulate: Compute each step in so many parts, one after the other, whose gradients are summed: less memory for
+            the same batch. auto takes the fewest that fit.
+        devices: Devices that train together, each on its part of every batch: all, a number, or names with commas
+            (GPU:0,GPU:1). Defaults to the first.
+        gpu_growth: Take GPU memory as it is needed, and not all of it at the start (TensorFlow).
     """
 
     recipe: RecipeName = "paper"
@@ -214,6 +221,9 @@ class TrainConfig(NetworkConfig):
     keep: int = 1
     on_nan: NonFinitePolicy = "stop"
     nan_limit: int = 5
+    accumulate: int = 1
+    devices: str | None = None
+    gpu_growth: bool = True
 
     @property
     def network(self) -> NetworkConfig:

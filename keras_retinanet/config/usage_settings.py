@@ -67,14 +67,15 @@ class ExportConfig:
             the square that holds every image.
         fold_batch_norm: Multiply batch normalisation into the convolutions before it. Defaults to on, except for the
             keras format.
-        representative: Folder of sample images for calibrating int8 quantisation.
+        representative: Folder of sample images for calibrating int8 quantisation, or names of such files. Defaults to
+            training images of the snapshot's run.
         has_resize: The artefact resizes by itself: uint8 images of any size in, boxes in their pixels out.
     """
 
     dtype: ExportDtype = "float32"
     image_size: tuple[int, int] | None = None
     fold_batch_norm: bool | None = None
-    representative: str | None = None
+    representative: str | tuple[str, ...] | None = None
     has_resize: bool = False
 
 

@@ -11,7 +11,8 @@ from keras_retinanet.export.keras_file import export_keras
 from keras_retinanet.export.litert_file import export_litert
 from keras_retinanet.export.onnx_file import export_onnx
 from keras_retinanet.export.openvino_folder import export_openvino
-from keras_retinanet.export.sample_images import MAX_SAMPLES, built_in_samples, folder_images
+from keras_retinanet.export.run_data import ValidationData, find_run_data, training_files
+from keras_retinanet.export.sample_images import MAX_CALIBRATION_IMAGES, MAX_SAMPLES, built_in_samples, folder_images
 from keras_retinanet.export.saved_model import export_saved_model
 from keras_retinanet.export.torchvision_file import export_torchvision
 from keras_retinanet.export.verification import Agreement, Verification, VerificationError
@@ -38,10 +39,12 @@ FORMATS: dict[ExportFormat, Export] = {
 
 __all__ = [
     "FORMATS",
+    "MAX_CALIBRATION_IMAGES",
     "MAX_SAMPLES",
     "Agreement",
     "Check",
     "Export",
+    "ValidationData",
     "Verification",
     "VerificationError",
     "built_in_samples",
@@ -52,5 +55,7 @@ __all__ = [
     "export_openvino",
     "export_saved_model",
     "export_torchvision",
+    "find_run_data",
     "folder_images",
+    "training_files",
 ]

@@ -110,5 +110,6 @@ def check_settings(name: ExportFormat, settings: ExportConfig) -> None:
             raise ValueError(f"--image-size needs sides of at least {LEAST_SIDE} pixels; got {settings.image_size}.")
     if (settings.dtype == "int8") != (settings.representative is not None):
         raise ValueError(
-            "int8 needs --representative FOLDER, images from which ranges are learnt; no other dtype does."
+            "int8 needs --representative FOLDER, images from which ranges are learnt, or a snapshot in the folder of "
+            "its run, whose training images are used; no other dtype does."
         )

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.config import ExportConfig
+from keras_retinanet.data.image_files import read_bytes
 from keras_retinanet.data.preparation import fit_image, prepare_batch
-from keras_retinanet.export.sample_images import MAX_CALIBRATION_IMAGES, folder_images
+from keras_retinanet.export.sample_images import MAX_CALIBRATION_IMAGES, decode_image, folder_images
 from keras_retinanet.extras import install_hint
 from keras_retinanet.model.detection_model import DetectionModel
 
@@ -47,17 +48,25 @@ def representative_inputs(model: DetectionModel, settings: ExportConfig) -> Iter
 
     Args:
         model: The model with the resize rule.
-        settings: The folder, and the input size if it is fixed.
+        settings: The folder or files, and the input size if it is fixed.
 
     Yields:
-        `images (1, H, W, 3)` and `sizes (1, 2)`, float32.
+        `images (1, H, W, 3)` and `sizes (1, 2)`, float32; `images` as they are, uint8, if the artefact resizes.
     """
-    network = model.network
-    for image in folder_images(settings.representative or "", MAX_CALIBRATION_IMAGES):
+    network, given = model.network, settings.representative or ""
+    images: Iterator[Any]
+    if isinstance(given, tuple):
+        images = (decode_image(read_bytes(name), name) for name in given)
+    else:
+        images = iter(folder_images(given, MAX_CALIBRATION_IMAGES))
+    for image in images:
+        if settings.has_resize:
+            yield {"images": image[None]}
+            continue
         height, width = image.shape[:2]
         fit = fit_image(height, width, network.resize_config, fixed_shape=settings.image_size)
-        images, sizes = prepare_batch([image], [fit], network.resize_config, network.pad_value)
-        yield {"images": images, "sizes": sizes}
+        batch, sizes = prepare_batch([image], [fit], network.resize_config, network.pad_value)
+        yield {"images": batch, "sizes": sizes}
 
 
 def quantize_onnx(converted: Any, model: DetectionModel, settings: ExportConfig, path: Path) -> None:

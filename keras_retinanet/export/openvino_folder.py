@@ -8,6 +8,7 @@ from pathlib import Path
 from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.artefact import Check, check_settings, write_folder
 from keras_retinanet.export.detection_graph import describe, detection_graph, prepare_model, save_graph
+from keras_retinanet.export.openvino_int8 import quantize_openvino
 from keras_retinanet.export.openvino_rules import convert
 from keras_retinanet.export.resize_graph import check_rule
 from keras_retinanet.extras import install_hint
@@ -21,7 +22,8 @@ def export_openvino(
 ) -> Path:
     """Write the inference model for OpenVINO.
 
-    Weights of float16 and bfloat16 are stored as float16; the runtime chooses the dtype of the computation.
+    Weights of float16 and bfloat16 are stored as float16; the runtime chooses the dtype of the computation. What is not
+    int8 in an int8 model computes in bfloat16 on processors that have it.
 
     Args:
         model: The model; its thresholds are built in.
@@ -56,5 +58,7 @@ def _write(model: DetectionModel, folder: Path, settings: ExportConfig) -> None:
     with tempfile.TemporaryDirectory() as graph:
         save_graph(detection_graph(prepared, "tensorflow", settings), prepared, graph)
         converted = convert(graph)
+        if settings.dtype == "int8":
+            converted = quantize_openvino(converted, prepared, settings)
         converted.set_rt_info(describe(model, settings).to_json(), DESCRIPTION_KEY)
         openvino.save_model(converted, folder / MODEL, compress_to_fp16=settings.dtype != "float32")

@@ -15,7 +15,8 @@ SCENES = ((800, 23), (800, 20))
 MAX_SAMPLES = 16
 """Maximum number of images that are compared, the first of the folder by name."""
 MAX_CALIBRATION_IMAGES = 100
-"""Maximum number of images on which ranges are measured, the first of the folder by name."""
+"""Maximum number of images on which ranges are measured: of a folder, the first by name."""
+UPRIGHT_RULE = ResizeConfig()
 
 
 def built_in_samples() -> list[Any]:
@@ -46,10 +47,24 @@ def folder_images(folder: str | Path, limit: int) -> list[Any]:
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not files:
         raise ValueError(f"{str(folder)!r} has no images; their names end in {', '.join(SUFFIXES)}.")
-    images = []
-    for file in files[:limit]:
-        decoded = decode_by_rule(file.read_bytes(), ResizeConfig())
-        if decoded.reason:
-            raise ValueError(f"{str(file)!r} {decoded.reason}.")
-        images.append(decoded.pixels)
-    return images
+    return [decode_image(file.read_bytes(), str(file)) for file in files[:limit]]
+
+
+def decode_image(content: bytes, name: str, rule: ResizeConfig = UPRIGHT_RULE) -> Any:
+    """Decodes a sample image.
+
+    Args:
+        content: The bytes of the file.
+        name: Its name, for the error.
+        rule: Its `exif` and `bit_depth` are used. Defaults to upright, 16 bits.
+
+    Returns:
+        `(h, w, 3)` uint8.
+
+    Raises:
+        ValueError: It cannot be decoded.
+    """
+    decoded = decode_by_rule(content, rule)
+    if decoded.reason:
+        raise ValueError(f"{name!r} {decoded.reason}.")
+    return decoded.pixels

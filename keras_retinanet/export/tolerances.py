@@ -54,6 +54,7 @@ TOLERANCES: Mapping[tuple[ExportFormat, ExportDtype], Tolerance] = MappingProxyT
         ("openvino", "float32"): _EXACT,
         ("openvino", "float16"): _HALF,
         ("openvino", "bfloat16"): _BRAIN,
+        ("openvino", "int8"): _BYTE,
         ("litert", "float32"): _EXACT,
         ("litert", "float16"): _HALF,
         ("litert", "int8"): _BYTE,

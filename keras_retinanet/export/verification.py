@@ -15,9 +15,10 @@ from keras_retinanet.box_overlap import areas, iou
 from keras_retinanet.config import ExportConfig, ExportDtype, ExportFormat
 from keras_retinanet.data.preparation import prepare_batch, restore_by_fit
 from keras_retinanet.export.detection_graph import prepare_model
+from keras_retinanet.export.run_data import ValidationData
 from keras_retinanet.export.tolerances import COUNTED_ABOVE, REMEDIES, RESIZED_RAW, TOLERANCES, Tolerance
 from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.runtimes import OpenVinoRuntime, Runtime, open_runtime, raw_outputs
+from keras_retinanet.runtimes import KerasRuntime, OpenVinoRuntime, Runtime, open_runtime, raw_outputs
 from keras_retinanet.runtimes.openvino_folder import HINTS, default_hint
 from keras_retinanet.schema import Detections
 
@@ -40,6 +41,8 @@ class Agreement:
         anchors: Number of anchors that were compared instead of detections.
         agreeing_anchors: Number of these with the same box and score.
         score: Largest difference between the scores of partners.
+        average_precisions: COCO's AP of the snapshot and of the artefact on `num_validated` images.
+        num_validated: Number of annotated images.
         default_hint: Dtype in which OpenVINO computes on this processor if it is not given one; `""` if the same.
         default_raw: `raw` of that computation, for the first image.
     """
@@ -50,6 +53,8 @@ class Agreement:
     anchors: int = 0
     agreeing_anchors: int = 0
     score: float = 0.0
+    average_precisions: tuple[float, float] | None = None
+    num_validated: int = 0
     default_hint: str = ""
     default_raw: float = 0.0
 
@@ -69,6 +74,9 @@ class Agreement:
                 f"{self.agreeing_anchors} of {self.anchors} agree"
             )
         text = f"raw outputs differ by {self.raw:.1e} of their largest, {counted}, scores within {self.score:.1e}"
+        if self.average_precisions is not None:
+            ours, theirs = self.average_precisions
+            text += f"; AP on {self.num_validated} validation images: snapshot {ours:.4f}, artefact {theirs:.4f}"
         if self.default_hint:
             text += f". Without INFERENCE_PRECISION_HINT, OpenVINO computes in {self.default_hint} on this processor: "
             text += f"raw outputs then differ by {self.default_raw:.1e}"
@@ -83,6 +91,7 @@ class Verification:
         model: The snapshot, which runs in float32 whatever its dtype policy.
         dtype: Dtype of the artefacts.
         images: Sample images, each `(h, w, 3)` uint8 RGB.
+        validation: Annotated images on which the AP of both is measured. Defaults to none.
 
     Example:
         >>> check = Verification("onnx", model, "float32", images)
@@ -90,11 +99,18 @@ class Verification:
         >>> print(check.agreement)
     """
 
-    def __init__(self, name: ExportFormat, model: DetectionModel, dtype: ExportDtype, images: Sequence[Any]) -> None:
+    def __init__(
+        self,
+        name: ExportFormat,
+        model: DetectionModel,
+        dtype: ExportDtype,
+        images: Sequence[Any],
+        validation: ValidationData | None = None,
+    ) -> None:
         self.tolerance, self._remedy = TOLERANCES[name, dtype], REMEDIES[dtype]
         self.agreement = Agreement()
         plain = ExportConfig(fold_batch_norm=False)
-        self._model, self._images = prepare_model(model, plain), images
+        self._model, self._images, self._validation = prepare_model(model, plain), images, validation
 
     def __call__(self, path: Path) -> None:
         """Opens an artefact and compares it with the model.
@@ -110,6 +126,10 @@ class Verification:
         for image in self._images:
             self._compare(runtime, image)
         self._compare_default_hint(path, runtime)
+        if self._validation is not None:
+            measured = [self._validation.average_precision(one) for one in (KerasRuntime(self._model), runtime)]
+            self.agreement.average_precisions = (measured[0], measured[1])
+            self.agreement.num_validated = len(self._validation.samples)
         agreement, limit = self.agreement, self.tolerance
         if limit.raw is not None and runtime.description.has_resize:
             limit = dataclasses.replace(limit, raw=max(limit.raw, RESIZED_RAW))

@@ -31,12 +31,14 @@ class LossTerms(NamedTuple):
         box: Loss of the boxes, times its weight.
         distribution: Distribution focal loss, times its weight.
         quality: Loss of the predicted IoU, times its weight.
+        objects: Anchors of the global batch that are objects.
     """
 
     classification: Tensor
     box: Tensor
     distribution: Tensor | None = None
     quality: Tensor | None = None
+    objects: Tensor | None = None
 
 
 class DetectionLoss:
@@ -84,7 +86,8 @@ class DetectionLoss:
         def share_of(weights: Tensor) -> Tensor:
             return 1.0 / ops.maximum(all_reduce_sum(ops.sum(weights)), 1.0)
 
-        per_object = share_of(ops.cast(is_object, "float32"))
+        objects = all_reduce_sum(ops.sum(ops.cast(is_object, "float32")))
+        per_object = 1.0 / ops.maximum(objects, 1.0)
         quality = self._quality(assignment, decoded, matched)
         targets = ClassTargets(labels, assignment.anchor_labels, quality, anchors)
         loss = CLASSIFICATION_LOSSES[self.config.classification]
@@ -106,6 +109,7 @@ class DetectionLoss:
             box_sum(self._box_values(deltas, decoded, anchors, matched)) * self.config.box_weight,
             self._distribution_loss(deltas, anchors, matched, box_sum),
             self._quality_loss(y_pred, decoded, matched, is_object, per_object),
+            objects,
         )
 
     def _needs_decoded_boxes(self, y_pred: Predictions) -> bool:

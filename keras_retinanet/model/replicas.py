@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
-
-from keras_retinanet.schema import Tensor
 
 
 class Replicas(NamedTuple):
@@ -15,11 +13,15 @@ class Replicas(NamedTuple):
 
     Attributes:
         num_replicas: How many there are.
-        all_reduce_sum: Sums a scalar over them.
+        all_reduce_sum: Sums a tensor, or each of a list, over them.
     """
 
     num_replicas: int
-    all_reduce_sum: Callable[[Tensor], Tensor]
+    all_reduce_sum: Callable[[Any], Any]
+
+
+ALONE = Replicas(1, lambda x: x)
+"""One replica."""
 
 
 def current_replicas() -> Replicas:
@@ -36,4 +38,4 @@ def current_replicas() -> Replicas:
         context = tf.distribute.get_replica_context()
         if context is not None and context.num_replicas_in_sync > 1:
             return Replicas(context.num_replicas_in_sync, lambda x: context.all_reduce("SUM", x))
-    return Replicas(1, lambda x: x)
+    return ALONE

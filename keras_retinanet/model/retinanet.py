@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_retinanet.backbones import pad_value
 from keras_retinanet.config import (
@@ -20,15 +19,14 @@ from keras_retinanet.config.aliases import with_current_arguments
 from keras_retinanet.geometry.anchors import Anchors
 from keras_retinanet.geometry.background import without_background
 from keras_retinanet.geometry.box_coder import BoxCoder
-from keras_retinanet.model.detection_loss import DetectionLoss
+from keras_retinanet.model.batch_loss import MAX_NAN_BATCH_INDICES, batch_loss, track_loss
+from keras_retinanet.model.filled_batches import fill_batches
 from keras_retinanet.model.heads import Head
 from keras_retinanet.model.part_checks import check_parts, check_settings
 from keras_retinanet.model.replicas import current_replicas
-from keras_retinanet.model.target_checks import CheckedBatches, require_entries
+from keras_retinanet.model.split_step import split_step
+from keras_retinanet.model.target_checks import CheckedBatches
 from keras_retinanet.schema import Predictions, Targets, Tensor
-
-MAX_NAN_BATCH_INDICES = 64
-"""At most so many image indices of a batch whose loss is not finite are kept."""
 
 _PARTS = ("backbone", "neck", "class_head", "box_head", "anchors", "box_coder")
 _SETTINGS = {
@@ -60,6 +58,9 @@ class RetinaNet(keras.Model):
         resize_config: How images become network input; data pipelines and detection read it here.
         filter_config: Defaults of the inference model.
         metadata: Free, JSON-serialisable notes that travel with the snapshot.
+
+    Attributes:
+        micro_batches: Parts into which a training step divides each batch, to need less memory; TensorFlow only.
 
     Example:
         >>> model = build(ModelConfig(backbone="resnet18", weights="none"), class_names=["cat", "dog"])
@@ -118,6 +119,7 @@ class RetinaNet(keras.Model):
             self.distribution_loss_tracker = keras.metrics.Mean(name="distribution_loss")
         if box_head.has_quality:
             self.quality_loss_tracker = keras.metrics.Mean(name="quality_loss")
+        self.micro_batches = 1
         self.nan_batch_indices = self.add_weight(
             shape=(MAX_NAN_BATCH_INDICES,),
             dtype="int32",
@@ -205,7 +207,7 @@ class RetinaNet(keras.Model):
         """
         batches = CheckedBatches(x, y, self.class_names)
         try:
-            return super().fit(batches.x, batches.y, *args, **kwargs)
+            return super().fit(fill_batches(batches.x), batches.y, *args, **kwargs)
         except Exception:
             if batches.error is not None:  # as a dataset tells it, it is buried in names of operations
                 raise batches.error from None
@@ -236,25 +238,28 @@ class RetinaNet(keras.Model):
             raise ValueError("RetinaNet takes no sample weights: mark boxes in `ignore` instead.")
         if y is None or y_pred is None:
             raise ValueError("RetinaNet is trained on batches of (images, targets); the targets are missing.")
-        require_entries(y)
-        num_replicas, all_reduce_sum = current_replicas()
-        objective = DetectionLoss(self.box_coder, self.anchors.num_anchors, self.assigner_config, self.loss_config)
-        terms = objective(y, y_pred, all_reduce_sum)._asdict()
-        for name, tracker in self.loss_trackers.items():
-            tracker.update_state(terms[name] * num_replicas)
-        loss = sum(terms[name] for name in self.loss_trackers)
-        self._record_nan_batch(loss, y["image_index"])
-        for penalty in self.losses:
-            loss = loss + ops.sum(penalty) / num_replicas
-        return loss
+        found = batch_loss(self, y, y_pred, current_replicas())
+        track_loss(self, found, y["image_index"])
+        return found.loss
 
-    def _record_nan_batch(self, loss: Tensor, image_index: Tensor) -> None:
-        """Keeps the image indices of the first batch whose loss is not finite."""
-        index = ops.cast(ops.reshape(image_index, (-1,)), "int32")[:MAX_NAN_BATCH_INDICES]
-        row = ops.concatenate([index, ops.full((MAX_NAN_BATCH_INDICES,), -1, dtype="int32")])[:MAX_NAN_BATCH_INDICES]
-        kept = self.nan_batch_indices.value
-        is_new = ops.logical_and(ops.logical_not(ops.isfinite(loss)), kept[0] < 0)
-        self.nan_batch_indices.assign(ops.where(is_new, row, kept))
+    def train_step(self, *args: Any) -> Any:
+        """One update of the weights, as Keras calls it.
+
+        On the TensorFlow backend several replicas and `micro_batches` have a step of their own.
+
+        Args:
+            *args: As in Keras, by backend.
+
+        Returns:
+            As in Keras.
+        """
+        is_split = self.micro_batches > 1 or current_replicas().num_replicas > 1
+        if keras.backend.backend() != "tensorflow" or not is_split:
+            return super().train_step(*args)
+        images, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(*args)
+        if sample_weight is not None or targets is None:
+            raise ValueError("RetinaNet is trained on batches of (images, targets), without sample weights.")
+        return split_step(self, images, targets, self.micro_batches)
 
     def replaced(self, **parts: Any) -> RetinaNet:
         """A model with some constructor arguments replaced and the others kept.

@@ -17,7 +17,7 @@ WEIGHTS = "model.bin"
 """File of the weights, in the same folder."""
 HINT = "INFERENCE_PRECISION_HINT"
 """OpenVINO's property with the dtype of its computation, which cannot be stored in a model."""
-HINTS: dict[ExportDtype, str] = {"float32": "f32", "float16": "f32", "bfloat16": "bf16"}
+HINTS: dict[ExportDtype, str] = {"float32": "f32", "float16": "f32", "bfloat16": "bf16", "int8": "bf16"}
 """Dtype of the artefact → dtype of OpenVINO's computation. Its default is bfloat16 if the processor supports it."""
 
 

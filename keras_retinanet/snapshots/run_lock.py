@@ -11,6 +11,10 @@ from pathlib import Path
 _IN_USE = (errno.EWOULDBLOCK, errno.EACCES)
 
 
+class RunInUseError(ValueError):
+    """Another process trains the run, or its folder is gone."""
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Locks a folder for this process; the operating system frees the lock when the process ends, however it ends.
@@ -24,7 +28,7 @@ def locked(folder: Path) -> Iterator[None]:
         Nothing.
 
     Raises:
-        ValueError: Another process has it.
+        RunInUseError: Another process has it.
     """
     try:
         import fcntl
@@ -34,13 +38,13 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except FileNotFoundError:
-        raise ValueError(f"{folder}: the folder of the run is gone; mount its disk again, or restore it.") from None
+        raise RunInUseError(f"{folder}: the folder of the run is gone; mount its disk again, or restore it.") from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in _IN_USE:
-                raise ValueError(
+                raise RunInUseError(
                     f"{folder}: another process trains this run now; end it first, or wait for it."
                 ) from None
         yield

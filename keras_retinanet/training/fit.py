@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import keras
@@ -20,10 +20,13 @@ from keras_retinanet.snapshots.atomic_files import remove_parts
 from keras_retinanet.snapshots.run_folder import Progress, Run
 from keras_retinanet.snapshots.run_lock import locked
 from keras_retinanet.training.callbacks import EvaluateMetric, LogLearningRate, PrintLines, RecordEpoch, WarnOnce
+from keras_retinanet.training.devices import Devices
+from keras_retinanet.training.fit_memory import smaller_parts
 from keras_retinanet.training.freezing import carry_state, is_waiting, unfreeze
 from keras_retinanet.training.keep_snapshots import KeepSnapshot
 from keras_retinanet.training.loggers import NUM_PICTURES, Pictures, TrackEpochs, open_trackers
 from keras_retinanet.training.measure import Measured, describe_monitor, measuring, metric_settings
+from keras_retinanet.training.memory import TOO_SMALL, OutOfMemoryError, is_out_of_memory
 from keras_retinanet.training.monitor import Monitor, StopEarly
 from keras_retinanet.training.non_finite import NonFiniteGuard, NonFiniteLossError
 from keras_retinanet.training.optimizer_state import restore_last
@@ -31,9 +34,9 @@ from keras_retinanet.training.pictures import draw_examples, draw_fed, draw_foun
 from keras_retinanet.training.run_data import RunData
 from keras_retinanet.training.run_report import KeepBestDetections, report_run
 from keras_retinanet.training.signals import StopRequest
+from keras_retinanet.training.updates import UpdatePlan
 
 Log = Callable[[str], object]
-UpdatePlan = tuple[WarmupSchedule, Callable[[], keras.optimizers.Optimizer]]
 
 
 @contextmanager
@@ -93,6 +96,7 @@ class Training:
             is called; its argument is the factor on all rates.
         monitor: The number that ranks epochs.
         log: Receives one line per message.
+        devices: Those that train together.
     """
 
     config: TrainConfig
@@ -104,6 +108,7 @@ class Training:
     plan: Callable[[float], UpdatePlan]
     monitor: Monitor
     log: Log
+    devices: Devices = field(default_factory=Devices)
 
     @property
     def schedule(self) -> WarmupSchedule:
@@ -119,7 +124,8 @@ class Training:
         Raises:
             NonFiniteLossError: If the loss or the weights are no longer finite.
             WriteError: A file of the run cannot be written.
-            ValueError: Another process trains this run.
+            RunInUseError: Another process trains this run.
+            OutOfMemoryError: Not even one image fits into memory.
         """
         self.model.stop_training = False
         measured, config = Measured(), self.config
@@ -219,17 +225,41 @@ class Training:
             if is_waiting(self.model, self.config, epoch):
                 self._unfreeze()
             whole = self.config.unfreeze_at if epoch < self.config.unfreeze_at else epochs
-            self.model.fit(
-                self.batches.dataset(epoch, first_step=step),
-                initial_epoch=epoch,
-                epochs=epoch + 1 if step else min(whole, epochs),
-                steps_per_epoch=self.batches.steps_per_epoch - step,
-                callbacks=list(callbacks),
-                shuffle=False,
-                verbose=1 if sys.stdout.isatty() else 0,
-            )
+            try:
+                with self.devices.fitting():
+                    self.model.fit(
+                        self.batches.dataset(epoch, first_step=step),
+                        initial_epoch=epoch,
+                        epochs=epoch + 1 if step else min(whole, epochs),
+                        steps_per_epoch=self.batches.steps_per_epoch - step,
+                        callbacks=list(callbacks),
+                        shuffle=False,
+                        verbose=1 if sys.stdout.isatty() else 0,
+                    )
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                if not self._divide_further(keep):
+                    raise OutOfMemoryError(TOO_SMALL) from error
             if guard.must_restore:
                 self._restore(guard)
+
+    def _divide_further(self, keep: KeepSnapshot) -> bool:
+        """After a step that did not fit into memory: the same step in more parts. False if that is not possible.
+
+        The state is that before the step: no variable changes before all gradients are complete.
+        """
+        config = smaller_parts(self.config, self.devices)
+        if config is None or not keep.is_in_step:
+            return False
+        self.config = config
+        self.run.write_config(config)
+        keep.stand_still()
+        with self.devices.building():
+            self.model.micro_batches = config.accumulate
+            self.model.compile(self.model.optimizer)
+        self.log(f"warning: memory was used up; steps are computed in {config.accumulate} parts from here on")
+        return True
 
     def _clean_up(self) -> None:
         """Removes what a killed process had begun to write into the folder."""
@@ -246,16 +276,18 @@ class Training:
         """Goes back to the last snapshot, with half the learning rate."""
         guard.must_restore = False
         self.progress.rate_scale /= 2
-        restore_last(self.model, self.run, self.progress, self.config, self.plan(self.progress.rate_scale)[1])
+        with self.devices.building():
+            restore_last(self.model, self.run, self.progress, self.config, self.plan(self.progress.rate_scale)[1])
         self.model.stop_training = False
 
     def _unfreeze(self) -> None:
         """Makes the backbone trainable, and continues with the state of the optimizer."""
         former = self.model.optimizer
         unfreeze(self.model, self.config)
-        optimizer = self.plan(self.progress.rate_scale)[1]()
-        carry_state(former, optimizer, self.model)
-        self.model.compile(optimizer)
+        with self.devices.building():
+            optimizer = self.plan(self.progress.rate_scale)[1]()
+            carry_state(former, optimizer, self.model)
+            self.model.compile(optimizer)
         self.log(f"the backbone is trained from epoch {self.progress.epoch + 1} on")
 
     def _explain(self, failure: str) -> str:

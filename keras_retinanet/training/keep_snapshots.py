@@ -35,6 +35,7 @@ class KeepSnapshot(keras.callbacks.Callback):
 
     Attributes:
         first_step: Steps of the epoch that were done before `fit` began; set by the one who calls `fit`.
+        is_in_step: Whether a step has begun and not ended.
     """
 
     def __init__(
@@ -55,17 +56,27 @@ class KeepSnapshot(keras.callbacks.Callback):
         self.keep = keep
         self.clock = clock
         self.first_step = 0
+        self.is_in_step = False
+        self._at = (progress.epoch, progress.step)
         self._saved_at = clock()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Continues the mean losses of an epoch that was stopped in its middle."""
-        del epoch, logs
+        del logs
+        self._at = (epoch, self.first_step)
         if self.first_step and self.progress.step == self.first_step:
             write_trackers(self.model, self.progress.trackers)
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Notes that a step begins."""
+        del batch, logs
+        self.is_in_step = True
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Saves where it is due, and stops where asked to; the last step of an epoch is left to `on_epoch_end`."""
         del logs
+        self.is_in_step = False
+        self._at = (self._at[0], self.first_step + batch + 1)
         if batch + 1 >= self.params["steps"] or self.model.stop_training:
             return
         is_asked = self.request.is_made
@@ -84,6 +95,11 @@ class KeepSnapshot(keras.callbacks.Callback):
         self.progress.trackers = []
         self.save()
         self.model.stop_training = self.request.is_made
+
+    def stand_still(self) -> None:
+        """Sets the progress to the last step that is done, so that the next `fit` continues after it."""
+        self.progress.epoch, self.progress.step = self._at
+        self.progress.trackers = read_trackers(self.model)
 
     def save(self) -> None:
         """Writes `last.keras` and `state.json` as the run stands."""

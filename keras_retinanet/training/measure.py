@@ -14,6 +14,7 @@ from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.schema import Detections
 from keras_retinanet.training.callbacks import EvaluateMetric
+from keras_retinanet.training.devices import on_one_device
 from keras_retinanet.training.monitor import Monitor
 from keras_retinanet.training.run_data import RunData
 from keras_retinanet.training.signals import StopRequest
@@ -73,7 +74,7 @@ def measuring(
         samples,
         resize=model.resize_config,
         pad_value=model.pad_value,
-        batch_size=config.batch_size,
+        batch_size=max(config.batch_size // config.accumulate, 1),
         workers=config.data.workers,
         bad_images=data.bad_images,
         cut_off=data.cut_off,
@@ -87,7 +88,8 @@ def measuring(
                 bar.update(count)
                 progress(count)
 
-            found = detect_dataset(detector, batches, samples, progress=step)
+            with on_one_device():
+                found = detect_dataset(detector, batches, samples, progress=step)
         figures, measured.classes = monitor.log(
             config.metric, samples, found, model.class_names, metric_settings(model)
         )

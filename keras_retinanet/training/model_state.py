@@ -68,7 +68,9 @@ def read_trackers(model: keras.Model) -> list[float]:
         One number per variable of the model's metrics, exact for float32.
     """
     synchronise(model)
-    return [float(ops.convert_to_numpy(variable.value)) for variable in model.metrics_variables]
+    # Under `tf.distribute` each replica has its own sum: reading a variable in an operation adds them up.
+    values = (ops.add(variable.value, 0.0) for variable in model.metrics_variables)
+    return [float(ops.convert_to_numpy(value)) for value in values]
 
 
 def write_trackers(model: keras.Model, values: Sequence[float]) -> None:

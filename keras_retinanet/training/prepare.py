@@ -15,22 +15,21 @@ from keras_retinanet.anchor_coverage import measure_coverage, network_boxes
 from keras_retinanet.config import FilterConfig, MixedPrecision, TrainConfig
 from keras_retinanet.config.architectures import with_architecture
 from keras_retinanet.config.rules import check
-from keras_retinanet.data.augment import augmentation_names
 from keras_retinanet.data.datasets import Dataset
-from keras_retinanet.data.epoch_order import repeat_factors
 from keras_retinanet.data.image_rule import learn_image_rule
 from keras_retinanet.data.pipeline import TrainingBatches
 from keras_retinanet.importers import WeightFile
 from keras_retinanet.inference import load_model
 from keras_retinanet.model.retinanet import RetinaNet
-from keras_retinanet.optimizers.build import VariableRates, build_optimizer, build_schedule, peak_rate
-from keras_retinanet.optimizers.schedules import WarmupSchedule
+from keras_retinanet.optimizers.build import peak_rate
 from keras_retinanet.schema import Sample
 from keras_retinanet.snapshots.run_folder import Progress, Run, read_progress
 from keras_retinanet.snapshots.run_lock import locked
 from keras_retinanet.training.class_balance import balance_classes
-from keras_retinanet.training.fit import Log, RunResult, Training, UpdatePlan
-from keras_retinanet.training.freezing import freeze, rate_factors
+from keras_retinanet.training.devices import Devices, open_devices
+from keras_retinanet.training.fit import Log, RunResult, Training
+from keras_retinanet.training.fit_memory import bound_by_memory, check_parts, fit_to_memory, provisional
+from keras_retinanet.training.freezing import freeze
 from keras_retinanet.training.initial_weights import build_model
 from keras_retinanet.training.measure import metric_settings
 from keras_retinanet.training.model_state import random_states
@@ -40,6 +39,7 @@ from keras_retinanet.training.optimizer_state import compile_with_state
 from keras_retinanet.training.recipe import apply_recipe, chosen_names
 from keras_retinanet.training.run_data import RunData, fingerprint, open_run_data
 from keras_retinanet.training.trial import Clock, fit_to_time
+from keras_retinanet.training.updates import build_batches, plan_updates
 
 __all__ = ["NonFiniteLossError", "RunResult", "Training", "prepare", "train"]
 
@@ -122,28 +122,39 @@ def prepare(
     reasons: list[str] = []
     if resume is None:
         config, reasons = _resolve(config, names, data, log)
-    with _dtype_policy(config.mixed_precision):
+    devices = open_devices(config.devices, has_growth=config.gpu_growth)
+    with _dtype_policy(config.mixed_precision), devices.building():
         progress, model = _build_or_restore(config, data, snapshot, log, checkpoint)
-        batches = _build_batches(config, data, model)
-        plan = functools.partial(_plan_updates, config, model, batches)
+        tried = provisional(config, devices)
+        batches = build_batches(tried, data, model)
+        plan = functools.partial(plan_updates, tried, model, batches)
         former = getattr(model, "optimizer", None)
         compile_with_state(model, plan(progress.rate_scale)[1](), former, is_averaged=progress.averaged)
+        if tried is not config:
+            config, line = fit_to_memory(config, model, batches, devices, len(data.samples))
+            log(line)
+            reasons.append(line)
+            batches = build_batches(config, data, model)
+        check_parts(config, model, devices)
+        model.micro_batches = config.accumulate
         if resume is None and config.time is not None:
             config, line = fit_to_time(config, model, batches, len(data.val_samples or ()), names, (clock, started))
             log(line)
             reasons.append(line)
-            plan = functools.partial(_plan_updates, config, model, batches)
-            model.compile(plan(progress.rate_scale)[1]())
+        if config is not tried:
+            plan = functools.partial(plan_updates, config, model, batches)
+            optimizer = plan(progress.rate_scale)[1]()
+            compile_with_state(model, optimizer, model.optimizer, is_averaged=False)
     settings = metric_settings(model)
     monitor = choose_monitor(config.monitor, config.metric, data.val_samples, data.class_names, settings)
     data.report(log)
-    _report_updates(config, batches, log)
+    _report_updates(config, batches, devices, log)
     _report_coverage(model, data.samples, batches, log)
     run = folder or Run.create(config.snapshot_path, f"{config.data.dataset}-{_name_network(config)}")
     run.write_config(config)
     run.write_recipe(reasons)
     log(f"run: {run.folder}")
-    return Training(config, run, progress, model, batches, data, plan, monitor, log)
+    return Training(config, run, progress, model, batches, data, plan, monitor, log, devices)
 
 
 def _name_network(config: TrainConfig) -> str:
@@ -154,7 +165,10 @@ def _name_network(config: TrainConfig) -> str:
 
 def _resolve(config: TrainConfig, chosen: Collection[str], data: RunData, log: Log) -> tuple[TrainConfig, list[str]]:
     """The settings of a new run with what its recipe and its images decide, and the reasons of the recipe."""
+    former = config.batch_size
     config, reasons = apply_recipe(config, chosen, data.samples, data.class_names)
+    if config.batch_size != former and "accumulate" not in chosen:
+        config = bound_by_memory(config)
     check(config)
     for line in reasons:
         log(line)
@@ -231,49 +245,13 @@ def _restore(snapshot: Path, data: RunData) -> tuple[Progress, RetinaNet]:
     return progress, restored
 
 
-def _build_batches(config: TrainConfig, data: RunData, model: RetinaNet) -> TrainingBatches:
-    threshold = config.data.repeat_threshold
-    return TrainingBatches(
-        data.samples,
-        resize=model.resize_config,
-        pad_value=model.pad_value,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        augmentations=augmentation_names(config.data.augment),
-        workers=config.data.workers,
-        cache=config.data.use_cache,
-        steps=config.steps,
-        bad_images=data.bad_images,
-        cut_off=data.cut_off,
-        thumbnails=data.thumbnails[0],
-        close_epoch=config.epochs - config.data.close_mosaic if config.data.close_mosaic else None,
-        repeat_factors=repeat_factors(data.samples, threshold) if threshold else None,
-    )
-
-
-def _plan_updates(config: TrainConfig, model: RetinaNet, batches: TrainingBatches, scale: float) -> UpdatePlan:
-    """The learning rate of each step of the run, times a scale, and what builds its optimizer."""
-    steps = batches.steps_per_epoch
-    total_steps = steps * config.epochs
-    schedule = build_schedule(config.optimizer, batch_size=config.batch_size, total_steps=total_steps, scale=scale)
-    return schedule, functools.partial(_new_optimizer, config, model, schedule, steps)
-
-
-def _new_optimizer(
-    config: TrainConfig, model: RetinaNet, schedule: WarmupSchedule, steps_per_epoch: int
-) -> keras.optimizers.Optimizer:
-    """An optimizer for the variables that are trainable now."""
-    rates = VariableRates(rate_factors(model, config.optimizer), steps_per_epoch)
-    skips = config.on_nan == "skip"
-    return build_optimizer(config.optimizer, model, schedule, config.mixed_precision, rates, skips_non_finite=skips)
-
-
-def _report_updates(config: TrainConfig, batches: TrainingBatches, log: Log) -> None:
+def _report_updates(config: TrainConfig, batches: TrainingBatches, devices: Devices, log: Log) -> None:
     rate = peak_rate(config.optimizer, config.batch_size)
+    parts = f" in {config.accumulate} parts" if config.accumulate > 1 else ""
     shapes = " or ".join(f"{height}×{width}" for height, width in batches.batch_shapes)
-    log(f"{config.epochs} epochs of {batches.steps_per_epoch} steps of {config.batch_size} images, {shapes}")
+    log(f"{config.epochs} epochs of {batches.steps_per_epoch} steps of {config.batch_size} images{parts}, {shapes}")
     log(f"{config.optimizer.optimizer}, learning rate {rate.value:g}: {rate.reason}")
-    log(f"device: {', '.join(keras.distribution.list_devices())} ({keras.backend.backend()} backend)")
+    log(f"device: {', '.join(devices.names or keras.distribution.list_devices())} ({keras.backend.backend()} backend)")
 
 
 def _report_coverage(model: RetinaNet, samples: Sequence[Sample], batches: TrainingBatches, log: Log) -> None:

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_retinanet.assigners.per_image import assign_each_image, label_anchors
+from keras_retinanet.assigners import ASSIGNERS, AssignerInputs, assign, per_image
+from keras_retinanet.assigners.per_image import assign_each_image, at_row, label_anchors
+from keras_retinanet.config import AssignerConfig, AssignerName
 
 ANCHORS = (np.array([[0, 0, 4, 4], [4, 0, 8, 4], [8, 0, 12, 4]], np.float32), np.array([[0, 0, 8, 8]], np.float32))
 only_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about TensorFlow's graphs")
@@ -43,6 +45,40 @@ def test_a_batch_is_traced_once_per_shape() -> None:
     assert assigner.calls == 1
     assign_each_image(assigner, ANCHORS, (ops.convert_to_tensor(BOXES[:, :1]),), limit=5.0)
     assert assigner.calls == 2
+
+
+@only_tensorflow
+@pytest.mark.parametrize("name", list(ASSIGNERS))
+def test_no_box_or_label_is_a_constant_of_the_compiled_program(
+    name: AssignerName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """XLA compiles once per value of its constants: for a batch of other labels again, if these were among them."""
+    programs, compile_loop = [], per_image._compiled.__wrapped__
+
+    def keep(*constants: Any) -> Any:
+        def run(*arguments: Any) -> Any:
+            programs.append(compiled.experimental_get_compiler_ir(*arguments)(stage="hlo"))
+            return compiled(*arguments)
+
+        compiled = compile_loop(*constants)
+        return run
+
+    monkeypatch.setattr(per_image, "_compiled", keep)
+    levels = tuple(ops.convert_to_tensor(level) for level in ANCHORS)
+    boxes, labels = ops.convert_to_tensor(BOXES), ops.convert_to_tensor(np.array([[0, -1], [1, 0]], np.int32))
+    sizes, predicted = ops.ones((2, 2)), ops.ones((2, 4, 4))
+    inputs = AssignerInputs(levels, (1, 1), boxes, labels, labels * 0, sizes, predicted, ops.ones((2, 4, 3)))
+    assign(AssignerConfig(assigner=name), inputs)
+    entry = programs[0].split("ENTRY")[1].split("->")[0]
+    assert entry.count("s32[2,2]") == 2, entry  # labels and ignore
+    assert entry.count("f32[2,2,4]") == 1, entry  # boxes
+    assert entry.count("f32[2,4,3]") == (1 if ASSIGNERS[name].uses_predictions else 0), entry  # logits
+
+
+@pytest.mark.parametrize("row", [0, 1])
+def test_at_row_is_indexing(row: int) -> None:
+    found = at_row(ops.convert_to_tensor(BOXES), ops.convert_to_tensor(row, "int32"))
+    np.testing.assert_array_equal(ops.convert_to_numpy(found), BOXES[row])
 
 
 def test_the_loop_of_other_backends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from keras_retinanet.cli.parsing import join_numbers
 from keras_retinanet.cli.train import WORDS, _print_summary, main, parse
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.presets import DEMO
+from keras_retinanet.config.settings import AUTO
 from keras_retinanet.config.tree import changed, flag_name, settings
 from keras_retinanet.demo import scenes
 from keras_retinanet.snapshots.run_folder import Run
@@ -262,6 +263,11 @@ def test_a_full_disk_ends_in_one_line(
     assert "No space left on device" in text
     assert f"--resume {tmp_path}" in text
     assert text.count("\n") == 1
+
+
+def test_memory_may_decide_about_the_batch() -> None:
+    config = parse(["coco", "data", "--batch-size", "auto", "--accumulate=auto"]).config
+    assert (config.batch_size, config.accumulate) == (AUTO, AUTO)
 
 
 def test_words_are_settings() -> None:

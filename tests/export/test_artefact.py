@@ -24,7 +24,7 @@ def write(path: Path) -> None:
     ("name", "settings", "message"),
     [
         ("onnx", {"dtype": "bfloat16"}, "The onnx format is written in float32, float16, int8; got 'bfloat16'."),
-        ("openvino", {"dtype": "int8"}, "got 'int8'. In int8 can be written onnx, litert."),
+        ("saved_model", {"dtype": "int8"}, "got 'int8'. In int8 can be written onnx, openvino, litert."),
         ("saved_model", {"image_size": (64, 64)}, "takes images of any size; omit --image-size"),
         ("onnx", {"image_size": (16, 640)}, r"at least 32 pixels; got \(16, 640\)"),
         ("litert", {"dtype": "int8"}, "needs --representative FOLDER"),

@@ -203,7 +203,7 @@ SLOW = [key for key in TOLERANCES if key[1] != "float32" and key != ("openvino",
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "dtype"), SLOW)
 def test_fewer_bits(calm_detector: DetectionModel, representative: str, tmp_path: Path, name, dtype) -> None:
-    need(*PACKAGES.get(name, ()))
+    need(*PACKAGES.get(name, ()), *(["nncf"] if (name, dtype) == ("openvino", "int8") else []))
     settings = ExportConfig(dtype=dtype, representative=representative if dtype == "int8" else None)
     check = Verification(name, calm_detector, dtype, IMAGES)
     written = FORMATS[name](calm_detector, tmp_path / NAMES[name], settings, check)

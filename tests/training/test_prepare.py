@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from keras_retinanet.backbones import BACKBONES, Normalize
@@ -372,6 +373,61 @@ def test_a_loss_that_is_not_finite_restores_the_last_snapshot_at_half_the_rate(
     assert np.isfinite(result.figures["loss"])
     assert any(line.startswith("warning: The loss of step 2 is not finite (nan).") for line in lines)
     assert read_progress(result.folder / "last.keras").rate_scale == 0.5
+
+
+def test_a_step_that_does_not_fit_into_memory_is_computed_in_parts(
+    tiny: TrainConfig, finished: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second step of epoch 2 fails once. The run goes on with the same step in two parts, and the same batches."""
+    lines: list[str] = []
+    frozen = {"model.weights": str(finished.last), "data.augment": "none"}  # batch normalisation is frozen
+    straight = train(changed(tiny, frozen), log=quiet)
+    training = prepare(changed(tiny, frozen), log=lines.append)
+    make, failed = training.model.make_train_function, []
+
+    def make_failing(force: bool = False) -> None:
+        make(force)
+        step = training.model.train_function
+
+        def run(iterator: Any) -> Any:
+            if int(training.model.optimizer.iterations.numpy()) == 4 and not failed:
+                failed.append(next(iterator))
+                raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+            return step(iterator)
+
+        if not failed:
+            training.model.train_function = run
+
+    monkeypatch.setattr(training.model, "make_train_function", make_failing)
+    result = training.fit()
+    assert failed
+    assert "warning: memory was used up; steps are computed in 2 parts from here on" in lines
+    assert read_config(training.run.config).accumulate == 2
+    assert result.figures["loss"] == pytest.approx(straight.figures["loss"], rel=1e-4)
+    for ours, theirs in zip(
+        weights(result.folder / "last.keras"), weights(straight.folder / "last.keras"), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_memory_chooses_batch_and_parts(tiny: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four images fit: a batch of four; and one of six in two parts of three."""
+    monkeypatch.setattr("keras_retinanet.training.fit_memory.MemoryTrial", lambda *given: lambda count: count <= 4)
+    lines: list[str] = []
+    training = prepare(changed(tiny, {"batch_size": 0}), log=lines.append)
+    assert (training.config.batch_size, training.config.accumulate) == (4, 1)
+    assert training.batches.steps_per_epoch == 2
+    assert "memory: 4 images of 96×96 fit into the memory of a device: batch 4, in 1 parts" in lines
+    training = prepare(changed(tiny, {"batch_size": 6, "accumulate": 0}), log=quiet)
+    assert (training.config.batch_size, training.config.accumulate) == (6, 2)
+    assert training.model.micro_batches == 2
+
+
+def test_a_batch_that_cannot_be_divided_is_refused(tiny: TrainConfig) -> None:
+    with pytest.raises(ValueError, match="--batch-size 2 cannot be divided into 3 parts without a rest"):
+        prepare(changed(tiny, {"accumulate": 3}), log=quiet)
+    with pytest.raises(ValueError, match=r"--devices CPU:7: there is no cpu:7; allowed are all, a number, and names"):
+        prepare(changed(tiny, {"devices": "CPU:7"}), log=quiet)
 
 
 def test_a_frozen_backbone_stays_as_it_is(measured: Run, tiny: TrainConfig) -> None:
