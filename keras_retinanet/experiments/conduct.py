@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import shutil
+import signal
 import time
 from collections.abc import Callable, Collection, Sequence
 from statistics import fmean
@@ -14,6 +15,7 @@ from keras_retinanet.config import TrainConfig
 from keras_retinanet.experiments.plan import PlannedRun, run_settings
 from keras_retinanet.experiments.results import Ablation, RunOutcome
 from keras_retinanet.training.prepare import NonFiniteLossError, prepare
+from keras_retinanet.training.signals import StopRequest
 
 Log = Callable[[str], object]
 
@@ -43,21 +45,26 @@ def conduct(
     Returns:
         Whether all are done.
     """
-    for number, run in enumerate(runs, 1):
-        done = ablation.outcomes()
-        if run.key in done:
-            continue
-        costs = [each.cpu_seconds for each in done.values()]
-        if budget is not None and costs and sum(costs) + fmean(costs) > budget:
-            log(f"budget: {sum(costs) / 60:.1f} CPU minutes are used, {len(runs) - number + 1} runs are left out")
-            return False
-        outcome = train_one(run_settings(base, run, str(ablation.runs)), run, chosen, keeps_snapshots)
-        if outcome is None:
-            log("stopped; the same command continues")
-            return False
-        ablation.add(outcome)
-        figure = outcome.failure or f"AP {outcome.AP:.3f}"
-        log(f"{number}/{len(runs)}  {run.names[0]}, seed {run.seed}: {figure}, {outcome.cpu_seconds:.0f} s of CPU time")
+    with StopRequest() as request:
+        for number, run in enumerate(runs, 1):
+            done = ablation.outcomes()
+            if run.key in done:
+                continue
+            if request.is_made:
+                log("stopped; the same command continues")
+                return False
+            costs = [each.cpu_seconds for each in done.values()]
+            if budget is not None and costs and sum(costs) + fmean(costs) > budget:
+                log(f"budget: {sum(costs) / 60:.1f} CPU minutes are used, {len(runs) - number + 1} runs are left out")
+                return False
+            outcome = train_one(run_settings(base, run, str(ablation.runs)), run, chosen, keeps_snapshots)
+            if outcome is None:
+                log("stopped; the same command continues")
+                return False
+            ablation.add(outcome)
+            figure = outcome.failure or f"AP {outcome.AP:.3f}"
+            name = f"{number}/{len(runs)}  {run.names[0]}, seed {run.seed}"
+            log(f"{name}: {figure}, {outcome.cpu_seconds:.0f} s of CPU time")
     return True
 
 
@@ -82,6 +89,8 @@ def train_one(
         figures = result.figures
         if result.stopped_by is not None:
             return None
+        if result.late_signal is not None:  # the run is complete; whoever conducts the runs stops after it
+            signal.raise_signal(result.late_signal)
     except NonFiniteLossError:
         failure = "diverged"
     steps = training.progress.epoch * training.batches.steps_per_epoch + training.progress.step

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import keras
@@ -69,6 +69,7 @@ class RunResult:
         best: Row of the epoch that is best by the metric, empty if nothing was measured.
         stopped_by: The signal that stopped the run, `None` where it is complete.
         report: The report; `None` where there is none.
+        late_signal: A signal that came after the last step, so that the run is complete.
     """
 
     folder: Path
@@ -77,6 +78,7 @@ class RunResult:
     best: dict[str, float]
     stopped_by: int | None
     report: Path | None = None
+    late_signal: int | None = None
 
 
 @dataclass
@@ -151,7 +153,8 @@ class Training:
             if self.model.stop_training and not early.is_due():
                 self._warn_about_images()
                 return self._result(request.number, None)
-            return self._finish(measured, best)
+            result = self._finish(measured, best)
+        return replace(result, late_signal=request.number)
 
     def _finish(self, measured: Measured, best: KeepBestDetections) -> RunResult:
         """Draws and reports a complete run."""

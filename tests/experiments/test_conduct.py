@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,21 @@ def test_a_stopped_ablation_continues_with_the_run_it_was_in(trained: list[str],
     assert conduct(Ablation(tmp_path), BASE, RUNS, log=lines.append)
     assert trained[3:] == ["1b/gamma-2"]
     assert len(ablation.outcomes()) == 3
+
+
+def test_a_signal_after_the_last_step_of_a_run_stops_after_it(
+    trained: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train_one(config: TrainConfig, run, chosen, keeps_snapshots: bool) -> RunOutcome:
+        signal.raise_signal(signal.SIGTERM)
+        return RunOutcome(run.key, run.seed, 0.3, 0.5, 0.3, 1.0, 10, 10.0)
+
+    monkeypatch.setattr(module, "train_one", train_one)
+    ablation, lines = Ablation(tmp_path), []
+    ablation.open(BASE)
+    assert not conduct(ablation, BASE, RUNS, log=lines.append)
+    assert len(ablation.outcomes()) == 1
+    assert lines[-1] == "stopped; the same command continues"
 
 
 def test_no_run_begins_that_would_exceed_the_budget(trained: list[str], tmp_path: Path) -> None:
