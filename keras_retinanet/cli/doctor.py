@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from keras_retinanet.cli.network_settings import network_parser, parse_network_arguments
 from keras_retinanet.cli.parsing import Parser, fail
 from keras_retinanet.cli.startup import import_tensorflow
+from keras_retinanet.config.architectures import ARCHITECTURES
 
 if TYPE_CHECKING:
     import argparse
@@ -50,6 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     namespace, config = parse_network_arguments(parser, argv)
     _require_writable(parser, namespace)
+    architecture = config.model.architecture
+    if namespace.optimise_anchors and ARCHITECTURES[architecture].has_default_boxes:
+        parser.error(f"--optimise-anchors searches the anchors of a RetinaNet; {architecture} has fixed default boxes")
     import_tensorflow()
     from keras_retinanet.doctor import diagnose
     from keras_retinanet.doctor.text_report import format_text

@@ -66,6 +66,11 @@ def test_pictures_and_sheet(boxes, tmp_path, capsys):
     [
         (doctor, ["csv", "gone.csv", "--anchor-sizes", "1"], "--anchor-sizes needs one value for each of the 5"),
         (doctor, ["yolo"], "expected `yolo PATH`"),
+        (
+            doctor,
+            ["csv", "gone.csv", "--architecture", "ssd300_vgg16", "--optimise-anchors"],
+            "ssd300_vgg16 has fixed default boxes",
+        ),
         (doctor, ["csv", "gone.csv", "--page", "/no/where/page.html"], "folder /no/where does not exist; give"),
         (doctor, ["csv", "gone.csv", "--json", "/"], "--json /: is a folder"),
         (doctor, ["csv", "gone.csv", "--fix", "/"], "--fix /: the folder is not empty"),
