@@ -8,7 +8,7 @@ from typing import NamedTuple
 _UNITS = (3600.0, 60.0, 1.0)
 
 
-class Interval(NamedTuple):
+class SaveInterval(NamedTuple):
     """Time or steps between two events; one of the two.
 
     Attributes:
@@ -45,7 +45,7 @@ def parse_duration(text: str, flag: str = "--time") -> float:
     return seconds
 
 
-def parse_interval(text: str, flag: str) -> Interval:
+def parse_interval(text: str, flag: str) -> SaveInterval:
     """Reads an interval.
 
     Args:
@@ -60,12 +60,12 @@ def parse_interval(text: str, flag: str) -> Interval:
 
     Example:
         >>> parse_interval("5m", "--save-every")
-        Interval(seconds=300.0, steps=None)
+        SaveInterval(seconds=300.0, steps=None)
     """
     if text.strip().isdecimal() and int(text):
-        return Interval(steps=int(text))
+        return SaveInterval(steps=int(text))
     try:
-        return Interval(seconds=parse_duration(text, flag))
+        return SaveInterval(seconds=parse_duration(text, flag))
     except ValueError:
         raise ValueError(
             f"{flag} is {text!r}; allowed are a time such as 90s, 5m or 1h30m, and a number of steps such as 500."

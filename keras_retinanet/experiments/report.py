@@ -7,7 +7,7 @@ from html import escape
 
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.experiments.results import RunOutcome
-from keras_retinanet.experiments.summary import Interval, Judgement, Row, TableSummary
+from keras_retinanet.experiments.summary import Judgement, MeanInterval, Row, TableSummary
 from keras_retinanet.version import __version__
 
 _STYLE = """
@@ -69,7 +69,7 @@ def to_html(blocks: Sequence[Block]) -> str:
     return f"<!doctype html><html lang=en>{head}<main>\n{body}\n</main></html>\n"
 
 
-def format_interval(found: Interval | None) -> str:
+def format_interval(found: MeanInterval | None) -> str:
     """A mean and its interval, with one decimal.
 
     Args:

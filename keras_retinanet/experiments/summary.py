@@ -19,7 +19,7 @@ Verdict = Literal["holds", "does not hold", "undecided", "not measured"]
 
 
 @dataclass(frozen=True)
-class Interval:
+class MeanInterval:
     """A mean with its 95 % interval over seeds.
 
     Attributes:
@@ -43,7 +43,7 @@ class Row:
 
     variant: Variant
     runs: Mapping[int, RunOutcome]
-    figures: tuple[Interval, ...] | None
+    figures: tuple[MeanInterval, ...] | None
 
     @property
     def diverged(self) -> int:
@@ -62,7 +62,7 @@ class Judgement:
     """
 
     claim: Claim
-    difference: Interval | None
+    difference: MeanInterval | None
     verdict: Verdict
 
 
@@ -106,7 +106,7 @@ def summarise(outcomes: Mapping[str, RunOutcome], tables: Sequence[str] = tuple(
     return found
 
 
-def interval(values: Sequence[float]) -> Interval:
+def interval(values: Sequence[float]) -> MeanInterval:
     """Mean and 95 % interval of Student's t.
 
     Args:
@@ -116,9 +116,9 @@ def interval(values: Sequence[float]) -> Interval:
         The interval.
     """
     if len(values) < 2:
-        return Interval(values[0], None)
+        return MeanInterval(values[0], None)
     quantile = _STUDENT[len(values) - 2] if len(values) - 2 < len(_STUDENT) else 1.96
-    return Interval(fmean(values), quantile * stdev(values) / math.sqrt(len(values)))
+    return MeanInterval(fmean(values), quantile * stdev(values) / math.sqrt(len(values)))
 
 
 def _runs_of(changes: Changes, outcomes: Mapping[str, RunOutcome], seeds: Sequence[int]) -> dict[int, RunOutcome]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import keras
 
-from keras_retinanet.config.durations import Interval
+from keras_retinanet.config.durations import SaveInterval
 from keras_retinanet.optimizers.averaging import averaged
 from keras_retinanet.snapshots.run_folder import Progress, Run
 from keras_retinanet.snapshots.snapshot_files import save_last
@@ -43,7 +43,7 @@ class KeepSnapshot(keras.callbacks.Callback):
         run: Run,
         progress: Progress,
         request: StopRequest,
-        interval: Interval | None = None,
+        interval: SaveInterval | None = None,
         *,
         keep: int = 1,
         clock: Callable[[], float] = time.monotonic,
@@ -52,7 +52,7 @@ class KeepSnapshot(keras.callbacks.Callback):
         self.run = run
         self.progress = progress
         self.request = request
-        self.interval = interval or Interval()
+        self.interval = interval or SaveInterval()
         self.keep = keep
         self.clock = clock
         self.first_step = 0

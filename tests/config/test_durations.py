@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_retinanet.config.durations import Interval, parse_duration, parse_interval
+from keras_retinanet.config.durations import SaveInterval, parse_duration, parse_interval
 
 
 @pytest.mark.parametrize(
@@ -19,8 +19,8 @@ def test_refused(text: str) -> None:
 
 
 def test_intervals_are_times_or_steps() -> None:
-    assert parse_interval("5m", "--save-every") == Interval(seconds=300)
-    assert parse_interval("500", "--save-every") == Interval(steps=500)
+    assert parse_interval("5m", "--save-every") == SaveInterval(seconds=300)
+    assert parse_interval("500", "--save-every") == SaveInterval(steps=500)
     for text in ("0", "often", "-3", "1.5"):
         with pytest.raises(ValueError, match=f"--save-every is '{text}'; allowed are a time such as 90s"):
             parse_interval(text, "--save-every")

@@ -123,6 +123,7 @@ def test_a_step_with_focal_loss_and_the_snapshot_after_it(ssd300: RetinaNet, tmp
         np.testing.assert_array_equal(*(np.array(answer[name]) for answer in answers))
 
 
+@pytest.mark.slow
 def test_imagenet_weights_fill_the_convolutions(tmp_path: Path) -> None:
     """A file as Keras downloads it: the 13 convolutions without classifier, blue first; fc6 and fc7 stay random."""
     source = keras.applications.VGG16(include_top=False, weights=None)

@@ -63,6 +63,7 @@ def test_a_snapshot_and_the_shapes_of_its_maps(network: RetinaNet, tmp_path: Pat
         np.testing.assert_array_equal(*(np.array(answer[name]) for answer in answers))
 
 
+@pytest.mark.slow
 def test_imagenet_weights_have_the_whole_tail_and_paddings_of_keras(tmp_path: Path) -> None:
     source = keras.applications.MobileNetV3Large(include_top=False, weights=None, include_preprocessing=False)
     source.save_weights(tmp_path / "weights.weights.h5")

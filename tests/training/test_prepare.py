@@ -306,6 +306,7 @@ def test_a_loss_that_is_not_finite_names_the_images_and_keeps_the_snapshot(finis
     assert [row["epoch"] for row in finished.rows()] == ["1", "2"]
 
 
+@pytest.mark.slow
 def test_resumed_from_any_snapshot_the_run_is_the_same_to_the_last_bit(tiny: TrainConfig, tmp_path: Path) -> None:
     """Weights, optimizer, averages and `metrics.csv`, resumed inside the first epoch."""
     values = {"save_every": "2", "keep": 9, "optimizer.ema_decay": 0.9, "snapshot_path": str(tmp_path)}
@@ -375,6 +376,7 @@ def test_a_loss_that_is_not_finite_restores_the_last_snapshot_at_half_the_rate(
     assert read_progress(result.folder / "last.keras").rate_scale == 0.5
 
 
+@pytest.mark.slow
 def test_a_step_that_does_not_fit_into_memory_is_computed_in_parts(
     tiny: TrainConfig, finished: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
