@@ -108,7 +108,7 @@ def test_as_mmdetection(mmdetection: Any) -> None:
     np.testing.assert_allclose(quality, mmdetection["aligned"]["quality"], atol=1e-5)
 
 
-@pytest.mark.parametrize("per_cell", [1, 9])
+@pytest.mark.parametrize("per_cell", [pytest.param(1, marks=pytest.mark.slow), 9])
 def test_a_batch_equals_its_images_and_takes_many_boxes(per_cell: int) -> None:
     scales, ratios = ((1.0,), (1.0,)) if per_cell == 1 else ((1.0, 1.3, 1.6), (0.5, 1.0, 2.0))
     config = AnchorConfig((16.0, 32.0), (8, 16), ratios, scales)

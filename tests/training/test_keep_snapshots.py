@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_retinanet.config.durations import Interval
+from keras_retinanet.config.durations import SaveInterval
 from keras_retinanet.snapshots.run_folder import Progress, Run, read_progress
 from keras_retinanet.training.keep_snapshots import KeepSnapshot
 from keras_retinanet.training.model_state import random_states, read_trackers
@@ -94,7 +94,7 @@ def steps_saved(model: keras.Model, folder: Path, keep: KeepSnapshot, steps: int
 
 def test_snapshots_inside_an_epoch_come_after_so_many_steps(model: keras.Model, tmp_path: Path) -> None:
     """The last step of an epoch has the snapshot of the epoch."""
-    keep = attached(KeepSnapshot(Run(tmp_path), Progress(), StopRequest(), Interval(steps=2)), model, steps=6)
+    keep = attached(KeepSnapshot(Run(tmp_path), Progress(), StopRequest(), SaveInterval(steps=2)), model, steps=6)
     assert steps_saved(model, tmp_path, keep, 6) == [2, 4]
     assert not model.stop_training
 
@@ -103,7 +103,7 @@ def test_snapshots_inside_an_epoch_come_after_so_much_time(model: keras.Model, t
     """At 10 s a step and 25 s between snapshots; saving takes 10 s."""
     times = iter(range(0, 1000, 10))
     keep = KeepSnapshot(
-        Run(tmp_path), Progress(), StopRequest(), Interval(seconds=25), clock=lambda: float(next(times))
+        Run(tmp_path), Progress(), StopRequest(), SaveInterval(seconds=25), clock=lambda: float(next(times))
     )
     assert steps_saved(model, tmp_path, attached(keep, model, steps=9), 9) == [3, 6]
 
@@ -111,7 +111,7 @@ def test_snapshots_inside_an_epoch_come_after_so_much_time(model: keras.Model, t
 def test_mean_losses_continue_in_the_middle_of_an_epoch(model: keras.Model, tmp_path: Path) -> None:
     x = np.array([[1.0], [2.0], [3.0]], np.float32)
     progress = Progress()
-    attached(keep := KeepSnapshot(Run(tmp_path), progress, StopRequest(), Interval(steps=1)), model)
+    attached(keep := KeepSnapshot(Run(tmp_path), progress, StopRequest(), SaveInterval(steps=1)), model)
     model.train_on_batch(x, 2 * x)
     before = read_trackers(model)
     assert before[1] > 0
