@@ -145,7 +145,7 @@ def _duration(text: str) -> float:
     try:
         return parse_duration(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 30m or 2h") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90s, 30m or 2h") from None
 
 
 if __name__ == "__main__":

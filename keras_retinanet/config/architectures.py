@@ -62,7 +62,7 @@ class Architecture:
             name: Dotted name, such as `"anchors.sizes"`.
 
         Returns:
-            True if it has, or is no setting of a network.
+            True if it has, and for settings that do not describe a network.
         """
         group, _, leaf = name.partition(".")
         if not self.has_default_boxes:

@@ -118,7 +118,7 @@ SEEN_ON_CPU, SEEN_ON_ACCELERATOR = 12_000, 60_000
 MobileNet, and evaluations."""
 
 TYPICAL_PIXELS, FEWEST_SEEN = 320 * 416, 4_000
-"""On a CPU, larger images are seen less often, but so many times at least."""
+"""On a CPU, larger images are seen less often, but a run sees at least `FEWEST_SEEN` of them."""
 
 EVALUATIONS = 20
 """Evaluations of a run."""

@@ -182,14 +182,13 @@ class TrainConfig(NetworkConfig):
             lrp.oLRP (of another metric).
         patience: Evaluations in a row without a better value after which the run ends. Defaults to no limit.
         report: File of the report, or none. Defaults to report.html in the run's folder.
-        save_every: Also save inside an epoch, after so much time (5m) or so many steps (500). Defaults to the ends of
-            epochs.
+        save_every: Also save inside an epoch, every 5m of time or every 500 steps. Defaults to the ends of epochs.
         keep: Snapshots to keep, the newest, last.keras included.
         on_nan: What follows a loss that is not finite: stop the run, skip the batch, or restore the last snapshot and
             continue at half the learning rate.
         nan_limit: Losses that are not finite after which skip and restore end the run.
-        accumulate: Compute each step in so many parts, one after the other, whose gradients are summed: less memory for
-            the same batch. auto takes the fewest that fit.
+        accumulate: Compute each step in this number of parts, one after the other, and sum their gradients: less memory
+            for the same batch. auto takes the fewest that fit.
         devices: Devices that train together, each on its part of every batch: all, a number, or names with commas
             (GPU:0,GPU:1). Defaults to the first.
         gpu_growth: Take GPU memory as it is needed, and not all of it at the start (TensorFlow).

@@ -26,7 +26,7 @@ class RunOutcome:
         loss: Loss of the last epoch.
         steps: Training steps.
         cpu_seconds: CPU time of training and measuring, all threads.
-        failure: Why there is no AP.
+        failure: Why the run has no AP, such as `"diverged"`; empty if it has one.
     """
 
     key: str

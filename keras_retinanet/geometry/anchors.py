@@ -67,6 +67,24 @@ def pyramid_shapes(height: int, width: int, strides: Sequence[int]) -> list[tupl
     return shapes
 
 
+def anchor_specs(pyramid: Mapping[str, Any], num_anchors: Sequence[int]) -> dict[str, keras.KerasTensor]:
+    """Shapes of the anchors of a pyramid, as far as the shapes of its maps are known.
+
+    Args:
+        pyramid: Level → map `(B, H, W, C)`.
+        num_anchors: Anchors at each position, one number per level.
+
+    Returns:
+        Level → `(1, H · W · anchors, 4)` float32.
+    """
+    specs = {}
+    for count, (name, features) in zip(num_anchors, pyramid.items(), strict=True):
+        _, height, width, _ = features.shape
+        length = None if height is None or width is None else height * width * count
+        specs[name] = keras.KerasTensor((1, length, 4), dtype="float32")
+    return specs
+
+
 def level_anchors(
     height: Tensor, width: Tensor, stride: tuple[Tensor, Tensor], base: Any, offset: tuple[Any, Any]
 ) -> Tensor:
@@ -231,12 +249,7 @@ class Anchors(keras.layers.Layer):
     def compute_output_spec(self, pyramid: Mapping[str, Any], images: Any) -> dict[str, keras.KerasTensor]:
         """Shapes and dtype of the output, known where the maps' shapes are."""
         del images
-        specs = {}
-        for count, (name, features) in zip(self.num_anchors, pyramid.items(), strict=True):
-            _, height, width, _ = features.shape
-            length = None if height is None or width is None else height * width * count
-            specs[name] = keras.KerasTensor((1, length, 4), dtype="float32")
-        return specs
+        return anchor_specs(pyramid, self.num_anchors)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

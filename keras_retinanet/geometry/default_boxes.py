@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_retinanet.geometry.anchors import level_anchors
+from keras_retinanet.geometry.anchors import anchor_specs, level_anchors
 from keras_retinanet.schema import Tensor
 
 
@@ -122,12 +122,7 @@ class DefaultBoxes(keras.layers.Layer):
     def compute_output_spec(self, pyramid: Mapping[str, Any], images: Any) -> dict[str, keras.KerasTensor]:
         """Shapes and dtype of the output, known where the maps' shapes are."""
         del images
-        specs = {}
-        for count, (name, features) in zip(self.num_anchors, pyramid.items(), strict=True):
-            _, height, width, _ = features.shape
-            length = None if height is None or width is None else height * width * count
-            specs[name] = keras.KerasTensor((1, length, 4), dtype="float32")
-        return specs
+        return anchor_specs(pyramid, self.num_anchors)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

@@ -22,7 +22,7 @@ class RatedScores:
         scale: How the network's output becomes a score.
 
     Raises:
-        ValueError: There is no such rule.
+        ValueError: The rule is unknown.
 
     Attributes:
         scores: `(B, A, K)` float32, not combined.

@@ -28,7 +28,7 @@ def keep_anchors(targets: ClassTargets, is_kept: Tensor) -> ClassTargets:
 
 
 def hard_negatives(losses: Tensor, anchor_labels: Tensor, negative_ratio: float) -> Tensor:
-    """All objects, and of each image's background the anchors of largest loss, so many times as many.
+    """All objects, and the background anchors of largest loss: up to `negative_ratio` for each object of the image.
 
     Args:
         losses: `(B, A)` float32, at least 0.

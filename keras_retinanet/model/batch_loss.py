@@ -13,7 +13,7 @@ from keras_retinanet.model.target_checks import require_entries
 from keras_retinanet.schema import Predictions, Targets, Tensor
 
 MAX_NAN_BATCH_INDICES = 64
-"""At most so many image indices of a batch whose loss is not finite are kept."""
+"""Largest number of image indices that are kept of a batch whose loss is not finite."""
 
 
 class BatchLoss(NamedTuple):

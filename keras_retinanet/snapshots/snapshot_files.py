@@ -27,7 +27,7 @@ def save_snapshot(model: Any, path: Path, progress: Progress) -> None:
         progress: Stored inside the archive.
 
     Raises:
-        WriteError: The file cannot be written, or is not what was written.
+        WriteError: The file cannot be written, or its content differs from what was written.
     """
 
     def write(temporary: Path) -> None:

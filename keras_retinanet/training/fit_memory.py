@@ -74,7 +74,7 @@ def fit_to_memory(
 
 
 def _fewest_parts(batch: int, micro: int) -> int:
-    """The smallest divisor of a batch whose parts have at most so many images."""
+    """The smallest divisor of a batch that makes parts of at most this size."""
     return next(parts for parts in range(1, batch + 1) if batch % parts == 0 and batch // parts <= micro)
 
 

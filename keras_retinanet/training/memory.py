@@ -47,7 +47,7 @@ def largest_batch(fits: Callable[[int], bool], limit: int) -> int:
     """Searches for the largest batch that fits: doubles, then bisects.
 
     Args:
-        fits: Whether a batch of so many images fits.
+        fits: Whether a batch of this number of images fits.
         limit: Largest number of images to try.
 
     Returns:

@@ -55,7 +55,7 @@ def test_one_row_is_trained_measured_and_reported_once(data: Path, capsys: pytes
     ("words", "message"),
     [
         ([], "which data?"),
-        (["demo", "--budget", "soon"], "'soon' is no time such as 90s"),
+        (["demo", "--budget", "soon"], "'soon' is not a duration such as 90s"),
         (["demo", "--epoch", "3"], "did you mean --epochs?"),
         (["demo", "--find-lr"], "belong to a single run"),
     ],

@@ -24,8 +24,10 @@ def test_disks_without_locks_are_used_without(tmp_path: Path, monkeypatch: pytes
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
+    reached = []
     with locked(tmp_path), locked(tmp_path):
-        pass
+        reached.append(True)
+    assert reached == [True]
 
 
 def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:

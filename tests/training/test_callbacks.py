@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
-import numpy as np
 import pytest
 
 from keras_retinanet.snapshots.run_folder import Run
@@ -19,23 +19,7 @@ from keras_retinanet.training.callbacks import (
 from keras_retinanet.training.signals import StopRequest
 
 
-@pytest.fixture
-def model() -> keras.Model:
-    """y = w x, with the variable that names the images of a failed batch."""
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
-    model.nan_batch_indices = keras.Variable(np.full(64, -1), dtype="int32", trainable=False)
-    model.compile(keras.optimizers.SGD(0.5), loss="mse")
-    model.stop_training = False
-    return model
-
-
-def attached(callback: keras.callbacks.Callback, model: keras.Model, steps: int = 3) -> keras.callbacks.Callback:
-    callback.set_model(model)
-    callback.set_params({"steps": steps, "epochs": 2, "verbose": 0})
-    return callback
-
-
-def test_metrics_are_measured_every_so_often_and_after_the_last_epoch(model: keras.Model) -> None:
+def test_metrics_are_measured_every_so_often_and_after_the_last_epoch(attached: Any, model: keras.Model) -> None:
     measure = EvaluateMetric(lambda progress: {"AP": 0.5}, every=3, epochs=8, request=StopRequest())
     attached(measure, model)
     measured = []
@@ -48,7 +32,7 @@ def test_metrics_are_measured_every_so_often_and_after_the_last_epoch(model: ker
     assert measured[2] == {"val_AP": 0.5}
 
 
-def test_a_measurement_is_given_up_on_request(model: keras.Model) -> None:
+def test_a_measurement_is_given_up_on_request(attached: Any, model: keras.Model) -> None:
     request, logs, seen = StopRequest(), {}, []
 
     def measure(progress):  # type: ignore[no-untyped-def]
@@ -69,7 +53,7 @@ def test_a_measurement_is_given_up_on_request(model: keras.Model) -> None:
     ("monitoring", "best"), [((), "epoch 2"), (("val_count_error", "min"), "epoch 4"), (("val_mAP", "max"), None)]
 )
 def test_best_follows_the_monitored_number(
-    model: keras.Model, tmp_path: Path, monitoring: tuple[str, ...], best: str | None
+    attached: Any, model: keras.Model, tmp_path: Path, monitoring: tuple[str, ...], best: str | None
 ) -> None:
     run = Run(tmp_path)
     record = attached(RecordEpoch(run, *monitoring), model)
@@ -81,14 +65,14 @@ def test_best_follows_the_monitored_number(
     assert run.curves.exists()
 
 
-def test_an_epoch_that_did_not_finish_is_not_recorded(model: keras.Model, tmp_path: Path) -> None:
+def test_an_epoch_that_did_not_finish_is_not_recorded(attached: Any, model: keras.Model, tmp_path: Path) -> None:
     model.stop_training = True
     record = attached(RecordEpoch(Run(tmp_path)), model)
     record.on_epoch_end(0, {"loss": 1.0, "val_AP": 1.0})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_learning_rate_is_that_of_the_last_step(model: keras.Model) -> None:
+def test_the_learning_rate_is_that_of_the_last_step(attached: Any, model: keras.Model) -> None:
     log, logs = attached(LogLearningRate(lambda step: 10.0 + step), model), {}
     log.on_epoch_end(0, logs)
     assert logs == {"learning_rate": 10.0}
@@ -98,7 +82,7 @@ def test_the_learning_rate_is_that_of_the_last_step(model: keras.Model) -> None:
 
 
 def test_lines_come_once_an_epoch_and_every_so_often_inside(
-    model: keras.Model, monkeypatch: pytest.MonkeyPatch
+    attached: Any, model: keras.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, lines = iter([0.0, 30.0, 70.0, 70.0, 90.0, 100.0]), []
     monkeypatch.setattr("keras_retinanet.training.callbacks.time.monotonic", lambda: next(clock))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
-import pytest
 
 from keras_retinanet.config.durations import SaveInterval
 from keras_retinanet.snapshots.run_folder import Progress, Run, read_progress
@@ -15,23 +15,7 @@ from keras_retinanet.training.model_state import random_states, read_trackers
 from keras_retinanet.training.signals import StopRequest
 
 
-@pytest.fixture
-def model() -> keras.Model:
-    """y = w x, with the variable that names the images of a failed batch."""
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
-    model.nan_batch_indices = keras.Variable(np.full(64, -1), dtype="int32", trainable=False)
-    model.compile(keras.optimizers.SGD(0.5), loss="mse")
-    model.stop_training = False
-    return model
-
-
-def attached(callback: keras.callbacks.Callback, model: keras.Model, steps: int = 3) -> keras.callbacks.Callback:
-    callback.set_model(model)
-    callback.set_params({"steps": steps, "epochs": 2, "verbose": 0})
-    return callback
-
-
-def test_a_complete_epoch_is_saved_and_a_broken_one_is_not(model: keras.Model, tmp_path: Path) -> None:
+def test_a_complete_epoch_is_saved_and_a_broken_one_is_not(attached: Any, model: keras.Model, tmp_path: Path) -> None:
     progress = Progress(seed=7)
     keep = attached(KeepSnapshot(Run(tmp_path), progress, StopRequest()), model)
     keep.on_train_batch_end(0, {"loss": 2.0})
@@ -43,7 +27,7 @@ def test_a_complete_epoch_is_saved_and_a_broken_one_is_not(model: keras.Model, t
     assert read_progress(tmp_path / "last.keras").epoch == 1
 
 
-def test_a_wish_to_stop_saves_between_two_steps(model: keras.Model, tmp_path: Path) -> None:
+def test_a_wish_to_stop_saves_between_two_steps(attached: Any, model: keras.Model, tmp_path: Path) -> None:
     request = StopRequest()
     keep = attached(KeepSnapshot(Run(tmp_path), Progress(epoch=4), request), model, steps=2)
     keep.first_step = 5  # the first five of seven steps were done before
@@ -53,7 +37,9 @@ def test_a_wish_to_stop_saves_between_two_steps(model: keras.Model, tmp_path: Pa
     assert (read_progress(tmp_path / "last.keras").epoch, read_progress(tmp_path / "last.keras").step) == (4, 6)
 
 
-def test_a_wish_to_stop_never_saves_weights_that_are_not_finite(model: keras.Model, tmp_path: Path) -> None:
+def test_a_wish_to_stop_never_saves_weights_that_are_not_finite(
+    attached: Any, model: keras.Model, tmp_path: Path
+) -> None:
     request = StopRequest()
     keep = attached(KeepSnapshot(Run(tmp_path), Progress(), request), model)
     request.number = 15
@@ -63,7 +49,9 @@ def test_a_wish_to_stop_never_saves_weights_that_are_not_finite(model: keras.Mod
     assert not (tmp_path / "last.keras").exists()
 
 
-def test_a_wish_at_the_last_step_waits_for_the_end_of_the_epoch(model: keras.Model, tmp_path: Path) -> None:
+def test_a_wish_at_the_last_step_waits_for_the_end_of_the_epoch(
+    attached: Any, model: keras.Model, tmp_path: Path
+) -> None:
     request = StopRequest()
     keep = attached(KeepSnapshot(Run(tmp_path), Progress(), request), model, steps=2)
     request.number = 15
@@ -92,14 +80,14 @@ def steps_saved(model: keras.Model, folder: Path, keep: KeepSnapshot, steps: int
     return found
 
 
-def test_snapshots_inside_an_epoch_come_after_so_many_steps(model: keras.Model, tmp_path: Path) -> None:
+def test_snapshots_inside_an_epoch_come_after_so_many_steps(attached: Any, model: keras.Model, tmp_path: Path) -> None:
     """The last step of an epoch has the snapshot of the epoch."""
     keep = attached(KeepSnapshot(Run(tmp_path), Progress(), StopRequest(), SaveInterval(steps=2)), model, steps=6)
     assert steps_saved(model, tmp_path, keep, 6) == [2, 4]
     assert not model.stop_training
 
 
-def test_snapshots_inside_an_epoch_come_after_so_much_time(model: keras.Model, tmp_path: Path) -> None:
+def test_snapshots_inside_an_epoch_come_after_so_much_time(attached: Any, model: keras.Model, tmp_path: Path) -> None:
     """At 10 s a step and 25 s between snapshots; saving takes 10 s."""
     times = iter(range(0, 1000, 10))
     keep = KeepSnapshot(
@@ -108,7 +96,7 @@ def test_snapshots_inside_an_epoch_come_after_so_much_time(model: keras.Model, t
     assert steps_saved(model, tmp_path, attached(keep, model, steps=9), 9) == [3, 6]
 
 
-def test_mean_losses_continue_in_the_middle_of_an_epoch(model: keras.Model, tmp_path: Path) -> None:
+def test_mean_losses_continue_in_the_middle_of_an_epoch(attached: Any, model: keras.Model, tmp_path: Path) -> None:
     x = np.array([[1.0], [2.0], [3.0]], np.float32)
     progress = Progress()
     attached(keep := KeepSnapshot(Run(tmp_path), progress, StopRequest(), SaveInterval(steps=1)), model)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -17,24 +19,8 @@ BOXES = {"a.jpg": [[1, 2, 3.5, 4], [0, 0, 9, 9], [1, 1, 2, 2], [5, 5, 6, 6]], "b
 SAMPLES = [{"image": name, "boxes": np.array(boxes, np.float32)} for name, boxes in BOXES.items()]
 
 
-@pytest.fixture
-def model() -> keras.Model:
-    """y = w x, with the variable that names the images of a failed batch."""
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
-    model.nan_batch_indices = keras.Variable(np.full(64, -1), dtype="int32", trainable=False)
-    model.compile(keras.optimizers.SGD(0.5), loss="mse")
-    model.stop_training = False
-    return model
-
-
-def attached(callback: keras.callbacks.Callback, model: keras.Model, steps: int = 3) -> keras.callbacks.Callback:
-    callback.set_model(model)
-    callback.set_params({"steps": steps, "epochs": 2, "verbose": 0})
-    return callback
-
-
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_stops_and_names_the_images(model: keras.Model, value: float) -> None:
+def test_a_loss_that_is_not_finite_stops_and_names_the_images(attached: Any, model: keras.Model, value: float) -> None:
     guard = attached(NonFiniteGuard(SAMPLES, Progress()), model)
     guard.on_train_batch_end(0, {"loss": 1.0})
     assert not model.stop_training
@@ -45,7 +31,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_images(model: keras.Model
     assert "c.jpg (no boxes), a.jpg (boxes 1 2 3.5 4; 0 0 9 9; 1 1 2 2; …)" in guard.failure
 
 
-def test_weights_that_are_not_finite_stop_the_run_at_the_end_of_the_epoch(model: keras.Model) -> None:
+def test_weights_that_are_not_finite_stop_the_run_at_the_end_of_the_epoch(attached: Any, model: keras.Model) -> None:
     guard = attached(NonFiniteGuard(SAMPLES, Progress()), model)
     guard.on_epoch_end(0, {"loss": 1.0})
     assert guard.failure is None
@@ -56,7 +42,7 @@ def test_weights_that_are_not_finite_stop_the_run_at_the_end_of_the_epoch(model:
     assert model.stop_training
 
 
-def test_a_skipped_batch_changes_neither_weights_nor_mean_losses(model: keras.Model) -> None:
+def test_a_skipped_batch_changes_neither_weights_nor_mean_losses(attached: Any, model: keras.Model) -> None:
     config = OptimizerConfig(learning_rate=0.5, clip_norm=0.0, momentum=0.0, weight_decay=0.0)
     model.compile(
         build_optimizer(config, model, WarmupSchedule(0.5, 9, decay="constant"), skips_non_finite=True), loss="mse"
@@ -82,7 +68,7 @@ def test_a_skipped_batch_changes_neither_weights_nor_mean_losses(model: keras.Mo
     assert float(model.optimizer.dynamic_scale.numpy()) == 1
 
 
-def test_skip_restores_where_running_statistics_are_lost(model: keras.Model) -> None:
+def test_skip_restores_where_running_statistics_are_lost(attached: Any, model: keras.Model) -> None:
     """The update was left out, but a weight that no gradient reaches is not finite."""
     guard = attached(NonFiniteGuard(SAMPLES, Progress(), policy="skip", log=lambda line: None), model)
     model.trainable_weights[0].assign([[float("nan")]])
@@ -90,7 +76,7 @@ def test_skip_restores_where_running_statistics_are_lost(model: keras.Model) -> 
     assert (guard.must_restore, model.stop_training, guard.failure) == (True, True, None)
 
 
-def test_restore_gives_up_after_its_limit(model: keras.Model) -> None:
+def test_restore_gives_up_after_its_limit(attached: Any, model: keras.Model) -> None:
     lines: list[str] = []
     guard = attached(NonFiniteGuard(SAMPLES, Progress(failures=4), policy="restore", log=lines.append), model)
     guard.on_train_batch_end(0, {"loss": float("inf")})
