@@ -93,7 +93,10 @@ def build_parser(*, has_words: bool = True) -> Parser:
         action="store_true",
         help="Propose a learning rate (range test over 100 steps, with a plot), and stop.",
     )
-    listed = [setting for setting in settings(TrainConfig) if setting.name not in WORDS]
+    listed = [
+        dataclasses.replace(setting, default=DEFAULT_RECIPE) if setting.name == "recipe" else setting
+        for setting in settings(TrainConfig) if setting.name not in WORDS
+    ]  # fmt: skip
     listed.sort(key=lambda setting: not setting.name.startswith("data."))  # those of data first
     add_flags(parser, listed, by_recipe=recipe_names())
     return parser

@@ -124,11 +124,12 @@ EVALUATIONS = 20
 """Evaluations of a run."""
 
 
-def choose_by_data(facts: DataFacts) -> list[Choice]:
+def choose_by_data(facts: DataFacts, epochs: int | None = None) -> list[Choice]:
     """What `modern` chooses by the data and the machine.
 
     Args:
         facts: The data set and the machine.
+        epochs: Epochs of the run, where they are set. Defaults to `None`: they are chosen, too.
 
     Returns:
         Choices, in the order in which they are printed.
@@ -140,7 +141,7 @@ def choose_by_data(facts: DataFacts) -> list[Choice]:
     else:
         pixels = size.values["resize.min_side"] * size.values["resize.max_side"]
         seen = max(round(SEEN_ON_CPU * min(TYPICAL_PIXELS / pixels, 1.0)), FEWEST_SEEN)
-    epochs = min(max(round(seen / max(facts.images, 1)), 2), 300)
+    epochs = epochs or min(max(round(seen / max(facts.images, 1)), 2), 300)
     device = "an accelerator" if facts.has_accelerator else "a CPU"
     return [
         _choose_network(facts),

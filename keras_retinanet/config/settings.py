@@ -156,8 +156,8 @@ class TrainConfig(NetworkConfig):
     """One training run: the settings of the network, and how it is trained.
 
     Attributes:
-        recipe: Settings that belong together, filled in where nothing else sets them: those of the paper (the
-            defaults), of fizyr/keras-retinanet, or modern ones, which depend on the data and the machine.
+        recipe: Settings that belong together, filled in where nothing else sets them: those of the paper, of
+            fizyr/keras-retinanet, or modern ones, which depend on the data and the machine.
         time: Fit the number of epochs to a time such as 30m or 1h30m, measured over the first steps.
         data: Which images, and how they are fed.
         optimizer: Optimizer and schedule.

@@ -62,7 +62,7 @@ def apply_recipe(
     choices = [Choice(table, "the same for every data set")]
     facts = _look_at(samples[:: -(-len(samples) // SEARCHED_IMAGES)], len(samples), config.model.weights != "none")
     if config.recipe == "modern":
-        choices += choose_by_data(facts)
+        choices += choose_by_data(facts, config.epochs if "epochs" in chosen else None)
     lines: list[str] = []
     for choice in choices:
         config, line = _fill(config, choice, chosen)

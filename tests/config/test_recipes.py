@@ -34,6 +34,7 @@ def test_what_is_chosen_by_the_data_is_listed_for_the_help() -> None:
     assert set(chosen()) | anchors == set(CHOSEN_BY_DATA)
     help_text = " ".join(build_parser().format_help().split())
     assert "(default: 2, or chosen by the recipe)" in help_text
+    assert "One of paper, fizyr, modern. (default: modern)" in help_text
 
 
 def test_fizyr_has_the_numbers_of_its_train_script() -> None:

@@ -47,6 +47,7 @@ def test_modern_chooses_by_the_data_and_keeps_what_was_set() -> None:
     config, lines = applied({"recipe": "modern", "optimizer.optimizer": "adam", "epochs": 7}, side=12.0)
     assert (config.optimizer.optimizer, config.epochs) == ("adam", 7)
     assert config.model.head_norm == MODERN["model.head_norm"]
+    assert (config.evaluate_every, config.data.augment) == (1, "flip"), "seven epochs are too few to combine images"
     assert config.resize.max_side == 800
     assert min(config.anchors.sizes) < 20
     assert len(lines) <= 10
