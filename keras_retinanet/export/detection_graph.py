@@ -116,7 +116,10 @@ def detection_graph(model: DetectionModel, kernel: Kernel, settings: ExportConfi
 
 
 def _require_stretched_shape(resize: ResizeConfig, image_size: tuple[int, int] | None) -> None:
-    if resize.shape and resize.shape_mode == "stretch" and image_size not in (None, padded_size(*resize.shape, resize)):
+    if image_size is None or not resize.shape or resize.shape_mode != "stretch":
+        return
+    height, width = resize.shape
+    if image_size != padded_size(height, width, resize):
         raise ValueError(
             f"Images are {resize}, which is the only input size of this network; got --image-size {image_size[0]} "
             f"{image_size[1]}. Leave it out."
