@@ -31,10 +31,11 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         warmup_steps: Steps of warm-up. Defaults to 0, none.
         decay: `"step"`, `"cosine"`, `"flat_cosine"` or `"constant"`. Defaults to `"step"`.
         warmup_factor: Share of the peak at step 0 where there is a warm-up. Defaults to 0.001.
-        flat_share: Part of the run before `"flat_cosine"` begins to fall, from 0 up to, but without, 1. Defaults to 0.5.
+        flat_share: Part of the run before `"flat_cosine"` begins to fall: at least 0, below 1. Defaults to 0.5.
 
     Raises:
-        ValueError: If a count is negative, `total_steps` is 0, `decay` is not one of these, or `flat_share` is no such part.
+        ValueError: If a count is negative, `total_steps` is 0, `decay` is not one of these, or `flat_share` is out of
+            range.
 
     Example:
         >>> schedule = WarmupSchedule(0.01, total_steps=90, decay="step")
