@@ -178,11 +178,13 @@ class SharedTower(keras.layers.Layer):
         """`{"P3": (B, h3, w3, width), …}` from the backbone's maps."""
         pyramid = self.pyramid(features, training=training)
         towers = self.towers if self.has_level_towers else [self.tower] * len(self.levels)
-        norms = self.level_norms or [None] * len(self.levels)
         return {
-            name: self.settings.run(tower, own, pyramid[name], training)
-            for name, tower, own in zip(self.levels, towers, norms, strict=True)
+            name: self.settings.run(tower, self._norms_of(index), pyramid[name], training)
+            for index, (name, tower) in enumerate(zip(self.levels, towers, strict=True))
         }
+
+    def _norms_of(self, level: int) -> list[keras.layers.Layer] | None:
+        return self.level_norms[level] if self.level_norms else None
 
     def compute_output_spec(self, features: Mapping[str, Any], training: bool | None = None) -> dict[str, Any]:
         """Shapes of the levels, known where the inputs' are."""

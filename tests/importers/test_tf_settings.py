@@ -208,7 +208,7 @@ def test_images_that_keep_their_proportions(detector, tmp_path) -> None:
 
 
 def test_images_that_are_padded_to_a_square(detector, tmp_path) -> None:
-    """No side is longer than 96 pixels, so a multiple of 96 is 96. Its sides are known before, and offsets need them."""
+    """No side is longer than 96 pixels, so a multiple of 96 is 96. Offsets follow the sides, known before."""
     file, padded = tmp_path / "pipeline.config", "max_dimension: 96 pad_to_max_dimension: true"
 
     def describe(more: str = "", pad: str = "") -> Blueprint:
