@@ -121,7 +121,8 @@ def test_the_network_is_left_as_it_was() -> None:
 IN_PYRAMID_AND_HEADS = {
     "tf_object_detection": {
         "p6_source": "P5", "stride_padding": "same", "has_relu_before_p7": False, "activation": "relu6",
-        "has_fpn_bias": False, "has_fpn_activation": True, "fpn_carried": "output", "has_top_output": False, "extra_input": "finished",
+        "has_fpn_bias": False, "has_fpn_activation": True,
+        "fpn_carried": "output", "has_top_output": False, "extra_input": "finished",
         "is_fpn_separable": True, "is_head_separable": True, "has_shared_tower": True,
     },
     "model_garden": {"p6_source": "P5", "stride_padding": "same", "has_head_bias": True, "activation": "swish"},
