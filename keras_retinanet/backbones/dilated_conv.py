@@ -32,24 +32,27 @@ class DilatedConv2D(layers.Conv2D):
         """
         if keras.backend.backend() != "tensorflow":
             return super().call(inputs)
+        padded = self._padded(inputs)
         if training:
             kernel = ops.reshape(self.kernel, (-1, self.filters))  # (taps · C, filters)
-            outputs = ops.matmul(self._taps(inputs), ops.cast(kernel, self.compute_dtype))
+            outputs = ops.matmul(self._taps(padded, ops.shape(inputs)), ops.cast(kernel, self.compute_dtype))
         else:
             import tensorflow as tf
 
             kernel = tf.convert_to_tensor(self.kernel)
-            outputs = tf.nn.conv2d(inputs, kernel, 1, "SAME", dilations=self.dilation_rate)
+            outputs = tf.nn.conv2d(padded, kernel, 1, "VALID", dilations=self.dilation_rate)
         if self.use_bias:
             outputs = ops.add(outputs, self.bias)
         return self.activation(outputs)
 
-    def _taps(self, inputs: Tensor) -> Tensor:
+    def _padded(self, inputs: Tensor) -> Tensor:
+        """The maps with zeros around them; ONNX Runtime has no dilation with `"same"` padding."""
+        spans = [rate * (size - 1) for rate, size in zip(self.dilation_rate, self.kernel_size, strict=True)]
+        return ops.pad(inputs, ((0, 0), *((span // 2, span - span // 2) for span in spans), (0, 0)))
+
+    def _taps(self, padded: Tensor, shape: tuple[Any, ...]) -> Tensor:
         """`(B, H, W, taps · C)`: for each tap of the kernel, row by row, the maps moved to where it looks."""
-        shape = ops.shape(inputs)
         (rows, columns), (step_y, step_x) = self.kernel_size, self.dilation_rate
-        spans = (step_y * (rows - 1), step_x * (columns - 1))
-        padded = ops.pad(inputs, ((0, 0), *((span // 2, span - span // 2) for span in spans), (0, 0)))
         starts = [(0, row * step_y, column * step_x, 0) for row in range(rows) for column in range(columns)]
         return ops.concatenate([ops.slice(padded, start, shape) for start in starts], axis=-1)
 

@@ -13,6 +13,7 @@ from keras_retinanet import DetectionModel, build
 from keras_retinanet.backbones import ssd_vgg
 from keras_retinanet.config import ExportConfig, FilterConfig, LossConfig, ModelConfig
 from keras_retinanet.export import FORMATS, Verification, built_in_samples
+from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.runtimes import KerasRuntime, open_runtime
 
 SUFFIXES = {"keras": ".keras", "onnx": ".onnx", "litert": ".tflite"}
@@ -29,14 +30,21 @@ def detector(request: pytest.FixtureRequest) -> DetectionModel:
         model = build(
             ModelConfig(weights="none", architecture=request.param), class_names=["ant", "bee"],
             loss=LossConfig(ARCHITECTURES[request.param][0], beta=1.0),
-            filter=FilterConfig(score_threshold=0.4, max_detections=30, top_k=50, top_k_scope="class"),
+            filter=FilterConfig(score_threshold=0.5, max_detections=30, top_k=50, top_k_scope="class"),
         )  # fmt: skip
-    rng = np.random.default_rng(8)
-    for final in (*model.class_head.predictors, *model.box_head.predictors):
-        kernel, bias = final.get_weights()
-        deviation = 1.0 if "mobilenet" in request.param else 0.05
-        final.set_weights([rng.normal(0, deviation / kernel.shape[2] ** 0.5, kernel.shape), 0 * bias])
+    _spread_outputs(model)
     return DetectionModel(model)
+
+
+def _spread_outputs(model: RetinaNet) -> None:
+    """Scales the last layers so that outputs of an image of noise have a deviation of 1.5 in each map."""
+    side = model.resize_config.shape[0]
+    found = model(np.random.default_rng(8).uniform(0, 255, (1, side, side, 3)).astype(np.float32))
+    ends = np.cumsum([boxes.shape[1] for boxes in found["anchors"].values()])[:-1]
+    for head, name in ((model.class_head, "logits"), (model.box_head, "deltas")):
+        for final, values in zip(head.predictors, np.split(np.asarray(found[name]), ends, axis=1), strict=True):
+            kernel, bias = final.get_weights()
+            final.set_weights([kernel * 1.5 / np.std(values - np.mean(values, axis=1)), 0 * bias])
 
 
 @pytest.mark.slow
