@@ -83,7 +83,8 @@ class SavedModelRuntime(Runtime):
         return found
 
     def _detect_one(self, image: Any) -> Detections:
-        answer = self._loaded.signatures["image_tensor"](images=self._tensor(image[None]))
+        with self._in_network:
+            answer = self._loaded.signatures["image_tensor"](images=self._tensor(image[None]))
         count = int(answer["num_detections"][0])
         return {
             "boxes": np.asarray(answer["boxes"][0, :count]),
