@@ -33,7 +33,8 @@ _POSITIVE = (
 )  # fmt: skip
 _SHARE = (
     "assigner.positive_iou", "assigner.negative_iou", "filter.score_threshold", "filter.nms_threshold",
-    "optimizer.momentum", "optimizer.ema_decay", "loss.alpha", "loss.mining_nms", "data.repeat_threshold",
+    "optimizer.momentum", "optimizer.ema_decay", "optimizer.flat_share", "loss.alpha", "loss.mining_nms",
+    "data.repeat_threshold",
 )  # fmt: skip
 
 
@@ -102,14 +103,7 @@ def _check_ranges(config: TrainConfig) -> Iterator[str]:
     for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
             yield f"{flag_name(name)} must be a finite number, got {value}."
-    for name in (
-        *_SHARE,
-        "optimizer.momentum",
-        "optimizer.ema_decay",
-        "loss.alpha",
-        "loss.mining_nms",
-        "data.repeat_threshold",
-    ):
+    for name in _SHARE:
         if values[name] is not None and not 0 <= values[name] <= 1:
             yield f"{flag_name(name)} must lie between 0 and 1, got {values[name]}."
     if config.data.bit_depth is not None and not 8 <= config.data.bit_depth <= 16:
@@ -117,7 +111,7 @@ def _check_ranges(config: TrainConfig) -> Iterator[str]:
     for share in config.filter.class_thresholds:
         if not 0 <= share <= 1:
             yield f"--class-thresholds must lie between 0 and 1, got {share}."
-    for name in ("momentum", "ema_decay"):
+    for name in ("momentum", "ema_decay", "flat_share"):
         if values[f"optimizer.{name}"] == 1:
             yield f"{flag_name(name)} must be below 1, got 1."
     if not 0 <= config.loss.balance_beta < 1:

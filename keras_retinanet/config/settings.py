@@ -123,7 +123,7 @@ class OptimizerConfig:
         learning_rate: Peak learning rate. Defaults to 0.01 (adam, adamw: 0.0001, muon: 0.001) for 16 images, scaled
             with the batch.
         schedule: Decay after the warm-up: divide by 10 at 2/3 and 8/9 of the run, half a cosine over the whole run or
-            over its second half (flat_cosine), or none.
+            over its last part (flat_cosine), or none.
         warmup_steps: Steps of linear warm-up. Defaults to 500, but at most a tenth of the run.
         weight_decay: Weight decay, applied to kernels only. Defaults to 0.0001 (sgd), 0 (adam), 0.05 (adamw, muon).
         clip_norm: Largest norm of the whole gradient; 0 turns clipping off.
@@ -135,6 +135,7 @@ class OptimizerConfig:
         swa_epochs: Average the weights at the ends of the last N epochs; evaluations and snapshots use the average.
         use_muon_in_backbone: With Muon: also update the kernels of the backbone by Muon, not by AdamW. In a pretrained
             backbone AdamW is better and much faster.
+        flat_share: Part of the run before flat_cosine begins to fall.
     """
 
     optimizer: OptimizerName = "sgd"
@@ -149,6 +150,7 @@ class OptimizerConfig:
     ema_decay: float = 0.0
     swa_epochs: int = 0
     use_muon_in_backbone: bool = True
+    flat_share: float = 0.5
 
 
 @dataclass(frozen=True)

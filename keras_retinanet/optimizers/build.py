@@ -76,7 +76,8 @@ def build_schedule(config: OptimizerConfig, *, batch_size: int, total_steps: int
     warmup = config.warmup_steps
     if warmup is None:
         warmup = min(WARMUP_STEPS, total_steps // 10)
-    return WarmupSchedule(scale * peak_rate(config, batch_size).value, total_steps, warmup, config.schedule)
+    peak = scale * peak_rate(config, batch_size).value
+    return WarmupSchedule(peak, total_steps, warmup, config.schedule, flat_share=config.flat_share)
 
 
 def keras_decay(config: OptimizerConfig) -> float | None:

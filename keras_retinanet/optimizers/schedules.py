@@ -22,7 +22,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
     - `"step"`: 1, from `p = 2/3` on 0.1, from `p = 8/9` on 0.01;
     - `"cosine"`: `(1 + cos(π p)) / 2`;
-    - `"flat_cosine"`: 1 up to `p = 1/2`, then `(1 + cos(π (2 p - 1))) / 2`;
+    - `"flat_cosine"`: 1 up to `p = f`, the flat share, then `(1 + cos(π (p - f) / (1 - f))) / 2`;
     - `"constant"`: 1.
 
     Args:
@@ -31,9 +31,11 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         warmup_steps: Steps of warm-up. Defaults to 0, none.
         decay: `"step"`, `"cosine"`, `"flat_cosine"` or `"constant"`. Defaults to `"step"`.
         warmup_factor: Share of the peak at step 0 where there is a warm-up. Defaults to 0.001.
+        flat_share: Part of the run before `"flat_cosine"` begins to fall: at least 0, below 1. Defaults to 0.5.
 
     Raises:
-        ValueError: If a count is negative, `total_steps` is 0, or `decay` is not one of these.
+        ValueError: If a count is negative, `total_steps` is 0, `decay` is not one of these, or `flat_share` is out of
+            range.
 
     Example:
         >>> schedule = WarmupSchedule(0.01, total_steps=90, decay="step")
@@ -54,17 +56,21 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         warmup_steps: int = 0,
         decay: ScheduleName = "step",
         warmup_factor: float = 1e-3,
+        flat_share: float = 0.5,
     ) -> None:
         super().__init__()
         if total_steps < 1 or warmup_steps < 0:
             raise ValueError(f"A run needs steps: got total_steps={total_steps}, warmup_steps={warmup_steps}.")
         if decay not in self.DECAYS:
             raise ValueError(f"Unknown decay {decay!r}; known are {', '.join(self.DECAYS)}.")
+        if not 0 <= flat_share < 1:
+            raise ValueError(f"flat_share must lie from 0 up to, but without, 1, got {flat_share}.")
         self.peak = float(peak)
         self.total_steps = int(total_steps)
         self.warmup_steps = int(warmup_steps)
         self.decay = decay
         self.warmup_factor = float(warmup_factor)
+        self.flat_share = float(flat_share)
 
     def __call__(self, step: Tensor) -> Tensor:
         """Learning rate of a step.
@@ -89,7 +95,8 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             progress = ops.minimum(step / self.total_steps, 1.0)
             return 0.5 * (1.0 + ops.cos(math.pi * progress))
         if self.decay == "flat_cosine":
-            progress = ops.clip(2.0 * step / self.total_steps - 1.0, 0.0, 1.0)
+            flat_steps = self.flat_share * self.total_steps
+            progress = ops.clip((step - flat_steps) / (self.total_steps - flat_steps), 0.0, 1.0)
             return 0.5 * (1.0 + ops.cos(math.pi * progress))
         if self.decay == "step":
             # Boundaries as whole steps: 2/3 · 90 must be step 60, not 60.000004.
@@ -109,4 +116,5 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             "warmup_steps": self.warmup_steps,
             "decay": self.decay,
             "warmup_factor": self.warmup_factor,
+            "flat_share": self.flat_share,
         }

@@ -38,6 +38,11 @@ def test_flat_cosine_begins_to_fall_in_the_middle() -> None:
     assert rates(schedule, 0, 50, 75, 100, 150) == pytest.approx([2.0, 2.0, 1.0, 0.0, 0.0], abs=1e-6)
 
 
+def test_flat_cosine_falls_in_the_part_that_the_flat_share_leaves() -> None:
+    schedule = WarmupSchedule(2.0, total_steps=80, decay="flat_cosine", flat_share=0.75)  # falls over steps 60 to 80
+    assert rates(schedule, 40, 60, 70, 80) == pytest.approx([2.0, 2.0, 1.0, 0.0], abs=1e-6)
+
+
 def test_warm_up_rises_linearly_and_then_leaves_the_decay_alone() -> None:
     schedule = WarmupSchedule(1.0, total_steps=100, warmup_steps=10, decay="constant", warmup_factor=0.1)
     assert rates(schedule, 0, 1, 5, 10, 99) == pytest.approx([0.1, 0.19, 0.55, 1.0, 1.0])
@@ -50,7 +55,7 @@ def test_warm_up_and_cosine_multiply() -> None:
 
 @pytest.mark.parametrize("decay", WarmupSchedule.DECAYS)
 def test_survives_serialisation(decay: ScheduleName) -> None:
-    schedule = WarmupSchedule(0.3, 40, 7, decay, 0.2)
+    schedule = WarmupSchedule(0.3, 40, 7, decay, 0.2, 0.75)
     restored = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
     assert isinstance(restored, WarmupSchedule)
     assert restored.get_config() == schedule.get_config()
@@ -62,6 +67,7 @@ def test_survives_serialisation(decay: ScheduleName) -> None:
     [
         ({"total_steps": 0}, "total_steps=0"),
         ({"total_steps": 3, "warmup_steps": -1}, "warmup_steps=-1"),
+        ({"total_steps": 3, "flat_share": 1.0}, "flat_share must lie from 0 up to, but without, 1, got 1.0"),
         ({"total_steps": 3, "decay": "cosin"}, "Unknown decay 'cosin'; known are step, cosine, flat_cosine, constant"),
     ],
 )
