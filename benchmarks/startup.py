@@ -74,7 +74,7 @@ def detect(started: float, model: str, image: str, out: str) -> None:
 
     def watch(of: type[Runtime]) -> None:
         for runtime in of.__subclasses__():
-            for name in ("run", "_detect_one"):
+            for name in ("run_for_detections", "run", "_detect_one"):
                 if name in vars(runtime):
                     remember(runtime, name)
             watch(runtime)

@@ -29,7 +29,7 @@ class OnnxRuntime(BatchRuntime):
             raise ImportError(f"ONNX files need ONNX Runtime: {install_hint('onnx')}") from error
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # its warnings are about what it optimises away
-        options.enable_mem_pattern = False  # its second run would reserve all memory once more in addition
+        options.enable_mem_pattern = False  # its second run would reserve all memory again
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # a dozen classes of its own, all without a common base
