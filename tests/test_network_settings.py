@@ -78,6 +78,7 @@ def make(name: str) -> RetinaNet:
     for head, spread in ((model.class_head, 0.5), (model.box_head, 0.1)):
         for weight in head.predictors[0].weights[:-1]:
             weight.assign(spread * np.random.default_rng(1).standard_normal(weight.shape))
+        head.predictors[0].bias.assign(np.zeros(head.predictors[0].bias.shape))
     for weight in model.weights:
         if weight.name in ("moving_mean", "beta"):
             weight.assign(0.2 * np.random.default_rng(2).standard_normal(weight.shape))
