@@ -24,6 +24,7 @@ TESTED_ELSEWHERE = {
     "backbones/ssdlite_mobilenet": "model/test_ssdlite",
     "cli/debug": "cli/test_doctor",
     "cli/detect_sources": "cli/test_detect",
+    "cli/evaluation_arguments": "cli/test_evaluate",
     "cli/evaluation_inputs": "cli/test_evaluate",
     "cli/evaluation_report": "cli/test_evaluate",
     "cli/evaluation_run": "cli/test_evaluate",

@@ -35,8 +35,8 @@ class Difference:
         value: On the images as they are.
         deviation: Standard deviation over resampled images.
         interval: That holds 95 % of the resampled differences.
-        share_better: Share of the resampled sets on which it is above 0.
-        share_worse: Share on which it is below 0.
+        share_better: Share of the resampled sets on which the model is better than the first.
+        share_worse: Share on which it is worse.
     """
 
     value: float
@@ -177,7 +177,7 @@ def compare(
     means = [values.mean(axis=2) for values in ap]  # (R + 1, K)
     return Comparison(
         models=tuple(models),
-        differences=tuple({key: _difference(own[key] - numbers[0][key]) for key in own} for own in numbers[1:]),
+        differences=tuple({key: difference_of(own[key] - numbers[0][key]) for key in own} for own in numbers[1:]),
         class_differences=tuple(
             {name: _class_difference(own[:, k] - means[0][:, k]) for k, name in enumerate(class_names)}
             for own in means[1:]
@@ -208,17 +208,26 @@ def _name_numbers(ap: Array, thresholds: Sequence[float]) -> dict[str, Array]:
     return {"AP": mean_ap(ap), **at}
 
 
-def _difference(values: Array) -> Difference:
-    """The difference from `(R + 1,)` values, of which the first is on the images as they are."""
+def difference_of(values: Array, *, lower_is_better: bool = False) -> Difference:
+    """Summarizes a difference over resampled sets of images.
+
+    Args:
+        values: `(R + 1,)`, of which the first is on the images as they are; nan where a set does not have the number.
+        lower_is_better: The number is an error.
+
+    Returns:
+        The difference with its spread.
+    """
     drawn = values[1:][~np.isnan(values[1:])]
     if not len(drawn):
         return Difference(float(values[0]), np.nan, Interval(np.nan, np.nan), np.nan, np.nan)
-    better, worse = float((drawn > 0).mean()), float((drawn < 0).mean())
+    above, below = float((drawn > 0).mean()), float((drawn < 0).mean())
+    better, worse = (below, above) if lower_is_better else (above, below)
     return Difference(float(values[0]), float(drawn.std()), interval(drawn, values[0]), better, worse)
 
 
 def _class_difference(values: Array) -> Difference | None:
-    return None if np.isnan(values[0]) else _difference(values)
+    return None if np.isnan(values[0]) else difference_of(values)
 
 
 def _operate(

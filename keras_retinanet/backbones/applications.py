@@ -80,6 +80,8 @@ class Application:
         block_padding: Padding = "corner",
         norm_epsilon: float | None = None,
         activation: str | None = None,
+        alpha: float | None = None,
+        widths: Mapping[str, int] | None = None,
     ) -> keras.Model:
         """Builds the backbone.
 
@@ -93,6 +95,9 @@ class Application:
                 `"symmetric"` or `"same"`, as in Keras of 2018 and TensorFlow's Object Detection API.
             norm_epsilon: Added to the variance by every batch normalisation, in place of the application's value.
             activation: Name of the activation in place of MobileNet's and MobileNetV2's ReLU6.
+            alpha: Width multiplier of MobileNetV2, which decides the blocks with a shortcut.
+            widths: Channels of convolutions by name, where they are not the application's. A block whose last one is
+                among them has no shortcut (TensorFlow's Object Detection API).
 
         Returns:
             Model from RGB images (B, H, W, 3) in 0–255 to `{"C2", "C3", "C4", "C5"}`.
@@ -104,8 +109,10 @@ class Application:
         if self.has_fixed_preprocessing:
             network = self.application(include_top=False, weights=None, input_tensor=images)
         else:
-            network = self.application(include_top=False, weights=None, input_tensor=normalized, **self.options)
+            options = {**self.options, **({} if alpha is None else {"alpha": alpha})}
+            network = self.application(include_top=False, weights=None, input_tensor=normalized, **options)
         network = _with_own_layers(network, statistics, stem_padding, block_padding, norm_epsilon, activation)
+        network = _with_widths(network, widths or {})
         outputs = {level: _tap(network, place) for level, place in {**self.taps, **(taps or {})}.items()}
         backbone = keras.Model(network.inputs[0], outputs, name=self.name)
         return start_from(backbone, weights, self.published)
@@ -159,6 +166,25 @@ def _with_own_layers(
         return kind.from_config(config)
 
     return keras.models.clone_model(network, clone_function=replace)
+
+
+def _with_widths(network: keras.Model, widths: Mapping[str, int]) -> keras.Model:
+    """A network with other channels in some of its convolutions, and without the shortcuts that they end."""
+    own = {layer.name: layer.filters for layer in network.layers if type(layer) is layers.Conv2D}
+    changed = {name: width for name, width in widths.items() if own.get(name, width) != width}
+    if not changed:
+        return network
+
+    def replace(layer: Any) -> Any:
+        config = layer.get_config()
+        return layer.__class__.from_config(config | ({"filters": changed[layer.name]} if layer.name in changed else {}))
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(layer, layers.Add) and f"{layer.name.removesuffix('add')}project" in changed:
+            return layers.Identity(name=layer.name)(args[0][1])
+        return layer(*args, **kwargs)
+
+    return keras.models.clone_model(network, clone_function=replace, call_function=call)
 
 
 def _copy_checked(source: keras.Model, backbone: keras.Model) -> None:

@@ -50,6 +50,8 @@ def compare_models(
     """
     from keras_retinanet.analysis import comparison_report
     from keras_retinanet.analysis.comparison import compare
+    from keras_retinanet.analysis.json_values import to_json
+    from keras_retinanet.analysis.metric_comparison import compare_numbers, describe_numbers
     from keras_retinanet.data.data_summary import describe_data
     from keras_retinanet.data.open_dataset import open_dataset, take_first
     from keras_retinanet.evaluation import METRICS, report
@@ -81,9 +83,12 @@ def compare_models(
     else:
         metric = METRICS[flags.metric]
         results = [metric(samples, own, dataset.class_names, settings) for own in found]
-        print(comparison_report.side_by_side(names, results))
-        print("\nnote: differences have intervals with --metric coco")
-        content = {"models": [{"name": name, **report.to_dict(own)} for name, own in zip(names, results, strict=True)]}
+        differences = compare_numbers(metric, samples, found, dataset.class_names, settings)
+        print(describe_numbers(names, results, differences))
+        models = [{"name": name, **report.to_dict(own)} for name, own in zip(names, results, strict=True)]
+        for model, own in zip(models[1:], differences, strict=bool(differences)):
+            model["differences"] = to_json(own)
+        content = {"models": models}
     if flags.json:
         report.write_json(flags.json, {"metric": flags.metric, "paths": [str(path) for path in paths], **content})
 

@@ -44,14 +44,15 @@ MODERN: Mapping[str, Any] = {
     "model.head_norm": "group",
     "model.head_depth": 2,
     "loss.box": "giou",
-    "optimizer.schedule": "cosine",
+    "optimizer.schedule": "flat_cosine",
+    "optimizer.flat_share": 0.75,
     "optimizer.ema_decay": 0.998,
     "data.use_cache": True,
 }
 """What `modern` sets for every data set; `choose_by_data` adds the rest.
 
-Sources: torchvision's v2 recipe (GroupNorm heads, GIoU), RTMDet and ultralytics (averaged weights, cosine, mixing that
-ends), DETR (rate of the backbone).
+Sources: torchvision's v2 recipe (GroupNorm heads, GIoU), RTMDet and ultralytics (averaged weights, flat cosine,
+mixing that ends), Hägele et al. 2024 (a constant rate, averaged, then a short decay), DETR (rate of the backbone).
 """
 
 RECIPES: Mapping[RecipeName, Mapping[str, Any]] = {"paper": {}, "fizyr": FIZYR, "modern": MODERN}

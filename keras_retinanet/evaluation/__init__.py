@@ -14,13 +14,15 @@ METRICS: dict[str, Metric] = {
     "coco": Metric(
         coco.evaluate, "AP", logged=("AP", "AP50", "AP75", "APs", "APm", "APl"), choose_monitor=coco.choose_monitor
     ),
-    "voc": Metric(voc.evaluate_2010, "mAP"),
-    "voc2007": Metric(voc.evaluate_2007, "mAP"),
-    "fizyr": Metric(fizyr.evaluate, "mAP", choose_monitor=fizyr.choose_monitor),
-    "open_images": Metric(open_images.evaluate, "mAP"),
-    "lrp": Metric(lrp.evaluate, "oLRP", lower_is_better=frozenset(lrp.STATS)),
-    "f1": Metric(f1.evaluate, "F1"),
-    "counts": Metric(counts.evaluate, "MAE", lower_is_better=frozenset({"MAE", "RMSE", "relative"})),
+    "voc": Metric(voc.evaluate_2010, "mAP", match_once=voc.match_once_2010),
+    "voc2007": Metric(voc.evaluate_2007, "mAP", match_once=voc.match_once_2007),
+    "fizyr": Metric(fizyr.evaluate, "mAP", choose_monitor=fizyr.choose_monitor, match_once=fizyr.match_once),
+    "open_images": Metric(open_images.evaluate, "mAP", match_once=open_images.match_once),
+    "lrp": Metric(lrp.evaluate, "oLRP", lower_is_better=frozenset(lrp.STATS), match_once=lrp.match_once),
+    "f1": Metric(f1.evaluate, "F1", match_once=f1.match_once),
+    "counts": Metric(
+        counts.evaluate, "MAE", lower_is_better=frozenset({"MAE", "RMSE", "relative"}), match_once=counts.match_once
+    ),
 }
 
 __all__ = [

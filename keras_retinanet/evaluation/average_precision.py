@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_retinanet.evaluation.columns import count_detections
-from keras_retinanet.evaluation.matching import Matches
+from keras_retinanet.evaluation.image_results import ImageResults
 from keras_retinanet.evaluation.metric import OWN, EvaluationResult
 from keras_retinanet.schema import Detections, Sample
 
@@ -52,22 +52,44 @@ def mean_of_eleven_points(recall: Array, precision: Array) -> float:
     return float(np.mean([precision[recall >= point].max(initial=0) for point in points]))
 
 
-def class_precisions(matches: Matches, num_boxes: Array, interpolation: Interpolation) -> Array:
+def class_precisions(results: ImageResults, interpolation: Interpolation) -> dict[float, Array]:
     """The AP of each class.
 
     Args:
-        matches: The detections of all images.
-        num_boxes: `(K,)` boxes to find.
+        results: The detections of all images.
         interpolation: From the curve to AP.
 
     Returns:
-        `(K,)` float64, nan for a class without boxes.
+        By IoU threshold `(K,)` float64, nan for a class without boxes.
     """
-    ap = np.full(len(num_boxes), np.nan)
-    for k in np.flatnonzero(num_boxes).tolist():
-        hits = np.cumsum(matches.of_class(k).verdict)
-        ap[k] = interpolation(hits / num_boxes[k], hits / np.arange(1, len(hits) + 1))
-    return ap
+    num_boxes, precisions = results.num_boxes, {}
+    for threshold, parts in results.classes.items():
+        ap = np.full(len(num_boxes), np.nan)
+        for k in np.flatnonzero(num_boxes).tolist():
+            hits = np.cumsum(parts[k].verdict)
+            ap[k] = interpolation(hits / num_boxes[k], hits / np.arange(1, len(hits) + 1))
+        precisions[threshold] = ap
+    return precisions
+
+
+def mean_precisions(ap: Mapping[float, Array], num_boxes: Array) -> dict[str, float]:
+    """The means over classes of AP at one or several IoU thresholds.
+
+    Args:
+        ap: `(K,)` AP of each class by IoU threshold.
+        num_boxes: `(K,)` boxes to find.
+
+    Returns:
+        `"mAP"` and `"weighted_mAP"`, means over the thresholds, and `"mAP@0.30"` and so on where there are several; -1
+        without boxes.
+    """
+    present = num_boxes > 0
+    mean = np.mean(list(ap.values()), axis=0)
+    weighted = float(np.average(mean[present], weights=num_boxes[present])) if present.any() else -1.0
+    stats = {"mAP": _mean(mean[present]), "weighted_mAP": weighted}
+    if len(ap) > 1:
+        stats |= {f"mAP@{threshold:.2f}": _mean(values[present]) for threshold, values in ap.items()}
+    return stats
 
 
 def summarize(
@@ -89,22 +111,18 @@ def summarize(
         comparable_with: Whose published numbers are defined in the same way. Defaults to none.
 
     Returns:
-        `stats` has `"mAP"` and `"weighted_mAP"`, means over the thresholds, and `"mAP@0.30"` and so on where there are
-        several; `per_class` has `"AP"`.
+        `stats` has the names of `mean_precisions`; `per_class` has `"AP"`, the mean over the thresholds.
     """
-    present = num_boxes > 0
-    mean = np.mean(list(ap.values()), axis=0)
-    stats, captions = {"mAP": _mean(mean[present])}, {"mAP": "mean AP of the classes that have boxes"}
-    weighted = float(np.average(mean[present], weights=num_boxes[present])) if present.any() else -1.0
-    stats["weighted_mAP"], captions["weighted_mAP"] = weighted, "mean AP weighted by the number of boxes"
-    if len(ap) > 1:
-        stats |= {f"mAP@{threshold:.2f}": _mean(values[present]) for threshold, values in ap.items()}
-        captions |= {f"mAP@{threshold:.2f}": f"mAP at IoU {threshold:.2f}" for threshold in ap}
+    captions = {
+        "mAP": "mean AP of the classes that have boxes",
+        "weighted_mAP": "mean AP weighted by the number of boxes",
+    } | {f"mAP@{threshold:.2f}": f"mAP at IoU {threshold:.2f}" for threshold in ap}
+    stats = mean_precisions(ap, num_boxes)
     return EvaluationResult(
         stats=stats,
-        captions=captions,
+        captions={name: captions[name] for name in stats},
         class_names=tuple(class_names),
-        per_class={"AP": mean},
+        per_class={"AP": np.mean(list(ap.values()), axis=0)},
         num_boxes=num_boxes,
         num_images=len(samples),
         num_detections=count_detections(detections),

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from keras_retinanet.evaluation.columns import count_detections
 from keras_retinanet.evaluation.detections import pair_detections
+from keras_retinanet.evaluation.image_results import BoxLabels, Numbers, list_boxes
 from keras_retinanet.evaluation.matching import IGNORED, match_by_coco, match_images
-from keras_retinanet.evaluation.metric import EvaluationResult, MetricSettings, count_all_boxes
+from keras_retinanet.evaluation.metric import EvaluationResult, MetricSettings
 from keras_retinanet.schema import Detections, Sample
 
 Array = NDArray[Any]
@@ -49,40 +50,71 @@ def evaluate(
         ValueError: Detections of an unknown image, or a label outside `0 … K-1`.
     """
     settings = settings or MetricSettings()
-    pairs = pair_detections(samples, detections, len(class_names))
-    score = SCORE_THRESHOLD if settings.score_threshold is None else settings.score_threshold
-    counting = dataclasses.replace(settings, score_threshold=score)
-    matches = match_images(pairs, match_by_coco, min(settings.iou_thresholds or (0.5,)), counting)
-    shape = len(pairs), len(class_names)
-    found, true = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    counted = matches.verdict != IGNORED
-    np.add.at(found, (matches.image[counted], matches.label[counted]), 1)
-    for row, (sample, _) in enumerate(pairs):
-        np.add.at(true[row], np.asarray(sample["labels"], np.int64)[~np.asarray(sample["ignore"], bool)], 1)
-    num_boxes = count_all_boxes(samples, len(class_names))
-    by_class = found - true  # (I, K)
-    has_boxes = num_boxes > 0
-    mae = np.where(has_boxes, np.abs(by_class).sum(axis=0) / max(len(pairs), 1), np.nan)
-    exact = np.where(has_boxes, (by_class == 0).sum(axis=0) / max(len(pairs), 1), np.nan)
+    boxes = list_boxes(samples, len(class_names))
+    num_boxes, by_class = boxes.by_class(), _subtract_counts(samples, detections, boxes, settings)
+    has_boxes, num_images = num_boxes > 0, max(len(samples), 1)
+    mae = np.where(has_boxes, np.abs(by_class).sum(axis=0) / num_images, np.nan)
+    exact = np.where(has_boxes, (by_class == 0).sum(axis=0) / num_images, np.nan)
     return EvaluationResult(
-        stats=dict(zip(STATS, _summarize(by_class, int(num_boxes.sum())), strict=True)),
+        stats=_summarize(by_class, int(num_boxes.sum())),
         captions=STATS,
         class_names=tuple(class_names),
         per_class={"MAE": mae, "exact": exact},
         num_boxes=num_boxes,
-        num_images=len(pairs),
+        num_images=len(samples),
         num_detections=count_detections(detections),
-        notes=_notes(by_class.sum(axis=1), score),
+        notes=_notes(by_class.sum(axis=1), _least_score(settings)),
     )
 
 
-def _summarize(by_class: Array, num_boxes: int) -> tuple[float, ...]:
+def match_once(
+    samples: Sequence[Sample],
+    detections: Sequence[Detections],
+    class_names: Sequence[str],
+    settings: MetricSettings | None = None,
+) -> Numbers:
+    """Counts the detections once, for numbers of resampled sets of images.
+
+    Args:
+        samples: Annotated images.
+        detections: Their detections.
+        class_names: Names of the labels `0 … K-1`.
+        settings: As for `evaluate`.
+
+    Returns:
+        Function that returns what `evaluate` returns as `stats`.
+    """
+    boxes = list_boxes(samples, len(class_names))
+    by_class = _subtract_counts(samples, detections, boxes, settings or MetricSettings())
+    return lambda counts: _summarize(np.repeat(by_class, counts, axis=0), int(boxes.by_class(counts).sum()))
+
+
+def _subtract_counts(
+    samples: Sequence[Sample], detections: Sequence[Detections], boxes: BoxLabels, settings: MetricSettings
+) -> Array:
+    """`(I, K)` found minus true counts."""
+    pairs = pair_detections(samples, detections, boxes.num_classes)
+    counting = dataclasses.replace(settings, score_threshold=_least_score(settings))
+    matches = match_images(pairs, match_by_coco, min(settings.iou_thresholds or (0.5,)), counting)
+    by_class = np.zeros((len(pairs), boxes.num_classes), np.int64)
+    counted = matches.verdict != IGNORED
+    np.add.at(by_class, (matches.image[counted], matches.label[counted]), 1)
+    np.subtract.at(by_class, (boxes.image, boxes.label), 1)
+    return by_class
+
+
+def _least_score(settings: MetricSettings) -> float:
+    return SCORE_THRESHOLD if settings.score_threshold is None else settings.score_threshold
+
+
+def _summarize(by_class: Array, num_boxes: int) -> dict[str, float]:
     """The numbers of `STATS` from `(I, K)` found minus true counts."""
     if not num_boxes:
-        return (-1.0,) * len(STATS)
+        return dict.fromkeys(STATS, -1.0)
     error = np.abs(by_class.sum(axis=1))
     mean, squared = float(error.mean()), float(np.sqrt(np.mean(error.astype(np.float64) ** 2)))
-    return mean, squared, float(error.sum() / num_boxes), float((by_class == 0).all(axis=1).mean())
+    exact = float((by_class == 0).all(axis=1).mean())
+    return dict(zip(STATS, (mean, squared, float(error.sum() / num_boxes), exact), strict=True))
 
 
 def _notes(error: Array, score: float) -> tuple[str, ...]:

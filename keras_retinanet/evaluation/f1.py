@@ -10,8 +10,16 @@ from numpy.typing import NDArray
 
 from keras_retinanet.evaluation.columns import count_detections
 from keras_retinanet.evaluation.detections import pair_detections
-from keras_retinanet.evaluation.matching import Matches, cuts, match_by_coco, match_images
-from keras_retinanet.evaluation.metric import EvaluationResult, MetricSettings, count_all_boxes
+from keras_retinanet.evaluation.image_results import (
+    BoxLabels,
+    ImageResults,
+    Numbers,
+    gather_results,
+    list_boxes,
+    match_at_thresholds,
+)
+from keras_retinanet.evaluation.matching import Matches, cuts, match_by_coco
+from keras_retinanet.evaluation.metric import EvaluationResult, MetricSettings
 from keras_retinanet.schema import Detections, Sample
 
 Array = NDArray[Any]
@@ -62,27 +70,71 @@ def evaluate(
         ValueError: Detections of an unknown image, or a label outside `0 … K-1`.
     """
     settings = settings or MetricSettings()
-    pairs = pair_detections(samples, detections, len(class_names))
-    num_boxes = count_all_boxes(samples, len(class_names))
-    together, apart = [], []
-    for threshold in settings.iou_thresholds or (0.5,):
-        matches = match_images(pairs, match_by_coco, threshold, settings)
-        together.append(best_f1(matches.at(np.ones(len(matches.label), bool)), int(num_boxes.sum())))
-        apart.append([best_f1(matches.of_class(k), int(num_boxes[k])) for k in range(len(class_names))])
-    f1, precision, recall, score = np.array(together).mean(axis=0).tolist()
-    table = np.array(apart, np.float64).reshape(len(apart), len(class_names), 4).mean(axis=0)  # (K, 4)
-    present = num_boxes > 0
-    stats = (f1, precision, recall, float(table[present, 0].mean())) if present.any() else (-1.0,) * len(STATS)
+    apart, together = _match(samples, detections, len(class_names), settings)
+    table, score = _tabulate(apart), float(_tabulate(together)[0, 3])
     return EvaluationResult(
-        stats=dict(zip(STATS, stats, strict=True)),
+        stats=_summarize(apart, together),
         captions=STATS,
         class_names=tuple(class_names),
         per_class=dict(zip(("F1", "precision", "recall"), table.T, strict=False)),
-        num_boxes=num_boxes,
-        num_images=len(pairs),
+        num_boxes=apart.num_boxes,
+        num_images=len(samples),
         num_detections=count_detections(detections),
         notes=(f"F1 is best where detections of score {score:.3f} and above count",) if score == score else (),
     )
+
+
+def match_once(
+    samples: Sequence[Sample],
+    detections: Sequence[Detections],
+    class_names: Sequence[str],
+    settings: MetricSettings | None = None,
+) -> Numbers:
+    """Matches the detections once, for numbers of resampled sets of images.
+
+    Args:
+        samples: Annotated images.
+        detections: Their detections.
+        class_names: Names of the labels `0 … K-1`.
+        settings: As for `evaluate`.
+
+    Returns:
+        Function that returns what `evaluate` returns as `stats`.
+    """
+    results = _match(samples, detections, len(class_names), settings or MetricSettings())
+    return lambda counts: _summarize(*(own.resample(counts) for own in results))
+
+
+def _match(
+    samples: Sequence[Sample], detections: Sequence[Detections], num_classes: int, settings: MetricSettings
+) -> tuple[ImageResults, ImageResults]:
+    """The results of the classes, and of all together as if they were one."""
+    pairs, boxes = pair_detections(samples, detections, num_classes), list_boxes(samples, num_classes)
+    matches = match_at_thresholds(pairs, match_by_coco, settings)
+    as_one = {threshold: own._replace(label=np.zeros_like(own.label)) for threshold, own in matches.items()}
+    return (
+        gather_results(matches, boxes),
+        gather_results(as_one, BoxLabels(boxes.image, np.zeros_like(boxes.label), 1)),
+    )
+
+
+def _tabulate(results: ImageResults) -> Array:
+    """`(K, 4)` `BestF1` of each class, means over the IoU thresholds."""
+    tables = [
+        [best_f1(part, int(boxes)) for part, boxes in zip(parts, results.num_boxes, strict=True)]
+        for parts in results.classes.values()
+    ]
+    table: Array = np.array(tables, np.float64).reshape(len(tables), -1, 4).mean(axis=0)
+    return table
+
+
+def _summarize(apart: ImageResults, together: ImageResults) -> dict[str, float]:
+    """The numbers of `STATS`."""
+    present = apart.num_boxes > 0
+    if not present.any():
+        return dict.fromkeys(STATS, -1.0)
+    mean = float(_tabulate(apart)[present, 0].mean())
+    return dict(zip(STATS, (*_tabulate(together)[0, :3].tolist(), mean), strict=True))
 
 
 def best_f1(matches: Matches, num_boxes: int) -> BestF1:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_retinanet.evaluation import voc
+from keras_retinanet.evaluation.image_results import Numbers
 from keras_retinanet.evaluation.metric import OWN, EvaluationResult, MetricSettings
 from keras_retinanet.schema import Detections, Sample
 
@@ -37,9 +38,8 @@ def evaluate(
         ValueError: Detections of an unknown image, or a label outside `0 … K-1`.
     """
     settings = settings or MetricSettings()
-    score = SCORE_THRESHOLD if settings.score_threshold is None else settings.score_threshold
-    limit = settings.max_detections or MAX_DETECTIONS
-    own = dataclasses.replace(settings, score_threshold=score, max_detections=limit)
+    own = _complete(settings)
+    score, limit = own.score_threshold, own.max_detections or MAX_DETECTIONS
     result = voc.evaluate_2010(samples, detections, class_names, own)
     is_standard = (score, limit) == (SCORE_THRESHOLD, MAX_DETECTIONS) and settings.iou_thresholds in (None, (0.5,))
     comparable = dict.fromkeys(result.comparable_with, OWN if not is_standard else "fizyr/keras-retinanet")
@@ -57,6 +57,26 @@ def evaluate(
     return dataclasses.replace(result, notes=(note,))
 
 
+def match_once(
+    samples: Sequence[Sample],
+    detections: Sequence[Detections],
+    class_names: Sequence[str],
+    settings: MetricSettings | None = None,
+) -> Numbers:
+    """Matches the detections once, for numbers of resampled sets of images.
+
+    Args:
+        samples: Annotated images.
+        detections: Their detections.
+        class_names: Names of the labels `0 … K-1`.
+        settings: As for `evaluate`.
+
+    Returns:
+        Function that returns what `evaluate` returns as `stats`, without numbers at the detector's limit.
+    """
+    return voc.match_once_2010(samples, detections, class_names, _complete(settings or MetricSettings()))
+
+
 def choose_monitor(samples: Sequence[Sample], settings: MetricSettings) -> str:
     """The number that ranks models: mAP, or mAP up to the detector's limit where fizyr's limit leaves boxes out.
 
@@ -69,6 +89,13 @@ def choose_monitor(samples: Sequence[Sample], settings: MetricSettings) -> str:
     """
     larger = _larger_limit(samples, (), settings)
     return f"mAP maxDets={larger}" if larger else "mAP"
+
+
+def _complete(settings: MetricSettings) -> MetricSettings:
+    """The settings with fizyr's limits where they have none."""
+    score = SCORE_THRESHOLD if settings.score_threshold is None else settings.score_threshold
+    limit = settings.max_detections or MAX_DETECTIONS
+    return dataclasses.replace(settings, score_threshold=score, max_detections=limit)
 
 
 def _most_boxes(samples: Sequence[Sample]) -> int:

@@ -14,8 +14,15 @@ from numpy.typing import NDArray
 
 from keras_retinanet.evaluation.columns import count_detections
 from keras_retinanet.evaluation.detections import pair_detections
-from keras_retinanet.evaluation.matching import Matches, cuts, match_by_coco, match_images
-from keras_retinanet.evaluation.metric import OWN, EvaluationResult, MetricSettings, count_all_boxes
+from keras_retinanet.evaluation.image_results import (
+    ImageResults,
+    Numbers,
+    gather_results,
+    list_boxes,
+    match_at_thresholds,
+)
+from keras_retinanet.evaluation.matching import Matches, cuts, match_by_coco
+from keras_retinanet.evaluation.metric import OWN, EvaluationResult, MetricSettings
 from keras_retinanet.schema import Detections, Sample
 
 Array = NDArray[Any]
@@ -54,25 +61,64 @@ def evaluate(
         ValueError: Detections of an unknown image, or a label outside `0 … K-1`.
     """
     settings = settings or MetricSettings()
-    pairs = pair_detections(samples, detections, len(class_names))
-    num_boxes = count_all_boxes(samples, len(class_names))
-    tables = []
-    for threshold in settings.iou_thresholds or (0.5,):
-        matches = match_images(pairs, match_by_coco, threshold, settings)
-        tables.append([_errors(matches.of_class(k), num_boxes[k], threshold) for k in range(len(class_names))])
-    shape = len(tables), len(class_names), len(STATS)
-    table = _mean(np.array(tables, np.float64).reshape(shape))  # (K, 5)
-    means = _mean(table)
+    results = _match(samples, detections, len(class_names), settings)
+    num_boxes, table = results.num_boxes, _tabulate(results)
     return EvaluationResult(
-        stats=dict(zip(STATS, np.where(num_boxes.any(), means, -1).tolist(), strict=True)),
+        stats=_average(table, num_boxes),
         captions=STATS,
         class_names=tuple(class_names),
         per_class=dict(zip(STATS, table.T, strict=True)),
         num_boxes=num_boxes,
-        num_images=len(pairs),
+        num_images=len(samples),
         num_detections=count_detections(detections),
         comparable_with=dict.fromkeys(STATS, OWN if settings.are_changed else _PAPER),
     )
+
+
+def match_once(
+    samples: Sequence[Sample],
+    detections: Sequence[Detections],
+    class_names: Sequence[str],
+    settings: MetricSettings | None = None,
+) -> Numbers:
+    """Matches the detections once, for numbers of resampled sets of images.
+
+    Args:
+        samples: Annotated images.
+        detections: Their detections.
+        class_names: Names of the labels `0 … K-1`.
+        settings: As for `evaluate`.
+
+    Returns:
+        Function that returns what `evaluate` returns as `stats`.
+    """
+    results = _match(samples, detections, len(class_names), settings or MetricSettings())
+
+    def numbers(counts: Array) -> dict[str, float]:
+        own = results.resample(counts)
+        return _average(_tabulate(own), own.num_boxes)
+
+    return numbers
+
+
+def _match(
+    samples: Sequence[Sample], detections: Sequence[Detections], num_classes: int, settings: MetricSettings
+) -> ImageResults:
+    pairs = pair_detections(samples, detections, num_classes)
+    return gather_results(match_at_thresholds(pairs, match_by_coco, settings), list_boxes(samples, num_classes))
+
+
+def _tabulate(results: ImageResults) -> Array:
+    """`(K, 5)` numbers of each class, means over the IoU thresholds."""
+    tables = [
+        [_errors(part, boxes, threshold) for part, boxes in zip(parts, results.num_boxes, strict=True)]
+        for threshold, parts in results.classes.items()
+    ]
+    return _mean(np.array(tables, np.float64).reshape(len(tables), -1, len(STATS)))
+
+
+def _average(table: Array, num_boxes: Array) -> dict[str, float]:
+    return dict(zip(STATS, np.where(num_boxes.any(), _mean(table), -1).tolist(), strict=True))
 
 
 def _errors(matches: Matches, num_boxes: int, threshold: float) -> tuple[float, ...]:

@@ -65,6 +65,18 @@ class Matches(NamedTuple):
         kept = kept[np.argsort(-self.score[kept], kind="stable")]
         return Matches(*(column[kept] for column in self))
 
+    def repeat(self, counts: Array) -> Matches:
+        """The detections of a resampled set of images, in the same order.
+
+        Args:
+            counts: `(I,)` how often each image is in the set.
+
+        Returns:
+            Each detection as often as its image; copies follow each other.
+        """
+        rows = np.repeat(np.arange(len(self.image)), counts[self.image])
+        return Matches(*(column[rows] for column in self))
+
 
 def match_images(
     pairs: Sequence[tuple[Sample, Detections]],

@@ -86,6 +86,9 @@ class Metric:
         logged: Names in `stats` that training logs, also followed by a blank and more. Defaults to all.
         choose_monitor: Function `(samples, settings) → name` where the number that ranks models depends on the images.
             Defaults to `monitor` for all.
+        match_once: Function `(samples, detections, class_names, settings)` that matches the detections once and returns
+            a function from how often each image is in a set `(I,)` to `stats` of that set, for intervals. `None`: the
+            metric has none.
     """
 
     evaluate: Callable[..., EvaluationResult]
@@ -93,6 +96,7 @@ class Metric:
     lower_is_better: frozenset[str] = frozenset()
     logged: tuple[str, ...] | None = None
     choose_monitor: Callable[[Sequence[Sample], MetricSettings], str] | None = None
+    match_once: Callable[..., Callable[[Array], dict[str, float]]] | None = None
 
     def __call__(
         self,

@@ -17,8 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_retinanet.box_overlap import areas, intersections
-from keras_retinanet.evaluation.average_precision import area_under_curve, class_precisions, summarize
+from keras_retinanet.evaluation.average_precision import (
+    area_under_curve,
+    class_precisions,
+    mean_precisions,
+    summarize,
+)
 from keras_retinanet.evaluation.detections import pair_detections
+from keras_retinanet.evaluation.image_results import ImageResults, Numbers, gather_results, list_boxes
 from keras_retinanet.evaluation.matching import IGNORED, RIGHT, Matches, match_by_voc, overlap_matrix
 from keras_retinanet.evaluation.metric import OWN, EvaluationResult, MetricSettings, keep_counted
 from keras_retinanet.schema import Detections, Sample
@@ -53,38 +59,77 @@ def evaluate(
         ValueError: Detections of an unknown image, or a label outside `0 … K-1`.
     """
     settings = settings or MetricSettings()
-    labels = {name: label for label, name in enumerate(class_names)}
+    results, single = _match_classes(samples, detections, class_names, settings)
+    ap, without_groups = (class_precisions(own, area_under_curve) for own in (results, single))
+    is_changed = settings.iou_thresholds not in (None, (0.5,)) or settings.max_detections is not None
+    comparable = (OWN, OWN) if is_changed else (OWN, V2) if settings.verified is None else (CHALLENGE, OWN)
+    result = summarize(samples, detections, class_names, ap, results.num_boxes, comparable[0])
+    return dataclasses.replace(
+        result,
+        stats=result.stats | _without_groups(without_groups, single),
+        captions=result.captions | {"mAP_V2": "mean AP without boxes of groups"},
+        per_class=result.per_class | {"AP_V2": np.mean(list(without_groups.values()), axis=0)},
+        comparable_with=result.comparable_with | {"mAP_V2": comparable[1]},
+        notes=() if settings.verified is not None else (_UNVERIFIED,),
+    )
+
+
+def match_once(
+    samples: Sequence[Sample],
+    detections: Sequence[Detections],
+    class_names: Sequence[str],
+    settings: MetricSettings | None = None,
+) -> Numbers:
+    """Matches the detections once, for numbers of resampled sets of images.
+
+    Args:
+        samples: Annotated images.
+        detections: Their detections.
+        class_names: Names of the labels `0 … K-1`.
+        settings: As for `evaluate`.
+
+    Returns:
+        Function that returns what `evaluate` returns as `stats`.
+    """
+    both = _match_classes(samples, detections, class_names, settings or MetricSettings())
+
+    def numbers(counts: Array) -> dict[str, float]:
+        results, single = (own.resample(counts) for own in both)
+        means = mean_precisions(class_precisions(results, area_under_curve), results.num_boxes)
+        return means | _without_groups(class_precisions(single, area_under_curve), single)
+
+    return numbers
+
+
+def _match_classes(
+    samples: Sequence[Sample], detections: Sequence[Detections], class_names: Sequence[str], settings: MetricSettings
+) -> tuple[ImageResults, ImageResults]:
+    """The results with boxes of groups, and without."""
+    labels, count = {name: label for label, name in enumerate(class_names)}, len(class_names)
     above = [sorted(labels[name] for name in settings.parents.get(own, ()) if name in labels) for own in class_names]
     expanded = [_expand(sample, above) for sample in samples]
     pairs = [
         (sample, keep_counted(found, settings.score_threshold, settings.max_detections))
-        for sample, found in pair_detections(expanded, detections, len(class_names))
+        for sample, found in pair_detections(expanded, detections, count)
     ]
     if settings.verified is not None:
         pairs = [
             (sample, _keep_verified(sample, found, labels, settings.verified.get(str(sample["image_id"]), ())))
             for sample, found in pairs
         ]
-    single, groups = (_count(expanded, len(class_names), is_group=is_group) for is_group in (False, True))
-    ap, without_groups = {}, {}
+    with_groups, without_groups = {}, {}
     for threshold in settings.iou_thresholds or (0.5,):
         matches, is_group_hit = _match(pairs, threshold)
-        ap[threshold] = class_precisions(matches, single + groups, area_under_curve)
-        verdict = np.where(is_group_hit, IGNORED, matches.verdict)
-        without_groups[threshold] = class_precisions(matches._replace(verdict=verdict), single, area_under_curve)
-    is_changed = settings.iou_thresholds not in (None, (0.5,)) or settings.max_detections is not None
-    comparable = (OWN, OWN) if is_changed else (OWN, V2) if settings.verified is None else (CHALLENGE, OWN)
-    result = summarize(expanded, detections, class_names, ap, single + groups, comparable[0])
-    mean = np.mean(list(without_groups.values()), axis=0)
-    found = mean[single > 0]
-    return dataclasses.replace(
-        result,
-        stats=result.stats | {"mAP_V2": float(found.mean()) if len(found) else -1.0},
-        captions=result.captions | {"mAP_V2": "mean AP without boxes of groups"},
-        per_class=result.per_class | {"AP_V2": mean},
-        comparable_with=result.comparable_with | {"mAP_V2": comparable[1]},
-        notes=() if settings.verified is not None else (_UNVERIFIED,),
+        with_groups[threshold] = matches
+        without_groups[threshold] = matches._replace(verdict=np.where(is_group_hit, IGNORED, matches.verdict))
+    return (
+        gather_results(with_groups, list_boxes(expanded, count, with_ignored=True)),
+        gather_results(without_groups, list_boxes(expanded, count)),
     )
+
+
+def _without_groups(ap: Mapping[float, Array], single: ImageResults) -> dict[str, float]:
+    return {"mAP_V2": mean_precisions(ap, single.num_boxes)["mAP"]}
 
 
 def _keep_verified(sample: Sample, found: Detections, labels: Mapping[str, int], verified: Iterable[str]) -> Detections:
@@ -105,14 +150,6 @@ def _expand(sample: Sample, above: Sequence[Sequence[int]]) -> Sample:
         "labels": np.concatenate([labels, parents]),
         "ignore": np.concatenate([sample["ignore"], np.asarray(sample["ignore"], bool)[rows]]).astype(bool),
     }
-
-
-def _count(samples: Sequence[Sample], num_classes: int, *, is_group: bool) -> Array:
-    """`(K,)` boxes of single objects, or of groups."""
-    return sum(
-        (np.bincount(sample["labels"][sample["ignore"] == is_group], minlength=num_classes) for sample in samples),
-        np.zeros(num_classes, np.int64),
-    )
 
 
 def _match(pairs: Sequence[tuple[Sample, Detections]], threshold: float) -> tuple[Matches, Array]:

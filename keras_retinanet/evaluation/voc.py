@@ -7,18 +7,31 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
 
 from keras_retinanet.evaluation.average_precision import (
     Interpolation,
     area_under_curve,
     class_precisions,
     mean_of_eleven_points,
+    mean_precisions,
     summarize,
 )
 from keras_retinanet.evaluation.detections import pair_detections
-from keras_retinanet.evaluation.matching import match_by_voc, match_images
-from keras_retinanet.evaluation.metric import OWN, EvaluationResult, MetricSettings, count_all_boxes
+from keras_retinanet.evaluation.image_results import (
+    ImageResults,
+    Numbers,
+    gather_results,
+    list_boxes,
+    match_at_thresholds,
+)
+from keras_retinanet.evaluation.matching import match_by_voc
+from keras_retinanet.evaluation.metric import OWN, EvaluationResult, MetricSettings
 from keras_retinanet.schema import Detections, Sample
+
+Array = NDArray[Any]
 
 
 def evaluate(
@@ -51,16 +64,51 @@ def evaluate(
         ValueError: Detections of an unknown image, or a label outside `0 … K-1`.
     """
     settings = settings or MetricSettings()
-    pairs = pair_detections(samples, detections, len(class_names))
-    num_boxes, ap = count_all_boxes(samples, len(class_names)), {}
-    for threshold in settings.iou_thresholds or (0.5,):
-        matches = match_images(pairs, match_by_voc, threshold, settings)
-        ap[threshold] = class_precisions(matches, num_boxes, interpolation)
+    results = _match(samples, detections, len(class_names), settings)
+    num_boxes, ap = results.num_boxes, class_precisions(results, interpolation)
     is_changed = settings.iou_thresholds not in (None, (0.5,)) or settings.max_detections is not None
     return summarize(samples, detections, class_names, ap, num_boxes, OWN if is_changed else f"Pascal VOC {year}")
+
+
+def match_once(
+    samples: Sequence[Sample],
+    detections: Sequence[Detections],
+    class_names: Sequence[str],
+    settings: MetricSettings | None = None,
+    *,
+    interpolation: Interpolation,
+) -> Numbers:
+    """Matches the detections once, for numbers of resampled sets of images.
+
+    Args:
+        samples: Annotated images.
+        detections: Their detections.
+        class_names: Names of the labels `0 … K-1`.
+        settings: As for `evaluate`.
+        interpolation: From the precision-recall curve to AP.
+
+    Returns:
+        Function that returns what `evaluate` returns as `stats`.
+    """
+    results = _match(samples, detections, len(class_names), settings or MetricSettings())
+
+    def numbers(counts: Array) -> dict[str, float]:
+        own = results.resample(counts)
+        return mean_precisions(class_precisions(own, interpolation), own.num_boxes)
+
+    return numbers
+
+
+def _match(
+    samples: Sequence[Sample], detections: Sequence[Detections], num_classes: int, settings: MetricSettings
+) -> ImageResults:
+    pairs = pair_detections(samples, detections, num_classes)
+    return gather_results(match_at_thresholds(pairs, match_by_voc, settings), list_boxes(samples, num_classes))
 
 
 evaluate_2007 = functools.partial(evaluate, interpolation=mean_of_eleven_points, year="2007")
 """Mean AP as in VOC 2007."""
 evaluate_2010 = functools.partial(evaluate, interpolation=area_under_curve, year="2010-2012")
 """Mean AP as in VOC 2010 to 2012."""
+match_once_2007 = functools.partial(match_once, interpolation=mean_of_eleven_points)
+match_once_2010 = functools.partial(match_once, interpolation=area_under_curve)

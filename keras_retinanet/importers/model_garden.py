@@ -28,7 +28,7 @@ from keras_retinanet.importers.head_shapes import (
     shape_of,
 )
 from keras_retinanet.importers.resnet_depths import DEPTHS
-from keras_retinanet.importers.tf_settings import Fields, find_settings
+from keras_retinanet.importers.tf_settings import Fields, find_settings, read_levels
 from keras_retinanet.weight_files.tf_checkpoint import TfCheckpoint
 from keras_retinanet.weight_files.weight_file import WeightFile
 
@@ -38,6 +38,23 @@ _ROOTS = (("backbone", "decoder", "head"), ("model/_backbone", "model/_decoder",
 _PARTS = ("backbone", "decoder", "head")
 _HEADS = {"class_head": ("_cls_convs", "_cls_norms", "_classifier"),
           "box_head": ("_box_convs", "_box_norms", "_box_regressor")}  # fmt: skip
+_MODEL = (
+    "num_classes", "input_size", "min_level", "max_level", "anchor", "backbone", "decoder", "head",
+    "detection_generator", "norm_activation",
+)  # fmt: skip
+_RESNET = (
+    "model_id", "depth_multiplier", "stem_type", "se_ratio", "stochastic_depth_drop_rate", "scale_stem",
+    "resnetd_shortcut", "replace_stem_max_pool", "bn_trainable",
+)  # fmt: skip
+_HEAD = (
+    "num_convs", "num_filters", "use_separable_conv", "attribute_heads", "share_classification_heads",
+    "share_level_convs",
+)  # fmt: skip
+_GENERATOR = (
+    "apply_nms", "pre_nms_top_k", "pre_nms_score_threshold", "nms_iou_threshold", "max_num_detections", "nms_version",
+    "nms_v3_refinements", "use_cpu_nms", "soft_nms_sigma", "use_class_agnostic_nms", "box_coder_weights",
+    "tflite_post_processing", "return_decoded", "decode_boxes",
+)  # fmt: skip
 _NECK = {"lateral": "lateral", "output": "post_hoc", "extra": "coarser", "norm": "norm"}
 
 
@@ -59,8 +76,13 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     assert file.tf is not None
     settings = find_settings(file.tf.prefix, overrides.config_file, SETTINGS, f"--weights-config {SETTINGS}")
     task, notes = read_task(settings), list[str]()
-    model = task.message("model")
+    model = task.message("model").require_known(*_MODEL)
     tensors = _read_tensors(file.tf)
+    if "average" in file.tf.slots:
+        notes.append(
+            "The checkpoint also holds averages of its weights, with which the library evaluates; the weights "
+            "themselves were taken. The averages are the weights of the checkpoints in the folder ema_checkpoints."
+        )
     backbone = _find_backbone(model.message("backbone"))
     network = _read_network(tensors, backbone, model)
     kernel = "pointwise_kernel" if network.is_head_separable else "kernel"
@@ -138,7 +160,7 @@ def _find_backbone(backbone: Fields) -> BackboneName:
     kind = backbone.get("type", "resnet")
     if kind != "resnet":
         raise CheckpointError(f"Its backbone is a {kind}; ResNets can be imported.")
-    resnet = backbone.message("resnet")
+    resnet = backbone.message("resnet").require_known(*_RESNET)
     resnet.require(
         {
             "stem_type": "v0", "resnetd_shortcut": False, "se_ratio": 0.0, "replace_stem_max_pool": False,
@@ -156,18 +178,21 @@ def _read_network(tensors: Mapping[str, np.ndarray], backbone: BackboneName, mod
     decoder, head, norm = (model.message(name) for name in ("decoder", "head", "norm_activation"))
     if decoder.get("type", "fpn") != "fpn":
         raise CheckpointError(f"Its pyramid is a {decoder.get('type', '')}; fpn can be imported.")
-    decoder.message("fpn").require({"fusion_type": "sum", "use_separable_conv": False})
+    fpn = decoder.message("fpn").require_known("num_filters", "fusion_type", "use_separable_conv", "use_keras_layer")
+    fpn.require({"fusion_type": "sum", "use_separable_conv": False})
+    head.require_known(*_HEAD)
+    norm.require_known("activation", "use_sync_bn", "norm_momentum", "norm_epsilon")
     head.require({"share_level_convs": True, "share_classification_heads": False, "attribute_heads": []})
     activation = norm.get("activation", "relu")
     if activation not in ("relu", "relu6", "swish"):
         raise CheckpointError(f"{norm.where}.activation is {activation!r}; relu, relu6 and swish can be imported.")
-    is_separable = bool(head.get("use_separable_conv", False))
+    is_separable, levels = bool(head.get("use_separable_conv", False)), read_levels(model)
     tower = f"head/{_HEADS['box_head'][0]}/0/{'pointwise_kernel' if is_separable else 'kernel'}"
     return ModelConfig(
         backbone,
         "none",
-        min_level=model.get("min_level", 3),
-        max_level=model.get("max_level", 7),
+        min_level=levels[0],
+        max_level=levels[-1],
         p6_source="P5",
         stride_padding="same",
         fpn_width=shape_of(tensors, "decoder/lateral_5/kernel")[-1],
@@ -185,6 +210,7 @@ def _read_network(tensors: Mapping[str, np.ndarray], backbone: BackboneName, mod
 
 
 def _read_anchors(anchor: Fields, levels: range) -> dict[str, Any]:
+    anchor.require_known("num_scales", "aspect_ratios", "anchor_size")
     scales = anchor.get("num_scales", 3)
     return {
         "sizes": tuple(anchor.get("anchor_size", 4.0) * 2**level for level in levels),
@@ -220,10 +246,13 @@ def _read_resize(task: Fields, levels: range, notes: list[str]) -> ResizeConfig:
 
 
 def _read_filter(generator: Fields, notes: list[str]) -> FilterConfig:
+    generator.require_known(*_GENERATOR)
     generator.require({"soft_nms_sigma": 0.0, "apply_nms": True, "decode_boxes": True})
+    if (version := generator.get("nms_version", "v2")) not in ("v1", "v2", "batched"):
+        raise CheckpointError(f"{generator.where}.nms_version is {version!r}; v1, v2 and batched can be imported.")
     count = generator.get("max_num_detections", 100)
     threshold = generator.get("nms_iou_threshold", 0.5)
-    if threshold < 0.5 and generator.get("nms_version", "v2") == "v2":
+    if threshold < 0.5 and version == "v2":
         notes.append(
             "Below an IoU of 0.5, the library's suppression (v2) also counts boxes that were suppressed themselves."
         )

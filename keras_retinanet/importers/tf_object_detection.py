@@ -31,6 +31,7 @@ from keras_retinanet.importers.tf_pipeline_config import (
     Norm,
     read_anchors,
     read_box_std,
+    read_extractor,
     read_filter,
     read_label_map,
     read_norm,
@@ -38,7 +39,7 @@ from keras_retinanet.importers.tf_pipeline_config import (
     read_predictor,
     read_resize,
 )
-from keras_retinanet.importers.tf_settings import Fields, find_settings
+from keras_retinanet.importers.tf_settings import Fields, find_settings, read_levels
 from keras_retinanet.weight_files.tf_checkpoint import TfCheckpoint
 from keras_retinanet.weight_files.weight_file import WeightFile
 
@@ -52,9 +53,8 @@ BACKBONES: dict[str, BackboneName] = {
     "ssd_mobilenet_v2_fpn_keras": "mobilenet_v2",
 }
 """Type of the feature extractor → backbone."""
-_TAPS: dict[str, Mapping[str, str]] = {
-    "mobilenet_v2": {"C3": "block_5_add", "C4": "block_12_add", "C5": "out_relu"},
-}
+_TAPS = {"C2": "block_2_add", "C3": "block_5_add", "C4": "block_12_add", "C5": "out_relu"}
+"""Where MobileNetV2's maps are taken."""
 _ROOTS = ("model", "_model")
 _FPN = "_feature_extractor/_fpn_features_generator/"
 _COARSE = "_feature_extractor/_coarse_feature_layers/"
@@ -88,7 +88,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     settings = find_settings(file.tf.prefix, overrides.config_file, SETTINGS, f"--weights-config {SETTINGS}")
     ssd, notes = read_pipeline(settings), list[str]()
     tensors = _read_tensors(file.tf)
-    extractor = ssd.message("feature_extractor")
+    extractor = read_extractor(ssd)
     backbone = _find_backbone(extractor)
     predictor = read_predictor(ssd)
     network, norm = _read_network(tensors, backbone, extractor, predictor)
@@ -106,11 +106,11 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
         network,
         names,
         find_anchors(count, levels, read_anchors(ssd, levels), overrides, notes),
-        replaced(read_resize(ssd, extractor, notes), overrides.resize),
+        replaced(read_resize(ssd, extractor), overrides.resize),
         replaced(read_filter(ssd), overrides.filter),
         kept_classes=kept,
         box_order=(1, 0, 3, 2),
-        backbone_options=_backbone_options(backbone, norm),
+        backbone_options=_backbone_options(backbone, norm, extractor, tensors),
         box_coder={"std": read_box_std(ssd), "max_log_scale": None},
         is_not_weight=lambda _: False,
         notes=tuple(notes),
@@ -132,10 +132,11 @@ def _read_tensors(checkpoint: TfCheckpoint) -> dict[str, np.ndarray]:
 
 
 def _with_scales(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Adds a factor of 1 to normalisations that have none (`scale: false`)."""
+    """Adds a factor of 1 and a shift of 0 to normalisations that have none (`scale: false`, `center: false`)."""
     for name in [name for name in tensors if name.endswith("/moving_mean")]:
-        scale = name.removesuffix("moving_mean") + "gamma"
-        tensors.setdefault(scale, np.ones_like(tensors[name]))
+        place = name.removesuffix("moving_mean")
+        tensors.setdefault(f"{place}gamma", np.ones_like(tensors[name]))
+        tensors.setdefault(f"{place}beta", np.zeros_like(tensors[name]))
     return tensors
 
 
@@ -145,9 +146,8 @@ def _find_backbone(extractor: Fields) -> BackboneName:
         raise CheckpointError(
             f"Its feature extractor is {kind!r}; {', '.join(BACKBONES)} can be imported: those with FPN or FPNLite."
         )
-    extractor.require(
-        {"depth_multiplier": 1.0, "use_explicit_padding": False, "replace_preprocessor_with_placeholder": False}
-    )
+    if BACKBONES[kind].startswith("resnet"):
+        extractor.require({"depth_multiplier": 1.0})
     return BACKBONES[kind]
 
 
@@ -161,29 +161,31 @@ def _read_network(
             f"Pyramid and heads have different activations, {norm.activation} and {own.activation}; one for both can "
             "be imported."
         )
-    fpn = extractor.message("fpn")
+    levels = read_levels(extractor.message("fpn"))
     is_shared = bool(predictor.get("share_prediction_tower", False))
     is_fpn_separable = f"{_FPN}conv_layers/0/0/depthwise_kernel" in tensors
     tower = f"{_TOWERS}{'PredictionTower' if is_shared else 'BoxPredictionTower'}/0/"
     is_separable = f"{tower}depthwise_kernel" in tensors
+    smoothing = f"{_FPN}conv_layers/0/"
     network = ModelConfig(
         backbone,
         "none",
-        min_level=fpn.get("min_level", 3),
-        max_level=fpn.get("max_level", 7),
+        min_level=levels[0],
+        max_level=levels[-1],
         p6_source="P5",
         stride_padding="same",
         has_relu_before_p7=False,
         fpn_width=shape_of(tensors, f"{_FPN}top_layers/0/kernel")[-1],
         head_width=shape_of(tensors, f"{tower}{'pointwise_kernel' if is_separable else 'kernel'}")[-1],
         head_depth=predictor.get("num_layers_before_predictor", 0),
-        head_norm="batch",
+        head_norm="batch" if f"{_NORMS}{_BOXES}/0/1/moving_mean" in tensors else "none",  # not if it is synchronised
         head_norm_epsilon=own.epsilon,
+        has_head_bias=f"{tower}bias" in tensors,
         activation=norm.activation,  # type: ignore[arg-type]
         norm_momentum=own.momentum,
-        fpn_norm="batch",
+        fpn_norm="batch" if f"{smoothing}1/moving_mean" in tensors else "none",
         fpn_norm_epsilon=norm.epsilon,
-        has_fpn_bias=False,
+        has_fpn_bias=f"{smoothing}0/bias" in tensors,
         has_fpn_activation=True,
         fpn_carried="output",
         has_top_output=False,
@@ -201,7 +203,9 @@ def _read_network(
     return network, norm if is_overridden else usual
 
 
-def _backbone_options(backbone: BackboneName, norm: Norm) -> dict[str, Any]:
+def _backbone_options(
+    backbone: BackboneName, norm: Norm, extractor: Fields, tensors: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
     if backbone.startswith("resnet"):
         return {
             "stride_on": "1x1", "stem_padding": "symmetric", "pool_padding": "same", "epsilon": norm.epsilon,
@@ -212,8 +216,15 @@ def _backbone_options(backbone: BackboneName, norm: Norm) -> dict[str, Any]:
         "normalization": TF,
         "norm_epsilon": norm.epsilon,
         "activation": norm.activation,
+        "widths": {
+            name.split("/")[1]: tensors[name].shape[-1]
+            for name in tensors
+            if name.startswith("backbone/") and name.endswith("/kernel")
+        },
     }
-    return options | ({"taps": _TAPS[backbone]} if backbone in _TAPS else {})
+    if backbone == "mobilenet_v2":
+        options |= {"taps": _TAPS, "alpha": extractor.get("depth_multiplier", 1.0)}
+    return options
 
 
 def _find_names(

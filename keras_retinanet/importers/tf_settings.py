@@ -40,6 +40,27 @@ def find_settings(prefix: Path, given: Path | None, name: str, flag: str) -> Pat
     return found
 
 
+def read_levels(fpn: Fields) -> range:
+    """Reads the pyramid's levels.
+
+    Args:
+        fpn: The message that has `min_level` and `max_level`.
+
+    Returns:
+        The levels, finest first.
+
+    Raises:
+        CheckpointError: The pyramid has others than can be imported.
+    """
+    least, most = fpn.get("min_level", 3), fpn.get("max_level", 7)
+    if least not in (2, 3) or most not in (5, 6, 7):
+        raise CheckpointError(
+            f"{fpn.where}: min_level is {least}, max_level is {most}; pyramids from level 2 or 3 to level 5, 6 or 7 "
+            "can be imported."
+        )
+    return range(least, most + 1)
+
+
 class Fields:
     """A message of a settings file whose fields are read by name.
 
@@ -127,6 +148,23 @@ class Fields:
         if name not in self and self.names:
             raise CheckpointError(f"{self.where} is {self.names[0]}; {name} can be imported.")
         return self.message(name)
+
+    def require_known(self, *names: str) -> Fields:
+        """Requires fields to be among those of the message.
+
+        Args:
+            *names: All that are read, or make no difference to detections.
+
+        Returns:
+            This message.
+
+        Raises:
+            CheckpointError: Another one is set, to something; the message names it.
+        """
+        for name in self.names:
+            if name not in names and self._last(name) not in (None, False, 0, ""):
+                raise CheckpointError(f"{self.where}.{name} is not known here; known are {', '.join(names)}.")
+        return self
 
     def require(self, allowed: Mapping[str, Any]) -> None:
         """Requires fields to have the only values that can be imported.

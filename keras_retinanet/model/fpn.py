@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import keras
@@ -44,7 +44,7 @@ _CHOICES = {
 _ARGUMENTS = (
     "width", "min_level", "max_level", "p6_source", "stride_padding", "has_relu_before_p7", "norm", "norm_epsilon",
     "norm_momentum", "has_bias", "activation", "has_output_activation", "carried", "has_top_output", "extra_input",
-    "is_separable",
+    "is_separable", "norm_levels",
 )  # fmt: skip
 
 
@@ -75,6 +75,7 @@ class FeaturePyramid(keras.layers.Layer):
         extra_input: What P6 (from P5) and P7 are made from: the `"raw"` maps before normalisation, or the `"finished"`
             ones.
         is_separable: 3x3 convolutions are depthwise and 1x1 ones. Defaults to `False`.
+        norm_levels: Names of the levels that have the normalisation. Defaults to `None`: all with a 3x3 convolution.
 
     Raises:
         ValueError: A level or a name that does not exist.
@@ -99,6 +100,7 @@ class FeaturePyramid(keras.layers.Layer):
         has_top_output: bool = True,
         extra_input: Literal["raw", "finished"] = "raw",
         is_separable: bool = False,
+        norm_levels: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -118,6 +120,7 @@ class FeaturePyramid(keras.layers.Layer):
         self.has_top_output = has_top_output
         self.extra_input = extra_input
         self.is_separable = is_separable
+        self.norm_levels = None if norm_levels is None else tuple(norm_levels)
         self._check()
         self._merged_levels = tuple(range(min_level, 6))
         self._extra_levels = tuple(range(6, max_level + 1))
@@ -137,7 +140,8 @@ class FeaturePyramid(keras.layers.Layer):
         self.laterals = {f"C{i}": self._conv(f"lateral{i}", 1) for i in self._merged_levels}
         self.outputs = {f"P{i}": self._conv(f"output{i}", 3) for i in tops}
         self.extras = {f"P{i}": self._conv(f"extra{i}", 3, stride=2) for i in self._extra_levels}
-        names = [*self.outputs, *self.extras] if self.norm == "batch" else []
+        convolved = (*self.outputs, *self.extras) if self.norm == "batch" else ()
+        names = [name for name in convolved if self.norm_levels is None or name in self.norm_levels]
         self.norms = {
             name: BatchNormalization(
                 self.norm_epsilon, self.norm_momentum, name=f"norm{name[1:]}", dtype=self.dtype_policy

@@ -72,6 +72,7 @@ class Head(keras.layers.Layer):
             `False`.
         has_quality: Another convolution at the end of the tower predicts one logit per anchor: the IoU of its box.
         final_dtype: What the last convolution computes in. Defaults to `"float32"`.
+        has_level_towers: Each level has a tower of its own before the shared last convolution. Defaults to `False`.
 
     Raises:
         ValueError: Shared weights with unequal numbers of anchors, or a width that groups cannot divide.
@@ -95,6 +96,7 @@ class Head(keras.layers.Layer):
         has_quality: bool = False,
         final_dtype: str = "float32",
         has_background: bool = False,
+        has_level_towers: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -120,6 +122,7 @@ class Head(keras.layers.Layer):
         self.has_quality = has_quality
         self.final_dtype = final_dtype
         self.has_background = has_background
+        self.has_level_towers = has_level_towers
         self.towers: list[keras.Sequential] = []
         self.level_norms: list[list[keras.layers.Layer]] = []
         self.finals: list[keras.layers.Layer] = []  # weight files have the predictors under this name
@@ -155,19 +158,18 @@ class Head(keras.layers.Layer):
         return "zeros" if prior is None else PriorProbability(prior, outputs)
 
     def build(self, input_shapes: Mapping[str, Any]) -> None:
-        """Builds one tower, or one for each level."""
-        shapes = list(input_shapes.values())
+        """Builds one tower and one last convolution, or one for each level."""
+        shapes = [(None, None, None, shape[-1]) for shape in input_shapes.values()]
         counts = self._counts(len(shapes))
+        for shape in shapes[: 1 if self.is_shared and not self.has_level_towers else None]:
+            self.towers.append(self.make_tower())
+            self.towers[-1].build(shape)
         for index in range(1 if self.is_shared else len(shapes)):
-            channels = shapes[index][-1]
-            tower = self.make_tower()
-            tower.build((None, None, None, channels))
-            self.towers.append(tower)
             self.finals.append(self._final(counts[index] * self.outputs_per_anchor, self.prior, "final"))
             if self.has_quality:
                 self.quality_finals.append(self._final(counts[index], None, "quality"))
             for final in (self.finals[-1], *self.quality_finals[-1:]):
-                final.build(tower.compute_output_shape((None, None, None, channels)))
+                final.build(self.towers[index].compute_output_shape(shapes[index]))
         self.level_norms = self.tower_settings.level_norms(len(shapes), self.dtype_policy)
         self.built = True
 
@@ -191,7 +193,8 @@ class Head(keras.layers.Layer):
         for level, features in enumerate(pyramid.values()):
             index = 0 if self.is_shared else level
             norms = self.level_norms[level] if self.level_norms else None
-            features = self.tower_settings.run(self.towers[index], norms, features, training)
+            tower = self.towers[level if len(self.towers) > 1 else 0]
+            features = self.tower_settings.run(tower, norms, features, training)
             answers.append(_by_anchor(self.finals[index](features), self.outputs_per_anchor))
             if self.has_quality:
                 qualities.append(_by_anchor(self.quality_finals[index](features), 1))
@@ -213,7 +216,7 @@ class Head(keras.layers.Layer):
         """Constructor arguments."""
         names = (
             "outputs_per_anchor", "num_anchors", "is_shared", "prior", "has_quality", "final_dtype", "has_background",
-            *_TOWER,
+            "has_level_towers", *_TOWER,
         )  # fmt: skip
         return super().get_config() | {name: getattr(self, name) for name in names}
 

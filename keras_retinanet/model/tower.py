@@ -123,10 +123,14 @@ class TowerSettings:
         if norms is None:
             return tower(features)
         activate = keras.activations.get(self.activation)
-        convolutions = [layer for layer in tower.layers if layer.name.startswith("conv")]
-        for convolution, norm in zip(convolutions, norms, strict=True):
+        for convolution, norm in zip(convolutions_of(tower), norms, strict=True):
             features = activate(norm(convolution(features), training=training))
         return features
+
+
+def convolutions_of(tower: keras.Sequential) -> list[keras.layers.Layer]:
+    """The convolutions of a tower, in order."""
+    return [layer for layer in tower.layers if layer.name.startswith("conv")]
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
@@ -138,13 +142,19 @@ class SharedTower(keras.layers.Layer):
     Args:
         pyramid: Arguments of `FeaturePyramid`.
         tower: Fields of `TowerSettings`.
+        has_level_towers: Each level has a tower of its own, which both heads take. Defaults to `False`.
     """
 
-    def __init__(self, pyramid: Mapping[str, Any], tower: Mapping[str, Any], **kwargs: Any) -> None:
+    def __init__(
+        self, pyramid: Mapping[str, Any], tower: Mapping[str, Any], *, has_level_towers: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.pyramid = FeaturePyramid(**pyramid, name="feature_pyramid", dtype=self.dtype_policy)
         self.settings = TowerSettings(**tower)
+        self.has_level_towers = has_level_towers
         self.tower = self.settings.tower(self.dtype_policy)
+        others = self.levels[1:] if has_level_towers else ()
+        self.other_towers = [self.settings.tower(self.dtype_policy) for _ in others]
         self.level_norms = self.settings.level_norms(len(self.levels), self.dtype_policy)
 
     @property
@@ -152,21 +162,29 @@ class SharedTower(keras.layers.Layer):
         """Names of the output levels, finest first."""
         return self.pyramid.levels
 
+    @property
+    def towers(self) -> list[keras.Sequential]:
+        """The tower of all levels, or one per level."""
+        return [self.tower, *self.other_towers]
+
     def build(self, input_shapes: Mapping[str, Any]) -> None:
         """Builds the pyramid for the backbone's channel counts, and the tower."""
         self.pyramid.build(input_shapes)
-        self.tower.build((None, None, None, self.pyramid.width))
+        for tower in self.towers:
+            tower.build((None, None, None, self.pyramid.width))
         self.built = True
 
     def call(self, features: Mapping[str, Tensor], training: bool | None = None) -> dict[str, Tensor]:
         """`{"P3": (B, h3, w3, width), …}` from the backbone's maps."""
         pyramid = self.pyramid(features, training=training)
+        towers = self.towers if self.has_level_towers else [self.tower] * len(self.levels)
         return {
-            name: self.settings.run(
-                self.tower, self.level_norms[index] if self.level_norms else None, pyramid[name], training
-            )
-            for index, name in enumerate(self.levels)
+            name: self.settings.run(tower, self._norms_of(index), pyramid[name], training)
+            for index, (name, tower) in enumerate(zip(self.levels, towers, strict=True))
         }
+
+    def _norms_of(self, level: int) -> list[keras.layers.Layer] | None:
+        return self.level_norms[level] if self.level_norms else None
 
     def compute_output_spec(self, features: Mapping[str, Any], training: bool | None = None) -> dict[str, Any]:
         """Shapes of the levels, known where the inputs' are."""
@@ -180,4 +198,7 @@ class SharedTower(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        return super().get_config() | {"pyramid": self.pyramid.arguments(), "tower": dict(vars(self.settings))}
+        return super().get_config() | {
+            "pyramid": self.pyramid.arguments(), "tower": dict(vars(self.settings)),
+            "has_level_towers": self.has_level_towers,
+        }  # fmt: skip

@@ -53,6 +53,7 @@ def describe_subject(subject: Subject) -> dict[str, Any]:
         "slices": [],
         "calibration": None,
         "comparison": describe_comparison(subject.comparison) if subject.comparison else None,
+        "models": None,
         "run": describe_run(subject.rows, subject.best_epoch),
         "about": [{"name": name, "text": text, "isCode": name == "command"} for name, text in subject.about.items()],
     }

@@ -76,7 +76,7 @@ def with_analysis(subject: Subject, brightness: Mapping[int | str, float] | None
     """
     samples, detections, notes = subject.samples, subject.detections, list(subject.notes)
     if len(samples) > MAX_ANALYSED:
-        chosen = np.sort(np.random.default_rng(0).choice(len(samples), MAX_ANALYSED, replace=False)).tolist()
+        chosen = choose_images(len(samples))
         notes.append(f"plots and pictures are of {MAX_ANALYSED:,} of {len(samples):,} images, chosen by chance")
         samples, detections = [samples[k] for k in chosen], [detections[k] for k in chosen]
     settings = AnalysisSettings(brightness=brightness, training_boxes=subject.training_boxes)
@@ -85,6 +85,21 @@ def with_analysis(subject: Subject, brightness: Mapping[int | str, float] | None
     return dataclasses.replace(
         subject, samples=samples, detections=detections, analysis=analysis, thresholds=thresholds, notes=notes
     )
+
+
+def choose_images(count: int) -> list[int]:
+    """Chooses the images that are analysed.
+
+    Args:
+        count: Images of the data set.
+
+    Returns:
+        Their positions, ascending: all, or `MAX_ANALYSED` by chance.
+    """
+    if count <= MAX_ANALYSED:
+        return list(range(count))
+    chosen: list[int] = np.sort(np.random.default_rng(0).choice(count, MAX_ANALYSED, replace=False)).tolist()
+    return chosen
 
 
 def _choose_thresholds(

@@ -118,23 +118,25 @@ def _grafted(
     for layer in nested_layers(backbone):
         layer.trainable = True
     freeze_batch_norm(backbone)
-    logits = [weight for final in blank.class_head.predictors for weight in final.weights]
-    missed = [
-        name
-        for part in ("neck", "class_head", "box_head")
-        for name in _copy(getattr(source, part), getattr(blank, part), without=logits)
-    ]
-    if missed:
-        log(f"new weights, since the snapshot's have another shape or do not exist: {', '.join(missed)}")
-    for line in copy_logits(source, blank):
-        log(line)
     coders = (source.box_coder, blank.box_coder)
     is_same_coder = len({(coder.coder, coder.num_deltas) for coder in coders}) == 1
-    return blank.replaced(
+    started = blank.replaced(
         backbone=backbone,
+        neck=blank.neck.from_config(blank.neck.get_config()),  # for maps that the source takes elsewhere
         box_coder=source.box_coder if is_same_coder else blank.box_coder,
         metadata=metadata,
     )
+    logits = [weight for final in started.class_head.predictors for weight in final.weights]
+    missed = [
+        name
+        for part in ("neck", "class_head", "box_head")
+        for name in _copy(getattr(source, part), getattr(started, part), without=logits)
+    ]
+    if missed:
+        log(f"new weights, since the snapshot's have another shape or do not exist: {', '.join(missed)}")
+    for line in copy_logits(source, started):
+        log(line)
+    return started
 
 
 def _copy(source: keras.Layer, target: keras.Layer, without: Sequence[keras.Variable]) -> list[str]:

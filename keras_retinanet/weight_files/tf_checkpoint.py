@@ -125,6 +125,11 @@ class TfCheckpoint:
         """The attributes of the root object."""
         return tuple(child.local_name for child in self._nodes[0].children)
 
+    @property
+    def slots(self) -> frozenset[str]:
+        """Names of what optimizers keep for variables, such as `momentum` or `average`."""
+        return frozenset(slot.slot_name for node in self._nodes for slot in node.slot_variables)
+
     def variables(self, *path: str) -> Iterator[StoredVariable]:
         """Lists the variables below an object, each once, by the shortest path.
 

@@ -157,6 +157,20 @@ def test_maps_equal_the_application(
     assert_maps_equal(built.backbone(images), expected)
 
 
+def test_widths_of_the_object_detection_api() -> None:
+    """At α = 0.35, `min_depth` 16 widens two convolutions of 8 channels: one of them ends a block with a shortcut."""
+    widths = {"expanded_conv_project": 16, "block_1_project": 16, "block_2_project": 16, "Conv_1": 448}
+    plain, wide = (
+        BACKBONES["mobilenet_v2"](None, alpha=0.35, widths=chosen, taps={"C2": "block_2_add", "C3": "block_5_add"})
+        for chosen in ({}, widths)
+    )
+    assert [level.shape[-1] for level in wide.output.values()] == [16, 16, 192, 448]
+    assert [level.shape[-1] for level in plain.output.values()] == [8, 16, 192, 1280]
+    added = [{layer.name for layer in model.layers if isinstance(layer, layers.Add)} for model in (plain, wide)]
+    assert added[0] - added[1] == {"block_2_add"}
+    assert wide.get_layer("block_3_expand").kernel.shape == (1, 1, 16, 48)
+
+
 def set_imagenet_normalization(application: keras.Model, power: int) -> None:
     layer = next(layer for layer in application.layers if isinstance(layer, layers.Normalization))
     layer.set_weights([np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225]) ** power, np.array(0)])

@@ -66,9 +66,13 @@ def test_files_of_detections(data: Path, capsys: pytest.CaptureFixture[str]):
     assert content["paths"] == words[2:]
     assert content["models"][1]["stats"]["AP50"] == pytest.approx(0.5)
     assert [row["image_id"] for row in content["models"][1]["images"]] == ["b.png", "c.png"]
-    assert evaluate.main([*words, "--metric", "f1"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert next(line for line in lines if line.startswith("F1 ")).split()[1:3] == ["0.400", "0.857"]
+    assert evaluate.main([*words, "--metric", "f1", "--json", str(data / "f1.json")]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("F1 ")]
+    assert lines[0].split()[1:3] == ["0.400", "0.857"]
+    assert lines[1].split()[1] == "+0.457"
+    difference = json.loads((data / "f1.json").read_text())["models"][1]["differences"]["F1"]
+    assert difference["value"] == pytest.approx(0.857 - 0.4, abs=1e-3)
+    assert difference["share_worse"] == 0
 
 
 def test_exported_models(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

@@ -10,7 +10,10 @@ from keras import layers
 from keras_retinanet import build
 from keras_retinanet.backbones import BACKBONES
 from keras_retinanet.config import ModelConfig
+from keras_retinanet.export import folding
 from keras_retinanet.export.folding import fold_backbone, fold_batch_norm, foldable_pairs, folded_weights
+from keras_retinanet.framework_internals import nested_layers
+from keras_retinanet.inference import load_model
 
 LIGHT = {"resnet10_050": (0, 12), "mobilenet_025": (0, 27), "efficientnet_lite0": (0, 49)}
 """Name → normalisations that stay, and convolutions that take one over, counted in the papers' tables."""
@@ -113,3 +116,55 @@ def test_the_network_is_left_as_it_was() -> None:
     given, wanted = folded(images, training=False), network(images, training=False)
     for name in ("deltas", "logits"):
         np.testing.assert_allclose(given[name], wanted[name], atol=1e-4 * np.abs(wanted[name]).max())
+
+
+IN_PYRAMID_AND_HEADS = {
+    "tf_object_detection": {
+        "p6_source": "P5", "stride_padding": "same", "has_relu_before_p7": False, "activation": "relu6",
+        "has_fpn_bias": False, "has_fpn_activation": True,
+        "fpn_carried": "output", "has_top_output": False, "extra_input": "finished",
+        "is_fpn_separable": True, "is_head_separable": True, "has_shared_tower": True,
+    },
+    "model_garden": {"p6_source": "P5", "stride_padding": "same", "has_head_bias": True, "activation": "swish"},
+    "for each level": {"has_shared_heads": False, "has_quality": True},
+}  # fmt: skip
+"""Settings of networks with batch normalisation in pyramid and heads."""
+STAYING = {"tf_object_detection": set(), "model_garden": {"norm5", "norm6"}, "for each level": {"norm6"}}
+"""Levels of which the next coarser one reads the map before its normalisation."""
+
+
+def norm_names(network: keras.Model) -> set[str]:
+    return {layer.name for layer in nested_layers(network) if isinstance(layer, layers.BatchNormalization)}
+
+
+@pytest.mark.parametrize("name", IN_PYRAMID_AND_HEADS)
+def test_pyramid_and_heads_answer_the_same(name: str, tmp_path, monkeypatch) -> None:
+    model = ModelConfig(
+        "resnet10_050", "none", fpn_width=8, head_width=8, head_depth=2, head_norm="batch", fpn_norm="batch",
+        **IN_PYRAMID_AND_HEADS[name],
+    )  # fmt: skip
+    network = build(model, class_names=["ant", "bee"])
+    random = np.random.default_rng(4)
+    for weight in (variable for part in (network.neck, network.class_head, network.box_head)
+                   for variable in part.weights):  # fmt: skip
+        is_scale = weight.name in ("gamma", "moving_variance")
+        size = 0.5 / np.sqrt(np.prod(weight.shape[:-1])) if len(weight.shape) == 4 else 0.2
+        weight.assign(random.uniform(0.5, 1.5, weight.shape) if is_scale else random.normal(0, size, weight.shape))
+    folded = fold_batch_norm(network)
+    assert norm_names(folded) == STAYING[name]
+    folded.save(tmp_path / "folded.keras")
+    images = random.uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
+    wanted, given = network(images, training=False), load_model(tmp_path / "folded.keras")(images, training=False)
+    for output in ("deltas", "logits", *(("quality",) if model.has_quality else ())):
+        largest = np.abs(wanted[output]).max()
+        assert largest > 0.1
+        np.testing.assert_allclose(given[output], wanted[output], atol=1e-5 * largest)
+
+    monkeypatch.setattr(folding, "MAX_COPIES", 0)
+    kept = fold_batch_norm(network)
+    in_towers = {f"norm{index}_{level}" for index in range(2) for level in range(5)}
+    is_shared = name != "for each level"
+    assert norm_names(kept) == STAYING[name] | (in_towers if is_shared else set())
+    if is_shared:
+        largest = np.abs(wanted["logits"]).max()
+        np.testing.assert_allclose(kept(images, training=False)["logits"], wanted["logits"], atol=1e-5 * largest)

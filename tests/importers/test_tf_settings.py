@@ -18,17 +18,17 @@ import yaml
 from PIL import Image
 
 from keras_retinanet import Detector
-from keras_retinanet.cli import convert_data, convert_model, evaluate, train
+from keras_retinanet.cli import convert_data, convert_model, evaluate, serve, train
 from keras_retinanet.cli.import_checkpoint import main as import_main
 from keras_retinanet.config import AnchorConfig, ModelConfig, ResizeConfig
-from keras_retinanet.importers import CheckpointError, Overrides, describe_checkpoint, import_checkpoint
+from keras_retinanet.data.preparation import fit_image
+from keras_retinanet.importers import Blueprint, CheckpointError, Overrides, describe_checkpoint, import_checkpoint
 from keras_retinanet.importers.assemble import weighted_layers
 from keras_retinanet.importers.blueprint import by_part
 from keras_retinanet.importers.tf_object_detection import _backbone_namer, _name_head_layer, _name_neck_layer
 from keras_retinanet.importers.tf_settings import Fields
 from keras_retinanet.inference import load_model
 from keras_retinanet.model.build import build
-from keras_retinanet.runtimes import open_runtime
 
 PIPELINE = """
 model { ssd {
@@ -149,6 +149,19 @@ def test_label_maps_name_the_columns(detector, tmp_path) -> None:
     np.testing.assert_array_equal(model.class_head.predictors[0].bias, bias)
 
 
+def test_the_label_map_that_the_settings_name(detector, tmp_path) -> None:
+    """Its path is relative to the folder in which the training ran, here two above the settings."""
+    place = tmp_path / "models" / "mine"
+    place.mkdir(parents=True)
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "map.pbtxt").write_text("item { id: 1 name: 'ant' } item { id: 2 name: 'bee' }")
+    overrides = Overrides(config_file=place / "pipeline.config")
+    for named, expected in (("annotations/map.pbtxt", ("ant", "bee")), ("gone/map.pbtxt", ("class_0", "class_1"))):
+        reader = f"train_input_reader {{ label_map_path: '{named}' }}"
+        (place / "pipeline.config").write_text(f"{PIPELINE}\n{reader}")
+        assert describe_checkpoint(detector[0], overrides=overrides).class_names == expected
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -163,8 +176,27 @@ def test_label_maps_name_the_columns(detector, tmp_path) -> None:
         ("scales_per_octave: 1", "scales_per_octave: 4", "2 anchors per cell"),
         ("RELU_6 batch_norm { epsilon: 0.01", "SIGMOID batch_norm { epsilon: 0.01", "activation is SIGMOID"),
         ("RELU_6 batch_norm { epsilon: 0.01", "RELU batch_norm { epsilon: 0.01", "relu6 and relu"),
-        ("depth: 8", "depth: 8 kernel_size: 5", "kernel_size is 5"),
-        ("iou_threshold: 0.6", "iou_threshold: 0.6 use_class_agnostic_nms: true", "use_class_agnostic_nms is True"),
+        ("depth: 8 num", "depth: 8 kernel_size: 5 num", "kernel_size is 5"),
+        ("iou_threshold: 0.6", "iou_threshold: 0.6 soft_nms_sigma: 0.5", "soft_nms_sigma is 0.5"),
+        ("iou_threshold: 0.6", "iou_threshold: 0.6 iou_treshold: 0.5", "suppression.iou_treshold is not known"),
+        ("model { ssd {", "model { ssd { mask_head_config { mask_height: 5 }", "ssd.mask_head_config is not known"),
+        (
+            "use_depthwise: true\n    fpn",
+            "use_depthwise: true use_explicit_padding: true fpn",
+            "use_explicit_padding is T",
+        ),
+        ("fpn { min_level: 3", "fpn { min_level: 2", "min_level is 3, max_level is 7; those of the feature"),
+        ("fpn { min_level: 3", "fpn { min_level: 4", "fpn: min_level is 4"),
+        (
+            "RELU_6 batch_norm { epsilon: 0.01",
+            "RELU_6 group_norm { } batch_norm { epsilon: 0.01",
+            "group_norm is not known",
+        ),
+        (
+            "score_converter: SIGMOID",
+            "score_converter: SIGMOID calibration_config { }",
+            "calibration_config is not known",
+        ),
         ("model {", "model {{", "line 2"),
         ("y_scale: 10.0", "y_scale: 0.0", "y_scale is 0; it has to be greater than 0"),
         ("aspect_ratios: [1.0, 2.0]", "aspect_ratios: [1.0, -2.0]", "aspect_ratios is -2"),
@@ -185,6 +217,37 @@ def test_images_that_keep_their_proportions(detector, tmp_path) -> None:
     blueprint = describe_checkpoint(detector[0], overrides=Overrides(config_file=tmp_path / "pipeline.config"))
     assert blueprint.resize == ResizeConfig(64, 96, rounding="even", method="tf1", pad_multiple=32)
     assert blueprint.anchors.offset_rule == "always", "the sides are not known before"
+
+
+def test_images_that_are_padded_to_a_square(detector, tmp_path) -> None:
+    """No side is longer than 96 pixels, so a multiple of 96 is 96. Offsets follow the sides, known before."""
+    file, padded = tmp_path / "pipeline.config", "max_dimension: 96 pad_to_max_dimension: true"
+
+    def describe(more: str = "", pad: str = "") -> Blueprint:
+        resizer = f"keep_aspect_ratio_resizer {{ min_dimension: 64 {padded} {more} }}"
+        text = PIPELINE.replace("fixed_shape_resizer { height: 64 width: 96 }", resizer)
+        file.write_text(text.replace("use_depthwise: true\n    fpn", f"use_depthwise: true {pad} fpn"))
+        return describe_checkpoint(detector[0], overrides=Overrides(config_file=file))
+
+    blueprint = describe()
+    assert blueprint.resize == ResizeConfig(64, 96, rounding="even", method="tf1", pad_multiple=96)
+    assert blueprint.anchors.offset_rule == "divisible"
+    assert fit_image(100, 100, blueprint.resize).batch_shape == (96, 96)
+    for more, pad, said in (
+        ("per_channel_pad_value: 9", "", "per_channel_pad_value"),
+        ("", "pad_to_multiple: 64", "64"),
+    ):
+        with pytest.raises(CheckpointError, match=said):
+            describe(more, pad)
+
+
+def test_norms_and_suppression_of_other_kinds(detector, tmp_path) -> None:
+    text = PIPELINE.replace("batch_norm { epsilon: 0.002", "sync_batch_norm { epsilon: 0.002")
+    text = text.replace("iou_threshold: 0.6", "iou_threshold: 0.6 use_class_agnostic_nms: true")
+    (tmp_path / "pipeline.config").write_text(text)
+    blueprint = describe_checkpoint(detector[0], overrides=Overrides(config_file=tmp_path / "pipeline.config"))
+    assert (blueprint.model.fpn_norm_epsilon, blueprint.backbone_options["norm_epsilon"]) == (0.002, 0.002)
+    assert (blueprint.filter.nms, blueprint.filter.max_per_class) == ("agnostic", None)
 
 
 def test_settings_that_are_missing(detector, tmp_path) -> None:
@@ -228,7 +291,8 @@ def test_four_commands(detector, tmp_path, capsys) -> None:
     wanted = Detector(run / "last.keras").detect_one(image)
     for name, file in (("saved_model", "served"), ("onnx", "a.onnx"), ("openvino", "ov"), ("litert", "a.tflite")):
         assert convert_model.main([str(run / "last.keras"), str(tmp_path / file), "--format", name]) == 0
-        (found,) = open_runtime(tmp_path / file).detect([image])
+        opened = serve.open_model(tmp_path / file, None).runtime  # as `retinanet-serve` opens it
+        (found,) = opened.detect([image])
         count = min(10, len(wanted.scores))
         np.testing.assert_allclose(found["scores"][:count], wanted.scores[:count], atol=1e-3)
 
@@ -315,6 +379,10 @@ def test_settings_of_model_garden(garden) -> None:
         ("norm_activation/activation", "mish", "'mish'"),
         ("num_classes", 9, "names 9 classes"),
         ("input_size", [], "no height and width"),
+        ("min_level", 4, "min_level is 4"),
+        ("head/num_conv", 3, "head.num_conv is not known"),
+        ("backbone/resnet/dropout", 0.5, "resnet.dropout is not known"),
+        ("detection_generator/nms_version", "v3", "nms_version is 'v3'"),
         ("detection_generator/soft_nms_sigma", 0.5, "soft_nms_sigma is 0.5"),
         ("anchor/num_scales", 2, "9 anchors per cell"),
         ("anchor/aspect_ratios", [0.0, 1.0, 2.0], "aspect_ratios is 0"),

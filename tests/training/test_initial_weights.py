@@ -14,6 +14,7 @@ from keras_retinanet.config.tree import changed
 from keras_retinanet.framework_internals import nested_layers
 from keras_retinanet.geometry.box_coder import BoxCoder
 from keras_retinanet.model import retinanet
+from keras_retinanet.model.build import build
 from keras_retinanet.model.class_transfer import copy_logits
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.snapshots.snapshot_settings import read_settings
@@ -70,6 +71,22 @@ def test_a_snapshot_of_the_same_classes_gives_all_its_weights(source: tuple[reti
     ours, theirs = model(image), source[0](image)
     for name in ("deltas", "logits"):
         np.testing.assert_allclose(ours[name], theirs[name], atol=1e-6)
+
+
+def test_maps_that_the_source_takes_elsewhere(tmp_path: Path) -> None:
+    """The laterals have other channels than those of the same backbone by its name (FPNLite on MobileNetV2)."""
+    settings = SETTINGS | {"model.backbone": "mobilenet_025"}
+    config = changed(TrainConfig(), settings).network
+    options = {"taps": {"C3": "conv_pw_3_relu"}, "widths": {"conv_pw_13": 24}}
+    source = build(config.model, class_names=["cat"], anchors=config.anchors, backbone_options=options)
+    source.save(tmp_path / "source.keras")
+    lines: list[str] = []
+    weights = {"model.weights": str(tmp_path / "source.keras")}
+    model = build_model(changed(TrainConfig(), settings | weights).network, ["cat"], lines.append)
+    assert lines == ["logits kept for 1 class (cat)"]
+    assert [lateral.kernel.shape[2] for lateral in model.neck.laterals.values()] == [32, 128, 24]
+    for ours, theirs in zip(arrays(model.neck), arrays(source.neck), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def by_class(model: retinanet.RetinaNet) -> np.ndarray:

@@ -40,6 +40,24 @@ def test_variables_below_an_attribute(tmp_path):
     assert list(opened.variables("model", "missing")) == []
 
 
+def test_what_an_optimizer_keeps_is_no_variable_of_the_model(tmp_path):
+    """Each average has a key that begins with the key of its variable."""
+    kernel, average = tf.Variable([1.0]), tf.Variable([9.0])
+    head, optimizer = tf.Module(), tf.Module()
+    head.kernel = kernel
+    prefix = tf.train.Checkpoint(head=head).save(str(tmp_path / "ckpt"))
+    assert TfCheckpoint(Path(prefix)).slots == frozenset()
+
+    optimizer.get_slot_names = lambda: ["average"]
+    optimizer.get_slot = lambda variable, name: average if variable is kernel else None
+    optimizer._create_or_restore_slot_variable = optimizer.get_slot
+    prefix = tf.train.Checkpoint(head=head, optimizer=optimizer).save(str(tmp_path / "ckpt"))
+    opened = TfCheckpoint(Path(prefix))
+    assert opened.slots == {"average"}
+    (variable,) = opened.variables("head")
+    assert opened.read(variable.key) == 1
+
+
 def test_where_a_checkpoint_is_found(tmp_path):
     prefix, _ = written(tmp_path / "checkpoint")
     first = prefix.with_name("ckpt-1")

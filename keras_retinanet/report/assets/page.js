@@ -165,6 +165,7 @@ function drawComparison() {
   const {comparison} = DATA;
   if (!comparison) return;
   section("comparison", "Comparison of models", comparison.explanation, (node) => {
+    if (DATA.models) node.append(modelPlots(DATA.models));
     for (const {title, explanation, heads, rows} of comparison.tables) {
       const columns = heads.slice(1).map((column, k) => ({...column, value: (row) => row[k + 1]}));
       const {table} = sortableTable({first: heads[0].title, columns, rows, nameOfRow: (row) => row[0], head: (row) => row[0], isInOrder: true});
@@ -172,6 +173,23 @@ function drawComparison() {
         html("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": title}, table)]);
     }
   });
+}
+
+/** Curves and kinds of errors of all models, of the chosen class. */
+function modelPlots({iou, recalls, thresholds, models, errors}) {
+  const legend = models.map(({name}, k) => [SERIES(k), name]);
+  const curves = (title, key, xs, axis) => plot({title, note: `at IoU ${iou}`, legend, isLive: true,
+    numbers: () => ({heads: [axis, ...models.map(({name}) => name)],
+      rows: xs.map((x, k) => [x.toFixed(2), ...models.map(({groups}) => share(groups[state.label + 1][key]?.[k]))])}),
+    draw: (width, say) => lineChart(width, say, {label: `${title} of ${models.length} models, ${nameOf(state.label)}`, x: {low: 0, high: 1, title: axis}, y: {low: 0, high: 1},
+      series: models.map(({name, groups}, k) => ({name, style: SERIES(k), xs, ys: groups[state.label + 1][key] || []}))})});
+  const bars = errors.flatMap(({name, values, counts}) => models.map((model, k) => ({name: k ? "" : name, title: `${name}, ${model.name}`, value: values[k],
+    text: plural(counts[k], "case"), style: SERIES(k)})));
+  return html("div", {class: "plots"}, curves("Precision against recall", "precision", recalls, "recall"), curves("F1 against score", "f1", thresholds, "score"),
+    plot({title: "AP lost to each kind of error (TIDE)", note: `AP at IoU ${iou} of all classes would rise by so much if errors of one kind were corrected.`, legend, isStill: true,
+      numbers: () => ({heads: ["kind", "meaning", ...models.flatMap(({name}) => [`AP lost, ${name}`, `number, ${name}`])],
+        rows: errors.map(({name, meaning, values, counts}) => [name, meaning, ...values.flatMap((value, k) => [share(value), count(counts[k])])])}),
+      draw: (width) => barChart(width, {label: `AP lost by kind of error: ${bars.map(({title, value}) => `${title} ${share(value)}`).join(", ")}`, rows: bars})}));
 }
 
 function drawAbout() {

@@ -108,7 +108,7 @@ function followPointer(root, say, {x, series, toX, from, to, top, bottom}) {
 /** Width that texts need, about. */
 const widthOf = (texts) => 6.9 * Math.max(0, ...texts.map((text) => text.length));
 
-/** Horizontal bars: rows `{name, value, text, style, low, high}`. */
+/** Horizontal bars: rows `{name, title, value, text, style, low, high}`. */
 function barChart(width, {label, rows, high, format = share}) {
   const line = 25, values = rows.map(({value}) => format(value)), texts = rows.map(({text}) => text || "");
   const names = Math.min(widthOf(rows.map(({name}) => name)) + 10, width * 0.42);
@@ -119,7 +119,7 @@ function barChart(width, {label, rows, high, format = share}) {
   rows.forEach((row, k) => {
     const y = k * line, length = isNumber(row.value) ? Math.max((row.value / most) * room, 0) : 0;
     root.append(
-      svg("text", {class: "strong", x: names - 8, y: y + 16, "text-anchor": "end"}, shorten(row.name, Math.floor(names / 6.4)), svg("title", null, row.name)),
+      svg("text", {class: "strong", x: names - 8, y: y + 16, "text-anchor": "end"}, shorten(row.name, Math.floor(names / 6.4)), svg("title", null, row.title || row.name)),
       svg("rect", {class: "empty", x: names, y: y + 3, width: room, height: line - 8, rx: 3}),
       svg("rect", {class: `bar ${row.style || ""}`, x: names, y: y + 3, width: length, height: line - 8, rx: 3}),
       svg("text", {class: "strong", x: names + room + 8 + widthOf(values), y: y + 16, "text-anchor": "end"}, values[k]),
