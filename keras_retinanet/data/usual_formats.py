@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_retinanet.data.exif import FIRST_PNG_CHUNK, PNG_MAGIC
 from keras_retinanet.data.pillow_files import UnsupportedImageError, opened, to_rgb
 from keras_retinanet.data.sixteen_bits import ALL_BITS, is_16_bit_png, read_16_bit, to_8_bits
 
@@ -41,6 +42,8 @@ def decode_usual_format(content: bytes, bit_depth: int = ALL_BITS) -> Any:
         return _three_channels(to_8_bits(read_16_bit(content), bit_depth))
     if content[:2] == b"BM":
         _check_bmp(content)
+    if content[:8] == PNG_MAGIC:
+        _check_png(content)
     with opened(io.BytesIO(content)) as image:
         if image.format == "WEBP" and getattr(image, "is_animated", False):
             raise UnsupportedImageError("is an animated WebP")
@@ -93,6 +96,16 @@ def _check_bmp(content: bytes) -> None:
     bits, compression = int.from_bytes(content[28:30], "little"), int.from_bytes(content[30:34], "little")
     if bits not in _BMP_BITS or compression not in (_UNCOMPRESSED, _BIT_FIELDS if bits == 32 else _UNCOMPRESSED):
         raise UnsupportedImageError("is a compressed BMP, or one of fewer than 8 bits")
+
+
+def _check_png(content: bytes) -> None:
+    """Requires the chunk that ends the file, without which Pillow may still have all pixels."""
+    at, name = FIRST_PNG_CHUNK, b""
+    while name != b"IEND":
+        length, name = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
+        at += length + 12
+        if at > len(content):
+            raise ValueError("the PNG file ends too early")
 
 
 def _three_channels(image: Any) -> Any:

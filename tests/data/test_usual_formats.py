@@ -82,3 +82,13 @@ def test_what_graphs_do_not_decode_is_refused() -> None:
         decode_usual_format(moving)
     with pytest.raises(UnsupportedImageError, match="BMP"):
         decode_usual_format(saved("BMP", PICTURE.convert("1")))
+
+
+@pytest.mark.parametrize("missing", [1, 5, 13, 60])
+def test_a_png_that_ends_too_early_is_damaged(missing: int) -> None:
+    """Also where only the end mark is missing, as graphs have it."""
+    content = saved("PNG")[:-missing]
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        decode(content)
+    with pytest.raises((ValueError, OSError)):
+        decode_usual_format(content)
