@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from keras_retinanet.assigners import assigner_constants
 from keras_retinanet.cli.dataset_arguments import dataset_words
 from keras_retinanet.cli.parsing import join_numbers
 from keras_retinanet.cli.train import WORDS, _print_summary, main, parse
-from keras_retinanet.assigners import assigner_constants
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.settings import AUTO
 from keras_retinanet.config.tree import changed, flag_name, settings
-from keras_retinanet.losses import class_constants
 from keras_retinanet.demo import scenes
+from keras_retinanet.losses import class_constants
 from keras_retinanet.snapshots.run_folder import Run
 from keras_retinanet.training.fit import RunResult
 
