@@ -39,7 +39,8 @@ FRAMEWORKS = {"tensorflow", "keras", "jax", "torch"}
 WITHOUT_FRAMEWORK = {
     "", "schema", "config", "version", "extras", "box_overlap", "snapshots", "demo", "drawing", "cli",
     "detection.video", "detection.result_files", "serving.predict_messages", "data.datasets", "data.open_dataset",
-    "data.recognition", "experiments.paper",
+    "data.recognition", "experiments.paper", "data.given_images", "data.preparation", "detection.detector",
+    "runtimes.open_model", "runtimes.runtime", "serving.app",
 }  # fmt: skip
 """Rooms and modules whose import loads no framework."""
 TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}

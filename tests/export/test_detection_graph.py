@@ -13,7 +13,8 @@ from keras_retinanet import DetectionModel, build
 from keras_retinanet.config import AnchorConfig, ExportConfig, FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.export import FORMATS, Verification, built_in_samples
 from keras_retinanet.export.detection_graph import describe, detection_graph
-from keras_retinanet.runtimes import BatchRuntime, KerasRuntime, open_runtime
+from keras_retinanet.runtimes import BatchRuntime, open_runtime
+from keras_retinanet.runtimes.keras_file import KerasRuntime
 
 SUFFIXES = {"keras": ".keras", "onnx": ".onnx", "litert": ".tflite"}
 
