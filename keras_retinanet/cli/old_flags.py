@@ -93,8 +93,9 @@ def with_current_words(words: Sequence[str], log: Callable[[str], object]) -> li
         current += [*ACCEPTED[flag], *([value] if equals else [])] if flag in ACCEPTED else [word]
     if old := [word.partition("=")[0] for word in words if word.partition("=")[0] in ACCEPTED]:
         is_given = any(word.partition("=")[0] in ("--recipe", "--config", "--resume") for word in words)
-        implied = "" if is_given else ", which implies --recipe fizyr"
-        log(f"{old[0]} belongs to fizyr/keras-retinanet; now: {' '.join(ACCEPTED[old[0]])}{implied}")
+        now = " ".join(ACCEPTED[old[0]])
+        implied = "" if is_given else f", here with --recipe fizyr; write {now} for the default recipe"
+        log(f"{old[0]} belongs to fizyr/keras-retinanet; now: {now}{implied}")
         current += [] if is_given else ["--recipe", "fizyr"]
     return current
 

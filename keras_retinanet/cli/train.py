@@ -19,7 +19,7 @@ from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers, p
 from keras_retinanet.cli.startup import command_line, import_tensorflow
 from keras_retinanet.config import ArchitectureName, TrainConfig
 from keras_retinanet.config.architectures import refuse_inapplicable, with_own_settings
-from keras_retinanet.config.presets import DEMO
+from keras_retinanet.config.presets import demo_preset
 from keras_retinanet.config.recipes import DEFAULT_RECIPE, recipe_names
 from keras_retinanet.config.rules import check, exists
 from keras_retinanet.config.tree import changed, flag_name, flattened, settings
@@ -155,7 +155,7 @@ def _resolve_settings(
         raise ValueError("--epochs and --time both say how long to train; choose one.")
     if namespace.resume is None:
         base, file_settings = read_settings_file(namespace.config)
-        preset = DEMO if given.get("data.dataset") == "demo" and not namespace.config else {}
+        preset = demo_preset(given) if given.get("data.dataset") == "demo" and not namespace.config else {}
         given = {**file_settings, **given}
         inherited, checkpoint = _inherit_settings(given) if "model.weights" in given else ({}, None)
         architecture = _choose_architecture(given, inherited, base)

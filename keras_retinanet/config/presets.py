@@ -63,3 +63,17 @@ many anchors as small ones; the IoU threshold of 0.45 makes up for the missing r
 AdamW. The rate falls late, because the averaged weights of the recipe profit from a high one: AP50 0.85 against 0.82
 with a cosine over the whole run (one run each).
 """
+
+
+def demo_preset(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The demo's settings that agree with what was given.
+
+    Args:
+        given: Dotted name → value, such as the flags of a command line.
+
+    Returns:
+        `DEMO`, without the constants of its assigner if another one was given.
+    """
+    if given.get("assigner.assigner", "iou_threshold") == "iou_threshold":
+        return DEMO
+    return {name: value for name, value in DEMO.items() if not name.startswith("assigner.")}

@@ -224,7 +224,7 @@ def read_filter(ssd: Fields) -> FilterConfig:
 
 
 def read_label_map(settings: Path, count: int, notes: list[str]) -> dict[int, str] | None:
-    """Reads the label map in the folder of the settings.
+    """Reads the label map that the settings name, or that lies in their folder.
 
     Args:
         settings: Path of the `pipeline.config`.
@@ -232,28 +232,40 @@ def read_label_map(settings: Path, count: int, notes: list[str]) -> dict[int, st
         notes: A remark is appended if there is a label map.
 
     Returns:
-        Names by id, ascending; `None` if there is not exactly one `.pbtxt` file, and no `label_map.pbtxt`.
+        Names by id, ascending; `None` if the file that they name is nowhere, and in their folder is neither exactly one
+        `.pbtxt` file nor a `label_map.pbtxt`.
 
     Raises:
         CheckpointError: The file is not a label map, or is another model's.
     """
-    files = sorted(settings.parent.glob("*.pbtxt"))
-    if len(files) > 1:
-        files = [file for file in files if file.name == "label_map.pbtxt"]
-    if len(files) != 1:
+    file = _find_label_map(settings)
+    if file is None:
         return None
     try:
-        items = [
-            Fields(item, files[0].name) for item in read_protobuf_text(files[0].read_text(encoding="utf-8"))["item"]
-        ]
+        items = [Fields(item, file.name) for item in read_protobuf_text(file.read_text(encoding="utf-8"))["item"]]
     except (OSError, KeyError, UnicodeDecodeError, ProtobufTextError) as error:
-        raise CheckpointError(f"{files[0]}: is not a label map: {error}.") from error
+        raise CheckpointError(f"{file}: is not a label map: {error}.") from error
     named = {item.get("id", 0): item.get("display_name", "") or item.get("name", "") for item in items}
     named = {number: name for number, name in sorted(named.items()) if number}
     if not named or max(named) > count or min(named) < 1:
         raise CheckpointError(
-            f"{files[0]}: has ids from {min(named, default=0)} to {max(named, default=0)}; the model has {count} "
+            f"{file}: has ids from {min(named, default=0)} to {max(named, default=0)}; the model has {count} "
             "classes, with ids from 1."
         )
-    notes.append(f"Class names are those of {files[0].name}.")
+    notes.append(f"Class names are those of {file.name}.")
     return named
+
+
+def _find_label_map(settings: Path) -> Path | None:
+    """The file of `label_map_path`, which is relative to where training began; else one in the settings' folder."""
+    message = read_protobuf_text(settings.read_text(encoding="utf-8"))
+    readers = [reader for part in ("train_input_reader", "eval_input_reader") for reader in message.get(part, ())]
+    for reader in readers:
+        named = Path(str(Fields(reader, SETTINGS).get("label_map_path", "")))
+        places = (named, *(folder / named for folder in settings.absolute().parents[:4]), settings.parent / named.name)
+        if named.suffix == ".pbtxt" and (found := next((file for file in places if file.is_file()), None)):
+            return found
+    files = sorted(settings.parent.glob("*.pbtxt"))
+    if len(files) > 1:
+        files = [file for file in files if file.name == "label_map.pbtxt"]
+    return files[0] if len(files) == 1 else None

@@ -16,7 +16,7 @@ import pytest
 from keras_retinanet.cli.dataset_arguments import dataset_words
 from keras_retinanet.cli.parsing import join_numbers
 from keras_retinanet.cli.train import WORDS, _print_summary, main, parse
-from keras_retinanet.config import TrainConfig
+from keras_retinanet.config import AssignerConfig, TrainConfig
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.settings import AUTO
 from keras_retinanet.config.tree import changed, flag_name, settings
@@ -103,6 +103,12 @@ def test_demo_brings_its_preset_and_flags_go_before_it() -> None:
     config = parse(["demo", "somewhere", "--epochs", "1"]).config
     given = {"recipe": "modern", "data.dataset": "demo", "data.path": "somewhere", "epochs": 1}
     assert config == changed(TrainConfig(), {**DEMO, **given})
+
+
+def test_another_assigner_leaves_out_the_constants_of_the_demos() -> None:
+    config = parse(["demo", "somewhere", "--assigner", "task_aligned"]).config
+    assert config.assigner == AssignerConfig(assigner="task_aligned")
+    assert config.anchors.sizes == DEMO["anchors.sizes"]
 
 
 def test_csv_words() -> None:

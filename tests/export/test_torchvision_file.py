@@ -10,8 +10,9 @@ import pytest
 
 from keras_retinanet import DetectionModel, build
 from keras_retinanet.backbones.normalize import CAFFE
+from keras_retinanet.cli import convert_model
 from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, ResizeConfig
-from keras_retinanet.export import export_torchvision
+from keras_retinanet.export import export_torchvision, torchvision_file
 from keras_retinanet.export.torchvision_file import _loading_code, torchvision_tensors
 from keras_retinanet.export.torchvision_settings import (
     V1,
@@ -22,6 +23,7 @@ from keras_retinanet.export.torchvision_settings import (
 )
 from keras_retinanet.geometry.box_coder import BoxCoder
 from keras_retinanet.model.retinanet import RetinaNet
+from keras_retinanet.weight_files.safetensors_file import read_safetensors_file
 
 ANCHORS = AnchorConfig((16, 32, 64, 128, 256), offset=0.0, is_rounded=True, stride_mode="grid", scales=(1, 1.5))
 
@@ -88,3 +90,25 @@ def test_what_torchvision_does_otherwise_is_said() -> None:
 def test_another_ending_is_refused(network: RetinaNet, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"end in \.pth, \.pt, \.safetensors; got '.*a\.onnx'"):
         export_torchvision(DetectionModel(network), tmp_path / "a.onnx", [])
+
+
+def test_the_command_writes_weights_and_says_how_to_load_them(
+    network: RetinaNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """The comparison of outputs, which takes seconds, is that of `test_torchvision_gets_its_tensors_back`."""
+    monkeypatch.setattr(convert_model, "open_detector", lambda *_, **__: DetectionModel(network))
+    monkeypatch.setattr(torchvision_file, "_compare", lambda path, *_: 1e-6 if path.is_file() else 1.0)
+    (tmp_path / "last.keras").touch()
+    out = tmp_path / "weights.safetensors"
+    assert convert_model.main([str(tmp_path / "last.keras"), str(out), "--format", "torchvision"]) == 0
+    printed = capsys.readouterr().out
+    assert "from torchvision.models.detection import retinanet_resnet50_fpn\n" in printed
+    assert f"model.load_state_dict(load_file({str(out)!r}))" in printed
+    assert "names = ['ant', 'bee']" in printed
+    tensors = read_safetensors_file(out)
+    assert f"wrote {out}: {len(tensors)} tensors; imported again, raw outputs differ by 1.0e-06" in printed
+    assert tensors["head.classification_head.cls_logits.weight"].shape == (2 * 6, 256, 3, 3)
+
+    words = [str(tmp_path / "last.keras"), str(out), "--format", "torchvision", "--precision", "int8"]
+    assert convert_model.main(words) == 2
+    assert "writes weights, to which --precision does not apply" in capsys.readouterr().err

@@ -18,7 +18,7 @@ import yaml
 from PIL import Image
 
 from keras_retinanet import Detector
-from keras_retinanet.cli import convert_data, convert_model, evaluate, train
+from keras_retinanet.cli import convert_data, convert_model, evaluate, serve, train
 from keras_retinanet.cli.import_checkpoint import main as import_main
 from keras_retinanet.config import AnchorConfig, ModelConfig, ResizeConfig
 from keras_retinanet.data.preparation import fit_image
@@ -29,7 +29,6 @@ from keras_retinanet.importers.tf_object_detection import _backbone_namer, _name
 from keras_retinanet.importers.tf_settings import Fields
 from keras_retinanet.inference import load_model
 from keras_retinanet.model.build import build
-from keras_retinanet.runtimes import open_runtime
 
 PIPELINE = """
 model { ssd {
@@ -148,6 +147,19 @@ def test_label_maps_name_the_columns(detector, tmp_path) -> None:
     assert model.class_names == ("cat",)
     bias = arrays["class_head/final/bias"].reshape(2, 3)[:, 2]
     np.testing.assert_array_equal(model.class_head.predictors[0].bias, bias)
+
+
+def test_the_label_map_that_the_settings_name(detector, tmp_path) -> None:
+    """Its path is relative to the folder in which the training ran, here two above the settings."""
+    place = tmp_path / "models" / "mine"
+    place.mkdir(parents=True)
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "map.pbtxt").write_text("item { id: 1 name: 'ant' } item { id: 2 name: 'bee' }")
+    overrides = Overrides(config_file=place / "pipeline.config")
+    for named, expected in (("annotations/map.pbtxt", ("ant", "bee")), ("gone/map.pbtxt", ("class_0", "class_1"))):
+        reader = f"train_input_reader {{ label_map_path: '{named}' }}"
+        (place / "pipeline.config").write_text(f"{PIPELINE}\n{reader}")
+        assert describe_checkpoint(detector[0], overrides=overrides).class_names == expected
 
 
 @pytest.mark.parametrize(
@@ -279,7 +291,8 @@ def test_four_commands(detector, tmp_path, capsys) -> None:
     wanted = Detector(run / "last.keras").detect_one(image)
     for name, file in (("saved_model", "served"), ("onnx", "a.onnx"), ("openvino", "ov"), ("litert", "a.tflite")):
         assert convert_model.main([str(run / "last.keras"), str(tmp_path / file), "--format", name]) == 0
-        (found,) = open_runtime(tmp_path / file).detect([image])
+        opened = serve.open_model(tmp_path / file, None).runtime  # as `retinanet-serve` opens it
+        (found,) = opened.detect([image])
         count = min(10, len(wanted.scores))
         np.testing.assert_allclose(found["scores"][:count], wanted.scores[:count], atol=1e-3)
 
