@@ -188,7 +188,8 @@ def network_input() -> Callable[..., Any]:
     import tensorflow as tf
 
     from keras_retinanet.data.image import pad, resize_by_rule
-    from keras_retinanet.data.resized_sizes import network_scale_tensor, padded_size, resized_size_tensor
+    from keras_retinanet.data.resized_sizes import padded_size
+    from keras_retinanet.data.resized_sizes_graph import network_scale_tensor, resized_size_tensor
 
     def prepare(image: Any, resize: Any, pad_value: Sequence[float]) -> tuple[Any, Any, Any]:
         given = tf.shape(image)[:2]

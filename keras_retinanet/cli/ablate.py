@@ -31,7 +31,8 @@ def build_parser() -> Parser:
         usage="%(prog)s [flags] [flags of retinanet-train] {PATH … | FORMAT ARGUMENT …}",
         description="Repeat the experiments of the focal loss paper on a data set, and compare the results with the "
         "published ones. The data and all flags of retinanet-train set what the runs share, such as --epochs 4 --steps "
-        "100. Stopped or out of budget, the same command continues.",
+        "100. The assigner is the paper's, unless --assigner names another. Stopped or out of budget, the same command "
+        "continues.",
         epilog=f"Tables. {titles}.",
     )
     parser.add_argument(
@@ -75,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags, words = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
     if not words:
         parser.error("which data? As in retinanet-train: a path, a format and its argument, or demo")
-    command = train.parse(words)
+    command = train.parse(_with_own_assigner(words))
     if command.resume is not None or command.finds_rate:
         parser.error("--resume and --find-lr belong to a single run; the same command continues an ablation")
     import_tensorflow()
@@ -88,6 +89,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             return fail(PROGRAM, error)
         return 0
     return _ablate(flags, command)
+
+
+def _with_own_assigner(words: Sequence[str]) -> list[str]:
+    """The arguments of `retinanet-train`, with the paper's assigner where they name none."""
+    names_one = any(word.partition("=")[0] in ("--assigner", "--config") for word in words)
+    return [*words, *([] if names_one else ["--assigner", "iou_threshold"])]
 
 
 def _ablate(flags: argparse.Namespace, command: train.TrainCommand) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, get_args
 from keras_retinanet.cli.detect_sources import Source, find_sources, numbered, refuse_overwriting
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.snapshot_arguments import add_views_flag
-from keras_retinanet.cli.startup import import_tensorflow
+from keras_retinanet.cli.startup import import_tensorflow_for
 from keras_retinanet.config import ExifFrame, TileConfig, ViewConfig
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--no-pictures leaves nothing to write: name a --json, --csv or --yolo")
     if flags.thresholds and flags.score_threshold is not None:
         parser.error("--thresholds has the score threshold of each class: leave out --score-threshold")
-    import_tensorflow()
+    import_tensorflow_for(flags.model)
     try:
         return _run(flags)
     except (ValueError, OSError, ImportError) as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_retinanet.cli.parsing import Parser, add_flags, fail
-from keras_retinanet.cli.startup import import_tensorflow
+from keras_retinanet.cli.startup import import_tensorflow_for
 from keras_retinanet.config import ServeConfig
 from keras_retinanet.config.tree import flag_name, settings
 from keras_retinanet.snapshots.run_folder import SNAPSHOTS
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0 ended by a signal, 1 the model failed, 2 wrong arguments or model.
     """
     flags = build_parser().parse_args(argv)
-    import_tensorflow()
+    import_tensorflow_for(flags.model)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("keras_retinanet").setLevel(logging.INFO)
     try:

@@ -165,7 +165,7 @@ def open_detector(
         OSError: The file does not exist.
     """
     from keras_retinanet.model.detection_model import DetectionModel
-    from keras_retinanet.runtimes.open_model import open_network
+    from keras_retinanet.runtimes.open_network import open_network
 
     model = open_network(path, overrides)
     network = model.network if isinstance(model, DetectionModel) else model

@@ -55,6 +55,18 @@ def import_tensorflow() -> None:
             tf.transpose(tf.zeros((1, 1), tf.int64))
 
 
+def import_tensorflow_for(model: str) -> None:
+    """`import_tensorflow`, unless the model is an artefact that runs without it.
+
+    Args:
+        model: Path of the model.
+    """
+    from keras_retinanet.runtimes import needs_tensorflow
+
+    if needs_tensorflow(Path(model)):
+        import_tensorflow()
+
+
 @contextmanager
 def _without_startup_noise() -> Iterator[None]:
     """Buffers the output on the file descriptor of stderr, then writes the lines that are not noise."""

@@ -1,7 +1,7 @@
 """Decodes, resizes and pads images in plain TensorFlow, so that it runs in graphs.
 
-Training, detection and export share these functions and the rule of `config.ResizeConfig`. Values are
-those of the stored pixels; `exif` turns images upright.
+Training and export share these functions and the rule of `config.ResizeConfig`; `usual_formats` and `resize_arrays`
+are the same without TensorFlow. Values are those of the stored pixels; `exif` turns images upright.
 """
 
 from __future__ import annotations
@@ -13,16 +13,13 @@ import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.resize_methods import METHODS, bilinear
-from keras_retinanet.data.resized_sizes import network_scale_tensor
+from keras_retinanet.data.resized_sizes_graph import network_scale_tensor
 from keras_retinanet.data.sixteen_bits import ALL_BITS
+from keras_retinanet.data.usual_formats import END_MARK
 from keras_retinanet.schema import Tensor
 
 _WEBP_ANIMATION = 2  # bit of the flags of an extended WebP
 _BMP_HEADER = 54  # bytes up to the palette of the usual 40-byte kind of header
-
-
-END_MARK = b"\xff\xd9"
-"""Last bytes of a JPEG. A decoder that finds them early leaves the rest grey, in place of an error."""
 
 
 def with_end_mark(contents: Tensor) -> Tensor:

@@ -12,21 +12,23 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
-from keras_retinanet.data.decode_file import MAX_BYTES, decode_file
+from keras_retinanet.data.decode_file import decode_file
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.exif import UPRIGHT, turn
-from keras_retinanet.data.image import END_MARK
 from keras_retinanet.data.image_files import file_size, read_bytes, read_sizes
 from keras_retinanet.data.pillow_files import as_stored, opened, to_rgb
 from keras_retinanet.data.png_rows import PngRows
 from keras_retinanet.data.sixteen_bits import ALL_BITS
 from keras_retinanet.data.tiff_rows import find_tiff_rows
+from keras_retinanet.data.usual_formats import END_MARK
 
 MIN_PIXELS = 100_000_000
 """Pictures of fewer pixels are decoded whole."""
+
+MAX_BYTES = 2**29
+"""TensorFlow decodes no image that takes more, which is 179 megapixels in RGB."""
 
 ReadRows = Callable[[int, int], Any]
 
@@ -138,6 +140,8 @@ def _rows_reader(image: str, content: bytes, size: tuple[int, int], bit_depth: i
 
 
 def _jpeg_rows(content: bytes, width: int) -> ReadRows:
+    import tensorflow as tf  # Pillow decodes whole files only
+
     def read(top: int, bottom: int) -> Any:
         window = [top, 0, bottom - top, width]
         return tf.io.decode_and_crop_jpeg(content, window, channels=3, dct_method="INTEGER_ACCURATE").numpy()

@@ -237,7 +237,7 @@ def to_rgb(image: Image.Image, bit_depth: int = ALL_BITS) -> Any | None:
         return np.repeat(grey[..., None], 3, axis=-1)
     if image.mode in ("La", "RGBa"):  # colours multiplied by alpha
         image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def has_known_range(image: Image.Image) -> bool:

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from keras_retinanet.data.decode_file import decode_file
@@ -136,6 +135,8 @@ class PngRows:
         if pixel in _TYPES:
             with Image.open(io.BytesIO(self._as_png(width, 8, _TYPES[pixel], rows))) as image:
                 return np.frombuffer(image.tobytes(), np.uint8).reshape(len(rows), -1)[1:]
+        import tensorflow as tf  # Pillow has no 16-bit colours
+
         kind = {6: 2, 8: 6}[pixel]
         values = tf.io.decode_png(self._as_png(width, 16, kind, rows), channels=pixel // 2, dtype=tf.uint16).numpy()
         return values.astype(">u2").view(np.uint8).reshape(len(rows), -1)[1:]

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.batch_shapes import bucket_shape
-from keras_retinanet.data.image import pad, resize_by_rule
+from keras_retinanet.data.resize_arrays import resize_array
 from keras_retinanet.data.resized_sizes import network_scale, padded_size, resized_size
 from keras_retinanet.schema import Detections, Size
 
@@ -94,13 +93,12 @@ def prepare_batch(
     Returns:
         Images `(B, H, W, 3)` float32, and `(B, 2)` float32 height and width of each before padding.
     """
-    shape = tf.constant(np.max([fit.batch_shape for fit in fits], axis=0), tf.int32)
-    batch = [
-        pad(resize_by_rule(tf.convert_to_tensor(image), fit.resized, resize), shape, pad_value)
-        for image, fit in zip(images, fits, strict=True)
-    ]
-    sizes = np.asarray([fit.resized for fit in fits], np.float32)
-    return np.stack([np.asarray(image) for image in batch]), sizes
+    batch = np.empty((len(images), *np.max([fit.batch_shape for fit in fits], axis=0), 3), np.float32)
+    for row, image, fit in zip(batch, images, fits, strict=True):
+        height, width = fit.resized
+        row[:height, :width] = resize_array(image, fit.resized, resize)
+        row[:height, width:] = row[height:] = pad_value
+    return batch, np.asarray([fit.resized for fit in fits], np.float32)
 
 
 def fill_batch(array: Any, count: int) -> Any:

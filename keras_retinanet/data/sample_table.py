@@ -12,7 +12,8 @@ import tensorflow as tf
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.bad_images import GREY, BadImages, CutOffImages
 from keras_retinanet.data.datasets.shared.annotated_images import AnnotatedImages
-from keras_retinanet.data.decode_file import UNDECODED, Decoded, decode_otherwise_in_graph
+from keras_retinanet.data.decode_file import UNDECODED, Decoded
+from keras_retinanet.data.decode_in_graph import decode_file_in_graph
 from keras_retinanet.data.errors import GRAPH_MARKS, GRAPH_SEPARATOR
 from keras_retinanet.data.exif import UPRIGHT
 from keras_retinanet.data.exif_graph import turn_in_graph
@@ -172,7 +173,7 @@ class SampleTable:
 
         @tf.autograph.experimental.do_not_convert
         def decode_in_python(contents: Tensor) -> tuple[Tensor, Tensor]:
-            return decode_otherwise_in_graph(contents, name, count, bit_depth)
+            return decode_file_in_graph(contents, name, count, bit_depth)
 
         unread = tf.data.Dataset.from_tensors((tf.zeros((0, 0, 3), tf.uint8), UNDECODED))
         attempts = contents.map(decode_in_graph).ignore_errors(), contents.map(decode_in_python).ignore_errors()

@@ -6,17 +6,14 @@ import dataclasses
 import difflib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from keras_retinanet.config import ExifFrame, TileConfig, ViewConfig
-from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.given_images import GivenImage, LoadedImage, expand, load, load_ahead
-from keras_retinanet.data.large_images import LargeImage
-from keras_retinanet.data.preparation import ImageFit
+from keras_retinanet.detection.batches_in_order import BatchesInOrder, PendingImage
 from keras_retinanet.detection.tiling import TiledRuntime
 from keras_retinanet.detection.views import ViewsRuntime
 from keras_retinanet.runtimes import Runtime
@@ -25,7 +22,6 @@ from keras_retinanet.runtimes.stricter_runtime import with_threshold_file
 from keras_retinanet.schema import DetectedImage, Detections, Size
 
 OnError = Literal["raise", "skip"]
-_MAX_SHOWN = 25_000_000  # pixels of the picture with boxes of a large image
 _BATCHES_AHEAD = 3  # batches of decoded images that may wait for others of their batch shape
 
 
@@ -90,17 +86,6 @@ def _state_of(model: Any) -> Any:
     path = Path(model).absolute()
     parts = [path, *path.glob("*")] if path.is_dir() else [path]
     return [(part, part.stat().st_mtime_ns, part.stat().st_size) for part in sorted(parts) if part.exists()]
-
-
-@dataclass
-class _Pending:
-    """A decoded image that waits for its batch."""
-
-    position: int
-    name: str
-    pixels: Any
-    fit: ImageFit
-    is_cut_off: bool
 
 
 class Detector:
@@ -215,52 +200,39 @@ class Detector:
         return self._run([self._pending(0, given.name, load(given, self._rule, in_regions=self._in_regions))])[0]
 
     def _in_order(self, given: Iterable[GivenImage], is_lenient: bool, keeps_pixels: bool) -> Iterator[DetectedImage]:
-        groups: dict[Size, list[_Pending]] = {}
-        done: dict[int, DetectedImage | DataError] = {}
-        turn = 0
-
-        def run(shape: Size) -> None:
-            group = groups.pop(shape)
-            try:
-                all_found = self._run(group)
-            except DataError as error:  # the regions of a large image are decoded here, and it is alone in its group
-                done[group[0].position] = _unread(group[0].name, error) if is_lenient else error
-                return
-            for one, found in zip(group, all_found, strict=True):
-                done[one.position] = dataclasses.replace(found, pixels=_shown(one.pixels)) if keeps_pixels else found
-
+        """Reads, prepares and detects in threads, while the caller uses what was found."""
         loaded_images = load_ahead(given, self.workers, self.batch_size, self._rule, in_regions=self._in_regions)
-        for position, (image, loaded, error) in enumerate(loaded_images):
-            if loaded is None:
-                assert error is not None
-                done[position] = _unread(image.name, error) if is_lenient else error
-            else:
-                pending = self._pending(position, image.name, loaded)
-                group = groups.setdefault(pending.fit.batch_shape, [])
-                group.append(pending)
-                if len(group) == self.batch_size:
-                    run(pending.fit.batch_shape)
-            if turn not in done and position - turn + 1 >= _BATCHES_AHEAD * self.batch_size:
-                run(next(shape for shape, group in groups.items() if group[0].position == turn))
-            while turn in done:
-                yield _or_raise(done.pop(turn))
-                turn += 1
-        for shape in list(groups):
-            run(shape)
-        for position in sorted(done):
-            yield _or_raise(done[position])
+        with BatchesInOrder(self._run, keeps_pixels=keeps_pixels) as batches:
+            groups: dict[Size, list[PendingImage]] = {}
+            for position, (image, loaded, error) in enumerate(loaded_images):
+                if loaded is None:
+                    assert error is not None
+                    batches.fail(position, image.name, error)
+                else:
+                    pending = self._pending(position, image.name, loaded)
+                    group = groups.setdefault(pending.fit.batch_shape, [])
+                    group.append(pending)
+                    if len(group) == self.batch_size:
+                        batches.submit(groups.pop(pending.fit.batch_shape))
+                first = min(groups.values(), key=lambda group: group[0].position, default=None)
+                if first and position - first[0].position + 1 >= _BATCHES_AHEAD * self.batch_size:
+                    batches.submit(groups.pop(first[0].fit.batch_shape))
+                yield from batches.take(is_lenient)
+            for group in groups.values():
+                batches.submit(group)
+            yield from batches.take(is_lenient, most_in_flight=0)
 
-    def _pending(self, position: int, name: str, loaded: LoadedImage) -> _Pending:
+    def _pending(self, position: int, name: str, loaded: LoadedImage) -> PendingImage:
         height, width = loaded.pixels.shape[:2]
         fit = self.runtime.fit(int(height), int(width))
-        return _Pending(position, name, loaded.pixels, fit, loaded.is_cut_off)
+        return PendingImage(position, name, loaded.pixels, fit, loaded.is_cut_off)
 
-    def _run(self, group: list[_Pending]) -> list[DetectedImage]:
+    def _run(self, group: list[PendingImage]) -> list[DetectedImage]:
         images, fits = [pending.pixels for pending in group], [pending.fit for pending in group]
         batch = self.runtime.detect(images, fits, batch_size=self.batch_size)
         return [self._select(one, found) for one, found in zip(group, batch, strict=True)]
 
-    def _select(self, one: _Pending, found: Detections) -> DetectedImage:
+    def _select(self, one: PendingImage, found: Detections) -> DetectedImage:
         """The detections that the settings ask for."""
         keep = found["scores"] > self._least_score
         if self._labels is not None:
@@ -276,11 +248,6 @@ class Detector:
             names=tuple(self.class_names[label] for label in labels),
             is_cut_off=one.is_cut_off,
         )
-
-
-def _shown(pixels: Any) -> Any:
-    """The pixels of an image as they are drawn: a large one is reduced."""
-    return pixels.shrunk(pixels.factor_for(_MAX_SHOWN)) if isinstance(pixels, LargeImage) else pixels
 
 
 def _check_ranges(changes: dict[str, Any], batch_size: int) -> None:
@@ -304,14 +271,3 @@ def _labels_of(classes: Sequence[str] | None, class_names: Sequence[str]) -> Any
 
 def _join_names(names: Sequence[str], limit: int = 12) -> str:
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
-
-
-def _unread(name: str, error: DataError) -> DetectedImage:
-    nothing = np.zeros(0, np.float32)
-    return DetectedImage(name, None, nothing.reshape(0, 4), nothing, np.zeros(0, np.int32), (), error=str(error))
-
-
-def _or_raise(entry: DetectedImage | DataError) -> DetectedImage:
-    if isinstance(entry, DataError):
-        raise entry
-    return entry

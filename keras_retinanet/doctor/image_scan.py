@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from keras_retinanet.data.image import END_MARK
 from keras_retinanet.data.image_files import byte_range, near_name_hint, read_bytes
 from keras_retinanet.data.near_duplicates import make_thumbnail
 from keras_retinanet.data.pillow_files import (
@@ -22,6 +21,7 @@ from keras_retinanet.data.pillow_files import (
     stored_size,
     unsupported_reason,
 )
+from keras_retinanet.data.usual_formats import END_MARK
 
 State = Literal["whole", "cut off", "missing", "unreadable", "truncated"]
 

@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from keras_retinanet.config import ExportFormat, ResizeConfig
 from keras_retinanet.data.resize_methods import cv2_weights
-from keras_retinanet.data.resized_sizes import floor_divided, network_scale_tensor, padded_size, resized_size_tensor
+from keras_retinanet.data.resized_sizes import padded_size
+from keras_retinanet.data.resized_sizes_graph import floor_divided, network_scale_tensor, resized_size_tensor
 from keras_retinanet.schema import Size, Tensor
 
 FLOAT32_FORMATS: tuple[ExportFormat, ...] = ("openvino", "litert")

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from keras_retinanet.data.exif_graph import orientation_in_graph, turn_in_graph
 from keras_retinanet.data.image import decode, pad, resize_by_rule, resized_dtype, with_end_mark
-from keras_retinanet.data.resized_sizes import network_scale_tensor, padded_size, resized_size_tensor
+from keras_retinanet.data.resized_sizes import padded_size
+from keras_retinanet.data.resized_sizes_graph import network_scale_tensor, resized_size_tensor
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes import raw_outputs
 from keras_retinanet.schema import Tensor

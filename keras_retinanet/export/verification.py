@@ -18,7 +18,8 @@ from keras_retinanet.export.detection_graph import prepare_model
 from keras_retinanet.export.run_data import ValidationData
 from keras_retinanet.export.tolerances import COUNTED_ABOVE, REMEDIES, RESIZED_RAW, TOLERANCES, Tolerance
 from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.runtimes import KerasRuntime, OpenVinoRuntime, Runtime, open_runtime, raw_outputs
+from keras_retinanet.runtimes import OpenVinoRuntime, Runtime, open_runtime, raw_outputs
+from keras_retinanet.runtimes.keras_file import KerasRuntime
 from keras_retinanet.runtimes.openvino_folder import HINTS, default_hint
 from keras_retinanet.schema import Detections
 

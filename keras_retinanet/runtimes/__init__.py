@@ -1,21 +1,30 @@
-"""Opens snapshots and exported artefacts behind one interface; one file per format."""
+"""Opens snapshots and exported artefacts behind one interface; one file per format.
+
+Importing it loads no framework: Keras is imported with the first snapshot, TensorFlow with the first SavedModel.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 
 from keras_retinanet.config import ExportFormat
 from keras_retinanet.runtimes.description import Description
-from keras_retinanet.runtimes.keras_file import KerasRuntime
 from keras_retinanet.runtimes.litert_file import LiteRtRuntime
 from keras_retinanet.runtimes.onnx_file import OnnxRuntime
 from keras_retinanet.runtimes.openvino_folder import MODEL, OpenVinoRuntime
 from keras_retinanet.runtimes.runtime import BatchRuntime, Runtime, raw_outputs
-from keras_retinanet.runtimes.saved_model import GRAPH, SavedModelRuntime, versions_of
+from keras_retinanet.runtimes.saved_model import GRAPH, SavedModelRuntime, is_described, versions_of
+
+
+def _open_snapshot(path: Path) -> Runtime:
+    runtime: Runtime = importlib.import_module("keras_retinanet.runtimes.keras_file").KerasRuntime.open(path)
+    return runtime
+
 
 RUNTIMES: dict[ExportFormat, Callable[[Path], Runtime]] = {
-    "keras": KerasRuntime.open,
+    "keras": _open_snapshot,
     "saved_model": SavedModelRuntime,
     "onnx": OnnxRuntime,
     "openvino": OpenVinoRuntime,
@@ -30,13 +39,14 @@ __all__ = [
     "RUNTIMES",
     "BatchRuntime",
     "Description",
-    "KerasRuntime",
     "LiteRtRuntime",
     "OnnxRuntime",
     "OpenVinoRuntime",
     "Runtime",
     "SavedModelRuntime",
     "format_of",
+    "is_artefact",
+    "needs_tensorflow",
     "open_runtime",
     "raw_outputs",
     "versions_of",
@@ -60,6 +70,32 @@ def open_runtime(path: str | Path) -> Runtime:
     """
     path = Path(path)
     return RUNTIMES[format_of(path)](path)
+
+
+def is_artefact(path: Path) -> bool:
+    """Whether a path is an exported artefact of this package that no other library's checkpoint can be taken for.
+
+    Args:
+        path: File or folder.
+
+    Returns:
+        False for snapshots, and for a SavedModel of another program.
+    """
+    if path.is_file():
+        return SUFFIXES.get(path.suffix, "keras") != "keras"
+    return (path / MODEL).is_file() or is_described(path)
+
+
+def needs_tensorflow(path: Path) -> bool:
+    """Whether the model at a path runs in TensorFlow or Keras: all but the artefacts of other runtimes.
+
+    Args:
+        path: File or folder.
+
+    Returns:
+        True for snapshots, SavedModels and what is not a model of this package.
+    """
+    return not is_artefact(path) or is_described(path)
 
 
 def format_of(path: Path) -> ExportFormat:

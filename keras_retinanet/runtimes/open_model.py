@@ -3,70 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from keras_retinanet.config import FilterConfig
-from keras_retinanet.importers import Overrides, WeightFile, find_foreign, open_foreign
-from keras_retinanet.inference import load_model
-from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.model.retinanet import RetinaNet
-from keras_retinanet.runtimes import KerasRuntime, Runtime, format_of, open_runtime
-from keras_retinanet.snapshots.run_folder import SNAPSHOTS, find_snapshot
+from keras_retinanet.runtimes import Runtime, is_artefact, open_runtime
 
 MERGED_SHARE = 0.5
 """Merging tiles uses boxes that score at least this fraction of the threshold."""
 
 
-def print_note(line: str) -> None:
-    """Prints a note about a checkpoint on stderr, separate from results on stdout.
-
-    Args:
-        line: One note.
-    """
-    print(line, file=sys.stderr)
-
-
-def open_network(
-    path: str | os.PathLike[str] | WeightFile,
-    overrides: Overrides | None = None,
-    log: Callable[[str], object] = print_note,
-) -> RetinaNet | DetectionModel:
-    """Opens a Keras model: a snapshot, an inference model, or the checkpoint of another library.
-
-    Args:
-        path: A file, the folder of a run (its `best.keras`, else its `last.keras`), KerasHub's folder; or a checkpoint
-            that `importers.find_foreign` has opened.
-        overrides: Settings that replace or complete those of a checkpoint; not used for snapshots. Defaults to none.
-        log: Receives one line per assumption about a checkpoint. Defaults to `print_note`.
-
-    Returns:
-        The model, not compiled.
-
-    Raises:
-        FileNotFoundError: `path` does not exist.
-        ValueError: It is not a model, or a checkpoint that cannot be imported completely.
-    """
-    if isinstance(path, WeightFile):
-        return open_foreign(path, overrides, log)
-    snapshot = find_snapshot(Path(path))
-    checkpoint = find_foreign(snapshot)
-    if checkpoint is not None:
-        return open_foreign(checkpoint, overrides, log)
-    return load_model(snapshot, compile=False)
-
-
-def open_model(model: Any, overrides: Overrides | None = None, log: Callable[[str], object] = print_note) -> Runtime:
-    """Opens a model for detection.
+def open_model(model: Any) -> Runtime:
+    """Opens a model for detection. Keras is imported only if it is not an artefact.
 
     Args:
         model: Path of an exported artefact or of anything that `open_network` opens; or a `RetinaNet`,
             `DetectionModel` or `Runtime`.
-        overrides: As in `open_network`.
-        log: As in `open_network`.
 
     Returns:
         The runtime.
@@ -75,21 +29,14 @@ def open_model(model: Any, overrides: Overrides | None = None, log: Callable[[st
         FileNotFoundError: The path does not exist.
         ValueError: It is not a model of this package or of a library that can be imported.
     """
-    if isinstance(model, (str, os.PathLike)):
-        path = Path(model)
-        is_run = any((path / name).is_file() for name in SNAPSHOTS)
-        checkpoint = None if is_run else find_foreign(path)
-        if checkpoint is None and not is_run and format_of(path) != "keras":
-            return open_runtime(path)
-        model = open_network(checkpoint or path, overrides, log)
-    if isinstance(model, RetinaNet):
-        model = DetectionModel(model)
-    if isinstance(model, DetectionModel):
-        return KerasRuntime(model)
     if isinstance(model, Runtime):
         return model
-    allowed = "a path, a RetinaNet, a DetectionModel or a Runtime"
-    raise ValueError(f"A {type(model).__name__} cannot detect; allowed is {allowed}.")
+    is_path = isinstance(model, (str, os.PathLike))
+    if is_path and is_artefact(Path(model)):
+        return open_runtime(model)
+    with_keras = importlib.import_module("keras_retinanet.runtimes.open_network")
+    runtime: Runtime = with_keras.open_path(Path(model)) if is_path else with_keras.open_in_memory(model)
+    return runtime
 
 
 def with_thresholds(runtime: Runtime, changes: dict[str, Any], *, is_tiled: bool) -> Runtime:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from keras_retinanet.data.preparation import ImageFit
 from keras_retinanet.runtimes.description import Description
@@ -32,6 +31,19 @@ def versions_of(path: Path) -> dict[int, Path]:
     return {int(found.parent.name): found.parent for found in path.glob(f"*/{GRAPH}") if found.parent.name.isdecimal()}
 
 
+def is_described(path: Path) -> bool:
+    """Whether a folder is a SavedModel of this package, or holds versions of one.
+
+    Args:
+        path: The folder.
+
+    Returns:
+        False for a SavedModel of another program.
+    """
+    newest = max(versions_of(path).items(), default=(0, path))[1]
+    return any((folder / DESCRIPTION_FILE).is_file() for folder in (path, newest))
+
+
 class SavedModelRuntime(Runtime):
     """Detects with the signature `image_tensor`.
 
@@ -49,6 +61,9 @@ class SavedModelRuntime(Runtime):
         if not description.is_file():
             raise ValueError(f"{str(path)!r} has no {DESCRIPTION_FILE}: it was not written by retinanet-convert-model.")
         super().__init__(Description.from_json(description.read_text(encoding="utf-8"), str(path)))
+        import tensorflow as tf  # takes seconds, which the other artefacts do not need
+
+        self._tensor = tf.convert_to_tensor
         try:
             self._loaded = tf.saved_model.load(str(path))
         except Exception as error:  # OpError, OSError, IndexError …: it depends on which file is damaged, and how
@@ -63,12 +78,13 @@ class SavedModelRuntime(Runtime):
 
     def raw_outputs(self, images: Any) -> RawOutputs:
         """The outputs of the network; see `Runtime`."""
-        answer = self._loaded.signatures["raw_outputs"](images=tf.convert_to_tensor(images))
+        answer = self._loaded.signatures["raw_outputs"](images=self._tensor(images))
         found: RawOutputs = raw_outputs({name: value.numpy() for name, value in answer.items()})
         return found
 
     def _detect_one(self, image: Any) -> Detections:
-        answer = self._loaded.signatures["image_tensor"](images=tf.convert_to_tensor(image)[None])
+        with self._in_network:
+            answer = self._loaded.signatures["image_tensor"](images=self._tensor(image[None]))
         count = int(answer["num_detections"][0])
         return {
             "boxes": np.asarray(answer["boxes"][0, :count]),

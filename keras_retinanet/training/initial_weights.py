@@ -21,7 +21,7 @@ from keras_retinanet.model.build import build
 from keras_retinanet.model.class_transfer import copy_logits
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.model.retinanet import RetinaNet
-from keras_retinanet.runtimes.open_model import open_network
+from keras_retinanet.runtimes.open_network import open_network
 from keras_retinanet.snapshots.run_folder import find_snapshot
 
 WEIGHTS_WITHOUT_FILE = ("imagenet", "none")

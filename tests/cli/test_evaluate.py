@@ -26,7 +26,8 @@ from keras_retinanet.data.tiling import cut_tiles
 from keras_retinanet.demo import scenes
 from keras_retinanet.evaluation import coco
 from keras_retinanet.model.detection_model import DetectionModel
-from keras_retinanet.runtimes import KerasRuntime, Runtime
+from keras_retinanet.runtimes import Runtime
+from keras_retinanet.runtimes.keras_file import KerasRuntime
 from keras_retinanet.snapshots.run_folder import find_snapshot
 
 NAMES = tuple(reversed(scenes.CLASS_NAMES))

@@ -13,14 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from keras_retinanet.assigners import assigner_constants
 from keras_retinanet.cli.dataset_arguments import dataset_words
 from keras_retinanet.cli.parsing import join_numbers
 from keras_retinanet.cli.train import WORDS, _print_summary, main, parse
-from keras_retinanet.config import AssignerConfig, TrainConfig
+from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.settings import AUTO
 from keras_retinanet.config.tree import changed, flag_name, settings
 from keras_retinanet.demo import scenes
+from keras_retinanet.losses import class_constants
 from keras_retinanet.snapshots.run_folder import Run
 from keras_retinanet.training.fit import RunResult
 
@@ -105,10 +107,23 @@ def test_demo_brings_its_preset_and_flags_go_before_it() -> None:
     assert config == changed(TrainConfig(), {**DEMO, **given})
 
 
-def test_another_assigner_leaves_out_the_constants_of_the_demos() -> None:
-    config = parse(["demo", "somewhere", "--assigner", "task_aligned"]).config
-    assert config.assigner == AssignerConfig(assigner="task_aligned")
-    assert config.anchors.sizes == DEMO["anchors.sizes"]
+@pytest.mark.parametrize(
+    ("flags", "assigner", "loss"),
+    [
+        ([], "task_aligned", "quality_focal"),
+        (["--assigner", "atss"], "atss", "quality_focal"),
+        (["--positive-iou", "0.6"], "iou_threshold", "quality_focal"),
+        (["--tal-top-k", "9", "--focal-alpha", "0.5"], "task_aligned", "focal"),
+        (["--loss", "ohem", "--mining-nms", "0.7"], "task_aligned", "ohem"),
+    ],
+)
+def test_a_constant_of_another_assigner_or_loss_leaves_out_the_demos(
+    flags: list[str], assigner: str, loss: str
+) -> None:
+    config = parse(["demo", "somewhere", *flags]).config
+    assert (config.assigner.assigner, config.loss.classification) == (assigner, loss)
+    assert assigner_constants(config.assigner) is not None
+    assert class_constants(config.loss)["gamma" if loss != "ohem" else "mining_nms"] is not None
 
 
 def test_csv_words() -> None:

@@ -12,7 +12,8 @@ from PIL import Image
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data import image as image_module
 from keras_retinanet.data.image import decode, pad, resize_boxes, resize_image
-from keras_retinanet.data.resized_sizes import padded_size, resized_size, resized_size_tensor
+from keras_retinanet.data.resized_sizes import padded_size, resized_size
+from keras_retinanet.data.resized_sizes_graph import resized_size_tensor
 
 
 @pytest.fixture(scope="module")

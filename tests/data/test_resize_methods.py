@@ -13,7 +13,8 @@ from PIL import Image
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.image import resize_by_rule
 from keras_retinanet.data.resize_methods import cv2_linear, pillow_bilinear
-from keras_retinanet.data.resized_sizes import network_scale, network_scale_tensor, resized_size, resized_size_tensor
+from keras_retinanet.data.resized_sizes import network_scale, resized_size
+from keras_retinanet.data.resized_sizes_graph import network_scale_tensor, resized_size_tensor
 
 
 def noise(height: int, width: int) -> np.ndarray:

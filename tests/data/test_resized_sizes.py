@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.image import resize_by_rule
-from keras_retinanet.data.resized_sizes import network_scale, padded_size, resized_size, resized_size_tensor
+from keras_retinanet.data.resized_sizes import network_scale, padded_size, resized_size
+from keras_retinanet.data.resized_sizes_graph import resized_size_tensor
 
 
 @pytest.mark.parametrize(

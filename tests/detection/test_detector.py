@@ -236,7 +236,7 @@ def test_a_large_image_is_decoded_in_regions_and_drawn_reduced(
     Image.fromarray(image).save(path)
     wanted = Detector(painted_runtime(), tiles=TileConfig(100, 0.4)).detect_one(path)
     monkeypatch.setattr("keras_retinanet.data.large_images.MIN_PIXELS", 1000)
-    monkeypatch.setattr("keras_retinanet.detection.detector._MAX_SHOWN", 200 * 300 // 4)
+    monkeypatch.setattr("keras_retinanet.detection.batches_in_order._MAX_SHOWN", 200 * 300 // 4)
     detector = Detector(painted_runtime(), tiles=TileConfig(100, 0.4))
     (found,) = detector.detect([path], keeps_pixels=True)
     np.testing.assert_array_equal(found.boxes, wanted.boxes)

@@ -13,7 +13,8 @@ from keras_retinanet import DetectionModel, build
 from keras_retinanet.config import AnchorConfig, ExportConfig, FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.export import FORMATS, Verification, built_in_samples
 from keras_retinanet.export.detection_graph import describe, detection_graph
-from keras_retinanet.runtimes import BatchRuntime, KerasRuntime, open_runtime
+from keras_retinanet.runtimes import BatchRuntime, open_runtime
+from keras_retinanet.runtimes.keras_file import KerasRuntime
 
 SUFFIXES = {"keras": ".keras", "onnx": ".onnx", "litert": ".tflite"}
 
@@ -80,6 +81,15 @@ def _write_samples(folder: Path) -> Path:
     for index in range(4):
         keras.utils.save_img(folder / f"{index}.png", rng.uniform(0, 255, (64, 64, 3)))
     return folder
+
+
+def test_a_network_of_one_shape_has_no_other_input_size(detector: DetectionModel) -> None:
+    stretched = ResizeConfig(shape=(64, 64), shape_mode="stretch", pad_multiple=1)
+    own = DetectionModel(detector.network.replaced(resize_config=stretched))
+    with pytest.raises(ValueError, match=r"stretched to 64 × 64 px, which is the only input.*--image-size 32 64"):
+        detection_graph(own, "ops", ExportConfig(image_size=(32, 64)))
+    graph = detection_graph(own, "ops", ExportConfig(image_size=(64, 64)))
+    assert tuple(graph.input_signature[0].shape) == (None, 64, 64, 3)
 
 
 class Graph(BatchRuntime):

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.preparation import fit_image, prepare_batch
-from keras_retinanet.data.resized_sizes import floor_divided
+from keras_retinanet.data.resized_sizes_graph import floor_divided
 from keras_retinanet.export.resize_graph import check_rule, exact_ratio, resize_in_graph
 
 PAD = (123.675, 116.28, 103.53)

@@ -15,7 +15,7 @@ from keras_retinanet.export import Verification, VerificationError, verification
 from keras_retinanet.export.sample_images import built_in_samples, folder_images
 from keras_retinanet.export.tolerances import Tolerance
 from keras_retinanet.export.verification import Agreement, partners
-from keras_retinanet.runtimes import KerasRuntime
+from keras_retinanet.runtimes.keras_file import KerasRuntime
 
 IMAGES = [np.random.default_rng(1).integers(0, 256, (50, 91, 3), np.uint8)]
 LIMIT = Tolerance(raw=None, score=0.1, iou=0.9)

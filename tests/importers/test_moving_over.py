@@ -21,8 +21,9 @@ from keras_retinanet.config import ResizeConfig
 from keras_retinanet.importers import describe_checkpoint, fizyr
 from keras_retinanet.inference import DetectionModel, load_model
 from keras_retinanet.model.retinanet import RetinaNet
-from keras_retinanet.runtimes import KerasRuntime, open_runtime
-from keras_retinanet.runtimes.open_model import open_network
+from keras_retinanet.runtimes import open_runtime
+from keras_retinanet.runtimes.keras_file import KerasRuntime
+from keras_retinanet.runtimes.open_network import open_network
 from keras_retinanet.training.initial_weights import build_model
 from keras_retinanet.training.prepare import prepare
 from keras_retinanet.weight_files.weight_file import WeightFile, open_weights

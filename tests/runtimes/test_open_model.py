@@ -7,8 +7,8 @@ import pytest
 from keras_retinanet.config import FilterConfig
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.model.retinanet import RetinaNet
-from keras_retinanet.runtimes import KerasRuntime
-from keras_retinanet.runtimes.open_model import with_thresholds
+from keras_retinanet.runtimes.keras_file import KerasRuntime
+from keras_retinanet.runtimes.open_model import open_model, with_thresholds
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,8 @@ def test_in_tiles_boxes_of_half_the_score_take_part_in_merging(
     changed = with_thresholds(runtime, {"score_threshold": asked, "max_detections": 3}, is_tiled=is_tiled)
     assert changed.filter.score_threshold == pytest.approx(answered)
     assert changed.filter.max_detections == 8
+
+
+def test_a_missing_artefact() -> None:
+    with pytest.raises(FileNotFoundError, match=r"no snapshot or exported model 'none\.onnx'"):
+        open_model("none.onnx")

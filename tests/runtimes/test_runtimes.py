@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from keras_retinanet import DetectionModel
 from keras_retinanet.config import ExportConfig, FilterConfig, ResizeConfig
@@ -24,11 +26,11 @@ from keras_retinanet.export.tolerances import TOLERANCES
 from keras_retinanet.runtimes import (
     RUNTIMES,
     Description,
-    KerasRuntime,
     Runtime,
     open_runtime,
     openvino_folder,
 )
+from keras_retinanet.runtimes.keras_file import KerasRuntime
 from keras_retinanet.runtimes.openvino_folder import shared_core
 from keras_retinanet.schema import Detections
 from keras_retinanet.version import __version__
@@ -73,18 +75,23 @@ def reference(detector: DetectionModel) -> Reference:
 
 
 @pytest.fixture(scope="module", params=RUNTIMES)
-def runtime(
+def artefact(
     request: pytest.FixtureRequest, detector: DetectionModel, tmp_path_factory: pytest.TempPathFactory
-) -> Runtime:
-    """Each format with its defaults, written, compared by itself, moved to another place and opened."""
+) -> Path:
+    """Each format with its defaults, written, compared by itself and moved to another place."""
     need(*PACKAGES.get(request.param, ()))
     folder = tmp_path_factory.mktemp(request.param)
     check = Verification(request.param, detector, "float32", IMAGES)
     written = FORMATS[request.param](detector, folder / NAMES[request.param], None, check)
     assert check.agreement.raw < 1e-5
     assert check.agreement.detections == check.agreement.agreeing > 40
-    moved = written.rename(folder / f"moved{written.suffix}")
-    return open_runtime(moved)
+    return written.rename(folder / f"moved{written.suffix}")
+
+
+@pytest.fixture(scope="module")
+def runtime(artefact: Path) -> Runtime:
+    """The artefact, opened."""
+    return open_runtime(artefact)
 
 
 def test_an_artefact_answers_as_its_model(reference: Reference, runtime: Runtime) -> None:
@@ -117,6 +124,26 @@ def test_raw_outputs(detector: DetectionModel, runtime: Runtime) -> None:
     given = runtime.raw_outputs(images)
     for name in ("deltas", "logits"):
         np.testing.assert_allclose(given[name], wanted[name], atol=1e-4 * np.abs(wanted[name]).max())
+
+
+DETECT = """
+import sys
+from keras_retinanet.cli.detect import main
+status = main(sys.argv[1:])
+print(status, sorted({name.partition(".")[0] for name in sys.modules} & {"tensorflow", "keras", "jax", "torch"}))
+"""
+
+
+def test_detection_with_other_runtimes_imports_no_framework(runtime: Runtime, artefact: Path, tmp_path: Path) -> None:
+    if type(runtime).__name__ not in ("OnnxRuntime", "OpenVinoRuntime", "LiteRtRuntime"):
+        pytest.skip("runs in TensorFlow")
+    Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
+    words = [artefact, tmp_path / "a.png", "--out", tmp_path / "out", "--csv", tmp_path / "found.csv"]
+    ran = subprocess.run([sys.executable, "-c", DETECT, *words], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "0 []"
+    (found,) = runtime.detect([IMAGES[0]])
+    rows = np.loadtxt(tmp_path / "found.csv", delimiter=",", skiprows=1, usecols=(1, 2, 3, 4))
+    np.testing.assert_allclose(rows, found["boxes"], atol=0.01)
 
 
 def test_only_the_format_that_needs_it_has_a_fixed_size(runtime: Runtime) -> None:
