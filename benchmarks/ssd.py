@@ -1,10 +1,12 @@
 """How long do SSD300's training step and inference take, beside torchvision's `ssd300_vgg16`? Two images, 21 classes.
 
-    python benchmarks/ssd.py [--dtypes float32 bfloat16] [--steps 3] [--rounds 3]
+    python benchmarks/ssd.py [--dtypes float32 bfloat16] [--steps 3] [--rounds 2] [--threads N] [--out FILE] [--compile]
 
 Each library runs in a process of its own, in turns, all weights trained, with the same eight boxes per image; inference
-is a batch of one with its filter. Needs torchvision, whose `nms` is replaced where its compiled operators do not load;
-the random weights leave few boxes above a score of 0.2, so that suppression does not count.
+is a batch of one with its filter. With `--out` each process adds a line to a file, and the same command continues where
+it was stopped. `--compile` adds torchvision with its networks compiled by `torch.compile`, which takes minutes. Needs
+torchvision, whose `nms` is replaced where its compiled operators do not load; the random weights leave few boxes above
+a score of 0.2, so that suppression does not count.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,7 +68,7 @@ def run_ours(dtype: str) -> dict[str, Callable[[], Any]]:
     }
 
 
-def run_torchvision(dtype: str) -> dict[str, Callable[[], Any]]:
+def run_torchvision(dtype: str, compiles: bool = False) -> dict[str, Callable[[], Any]]:
     """The same of torchvision, channels last."""
     import torch
 
@@ -74,6 +77,8 @@ def run_torchvision(dtype: str) -> dict[str, Callable[[], Any]]:
 
     model = detection.ssd300_vgg16(weights=None, weights_backbone=None, num_classes=CLASSES)
     model = model.to(memory_format=torch.channels_last)
+    if compiles:
+        model.backbone, model.head = torch.compile(model.backbone), torch.compile(model.head)
     optimizer = torch.optim.SGD(model.parameters(), 1e-5, momentum=0.9)
     images, (boxes, labels) = torch.from_numpy(make_images() / 255).permute(0, 3, 1, 2), make_boxes()
     targets = [
@@ -89,7 +94,7 @@ def run_torchvision(dtype: str) -> dict[str, Callable[[], Any]]:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     def infer() -> Any:
         model.eval()
@@ -118,7 +123,12 @@ def _replace_operators(torch: Any) -> None:
         torchvision.extension._assert_has_ops = torchvision.ops.boxes._assert_has_ops = lambda: None
 
 
-LIBRARIES = {"ours": run_ours, "torchvision": run_torchvision}
+def run_compiled(dtype: str) -> dict[str, Callable[[], Any]]:
+    """The same with backbone and heads compiled."""
+    return run_torchvision(dtype, compiles=True)
+
+
+LIBRARIES = {"ours": run_ours, "torchvision": run_torchvision, "compiled": run_compiled}
 
 
 def measure(library: str, dtype: str, steps: int) -> dict[str, float]:
@@ -136,30 +146,69 @@ def measure(library: str, dtype: str, steps: int) -> dict[str, float]:
     return found
 
 
+def measure_apart(library: str, dtype: str, flags: argparse.Namespace) -> dict[str, float]:
+    """`measure` in a process of its own."""
+    python = flags.pythons[0 if library == "ours" else 1]
+    words = [python, __file__, "--library", library, "--dtypes", dtype, "--steps", str(flags.steps)]
+    quiet = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}  # waiting threads would spin, and count
+    if flags.threads:
+        names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+        quiet |= dict.fromkeys(names, str(flags.threads))
+    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, env=quiet)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def read_rows(path: Path | None) -> list[dict[str, Any]]:
+    """The processes that are done, one per line of the file."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path and path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def print_best(rows: list[dict[str, Any]], dtype: str) -> None:
+    """The best times of each library, and ratios to ours."""
+    parts = ("step", "step, CPU time", "inference", "inference, CPU time")
+    own = [row for row in rows if row["dtype"] == dtype]
+    best = {
+        library: {part: min(row[part] for row in own if row["library"] == library) for part in parts}
+        for library in dict.fromkeys(row["library"] for row in own)
+    }
+    for part in parts:
+        ours = best["ours"][part]
+        for library, theirs in best.items():
+            if library != "ours":
+                times = f"ours {ours:.3f} s, {library} {theirs[part]:.3f} s"
+                print(f"{dtype} {part}: {times}, ratio {ours / theirs[part]:.2f}", flush=True)
+
+
 def main() -> None:
     """Runs the libraries in turns and prints the best times and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"], choices=("float32", "bfloat16"))
     parser.add_argument("--steps", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--threads", type=int, help="of each process (default: one per core)")
+    parser.add_argument("--compile", action="store_true", help="also with torch.compile")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="add each result to this file, and continue from it")
     parser.add_argument("--pythons", nargs=2, default=[sys.executable] * 2, help="interpreters of the two libraries")
     parser.add_argument("--library", choices=tuple(LIBRARIES), help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if flags.library:
         print(json.dumps(measure(flags.library, flags.dtypes[0], flags.steps)))
         return
+    libraries = [library for library in LIBRARIES if flags.compile or library != "compiled"]
+    rows = read_rows(flags.out)
     for dtype in flags.dtypes:
-        best: dict[str, dict[str, float]] = {library: {} for library in LIBRARIES}
-        for _ in range(flags.rounds):
-            for library, python in zip(LIBRARIES, flags.pythons, strict=True):
-                words = [python, __file__, "--library", library, "--dtypes", dtype, "--steps", str(flags.steps)]
-                quiet = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}  # waiting threads would spin, and count
-                done = subprocess.run(words, check=True, stdout=subprocess.PIPE, env=quiet)
-                found = json.loads(done.stdout.splitlines()[-1])
-                best[library] = {name: min(value, best[library].get(name, value)) for name, value in found.items()}
-        for name in best["ours"]:
-            ours, theirs = best["ours"][name], best["torchvision"][name]
-            print(f"{dtype} {name}: ours {ours:.3f} s, torchvision {theirs:.3f} s, ratio {ours / theirs:.2f}")
+        for number in range(flags.rounds):
+            for library in libraries:
+                place = {"library": library, "dtype": dtype, "round": number, "threads": flags.threads}
+                if any(place.items() <= row.items() for row in rows):
+                    continue
+                rows.append(place | measure_apart(library, dtype, flags))
+                if flags.out:
+                    with flags.out.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(rows[-1]) + "\n")
+        print_best(rows, dtype)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import keras
 from keras import applications, layers
 
 from keras_retinanet.backbones.application_weights import ApplicationWeights, weighted_layers
+from keras_retinanet.backbones.dilated_conv import DilatedConv2D
 from keras_retinanet.backbones.normalize import CAFFE, TORCH, PixelStatistics, normalized_input
 from keras_retinanet.backbones.weights import start_from
 
@@ -58,7 +59,8 @@ def ssd_vgg16(weights: str | Path | None = None, *, normalization: PixelStatisti
 
 
 def _convolution(width: int, size: int, name: str, initializer: str, dilation_rate: int = 1) -> keras.layers.Layer:
-    return layers.Conv2D(
+    kind = layers.Conv2D if dilation_rate == 1 else DilatedConv2D
+    return kind(
         width,
         size,
         padding="same",

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from keras_retinanet.cli.network_settings import network_parser, parse_network_arguments
 from keras_retinanet.cli.parsing import Parser, fail
 from keras_retinanet.cli.startup import import_tensorflow
-from keras_retinanet.config.architectures import ARCHITECTURES
 
 if TYPE_CHECKING:
     import argparse
@@ -35,7 +34,11 @@ def build_parser() -> Parser:
     parser.add_argument("--json", metavar="FILE", help="also write everything as JSON")
     parser.add_argument("--page", metavar="FILE", help="also write an HTML page with plots and thumbnails")
     parser.add_argument("--fix", metavar="OUT", help="write a clean copy of the annotations into a new folder")
-    parser.add_argument("--optimise-anchors", action="store_true", help="search for anchors with higher coverage")
+    parser.add_argument(
+        "--optimise-anchors",
+        action="store_true",
+        help="search for anchors, or sizes of an SSD's default boxes, with higher coverage",
+    )
     return parser
 
 
@@ -51,9 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     namespace, config = parse_network_arguments(parser, argv)
     _require_writable(parser, namespace)
-    architecture = config.model.architecture
-    if namespace.optimise_anchors and ARCHITECTURES[architecture].has_default_boxes:
-        parser.error(f"--optimise-anchors searches the anchors of a RetinaNet; {architecture} has fixed default boxes")
     import_tensorflow()
     from keras_retinanet.doctor import diagnose
     from keras_retinanet.doctor.text_report import format_text

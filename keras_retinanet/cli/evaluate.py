@@ -99,9 +99,10 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     is_unnamed = model.class_names == default_class_names(len(dataset.class_names))  # the checkpoint names none
     class_names = tuple(dataset.class_names) if is_unnamed else model.class_names
     samples = match_classes(take_first(dataset, flags.limit), dataset.class_names, class_names)
-    resize = overridden(
-        network.resize_config if network else model.resize, flags, "min_side", "max_side", prefix="image_"
-    )
+    resize = network.resize_config if network else model.resize
+    if resize.shape and (flags.image_min_side or flags.image_max_side):
+        raise ValueError(f"--image-min-side and --image-max-side have no effect: images are {resize}. Leave them out.")
+    resize = overridden(resize, flags, "min_side", "max_side", prefix="image_")
     resize = dataclasses.replace(resize, bit_depth=data.bit_depth or resize.bit_depth)
     trackers: dict[str, Any] = {
         "bad_images": BadImages(len(samples)) if data.bad_data == "skip" else None,
@@ -146,6 +147,12 @@ def describe(evaluation: Evaluation) -> str:
         f"images    {evaluation.set_name}: {len(samples)} images ({empty} empty), {boxes - ignored} boxes"
         + (f", {ignored} ignore regions" if ignored else ""),
     ]
+    if filter.class_thresholds:
+        low, high = min(filter.class_thresholds), max(filter.class_thresholds)
+        lines.append(
+            f"note      the classes have thresholds of {low:g} to {high:g}, and only what scores above counts; "
+            "--score-threshold 0.05 replaces them"
+        )
     warning, notes = evaluation.dataset.report.warning(), evaluation.dataset.report.notes
     lines += [f"warning   {warning}"] if warning else []
     equal = describe_equal_files([(evaluation.set_name, [sample["image"] for sample in samples])])

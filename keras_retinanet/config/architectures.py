@@ -23,7 +23,10 @@ _SSD: Mapping[str, Any] = {
     "filter.top_k_scope": "class",
 }
 _SSD_MODEL = ("model.architecture", "model.weights", "model.weights_config", "model.prior")
-_IMAGE_SHAPE = ("min_side", "max_side", "is_square", "shape", "shape_mode", "pad_multiple")
+_IMAGE_SHAPE = (
+    "min_side", "max_side", "is_square", "shape", "shape_mode", "pad_multiple", "rounding", "has_one_scale",
+)  # fmt: skip
+_OF_OTHER_BOX_HEADS = ("loss.dfl_weight", "loss.quality_weight", "filter.quality_score")
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class Architecture:
             return group != "default_boxes"
         if group == "model":
             return name in _SSD_MODEL
+        if name in _OF_OTHER_BOX_HEADS:
+            return False
         return group != "anchors" and not (group == "resize" and leaf in _IMAGE_SHAPE)
 
 

@@ -24,13 +24,17 @@ class ViewsRuntime(Runtime):
         views: Which views.
 
     Raises:
-        ValueError: A scale is not positive, or the runtime resizes images inside of a graph, so that there are no
-            others.
+        ValueError: A scale is not positive, or there are no others: the runtime resizes images inside of a graph, or
+            to one shape.
     """
 
     def __init__(self, runtime: Runtime, views: ViewConfig) -> None:
         if not views.scales or min(views.scales) <= 0:
             raise ValueError(f"Scales of views must be greater than 0, got {views.scales!r}.")
+        if runtime.resize.shape and tuple(views.scales) != (1.0,):
+            raise ValueError(
+                f"Images are {runtime.resize}, so views of other sizes are not possible: --tta 1 only mirrors them."
+            )
         is_fixed = runtime.image_size is not None or not isinstance(runtime, BatchRuntime)
         if is_fixed and tuple(views.scales) != (1.0,):
             raise ValueError(

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keras_retinanet.anchor_coverage import AnchorCoverage
-from keras_retinanet.config import AnchorConfig, TrainConfig
+from keras_retinanet.config import AnchorConfig, DefaultBoxConfig, TrainConfig
+from keras_retinanet.config.architectures import ARCHITECTURES
 from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.image_rule import exif_frame
 from keras_retinanet.data.open_dataset import Split, has_validation
 from keras_retinanet.doctor.anchor_checks import check_coverage, split_coverage, usable_boxes
-from keras_retinanet.doctor.anchor_search import anchor_flags, search_anchors
+from keras_retinanet.doctor.anchor_search import anchor_flags, search_anchors, search_default_boxes
 from keras_retinanet.doctor.checks import PAIR_CHECKS, SPLIT_CHECKS
 from keras_retinanet.doctor.findings import Example, Finding, exit_status, report_cases, sort_by_severity
 from keras_retinanet.doctor.split_scan import ScannedSplit, scan_split
@@ -57,13 +58,14 @@ class AnchorProposal:
     """The result of an anchor search.
 
     Attributes:
-        anchors: The proposed anchors; the given ones if the search found none with higher coverage.
+        anchors: The proposed anchors, or default boxes of an SSD; the given ones if the search found none with higher
+            coverage.
         flags: The flags of `retinanet-train` for them.
         before: Coverage of each split with the given anchors.
         after: Coverage of each split with the proposed anchors.
     """
 
-    anchors: AnchorConfig
+    anchors: AnchorConfig | DefaultBoxConfig
     flags: str
     before: Mapping[str, AnchorCoverage]
     after: Mapping[str, AnchorCoverage]
@@ -184,11 +186,20 @@ def _summarise(scan: ScannedSplit, config: TrainConfig) -> SplitSummary:
 def _propose_anchors(scans: list[ScannedSplit], config: TrainConfig, bar: ProgressBar) -> AnchorProposal:
     """Searches on the training boxes, and measures on the boxes of both splits."""
     found = usable_boxes(scans[0], config)
-    anchors = search_anchors(found, config.anchors, config.assigner.positive_iou, config.seed, bar(0))
+    how: dict[str, Any] = {"positive_iou": config.assigner.positive_iou, "seed": config.seed, "progress": bar(0)}
+    given: AnchorConfig | DefaultBoxConfig
+    anchors: AnchorConfig | DefaultBoxConfig
+    if ARCHITECTURES[config.model.architecture].has_default_boxes:
+        given = config.default_boxes
+        anchors = search_default_boxes(found, config.default_boxes, max_side=max(config.resize.shape), **how)
+        searched = dataclasses.replace(config, default_boxes=anchors)
+    else:
+        given = config.anchors
+        anchors = search_anchors(found, config.anchors, **how)
+        searched = dataclasses.replace(config, anchors=anchors)
     before: dict[str, AnchorCoverage] = {scan.split: split_coverage(scan, config) for scan in scans}
-    searched = dataclasses.replace(config, anchors=anchors)
     after: dict[str, AnchorCoverage] = {scan.split: split_coverage(scan, searched) for scan in scans}
     first = scans[0].split
     if after[first].all.covered <= before[first].all.covered:
-        anchors, after = config.anchors, before
+        anchors, after = given, before
     return AnchorProposal(anchors, anchor_flags(anchors), before, after)

@@ -6,14 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from keras_retinanet.config import TrainConfig
+from keras_retinanet.config.architectures import ARCHITECTURES
 from keras_retinanet.experiments.results import RunOutcome
 from keras_retinanet.experiments.summary import Judgement, MeanInterval, Row, TableSummary
 from keras_retinanet.version import __version__
 
 _STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;color:#1c2730;background:#f5f7f9;margin:0}
+:root{color-scheme:light dark;--text:#1c2730;--page:#f5f7f9;--table:#fff;--line:#dde3e8}
+@media (prefers-color-scheme:dark){:root{--text:#dfe5ea;--page:#14191e;--table:#1c2329;--line:#39434c}}
+body{font:15px/1.45 system-ui,sans-serif;color:var(--text);background:var(--page);margin:0}
 main{max-width:980px;margin:auto;padding:24px}h1{font-size:24px;margin:0 0 4px}h2{font-size:18px;margin:32px 0 8px}
-table{border-collapse:collapse;background:#fff;margin:8px 0}td,th{border:1px solid #dde3e8;padding:4px 10px}
+.wide{overflow-x:auto}table{border-collapse:collapse;background:var(--table);margin:8px 0}
+td,th{border:1px solid var(--line);padding:4px 10px;white-space:nowrap}
 td{text-align:right}td:first-child,th:first-child{text-align:left}
 """
 
@@ -65,7 +69,8 @@ def to_html(blocks: Sequence[Block]) -> str:
     """
     title = escape(str(blocks[0]).lstrip("# "))
     body = "\n".join(map(_html_block, blocks))
-    head = f"<meta charset=utf-8><title>{title}</title><style>{_STYLE}</style>"
+    screen = "<meta name=viewport content='width=device-width'>"
+    head = f"<meta charset=utf-8>{screen}<title>{title}</title><style>{_STYLE}</style>"
     return f"<!doctype html><html lang=en>{head}<main>\n{body}\n</main></html>\n"
 
 
@@ -108,7 +113,9 @@ def _describe_runs(base: TrainConfig, outcomes: Mapping[str, RunOutcome]) -> str
     steps = sorted({run.steps for run in outcomes.values() if run.AP is not None})
     lengths = " to ".join(f"{each:,}" for each in dict.fromkeys((steps[0], steps[-1]))) if steps else "no complete"
     minutes = sum(run.cpu_seconds for run in outcomes.values()) / 60
-    network = f"{base.model.backbone}, {base.optimizer.optimizer}"
+    architecture = ARCHITECTURES[base.model.architecture]
+    name = architecture.title if architecture.has_default_boxes else base.model.backbone
+    network = f"{name}, {base.optimizer.optimizer}"
     return (
         f"{len(outcomes)} runs of {lengths} steps of {base.batch_size} images ({base.resize}), {network}; "
         f"{minutes:.1f} CPU minutes in all, measuring included. keras_retinanet {__version__}."
@@ -135,7 +142,7 @@ def _markdown_table(cells: Cells) -> str:
 def _html_block(block: Block) -> str:
     if not isinstance(block, str):
         rows = [_html_row(row, "th" if number == 0 else "td") for number, row in enumerate(block)]
-        return f"<table>{''.join(rows)}</table>"
+        return f"<div class=wide><table>{''.join(rows)}</table></div>"
     text = block.lstrip("# ")
     tag = {0: "p", 1: "h1"}.get(len(block) - len(block.lstrip("#")), "h2")
     return f"<{tag}>{escape(text)}</{tag}>"

@@ -6,7 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_retinanet.config import ExportConfig
+from keras_retinanet.config import ExportConfig, ResizeConfig
+from keras_retinanet.data.resized_sizes import padded_size
 from keras_retinanet.export.dtypes import FloatDtype, with_dtype
 from keras_retinanet.export.folding import fold_batch_norm
 from keras_retinanet.export.resize_graph import ResizedImages, resize_in_graph
@@ -88,7 +89,11 @@ def detection_graph(model: DetectionModel, kernel: Kernel, settings: ExportConfi
         A `tf.function` of `images (B, H, W, 3)` and `sizes (B, 2)`, both float32; `sizes` are height and width before
         padding. With `has_resize` it takes `images (B, h, w, 3)` uint8 of any one size alone, and returns boxes in
         their pixels. It returns `schema.BatchDetections` and `schema.RawOutputs`.
+
+    Raises:
+        ValueError: Images are stretched to one shape, and the input size is another.
     """
+    _require_stretched_shape(model.network.resize_config, settings.image_size)
     model = DetectionModel(model.network, model.filter_config, kernel)
     network, image_size = model.network, settings.image_size
 
@@ -108,6 +113,17 @@ def detection_graph(model: DetectionModel, kernel: Kernel, settings: ExportConfi
     images = tf.TensorSpec((batch, *(image_size or (None, None)), 3), tf.float32, "images")
     sizes = tf.TensorSpec((batch, 2), tf.float32, "sizes")
     return tf.function(detect, input_signature=[images, sizes], autograph=False)
+
+
+def _require_stretched_shape(resize: ResizeConfig, image_size: tuple[int, int] | None) -> None:
+    if image_size is None or not resize.shape or resize.shape_mode != "stretch":
+        return
+    height, width = resize.shape
+    if image_size != padded_size(height, width, resize):
+        raise ValueError(
+            f"Images are {resize}, which is the only input size of this network; got --image-size {image_size[0]} "
+            f"{image_size[1]}. Leave it out."
+        )
 
 
 def _restored(found: dict[str, Tensor], resized: ResizedImages) -> Tensor:

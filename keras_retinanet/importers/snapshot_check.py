@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_retinanet.config.architectures import ARCHITECTURES
 from keras_retinanet.importers.assemble import Report
 from keras_retinanet.importers.blueprint import Blueprint, CheckpointError
 from keras_retinanet.inference import load_model
@@ -14,7 +15,7 @@ from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.model.retinanet import RetinaNet
 
 SIDES = (203, 149)
-"""Height and width of the test image: odd at every level."""
+"""Height and width of the test image: odd at every level. An SSD gets images of its own shape."""
 
 
 def verify_snapshot(path: str | Path, imported: tuple[RetinaNet, Report, Blueprint]) -> str:
@@ -39,7 +40,8 @@ def verify_snapshot(path: str | Path, imported: tuple[RetinaNet, Report, Bluepri
         numbers += int(np.prod(ours.shape))
         if not np.array_equal(np.asarray(ours.value), np.asarray(theirs.value)):
             raise CheckpointError(f"{ours.path!r} changed while it was written.")
-    image = np.random.default_rng(0).uniform(0, 255, (1, *SIDES, 3)).astype(np.float32)
+    sides = model.resize_config.shape if ARCHITECTURES[blueprint.model.architecture].has_default_boxes else SIDES
+    image = np.random.default_rng(0).uniform(0, 255, (1, *sides, 3)).astype(np.float32)
     outputs, expected = again(image), model(image)
     for name in ("logits", "deltas"):
         value = np.asarray(outputs[name])
@@ -52,7 +54,7 @@ def verify_snapshot(path: str | Path, imported: tuple[RetinaNet, Report, Bluepri
         raise CheckpointError("The boxes of a random image are not finite.")
     return (
         f"{len(report.used)} tensors, {numbers} numbers read back equal; finite and equal outputs at "
-        f"{SIDES[0]}×{SIDES[1]}. {blueprint.source} itself was not run."
+        f"{sides[0]}×{sides[1]}. {blueprint.source} itself was not run."
     )
 
 

@@ -11,17 +11,20 @@ from keras_retinanet.losses import CLASSIFICATION_LOSSES, check_class_numbers, c
 from keras_retinanet.model.heads import Head
 
 
-def check_parts(class_names: Sequence[str], class_head: Head, box_head: Head, box_coder: BoxCoder) -> None:
-    """Checks the heads against the classes and the box coder.
+def check_parts(
+    class_names: Sequence[str], class_head: Head, box_head: Head, box_coder: BoxCoder, num_anchors: Sequence[int]
+) -> None:
+    """Checks the heads against the classes, the box coder and the anchors.
 
     Args:
         class_names: Names of the labels `0 … K-1`.
         class_head: The class head.
         box_head: The box head.
         box_coder: The box coder.
+        num_anchors: Anchors at each position, one number per level.
 
     Raises:
-        ValueError: A number of outputs is wrong, or a name has a line break.
+        ValueError: A number of outputs or of anchors is wrong, or a name has a line break.
     """
     num_classes = class_head.outputs_per_anchor - class_head.has_background
     if len(class_names) != num_classes:
@@ -31,6 +34,12 @@ def check_parts(class_names: Sequence[str], class_head: Head, box_head: Head, bo
             f"The box coder {box_coder.coder!r} needs a box head of {box_coder.num_deltas} outputs per anchor; "
             f"received one of {box_head.outputs_per_anchor}."
         )
+    for name, head in (("class", class_head), ("box", box_head)):
+        own = head.num_anchors
+        if (own,) * len(num_anchors) != tuple(num_anchors) and own != tuple(num_anchors):
+            raise ValueError(
+                f"The {name} head predicts for {own} anchors per position; there are {tuple(num_anchors)}."
+            )
     if broken := [name for name in class_names if len(f"{name}.".splitlines()) > 1]:
         raise ValueError(
             f"The class {broken[0]!r} has a line break in its name; label files hold one class name per line."

@@ -110,7 +110,7 @@ class RetinaNet(keras.Model):
         self.loss_config = loss_config or LossConfig()
         self.resize_config = resize_config or ResizeConfig()
         self.filter_config = filter_config or FilterConfig()
-        check_parts(self.class_names, class_head, box_head, box_coder)
+        check_parts(self.class_names, class_head, box_head, box_coder, anchors.num_anchors)
         check_settings(self.loss_config, self.assigner_config, class_head)
         self.metadata = dict(metadata or {})
         self.classification_loss_tracker = keras.metrics.Mean(name="classification_loss")

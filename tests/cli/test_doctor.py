@@ -68,8 +68,8 @@ def test_pictures_and_sheet(boxes, tmp_path, capsys):
         (doctor, ["yolo"], "expected `yolo PATH`"),
         (
             doctor,
-            ["csv", "gone.csv", "--architecture", "ssd300_vgg16", "--optimise-anchors"],
-            "ssd300_vgg16 has fixed default boxes",
+            ["csv", "gone.csv", "--architecture", "ssd300_vgg16", "--anchor-ratios", "1"],
+            "--anchor-ratios does not apply to --architecture ssd300_vgg16",
         ),
         (doctor, ["csv", "gone.csv", "--page", "/no/where/page.html"], "folder /no/where does not exist; give"),
         (doctor, ["csv", "gone.csv", "--json", "/"], "--json /: is a folder"),

@@ -23,9 +23,13 @@ from keras_retinanet.config.architectures import (
     with_own_settings,
 )
 from keras_retinanet.config.rules import check
-from keras_retinanet.config.tree import changed, flattened
+from keras_retinanet.config.tree import changed, flag_name, flattened, settings
 
 _CONSTANTS = ("positive_iou", "negative_iou", "use_force_match", "forced_box")
+SSD_MODEL = ("architecture", "weights", "weights_config", "prior")
+SHAPE = (
+    "min_side", "max_side", "is_square", "shape", "shape_mode", "pad_multiple", "rounding", "has_one_scale",
+)  # fmt: skip
 SSD = ModelConfig(architecture="ssd300_vgg16")
 
 
@@ -55,6 +59,29 @@ def test_what_nobody_set_is_filled_in() -> None:
     assert other.assigner == AssignerConfig(assigner="atss")
     kept = with_architecture(config, ["filter.nms_threshold"])
     assert kept.filter.nms_threshold == 0.5
+
+
+FLAGS = {setting.name: flag_name(setting.name) for setting in settings(TrainConfig)}
+
+
+def test_every_flag_applies_or_is_refused() -> None:
+    """All flags of retinanet-train that an SSD refuses; the others apply to it."""
+    parts = [name for name in FLAGS if name.startswith("model.") and name.partition(".")[2] not in SSD_MODEL]
+    shape = [f"resize.{name}" for name in SHAPE]
+    anchors = [name for name in FLAGS if name.startswith("anchors.")]
+    refused = {*parts, *shape, *anchors, "loss.dfl_weight", "loss.quality_weight", "filter.quality_score"}
+    for architecture in ("ssd300_vgg16", "ssd512_vgg16", "ssdlite320_mobilenet_v3_large"):
+        assert {name for name in FLAGS if not ARCHITECTURES[architecture].applies(name)} == refused
+    boxes = {name for name in FLAGS if name.startswith("default_boxes.")}
+    assert {name for name in FLAGS if not ARCHITECTURES["retinanet"].applies(name)} == boxes
+    assert len(parts) == 28
+    assert len(anchors) == 10
+
+
+@pytest.mark.parametrize("name", sorted(name for name in FLAGS if not ARCHITECTURES["ssd300_vgg16"].applies(name)))
+def test_a_flag_without_effect_is_refused_by_its_name(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^{FLAGS[name]} does not apply to --architecture ssd300_vgg16"):
+        refuse_inapplicable([name], "ssd300_vgg16")
 
 
 @pytest.mark.parametrize("name", ["model.fpn_width", "anchors.ratios", "resize.min_side", "model.backbone"])

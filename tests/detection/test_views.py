@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,14 @@ def test_a_runtime_that_resizes_itself_has_no_other_scales(painted_runtime: Any)
         ViewsRuntime(painted_runtime(), ViewConfig(scales=(0.8, 1.0)))
     with pytest.raises(ValueError, match="greater than 0"):
         ViewsRuntime(painted_runtime(), ViewConfig(scales=(-1.0,)))
+
+
+def test_a_network_of_one_shape_has_no_other_scales(painted_runtime: Any) -> None:
+    runtime = painted_runtime()
+    stretched = ResizeConfig(shape=(300, 300), shape_mode="stretch")
+    runtime.description = dataclasses.replace(runtime.description, resize=stretched)
+    with pytest.raises(ValueError, match="Images are stretched to 300 × 300 px, so views of other sizes"):
+        ViewsRuntime(runtime, ViewConfig(scales=(0.8, 1.0)))
 
 
 def test_rules_are_scaled_by_both_sides() -> None:

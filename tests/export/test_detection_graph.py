@@ -83,6 +83,15 @@ def _write_samples(folder: Path) -> Path:
     return folder
 
 
+def test_a_network_of_one_shape_has_no_other_input_size(detector: DetectionModel) -> None:
+    stretched = ResizeConfig(shape=(64, 64), shape_mode="stretch", pad_multiple=1)
+    own = DetectionModel(detector.network.replaced(resize_config=stretched))
+    with pytest.raises(ValueError, match=r"stretched to 64 × 64 px, which is the only input.*--image-size 32 64"):
+        detection_graph(own, "ops", ExportConfig(image_size=(32, 64)))
+    graph = detection_graph(own, "ops", ExportConfig(image_size=(64, 64)))
+    assert tuple(graph.input_signature[0].shape) == (None, 64, 64, 3)
+
+
 class Graph(BatchRuntime):
     """A graph of this process in place of an artefact."""
 

@@ -17,6 +17,7 @@ from PIL import Image
 from keras_retinanet.data.image import decode
 from keras_retinanet.data.preparation import fit_image, prepare_batch, restore_by_fit
 from keras_retinanet.importers import CheckpointError, Imported, Overrides, describe_checkpoint, import_checkpoint
+from keras_retinanet.importers.snapshot_check import verify_snapshot
 from keras_retinanet.model.detection_model import DetectionModel
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "torchvision_ssd"
@@ -85,6 +86,12 @@ def test_from_image_file_to_boxes(opened: Opened, setting: str) -> None:
     np.testing.assert_array_equal(found["labels"], expected["labels"] - 1)
     np.testing.assert_allclose(found["scores"], expected["scores"], atol=1e-5)
     np.testing.assert_allclose(found["boxes"], expected["boxes"], atol=0.02)
+
+
+def test_the_snapshot_is_checked_with_an_image_of_its_shape(opened: Opened, tmp_path: Path) -> None:
+    opened.imported.model.save(tmp_path / "ssd.keras")
+    side = opened.imported.model.resize_config.shape[0]
+    assert f"equal outputs at {side}×{side}. torchvision" in verify_snapshot(tmp_path / "ssd.keras", opened.imported)
 
 
 def test_classes_of_coco_without_background_and_unused_ids(files: Any, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from keras_retinanet.config import LossConfig, ModelConfig
 from keras_retinanet.config.architectures import ARCHITECTURES, default_network
 from keras_retinanet.geometry.configured_anchors import image_anchors
 from keras_retinanet.model.build import build
+from keras_retinanet.model.part_checks import check_parts, check_settings
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.model.ssdlite_neck import SsdLiteNeck
 
@@ -61,6 +62,20 @@ def test_a_snapshot_and_the_shapes_of_its_maps(network: RetinaNet, tmp_path: Pat
     assert tuple(answers[0]["logits"].shape) == (1, 3234, 3)
     for name in ("deltas", "logits"):
         np.testing.assert_array_equal(*(np.array(answer[name]) for answer in answers))
+
+
+def test_parts_that_do_not_fit_are_named(network: RetinaNet) -> None:
+    """As a modified snapshot would have them: it is opened through the same constructor."""
+    heads, counts = (network.class_head, network.box_head, network.box_coder), network.anchors.num_anchors
+    check_parts(network.class_names, *heads, counts)
+    with pytest.raises(ValueError, match="3 class names for a head of 2 classes"):
+        check_parts(["a", "b", "c"], *heads, counts)
+    with pytest.raises(
+        ValueError, match=r"class head predicts for \(6, 6, 6, 6, 6, 6\) anchors per position; .*\(4, 6,"
+    ):
+        check_parts(network.class_names, *heads, (4, 6, 6, 6, 6, 6))
+    with pytest.raises(ValueError, match="an output for the background, and the loss 'focal' needs none"):
+        check_settings(LossConfig("focal"), network.assigner_config, network.class_head)
 
 
 @pytest.mark.slow
