@@ -1,11 +1,11 @@
 """How many planted label errors are among the first entries of the list? Ours against hotcoco's and against chance.
 
-    python benchmarks/label_errors.py OUT FORMAT PATH [--sets train,val] [--folds 2] [--seed 0] [training flags]
-    python benchmarks/label_errors.py OUT FORMAT PATH --detections OUT/fold1.json
+    python benchmarks/label_errors.py OUT FORMAT PATH [--sets train,val] [--folds 2] [--tta 1,1.5,2] [training flags]
+    python benchmarks/label_errors.py OUT FORMAT PATH --detections OUT/fold1.json --seeds 6
 
 Changes 5 % of the boxes by seed: a third each gets another class, moves (IoU 0.3 to 0.6), or is removed. Trains one
 detector per fold on the planted labels, without the fold, and detects in the fold; detections that OUT has are not
-computed again.
+computed again. With `--seeds N`, further errors are planted in the images that are searched, and shares are means.
 An error counts as found if an entry points at its box, or suggests a box at its true place (IoU 0.5).
 """
 
@@ -121,7 +121,7 @@ def to_coco(samples: Sequence[Any], class_names: Sequence[str]) -> dict[str, Any
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def detect_in_folds(out: Path, num_folds: int, flags: Sequence[str]) -> list[Path]:
+def detect_in_folds(out: Path, num_folds: int, views: Sequence[str], flags: Sequence[str]) -> list[Path]:
     """Trains on all folds but one and detects in this one, for each that has no detections yet."""
     files = [out / f"fold{number}.json" for number in range(1, num_folds + 1)]
     for number, file in enumerate(files, 1):
@@ -131,8 +131,9 @@ def detect_in_folds(out: Path, num_folds: int, flags: Sequence[str]) -> list[Pat
         runs = out / f"run{number}"
         train = [*data, "--no-evaluation", "--snapshot-path", str(runs), *flags]
         subprocess.run([sys.executable, BIN / "retinanet-train", *train], check=True)
-        evaluate = [*data, str(max(runs.iterdir())), "--score-threshold", "0.02", "--save-detections", str(file)]
-        subprocess.run([sys.executable, BIN / "retinanet-evaluate", *evaluate], check=True)
+        evaluate = [*data, str(max(runs.iterdir())), "--score-threshold", "0.02", *views]
+        command = [sys.executable, BIN / "retinanet-evaluate", *evaluate, "--save-detections", str(file)]
+        subprocess.run(command, check=True)
     return files
 
 
@@ -183,31 +184,45 @@ def main() -> None:
     parser.add_argument("--sets", default="", help="names of the sets, joined")
     parser.add_argument("--folds", type=int, default=2)
     parser.add_argument("--share", type=float, default=0.05)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="plant with the seeds 0 … N-1")
+    parser.add_argument("--tta", nargs="?", const="", help="detect in several views, as retinanet-evaluate --tta")
     parser.add_argument("--detections", type=Path, nargs="+", help="only the images of these result files; no training")
     flags, training = parser.parse_known_args()
     samples, class_names = read_samples(flags.dataset, flags.path, flags.sets.split(","))
-    planted, faults = plant(samples, len(class_names), flags.share, flags.seed)
     file = flags.out / "planted" / "annotations" / "instances_train.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(to_coco(planted, class_names)))
-    files = flags.detections or detect_in_folds(flags.out, flags.folds, training)
+    if not file.exists():
+        planted, _ = plant(samples, len(class_names), flags.share, seed=0)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(to_coco(planted, class_names)))
+    views = [] if flags.tta is None else ["--tta", *filter(None, [flags.tta])]
+    files = flags.detections or detect_in_folds(flags.out, flags.folds, views, training)
     labels = {k + 1: k for k in range(len(class_names))}
-    detections: list[Any] = read_result_files(files, [sample["image_id"] for sample in planted], labels)
-    if flags.detections:
-        kept = {entry["image_id"] for entry in detections if len(entry["scores"])}
-        planted = [sample for sample in planted if sample["image_id"] in kept]
-        detections = [entry for entry in detections if entry["image_id"] in kept]
-        faults = [fault for fault in faults if fault.image_id in kept]
+    detections: list[Any] = read_result_files(files, [sample["image_id"] for sample in samples], labels)
+    searched = {entry["image_id"] for entry in detections if len(entry["scores"])}
+    samples = [sample for sample in samples if sample["image_id"] in searched]
+    detections = [entry for entry in detections if entry["image_id"] in searched]
+    rows = [measure(samples, detections, class_names, flags.share, seed) for seed in range(flags.seeds)]
+    count = len(plant(samples, len(class_names), flags.share, seed=0)[1])
+    print(f"{len(samples)} images, {count} errors planted; found by the first {2 * count} entries:")
+    for name in ("ours", "hotcoco", "our entries shuffled"):
+        shares = {kind: float(np.mean([row[name][kind] for row in rows])) for kind in ("all", *KINDS)}
+        print(f"{name:22}" + "".join(f"{kind:>9} {share:.2f}" for kind, share in shares.items()))
+
+
+def measure(
+    samples: Sequence[Any], detections: Sequence[Any], class_names: Sequence[str], share: float, seed: int
+) -> dict[str, dict[str, float]]:
+    """Plants errors in the images that are searched, and counts what each list finds of them."""
+    planted, faults = plant(samples, len(class_names), share, seed)
     errors = find_label_errors(match(planted, detections, class_names), most=10**6)
     ours = [Entry(int(error.image_id), error.box, error.suggested_box) for error in errors]
     rng = np.random.default_rng(0)
     shuffled = [recall([ours[k] for k in rng.permutation(len(ours))], faults) for _ in range(5)]
-    chance = {name: float(np.mean([part[name] for part in shuffled])) for name in shuffled[0]}
-    lists = {"ours": recall(ours, faults), "hotcoco": recall(list_of_hotcoco(planted, detections, class_names), faults)}
-    print(f"{len(planted)} images, {len(faults)} errors planted; found by the first {2 * len(faults)} entries:")
-    for name, found in {**lists, "our entries shuffled": chance}.items():
-        print(f"{name:22}" + "".join(f"{kind:>9} {share:.2f}" for kind, share in found.items()))
+    return {
+        "ours": recall(ours, faults),
+        "hotcoco": recall(list_of_hotcoco(planted, detections, class_names), faults),
+        "our entries shuffled": {name: float(np.mean([part[name] for part in shuffled])) for name in shuffled[0]},
+    }
 
 
 if __name__ == "__main__":

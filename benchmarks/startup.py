@@ -56,36 +56,41 @@ def report(started: float, run: Callable[[], Any]) -> None:
     print(json.dumps(facts | {"loaded": frameworks}))
 
 
-def detect(started: float, model: str, image: str, out: str) -> None:
-    """`retinanet-detect`, as its command calls it."""
-    from keras_retinanet.cli.detect import main
+def watch_networks(model: str, note: Callable[[Callable[[], Any]], object]) -> None:
+    """Calls `note` before each call of the network of a runtime, with a function that repeats it."""
+    import keras_retinanet.runtimes.open_model
     from keras_retinanet.runtimes.runtime import Runtime
 
-    calls: list[Callable[[], Any]] = []
+    if Path(model).suffix not in (".onnx", ".tflite") and not (Path(model) / "model.xml").exists():
+        import keras_retinanet.runtimes.keras_file  # noqa: F401
 
     def remember(runtime: type[Runtime], name: str) -> None:
         answer = getattr(runtime, name)
 
         def call(self: Any, *arguments: Any) -> Any:
-            calls[:] = [lambda: answer(self, *arguments)]
+            note(lambda: answer(self, *arguments))
             return answer(self, *arguments)
 
         setattr(runtime, name, call)
 
     def watch(of: type[Runtime]) -> None:
         for runtime in of.__subclasses__():
-            for name in ("run_for_detections", "run", "_detect_one"):
-                if name in vars(runtime):
-                    remember(runtime, name)
+            names = [name for name in ("run_for_detections", "run", "_detect_one") if name in vars(runtime)]
+            if names and not getattr(runtime, "__abstractmethods__", None):
+                remember(runtime, names[0])
             watch(runtime)
 
-    import keras_retinanet.runtimes.open_model
-
-    if model.endswith(".keras"):
-        import keras_retinanet.runtimes.keras_file  # noqa: F401
     watch(Runtime)
+
+
+def detect(started: float, model: str, image: str, out: str) -> None:
+    """`retinanet-detect`, as its command calls it."""
+    from keras_retinanet.cli.detect import main
+
+    calls: list[Callable[[], Any]] = []
+    watch_networks(model, calls.append)
     assert main([model, image, "--out", out, "--score-threshold", "0.05"]) == 0
-    report(started, calls[0])
+    report(started, calls[-1])
 
 
 def load_alone(started: float, model: str) -> None:

@@ -83,5 +83,5 @@ def _to_dict(each: ClassThreshold) -> dict[str, Any]:
 def _format(figure: Figure) -> str:
     if math.isnan(figure.value):
         return "-"
-    digits = 3 if figure.value <= 1 else 0
+    digits = 3 if max(figure.value, figure.interval.high) <= 1 else 0  # a share, or a cost
     return f"{figure.value:.{digits}f} ({figure.interval.low:.{digits}f} … {figure.interval.high:.{digits}f})"

@@ -147,6 +147,12 @@ def describe(evaluation: Evaluation) -> str:
         f"images    {evaluation.set_name}: {len(samples)} images ({empty} empty), {boxes - ignored} boxes"
         + (f", {ignored} ignore regions" if ignored else ""),
     ]
+    if filter.class_thresholds:
+        low, high = min(filter.class_thresholds), max(filter.class_thresholds)
+        lines.append(
+            f"note      the classes have thresholds of {low:g} to {high:g}, and only what scores above counts; "
+            "--score-threshold 0.05 replaces them"
+        )
     warning, notes = evaluation.dataset.report.warning(), evaluation.dataset.report.notes
     lines += [f"warning   {warning}"] if warning else []
     equal = describe_equal_files([(evaluation.set_name, [sample["image"] for sample in samples])])

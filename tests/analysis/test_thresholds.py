@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_retinanet.analysis.goals import parse_goal
+from keras_retinanet.analysis.threshold_report import describe_thresholds
 from keras_retinanet.analysis.thresholds import choose_thresholds
 from keras_retinanet.evaluation.matching import Matches
 
@@ -51,6 +52,17 @@ def test_goals_that_are_not_reached_are_named():
     assert [each.threshold for each in recall.classes[:2]] == [0.85, 0.0]
     nothing = choose_thresholds(TWO_CLASSES, NUM_BOXES, NAMES, parse_goal("cost=9:1"), replicates=50)
     assert (nothing.classes[1].threshold, nothing.classes[1].found) == (1.0, 0)
+
+
+def test_costs_are_whole_numbers_in_the_table():
+    """The first class costs nothing on these images, but more on others."""
+    choice = choose_thresholds(TWO_CLASSES, NUM_BOXES, NAMES, parse_goal("cost=1:5"), replicates=50)
+    figures = [each.figures["cost"] for each in choice.classes if each.boxes]
+    assert max(figure.interval.high for figure in figures) > 1
+    lines = [line.split("  ") for line in describe_thresholds(choice, 0.5).splitlines()[2:-1]]
+    shown = [line[-1].strip() for line, figure in zip(lines, figures, strict=False) if figure.interval.high > 1]
+    assert shown
+    assert all("." not in text for text in shown)
 
 
 def test_what_the_intervals_promise():

@@ -90,7 +90,9 @@ def test_exported_models(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert "images: 0 with fewer errors, 1 with more, 2 with as many" in text
     assert "b.png: 0 → 1 errors (1 boxes: right 1 → 0, wrong 0 → 0)" in text
     assert evaluate.main([*words, str(data / "model.onnx"), "--class-threshold", "kiwi=0.3"]) == 0
-    assert "detected  2 boxes" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "detected  2 boxes" in text
+    assert "note      the classes have thresholds of 0.1 to 0.3, and only what scores above counts" in text
 
 
 def test_a_broken_image_has_no_objects(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
