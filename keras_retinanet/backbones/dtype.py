@@ -25,7 +25,7 @@ def with_policy(backbone: keras.Model, policy: Callable[[Any], str]) -> keras.Mo
         if isinstance(layer, keras.Model):
             return keras.models.clone_model(layer, clone_function=replace)
         config = layer.get_config()
-        if not isinstance(layer, Normalize):
+        if isinstance(layer, keras.Layer) and not isinstance(layer, Normalize):  # plain operations follow their inputs
             config["dtype"] = policy(layer)
         return layer.__class__.from_config(config)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import keras_retinanet
+from keras_retinanet.backbones.dtype import with_policy
 from keras_retinanet.backbones.ssdlite_mobilenet import ssdlite_mobilenet_v3_large
 from keras_retinanet.config import LossConfig, ModelConfig
 from keras_retinanet.config.architectures import ARCHITECTURES, default_network
@@ -76,6 +77,13 @@ def test_parts_that_do_not_fit_are_named(network: RetinaNet) -> None:
         check_parts(network.class_names, *heads, (4, 6, 6, 6, 6, 6))
     with pytest.raises(ValueError, match="an output for the background, and the loss 'focal' needs none"):
         check_settings(LossConfig("focal"), network.assigner_config, network.class_head)
+
+
+def test_the_backbone_changes_its_dtype(network: RetinaNet) -> None:
+    """Its activations are sums and products without a policy of their own."""
+    copy = with_policy(network.backbone, lambda _: "mixed_bfloat16")
+    assert copy.get_layer("conv").compute_dtype == "bfloat16"
+    assert {output.dtype for output in copy.output.values()} == {"bfloat16"}
 
 
 @pytest.mark.slow
