@@ -14,7 +14,8 @@ from keras_retinanet.backbones import ssd_vgg
 from keras_retinanet.config import ExportConfig, FilterConfig, LossConfig, ModelConfig
 from keras_retinanet.export import FORMATS, Verification, built_in_samples
 from keras_retinanet.model.retinanet import RetinaNet
-from keras_retinanet.runtimes import KerasRuntime, open_runtime
+from keras_retinanet.runtimes import open_runtime
+from keras_retinanet.runtimes.keras_file import KerasRuntime
 
 SUFFIXES = {"keras": ".keras", "onnx": ".onnx", "litert": ".tflite"}
 ARCHITECTURES = {"ssd300_vgg16": ("focal", 8732, 2), "ssdlite320_mobilenet_v3_large": ("multibox", 3234, 3)}
