@@ -36,17 +36,13 @@ OBJECT_DETECTION: dict[str, Any] = {
 }  # fmt: skip
 NETWORKS: dict[str, dict[str, Any]] = {
     "object_detection": {
-        "model": ModelConfig(**SMALL, **OBJECT_DETECTION),
+        "model": ModelConfig(
+            **SMALL, **OBJECT_DETECTION, is_fpn_separable=True, is_head_separable=True, has_shared_tower=True
+        ),
         "anchors": AnchorConfig(offset_rule="divisible", scales=(1.0, 1.5)),
         "resize": ResizeConfig(shape=(96, 160), shape_mode="stretch", method="tf1"),
         "filter": FilterConfig(0.05, 0.6, 20, clip="after_nms", drop_empty=True, max_per_class=6),
         "backbone_options": {"pool_padding": "same", "epsilon": 1e-3, "activation": "relu6"},
-    },
-    "object_detection_lite": {
-        "model": ModelConfig(
-            **SMALL, **OBJECT_DETECTION, is_fpn_separable=True, is_head_separable=True, has_shared_tower=True
-        ),
-        "resize": ResizeConfig(64, 128, method="tf1", rounding="even", pad_multiple=128),
     },
     "model_garden": {
         "model": ModelConfig(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keras_retinanet.losses.focal import sigmoid_loss, weights_of
+from keras_retinanet.losses.focal import focal, sigmoid_loss, weights_of
 from keras_retinanet.losses.targets import ClassTargets
 from keras_retinanet.schema import Tensor
 
@@ -62,12 +62,12 @@ def balanced_cross_entropy(
     Reference:
         Focal Loss for Dense Object Detection, §3.1, equation 3.
     """
-    objects, background = weights_of(alpha, 1.0 - alpha, class_weights, class_alphas)
-    return sigmoid_loss(
+    return focal(
         logits,
         targets,
-        object_weight=objects,
-        background_weight=background,
+        alpha=alpha,
         gamma=0.0,
+        class_weights=class_weights,
+        class_alphas=class_alphas,
         label_smoothing=label_smoothing,
     )

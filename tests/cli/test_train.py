@@ -126,6 +126,19 @@ def test_a_constant_of_another_assigner_or_loss_leaves_out_the_demos(
     assert class_constants(config.loss)["gamma" if loss != "ohem" else "mining_nms"] is not None
 
 
+@pytest.mark.parametrize("loss", ["multibox", "focal"])
+@pytest.mark.parametrize(
+    ("architecture", "side"),
+    [("ssd300_vgg16", 300), ("ssd512_vgg16", 512), ("ssdlite320_mobilenet_v3_large", 320)],
+)
+def test_an_ssd_with_either_loss(architecture: str, side: int, loss: str) -> None:
+    words = ["demo", "somewhere", "--weights", "none", "--architecture", architecture, "--loss", loss]
+    config = parse(words).config
+    assert (config.model.architecture, config.loss.classification) == (architecture, loss)
+    assert (config.resize.shape, config.loss.beta) == ((side, side), 1.0)
+    assert class_constants(config.loss)["negative_ratio" if loss == "multibox" else "gamma"] is not None
+
+
 def test_csv_words() -> None:
     data = parse(["csv", "a.csv", "c.csv", "--val-annotations", "v.csv"]).config.data
     assert (data.annotations, data.classes, data.val_annotations) == ("a.csv", "c.csv", "v.csv")
@@ -142,6 +155,14 @@ def test_csv_words() -> None:
         (["coco", "data", "--epochs", "0"], "--epochs must be at least 1, got 0"),
         (["coco", "data", "--backbone", "resnet51"], "resnet51"),
         (["coco", "data", "--anchor-sizes", "32,64"], "one value for each of the 5 pyramid levels"),
+        (
+            ["coco", "data", "--architecture", "ssd300_vgg16", "--quality-score", "product"],
+            "--quality-score does not apply to --architecture ssd300_vgg16",
+        ),
+        (
+            ["coco", "data", "--default-box-sizes", "9"],
+            "--default-box-sizes does not apply to --architecture retinanet",
+        ),
         (["coco", "data", "--anchor-ratios", "0"], "--anchor-ratios must be greater than 0"),
         (["coco", "data", "--min-level", "2"], "6 pyramid levels (2 to 7), got 5"),
         (["coco", "data", "--max-level", "8"], "--min-level is 2 or 3 and --max-level 5, 6 or 7; got 3 and 8"),
