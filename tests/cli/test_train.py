@@ -136,6 +136,9 @@ def test_an_ssd_with_either_loss(architecture: str, side: int, loss: str) -> Non
     config = parse(words).config
     assert (config.model.architecture, config.loss.classification) == (architecture, loss)
     assert (config.resize.shape, config.loss.beta) == ((side, side), 1.0)
+    constants = {"positive_iou": 0.5, "negative_iou": 0.5, "use_force_match": True, "forced_box": "own"}
+    assert config.assigner.assigner == "iou_threshold"
+    assert assigner_constants(config.assigner) == constants
     assert class_constants(config.loss)["negative_ratio" if loss == "multibox" else "gamma"] is not None
 
 

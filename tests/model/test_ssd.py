@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import keras_retinanet
+from keras_retinanet.backbones import ssd_vgg
 from keras_retinanet.backbones.normalize import CAFFE
 from keras_retinanet.backbones.ssd_vgg import ssd_vgg16
 from keras_retinanet.config import ModelConfig
@@ -99,14 +100,18 @@ def test_settings_of_the_architecture(ssd300: RetinaNet) -> None:
     assert ssd300.class_head.num_anchors == (4, 6, 6, 6, 4, 4)
 
 
-def test_a_step_with_focal_loss_and_the_snapshot_after_it(ssd300: RetinaNet, tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    images = rng.uniform(0, 255, (1, 300, 300, 3)).astype(np.float32)
-    targets = {
+def batch_of_one(side: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """An image of noise with an object."""
+    images = np.random.default_rng(0).uniform(0, 255, (1, side, side, 3)).astype(np.float32)
+    return images, {
         "boxes": np.array([[[20, 30, 140, 250]]], np.float32), "labels": np.array([[1]], np.int32),
-        "ignore": np.zeros((1, 1), np.int32), "size": np.array([[300, 300]], np.float32),
+        "ignore": np.zeros((1, 1), np.int32), "size": np.array([[side, side]], np.float32),
         "image_index": np.zeros(1, np.int32),
     }  # fmt: skip
+
+
+def test_a_step_with_focal_loss_and_the_snapshot_after_it(ssd300: RetinaNet, tmp_path: Path) -> None:
+    images, targets = batch_of_one(300)
     ssd300.compile(keras.optimizers.SGD(0.1, clipnorm=1.0))
     parts = (
         ssd300.neck.norm.scale, ssd300.neck.extras["conv9_2"].kernel, ssd300.backbone.get_layer("fc6").kernel,
@@ -121,6 +126,28 @@ def test_a_step_with_focal_loss_and_the_snapshot_after_it(ssd300: RetinaNet, tmp
     answers = [model(images) for model in (ssd300, again)]
     for name in ("deltas", "logits"):
         np.testing.assert_array_equal(*(np.array(answer[name]) for answer in answers))
+
+
+def test_ssd512_on_an_image_and_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With few channels in its first blocks; every map has weights of its own, and all of them move."""
+    monkeypatch.setattr(ssd_vgg, "BLOCKS", ((8, 1), (8, 1), (8, 1), (16, 1), (16, 1)))
+    keras.utils.set_random_seed(0)
+    network = ssd("ssd512_vgg16")  # focal loss, to which every box adds
+    images, targets = batch_of_one(512)
+    answer = network(images)
+    deltas, logits = np.asarray(answer["deltas"]), np.asarray(answer["logits"])
+    assert (deltas.shape, logits.shape) == ((1, 24_564, 4), (1, 24_564, 2))
+    assert np.isfinite(deltas).all()
+    assert np.isfinite(logits).all()
+    network.compile(keras.optimizers.SGD(0.1, clipnorm=1.0), run_eagerly=True)
+    parts = (
+        network.neck.norm.scale, *(layer.kernel for layer in network.neck.extras.values()),
+        *(final.kernel for final in network.class_head.predictors), network.backbone.get_layer("fc6").kernel,
+    )  # fmt: skip
+    before = [np.array(part) for part in parts]
+    losses = network.train_on_batch(images, targets, return_dict=True)
+    assert all(0 < losses[name] < 50 for name in ("loss", "box_loss", "classification_loss"))
+    assert [part.path for part, old in zip(parts, before, strict=True) if np.array_equal(part, old)] == []
 
 
 @pytest.mark.slow
