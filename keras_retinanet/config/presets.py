@@ -90,4 +90,6 @@ def demo_preset(given: Mapping[str, Any]) -> Mapping[str, Any]:
         for choice, constants in _OTHER_CONSTANTS.items()
         if any(f"{choice.partition('.')[0]}.{constant}" in given for constant in constants)
     }
+    if given.get("loss.class_balance") == "alpha_by_frequency":  # computes alphas
+        left.add("loss.classification")
     return {name: value for name, value in DEMO.items() if name not in left}

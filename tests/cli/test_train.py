@@ -114,6 +114,7 @@ def test_demo_brings_its_preset_and_flags_go_before_it() -> None:
         (["--assigner", "atss"], "atss", "quality_focal"),
         (["--positive-iou", "0.6"], "iou_threshold", "quality_focal"),
         (["--tal-top-k", "9", "--focal-alpha", "0.5"], "task_aligned", "focal"),
+        (["--class-balance", "alpha_by_frequency"], "task_aligned", "focal"),
         (["--loss", "ohem", "--mining-nms", "0.7"], "task_aligned", "ohem"),
     ],
 )
