@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags, words = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
     if not words:
         parser.error("which data? As in retinanet-train: a path, a format and its argument, or demo")
-    command = train.parse(_with_own_assigner(words))
+    command = train.parse(_with_paper_assigner(words))
     if command.resume is not None or command.finds_rate:
         parser.error("--resume and --find-lr belong to a single run; the same command continues an ablation")
     import_tensorflow()
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _ablate(flags, command)
 
 
-def _with_own_assigner(words: Sequence[str]) -> list[str]:
+def _with_paper_assigner(words: Sequence[str]) -> list[str]:
     """The arguments of `retinanet-train`, with the paper's assigner where they name none."""
     names_one = any(word.partition("=")[0] in ("--assigner", "--config") for word in words)
     return [*words, *([] if names_one else ["--assigner", "iou_threshold"])]

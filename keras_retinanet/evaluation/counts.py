@@ -73,17 +73,7 @@ def match_once(
     class_names: Sequence[str],
     settings: MetricSettings | None = None,
 ) -> Numbers:
-    """Counts the detections once, for numbers of resampled sets of images.
-
-    Args:
-        samples: Annotated images.
-        detections: Their detections.
-        class_names: Names of the labels `0 … K-1`.
-        settings: As for `evaluate`.
-
-    Returns:
-        Function that returns what `evaluate` returns as `stats`.
-    """
+    """Counts the detections once, for numbers of resampled sets of images; see `Metric.match_once`."""
     boxes = list_boxes(samples, len(class_names))
     by_class = _subtract_counts(samples, detections, boxes, settings or MetricSettings())
     return lambda counts: _summarize(np.repeat(by_class, counts, axis=0), int(boxes.by_class(counts).sum()))

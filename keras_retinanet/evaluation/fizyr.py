@@ -63,16 +63,9 @@ def match_once(
     class_names: Sequence[str],
     settings: MetricSettings | None = None,
 ) -> Numbers:
-    """Matches the detections once, for numbers of resampled sets of images.
+    """Matches the detections once, for numbers of resampled sets of images; see `Metric.match_once`.
 
-    Args:
-        samples: Annotated images.
-        detections: Their detections.
-        class_names: Names of the labels `0 … K-1`.
-        settings: As for `evaluate`.
-
-    Returns:
-        Function that returns what `evaluate` returns as `stats`, without numbers at the detector's limit.
+    The numbers at the detector's limit are left out.
     """
     return voc.match_once_2010(samples, detections, class_names, _complete(settings or MetricSettings()))
 

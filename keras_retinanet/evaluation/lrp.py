@@ -81,17 +81,7 @@ def match_once(
     class_names: Sequence[str],
     settings: MetricSettings | None = None,
 ) -> Numbers:
-    """Matches the detections once, for numbers of resampled sets of images.
-
-    Args:
-        samples: Annotated images.
-        detections: Their detections.
-        class_names: Names of the labels `0 … K-1`.
-        settings: As for `evaluate`.
-
-    Returns:
-        Function that returns what `evaluate` returns as `stats`.
-    """
+    """Matches the detections once, for numbers of resampled sets of images; see `Metric.match_once`."""
     results = _match(samples, detections, len(class_names), settings or MetricSettings())
 
     def numbers(counts: Array) -> dict[str, float]:

@@ -78,17 +78,9 @@ def match_once(
     *,
     interpolation: Interpolation,
 ) -> Numbers:
-    """Matches the detections once, for numbers of resampled sets of images.
+    """Matches the detections once, for numbers of resampled sets of images; see `Metric.match_once`.
 
-    Args:
-        samples: Annotated images.
-        detections: Their detections.
-        class_names: Names of the labels `0 … K-1`.
-        settings: As for `evaluate`.
-        interpolation: From the precision-recall curve to AP.
-
-    Returns:
-        Function that returns what `evaluate` returns as `stats`.
+    `interpolation` turns a precision-recall curve into AP.
     """
     results = _match(samples, detections, len(class_names), settings or MetricSettings())
 

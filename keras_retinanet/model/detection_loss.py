@@ -195,7 +195,7 @@ class DetectionLoss:
 def _gather_targets(y: Targets, assignment: Assignment, anchors: Tensor) -> tuple[Tensor, Tensor]:
     """Label `(B, A)` and box `(B, A, 4)` assigned to each anchor; the box of background is the anchor itself."""
     labels, boxes = ops.convert_to_tensor(y["labels"]), ops.convert_to_tensor(y["boxes"])
-    if boxes.shape[1] == 0:  # no image of the batch has a box, so there is no row to gather
+    if boxes.shape[1] == 0:  # a batch without boxes
         shape = ops.shape(assignment.anchor_labels)
         return ops.full(shape, -1, dtype="int32"), ops.broadcast_to(anchors[None], (*shape, 4))
     labels = ops.take_along_axis(labels, assignment.matched_idxs, axis=1)

@@ -82,6 +82,7 @@ def test_at_row_is_indexing(row: int) -> None:
 
 
 def test_the_loop_of_other_backends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`check` asserts the assigned labels and indices."""
     monkeypatch.setattr(keras.backend, "backend", lambda: "another")
     check(assign_each_image(WideBoxCounter(), ANCHORS, (BOXES,), limit=5.0))
 
