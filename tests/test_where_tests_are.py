@@ -19,6 +19,7 @@ TESTED_ELSEWHERE = {
     "backbones/application_weights": "backbones/test_weights",
     "backbones/applications": "backbones/test_backbones",
     "backbones/dtype": "training/test_initial_weights",
+    "backbones/plain_conv": "backbones/test_grouped_conv",
     "backbones/resnet_names": "backbones/test_resnet",
     "backbones/ssd_vgg": "model/test_ssd",
     "backbones/ssdlite_mobilenet": "model/test_ssdlite",

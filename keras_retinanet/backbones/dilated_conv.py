@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import layers, ops
+from keras import ops
 
+from keras_retinanet.backbones.plain_conv import PlainConv2D
 from keras_retinanet.schema import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
-class DilatedConv2D(layers.Conv2D):
+class DilatedConv2D(PlainConv2D):
     """`keras.layers.Conv2D` with a dilation, stride 1 and `"same"` padding, faster on the TensorFlow backend.
 
     TensorFlow splits the maps of a dilated convolution into `dilation²` small ones, since its own kernels have no
@@ -23,27 +24,15 @@ class DilatedConv2D(layers.Conv2D):
         (1, 19, 19, 1024)
     """
 
-    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        """Maps `(B, H, W, filters)` from `(B, H, W, C)`.
-
-        Args:
-            inputs: `(B, H, W, C)`.
-            training: Whether gradients will be computed.
-        """
-        if keras.backend.backend() != "tensorflow":
-            return super().call(inputs)
+    def convolve(self, inputs: Tensor, *, is_training: bool) -> Tensor:
+        """See `PlainConv2D.convolve`."""
         padded = self._padded(inputs)
-        if training:
+        if is_training:
             kernel = ops.reshape(self.kernel, (-1, self.filters))  # (taps · C, filters)
-            outputs = ops.matmul(self._taps(padded, ops.shape(inputs)), ops.cast(kernel, self.compute_dtype))
-        else:
-            import tensorflow as tf
+            return ops.matmul(self._taps(padded, ops.shape(inputs)), ops.cast(kernel, self.compute_dtype))
+        import tensorflow as tf
 
-            kernel = tf.convert_to_tensor(self.kernel)
-            outputs = tf.nn.conv2d(padded, kernel, 1, "VALID", dilations=self.dilation_rate)
-        if self.use_bias:
-            outputs = ops.add(outputs, self.bias)
-        return self.activation(outputs)
+        return tf.nn.conv2d(padded, tf.convert_to_tensor(self.kernel), 1, "VALID", dilations=self.dilation_rate)
 
     def _padded(self, inputs: Tensor) -> Tensor:
         """The maps with zeros around them; ONNX Runtime has no dilation with `"same"` padding."""
@@ -55,8 +44,3 @@ class DilatedConv2D(layers.Conv2D):
         (rows, columns), (step_y, step_x) = self.kernel_size, self.dilation_rate
         starts = [(0, row * step_y, column * step_x, 0) for row in range(rows) for column in range(columns)]
         return ops.concatenate([ops.slice(padded, start, shape) for start in starts], axis=-1)
-
-    def compute_output_spec(self, inputs: Any, training: bool | None = None) -> keras.KerasTensor:
-        """Shape and dtype of the maps."""
-        del training
-        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
