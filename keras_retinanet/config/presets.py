@@ -59,8 +59,8 @@ DEMO: Mapping[str, Any] = {
 
 A few square anchors learn the shapes from fewer images than the paper's nine, and three levels give large objects as
 many anchors as small ones. Muon needs far fewer images than AdamW. The rate falls late, because the averaged weights of
-the recipe profit from a high one: AP50 0.85 against 0.82 with a cosine over the whole run, and 0.89 with task-aligned
-assignment and quality focal loss in place of an IoU threshold of 0.45 and the focal loss (one run each).
+the recipe profit from a high one: AP50 0.85 against 0.82 with a cosine over the whole run, and 0.88 to 0.89 with
+task-aligned assignment and quality focal loss in place of an IoU threshold of 0.45 and the focal loss.
 """
 
 
