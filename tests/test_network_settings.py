@@ -41,7 +41,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
         ),
         "anchors": AnchorConfig(offset_rule="divisible", scales=(1.0, 1.5)),
         "resize": ResizeConfig(shape=(96, 160), shape_mode="stretch", method="tf1"),
-        "filter": FilterConfig(0.05, 0.6, 20, clip="after_nms", drop_empty=True, max_per_class=6),
+        "filter": FilterConfig(0.05, 0.6, 20, clip="after_nms", drop_empty=True, max_per_class=6, counts_empty=False),
         "backbone_options": {"pool_padding": "same", "epsilon": 1e-3, "activation": "relu6"},
     },
     "model_garden": {

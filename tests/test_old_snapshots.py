@@ -160,7 +160,7 @@ def test_settings_of_the_mobilenet(opened: tuple[Any, Any]) -> None:
         "score_threshold": 0.45, "nms_threshold": 0.4, "max_detections": 40, "top_k": 60, "nms": "agnostic",
         "clip": "after_nms", "clip_margin": 1, "drop_empty": True, "class_thresholds": [0.3, 0.6],
         "clip_frame": "image", "top_k_scope": "level", "max_per_class": None,
-        "temperature": 1.0, "score_bias": 0.0, "quality_score": "sqrt",
+        "temperature": 1.0, "score_bias": 0.0, "quality_score": "sqrt", "counts_empty": True,
     }  # fmt: skip
     assert settings["pad_value"] == [127.5, 127.5, 127.5]
 

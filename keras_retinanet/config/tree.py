@@ -37,7 +37,7 @@ WITHOUT_FLAG = (
     "model.fpn_norm_epsilon", "model.has_fpn_bias", "model.has_fpn_activation", "model.fpn_carried",
     "model.has_top_output", "model.extra_input", "model.is_fpn_separable", "model.is_head_separable",
     "model.has_shared_tower", "anchors.offset_rule", "anchors.is_clipped", "filter.clip_frame", "filter.temperature",
-    "filter.score_bias", "default_boxes.ratios", "default_boxes.strides",
+    "filter.score_bias", "filter.counts_empty", "default_boxes.ratios", "default_boxes.strides",
 )  # fmt: skip
 """Settings that images decide: those of training (the flags are those of `data.exif` and `data.bit_depth`), or those of
 an evaluation after it. And settings that only detectors of other libraries have."""

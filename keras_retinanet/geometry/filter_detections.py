@@ -14,8 +14,9 @@ import keras
 from keras import ops
 
 from keras_retinanet.config import FilterConfig, NmsMode, QualityScore
+from keras_retinanet.geometry.boxes import area, clip
 from keras_retinanet.geometry.candidates import Candidates, best_of_classes, best_of_levels, masked
-from keras_retinanet.geometry.nms import Kernel, batched_nms, take_rows, uses_tensorflow_kernel
+from keras_retinanet.geometry.nms import Kernel, Suppression, batched_nms, take_rows, uses_tensorflow_kernel
 from keras_retinanet.geometry.rated_scores import RatedScores
 from keras_retinanet.geometry.score_scale import ScoreScale
 from keras_retinanet.schema import BatchDetections, Tensor
@@ -42,6 +43,7 @@ def filter_detections(
     scores: Tensor,
     quality: Tensor | None = None,
     *,
+    window: Tensor | None = None,
     level_sizes: Sequence[int | Tensor] | None = None,
     score_threshold: float = FilterConfig.score_threshold,
     nms_threshold: float = FilterConfig.nms_threshold,
@@ -65,6 +67,9 @@ def filter_detections(
         boxes: `(B, A, 4)`. Corners `x1, y1, x2, y2` in pixels, already decoded and clipped.
         scores: `(B, A, K)`. Probabilities, or logits with `from_logits`.
         quality: `(B, A)`. Predicted IoU of each box, or its logit with `from_logits`. Defaults to `None`.
+        window: `(B, 2)` or `(1, 2)`. Height and width outside which a box is suppressed and suppresses as any other and
+            counts in `max_per_class`, but neither in `max_detections` nor in the output: what the Object Detection API
+            makes of boxes that are empty once clipped. Defaults to `None`: all boxes count.
         level_sizes: ints or scalar tensors, summing to `A`. Anchors of each pyramid level, to which `top_k` applies.
             Defaults to `None`, all anchors as one level.
         score_threshold: Only scores strictly above it are kept.
@@ -108,7 +113,9 @@ def filter_detections(
         candidates = best_of_levels(boxes, rated, level_sizes, threshold, top_k, nms == "agnostic")
     best_boxes, best_scores, labels = candidates
     is_valid = best_scores > -math.inf
-    picks = batched_nms(best_boxes, is_valid, labels, nms, nms_threshold, max_detections, kernel, max_per_class)
+    is_inside = None if window is None else area(clip(best_boxes, window[:, None, 0], window[:, None, 1])) > 0
+    suppression = Suppression(nms, nms_threshold, max_detections, kernel, max_per_class)
+    picks = batched_nms(best_boxes, is_valid, labels, suppression, is_inside)
     return _gather_detections(candidates, picks, rated.scale)
 
 
@@ -178,6 +185,7 @@ class FilterDetections(keras.layers.Layer):
         scores: Tensor,
         levels: Mapping[str, Tensor] | None = None,
         quality: Tensor | None = None,
+        window: Tensor | None = None,
     ) -> BatchDetections:
         """Filters one batch.
 
@@ -186,6 +194,7 @@ class FilterDetections(keras.layers.Layer):
             scores: `(B, A, K)`. Probabilities, or logits with `from_logits`.
             levels: dict of `(..., A_level, 4)`, such as the model's `anchors`. Only their lengths are used.
             quality: `(B, A)`. Predicted IoU, in the form of the scores.
+            window: `(B, 2)` or `(1, 2)`. See `filter_detections`.
 
         Returns:
             `BatchDetections`.
@@ -194,15 +203,16 @@ class FilterDetections(keras.layers.Layer):
             boxes,
             scores,
             quality,
+            window=window,
             level_sizes=None if levels is None else [ops.shape(level)[-2] for level in levels.values()],
             **self._settings(),
         )
 
     def compute_output_spec(
-        self, boxes: Tensor, scores: Tensor, levels: Any = None, quality: Any = None
+        self, boxes: Tensor, scores: Tensor, levels: Any = None, quality: Any = None, window: Any = None
     ) -> BatchDetections:
         """Shapes and dtypes of the output, known without running."""
-        del scores, levels, quality
+        del scores, levels, quality, window
         batch, D = boxes.shape[0], self.max_detections
         return {
             "boxes": keras.KerasTensor((batch, D, 4), "float32"),

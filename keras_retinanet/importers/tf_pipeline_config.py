@@ -220,6 +220,7 @@ def read_filter(ssd: Fields) -> FilterConfig:
         clip="after_nms",
         drop_empty=True,
         max_per_class=None if is_agnostic else nms.get("max_detections_per_class", 100),
+        counts_empty=bool(is_agnostic),  # one limit, of the suppression
     )
 
 

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from keras_retinanet.config import MiningScope
-from keras_retinanet.geometry.nms import batched_nms, take_rows
+from keras_retinanet.geometry.nms import Suppression, batched_nms, take_rows
 from keras_retinanet.losses.targets import ClassTargets
 from keras_retinanet.schema import Tensor
 
@@ -128,7 +128,7 @@ def _choose(
     """`(R, M)` bool: up to `count` candidates of largest loss after NMS within images, at most `limit (R, 1)`."""
     order = ops.cast(ops.argsort(ops.where(is_candidate, -losses, 1.0), axis=1), "int32")
     ordered, is_first, labels = (take_rows(values, order) for values in (boxes, is_candidate, image))
-    picks = batched_nms(ordered, is_first, labels, "per_class", nms, count, "ops")  # (R, count)
+    picks = batched_nms(ordered, is_first, labels, Suppression("per_class", nms, count, "ops"))  # (R, count)
     is_pick = picks >= 0
     if limit is not None:
         is_pick = ops.logical_and(is_pick, ops.arange(count, dtype="float32")[None] < limit)

@@ -22,6 +22,7 @@ _CLIPPING = (
     "clip_margin",
     "clip_frame",
     "drop_empty",
+    "counts_empty",
 )  # settings of this model, the others are those of its filter
 
 
@@ -112,8 +113,10 @@ class DetectionModel(keras.Model):
             boxes = self.clip_boxes(boxes, sizes)
         if self.filter_config.drop_empty and not is_clipped_last:
             logits = ops.where((area(boxes) > 0)[..., None], logits, -math.inf)
+        is_dropped_within = is_clipped_last and self.filter_config.drop_empty and not self.filter_config.counts_empty
+        window = sizes - self.filter_config.clip_margin if is_dropped_within else None
         quality = predictions["quality"][..., 0] if "quality" in predictions else None
-        found = self.filter_detections(boxes, logits, levels=predictions["anchors"], quality=quality)
+        found = self.filter_detections(boxes, logits, levels=predictions["anchors"], quality=quality, window=window)
         return self._clipped(found, sizes) if is_clipped_last else found
 
     def _clipped(self, found: BatchDetections, sizes: Tensor) -> BatchDetections:

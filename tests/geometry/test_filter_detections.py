@@ -63,6 +63,7 @@ def reference(
     nms: str = "per_class",
     top_k_scope: str = "level",
     max_per_class: int | None = None,
+    window: np.ndarray | None = None,
 ) -> list[tuple[int, int]]:
     """(anchor, class) of the detections of one image, by the definition, one pair at a time in float64."""
     if nms == "agnostic":
@@ -76,6 +77,9 @@ def reference(
     if top_k_scope == "class":
         every = sorted((-scores[a, c], a, c) for a, c in np.ndindex(scores.shape) if scores[a, c] > score_threshold)
         pairs = [pair for c in range(scores.shape[1]) for pair in [pair for pair in every if pair[2] == c][:top_k]]
+    is_inside = np.ones(len(boxes), bool)
+    if window is not None:
+        is_inside = (np.clip(boxes[:, 2:], 0, window[0, ::-1]) > np.clip(boxes[:, :2], 0, window[0, ::-1])).all(axis=1)
     kept: list[tuple[int, int]] = []
     for _, a, c in sorted(pairs):
         if max_per_class is not None and sum(label == c for _, label in kept) >= max_per_class:
@@ -83,9 +87,9 @@ def reference(
         rivals = np.array([box for box, label in kept if nms == "agnostic" or (nms == "per_class" and label == c)], int)
         if not rivals.size or reference_iou(boxes[a], boxes[rivals]).max() <= nms_threshold:
             kept.append((a, c))
-        if len(kept) == max_detections:
+        if sum(is_inside[box] for box, _ in kept) == max_detections:
             break
-    return kept
+    return [(box, label) for box, label in kept if is_inside[box]]
 
 
 def check_against_reference(boxes: np.ndarray, scores: np.ndarray, kernel: str, **settings: Any) -> None:
@@ -250,6 +254,42 @@ def test_random_cases_with_limits_of_each_class(kernel: str, seed: int) -> None:
     check_against_reference(
         boxes, scores, kernel, level_sizes=level_sizes, top_k=9, top_k_scope="class", max_per_class=4, max_detections=10
     )
+
+
+@each_kernel
+def test_boxes_outside_the_window_take_part_but_are_not_detections(kernel: str) -> None:
+    """Of class 0, the best box lies left of the window and suppresses the third, with an IoU of 40 / 60 = 2 / 3.
+
+    As in `multiclass_non_max_suppression` of the Object Detection API: each class has its limit, boxes without area are
+    dropped, and the best of all remain.
+    """
+    boxes = [[[-10, 0, 0, 10], [20, 0, 30, 10], [-8, 0, 2, 10], [40, 0, 50, 10], [60, 5, 70, 15], [0, 90, 9, 99]]]
+    scores = [[[0.9, 0.0], [0.8, 0.0], [0.7, 0.0], [0.6, 0.0], [0.0, 0.5], [0.0, 0.95]]]
+    settings: dict[str, Any] = {"kernel": kernel, "window": np.array([[80.0, 65.0]], "float32")}
+    for changes, expected in (
+        ({}, [0.8, 0.6, 0.5]),
+        ({"max_detections": 2}, [0.8, 0.6]),
+        ({"max_per_class": 2}, [0.8, 0.5]),
+        ({"max_per_class": 1}, []),
+        ({"nms": "none", "max_detections": 4}, [0.8, 0.7, 0.6, 0.5]),
+        ({"nms": "none", "max_detections": 3}, [0.8, 0.7, 0.6]),
+        ({"nms": "agnostic", "max_detections": 2}, [0.8, 0.6]),
+    ):
+        found = run(boxes, scores, **settings, **changes)
+        assert found["num_detections"].tolist() == [len(expected)], changes
+        np.testing.assert_allclose(found["scores"][0, : len(expected)], expected)
+        assert (found["scores"][0, len(expected) :] == -1).all()
+    assert run(boxes, scores, kernel=kernel, max_detections=2)["scores"].tolist() == [
+        [np.float32(0.95), np.float32(0.9)]
+    ]
+
+
+@each_kernel
+@pytest.mark.parametrize("max_per_class", [None, 4, 30])
+def test_random_cases_with_a_window(kernel: str, max_per_class: int | None) -> None:
+    boxes, scores, _ = random_case(5, B=2, A=60, K=2, levels=1)
+    window = np.array([[30, 40]], "float32")
+    check_against_reference(boxes, scores, kernel, window=window, max_per_class=max_per_class, max_detections=7)
 
 
 @each_kernel

@@ -156,6 +156,24 @@ def test_boxes_cut_after_suppression_compete_uncut(detector):
     assert found_by(FilterConfig(max_detections=2, drop_empty=True), detector)["num_detections"] == 2
 
 
+@pytest.mark.parametrize(
+    ("settings", "scores"),
+    [
+        ({"max_detections": 2}, [0.8, 0.7]),
+        ({"max_detections": 1}, [0.8]),
+        ({"max_detections": 2, "max_per_class": 2}, [0.8]),
+        ({"max_detections": 2, "clip_margin": 20}, [0.8]),
+    ],
+)
+def test_empty_boxes_that_do_not_count_among_the_most_detections(settings, scores, detector):
+    """They still count in their class. With the margin, the box in the corner is empty, too."""
+    filter = FilterConfig(clip="after_nms", drop_empty=True, counts_empty=False, **settings)
+    found = found_by(filter, detector)
+    assert found["num_detections"] == len(scores)
+    np.testing.assert_allclose(found["scores"][: len(scores)], scores, atol=1e-5)
+    np.testing.assert_allclose(found["boxes"][: len(scores)], CORNERS[: len(scores)], atol=1e-3)
+
+
 def test_a_softmax_over_classes_and_background_worked_by_hand():
     """One anchor of each cell has the logits 1, 3 and, of the background, 2; the others are background."""
     detector = build(SMALL, class_names=["cat", "dog"], loss=LossConfig("softmax_cross_entropy"))
