@@ -19,9 +19,9 @@ from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers, p
 from keras_retinanet.cli.startup import command_line, import_tensorflow
 from keras_retinanet.config import ArchitectureName, TrainConfig
 from keras_retinanet.config.architectures import refuse_inapplicable, with_own_settings
-from keras_retinanet.config.presets import demo_preset
+from keras_retinanet.config.presets import demo_preset, list_replaced_choices
 from keras_retinanet.config.recipes import DEFAULT_RECIPE, recipe_names
-from keras_retinanet.config.rules import check, exists
+from keras_retinanet.config.rules import check, exists, refuse_unused_flat_share
 from keras_retinanet.config.tree import changed, flag_name, flattened, settings
 from keras_retinanet.data.open_dataset import check_data
 from keras_retinanet.snapshots.run_folder import Run, find_snapshot, read_config
@@ -132,6 +132,7 @@ def parse(argv: Sequence[str] | None = None) -> TrainCommand:
     try:
         config, checkpoint, chosen = _resolve_settings(given, namespace)
         check(config)
+        refuse_unused_flat_share(config, given, chosen)
         check_data(config.data)
     except (ValueError, OSError) as error:
         parser.error(str(error))
@@ -155,7 +156,8 @@ def _resolve_settings(
         raise ValueError("--epochs and --time both say how long to train; choose one.")
     if namespace.resume is None:
         base, file_settings = read_settings_file(namespace.config)
-        preset = demo_preset(given) if given.get("data.dataset") == "demo" and not namespace.config else {}
+        is_demo = given.get("data.dataset") == "demo" and not namespace.config
+        preset = demo_preset(given) if is_demo else {}
         given = {**file_settings, **given}
         inherited, checkpoint = _inherit_settings(given) if "model.weights" in given else ({}, None)
         architecture = _choose_architecture(given, inherited, base)
@@ -164,7 +166,10 @@ def _resolve_settings(
         values = {"recipe": DEFAULT_RECIPE, **preset, **inherited, **given}
         if is_whole := bool(namespace.config) and not file_settings:
             values = {**preset, **inherited, **given}
-        return changed(base, values), checkpoint, frozenset(flattened(base) if is_whole else values)
+        config = changed(base, values)
+        for sentence in list_replaced_choices(given, config) if is_demo else ():
+            print_note(sentence)
+        return config, checkpoint, frozenset(flattened(base) if is_whole else values)
     if namespace.config:
         raise ValueError("--resume takes the settings of its run; remove --config.")
     run, _ = Run.find(namespace.resume)

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from keras_retinanet.config import TrainConfig
+from keras_retinanet.config.architectures import with_own_settings
+from keras_retinanet.config.tree import flag_name, flattened
+
 _CPU_DESCRIPTION = Path("/proc/cpuinfo")
 
 
@@ -85,11 +89,40 @@ def demo_preset(given: Mapping[str, Any]) -> Mapping[str, Any]:
     Returns:
         `DEMO`, without its assigner or its classification loss if a constant was given that these do not have.
     """
-    left = {
-        choice
-        for choice, constants in _OTHER_CONSTANTS.items()
-        if any(f"{choice.partition('.')[0]}.{constant}" in given for constant in constants)
-    }
+    excluded = _find_excluded_choices(given)
+    return {name: value for name, value in DEMO.items() if name not in excluded}
+
+
+def list_replaced_choices(given: Mapping[str, Any], config: TrainConfig) -> list[str]:
+    """Names the choices of the demo that a constant replaced without anybody naming another.
+
+    Args:
+        given: Dotted name → value of what was given.
+        config: The settings that followed.
+
+    Returns:
+        One sentence for each choice.
+    """
+    values, demo = flattened(config), with_own_settings(DEMO, config.model.architecture, given)
+    sentences = []
+    for choice, constant in _find_excluded_choices(given).items():
+        if choice in demo and choice not in given:
+            flag = flag_name(choice)
+            sentences.append(
+                f"{flag_name(constant)} does not apply to the demo's {flag} {DEMO[choice]}; this run has {flag} "
+                f"{values[choice]}."
+            )
+    return sentences
+
+
+def _find_excluded_choices(given: Mapping[str, Any]) -> dict[str, str]:
+    """Choices of the demo → the given setting that does not apply to them."""
+    found = {}
+    for choice, constants in _OTHER_CONSTANTS.items():
+        group = choice.partition(".")[0]
+        names = [name for name in given if name.startswith(f"{group}.") and name.partition(".")[2] in constants]
+        if names:
+            found[choice] = names[0]
     if given.get("loss.class_balance") == "alpha_by_frequency":  # computes alphas
-        left.add("loss.classification")
-    return {name: value for name, value in DEMO.items() if name not in left}
+        found.setdefault("loss.classification", "loss.class_balance")
+    return found

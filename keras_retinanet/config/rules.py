@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import get_args
 
 from keras_retinanet.config import AugmentName, TrainConfig
 from keras_retinanet.config.architectures import inapplicable_changes
 from keras_retinanet.config.durations import parse_duration, parse_interval
+from keras_retinanet.config.recipes import RECIPES
 from keras_retinanet.config.tree import flag_name, flattened, settings
 
 _AT_LEAST_ONE = (
@@ -56,6 +57,29 @@ def check(config: TrainConfig) -> None:
         *_check_augmentations(config),
     ):
         raise ValueError(problem)
+
+
+def refuse_unused_flat_share(config: TrainConfig, given: Collection[str], chosen: Collection[str]) -> None:
+    """Refuses a flag for the flat part of a schedule that has none.
+
+    Presets and stored settings may hold the value beside any schedule, so only a flag is refused.
+
+    Args:
+        config: The settings; the recipe may still fill in the schedule.
+        given: Dotted names of the flags.
+        chosen: Dotted names of the settings that the recipe must not change.
+
+    Raises:
+        ValueError: The flag has no effect.
+    """
+    schedule = config.optimizer.schedule
+    if "optimizer.schedule" not in chosen:
+        schedule = RECIPES[config.recipe].get("optimizer.schedule", schedule)
+    if "optimizer.flat_share" in given and schedule != "flat_cosine":
+        raise ValueError(
+            f"--flat-share {config.optimizer.flat_share} does not apply to --schedule {schedule}. Leave it out, or "
+            "choose --schedule flat_cosine."
+        )
 
 
 def exists(weights: str) -> bool:

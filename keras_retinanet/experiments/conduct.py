@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from statistics import fmean
 
 import keras
@@ -14,6 +15,7 @@ import keras
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.experiments.plan import PlannedRun, run_settings
 from keras_retinanet.experiments.results import Ablation, RunOutcome
+from keras_retinanet.snapshots.run_lock import locked
 from keras_retinanet.training.prepare import NonFiniteLossError, prepare
 from keras_retinanet.training.signals import StopRequest
 
@@ -32,6 +34,8 @@ def conduct(
 ) -> bool:
     """Trains and measures what is left. It may be stopped at any time: the next call repeats the run it was in.
 
+    What a run that was killed left in the folder is removed when it is repeated.
+
     Args:
         ablation: The folder.
         base: Settings of all runs.
@@ -44,6 +48,9 @@ def conduct(
 
     Returns:
         Whether all are done.
+
+    Raises:
+        RunInUseError: Another process trains the run that is next.
     """
     with StopRequest() as request:
         for number, run in enumerate(runs, 1):
@@ -57,10 +64,14 @@ def conduct(
             if budget is not None and costs and sum(costs) + fmean(costs) > budget:
                 log(f"budget: {sum(costs) / 60:.1f} CPU minutes are used, {len(runs) - number + 1} runs are left out")
                 return False
-            outcome = train_one(run_settings(base, run, str(ablation.runs)), run, chosen, keeps_snapshots)
+            folder = ablation.runs / run.folder_name
+            _remove_attempts(folder)
+            outcome = train_one(run_settings(base, run, str(folder)), run, chosen)
             if outcome is None:
                 log("stopped; the same command continues")
                 return False
+            if not keeps_snapshots:
+                _remove_attempts(folder)
             ablation.add(outcome)
             figure = outcome.failure or f"AP {outcome.AP:.3f}"
             name = f"{number}/{len(runs)}  {run.names[0]}, seed {run.seed}"
@@ -68,16 +79,22 @@ def conduct(
     return True
 
 
-def train_one(
-    config: TrainConfig, run: PlannedRun, chosen: Collection[str], keeps_snapshots: bool
-) -> RunOutcome | None:
+def _remove_attempts(folder: Path) -> None:
+    """Removes the folders of a run, unless a process trains in one of them."""
+    for attempt in folder.iterdir() if folder.exists() else ():
+        with locked(attempt):
+            shutil.rmtree(attempt)
+    if folder.exists():
+        folder.rmdir()
+
+
+def train_one(config: TrainConfig, run: PlannedRun, chosen: Collection[str]) -> RunOutcome | None:
     """Trains and measures one run.
 
     Args:
         config: Its settings.
         run: The run.
         chosen: See `conduct`.
-        keeps_snapshots: Keep its folder.
 
     Returns:
         Its result, of which divergence is one; `None` if a signal stopped it.
@@ -94,12 +111,9 @@ def train_one(
     except NonFiniteLossError:
         failure = "diverged"
     steps = training.progress.epoch * training.batches.steps_per_epoch + training.progress.step
-    folder = training.run.folder
     del training
     keras.backend.clear_session()
     gc.collect()
-    if not keeps_snapshots:
-        shutil.rmtree(folder)
     ap, ap50, ap75 = (None if failure else figures[f"val_{name}"] for name in ("AP", "AP50", "AP75"))
     seconds = round(time.process_time() - started, 1)
     return RunOutcome(run.key, run.seed, ap, ap50, ap75, figures.get("loss"), steps, seconds, failure)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,11 @@ class PlannedRun:
     names: tuple[str, ...]
     changes: Changes
     seed: int
+
+    @property
+    def folder_name(self) -> str:
+        """Name of the folder of its snapshots: the key without what file systems may refuse."""
+        return re.sub(r"[^\w.]+", "-", self.key).strip("-")
 
 
 def plan_runs(tables: Sequence[str], only: Collection[str], seeds: Sequence[int]) -> list[PlannedRun]:

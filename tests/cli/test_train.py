@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from keras_retinanet.assigners import assigner_constants
 from keras_retinanet.cli.dataset_arguments import dataset_words
@@ -20,7 +21,7 @@ from keras_retinanet.cli.train import WORDS, _print_summary, main, parse
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.settings import AUTO
-from keras_retinanet.config.tree import changed, flag_name, settings
+from keras_retinanet.config.tree import changed, flag_name, settings, to_dict
 from keras_retinanet.demo import scenes
 from keras_retinanet.losses import class_constants
 from keras_retinanet.snapshots.run_folder import Run
@@ -125,6 +126,42 @@ def test_a_constant_of_another_assigner_or_loss_leaves_out_the_demos(
     assert (config.assigner.assigner, config.loss.classification) == (assigner, loss)
     assert assigner_constants(config.assigner) is not None
     assert class_constants(config.loss)["gamma" if loss != "ohem" else "mining_nms"] is not None
+
+
+@pytest.mark.parametrize(
+    ("flags", "replaced"),
+    [
+        ("--positive-iou 0.6", ["--positive-iou", "--assigner", "task_aligned", "iou_threshold"]),
+        ("--focal-alpha 0.5", ["--focal-alpha", "--loss", "quality_focal", "focal"]),
+        ("--class-balance alpha_by_frequency", ["--class-balance", "--loss", "quality_focal", "focal"]),
+        ("--assigner iou_threshold --positive-iou 0.6", []),
+        ("--loss ohem --mining-nms 0.7", []),
+        ("--architecture ssdlite320_mobilenet_v3_large --weights none --positive-iou 0.6", []),
+        ("--focal-gamma 1 --tal-top-k 9", []),
+    ],
+)
+def test_one_line_says_which_choice_of_the_demo_a_constant_replaces(
+    flags: str, replaced: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    parse(["demo", "somewhere", *flags.split()])
+    expected = ""
+    if replaced:
+        flag, choice, before, now = replaced
+        expected = f"note: {flag} does not apply to the demo's {choice} {before}; this run has {choice} {now}.\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_a_flat_share_needs_a_schedule_that_has_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["coco", "data", "--recipe", "paper"], ["demo", "somewhere", "--schedule", "cosine"]):
+        schedule = "step" if "paper" in words else "cosine"
+        expected = f"--flat-share 0.6 does not apply to --schedule {schedule}. Leave it out"
+        assert expected in refused([*words, "--flat-share", "0.6"], capsys)
+        assert parse(words).config.optimizer.schedule == schedule
+    for words in (["coco", "data"], ["demo", "somewhere"], ["coco", "data", "--schedule", "flat_cosine"]):
+        assert parse([*words, "--flat-share", "0.6"]).config.optimizer.flat_share == 0.6
+    stored = changed(TrainConfig(), {**DEMO, "optimizer.schedule": "cosine", "data.dataset": "coco"})
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(to_dict(stored)))
+    assert parse(["coco", "data", "--config", str(tmp_path / "config.yaml")]).config.optimizer.schedule == "cosine"
 
 
 @pytest.mark.parametrize("loss", ["multibox", "focal"])

@@ -11,6 +11,7 @@ from keras_retinanet.experiments import conduct as module
 from keras_retinanet.experiments.conduct import conduct
 from keras_retinanet.experiments.plan import plan_runs
 from keras_retinanet.experiments.results import Ablation, RunOutcome
+from keras_retinanet.snapshots.run_lock import RunInUseError, locked
 
 BASE = changed(TrainConfig(), {"model.weights": "none"})
 RUNS = plan_runs(["1b"], ["gamma-0", "gamma-1", "gamma-2"], [0])
@@ -21,8 +22,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The rows that were trained, each for ten CPU seconds; nothing is."""
     found: list[str] = []
 
-    def train_one(config: TrainConfig, run, chosen, keeps_snapshots: bool) -> RunOutcome | None:
-        del config, chosen, keeps_snapshots
+    def train_one(config: TrainConfig, run, chosen) -> RunOutcome | None:
+        del chosen
+        (Path(config.snapshot_path) / f"{len(found)}").mkdir(parents=True)
         found.append(run.names[0])
         if len(found) == 3:
             return None  # stopped by a signal
@@ -44,10 +46,28 @@ def test_a_stopped_ablation_continues_with_the_run_it_was_in(trained: list[str],
     assert len(ablation.outcomes()) == 3
 
 
+@pytest.mark.parametrize("keeps_snapshots", [False, True])
+def test_the_folder_of_a_killed_run_goes_when_the_run_is_repeated(
+    trained: list[str], tmp_path: Path, keeps_snapshots: bool
+) -> None:
+    """The third run is killed in folder 2 and repeated in folder 3; those of the others are kept if asked for."""
+    ablation = Ablation(tmp_path)
+    ablation.open(BASE)
+    conduct(ablation, BASE, RUNS, keeps_snapshots=keeps_snapshots)
+    kept = {"0", "1"} if keeps_snapshots else set()
+    assert {folder.name for folder in ablation.runs.glob("*/*")} == kept | {"2"}
+    killed = ablation.runs / RUNS[2].folder_name / "2"
+    with locked(killed), pytest.raises(RunInUseError, match="another process trains this run"):
+        conduct(ablation, BASE, RUNS)
+    conduct(ablation, BASE, RUNS, keeps_snapshots=keeps_snapshots)
+    assert {folder.name for folder in ablation.runs.glob("*/*")} == kept | ({"3"} if keeps_snapshots else set())
+    assert len(list(ablation.runs.iterdir())) == (3 if keeps_snapshots else 0)
+
+
 def test_a_signal_after_the_last_step_of_a_run_stops_after_it(
     trained: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def train_one(config: TrainConfig, run, chosen, keeps_snapshots: bool) -> RunOutcome:
+    def train_one(config: TrainConfig, run, chosen) -> RunOutcome:
         signal.raise_signal(signal.SIGTERM)
         return RunOutcome(run.key, run.seed, 0.3, 0.5, 0.3, 1.0, 10, 10.0)
 
