@@ -11,7 +11,7 @@ from keras_retinanet.cli.evaluation_inputs import Evaluation
 from keras_retinanet.cli.evaluation_report import category_ids, is_result_file, metric_settings
 from keras_retinanet.cli.evaluation_run import detect
 from keras_retinanet.cli.model_words import short_names
-from keras_retinanet.cli.report_file import publish_comparison
+from keras_retinanet.cli.report_file import NO_REPORT, publish_comparison
 from keras_retinanet.config import DataConfig
 
 if TYPE_CHECKING:
@@ -59,6 +59,11 @@ def compare_models(
     given = [name for name in _OF_ONE_MODEL if getattr(flags, name)]
     if given:
         raise ValueError(f"--{given[0].replace('_', '-')} is for one model; there are {len(paths)}.")
+    if flags.metric != "coco" and flags.report not in (None, NO_REPORT):
+        raise ValueError(
+            f"--report {flags.report}: several models have a report with --metric coco only, not with {flags.metric}. "
+            "Leave one of the two out; --json writes the numbers."
+        )
     dataset = open_dataset(data, "val")
     samples = take_first(dataset, flags.limit)
     names = short_names(paths)

@@ -134,9 +134,17 @@ def parse(argv: Sequence[str] | None = None) -> TrainCommand:
         check(config)
         refuse_unused_flat_share(config, given, chosen)
         check_data(config.data)
+        _check_monitor(config)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     return TrainCommand(config, namespace.resume, checkpoint, chosen, namespace.find_lr)
+
+
+def _check_monitor(config: TrainConfig) -> None:
+    from keras_retinanet.evaluation.number_name import check_number
+
+    if config.monitor is not None:
+        check_number(config.monitor, config.metric)
 
 
 def flattened_data(data: Any) -> dict[str, Any]:

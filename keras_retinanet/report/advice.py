@@ -22,6 +22,8 @@ MIN_GAP = 0.15
 LARGE_CALIBRATION_ERROR = 0.1
 SHORT_RUN = 3
 """Epochs of a run that was likely stopped too early, so that its length matters more than anything else."""
+HARDLY_TRAINED = 0.05
+"""A detector with a lower AP at IoU 0.5 has learned so little that what it gets wrong says nothing about the data."""
 MOST_NAMES = 3
 REMEDIES = {
     "Cls": "Check that the annotations distinguish these classes in the same way everywhere, and add examples of both",
@@ -62,6 +64,13 @@ def advise(subject: Subject, analysis: Analysis, threshold: float) -> list[Advic
         reason = "No detection is right. Check that the annotations belong to these images, then train longer."
         return [Advice(reason, "classes")]
     training, is_short = [*_on_training(subject)], len(subject.rows) < SHORT_RUN
+    if analysis.errors.ap < HARDLY_TRAINED:
+        text = (
+            f"The detector is hardly trained: AP at IoU {analysis.errors.iou_threshold:g} is {analysis.errors.ap:.3f}. "
+            "Check that the annotated boxes lie on their objects (see the pictures); then more epochs help most, and "
+            "pretrained weights (--weights). What it gets wrong so far says little about the data."
+        )
+        return [Advice(text, "classes"), *training]
     return [
         *(training if is_short else ()),
         *_on_errors(analysis),

@@ -9,6 +9,7 @@ from typing import Literal
 import keras
 
 from keras_retinanet.evaluation import METRICS, EvaluationResult, MetricSettings
+from keras_retinanet.evaluation.number_name import find_number
 from keras_retinanet.schema import Detections, Sample
 from keras_retinanet.snapshots.run_folder import Run, column
 from keras_retinanet.training.callbacks import Logs
@@ -116,18 +117,8 @@ def choose_monitor(
         return Monitor(metric, number, None, number, is_chosen=False)
     if samples is None:
         raise ValueError(f"--monitor {chosen} needs validation images.")
-    first, dot, rest = chosen.partition(".")
-    own, name = (first, rest) if dot and first in METRICS else (metric, chosen)
-    result = METRICS[own](samples, [], class_names, settings)
-    number, _, class_name = name.partition("/")
-    known = result.per_class if class_name else result.stats
-    if number not in known or (class_name and class_name not in class_names):
-        of_class = ", ".join(f"{name}/CLASS" for name in result.per_class)
-        raise ValueError(
-            f"--monitor {chosen}: the metric {own} has no such number. It has {', '.join(result.stats)}; of a class "
-            f"{of_class} (such as {class_names[0]}); METRIC.NUMBER is one of another metric ({', '.join(METRICS)})."
-        )
-    return Monitor(own, number, class_name or None, chosen, is_chosen=True)
+    found = find_number(chosen, metric, samples, class_names, settings)
+    return Monitor(*found, chosen, is_chosen=True)
 
 
 class StopEarly(keras.callbacks.Callback):

@@ -18,6 +18,7 @@ from keras_retinanet.config.rules import check
 from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.image_rule import learn_image_rule
 from keras_retinanet.data.pipeline import TrainingBatches
+from keras_retinanet.evaluation import MetricSettings
 from keras_retinanet.importers import WeightFile
 from keras_retinanet.inference import load_model
 from keras_retinanet.model.retinanet import RetinaNet
@@ -31,7 +32,6 @@ from keras_retinanet.training.fit import Log, RunResult, Training
 from keras_retinanet.training.fit_memory import bound_by_memory, check_parts, fit_to_memory, provisional
 from keras_retinanet.training.freezing import freeze
 from keras_retinanet.training.initial_weights import build_model
-from keras_retinanet.training.measure import metric_settings
 from keras_retinanet.training.model_state import random_states
 from keras_retinanet.training.monitor import choose_monitor
 from keras_retinanet.training.non_finite import NonFiniteLossError
@@ -122,6 +122,8 @@ def prepare(
     reasons: list[str] = []
     if resume is None:
         config, reasons = _resolve(config, names, data, log)
+    settings = MetricSettings(detector_limit=config.filter.max_detections)
+    monitor = choose_monitor(config.monitor, config.metric, data.val_samples, data.class_names, settings)
     devices = open_devices(config.devices, has_growth=config.gpu_growth)
     with _dtype_policy(config.mixed_precision), devices.building():
         progress, model = _build_or_restore(config, data, snapshot, log, checkpoint)
@@ -145,8 +147,6 @@ def prepare(
             plan = functools.partial(plan_updates, config, model, batches)
             optimizer = plan(progress.rate_scale)[1]()
             compile_with_state(model, optimizer, model.optimizer, is_averaged=False)
-    settings = metric_settings(model)
-    monitor = choose_monitor(config.monitor, config.metric, data.val_samples, data.class_names, settings)
     data.report(log)
     _report_updates(config, batches, devices, log)
     _report_coverage(model, data.samples, batches, log)

@@ -118,6 +118,10 @@ def test_a_broken_image_has_no_objects(data: Path, monkeypatch: pytest.MonkeyPat
             ["{}/one.json", "{}/two.json", "--choose-thresholds", "f1"],
             "--choose-thresholds is for one model",
         ),
+        (
+            ["{}/one.json", "{}/two.json", "--metric", "voc", "--report", "{}/a.html"],
+            "a.html: several models have a report with --metric coco only, not with voc",
+        ),
         (["{}/model.onnx", "--image-min-side", "99"], "--image-min-side needs a snapshot"),
         (["{}/model.onnx", "--score-threshold", "0.05"], "score_threshold 0.05 is not possible: 0.1 is built into"),
         (["{}/one.json", "{}/none.keras"], "no snapshot"),

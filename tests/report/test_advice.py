@@ -99,3 +99,15 @@ def test_no_detection_is_right(subject: Subject, analysis: Analysis) -> None:
     curves = dataclasses.replace(analysis.curves, hits=np.zeros_like(analysis.curves.hits))
     (only,) = sentences(subject, dataclasses.replace(analysis, curves=curves))
     assert only.startswith("No detection is right.")
+
+
+def test_a_detector_that_is_hardly_trained(subject: Subject, analysis: Analysis) -> None:
+    def said_at(ap: float) -> list[str]:
+        low = with_losses(analysis, Bkg=0.2)
+        return sentences(run, dataclasses.replace(low, errors=dataclasses.replace(low.errors, ap=ap)))
+
+    run = dataclasses.replace(subject, best_epoch=3, rows=[{"epoch": str(k + 1)} for k in range(3)])
+    first, second = said_at(0.049)
+    assert first.startswith("The detector is hardly trained: AP at IoU 0.5 is 0.049. Check that")
+    assert second.startswith("The last epoch, 3, is the best")
+    assert not any("hardly" in text for text in said_at(0.05))
