@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from keras_retinanet.config.default_box_settings import DefaultBoxConfig
+from keras_retinanet.config.filter_settings import FilterConfig
 from keras_retinanet.config.names import (
     ArchitectureName,
     AssignerName,
@@ -45,12 +46,11 @@ from keras_retinanet.config.names import (
 from keras_retinanet.config.network_settings import (
     AnchorConfig,
     AssignerConfig,
-    FilterConfig,
     LossConfig,
     ModelConfig,
     NetworkConfig,
-    ResizeConfig,
 )
+from keras_retinanet.config.resize_settings import ResizeConfig
 from keras_retinanet.config.settings import (
     DEMO_PATH,
     DataConfig,

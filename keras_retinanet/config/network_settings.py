@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from keras_retinanet.config.default_box_settings import DefaultBoxConfig
+from keras_retinanet.config.filter_settings import FilterConfig
 from keras_retinanet.config.names import (
     ArchitectureName,
     AssignerName,
@@ -15,18 +16,11 @@ from keras_retinanet.config.names import (
     BoxWeightingName,
     ClassBalance,
     ClassificationLossName,
-    ClipFrame,
-    ClipTime,
-    ExifFrame,
     ForcedBox,
     HeadNorm,
     MiningScope,
-    NmsMode,
-    QualityScore,
-    ResizeMethod,
-    Rounding,
-    ShapeMode,
 )
+from keras_retinanet.config.resize_settings import ResizeConfig
 
 
 @dataclass(frozen=True)
@@ -150,104 +144,6 @@ class LossConfig:
     def __post_init__(self) -> None:
         for name in ("class_weights", "class_alphas"):
             object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON has lists
-
-
-@dataclass(frozen=True)
-class FilterConfig:
-    """From scored boxes to detections (paper §4.1: score 0.05, 1,000 a level, NMS 0.5).
-
-    Attributes:
-        score_threshold: Boxes with this score or a lower one are dropped.
-        nms_threshold: IoU above which the lower scored of two boxes is removed.
-        max_detections: Maximum number of detections per image.
-        top_k: Maximum number of (anchor, class) pairs per pyramid level that enter NMS.
-        nms: Suppress boxes within their class, across classes, or not at all.
-        clip: When boxes are clipped to the image: before NMS, after it (Detectron2), or never (KerasHub).
-        clip_margin: Pixels by which boxes end before the image's right and lower edge: 1 in fizyr.
-        clip_frame: What boxes are clipped to: the resized image, or the `shape` that it was resized for (Model Garden).
-        drop_empty: Drop boxes without area: before NMS (MMDetection), or once clipped after it (Detectron2).
-        class_thresholds: One score threshold per class, in the order of the labels; replaces `score_threshold`.
-        top_k_scope: Whether `top_k` applies to each pyramid level, or to each class over all levels (Model Garden).
-        max_per_class: Maximum number of detections of each class per image. Defaults to no limit.
-        temperature: The logit of a score is divided by this, so that scores are probabilities (Guo et al. 2017).
-        score_bias: Added to the logit after that. All thresholds apply to the resulting score.
-        quality_score: Score of a box whose IoU is predicted: square root of score times IoU (PAA), their product
-            (FCOS, ATSS), or the score alone.
-        counts_empty: Whether boxes that are dropped once clipped after NMS count among `max_detections` (Detectron2) or
-            not (Object Detection API). They always count in `max_per_class`.
-    """
-
-    score_threshold: float = 0.05
-    nms_threshold: float = 0.5
-    max_detections: int = 300
-    top_k: int = 1000
-    nms: NmsMode = "per_class"
-    clip: ClipTime = "before_nms"
-    clip_margin: int = 0
-    drop_empty: bool = False
-    class_thresholds: tuple[float, ...] = ()
-    clip_frame: ClipFrame = "image"
-    top_k_scope: Literal["level", "class"] = "level"
-    max_per_class: int | None = None
-    temperature: float = 1.0
-    score_bias: float = 0.0
-    quality_score: QualityScore = "sqrt"
-    counts_empty: bool = True
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "class_thresholds", tuple(self.class_thresholds))  # JSON has lists
-
-
-@dataclass(frozen=True)
-class ResizeConfig:
-    """How an image becomes network input; training, detection and export share it.
-
-    Attributes:
-        min_side: Target length of the shorter side in pixels.
-        max_side: Upper limit for the longer side in pixels; it overrides the target for the shorter side.
-        is_square: Scale the longer side to `max_side` and pad to a `max_side` square: one shape for every image.
-        antialias: Low-pass before shrinking. Defaults to `False`, as cv2, torchvision and fizyr do.
-        pad_multiple: Pad images on the right and at the bottom to a multiple of this.
-        rounding: How a scaled side becomes whole pixels: nearest (halves up), nearest with halves to even (OpenCV
-            given a scale), or down (torchvision).
-        method: Arithmetic: bilinear, rounded once; float, not rounded (torchvision); cv2, whose weights have 11 bits;
-            pillow, antialiased and rounded after each axis (Detectron2); tf1, not rounded and without half-pixel
-            centres (TensorFlow 1).
-        has_one_scale: Pixels and boxes follow the unrounded scale, the same on both axes, as in fizyr.
-        exif: Whether an EXIF orientation is applied before anything else, so that images are seen as people see them.
-        bit_depth: Bits of the values in 16-bit images; the largest of so many bits becomes white.
-        shape: Height and width in pixels that every image is resized for, in place of the rule for the sides.
-        shape_mode: Whether images keep their proportions and fit into `shape`, or are stretched to it.
-    """
-
-    min_side: int = 800
-    max_side: int = 1333
-    is_square: bool = False
-    antialias: bool = False
-    pad_multiple: int = 32
-    rounding: Rounding = "nearest"
-    method: ResizeMethod = "bilinear"
-    has_one_scale: bool = False
-    exif: ExifFrame = "apply"
-    bit_depth: int = 16
-    shape: tuple[int, ...] = ()
-    shape_mode: ShapeMode = "fit"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(int(side) for side in self.shape))  # JSON has lists
-        if len(self.shape) not in (0, 2) or any(side < 1 for side in self.shape):
-            raise ValueError(f"`shape` is a height and a width of at least 1 pixel, or empty; received {self.shape}.")
-        if self.has_one_scale and self.shape and self.shape_mode == "stretch":
-            raise ValueError("Images stretched to a `shape` have a scale for each axis; `has_one_scale` must be off.")
-
-    def __str__(self) -> str:
-        if self.shape:
-            return (
-                f"{'stretched to' if self.shape_mode == 'stretch' else 'within'} {self.shape[1]} × {self.shape[0]} px"
-            )
-        if self.is_square:
-            return f"{self.max_side} px square"
-        return f"sides {self.min_side} to {self.max_side} px"
 
 
 @dataclass(frozen=True)

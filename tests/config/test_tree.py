@@ -1,10 +1,11 @@
 """Settings listed, changed and read back."""
 
 import dataclasses
+import pickle
 
 import pytest
 
-from keras_retinanet.config import AnchorConfig, ModelConfig, ServeConfig, TrainConfig, to_dict
+from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, ResizeConfig, ServeConfig, TrainConfig, to_dict
 from keras_retinanet.config.tree import changed, descriptions, flattened, from_dict, settings
 
 
@@ -61,3 +62,8 @@ def test_from_dict_refuses_what_it_does_not_know(plain: object) -> None:
 
 def test_flattened_names_every_setting_once() -> None:
     assert list(flattened(TrainConfig())) == [setting.name for setting in settings(TrainConfig)]
+
+
+@pytest.mark.parametrize("config", [ResizeConfig, FilterConfig])
+def test_pickles_from_before_the_classes_had_files_of_their_own_open(config: type) -> None:
+    assert pickle.loads(f"ckeras_retinanet.config.network_settings\n{config.__name__}\n.".encode()) is config
