@@ -29,6 +29,7 @@ def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
     names: dict[str, object] = {"__name__": page.stem}
     for line, source in blocks(page.read_text(encoding="utf-8")):
         exec(compile("\n" * line + source, str(page), "exec"), names)
+    assert names.keys() > {"__name__", "__builtins__"}, "its blocks define nothing"
 
 
 def headings(page: Path) -> set[str]:

@@ -29,6 +29,8 @@ class FilterConfig:
         score_bias: Added to the logit after that. All thresholds apply to the resulting score.
         quality_score: Score of a box whose IoU is predicted: square root of score times IoU (PAA), their product
             (FCOS, ATSS), or the score alone.
+        counts_empty: Whether boxes that are dropped once clipped after NMS count among `max_detections` (Detectron2) or
+            not (Object Detection API). They always count in `max_per_class`.
     """
 
     score_threshold: float = 0.05
@@ -46,6 +48,7 @@ class FilterConfig:
     temperature: float = 1.0
     score_bias: float = 0.0
     quality_score: QualityScore = "sqrt"
+    counts_empty: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_thresholds", tuple(self.class_thresholds))  # JSON has lists

@@ -16,7 +16,8 @@ from keras_retinanet.data.resized_sizes import network_scale
 from keras_retinanet.schema import Size
 
 _STRIP = 64  # new rows at a time
-_CV2_ONE = 2048  # OpenCV's INTER_RESIZE_COEF_SCALE: weights of 11 bits
+CV2_ONE = 2048
+"""OpenCV's INTER_RESIZE_COEF_SCALE: weights of 11 bits."""
 
 Neighbours = tuple[Any, Any]
 """Positions of the two old pixels around each new one along an axis, `(count,)` int64 each."""
@@ -141,21 +142,21 @@ def _linear(image: Any, places: Sequence[Any], dtype: Any) -> Any:
         for place, given in zip(places, image.shape, strict=False)
     )
 
-    def mix(first: Any, second: Any, weights: Any) -> Any:
-        first, second = first.astype(np.float32), second.astype(np.float32)
-        second -= first
-        second *= weights[0]
-        second += first
-        return second
-
     def mix_rows(above: Any, below: Any, weights: Any) -> Any:
-        below -= above
-        below *= weights[0]
-        below += above
-        below += half  # values lie in 0–255, so truncation rounds
-        return below
+        mixed = _mix(above, below, weights)
+        mixed += half  # values lie in 0–255, so truncation rounds
+        return mixed
 
-    return _separable(image, (rows, down), (columns, across), (mix, mix_rows), dtype)
+    return _separable(image, (rows, down), (columns, across), (_mix, mix_rows), dtype)
+
+
+def _mix(first: Any, second: Any, weights: Any) -> Any:
+    """`first + (second - first) · weights[0]`, as TensorFlow computes it; float32 arguments are overwritten."""
+    first, mixed = first.astype(np.float32, copy=False), second.astype(np.float32, copy=False)
+    mixed -= first
+    mixed *= weights[0]
+    mixed += first
+    return mixed
 
 
 def _neighbours(first: Any, second: Any, given: int) -> Neighbours:
@@ -170,7 +171,7 @@ def _separable(image: Any, rows: Any, columns: Any, mixes: tuple[Mix, Mix], dtyp
         image: `(h, w, 3)` uint8.
         rows: Neighbours along the height, and a tuple of weights `(H,)`.
         columns: Neighbours along the width, and a tuple of weights `(W,)`.
-        mixes: For columns and for rows; the second may overwrite its arguments.
+        mixes: For columns and for rows; both may overwrite their arguments.
         dtype: Of the result; values are truncated to it.
 
     Returns:
@@ -201,7 +202,7 @@ def _cv2_weights(count: int, given: int, scale: float, *, is_held: bool) -> tupl
         share = np.where((first < 0) | (first >= given - 1), np.float32(0), share)
     first = first.astype(np.int64)
     left, right = (np.clip(first + step, 0, given - 1) for step in (0, 1))
-    weights = tuple(np.rint(part * np.float32(_CV2_ONE)).astype(np.int32) for part in (np.float32(1) - share, share))
+    weights = tuple(np.rint(part * np.float32(CV2_ONE)).astype(np.int32) for part in (np.float32(1) - share, share))
     return (left, right), (weights[0], weights[1])
 
 

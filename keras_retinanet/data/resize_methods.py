@@ -11,9 +11,9 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from keras_retinanet.config import ResizeMethod
+from keras_retinanet.data.resize_arrays import CV2_ONE
 from keras_retinanet.schema import Tensor
 
-_CV2_ONE = 2048.0  # OpenCV's INTER_RESIZE_COEF_SCALE: weights of 11 bits
 _PILLOW_ONE = 2**22  # Pillow's PRECISION_BITS
 
 
@@ -99,7 +99,7 @@ def cv2_weights(count: Tensor, given: Tensor, scale: Tensor, *, is_held: bool) -
     share, first = place - first, tf.cast(first, tf.int32)
     if is_held:
         share = tf.where(tf.logical_or(first < 0, first >= given - 1), 0.0, share)
-    weights = [tf.cast(tf.round(part * _CV2_ONE), tf.int32) for part in (1.0 - share, share)]
+    weights = [tf.cast(tf.round(part * CV2_ONE), tf.int32) for part in (1.0 - share, share)]
     neighbours = [tf.clip_by_value(first + step, 0, given - 1) for step in (0, 1)]
     return (*neighbours, *weights)
 

@@ -1,4 +1,4 @@
-"""Runs batches of images in threads, and returns what was found in the order of the images."""
+"""Detects in batches of images in threads, and returns the detections in the order of the images."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ class _Failure(NamedTuple):
 
 
 class BatchesInOrder:
-    """Detects in batches of images in threads, and returns what was found in the order of the images.
+    """Detects in batches of images in threads, and returns the detections in the order of the images.
 
     Of two batches, one is in the network while the other is resized; see `Runtime`.
 
     Args:
-        run: Detects in one batch.
+        detect: Detects in one batch.
         keeps_pixels: Return the pixels of each image.
     """
 
-    def __init__(self, run: Callable[[list[PendingImage]], list[DetectedImage]], *, keeps_pixels: bool) -> None:
-        self._detect, self._keeps_pixels = run, keeps_pixels
+    def __init__(self, detect: Callable[[list[PendingImage]], list[DetectedImage]], *, keeps_pixels: bool) -> None:
+        self._detect, self._keeps_pixels = detect, keeps_pixels
         self._pool = ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="detect")
         self._in_flight: deque[tuple[list[PendingImage], Future[list[DetectedImage]]]] = deque()
         self._done: dict[int, DetectedImage | _Failure] = {}
-        self._turn = 0
+        self._next = 0
 
     def __enter__(self) -> BatchesInOrder:
         return self
@@ -74,28 +74,30 @@ class BatchesInOrder:
         self._in_flight.append((group, self._pool.submit(self._detect, group)))
 
     def fail(self, position: int, name: str, error: DataError) -> None:
-        """Notes that an image cannot be read."""
+        """Records that an image cannot be read."""
         self._done[position] = _Failure(name, error)
 
     def take(self, is_lenient: bool, *, most_in_flight: int = _IN_FLIGHT - 1) -> Iterator[DetectedImage]:
-        """Yields what is found, waiting for batches until at most so many are left.
+        """Yields the images whose turn it is, and waits until at most `most_in_flight` batches are left.
 
         Args:
             is_lenient: Yield an entry for an image that cannot be read, instead of raising its error.
-            most_in_flight: Batches that may go on.
+            most_in_flight: Maximum number of batches that keep running.
         """
         while True:
-            while len(self._in_flight) > most_in_flight or (self._in_flight and self._in_flight[0][1].done()):
-                self._finish(*self._in_flight.popleft())
-            if self._turn not in self._done:
-                return
-            found = self._done.pop(self._turn)
-            self._turn += 1
-            if isinstance(found, _Failure):
-                if not is_lenient:
+            if self._next in self._done:
+                found = self._done.pop(self._next)
+                self._next += 1
+                if isinstance(found, DetectedImage):
+                    yield found
+                elif is_lenient:
+                    yield _unread(*found)
+                else:
                     raise found.error
-                found = _unread(found.name, found.error)
-            yield found
+            elif len(self._in_flight) > most_in_flight or (self._in_flight and self._in_flight[0][1].done()):
+                self._finish(*self._in_flight.popleft())
+            else:
+                return
 
     def _finish(self, group: list[PendingImage], batch: Future[list[DetectedImage]]) -> None:
         try:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_retinanet.evaluation.detections import pair_detections
 from keras_retinanet.evaluation.matching import Matches, Rule, match_images
 from keras_retinanet.evaluation.metric import MetricSettings
 from keras_retinanet.schema import Detections, Sample
@@ -70,6 +71,32 @@ class ImageResults:
         """
         classes = {iou: tuple(part.repeat(counts) for part in parts) for iou, parts in self.classes.items()}
         return dataclasses.replace(self, classes=classes, num_boxes=self.boxes.by_class(counts))
+
+
+def match_classes(
+    samples: Sequence[Sample],
+    detections: Sequence[Detections],
+    num_classes: int,
+    rule: Rule,
+    settings: MetricSettings,
+) -> ImageResults:
+    """Matches the detections of all images within each class.
+
+    Args:
+        samples: Annotated images.
+        detections: Their detections.
+        num_classes: int, `K`.
+        rule: `match_by_coco` or `match_by_voc`.
+        settings: IoU thresholds, score threshold and limit on the detections of an image.
+
+    Returns:
+        Results of each class.
+
+    Raises:
+        ValueError: Detections of an unknown image, or a label outside `0 … K-1`.
+    """
+    pairs = pair_detections(samples, detections, num_classes)
+    return gather_results(match_at_thresholds(pairs, rule, settings), list_boxes(samples, num_classes))
 
 
 def match_at_thresholds(

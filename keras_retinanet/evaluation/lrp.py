@@ -13,14 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_retinanet.evaluation.columns import count_detections
-from keras_retinanet.evaluation.detections import pair_detections
-from keras_retinanet.evaluation.image_results import (
-    ImageResults,
-    Numbers,
-    gather_results,
-    list_boxes,
-    match_at_thresholds,
-)
+from keras_retinanet.evaluation.image_results import ImageResults, Numbers, match_classes
 from keras_retinanet.evaluation.matching import Matches, cuts, match_by_coco
 from keras_retinanet.evaluation.metric import OWN, EvaluationResult, MetricSettings
 from keras_retinanet.schema import Detections, Sample
@@ -61,7 +54,7 @@ def evaluate(
         ValueError: Detections of an unknown image, or a label outside `0 … K-1`.
     """
     settings = settings or MetricSettings()
-    results = _match(samples, detections, len(class_names), settings)
+    results = match_classes(samples, detections, len(class_names), match_by_coco, settings)
     num_boxes, table = results.num_boxes, _tabulate(results)
     return EvaluationResult(
         stats=_average(table, num_boxes),
@@ -82,20 +75,13 @@ def match_once(
     settings: MetricSettings | None = None,
 ) -> Numbers:
     """Matches the detections once, for numbers of resampled sets of images; see `Metric.match_once`."""
-    results = _match(samples, detections, len(class_names), settings or MetricSettings())
+    results = match_classes(samples, detections, len(class_names), match_by_coco, settings or MetricSettings())
 
     def numbers(counts: Array) -> dict[str, float]:
         own = results.resample(counts)
         return _average(_tabulate(own), own.num_boxes)
 
     return numbers
-
-
-def _match(
-    samples: Sequence[Sample], detections: Sequence[Detections], num_classes: int, settings: MetricSettings
-) -> ImageResults:
-    pairs = pair_detections(samples, detections, num_classes)
-    return gather_results(match_at_thresholds(pairs, match_by_coco, settings), list_boxes(samples, num_classes))
 
 
 def _tabulate(results: ImageResults) -> Array:

@@ -19,14 +19,7 @@ from keras_retinanet.evaluation.average_precision import (
     mean_precisions,
     summarize,
 )
-from keras_retinanet.evaluation.detections import pair_detections
-from keras_retinanet.evaluation.image_results import (
-    ImageResults,
-    Numbers,
-    gather_results,
-    list_boxes,
-    match_at_thresholds,
-)
+from keras_retinanet.evaluation.image_results import Numbers, match_classes
 from keras_retinanet.evaluation.matching import match_by_voc
 from keras_retinanet.evaluation.metric import OWN, EvaluationResult, MetricSettings
 from keras_retinanet.schema import Detections, Sample
@@ -64,7 +57,7 @@ def evaluate(
         ValueError: Detections of an unknown image, or a label outside `0 … K-1`.
     """
     settings = settings or MetricSettings()
-    results = _match(samples, detections, len(class_names), settings)
+    results = match_classes(samples, detections, len(class_names), match_by_voc, settings)
     num_boxes, ap = results.num_boxes, class_precisions(results, interpolation)
     is_changed = settings.iou_thresholds not in (None, (0.5,)) or settings.max_detections is not None
     return summarize(samples, detections, class_names, ap, num_boxes, OWN if is_changed else f"Pascal VOC {year}")
@@ -82,20 +75,13 @@ def match_once(
 
     `interpolation` turns a precision-recall curve into AP.
     """
-    results = _match(samples, detections, len(class_names), settings or MetricSettings())
+    results = match_classes(samples, detections, len(class_names), match_by_voc, settings or MetricSettings())
 
     def numbers(counts: Array) -> dict[str, float]:
         own = results.resample(counts)
         return mean_precisions(class_precisions(own, interpolation), own.num_boxes)
 
     return numbers
-
-
-def _match(
-    samples: Sequence[Sample], detections: Sequence[Detections], num_classes: int, settings: MetricSettings
-) -> ImageResults:
-    pairs = pair_detections(samples, detections, num_classes)
-    return gather_results(match_at_thresholds(pairs, match_by_voc, settings), list_boxes(samples, num_classes))
 
 
 evaluate_2007 = functools.partial(evaluate, interpolation=mean_of_eleven_points, year="2007")

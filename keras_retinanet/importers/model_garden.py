@@ -36,6 +36,8 @@ SETTINGS = "params.yaml"
 _ROOTS = (("backbone", "decoder", "head"), ("model/_backbone", "model/_decoder", "model/_head"))
 """Where a training checkpoint and an exported detector have their parts."""
 _PARTS = ("backbone", "decoder", "head")
+_SWAPPED = ("average_weights", "best_ckpt")
+"""Checkpoints in which the library has swapped weights and averages: those of `ema_checkpoints`, and the best one."""
 _HEADS = {"class_head": ("_cls_convs", "_cls_norms", "_classifier"),
           "box_head": ("_box_convs", "_box_norms", "_box_regressor")}  # fmt: skip
 _MODEL = (
@@ -77,12 +79,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     settings = find_settings(file.tf.prefix, overrides.config_file, SETTINGS, f"--weights-config {SETTINGS}")
     task, notes = read_task(settings), list[str]()
     model = task.message("model").require_known(*_MODEL)
-    tensors = _read_tensors(file.tf)
-    if "average" in file.tf.slots:
-        notes.append(
-            "The checkpoint also holds averages of its weights, with which the library evaluates; the weights "
-            "themselves were taken. The averages are the weights of the checkpoints in the folder ema_checkpoints."
-        )
+    tensors = _read_tensors(file.tf, _find_averages(file.tf, notes))
     backbone = _find_backbone(model.message("backbone"))
     network = _read_network(tensors, backbone, model)
     kernel = "pointwise_kernel" if network.is_head_separable else "kernel"
@@ -143,7 +140,18 @@ def read_task(path: Path) -> Fields:
     return task
 
 
-def _read_tensors(checkpoint: TfCheckpoint) -> dict[str, np.ndarray]:
+def _find_averages(checkpoint: TfCheckpoint, notes: list[str]) -> dict[str, str]:
+    """Key of each weight that has an average → key of the average, with which the library evaluates."""
+    averages = checkpoint.slot_keys("average")
+    if averages and checkpoint.prefix.name.startswith(_SWAPPED):
+        notes.append("The weights are averages of an EMA optimizer: the library saves this checkpoint with them.")
+        return {}
+    if averages:
+        notes.append("The averages of the EMA optimizer were taken, with which the library evaluates.")
+    return averages
+
+
+def _read_tensors(checkpoint: TfCheckpoint, averages: Mapping[str, str]) -> dict[str, np.ndarray]:
     """Arrays by part and path; those of the pyramid by their names in Keras, as their order depends on the backbone."""
     roots = _find_roots(checkpoint)
     assert roots is not None
@@ -152,7 +160,7 @@ def _read_tensors(checkpoint: TfCheckpoint) -> dict[str, np.ndarray]:
         for variable in checkpoint.variables(*root):
             path = variable.path[len(root) :]
             name = variable.full_name if part == "decoder" else "/".join(path)
-            tensors[f"{part}/{name}"] = checkpoint.read(variable.key)
+            tensors[f"{part}/{name}"] = checkpoint.read(averages.get(variable.key, variable.key))
     return tensors
 
 

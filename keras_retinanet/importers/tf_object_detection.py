@@ -38,6 +38,7 @@ from keras_retinanet.importers.tf_pipeline_config import (
     read_pipeline,
     read_predictor,
     read_resize,
+    uses_averages,
 )
 from keras_retinanet.importers.tf_settings import Fields, find_settings, read_levels
 from keras_retinanet.weight_files.tf_checkpoint import TfCheckpoint
@@ -87,7 +88,7 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     assert file.tf is not None
     settings = find_settings(file.tf.prefix, overrides.config_file, SETTINGS, f"--weights-config {SETTINGS}")
     ssd, notes = read_pipeline(settings), list[str]()
-    tensors = _read_tensors(file.tf)
+    tensors = _read_tensors(file.tf, _find_averages(file.tf, settings, notes))
     extractor = read_extractor(ssd)
     backbone = _find_backbone(extractor)
     predictor = read_predictor(ssd)
@@ -117,7 +118,18 @@ def describe(file: WeightFile, overrides: Overrides) -> Blueprint:
     )
 
 
-def _read_tensors(checkpoint: TfCheckpoint) -> dict[str, np.ndarray]:
+def _find_averages(checkpoint: TfCheckpoint, settings: Path, notes: list[str]) -> dict[str, str]:
+    """Key of each weight → key of its average, where the library evaluates with averages."""
+    averages = checkpoint.slot_keys("average")
+    if averages and not uses_averages(settings):
+        notes.append("The averages of the weights were left out, as eval_config.use_moving_averages is not true.")
+        return {}
+    if averages:
+        notes.append("The averages of the weights were taken, as eval_config.use_moving_averages is true.")
+    return averages
+
+
+def _read_tensors(checkpoint: TfCheckpoint, averages: Mapping[str, str]) -> dict[str, np.ndarray]:
     """Arrays by path below the detector; those of the backbone by their names in Keras."""
     root = _find_root(checkpoint)
     assert root is not None
@@ -127,7 +139,7 @@ def _read_tensors(checkpoint: TfCheckpoint) -> dict[str, np.ndarray]:
             name = "/".join(variable.path[1:])
             if name.startswith(_CLASSIFIER):
                 name = "backbone/" + "/".join(variable.full_name.split("/")[-2:])
-            tensors[name] = checkpoint.read(variable.key)
+            tensors[name] = checkpoint.read(averages.get(variable.key, variable.key))
     return _with_scales(tensors)
 
 

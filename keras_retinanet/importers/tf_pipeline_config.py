@@ -78,15 +78,23 @@ def read_pipeline(path: Path) -> Fields:
     Raises:
         CheckpointError: It is not such a file, or describes another kind of detector.
     """
-    try:
-        message = read_protobuf_text(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ProtobufTextError) as error:
-        raise CheckpointError(f"{path}: cannot be read as protobuf text: {error}.") from error
-    ssd = Fields(message, SETTINGS).message("model").only("ssd")
+    ssd = _read_messages(path).message("model").only("ssd")
     if not ssd.names:
         raise CheckpointError(f"{path}: has no message model.ssd.")
     ssd.require_known(*_SSD, *_TRAINING_ALONE)
     return ssd
+
+
+def uses_averages(path: Path) -> bool:
+    """Whether a `pipeline.config` evaluates with the averages of the weights that an optimizer keeps."""
+    return bool(_read_messages(path).message("eval_config").get("use_moving_averages", False))
+
+
+def _read_messages(path: Path) -> Fields:
+    try:
+        return Fields(read_protobuf_text(path.read_text(encoding="utf-8")), SETTINGS)
+    except (OSError, UnicodeDecodeError, ProtobufTextError) as error:
+        raise CheckpointError(f"{path}: cannot be read as protobuf text: {error}.") from error
 
 
 def read_extractor(ssd: Fields) -> Fields:

@@ -64,7 +64,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         if decay not in self.DECAYS:
             raise ValueError(f"Unknown decay {decay!r}; known are {', '.join(self.DECAYS)}.")
         if not 0 <= flat_share < 1:
-            raise ValueError(f"flat_share must lie from 0 up to, but without, 1, got {flat_share}.")
+            raise ValueError(f"flat_share must be at least 0 and below 1, got {flat_share}.")
         self.peak = float(peak)
         self.total_steps = int(total_steps)
         self.warmup_steps = int(warmup_steps)
@@ -91,11 +91,8 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return self.warmup_factor + (1.0 - self.warmup_factor) * share
 
     def _decay(self, step: Tensor) -> Tensor:
-        if self.decay == "cosine":
-            progress = ops.minimum(step / self.total_steps, 1.0)
-            return 0.5 * (1.0 + ops.cos(math.pi * progress))
-        if self.decay == "flat_cosine":
-            flat_steps = self.flat_share * self.total_steps
+        if self.decay in ("cosine", "flat_cosine"):
+            flat_steps = self.flat_share * self.total_steps if self.decay == "flat_cosine" else 0.0
             progress = ops.clip((step - flat_steps) / (self.total_steps - flat_steps), 0.0, 1.0)
             return 0.5 * (1.0 + ops.cos(math.pi * progress))
         if self.decay == "step":

@@ -40,8 +40,12 @@ def is_described(path: Path) -> bool:
     Returns:
         False for a SavedModel of another program.
     """
-    newest = max(versions_of(path).items(), default=(0, path))[1]
-    return any((folder / DESCRIPTION_FILE).is_file() for folder in (path, newest))
+    return (_newest(path) / DESCRIPTION_FILE).is_file()
+
+
+def _newest(path: Path) -> Path:
+    """The SavedModel itself, or the highest of its versions."""
+    return path if (path / GRAPH).is_file() else max(versions_of(path).items(), default=(0, path))[1]
 
 
 class SavedModelRuntime(Runtime):
@@ -55,8 +59,7 @@ class SavedModelRuntime(Runtime):
     """
 
     def __init__(self, path: Path) -> None:
-        if not (path / GRAPH).is_file():
-            path = max(versions_of(path).items())[1]
+        path = _newest(path)
         description = path / DESCRIPTION_FILE
         if not description.is_file():
             raise ValueError(f"{str(path)!r} has no {DESCRIPTION_FILE}: it was not written by retinanet-convert-model.")

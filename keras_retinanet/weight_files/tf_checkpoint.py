@@ -125,10 +125,27 @@ class TfCheckpoint:
         """The attributes of the root object."""
         return tuple(child.local_name for child in self._nodes[0].children)
 
-    @property
-    def slots(self) -> frozenset[str]:
-        """Names of what optimizers keep for variables, such as `momentum` or `average`."""
-        return frozenset(slot.slot_name for node in self._nodes for slot in node.slot_variables)
+    def slot_keys(self, name: str) -> dict[str, str]:
+        """Finds what an optimizer keeps for variables.
+
+        Args:
+            name: What it is, such as `momentum` or `average`.
+
+        Returns:
+            Key of the variable → key of the slot; empty if there are none.
+        """
+        slots = (slot for node in self._nodes for slot in node.slot_variables if slot.slot_name == name)
+        return {
+            variable: kept
+            for slot in slots
+            for variable in self._keys_of(slot.original_variable_node_id)
+            for kept in self._keys_of(slot.slot_variable_node_id)
+        }
+
+    def _keys_of(self, index: int) -> list[str]:
+        """The key of a variable; none if it is not in the file."""
+        attributes = self._nodes[index].attributes if 0 <= index < len(self._nodes) else ()
+        return [attribute.checkpoint_key for attribute in attributes if attribute.name == _VALUE]
 
     def variables(self, *path: str) -> Iterator[StoredVariable]:
         """Lists the variables below an object, each once, by the shortest path.

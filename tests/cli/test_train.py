@@ -227,6 +227,7 @@ def test_csv_words() -> None:
         (["coco", "data", "--head-norm", "group", "--head-width", "48"], "multiple of 32"),
         (["coco", "data", "--learning-rate", "0"], "--learning-rate must be greater than 0"),
         (["coco", "data", "--seed", "-1"], "--seed must be 0 or more"),
+        (["coco", "data", "--monitor", "APx"], "--monitor APx: the metric coco has no such number. It has AP, AP50,"),
         (["csv", "a.csv", "--set", "train"], "name splits; csv takes files"),
         (["coco", "data", "--config", "no/such.yaml"], "no/such.yaml"),
         (["--resume", "no/such/run"], "no/such/run: no such run"),

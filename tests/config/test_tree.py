@@ -5,7 +5,15 @@ import pickle
 
 import pytest
 
-from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, ResizeConfig, ServeConfig, TrainConfig, to_dict
+from keras_retinanet.config import (
+    AnchorConfig,
+    FilterConfig,
+    ModelConfig,
+    ResizeConfig,
+    ServeConfig,
+    TrainConfig,
+    to_dict,
+)
 from keras_retinanet.config.tree import changed, descriptions, flattened, from_dict, settings
 
 

@@ -64,6 +64,15 @@ def holder(variables: Mapping[str, tf.Variable]) -> tf.Module:
     return root
 
 
+def optimizer_with(averages: Mapping[str, tf.Variable]) -> tf.Module:
+    """What the checkpoint of an EMA optimizer is written from: averages by the names of their variables."""
+    optimizer = tf.Module()
+    optimizer.get_slot_names = lambda: ["average"]
+    optimizer.get_slot = lambda variable, name: averages.get(variable.name.partition(":")[0])
+    optimizer._create_or_restore_slot_variable = optimizer.get_slot
+    return optimizer
+
+
 def write_detector(folder: Path, seed: int = 0, columns: int = 3) -> dict[str, np.ndarray]:
     """A lite detector of the Object Detection API on a MobileNet, with random weights; its arrays by our names."""
     (folder / "pipeline.config").write_text(PIPELINE)
@@ -100,8 +109,24 @@ def write_detector(folder: Path, seed: int = 0, columns: int = 3) -> dict[str, n
             else:
                 variables[name] = tf.Variable(value, name=name)
     (folder / "checkpoint").mkdir()
-    tf.train.Checkpoint(model=holder(variables)).save(str(folder / "checkpoint" / "ckpt"))
+    name = "_box_predictor/_box_prediction_head/_box_encoder_layers/0/bias"
+    optimizer = optimizer_with({name: tf.Variable(variables[name] + 1)})
+    tf.train.Checkpoint(model=holder(variables), optimizer=optimizer).save(str(folder / "checkpoint" / "ckpt"))
     return arrays
+
+
+def test_averages_are_read_where_the_library_evaluates_with_them(detector, tmp_path) -> None:
+    """The file has an average, one more than the weight, of the biases of the boxes alone."""
+    folder, arrays = detector
+    bias, kernel = (arrays[f"box_head/final/{kind}"] for kind in ("bias", "pointwise_kernel"))
+    place = "_box_predictor/_box_prediction_head/_box_encoder_layers/0"
+    file = tmp_path / "pipeline.config"
+    for value, said, expected in (("true", "were taken", bias + 1), ("false", "were left out", bias)):
+        file.write_text(PIPELINE + f"eval_config {{ use_moving_averages: {value} }}")
+        found = describe_checkpoint(folder, overrides=Overrides(config_file=file))
+        assert any(f"averages of the weights {said}" in note for note in found.notes)
+        np.testing.assert_array_equal(found.tensors[f"{place}/bias"], expected)
+        np.testing.assert_array_equal(found.tensors[f"{place}/pointwise_kernel"], kernel)
 
 
 @pytest.fixture(scope="module")
@@ -342,6 +367,31 @@ def garden(tmp_path_factory) -> Path:
     parts = {part: holder(_below(variables, part)) for part in ("head", "decoder", "backbone")}
     tf.train.Checkpoint(**parts, global_step=tf.Variable(1)).save(str(folder / "ckpt"))
     return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("ckpt-7", 9), ("average_weights-7", 1), ("best_ckpt-7", 1)], ids=["ckpt", "ema", "best"]
+)
+def test_averages_of_model_garden_are_its_weights(garden, tmp_path, name: str, expected: float) -> None:
+    """The last two are written with weights and averages swapped, so that a slot then holds the weight of training."""
+    kernels = {
+        part: tf.Variable(tf.ones((3, 3, 8, 36)), name=f"head/{part}/kernel")
+        for part in ("_classifier", "_box_regressor")
+    }
+    other = {"_box_convs/0/kernel": tf.Variable(tf.ones((3, 3, 8, 8)), name="tower")}
+    head = holder({**{f"{part}/kernel": kernel for part, kernel in kernels.items()}, **other})
+    optimizer = optimizer_with({kernel.name.partition(":")[0]: tf.Variable(9 * kernel) for kernel in kernels.values()})
+    below = {
+        "decoder": {"lateral/kernel": tf.Variable(tf.zeros((1, 1, 512, 8)), name="lateral_5/kernel")},
+        "backbone": {"layer_with_weights-0/kernel": tf.Variable(tf.zeros((7, 7, 3, 64)))},
+    }
+    parts = {part: holder(variables) for part, variables in below.items()}
+    tf.train.Checkpoint(head=head, optimizer=optimizer, **parts).write(str(tmp_path / name))
+    found = describe_checkpoint(tmp_path / name, overrides=Overrides(config_file=garden / "params.yaml"))
+    for part in kernels:
+        assert (found.tensors[f"head/{part}/kernel"] == expected).all()
+    assert (found.tensors["head/_box_convs/0/kernel"] == 1).all(), "it has no average"
+    assert any("averages" in note for note in found.notes)
 
 
 def _below(variables: Mapping[str, tf.Variable], part: str) -> dict[str, tf.Variable]:

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_retinanet
 from keras_retinanet import DetectionModel
+from keras_retinanet.backbones import ssd_vgg
 from keras_retinanet.config import AnchorConfig, AssignerConfig, FilterConfig, LossConfig, ModelConfig
 from keras_retinanet.geometry.box_coder import BoxCoder
+from keras_retinanet.losses import CLASSIFICATION_LOSSES
 from keras_retinanet.model.build import build
 from keras_retinanet.model.detection_loss import DetectionLoss, LossTerms
 
@@ -152,3 +156,35 @@ def test_the_box_head_must_have_the_outputs_of_the_coder() -> None:
     model = build(ModelConfig("mobilenet_025", "none", fpn_width=8, head_width=8, head_depth=0), class_names=["a"])
     with pytest.raises(ValueError, match="'distribution' needs a box head of 68 outputs per anchor; received one of 4"):
         model.replaced(box_coder=BoxCoder("distribution"))
+
+
+@pytest.mark.parametrize("has_background", [False, True])
+@pytest.mark.parametrize("architecture", ["retinanet", "ssd300_vgg16"])
+def test_every_classification_loss_teaches_every_architecture(
+    architecture: str, has_background: bool, small_network: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One forward pass for all losses of a kind of scores; a gradient in all parameters of the class head."""
+    names = [name for name, loss in CLASSIFICATION_LOSSES.items() if loss.has_background == has_background]
+    loss = LossConfig(names[0])
+    if architecture == "retinanet":
+        network, shape = small_network(loss=loss), (64, 96)
+    else:
+        monkeypatch.setattr(ssd_vgg, "BLOCKS", ((8, 1), (8, 1), (8, 1), (16, 1), (16, 1)))
+        network = build(ModelConfig(weights="none", architecture=architecture), class_names=["a", "b"], loss=loss)
+        shape = (300, 300)
+    images = np.random.default_rng(0).uniform(0, 255, (1, *shape, 3)).astype(np.float32)
+    targets = TARGETS | {
+        "boxes": np.array([[[4, 4, 20, 20], [0, 0, 0, 0]]], np.float32),
+        "size": np.array([shape], np.float32),
+    }
+    variables = network.class_head.trainable_variables
+    with tf.GradientTape(persistent=True) as tape:
+        predictions, losses = network(images, training=True), {}
+        for name in names:
+            network.loss_config = LossConfig(name)
+            losses[name] = network.compute_loss(images, targets, predictions)
+    for name, value in losses.items():
+        assert 0 < float(value) < 100, name
+        slopes = [np.abs(slope).max() for slope in tape.gradient(value, [v.value for v in variables])]
+        assert np.isfinite(slopes).all(), name
+        assert max(slopes) > 1e-3, name

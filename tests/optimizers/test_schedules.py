@@ -67,7 +67,7 @@ def test_survives_serialisation(decay: ScheduleName) -> None:
     [
         ({"total_steps": 0}, "total_steps=0"),
         ({"total_steps": 3, "warmup_steps": -1}, "warmup_steps=-1"),
-        ({"total_steps": 3, "flat_share": 1.0}, "flat_share must lie from 0 up to, but without, 1, got 1.0"),
+        ({"total_steps": 3, "flat_share": 1.0}, "flat_share must be at least 0 and below 1, got 1.0"),
         ({"total_steps": 3, "decay": "cosin"}, "Unknown decay 'cosin'; known are step, cosine, flat_cosine, constant"),
     ],
 )

@@ -46,16 +46,18 @@ def test_what_an_optimizer_keeps_is_no_variable_of_the_model(tmp_path):
     head, optimizer = tf.Module(), tf.Module()
     head.kernel = kernel
     prefix = tf.train.Checkpoint(head=head).save(str(tmp_path / "ckpt"))
-    assert TfCheckpoint(Path(prefix)).slots == frozenset()
+    assert TfCheckpoint(Path(prefix)).slot_keys("average") == {}
 
     optimizer.get_slot_names = lambda: ["average"]
     optimizer.get_slot = lambda variable, name: average if variable is kernel else None
     optimizer._create_or_restore_slot_variable = optimizer.get_slot
     prefix = tf.train.Checkpoint(head=head, optimizer=optimizer).save(str(tmp_path / "ckpt"))
     opened = TfCheckpoint(Path(prefix))
-    assert opened.slots == {"average"}
     (variable,) = opened.variables("head")
     assert opened.read(variable.key) == 1
+    assert opened.slot_keys("momentum") == {}
+    assert list(opened.slot_keys("average")) == [variable.key]
+    assert opened.read(opened.slot_keys("average")[variable.key]) == 9
 
 
 def test_where_a_checkpoint_is_found(tmp_path):
