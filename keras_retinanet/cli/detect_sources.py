@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,14 +76,19 @@ def find_inputs(words: Sequence[str], is_recursive: bool) -> tuple[list[Source],
     for word in words:
         paths = find_archives(word, is_recursive=is_recursive)
         for path in paths:
-            name = _own_name(path.relative_to(word) if Path(word).is_dir() else Path(path.name), taken)
-            archives.append(Source(path, name.partition(".")[0]))
+            own = path.relative_to(word).as_posix() if Path(word).is_dir() else path.name
+            archives.append(Source(path, _own_archive_name(re.sub(r"\.(tar|tar\.gz|tgz)$", "", own), taken)))
         if not paths or (Path(word).is_dir() and _has_images(word, is_recursive)):
             others.append(word)
     images, videos = find_sources(others, is_recursive)
     if videos:
         raise ValueError(f"{videos[0].path} is a video, which --runner does not take: detect in it without --runner.")
     return images, archives
+
+
+def _own_archive_name(name: str, taken: collections.Counter[str]) -> str:
+    taken[name] += 1
+    return name if taken[name] == 1 else _own_archive_name(f"{name}-{taken[name]}", taken)
 
 
 def _has_images(word: str, is_recursive: bool) -> bool:

@@ -104,11 +104,11 @@ def _read_tar(path: str) -> Iterator[ArchivedImage]:
         opener: Any = gzip.open if is_compressed else open
         with opener(path, "rb") as file, tarfile.open(fileobj=file) as archive:
             for member in archive:
-                number += 1
                 if member.isfile() and _is_image(member.name):
                     opened = archive.extractfile(member)
                     content = b"" if opened is None else opened.read()
                     yield ArchivedImage(member.name, _reference(path, member, is_compressed), content)
+                number += 1
             file.seek(archive.offset)
             if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # else Python takes damage for the end
                 raise tarfile.ReadError("cut off, or damaged there")

@@ -6,6 +6,7 @@ it is closed.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -245,5 +246,6 @@ class _Lines:
 
     def discard(self) -> None:
         """Removes what was written, unless the file is in its place."""
-        self._file.close()
+        with contextlib.suppress(OSError):
+            self._file.close()
         self._temporary.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from keras_retinanet.detection.detector import Detector
 from keras_retinanet.detection.result_files import Writer, number_of
 from keras_retinanet.schema import DetectedImage
 from keras_retinanet.shards.image_shards import Shard, read_shard
-from keras_retinanet.shards.task import Arrays, Task
+from keras_retinanet.shards.task import Arrays, Task, load_arrays
 from keras_retinanet.snapshots.atomic_files import write_whole
 
 ERRORS_NAME = "errors.csv"
@@ -51,7 +51,7 @@ def detect_shard(detector: Detector, shard: Shard) -> Arrays:
         shard: The shard.
 
     Returns:
-        `images`, a JSON list as bytes; `counts (I,)`; and of all images `boxes (D, 4)`, `scores (D,)`, `labels (D,)`.
+        `images`, a JSON list as bytes, an archive's damage under an empty name; `counts (I,)`; and of all images `boxes (D, 4)`, `scores (D,)`, `labels (D,)`.
     """
     names: deque[str] = deque()
     damage: list[DataError] = []
@@ -63,7 +63,7 @@ def detect_shard(detector: Detector, shard: Shard) -> Arrays:
 
     found = [(names.popleft(), one) for one in detector.detect(given(), on_error="skip")]
     images = [[name, one.image, one.size, one.error, one.is_cut_off] for name, one in found]
-    images += [[error.where, error.where, None, str(error), False] for error in damage]
+    images += [["", error.where, None, str(error), False] for error in damage]
     nothing = np.zeros(0, np.float32)
     return {
         "images": np.frombuffer(json.dumps(images).encode(), np.uint8),
@@ -87,12 +87,8 @@ def read_detections(path: Path, class_names: Sequence[str]) -> list[tuple[str, D
     Raises:
         ValueError: The file is damaged.
     """
-    try:
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in ("images", "counts", "boxes", "scores", "labels")}
-        images = json.loads(arrays["images"].tobytes())
-    except Exception as error:  # NumPy and zipfile raise a dozen kinds on damaged files
-        raise ValueError(f"{path} is damaged ({error}); remove it and run again.") from None
+    arrays = load_arrays(path, ("images", "counts", "boxes", "scores", "labels"))
+    images = json.loads(arrays["images"].tobytes())
     ends = np.cumsum(arrays["counts"])
     entries = []
     for (name, image, size, reason, is_cut_off), end, count in zip(images, ends, arrays["counts"], strict=True):
@@ -123,8 +119,7 @@ def number_images(paths: Sequence[Path]) -> Callable[[str], int | None]:
     """
     numbers: list[Any] = []
     for path in paths:
-        with np.load(path) as file:
-            images = json.loads(file["images"].tobytes())
+        images = [image for image in json.loads(load_arrays(path, ["images"])["images"].tobytes()) if image[0]]
         found = [number for image in images if (number := number_of(image[0])) is not None and number < 2**63]
         if len(found) < len(images):
             return lambda _: None

@@ -48,9 +48,7 @@ def check_same_job(folder: Path, settings: Mapping[str, Any]) -> None:
     """
     if not (folder / JOB_NAME).exists():
         if folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
-            raise ValueError(
-                f"{folder} is not empty and has no shards of an earlier run; name a new folder in --out."
-            )
+            raise ValueError(f"{folder} is not empty and has no shards of an earlier run; name a new folder in --out.")
         return
     before = read_job(folder)["settings"]
     now = json.loads(json.dumps(settings))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,26 @@ def do_shard(task: Task, folder: str, shard: Shard) -> str:
         arrays = open_once(task)(shard)
         write_whole(path, lambda temporary: _save(temporary, arrays))
     return path.name
+
+
+def load_arrays(path: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Reads results of a shard.
+
+    Args:
+        path: File of the shard.
+        names: Names of the arrays to read.
+
+    Returns:
+        The arrays by name.
+
+    Raises:
+        ValueError: The file is damaged.
+    """
+    try:
+        with path.open("rb") as content, np.load(content) as arrays:
+            return {name: arrays[name] for name in names}
+    except Exception as error:  # NumPy and zipfile raise a dozen kinds on damaged files
+        raise ValueError(f"{path} is damaged ({error}); remove it and run again.") from None
 
 
 def _save(path: Path, arrays: Arrays) -> None:
