@@ -51,7 +51,8 @@ def detect_shard(detector: Detector, shard: Shard) -> Arrays:
         shard: The shard.
 
     Returns:
-        `images`, a JSON list as bytes, an archive's damage under an empty name; `counts (I,)`; and of all images `boxes (D, 4)`, `scores (D,)`, `labels (D,)`.
+        `images`, a JSON list as bytes, an archive's damage under an empty name; `counts (I,)`; and of all images
+        `boxes (D, 4)`, `scores (D,)`, `labels (D,)`.
     """
     names: deque[str] = deque()
     damage: list[DataError] = []
