@@ -196,9 +196,8 @@ def compare_speed(options: argparse.Namespace) -> None:
     count = options.images * options.turns
     for what, cost in (("two plain processes", halves), (options.runner, runner)):
         print(f"{what:<20} {count / cost.cpu:7.1f} images per CPU second, {count / cost.wall:7.1f} per second")
-    print(
-        f"throughput by CPU {halves.cpu / runner.cpu:.3f}, by wall {halves.wall / runner.wall:.3f} of two plain processes"
-    )
+    by_cpu, by_wall = halves.cpu / runner.cpu, halves.wall / runner.wall
+    print(f"throughput by CPU {by_cpu:.3f}, by wall {by_wall:.3f} of two plain processes")
 
 
 def main() -> None:
