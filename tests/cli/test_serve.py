@@ -17,6 +17,7 @@ from keras_retinanet.cli import convert_model, serve
 from keras_retinanet.config import ServeConfig
 from keras_retinanet.runtimes import open_runtime
 from keras_retinanet.serving import server
+from keras_retinanet.serving.model_versions import name_and_version
 from keras_retinanet.serving_client import connect
 
 pytest.importorskip("starlette", reason="needs the extra `serve`")
@@ -144,4 +145,4 @@ def test_names_and_versions(tmp_path: Path) -> None:
         "garden/best.keras": ("garden", 1),
         "beetles.keras": ("beetles", 1),
     }.items():
-        assert serve.name_and_version(tmp_path / place) == expected
+        assert name_and_version(tmp_path / place) == expected
