@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from keras_retinanet import __version__
+from keras_retinanet.version import __version__
 from keras_retinanet.config import ServeConfig
 from keras_retinanet.schema import Detections
 from keras_retinanet.serving import infer_api, predict_api

@@ -135,7 +135,7 @@ def reply(
     """
     columns, tails, outputs = columns_of(found, class_names), [], []
     for name, is_binary in call.outputs.items():
-        described, tail = write_tensor(name, OUTPUTS[name][0], columns[name], is_binary)
+        described, tail = write_tensor(name, OUTPUTS[name], columns[name], is_binary)
         outputs.append(described)
         tails.append(tail)
     answer: dict[str, Any] = {"model_name": model[0], "model_version": str(model[1]), "outputs": outputs}

@@ -118,19 +118,23 @@ def read_pixels(tensor: Tensor) -> np.ndarray:
     return found.reshape(tensor.shape)
 
 
-def write_tensor(name: str, datatype: str, values: Any, is_binary: bool) -> tuple[dict[str, Any], bytes]:
+def write_tensor(
+    name: str, kind: tuple[str, list[int]], values: list[Any], is_binary: bool
+) -> tuple[dict[str, Any], bytes]:
     """Writes an output.
 
     Args:
         name: Its name.
-        datatype: `FP32`, `INT32` or `BYTES`.
+        kind: Its data type, `FP32`, `INT32` or `BYTES`, and its shape, -1 where it varies.
         values: Nested lists.
         is_binary: Whether it follows the JSON in binary.
 
     Returns:
         Its JSON, and its bytes; none if it is all in the JSON.
     """
+    datatype, dims = kind
     array = np.array(values, _TYPES.get(datatype, object))
+    array = array.reshape(*array.shape, *dims[array.ndim :])  # empty lists lack the last axes
     described: dict[str, Any] = {"name": name, "datatype": datatype, "shape": list(array.shape)}
     if not is_binary:
         return {**described, "data": array.ravel().tolist()}, b""

@@ -1,4 +1,4 @@
-"""The processes that answer on one port, and what each tells the others about itself."""
+"""The processes that answer on one port, and the state of each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class Peers:
-    """The state of this process and of the others, as files in a folder.
+    """State of this process and of the others, as files in a folder.
 
     A process that listens before its models are loaded answers probes only. Once another one is ready, a process loads
     first and listens then: all requests are answered by processes that are ready.
@@ -20,12 +20,12 @@ class Peers:
         self._folder = folder
 
     def start_listening(self) -> None:
-        """Tells the others that this process listens and is not ready."""
+        """Records that this process listens and is not ready."""
         if self._folder is not None:
             (self._folder / f"{os.getpid()}.loading").touch()
 
     def set_ready(self) -> None:
-        """Tells the others that this process is ready."""
+        """Records that this process is ready."""
         if self._folder is not None:
             (self._folder / f"{os.getpid()}.ready").touch()
             (self._folder / f"{os.getpid()}.loading").unlink(missing_ok=True)

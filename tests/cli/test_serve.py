@@ -67,8 +67,8 @@ def test_replies_are_what_the_runtime_detects(
     made: list[server.Server] = []
 
     class Kept(server.Server):
-        def __init__(self, config: ServeConfig) -> None:
-            super().__init__(config)
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
             made.append(self)
 
     monkeypatch.setattr(server, "Server", Kept)
@@ -111,6 +111,13 @@ def test_replies_are_what_the_runtime_detects(
         (["{run}", "--max-batch", "0"], "--max-batch must be greater than 0, got 0"),
         (["{run}", "--max-wait-ms", "nan"], "--max-wait-ms must be 0 or more, got nan"),
         (["{run}", "--max-queue", "7"], "--max-queue 7 holds less than one batch: --max-batch 8"),
+        (
+            ["{run}", "--max-latency-ms", "5"],
+            "--max-latency-ms 5 is no longer than images wait for others: --max-wait-ms 5",
+        ),
+        (["{run}", "--processes", "0"], "--processes must be greater than 0, got 0"),
+        (["{run}", "b={run}", "--name", "a"], "--name a is for one model, got 2; name each as NAME=PATH"),
+        (["{run}", "{run}"], "Two models have the name 'garden'; name them as NAME=PATH"),
         (["{run}", "--name", "a/b"], "The name 'a/b' is not valid in a URL; give --name of letters"),
         (["{run}", "--host", "192.0.2.1"], "Cannot listen on 192.0.2.1 port"),
     ],
