@@ -184,6 +184,8 @@ TESTED_ELSEWHERE = {
     "runtimes/runtime": "runtimes/test_runtimes",
     "runtimes/saved_model": "runtimes/test_runtimes",
     "schema": "runtimes/test_runtimes",
+    "serving/infer_tensors": "serving/test_infer_api",
+    "serving/responses": "serving/test_app",
     "serving/strict_protocol": "serving/test_server",
     "serving/transport": "serving/test_client",
     "serving_client": "serving/test_client",
