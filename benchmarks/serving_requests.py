@@ -82,6 +82,10 @@ class Requests:
         chosen = self._chosen(self._random.randint(1, 3))
         return Attempt("good", self._body([self._files[index] for index in chosen]), (200,), self._expected(chosen))
 
+    def one(self, index: int) -> Attempt:
+        """A certain image."""
+        return Attempt("good", self._body([self._files[index]]), (200,), self._expected([index]))
+
     def _by_infer(self) -> Attempt:
         """Files in binary, by the Open Inference Protocol."""
         chosen = self._chosen(self._random.randint(1, 3))
