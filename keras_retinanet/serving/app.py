@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from keras_retinanet.version import __version__
 from keras_retinanet.config import ServeConfig
 from keras_retinanet.schema import Detections
 from keras_retinanet.serving import infer_api, predict_api
@@ -20,6 +19,7 @@ from keras_retinanet.serving.peers import Peers
 from keras_retinanet.serving.responses import GONE, LOG, RETRY, error_response, failure_response, json_response
 from keras_retinanet.serving.served_model import LoadedVersion, ServedModel
 from keras_retinanet.serving.service import Decoding
+from keras_retinanet.version import __version__
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

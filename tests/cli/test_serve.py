@@ -14,7 +14,6 @@ from PIL import Image
 
 from keras_retinanet import DetectionModel
 from keras_retinanet.cli import convert_model, serve
-from keras_retinanet.config import ServeConfig
 from keras_retinanet.runtimes import open_runtime
 from keras_retinanet.serving import server
 from keras_retinanet.serving.model_versions import name_and_version
