@@ -21,7 +21,6 @@ from typing import Any, get_args
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-
 from timing import peak_memory, reset_peak_memory
 
 from keras_retinanet.config import AssignerName
