@@ -16,6 +16,7 @@ from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, dataset
 from keras_retinanet.cli.network_settings import read_settings_file
 from keras_retinanet.cli.old_flags import refuse_old_flags, with_current_words
 from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers, print_note
+from keras_retinanet.cli.process_flags import add_process_flags, find_launched
 from keras_retinanet.cli.startup import command_line, import_tensorflow
 from keras_retinanet.config import ArchitectureName, TrainConfig
 from keras_retinanet.config.architectures import refuse_inapplicable, with_own_settings
@@ -27,11 +28,14 @@ from keras_retinanet.data.open_dataset import check_data
 from keras_retinanet.snapshots.run_folder import Run, find_snapshot, read_config
 from keras_retinanet.snapshots.run_lock import RunInUseError
 from keras_retinanet.snapshots.snapshot_settings import read_settings
+from keras_retinanet.training.launchers import ProcessSettings
 
 if TYPE_CHECKING:
     from keras_retinanet.importers import WeightFile
     from keras_retinanet.training.fit import Training
-    from keras_retinanet.training.prepare import RunResult
+    from keras_retinanet.training.processes import Processes
+    from keras_retinanet.training.run_result import RunResult
+    from keras_retinanet.training.watch_processes import Watch
 
 WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes", "data.more_data")
 """Settings given as positional arguments instead of flags."""
@@ -57,6 +61,7 @@ class TrainCommand:
         checkpoint: Another library's checkpoint from which training starts, opened to read its settings.
         chosen: Dotted names of the settings that a recipe must not change.
         finds_rate: Whether to propose a learning rate instead of training.
+        processes: Those that train together; `None` for one.
     """
 
     config: TrainConfig
@@ -64,6 +69,7 @@ class TrainCommand:
     checkpoint: WeightFile | None = None
     chosen: frozenset[str] = frozenset()
     finds_rate: bool = False
+    processes: ProcessSettings | None = None
 
 
 def build_parser(*, has_words: bool = True) -> Parser:
@@ -93,6 +99,7 @@ def build_parser(*, has_words: bool = True) -> Parser:
         action="store_true",
         help="Propose a learning rate (range test over 100 steps, with a plot), and stop.",
     )
+    add_process_flags(parser)
     listed = [
         dataclasses.replace(setting, default=DEFAULT_RECIPE) if setting.name == "recipe" else setting
         for setting in settings(TrainConfig) if setting.name not in WORDS
@@ -135,9 +142,10 @@ def parse(argv: Sequence[str] | None = None) -> TrainCommand:
         refuse_unused_flat_share(config, given, chosen)
         check_data(config.data)
         _check_monitor(config)
+        processes = find_launched(namespace)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    return TrainCommand(config, namespace.resume, checkpoint, chosen, namespace.find_lr)
+    return TrainCommand(config, namespace.resume, checkpoint, chosen, namespace.find_lr, processes)
 
 
 def _check_monitor(config: TrainConfig) -> None:
@@ -236,23 +244,49 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = parse(argv)
     import_tensorflow()
     try:
-        return _train(command)
+        return _train_joined(command)
     except KeyboardInterrupt:
         print("retinanet-train: aborted; the snapshots on disk are complete.", file=sys.stderr)
         return 128 + signal.SIGINT
 
 
-def _train(command: TrainCommand) -> int:
+def _train_joined(command: TrainCommand) -> int:
+    """Trains with the other processes of the run, where there are any."""
+    from keras_retinanet.training.processes import join_processes
+    from keras_retinanet.training.watch_processes import watched
+
+    try:
+        processes = join_processes(command.processes)
+        if command.finds_rate and processes.count > 1:
+            raise ValueError("--find-lr runs in one process.")
+    except ValueError as error:
+        return fail(PROGRAM, error)
+    with watched(processes, PROGRAM) as watch:
+        status = _train(command, processes, watch)
+        if watch is not None:
+            watch.stop(status)
+    return status
+
+
+def _train(command: TrainCommand, processes: Processes, watch: Watch | None) -> int:
     from keras_retinanet.data.errors import DataError
     from keras_retinanet.training.memory import OutOfMemoryError
     from keras_retinanet.training.prepare import NonFiniteLossError, prepare
 
     try:
-        training = prepare(command.config, resume=command.resume, checkpoint=command.checkpoint, chosen=command.chosen)
+        training = prepare(
+            command.config,
+            resume=command.resume,
+            checkpoint=command.checkpoint,
+            chosen=command.chosen,
+            processes=processes,
+        )
         if command.finds_rate:
             return _find_rate(training)
     except (ValueError, OSError, ImportError) as error:
         return fail(PROGRAM, error)
+    if watch is not None:
+        watch.name_resume(command_line(PROGRAM, "--resume", str(training.run.folder)))
     try:
         result = training.fit()
     except NonFiniteLossError as error:
@@ -263,7 +297,12 @@ def _train(command: TrainCommand) -> int:
         folder = training.run.folder
         kept = f"the snapshots in {folder} are complete; after" if folder.is_dir() else "after"
         return fail(PROGRAM, OSError(f"{error}; {kept} fixing this: --resume {folder}"))
-    _print_summary(result, command.config)
+    except Exception:
+        if watch is not None:  # it may be the other end of a connection
+            watch.wait_for_loss()
+        raise
+    if processes.is_first:
+        _print_summary(result, command.config)
     return 0 if result.stopped_by is None else 128 + result.stopped_by
 
 
