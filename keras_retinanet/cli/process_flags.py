@@ -35,10 +35,12 @@ def find_launched(namespace: argparse.Namespace) -> ProcessSettings | None:
     Raises:
         ValueError: They are incomplete, or of a launcher that cannot train.
     """
-    refuse_tf_config(os.environ)
-    return find_processes(
+    found = find_processes(
         os.environ,
         coordinator=namespace.coordinator_address,
         count=namespace.num_processes,
         index=namespace.process_id,
     )
+    if found is None:
+        refuse_tf_config(os.environ)
+    return found

@@ -9,13 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.durations import parse_interval
 from keras_retinanet.data.errors import from_tensorflow
 from keras_retinanet.data.pipeline import TrainingBatches
-from keras_retinanet.model.filled_batches import fill_batches
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.optimizers.schedules import WarmupSchedule
 from keras_retinanet.snapshots.atomic_files import remove_parts
@@ -108,7 +106,7 @@ class Training:
             RunInUseError: Another process trains this run.
             OutOfMemoryError: Not even one image fits into memory.
         """
-        self.model.stop_training = False
+        self.model.stop_training, self.model.filled_rows = False, self._filled_rows()
         measured, config = Measured(), self.config
         processes = self.devices.processes
         request = StopRequest() if processes.count == 1 else SharedStop(processes)
@@ -143,6 +141,11 @@ class Training:
                 return self._result(request.stopped_by, None)
             result = self._finish(measured, best)
         return replace(result, late_signal=request.number)
+
+    def _filled_rows(self) -> int | None:
+        """The rows of each process' part of a batch."""
+        share = self.devices.share
+        return None if share.count == 1 else share.size(self.config.batch_size)
 
     def _finish(self, measured: Measured, best: KeepBestDetections) -> RunResult:
         """Draws and reports a complete run."""
@@ -219,7 +222,7 @@ class Training:
             try:
                 with self.devices.fitting():
                     self.model.fit(
-                        self._batches_from(epoch, step),
+                        self.batches.dataset(epoch, first_step=step),
                         initial_epoch=epoch,
                         epochs=epoch + 1 if step else min(whole, epochs),
                         steps_per_epoch=self.batches.steps_per_epoch - step,
@@ -234,11 +237,6 @@ class Training:
                     raise OutOfMemoryError(TOO_SMALL) from error
             if guard.must_restore:
                 self._restore(guard)
-
-    def _batches_from(self, epoch: int, step: int) -> tf.data.Dataset:
-        """The batches from a step on; those of several processes are filled up to equal parts."""
-        batches, share = self.batches.dataset(epoch, first_step=step), self.devices.share
-        return batches if share.count == 1 else fill_batches(batches, share.size(self.config.batch_size))
 
     def _divide_further(self, keep: KeepSnapshot) -> bool:
         """After a step that did not fit into memory: the same step in more parts. False if that is not possible.

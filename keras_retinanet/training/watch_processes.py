@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -113,18 +114,22 @@ class Watch(threading.Thread):
                     self._end(f"process {index} ({host}) is lost: no sign of life for {self._limit:.0f} s")
 
     def stop(self, status: int) -> None:
-        """Ends the exchange; the other processes hear of a failure at once.
+        """Ends the exchange. The other processes hear of a failure, and this one ends without waiting for them.
 
         Args:
             status: Exit status of this process; 0, and those of signals at which all processes stop, are no failure.
         """
-        is_well = status in (0, 128 + signal.SIGINT, 128 + signal.SIGTERM)
-        if not is_well:
+        is_failure = status not in (0, 128 + signal.SIGINT, 128 + signal.SIGTERM)
+        if is_failure:
             why = f"with status {status}; what it printed says why"
             with suppress(Exception):  # nobody may be left to read it
                 self._processes.client.key_value_set(f"{ENDED}/{self._processes.index}", why)
         self._is_over.set()
         self._words.withdraw()
+        if is_failure:  # JAX would wait at its exit for processes that wait for this one
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
 
     def wait_for_loss(self) -> None:
         """Waits while it may turn out that an error is that of another process, which ends this one."""
@@ -159,5 +164,5 @@ def watched(processes: Processes, program: str) -> Iterator[Watch | None]:
     try:
         yield watch
     except BaseException:
+        traceback.print_exc()
         watch.stop(1)
-        raise
