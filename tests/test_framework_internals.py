@@ -202,8 +202,8 @@ PACKAGE = Path(keras_retinanet.__file__).parent
 FRAMEWORKS = {"keras", "tensorflow", "tf", "jax", "torch", "keras_hub"}
 PRIVATE_PARTS = {"src", "python", "core", "lite"}
 """Packages inside a framework that are not public. `tf.lite` is, as an attribute of the module `tensorflow`."""
-STANDARD_LIBRARY = {"_replace", "_asdict", "_actions", "_ActionsContainer"}
-"""Of named tuples, which document it, and of argparse."""
+STANDARD_LIBRARY = {"_replace", "_asdict", "_actions", "_ActionsContainer", "_exit"}
+"""Of named tuples and `os`, which document it, and of argparse."""
 
 
 def is_private(name: str) -> bool:

@@ -51,7 +51,7 @@ def find_processes(
         The settings; `None` for a run of one process.
 
     Raises:
-        ValueError: Some of what belongs together is missing, or is no number in range.
+        ValueError: Some of what belongs together is missing, or is out of range.
     """
     flags = {"--coordinator-address": coordinator, "--num-processes": count, "--process-id": index}
     given = {name: str(value) for name, value in flags.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Several processes, each on a machine of its own, that train together: who they are, and what they tell each other.
+"""Several processes, each on a machine of its own, that train together: their number, and what they exchange.
 
 Gradients travel by JAX. What is here goes through the key-value store of its coordination service, at process 0: who
 stops when, detections, and the numbers of an evaluation.
@@ -86,7 +86,7 @@ class Processes:
         """Checks that all processes have the same, so that they train the same model on the same images.
 
         Args:
-            values: What it is → a text that tells it.
+            values: Name → text or fingerprint.
 
         Raises:
             ValueError: They differ; the message names what, and where.
