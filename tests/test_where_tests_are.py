@@ -42,6 +42,7 @@ TESTED_ELSEWHERE = {
     "cli/parsing": "cli/test_train",
     "cli/process_flags": "cli/test_train",
     "cli/report_file": "cli/test_evaluate",
+    "cli/train_summary": "cli/test_train",
     "cli/snapshot_arguments": "cli/test_convert_model",
     "config/constants": "losses/test_losses",
     "config/default_box_settings": "config/test_architectures",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, dataset_words, parse_arguments
+from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, parse_arguments
 from keras_retinanet.cli.network_settings import read_settings_file
 from keras_retinanet.cli.old_flags import refuse_old_flags, with_current_words
 from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers, print_note
 from keras_retinanet.cli.process_flags import add_process_flags, find_launched
 from keras_retinanet.cli.startup import command_line, import_tensorflow
+from keras_retinanet.cli.train_summary import PROGRAM, print_summary
 from keras_retinanet.config import ArchitectureName, TrainConfig
 from keras_retinanet.config.architectures import refuse_inapplicable, with_own_settings
 from keras_retinanet.config.presets import demo_preset, list_replaced_choices
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from keras_retinanet.importers import WeightFile
     from keras_retinanet.training.fit import Training
     from keras_retinanet.training.processes import Processes
-    from keras_retinanet.training.run_result import RunResult
     from keras_retinanet.training.watch_processes import Watch
 
 WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes", "data.more_data")
@@ -47,7 +46,6 @@ CHANGEABLE = {
 }  # fmt: skip
 """Settings that may be changed with `--resume`."""
 
-PROGRAM = "retinanet-train"
 NOT_FINITE = 3
 
 
@@ -302,7 +300,7 @@ def _train(command: TrainCommand, processes: Processes, watch: Watch | None) -> 
             watch.wait_for_loss()
         raise
     if processes.is_first:
-        _print_summary(result, command.config)
+        print_summary(result, command.config)
     return 0 if result.stopped_by is None else 128 + result.stopped_by
 
 
@@ -315,43 +313,6 @@ def _find_rate(training: Training) -> int:
     print(f"range test: {len(found.losses)} steps, plot {training.run.range_test}")
     print(f"proposed: --learning-rate {found.proposed:g}")
     return 0
-
-
-def _print_summary(result: RunResult, config: TrainConfig) -> None:
-    """Prints the paths and metrics of the snapshots, and the next commands."""
-    print()
-    folder = str(result.folder)
-    if result.stopped_by is not None:
-        if result.epochs < config.epochs:
-            print(f"Stopped in epoch {result.epochs + 1} of {config.epochs}. Continue with:")
-        else:
-            print(f"All {config.epochs} epochs are trained; stopped before the last was measured. Measure it with:")
-        print(f"  {command_line(PROGRAM, '--resume', folder)}")
-        return
-    print(f"Done: {result.epochs} epochs, loss {result.figures.get('loss', math.nan):.4g}.")
-    print(f"  last  {result.folder / 'last.keras'}{_format_metrics(result.figures)}")
-    if result.best:
-        print(f"  best  {result.folder / 'best.keras'}{_format_metrics(result.best)}")
-    else:
-        print("  best  none, since no validation images were measured")
-    pictures = [name for name in ("curves.png", "detections.jpg") if (result.folder / name).exists()]
-    print(f"  pictures: {', '.join(str(result.folder / name) for name in pictures)}")
-    if result.report is not None:
-        print(f"  report    {result.report}")
-    snapshot = result.folder / ("best.keras" if result.best else "last.keras")
-    print("Next:")
-    print(f"  {command_line('retinanet-evaluate', *dataset_words(config.data), str(snapshot))}")
-    print(f"  {command_line(PROGRAM, '--resume', folder, '--epochs', str(2 * config.epochs))}")
-    if config.data.dataset == "demo":
-        print(f"  {command_line(PROGRAM, 'coco', 'PATH')}     # your own data; also yolo PATH and others, see --help")
-
-
-def _format_metrics(row: Mapping[str, float]) -> str:
-    """Formats the epoch and its metrics as a separate line."""
-    from keras_retinanet.training.pictures import label_metrics
-
-    found = [f"{label} {row[name]:.3f}" for name, label in label_metrics(row).items()]
-    return f"\n        epoch {row['epoch']:.0f}: {', '.join(found)}" if found else ""
 
 
 if __name__ == "__main__":

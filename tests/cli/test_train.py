@@ -17,7 +17,8 @@ import yaml
 from keras_retinanet.assigners import assigner_constants
 from keras_retinanet.cli.dataset_arguments import dataset_words
 from keras_retinanet.cli.parsing import join_numbers
-from keras_retinanet.cli.train import WORDS, _print_summary, main, parse
+from keras_retinanet.cli.train import WORDS, main, parse
+from keras_retinanet.cli.train_summary import print_summary
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.settings import AUTO
@@ -339,11 +340,11 @@ def test_what_a_stopped_run_says(
 ) -> None:
     monkeypatch.setattr("keras_retinanet.cli.startup._locate", lambda command: [command])  # as if it were on PATH
     config = changed(TrainConfig(), {"epochs": 2})
-    _print_summary(RunResult(tmp_path / "my run", 1, {}, {}, signal.SIGINT), config)
+    print_summary(RunResult(tmp_path / "my run", 1, {}, {}, signal.SIGINT), config)
     assert capsys.readouterr().out == (
         f"\nStopped in epoch 2 of 2. Continue with:\n  retinanet-train --resume '{tmp_path}/my run'\n"
     )
-    _print_summary(RunResult(tmp_path, 2, {}, {}, signal.SIGINT), config)
+    print_summary(RunResult(tmp_path, 2, {}, {}, signal.SIGINT), config)
     assert "All 2 epochs are trained; stopped before the last was measured" in capsys.readouterr().out
 
 
