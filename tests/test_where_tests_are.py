@@ -187,6 +187,7 @@ TESTED_ELSEWHERE = {
     "runtimes/saved_model": "runtimes/test_runtimes",
     "schema": "runtimes/test_runtimes",
     "serving/infer_tensors": "serving/test_infer_api",
+    "serving/model_table": "serving/test_app",
     "serving/responses": "serving/test_app",
     "serving/strict_protocol": "serving/test_server",
     "serving/transport": "serving/test_client",

@@ -13,10 +13,19 @@ from keras_retinanet.schema import Detections
 from keras_retinanet.serving import infer_api, predict_api
 from keras_retinanet.serving.bodies import BodyReader
 from keras_retinanet.serving.metrics import Metrics
+from keras_retinanet.serving.model_table import ModelTable
 from keras_retinanet.serving.model_versions import ModelSource
 from keras_retinanet.serving.page import PAGE_HEADERS, render_page
 from keras_retinanet.serving.peers import Peers
-from keras_retinanet.serving.responses import GONE, LOG, RETRY, error_response, failure_response, json_response
+from keras_retinanet.serving.responses import (
+    GONE,
+    LOG,
+    RETRY,
+    bytes_response,
+    error_response,
+    failure_response,
+    json_response,
+)
 from keras_retinanet.serving.served_model import LoadedVersion, ServedModel
 from keras_retinanet.serving.service import Decoding
 from keras_retinanet.version import __version__
@@ -55,7 +64,7 @@ class DetectionApi:
         self._metrics = Metrics()
         self._decoding = Decoding(config.max_pixels)
         models = (ServedModel(source, config, self._decoding, self._metrics) for source in sources)
-        self._models = {model.name: model for model in models}
+        self._models = ModelTable(models)
         self._bodies = BodyReader(config.max_request_mb * 2**20, config.client_timeout)
 
     def app(self) -> Starlette:
@@ -97,26 +106,26 @@ class DetectionApi:
         else:
             self._peers.start_listening()
         if self._config.reload_seconds:
-            tasks += [asyncio.create_task(model.follow(self._note_new)) for model in self._models.values()]
+            tasks += [asyncio.create_task(model.follow(self._note_new)) for model in self._models.by_name.values()]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            for model in self._models.values():
+            for model in self._models.by_name.values():
                 await model.close()
             self._decoding.close()
 
     async def _load(self) -> None:
         try:
-            for model in self._models.values():
+            for model in self._models.by_name.values():
                 await model.load()
         except Exception as error:
             self._on_loaded(error)
         else:
             self._peers.set_ready()
-            self._on_loaded(list(self._models.values()))
+            self._on_loaded(list(self._models.by_name.values()))
 
     def _note_new(self, model: ServedModel) -> None:
         self._on_loaded([model])
@@ -124,8 +133,8 @@ class DetectionApi:
     async def _page(self, request: Request) -> Response:
         from starlette.responses import HTMLResponse
 
-        name = request.query_params.get("model", next(iter(self._models)))
-        return self._no_model(name) or HTMLResponse(render_page(name), headers=PAGE_HEADERS)
+        name = request.query_params.get("model", self._models.first)
+        return self._models.missing_model(name) or HTMLResponse(render_page(name), headers=PAGE_HEADERS)
 
     async def _health(self, request: Request) -> Response:
         del request
@@ -133,21 +142,19 @@ class DetectionApi:
 
     async def _readiness(self, request: Request) -> Response:
         del request
-        versions = {name: model.current for name, model in self._models.items()}
+        versions = {name: model.current for name, model in self._models.by_name.items()}
         models = {name: "loading" if one is None else f"version {one.number}" for name, one in versions.items()}
         is_ready = all(versions.values()) and not self._peers.is_any_loading()
         status = {"status": "ready" if is_ready else "loading", "ready": is_ready, "models": models}
         return json_response(status, 200 if is_ready else 503, None if is_ready else RETRY)
 
     async def _counts(self, request: Request) -> Response:
-        from starlette.responses import Response
-
         del request
         try:
             text, kind = await asyncio.to_thread(self._metrics.render)
         except ModuleNotFoundError as error:
             return error_response(501, str(error))
-        return Response(text, headers={"Content-Type": kind})
+        return bytes_response(text, kind)
 
     async def _server_metadata(self, request: Request) -> Response:
         del request
@@ -155,17 +162,19 @@ class DetectionApi:
 
     async def _status(self, request: Request) -> Response:
         name = request.path_params["name"]
-        current = None if self._no_model(name) else self._models[name].current
+        current = None if self._models.missing_model(name) else self._models.by_name[name].current
         if current is None:
-            return self._no_model(name) or json_response(predict_api.status(0, is_ready=False))
-        return self._no_version(request, current) or json_response(predict_api.status(current.number, is_ready=True))
+            return self._models.missing_model(name) or json_response(predict_api.status(0, is_ready=False))
+        return self._models.missing_version(request, current) or json_response(
+            predict_api.status(current.number, is_ready=True)
+        )
 
     async def _model_readiness(self, request: Request) -> Response:
         name = request.path_params["name"]
-        if missing := self._no_model(name):
+        if missing := self._models.missing_model(name):
             return missing
-        current = self._models[name].current
-        if current is not None and (missing := self._no_version(request, current)):
+        current = self._models.by_name[name].current
+        if current is not None and (missing := self._models.missing_version(request, current)):
             return missing
         return json_response({"name": name, "ready": current is not None}, 200 if current else 503)
 
@@ -175,7 +184,7 @@ class DetectionApi:
         """A route that describes a loaded model."""
 
         async def handle(request: Request) -> Response:
-            current = self._current(request)
+            current = self._models.current(request)
             if not isinstance(current, LoadedVersion):
                 return current
             return json_response(describe(request.path_params["name"], current))
@@ -199,13 +208,11 @@ class DetectionApi:
             return infer_api.read_call(body, request.headers.get(infer_api.HEADER_LENGTH))
 
         def write(call: Any, found: list[Detections], current: LoadedVersion, headers: dict[str, str]) -> Response:
-            from starlette.responses import Response
-
             model = request.path_params["name"], current.number
             body, length = infer_api.reply(call, found, current.runtime.class_names, model)
             kind = "application/json" if length is None else "application/octet-stream"
             binary = {} if length is None else {infer_api.HEADER_LENGTH: str(length)}
-            return Response(body, headers={**headers, **binary}, media_type=kind)
+            return bytes_response(body, kind, {**headers, **binary})
 
         return await self._answer(request, read, write)
 
@@ -219,7 +226,7 @@ class DetectionApi:
             raise HTTPException(405, headers={"Allow": "POST"})
         began, name = time.monotonic(), request.path_params["name"]
         response = await self._detected(request, read, write)
-        if name in self._models:
+        if name in self._models.by_name:
             images = getattr(request.state, "images", 0)
             self._metrics.count_request(name, response.status_code, time.monotonic() - began, images)
         return response
@@ -227,7 +234,7 @@ class DetectionApi:
     async def _detected(
         self, request: Request, read: Callable[[bytearray], Call], write: Callable[..., Response]
     ) -> Response:
-        current = self._current(request)
+        current = self._models.current(request)
         if not isinstance(current, LoadedVersion):
             return current
         try:
@@ -235,7 +242,7 @@ class DetectionApi:
                 call = await asyncio.to_thread(read, body)
                 body.clear()
                 request.state.images = len(call.images)
-                current = self._current(request)  # a newer one may have been loaded in the meantime
+                current = self._models.current(request)  # a newer one may have been loaded in the meantime
                 if not isinstance(current, LoadedVersion):
                     return current
                 found = await self._detect(request, call.images, current)
@@ -264,33 +271,9 @@ class DetectionApi:
                 hung_up.cancel()
                 self._metrics.add_waiting(name, -len(images))
 
-    def _current(self, request: Request) -> LoadedVersion | Response:
-        """The version that answers a request, or an error."""
-        name = request.path_params["name"]
-        if missing := self._no_model(name):
-            return missing
-        current = self._models[name].current
-        if current is None:
-            return error_response(503, "The model is warming up; try again in a moment.", RETRY)
-        return self._no_version(request, current) or current
-
-    def _no_model(self, name: str) -> Response | None:
-        if name in self._models:
-            return None
-        known = " and ".join(map(repr, self._models))
-        return error_response(404, f"There is no model {name[:60]!r}; this server has {known}.")
-
-    def _no_version(self, request: Request, current: LoadedVersion) -> Response | None:
-        name, version = request.path_params["name"], request.path_params.get("version")
-        if version in (None, str(current.number)):
-            return None
-        return error_response(
-            404, f"There is no version {version[:20]!r} of {name!r}; this server has {current.number}."
-        )
-
     async def _http_error(self, request: Request, error: Exception) -> Response:
         status = getattr(error, "status_code", 500)
-        name = next(iter(self._models))
+        name = self._models.first
         v1, v2 = f"/v1/models/{name}", f"/v2/models/{name}"
         known = f"POST {v1}:predict, GET {v1}, GET {v1}/metadata, POST {v2}/infer, GET {v2}, GET /v2, GET /metrics"
         wanted = f"{request.method} {request.url.path[:100]}"

@@ -44,6 +44,22 @@ def json_response(body: dict[str, Any], status: int = 200, headers: dict[str, st
     return Response(json.dumps(body).encode(), status, headers, media_type="application/json")
 
 
+def bytes_response(body: bytes, kind: str, headers: dict[str, str] | None = None) -> Response:
+    """A response of any kind.
+
+    Args:
+        body: Its content.
+        kind: Content type, with its parameters.
+        headers: Further headers. Defaults to none.
+
+    Returns:
+        The response.
+    """
+    from starlette.responses import Response
+
+    return Response(body, headers={**(headers or {}), "Content-Type": kind})
+
+
 def error_response(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
     """The response to a request that failed.
 

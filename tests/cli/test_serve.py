@@ -131,9 +131,9 @@ def test_mistakes_are_told_in_one_line(
     assert error.count("\n") == 1
 
 
-def test_a_kit_goes_with_a_saved_model_only(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_kit_goes_with_formats_of_servers_only(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert convert_model.main([str(run), str(tmp_path / "x.keras"), "--serving-kit", str(tmp_path / "kit")]) == 2
-    assert "--serving-kit goes with --format saved_model, got --format keras" in capsys.readouterr().err
+    assert "--serving-kit goes with --format saved_model, onnx, openvino, got --format keras" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
