@@ -19,7 +19,7 @@ from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers, p
 from keras_retinanet.cli.startup import command_line, import_tensorflow
 from keras_retinanet.config import ArchitectureName, TrainConfig
 from keras_retinanet.config.architectures import refuse_inapplicable, with_own_settings
-from keras_retinanet.config.presets import demo_preset, list_replaced_choices
+from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.recipes import DEFAULT_RECIPE, recipe_names
 from keras_retinanet.config.rules import check, exists, refuse_unused_flat_share
 from keras_retinanet.config.tree import changed, flag_name, flattened, settings
@@ -164,8 +164,7 @@ def _resolve_settings(
         raise ValueError("--epochs and --time both say how long to train; choose one.")
     if namespace.resume is None:
         base, file_settings = read_settings_file(namespace.config)
-        is_demo = given.get("data.dataset") == "demo" and not namespace.config
-        preset = demo_preset(given) if is_demo else {}
+        preset = DEMO if given.get("data.dataset") == "demo" and not namespace.config else {}
         given = {**file_settings, **given}
         inherited, checkpoint = _inherit_settings(given) if "model.weights" in given else ({}, None)
         architecture = _choose_architecture(given, inherited, base)
@@ -175,8 +174,6 @@ def _resolve_settings(
         if is_whole := bool(namespace.config) and not file_settings:
             values = {**preset, **inherited, **given}
         config = changed(base, values)
-        for sentence in list_replaced_choices(given, config) if is_demo else ():
-            print_note(sentence)
         return config, checkpoint, frozenset(flattened(base) if is_whole else values)
     if namespace.config:
         raise ValueError("--resume takes the settings of its run; remove --config.")

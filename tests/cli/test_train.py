@@ -108,49 +108,6 @@ def test_demo_brings_its_preset_and_flags_go_before_it() -> None:
     assert config == changed(TrainConfig(), {**DEMO, **given})
 
 
-@pytest.mark.parametrize(
-    ("flags", "assigner", "loss"),
-    [
-        ([], "task_aligned", "quality_focal"),
-        (["--assigner", "atss"], "atss", "quality_focal"),
-        (["--positive-iou", "0.6"], "iou_threshold", "quality_focal"),
-        (["--tal-top-k", "9", "--focal-alpha", "0.5"], "task_aligned", "focal"),
-        (["--class-balance", "alpha_by_frequency"], "task_aligned", "focal"),
-        (["--loss", "ohem", "--mining-nms", "0.7"], "task_aligned", "ohem"),
-    ],
-)
-def test_a_constant_of_another_assigner_or_loss_leaves_out_the_demos(
-    flags: list[str], assigner: str, loss: str
-) -> None:
-    config = parse(["demo", "somewhere", *flags]).config
-    assert (config.assigner.assigner, config.loss.classification) == (assigner, loss)
-    assert assigner_constants(config.assigner) is not None
-    assert class_constants(config.loss)["gamma" if loss != "ohem" else "mining_nms"] is not None
-
-
-@pytest.mark.parametrize(
-    ("flags", "replaced"),
-    [
-        ("--positive-iou 0.6", ["--positive-iou", "--assigner", "task_aligned", "iou_threshold"]),
-        ("--focal-alpha 0.5", ["--focal-alpha", "--loss", "quality_focal", "focal"]),
-        ("--class-balance alpha_by_frequency", ["--class-balance", "--loss", "quality_focal", "focal"]),
-        ("--assigner iou_threshold --positive-iou 0.6", []),
-        ("--loss ohem --mining-nms 0.7", []),
-        ("--architecture ssdlite320_mobilenet_v3_large --weights none --positive-iou 0.6", []),
-        ("--focal-gamma 1 --tal-top-k 9", []),
-    ],
-)
-def test_one_line_says_which_choice_of_the_demo_a_constant_replaces(
-    flags: str, replaced: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    parse(["demo", "somewhere", *flags.split()])
-    expected = ""
-    if replaced:
-        flag, choice, before, now = replaced
-        expected = f"note: {flag} does not apply to the demo's {choice} {before}; this run has {choice} {now}.\n"
-    assert capsys.readouterr().err == expected
-
-
 def test_a_flat_share_needs_a_schedule_that_has_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["coco", "data", "--recipe", "paper"], ["demo", "somewhere", "--schedule", "cosine"]):
         schedule = "step" if "paper" in words else "cosine"
