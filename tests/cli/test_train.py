@@ -17,7 +17,8 @@ import yaml
 from keras_retinanet.assigners import assigner_constants
 from keras_retinanet.cli.dataset_arguments import dataset_words
 from keras_retinanet.cli.parsing import join_numbers
-from keras_retinanet.cli.train import WORDS, _print_summary, main, parse
+from keras_retinanet.cli.train import WORDS, main, parse
+from keras_retinanet.cli.train_summary import print_summary
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.settings import AUTO
@@ -25,7 +26,8 @@ from keras_retinanet.config.tree import changed, flag_name, settings, to_dict
 from keras_retinanet.demo import scenes
 from keras_retinanet.losses import class_constants
 from keras_retinanet.snapshots.run_folder import Run
-from keras_retinanet.training.fit import RunResult
+from keras_retinanet.training.launchers import ProcessSettings
+from keras_retinanet.training.run_result import RunResult
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -187,6 +189,7 @@ def test_csv_words() -> None:
         (["coco", "data", "--monitor", "APx"], "--monitor APx: the metric coco has no such number. It has AP, AP50,"),
         (["csv", "a.csv", "--set", "train"], "name splits; csv takes files"),
         (["coco", "data", "--config", "no/such.yaml"], "no/such.yaml"),
+        (["coco", "data", "--num-processes", "2"], "given without --coordinator-address and --process-id"),
         (["--resume", "no/such/run"], "no/such/run: no such run"),
         (["--resume", "no/such/run", "--epoch", "3"], "did you mean --epochs?"),
     ],
@@ -211,6 +214,19 @@ def former_run(folder: Path) -> Run:
     run.write_config(changed(TrainConfig(), {"data.path": "data", "epochs": 5, "model.weights": "none"}))
     run.last.touch()
     return run
+
+
+def test_processes_are_found_in_flags_and_variables(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert parse(["coco", "data"]).processes is None
+    flags = ["--coordinator-address", "node1:6006", "--num-processes", "2", "--process-id", "1"]
+    assert parse(["coco", "data", *flags]).processes == ProcessSettings("node1:6006", 2, 1, "flags")
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}}')
+    assert "Keras 3 does not support MultiWorkerMirroredStrategy" in refused(["coco", "data"], capsys)
+    for name, value in {"MASTER_ADDR": "a", "MASTER_PORT": "7", "WORLD_SIZE": "2", "RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    assert parse(["coco", "data"]).processes == ProcessSettings("a:7", 2, 0, "torchrun's variables")
 
 
 def test_resuming_takes_the_settings_of_the_run_and_some_flags(tmp_path: Path) -> None:
@@ -281,11 +297,11 @@ def test_what_a_stopped_run_says(
 ) -> None:
     monkeypatch.setattr("keras_retinanet.cli.startup._locate", lambda command: [command])  # as if it were on PATH
     config = changed(TrainConfig(), {"epochs": 2})
-    _print_summary(RunResult(tmp_path / "my run", 1, {}, {}, signal.SIGINT), config)
+    print_summary(RunResult(tmp_path / "my run", 1, {}, {}, signal.SIGINT), config)
     assert capsys.readouterr().out == (
         f"\nStopped in epoch 2 of 2. Continue with:\n  retinanet-train --resume '{tmp_path}/my run'\n"
     )
-    _print_summary(RunResult(tmp_path, 2, {}, {}, signal.SIGINT), config)
+    print_summary(RunResult(tmp_path, 2, {}, {}, signal.SIGINT), config)
     assert "All 2 epochs are trained; stopped before the last was measured" in capsys.readouterr().out
 
 
