@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import json
 import random
@@ -18,7 +19,7 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Attempt:
-    """One request: its body, the statuses that are right, and the answers if it is good."""
+    """One request: its body, the statuses that are right, and if it is good the answers of each version."""
 
     kind: str
     body: bytes
@@ -26,6 +27,9 @@ class Attempt:
     expected: tuple[Any, ...] = ()
     stops_at: float = 1.0  # share of the body that is sent
     hangs_up: bool = False
+    seconds: float = 0.0  # that the body takes, in pieces
+    path: str = "/v1/models/load:predict"
+    header_length: int = 0  # of the JSON in front of binary tensors
 
 
 def png(image: np.ndarray) -> bytes:
@@ -48,13 +52,16 @@ def bomb(side: int = 40_000) -> bytes:
 class Requests:
     """Makes requests of all kinds at random."""
 
-    def __init__(self, images: list[np.ndarray], answers: list[Any], seed: int, limit_mb: int) -> None:
-        self._files, self._answers = [png(image) for image in images], answers
+    def __init__(self, images: list[np.ndarray], answers: list[list[Any]], seed: int, limit_mb: int) -> None:
+        self._images, self._files, self._answers = images, [png(image) for image in images], answers
         self._random = random.Random(seed)
         self._too_large_mb = limit_mb + 1
         bad, late = [400], [408]  # a large body may not arrive in time
         self._kinds: list[tuple[float, Callable[[], Attempt]]] = [
-            (0.80, self.good),
+            (0.50, self.good),
+            (0.15, self._by_infer),
+            (0.10, self._pixels),
+            (0.02, lambda: dataclasses.replace(self.good(), kind="in pieces", seconds=3.0)),
             (0.04, lambda: self._spoilt("damaged", self._files[0][:200], bad)),
             (0.03, lambda: self._spoilt("bomb", bomb(), bad)),
             (0.03, lambda: self._spoilt("no image", b"hello", bad)),
@@ -62,6 +69,7 @@ class Requests:
             (0.01, lambda: self._plain("too large", b" " * (self._too_large_mb * 2**20), [413, *late])),
             (0.03, lambda: self._partly("stops half-way", hangs_up=False)),
             (0.03, lambda: self._partly("hangs up", hangs_up=True)),
+            (0.03, lambda: dataclasses.replace(self.good(), kind="does not wait", hangs_up=True)),
         ]
 
     def __call__(self) -> Attempt:
@@ -71,9 +79,39 @@ class Requests:
 
     def good(self) -> Attempt:
         """One to three images, in rows or columns."""
-        chosen = self._random.choices(range(len(self._files)), k=self._random.randint(1, 3))
-        expected = tuple(self._answers[index] for index in chosen)
-        return Attempt("good", self._body([self._files[index] for index in chosen]), (200,), expected)
+        chosen = self._chosen(self._random.randint(1, 3))
+        return Attempt("good", self._body([self._files[index] for index in chosen]), (200,), self._expected(chosen))
+
+    def one(self, index: int) -> Attempt:
+        """A certain image."""
+        return Attempt("good", self._body([self._files[index]]), (200,), self._expected([index]))
+
+    def _by_infer(self) -> Attempt:
+        """Files in binary, by the Open Inference Protocol."""
+        chosen = self._chosen(self._random.randint(1, 3))
+        framed = b"".join(struct.pack("<I", len(self._files[k])) + self._files[k] for k in chosen)
+        return self._tensor("files by infer", "image_bytes", "BYTES", (len(chosen),), framed, chosen)
+
+    def _pixels(self) -> Attempt:
+        """An image as pixels, by the Open Inference Protocol."""
+        chosen = self._chosen(1)
+        image = self._images[chosen[0]][None]
+        return self._tensor("pixels by infer", "images", "UINT8", image.shape, image.tobytes(), chosen)
+
+    def _tensor(
+        self, kind: str, name: str, datatype: str, shape: tuple[int, ...], content: bytes, chosen: list[int]
+    ) -> Attempt:
+        size = {"binary_data_size": len(content)}
+        tensor = {"name": name, "datatype": datatype, "shape": list(shape), "parameters": size}
+        head = json.dumps({"inputs": [tensor]}).encode()
+        path = "/v2/models/load/infer"
+        return Attempt(kind, head + content, (200,), self._expected(chosen), path=path, header_length=len(head))
+
+    def _chosen(self, count: int) -> list[int]:
+        return self._random.choices(range(len(self._files)), k=count)
+
+    def _expected(self, chosen: list[int]) -> tuple[Any, ...]:
+        return tuple(tuple(answers[index] for index in chosen) for answers in self._answers)
 
     def _body(self, files: list[bytes]) -> bytes:
         encoded = [{"b64": base64.b64encode(file).decode()} for file in files]

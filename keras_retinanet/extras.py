@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import Literal
 
 Extra = Literal[
-    "beam", "fiftyone", "grpc", "heif", "litert", "nncf", "onnx", "openvino", "serve", "supervision", "tfds", "video"
+    "beam",
+    "fiftyone",
+    "grpc",
+    "heif",
+    "litert",
+    "nncf",
+    "onnx",
+    "openvino",
+    "parquet",
+    "ray",
+    "serve",
+    "supervision",
+    "tfds",
+    "video",
 ]
 """Extras of pyproject.toml that a feature asks for by name when their packages are missing."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from keras_retinanet.config import DataConfig
     from keras_retinanet.export import Agreement, ValidationData
 
+_KITS = {
+    "saved_model": ("kit", "write_kit"),
+    "onnx": ("kit_triton", "write_triton_kit"),
+    "openvino": ("kit_openvino", "write_openvino_kit"),
+}
+"""Format → module of `serving` and function that writes the files for its server."""
 MAX_VALIDATED = 200
 """Maximum number of validation images on which the AP of an int8 artefact is measured."""
 
@@ -48,7 +55,10 @@ def build_parser() -> Parser:
     parser.add_argument("--samples", metavar="FOLDER", help="images to compare with the snapshot (default: built-in)")
     _add_export_flags(parser)
     parser.add_argument(
-        "--serving-kit", metavar="DIR", help="saved_model: also write what TensorFlow Serving needs, with a README"
+        "--serving-kit",
+        metavar="DIR",
+        help="also write what a server in a container or in Kubernetes needs, with a README: saved_model for "
+        "TensorFlow Serving, onnx for Triton, openvino for OpenVINO Model Server",
     )
     suppression = add_filter_flags(parser).add_mutually_exclusive_group()
     suppression.add_argument("--no-nms", action="store_true", help="keep all overlapping boxes")
@@ -95,8 +105,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
-    if flags.serving_kit and flags.format != "saved_model":
-        raise ValueError(f"--serving-kit goes with --format saved_model, got --format {flags.format}.")
+    if flags.serving_kit and flags.format not in _KITS:
+        raise ValueError(f"--serving-kit goes with --format {', '.join(_KITS)}, got --format {flags.format}.")
+    if flags.serving_kit and flags.format == "openvino" and not flags.with_resize:
+        raise ValueError("--serving-kit of --format openvino needs --with-resize: the server does not resize.")
     from keras_retinanet.export import (
         FORMATS,
         MAX_CALIBRATION_IMAGES,
@@ -108,13 +120,13 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
         folder_images,
         training_files,
     )
-    from keras_retinanet.serving.kit import served_name, write_kit
+    from keras_retinanet.serving.kit import check_name
 
     snapshot, out = find_snapshot(Path(flags.snapshot)), Path(flags.out)
     if out.exists() and snapshot.exists() and out.samefile(snapshot):
         raise ValueError(f"OUT is the snapshot itself, which would be overwritten: {str(out)!r}; name another file.")
     if flags.serving_kit:  # checked now, before the new version is written
-        served_name(out)
+        check_name(out.resolve().name if flags.format != "onnx" else out.stem)
     data = find_run_data(snapshot) if flags.precision == "int8" else None
     representative = flags.representative
     if data is not None and representative is None:
@@ -138,6 +150,8 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
     check = Verification(flags.format, detector, flags.precision, samples, _validation(data, detector.class_names))
     written = FORMATS[flags.format](detector, out, settings, check)
     if flags.serving_kit:
+        module, function = _KITS[flags.format]
+        write_kit = getattr(importlib.import_module(f"keras_retinanet.serving.{module}"), function)
         print(f"wrote {write_kit(Path(flags.serving_kit), written, detector.class_names)}")
     return written, check.agreement
 

@@ -3,67 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import collections
-import contextlib
 import itertools
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from keras_retinanet.cli.detect_outputs import close_all, open_result_files
+from keras_retinanet.cli.detect_sharded import add_runner_flags, check_runner_flags, run_with_runner
 from keras_retinanet.cli.detect_sources import Source, find_sources, numbered, refuse_overwriting
+from keras_retinanet.cli.detect_summary import INTERRUPTED, SOME_UNREAD, Tally, summary
+from keras_retinanet.cli.detector_settings import USUAL_THRESHOLD, detector_settings
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.snapshot_arguments import add_views_flag
 from keras_retinanet.cli.startup import import_tensorflow_for
-from keras_retinanet.config import ExifFrame, TileConfig, ViewConfig
+from keras_retinanet.config import ExifFrame, TileConfig
 
 if TYPE_CHECKING:
     from keras_retinanet.detection.detector import Detector
     from keras_retinanet.detection.result_files import Writer
-    from keras_retinanet.schema import DetectedImage
-
-USUAL_THRESHOLD = 0.3
-SOME_UNREAD, INTERRUPTED = 1, 130
-"""Exit statuses: images were left out; stopped by Ctrl-C."""
-_NAMED = 8  # classes in the summary, and JPEGs that are cut off
-
-
-@dataclass
-class Tally:
-    """Counts of a run.
-
-    Attributes:
-        images: Images that were read.
-        unread: Images that could not be read.
-        boxes: Class name → number of boxes.
-        cut_off: JPEGs without their last bytes.
-    """
-
-    images: int = 0
-    unread: int = 0
-    boxes: collections.Counter[str] = field(default_factory=collections.Counter)
-    cut_off: int = 0
-
-    def add(self, found: DetectedImage) -> None:
-        """Counts one image, and prints a line if it could not be read.
-
-        Args:
-            found: Detections of the image.
-        """
-        from tqdm import tqdm
-
-        if found.error is None:
-            self.images += 1
-            self.boxes.update(found.names)
-        else:
-            self.unread += 1
-            tqdm.write(f"left out  {' '.join(found.error.split())}", file=sys.stderr)
-        if found.is_cut_off:
-            self.cut_off += 1
-            if self.cut_off <= _NAMED:
-                what = "lacks its last bytes; it is decoded as far as it goes"
-                tqdm.write(f"cut off   {found.image} {what}", file=sys.stderr)
 
 
 def build_parser() -> Parser:
@@ -113,6 +71,8 @@ def build_parser() -> Parser:
     out.add_argument("--json", metavar="FILE", help="COCO results, and FILE's name with _images: ids and file names")
     out.add_argument("--csv", metavar="FILE", help="lines of image,x1,y1,x2,y2,class,score")
     out.add_argument("--yolo", metavar="DIR", help="one text file per image with lines `label x y width height score`")
+    out.add_argument("--parquet", metavar="FILE", help="a row per image for DuckDB, pandas, Spark (extra `parquet`)")
+    add_runner_flags(parser)
     parser.add_argument("--batch-size", type=count, default=4, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--workers", type=count, metavar="N", help="threads that read images (default: all cores)")
     return parser
@@ -131,13 +91,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = parser.parse_intermixed_args(argv)
     if flags.tile is None and (flags.overlap is not None or flags.no_whole_pass):
         parser.error("--overlap and --no-whole-pass need --tile")
-    if flags.no_pictures and not (flags.json or flags.csv or flags.yolo):
-        parser.error("--no-pictures leaves nothing to write: name a --json, --csv or --yolo")
+    if flags.no_pictures and not (flags.json or flags.csv or flags.yolo or flags.parquet):
+        parser.error("--no-pictures leaves nothing to write: name a --json, --csv, --yolo or --parquet")
+    if problem := check_runner_flags(flags):
+        parser.error(problem)
     if flags.thresholds and flags.score_threshold is not None:
         parser.error("--thresholds has the score threshold of each class: leave out --score-threshold")
     import_tensorflow_for(flags.model)
     try:
-        return _run(flags)
+        return run_with_runner(flags) if flags.runner else _run(flags)
     except (ValueError, OSError, ImportError) as error:
         return fail("retinanet-detect", error)
 
@@ -157,7 +119,7 @@ def _run(flags: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         status = INTERRUPTED
     finally:
-        written = _close(writers)
+        written = close_all(writers)
     print(summary(tally, written, is_whole=not status))
     return status or (SOME_UNREAD if tally.unread else 0)
 
@@ -168,25 +130,7 @@ def _open(flags: argparse.Namespace) -> Detector:
     from keras_retinanet.runtimes.stricter_runtime import with_threshold_file
 
     runtime = with_threshold_file(open_model(flags.model), flags.thresholds)
-    threshold = flags.score_threshold
-    if threshold is None and not runtime.filter.class_thresholds:
-        threshold = max(USUAL_THRESHOLD, runtime.filter.score_threshold)
-    tiles = None
-    if flags.tile is not None:
-        overlap = TileConfig.overlap if flags.overlap is None else flags.overlap
-        tiles = TileConfig(flags.tile, overlap, not flags.no_whole_pass)
-    return Detector(
-        runtime,
-        score_threshold=threshold,
-        nms_threshold=flags.nms_threshold,
-        max_detections=flags.max_detections,
-        classes=flags.classes,
-        batch_size=flags.batch_size,
-        tiles=tiles,
-        views=None if flags.tta is None else ViewConfig(flags.tta),
-        exif=flags.exif,
-        workers=flags.workers,
-    )
+    return Detector(runtime, **detector_settings(flags, runtime.filter))
 
 
 def _writers(
@@ -197,27 +141,8 @@ def _writers(
     writers: dict[str, Writer] = {}
     if not flags.no_pictures:
         writers["pictures"] = detection_files.PictureFolder(Path(flags.out), class_names)
-    if flags.json:
-        ids = {} if videos else numbered([image.name for image in images])
-        writers["json"] = detection_files.CocoResults(Path(flags.json), class_names, ids)
-    if flags.csv:
-        writers["csv"] = detection_files.CsvTable(Path(flags.csv))
-    if flags.yolo:
-        writers["yolo"] = detection_files.YoloFolder(Path(flags.yolo), class_names)
-    return writers
-
-
-def _close(writers: Mapping[str, Writer]) -> dict[str, list[Path]]:
-    """Closes every output, even if closing another one fails."""
-    written: dict[str, list[Path]] = {}
-    with contextlib.ExitStack() as endings:
-        for name, writer in writers.items():
-            endings.callback(_close_one, writer, name, written)
-    return {name: written[name] for name in writers}
-
-
-def _close_one(writer: Writer, name: str, written: dict[str, list[Path]]) -> None:
-    written[name] = writer.close()
+    ids = {} if videos else numbered([image.name for image in images])
+    return writers | open_result_files(flags, class_names, ids.get)
 
 
 def _detect_images(detector: Detector, images: Sequence[Source], writers: dict[str, Writer], tally: Tally) -> None:
@@ -257,29 +182,6 @@ def _detect_video(
     finally:
         if "video" in own:
             own["video"].close()
-
-
-def summary(tally: Tally, written: Mapping[str, Sequence[Path]], *, is_whole: bool) -> str:
-    """Formats the counts and the paths of the outputs.
-
-    Args:
-        tally: The counts.
-        written: Kind of output → files or folders.
-        is_whole: Whether the run reached its end.
-
-    Returns:
-        A few lines.
-    """
-    boxes = sum(tally.boxes.values())
-    lines = [f"images    {tally.images}" + (f", {tally.unread} left out" if tally.unread else "")]
-    lines[0] += f", {tally.cut_off} cut off" if tally.cut_off else ""
-    lines[0] += "" if is_whole else ", stopped"
-    named = ", ".join(f"{name} {count}" for name, count in tally.boxes.most_common(_NAMED))
-    more = f" and {len(tally.boxes) - _NAMED} classes more" if len(tally.boxes) > _NAMED else ""
-    lines.append(f"boxes     {boxes}" + (f": {named}{more}" if named else ""))
-    if tally.images and not boxes:
-        lines.append("hint      a lower --score-threshold shows what the model is less sure of")
-    return "\n".join(lines + [f"{name:<8}  {', '.join(map(str, paths))}" for name, paths in written.items()])
 
 
 if __name__ == "__main__":

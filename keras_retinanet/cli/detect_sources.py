@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import collections
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from keras_retinanet.detection.result_files import number_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ def find_sources(words: Sequence[str], is_recursive: bool) -> tuple[list[Source]
     Raises:
         ValueError: A file does not exist, or a folder or pattern has no images.
     """
+    from keras_retinanet.data.image_archives import is_archive
     from keras_retinanet.data.image_files import find_images
     from keras_retinanet.detection.video import VIDEO_SUFFIXES
 
@@ -45,9 +49,55 @@ def find_sources(words: Sequence[str], is_recursive: bool) -> tuple[list[Source]
         for path in find_images(word, is_recursive=is_recursive):
             if not path.exists():
                 raise ValueError(f"No such image, video or folder: {word!r}.")
+            if is_archive(path):
+                raise ValueError(f"{path} is an archive of images: add --runner local (or another runner, see --help).")
             name = _own_name(path.relative_to(word) if Path(word).is_dir() else Path(path.name), taken)
             (videos if path.suffix.lower() in VIDEO_SUFFIXES else images).append(Source(path, name))
     return images, videos
+
+
+def find_inputs(words: Sequence[str], is_recursive: bool) -> tuple[list[Source], list[Source]]:
+    """Expands the arguments of a command line with `--runner` to files.
+
+    Args:
+        words: Files, folders and patterns.
+        is_recursive: Whether to search subfolders.
+
+    Returns:
+        Images, and archives of images (tar, TFRecord), each in the order given. The name of an archive has no suffix.
+
+    Raises:
+        ValueError: A file does not exist, a folder or pattern has neither, or a file is a video.
+    """
+    from keras_retinanet.data.image_archives import find_archives
+
+    taken: collections.Counter[str] = collections.Counter()
+    archives, others = [], []
+    for word in words:
+        paths = find_archives(word, is_recursive=is_recursive)
+        for path in paths:
+            own = path.relative_to(word).as_posix() if Path(word).is_dir() else path.name
+            archives.append(Source(path, _own_archive_name(re.sub(r"\.(tar|tar\.gz|tgz)$", "", own), taken)))
+        if not paths or (Path(word).is_dir() and _has_images(word, is_recursive)):
+            others.append(word)
+    images, videos = find_sources(others, is_recursive)
+    if videos:
+        raise ValueError(f"{videos[0].path} is a video, which --runner does not take: detect in it without --runner.")
+    return images, archives
+
+
+def _own_archive_name(name: str, taken: collections.Counter[str]) -> str:
+    taken[name] += 1
+    return name if taken[name] == 1 else _own_archive_name(f"{name}-{taken[name]}", taken)
+
+
+def _has_images(word: str, is_recursive: bool) -> bool:
+    from keras_retinanet.data.image_files import find_images
+
+    try:
+        return bool(find_images(word, is_recursive=is_recursive))
+    except ValueError:
+        return False
 
 
 def _own_name(path: Path, taken: collections.Counter[str]) -> str:
@@ -87,5 +137,5 @@ def numbered(names: Sequence[str]) -> dict[str, int]:
     Returns:
         File name → id; empty if a name is not a number, or two are equal.
     """
-    ids = {name: int(stem) for name in names if (stem := Path(name).stem).isascii() and stem.isdecimal()}
+    ids = {name: number for name in names if (number := number_of(name)) is not None}
     return ids if len(set(ids.values())) == len(names) else {}

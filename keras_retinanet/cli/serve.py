@@ -1,11 +1,10 @@
-"""`retinanet-serve`: serves a snapshot or an exported model over HTTP."""
+"""`retinanet-serve`: serves snapshots and exported models over HTTP."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import logging
-import re
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +14,12 @@ from keras_retinanet.cli.parsing import Parser, add_flags, fail
 from keras_retinanet.cli.startup import import_tensorflow_for
 from keras_retinanet.config import ServeConfig
 from keras_retinanet.config.tree import flag_name, settings
-from keras_retinanet.snapshots.run_folder import SNAPSHOTS
 
 if TYPE_CHECKING:
-    from keras_retinanet.serving.app import Served
+    from keras_retinanet.serving.model_versions import ModelSource
 
 _FAILED = 1
-_MINIMUM = {"port": 0, "max_wait_ms": 0}  # of all other numbers: more than nothing
+_MINIMUM = {"port": 0, "max_wait_ms": 0, "reload_seconds": 0}  # of all other numbers: more than nothing
 _MAXIMUM = {"port": 65535, "max_pixels": 2 * 89_478_485}  # Pillow itself refuses larger images
 
 
@@ -33,12 +31,15 @@ def build_parser() -> Parser:
     """
     parser = Parser(
         prog="retinanet-serve",
-        description="Serve TensorFlow Serving's REST predict API on a port of this machine; / is a page to try it.",
+        description="Serve TensorFlow Serving's REST predict API and the Open Inference Protocol (KServe v2) on a port "
+        "of this machine; / is a page to try it.",
     )
     parser.add_argument(
         "model",
+        nargs="+",
         metavar="MODEL",
-        help="a .keras file, the folder of a run, another library's file, or an exported model",
+        help="a .keras file, the folder of a run, another library's file, an exported model or a folder of its "
+        "versions; NAME=PATH gives it a name in URLs",
     )
     add_flags(parser, settings(ServeConfig))
     return parser
@@ -54,11 +55,42 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0 ended by a signal, 1 the model failed, 2 wrong arguments or model.
     """
     flags = build_parser().parse_args(argv)
-    import_tensorflow_for(flags.model)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("keras_retinanet").setLevel(logging.INFO)
+    given = {name: value for name, value in vars(flags).items() if name != "model"}
     try:
-        _serve(flags)
+        config = ServeConfig(**given)
+        check(config)
+        if config.processes == 1:
+            return _serve(None, None, flags.model, config)
+        return _serve_with_processes(flags.model, config)
+    except (ValueError, OSError, ImportError) as error:
+        return fail("retinanet-serve", error)
+
+
+def _serve_with_processes(models: Sequence[str], config: ServeConfig) -> int:
+    _start_log()
+    from keras_retinanet.serving.processes import Processes
+    from keras_retinanet.serving.server import bound_socket, require_extra
+
+    require_extra()
+    _sources(models, config)
+    with contextlib.closing(bound_socket(config)) as listening:
+        return Processes(config.processes, _serve, models, config).run(listening)
+
+
+def _serve(listening: socket.socket | None, folder: Path | None, models: Sequence[str], config: ServeConfig) -> int:
+    """Serves in this process."""
+    from keras_retinanet.serving.model_versions import artefact_of, path_of
+
+    for words in models:
+        import_tensorflow_for(str(artefact_of(path_of(words))))
+    _start_log()
+    from keras_retinanet.serving.peers import Peers
+    from keras_retinanet.serving.server import Server
+
+    try:
+        sources = _sources(models, config)
+        with contextlib.closing(Server(config, listening, Peers(folder))) as server:
+            server.run(sources)
     except (ValueError, OSError, ImportError) as error:
         return fail("retinanet-serve", error)
     except RuntimeError as error:
@@ -66,14 +98,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _serve(flags: argparse.Namespace) -> None:
-    given = {name: value for name, value in vars(flags).items() if name != "model"}
-    config = ServeConfig(**given)
-    check(config)
-    from keras_retinanet.serving.server import Server
+def _start_log() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("keras_retinanet").setLevel(logging.INFO)
 
-    with contextlib.closing(Server(config)) as server:
-        server.run(open_model(Path(flags.model), config.name, config.thresholds))
+
+def _sources(models: Sequence[str], config: ServeConfig) -> list[ModelSource]:
+    from keras_retinanet.serving.model_versions import model_source
+
+    if len(models) > 1 and config.name is not None:
+        raise ValueError(f"--name {config.name} is for one model, got {len(models)}; name each as NAME=PATH.")
+    sources = [model_source(words, config.name, config.thresholds) for words in models]
+    names = [source.name for source in sources]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"Two models have the name {twice[0]!r}; name them as NAME=PATH.")
+    return sources
 
 
 def check(config: ServeConfig) -> None:
@@ -87,7 +126,7 @@ def check(config: ServeConfig) -> None:
     """
     for setting in settings(ServeConfig):
         value = getattr(config, setting.name)
-        if setting.scalar in (int, float) and not setting.is_flag:
+        if value is not None and setting.scalar in (int, float) and not setting.is_flag:
             least = _MINIMUM.get(setting.name)
             if not (value > 0 if least is None else value >= least):
                 words = "greater than 0" if least is None else "0 or more"
@@ -95,53 +134,13 @@ def check(config: ServeConfig) -> None:
     for name, most in _MAXIMUM.items():
         if getattr(config, name) > most:
             raise ValueError(f"{flag_name(name)} must be at most {most}, got {getattr(config, name)}.")
+    if config.max_latency_ms is not None and config.max_latency_ms <= config.max_wait_ms:
+        raise ValueError(
+            f"--max-latency-ms {config.max_latency_ms:g} is no longer than images wait for others: "
+            f"--max-wait-ms {config.max_wait_ms:g}."
+        )
     if config.max_queue < config.max_batch:
         raise ValueError(f"--max-queue {config.max_queue} holds less than one batch: --max-batch {config.max_batch}.")
-
-
-def open_model(path: Path, name: str | None, thresholds: str | None = None) -> Served:
-    """Opens the model to serve.
-
-    Args:
-        path: As in `runtimes.open_model`.
-        name: Name in URLs. Defaults to that of the file or folder.
-        thresholds: File of score thresholds. Defaults to the model's own.
-
-    Returns:
-        The model with its name and version.
-
-    Raises:
-        ValueError: The model cannot be opened, or the name is not valid in a URL.
-        OSError: The path does not exist.
-    """
-    from keras_retinanet.runtimes import open_model as runtimes
-    from keras_retinanet.runtimes.stricter_runtime import with_threshold_file
-    from keras_retinanet.serving.app import Served
-
-    own, version = name_and_version(path)
-    name = own if name is None else name
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise ValueError(f"The name {name!r} is not valid in a URL; give --name of letters, digits, '.', '_' and '-'.")
-    return Served(with_threshold_file(runtimes.open_model(path), thresholds), name, version)
-
-
-def name_and_version(path: Path) -> tuple[str, int]:
-    """The default name and version of a model.
-
-    Args:
-        path: The path as given.
-
-    Returns:
-        Name of the file, of the run, or of the folder with the versions; and the version, 1 if there is none.
-    """
-    from keras_retinanet.runtimes import versions_of
-
-    path = path.resolve()
-    if path.name in SNAPSHOTS:
-        return path.parent.name, 1
-    if path.name.isdecimal() and (path / "saved_model.pb").is_file():
-        return path.parent.name, int(path.name)
-    return path.stem if path.is_file() else path.name, max(versions_of(path), default=1)
 
 
 if __name__ == "__main__":

@@ -98,6 +98,10 @@ class ServeConfig:
         exif: Turn images upright by their EXIF orientation, or leave them as stored. Defaults to the model's rule.
         thresholds: File of `retinanet-evaluate --save-thresholds`: score threshold of each class, and calibration.
         use_log: Log one line per request.
+        max_latency_ms: Milliseconds from the arrival of a request to its response. Requests that would take longer are
+            refused at once with status 503. Defaults to `answer_timeout`.
+        reload_seconds: Seconds between two looks for a new version of a model; 0 never looks.
+        processes: Number of processes that answer requests, each with its own copy of the models.
     """
 
     host: str = "127.0.0.1"
@@ -114,3 +118,6 @@ class ServeConfig:
     exif: ExifFrame | None = None
     thresholds: str | None = None
     use_log: bool = True
+    max_latency_ms: float | None = None
+    reload_seconds: float = 5.0
+    processes: int = 1

@@ -61,7 +61,7 @@ def expand(images: Any, *, is_recursive: bool = False) -> Iterable[GivenImage]:
 
     Args:
         images: str, Path, bytes, array or Pillow image; a folder; a pattern such as `"day*/*.jpg"`; or an iterable of
-            these, which is consumed lazily.
+            these and of `GivenImage`, which is consumed lazily.
         is_recursive: Search subfolders, too. Defaults to `False`.
 
     Returns:
@@ -79,7 +79,9 @@ def expand(images: Any, *, is_recursive: bool = False) -> Iterable[GivenImage]:
 
 def _expand_each(images: Iterable[Any], is_recursive: bool) -> Iterator[GivenImage]:
     for position, image in enumerate(images):
-        if isinstance(image, (str, os.PathLike)):
+        if isinstance(image, GivenImage):
+            yield image
+        elif isinstance(image, (str, os.PathLike)):
             yield from expand(image, is_recursive=is_recursive)
         else:
             yield _without_path(position, image)

@@ -6,10 +6,11 @@ it is closed.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -43,6 +44,19 @@ class Writer(Protocol):
         """
 
 
+def number_of(name: str) -> int | None:
+    """The number that is the name of an image file without folder and suffix: 139 of `a/000000000139.jpg`.
+
+    Args:
+        name: The name.
+
+    Returns:
+        The number, or `None`.
+    """
+    stem = Path(name).stem
+    return int(stem) if stem.isascii() and stem.isdecimal() else None
+
+
 class CocoResults:
     """COCO results, one list of `{"image_id", "category_id", "bbox": [x, y, width, height], "score"}`.
 
@@ -52,21 +66,26 @@ class CocoResults:
     Args:
         path: Path of the file; its folder is created if absent.
         class_names: Names of the labels.
-        ids: Image name → id. Other images get 1, 2, … in the order of `add`.
+        find_id: Image name → id. Images for which it is `None` get 1, 2, … in the order of `add`, the default for all.
     """
 
-    def __init__(self, path: Path, class_names: Sequence[str], ids: Mapping[str, int] | None = None) -> None:
-        self._ids = ids or {}
-        self._images_path = path.with_name(f"{path.stem}_images.json")
-        self._categories = [{"id": k + 1, "name": name} for k, name in enumerate(class_names)]
-        self._images: list[dict[str, Any]] = []
+    def __init__(
+        self, path: Path, class_names: Sequence[str], find_id: Callable[[str], int | None] = lambda _: None
+    ) -> None:
+        self._find_id, self._num_images = find_id, 0
+        categories = json.dumps([{"id": k + 1, "name": name} for k, name in enumerate(class_names)], ensure_ascii=False)
+        end = f'\n], "categories": {categories}, "annotations": []}}\n'
+        self._images = _Lines(path.with_name(f"{path.stem}_images.json"), '{"images": [\n', ",\n", end)
         self._lines = _Lines(path, "[\n", ",\n", "\n]\n")
 
     def add(self, name: str, found: DetectedImage) -> None:
         """Writes one image; see `Writer`."""
-        image_id = self._ids.get(name, len(self._images) + 1)
+        self._num_images += 1
+        own_id = self._find_id(name)
+        image_id = self._num_images if own_id is None else own_id
         height, width = found.size or (0, 0)
-        self._images.append({"id": image_id, "file_name": name, "width": width, "height": height})
+        image = {"id": image_id, "file_name": name, "width": width, "height": height}
+        self._images.add(json.dumps(image, ensure_ascii=False))
         corners = np.asarray(found.boxes, np.float64)
         boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1).round(2)
         for box, score, label in zip(boxes.tolist(), found.scores, found.labels, strict=True):
@@ -75,11 +94,11 @@ class CocoResults:
 
     def close(self) -> list[Path]:
         """Completes both files; see `Writer`."""
-        results = self._lines.close()
-        images = _Lines(self._images_path, "", "", "\n")
-        table = {"images": self._images, "categories": self._categories, "annotations": []}
-        images.add(json.dumps(table, ensure_ascii=False))
-        return [results, images.close()]
+        try:
+            return [self._lines.close(), self._images.close()]
+        except BaseException:
+            self._images.discard()
+            raise
 
 
 class CsvTable:
@@ -224,3 +243,9 @@ class _Lines:
         finally:
             self._temporary.unlink(missing_ok=True)
         return self._path
+
+    def discard(self) -> None:
+        """Removes what was written, unless the file is in its place."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+        self._temporary.unlink(missing_ok=True)

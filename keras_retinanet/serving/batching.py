@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -34,10 +34,17 @@ class Batcher:
         runtime: Detects the objects.
         max_batch: Maximum number of images in a batch.
         max_wait: Seconds that an image waits for others.
+        on_batch: Called after each batch with its number of images and its seconds in the network. Defaults to nothing.
     """
 
-    def __init__(self, runtime: Runtime, max_batch: int, max_wait: float) -> None:
-        self._runtime, self._max_batch, self._max_wait = runtime, max_batch, max_wait
+    def __init__(
+        self,
+        runtime: Runtime,
+        max_batch: int,
+        max_wait: float,
+        on_batch: Callable[[int, float], None] | None = None,
+    ) -> None:
+        self._runtime, self._max_batch, self._max_wait, self._on_batch = runtime, max_batch, max_wait, on_batch
         self._groups: dict[Size, deque[_Waiting]] = {}
         self._woken = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="detect")
@@ -70,7 +77,10 @@ class Batcher:
         Raises:
             RuntimeError: The runtime returned another number of entries.
         """
+        began = time.monotonic()
         found = await asyncio.get_running_loop().run_in_executor(self._thread, self._runtime.detect, images, fits)
+        if self._on_batch is not None:
+            self._on_batch(len(images), time.monotonic() - began)
         if len(found) != len(images):
             raise RuntimeError(f"The runtime answered {len(found)} of {len(images)} images.")
         return found

@@ -39,6 +39,7 @@ class Client:
         pause: Seconds before the first repetition. Defaults to 0.2.
         batch_size: Maximum number of images per request. Defaults to 8.
         sleep: Function that waits for a number of seconds. Defaults to `time.sleep`.
+        class_names: Names of the labels for servers that return none. Defaults to the server's.
     """
 
     def __init__(
@@ -49,11 +50,12 @@ class Client:
         pause: float = 0.2,
         batch_size: int = 8,
         sleep: Callable[[float], None] = time.sleep,
+        class_names: Sequence[str] | None = None,
     ) -> None:
         if batch_size < 1 or retries < 0:
             raise ValueError(f"batch_size must be at least 1 and retries 0 or more, got {batch_size} and {retries}.")
         self._transport, self._retries, self._pause = transport, retries, pause
-        self._batch_size, self._sleep = batch_size, sleep
+        self._batch_size, self._sleep, self._class_names = batch_size, sleep, class_names
 
     def detect(self, images: Sequence[ImageFile]) -> list[Detections]:
         """Finds the objects in image files.
@@ -103,7 +105,7 @@ class Client:
                 index = min(int(named.group(1)), len(files) - 1) if named else 0
                 raise error.about(names[index]) from None
         else:
-            return list(_split_response(answer, len(files)))
+            return list(_split_response(answer, len(files), self._class_names))
         # One image is refused, or all together are too large: halving the request finds out which.
         half = len(files) // 2
         return [*self._ask(files[:half], names[:half]), *self._ask(files[half:], names[half:])]
@@ -173,11 +175,14 @@ def _decode_base64(image: Mapping[str, str], name: str) -> bytes:
         raise ValueError(f'{name} is no {{"b64": "…base64 of an image file…"}}; it is a mapping of {given}.') from None
 
 
-def _split_response(answer: dict[str, Any], count: int) -> Iterator[Detections]:
+def _split_response(answer: dict[str, Any], count: int, class_names: Sequence[str] | None) -> Iterator[Detections]:
     try:
         for row in range(count):
             found = int(answer["num_detections"][row])
-            names = [_decode_text(name) for name in answer["class_names"][row][:found]]
+            if class_names is None:
+                names = [_decode_text(name) for name in answer["class_names"][row][:found]]
+            else:
+                names = [class_names[label] for label in answer["labels"][row][:found]]
             yield {
                 "boxes": np.asarray(answer["boxes"][row][:found], np.float32).reshape(-1, 4),
                 "scores": np.asarray(answer["scores"][row][:found], np.float32),

@@ -38,7 +38,7 @@ def checked_size(contents: bytes, max_pixels: int) -> tuple[int, int]:
     """
     if not contents:
         raise BadImageError("is empty; send the bytes of an image file")
-    too_large = f"more than the {max_pixels:,} pixels that are taken; send it smaller"
+    too_large = _too_large(max_pixels)
     try:
         with Image.open(io.BytesIO(contents), formats=pillow_files.formats_for(contents[:32])) as image:
             height, width = pillow_files.stored_size(image)
@@ -55,6 +55,31 @@ def checked_size(contents: bytes, max_pixels: int) -> tuple[int, int]:
     if contents[:2] == b"\xff\xd8" and contents.count(_SCAN) > MAX_SCANS:
         raise BadImageError(f"is a JPEG with more than {MAX_SCANS} scans; save it again, not progressive")
     return height, width
+
+
+def checked_shape(pixels: Any, max_pixels: int) -> tuple[int, int]:
+    """Checks the size of an image that comes as pixels.
+
+    Args:
+        pixels: `(H, W, 3)`.
+        max_pixels: Maximum number of pixels.
+
+    Returns:
+        Height and width in pixels.
+
+    Raises:
+        BadImageError: It has no pixel, or too many.
+    """
+    height, width = pixels.shape[:2]
+    if not height * width:
+        raise BadImageError("is empty; send at least one pixel")
+    if width * height > max_pixels:
+        raise BadImageError(f"has {width} x {height} pixels, {_too_large(max_pixels)}")
+    return height, width
+
+
+def _too_large(max_pixels: int) -> str:
+    return f"more than the {max_pixels:,} pixels that are taken; send it smaller"
 
 
 def decoded(contents: bytes, size: tuple[int, int], rule: ResizeConfig = DEFAULT_RULE) -> Decoded:

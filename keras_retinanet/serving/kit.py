@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from keras_retinanet.extras import install_hint
+from keras_retinanet.serving.manifests import MODELS, ServerSpec, storage, write_manifests
+from keras_retinanet.serving.model_versions import NAME
 from keras_retinanet.serving.predict_messages import IMAGES, SIGNATURE
 
 IMAGE = "tensorflow/serving:2.21.0"
@@ -79,6 +80,8 @@ _README = """\
 |---|---|
 | `models.config` | which model is served, under which name |
 | `batching_parameters.txt` | batches across requests; not in use until its two flags are given |
+| `kubernetes.yaml`, `kserve.yaml` | the server in Kubernetes, and in KServe |
+| `retinanet-serve.yaml` | this package's own server in Kubernetes |
 | `compose.yaml`, `run.sh` | the server in a container, on this machine's ports 8500 (gRPC) and 8501 (REST) |
 
 Classes, in the order of the labels: {classes}.
@@ -161,13 +164,40 @@ def served_name(model: Path) -> str:
     Raises:
         ValueError: The name is not valid in a URL.
     """
-    name = model.resolve().name
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+    return check_name(model.resolve().name)
+
+
+def check_name(name: str) -> str:
+    """Checks the name of an artefact.
+
+    Args:
+        name: That of its file or folder.
+
+    Returns:
+        The name.
+
+    Raises:
+        ValueError: It is not valid in a URL.
+    """
+    if not NAME.fullmatch(name):
         raise ValueError(
             f"The model's folder is called {name!r}, which becomes its name on the server; "
             "rename it to letters, digits, '.', '_' and '-'."
         )
     return name
+
+
+def next_version(folder: Path) -> int:
+    """The number of the next version in a folder.
+
+    Args:
+        folder: Folder of the versions; it need not exist.
+
+    Returns:
+        One more than the highest.
+    """
+    numbers = (int(found.name) for found in folder.glob("*") if found.name.isdecimal())
+    return max(numbers, default=0) + 1
 
 
 def write_kit(out: Path, version: Path, class_names: Sequence[str]) -> Path:
@@ -205,4 +235,12 @@ def write_kit(out: Path, version: Path, class_names: Sequence[str]) -> Path:
     }
     for file, text in files.items():
         (out / file).write_text(text, encoding="utf-8")
+    arguments = (f"--model_name={name}", f"--model_base_path={MODELS}/{name}", "--rest_api_port=8501")
+    state = f"/v1/models/{name}"
+    predictor = {
+        "modelFormat": {"name": "tensorflow"},
+        "protocolVersion": "v1",
+        "storageUri": f"{storage(name)}/{name}",
+    }
+    write_manifests(out, name, ServerSpec(IMAGE, arguments, 8501, state, state), predictor)
     return out

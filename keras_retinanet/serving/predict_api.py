@@ -24,11 +24,11 @@ class PredictCall:
     """A request for detections.
 
     Attributes:
-        files: The bytes of each image file.
+        images: The bytes of each image file.
         is_columnar: Whether the response has one list per output instead of one object per image.
     """
 
-    files: list[bytes]
+    images: Sequence[bytes]
     is_columnar: bool
 
 
@@ -104,11 +104,29 @@ def reply(call: PredictCall, found: Sequence[Detections], class_names: Sequence[
     Returns:
         `{"predictions": …}` with one row per image, or `{"outputs": …}` with one array per output.
     """
-    most = max(len(one["scores"]) for one in found)
+    if call.is_columnar:
+        return {"outputs": columns_of(found, class_names)}
+    most = _most(found)
+    return {"predictions": [_row(one, most, class_names) for one in found]}
+
+
+def columns_of(found: Sequence[Detections], class_names: Sequence[str]) -> dict[str, list[Any]]:
+    """The outputs of all images, with as many rows as the one with the most detections.
+
+    Args:
+        found: Detections of each image.
+        class_names: Names of the labels.
+
+    Returns:
+        Output → nested lists, padded with -1 and "".
+    """
+    most = _most(found)
     rows = [_row(one, most, class_names) for one in found]
-    if not call.is_columnar:
-        return {"predictions": rows}
-    return {"outputs": {name: [row[name] for row in rows] for name in rows[0]}}
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _most(found: Sequence[Detections]) -> int:
+    return max(len(one["scores"]) for one in found)
 
 
 def _row(found: Detections, most: int, class_names: Sequence[str]) -> dict[str, Any]:

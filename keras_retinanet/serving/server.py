@@ -7,35 +7,41 @@ import functools
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from keras_retinanet.config import ServeConfig
 from keras_retinanet.extras import install_hint
-from keras_retinanet.serving.app import LOG, DetectionApi, Served
+from keras_retinanet.serving.app import DetectionApi
+from keras_retinanet.serving.model_versions import ModelSource
+from keras_retinanet.serving.peers import Peers
+from keras_retinanet.serving.responses import LOG
+from keras_retinanet.serving.served_model import ServedModel
 from keras_retinanet.serving.strict_protocol import StrictProtocol
 
 _GRACE = 5  # seconds added to a request's own deadline before the server stops without it
-_PROBES = ("/healthz", "/readyz")
+_PROBES = ("/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready")
 
 
 class Server:
-    """Serves one model on one port.
+    """Serves some models on one port.
 
     The constructor binds the port, so that an address in use is reported before a model is loaded.
 
     Args:
         config: Address and limits.
+        listening: A bound socket that other processes share. Defaults to a new one.
+        peers: Those processes. Defaults to none.
 
     Raises:
         OSError: The port is in use, or the address does not belong to this machine.
         ModuleNotFoundError: The extra `serve` is not installed.
     """
 
-    def __init__(self, config: ServeConfig) -> None:
+    def __init__(self, config: ServeConfig, listening: socket.socket | None = None, peers: Peers | None = None) -> None:
         require_extra()
-        self._config = config
-        self._socket = _bound(config)
+        self._config, self._peers = config, peers
+        self._socket = bound_socket(config) if listening is None else listening
         self._server: Any = None
         self._failure: Exception | None = None
 
@@ -45,19 +51,21 @@ class Server:
         host, port = self._socket.getsockname()[:2]
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
-    def run(self, served: Served) -> None:
+    def run(self, sources: Sequence[ModelSource]) -> None:
         """Serves until a signal or `stop`, then finishes the accepted requests.
 
         Args:
-            served: The model.
+            sources: The models.
 
         Raises:
-            RuntimeError: The model failed its warm-up.
+            ValueError: A model cannot be opened.
+            OSError: There is no such model.
+            RuntimeError: A model failed its warm-up.
         """
         import uvicorn
         from uvicorn.protocols.http.h11_impl import H11Protocol
 
-        app: Any = DetectionApi(served, self._config, lambda error: self._warmed(served, error)).app()
+        app: Any = DetectionApi(sources, self._config, self._note_loaded, self._peers).app()
         protocol = type("Protocol", (StrictProtocol, H11Protocol), {})
         settings = uvicorn.Config(
             RequestLog(app) if self._config.use_log else app,
@@ -77,7 +85,7 @@ class Server:
         with _surviving_signals():
             self._server.run(sockets=[self._socket])
         if self._failure:
-            raise RuntimeError(f"The model failed its warm-up: {self._failure}") from self._failure
+            raise self._failure
 
     def close(self) -> None:
         """Releases the port."""
@@ -87,12 +95,14 @@ class Server:
         """Ends `run` gracefully. Call it from another thread."""
         self._server.should_exit = True
 
-    def _warmed(self, served: Served, error: Exception | None) -> None:
-        if error is None:
-            LOG.info("ready: model %s, version %d on %s", served.name, served.version, self.url)
-        else:
-            self._failure = error
+    def _note_loaded(self, loaded: Sequence[ServedModel] | Exception) -> None:
+        if isinstance(loaded, Exception):
+            self._failure = loaded
             self.stop()
+            return
+        for model in loaded:
+            if model.current is not None:
+                LOG.info("ready: model %s, version %d on %s", model.name, model.current.number, self.url)
 
 
 def require_extra() -> None:
@@ -111,8 +121,18 @@ def require_extra() -> None:
     del starlette, uvicorn
 
 
-def _bound(config: ServeConfig) -> socket.socket:
-    """A bound socket, which reserves the port; until `run` listens on it, connections are refused."""
+def bound_socket(config: ServeConfig) -> socket.socket:
+    """Reserves the port; until a server listens on it, connections are refused.
+
+    Args:
+        config: Host and port.
+
+    Returns:
+        A bound socket.
+
+    Raises:
+        OSError: The port is in use, or the address does not belong to this machine.
+    """
     taken = socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET)
     try:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

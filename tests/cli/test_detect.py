@@ -13,7 +13,8 @@ from PIL import Image
 
 from keras_retinanet import Detector
 from keras_retinanet.cli import detect
-from keras_retinanet.cli.detect_sources import find_sources, numbered
+from keras_retinanet.cli.detect_sources import find_inputs, find_sources, numbered
+from keras_retinanet.snapshots.run_lock import locked
 
 RANDOM = np.random.default_rng(1)
 
@@ -128,6 +129,10 @@ def test_mistakes_are_told_in_one_line(
         (["a.keras", "b.jpg", "--thresholds", "t.yaml", "--score-threshold=1"], "leave out --score-threshold"),
         (["a.keras", "b.jpg", "--score-threshold", "2"], "2 is not between 0 and 1"),
         (["a.keras", "b.jpg", "--treshold", "1"], "unrecognized arguments"),
+        (["a.keras", "b.jpg", "--runner", "ray", "--beam-options=--x"], "are those of Beam's runners"),
+        (["a.keras", "b.jpg", "--runner", "local", "--actors", "2"], "--actors belongs to --runner ray"),
+        (["a.keras", "b.jpg", "--runner", "local", "--limit", "2"], "--limit does not go with --runner"),
+        (["a.keras", "b.jpg", "--shard-size", "2"], "--shard-size needs --runner"),
     ],
 )
 def test_wrong_words_end_with_status_2(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,3 +161,75 @@ def test_image_ids_are_the_numbers_of_the_files_where_all_have_one() -> None:
     assert numbered(["000139.jpg", "a/285.jpg"]) == {"000139.jpg": 139, "a/285.jpg": 285}
     assert numbered(["1.jpg", "a/01.jpg"]) == {}
     assert numbered(["1.jpg", "x.jpg"]) == {}
+
+
+@pytest.fixture
+def painted_model(painted_runtime: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file in whose place every command opens a `painted_runtime`."""
+    for module in ("runtimes.open_model", "detection.detector"):
+        monkeypatch.setattr(
+            f"keras_retinanet.{module}.open_model",
+            lambda model: painted_runtime() if isinstance(model, (str, Path)) else model,
+        )
+    (tmp_path / "model.onnx").touch()
+    return tmp_path / "model.onnx"
+
+
+def test_a_runner_writes_what_a_plain_run_writes_and_continues(
+    painted_model: Path, paint: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = tmp_path / "images"
+    (images / "deep").mkdir(parents=True)
+    for k, name in enumerate(("7.png", "12.bmp", "deep/9.png")):
+        Image.fromarray(paint(40, 60, [[2, 3, 20 + k, 30], [30, 5, 50, 25]], [0, 2], [90, 80])).save(images / name)
+    (images / "8.jpg").write_bytes(b"no image")
+    sources = [str(painted_model), str(images), "--recursive"]
+    assert detect.main([*sources, "--no-pictures", "--json", str(tmp_path / "a.json")]) == 1
+    folder = tmp_path / "out"
+    words = [*sources, "--runner", "local", "--shard-size", "2", "--out", str(folder)]
+    capsys.readouterr()
+    assert detect.main([*words, "--json", str(tmp_path / "b.json")]) == 1
+    for name in ("{}.json", "{}_images.json"):
+        assert (tmp_path / name.format("b")).read_bytes() == (tmp_path / name.format("a")).read_bytes()
+    records = json.loads((tmp_path / "b.json").read_text())
+    assert [record["image_id"] for record in records] == [12, 12, 7, 7, 9, 9]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "images    3, 1 left out"
+    assert printed[-2:] == [f"shards    2: {folder}", f"errors    {folder / 'errors.csv'}"]
+    assert (folder / "errors.csv").read_text().splitlines()[1].startswith(f"{images / '8.jpg'},")
+
+    first, second = sorted(folder.glob("*.npz"))
+    second.unlink()
+    kept = first.stat().st_mtime_ns
+    assert detect.main([*words, "--csv", str(tmp_path / "c.csv")]) == 1
+    assert second.exists()
+    assert first.stat().st_mtime_ns == kept
+    assert f"shards    2, 1 of them done before: {folder}" in capsys.readouterr().out
+    assert len((tmp_path / "c.csv").read_text().splitlines()) == 1 + 6
+
+    assert detect.main([*words, "--score-threshold", "0.7"]) == 2
+    assert "score_threshold was 0.3, now it is 0.7. Give the same, or another" in capsys.readouterr().err
+    with locked(folder):
+        assert detect.main(words) == 2
+    assert "another process works there now" in capsys.readouterr().err
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    second.unlink()
+    monkeypatch.setattr("keras_retinanet.shards.runners.do_shard", stop)
+    assert detect.main(words) == 130
+    assert "stopped; the same command continues" in capsys.readouterr().out
+
+
+def test_archives_are_sources_of_runners(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a/1.tar", "a/2.jpg", "b/1.tar.gz", "b/2.tfrecord", "c.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    images, archives = find_inputs([str(tmp_path / "a"), str(tmp_path / "b")], False)
+    assert [image.name for image in images] == ["2.jpg"]
+    assert [archive.name for archive in archives] == ["1", "1-2", "2.tfrecord"]
+    with pytest.raises(ValueError, match=r"c\.mp4 is a video, which --runner does not take"):
+        find_inputs([str(tmp_path / "c.mp4")], False)
+    with pytest.raises(ValueError, match=r"1\.tar is an archive of images: add --runner local"):
+        find_sources([str(tmp_path / "a" / "1.tar")], False)

@@ -14,9 +14,9 @@ from PIL import Image
 
 from keras_retinanet import DetectionModel
 from keras_retinanet.cli import convert_model, serve
-from keras_retinanet.config import ServeConfig
 from keras_retinanet.runtimes import open_runtime
 from keras_retinanet.serving import server
+from keras_retinanet.serving.model_versions import name_and_version
 from keras_retinanet.serving_client import connect
 
 pytest.importorskip("starlette", reason="needs the extra `serve`")
@@ -66,8 +66,8 @@ def test_replies_are_what_the_runtime_detects(
     made: list[server.Server] = []
 
     class Kept(server.Server):
-        def __init__(self, config: ServeConfig) -> None:
-            super().__init__(config)
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
             made.append(self)
 
     monkeypatch.setattr(server, "Server", Kept)
@@ -110,6 +110,13 @@ def test_replies_are_what_the_runtime_detects(
         (["{run}", "--max-batch", "0"], "--max-batch must be greater than 0, got 0"),
         (["{run}", "--max-wait-ms", "nan"], "--max-wait-ms must be 0 or more, got nan"),
         (["{run}", "--max-queue", "7"], "--max-queue 7 holds less than one batch: --max-batch 8"),
+        (
+            ["{run}", "--max-latency-ms", "5"],
+            "--max-latency-ms 5 is no longer than images wait for others: --max-wait-ms 5",
+        ),
+        (["{run}", "--processes", "0"], "--processes must be greater than 0, got 0"),
+        (["{run}", "b={run}", "--name", "a"], "--name a is for one model, got 2; name each as NAME=PATH"),
+        (["{run}", "{run}"], "Two models have the name 'garden'; name them as NAME=PATH"),
         (["{run}", "--name", "a/b"], "The name 'a/b' is not valid in a URL; give --name of letters"),
         (["{run}", "--host", "192.0.2.1"], "Cannot listen on 192.0.2.1 port"),
     ],
@@ -124,9 +131,9 @@ def test_mistakes_are_told_in_one_line(
     assert error.count("\n") == 1
 
 
-def test_a_kit_goes_with_a_saved_model_only(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_kit_goes_with_formats_of_servers_only(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert convert_model.main([str(run), str(tmp_path / "x.keras"), "--serving-kit", str(tmp_path / "kit")]) == 2
-    assert "--serving-kit goes with --format saved_model, got --format keras" in capsys.readouterr().err
+    assert "--serving-kit goes with --format saved_model, onnx, openvino, got --format keras" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -144,4 +151,4 @@ def test_names_and_versions(tmp_path: Path) -> None:
         "garden/best.keras": ("garden", 1),
         "beetles.keras": ("beetles", 1),
     }.items():
-        assert serve.name_and_version(tmp_path / place) == expected
+        assert name_and_version(tmp_path / place) == expected

@@ -68,7 +68,7 @@ def test_coco_results_are_what_load_res_takes(entries: dict[str, DetectedImage],
 def test_coco_results_keep_given_ids_and_are_valid_without_boxes(
     entries: dict[str, DetectedImage], tmp_path: Path
 ) -> None:
-    write(CocoResults(tmp_path / "found.json", NAMES, {"deep/b.png": 139}), {"deep/b.png": entries["deep/b.png"]})
+    write(CocoResults(tmp_path / "found.json", NAMES, {"deep/b.png": 139}.get), {"deep/b.png": entries["deep/b.png"]})
     assert json.loads((tmp_path / "found.json").read_text()) == []
     assert json.loads((tmp_path / "found_images.json").read_text())["images"][0]["id"] == 139
 

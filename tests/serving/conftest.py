@@ -84,22 +84,24 @@ def png(colour: tuple[int, int, int], size: tuple[int, int] = (24, 16), kind: st
 
 
 class Running:
-    """A `retinanet-serve` in a thread."""
+    """A `retinanet-serve` in a thread; a new version is loaded once `newest` is replaced."""
 
-    def __init__(self, runtime: Any, name: str = "insects", version: int = 3, **limits: Any) -> None:
-        from keras_retinanet.serving.app import Served
+    def __init__(self, runtime: Any, name: str = "insects", version: int = 3, more: Any = (), **limits: Any) -> None:
+        from keras_retinanet.serving.model_versions import ModelSource, Version
         from keras_retinanet.serving.server import Server
 
         self.runtime = runtime
         self.server = Server(ServeConfig(port=0, **limits))
         self.url = self.server.url
         self.error: Exception | None = None
-        self.thread = threading.Thread(target=self._run, args=(Served(runtime, name, version),))
+        self.newest = Version(version, lambda: runtime)
+        sources = [ModelSource(name, lambda: self.newest)]
+        self.thread = threading.Thread(target=self._run, args=([*sources, *more],))
         self.thread.start()
 
-    def _run(self, served: Any) -> None:
+    def _run(self, sources: Any) -> None:
         try:
-            self.server.run(served)
+            self.server.run(sources)
         except Exception as error:
             self.error = error
 

@@ -304,3 +304,101 @@ def test_one_line_a_request(
     with serve(pixel_runtime(), use_log=False) as running:
         fetch(running.url + "/")
     assert [line for line in caplog.messages[3:] if not line.startswith("ready")] == []
+
+
+def test_the_open_inference_protocol(server: Any, fetch: Any, png: Any) -> None:
+    """A file in binary, as Triton's client sends it, with one output in binary and one in JSON; and pixels."""
+    file = png((4, 2, 9))
+    tensor = {
+        "name": "image_bytes",
+        "shape": [1],
+        "datatype": "BYTES",
+        "parameters": {"binary_data_size": len(file) + 4},
+    }
+    outputs = [{"name": "boxes", "parameters": {"binary_data": True}}, {"name": "class_names"}]
+    head = json.dumps({"inputs": [tensor], "outputs": outputs, "id": "a"}).encode()
+    body = head + len(file).to_bytes(4, "little") + file
+    place, name = server.url + "/v2/models/insects/versions/3/infer", "Inference-Header-Content-Length"
+    status, headers, answer = fetch(place, body, {name: str(len(head))})
+    assert status == 200
+    length = int(headers[name])
+    assert np.frombuffer(answer[length:], "<f4").tolist() == [4, 2, 9, 0]
+    assert json.loads(answer[:length])["outputs"][1]["data"] == ["cow"]
+    pixels = {"name": "images", "shape": [1, 1, 2, 3], "datatype": "UINT8", "data": [5, 1, 7, 0, 0, 0]}
+    status, headers, answer = fetch(place, json.dumps({"inputs": [pixels]}).encode())
+    assert (status, headers["Content-Type"], headers[name]) == (200, "application/json", None)
+    assert json.loads(answer)["outputs"][0]["data"] == [5, 1, 7, 0, 5, 1, 7, 1]
+    large = {**pixels, "shape": [1, 40, 40, 3], "data": [0] * 4800}
+    for wrong, message in ((large, "has 40 x 40 pixels, more than the 1,000"), (tensor, "must be 0")):
+        status, _, answer = fetch(place, json.dumps({"inputs": [wrong]}).encode())
+        assert status == 400
+        assert message in json.loads(answer)["error"]
+
+
+@pytest.mark.parametrize(
+    ("place", "status", "content"),
+    [
+        ("/v2/health/live", 200, {"live": True}),
+        ("/v2/health/ready", 200, {"ready": True, "models": {"insects": "version 3"}}),
+        ("/v2", 200, {"extensions": ["binary_tensor_data"]}),
+        ("/v2/models/insects", 200, {"versions": ["3"], "parameters": {"class_names": "ant,bee,cow"}}),
+        ("/v2/models/insects/versions/3/ready", 200, {"name": "insects", "ready": True}),
+        ("/v2/models/insects/versions/4/ready", 404, {}),
+        ("/v2/models/birds/ready", 404, {"error": "There is no model 'birds'; this server has 'insects'."}),
+        ("/v2/models/insects/infer", 405, {}),
+        ("/?model=birds", 404, {}),
+    ],
+)
+def test_what_the_server_tells_of_itself(
+    server: Any, fetch: Any, place: str, status: int, content: dict[str, Any]
+) -> None:
+    found, _, answer = fetch(server.url + place)
+    assert found == status
+    assert {key: json.loads(answer)[key] for key in content} == content
+
+
+def test_several_models_and_a_new_version(serve: Any, pixel_runtime: Any, png: Any, fetch: Any, until: Any) -> None:
+    """Each name is answered by its own model; a second version replaces the first while the other model stays."""
+    from keras_retinanet.serving.model_versions import ModelSource, Version
+
+    birds = pixel_runtime()
+    more = [ModelSource("birds", lambda: Version(9, lambda: birds))]
+    with serve(pixel_runtime(), more=more, reload_seconds=0.02) as running:
+        body = json.dumps({"instances": [image(png((1, 0, 0)))]}).encode()
+        before = len(birds.batches)
+        for name, count in (("insects", 0), ("birds", 1)):
+            assert fetch(f"{running.url}/v1/models/{name}:predict", body)[0] == 200
+            assert len(birds.batches) - before == count
+        assert b'<main data-model="birds">' in fetch(running.url + "/?model=birds")[2]
+        new = pixel_runtime()
+        running.newest = Version(4, lambda: new)
+        until(lambda: fetch(running.url + "/v1/models/insects/versions/4")[0] == 200)
+        warmed = len(new.batches)
+        assert fetch(running.url + "/v1/models/insects:predict", body)[0] == 200
+        assert len(new.batches) == warmed + 1
+        status, _, answer = fetch(running.url + "/v1/models/insects/versions/3:predict", body)
+        assert (status, json.loads(answer)["error"]) == (
+            404,
+            "There is no version '3' of 'insects'; this server has 4.",
+        )
+        assert json.loads(fetch(running.url + "/readyz")[2])["models"] == {"insects": "version 4", "birds": "version 9"}
+
+
+def test_what_would_come_too_late_is_refused_at_once(
+    serve: Any, pixel_runtime: Any, png: Any, fetch: Any, until: Any
+) -> None:
+    """0.1 s per image in the warm-up, and a limit of 0.15 s: of two requests at once, one is refused."""
+    is_warm = threading.Event()
+    runtime = pixel_runtime(lambda images: time.sleep(0.1 if not is_warm.is_set() else 0.3))
+    limits = {"max_batch": 1, "max_latency_ms": 150.0}
+    with serve(runtime, **limits) as running, ThreadPoolExecutor(1) as clients:
+        is_warm.set()
+        place, warmed = running.url + "/v1/models/insects:predict", len(runtime.batches)
+        body = json.dumps({"instances": [image(png((1, 0, 0)))]}).encode()
+        first = clients.submit(fetch, place, body)
+        until(lambda: len(runtime.batches) > warmed)
+        status, headers, answer = fetch(place, body)
+        assert (status, headers["Retry-After"]) == (503, "1")
+        assert json.loads(answer)["error"].startswith("1 images are waiting already, and a result would take 0.2 s")
+        assert not first.done()
+        assert first.result()[0] == 200

@@ -22,7 +22,8 @@ def kit(tmp_path: Path) -> Path:
 
 def test_all_files_name_the_model(kit: Path) -> None:
     assert sorted(path.name for path in kit.iterdir()) == [
-        "README.md", "batching_parameters.txt", "compose.yaml", "models.config", "run.sh",
+        "README.md", "batching_parameters.txt", "compose.yaml", "kserve.yaml", "kubernetes.yaml", "models.config",
+        "retinanet-serve.yaml", "run.sh",
     ]  # fmt: skip
     for path in kit.iterdir():
         text = path.read_text()

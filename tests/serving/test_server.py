@@ -164,7 +164,7 @@ SCRIPT = """
 import sys, time
 sys.path[:0] = sys.argv[1:3]
 from keras_retinanet.config import ServeConfig
-from keras_retinanet.serving.app import Served
+from keras_retinanet.serving.model_versions import ModelSource, Version
 from keras_retinanet.serving.server import Server
 import conftest
 
@@ -175,7 +175,7 @@ def slow(images):
 
 server = Server(ServeConfig(port=0))
 print(server.url, flush=True)
-server.run(Served(conftest.PixelRuntime(slow), "insects"))
+server.run([ModelSource("insects", lambda: Version(1, lambda: conftest.PixelRuntime(slow)))])
 print("ended", flush=True)
 """
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from keras_retinanet.config import ServeConfig
-from keras_retinanet.serving.service import BusyError, DetectionService, ImageError, Room, TooManyError
+from keras_retinanet.serving.admission import BusyError, TooManyError
+from keras_retinanet.serving.service import DetectionService, ImageError, Room
 
 
 def test_a_large_one_is_not_overtaken_for_ever() -> None:

@@ -207,6 +207,26 @@ def _annotated_size(heights: list[int], widths: list[int]) -> tuple[int, int] | 
     return (heights[0], widths[0]) if len(heights) == len(widths) == 1 and min(heights[0], widths[0]) > 0 else None
 
 
+def read_encoded_image(record: bytes, where: str) -> tuple[str, bytes]:
+    """The image of a record without its annotations.
+
+    Args:
+        record: A `tf.train.Example`.
+        where: File and number of the record.
+
+    Returns:
+        File name or ID, and the encoded bytes, empty if there are none.
+
+    Raises:
+        DataError: It is not an example, or a feature has the wrong kind.
+    """
+    features = _features(record, where)
+    names = [*_values(features, "image/filename", "bytes", where, None)]
+    names += _values(features, "image/source_id", "bytes", where, None)
+    name = next((value for value in names if value), where.encode()).decode("utf-8", "replace")
+    return name, next(iter(_values(features, "image/encoded", "bytes", where, None)), b"")
+
+
 def _image_id(source_ids: list[bytes], file_names: list[bytes], where: str) -> int | str:
     text = next((value for value in (*source_ids, *file_names) if value), where.encode()).decode("utf-8", "replace")
     is_number = text.isascii() and text.isdigit() and len(text) < 19 and str(int(text)) == text

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from keras_retinanet.data.beam_pipeline import open_pipeline
 from keras_retinanet.data.writers import WriteJob, write_job
-from keras_retinanet.extras import install_hint
 
 
 def write_with_beam(jobs: Sequence[WriteJob], runner: str, options: Sequence[str] = ()) -> None:
@@ -15,19 +15,15 @@ def write_with_beam(jobs: Sequence[WriteJob], runner: str, options: Sequence[str
 
     Args:
         jobs: What to write.
-        runner: Name of a Beam runner: `"DirectRunner"`, `"FlinkRunner"`, `"SparkRunner"`, `"DataflowRunner"`.
-        options: The runner's own flags.
+        runner: As for `open_pipeline`.
+        options: As for `open_pipeline`.
 
     Raises:
         ImportError: Apache Beam is not installed.
         ValueError: The runner is not known, or its flags are wrong.
         OSError: A job could not be written.
     """
-    try:
+    with open_pipeline(runner, options) as pipeline:
         import apache_beam as beam
-        from apache_beam.options.pipeline_options import PipelineOptions
-    except ImportError as error:
-        raise ImportError(f"--runner {runner} needs Apache Beam ({error}): {install_hint('beam')}.") from None
-    settings = PipelineOptions([f"--runner={runner}", *options])
-    with beam.Pipeline(options=settings) as pipeline:
+
         (pipeline | "jobs" >> beam.Create(list(jobs)) | "spread" >> beam.Reshuffle() | "write" >> beam.Map(write_job))

@@ -1,0 +1,60 @@
+"""The files of detections that flags of `retinanet-detect` name."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keras_retinanet.detection.result_files import Writer
+
+
+def open_result_files(
+    flags: argparse.Namespace, class_names: Sequence[str], find_id: Callable[[str], int | None]
+) -> dict[str, Writer]:
+    """Opens the result files.
+
+    Args:
+        flags: The parsed flags.
+        class_names: Names of the labels.
+        find_id: Image name → COCO id, or `None`.
+
+    Returns:
+        Flag → the file's writer.
+    """
+    from keras_retinanet.detection import result_files
+    from keras_retinanet.detection.parquet_file import ParquetFile
+
+    writers: dict[str, Writer] = {}
+    if flags.json:
+        writers["json"] = result_files.CocoResults(Path(flags.json), class_names, find_id)
+    if flags.csv:
+        writers["csv"] = result_files.CsvTable(Path(flags.csv))
+    if flags.yolo:
+        writers["yolo"] = result_files.YoloFolder(Path(flags.yolo), class_names)
+    if flags.parquet:
+        writers["parquet"] = ParquetFile(Path(flags.parquet), class_names)
+    return writers
+
+
+def close_all(writers: Mapping[str, Writer]) -> dict[str, list[Path]]:
+    """Closes every output, even if closing another one fails.
+
+    Args:
+        writers: Name of an output → its writer.
+
+    Returns:
+        Name → paths of its files or folders.
+    """
+    written: dict[str, list[Path]] = {}
+    with contextlib.ExitStack() as endings:
+        for name, writer in writers.items():
+            endings.callback(_close_one, writer, name, written)
+    return {name: written[name] for name in writers}
+
+
+def _close_one(writer: Writer, name: str, written: dict[str, list[Path]]) -> None:
+    written[name] = writer.close()
