@@ -48,11 +48,12 @@ class PriorProbability(keras.initializers.Initializer):
         return {"probability": self.probability, "softmax_outputs": self.softmax_outputs}
 
 
-class LastConv2D(keras.layers.Conv2D):
+class Conv2D(keras.layers.Conv2D):
     """The last convolution of a head, in float32; in training its products have the precision of the features.
 
-    It is the largest of all convolutions, so half precision pays most here. The bias is always added in float32: logits
-    start near -4.6, where bfloat16 has steps of 1/32, the sums that it rounds near 0.
+    Snapshots have its weights under the name of Keras' class, which this one therefore shares. It is the largest of all
+    convolutions, so half precision pays most here. The bias is always added in float32: logits start near -4.6, where
+    bfloat16 has steps of 1/32, the sums that it rounds near 0.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -164,7 +165,7 @@ class Head(keras.layers.Layer):
     def _final(self, outputs: int, prior: float | None, name: str) -> keras.layers.Layer:
         kernel = keras.initializers.RandomNormal(stddev=0.01)
         is_separable = self.tower_settings.is_separable
-        return (keras.layers.SeparableConv2D if is_separable else LastConv2D)(
+        return (keras.layers.SeparableConv2D if is_separable else Conv2D)(
             outputs,
             self.final_size,
             padding="same",
