@@ -2,7 +2,9 @@
 
 Assignment: 8 images × 20 boxes against the 200,700 anchors of 800 × 1333, compared with a NumPy version of fizyr's
 algorithm (dense IoU matrix, argmax, one-hot targets). Loss: peak memory of targets, loss and gradient with integer
-labels, compared with dense one-hot targets. Run: `python benchmarks/assigners.py`.
+labels, compared with dense one-hot targets; and of each assignment with 1,000 boxes an image.
+
+Run: `python benchmarks/assigners.py`.
 """
 
 from __future__ import annotations
@@ -10,20 +12,22 @@ from __future__ import annotations
 import argparse
 import functools
 import os
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
+from timing import peak_memory, reset_peak_memory
 
 from keras_retinanet.config import AssignerName
 
 CLASSES = 80
+KINDS = ("ours", "dense")
+"""Losses whose memory is compared."""
 
 
 def make_problem(images: int, boxes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -106,8 +110,20 @@ def time_of(function: Callable[[np.ndarray], object], labels: np.ndarray, repeat
     return min(walls) * 1e3, min(cpus) * 1e3
 
 
+def peak_of_assignment(assigner: AssignerName) -> None:
+    """Prints the growth of peak memory in MiB of one assignment with 1,000 boxes an image; in a process of its own."""
+    anchors, boxes, labels = make_problem(2, 1000)
+    predictions = make_predictions(anchors, 2, CLASSES) if assigner == "task_aligned" else ()
+    few = [values[:, :20] for values in (boxes, labels)]
+    assign_ours(anchors, *few, assigner=assigner, predictions=predictions)  # code and threads
+    reset_peak_memory()
+    before = peak_memory()
+    assign_ours(anchors, boxes, labels, assigner=assigner, predictions=predictions)
+    print(f"{peak_memory() - before:.0f}")
+
+
 def peak_of_loss(kind: str) -> None:
-    """Prints the growth of peak memory in MB of one loss and gradient; run in a process of its own."""
+    """Prints the growth of peak memory in MiB of one loss and gradient; in a process of its own."""
     import tensorflow as tf
 
     from keras_retinanet import losses
@@ -116,7 +132,8 @@ def peak_of_loss(kind: str) -> None:
     anchors, boxes, labels = make_problem(2, 20)
     logits = tf.random.normal((len(boxes), len(anchors), CLASSES)) - 4.0
     warm = tf.reduce_sum(logits)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    reset_peak_memory()
+    before = peak_memory()
     if kind == "ours":
         state = assign_ours(anchors, boxes, labels).astype(np.int32)
     else:
@@ -138,17 +155,19 @@ def peak_of_loss(kind: str) -> None:
         return loss, tape.gradient(loss, logits)
 
     loss, gradient = loss_and_gradient()
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{(after - before) / 1024:.0f} {float(loss):.1f} {float(warm + tf.reduce_sum(gradient)):.1f}")
+    print(f"{peak_memory() - before:.0f} {float(loss):.1f} {float(warm + tf.reduce_sum(gradient)):.1f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--peak", choices=["ours", "dense"], help="internal: measure one loss and leave")
+    parser.add_argument("--peak", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.peak:
+    if arguments.peak in KINDS:
         peak_of_loss(arguments.peak)
+        return
+    if arguments.peak:
+        peak_of_assignment(arguments.peak)
         return
     problem = make_problem(8, 20)
     assert np.array_equal(assign_ours(*problem), assign_like_fizyr(*problem)), "the two disagree"
@@ -168,13 +187,15 @@ def main() -> None:
     print(f"fizyr's algorithm in NumPy               wall {theirs[0]:.0f} ms   CPU {theirs[1]:.0f} ms")
     print(f"ratio                                    wall {theirs[0] / ours[0]:.1f}×   CPU {theirs[1] / ours[1]:.1f}×")
     peaks = {}
-    for kind in ("ours", "dense"):
+    for kind in (*KINDS, *get_args(AssignerName)):
         command = [sys.executable, __file__, "--peak", kind]
         peaks[kind] = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0])
     logits = 2 * 200_700 * CLASSES * 4 / 2**20
     title = f"peak above the logits ({logits:.0f} MB), 2 images"
     print(f"{title}   ours {peaks['ours']:.0f} MB   one-hot {peaks['dense']:.0f} MB")
     print(f"ratio                                    {peaks['dense'] / peaks['ours']:.2f}×")
+    for kind in get_args(AssignerName):
+        print(f"peak of {kind:14} 2 images of 1,000 boxes   {peaks[kind]:.0f} MB")
 
 
 if __name__ == "__main__":

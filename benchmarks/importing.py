@@ -25,6 +25,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from timing import peak_memory
 
 TESTS = Path(__file__).parents[1] / "tests" / "importers" / "conftest.py"
 
@@ -49,12 +50,6 @@ def measure(path: Path, kind: str) -> tuple[float, float]:
     start = time.process_time()
     build(values.pop("model"), **values, box_coder=coder)
     return time.process_time() - start, peak_memory()
-
-
-def peak_memory() -> float:
-    """Most MB that this process held; `ru_maxrss` would begin with what its parent held."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def run(path: Path, kind: str) -> tuple[float, float]:

@@ -23,6 +23,7 @@ from typing import Any
 import index_writers
 import numpy as np
 from PIL import Image
+from timing import peak_memory
 
 from keras_retinanet.data.datasets import DATASETS
 from keras_retinanet.data.index_cache import read_cached
@@ -138,9 +139,7 @@ def _measure(function: Callable[..., int], *arguments: Any) -> tuple[float, floa
     wall, cpu = time.perf_counter(), time.process_time()
     count = function(*arguments)
     spent = time.perf_counter() - wall, time.process_time() - cpu
-    # Not ru_maxrss, which begins with that of the parent process.
-    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return *spent, int(peak.split()[1]) / 1e6, count
+    return *spent, peak_memory() * 2**20 / 1e9, count
 
 
 def main() -> None:

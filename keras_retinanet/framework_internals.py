@@ -1,4 +1,4 @@
-"""The private names of Keras and TensorFlow that this package needs, because no public name does their work.
+"""The private names of Keras, TensorFlow and JAX that this package needs, because no public name does their work.
 
 No other module uses one; a test checks that. Each function says which public name is missing, and what stops working
 once the private one is gone: always with a `MissingInternalError`, never with other numbers. `.ci/nightly keras` runs
@@ -278,6 +278,24 @@ def litert_format() -> LiteRTFormat:
         from tensorflow.lite.python import schema_py_generated
         from tensorflow.lite.tools import flatbuffer_utils
     return LiteRTFormat(schema_py_generated, flatbuffer_utils)
+
+
+def coordination_client() -> Any:
+    """Return JAX's client of the coordination service, through which the processes of a program exchange values.
+
+    Missing in public: the key-value store; `multihost_utils` moves arrays through the accelerators, all at once.
+    Without the name: no training in several processes.
+
+    Returns:
+        The client; `None` before `jax.distributed.initialize`.
+
+    Raises:
+        MissingInternalError: `jax._src.distributed.global_state` is gone.
+    """
+    with _explain_missing_names():
+        from jax._src import distributed
+
+        return distributed.global_state.client
 
 
 @contextmanager

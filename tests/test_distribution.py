@@ -32,7 +32,8 @@ def differences(backend: str, devices: int, *cases: str) -> dict[str, dict[str, 
 @pytest.mark.parametrize(("backend", "devices"), [("tensorflow", 2), ("tensorflow", 4), ("jax", 2), ("jax", 4)])
 def test_several_devices_learn_what_one_learns(backend: str, devices: int) -> None:
     """The last of the ten batches cannot be divided among the devices; JAX's mean loss counts what fills it up."""
-    found = differences(backend, devices, "gradient", "sgd")
+    found = differences(backend, devices, "gradient", "sgd", "detections")
+    assert found["detections"]["detections"] == 0  # each device runs the program of one
     assert max(found["gradient"].values()) < FIRST_STEP
     assert found["sgd"]["weights"] < TEN_STEPS
     assert found["sgd"]["losses"] < (TEN_STEPS if backend == "tensorflow" else 1e-2)

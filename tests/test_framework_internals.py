@@ -25,6 +25,7 @@ from keras_retinanet.framework_internals import (
     MuonForAnyShape,
     RatesAndAverages,
     call_inputs,
+    coordination_client,
     litert_converter_error,
     litert_format,
     nested_layers,
@@ -156,6 +157,11 @@ def test_a_litert_file_is_read_and_written_as_objects() -> None:
     assert [(item.name, item.buffer) for item in read.metadata] == [(b"note", 0)]
 
 
+def test_a_program_of_one_process_has_no_client_of_a_coordination_service() -> None:
+    pytest.importorskip("jax")
+    assert coordination_client() is None
+
+
 # What happens when a name is gone
 
 
@@ -180,6 +186,7 @@ def test_a_keras_whose_muon_decides_elsewhere_is_refused(name: str, monkeypatch:
         (lambda: parse_object_graph(b""), "tensorflow.core.protobuf.trackable_object_graph_pb2"),
         (litert_converter_error, "tensorflow.lite.python.convert"),
         (litert_format, "tensorflow.lite.tools"),
+        (coordination_client, "jax._src"),
     ],
 )
 def test_a_missing_module_is_named(find: Any, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,8 +202,8 @@ PACKAGE = Path(keras_retinanet.__file__).parent
 FRAMEWORKS = {"keras", "tensorflow", "tf", "jax", "torch", "keras_hub"}
 PRIVATE_PARTS = {"src", "python", "core", "lite"}
 """Packages inside a framework that are not public. `tf.lite` is, as an attribute of the module `tensorflow`."""
-STANDARD_LIBRARY = {"_replace", "_asdict", "_actions", "_ActionsContainer"}
-"""Of named tuples, which document it, and of argparse."""
+STANDARD_LIBRARY = {"_replace", "_asdict", "_actions", "_ActionsContainer", "_exit"}
+"""Of named tuples and `os`, which document it, and of argparse."""
 
 
 def is_private(name: str) -> bool:

@@ -40,7 +40,7 @@ WITHOUT_FRAMEWORK = {
     "", "schema", "config", "version", "extras", "box_overlap", "snapshots", "demo", "drawing", "cli",
     "detection.video", "detection.result_files", "serving.predict_messages", "data.datasets", "data.open_dataset",
     "data.recognition", "experiments.paper", "data.given_images", "data.preparation", "detection.detector",
-    "runtimes.open_model", "runtimes.runtime", "serving.app",
+    "runtimes.open_model", "runtimes.runtime", "serving.app", "training.launchers",
 }  # fmt: skip
 """Rooms and modules whose import loads no framework."""
 TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}
@@ -48,10 +48,12 @@ TENSORFLOW_IN_A_FUNCTION = {
     "geometry.nms", "assigners.per_image", "model.replicas", "model.target_checks", "backbones.grouped_conv",
     "backbones.depthwise", "backbones.dilated_conv", "backbones.normalization", "framework_internals",
     "training.half_precision", "losses.mining", "weight_files.tf_checkpoint",
-    "model.split_step", "model.filled_batches", "training.devices",
+    "model.split_step", "model.filled_batches", "training.devices", "training.local_detector",
 }  # fmt: skip
 """Modules that import TensorFlow inside a function: in the branch of that backend, for a private name of it, or to read
 its files."""
+JAX_IN_A_FUNCTION = {"framework_internals", "model.filled_batches", "training.local_detector", "training.processes"}
+"""Modules that import JAX inside a function, for what Keras lacks: its processes, and arrays on one device."""
 
 
 class Import(NamedTuple):
@@ -229,6 +231,8 @@ def test_frameworks_are_imported_only_where_they_belong() -> None:
             is_right = here in TENSORFLOW_AT_THE_TOP or (
                 found.is_local and listed(found.module, TENSORFLOW_IN_A_FUNCTION)
             )
+        elif library == "jax":
+            is_right = found.is_local and listed(found.module, JAX_IN_A_FUNCTION)
         else:
             is_right = library == "keras" and here != "data"
         if not is_right:

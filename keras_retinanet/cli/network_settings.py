@@ -11,7 +11,7 @@ from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, add_rea
 from keras_retinanet.cli.parsing import Parser, add_flags, join_numbers, print_note
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.architectures import refuse_inapplicable, with_own_settings
-from keras_retinanet.config.presets import demo_preset
+from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.rules import check
 from keras_retinanet.config.tree import changed, flag_name, settings
 from keras_retinanet.data.open_dataset import check_data
@@ -86,7 +86,7 @@ def parse_network_arguments(
     given = {name: value for name, value in vars(namespace).items() if name.startswith(GROUPS) or name in SETS}
     try:
         base, file_settings = read_settings_file(namespace.config)
-        preset = demo_preset(given) if data.dataset == "demo" and not namespace.config else {}
+        preset = DEMO if data.dataset == "demo" and not namespace.config else {}
         architecture = given.get("model.architecture", base.model.architecture)
         refuse_inapplicable(given, architecture)
         if architecture != base.model.architecture:

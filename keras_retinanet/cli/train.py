@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,14 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, dataset_words, parse_arguments
+from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, parse_arguments
 from keras_retinanet.cli.network_settings import read_settings_file
 from keras_retinanet.cli.old_flags import refuse_old_flags, with_current_words
 from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers, print_note
+from keras_retinanet.cli.process_flags import add_process_flags, find_launched
 from keras_retinanet.cli.startup import command_line, import_tensorflow
+from keras_retinanet.cli.train_summary import PROGRAM, print_summary
 from keras_retinanet.config import ArchitectureName, TrainConfig
 from keras_retinanet.config.architectures import refuse_inapplicable, with_own_settings
-from keras_retinanet.config.presets import demo_preset, list_replaced_choices
+from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.recipes import DEFAULT_RECIPE, recipe_names
 from keras_retinanet.config.rules import check, exists, refuse_unused_flat_share
 from keras_retinanet.config.tree import changed, flag_name, flattened, settings
@@ -27,11 +28,13 @@ from keras_retinanet.data.open_dataset import check_data
 from keras_retinanet.snapshots.run_folder import Run, find_snapshot, read_config
 from keras_retinanet.snapshots.run_lock import RunInUseError
 from keras_retinanet.snapshots.snapshot_settings import read_settings
+from keras_retinanet.training.launchers import ProcessSettings
 
 if TYPE_CHECKING:
     from keras_retinanet.importers import WeightFile
     from keras_retinanet.training.fit import Training
-    from keras_retinanet.training.prepare import RunResult
+    from keras_retinanet.training.processes import Processes
+    from keras_retinanet.training.watch_processes import Watch
 
 WORDS = ("data.dataset", "data.path", "data.annotations", "data.classes", "data.more_data")
 """Settings given as positional arguments instead of flags."""
@@ -43,7 +46,6 @@ CHANGEABLE = {
 }  # fmt: skip
 """Settings that may be changed with `--resume`."""
 
-PROGRAM = "retinanet-train"
 NOT_FINITE = 3
 
 
@@ -57,6 +59,7 @@ class TrainCommand:
         checkpoint: Another library's checkpoint from which training starts, opened to read its settings.
         chosen: Dotted names of the settings that a recipe must not change.
         finds_rate: Whether to propose a learning rate instead of training.
+        processes: Those that train together; `None` for one.
     """
 
     config: TrainConfig
@@ -64,6 +67,7 @@ class TrainCommand:
     checkpoint: WeightFile | None = None
     chosen: frozenset[str] = frozenset()
     finds_rate: bool = False
+    processes: ProcessSettings | None = None
 
 
 def build_parser(*, has_words: bool = True) -> Parser:
@@ -93,6 +97,7 @@ def build_parser(*, has_words: bool = True) -> Parser:
         action="store_true",
         help="Propose a learning rate (range test over 100 steps, with a plot), and stop.",
     )
+    add_process_flags(parser)
     listed = [
         dataclasses.replace(setting, default=DEFAULT_RECIPE) if setting.name == "recipe" else setting
         for setting in settings(TrainConfig) if setting.name not in WORDS
@@ -135,9 +140,10 @@ def parse(argv: Sequence[str] | None = None) -> TrainCommand:
         refuse_unused_flat_share(config, given, chosen)
         check_data(config.data)
         _check_monitor(config)
+        processes = find_launched(namespace)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    return TrainCommand(config, namespace.resume, checkpoint, chosen, namespace.find_lr)
+    return TrainCommand(config, namespace.resume, checkpoint, chosen, namespace.find_lr, processes)
 
 
 def _check_monitor(config: TrainConfig) -> None:
@@ -164,8 +170,7 @@ def _resolve_settings(
         raise ValueError("--epochs and --time both say how long to train; choose one.")
     if namespace.resume is None:
         base, file_settings = read_settings_file(namespace.config)
-        is_demo = given.get("data.dataset") == "demo" and not namespace.config
-        preset = demo_preset(given) if is_demo else {}
+        preset = DEMO if given.get("data.dataset") == "demo" and not namespace.config else {}
         given = {**file_settings, **given}
         inherited, checkpoint = _inherit_settings(given) if "model.weights" in given else ({}, None)
         architecture = _choose_architecture(given, inherited, base)
@@ -175,8 +180,6 @@ def _resolve_settings(
         if is_whole := bool(namespace.config) and not file_settings:
             values = {**preset, **inherited, **given}
         config = changed(base, values)
-        for sentence in list_replaced_choices(given, config) if is_demo else ():
-            print_note(sentence)
         return config, checkpoint, frozenset(flattened(base) if is_whole else values)
     if namespace.config:
         raise ValueError("--resume takes the settings of its run; remove --config.")
@@ -236,23 +239,49 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = parse(argv)
     import_tensorflow()
     try:
-        return _train(command)
+        return _train_joined(command)
     except KeyboardInterrupt:
         print("retinanet-train: aborted; the snapshots on disk are complete.", file=sys.stderr)
         return 128 + signal.SIGINT
 
 
-def _train(command: TrainCommand) -> int:
+def _train_joined(command: TrainCommand) -> int:
+    """Trains with the other processes of the run, where there are any."""
+    from keras_retinanet.training.processes import join_processes
+    from keras_retinanet.training.watch_processes import watched
+
+    try:
+        processes = join_processes(command.processes)
+        if command.finds_rate and processes.count > 1:
+            raise ValueError("--find-lr runs in one process.")
+    except ValueError as error:
+        return fail(PROGRAM, error)
+    with watched(processes, PROGRAM) as watch:
+        status = _train(command, processes, watch)
+        if watch is not None:
+            watch.stop(status)
+    return status
+
+
+def _train(command: TrainCommand, processes: Processes, watch: Watch | None) -> int:
     from keras_retinanet.data.errors import DataError
     from keras_retinanet.training.memory import OutOfMemoryError
     from keras_retinanet.training.prepare import NonFiniteLossError, prepare
 
     try:
-        training = prepare(command.config, resume=command.resume, checkpoint=command.checkpoint, chosen=command.chosen)
+        training = prepare(
+            command.config,
+            resume=command.resume,
+            checkpoint=command.checkpoint,
+            chosen=command.chosen,
+            processes=processes,
+        )
         if command.finds_rate:
             return _find_rate(training)
     except (ValueError, OSError, ImportError) as error:
         return fail(PROGRAM, error)
+    if watch is not None:
+        watch.name_resume(command_line(PROGRAM, "--resume", str(training.run.folder)))
     try:
         result = training.fit()
     except NonFiniteLossError as error:
@@ -263,7 +292,12 @@ def _train(command: TrainCommand) -> int:
         folder = training.run.folder
         kept = f"the snapshots in {folder} are complete; after" if folder.is_dir() else "after"
         return fail(PROGRAM, OSError(f"{error}; {kept} fixing this: --resume {folder}"))
-    _print_summary(result, command.config)
+    except Exception:
+        if watch is not None:  # it may be the other end of a connection
+            watch.wait_for_loss()
+        raise
+    if processes.is_first:
+        print_summary(result, command.config)
     return 0 if result.stopped_by is None else 128 + result.stopped_by
 
 
@@ -276,43 +310,6 @@ def _find_rate(training: Training) -> int:
     print(f"range test: {len(found.losses)} steps, plot {training.run.range_test}")
     print(f"proposed: --learning-rate {found.proposed:g}")
     return 0
-
-
-def _print_summary(result: RunResult, config: TrainConfig) -> None:
-    """Prints the paths and metrics of the snapshots, and the next commands."""
-    print()
-    folder = str(result.folder)
-    if result.stopped_by is not None:
-        if result.epochs < config.epochs:
-            print(f"Stopped in epoch {result.epochs + 1} of {config.epochs}. Continue with:")
-        else:
-            print(f"All {config.epochs} epochs are trained; stopped before the last was measured. Measure it with:")
-        print(f"  {command_line(PROGRAM, '--resume', folder)}")
-        return
-    print(f"Done: {result.epochs} epochs, loss {result.figures.get('loss', math.nan):.4g}.")
-    print(f"  last  {result.folder / 'last.keras'}{_format_metrics(result.figures)}")
-    if result.best:
-        print(f"  best  {result.folder / 'best.keras'}{_format_metrics(result.best)}")
-    else:
-        print("  best  none, since no validation images were measured")
-    pictures = [name for name in ("curves.png", "detections.jpg") if (result.folder / name).exists()]
-    print(f"  pictures: {', '.join(str(result.folder / name) for name in pictures)}")
-    if result.report is not None:
-        print(f"  report    {result.report}")
-    snapshot = result.folder / ("best.keras" if result.best else "last.keras")
-    print("Next:")
-    print(f"  {command_line('retinanet-evaluate', *dataset_words(config.data), str(snapshot))}")
-    print(f"  {command_line(PROGRAM, '--resume', folder, '--epochs', str(2 * config.epochs))}")
-    if config.data.dataset == "demo":
-        print(f"  {command_line(PROGRAM, 'coco', 'PATH')}     # your own data; also yolo PATH and others, see --help")
-
-
-def _format_metrics(row: Mapping[str, float]) -> str:
-    """Formats the epoch and its metrics as a separate line."""
-    from keras_retinanet.training.pictures import label_metrics
-
-    found = [f"{label} {row[name]:.3f}" for name, label in label_metrics(row).items()]
-    return f"\n        epoch {row['epoch']:.0f}: {', '.join(found)}" if found else ""
 
 
 if __name__ == "__main__":

@@ -172,13 +172,11 @@ def with_own_settings(
         given: What the user sets; another assigner has other constants. Defaults to nothing.
 
     Returns:
-        Its entries as far as they apply, overridden by the architecture's own. An architecture with constants of its
-        own assigner keeps that assigner, unless another one is given.
+        Its entries as far as they apply, overridden by the architecture's own.
     """
     architecture = ARCHITECTURES[name]
     defaults = architecture.defaults_beside((given or {}).get("assigner.assigner", AssignerConfig().assigner))
-    left = {"assigner.assigner"} if any(key.startswith("assigner.") for key in defaults) else set()
-    return {key: value for key, value in preset.items() if key not in left and architecture.applies(key)} | defaults
+    return {key: value for key, value in preset.items() if architecture.applies(key)} | defaults
 
 
 def refuse_inapplicable(names: Iterable[str], name: ArchitectureName) -> None:

@@ -14,6 +14,7 @@ from keras_retinanet.data.augment import apply_augmentations, check_names, max_i
 from keras_retinanet.data.augmentations.user_functions import is_user_function
 from keras_retinanet.data.bad_images import BadImages, CutOffImages
 from keras_retinanet.data.batch_shapes import choose_batch_shapes
+from keras_retinanet.data.batch_share import WHOLE, BatchShare
 from keras_retinanet.data.epoch_order import EpochOrder
 from keras_retinanet.data.image import pad
 from keras_retinanet.data.image_cache import cache_samples
@@ -55,6 +56,7 @@ class TrainingBatches:
         thumbnails: Keeps a thumbnail of each image. Defaults to `None`.
         close_epoch: Epoch, counted from 0, from which images are no longer combined. Defaults to `None`: never.
         repeat_factors: `(I,)` float. How often each image is used per data epoch, in the mean. Defaults to once.
+        share: The part of each batch that is read here; only its rows are in the batches. Defaults to the whole.
 
     Attributes:
         batch_shapes: `(H, W)` of the batches.
@@ -88,11 +90,12 @@ class TrainingBatches:
         thumbnails: Thumbnails | None = None,
         close_epoch: int | None = None,
         repeat_factors: Any | None = None,
+        share: BatchShare = WHOLE,
     ) -> None:
         check_names(augmentations)
         self._table = SampleTable(samples, resize, bad_images, cut_off)
         self._pad_value, self._batch_size, self._seed = tuple(pad_value), batch_size, seed
-        self._augmentations, self._workers = tuple(augmentations), workers
+        self._augmentations, self._workers, self._share = tuple(augmentations), workers, share
         self.close_epoch = close_epoch
         self.batch_shapes, self._group = _choose_batch_shapes(self._table, resize, max_shapes, batch_size)
         self._order = EpochOrder(self._group, len(self.batch_shapes), batch_size, seed, repeat_factors)
@@ -136,11 +139,21 @@ class TrainingBatches:
         loaded = None
         for part, names in self._split_at_close(order, first, closing):
             load = functools.partial(self._load, names)
-            own = part.map(_without_autograph(load), _num_parallel_calls(self._workers), deterministic=True)
+            calls = _num_parallel_calls(self._workers)
+            own = self._take_share(part).map(_without_autograph(load), calls, deterministic=True)
             loaded = own if loaded is None else loaded.concatenate(own)
         assert loaded is not None
-        batches = loaded.batch(self._batch_size, drop_remainder=True).map(_without_autograph(self._trim_boxes))
+        rows = self._share.rows(self._batch_size)
+        batches = loaded.batch(rows.stop - rows.start, drop_remainder=True).map(_without_autograph(self._trim_boxes))
         return batches.with_options(_pipeline_options(self._workers)).prefetch(_PREFETCH)
+
+    def _take_share(self, order: tf.data.Dataset) -> tf.data.Dataset:
+        """Of every batch, the images that are read here."""
+        if self._share.count == 1:
+            return order
+        rows = self._share.rows(self._batch_size)
+        batches = order.batch(self._batch_size, drop_remainder=True)
+        return batches.map(_without_autograph(lambda index, seed: (index[rows], seed[rows]))).unbatch()
 
     def _split_at_close(
         self, order: tf.data.Dataset, first: int, closing: tuple[str, ...]
@@ -184,7 +197,7 @@ class TrainingBatches:
     def _trim_boxes(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         images = batch.pop("image")
         usual, most = self.box_counts[0], self.box_counts[-1]
-        if usual < most:
+        if usual < most and self._share.count == 1:  # all parts of a batch have the same shape
             is_usual = tf.reduce_all(batch["labels"][:, usual:] < 0)
             count = tf.where(is_usual, usual, most)
             for key in ("boxes", "labels", "ignore"):
@@ -229,8 +242,29 @@ class InferenceBatches:
         self._pad_value, self._batch_size, self._workers = tuple(pad_value), batch_size, workers
         self.batch_shapes, self._group = _choose_batch_shapes(self._table, resize, max_shapes, 1)
 
+    @property
+    def largest(self) -> int:
+        """Images of the largest batch."""
+        return int(min(self._batch_size, np.bincount(self._group).max()))
+
     def __len__(self) -> int:
         return sum(-(-int(count) // self._batch_size) for count in np.bincount(self._group))
+
+    def outside(self, share: BatchShare) -> Any:
+        """The images that other processes measure. Whole batches are shared out, so each stays as it is.
+
+        Args:
+            share: The part of this process.
+
+        Returns:
+            `(I,)` bool, for `dataset`.
+        """
+        number, batch = np.zeros(len(self._group), np.int64), 0
+        for group in range(len(self.batch_shapes)):
+            rows = np.flatnonzero(self._group == group)
+            number[rows] = batch + np.arange(len(rows)) // self._batch_size
+            batch += -(-len(rows) // self._batch_size)
+        return number % share.count != share.index
 
     def dataset(self, done: Any = None) -> tf.data.Dataset:
         """The batches.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,7 +28,10 @@ class Detector(Protocol):
     """The model of `detect_dataset`; satisfied by `inference.DetectionModel`."""
 
     def predict_on_batch(self, x: Any) -> dict[str, Any]:
-        """Returns the detections of a batch as NumPy arrays."""
+        """Returns the detections of a batch as NumPy arrays.
+
+        A model on several devices has `num_devices` and `predict_on_batches`, which takes a list of as many batches.
+        """
 
 
 def detect_dataset(
@@ -37,6 +41,8 @@ def detect_dataset(
     *,
     progress: Callable[[int], object] | None = None,
     file: DetectionFile | None = None,
+    left_out: Any = None,
+    full: int = 0,
 ) -> Sequence[Detections]:
     """Detects objects in every image of a data set.
 
@@ -50,22 +56,20 @@ def detect_dataset(
         samples: The images, in the order to which `image_index` refers.
         progress: Called after each batch with the number of its images.
         file: Keeps the detections on disk; images whose detections it has are left out. Defaults to memory.
+        left_out: `(I,)` bool. Images that another process measures; not with `file`. Defaults to none.
+        full: Images to which every batch is filled up. Defaults to those of the largest batch so far.
 
     Returns:
-        One `Detections` per sample, with its `image_id`, in the order of `samples`; the order of boxes is the model's.
+        One `Detections` per sample that is not left out, with its `image_id`, in the order of `samples`; the order of
+        boxes is the model's.
 
     Raises:
         ValueError: `batches` left out a sample.
     """
     found: dict[int, Detections] = {}
-    full = 0
-    for images, origin in batches.dataset(*([file.done] if file is not None and file.done.any() else [])):
-        arrays = {name: np.asarray(origin[name]) for name in ("size", "original_size", "scale", "image_index")}
+    done = file.done if file is not None and file.done.any() else left_out
+    for batch, arrays in _detect_batches(model, batches.dataset(*([] if done is None else [done])), full):
         indices = arrays["image_index"].tolist()
-        full = max(full, len(indices))
-        sizes = arrays["size"].astype(np.float32)
-        inputs = {"images": fill_batch(np.asarray(images), full), "sizes": fill_batch(sizes, full)}
-        batch = model.predict_on_batch(inputs)
         restored = [
             restore_detections(batch, row, scale=arrays["scale"][row], original=arrays["original_size"][row])
             for row in range(len(indices))
@@ -76,13 +80,33 @@ def detect_dataset(
             found.update(zip(indices, restored, strict=True))
         if progress is not None:
             progress(len(indices))
-    missing = [k for k in range(len(samples)) if not (k in found if file is None else file.done[k])]
+    others = set() if left_out is None else set(np.flatnonzero(left_out).tolist())
+    missing = [k for k in range(len(samples)) if k not in others and not (k in found if file is None else file.done[k])]
     if missing:
         first = samples[missing[0]]["image"]
         raise ValueError(f"the batches left out {len(missing)} of {len(samples)} images, the first is {first}")
     if file is not None:
         return file.detections(list_ids(samples))
-    return [{"image_id": sample["image_id"], **found[k]} for k, sample in enumerate(samples)]
+    return [{"image_id": sample["image_id"], **found[k]} for k, sample in enumerate(samples) if k not in others]
+
+
+def _detect_batches(
+    model: Detector, dataset: Iterable[Any], full: int
+) -> Iterator[tuple[dict[str, Any], dict[str, Array]]]:
+    """Detections of each batch, with the sizes of its images; as many batches at once as the model has devices."""
+    batches = iter(dataset)
+    num_devices = getattr(model, "num_devices", 1)
+    while group := list(itertools.islice(batches, num_devices)):
+        inputs, origins = [], []
+        for images, origin in group:
+            arrays = {name: np.asarray(origin[name]) for name in ("size", "original_size", "scale", "image_index")}
+            full = max(full, len(arrays["image_index"]))
+            sizes = arrays["size"].astype(np.float32)
+            inputs.append({"images": fill_batch(np.asarray(images), full), "sizes": fill_batch(sizes, full)})
+            origins.append(arrays)
+        is_single = num_devices == 1
+        found = [model.predict_on_batch(inputs[0])] if is_single else model.predict_on_batches(inputs)  # type: ignore[attr-defined]
+        yield from zip(found, origins, strict=True)
 
 
 def pair_detections(samples: Sequence[Sample], detections: Sequence[Detections], num_classes: int) -> Pairs:

@@ -17,6 +17,7 @@ from keras_retinanet.runtimes.runtime import RAW_OUTPUTS
 CONVOLUTIONS = ("Convolution", "GroupConvolution")
 QUANTISED = (*CONVOLUTIONS, "Add", "Clamp", "MaxPool", "Relu")
 """Types of OpenVINO's operations that compute in int8."""
+_MAP_RANK = 4
 
 
 def quantize_openvino(converted: Any, model: DetectionModel, settings: ExportConfig) -> Any:
@@ -56,8 +57,9 @@ def quantised_names(model: Any) -> list[str]:
         model: An `openvino.Model` with raw outputs.
 
     Returns:
-        Those between the first and the last convolutions of the network, without these last ones, and without sums
-        with a constant, such as the shift of a normalisation.
+        Those of feature maps between the first and the last convolutions of the network, without these last ones, and
+        without sums with a constant, such as the shift of a normalisation. Sums of positions, such as those of the
+        pyramid's upsampling, need more than 256 steps.
     """
     nodes = model.get_ordered_ops()
     outputs = [value.get_node() for value in model.outputs if value.get_names() & set(RAW_OUTPUTS)]
@@ -67,7 +69,10 @@ def quantised_names(model: Any) -> list[str]:
     return [
         node.get_friendly_name()
         for node in nodes
-        if node.get_friendly_name() in network - outside and node.get_type_name() in QUANTISED and not _is_shift(node)
+        if node.get_friendly_name() in network - outside
+        and node.get_type_name() in QUANTISED
+        and node.get_output_partial_shape(0).rank == _MAP_RANK
+        and not _is_shift(node)
     ]
 
 

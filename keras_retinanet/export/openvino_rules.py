@@ -1,4 +1,4 @@
-"""Conversion rules that OpenVINO lacks: TensorFlow's NMS kernel, and a fast stable sort.
+"""Conversion rules that OpenVINO lacks: TensorFlow's NMS kernel, a fast stable sort, group normalisation.
 
 OpenVINO has no rule for `CombinedNonMaxSuppression`, and converts `TopKV2` to a stable `TopK`, which compares each
 value with all kept ones: 430 ms for 1,000 of 80,000 scores, where the unstable one takes 1 ms.
@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
+from keras_retinanet.export.openvino_group_norm import replace_group_norms
 
 _ROWS, _COLUMNS = 0, 1
 _EPSILON, _TINY = np.finfo(np.float32).eps, np.finfo(np.float32).tiny
@@ -35,6 +37,7 @@ def convert(saved_model: str) -> Any:
     for node in model.get_ordered_ops():
         if node.get_type_name() == "TopK" and _is_slow(node):
             _replace(node)
+    replace_group_norms(model)
     model.validate_nodes_and_infer_types()
     return model
 

@@ -13,6 +13,9 @@ COUNTED_ABOVE = 0.3
 RESIZED_RAW = 1e-3
 """`Tolerance.raw` of float32 artefacts that resize: a pixel halfway between two values may become the other one."""
 
+FEWEST_VALIDATED, LEAST_AP = 50, 0.05
+"""Annotated images, and AP of the snapshot on them, from which the loss of AP may decide."""
+
 
 @dataclass(frozen=True)
 class Tolerance:
@@ -23,22 +26,28 @@ class Tolerance:
         score: Maximum difference between the scores of a pair of detections.
         iou: Minimum IoU of a pair of detections with the same label.
         share: Minimum share of the snapshot's detections that have a partner.
+        average_precision: Maximum loss of COCO's AP. Where it was measured on at least `FEWEST_VALIDATED` images and
+            the snapshot has at least `LEAST_AP`, an artefact within it needs no `share`. Defaults to `None`: it does.
     """
 
     raw: float | None
     score: float
     iou: float = 0.9
     share: float = 0.95
+    average_precision: float | None = None
 
     def __str__(self) -> str:
         raw = "" if self.raw is None else f"raw outputs within {self.raw:g} of their largest, and "
-        return f"{raw}partners for {self.share:.0%}, of IoU {self.iou:g} and scores within {self.score:g}"
+        text = f"{raw}partners for {self.share:.0%}, of IoU {self.iou:g} and scores within {self.score:g}"
+        if self.average_precision is not None:
+            text += f", or an AP lower by up to {self.average_precision:g} on {FEWEST_VALIDATED} validation images"
+        return text
 
 
 _EXACT = Tolerance(raw=1e-4, score=1e-3, iou=0.99)
 _HALF = Tolerance(raw=None, score=0.02)
 _BRAIN = Tolerance(raw=None, score=0.05)
-_BYTE = Tolerance(raw=None, score=0.1)
+_BYTE = Tolerance(raw=None, score=0.1, average_precision=0.003)
 
 TOLERANCES: Mapping[tuple[ExportFormat, ExportDtype], Tolerance] = MappingProxyType(
     {

@@ -16,7 +16,15 @@ from keras_retinanet.config import ExportConfig, ExportDtype, ExportFormat
 from keras_retinanet.data.preparation import prepare_batch, restore_by_fit
 from keras_retinanet.export.detection_graph import prepare_model
 from keras_retinanet.export.run_data import ValidationData
-from keras_retinanet.export.tolerances import COUNTED_ABOVE, REMEDIES, RESIZED_RAW, TOLERANCES, Tolerance
+from keras_retinanet.export.tolerances import (
+    COUNTED_ABOVE,
+    FEWEST_VALIDATED,
+    LEAST_AP,
+    REMEDIES,
+    RESIZED_RAW,
+    TOLERANCES,
+    Tolerance,
+)
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes import OpenVinoRuntime, Runtime, open_runtime, raw_outputs
 from keras_retinanet.runtimes.keras_file import KerasRuntime
@@ -65,6 +73,25 @@ class Agreement:
         if self.detections:
             return self.agreeing / self.detections
         return self.agreeing_anchors / max(self.anchors, 1)
+
+    def is_within(self, limit: Tolerance) -> bool:
+        """Whether the differences are allowed.
+
+        Args:
+            limit: The allowed differences.
+
+        Returns:
+            True if they are.
+        """
+        if limit.raw is not None and self.raw > limit.raw:
+            return False
+        if self.share >= limit.share:
+            return True
+        if limit.average_precision is None or self.average_precisions is None:
+            return False
+        ours, theirs = self.average_precisions
+        is_measured = self.num_validated >= FEWEST_VALIDATED and ours >= LEAST_AP
+        return is_measured and ours - theirs <= limit.average_precision
 
     def __str__(self) -> str:
         if self.detections:
@@ -134,8 +161,7 @@ class Verification:
         agreement, limit = self.agreement, self.tolerance
         if limit.raw is not None and runtime.description.has_resize:
             limit = dataclasses.replace(limit, raw=max(limit.raw, RESIZED_RAW))
-        is_near = limit.raw is None or agreement.raw <= limit.raw
-        if not (is_near and agreement.share >= limit.share):
+        if not agreement.is_within(limit):
             raise VerificationError(
                 f"The artefact differs from its snapshot and was not kept: {agreement}. Allowed are {limit}. "
                 f"{self._remedy}"

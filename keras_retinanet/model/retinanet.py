@@ -61,6 +61,8 @@ class RetinaNet(keras.Model):
 
     Attributes:
         micro_batches: Parts into which a training step divides each batch, to need less memory; TensorFlow only.
+        filled_rows: Rows to which `fit` fills up each batch with images that add nothing to a loss, where several
+            processes must have parts of the same size; JAX only. Defaults to what the devices can divide.
 
     Example:
         >>> model = build(ModelConfig(backbone="resnet18", weights="none"), class_names=["cat", "dog"])
@@ -120,6 +122,7 @@ class RetinaNet(keras.Model):
         if box_head.has_quality:
             self.quality_loss_tracker = keras.metrics.Mean(name="quality_loss")
         self.micro_batches = 1
+        self.filled_rows: int | None = None
         self.nan_batch_indices = self.add_weight(
             shape=(MAX_NAN_BATCH_INDICES,),
             dtype="int32",
@@ -207,7 +210,7 @@ class RetinaNet(keras.Model):
         """
         batches = CheckedBatches(x, y, self.class_names)
         try:
-            return super().fit(fill_batches(batches.x), batches.y, *args, **kwargs)
+            return super().fit(fill_batches(batches.x, self.filled_rows), batches.y, *args, **kwargs)
         except Exception:
             if batches.error is not None:  # as a dataset tells it, it is buried in names of operations
                 raise batches.error from None

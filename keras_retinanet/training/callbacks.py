@@ -77,18 +77,18 @@ class EvaluateMetric(keras.callbacks.Callback):
         try:
             with averaged(self.model):
                 figures = self.measure(self._check)
-        except _GivenUpError:
+        except GivenUpError:
             self.model.stop_training = True
         else:
             logs.update({f"{METRIC_PREFIX}{name}": float(value) for name, value in figures.items()})
 
     def _check(self, count: int) -> None:
         del count
-        if self.request.is_made:
-            raise _GivenUpError
+        if self.request.is_asked_here:
+            raise GivenUpError
 
 
-class _GivenUpError(Exception):
+class GivenUpError(Exception):
     """The evaluation was interrupted."""
 
 

@@ -10,6 +10,9 @@ from typing import Any
 
 import keras
 
+from keras_retinanet.data.batch_share import BatchShare
+from keras_retinanet.training.processes import ALONE, Processes
+
 
 @dataclass(frozen=True)
 class Devices:
@@ -18,15 +21,33 @@ class Devices:
     Attributes:
         names: Their names, as the backend writes them.
         distribution: `tf.distribute.MirroredStrategy`, `keras.distribution.DataParallel`, or `None` for one device.
+        processes: Those that the devices belong to, the same number each.
     """
 
     names: tuple[str, ...] = ()
     distribution: Any = None
+    processes: Processes = ALONE
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """How many there are, in all processes."""
         return max(len(self.names), 1)
+
+    @property
+    def share(self) -> BatchShare:
+        """The part of every batch that this process reads."""
+        return self.share_of(self.processes.index)
+
+    def share_of(self, index: int) -> BatchShare:
+        """The part of every batch that a process reads.
+
+        Args:
+            index: Number of the process.
+
+        Returns:
+            The part.
+        """
+        return BatchShare(index, self.processes.count, self.count // self.processes.count)
 
     def building(self) -> Any:
         """A context manager inside which models and optimizers are built."""
@@ -53,12 +74,14 @@ def on_one_device() -> Iterator[None]:
         keras.distribution.set_distribution(former)
 
 
-def open_devices(asked: str | None, *, has_growth: bool = True) -> Devices:
+def open_devices(asked: str | None, *, has_growth: bool = True, processes: Processes = ALONE) -> Devices:
     """Prepares the devices of a run; comes before the first tensor on a GPU.
 
     Args:
-        asked: `"all"`, a number of devices, or names with commas such as `"GPU:0,GPU:1"`. `None` for the first one.
+        asked: `"all"`, a number of devices, or names with commas such as `"GPU:0,GPU:1"`. `None` for the first one;
+            where several processes train together, for all of theirs.
         has_growth: Whether TensorFlow takes GPU memory as it needs it, and not all of it at the start.
+        processes: Those that train together.
 
     Returns:
         The devices.
@@ -68,6 +91,8 @@ def open_devices(asked: str | None, *, has_growth: bool = True) -> Devices:
     """
     if keras.backend.backend() == "tensorflow":
         _set_growth(has_growth)
+    if processes.count > 1:
+        return _devices_of_all(asked, processes)
     if asked is None:
         return Devices()
     names = _choose(asked, _list_devices())
@@ -81,6 +106,20 @@ def open_devices(asked: str | None, *, has_growth: bool = True) -> Devices:
         f"--devices {asked}: the {keras.backend.backend()} backend of Keras trains on one device; "
         "KERAS_BACKEND=tensorflow and KERAS_BACKEND=jax train on several."
     )
+
+
+def _devices_of_all(asked: str | None, processes: Processes) -> Devices:
+    """The devices of several processes; each loads its own part of every batch."""
+    names = tuple(keras.distribution.list_devices())
+    if asked not in (None, "all"):
+        raise ValueError(
+            f"--devices {asked}: {processes.count} processes train together on all their devices; CUDA_VISIBLE_DEVICES "
+            "hides some from a process."
+        )
+    if len(names) % processes.count:
+        raise ValueError(f"{processes.count} processes have {len(names)} devices; each needs the same number of them.")
+    distribution = keras.distribution.DataParallel(devices=list(names), auto_shard_dataset=False)
+    return Devices(names, distribution, processes)
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from keras_retinanet.optimizers.schedules import WarmupSchedule
 from keras_retinanet.snapshots.atomic_files import remove_parts
 from keras_retinanet.snapshots.run_folder import Progress, Run
 from keras_retinanet.snapshots.run_lock import locked
-from keras_retinanet.training.callbacks import EvaluateMetric, LogLearningRate, PrintLines, RecordEpoch, WarnOnce
+from keras_retinanet.training.callbacks import LogLearningRate, PrintLines, RecordEpoch, WarnOnce
 from keras_retinanet.training.devices import Devices
 from keras_retinanet.training.fit_memory import smaller_parts
 from keras_retinanet.training.freezing import carry_state, is_waiting, unfreeze
@@ -33,6 +33,8 @@ from keras_retinanet.training.optimizer_state import restore_last
 from keras_retinanet.training.pictures import draw_examples, draw_fed, draw_found
 from keras_retinanet.training.run_data import RunData
 from keras_retinanet.training.run_report import KeepBestDetections, report_run
+from keras_retinanet.training.run_result import RunResult, read_result
+from keras_retinanet.training.shared_stop import FollowFirst, SharedStop
 from keras_retinanet.training.signals import StopRequest
 from keras_retinanet.training.updates import UpdatePlan
 
@@ -56,29 +58,6 @@ def readable_data_errors() -> Iterator[None]:
         if broken is None:
             raise
         raise broken from error
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """The result of a run.
-
-    Attributes:
-        folder: Where its files are.
-        epochs: Complete epochs.
-        figures: Last row of `metrics.csv`: `epoch`, `loss`, `val_AP` …
-        best: Row of the epoch that is best by the metric, empty if nothing was measured.
-        stopped_by: The signal that stopped the run, `None` where it is complete.
-        report: The report; `None` where there is none.
-        late_signal: A signal that came after the last step, so that the run is complete.
-    """
-
-    folder: Path
-    epochs: int
-    figures: dict[str, float]
-    best: dict[str, float]
-    stopped_by: int | None
-    report: Path | None = None
-    late_signal: int | None = None
 
 
 @dataclass
@@ -127,38 +106,52 @@ class Training:
             RunInUseError: Another process trains this run.
             OutOfMemoryError: Not even one image fits into memory.
         """
-        self.model.stop_training = False
+        self.model.stop_training, self.model.filled_rows = False, self._filled_rows()
         measured, config = Measured(), self.config
-        with locked(self.run.folder), StopRequest() as request:
+        processes = self.devices.processes
+        request = StopRequest() if processes.count == 1 else SharedStop(processes)
+        with locked(self.run.folder) if processes.is_first else nullcontext(), request:
             self._clean_up()
             guard = NonFiniteGuard(
                 self.data.samples, self.progress, policy=config.on_nan, limit=config.nan_limit, log=self.log
             )
             interval = None if config.save_every is None else parse_interval(config.save_every, "--save-every")
-            keep = KeepSnapshot(self.run, self.progress, request, interval, keep=config.keep)
+            keep = KeepSnapshot(
+                self.run, self.progress, request, interval, keep=config.keep, is_writer=processes.is_first
+            )
             ranking = self.monitor.column, self.monitor.mode
             best = KeepBestDetections(self.run, *ranking, latest=lambda: measured.found)
-            after = [*self._measuring(measured, request), RecordEpoch(self.run, *ranking), best]
+            after = self._measuring(measured, request)
+            after += [RecordEpoch(self.run, *ranking), best] if processes.is_first else []
             early = StopEarly(self.run, *ranking, patience=config.patience, log=self.log)
             duplicates = WarnOnce(self.data.near_duplicates, config.evaluate_every, self.log)
             rate = LogLearningRate(lambda step: self.schedule(step))
             with readable_data_errors(), self._loggers(measured) as loggers:
-                callbacks = [guard, rate, keep, *after, *loggers, duplicates, early]
+                last = [*loggers, duplicates, early] if processes.is_first else []
+                last += [FollowFirst(processes)] if processes.count > 1 else []
+                callbacks = [guard, rate, keep, *after, *last]
                 self._finish_epoch(after)
                 self._save_first(keep)
-                self.model.stop_training |= early.is_due()
+                self.model.stop_training |= processes.broadcast(early.is_due)
                 self._fit_rest(guard, keep, callbacks)
             if guard.failure is not None:
                 raise NonFiniteLossError(self._explain(guard.failure))
-            if self.model.stop_training and not early.is_due():
+            if self.model.stop_training and not processes.broadcast(early.is_due):
                 self._warn_about_images()
-                return self._result(request.number, None)
+                return self._result(request.stopped_by, None)
             result = self._finish(measured, best)
         return replace(result, late_signal=request.number)
+
+    def _filled_rows(self) -> int | None:
+        """The rows of each process' part of a batch."""
+        share = self.devices.share
+        return None if share.count == 1 else share.size(self.config.batch_size)
 
     def _finish(self, measured: Measured, best: KeepBestDetections) -> RunResult:
         """Draws and reports a complete run."""
         self._warn_about_images()
+        if not self.devices.processes.is_first:
+            return self._result(None, None)
         if self.data.val_samples and measured.found:
             model, samples, bad_images = self.model, self.data.val_samples, self.data.bad_images
             draw_examples(
@@ -172,9 +165,9 @@ class Training:
             if counted is not None and (summary := counted.summary()) is not None:
                 self.log(f"warning: {summary}")
 
-    def _measuring(self, measured: Measured, request: StopRequest) -> list[EvaluateMetric]:
+    def _measuring(self, measured: Measured, request: StopRequest) -> list[keras.callbacks.Callback]:
         """The callback that measures, where there are validation images."""
-        found = measuring(self.config, self.model, self.data, self.monitor, measured, request)
+        found = measuring(self.config, self.model, self.data, self.monitor, measured, request, self.devices)
         if found and (line := describe_monitor(self.monitor, self.config.metric)) is not None:
             self.log(line)
         return found
@@ -182,7 +175,8 @@ class Training:
     def _finish_epoch(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
         """Measures and records the last epoch of a run that was stopped between its training and its record."""
         epoch = self.progress.epoch
-        if epoch and not any(int(row["epoch"]) == epoch for row in self.run.rows()):
+        recorded = self.devices.processes.broadcast(lambda: [int(row["epoch"]) for row in self.run.rows()])
+        if epoch and epoch not in recorded:
             logs = dict(self.progress.figures)
             for callback in callbacks:
                 callback.set_model(self.model)
@@ -194,7 +188,7 @@ class Training:
         loggers: list[keras.callbacks.Callback] = []
         if not sys.stdout.isatty():
             loggers.append(PrintLines(self.config.epochs, log=self.log))
-        own, trackers = open_trackers(self.config, self.run)
+        own, trackers = open_trackers(self.config, self.run) if self.devices.processes.is_first else ([], [])
         if not trackers:
             yield loggers
             return
@@ -234,7 +228,7 @@ class Training:
                         steps_per_epoch=self.batches.steps_per_epoch - step,
                         callbacks=list(callbacks),
                         shuffle=False,
-                        verbose=1 if sys.stdout.isatty() else 0,
+                        verbose=1 if sys.stdout.isatty() and self.devices.processes.is_first else 0,
                     )
             except Exception as error:
                 if not is_out_of_memory(error):
@@ -263,12 +257,13 @@ class Training:
 
     def _clean_up(self) -> None:
         """Removes what a killed process had begun to write into the folder."""
-        if parts := remove_parts(self.run.folder):
+        if self.devices.processes.is_first and (parts := remove_parts(self.run.folder)):
             self.log(f"removed what a process that was killed had begun to write: {', '.join(parts)}")
 
     def _save_first(self, keep: KeepSnapshot) -> None:
         """Saves the state before the first step, where it may be needed before the first epoch is complete."""
-        if (self.config.save_every or self.config.on_nan != "stop") and not self.run.last.exists():
+        is_needed = self.config.save_every or self.config.on_nan != "stop"
+        if keep.is_writer and is_needed and not self.run.last.exists():
             keep.set_model(self.model)
             keep.save()
 
@@ -295,8 +290,5 @@ class Training:
         return f"{failure} Training stopped; {kept}. A lower --learning-rate or --clip-norm often helps."
 
     def _result(self, stopped_by: int | None, report: Path | None) -> RunResult:
-        rows, best = self.run.rows(), self.run.best_metric(self.monitor.column, self.monitor.mode)
-        numbers = [{name: float(value) for name, value in row.items() if value} for row in rows]
-        last = numbers[-1] if numbers else {}
-        highest = next((row for row in numbers if best is not None and row["epoch"] == best[0]), {})
-        return RunResult(self.run.folder, self.progress.epoch, last, highest, stopped_by, report)
+        processes = self.devices.processes
+        return read_result(self.run, self.progress, self.monitor, processes, stopped_by=stopped_by, report=report)

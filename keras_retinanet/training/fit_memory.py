@@ -104,7 +104,9 @@ def check_parts(config: TrainConfig, model: RetinaNet, devices: Devices) -> None
     Raises:
         ValueError: It cannot.
     """
-    if config.batch_size % (devices.count * config.accumulate):
+    if devices.processes.count > 1:
+        _check_processes(config, model, devices)
+    elif config.batch_size % (devices.count * config.accumulate):
         into = f"into {config.accumulate} parts" if config.accumulate > 1 else ""
         among = f"among {devices.count} devices" if devices.count > 1 else ""
         how = " and ".join(filter(None, (among, into)))
@@ -115,9 +117,25 @@ def check_parts(config: TrainConfig, model: RetinaNet, devices: Devices) -> None
         raise ValueError(
             f"--accumulate {config.accumulate} needs the TensorFlow backend, not {keras.backend.backend()}."
         )
-    layers = [*batch_norm_layers(model.backbone), *nested_layers(model)]
-    if devices.count > 1 and any(isinstance(x, keras.layers.BatchNormalization) and x.trainable for x in layers):
+    if devices.count > 1 and _trains_batch_norm(model):
         raise ValueError(
             f"--accumulate {config.accumulate} with {devices.count} devices cannot train batch normalisation, whose "
             "statistics are those of a whole step: start from weights, which freezes it, or use --head-norm group."
+        )
+
+
+def _trains_batch_norm(model: RetinaNet) -> bool:
+    layers = [*batch_norm_layers(model.backbone), *nested_layers(model)]
+    return any(isinstance(layer, keras.layers.BatchNormalization) and layer.trainable for layer in layers)
+
+
+def _check_processes(config: TrainConfig, model: RetinaNet, devices: Devices) -> None:
+    """Checks that every process has an image of each batch, and that what fills it up cannot be seen."""
+    count, batch = devices.processes.count, config.batch_size
+    if batch < count:
+        raise ValueError(f"--batch-size {batch} is that of all {count} processes, and each needs at least one image.")
+    if batch % devices.count and _trains_batch_norm(model):
+        raise ValueError(
+            f"--batch-size {batch} cannot be divided among {devices.count} devices without a rest, and batch "
+            "normalisation that is trained would see the images that fill it up."
         )

@@ -12,6 +12,7 @@ from keras_retinanet.optimizers.averaging import averaged
 from keras_retinanet.snapshots.run_folder import Progress, Run
 from keras_retinanet.snapshots.snapshot_files import save_last
 from keras_retinanet.training.callbacks import Logs
+from keras_retinanet.training.devices import on_one_device
 from keras_retinanet.training.model_state import (
     has_finite_weights,
     random_states,
@@ -32,6 +33,7 @@ class KeepSnapshot(keras.callbacks.Callback):
         interval: Time or steps between two snapshots inside an epoch. Defaults to none.
         keep: Snapshots to keep. Defaults to 1.
         clock: Seconds so far. Defaults to a clock that never goes back.
+        is_writer: Whether this process writes the files. Defaults to `True`.
 
     Attributes:
         first_step: Steps of the epoch that were done before `fit` began; set by the one who calls `fit`.
@@ -47,6 +49,7 @@ class KeepSnapshot(keras.callbacks.Callback):
         *,
         keep: int = 1,
         clock: Callable[[], float] = time.monotonic,
+        is_writer: bool = True,
     ) -> None:
         super().__init__()
         self.run = run
@@ -55,6 +58,7 @@ class KeepSnapshot(keras.callbacks.Callback):
         self.interval = interval or SaveInterval()
         self.keep = keep
         self.clock = clock
+        self.is_writer = is_writer
         self.first_step = 0
         self.is_in_step = False
         self._at = (progress.epoch, progress.step)
@@ -77,6 +81,7 @@ class KeepSnapshot(keras.callbacks.Callback):
         del logs
         self.is_in_step = False
         self._at = (self._at[0], self.first_step + batch + 1)
+        self.request.agree_in_epoch()
         if batch + 1 >= self.params["steps"] or self.model.stop_training:
             return
         is_asked = self.request.is_made
@@ -94,6 +99,7 @@ class KeepSnapshot(keras.callbacks.Callback):
         self.progress.epoch, self.progress.step, self.progress.figures = epoch + 1, 0, dict(logs or {})
         self.progress.trackers = []
         self.save()
+        self.request.agree_at_epoch_end()
         self.model.stop_training = self.request.is_made
 
     def stand_still(self) -> None:
@@ -103,9 +109,12 @@ class KeepSnapshot(keras.callbacks.Callback):
 
     def save(self) -> None:
         """Writes `last.keras` and `state.json` as the run stands."""
+        if not self.is_writer:
+            return
         synchronise(self.model)
         self.progress.random = [state.numpy().tolist() for state in random_states(self.model)]
-        with averaged(self.model) as self.progress.averaged:
+        # Keras creates an optimizer while saving, whose variable would be compared over all processes.
+        with on_one_device(), averaged(self.model) as self.progress.averaged:
             save_last(self.model, self.run, self.progress, self.keep)
         self.run.write_state(self.progress)
         self._saved_at = self.clock()

@@ -9,14 +9,16 @@ from tqdm import tqdm
 
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.data.pipeline import InferenceBatches
-from keras_retinanet.evaluation import METRICS, MetricSettings, detect_dataset
+from keras_retinanet.evaluation import METRICS, MetricSettings
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.schema import Detections
 from keras_retinanet.training.callbacks import EvaluateMetric
-from keras_retinanet.training.devices import on_one_device
+from keras_retinanet.training.devices import Devices, on_one_device
+from keras_retinanet.training.local_detector import detector_on
 from keras_retinanet.training.monitor import Monitor
 from keras_retinanet.training.run_data import RunData
+from keras_retinanet.training.shared_detections import detect_shared
 from keras_retinanet.training.signals import StopRequest
 
 
@@ -52,6 +54,7 @@ def measuring(
     monitor: Monitor,
     measured: Measured,
     request: StopRequest,
+    devices: Devices,
 ) -> list[EvaluateMetric]:
     """Builds the callback that measures on the validation images.
 
@@ -62,6 +65,7 @@ def measuring(
         monitor: The number that ranks epochs.
         measured: Receives what each evaluation found.
         request: An evaluation is abandoned if a stop is requested.
+        devices: Those that train; each measures a part of the images.
 
     Returns:
         The callback; none without validation images.
@@ -69,7 +73,7 @@ def measuring(
     samples = data.val_samples
     if samples is None:
         return []
-    detector = DetectionModel(model)
+    detector = detector_on(devices, DetectionModel(model))
     batches = InferenceBatches(
         samples,
         resize=model.resize_config,
@@ -82,18 +86,22 @@ def measuring(
     )
 
     def measure(progress: Callable[[int], None]) -> Mapping[str, float]:
-        with tqdm(total=len(samples), desc="measuring", unit=" images", leave=False, disable=None) as bar:
+        is_quiet = None if devices.processes.is_first else True  # None: where the output is no terminal
+        with tqdm(total=len(samples), desc="measuring", unit=" images", leave=False, disable=is_quiet) as bar:
 
             def step(count: int) -> None:
                 bar.update(count)
                 progress(count)
 
             with on_one_device():
-                found = detect_dataset(detector, batches, samples, progress=step)
-        figures, measured.classes = monitor.log(
-            config.metric, samples, found, model.class_names, metric_settings(model)
-        )
-        measured.found = found
+                found = detect_shared(detector, batches, samples, step, devices)
+
+        def compute() -> tuple[Mapping[str, float], Mapping[str, float]]:
+            assert found is not None  # they are gathered in the first process, which computes
+            measured.found = found
+            return monitor.log(config.metric, samples, found, model.class_names, metric_settings(model))
+
+        figures, measured.classes = devices.processes.broadcast(compute)
         return figures
 
     return [EvaluateMetric(measure, every=config.evaluate_every, epochs=config.epochs, request=request)]

@@ -68,9 +68,11 @@ def read_trackers(model: keras.Model) -> list[float]:
         One number per variable of the model's metrics, exact for float32.
     """
     synchronise(model)
-    # Under `tf.distribute` each replica has its own sum: reading a variable in an operation adds them up.
-    values = (ops.add(variable.value, 0.0) for variable in model.metrics_variables)
-    return [float(ops.convert_to_numpy(value)) for value in values]
+    variables = model.metrics_variables
+    if keras.backend.backend() == "tensorflow":
+        # Under `tf.distribute` each replica has its own sum: reading a variable in an operation adds them up.
+        return [float(ops.convert_to_numpy(ops.add(variable.value, 0.0))) for variable in variables]
+    return [float(ops.convert_to_numpy(variable.value)) for variable in variables]
 
 
 def write_trackers(model: keras.Model, values: Sequence[float]) -> None:

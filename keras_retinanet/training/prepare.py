@@ -12,7 +12,8 @@ from pathlib import Path
 import keras
 
 from keras_retinanet.anchor_coverage import measure_coverage, network_boxes
-from keras_retinanet.config import FilterConfig, MixedPrecision, TrainConfig
+from keras_retinanet.config import FilterConfig, MixedPrecision, TrainConfig, to_dict
+from keras_retinanet.config import tree as config_tree
 from keras_retinanet.config.architectures import with_architecture
 from keras_retinanet.config.rules import check
 from keras_retinanet.data.datasets import Dataset
@@ -28,7 +29,7 @@ from keras_retinanet.snapshots.run_folder import Progress, Run, read_progress
 from keras_retinanet.snapshots.run_lock import locked
 from keras_retinanet.training.class_balance import balance_classes
 from keras_retinanet.training.devices import Devices, open_devices
-from keras_retinanet.training.fit import Log, RunResult, Training
+from keras_retinanet.training.fit import Log, Training
 from keras_retinanet.training.fit_memory import bound_by_memory, check_parts, fit_to_memory, provisional
 from keras_retinanet.training.freezing import freeze
 from keras_retinanet.training.initial_weights import build_model
@@ -36,8 +37,11 @@ from keras_retinanet.training.model_state import random_states
 from keras_retinanet.training.monitor import choose_monitor
 from keras_retinanet.training.non_finite import NonFiniteLossError
 from keras_retinanet.training.optimizer_state import compile_with_state
+from keras_retinanet.training.processes import ALONE, Processes
 from keras_retinanet.training.recipe import apply_recipe, chosen_names
 from keras_retinanet.training.run_data import RunData, fingerprint, open_run_data
+from keras_retinanet.training.run_result import RunResult
+from keras_retinanet.training.shared_run import check_shared, describe_state
 from keras_retinanet.training.trial import Clock, fit_to_time
 from keras_retinanet.training.updates import build_batches, plan_updates
 
@@ -54,6 +58,7 @@ def train(
     *,
     resume: str | Path | None = None,
     log: Log = print,
+    processes: Processes = ALONE,
 ) -> RunResult:
     """Trains a detector and keeps everything of the run in its own folder: `prepare`, then `fit`.
 
@@ -63,6 +68,7 @@ def train(
         val_data: Images to measure AP on. Defaults to those that `config.data` names, where there are any.
         resume: Folder or snapshot of the run to continue. Defaults to `None`, a new run.
         log: Receives one line per message. Defaults to `print`.
+        processes: Those that train together, from `join_processes`. Defaults to this one.
 
     Returns:
         Where the run is and what it reached.
@@ -75,7 +81,7 @@ def train(
         >>> result = train(TrainConfig(data=DataConfig("coco", "data/coco")))
         >>> model = keras_retinanet.load_model(result.folder / "best.keras")
     """
-    return prepare(config, train_data, val_data, resume=resume, log=log).fit()
+    return prepare(config, train_data, val_data, resume=resume, log=log, processes=processes).fit()
 
 
 def prepare(
@@ -88,6 +94,7 @@ def prepare(
     checkpoint: WeightFile | None = None,
     chosen: Collection[str] | None = None,
     clock: Clock = time.perf_counter,
+    processes: Processes = ALONE,
 ) -> Training:
     """Opens the data, builds or restores the model, and reports what it found.
 
@@ -101,6 +108,7 @@ def prepare(
             `None`: it is opened here.
         chosen: Dotted names of the settings that a recipe must not change. Defaults to those that are not the defaults.
         clock: Seconds so far, for `config.time`. Defaults to wall time.
+        processes: Those that train together. Defaults to this one.
 
     Returns:
         Everything that `fit` needs; nothing is trained yet.
@@ -108,11 +116,12 @@ def prepare(
     Raises:
         ValueError: If the data are broken, the settings contradict each other, or the run cannot be resumed.
     """
-    started = clock()
+    started, log = clock(), log if processes.is_first else functools.partial(_log_warning, processes.index)
     if resume is None:
         config = with_architecture(config, chosen)
     check(config)
-    folder, snapshot = _find_run(resume, log)
+    check_shared(config, processes)
+    folder, snapshot = _find_run(resume, log, processes)
     keras.utils.set_random_seed(config.seed)
     data = open_run_data(config.data, train_data, val_data, use_validation=config.use_evaluation, log=log)
     _check_class_thresholds(config.filter, data.class_names)
@@ -122,13 +131,14 @@ def prepare(
     reasons: list[str] = []
     if resume is None:
         config, reasons = _resolve(config, names, data, log)
+        config = config_tree.from_dict(TrainConfig, processes.broadcast(lambda: to_dict(config)))
     settings = MetricSettings(detector_limit=config.filter.max_detections)
     monitor = choose_monitor(config.monitor, config.metric, data.val_samples, data.class_names, settings)
-    devices = open_devices(config.devices, has_growth=config.gpu_growth)
+    devices = open_devices(config.devices, has_growth=config.gpu_growth, processes=processes)
     with _dtype_policy(config.mixed_precision), devices.building():
         progress, model = _build_or_restore(config, data, snapshot, log, checkpoint)
         tried = provisional(config, devices)
-        batches = build_batches(tried, data, model)
+        batches = build_batches(tried, data, model, devices.share)
         plan = functools.partial(plan_updates, tried, model, batches)
         former = getattr(model, "optimizer", None)
         compile_with_state(model, plan(progress.rate_scale)[1](), former, is_averaged=progress.averaged)
@@ -136,7 +146,7 @@ def prepare(
             config, line = fit_to_memory(config, model, batches, devices, len(data.samples))
             log(line)
             reasons.append(line)
-            batches = build_batches(config, data, model)
+            batches = build_batches(config, data, model, devices.share)
         check_parts(config, model, devices)
         model.micro_batches = config.accumulate
         if resume is None and config.time is not None:
@@ -150,11 +160,28 @@ def prepare(
     data.report(log)
     _report_updates(config, batches, devices, log)
     _report_coverage(model, data.samples, batches, log)
-    run = folder or Run.create(config.snapshot_path, f"{config.data.dataset}-{_name_network(config)}")
-    run.write_config(config)
-    run.write_recipe(reasons)
+    run = folder or _create_run(config, processes)
+    processes.require_equal(describe_state(config, progress, model))
+    if processes.is_first:
+        run.write_config(config)
+        run.write_recipe(reasons)
     log(f"run: {run.folder}")
     return Training(config, run, progress, model, batches, data, plan, monitor, log, devices)
+
+
+def _create_run(config: TrainConfig, processes: Processes) -> Run:
+    """The new folder, which the first process makes."""
+    name = f"{config.data.dataset}-{_name_network(config)}"
+    run = Run(Path(processes.broadcast(lambda: str(Run.create(config.snapshot_path, name).folder.absolute()))))
+    if config.on_nan == "restore" and not run.folder.is_dir():
+        raise ValueError(f"{run.folder}: --on-nan restore needs a --snapshot-path that every process sees.")
+    return run
+
+
+def _log_warning(index: int, line: str) -> None:
+    """What a process other than the first logs."""
+    if line.startswith("warning"):
+        print(f"process {index}: {line}")
 
 
 def _name_network(config: TrainConfig) -> str:
@@ -177,13 +204,14 @@ def _resolve(config: TrainConfig, chosen: Collection[str], data: RunData, log: L
     return dataclasses.replace(config, resize=resize, loss=loss), reasons
 
 
-def _find_run(resume: str | Path | None, log: Log) -> tuple[Run | None, Path | None]:
+def _find_run(resume: str | Path | None, log: Log, processes: Processes) -> tuple[Run | None, Path | None]:
     """The run to resume, which no other process may train now, and its snapshot, where one was written yet."""
     if resume is None:
         return None, None
     run, snapshot = Run.find(resume)
-    with locked(run.folder):
-        pass
+    if processes.is_first:
+        with locked(run.folder):
+            pass
     if snapshot.exists():
         return run, snapshot
     log(f"{run.folder} ended before its first snapshot, so it starts from the beginning")

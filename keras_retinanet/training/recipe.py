@@ -11,9 +11,9 @@ import numpy as np
 from keras_retinanet.anchor_coverage import measure_coverage, network_boxes
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.architectures import ARCHITECTURES
-from keras_retinanet.config.recipes import RECIPES, Choice, DataFacts, choose_by_data
+from keras_retinanet.config.recipes import RECIPES, Choice, DataFacts, choose_by_data, find_excluded_choices
 from keras_retinanet.config.rules import check
-from keras_retinanet.config.tree import changed, flattened
+from keras_retinanet.config.tree import changed, flag_name, flattened
 from keras_retinanet.data.image_files import read_sizes
 from keras_retinanet.doctor.anchor_search import search_anchors
 from keras_retinanet.geometry.anchors import pyramid_shapes
@@ -59,11 +59,16 @@ def apply_recipe(
         return config, []
     architecture = ARCHITECTURES[config.model.architecture]
     chosen = {*chosen, *(name for name in flattened(config) if not architecture.applies(name))}
-    choices = [Choice(table, "the same for every data set")]
+    excluded = find_excluded_choices(config, {*chosen, *architecture.defaults}) if config.recipe == "modern" else {}
+    choices = [Choice({name: table[name] for name in table if name not in excluded}, "the same for every data set")]
     facts = _look_at(samples[:: -(-len(samples) // SEARCHED_IMAGES)], len(samples), config.model.weights != "none")
     if config.recipe == "modern":
         choices += choose_by_data(facts, config.epochs if "epochs" in chosen else None)
-    lines: list[str] = []
+    lines = [
+        f"  not {_list_values({name: table[name]})}: {flag_name(by)} is set"
+        for name, by in excluded.items()
+        if by not in architecture.defaults
+    ]
     for choice in choices:
         config, line = _fill(config, choice, chosen)
         lines += line

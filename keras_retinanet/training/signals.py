@@ -20,8 +20,24 @@ class StopRequest:
 
     @property
     def is_made(self) -> bool:
-        """Whether a signal came."""
+        """Whether the run stops here."""
+        return self.stopped_by is not None
+
+    @property
+    def stopped_by(self) -> int | None:
+        """The signal at which the run stops here."""
+        return self.number
+
+    @property
+    def is_asked_here(self) -> bool:
+        """Whether a signal came to this process."""
         return self.number is not None
+
+    def agree_in_epoch(self) -> None:
+        """Called between two steps; one process has nobody to agree with."""
+
+    def agree_at_epoch_end(self) -> None:
+        """Called at the end of an epoch."""
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():

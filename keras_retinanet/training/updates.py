@@ -10,6 +10,7 @@ import keras
 
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.data.augment import augmentation_names
+from keras_retinanet.data.batch_share import WHOLE, BatchShare
 from keras_retinanet.data.epoch_order import repeat_factors
 from keras_retinanet.data.pipeline import TrainingBatches
 from keras_retinanet.model.retinanet import RetinaNet
@@ -23,13 +24,14 @@ UpdatePlan = tuple[WarmupSchedule, Callable[[], keras.optimizers.Optimizer]]
 """The learning rate of each step, and what builds an optimizer for the variables that are trainable when called."""
 
 
-def build_batches(config: TrainConfig, data: RunData, model: RetinaNet) -> TrainingBatches:
+def build_batches(config: TrainConfig, data: RunData, model: RetinaNet, share: BatchShare = WHOLE) -> TrainingBatches:
     """The training batches of a run.
 
     Args:
         config: All settings.
         data: The images.
         model: The network, whose resize rule is followed.
+        share: The part of each batch that is read here. Defaults to the whole.
 
     Returns:
         The batches.
@@ -50,6 +52,7 @@ def build_batches(config: TrainConfig, data: RunData, model: RetinaNet) -> Train
         thumbnails=data.thumbnails[0],
         close_epoch=config.epochs - config.data.close_mosaic if config.data.close_mosaic else None,
         repeat_factors=repeat_factors(data.samples, threshold) if threshold else None,
+        share=share,
     )
 
 

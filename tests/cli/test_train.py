@@ -17,7 +17,8 @@ import yaml
 from keras_retinanet.assigners import assigner_constants
 from keras_retinanet.cli.dataset_arguments import dataset_words
 from keras_retinanet.cli.parsing import join_numbers
-from keras_retinanet.cli.train import WORDS, _print_summary, main, parse
+from keras_retinanet.cli.train import WORDS, main, parse
+from keras_retinanet.cli.train_summary import print_summary
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.settings import AUTO
@@ -25,7 +26,8 @@ from keras_retinanet.config.tree import changed, flag_name, settings, to_dict
 from keras_retinanet.demo import scenes
 from keras_retinanet.losses import class_constants
 from keras_retinanet.snapshots.run_folder import Run
-from keras_retinanet.training.fit import RunResult
+from keras_retinanet.training.launchers import ProcessSettings
+from keras_retinanet.training.run_result import RunResult
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -108,49 +110,6 @@ def test_demo_brings_its_preset_and_flags_go_before_it() -> None:
     assert config == changed(TrainConfig(), {**DEMO, **given})
 
 
-@pytest.mark.parametrize(
-    ("flags", "assigner", "loss"),
-    [
-        ([], "task_aligned", "quality_focal"),
-        (["--assigner", "atss"], "atss", "quality_focal"),
-        (["--positive-iou", "0.6"], "iou_threshold", "quality_focal"),
-        (["--tal-top-k", "9", "--focal-alpha", "0.5"], "task_aligned", "focal"),
-        (["--class-balance", "alpha_by_frequency"], "task_aligned", "focal"),
-        (["--loss", "ohem", "--mining-nms", "0.7"], "task_aligned", "ohem"),
-    ],
-)
-def test_a_constant_of_another_assigner_or_loss_leaves_out_the_demos(
-    flags: list[str], assigner: str, loss: str
-) -> None:
-    config = parse(["demo", "somewhere", *flags]).config
-    assert (config.assigner.assigner, config.loss.classification) == (assigner, loss)
-    assert assigner_constants(config.assigner) is not None
-    assert class_constants(config.loss)["gamma" if loss != "ohem" else "mining_nms"] is not None
-
-
-@pytest.mark.parametrize(
-    ("flags", "replaced"),
-    [
-        ("--positive-iou 0.6", ["--positive-iou", "--assigner", "task_aligned", "iou_threshold"]),
-        ("--focal-alpha 0.5", ["--focal-alpha", "--loss", "quality_focal", "focal"]),
-        ("--class-balance alpha_by_frequency", ["--class-balance", "--loss", "quality_focal", "focal"]),
-        ("--assigner iou_threshold --positive-iou 0.6", []),
-        ("--loss ohem --mining-nms 0.7", []),
-        ("--architecture ssdlite320_mobilenet_v3_large --weights none --positive-iou 0.6", []),
-        ("--focal-gamma 1 --tal-top-k 9", []),
-    ],
-)
-def test_one_line_says_which_choice_of_the_demo_a_constant_replaces(
-    flags: str, replaced: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    parse(["demo", "somewhere", *flags.split()])
-    expected = ""
-    if replaced:
-        flag, choice, before, now = replaced
-        expected = f"note: {flag} does not apply to the demo's {choice} {before}; this run has {choice} {now}.\n"
-    assert capsys.readouterr().err == expected
-
-
 def test_a_flat_share_needs_a_schedule_that_has_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["coco", "data", "--recipe", "paper"], ["demo", "somewhere", "--schedule", "cosine"]):
         schedule = "step" if "paper" in words else "cosine"
@@ -230,6 +189,7 @@ def test_csv_words() -> None:
         (["coco", "data", "--monitor", "APx"], "--monitor APx: the metric coco has no such number. It has AP, AP50,"),
         (["csv", "a.csv", "--set", "train"], "name splits; csv takes files"),
         (["coco", "data", "--config", "no/such.yaml"], "no/such.yaml"),
+        (["coco", "data", "--num-processes", "2"], "given without --coordinator-address and --process-id"),
         (["--resume", "no/such/run"], "no/such/run: no such run"),
         (["--resume", "no/such/run", "--epoch", "3"], "did you mean --epochs?"),
     ],
@@ -254,6 +214,19 @@ def former_run(folder: Path) -> Run:
     run.write_config(changed(TrainConfig(), {"data.path": "data", "epochs": 5, "model.weights": "none"}))
     run.last.touch()
     return run
+
+
+def test_processes_are_found_in_flags_and_variables(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert parse(["coco", "data"]).processes is None
+    flags = ["--coordinator-address", "node1:6006", "--num-processes", "2", "--process-id", "1"]
+    assert parse(["coco", "data", *flags]).processes == ProcessSettings("node1:6006", 2, 1, "flags")
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}}')
+    assert "Keras 3 does not support MultiWorkerMirroredStrategy" in refused(["coco", "data"], capsys)
+    for name, value in {"MASTER_ADDR": "a", "MASTER_PORT": "7", "WORLD_SIZE": "2", "RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    assert parse(["coco", "data"]).processes == ProcessSettings("a:7", 2, 0, "torchrun's variables")
 
 
 def test_resuming_takes_the_settings_of_the_run_and_some_flags(tmp_path: Path) -> None:
@@ -324,11 +297,11 @@ def test_what_a_stopped_run_says(
 ) -> None:
     monkeypatch.setattr("keras_retinanet.cli.startup._locate", lambda command: [command])  # as if it were on PATH
     config = changed(TrainConfig(), {"epochs": 2})
-    _print_summary(RunResult(tmp_path / "my run", 1, {}, {}, signal.SIGINT), config)
+    print_summary(RunResult(tmp_path / "my run", 1, {}, {}, signal.SIGINT), config)
     assert capsys.readouterr().out == (
         f"\nStopped in epoch 2 of 2. Continue with:\n  retinanet-train --resume '{tmp_path}/my run'\n"
     )
-    _print_summary(RunResult(tmp_path, 2, {}, {}, signal.SIGINT), config)
+    print_summary(RunResult(tmp_path, 2, {}, {}, signal.SIGINT), config)
     assert "All 2 epochs are trained; stopped before the last was measured" in capsys.readouterr().out
 
 

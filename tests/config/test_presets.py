@@ -4,12 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from keras_retinanet.assigners import ASSIGNERS
 from keras_retinanet.config import TrainConfig
-from keras_retinanet.config.presets import DEMO, computes_bfloat16, demo_preset
+from keras_retinanet.config.presets import DEMO, computes_bfloat16
 from keras_retinanet.config.rules import check
-from keras_retinanet.config.tree import changed, flattened
-from keras_retinanet.losses import CLASSIFICATION_LOSSES
+from keras_retinanet.config.tree import changed
 
 
 @pytest.mark.parametrize(
@@ -29,18 +27,3 @@ def test_the_demo_is_a_valid_configuration():
     check(config)
     assert (config.model.backbone, config.anchors.ratios) == ("resnet10_050", (1.0,))
     assert config.optimizer.optimizer == "muon"
-
-
-def test_the_demo_knows_the_constants_that_other_assigners_and_losses_have() -> None:
-    """`demo_preset` leaves out the demo's assigner or loss for exactly those constants."""
-    tables = {
-        "assigner.assigner": {name: set(entry.constants) for name, entry in ASSIGNERS.items()},
-        "loss.classification": {name: set(entry.constants) for name, entry in CLASSIFICATION_LOSSES.items()},
-    }
-    for choice, table in tables.items():
-        group = choice.partition(".")[0]
-        names = {name.partition(".")[2] for name in flattened(TrainConfig()) if name.startswith(f"{group}.")}
-        own = table[DEMO[choice]]
-        for constant in set().union(*table.values()) & names:
-            is_left_out = choice not in demo_preset({f"{group}.{constant}": 1})
-            assert is_left_out == (constant not in own), constant

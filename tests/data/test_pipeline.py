@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import Counter
 
@@ -11,6 +12,7 @@ from PIL import Image
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data import errors
 from keras_retinanet.data.augment import AUGMENTATIONS, MIXTURES
+from keras_retinanet.data.batch_share import BatchShare
 from keras_retinanet.data.image import decode
 from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
 
@@ -295,3 +297,25 @@ def test_keras_reads_on_across_epochs(samples):
         batches.dataset(1), steps_per_epoch=batches.steps_per_epoch, initial_epoch=1, epochs=3, verbose=0, shuffle=False
     )
     assert seen[-12:] == indices(listed(batches.dataset(1, 3)))
+
+
+def test_processes_share_every_batch_and_augment_as_one(samples):
+    """Of batches of two images, process 0 of 2 reads the first and process 1 the second; also when it begins later."""
+    whole = listed(training(samples).dataset(0, 2))
+    parts = [listed(training(samples, share=BatchShare(index, 2)).dataset(0, 2)) for index in range(2)]
+    join = functools.partial(tf.nest.map_structure, lambda a, b: np.concatenate([a, b]))
+    joined = [join(one, two) for one, two in zip(*parts, strict=True)]
+    assert_same(joined, whole)
+    later = training(samples, share=BatchShare(1, 2)).dataset(1, 2, first_step=2)
+    assert_same(listed(later), parts[1][6 + 2 :])
+
+
+def test_processes_measure_whole_batches_each_once(samples):
+    batches = InferenceBatches(samples, resize=RESIZE, pad_value=PAD, batch_size=2)
+    shares = [BatchShare(index, 3) for index in range(3)]
+    outside = [batches.outside(share) for share in shares]
+    assert (sum(~each for each in outside) == 1).all()
+    assert batches.largest == 2
+    alone = [origin["image_index"].tolist() for _, origin in listed(batches.dataset())]
+    found = [[origin["image_index"].tolist() for _, origin in listed(batches.dataset(each))] for each in outside]
+    assert [found[number % 3][number // 3] for number in range(len(alone))] == alone

@@ -183,7 +183,7 @@ def test_best_follows_voc_if_that_is_the_metric(tiny: TrainConfig, monkeypatch: 
             found.append({"image_id": sample["image_id"], "boxes": boxes, "scores": scores, "labels": labels})
         return found
 
-    monkeypatch.setattr("keras_retinanet.training.measure.detect_dataset", paint)
+    monkeypatch.setattr("keras_retinanet.training.shared_detections.detect_dataset", paint)
     result = train(dataclasses.replace(tiny, use_evaluation=True, metric="voc"), log=quiet)
     run = Run(result.folder)
     first, second = run.rows()
@@ -208,7 +208,7 @@ def test_best_follows_the_number_that_counts_all_boxes(tiny: TrainConfig, monkey
     def paint(*arguments: Any, **options: object) -> list[dict[str, Any]]:
         return [{**sample, "scores": np.linspace(1, 0.5, len(sample["labels"]))} for sample in arguments[2]]
 
-    monkeypatch.setattr("keras_retinanet.training.measure.detect_dataset", paint)
+    monkeypatch.setattr("keras_retinanet.training.shared_detections.detect_dataset", paint)
     monkeypatch.setattr("keras_retinanet.evaluation.fizyr.MAX_DETECTIONS", 1)
     lines: list[str] = []
     config = changed(tiny, {"use_evaluation": True, "metric": "fizyr", "epochs": 1, "filter.max_detections": 50})
@@ -232,7 +232,7 @@ def test_a_run_ends_when_its_monitored_number_no_longer_improves(
             for sample in arguments[2]
         ]  # fmt: skip
 
-    monkeypatch.setattr("keras_retinanet.training.measure.detect_dataset", paint)
+    monkeypatch.setattr("keras_retinanet.training.shared_detections.detect_dataset", paint)
     lines: list[str] = []
     config = changed(tiny, {"use_evaluation": True, "monitor": "f1.recall", "patience": 3, "epochs": 3})
     result = train(config, log=lines.append)
@@ -282,7 +282,7 @@ def test_stopped_while_measuring_is_measured_on_resuming(tiny: TrainConfig, monk
             signal.raise_signal(signal.SIGINT)
             progress(1)
 
-        patch.setattr("keras_retinanet.training.measure.detect_dataset", stop)
+        patch.setattr("keras_retinanet.training.shared_detections.detect_dataset", stop)
         stopped = train(config, log=quiet)
     assert stopped.stopped_by == signal.SIGINT
     assert Run(stopped.folder).rows() == []
@@ -539,7 +539,7 @@ def test_the_last_epochs_are_averaged_and_measured(whole: TrainConfig, monkeypat
         measured.append(first_kernel(arguments[0].network))
         return [{**sample, "scores": np.ones(len(sample["labels"]))} for sample in arguments[2]]
 
-    monkeypatch.setattr("keras_retinanet.training.measure.detect_dataset", paint)
+    monkeypatch.setattr("keras_retinanet.training.shared_detections.detect_dataset", paint)
     config = changed(whole, {"optimizer.swa_epochs": 2, "epochs": 3, "resize.is_square": True})
     training = prepare(config, log=quiet)
     former = training.run.write_row

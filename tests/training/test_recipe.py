@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from keras_retinanet.assigners import ASSIGNERS, assigner_constants
 from keras_retinanet.cli.train import parse
 from keras_retinanet.config import TrainConfig
-from keras_retinanet.config.recipes import FIZYR, MODERN
+from keras_retinanet.config.recipes import FIZYR, MODERN, find_excluded_choices
 from keras_retinanet.config.tree import changed, flattened
+from keras_retinanet.losses import CLASSIFICATION_LOSSES, class_constants
 from keras_retinanet.training.recipe import apply_recipe, chosen_names, scale_last_epochs
 
 
@@ -63,6 +65,48 @@ def test_a_recipe_leaves_out_what_contradicts_a_flag() -> None:
     assert (config.model.head_norm, config.model.head_width, config.loss.box) == ("none", 40, "giou")
     assert config.anchors.sizes == (8.0, 16.0, 32.0)
     assert "  not head_norm group, which other settings do not allow" in lines
+
+
+@pytest.mark.parametrize(
+    ("flags", "assigner", "loss", "line"),
+    [
+        ("", "task_aligned", "quality_focal", ""),
+        ("--tal-top-k 9 --focal-gamma 1", "task_aligned", "quality_focal", ""),
+        ("--assigner atss", "atss", "focal", "  not classification quality_focal: --assigner is set"),
+        ("--assigner atss --loss quality_focal", "atss", "quality_focal", ""),
+        ("--positive-iou 0.5", "iou_threshold", "focal", "  not assigner task_aligned: --positive-iou is set"),
+        ("--focal-alpha 0.5", "task_aligned", "focal", "  not classification quality_focal: --focal-alpha is set"),
+        ("--class-balance alpha_by_frequency", "task_aligned", "focal",
+         "  not classification quality_focal: --class-balance is set"),
+        ("--loss ohem --mining-nms 0.7", "task_aligned", "ohem", ""),
+        ("--architecture ssd300_vgg16 --weights none", "iou_threshold", "focal", ""),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("data", ["coco somewhere", "demo somewhere"])
+def test_the_assigner_and_loss_of_modern_agree_with_what_was_set(
+    data: str, flags: str, assigner: str, loss: str, line: str
+) -> None:
+    command = parse([*data.split(), *flags.split()])
+    config, lines = apply_recipe(command.config, command.chosen, samples(), ["cell"])
+    assert (config.assigner.assigner, config.loss.classification) == (assigner, loss)
+    assert assigner_constants(config.assigner) is not None
+    assert class_constants(config.loss) is not None
+    assert [text for text in lines if " is set" in text and "set otherwise" not in text][:1] == ([line] if line else [])
+
+
+def test_modern_knows_the_constants_that_other_assigners_and_losses_have() -> None:
+    """Exactly those constants exclude its assigner and its loss."""
+    tables = {
+        "assigner.assigner": {name: set(entry.constants) for name, entry in ASSIGNERS.items()},
+        "loss.classification": {name: set(entry.constants) for name, entry in CLASSIFICATION_LOSSES.items()},
+    }
+    for choice, table in tables.items():
+        group = choice.partition(".")[0]
+        names = {name.partition(".")[2] for name in flattened(TrainConfig()) if name.startswith(f"{group}.")}
+        own = table[MODERN[choice]]
+        for constant in set().union(*table.values()) & names:
+            is_excluded = choice in find_excluded_choices(TrainConfig(), {f"{group}.{constant}"})
+            assert is_excluded == (constant not in own), constant
 
 
 def test_modern_takes_a_data_set_without_boxes() -> None:
