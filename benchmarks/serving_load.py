@@ -81,7 +81,7 @@ def main() -> int:
         if served is None:
             served = folder / "versions"
             add_version(served, 1, models[0])
-        process, url, lines = start_server(served, ["--reload-seconds", "1", *options.serve_flags])
+        process, url, lines = start_server(served, ["--reload-seconds", "0.5", *options.serve_flags])
         reload = threading.Timer(options.seconds / 2, add_version, (folder / "versions", 2, models[-1]))
         try:
             host, _, port = url.removeprefix("http://").rpartition(":")

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from keras_retinanet.cli.detect_outputs import close_all, open_result_files
-from keras_retinanet.cli.detect_sharded import add_runner_flags, check_runner_flags, run_with_runner
+from keras_retinanet.cli.detect_sharded import run_with_runner
 from keras_retinanet.cli.detect_sources import Source, find_sources, numbered, refuse_overwriting
 from keras_retinanet.cli.detect_summary import INTERRUPTED, SOME_UNREAD, Tally, summary
 from keras_retinanet.cli.detector_settings import USUAL_THRESHOLD, detector_settings
 from keras_retinanet.cli.parsing import Parser, fail, number
+from keras_retinanet.cli.runner_arguments import add_runner_flags, check_runner_flags
 from keras_retinanet.cli.snapshot_arguments import add_views_flag
 from keras_retinanet.cli.startup import import_tensorflow_for
 from keras_retinanet.config import ExifFrame, TileConfig
@@ -72,7 +73,11 @@ def build_parser() -> Parser:
     out.add_argument("--csv", metavar="FILE", help="lines of image,x1,y1,x2,y2,class,score")
     out.add_argument("--yolo", metavar="DIR", help="one text file per image with lines `label x y width height score`")
     out.add_argument("--parquet", metavar="FILE", help="a row per image for DuckDB, pandas, Spark (extra `parquet`)")
-    add_runner_flags(parser)
+    add_runner_flags(
+        parser,
+        "millions of images: --out has the results by shard; the same command continues",
+        "SOURCE may also be tar files (WebDataset) and TFRecords; draws nothing",
+    )
     parser.add_argument("--batch-size", type=count, default=4, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--workers", type=count, metavar="N", help="threads that read images (default: all cores)")
     return parser
@@ -93,6 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--overlap and --no-whole-pass need --tile")
     if flags.no_pictures and not (flags.json or flags.csv or flags.yolo or flags.parquet):
         parser.error("--no-pictures leaves nothing to write: name a --json, --csv, --yolo or --parquet")
+    if flags.limit and flags.runner:
+        parser.error("--limit does not go with --runner")
     if problem := check_runner_flags(flags):
         parser.error(problem)
     if flags.thresholds and flags.score_threshold is not None:

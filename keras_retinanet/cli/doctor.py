@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,12 +13,20 @@ from typing import TYPE_CHECKING
 
 from keras_retinanet.cli.network_settings import network_parser, parse_network_arguments
 from keras_retinanet.cli.parsing import Parser, fail
+from keras_retinanet.cli.runner_arguments import (
+    SHARD_SIZE,
+    add_runner_flags,
+    check_runner_flags,
+    read_runner,
+    run_job,
+)
 from keras_retinanet.cli.startup import import_tensorflow
 
 if TYPE_CHECKING:
     import argparse
 
     from keras_retinanet.doctor import Diagnosis
+    from keras_retinanet.doctor.image_scan import ImageFacts
 
 PROGRAM = "retinanet-doctor"
 
@@ -39,6 +50,10 @@ def build_parser() -> Parser:
         action="store_true",
         help="search for anchors, or sizes of an SSD's default boxes, with higher coverage",
     )
+    parser.add_argument(
+        "--shards", metavar="DIR", default="doctor", help="--runner: its folder, with which the same command continues"
+    )
+    add_runner_flags(parser, "millions of images", "reads the image files in shards")
     return parser
 
 
@@ -54,19 +69,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     namespace, config = parse_network_arguments(parser, argv)
     _require_writable(parser, namespace)
+    if problem := check_runner_flags(namespace):
+        parser.error(problem)
     import_tensorflow()
     from keras_retinanet.doctor import diagnose
+    from keras_retinanet.doctor.image_scan import scan_images
     from keras_retinanet.doctor.text_report import format_text
 
     try:
         bars = _progress_bar("images", " images"), _progress_bar("searching anchors", " candidates")
-        diagnosis = diagnose(config, use_search=namespace.optimise_anchors, images_bar=bars[0], search_bar=bars[1])
+        scan = functools.partial(_scan_in_shards, namespace) if namespace.runner else scan_images
+        diagnosis = diagnose(
+            config, use_search=namespace.optimise_anchors, images_bar=bars[0], search_bar=bars[1], scan=scan
+        )
         for line in format_text(diagnosis):
             print(line)
         _write_files(diagnosis, namespace)
     except (ValueError, OSError, ImportError) as error:
         return fail(PROGRAM, error)
     return diagnosis.status
+
+
+def _scan_in_shards(
+    flags: argparse.Namespace,
+    images: Sequence[str],
+    progress: Callable[[int], object] | None = None,
+    workers: int | None = None,
+) -> list[ImageFacts]:
+    """Scans the images of a split with a runner, in a folder named after the images and their times."""
+    from keras_retinanet.data.image_files import byte_range
+    from keras_retinanet.data.index_cache import file_states
+    from keras_retinanet.doctor.sharded_scan import ScanTask, read_facts
+    from keras_retinanet.shards.image_shards import Inputs
+
+    del progress  # the shards have a bar of their own
+    paths = [os.path.abspath(image) if image else image for image in images]
+    states = file_states([part.file if (part := byte_range(path)) else path for path in paths])  # files may be mended
+    digest = hashlib.blake2b("\0".join(paths).encode(errors="surrogateescape") + states.tobytes(), digest_size=8)
+    folder = Path(flags.shards).absolute() / digest.hexdigest()
+    size = flags.shard_size or SHARD_SIZE
+    inputs = Inputs([(path, path) for path in paths])
+    shards, _ = run_job(ScanTask(workers), {"shard_size": size}, inputs, size, folder, read_runner(flags))
+    return [facts for shard in shards for facts in read_facts(folder / shard.file_name)]
 
 
 def _require_writable(parser: Parser, namespace: argparse.Namespace) -> None:

@@ -14,11 +14,11 @@ from keras_retinanet.cli.evaluation_arguments import build_parser, check_flags
 from keras_retinanet.cli.evaluation_comparison import compare_models
 from keras_retinanet.cli.evaluation_decision import check_storable
 from keras_retinanet.cli.evaluation_inputs import Evaluation
-from keras_retinanet.cli.evaluation_report import evaluate_results, find_open_images_files, is_result_file, publish
+from keras_retinanet.cli.evaluation_report import evaluate_results, find_open_images_files, publish
 from keras_retinanet.cli.evaluation_run import detect
 from keras_retinanet.cli.exported_run import open_exported
 from keras_retinanet.cli.label_error_list import check_label_error_files
-from keras_retinanet.cli.model_words import find_model, is_exported
+from keras_retinanet.cli.model_words import find_model, is_exported, is_results
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import fail
 from keras_retinanet.cli.snapshot_arguments import open_detector, overridden, read_overrides
@@ -53,11 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_label_error_files(flags.label_errors)
         if flags.store_thresholds:
             check_storable(find_model(paths[0]))
-        if flags.more_results and not (len(paths) == 1 and is_result_file(paths[0])):
+        if flags.more_results and not (len(paths) == 1 and is_results(paths[0])):
             raise ValueError(f"--more-results adds to one result file, not to {paths[0]}")
         if len(paths) > 1:
             compare_models(paths, flags, data, prepare, describe)
-        elif is_result_file(paths[0]):
+        elif is_results(paths[0]):
             evaluate_results(paths[0], flags, data)
         else:
             evaluation = prepare(flags, data, paths[0])

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_retinanet.cli.evaluation_inputs import Evaluation
-from keras_retinanet.cli.evaluation_report import category_ids, is_result_file, metric_settings
+from keras_retinanet.cli.evaluation_report import metric_settings, read_results
 from keras_retinanet.cli.evaluation_run import detect
-from keras_retinanet.cli.model_words import short_names
+from keras_retinanet.cli.model_words import is_results, short_names
 from keras_retinanet.cli.report_file import NO_REPORT, publish_comparison
 from keras_retinanet.config import DataConfig
 
@@ -68,7 +68,7 @@ def compare_models(
     samples = take_first(dataset, flags.limit)
     names = short_names(paths)
     opened = [  # all of them, before any detects: that may take hours
-        _read_results(path, dataset, samples) if is_result_file(path) else _prepare(path, flags, data, prepare)
+        _read_results(path, dataset, samples) if is_results(path) else _prepare(path, flags, data, prepare)
         for path in paths
     ]
     found: list[Sequence[Detections]] = []
@@ -113,10 +113,7 @@ def _prepare(
 
 
 def _read_results(path: Path, dataset: Dataset, samples: Sequence[Sample]) -> Sequence[Detections]:
-    from keras_retinanet.evaluation.result_file import read_coco_results
-
-    labels = {key: label for label, key in enumerate(category_ids(dataset, dataset.class_names))}
-    every = read_coco_results(path, [sample["image_id"] for sample in dataset], labels)
+    every = read_results([path], dataset, list(dataset))
     print(f"results   {path}: {sum(len(entry['scores']) for entry in every)} detections\n")
     return every[: len(samples)]
 

@@ -18,7 +18,7 @@ from keras_retinanet.config import DataConfig
 if TYPE_CHECKING:
     from keras_retinanet.data.datasets import Dataset
     from keras_retinanet.evaluation import EvaluationResult, MetricSettings
-    from keras_retinanet.schema import Sample
+    from keras_retinanet.schema import Detections, Sample
 
 
 def publish(evaluation: Evaluation, stages: Stages, flags: argparse.Namespace, speed: str) -> None:
@@ -57,23 +57,11 @@ def publish(evaluation: Evaluation, stages: Stages, flags: argparse.Namespace, s
     publish_report(evaluated, evaluation.samples, found, result, settings, flags)
 
 
-def is_result_file(path: Path) -> bool:
-    """Whether the last word of the command line is a file of detections.
-
-    Args:
-        path: The last word.
-
-    Returns:
-        True for a JSON file.
-    """
-    return path.suffix.lower() == ".json" and path.is_file()
-
-
 def evaluate_results(path: Path, flags: argparse.Namespace, data: DataConfig) -> None:
-    """Measures the detections of a COCO result file.
+    """Measures the detections of a COCO result file, or of a `retinanet-detect --runner`.
 
     Args:
-        path: The file.
+        path: The file or folder.
         flags: The parsed flags.
         data: Settings of the data set.
 
@@ -83,7 +71,6 @@ def evaluate_results(path: Path, flags: argparse.Namespace, data: DataConfig) ->
     """
     from keras_retinanet.data.data_summary import describe_data
     from keras_retinanet.data.open_dataset import choose_set, open_dataset
-    from keras_retinanet.evaluation.result_file import read_result_files
 
     given = [name for name in _OF_SNAPSHOTS if getattr(flags, name) not in (None, [], False)]
     if given:
@@ -91,9 +78,8 @@ def evaluate_results(path: Path, flags: argparse.Namespace, data: DataConfig) ->
     dataset = open_dataset(data, "val")
     samples = list(dataset)
     ids = category_ids(dataset, dataset.class_names)
-    labels = {key: label for label, key in enumerate(ids)}
     files = [path, *(Path(name) for name in (flags.more_results or "").split(",") if name)]
-    found = read_result_files(files, [sample["image_id"] for sample in samples], labels)
+    found = read_results(files, dataset, samples)
     samples, found = samples[: flags.limit], found[: flags.limit]
     set_name = "val" if data.divides_training_images else choose_set(data, "val") or ""
     names = ", ".join(map(str, files))
@@ -106,6 +92,32 @@ def evaluate_results(path: Path, flags: argparse.Namespace, data: DataConfig) ->
     choice = decide(samples, found, class_names, flags, path)
     evaluated = Evaluated(path, describe_data(data, {"val": samples}, class_names), set_name, thresholds=choice)
     publish_report(evaluated, samples, found, result, settings, flags)
+
+
+def read_results(paths: Sequence[Path], dataset: Dataset, samples: Sequence[Sample]) -> list[Detections]:
+    """Reads the detections of result files, or those of the folder of a `retinanet-detect --runner`.
+
+    Args:
+        paths: Files of different images, or one folder.
+        dataset: The data set.
+        samples: Its images.
+
+    Returns:
+        One entry per image, labels as in the data set.
+
+    Raises:
+        ValueError: A file is invalid, or does not belong to the data set.
+    """
+    from keras_retinanet.detection.sharded import detections_of_images
+    from keras_retinanet.evaluation.result_file import read_result_files
+
+    if paths[0].is_dir():
+        found, notes = detections_of_images(paths[0], samples, dataset.class_names)
+        for note in notes:
+            print(f"note      {note}")
+        return found
+    labels = {key: label for label, key in enumerate(category_ids(dataset, dataset.class_names))}
+    return read_result_files(paths, [sample["image_id"] for sample in samples], labels)
 
 
 _OF_SNAPSHOTS = (

@@ -24,7 +24,23 @@ def is_model(word: str) -> bool:
     path = Path(word)
     if path.is_file():
         return path.suffix.lower() in _SUFFIXES or path.name == _OPENVINO or _has_detections(path)
-    return path.is_dir() and (is_exported(path) or any((path / name).is_file() for name in SNAPSHOTS))
+    return path.is_dir() and (
+        is_exported(path) or is_results(path) or any((path / name).is_file() for name in SNAPSHOTS)
+    )
+
+
+def is_results(path: Path) -> bool:
+    """Whether a path has detections: a JSON file, or the folder of a `retinanet-detect --runner`.
+
+    Args:
+        path: File or folder.
+
+    Returns:
+        False for models.
+    """
+    from keras_retinanet.shards.job_folder import is_job_folder
+
+    return (path.suffix.lower() == ".json" and path.is_file()) or is_job_folder(path)
 
 
 def is_exported(path: Path) -> bool:

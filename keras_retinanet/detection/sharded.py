@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,13 +17,15 @@ from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.given_images import GivenImage
 from keras_retinanet.detection.detector import Detector
 from keras_retinanet.detection.result_files import Writer, number_of
-from keras_retinanet.schema import DetectedImage
+from keras_retinanet.schema import DetectedImage, Detections, Sample
 from keras_retinanet.shards.image_shards import Shard, read_shard
+from keras_retinanet.shards.job_folder import read_job
 from keras_retinanet.shards.task import Arrays, Task, load_arrays
 from keras_retinanet.snapshots.atomic_files import write_whole
 
 ERRORS_NAME = "errors.csv"
 """File of a job's folder with a line per image that could not be read."""
+_LOW = 0.05  # score threshold at which AP is measured
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,47 @@ def read_detections(path: Path, class_names: Sequence[str]) -> list[tuple[str, D
         )
         entries.append((name, entry))
     return entries
+
+
+def detections_of_images(
+    folder: Path, samples: Sequence[Sample], class_names: Sequence[str]
+) -> tuple[list[Detections], list[str]]:
+    """Finds the detections of the images of a data set, by their paths or their places in TFRecord files.
+
+    Args:
+        folder: Folder of a job that is done.
+        samples: Images of the data set.
+        class_names: Class names of the data set. Detections of other classes are left out.
+
+    Returns:
+        One entry per sample, and notes about what may surprise.
+
+    Raises:
+        ValueError: The job is not done, is damaged, or has not seen an image.
+    """
+    job = read_job(folder)
+    names, threshold = job["settings"]["classes of the model"], job["settings"]["score_threshold"] or 0.0
+    labels = np.array([class_names.index(name) if name in class_names else -1 for name in names], np.int32)
+    found: dict[str, Detections] = {}
+    broken = 0
+    for shard in job["shards"]:
+        if not (folder / shard).exists():
+            raise ValueError(f"{folder} has no {shard}: run retinanet-detect again, which continues.")
+        for _, image in read_detections(folder / shard, names):
+            broken += image.error is not None
+            own = labels[image.labels]
+            kept = own >= 0
+            found[image.image] = {"boxes": image.boxes[kept], "scores": image.scores[kept], "labels": own[kept]}
+    paths = [os.path.abspath(sample["image"]) for sample in samples]
+    missing = [path for path in paths if path not in found]
+    if missing:
+        allowed = "all images of the data set"
+        fix = f"run retinanet-detect on its images, with {folder} or another folder as --out"
+        raise DataError(str(folder), f"has no {len(missing)} images, such as {missing[0]}", allowed, fix)
+    notes = [f"{broken} images could not be read, and their boxes count as missed"] if broken else []
+    if threshold > _LOW:
+        notes.append(f"boxes with scores up to {threshold:g} are not there, which lowers AP: detect with {_LOW:g}")
+    return [{"image_id": one["image_id"], **found[path]} for one, path in zip(samples, paths, strict=True)], notes
 
 
 def number_images(paths: Sequence[Path]) -> Callable[[str], int | None]:

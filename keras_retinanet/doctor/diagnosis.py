@@ -18,6 +18,7 @@ from keras_retinanet.doctor.anchor_checks import check_coverage, split_coverage,
 from keras_retinanet.doctor.anchor_search import anchor_flags, search_anchors, search_default_boxes
 from keras_retinanet.doctor.checks import PAIR_CHECKS, SPLIT_CHECKS
 from keras_retinanet.doctor.findings import Example, Finding, exit_status, report_cases, sort_by_severity
+from keras_retinanet.doctor.image_scan import Scan, scan_images
 from keras_retinanet.doctor.split_scan import ScannedSplit, scan_split
 
 ProgressBar = Callable[[int], Callable[[int], object]]
@@ -112,6 +113,7 @@ def diagnose(
     use_search: bool = False,
     images_bar: ProgressBar | None = None,
     search_bar: ProgressBar | None = None,
+    scan: Scan = scan_images,
 ) -> Diagnosis:
     """Checks a data set as a training run with these settings would use it.
 
@@ -120,6 +122,7 @@ def diagnose(
         use_search: Search for anchors with higher coverage. Defaults to `False`.
         images_bar: Progress bar of the image scan. Defaults to none.
         search_bar: Progress bar of the anchor search. Defaults to none.
+        scan: Reads the image files. Defaults to threads of this process.
 
     Returns:
         The diagnosis. Annotations that cannot be read are findings, not exceptions.
@@ -134,16 +137,16 @@ def diagnose(
     for split in splits if not findings else []:
         collector = ErrorCollector()
         try:
-            frame = exif_frame(sample for scan in scans for sample in scan.samples)
-            scans.append(scan_split(config.data, split, images_bar or _no_bar, collector, frame))
+            frame = exif_frame(sample for scanned in scans for sample in scanned.samples)
+            scans.append(scan_split(config.data, split, images_bar or _no_bar, collector, frame, scan))
         except DataError as error:
             findings.append(_report_unreadable(split, error))
         findings += _report_faults(split, collector)
-    for scan in scans:
-        findings += [finding for check in SPLIT_CHECKS.values() for finding in check(scan, config)]
+    for scanned in scans:
+        findings += [finding for check in SPLIT_CHECKS.values() for finding in check(scanned, config)]
     if len(scans) == 2:
         findings += [finding for check in PAIR_CHECKS.values() for finding in check(scans[0], scans[1], config)]
-    summaries = tuple(_summarise(scan, config) for scan in scans)
+    summaries = tuple(_summarise(scanned, config) for scanned in scans)
     findings += [finding for summary in summaries for finding in check_coverage(summary.coverage, summary.split)]
     proposal = _propose_anchors(scans, config, search_bar or _no_bar) if use_search and scans else None
     return Diagnosis(config, summaries, tuple(sort_by_severity(findings)), proposal, tuple(scans))

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from keras_retinanet.data.image_files import byte_range, near_name_hint, read_bytes
 from keras_retinanet.data.near_duplicates import make_thumbnail
@@ -55,6 +55,15 @@ class ImageFacts:
     orientation: int = 1
     digest: str = ""
     thumbnail: bytes | None = None
+
+
+class Scan(Protocol):
+    """Scans image files, as `scan_images` does."""
+
+    def __call__(
+        self, images: Sequence[str], progress: Callable[[int], object] | None = None, workers: int | None = None
+    ) -> list[ImageFacts]:
+        """Scans image files; see `scan_images`."""
 
 
 def scan_images(

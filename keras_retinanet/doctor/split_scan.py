@@ -17,7 +17,7 @@ from keras_retinanet.data.exif import FIRST_TRANSPOSED, UPRIGHT, turned_size
 from keras_retinanet.data.image_headers import ImageHeader
 from keras_retinanet.data.open_dataset import Split, open_dataset
 from keras_retinanet.doctor.findings import Example
-from keras_retinanet.doctor.image_scan import USABLE, ImageFacts, scan_images
+from keras_retinanet.doctor.image_scan import USABLE, ImageFacts, Scan, scan_images
 from keras_retinanet.schema import Sample
 
 
@@ -114,6 +114,7 @@ def scan_split(
     progress: Callable[[int], Callable[[int], object]],
     collector: ErrorCollector,
     exif_fallback: ExifFrame = "apply",
+    scan: Scan = scan_images,
 ) -> ScannedSplit:
     """Reads the annotations of a split and scans its images.
 
@@ -123,6 +124,7 @@ def scan_split(
         progress: Called with the number of images; returns a function that is called with 1 after each image.
         collector: A new one. It collects the faults that the reader skipped, even if the split cannot be opened.
         exif_fallback: As for `open_dataset`.
+        scan: Reads the image files. Defaults to threads of this process.
 
     Returns:
         The split.
@@ -132,7 +134,7 @@ def scan_split(
     """
     dataset = open_dataset(data, split, collector, exif_fallback=exif_fallback)
     samples = list(dataset)[: data.limit]
-    facts = scan_images([sample["image"] for sample in samples], progress(len(samples)), data.workers)
+    facts = scan([sample["image"] for sample in samples], progress(len(samples)), data.workers)
     return _combine(split, dataset, collector, samples, facts)
 
 

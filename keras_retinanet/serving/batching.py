@@ -102,6 +102,7 @@ class Batcher:
     def close(self) -> None:
         """Waits for the current batch and ends the thread."""
         self._thread.shutdown(wait=True, cancel_futures=True)
+        self._on_batch = None  # which refers to what refers to this: the model would stay until the next collection
 
     def _next_batch(self) -> tuple[list[_Waiting], float | None]:
         """The ready batch whose first image has waited longest; if none is ready, the seconds until one is."""

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from keras_retinanet import Detector
-from keras_retinanet.cli import detect
+from keras_retinanet.cli import detect, evaluate
 from keras_retinanet.cli.detect_sources import find_inputs, find_sources, numbered
 from keras_retinanet.snapshots.run_lock import locked
 
@@ -220,6 +220,29 @@ def test_a_runner_writes_what_a_plain_run_writes_and_continues(
     monkeypatch.setattr("keras_retinanet.shards.runners.do_shard", stop)
     assert detect.main(words) == 130
     assert "stopped; the same command continues" in capsys.readouterr().out
+
+
+def test_the_folder_of_a_runner_is_evaluated_against_a_data_set(
+    painted_model: Path, paint: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = []
+    for k in range(
+        3
+    ):  # two objects in an image; the wasp of image 1 is annotated elsewhere, half of the wasps are right
+        Image.fromarray(paint(40, 60, [[2, 3, 20, 30], [30, 5, 50, 25]], [0, 2], [90, 80])).save(tmp_path / f"{k}.png")
+        rows += [f"{k}.png,2,3,20,30,ant", f"{k}.png,30,5,50,25,wasp" if k else f"{k}.png,1,32,9,39,wasp"]
+    (tmp_path / "boxes.csv").write_text("\n".join(rows) + "\n")
+    out = tmp_path / "out"
+    assert detect.main([str(painted_model), str(tmp_path / "*.png"), "--runner", "local", "--out", str(out)]) == 0
+    numbers = tmp_path / "numbers.json"
+    words = ["csv", str(tmp_path / "boxes.csv"), str(out), "--report", "none", "--json", str(numbers)]
+    assert evaluate.main(words) == 0
+    printed = capsys.readouterr().out
+    assert f"results   {out}: 6 detections" in printed
+    assert "note      boxes with scores up to 0.3 are not there, which lowers AP: detect with 0.05" in printed
+    by_class = json.loads(numbers.read_text())["classes"]
+    assert by_class["ant"]["AP"] == pytest.approx(1)
+    assert by_class["wasp"]["AP"] == pytest.approx(67 / 101 * 2 / 3), "two of three, the wrong one first"
 
 
 def test_archives_are_sources_of_runners(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,27 @@ def boxes(tmp_path):
     return tmp_path / "boxes.csv"
 
 
+def test_a_runner_finds_what_threads_find_and_continues(boxes, tmp_path, capsys):
+    (tmp_path / "1.png").write_bytes(b"no image")
+    boxes.write_text(boxes.read_text() + "\ngone.png,2,2,30,30,cow\n")
+    words = [str(boxes), *SMALL, "--bad-data", "skip"]
+    shards = tmp_path / "shards"
+    runner = ["--runner", "local", "--shard-size", "2", "--shards", str(shards)]
+    assert doctor.main([*words, "--json", str(tmp_path / "a.json")]) == 2
+    plain = capsys.readouterr().out
+    assert doctor.main([*words, *runner, "--json", str(tmp_path / "b.json")]) == 2
+    assert capsys.readouterr().out == plain.replace("a.json", "b.json")
+    assert json.loads((tmp_path / "b.json").read_text()) == json.loads((tmp_path / "a.json").read_text())
+    files = sorted(shards.glob("*/*.npz"))
+    states = [file.stat().st_mtime_ns for file in files]
+    assert doctor.main([*words, *runner]) == 2
+    assert [file.stat().st_mtime_ns for file in sorted(shards.glob("*/*.npz"))] == states
+    Image.new("RGB", (64, 64)).save(tmp_path / "1.png")
+    capsys.readouterr()
+    doctor.main([*words, *runner])
+    assert "is not an image" not in capsys.readouterr().out, "the file has been mended"
+
+
 def test_clean_and_unclean(boxes, tmp_path, capsys):
     small, report = tmp_path / "small", tmp_path / "report.json"
     assert doctor.main([str(boxes), "--anchor-sizes", "32", "64", "128", "256", "512", *SMALL]) == 1

@@ -12,11 +12,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_retinanet.data.errors import DataError
 from keras_retinanet.detection.detector import Detector
 from keras_retinanet.detection.result_files import CocoResults
-from keras_retinanet.detection.sharded import detect_shard, join_shards, number_images, read_detections
+from keras_retinanet.detection.sharded import (
+    detect_shard,
+    detections_of_images,
+    join_shards,
+    number_images,
+    read_detections,
+)
 from keras_retinanet.schema import DetectedImage
 from keras_retinanet.shards.image_shards import Inputs, Shard, cut_into_shards
+from keras_retinanet.shards.job_folder import prepare_folder
 
 NAMES = ("ant", "bee", "wasp")
 
@@ -123,6 +131,28 @@ def test_a_shard_without_images_and_a_damaged_file(tmp_path: Path, painted_runti
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ValueError, match=r"is damaged .*remove it and run again"):
         read_detections(path, NAMES)
+
+
+def test_detections_of_a_data_set_by_path_with_the_labels_of_the_data_set(
+    images: list[tuple[str, str]], tmp_path: Path, painted_runtime: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = cut_into_shards(Inputs(images), tmp_path, 3)
+    out = tmp_path / "out"
+    detect(Detector(painted_runtime()), shards, out)
+    prepare_folder(out, {"classes of the model": NAMES, "score_threshold": 0.05}, shards)
+    monkeypatch.chdir(tmp_path)
+    samples: Any = [{"image": f"{k}.png", "image_id": f"id {k}"} for k in (13, 10, 11)]
+    found, notes = detections_of_images(out, samples, ("wasp", "bee"))
+    assert [entry["image_id"] for entry in found] == ["id 13", "id 10", "id 11"]
+    assert found[0]["labels"].tolist() == [1]
+    assert found[1]["boxes"].tolist() == [[30, 5, 50, 25]], "the data set has no ants"
+    assert found[1]["labels"].tolist() == [0]
+    assert notes == ["1 images could not be read, and their boxes count as missed"]
+    with pytest.raises(DataError, match=r"has no 1 images, such as .*gone\.png"):
+        detections_of_images(out, [{"image": "gone.png", "image_id": 1}, *samples], NAMES)
+    (out / shards[1].file_name).unlink()
+    with pytest.raises(ValueError, match=f"has no {shards[1].file_name}: run retinanet-detect again"):
+        detections_of_images(out, samples, NAMES)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+from collections import deque
+
+import numpy as np
 import pytest
 
 from keras_retinanet.serving.admission import Admission, BusyError, TooManyError
@@ -92,3 +97,60 @@ def test_the_first_batches_of_the_warm_up_do_not_count() -> None:
     admission.note_batch(8, 0.8)
     admission.end_warm_up()
     assert admission.expected_seconds(2) == pytest.approx(0.2)
+
+
+def batch_seconds(images: int) -> float:
+    """4 ms and 2 ms per image: 400 images per second in batches of eight."""
+    return 0.004 + 0.002 * images
+
+
+def simulate(rate: float, limit: float, count: int = 20_000) -> tuple[np.ndarray, float]:
+    """Latencies of those admitted of `count` requests at random times, and the share that is refused."""
+    clock, choose, latencies = Clock(), random.Random(0), []
+    admission, queue, refused = Admission(limit, 10**6, clock), deque[tuple[float, contextlib.ExitStack]](), 0
+    arrivals = deque(np.cumsum([choose.expovariate(rate) for _ in range(count)]) + clock.now)
+
+    def admit_until(end: float) -> None:
+        nonlocal refused
+        while arrivals and arrivals[0] <= end:
+            clock.now, held = arrivals.popleft(), contextlib.ExitStack()
+            try:
+                held.enter_context(admission.admitted(1))
+            except BusyError:
+                refused += 1
+            else:
+                queue.append((clock.now, held))
+
+    while arrivals or queue:
+        if not queue:
+            admit_until(arrivals[0])
+            continue
+        began = clock.now
+        batch = [queue.popleft() for _ in range(min(8, len(queue)))]
+        end = began + batch_seconds(len(batch))
+        admit_until(end)
+        clock.now = end
+        admission.note_batch(len(batch), batch_seconds(len(batch)))
+        for arrival, held in batch:
+            held.close()
+            latencies.append(end - arrival)
+    return np.array(latencies), refused / count
+
+
+def test_at_70_percent_of_the_capacity_p99_is_within_twice_p50() -> None:
+    """280 of 400 images per second come. Without a limit the tail is longer; twice the median as limit cuts it."""
+    free, refused = simulate(280, 60.0)
+    p50, p99 = np.percentile(free, [50, 99])
+    assert (refused, p99 / p50) == (0, pytest.approx(2.19, abs=0.01))
+    limited, refused = simulate(280, 2 * p50)
+    p50, p99 = np.percentile(limited, [50, 99])
+    assert p99 / p50 == pytest.approx(1.70, abs=0.01)
+    assert refused == pytest.approx(0.065, abs=0.001)
+
+
+def test_at_150_percent_the_limit_holds_and_the_capacity_is_used() -> None:
+    """600 per second come, a third too many: as many are refused, and none waits for longer than the limit of 0.1 s."""
+    latencies, refused = simulate(600, 0.1)
+    assert refused == pytest.approx(1 / 3, abs=0.01)
+    assert np.percentile(latencies, 99) < 0.1
+    assert latencies.max() < 0.1 + batch_seconds(8)

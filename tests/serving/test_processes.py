@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -64,3 +66,14 @@ def test_the_error_of_a_first_process_ends_the_server() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         assert Processes(2, answer_pids, "wrong").run(listening) == 7
     assert time.monotonic() - began < 60
+
+
+def test_the_command_starts_them_and_reports_a_broken_model(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"x")
+    script = Path(__file__).resolve().parents[2] / "bin" / "retinanet-serve"
+    words = [sys.executable, str(script), str(tmp_path / "m.onnx"), "--port", "0", "--processes", "2"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    lines = set(done.stderr.splitlines())
+    assert done.returncode == 2, done.stderr
+    assert len(lines) == 1, "each process may say it"
+    assert lines.pop().startswith("retinanet-serve: error: ")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -130,3 +132,26 @@ def test_a_folder_that_is_gone_changes_nothing(pixel_runtime: Any) -> None:
         await shelf.model.close()
 
     asyncio.run(act())
+
+
+def test_a_version_that_has_ended_leaves_the_memory_at_once(pixel_runtime: Any, png: Any) -> None:
+    """Not at the next collection of cycles, which may be minutes away."""
+
+    async def act() -> None:
+        shelf = Shelf(1, None)
+        shelf.newest = Version(1, pixel_runtime)
+        await shelf.model.load()
+        with current(shelf.model).in_use() as service:
+            await service.detect([png((1, 0, 0))])
+        del service
+        former = weakref.ref(current(shelf.model).runtime)
+        await shelf.model.load()
+        await until(lambda: former() is None)
+        await shelf.model.close()
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(act())
+    finally:
+        gc.enable()
