@@ -18,9 +18,10 @@ def set_precision(dtype: str) -> None:
     keras.config.set_dtype_policy(dtype if dtype == "float32" else f"mixed_{dtype}")
 
 
-def make_ours(num_classes: int) -> Any:
-    """Our RetinaNet on whichever backend Keras has."""
+def make_ours(num_classes: int, depth: int = 4, norm: str = "none") -> Any:
+    """Our RetinaNet on whichever backend Keras has; `depth` and `norm` of its heads."""
     from keras_retinanet.backbones import BACKBONES
+    from keras_retinanet.backbones.normalize import TORCH
     from keras_retinanet.geometry.anchors import Anchors
     from keras_retinanet.geometry.box_coder import BoxCoder
     from keras_retinanet.model.fpn import FeaturePyramid
@@ -28,10 +29,10 @@ def make_ours(num_classes: int) -> Any:
     from keras_retinanet.model.retinanet import RetinaNet
 
     return RetinaNet(
-        BACKBONES["resnet50"](weights=None, stride_on="3x3"),
+        BACKBONES["resnet50"](weights=None, stride_on="3x3", normalization=TORCH),
         FeaturePyramid(256, 3, 7, p6_source="C5"),
-        Head(num_classes, prior=0.01, name="class_head"),
-        Head(4, name="box_head"),
+        Head(num_classes, depth=depth, norm=norm, prior=0.01, name="class_head"),
+        Head(4, depth=depth, norm=norm, name="box_head"),
         Anchors(),
         BoxCoder(),
         class_names=[str(label) for label in range(num_classes)],

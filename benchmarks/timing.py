@@ -69,6 +69,9 @@ def interleave_processes(makers: dict[str, Callable[[], Run]], repeats: int) -> 
             for name, pipe in ready.items():
                 pipe.send("run")
                 times[name].append(pipe.recv())
+        for name, pipe in ready.items():  # not after the first call: PyTorch's optimizer has its memory from then on
+            pipe.send("peak")
+            print(f"  {name}: peak memory {pipe.recv():.2f} GiB")
     return {name: _timing(values) for name, values in times.items()}
 
 
@@ -95,11 +98,10 @@ def _serve(maker: Callable[[], Run], pipe: Any) -> None:
     except Exception as error:
         pipe.send((False, f"not measured: {type(error).__name__}: {str(error)[:300]}"))
         return
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     line = "" if line is None else f"{line}, "
-    pipe.send((True, f"{line}ready in {time.perf_counter() - began:.0f} s, peak memory {peak:.1f} GiB"))
-    while pipe.recv():
-        pipe.send(_time(run))
+    pipe.send((True, f"{line}ready in {time.perf_counter() - began:.0f} s"))
+    while order := pipe.recv():
+        pipe.send(_time(run) if order == "run" else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 
 
 def _time(run: Run) -> tuple[float, float]:

@@ -15,6 +15,32 @@ from torch.nn import functional
 STRIDES = (8, 16, 32, 64, 128)
 
 
+class FrozenBatchNorm2d(nn.Module):
+    """Batch normalisation by stored statistics and weights that do not learn, as torchvision's pretrained backbones."""
+
+    def __init__(self, channels: int, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.epsilon = epsilon
+        for name, value in (("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)):
+            self.register_buffer(name, torch.full((channels,), value))
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        scale = self.weight * (self.running_var + self.epsilon).rsqrt()
+        shift = self.bias - self.running_mean * scale
+        return x * scale.to(x.dtype).reshape(1, -1, 1, 1) + shift.to(x.dtype).reshape(1, -1, 1, 1)
+
+
+def freeze_batch_norm(module: nn.Module, damping: float = 1.0) -> None:
+    """Replaces each batch normalisation by a frozen one; the last of each block has the scale `damping`."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            frozen = FrozenBatchNorm2d(child.num_features, child.eps)
+            frozen.weight *= damping if name == "bn3" else 1.0
+            setattr(module, name, frozen)
+        else:
+            freeze_batch_norm(child, damping)
+
+
 class Bottleneck(nn.Module):
     """1x1, 3x3 with the stride, 1x1, each with batch normalisation."""
 
@@ -41,20 +67,28 @@ def _stage(inputs: int, width: int, blocks: int, stride: int) -> nn.Sequential:
     return nn.Sequential(Bottleneck(inputs, width, stride), *rest)
 
 
-def _head(outputs: int, bias: float) -> nn.Sequential:
-    convs = [nn.Conv2d(256, 256, 3, padding=1) for _ in range(4)]
+def _head(outputs: int, bias: float, depth: int = 4, has_norm: bool = False) -> nn.Sequential:
+    convs = [nn.Conv2d(256, 256, 3, padding=1, bias=not has_norm) for _ in range(depth)]
     for conv in convs:
         nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
     last = nn.Conv2d(256, outputs, 3, padding=1)
     nn.init.normal_(last.weight, std=0.01)
     nn.init.constant_(last.bias, bias)
-    return nn.Sequential(*[layer for conv in convs for layer in (conv, nn.ReLU())], last)
+    norms = [nn.GroupNorm(32, 256) if has_norm else nn.Identity() for _ in convs]
+    steps = [layer for conv, norm in zip(convs, norms, strict=True) for layer in (conv, norm, nn.ReLU())]
+    return nn.Sequential(*steps, last)
 
 
 class TorchRetinaNet(nn.Module):
-    """Images `(B, 3, H, W)`, 0–255, to deltas `(B, A, 4)` and logits `(B, A, K)`."""
+    """Images `(B, 3, H, W)`, 0–255, to deltas `(B, A, 4)` and logits `(B, A, K)`.
 
-    def __init__(self, num_classes: int = 80) -> None:
+    Args:
+        num_classes: `K`.
+        depth: Convolutions of a head before its last one.
+        has_norm: They are followed by group normalisation.
+    """
+
+    def __init__(self, num_classes: int = 80, depth: int = 4, has_norm: bool = False) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.stem, self.bn = nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
@@ -63,8 +97,8 @@ class TorchRetinaNet(nn.Module):
         self.lateral = nn.ModuleList(nn.Conv2d(width, 256, 1) for width in (512, 1024, 2048))
         self.output = nn.ModuleList(nn.Conv2d(256, 256, 3, padding=1) for _ in range(3))
         self.p6, self.p7 = nn.Conv2d(2048, 256, 3, 2, 1), nn.Conv2d(256, 256, 3, 2, 1)
-        self.class_head = _head(9 * num_classes, -math.log(99))
-        self.box_head = _head(9 * 4, 0.0)
+        self.class_head = _head(9 * num_classes, -math.log(99), depth, has_norm)
+        self.box_head = _head(9 * 4, 0.0, depth, has_norm)
         self.register_buffer("mean", torch.tensor([123.675, 116.28, 103.53]).reshape(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor([58.395, 57.12, 57.375]).reshape(1, 3, 1, 1))
 

@@ -42,6 +42,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         from tensorflow.raw_ops import FusedBatchNormV3
 
         uses_batch = bool(training) and self.trainable
+        if training and not uses_batch and (folded := self._folded(inputs)) is not None:
+            return folded
         inputs = ops.cast(inputs, self.compute_dtype)
         outputs, mean, variance, *_ = FusedBatchNormV3(
             x=inputs,
@@ -58,6 +60,29 @@ class BatchNormalization(keras.layers.BatchNormalization):
             self._follow(self.moving_mean, mean)
             self._follow(self.moving_variance, variance * unbiased)
         return outputs
+
+    def _folded(self, convolved: Tensor) -> Tensor | None:
+        """The maps of a frozen layer by the convolution before it, with another kernel and a bias; `None` without one.
+
+        A training step then keeps no map before the normalisation, computes no gradient of it, and TensorFlow joins
+        convolution, bias and ReLU. The convolution that `convolved` comes from is left without a reader and is not run.
+        """
+        convolution = getattr(convolved, "op", None)  # eager tensors have none
+        if convolution is None or convolution.type != "Conv2D" or convolution.get_attr("data_format") != b"NHWC":
+            return None
+        import tensorflow as tf
+
+        features, kernel = convolution.inputs
+        if kernel.op.type == "Cast":
+            kernel = kernel.op.inputs[0]
+        factor = ops.rsqrt(self.moving_variance + self.epsilon) * self.gamma
+        outputs = tf.raw_ops.Conv2D(
+            input=features,
+            filter=ops.cast(ops.cast(kernel, "float32") * factor, features.dtype),
+            **{name: convolution.get_attr(name) for name in ("strides", "explicit_paddings", "dilations")},
+            padding=convolution.get_attr("padding").decode(),
+        )
+        return tf.nn.bias_add(outputs, ops.cast(self.beta - self.moving_mean * factor, outputs.dtype))
 
     def _has_kernel(self, rank: int) -> bool:
         """True if the fused kernel supports the arguments."""

@@ -78,6 +78,36 @@ def test_a_frozen_layer_uses_and_keeps_its_statistics_in_training() -> None:
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_a_frozen_layer_in_training_is_part_of_the_convolution_before_it(policy: str) -> None:
+    """Outputs and gradients are those of convolution and normalisation one after the other, as run eagerly."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("other backends compile the two layers themselves")
+    import tensorflow as tf
+
+    convolution = keras.layers.Conv2D(5, 3, strides=2, use_bias=False, dtype=policy)
+    norm = twins(dtype=policy)[1]
+    norm.trainable = False
+    images = tf.constant(np.random.default_rng(7).normal(size=(2, 9, 8, 3)), convolution.compute_dtype)
+
+    def run(images: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            outputs = norm(convolution(images), training=True)
+            loss = tf.reduce_sum(tf.square(tf.cast(outputs, "float32")))
+        return outputs, tape.gradient(loss, [images, convolution.kernel.value])
+
+    expected, traced = run(images), tf.function(run)
+    bound = 1e-5 if policy == "float32" else 0.05
+    for one, other in zip(tf.nest.flatten(traced(images)), tf.nest.flatten(expected), strict=True):
+        assert one.dtype == other.dtype
+        scale = np.abs(other.numpy()).max()
+        np.testing.assert_allclose(one.numpy().astype(np.float32), other.numpy().astype(np.float32), atol=bound * scale)
+    operations = {operation.type for operation in traced.get_concrete_function(images).graph.get_operations()}
+    assert "Conv2DBackpropFilter" in operations
+    assert not any("BatchNormGrad" in name for name in operations)
+
+
 @pytest.mark.parametrize("arguments", [{"axis": 1}, {"center": False}, {"renorm": True}])
 def test_what_the_kernel_cannot_do_is_left_to_keras(arguments: dict[str, object]) -> None:
     images = np.random.default_rng(11).normal(2, 3, (2, 3, 4, 5)).astype(np.float32)

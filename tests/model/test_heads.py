@@ -124,6 +124,23 @@ def test_a_last_convolution_of_its_own_dtype_answers_in_float32():
     np.testing.assert_array_equal(values, values.astype(ml_dtypes.bfloat16).astype("float32"))
 
 
+@pytest.mark.parametrize(
+    ("policy", "step"), [("mixed_bfloat16", 2.0**-8), ("mixed_float16", 2.0**-11), ("float32", 0.0)]
+)
+def test_in_training_the_last_convolution_is_rounded_before_its_bias_is_added(policy, step):
+    """Around 1 bfloat16 has steps of 1/128; around the bias of -100 it would have steps of 1/2."""
+    head = Head(3, num_anchors=2, width=32, depth=1, dtype=policy)
+    head.build({name: value.shape for name, value in pyramid().items()})
+    rng = np.random.default_rng(1)
+    head.towers[0].set_weights([rng.normal(size=(3, 3, 32, 32)) / 17, np.zeros(32)])
+    head.finals[0].set_weights([rng.normal(size=(3, 3, 32, 6)) / 17, np.full(6, -100)])
+    exact, trained = (ops.convert_to_numpy(head(pyramid(), training=training)) for training in (False, True))
+    assert trained.dtype == np.float32
+    error, largest = np.abs(trained - exact).max(), np.abs(exact + 100).max()
+    assert 1 < largest < 8
+    assert step / 4 <= error <= 2 * step * largest + 2e-5  # rounded, and no more
+
+
 def test_every_argument_survives_serialisation():
     arguments = {
         "outputs_per_anchor": 5, "num_anchors": (3, 4), "width": 64, "depth": 2, "norm": "group", "is_shared": False,
