@@ -306,12 +306,9 @@ def check_loss(
 def check_tensorflow(run: Path, folder: Path) -> None:
     """Opens and exports the snapshot on TensorFlow."""
     environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
-    program = (
-        f"import runpy; BACKBONES = __import__('keras_retinanet.backbones', fromlist=['x']).BACKBONES\n"
-        f"from keras_retinanet.cli.convert_model import main\n"
-        f"raise SystemExit(main([{str(run / 'last.keras')!r}, {str(folder / 'saved_model')!r}]))"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
+    words = [str(run / "last.keras"), str(folder / "saved_model"), "--format", "saved_model"]
+    command = [sys.executable, "-m", "keras_retinanet.cli.convert_model", *words]
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     print(f"exported on TensorFlow: {folder / 'saved_model'}", flush=True)
 
 
