@@ -80,14 +80,7 @@ def write_openvino_kit(out: Path, model: Path, class_names: Sequence[str]) -> Pa
         raise ValueError(f"{str(model)!r} takes images that are resized already; convert with --with-resize.")
     folder = out / _FOLDER / name
     _write_model(model, folder / str(next_version(folder)))
-    config = {
-        "name": name,
-        "base_path": f"{MODELS}/{name}",
-        "plugin_config": {HINT: HINTS[described.dtype]},
-        "model_version_policy": {"latest": {"num_versions": 1}},
-    }
-    listed = {"model_config_list": [{"config": config}]}
-    (out / _FOLDER / "config.json").write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
+    (out / _FOLDER / "config.json").write_text(_config(name, HINTS[described.dtype]), encoding="utf-8")
     command = (f"--config_path={MODELS}/config.json", "--port=8500", "--rest_port=8501")
     words = {
         "name": name,
@@ -102,6 +95,16 @@ def write_openvino_kit(out: Path, model: Path, class_names: Sequence[str]) -> Pa
     server = ServerSpec(IMAGE, command, 8501, "/v2/health/live", "/v2/health/ready")
     write_manifests(out, name, server, None)
     return out
+
+
+def _config(name: str, hint: str) -> str:
+    config = {
+        "name": name,
+        "base_path": f"{MODELS}/{name}",
+        "plugin_config": {HINT: hint},
+        "model_version_policy": {"latest": {"num_versions": 1}},
+    }
+    return json.dumps({"model_config_list": [{"config": config}]}, indent=2) + "\n"
 
 
 def _write_model(model: Path, version: Path) -> None:
