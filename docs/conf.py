@@ -20,6 +20,8 @@ root_doc = "index"
 html_theme = "furo"
 html_title = f"keras_retinanet {release}"
 html_copy_source = False
+html_use_index = False  # the search finds names; an index of three thousand of them is a twelfth of the site
+html_domain_indices = False
 html_show_sphinx = False
 
 myst_heading_anchors = 4  # links such as training.md#random-changes-to-the-images

@@ -16,6 +16,7 @@ BUILD = SimpleNamespace(**runpy.run_path(str(ROOT / "docs" / "build.py")))
 CONF = SimpleNamespace(**runpy.run_path(str(ROOT / "docs" / "conf.py")))
 
 
+@pytest.mark.slow
 def test_the_site_builds_strictly(tmp_path: Path) -> None:
     for package in ("sphinx", "myst_parser", "furo"):
         pytest.importorskip(package, reason="needs the extra `docs`")

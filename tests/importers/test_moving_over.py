@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from keras_retinanet import Detector, importers
-from keras_retinanet.cli import convert_model, debug, detect, evaluate, import_checkpoint, serve, train
+from keras_retinanet.cli import convert_model, debug, detect, evaluate, import_checkpoint, train
 from keras_retinanet.cli.network_settings import parse_network_arguments
 from keras_retinanet.cli.old_flags import OLD_FLAGS
 from keras_retinanet.config import ResizeConfig
@@ -24,6 +24,7 @@ from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.runtimes import open_runtime
 from keras_retinanet.runtimes.keras_file import KerasRuntime
 from keras_retinanet.runtimes.open_network import open_network
+from keras_retinanet.serving.model_versions import model_source
 from keras_retinanet.training.initial_weights import build_model
 from keras_retinanet.training.prepare import prepare
 from keras_retinanet.weight_files.weight_file import WeightFile, open_weights
@@ -120,7 +121,9 @@ def test_every_command_prints_the_same_notes_and_finds_the_same_boxes(
     assert evaluate.main([*words, "--save-detections", str(tmp_path / "evaluate.json"), "--report", "none"]) == 0
     check(*coco_results(tmp_path / "evaluate.json"), decimals=2)
 
-    (found,) = serve.open_model(checkpoint, None).runtime.detect([image])
+    (found,) = (
+        model_source(str(checkpoint), name="cats").newest().open().detect([image])
+    )  # as `retinanet-serve` opens it
     check(found["boxes"], found["scores"])
 
     (tmp_path / "samples").mkdir()

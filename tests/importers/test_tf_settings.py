@@ -18,7 +18,7 @@ import yaml
 from PIL import Image
 
 from keras_retinanet import Detector
-from keras_retinanet.cli import convert_data, convert_model, evaluate, serve, train
+from keras_retinanet.cli import convert_data, convert_model, evaluate, train
 from keras_retinanet.cli.import_checkpoint import main as import_main
 from keras_retinanet.config import AnchorConfig, ModelConfig, ResizeConfig
 from keras_retinanet.data.preparation import fit_image
@@ -29,6 +29,7 @@ from keras_retinanet.importers.tf_object_detection import _backbone_namer, _name
 from keras_retinanet.importers.tf_settings import Fields
 from keras_retinanet.inference import load_model
 from keras_retinanet.model.build import build
+from keras_retinanet.serving.model_versions import model_source
 
 PIPELINE = """
 model { ssd {
@@ -317,7 +318,7 @@ def test_four_commands(detector, tmp_path, capsys) -> None:
     wanted = Detector(run / "last.keras").detect_one(image)
     for name, file in (("saved_model", "served"), ("onnx", "a.onnx"), ("openvino", "ov"), ("litert", "a.tflite")):
         assert convert_model.main([str(run / "last.keras"), str(tmp_path / file), "--format", name]) == 0
-        opened = serve.open_model(tmp_path / file, None).runtime  # as `retinanet-serve` opens it
+        opened = model_source(str(tmp_path / file)).newest().open()  # as `retinanet-serve` opens it
         (found,) = opened.detect([image])
         count = min(10, len(wanted.scores))
         np.testing.assert_allclose(found["scores"][:count], wanted.scores[:count], atol=1e-3)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keras_retinanet.cli import serve
 from keras_retinanet.config import FilterConfig, ResizeConfig
 from keras_retinanet.detection.detector import Detector
 from keras_retinanet.runtimes import Description, Runtime
 from keras_retinanet.runtimes.stricter_runtime import with_threshold_file
+from keras_retinanet.serving.model_versions import model_source
 
 SCORES, LABELS = (0.9, 0.7, 0.5, 0.3), (0, 1, 0, 1)
 
@@ -90,9 +90,9 @@ def test_a_detector_takes_the_file(tmp_path: Path):
 
 def test_the_server_takes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(
-        "keras_retinanet.runtimes.open_model.open_model", lambda path: Snapshot(describe(FilterConfig()))
+        "keras_retinanet.serving.model_versions.open_model", lambda path: Snapshot(describe(FilterConfig()))
     )
     path = write(tmp_path, "classes: {ant: 0.3, bee: 0.6}\n")
-    served = serve.open_model(tmp_path / "insects.keras", None, str(path))
-    assert served.runtime.filter.class_thresholds == (0.3, 0.6)
-    assert serve.open_model(tmp_path / "insects.keras", None).runtime.filter == FilterConfig()
+    words = str(tmp_path / "insects.keras")
+    assert model_source(words, thresholds=str(path)).newest().open().filter.class_thresholds == (0.3, 0.6)
+    assert model_source(words).newest().open().filter == FilterConfig()
