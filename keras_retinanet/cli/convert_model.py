@@ -105,10 +105,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
-    if flags.serving_kit and flags.format not in _KITS:
-        raise ValueError(f"--serving-kit goes with --format {', '.join(_KITS)}, got --format {flags.format}.")
-    if flags.serving_kit and flags.format == "openvino" and not flags.with_resize:
-        raise ValueError("--serving-kit of --format openvino needs --with-resize: the server does not resize.")
     from keras_retinanet.export import (
         FORMATS,
         MAX_CALIBRATION_IMAGES,
@@ -120,13 +116,12 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
         folder_images,
         training_files,
     )
-    from keras_retinanet.serving.kit import check_name
 
+    if flags.serving_kit:
+        _check_kit(flags)
     snapshot, out = find_snapshot(Path(flags.snapshot)), Path(flags.out)
     if out.exists() and snapshot.exists() and out.samefile(snapshot):
         raise ValueError(f"OUT is the snapshot itself, which would be overwritten: {str(out)!r}; name another file.")
-    if flags.serving_kit:  # checked now, before the new version is written
-        check_name(out.resolve().name if flags.format != "onnx" else out.stem)
     data = find_run_data(snapshot) if flags.precision == "int8" else None
     representative = flags.representative
     if data is not None and representative is None:
@@ -154,6 +149,18 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
         write_kit = getattr(importlib.import_module(f"keras_retinanet.serving.{module}"), function)
         print(f"wrote {write_kit(Path(flags.serving_kit), written, detector.class_names)}")
     return written, check.agreement
+
+
+def _check_kit(flags: argparse.Namespace) -> None:
+    """Refuses a kit that could not be written, before the conversion."""
+    from keras_retinanet.serving.kit import check_name
+
+    if flags.format not in _KITS:
+        raise ValueError(f"--serving-kit goes with --format {', '.join(_KITS)}, got --format {flags.format}.")
+    if flags.format == "openvino" and not flags.with_resize:
+        raise ValueError("--serving-kit of --format openvino needs --with-resize: the server does not resize.")
+    out = Path(flags.out)
+    check_name(out.resolve().name if flags.format != "onnx" else out.stem)
 
 
 def _validation(data: DataConfig | None, class_names: Sequence[str]) -> ValidationData | None:

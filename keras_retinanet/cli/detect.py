@@ -149,7 +149,7 @@ def _writers(
     if not flags.no_pictures:
         writers["pictures"] = detection_files.PictureFolder(Path(flags.out), class_names)
     ids = {} if videos else numbered([image.name for image in images])
-    return writers | open_result_files(flags, class_names, ids.get)
+    return {**writers, **open_result_files(flags, class_names, ids.get)}
 
 
 def _detect_images(detector: Detector, images: Sequence[Source], writers: dict[str, Writer], tally: Tally) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from keras_retinanet.detection.result_files import Writer
+    from keras_retinanet.detection.result_files import ResultFile, Writer
 
 
 def open_result_files(
     flags: argparse.Namespace, class_names: Sequence[str], find_id: Callable[[str], int | None]
-) -> dict[str, Writer]:
-    """Opens the result files.
+) -> dict[str, ResultFile]:
+    """Opens the result files; if one cannot be opened, none is left.
 
     Args:
         flags: The parsed flags.
@@ -28,16 +28,31 @@ def open_result_files(
     from keras_retinanet.detection import result_files
     from keras_retinanet.detection.parquet_file import ParquetFile
 
-    writers: dict[str, Writer] = {}
-    if flags.json:
-        writers["json"] = result_files.CocoResults(Path(flags.json), class_names, find_id)
-    if flags.csv:
-        writers["csv"] = result_files.CsvTable(Path(flags.csv))
-    if flags.yolo:
-        writers["yolo"] = result_files.YoloFolder(Path(flags.yolo), class_names)
-    if flags.parquet:
-        writers["parquet"] = ParquetFile(Path(flags.parquet), class_names)
+    writers: dict[str, ResultFile] = {}
+    try:
+        if flags.json:
+            writers["json"] = result_files.CocoResults(Path(flags.json), class_names, find_id)
+        if flags.csv:
+            writers["csv"] = result_files.CsvTable(Path(flags.csv))
+        if flags.yolo:
+            writers["yolo"] = result_files.YoloFolder(Path(flags.yolo), class_names)
+        if flags.parquet:
+            writers["parquet"] = ParquetFile(Path(flags.parquet), class_names)
+    except BaseException:
+        discard_all(writers)
+        raise
     return writers
+
+
+def discard_all(writers: Mapping[str, ResultFile]) -> None:
+    """Ends every output without its file, so that no half of a file looks like a whole one.
+
+    Args:
+        writers: Name of an output → its writer.
+    """
+    with contextlib.ExitStack() as endings:
+        for writer in writers.values():
+            endings.callback(writer.discard)
 
 
 def close_all(writers: Mapping[str, Writer]) -> dict[str, list[Path]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.cli.detect_outputs import close_all, open_result_files
+from keras_retinanet.cli.detect_outputs import close_all, discard_all, open_result_files
 from keras_retinanet.cli.detect_sources import find_inputs
 from keras_retinanet.cli.detect_summary import INTERRUPTED, SOME_UNREAD, Tally, summary
 from keras_retinanet.cli.detector_settings import detector_settings
@@ -29,9 +30,12 @@ def run_with_runner(flags: argparse.Namespace) -> int:
         ValueError: Model, images or the folder do not fit the flags.
         OSError: A worker failed, or a file cannot be written.
     """
-    from keras_retinanet.detection.sharded import ERRORS_NAME, join_shards, number_images
+    from keras_retinanet.detection.parquet_file import import_pyarrow
+    from keras_retinanet.detection.sharded import ERRORS_NAME
     from keras_retinanet.shards.image_shards import Inputs
 
+    if flags.parquet:
+        import_pyarrow()  # checked now, not after hours
     images, archives = find_inputs(flags.sources, flags.recursive)
     model = find_model(Path(flags.model)).absolute()
     task, class_names = _make_task(flags, model)
@@ -41,21 +45,31 @@ def run_with_runner(flags: argparse.Namespace) -> int:
     inputs = Inputs(*pairs)
     try:
         shards, num_before = run_job(task, settings, inputs, shard_size, folder, read_runner(flags))
+        tally, written = _join(flags, folder, [shard.file_name for shard in shards], class_names)
     except KeyboardInterrupt:
         print(f"stopped; the same command continues with the shards that are not in {folder}")
         return INTERRUPTED
-    names = [shard.file_name for shard in shards]
-    find_id = number_images([folder / name for name in names]) if flags.json else lambda _: None
-    writers, tally = open_result_files(flags, class_names, find_id), Tally()
-    try:
-        join_shards(folder, names, class_names, list(writers.values()), tally.count)
-    finally:
-        written = close_all(writers)
     print(summary(tally, written, is_whole=True))
     print(f"shards    {len(shards)}" + (f", {num_before} of them done before" if num_before else "") + f": {folder}")
     if tally.unread:
         print(f"errors    {folder / ERRORS_NAME}")
     return SOME_UNREAD if tally.unread else 0
+
+
+def _join(
+    flags: argparse.Namespace, folder: Path, names: Sequence[str], class_names: Sequence[str]
+) -> tuple[Tally, dict[str, list[Path]]]:
+    """Writes the result files, all of them whole or none; returns the counts, and the paths by output."""
+    from keras_retinanet.detection.sharded import join_shards, number_images
+
+    find_id = number_images([folder / name for name in names]) if flags.json else lambda _: None
+    writers, tally = open_result_files(flags, class_names, find_id), Tally()
+    try:
+        join_shards(folder, names, class_names, list(writers.values()), tally.count)
+    except BaseException:
+        discard_all(writers)
+        raise
+    return tally, close_all(writers)
 
 
 def _make_task(flags: argparse.Namespace, model: Path) -> tuple[Any, tuple[str, ...]]:

@@ -78,7 +78,7 @@ def find_inputs(words: Sequence[str], is_recursive: bool) -> tuple[list[Source],
         for path in paths:
             own = path.relative_to(word).as_posix() if Path(word).is_dir() else path.name
             archives.append(Source(path, _own_archive_name(re.sub(r"\.(tar|tar\.gz|tgz)$", "", own), taken)))
-        if not paths or (Path(word).is_dir() and _has_images(word, is_recursive)):
+        if not paths or (paths != [Path(word)] and _has_images(word, is_recursive)):
             others.append(word)
     images, videos = find_sources(others, is_recursive)
     if videos:

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_label_error_files(flags.label_errors)
         if flags.store_thresholds:
             check_storable(find_model(paths[0]))
-        if flags.more_results and not (len(paths) == 1 and is_results(paths[0])):
+        if flags.more_results and not (len(paths) == 1 and is_results(paths[0]) and paths[0].is_file()):
             raise ValueError(f"--more-results adds to one result file, not to {paths[0]}")
         if len(paths) > 1:
             compare_models(paths, flags, data, prepare, describe)

@@ -74,7 +74,8 @@ def fail(program: str, error: Exception, status: int = WRONG) -> int:
     Returns:
         The status.
     """
-    print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
+    line = f"{program}: error: {' '.join(str(error).split())}\n"
+    print(line, end="", file=sys.stderr)  # in one piece: several processes may say it at the same time
     return status
 
 

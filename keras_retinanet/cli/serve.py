@@ -81,13 +81,13 @@ def _serve(listening: socket.socket | None, folder: Path | None, models: Sequenc
     """Serves in this process."""
     from keras_retinanet.serving.model_versions import artefact_of, path_of
 
-    for words in models:
-        import_tensorflow_for(str(artefact_of(path_of(words))))
-    _start_log()
-    from keras_retinanet.serving.peers import Peers
-    from keras_retinanet.serving.server import Server
-
     try:
+        for words in models:
+            import_tensorflow_for(str(artefact_of(path_of(words))))
+        _start_log()
+        from keras_retinanet.serving.peers import Peers
+        from keras_retinanet.serving.server import Server
+
         sources = _sources(models, config)
         with contextlib.closing(Server(config, listening, Peers(folder))) as server:
             server.run(sources)

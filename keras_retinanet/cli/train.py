@@ -8,26 +8,25 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_retinanet.cli.dataset_arguments import add_dataset_arguments, parse_arguments
+from keras_retinanet.cli.inherited_settings import choose_architecture, inherit_settings
 from keras_retinanet.cli.network_settings import read_settings_file
 from keras_retinanet.cli.old_flags import refuse_old_flags, with_current_words
 from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers, print_note
 from keras_retinanet.cli.process_flags import add_process_flags, find_launched
 from keras_retinanet.cli.startup import command_line, import_tensorflow
 from keras_retinanet.cli.train_summary import PROGRAM, print_summary
-from keras_retinanet.config import ArchitectureName, TrainConfig
-from keras_retinanet.config.architectures import refuse_inapplicable, with_own_settings
+from keras_retinanet.config import TrainConfig
+from keras_retinanet.config.architectures import with_own_settings
 from keras_retinanet.config.presets import DEMO
 from keras_retinanet.config.recipes import DEFAULT_RECIPE, recipe_names
-from keras_retinanet.config.rules import check, exists, refuse_unused_flat_share
+from keras_retinanet.config.rules import check, refuse_unused_flat_share
 from keras_retinanet.config.tree import changed, flag_name, flattened, settings
 from keras_retinanet.data.open_dataset import check_data
-from keras_retinanet.snapshots.run_folder import Run, find_snapshot, read_config
+from keras_retinanet.snapshots.run_folder import Run, read_config
 from keras_retinanet.snapshots.run_lock import RunInUseError
-from keras_retinanet.snapshots.snapshot_settings import read_settings
 from keras_retinanet.training.launchers import ProcessSettings
 
 if TYPE_CHECKING:
@@ -172,8 +171,8 @@ def _resolve_settings(
         base, file_settings = read_settings_file(namespace.config)
         preset = DEMO if given.get("data.dataset") == "demo" and not namespace.config else {}
         given = {**file_settings, **given}
-        inherited, checkpoint = _inherit_settings(given) if "model.weights" in given else ({}, None)
-        architecture = _choose_architecture(given, inherited, base)
+        inherited, checkpoint = inherit_settings(given) if "model.weights" in given else ({}, None)
+        architecture = choose_architecture(given, inherited, base)
         if architecture != base.model.architecture:
             preset = with_own_settings(preset, architecture, given)
         values = {"recipe": DEFAULT_RECIPE, **preset, **inherited, **given}
@@ -193,38 +192,6 @@ def _resolve_settings(
                 f"weights: --weights {run.last}"
             )
     return dataclasses.replace(changed(former, given), snapshot_path=str(run.folder.parent)), None, frozenset()
-
-
-def _choose_architecture(given: Mapping[str, Any], inherited: Mapping[str, Any], base: TrainConfig) -> ArchitectureName:
-    """The architecture of a new run; refuses flags that do not apply to it, and weights of another."""
-    former = inherited.get("model.architecture", "retinanet" if inherited else base.model.architecture)
-    architecture: ArchitectureName = given.get("model.architecture", former)
-    if inherited and architecture != former:
-        raise ValueError(
-            f"--weights {given['model.weights']} is of the architecture {former}, not {architecture}: leave "
-            "--architecture out, or start from other weights."
-        )
-    refuse_inapplicable(given, architecture)
-    return architecture
-
-
-def _inherit_settings(given: Mapping[str, Any]) -> tuple[dict[str, Any], WeightFile | None]:
-    """Reads the settings of the snapshot or checkpoint that a run starts from; also returns an opened checkpoint."""
-    weights = given["model.weights"]
-    if weights in ("imagenet", "none") or not exists(weights):
-        return {}, None
-    weights = str(find_snapshot(Path(weights)))
-    if settings := read_settings(weights):
-        return settings, None
-    from keras_retinanet.importers import Overrides, describe_checkpoint, find_foreign, inherited_settings
-
-    anchors = {name.partition(".")[2]: value for name, value in given.items() if name.startswith("anchors.")}
-    checkpoint = find_foreign(weights)
-    if checkpoint is None:
-        return {}, None
-    settings_file = given.get("model.weights_config")
-    overrides = Overrides(anchors, config_file=Path(settings_file) if settings_file else None)
-    return inherited_settings(describe_checkpoint(checkpoint, overrides=overrides)), checkpoint
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from keras_retinanet.data.batch_share import WHOLE, BatchShare
 from keras_retinanet.data.epoch_order import EpochOrder
 from keras_retinanet.data.image import pad
 from keras_retinanet.data.image_cache import cache_samples
+from keras_retinanet.data.pipeline_options import num_parallel_calls, pipeline_options, without_autograph
 from keras_retinanet.data.resized_sizes import padded_size
 from keras_retinanet.data.sample_table import SampleTable
 from keras_retinanet.data.thumbnails import Thumbnails, watched
@@ -129,7 +130,7 @@ class TrainingBatches:
         start, skipped = divmod(first, self._order.batches)
         order = (
             tf.data.Dataset.counter(start)
-            .map(_without_autograph(self._order.__call__))
+            .map(without_autograph(self._order.__call__))
             .unbatch()
             .skip(skipped * self._batch_size)
         )
@@ -139,13 +140,13 @@ class TrainingBatches:
         loaded = None
         for part, names in self._split_at_close(order, first, closing):
             load = functools.partial(self._load, names)
-            calls = _num_parallel_calls(self._workers)
-            own = self._take_share(part).map(_without_autograph(load), calls, deterministic=True)
+            calls = num_parallel_calls(self._workers)
+            own = self._take_share(part).map(without_autograph(load), calls, deterministic=True)
             loaded = own if loaded is None else loaded.concatenate(own)
         assert loaded is not None
         rows = self._share.rows(self._batch_size)
-        batches = loaded.batch(rows.stop - rows.start, drop_remainder=True).map(_without_autograph(self._trim_boxes))
-        return batches.with_options(_pipeline_options(self._workers)).prefetch(_PREFETCH)
+        batches = loaded.batch(rows.stop - rows.start, drop_remainder=True).map(without_autograph(self._trim_boxes))
+        return batches.with_options(pipeline_options(self._workers)).prefetch(_PREFETCH)
 
     def _take_share(self, order: tf.data.Dataset) -> tf.data.Dataset:
         """Of every batch, the images that are read here."""
@@ -153,7 +154,7 @@ class TrainingBatches:
             return order
         rows = self._share.rows(self._batch_size)
         batches = order.batch(self._batch_size, drop_remainder=True)
-        return batches.map(_without_autograph(lambda index, seed: (index[rows], seed[rows]))).unbatch()
+        return batches.map(without_autograph(lambda index, seed: (index[rows], seed[rows]))).unbatch()
 
     def _split_at_close(
         self, order: tf.data.Dataset, first: int, closing: tuple[str, ...]
@@ -284,7 +285,7 @@ class InferenceBatches:
             batches = batches.concatenate(part)
         count = sum(-(-len(indices) // self._batch_size) for indices in rows)
         batches = batches.apply(tf.data.experimental.assert_cardinality(count))
-        return batches.with_options(_pipeline_options(self._workers)).prefetch(_PREFETCH)
+        return batches.with_options(pipeline_options(self._workers)).prefetch(_PREFETCH)
 
     def _bucket(self, group: int, rows: Any) -> tf.data.Dataset:
         def load(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -297,7 +298,7 @@ class InferenceBatches:
             return padded, {"size": size, "original_size": original, "scale": scale, "image_index": index}
 
         indices = tf.data.Dataset.from_tensor_slices(rows.astype(np.int32))
-        return indices.map(_without_autograph(load), _num_parallel_calls(self._workers), deterministic=True).batch(
+        return indices.map(without_autograph(load), num_parallel_calls(self._workers), deterministic=True).batch(
             self._batch_size
         )
 
@@ -311,20 +312,3 @@ def _box_counts(num_boxes: Any) -> tuple[int, ...]:
     """Powers of two from 8 that batches are padded to."""
     most = max(8, 1 << int(np.max(num_boxes) - 1).bit_length()) if np.max(num_boxes) else 8
     return (most,) if most <= _USUAL_BOXES else (_USUAL_BOXES, most)
-
-
-def _without_autograph(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Disable AutoGraph for a function without Python conditions; its translation takes half of the start-up time."""
-    return tf.autograph.experimental.do_not_convert(function)
-
-
-def _num_parallel_calls(workers: int | None) -> int:
-    return workers or tf.data.AUTOTUNE
-
-
-def _pipeline_options(workers: int | None) -> tf.data.Options:
-    options = tf.data.Options()
-    options.deterministic = True
-    if workers:
-        options.threading.private_threadpool_size = workers
-    return options

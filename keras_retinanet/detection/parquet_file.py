@@ -25,11 +25,7 @@ class ParquetFile:
     """
 
     def __init__(self, path: Path, class_names: Sequence[str]) -> None:
-        try:
-            import pyarrow
-            import pyarrow.parquet
-        except ImportError as error:
-            raise ImportError(f"--parquet needs pyarrow ({error}): {install_hint('parquet')}.") from None
+        pyarrow = import_pyarrow()
         self._arrow, self._path, self._class_names = pyarrow, path, class_names
         sides = [(side, pyarrow.float32()) for side in ("x1", "y1", "x2", "y2")]
         thing = [*sides, ("label", pyarrow.int32()), ("class", pyarrow.string()), ("score", pyarrow.float32())]
@@ -65,3 +61,27 @@ class ParquetFile:
         finally:
             self._temporary.unlink(missing_ok=True)
         return [self._path]
+
+    def discard(self) -> None:
+        """Ends without the file; see `ResultFile`."""
+        try:
+            self._file.close()
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+
+def import_pyarrow() -> Any:
+    """Imports pyarrow.
+
+    Returns:
+        The package, with `pyarrow.parquet`.
+
+    Raises:
+        ImportError: It is not installed; the message says how to.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ImportError(f"--parquet needs pyarrow ({error}): {install_hint('parquet')}.") from None
+    return pyarrow

@@ -44,6 +44,13 @@ class Writer(Protocol):
         """
 
 
+class ResultFile(Writer, Protocol):
+    """Writes a file that appears when it is complete."""
+
+    def discard(self) -> None:
+        """Ends without the file; one of an earlier run stays."""
+
+
 def number_of(name: str) -> int | None:
     """The number that is the name of an image file without folder and suffix: 139 of `a/000000000139.jpg`.
 
@@ -100,6 +107,11 @@ class CocoResults:
             self._images.discard()
             raise
 
+    def discard(self) -> None:
+        """Ends without the files; see `ResultFile`."""
+        self._lines.discard()
+        self._images.discard()
+
 
 class CsvTable:
     """Lines `image,x1,y1,x2,y2,class,score`; an image without boxes is `image,,,,,,`.
@@ -128,6 +140,10 @@ class CsvTable:
     def close(self) -> list[Path]:
         """Completes the file; see `Writer`."""
         return [self._lines.close()]
+
+    def discard(self) -> None:
+        """Ends without the file; see `ResultFile`."""
+        self._lines.discard()
 
 
 class YoloFolder:
@@ -161,6 +177,9 @@ class YoloFolder:
     def close(self) -> list[Path]:
         """Nothing is open; see `Writer`."""
         return [self._folder]
+
+    def discard(self) -> None:
+        """Each image has a file of its own, which stays; see `ResultFile`."""
 
 
 class PictureFolder:
@@ -224,7 +243,7 @@ class _Lines:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self._between, self._tail = path, between, tail
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-        self._file = self._temporary.open("w", encoding="utf-8", newline="")
+        self._file = self._temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="")
         self._file.write(head)
         self._is_first = True
 

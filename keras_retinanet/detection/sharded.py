@@ -129,6 +129,8 @@ def detections_of_images(
         ValueError: The job is not done, is damaged, or has not seen an image.
     """
     job = read_job(folder)
+    if "classes of the model" not in job["settings"]:
+        raise ValueError(f"{folder} has shards of another command; give the --out of retinanet-detect --runner.")
     names, threshold = job["settings"]["classes of the model"], job["settings"]["score_threshold"] or 0.0
     labels = np.array([class_names.index(name) if name in class_names else -1 for name in names], np.int32)
     found: dict[str, Detections] = {}
@@ -191,7 +193,7 @@ def join_shards(
     """
 
     def write(temporary: Path) -> None:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(["image", "reason"])
             for shard in shards:

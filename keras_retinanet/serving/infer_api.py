@@ -80,14 +80,14 @@ def read_call(body: bytes | bytearray, header_length: str | None = None) -> Infe
 
 
 def _length(text: str, limit: int) -> int:
-    if not (text.isascii() and text.isdecimal()) or int(text) > limit:
+    if not (text.isascii() and text.isdecimal()) or len(text) > len(str(limit)) or int(text) > limit:
         raise RequestError(f"{HEADER_LENGTH} is {text[:20]!r}; it is the number of bytes of the JSON, at most {limit}.")
     return int(text)
 
 
 def _images(tensor: dict[str, Any], binary: memoryview) -> Sequence[bytes | np.ndarray]:
     name = tensor.get("name")
-    if name not in INPUTS:
+    if not isinstance(name, str) or name not in INPUTS:
         raise RequestError(f"There is no input {str(name)[:60]!r}; send {IMAGES} or {PIXELS}.")
     given = tensor_of(tensor, binary)
     wanted, dims = INPUTS[name]
@@ -105,7 +105,8 @@ def _outputs(call: dict[str, Any]) -> dict[str, bool]:
     default = _parameters(call).get("binary_data_output", False) is True
     if not isinstance(wanted, list) or not all(isinstance(one, dict) for one in wanted):
         raise RequestError('"outputs" must be a list of {"name": …}.')
-    if unknown := [str(one.get("name"))[:60] for one in wanted if one.get("name") not in OUTPUTS]:
+    known = list(OUTPUTS)  # a name may be a list, which cannot be looked up in a dictionary
+    if unknown := [str(one.get("name"))[:60] for one in wanted if one.get("name") not in known]:
         raise RequestError(f"There is no output {unknown[0]!r}; there are {', '.join(OUTPUTS)}.")
     return {one["name"]: _parameters(one).get("binary_data", default) is True for one in wanted}
 

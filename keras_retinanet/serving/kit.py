@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from keras_retinanet.extras import install_hint
 from keras_retinanet.serving.manifests import MODELS, ServerSpec, storage, write_manifests
@@ -200,6 +203,27 @@ def next_version(folder: Path) -> int:
     return max(numbers, default=0) + 1
 
 
+@contextlib.contextmanager
+def new_version(folder: Path) -> Iterator[Path]:
+    """A folder that becomes the next version once it is complete, since a server may look for versions at any time.
+
+    Args:
+        folder: Folder of the versions, created if absent.
+
+    Yields:
+        An empty folder, removed if the block fails.
+    """
+    number = next_version(folder)
+    hidden = folder / f".{number}.part"
+    shutil.rmtree(hidden, ignore_errors=True)  # of a process that was killed
+    hidden.mkdir(parents=True)
+    try:
+        yield hidden
+        hidden.rename(folder / str(number))
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
 def write_kit(out: Path, version: Path, class_names: Sequence[str]) -> Path:
     """Writes files to start TensorFlow Serving and to send it requests.
 
@@ -235,12 +259,19 @@ def write_kit(out: Path, version: Path, class_names: Sequence[str]) -> Path:
     }
     for file, text in files.items():
         (out / file).write_text(text, encoding="utf-8")
+    write_manifests(out, name, _server(name), _predictor(name))
+    return out
+
+
+def _server(name: str) -> ServerSpec:
     arguments = (f"--model_name={name}", f"--model_base_path={MODELS}/{name}", "--rest_api_port=8501")
     state = f"/v1/models/{name}"
-    predictor = {
+    return ServerSpec(IMAGE, arguments, 8501, state, state)
+
+
+def _predictor(name: str) -> dict[str, Any]:
+    return {
         "modelFormat": {"name": "tensorflow"},
         "protocolVersion": "v1",
         "storageUri": f"{storage(name)}/{name}",
     }
-    write_manifests(out, name, ServerSpec(IMAGE, arguments, 8501, state, state), predictor)
-    return out

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from keras_retinanet.runtimes.openvino_folder import HINT, HINTS, MODEL, OpenVinoRuntime, shared_core
 from keras_retinanet.runtimes.runtime import DETECTIONS
-from keras_retinanet.serving.kit import check_name, next_version
+from keras_retinanet.serving.kit import check_name, new_version
 from keras_retinanet.serving.manifests import MODELS, ServerSpec, write_manifests
 from keras_retinanet.serving.predict_messages import IMAGES
 
@@ -78,8 +78,8 @@ def write_openvino_kit(out: Path, model: Path, class_names: Sequence[str]) -> Pa
     described = OpenVinoRuntime(model).description
     if not described.has_resize:
         raise ValueError(f"{str(model)!r} takes images that are resized already; convert with --with-resize.")
-    folder = out / _FOLDER / name
-    _write_model(model, folder / str(next_version(folder)))
+    with new_version(out / _FOLDER / name) as version:
+        _write_model(model, version)
     (out / _FOLDER / "config.json").write_text(_config(name, HINTS[described.dtype]), encoding="utf-8")
     command = (f"--config_path={MODELS}/config.json", "--port=8500", "--rest_port=8501")
     words = {
@@ -122,5 +122,4 @@ def _write_model(model: Path, version: Path) -> None:
     steps.input().preprocess().convert_color(ColorFormat.RGB)
     graph = steps.build()
     graph.inputs[0].set_names({IMAGES})
-    version.mkdir(parents=True)
     openvino.save_model(graph, version / MODEL, compress_to_fp16=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_retinanet.runtimes.runtime import DETECTIONS
-from keras_retinanet.serving.kit import check_name, next_version
+from keras_retinanet.serving.kit import check_name, new_version
 from keras_retinanet.serving.manifests import MODELS, ServerSpec, storage, write_manifests
 
 IMAGE = "nvcr.io/nvidia/tritonserver:25.06-py3"
@@ -114,10 +114,9 @@ def write_triton_kit(out: Path, model: Path, class_names: Sequence[str]) -> Path
     name = check_name(model.stem)
     graph = onnx.load(str(model), load_external_data=False).graph
     folder = out / REPOSITORY / name
-    version = folder / str(next_version(folder))
-    version.mkdir(parents=True)
-    shutil.copyfile(model, version / "model.onnx")
-    (folder / "config.pbtxt").write_text(_CONFIG.format(name=name, tensors=_tensors(graph)), encoding="utf-8")
+    with new_version(folder) as version:
+        shutil.copyfile(model, version / "model.onnx")
+        (folder / "config.pbtxt").write_text(_CONFIG.format(name=name, tensors=_tensors(graph)), encoding="utf-8")
     command = ("tritonserver", f"--model-repository={MODELS}", "--model-control-mode=poll")
     inputs = {value.name: _shape(value) for value in graph.input}
     words = {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 from pathlib import Path
 from typing import Any
 
 from keras_retinanet.extras import install_hint
+from keras_retinanet.serving.peers import is_alive
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable with the folder in which several processes keep their counts, read by `prometheus_client`."""
@@ -153,5 +155,6 @@ def _forget_ended_processes(folder: Path) -> None:
     from prometheus_client import multiprocess
 
     for process in {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*_*.db")}:
-        if not Path(f"/proc/{process}").exists():
-            multiprocess.mark_process_dead(process)
+        if not is_alive(process):
+            with contextlib.suppress(FileNotFoundError):  # another process has just done it
+                multiprocess.mark_process_dead(process)

@@ -46,14 +46,32 @@ class Peers:
         """
         return self._has_living("loading")
 
+    def forget(self, process: int) -> None:
+        """Removes the state of a process that has ended, whose id another program may get.
+
+        Args:
+            process: Its id.
+        """
+        if self._folder is not None:
+            for state in ("ready", "loading"):
+                (self._folder / f"{process}.{state}").unlink(missing_ok=True)
+
     def _has_living(self, state: str) -> bool:
         if self._folder is None:
             return False
         processes = (int(file.stem) for file in self._folder.glob(f"*.{state}"))
-        return any(process != os.getpid() and _is_alive(process) for process in processes)
+        return any(process != os.getpid() and is_alive(process) for process in processes)
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether there is a process of an id.
+
+    Args:
+        process: The id.
+
+    Returns:
+        True also for processes of other users.
+    """
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_retinanet.serving.metrics import FOLDER
+from keras_retinanet.serving.peers import Peers
 
 LOG = logging.getLogger("keras_retinanet.serving")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -76,6 +77,7 @@ class Processes:
                 if self._stopping.is_set():
                     continue
                 was_ready = (folder / f"{process.pid}.ready").exists()
+                Peers(folder).forget(process.pid)
                 self._failures += not was_ready
                 if not was_ready and (process.exitcode > 0 or self._failures >= _MANY):
                     return max(1, process.exitcode)

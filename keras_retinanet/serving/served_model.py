@@ -103,8 +103,8 @@ class ServedModel:
                 continue
             former, seen = seen, (version.number, version.stamp)
             is_new = self.current is not None and version.number != self.current.number
-            if is_new and seen == former and seen != self._skipped:  # its files have stopped changing
-                await self._try_to_replace(version)
+            is_due = is_new and seen == former and seen != self._skipped  # its files have stopped changing
+            if is_due and await self._try_to_replace(version):
                 on_new(self)
 
     async def close(self) -> None:
@@ -113,14 +113,16 @@ class ServedModel:
             await self.current.close()
         await asyncio.gather(*self._closing)
 
-    async def _try_to_replace(self, version: Version) -> None:
+    async def _try_to_replace(self, version: Version) -> bool:
         try:
             await self._replace(version)
+            return True
         except Exception as error:
             self._skipped = (version.number, version.stamp)
             self._metrics.count_reload_failure(self.name)
             problem = " ".join(str(error).split())[:500]
             LOG.error("model %s, version %d cannot be served: %s", self.name, version.number, problem)
+            return False
 
     async def _replace(self, version: Version) -> None:
         runtime = await asyncio.to_thread(version.open)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.shards.image_shards import Shard
+from keras_retinanet.shards.image_shards import LIST_NAME, Shard
 from keras_retinanet.snapshots.atomic_files import remove_parts, write_whole
 
 JOB_NAME = "job.json"
@@ -47,7 +47,8 @@ def check_same_job(folder: Path, settings: Mapping[str, Any]) -> None:
         ValueError: A setting differs, or the folder holds other things.
     """
     if not (folder / JOB_NAME).exists():
-        if folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
+        own = (".", LIST_NAME)  # written before the settings, by a run that was killed in between
+        if folder.is_dir() and any(not path.name.startswith(own) for path in folder.iterdir()):
             raise ValueError(f"{folder} is not empty and has no shards of an earlier run; name a new folder in --out.")
         return
     before = read_job(folder)["settings"]

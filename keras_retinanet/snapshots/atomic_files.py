@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -39,7 +40,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         WriteError: It cannot be written; an older file is as it was.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    own = f"{os.getpid()}{secrets.randbelow(10**9):09}"  # containers on several machines share process ids
+    temporary = path.with_name(f".{path.stem}.{own}.part{path.suffix}")
     try:
         write(temporary)
         os.replace(temporary, path)

@@ -78,6 +78,7 @@ class EvaluateMetric(keras.callbacks.Callback):
             with averaged(self.model):
                 figures = self.measure(self._check)
         except GivenUpError:
+            self.request.agree_at_epoch_end()
             self.model.stop_training = True
         else:
             logs.update({f"{METRIC_PREFIX}{name}": float(value) for name, value in figures.items()})
@@ -85,6 +86,7 @@ class EvaluateMetric(keras.callbacks.Callback):
     def _check(self, count: int) -> None:
         del count
         if self.request.is_asked_here:
+            self.request.pass_on()  # before the others learn that the evaluation is given up
             raise GivenUpError
 
 

@@ -100,7 +100,7 @@ def _from_jax(environ: Mapping[str, str]) -> ProcessSettings | None:
 def _from_torchrun(environ: Mapping[str, str]) -> ProcessSettings | None:
     """`MASTER_ADDR`, `MASTER_PORT`, `WORLD_SIZE` and `RANK`; several processes of one machine take a device each."""
     names = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
-    if "MASTER_ADDR" not in environ or "WORLD_SIZE" not in environ:
+    if "MASTER_ADDR" not in environ or environ.get("WORLD_SIZE", "1") == "1":
         return None
     _require_all({name: environ[name] for name in names if name in environ}, names)
     address = f"{environ['MASTER_ADDR']}:{environ['MASTER_PORT']}"
@@ -153,6 +153,8 @@ def _read(
     host, _, port = values[address].rpartition(":")
     if not host or not port.isdecimal():
         raise ValueError(f"{address} is {values[address]!r}; allowed is HOST:PORT, such as node1:6006.")
+    if not count:
+        raise ValueError(f"{count_name} is 0; allowed is a whole number from 1.")
     if not 0 <= index < count:
         raise ValueError(f"{index_name} is {index}; with {count} processes it is 0 to {count - 1}.")
     device = None if local_device is None else _number("the local rank", local_device)

@@ -19,7 +19,7 @@ def has_finite_weights(model: keras.Model) -> bool:
         True where all are finite.
     """
     synchronise(model)
-    return all(bool(ops.all(ops.isfinite(variable.value))) for variable in model.trainable_variables)
+    return all(bool(ops.all(ops.isfinite(_own_value(variable)))) for variable in model.trainable_variables)
 
 
 def has_finite_state(model: keras.Model) -> bool:
@@ -33,7 +33,13 @@ def has_finite_state(model: keras.Model) -> bool:
     """
     synchronise(model)
     floats = (variable for variable in model.weights if "float" in str(variable.dtype))
-    return all(bool(ops.all(ops.isfinite(variable.value))) for variable in floats)
+    return all(bool(ops.all(ops.isfinite(_own_value(variable)))) for variable in floats)
+
+
+def _own_value(variable: keras.Variable) -> Any:
+    """The value, or the copy of this process where several train together: only some may look, at their own times."""
+    value = variable.value
+    return value if getattr(value, "is_fully_addressable", True) else value.addressable_data(0)
 
 
 def random_states(model: keras.Model) -> list[Any]:

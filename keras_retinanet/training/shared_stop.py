@@ -38,6 +38,13 @@ class SharedStop(StopRequest):
         """The signal at which all processes stop here."""
         return self._agreed
 
+    def pass_on(self) -> None:
+        """Tells process 0 of a signal."""
+        if self.number is not None and not self._processes.is_first:
+            self._processes.client.key_value_set(
+                f"{ASKED}/{self._processes.index}", str(self.number), allow_overwrite=True
+            )
+
     def agree_in_epoch(self) -> None:
         """Learns between two steps whether the run ends after this one."""
         self._step += 1
@@ -48,7 +55,7 @@ class SharedStop(StopRequest):
                 client.key_value_set_bytes(STOP, json.dumps([self._at, number]).encode(), allow_overwrite=True)
                 self._signal = number
         else:
-            self._ask_first()
+            self.pass_on()
             if (decided := json.loads(client.key_value_try_get_bytes(STOP))) is not None:
                 self._at, self._signal = decided
         if self._at == self._step:
@@ -56,16 +63,9 @@ class SharedStop(StopRequest):
 
     def agree_at_epoch_end(self) -> None:
         """Learns at the end of an epoch whether the run ends here."""
-        self._ask_first()
+        self.pass_on()
         number = self._processes.broadcast(lambda: self._asked() if self._signal is None else self._signal)
         self._agreed = number if self._agreed is None else self._agreed
-
-    def _ask_first(self) -> None:
-        """Tells process 0 of a signal."""
-        if self.number is not None and not self._processes.is_first:
-            self._processes.client.key_value_set(
-                f"{ASKED}/{self._processes.index}", str(self.number), allow_overwrite=True
-            )
 
     def _asked(self) -> int | None:
         """The signal that came to any process, in process 0."""

@@ -33,6 +33,9 @@ class StopRequest:
         """Whether a signal came to this process."""
         return self.number is not None
 
+    def pass_on(self) -> None:
+        """Called where this process alone gives up something because a signal came to it."""
+
     def agree_in_epoch(self) -> None:
         """Called between two steps; one process has nobody to agree with."""
 

@@ -50,14 +50,16 @@ class LastWords:
             text: Lines.
         """
         assert self._process.stdin is not None
-        self._process.stdin.write(text)
-        self._process.stdin.flush()
+        with suppress(OSError):  # it was ended first; what this process does must not depend on it
+            self._process.stdin.write(text)
+            self._process.stdin.flush()
 
     def withdraw(self) -> None:
         """Prints nothing."""
         if self._process.stdin is not None and not self._process.stdin.closed:
             self.set("\0")
-            self._process.stdin.close()
+            with suppress(OSError):
+                self._process.stdin.close()
             self._process.wait()
 
 
@@ -93,8 +95,12 @@ class Watch(threading.Thread):
         """Exchanges signs of life until `stop`."""
         client, own = self._processes.client, self._processes.index
         seen = {index: ("", time.monotonic()) for index in range(self._processes.count) if index != own}
-        number = 0
+        number, looked = 0, time.monotonic()
         while not self._is_over.wait(EVERY):
+            # Code that holds Python's lock, such as that which parses a large JSON file, stops this thread, and that of
+            # other processes at the same time.
+            pause = max(0.0, time.monotonic() - looked - 2 * EVERY)
+            seen = {index: (value, since + pause) for index, (value, since) in seen.items()}
             number += 1
             try:
                 client.key_value_set(f"{BEATS}/{own}", f"{number} {socket.gethostname()}", allow_overwrite=True)
@@ -112,14 +118,16 @@ class Watch(threading.Thread):
                 if now - since > self._limit:
                     host = value.partition(" ")[2] or "never seen"
                     self._end(f"process {index} ({host}) is lost: no sign of life for {self._limit:.0f} s")
+            looked = time.monotonic()
 
-    def stop(self, status: int) -> None:
+    def stop(self, status: int, *, is_aborted: bool = False) -> None:
         """Ends the exchange. The other processes hear of a failure, and this one ends without waiting for them.
 
         Args:
             status: Exit status of this process; 0, and those of signals at which all processes stop, are no failure.
+            is_aborted: Whether this process alone ends at a signal, which is a failure. Defaults to `False`.
         """
-        is_failure = status not in (0, 128 + signal.SIGINT, 128 + signal.SIGTERM)
+        is_failure = is_aborted or status not in (0, 128 + signal.SIGINT, 128 + signal.SIGTERM)
         if is_failure:
             why = f"with status {status}; what it printed says why"
             with suppress(Exception):  # nobody may be left to read it
@@ -163,6 +171,9 @@ def watched(processes: Processes, program: str) -> Iterator[Watch | None]:
     watch.start()
     try:
         yield watch
+    except KeyboardInterrupt:
+        print(f"{program}: aborted; the snapshots on disk are complete.", file=sys.stderr)
+        watch.stop(128 + signal.SIGINT, is_aborted=True)
     except BaseException:
         traceback.print_exc()
         watch.stop(1)

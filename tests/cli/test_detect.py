@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -216,6 +217,13 @@ def test_a_runner_writes_what_a_plain_run_writes_and_continues(
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
+    before = (tmp_path / "b.json").read_bytes()
+    for error, status in ((ValueError("damaged"), 2), (KeyboardInterrupt(), 130)):
+        monkeypatch.setattr("keras_retinanet.detection.sharded.read_detections", Mock(side_effect=error))
+        assert detect.main([*words, "--json", str(tmp_path / "b.json")]) == status
+        assert (tmp_path / "b.json").read_bytes() == before, "half a result is none"
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".part"]
+    capsys.readouterr()
     second.unlink()
     monkeypatch.setattr("keras_retinanet.shards.runners.do_shard", stop)
     assert detect.main(words) == 130
@@ -243,6 +251,8 @@ def test_the_folder_of_a_runner_is_evaluated_against_a_data_set(
     by_class = json.loads(numbers.read_text())["classes"]
     assert by_class["ant"]["AP"] == pytest.approx(1)
     assert by_class["wasp"]["AP"] == pytest.approx(67 / 101 * 2 / 3), "two of three, the wrong one first"
+    assert evaluate.main([*words, "--more-results", "more.json"]) == 2
+    assert f"--more-results adds to one result file, not to {out}" in capsys.readouterr().err
 
 
 def test_archives_are_sources_of_runners(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -252,6 +262,8 @@ def test_archives_are_sources_of_runners(tmp_path: Path, capsys: pytest.CaptureF
     images, archives = find_inputs([str(tmp_path / "a"), str(tmp_path / "b")], False)
     assert [image.name for image in images] == ["2.jpg"]
     assert [archive.name for archive in archives] == ["1", "1-2", "2.tfrecord"]
+    images, archives = find_inputs([str(tmp_path / "a" / "*")], False)
+    assert [source.name for source in (*images, *archives)] == ["2.jpg", "1"], "a pattern may match both"
     with pytest.raises(ValueError, match=r"c\.mp4 is a video, which --runner does not take"):
         find_inputs([str(tmp_path / "c.mp4")], False)
     with pytest.raises(ValueError, match=r"1\.tar is an archive of images: add --runner local"):

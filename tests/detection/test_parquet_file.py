@@ -41,6 +41,15 @@ def test_a_row_per_image_with_its_objects(tmp_path: Path, monkeypatch: pytest.Mo
     assert rows[1]["objects"] == []
 
 
+def test_a_file_that_is_discarded_leaves_what_was_there(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed (extra `parquet`)")
+    (tmp_path / "found.parquet").write_text("old")
+    file = ParquetFile(tmp_path / "found.parquet", NAMES)
+    file.add("a.jpg", found([[1, 2, 3, 4]], [0.5], [0]))
+    file.discard()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"found.parquet": "old"}
+
+
 def test_without_pyarrow_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ImportError, match=r"--parquet needs pyarrow .*pip install '\.\[parquet\]'"):

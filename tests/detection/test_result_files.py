@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,28 @@ def test_pictures_show_the_boxes_in_the_colour_of_their_class(tmp_path: Path) ->
     drawn = np.asarray(Image.open(tmp_path / "out" / "deep" / "a.jpg")).astype(int)
     assert np.abs(drawn[89, 120:170] - class_colours(2)[1]).mean() < 30
     assert np.abs(drawn[5:30, 5:60] - 90).max() < 6
+
+
+def test_names_that_are_not_unicode_do_not_end_the_run(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jpg")  # Latin-1, as in old archives
+    for writer in (CocoResults(tmp_path / "a.json", NAMES), CsvTable(tmp_path / "a.csv")):
+        writer.add(name, found(name, [], [], []))
+        writer.close()
+    assert json.loads((tmp_path / "a_images.json").read_text())["images"][0]["file_name"] == name
+    assert (tmp_path / "a.csv").read_text().splitlines()[1] == r"caf\udce9.jpg,,,,,,"
+
+
+@pytest.mark.parametrize("make", [lambda path: CocoResults(path, NAMES), CsvTable])
+def test_results_that_are_discarded_leave_what_was_there(
+    entries: dict[str, DetectedImage], tmp_path: Path, make: Any
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "found").write_text("old")
+    writer = make(folder / "found")
+    writer.add("a.png", entries["a.png"])
+    writer.discard()
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"found": "old"}
 
 
 def test_a_full_disk_leaves_what_was_there_and_nothing_half(entries: dict[str, DetectedImage], tmp_path: Path) -> None:

@@ -150,6 +150,10 @@ def test_detections_of_a_data_set_by_path_with_the_labels_of_the_data_set(
     assert notes == ["1 images could not be read, and their boxes count as missed"]
     with pytest.raises(DataError, match=r"has no 1 images, such as .*gone\.png"):
         detections_of_images(out, [{"image": "gone.png", "image_id": 1}, *samples], NAMES)
+    (tmp_path / "doctor").mkdir()
+    prepare_folder(tmp_path / "doctor", {"shard_size": 1000}, [])
+    with pytest.raises(ValueError, match="has shards of another command"):
+        detections_of_images(tmp_path / "doctor", samples, NAMES)
     (out / shards[1].file_name).unlink()
     with pytest.raises(ValueError, match=f"has no {shards[1].file_name}: run retinanet-detect again"):
         detections_of_images(out, samples, NAMES)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from keras_retinanet.serving.kit import write_kit
+from keras_retinanet.serving.kit import new_version, write_kit
 
 
 @pytest.fixture
@@ -117,6 +117,16 @@ def test_the_readme_asks_by_grpc(
     exec(compile(snippet, "README.md", "exec"), {})
     assert grpc_server.seen[-1].model_spec.signature_name == "serving_default"
     assert capsys.readouterr().out == "[[[1. 2. 3. 0.]]]\n"
+
+
+def test_a_version_appears_when_it_is_complete(tmp_path: Path) -> None:
+    with new_version(tmp_path / "m") as folder:
+        (folder / "model.onnx").touch()
+        assert not (tmp_path / "m" / "1").exists()
+    assert [path.name for path in (tmp_path / "m").rglob("*")] == ["1", "model.onnx"]
+    with pytest.raises(OSError, match="disk full"), new_version(tmp_path / "m") as folder:
+        raise OSError("disk full")
+    assert [path.name for path in (tmp_path / "m").iterdir()] == ["1"]
 
 
 def test_a_name_that_cannot_stand_in_a_url(tmp_path: Path) -> None:

@@ -25,5 +25,7 @@ def test_others_count_while_they_live(tmp_path: Path) -> None:
     assert peers.is_any_loading()
     (tmp_path / f"{parent}.loading").rename(tmp_path / f"{parent}.ready")
     assert (peers.is_any_ready(), peers.is_any_loading()) == (True, False)
+    peers.forget(parent)
+    assert not peers.is_any_ready()
     peers.set_ready()
     assert sorted(path.suffix for path in tmp_path.glob(f"{os.getpid()}.*")) == [".ready"]

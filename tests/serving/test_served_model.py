@@ -92,6 +92,7 @@ def test_a_version_that_cannot_be_served_is_skipped_until_its_files_change(
         await until(lambda: current(shelf.model).number == 4)
         shelf.newest = Version(3, pixel_runtime)
         await until(lambda: current(shelf.model).number == 3)
+        assert shelf.replaced == [4, 3]
         following.cancel()
         await shelf.model.close()
 

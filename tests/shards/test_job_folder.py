@@ -48,6 +48,8 @@ def test_another_setting_is_refused_by_name(tmp_path: Path, changes: dict[str, o
 def test_a_folder_of_other_things_is_refused(tmp_path: Path) -> None:
     check_same_job(tmp_path, SETTINGS)
     check_same_job(tmp_path / "new", SETTINGS)
+    (tmp_path / "images.jsonl").touch()
+    check_same_job(tmp_path, SETTINGS)  # of a run that was killed before it wrote its settings
     (tmp_path / "a.jpg").touch()
     with pytest.raises(ValueError, match="is not empty and has no shards"):
         check_same_job(tmp_path, SETTINGS)

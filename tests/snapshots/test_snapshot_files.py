@@ -79,6 +79,18 @@ def test_a_folder_that_vanished_is_named(tmp_path: Path) -> None:
         write_whole(tmp_path / "gone" / "state.json", lambda path: path.write_text("{}"))
 
 
+def test_two_writers_of_one_file_do_not_share_a_temporary_file(tmp_path: Path) -> None:
+    def outer(temporary: Path) -> None:
+        temporary.write_text("outer")
+        write_whole(tmp_path / "a.txt", lambda path: path.write_text("inner"))
+        assert (tmp_path / "a.txt").read_text() == "inner"
+        assert temporary.read_text() == "outer"
+
+    write_whole(tmp_path / "a.txt", outer)
+    assert (tmp_path / "a.txt").read_text() == "outer"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
 def test_what_a_killed_process_had_begun_is_removed(tmp_path: Path) -> None:
     for name in (".last.123.part.keras", ".metrics.7.part.csv", "last.keras", ".hidden", "notes.part"):
         (tmp_path / name).write_text("x")

@@ -24,6 +24,7 @@ JOB = {"JAX_COORDINATOR_ADDRESS": "train-workers-0-0.train:6006", "JAX_NUM_PROCE
             ProcessSettings("node1:29500", 4, 3, "torchrun's variables", 1),
         ),
         ({**TORCHRUN, "WORLD_SIZE": "1", "RANK": "0"}, None),
+        ({"MASTER_ADDR": "localhost", "WORLD_SIZE": "1"}, None),  # as images of PyTorch set them
         (SLURM, ProcessSettings("gpu07:61441", 2, 1, "SLURM")),  # 61440 + 4097 mod 4096
         (
             {**SLURM, "SLURM_STEP_NUM_NODES": "1", "SLURM_LOCALID": "1"},
@@ -55,6 +56,11 @@ def test_flags_come_before_variables() -> None:
             "--coordinator-address is 'node1'; allowed is HOST:PORT",
         ),
         ({}, {"coordinator": "node1:1", "count": 2, "index": 2}, "--process-id is 2; with 2 processes it is 0 to 1"),
+        (
+            {},
+            {"coordinator": "node1:1", "count": 0, "index": 0},
+            "--num-processes is 0; allowed is a whole number from 1",
+        ),
         ({**TORCHRUN, "RANK": "x"}, {}, "RANK is 'x'; allowed is a whole number"),
         ({"MASTER_ADDR": "a", "WORLD_SIZE": "2"}, {}, "given without MASTER_PORT and RANK"),
         ({"JAX_COORDINATOR_ADDRESS": "a:1"}, {}, "given without JAX_NUM_PROCESSES and JAX_PROCESS_ID"),

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
 from keras_retinanet.training import shared_detections
-from keras_retinanet.training.callbacks import GivenUpError
+from keras_retinanet.training.callbacks import EvaluateMetric, GivenUpError
 from keras_retinanet.training.devices import Devices
 from keras_retinanet.training.processes import Processes
 from keras_retinanet.training.shared_detections import detect_shared, pack_detections, unpack_detections
+from keras_retinanet.training.shared_stop import STOP, SharedStop
 
 InProcesses = Callable[[int, Callable[[Processes], Any]], list[Any]]
 
@@ -60,6 +63,30 @@ def test_the_first_process_has_those_of_all_images_in_their_order(in_processes: 
     first, *others = in_processes(3, work)
     assert others == [None, None]
     assert [(one["image_id"], len(one["scores"])) for one in first] == [(k, k) for k in range(5)]
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+@pytest.mark.usefixtures("detecting")
+def test_a_signal_during_an_evaluation_is_what_stops_all(in_processes: InProcesses, store: Any, asked: int) -> None:
+    """Else the run would end with status 0, and a scheduler would not start it again."""
+    store.key_value_set_bytes(STOP, b"null")
+
+    def work(own: Processes) -> tuple[bool, int | None]:
+        request = SharedStop(own)
+        request.number = signal.SIGTERM if own.index == asked else None
+
+        def measure(progress: Callable[[int], None]) -> Any:
+            return detect_shared(None, BATCHES, SAMPLES, progress, Devices(("a", "b"), None, own))  # type: ignore[arg-type]
+
+        callback = EvaluateMetric(measure, every=1, epochs=1, request=request)
+        network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        network.compile("sgd", loss="mse")
+        network.stop_training = False
+        callback.set_model(network)
+        callback.on_epoch_end(0, {})
+        return network.stop_training, request.stopped_by
+
+    assert in_processes(2, work) == [(True, signal.SIGTERM)] * 2
 
 
 @pytest.mark.usefixtures("detecting")

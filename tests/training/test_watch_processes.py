@@ -73,6 +73,49 @@ def test_last_words_are_printed_unless_withdrawn(capfd: pytest.CaptureFixture[st
     assert capfd.readouterr().err == "resume 1\n"
 
 
+def test_last_words_that_were_ended_first_are_no_error() -> None:
+    words = LastWords()
+    words._process.kill()
+    words._process.wait()
+    words.set("resume\n")
+    words.withdraw()
+    assert words._process.stdin is not None
+    assert words._process.stdin.closed
+
+
+def test_a_pause_of_the_own_thread_is_not_held_against_others(store: Any, statuses: list[int]) -> None:
+    watch = Watch(Processes(0, 2, store), "retinanet-train", limit=0.2)
+
+    class Over:
+        """The second look comes late, and after the third all is over."""
+
+        looks = 0
+
+        def wait(self, seconds: float) -> bool:
+            self.looks += 1
+            store.key_value_set(f"{watch_processes.BEATS}/1", "7 node2", allow_overwrite=True)
+            time.sleep(0.5 if self.looks == 2 else seconds)
+            return self.looks > 3
+
+        def is_set(self) -> bool:
+            return False
+
+    watch._is_over = Over()  # type: ignore[assignment]
+    watch.run()
+    watch._words.withdraw()
+    assert statuses == []
+
+
+def test_a_process_that_is_aborted_ends_the_others(
+    store: Any, statuses: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit), watched(Processes(0, 2, store), "retinanet-train"):
+        raise KeyboardInterrupt
+    assert statuses == [130]
+    assert capsys.readouterr().err == "retinanet-train: aborted; the snapshots on disk are complete.\n"
+    assert [key for key, _ in store.key_value_dir_get(watch_processes.ENDED)] == [f"{watch_processes.ENDED}/0"]
+
+
 def test_one_process_is_not_watched() -> None:
     with watched(ALONE, "retinanet-train") as watch:
         assert watch is None
