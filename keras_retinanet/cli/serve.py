@@ -136,8 +136,8 @@ def check(config: ServeConfig) -> None:
             raise ValueError(f"{flag_name(name)} must be at most {most}, got {getattr(config, name)}.")
     if config.max_latency_ms is not None and config.max_latency_ms <= config.max_wait_ms:
         raise ValueError(
-            f"--max-latency-ms {config.max_latency_ms:g} is no longer than images wait for others: "
-            f"--max-wait-ms {config.max_wait_ms:g}."
+            f"--max-latency-ms {config.max_latency_ms:g} must be larger than --max-wait-ms {config.max_wait_ms:g}, the "
+            "time that an image waits for others."
         )
     if config.max_queue < config.max_batch:
         raise ValueError(f"--max-queue {config.max_queue} holds less than one batch: --max-batch {config.max_batch}.")

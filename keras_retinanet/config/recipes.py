@@ -6,12 +6,11 @@ figures that its entries rest on.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from keras_retinanet.config.names import MixedPrecision, RecipeName
-from keras_retinanet.config.settings import TrainConfig
 
 DEFAULT_RECIPE: RecipeName = "modern"
 """Recipe of `retinanet-train` for new runs; `build()`, `ModelConfig()` and `train()` have the paper's defaults."""
@@ -70,41 +69,6 @@ CHOSEN_BY_DATA = (
     "anchors.scales",
 )  # fmt: skip
 """Settings that `modern` chooses by the data and the machine."""
-
-_OTHER_CONSTANTS: Mapping[str, frozenset[str]] = {
-    "assigner.assigner": frozenset({"positive_iou", "negative_iou", "use_force_match", "forced_box", "nearest_cells"}),
-    "loss.classification": frozenset(
-        {
-            "alpha", "class_alphas", "background_weight", "shift", "mined_examples", "mining_nms", "negative_ratio",
-            "mining_scope", "gradient_bins",
-        }
-    ),
-}  # fmt: skip
-"""A choice of `modern` → constants that only the other entries of its table have."""
-
-
-def find_excluded_choices(config: TrainConfig, chosen: Collection[str]) -> dict[str, str]:
-    """Finds the assigner and the loss of `modern` that do not agree with what was set.
-
-    Args:
-        config: The settings so far.
-        chosen: Dotted names of the settings that were set.
-
-    Returns:
-        Choice → the setting that excludes it. The loss, whose scores are the IoU, goes with the assigner.
-    """
-    assigner, loss = _OTHER_CONSTANTS
-    found = {assigner: assigner} if assigner in chosen else {}
-    for choice, constants in _OTHER_CONSTANTS.items():
-        group = choice.partition(".")[0]
-        names = sorted({f"{group}.{name}" for name in constants}.intersection(chosen))
-        if names:
-            found[choice] = names[0]
-    if config.loss.class_balance == "alpha_by_frequency":  # computes alphas
-        found.setdefault(loss, "loss.class_balance")
-    if assigner in found:
-        found.setdefault(loss, found[assigner])
-    return {choice: name for choice, name in found.items() if choice not in chosen}
 
 
 def recipe_names() -> frozenset[str]:

@@ -45,7 +45,7 @@ def find_number(
         The number.
 
     Raises:
-        ValueError: There is no such number.
+        ValueError: The name is unknown.
     """
     found = _split(name, metric)
     _require(name, found, METRICS[found.metric](samples, [], class_names, settings), class_names)

@@ -63,7 +63,7 @@ def _match(node: Any) -> _Found | None:
     chain = list(_chain(mean))
     groups = [value.get_output_partial_shape(0)[1] for value in chain if _is_average_of_groups(value)]
     is_of_one_map = chain[-1] == inputs and list(_chain(averages))[-1] == difference
-    has_channels = gamma.shape == beta.shape == (1, gamma.size, 1, 1)
+    has_channels = gamma.shape == beta.shape == (1, gamma.size, 1, 1) and power.size == added.size == 1
     if not is_of_one_map or not has_channels or len(groups) != 1 or power.item() != -0.5:
         return None
     return _Found(inputs.output(0), gamma.ravel(), beta.ravel(), groups[0].get_length(), added.item())

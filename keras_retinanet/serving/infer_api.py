@@ -88,7 +88,7 @@ def _length(text: str, limit: int) -> int:
 def _images(tensor: dict[str, Any], binary: memoryview) -> Sequence[bytes | np.ndarray]:
     name = tensor.get("name")
     if not isinstance(name, str) or name not in INPUTS:
-        raise RequestError(f"There is no input {str(name)[:60]!r}; send {IMAGES} or {PIXELS}.")
+        raise RequestError(f"Unknown input {str(name)[:60]!r}; send {IMAGES} or {PIXELS}.")
     given = tensor_of(tensor, binary)
     wanted, dims = INPUTS[name]
     shape_fits = name == IMAGES or (len(given.shape) == len(dims) and given.shape[-1] == 3)
@@ -107,7 +107,7 @@ def _outputs(call: dict[str, Any]) -> dict[str, bool]:
         raise RequestError('"outputs" must be a list of {"name": …}.')
     known = list(OUTPUTS)  # a name may be a list, which cannot be looked up in a dictionary
     if unknown := [str(one.get("name"))[:60] for one in wanted if one.get("name") not in known]:
-        raise RequestError(f"There is no output {unknown[0]!r}; there are {', '.join(OUTPUTS)}.")
+        raise RequestError(f"Unknown output {unknown[0]!r}; known are {', '.join(OUTPUTS)}.")
     return {one["name"]: _parameters(one).get("binary_data", default) is True for one in wanted}
 
 

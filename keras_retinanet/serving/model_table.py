@@ -53,7 +53,7 @@ class ModelTable:
         if name in self.by_name:
             return None
         known = " and ".join(map(repr, self.by_name))
-        return error_response(404, f"There is no model {name[:60]!r}; this server has {known}.")
+        return error_response(404, f"Unknown model {name[:60]!r}; this server has {known}.")
 
     def missing_version(self, request: Request, current: LoadedVersion) -> Response | None:
         """An error if a request names another version.
@@ -69,4 +69,4 @@ class ModelTable:
         if version in (None, str(current.number)):
             return None
         known = f"this server has {current.number}"
-        return error_response(404, f"There is no version {version[:20]!r} of {name!r}; {known}.")
+        return error_response(404, f"Unknown version {version[:20]!r} of {name!r}; {known}.")

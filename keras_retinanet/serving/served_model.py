@@ -83,7 +83,7 @@ class ServedModel:
 
         Raises:
             ValueError: The model cannot be opened.
-            OSError: There is no model.
+            OSError: The model does not exist.
             RuntimeError: The model failed its warm-up.
         """
         await self._replace(await asyncio.to_thread(self._source.newest))

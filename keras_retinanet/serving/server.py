@@ -59,7 +59,7 @@ class Server:
 
         Raises:
             ValueError: A model cannot be opened.
-            OSError: There is no such model.
+            OSError: A model does not exist.
             RuntimeError: A model failed its warm-up.
         """
         import uvicorn

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.anchor_coverage import measure_coverage, network_boxes
+from keras_retinanet.assigners import ASSIGNERS
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.architectures import ARCHITECTURES
-from keras_retinanet.config.recipes import RECIPES, Choice, DataFacts, choose_by_data, find_excluded_choices
+from keras_retinanet.config.recipes import RECIPES, Choice, DataFacts, choose_by_data
 from keras_retinanet.config.rules import check
 from keras_retinanet.config.tree import changed, flag_name, flattened
 from keras_retinanet.data.image_files import read_sizes
 from keras_retinanet.doctor.anchor_search import search_anchors
 from keras_retinanet.geometry.anchors import pyramid_shapes
+from keras_retinanet.losses import CLASSIFICATION_LOSSES
 from keras_retinanet.schema import Sample
 from keras_retinanet.training.half_precision import fast_half_precision, has_accelerator
 
@@ -59,7 +61,7 @@ def apply_recipe(
         return config, []
     architecture = ARCHITECTURES[config.model.architecture]
     chosen = {*chosen, *(name for name in flattened(config) if not architecture.applies(name))}
-    excluded = find_excluded_choices(config, {*chosen, *architecture.defaults}) if config.recipe == "modern" else {}
+    excluded = find_excluded_choices(config, table, {*chosen, *architecture.defaults})
     choices = [Choice({name: table[name] for name in table if name not in excluded}, "the same for every data set")]
     facts = _look_at(samples[:: -(-len(samples) // SEARCHED_IMAGES)], len(samples), config.model.weights != "none")
     if config.recipe == "modern":
@@ -79,6 +81,38 @@ def apply_recipe(
         f"recipe {config.recipe}: {facts.images:,} images, {facts.boxes:,} boxes; {_count_kept(chosen, choices)}"
     ]
     return config, lines
+
+
+def find_excluded_choices(config: TrainConfig, table: Mapping[str, Any], chosen: Collection[str]) -> dict[str, str]:
+    """Finds the assigner and the loss of a recipe that do not agree with what was set.
+
+    Args:
+        config: The settings so far.
+        table: The recipe: dotted name → value.
+        chosen: Dotted names of the settings that were set.
+
+    Returns:
+        Choice → the setting that excludes it: another assigner, with which its loss goes, or a constant that the choice
+        does not have.
+    """
+    known: dict[str, dict[str, set[str]]] = {
+        "assigner.assigner": {name: set(entry.constants) for name, entry in ASSIGNERS.items()},
+        "loss.classification": {name: set(entry.constants) for name, entry in CLASSIFICATION_LOSSES.items()},
+    }
+    assigner, loss = known
+    found = {assigner: assigner} if assigner in chosen else {}
+    for choice in known.keys() & table.keys():
+        others = set().union(*known[choice].values()) - known[choice][table[choice]]
+        group = choice.partition(".")[0]
+        if names := sorted(
+            name for name in chosen if name.startswith(f"{group}.") and name.partition(".")[2] in others
+        ):
+            found[choice] = names[0]
+    if config.loss.class_balance == "alpha_by_frequency":  # computes alphas
+        found.setdefault(loss, "loss.class_balance")
+    if assigner in found:
+        found.setdefault(loss, found[assigner])
+    return {choice: name for choice, name in found.items() if choice in table and choice not in chosen}
 
 
 def scale_last_epochs(config: TrainConfig, planned: int, chosen: Collection[str]) -> TrainConfig:

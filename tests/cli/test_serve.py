@@ -112,7 +112,7 @@ def test_replies_are_what_the_runtime_detects(
         (["{run}", "--max-queue", "7"], "--max-queue 7 holds less than one batch: --max-batch 8"),
         (
             ["{run}", "--max-latency-ms", "5"],
-            "--max-latency-ms 5 is no longer than images wait for others: --max-wait-ms 5",
+            "--max-latency-ms 5 must be larger than --max-wait-ms 5, the time that an image waits for others",
         ),
         (["{run}", "--processes", "0"], "--processes must be greater than 0, got 0"),
         (["{run}", "b={run}", "--name", "a"], "--name a is for one model, got 2; name each as NAME=PATH"),

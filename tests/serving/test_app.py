@@ -122,9 +122,9 @@ def test_damage_behind_the_header_is_found_before_batching(server: Any, post: Po
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        ("birds", "There is no model 'birds'; this server has 'insects'."),
-        ("insects/versions/4", "There is no version '4' of 'insects'; this server has 3."),
-        ("insects/versions/x", "There is no version 'x'"),
+        ("birds", "Unknown model 'birds'; this server has 'insects'."),
+        ("insects/versions/4", "Unknown version '4' of 'insects'; this server has 3."),
+        ("insects/versions/x", "Unknown version 'x'"),
     ],
 )
 def test_other_models_are_not_there(post: Post, place: str, message: str) -> None:
@@ -344,7 +344,7 @@ def test_the_open_inference_protocol(server: Any, fetch: Any, png: Any) -> None:
         ("/v2/models/insects", 200, {"versions": ["3"], "parameters": {"class_names": "ant,bee,cow"}}),
         ("/v2/models/insects/versions/3/ready", 200, {"name": "insects", "ready": True}),
         ("/v2/models/insects/versions/4/ready", 404, {}),
-        ("/v2/models/birds/ready", 404, {"error": "There is no model 'birds'; this server has 'insects'."}),
+        ("/v2/models/birds/ready", 404, {"error": "Unknown model 'birds'; this server has 'insects'."}),
         ("/v2/models/insects/infer", 405, {}),
         ("/?model=birds", 404, {}),
     ],
@@ -379,7 +379,7 @@ def test_several_models_and_a_new_version(serve: Any, pixel_runtime: Any, png: A
         status, _, answer = fetch(running.url + "/v1/models/insects/versions/3:predict", body)
         assert (status, json.loads(answer)["error"]) == (
             404,
-            "There is no version '3' of 'insects'; this server has 4.",
+            "Unknown version '3' of 'insects'; this server has 4.",
         )
         assert json.loads(fetch(running.url + "/readyz")[2])["models"] == {"insects": "version 4", "birds": "version 9"}
 

@@ -70,8 +70,8 @@ def test_pixels(is_binary: bool) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": "photo"}, "There is no input 'photo'; send image_bytes or images"),
-        ({"name": ["images"]}, "There is no input"),
+        ({"name": "photo"}, "Unknown input 'photo'; send image_bytes or images"),
+        ({"name": ["images"]}, "Unknown input"),
         ({"datatype": "FP32"}, r"image_bytes is FP32 of shape \[2\]; it must be BYTES of shape \[-1\]"),
         ({"shape": [0], "data": []}, "with one image at least"),
         ({"shape": [3]}, r"image_bytes has 2 elements; its shape \[3\] has 3"),
@@ -104,8 +104,8 @@ def test_a_wrong_tensor_is_described(change: dict[str, Any], message: str) -> No
         (b"[]", None, '"inputs" must be a list of one tensor: image_bytes of BYTES, or images of UINT8'),
         (b"{}", "3", "Inference-Header-Content-Length is '3'; it is the number of bytes of the JSON, at most 2"),
         (b"{}", "-1", "Inference-Header-Content-Length is '-1'"),
-        (body_of(JSON_FILES, outputs=[{"name": "masks"}]), None, "There is no output 'masks'; there are boxes, scores"),
-        (body_of(JSON_FILES, outputs=[{"name": ["boxes"]}]), None, "There is no output"),
+        (body_of(JSON_FILES, outputs=[{"name": "masks"}]), None, "Unknown output 'masks'; known are boxes, scores"),
+        (body_of(JSON_FILES, outputs=[{"name": ["boxes"]}]), None, "Unknown output"),
         (b"{}", "9" * 5000, "is the number of bytes of the JSON, at most 2"),
         (body_of(JSON_FILES, outputs=["boxes"]), None, '"outputs" must be a list'),
         (body_of(JSON_FILES, id=7), None, '"id" must be a string'),

@@ -124,7 +124,7 @@ def test_rest_against_retinanet_serve(serve: Any, pixel_runtime: Any, png: Any, 
             client.detect([path, png((1, 1, 1), (50, 30))])
         with (
             connect(running.url, "birds") as other,
-            pytest.raises(ServerError, match="There is no model 'birds'"),
+            pytest.raises(ServerError, match="Unknown model 'birds'"),
         ):
             other.detect([path])
 

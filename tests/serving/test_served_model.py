@@ -148,6 +148,8 @@ def test_a_version_that_has_ended_leaves_the_memory_at_once(pixel_runtime: Any, 
         former = weakref.ref(current(shelf.model).runtime)
         await shelf.model.load()
         await until(lambda: former() is None)
+        assert former() is None
+        assert current(shelf.model).number == 1
         await shelf.model.close()
 
     gc.collect()

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keras_retinanet.assigners import ASSIGNERS, assigner_constants
+from keras_retinanet.assigners import assigner_constants
 from keras_retinanet.cli.train import parse
 from keras_retinanet.config import TrainConfig
-from keras_retinanet.config.recipes import FIZYR, MODERN, find_excluded_choices
+from keras_retinanet.config.recipes import FIZYR, MODERN
 from keras_retinanet.config.tree import changed, flattened
-from keras_retinanet.losses import CLASSIFICATION_LOSSES, class_constants
-from keras_retinanet.training.recipe import apply_recipe, chosen_names, scale_last_epochs
+from keras_retinanet.losses import class_constants
+from keras_retinanet.training.recipe import apply_recipe, chosen_names, find_excluded_choices, scale_last_epochs
 
 
 def samples(side: float = 30.0) -> list[Any]:
@@ -94,19 +94,9 @@ def test_the_assigner_and_loss_of_modern_agree_with_what_was_set(
     assert [text for text in lines if " is set" in text and "set otherwise" not in text][:1] == ([line] if line else [])
 
 
-def test_modern_knows_the_constants_that_other_assigners_and_losses_have() -> None:
-    """Exactly those constants exclude its assigner and its loss."""
-    tables = {
-        "assigner.assigner": {name: set(entry.constants) for name, entry in ASSIGNERS.items()},
-        "loss.classification": {name: set(entry.constants) for name, entry in CLASSIFICATION_LOSSES.items()},
-    }
-    for choice, table in tables.items():
-        group = choice.partition(".")[0]
-        names = {name.partition(".")[2] for name in flattened(TrainConfig()) if name.startswith(f"{group}.")}
-        own = table[MODERN[choice]]
-        for constant in set().union(*table.values()) & names:
-            is_excluded = choice in find_excluded_choices(TrainConfig(), {f"{group}.{constant}"})
-            assert is_excluded == (constant not in own), constant
+def test_a_recipe_without_an_assigner_excludes_nothing() -> None:
+    assert find_excluded_choices(TrainConfig(), FIZYR, {"assigner.positive_iou", "loss.alpha"}) == {}
+    assert find_excluded_choices(TrainConfig(), MODERN, {"assigner.aligned_top_k", "loss.gamma", "loss.beta"}) == {}
 
 
 def test_modern_takes_a_data_set_without_boxes() -> None:
