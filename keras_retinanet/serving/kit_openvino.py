@@ -9,29 +9,12 @@ from pathlib import Path
 from keras_retinanet.runtimes.openvino_folder import HINT, HINTS, MODEL, OpenVinoRuntime, shared_core
 from keras_retinanet.runtimes.runtime import DETECTIONS
 from keras_retinanet.serving.kit import check_name, new_version
-from keras_retinanet.serving.manifests import MODELS, ServerSpec, write_manifests
+from keras_retinanet.serving.manifests import MODELS, ServerSpec, write_compose, write_manifests
 from keras_retinanet.serving.predict_messages import IMAGES
 
 IMAGE = "openvino/model_server:2025.2"
 """The server's container image."""
 _FOLDER = "models"
-
-_COMPOSE = """\
-# docker compose up. Listens on this machine only: it has no authentication. Put a proxy with TLS in front of it.
-services:
-  {name}:
-    image: {image}
-    command: {command}
-    ports:
-      - "127.0.0.1:8500:8500"  # gRPC
-      - "127.0.0.1:8501:8501"  # REST
-    volumes:
-      - type: bind
-        source: ./{folder}
-        target: {models}
-        read_only: true
-    restart: unless-stopped
-"""
 
 _README = """\
 # {name} on OpenVINO Model Server
@@ -82,17 +65,10 @@ def write_openvino_kit(out: Path, model: Path, class_names: Sequence[str]) -> Pa
         _write_model(model, version)
     (out / _FOLDER / "config.json").write_text(_config(name, HINTS[described.dtype]), encoding="utf-8")
     command = (f"--config_path={MODELS}/config.json", "--port=8500", "--rest_port=8501")
-    words = {
-        "name": name,
-        "image": IMAGE,
-        "models": MODELS,
-        "folder": _FOLDER,
-        "command": json.dumps(command),
-        "classes": json.dumps(list(class_names)),
-    }
-    (out / "compose.yaml").write_text(_COMPOSE.format(**words), encoding="utf-8")
-    (out / "README.md").write_text(_README.format(**words), encoding="utf-8")
+    readme = _README.format(name=name, classes=json.dumps(list(class_names)))
+    (out / "README.md").write_text(readme, encoding="utf-8")
     server = ServerSpec(IMAGE, command, 8501, "/v2/health/live", "/v2/health/ready")
+    write_compose(out, name, server, _FOLDER, {8500: "gRPC", 8501: "REST"})
     write_manifests(out, name, server, None)
     return out
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from keras_retinanet.runtimes.runtime import DETECTIONS
 from keras_retinanet.serving.kit import check_name, new_version
-from keras_retinanet.serving.manifests import MODELS, ServerSpec, storage, write_manifests
+from keras_retinanet.serving.manifests import MODELS, ServerSpec, storage, write_compose, write_manifests
 
 IMAGE = "nvcr.io/nvidia/tritonserver:25.06-py3"
 """The server's container image, whose ONNX Runtime knows opset 18."""
@@ -34,24 +33,6 @@ dynamic_batching {{
   }}
 }}
 version_policy {{ latest {{ num_versions: 1 }} }}
-"""
-
-_COMPOSE = """\
-# docker compose up. Listens on this machine only: it has no authentication. Put a proxy with TLS in front of it.
-services:
-  {name}:
-    image: {image}
-    command: {command}
-    ports:
-      - "127.0.0.1:8000:8000"  # HTTP
-      - "127.0.0.1:8001:8001"  # gRPC
-      - "127.0.0.1:8002:8002"  # metrics
-    volumes:
-      - type: bind
-        source: ./{repository}
-        target: {models}
-        read_only: true
-    restart: unless-stopped
 """
 
 _README = """\
@@ -121,17 +102,14 @@ def write_triton_kit(out: Path, model: Path, class_names: Sequence[str]) -> Path
     inputs = {value.name: _shape(value) for value in graph.input}
     words = {
         "name": name,
-        "image": IMAGE,
-        "models": MODELS,
         "repository": REPOSITORY,
-        "command": json.dumps(command),
         "classes": ", ".join(f"`{own}`" for own in class_names),
         "inputs": "\n".join(f"| `{own}` | {shape} |" for own, shape in inputs.items()),
         "hint": _RESIZED if "sizes" in inputs else _RESIZES,
     }
-    (out / "compose.yaml").write_text(_COMPOSE.format(**words), encoding="utf-8")
     (out / "README.md").write_text(_README.format(**words), encoding="utf-8")
     server = ServerSpec(IMAGE, command, 8000, "/v2/health/live", "/v2/health/ready")
+    write_compose(out, name, server, REPOSITORY, {8000: "HTTP", 8001: "gRPC", 8002: "metrics"})
     write_manifests(out, name, server, _predictor(name))
     return out
 

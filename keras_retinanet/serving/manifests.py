@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,21 @@ MODELS = "/models"
 KUBERNETES, KSERVE, OWN = "kubernetes.yaml", "kserve.yaml", "retinanet-serve.yaml"
 """Files with the manifests: of the server, of the server in KServe, and of `retinanet-serve`."""
 _USER = 65534  # nobody
+_COMPOSE = """\
+# docker compose up. Listens on this machine only: it has no authentication. Put a proxy with TLS in front of it.
+services:
+  {name}:
+    image: {image}
+    command: {command}
+    ports:
+{ports}
+    volumes:
+      - type: bind
+        source: ./{folder}
+        target: {models}
+        read_only: true
+    restart: unless-stopped
+"""
 
 
 @dataclass(frozen=True)
@@ -51,6 +68,27 @@ def own_server(name: str) -> ServerSpec:
     arguments = (f"{MODELS}/{name}", "--host", "0.0.0.0", "--port", "8501")
     image = "registry.example.com/keras-retinanet:2.0.0"
     return ServerSpec(image, arguments, 8501, "/healthz", "/readyz", "/metrics", ("retinanet-serve",))
+
+
+def write_compose(out: Path, name: str, server: ServerSpec, folder: str, ports: Mapping[int, str]) -> None:
+    """Writes `compose.yaml`.
+
+    Args:
+        out: Folder of the kit.
+        name: Name of the service.
+        server: The server.
+        folder: Folder in `out` that the server sees as `MODELS`.
+        ports: Port → what it speaks.
+    """
+    text = _COMPOSE.format(
+        name=name,
+        image=server.image,
+        command=json.dumps(server.arguments),
+        ports="\n".join(f'      - "127.0.0.1:{port}:{port}"  # {protocol}' for port, protocol in ports.items()),
+        folder=folder,
+        models=MODELS,
+    )
+    (out / "compose.yaml").write_text(text, encoding="utf-8")
 
 
 def write_manifests(out: Path, name: str, server: ServerSpec, predictor: dict[str, Any] | None) -> None:
