@@ -50,6 +50,7 @@ def home(mobilenet: keras.Model, files: SimpleNamespace, tmp_path_factory: pytes
     return folder
 
 
+@pytest.mark.slow
 def test_four_commands(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     words = ["csv", str(home / "annotations.csv"), str(home / "classes.csv")]
     snapshot, ini = str(home / "resnet50_csv_50.h5"), str(home / "config.ini")
