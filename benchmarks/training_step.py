@@ -66,6 +66,9 @@ def step_ours(dtype: str, batch: int, size: Size, network: str) -> Run:
     import keras
     import tensorflow as tf
 
+    from keras_retinanet.training.heap import use_few_heaps
+
+    use_few_heaps()  # as `prepare` does
     set_precision(dtype)
     model = make_network(network)
     model.compile(keras.optimizers.SGD(1e-4, momentum=0.9))

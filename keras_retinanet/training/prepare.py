@@ -32,6 +32,7 @@ from keras_retinanet.training.devices import Devices, open_devices
 from keras_retinanet.training.fit import Log, Training
 from keras_retinanet.training.fit_memory import bound_by_memory, check_parts, fit_to_memory, provisional
 from keras_retinanet.training.freezing import freeze
+from keras_retinanet.training.heap import use_few_heaps
 from keras_retinanet.training.initial_weights import build_model
 from keras_retinanet.training.model_state import random_states
 from keras_retinanet.training.monitor import choose_monitor
@@ -116,6 +117,7 @@ def prepare(
     Raises:
         ValueError: If the data are broken, the settings contradict each other, or the run cannot be resumed.
     """
+    use_few_heaps()
     started, log = clock(), log if processes.is_first else functools.partial(_log_warning, processes.index)
     if resume is None:
         config = with_architecture(config, chosen)

@@ -103,9 +103,14 @@ def test_a_frozen_layer_in_training_is_part_of_the_convolution_before_it(policy:
         assert one.dtype == other.dtype
         scale = np.abs(other.numpy()).max()
         np.testing.assert_allclose(one.numpy().astype(np.float32), other.numpy().astype(np.float32), atol=bound * scale)
-    operations = {operation.type for operation in traced.get_concrete_function(images).graph.get_operations()}
-    assert "Conv2DBackpropFilter" in operations
-    assert not any("BatchNormGrad" in name for name in operations)
+    operations = traced.get_concrete_function(images).graph.get_operations()
+    kinds = [operation.type for operation in operations]
+    assert kinds.count("Conv2DBackpropFilter") == kinds.count("Conv2DBackpropInput") == 1
+    assert not any("BatchNormGrad" in name for name in kinds)
+    backward = next(operation for operation in operations if operation.type == "Conv2DBackpropInput")
+    scaled = backward.inputs[1].op if policy == "float32" else backward.inputs[1].op.inputs[0].op
+    assert scaled.type == "Mul"
+    assert scaled.control_inputs == [backward.inputs[2].op], "scaled again, after the gradient of the outputs"
 
 
 @pytest.mark.parametrize("arguments", [{"axis": 1}, {"center": False}, {"renorm": True}])
