@@ -100,6 +100,7 @@ TESTED_ELSEWHERE = {
     "data/datasets/yolo/texts": "data/datasets/yolo/test_files",
     "data/exif_graph": "data/test_exif",
     "data/image_groups": "data/test_val_share",
+    "data/image_names": "shards/test_image_shards",
     "data/image_rule": "data/datasets/shared/test_frames",
     "data/near_duplicates": "doctor/test_diagnosis",
     "data/pipeline_options": "data/test_pipeline",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from keras_retinanet.cli.detect_outputs import close_all, open_result_files
+from keras_retinanet.cli.detect_outputs import ending, open_result_files
 from keras_retinanet.cli.detect_sharded import run_with_runner
 from keras_retinanet.cli.detect_sources import Source, find_sources, numbered, refuse_overwriting
 from keras_retinanet.cli.detect_summary import INTERRUPTED, SOME_UNREAD, Tally, summary
@@ -22,7 +22,7 @@ from keras_retinanet.config import ExifFrame, TileConfig
 
 if TYPE_CHECKING:
     from keras_retinanet.detection.detector import Detector
-    from keras_retinanet.detection.result_files import Writer
+    from keras_retinanet.detection.result_files import ResultFile
 
 
 def build_parser() -> Parser:
@@ -120,14 +120,14 @@ def _run(flags: argparse.Namespace) -> int:
     detector = _open(flags)
     writers = _writers(flags, images, videos, detector.class_names)
     tally, status = Tally(), 0
+    written: dict[str, list[Path]] = {}
     try:
-        _detect_images(detector, images, writers, tally)
-        for video in videos:
-            _detect_video(detector, video, writers, tally, flags)
+        with ending(writers, written):
+            _detect_images(detector, images, writers, tally)
+            for video in videos:
+                _detect_video(detector, video, writers, tally, flags)
     except KeyboardInterrupt:
         status = INTERRUPTED
-    finally:
-        written = close_all(writers)
     print(summary(tally, written, is_whole=not status))
     return status or (SOME_UNREAD if tally.unread else 0)
 
@@ -143,17 +143,17 @@ def _open(flags: argparse.Namespace) -> Detector:
 
 def _writers(
     flags: argparse.Namespace, images: Sequence[Source], videos: Sequence[Source], class_names: Sequence[str]
-) -> dict[str, Writer]:
+) -> dict[str, ResultFile]:
     from keras_retinanet.detection import result_files as detection_files
 
-    writers: dict[str, Writer] = {}
+    writers: dict[str, ResultFile] = {}
     if not flags.no_pictures:
         writers["pictures"] = detection_files.PictureFolder(Path(flags.out), class_names)
     ids = {} if videos else numbered([image.name for image in images])
     return {**writers, **open_result_files(flags, class_names, ids.get)}
 
 
-def _detect_images(detector: Detector, images: Sequence[Source], writers: dict[str, Writer], tally: Tally) -> None:
+def _detect_images(detector: Detector, images: Sequence[Source], writers: dict[str, ResultFile], tally: Tally) -> None:
     from tqdm import tqdm
 
     paths = [image.path for image in images]
@@ -167,7 +167,7 @@ def _detect_images(detector: Detector, images: Sequence[Source], writers: dict[s
 
 
 def _detect_video(
-    detector: Detector, video: Source, writers: dict[str, Writer], tally: Tally, flags: argparse.Namespace
+    detector: Detector, video: Source, writers: dict[str, ResultFile], tally: Tally, flags: argparse.Namespace
 ) -> None:
     from tqdm import tqdm
 
@@ -182,14 +182,11 @@ def _detect_video(
     total = min((n for n in (reader.count, flags.limit) if n is not None), default=None)
     frames = itertools.islice(reader, flags.limit)
     results = detector.detect(frames, keeps_pixels=True)
-    try:
+    with ending({name: own[name] for name in own if name == "video"}):
         for number, found in enumerate(tqdm(results, desc=video.name, total=total, unit=" frames", disable=None), 1):
             tally.add(found)
             for writer in own.values():
                 writer.add(f"{video.name}/{number:06d}.jpg", found)
-    finally:
-        if "video" in own:
-            own["video"].close()
 
 
 if __name__ == "__main__":

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from keras_retinanet.detection.result_files import ResultFile, Writer
+    from keras_retinanet.detection.result_files import ResultFile
 
 
 def open_result_files(
@@ -55,7 +55,30 @@ def discard_all(writers: Mapping[str, ResultFile]) -> None:
             endings.callback(writer.discard)
 
 
-def close_all(writers: Mapping[str, Writer]) -> dict[str, list[Path]]:
+@contextlib.contextmanager
+def ending(writers: Mapping[str, ResultFile], written: dict[str, list[Path]] | None = None) -> Iterator[None]:
+    """Closes every output at the end of the block, and after Ctrl-C; after an error ends all without their files.
+
+    Args:
+        writers: Name of an output → its writer.
+        written: Gets the paths of their files or folders by name. Defaults to nothing.
+
+    Yields:
+        Nothing.
+    """
+    written = {} if written is None else written
+    try:
+        yield
+    except KeyboardInterrupt:
+        written |= close_all(writers)
+        raise
+    except BaseException:
+        discard_all(writers)
+        raise
+    written |= close_all(writers)
+
+
+def close_all(writers: Mapping[str, ResultFile]) -> dict[str, list[Path]]:
     """Closes every output, even if closing another one fails.
 
     Args:
@@ -71,5 +94,5 @@ def close_all(writers: Mapping[str, Writer]) -> dict[str, list[Path]]:
     return {name: written[name] for name in writers}
 
 
-def _close_one(writer: Writer, name: str, written: dict[str, list[Path]]) -> None:
+def _close_one(writer: ResultFile, name: str, written: dict[str, list[Path]]) -> None:
     written[name] = writer.close()

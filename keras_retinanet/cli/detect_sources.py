@@ -40,6 +40,7 @@ def find_sources(words: Sequence[str], is_recursive: bool) -> tuple[list[Source]
     """
     from keras_retinanet.data.image_archives import is_archive
     from keras_retinanet.data.image_files import find_images
+    from keras_retinanet.data.image_names import own_name
     from keras_retinanet.detection.video import VIDEO_SUFFIXES
 
     taken: collections.Counter[str] = collections.Counter()
@@ -51,7 +52,7 @@ def find_sources(words: Sequence[str], is_recursive: bool) -> tuple[list[Source]
                 raise ValueError(f"No such image, video or folder: {word!r}.")
             if is_archive(path):
                 raise ValueError(f"{path} is an archive of images: add --runner local (or another runner, see --help).")
-            name = _own_name(path.relative_to(word) if Path(word).is_dir() else Path(path.name), taken)
+            name = own_name(path.relative_to(word) if Path(word).is_dir() else Path(path.name), taken)
             (videos if path.suffix.lower() in VIDEO_SUFFIXES else images).append(Source(path, name))
     return images, videos
 
@@ -98,15 +99,6 @@ def _has_images(word: str, is_recursive: bool) -> bool:
         return bool(find_images(word, is_recursive=is_recursive))
     except ValueError:
         return False
-
-
-def _own_name(path: Path, taken: collections.Counter[str]) -> str:
-    """The path, with a number added if another file differs only in its suffix."""
-    stem = str(path.with_suffix(""))
-    taken[stem] += 1
-    if taken[stem] == 1:
-        return path.as_posix()
-    return _own_name(path.with_stem(f"{path.stem}-{taken[stem]}"), taken)
 
 
 def refuse_overwriting(images: Sequence[Source], videos: Sequence[Source], out: Path) -> None:

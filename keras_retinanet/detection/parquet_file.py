@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from keras_retinanet.extras import install_hint
 from keras_retinanet.schema import DetectedImage
+from keras_retinanet.snapshots.atomic_files import naming, remove
 
 _ROWS = 20_000  # images per row group, which readers take at once
 
@@ -31,9 +33,10 @@ class ParquetFile:
         thing = [*sides, ("label", pyarrow.int32()), ("class", pyarrow.string()), ("score", pyarrow.float32())]
         columns = [("image", pyarrow.string()), ("width", pyarrow.int32()), ("height", pyarrow.int32())]
         self._schema = pyarrow.schema([*columns, ("objects", pyarrow.list_(pyarrow.struct(thing)))])
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-        self._file = pyarrow.parquet.ParquetWriter(self._temporary, self._schema, compression="zstd")
+        with naming(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = pyarrow.parquet.ParquetWriter(self._temporary, self._schema, compression="zstd")
         self._rows: list[dict[str, Any]] = []
 
     def add(self, name: str, found: DetectedImage) -> None:
@@ -49,25 +52,26 @@ class ParquetFile:
             self._flush()
 
     def _flush(self) -> None:
-        self._file.write_table(self._arrow.Table.from_pylist(self._rows, self._schema))
+        with naming(self._path):
+            self._file.write_table(self._arrow.Table.from_pylist(self._rows, self._schema))
         self._rows = []
 
     def close(self) -> list[Path]:
         """Completes the file; see `Writer`."""
         try:
-            with self._file:
-                self._flush()
-            os.replace(self._temporary, self._path)
+            with naming(self._path):
+                with self._file:
+                    self._flush()
+                os.replace(self._temporary, self._path)
         finally:
-            self._temporary.unlink(missing_ok=True)
+            remove(self._temporary)
         return [self._path]
 
     def discard(self) -> None:
         """Ends without the file; see `ResultFile`."""
-        try:
+        with contextlib.suppress(OSError):  # it writes the end of the file
             self._file.close()
-        finally:
-            self._temporary.unlink(missing_ok=True)
+        remove(self._temporary)
 
 
 def import_pyarrow() -> Any:

@@ -21,6 +21,7 @@ from PIL import Image
 from keras_retinanet.detection.video import VideoWriter
 from keras_retinanet.drawing.visualize import draw_detections
 from keras_retinanet.schema import DetectedImage
+from keras_retinanet.snapshots.atomic_files import naming, remove, write_whole
 
 _JPEG_QUALITY = 92
 
@@ -48,7 +49,10 @@ class ResultFile(Writer, Protocol):
     """Writes a file that appears when it is complete."""
 
     def discard(self) -> None:
-        """Ends without the file; one of an earlier run stays."""
+        """Ends without the file; one of an earlier run stays.
+
+        Pictures and text files of single images, which are whole each, stay, too.
+        """
 
 
 def number_of(name: str) -> int | None:
@@ -159,7 +163,7 @@ class YoloFolder:
     def __init__(self, folder: Path, class_names: Sequence[str]) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "classes.txt").write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
+        _write_text(folder / "classes.txt", "".join(f"{name}\n" for name in class_names))
 
     def add(self, name: str, found: DetectedImage) -> None:
         """Writes one image; see `Writer`."""
@@ -172,7 +176,7 @@ class YoloFolder:
         ]
         path = (self._folder / name).with_suffix(".txt")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(lines), encoding="utf-8")
+        _write_text(path, "".join(lines))
 
     def close(self) -> list[Path]:
         """Nothing is open; see `Writer`."""
@@ -199,11 +203,15 @@ class PictureFolder:
         drawn = _draw(found, self._class_names)
         path = (self._folder / name).with_suffix(".jpg")
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(drawn).save(path, quality=_JPEG_QUALITY, subsampling=0)
+        picture = Image.fromarray(drawn)
+        write_whole(path, lambda place: picture.save(place, quality=_JPEG_QUALITY, subsampling=0))
 
     def close(self) -> list[Path]:
         """Nothing is open; see `Writer`."""
         return [self._folder]
+
+    def discard(self) -> None:
+        """Each image has a picture of its own, which stays; see `ResultFile`."""
 
 
 class AnnotatedVideo:
@@ -229,6 +237,10 @@ class AnnotatedVideo:
         self._video.close()
         return [self._path]
 
+    def discard(self) -> None:
+        """Ends without the file; see `ResultFile`."""
+        self._video.discard()
+
 
 def _draw(found: DetectedImage, class_names: Sequence[str]) -> Any:
     height, width = found.pixels.shape[:2]
@@ -236,19 +248,25 @@ def _draw(found: DetectedImage, class_names: Sequence[str]) -> Any:
     return draw_detections(found.pixels, found.boxes * np.tile(scale, 2), found.labels, found.scores, class_names)
 
 
+def _write_text(path: Path, text: str) -> None:
+    write_whole(path, lambda place: place.write_text(text, encoding="utf-8"))
+
+
 class _Lines:
     """A text file, written under a temporary name and moved into place when it is complete."""
 
     def __init__(self, path: Path, head: str, between: str, tail: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self._between, self._tail = path, between, tail
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-        self._file = self._temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+        with naming(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="")
         self._file.write(head)
         self._is_first = True
 
     def add(self, text: str) -> None:
-        self._file.write(text if self._is_first else self._between + text)
+        with naming(self._path):
+            self._file.write(text if self._is_first else self._between + text)
         self._is_first = False
 
     write = add  # what csv.writer calls
@@ -256,15 +274,16 @@ class _Lines:
     def close(self) -> Path:
         """Writes the end of the file and moves it into place."""
         try:
-            with self._file:
-                self._file.write(self._tail)
-            os.replace(self._temporary, self._path)
+            with naming(self._path):
+                with self._file:
+                    self._file.write(self._tail)
+                os.replace(self._temporary, self._path)
         finally:
-            self._temporary.unlink(missing_ok=True)
+            remove(self._temporary)
         return self._path
 
     def discard(self) -> None:
         """Removes what was written, unless the file is in its place."""
         with contextlib.suppress(OSError):
             self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        remove(self._temporary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.extras import install_hint
+from keras_retinanet.snapshots.atomic_files import naming, remove
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 """Suffixes of video files."""
@@ -106,10 +108,17 @@ class VideoWriter:
     def close(self) -> None:
         """Completes the file; without frames no file is left."""
         try:
-            if not self._is_empty:
-                self._file.mux(self._stream.encode())
-            self._file.close()
-            if not self._is_empty:
-                os.replace(self._temporary, self._path)
+            with naming(self._path):
+                if not self._is_empty:
+                    self._file.mux(self._stream.encode())
+                self._file.close()
+                if not self._is_empty:
+                    os.replace(self._temporary, self._path)
         finally:
-            self._temporary.unlink(missing_ok=True)
+            remove(self._temporary)
+
+    def discard(self) -> None:
+        """Ends without the file; one of an earlier run stays."""
+        with contextlib.suppress(OSError):  # it writes the end of the file
+            self._file.close()
+        remove(self._temporary)

@@ -130,8 +130,10 @@ class ServedModel:
         service.start()
         try:
             await service.warm_up()
-        except Exception as error:
+        except BaseException as error:  # the server may end while it warms up
             await service.close()
+            if not isinstance(error, Exception):
+                raise
             raise RuntimeError(f"The model failed its warm-up: {error}") from error
         former, self.current = self.current, LoadedVersion(version.number, service)
         self._metrics.set_version(self.name, version.number)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.image_archives import read_archive
+from keras_retinanet.data.image_names import own_name
 from keras_retinanet.snapshots.atomic_files import write_whole
 
 LIST_NAME = "images.jsonl"
@@ -58,7 +60,7 @@ class ShardImage(NamedTuple):
     """An image of a shard.
 
     Attributes:
-        name: Relative name, unique in the job.
+        name: Relative name, unique in the job even without its suffix.
         reference: Its path, or its place in an archive.
         content: Path of the file, or the encoded bytes.
     """
@@ -118,6 +120,7 @@ def read_shard(shard: Shard, damage: list[DataError]) -> Iterator[ShardImage]:
     if shard.length:
         yield from (ShardImage(name, path, path) for path, name in _read_list(shard))
         return
+    taken: Counter[str] = Counter()
     try:
         for image in read_archive(shard.source):
             if image.content is None:
@@ -126,7 +129,8 @@ def read_shard(shard: Shard, damage: list[DataError]) -> Iterator[ShardImage]:
                     DataError(f"{shard.source}, {image.name}", "has no image/encoded", allowed, "leave it out")
                 )
             else:
-                yield ShardImage(_below(shard.name, image.name), image.reference, image.content)
+                name = own_name(_below(shard.name, image.name), taken)
+                yield ShardImage(name, image.reference, image.content)
     except DataError as error:
         damage.append(error)
 
@@ -138,7 +142,7 @@ def _read_list(shard: Shard) -> Iterable[tuple[str, str]]:
     return [(path, name) for path, name in map(json.loads, lines)]
 
 
-def _below(folder: str, name: str) -> str:
+def _below(folder: str, name: str) -> PurePosixPath:
     """The name of a member, which may be any text, as a relative path below its archive's name."""
     parts = [part for part in PurePosixPath(name).parts if part not in ("/", "..", ".")]
-    return "/".join([folder, *parts])
+    return PurePosixPath(folder, *parts)

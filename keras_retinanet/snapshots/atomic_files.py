@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _PART = re.compile(r"\..+\.\d+\.part(\..+)?")
@@ -43,12 +45,32 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     own = f"{os.getpid()}{secrets.randbelow(10**9):09}"  # containers on several machines share process ids
     temporary = path.with_name(f".{path.stem}.{own}.part{path.suffix}")
     try:
-        write(temporary)
-        os.replace(temporary, path)
+        with naming(path):
+            write(temporary)
+            os.replace(temporary, path)
+    finally:
+        remove(temporary)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turns an error of the system into one that names the file, and what helps.
+
+    Args:
+        path: The file that is written.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        WriteError: It cannot be written. One that names another file already is raised as it is.
+    """
+    try:
+        yield
+    except WriteError:
+        raise
     except OSError as error:
         raise WriteError(_explain(path, error)) from error
-    finally:
-        _remove(temporary)
 
 
 def flush_to_disk(path: Path) -> None:
@@ -79,7 +101,12 @@ def remove_parts(folder: Path) -> list[str]:
     return sorted(path.name for path in parts)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Removes a file, if it and its disk are there.
+
+    Args:
+        path: The file.
+    """
     try:
         path.unlink(missing_ok=True)
     except OSError:  # the disk is gone, and the file with it
@@ -90,6 +117,8 @@ def _explain(path: Path, error: OSError) -> str:
     reason = error.strerror or str(error)
     if not path.parent.is_dir():
         return f"{path} cannot be written: its folder does not exist (is its disk still mounted?)"
+    if error.errno == errno.EROFS:
+        return f"{path} cannot be written: its disk is read-only; mount it for writing"
     if not os.access(path.parent, os.W_OK):
         return f"{path} cannot be written: no permission to write in {path.parent}"
     try:

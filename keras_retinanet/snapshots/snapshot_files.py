@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.snapshots.atomic_files import WriteError, copy_whole, flush_to_disk, write_whole
+from keras_retinanet.snapshots.atomic_files import copy_whole, flush_to_disk, write_whole
 from keras_retinanet.snapshots.run_folder import STATE_MEMBER, Progress, Run, read_progress
 
 EARLIER = "epoch*-step*.keras"
@@ -92,4 +92,4 @@ def _verify(path: Path) -> None:
     except zipfile.BadZipFile as error:
         broken = str(error)
     if broken is not None:
-        raise WriteError(0, f"what was read again differs from what was written ({broken}): the disk is failing")
+        raise OSError(0, f"what was read again differs from what was written ({broken}): the disk is failing")

@@ -6,6 +6,7 @@ stops when, detections, and the numbers of an evaluation.
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable
@@ -54,7 +55,7 @@ class Processes:
         """
         if self.count == 1:
             return make()
-        key = self._next_key()
+        key = self.next_key()
         if self.is_first:
             value = make()
             self.client.key_value_set_bytes(key, json.dumps(value).encode())
@@ -72,7 +73,7 @@ class Processes:
         """
         if self.count == 1:
             return [data]
-        key = self._next_key()
+        key = self.next_key()
         if not self.is_first:
             parts = [data[start : start + CHUNK] for start in range(0, len(data), CHUNK)]
             for number, part in enumerate(parts):
@@ -98,7 +99,12 @@ class Processes:
                 "files, the same flags and the same versions."
             )
 
-    def _next_key(self) -> str:
+    def next_key(self) -> str:
+        """A key of the store that has not been used, the same in every process.
+
+        Returns:
+            The key.
+        """
         self._calls += 1
         return f"keras_retinanet/{self._calls}"
 
@@ -150,6 +156,14 @@ def join_processes(settings: ProcessSettings | None) -> Processes:
         _initialize(settings)
     if jax.process_count() == 1:
         return ALONE
+    return _joined()
+
+
+@functools.cache
+def _joined() -> Processes:
+    """The processes that JAX has joined; one object, so that a second run in them uses other keys than the first."""
+    import jax
+
     return Processes(jax.process_index(), jax.process_count(), coordination_client())
 
 

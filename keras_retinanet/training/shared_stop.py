@@ -10,8 +10,6 @@ from keras_retinanet.training.callbacks import Logs
 from keras_retinanet.training.processes import Processes
 from keras_retinanet.training.signals import StopRequest
 
-ASKED, STOP = "keras_retinanet_asked", "keras_retinanet_stop"
-
 
 class SharedStop(StopRequest):
     """The request to stop of several processes: a signal to one of them stops all, after the same step.
@@ -20,18 +18,20 @@ class SharedStop(StopRequest):
     without process 0, so each of them has read it by then.
 
     Args:
-        processes: Those of the run.
+        processes: Those of the run. All of them make their requests in the same order.
     """
 
     def __init__(self, processes: Processes) -> None:
         super().__init__()
         self._processes = processes
+        key = processes.next_key()  # of this run: what an earlier one was asked means nothing here
+        self._asked_key, self._stop_key = f"{key}/asked", f"{key}/stop"
         self._step = 0
         self._at: int | None = None
         self._signal: int | None = None
         self._agreed: int | None = None
         if processes.is_first:
-            processes.client.key_value_set_bytes(STOP, b"null", allow_overwrite=True)
+            processes.client.key_value_set_bytes(self._stop_key, b"null", allow_overwrite=True)
 
     @property
     def stopped_by(self) -> int | None:
@@ -42,7 +42,7 @@ class SharedStop(StopRequest):
         """Tells process 0 of a signal."""
         if self.number is not None and not self._processes.is_first:
             self._processes.client.key_value_set(
-                f"{ASKED}/{self._processes.index}", str(self.number), allow_overwrite=True
+                f"{self._asked_key}/{self._processes.index}", str(self.number), allow_overwrite=True
             )
 
     def agree_in_epoch(self) -> None:
@@ -52,11 +52,13 @@ class SharedStop(StopRequest):
         if self._processes.is_first:
             if self._at is None and (number := self._asked()) is not None:
                 self._at = self._step + 1
-                client.key_value_set_bytes(STOP, json.dumps([self._at, number]).encode(), allow_overwrite=True)
+                client.key_value_set_bytes(
+                    self._stop_key, json.dumps([self._at, number]).encode(), allow_overwrite=True
+                )
                 self._signal = number
         else:
             self.pass_on()
-            if (decided := json.loads(client.key_value_try_get_bytes(STOP))) is not None:
+            if (decided := json.loads(client.key_value_try_get_bytes(self._stop_key))) is not None:
                 self._at, self._signal = decided
         if self._at == self._step:
             self._agreed = self._signal
@@ -71,7 +73,7 @@ class SharedStop(StopRequest):
         """The signal that came to any process, in process 0."""
         if self.number is not None:
             return self.number
-        others = self._processes.client.key_value_dir_get(ASKED)
+        others = self._processes.client.key_value_dir_get(self._asked_key)
         return int(others[0][1]) if others else None
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from keras_retinanet import Detector
 from keras_retinanet.cli import detect, evaluate
 from keras_retinanet.cli.detect_sources import find_inputs, find_sources, numbered
+from keras_retinanet.detection import result_files
 from keras_retinanet.snapshots.run_lock import locked
 
 RANDOM = np.random.default_rng(1)
@@ -141,6 +142,18 @@ def test_wrong_words_end_with_status_2(words: list[str], said: str, capsys: pyte
         detect.main(words)
     assert stop.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_an_error_leaves_no_file_that_looks_whole(
+    run: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("old")
+    words = [str(run), str(images), "--no-pictures", "--csv", str(table), "--json", str(tmp_path / "a.json")]
+    monkeypatch.setattr(result_files.CocoResults, "add", Mock(side_effect=OSError("no space")))
+    assert detect.main(words) == 2
+    assert "no space" in capsys.readouterr().err
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.csv": "old"}
 
 
 def test_results_of_files_of_one_name_do_not_overwrite_each_other(tmp_path: Path) -> None:

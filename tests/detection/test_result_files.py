@@ -18,6 +18,7 @@ from keras_retinanet.data.datasets import CsvDataset
 from keras_retinanet.detection.result_files import CocoResults, CsvTable, PictureFolder, YoloFolder
 from keras_retinanet.drawing.visualize import class_colours
 from keras_retinanet.schema import DetectedImage
+from keras_retinanet.snapshots.atomic_files import WriteError
 
 NAMES = ("ant", "bee")
 
@@ -140,7 +141,7 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_half(entries: dict[str, D
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(WriteError, match=r"a\.json cannot be written: File too large"):
             writer.close()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import tarfile
@@ -25,6 +26,7 @@ from keras_retinanet.detection.sharded import (
 from keras_retinanet.schema import DetectedImage
 from keras_retinanet.shards.image_shards import Inputs, Shard, cut_into_shards
 from keras_retinanet.shards.job_folder import prepare_folder
+from keras_retinanet.snapshots.atomic_files import WriteError
 
 NAMES = ("ant", "bee", "wasp")
 
@@ -172,3 +174,24 @@ def test_ids_are_the_numbers_of_the_names_where_all_have_one(
         np.savez(paths[-1], images=np.frombuffer(json.dumps([[name, name, None, None, False]]).encode(), np.uint8))
     find_id = number_images(paths)
     assert [find_id(name) for name in names] == ids
+
+
+def test_a_disk_that_is_full_is_reported_with_the_file_that_did_not_fit(
+    images: list[tuple[str, str]], tmp_path: Path, painted_runtime: Any
+) -> None:
+    """Not with `errors.csv`, which is written at the same time."""
+    out = tmp_path / "out"
+    names = detect(Detector(painted_runtime()), cut_into_shards(Inputs(images), tmp_path, 5), out)
+    writer = CocoResults(tmp_path / "found.json", NAMES)
+
+    class FullDisk(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    writer._lines._file.close()
+    vars(writer._lines)["_file"] = FullDisk()
+    with pytest.raises(WriteError, match=r"found\.json cannot be written: No space left"):
+        join_shards(out, names, NAMES, [writer], lambda _: None)
+    writer.discard()
+    assert not list(tmp_path.glob(".found*"))
+    assert not (out / "errors.csv").exists()

@@ -100,6 +100,30 @@ def test_a_version_that_cannot_be_served_is_skipped_until_its_files_change(
     assert caplog.messages == ["model insects, version 4 cannot be served: cut off"]
 
 
+def test_a_version_that_warms_up_when_the_server_ends_is_closed(pixel_runtime: Any) -> None:
+    is_warming, may_go = threading.Event(), threading.Event()
+
+    def warm(images: Any) -> None:
+        is_warming.set()
+        may_go.wait(30)
+
+    async def act() -> None:
+        before = set(threading.enumerate())
+        shelf = Shelf(1, pixel_runtime(warm))
+        loading = asyncio.create_task(shelf.model.load())
+        await asyncio.to_thread(is_warming.wait, 30)
+        detecting = {one for one in set(threading.enumerate()) - before if one.name.startswith("detect")}
+        assert len(detecting) == 1
+        loading.cancel()
+        may_go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await loading
+        assert shelf.model.current is None
+        assert not any(one.is_alive() for one in detecting)
+
+    asyncio.run(act())
+
+
 def test_files_that_still_change_are_left_alone(pixel_runtime: Any) -> None:
     async def act() -> None:
         shelf = Shelf(1, pixel_runtime())

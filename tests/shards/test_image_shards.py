@@ -56,6 +56,19 @@ def test_an_archive_is_a_shard_whose_images_have_its_name(tmp_path: Path) -> Non
     assert cut_into_shards(given, tmp_path, 2)[1].digest != tar.digest, "the archive has changed"
 
 
+def test_members_of_one_name_get_names_of_their_own(tmp_path: Path) -> None:
+    """Archives that were appended to have such members; each would overwrite the YOLO file of the one before."""
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w") as archive:
+        for content in (b"abc", b"abd", b"abe"):
+            member = tarfile.TarInfo("a.jpg" if content != b"abe" else "a.png")
+            member.size = 3
+            archive.addfile(member, io.BytesIO(content))
+    (tar,) = cut_into_shards(Inputs([], [(str(path), "x")]), tmp_path, 2)
+    read = [(image.name, image.content) for image in read_shard(tar, [])]
+    assert read == [("x/a.jpg", b"abc"), ("x/a-2.jpg", b"abd"), ("x/a-3.png", b"abe")]
+
+
 def test_names_of_files_sort_as_their_numbers() -> None:
     names = [Shard(number, "", 0, 1, "", "ff").file_name for number in (0, 7, 123456)]
     assert names == ["000000-ff.npz", "000007-ff.npz", "123456-ff.npz"]

@@ -16,7 +16,7 @@ from keras_retinanet.training.callbacks import EvaluateMetric, GivenUpError
 from keras_retinanet.training.devices import Devices
 from keras_retinanet.training.processes import Processes
 from keras_retinanet.training.shared_detections import detect_shared, pack_detections, unpack_detections
-from keras_retinanet.training.shared_stop import STOP, SharedStop
+from keras_retinanet.training.shared_stop import SharedStop
 
 InProcesses = Callable[[int, Callable[[Processes], Any]], list[Any]]
 
@@ -67,12 +67,12 @@ def test_the_first_process_has_those_of_all_images_in_their_order(in_processes: 
 
 @pytest.mark.parametrize("asked", [0, 1])
 @pytest.mark.usefixtures("detecting")
-def test_a_signal_during_an_evaluation_is_what_stops_all(in_processes: InProcesses, store: Any, asked: int) -> None:
+def test_a_signal_during_an_evaluation_is_what_stops_all(in_processes: InProcesses, asked: int) -> None:
     """Else the run would end with status 0, and a scheduler would not start it again."""
-    store.key_value_set_bytes(STOP, b"null")
 
     def work(own: Processes) -> tuple[bool, int | None]:
         request = SharedStop(own)
+        own.broadcast(lambda: None)
         request.number = signal.SIGTERM if own.index == asked else None
 
         def measure(progress: Callable[[int], None]) -> Any:

@@ -56,6 +56,24 @@ def test_a_signal_between_epochs_stops_all_there(in_processes: InProcesses) -> N
     assert in_processes(2, work) == [[None, signal.SIGINT]] * 2
 
 
+def test_a_signal_that_came_to_an_earlier_run_does_not_stop_the_next(in_processes: InProcesses) -> None:
+    """A program may train twice in the same processes."""
+
+    def work(own: Processes) -> list[int | None]:
+        stopped = []
+        for number in (signal.SIGTERM, None):
+            request = SharedStop(own)
+            own.broadcast(lambda: None)
+            request.number = None if own.is_first else number
+            request.pass_on()
+            own.gather(b"")  # process 0 looks afterwards
+            request.agree_at_epoch_end()
+            stopped.append(request.stopped_by)
+        return stopped
+
+    assert in_processes(2, work) == [[signal.SIGTERM, None]] * 2
+
+
 def test_all_follow_the_first_where_it_ends_early(model: keras.Model, store: Any) -> None:
     model.stop_training = True
     first = FollowFirst(Processes(0, 2, store))
