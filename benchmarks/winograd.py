@@ -66,20 +66,20 @@ def main() -> None:
     options = parser.parse_args()
     import tensorflow as tf
 
-    from keras_retinanet import winograd
+    from keras_retinanet.winograd import LEAST_CHANNELS, convolution
 
-    least_tiles, winograd.LEAST_TILES = winograd.LEAST_TILES, 0  # all maps by tiles, to see where it stops to pay
+    least_tiles, convolution.LEAST_TILES = convolution.LEAST_TILES, 0  # all maps by tiles, to see where it stops to pay
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     rng = np.random.default_rng(0)
     print("maps, output channels    direct: wall ms    CPU ms    Winograd to direct: wall    CPU    error")
     for shape, outputs in CASES:
         tiles = shape[0] * -(-shape[1] // 4) * -(-shape[2] // 4)
-        if options.largest and (min(shape[-1], outputs) < winograd.LEAST_CHANNELS or tiles < least_tiles):
+        if options.largest and (min(shape[-1], outputs) < LEAST_CHANNELS or tiles < least_tiles):
             continue
         features, upstream = (tf.constant(rng.normal(size=(*shape[:3], n)), tf.float32) for n in (shape[-1], outputs))
         kernel = tf.Variable(rng.normal(size=(3, 3, shape[-1], outputs)) / np.sqrt(9 * shape[-1]), dtype=tf.float32)
-        ways = {"direct": lambda x, k: tf.nn.conv2d(x, k, 1, "SAME"), "Winograd": winograd.convolve}
+        ways = {"direct": lambda x, k: tf.nn.conv2d(x, k, 1, "SAME"), "Winograd": convolution.convolve}
         runs = {name: make_run(way, (features, kernel, upstream), options.gradients) for name, way in ways.items()}
         error = float(np.abs(runs["Winograd"]() - runs["direct"]()).max())
         times = interleave(runs, options.repeats)

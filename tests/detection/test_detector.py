@@ -47,7 +47,7 @@ def test_a_snapshot_by_winograd_finds_the_same(
     spread_model.save(tmp_path / "last.keras")
     direct = Detector(tmp_path / "last.keras").detect_one(PICTURE)
     monkeypatch.setattr(winograd, "LEAST_CHANNELS", 32)
-    monkeypatch.setattr(winograd, "LEAST_TILES", 4)
+    monkeypatch.setattr(winograd.convolution, "LEAST_TILES", 4)
     detector = Detector(tmp_path / "last.keras", winograd="auto")
     found = detector.detect_one(PICTURE)
     assert winograd.use_winograd(detector.runtime.model.network) > 0

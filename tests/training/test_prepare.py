@@ -280,7 +280,7 @@ def test_a_run_by_winograd_is_another_and_resumes_with_the_same_bits(
     finished: Run, tiny: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(winograd, "LEAST_CHANNELS", 8)
-    monkeypatch.setattr(winograd, "LEAST_TILES", 8)
+    monkeypatch.setattr(winograd.convolution, "LEAST_TILES", 8)
     config = dataclasses.replace(tiny, winograd="auto")
     straight = weights(train(config, log=quiet).folder / "last.keras")
     stopped = train(config, log=stop_at("epoch 1/2  3 steps")).folder

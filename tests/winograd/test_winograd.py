@@ -15,7 +15,8 @@ from keras import layers, ops
 from keras_retinanet import winograd
 from keras_retinanet.backbones import freeze_batch_norm
 from keras_retinanet.backbones.normalization import BatchNormalization
-from keras_retinanet.winograd import convolve, source_of, transform_kernel, use_winograd
+from keras_retinanet.winograd import convolution, convolve, source_of, tiles, use_winograd
+from keras_retinanet.winograd.tiles import transform_kernel
 
 tf = pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="on the TensorFlow backend only")
@@ -32,7 +33,7 @@ def exact(matrix: np.ndarray) -> list[list[Fraction]]:
 
 def test_the_matrices_are_exact() -> None:
     """`Aᵀ [(G g) ∘ (Bᵀ d)]` is linear in g and d: it is the correlation if it is that of every two unit vectors."""
-    inputs, kernel, outputs = exact(winograd.INPUT), exact(winograd.KERNEL), exact(winograd.OUTPUT)
+    inputs, kernel, outputs = exact(tiles.INPUT), exact(tiles.KERNEL), exact(tiles.OUTPUT)
     for y in range(4):
         for tap in range(3):
             for x in range(6):
@@ -62,7 +63,7 @@ def test_values_and_gradients_are_those_of_keras(
     shape: tuple[int, int, int], is_traced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In two parts, the last of which is not full; traced with unknown sides, of which some maps are too small."""
-    monkeypatch.setattr(winograd, "TILES_AT_ONCE", 37)
+    monkeypatch.setattr(tiles, "TILES_AT_ONCE", 37)
     features, kernel, upstream = random(*shape, 5), random(3, 3, 5, 7, seed=1) / 7, random(*shape, 7, seed=2)
     run: Any = convolve
     if is_traced:
@@ -75,7 +76,7 @@ def test_values_and_gradients_are_those_of_keras(
 
 def test_a_small_map_has_the_bits_of_the_direct_convolution() -> None:
     features, kernel, upstream = random(1, 20, 36, 3), random(3, 3, 3, 2, seed=1), random(1, 20, 36, 2, seed=2)
-    assert winograd.LEAST_TILES > 5 * 9
+    assert convolution.LEAST_TILES > 5 * 9
     direct = both_ways(lambda x, k: ops.conv(x, k, padding="same"), features, kernel, upstream)
     for ours, theirs in zip(both_ways(convolve, features, kernel, upstream), direct, strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -88,7 +89,7 @@ def test_a_changed_variable_is_transformed_again_in_the_same_graph() -> None:
     @tf.function(autograph=False)
     def run() -> Any:
         found = [convolve(features, kernel) for _ in range(2)]
-        transformed.append(len(tf.compat.v1.get_default_graph().get_collection(winograd._KERNELS)))
+        transformed.append(len(tf.compat.v1.get_default_graph().get_collection(convolution._KERNELS)))
         kernel.assign(kernel * 2)
         return *found, convolve(features, kernel)
 
@@ -155,6 +156,15 @@ def test_off_gives_the_operation_back_and_nothing_is_saved(tmp_path: Path) -> No
     np.testing.assert_array_equal(model(images), direct)
 
 
+def test_an_export_of_a_model_in_memory_has_direct_convolutions() -> None:
+    model, images = plain(), random(1, 28, 32, 1)
+    direct = model(images).numpy()
+    use_winograd(model)
+    with winograd.direct_convolutions():
+        np.testing.assert_array_equal(model(images), direct)
+    assert not np.array_equal(model(images), direct)
+
+
 def test_an_unknown_setting_is_refused() -> None:
     with pytest.raises(ValueError, match='"off" or "auto", not \'on\''):
         use_winograd(plain(), "on")  # type: ignore[arg-type]
@@ -184,7 +194,7 @@ def test_frozen_batch_norm_is_folded_into_it() -> None:
     finally:
         winograd.LEAST_CHANNELS = least
     step = tf.function(step.python_function, autograph=False)
-    sources = step.get_concrete_function().graph.get_collection(winograd._SOURCES)
+    sources = step.get_concrete_function().graph.get_collection(convolution._SOURCES)
     assert len(sources) == 2, "of the layer, which nothing reads, and of the folded one"
     assert not sources[0][0].consumers()
     for ours, theirs in zip(step(), direct, strict=True):
