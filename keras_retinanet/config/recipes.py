@@ -117,6 +117,9 @@ class Choice:
 SMALLEST_BOX = 26.0
 """Side in network pixels that a tenth of the boxes may fall below: 3 cells of P3."""
 
+SMALLEST_SCALE = 0.65
+"""On a CPU, images are not made smaller than this for want of small boxes: their details tell the classes apart."""
+
 SEEN_ON_CPU, SEEN_ON_ACCELERATOR = 12_000, 60_000
 """Images that a run sees, repeats included, if no time is given; on a CPU of `TYPICAL_PIXELS`: 40 CPU minutes with
 MobileNet, and evaluations."""
@@ -170,9 +173,9 @@ def _choose_network(facts: DataFacts) -> Choice:
 def _choose_size(facts: DataFacts) -> Choice:
     most = 1333 if facts.has_accelerator else 800
     scale = min(most / max(facts.longer_side, 1.0), 800 / max(facts.shorter_side, 1.0))
-    wanted = SMALLEST_BOX / facts.small_box if facts.small_box else 0.5
+    wanted = SMALLEST_BOX / facts.small_box if facts.small_box else 0.0
     if not facts.has_accelerator:  # larger images cost time that is worth more as a second look at each
-        scale = min(scale, max(wanted, 0.5))
+        scale = min(scale, max(wanted, SMALLEST_SCALE))
     scale = min(scale, 2.0)
     sides = [max(64, 32 * round(scale * side / 32)) for side in (facts.shorter_side, facts.longer_side)]
     small = facts.small_box * scale

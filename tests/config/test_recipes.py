@@ -47,7 +47,7 @@ def test_fizyr_has_the_numbers_of_its_train_script() -> None:
 def test_image_size_follows_the_small_boxes() -> None:
     """A tenth of the boxes are smaller than 35 px of the image: 26 px need a scale of .74, so 357 × 475 → 352 × 480."""
     assert (chosen()["resize.min_side"], chosen()["resize.max_side"]) == (352, 480)
-    assert chosen(small_box=200)["resize.max_side"] == 320  # half of the image is the least
+    assert (chosen(small_box=200)["resize.min_side"], chosen(small_box=200)["resize.max_side"]) == (320, 416)  # × 0.65
     assert chosen(small_box=5)["resize.max_side"] == 800  # the most on a CPU
     assert chosen(small_box=5, has_accelerator=True)["resize.max_side"] == 1056
     assert chosen(longer_side=100, shorter_side=100, small_box=4)["resize.max_side"] == 192  # at most twice the image
