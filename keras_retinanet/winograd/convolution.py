@@ -27,13 +27,15 @@ def convolve(features: Tensor, kernel: Tensor) -> Tensor:
     import tensorflow as tf
 
     kernel = tf.convert_to_tensor(kernel)  # of a variable
-    transformed = tf.stop_gradient(_shared(kernel))
+    with tf.control_dependencies([features]):  # or the kernels of all layers would be transformed first, and kept
+        transformed = tf.stop_gradient(_shared(kernel))
 
     @tf.custom_gradient
     def run(features: Tensor, kernel: Tensor, transformed: Tensor) -> Any:
         def gradient(upstream: Tensor) -> Any:
             plain: dict[str, Any] = {"strides": [1] * 4, "padding": "SAME"}
-            turned = tf.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
+            with tf.control_dependencies([upstream]):
+                turned = tf.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
             of_features = _where_it_pays(
                 features,
                 lambda: by_tiles(upstream, transform_kernel(turned)),
