@@ -144,23 +144,23 @@ class Runs:
             How it ended; its status is 0 if it was done before.
         """
         while True:
-            passed = _cpu_seconds(process)
+            passed = seconds_of(process)
             ended, status = os.waitpid(process, os.WNOHANG)
             if ended:
                 return Ended(os.waitstatus_to_exitcode(status), self._step(), False, passed)
-            if passed >= moment and (delay is None or _parts(run, process)):
+            if passed >= moment and (delay is None or parts_in(run, process)):
                 break
             time.sleep(0.01 if delay is None or passed < moment else 0.0005)
         time.sleep(delay or 0)
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
-        return Ended(-signal.SIGKILL, self._step(), bool(_parts(run, process)), passed)
+        return Ended(-signal.SIGKILL, self._step(), bool(parts_in(run, process)), passed)
 
     def _step(self) -> int:
         return int(struct.unpack("q", self.memory[:8])[0])
 
 
-def _cpu_seconds(process: int) -> float:
+def seconds_of(process: int) -> float:
     """CPU seconds that a running process has taken, all threads together."""
     fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -189,7 +189,7 @@ def five_convolutions(weights: str | None = None) -> Any:
     return keras.Model(images, {name: maps[name] for name in ("C3", "C4", "C5")}, name="mobilenet_025")
 
 
-def _parts(run: Path | None, process: int | str = "") -> list[str]:
+def parts_in(run: Path | None, process: int | str = "") -> list[str]:
     """Files that a process, or any, has begun to write."""
     return [] if run is None else [name for name in os.listdir(run) if f"{process}.part" in name]
 
@@ -295,7 +295,7 @@ def kill_often(runs: Runs, whole: Ended, kills: int, during_writes: int, seed: i
                 counted["in writes"] += ended.in_write
                 print(f"kill {counted['kills']:3d}: after {ended.seconds:5.2f} s, step {reached:3d}, saved {saved:3d}"
                       f"{', in a write' if ended.in_write else ''}", flush=True)  # fmt: skip
-        assert not _parts(run), run
+        assert not parts_in(run), run
         compare(read_state(run), expected)
         counted["runs"] += 1
         print(f"run {counted['runs']}: equal to the one that was left alone", flush=True)
@@ -326,6 +326,28 @@ def start_arguments(runs: Runs, parent: Path) -> list[str]:
     return ["coco", data, "--snapshot-path", str(parent), "--epochs", str(runs.epochs), *FLAGS]
 
 
+def prepare_process(folder: Path, epochs: int) -> Runs:
+    """Writes the data set, and imports what every forked process needs.
+
+    Args:
+        folder: A folder that does not exist yet.
+        epochs: Epochs of a run.
+
+    Returns:
+        What starts the processes.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
+    import keras_retinanet.training.prepare  # noqa: F401
+    from keras_retinanet.demo import scenes
+
+    folder.mkdir(parents=True)
+    scenes.write_dataset(folder / "scenes", num_train=IMAGES, num_val=VAL_IMAGES, seed=1)
+    return Runs(folder, epochs)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the test.
 
@@ -342,16 +364,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=4)
     given = parser.parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-    os.environ.setdefault("MPLBACKEND", "Agg")
-    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
-    import keras_retinanet.training.prepare  # noqa: F401
-    from keras_retinanet.demo import scenes
-
-    given.folder.mkdir(parents=True)
-    scenes.write_dataset(given.folder / "scenes", num_train=IMAGES, num_val=VAL_IMAGES, seed=1)
-    runs = Runs(given.folder, given.epochs)
+    runs = prepare_process(given.folder, given.epochs)
     log = given.folder / "log.txt"
     whole = runs.wait(runs.start(start_arguments(runs, given.folder / "whole"), log))
     assert whole.status == 0, f"the run that is left alone fails: see {log}"

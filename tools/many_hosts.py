@@ -1,8 +1,9 @@
 #!/usr/bin/env python
 """Trains in two and three processes, each in a network namespace of its own as on a machine of its own.
 
-    python tools/many_hosts.py FOLDER                 # as root: `ip netns` needs it
-    python tools/many_hosts.py FOLDER --loopback      # all on 127.0.0.1
+    python tools/many_hosts.py FOLDER                         # as root: `ip netns` needs it
+    python tools/many_hosts.py FOLDER --loopback              # all on 127.0.0.1
+    python tools/many_hosts.py FOLDER --cases gradient,export # some of the cases; a run of one process is made once
 
 What it requires, of a tiny network on drawn scenes (KERAS_BACKEND=jax, CPU):
 
@@ -12,6 +13,7 @@ What it requires, of a tiny network on drawn scenes (KERAS_BACKEND=jax, CPU):
 - where one process is killed, process 0 or another, or its network is cut, all others end within a minute and say how
   to resume;
 - the run resumes with another number of processes, and comes to what one process comes to that nobody stopped;
+- averages of the weights, and trained batch normalisation, are those of one process;
 - its snapshot opens on TensorFlow, and is exported there.
 """
 
@@ -46,6 +48,8 @@ FLAGS = [
 PLAIN = ["--momentum", "0", "--weight-decay", "0", "--clip-norm", "0", "--warmup-steps", "0", "--schedule", "constant"]
 GRADIENT = ["--steps", "1", "--epochs", "1", "--learning-rate", "1", *PLAIN]
 SGD = ["--steps", str(STEPS), "--epochs", "1", "--learning-rate", "0.01", "--save-every", "2"]
+AVERAGES = [*SGD, "--ema-decay", "0.9"]
+CASES = ("sgd", "losses", "gradient", "batch-norm", "averages", "export")
 FIRST_STEP, TEN_STEPS, BATCH_NORM, SAME_AP, MINUTE = 1e-6, 1e-5, 1e-4, 1e-6, 60.0
 
 
@@ -116,8 +120,10 @@ class Hosts:
             count: Processes.
 
         Returns:
-            Its folder.
+            Its folder. A run of that name that is complete is not made again.
         """
+        if (self.folder / name).exists() and (run := only_run(self.folder / name)).joinpath("metrics.csv").exists():
+            return run
         self.start(name, [*arguments, "--snapshot-path", str(self.folder / name)], count)
         statuses = self.wait()
         assert statuses == [0] * count, f"statuses {statuses}: see {self.log(name, 0)}"
@@ -361,7 +367,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="A folder that does not exist yet.")
     parser.add_argument("--loopback", action="store_true", help="No network namespaces; no network is cut.")
     parser.add_argument("--short", action="store_true", help="Two processes only, and one loss.")
+    parser.add_argument("--cases", default=",".join(CASES), help="Which of them, with commas.")
     given = parser.parse_args(words)
+    given.cases = given.cases.split(",")
+    if unknown := set(given.cases) - set(CASES):
+        parser.error(f"no cases {sorted(unknown)}; there are {', '.join(CASES)}")
     os.environ |= {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "-1", "MPLBACKEND": "Agg"}
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
@@ -370,23 +380,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     from keras_retinanet.demo import scenes
 
     folder = given.folder.absolute()
-    folder.mkdir(parents=True)
-    scenes.write_dataset(folder / "scenes", num_train=IMAGES, num_val=VAL_IMAGES, seed=1)
-    arguments = ["coco", str(folder / "scenes"), *FLAGS]
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "scenes").exists():
+        scenes.write_dataset(folder / "scenes", num_train=IMAGES, num_val=VAL_IMAGES, seed=1)
     hosts = Hosts(folder, 3, not given.loopback)
-    counts = (2,) if given.short else (2, 3)
-    losses = [("kill", 2, 1, 3 if not given.short else 1)]
-    if not given.short:
-        losses += [("kill", 3, 0, 2), *([] if given.loopback else [("cut", 2, 1, 1)])]
     with networked(hosts) if hosts.has_namespaces else nullcontext():
-        whole = check_equal(hosts, arguments, "sgd", SGD, counts, TEN_STEPS)
-        for case, count, lost, again in losses:
-            run = check_loss(hosts, arguments, case, count, lost, again, whole)
-        if not given.short:
-            check_equal(hosts, arguments, "gradient", GRADIENT, counts, FIRST_STEP)
-            check_equal(hosts, arguments, "batch-norm", [*SGD, "--backbone", "mobilenet_050"], (2,), BATCH_NORM)
-    check_tensorflow(run, folder)
+        check_cases(hosts, ["coco", str(folder / "scenes"), *FLAGS], given.cases, is_short=given.short)
     return 0
+
+
+def check_cases(hosts: Hosts, arguments: Sequence[str], cases: Sequence[str], *, is_short: bool) -> None:
+    """Checks the chosen cases, in the order of `CASES`.
+
+    Args:
+        hosts: The machines.
+        arguments: Data and flags.
+        cases: Which.
+        is_short: Two processes only, and one loss.
+    """
+    counts = (2,) if is_short else (2, 3)
+    losses = [("kill", 2, 1, 1)] if is_short else [("kill", 2, 1, 3), ("kill", 3, 0, 2)]
+    if hosts.has_namespaces and not is_short:
+        losses.append(("cut", 2, 1, 1))
+    if "sgd" in cases:
+        check_equal(hosts, arguments, "sgd", SGD, counts, TEN_STEPS)
+    if "losses" in cases:
+        whole = hosts.run("sgd-1", [*arguments, *SGD], 1)
+        for case, count, lost, again in losses:
+            check_loss(hosts, arguments, case, count, lost, again, whole)
+    if "gradient" in cases:
+        check_equal(hosts, arguments, "gradient", GRADIENT, counts, FIRST_STEP)
+    if "batch-norm" in cases:
+        check_equal(hosts, arguments, "batch-norm", [*SGD, "--backbone", "mobilenet_050"], (2,), BATCH_NORM)
+    if "averages" in cases:
+        check_equal(hosts, arguments, "averages", AVERAGES, counts, TEN_STEPS)
+    if "export" in cases:
+        check_tensorflow(hosts.run("sgd-2", [*arguments, *SGD], 2), hosts.folder)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.snapshots.atomic_files import copy_whole, flush_to_disk, write_whole
+from keras_retinanet.snapshots.atomic_files import copy_whole, flush_to_disk, naming, write_whole
 from keras_retinanet.snapshots.run_folder import STATE_MEMBER, Progress, Run, read_progress
 
 EARLIER = "epoch*-step*.keras"
@@ -56,7 +56,8 @@ def save_last(model: Any, run: Run, progress: Progress, keep: int = 1) -> None:
         _keep_earlier(run)
     save_snapshot(model, run.last, progress)
     for path in earlier_snapshots(run)[max(keep - 1, 0) :] if keep > 1 else ():
-        path.unlink(missing_ok=True)
+        with naming(path):
+            path.unlink(missing_ok=True)
 
 
 def earlier_snapshots(run: Run) -> list[Path]:
@@ -77,7 +78,8 @@ def _keep_earlier(run: Run) -> None:
     path = run.folder / f"epoch{progress.epoch:04d}-step{progress.step:06d}.keras"
     if path.exists() and path.samefile(run.last):
         return
-    path.unlink(missing_ok=True)  # of a part of the run that was repeated
+    with naming(path):
+        path.unlink(missing_ok=True)  # of a part of the run that was repeated
     try:
         os.link(run.last, path)
     except OSError:  # a disk without links

@@ -62,7 +62,12 @@ def test_the_newest_snapshots_are_kept(
 
 
 @pytest.mark.parametrize(
-    ("number", "message"), [(errno.ENOSPC, r"No space left on device \(.* MB are free"), (errno.EIO, "Input/output")]
+    ("number", "message"),
+    [
+        (errno.ENOSPC, r"No space left on device \(.* MB are free"),
+        (errno.EIO, "Input/output"),
+        (errno.EROFS, "its disk is read-only; mount it for writing"),
+    ],
 )
 def test_an_error_names_the_file_and_the_disk(tmp_path: Path, number: int, message: str) -> None:
     def fail(temporary: Path) -> None:
@@ -72,6 +77,23 @@ def test_an_error_names_the_file_and_the_disk(tmp_path: Path, number: int, messa
     with pytest.raises(WriteError, match=rf"{tmp_path}/last\.keras cannot be written: {message}"):
         write_whole(tmp_path / "last.keras", fail)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_earlier_snapshot_that_cannot_be_removed_is_named(
+    model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk may have become read-only; the resumed run meets a snapshot of the part that it repeats."""
+    save_last(model, Run(tmp_path), Progress(), keep=2)
+    (tmp_path / "epoch0000-step000000.keras").write_bytes(b"of a part that is repeated")
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refuse)
+        with pytest.raises(WriteError, match=r"epoch0000-step000000\.keras cannot be written: its disk is read-only"):
+            save_last(model, Run(tmp_path), Progress(step=2), keep=2)
+    assert read_progress(tmp_path / "last.keras").step == 0
 
 
 def test_a_folder_that_vanished_is_named(tmp_path: Path) -> None:

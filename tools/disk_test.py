@@ -1,0 +1,179 @@
+#!/usr/bin/env python
+"""Takes the disk from a training run, gives it back, resumes, and compares with a run that was left alone.
+
+    python tools/disk_test.py FOLDER --cases full,read-only,vanished --rounds 3 --seed 0      # as root, for its mounts
+
+The network is that of `kill_test.py`; the run's folder lies on a small disk in memory, below a mount of its own. At a
+random moment, three times per case, the disk is full, its mount becomes read-only, or the mount vanishes. Then:
+
+- the run ends with status 2 and one line that names the file, the reason and `--resume`;
+- after there is room again, or the mount is back, every file of the run opens, no step before the last interval of
+  `--save-every` is lost, and no part of a file is left;
+- `--resume` comes to weights, averages, optimizer state and `metrics.csv` that are equal, bit by bit, to those of the
+  run that was left alone.
+
+Mounts are made in a namespace of this script; nothing outside sees them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from kill_test import (
+    SAVE_EVERY,
+    Ended,
+    Runs,
+    check_files,
+    compare,
+    parts_in,
+    prepare_process,
+    read_state,
+    run_of,
+    seconds_of,
+    start_arguments,
+)
+
+INSIDE = "RETINANET_DISK_TEST_IS_INSIDE"
+REASONS = {"full": "No space left on device", "read-only": "read-only", "vanished": "still mounted?"}
+DISK_MB = 64
+
+
+class Disk:
+    """A disk in memory, and a mount of it that can be taken away.
+
+    Args:
+        folder: Gets `disk` and `mount`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._disk, self.mount = folder / "disk", folder / "mount"
+        for place in (self._disk, self.mount):
+            place.mkdir()
+        _mount("-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", self._disk)
+        _mount("--bind", self._disk, self.mount)
+
+    def take(self, how: str) -> None:
+        """Takes the disk from who uses it.
+
+        Args:
+            how: `"full"`, `"read-only"` or `"vanished"`.
+        """
+        if how == "full":
+            self._fill()
+        elif how == "vanished":
+            subprocess.run(["umount", "--lazy", str(self.mount)], check=True)
+        else:
+            while _mount("-o", "remount,bind,ro", self.mount, check=False):  # a file is open for writing
+                time.sleep(0.001)
+
+    def give_back(self, how: str) -> None:
+        """Makes the disk usable again."""
+        if how == "full":
+            (self._disk / "filler").unlink()
+        elif how == "vanished":
+            _mount("--bind", self._disk, self.mount)
+        else:
+            _mount("-o", "remount,bind,rw", self.mount)
+
+    def _fill(self) -> None:
+        with (self._disk / "filler").open("wb") as filler:
+            block = bytes(1 << 16)
+            while True:
+                try:
+                    os.write(filler.fileno(), block)
+                except OSError:
+                    if len(block) == 1:
+                        return
+                    block = block[: len(block) // 2]
+
+
+def _mount(*words: str | Path, check: bool = True) -> int:
+    command = ["mount", *map(str, words)]
+    return subprocess.run(command, check=check, stderr=None if check else subprocess.DEVNULL).returncode
+
+
+def lose_disk(runs: Runs, disk: Disk, case: str, whole: Ended, moment: float, log: Path) -> tuple[int, int]:
+    """Takes the disk from a run in its course, gives it back, and resumes.
+
+    Args:
+        runs: Starts processes.
+        disk: Where the run's folder lies.
+        case: How the disk is taken.
+        whole: How the run that was left alone ended.
+        moment: When, as a part of its CPU time, counted from the run's first snapshot.
+        log: Receives what the processes print.
+
+    Returns:
+        The last step that was done, and the last that was saved.
+    """
+    parent = disk.mount / "runs"
+    shutil.rmtree(parent, ignore_errors=True)
+    log.unlink(missing_ok=True)
+    process = runs.start(start_arguments(runs, parent), log)
+    while not (run := run_of(parent)) or not (run / "last.keras").exists():
+        time.sleep(0.01)
+    until = seconds_of(process) + moment * whole.seconds
+    while seconds_of(process) < until:
+        time.sleep(0.01)
+    disk.take(case)
+    ended = runs.wait(process)
+    disk.give_back(case)
+    (said,) = [
+        line for line in log.read_text(encoding="utf-8").splitlines() if line.startswith("retinanet-train: error: ")
+    ]
+    assert ended.status == 2, f"status {ended.status}: see {log}"
+    for words in (f"retinanet-train: error: {run}/", "cannot be written", REASONS[case], f"--resume {run}"):
+        assert words in said, said
+    assert not parts_in(run), run
+    saved = check_files(run)
+    assert ended.step - saved <= SAVE_EVERY, (ended, saved)
+    again = runs.wait(runs.start(["--resume", str(run)], log))
+    assert again.status == 0, f"status {again.status}: see {log}"
+    compare(read_state(run), read_state(run_of(runs.folder / "whole")))
+    return ended.step, saved
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the test.
+
+    Args:
+        argv: Command-line arguments. Defaults to those of this process.
+
+    Returns:
+        0 where all is as required.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("folder", type=Path, help="A folder that does not exist yet.")
+    parser.add_argument("--cases", default=",".join(REASONS), help="Which of them, with commas.")
+    parser.add_argument("--rounds", type=int, default=3, help="How often each.")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=4)
+    given = parser.parse_args(words)
+    if INSIDE not in os.environ:
+        command = ["unshare", "--mount", "--propagation", "private", sys.executable, __file__, *words]
+        return subprocess.run(command, env=os.environ | {INSIDE: "1"}, check=False).returncode
+    runs = prepare_process(given.folder, given.epochs)
+    log = given.folder / "log.txt"
+    whole = runs.wait(runs.start(start_arguments(runs, given.folder / "whole"), log))
+    assert whole.status == 0, f"the run that is left alone fails: see {log}"
+    print(f"left alone: {whole.step} steps, {whole.seconds:.1f} s", flush=True)
+    disk, choices = Disk(given.folder), random.Random(given.seed)
+    for case in given.cases.split(","):
+        for number in range(given.rounds):
+            moment = choices.uniform(0, 0.5)
+            step, saved = lose_disk(runs, disk, case, whole, moment, given.folder / f"{case}-{number}.txt")
+            print(f"{case}: ended at step {step}, saved {saved}; resumed: equal to the last bit", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
