@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from keras_retinanet.schema import Tensor
+from keras_retinanet.winograd import convolve, source_of
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
@@ -70,6 +71,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
         """
         factor = ops.rsqrt(self.moving_variance + self.epsilon) * self.gamma
         offset = self.beta - self.moving_mean * factor
+        if by_winograd := source_of(convolved):
+            features, kernel = by_winograd
+            return convolve(features, kernel * factor) + offset
         convolution = getattr(convolved, "op", None)  # eager tensors have none
         if convolution is None or convolution.type != "Conv2D" or convolution.get_attr("data_format") != b"NHWC":
             return None
@@ -115,7 +119,7 @@ def _scaled_convolution(features: Tensor, kernel: Tensor, factor: Tensor, settin
     import tensorflow as tf
 
     @tf.custom_gradient
-    def convolve(features: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, Tensor]]]:
+    def scaled_convolution(features: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, Tensor]]]:
         def scaled() -> Tensor:
             return ops.cast(kernel * factor, features.dtype)
 
@@ -132,7 +136,7 @@ def _scaled_convolution(features: Tensor, kernel: Tensor, factor: Tensor, settin
 
         return tf.raw_ops.Conv2D(input=features, filter=scaled(), **settings), gradient
 
-    return convolve(features, kernel)
+    return scaled_convolution(features, kernel)
 
 
 def _has_replicas() -> bool:
