@@ -119,7 +119,7 @@ def _scaled_convolution(features: Tensor, kernel: Tensor, factor: Tensor, settin
     import tensorflow as tf
 
     @tf.custom_gradient
-    def scaled_convolution(features: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, Tensor]]]:
+    def run(features: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, Tensor]]]:
         def scaled() -> Tensor:
             return ops.cast(kernel * factor, features.dtype)
 
@@ -136,7 +136,7 @@ def _scaled_convolution(features: Tensor, kernel: Tensor, factor: Tensor, settin
 
         return tf.raw_ops.Conv2D(input=features, filter=scaled(), **settings), gradient
 
-    return scaled_convolution(features, kernel)
+    return run(features, kernel)
 
 
 def _has_replicas() -> bool:
