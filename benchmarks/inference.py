@@ -40,12 +40,14 @@ def prepare_ours(dtype: str, size: tuple[int, int]) -> tuple[Any, Any]:
     return model, images
 
 
-def run_ours(dtype: str, size: tuple[int, int], network_only: bool) -> Run:
+def run_ours(dtype: str, size: tuple[int, int], network_only: bool, winograd: Any = "off") -> Run:
     import tensorflow as tf
 
     from keras_retinanet.model.detection_model import DetectionModel
+    from keras_retinanet.winograd import use_winograd
 
     model, images = prepare_ours(dtype, size)
+    use_winograd(model, winograd)
     if network_only:
         network = tf.function(lambda x: {name: value for name, value in model(x).items() if name != "anchors"})
         return lambda: network(images)["logits"].numpy() is None or None
@@ -155,6 +157,8 @@ def main() -> None:
         setting = (dtype, tuple(options.size), options.network_only)
         makers = {"ours": partial(run_ours, *setting), "keras-hub": partial(run_keras_hub, *setting)}
         makers["PyTorch"] = partial(run_torch, *setting)
+        if dtype == "float32":
+            makers["ours, Winograd"] = partial(run_ours, *setting, winograd="auto")
         if options.compile:
             makers["keras-hub, XLA"] = partial(run_keras_hub, *setting, jit=True)
             makers["PyTorch, compiled"] = partial(run_torch, *setting, compiles=True)

@@ -62,12 +62,15 @@ def make_network(network: str) -> Any:
     return model
 
 
-def step_ours(dtype: str, batch: int, size: Size, network: str) -> Run:
+def step_ours(dtype: str, batch: int, size: Size, network: str, winograd: Any = "off") -> Run:
     import keras
     import tensorflow as tf
 
+    from keras_retinanet.winograd import use_winograd
+
     set_precision(dtype)
     model = make_network(network)
+    use_winograd(model, winograd)
     model.compile(keras.optimizers.SGD(1e-4, momentum=0.9))
     images, targets = make_batch(batch, size)
     images, targets = tf.constant(images), {name: tf.constant(value) for name, value in targets.items()}
@@ -185,6 +188,8 @@ def main() -> None:
             profile(*setting, network, options.repeats)
             continue
         makers = {"ours": partial(step_ours, *setting, network), "PyTorch": partial(step_torch, *setting, network)}
+        if dtype == "float32":
+            makers["ours, Winograd"] = partial(step_ours, *setting, network, winograd="auto")
         if network == "scratch":
             makers["keras-hub"] = partial(step_keras_hub, *setting)
         if options.compile:

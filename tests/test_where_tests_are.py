@@ -215,6 +215,8 @@ TESTED_ELSEWHERE = {
     "weight_files/pickle_stubs": "weight_files/test_beside_the_weights",
     "weight_files/restricted_pickle": "weight_files/test_torch_file",
     "weight_files/weight_file": "weight_files/test_keras_hdf5",
+    "winograd/convolution": "winograd/test_winograd",
+    "winograd/tiles": "winograd/test_winograd",
 }
 """Module → the test file that asks about it together with its neighbours."""
 

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from keras_retinanet.schema import Tensor
+from keras_retinanet.winograd import convolve, source_of
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
@@ -67,6 +68,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
         A training step then keeps no map before the normalisation, computes no gradient of it, and TensorFlow joins
         convolution, bias and ReLU. The convolution that `convolved` comes from is left without a reader and is not run.
         """
+        factor = ops.rsqrt(self.moving_variance + self.epsilon) * self.gamma
+        offset = self.beta - self.moving_mean * factor
+        if by_winograd := source_of(convolved):
+            features, kernel = by_winograd
+            return convolve(features, kernel * factor) + offset
         convolution = getattr(convolved, "op", None)  # eager tensors have none
         if convolution is None or convolution.type != "Conv2D" or convolution.get_attr("data_format") != b"NHWC":
             return None
@@ -75,14 +81,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
         features, kernel = convolution.inputs
         if kernel.op.type == "Cast":
             kernel = kernel.op.inputs[0]
-        factor = ops.rsqrt(self.moving_variance + self.epsilon) * self.gamma
         outputs = tf.raw_ops.Conv2D(
             input=features,
             filter=ops.cast(ops.cast(kernel, "float32") * factor, features.dtype),
             **{name: convolution.get_attr(name) for name in ("strides", "explicit_paddings", "dilations")},
             padding=convolution.get_attr("padding").decode(),
         )
-        return tf.nn.bias_add(outputs, ops.cast(self.beta - self.moving_mean * factor, outputs.dtype))
+        return tf.nn.bias_add(outputs, ops.cast(offset, outputs.dtype))
 
     def _has_kernel(self, rank: int) -> bool:
         """True if the fused kernel supports the arguments."""

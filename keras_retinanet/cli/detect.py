@@ -16,7 +16,7 @@ from keras_retinanet.cli.detect_summary import INTERRUPTED, SOME_UNREAD, Tally, 
 from keras_retinanet.cli.detector_settings import USUAL_THRESHOLD, detector_settings
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.runner_arguments import add_runner_flags, check_runner_flags
-from keras_retinanet.cli.snapshot_arguments import add_views_flag
+from keras_retinanet.cli.snapshot_arguments import add_views_flag, add_winograd_flag
 from keras_retinanet.cli.startup import import_tensorflow_for
 from keras_retinanet.config import ExifFrame, TileConfig
 
@@ -80,6 +80,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--batch-size", type=count, default=4, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--workers", type=count, metavar="N", help="threads that read images (default: all cores)")
+    add_winograd_flag(parser)
     return parser
 
 

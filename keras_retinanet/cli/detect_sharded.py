@@ -87,10 +87,10 @@ def _make_task(flags: argparse.Namespace, model: Path) -> tuple[Any, tuple[str, 
 
 
 def _describe_job(flags: argparse.Namespace, task: Any, model: Path) -> dict[str, Any]:
-    """What the results depend on; the number of images of a batch changes rounding at most."""
+    """What the results depend on; images of a batch and Winograd change rounding at most."""
     from keras_retinanet.shards.job_folder import digest_of_file
 
-    settings = {name: value for name, value in task.settings if name not in ("batch_size", "workers")}
+    settings = {name: value for name, value in task.settings if name not in ("batch_size", "workers", "winograd")}
     for name in ("tiles", "views"):
         settings[name] = settings[name] and dataclasses.asdict(settings[name])
     settings["thresholds"] = flags.thresholds and digest_of_file(Path(flags.thresholds))

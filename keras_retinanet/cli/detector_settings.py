@@ -37,4 +37,5 @@ def detector_settings(flags: argparse.Namespace, filter: FilterConfig) -> dict[s
         "views": None if flags.tta is None else ViewConfig(flags.tta),
         "exif": flags.exif,
         "workers": flags.workers,
+        "winograd": flags.winograd,
     }

@@ -10,7 +10,7 @@ from keras_retinanet.cli.evaluation_decision import add_decision_flags, check_de
 from keras_retinanet.cli.model_words import is_model
 from keras_retinanet.cli.parsing import Parser, number
 from keras_retinanet.cli.report_file import add_report_flag
-from keras_retinanet.cli.snapshot_arguments import add_filter_flags, add_views_flag
+from keras_retinanet.cli.snapshot_arguments import add_filter_flags, add_views_flag, add_winograd_flag
 from keras_retinanet.config import DataConfig, MetricName, TileConfig
 from keras_retinanet.data.datasets import DATASETS
 
@@ -86,6 +86,7 @@ def _add_label_error_flags(parser: argparse.ArgumentParser) -> None:
 def _add_detector_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=_COUNT, default=4, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--workers", type=_COUNT, metavar="N", help="threads that read images (default: all cores)")
+    add_winograd_flag(parser)
     parser.add_argument("--config", metavar="FILE", help="of a checkpoint: config.ini, pipeline.config, params.yaml")
     own = add_filter_flags(parser)
     own.add_argument("--image-min-side", type=_COUNT, metavar="N", help="scale the shorter side to N pixels …")

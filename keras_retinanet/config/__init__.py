@@ -40,6 +40,7 @@ from keras_retinanet.config.names import (
     ShapeMode,
     SourceName,
     VocOrigin,
+    Winograd,
     WriterName,
     YoloRows,
 )
@@ -121,6 +122,7 @@ __all__ = [
     "PersonBox",
     "RecipeName",
     "VocOrigin",
+    "Winograd",
     "WriterName",
     "YoloRows",
     "to_dict",

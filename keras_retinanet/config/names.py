@@ -48,6 +48,7 @@ OptimizerName = Literal["sgd", "adam", "adamw", "muon"]
 ScheduleName = Literal["step", "cosine", "flat_cosine", "constant"]
 RecipeName = Literal["paper", "fizyr", "modern"]
 NonFinitePolicy = Literal["stop", "skip", "restore"]
+Winograd = Literal["off", "auto"]
 MixedPrecision = Literal["none", "float16", "bfloat16"]
 AugmentName = Literal[
     "none", "flip", "flips", "fizyr", "multi_scale", "strong", "large_jitter", "aerial", "mosaic", "copy_paste",

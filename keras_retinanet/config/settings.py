@@ -21,6 +21,7 @@ from keras_retinanet.config.names import (
     RecipeName,
     ScheduleName,
     VocOrigin,
+    Winograd,
     YoloRows,
 )
 from keras_retinanet.config.network_settings import NetworkConfig
@@ -194,6 +195,8 @@ class TrainConfig(NetworkConfig):
         devices: Devices that train together, each on its part of every batch: all, a number, or names with commas
             (GPU:0,GPU:1). Defaults to the first.
         gpu_growth: Take GPU memory as it is needed, and not all of it at the start (TensorFlow).
+        winograd: On a CPU, compute large 3x3 convolutions in float32 by Winograd's algorithm, with a quarter of the
+            multiplications: off, or auto where it is faster (TensorFlow).
     """
 
     recipe: RecipeName = "paper"
@@ -225,6 +228,7 @@ class TrainConfig(NetworkConfig):
     accumulate: int = 1
     devices: str | None = None
     gpu_growth: bool = True
+    winograd: Winograd = "off"
 
     @property
     def network(self) -> NetworkConfig:

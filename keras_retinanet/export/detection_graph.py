@@ -16,6 +16,7 @@ from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes import Description, raw_outputs
 from keras_retinanet.schema import Tensor
 from keras_retinanet.version import __version__
+from keras_retinanet.winograd import direct_convolutions
 
 
 def prepare_model(
@@ -98,7 +99,8 @@ def detection_graph(model: DetectionModel, kernel: Kernel, settings: ExportConfi
     network, image_size = model.network, settings.image_size
 
     def detect(images: Tensor, sizes: Tensor) -> dict[str, Tensor]:
-        predictions = network(images, training=False)
+        with direct_convolutions():
+            predictions = network(images, training=False)
         found = model.from_predictions(predictions, sizes)
         return {**found, **raw_outputs(predictions)}
 

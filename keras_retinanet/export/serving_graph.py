@@ -17,6 +17,7 @@ from keras_retinanet.data.resized_sizes_graph import network_scale_tensor, resiz
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes import raw_outputs
 from keras_retinanet.schema import Tensor
+from keras_retinanet.winograd import direct_convolutions
 
 EXAMPLE_IMAGE = "image/encoded"
 """Feature of a `tf.train.Example` with the image file, as in TensorFlow's Object Detection API."""
@@ -94,7 +95,8 @@ class ServingGraph:
         with tf.control_dependencies([tf.debugging.Assert(count > 0, ["the request has no images"])]):
             count = tf.identity(count)
         images, sizes, given, scale = self._prepare_batch(load, count)
-        found = self.model({"images": images, "sizes": sizes})
+        with direct_convolutions():
+            found = self.model({"images": images, "sizes": sizes})
         limit = tf.reverse(given, [1])  # (B, 2) width, height
         boxes = found["boxes"] / tf.tile(tf.reverse(scale, [1]), (1, 2))[:, None]
         boxes = tf.clip_by_value(boxes, 0.0, tf.tile(limit, (1, 2))[:, None])

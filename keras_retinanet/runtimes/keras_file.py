@@ -7,12 +7,13 @@ from typing import Any
 
 import keras
 
-from keras_retinanet.config import FilterConfig
+from keras_retinanet.config import FilterConfig, Winograd
 from keras_retinanet.inference import load_model
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.description import Description
 from keras_retinanet.runtimes.runtime import BatchRuntime, raw_outputs
 from keras_retinanet.schema import RawOutputs
+from keras_retinanet.winograd import use_winograd
 
 
 class KerasRuntime(BatchRuntime):
@@ -58,6 +59,10 @@ class KerasRuntime(BatchRuntime):
     def with_filter(self, filter: FilterConfig) -> KerasRuntime:
         """The same network with other thresholds; see `Runtime`."""
         return KerasRuntime(DetectionModel(self.model.network, filter), self.image_size)
+
+    def use_winograd(self, setting: Winograd) -> None:
+        """Convolutions of the network by Winograd's algorithm; see `Runtime`."""
+        use_winograd(self.model.network, setting)
 
     def run(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """`schema.BatchDetections` of network input; see `BatchRuntime`."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_retinanet.config import FilterConfig, ResizeConfig
+from keras_retinanet.config import FilterConfig, ResizeConfig, Winograd
 from keras_retinanet.data.preparation import ImageFit, cut_padding, fill_batch, fit_image, prepare_batch, restore_by_fit
 from keras_retinanet.runtimes.description import Description
 from keras_retinanet.schema import Detections, RawOutputs
@@ -94,6 +94,14 @@ class Runtime(ABC):
         """
         del filter
         return None
+
+    def use_winograd(self, setting: Winograd) -> None:
+        """Lets the network use `winograd.use_winograd`; the graph of an artefact is as it was written.
+
+        Args:
+            setting: `"off"` or `"auto"`.
+        """
+        del setting
 
     @abstractmethod
     def detect(

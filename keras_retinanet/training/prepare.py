@@ -44,6 +44,7 @@ from keras_retinanet.training.run_result import RunResult
 from keras_retinanet.training.shared_run import check_shared, describe_state
 from keras_retinanet.training.trial import Clock, fit_to_time
 from keras_retinanet.training.updates import build_batches, plan_updates
+from keras_retinanet.winograd import use_winograd
 
 __all__ = ["NonFiniteLossError", "RunResult", "Training", "prepare", "train"]
 
@@ -137,6 +138,7 @@ def prepare(
     devices = open_devices(config.devices, has_growth=config.gpu_growth, processes=processes)
     with _dtype_policy(config.mixed_precision), devices.building():
         progress, model = _build_or_restore(config, data, snapshot, log, checkpoint)
+        use_winograd(model, config.winograd)
         tried = provisional(config, devices)
         batches = build_batches(tried, data, model, devices.share)
         plan = functools.partial(plan_updates, tried, model, batches)

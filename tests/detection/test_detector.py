@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_retinanet
-from keras_retinanet import DetectionModel, Detector, detect
+from keras_retinanet import DetectionModel, Detector, detect, winograd
 from keras_retinanet.config import FilterConfig, ResizeConfig, TileConfig
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.data.image import resize_image
@@ -39,6 +39,23 @@ def test_a_run_s_folder_an_image_file_and_what_they_give(spread_model: RetinaNet
     np.testing.assert_allclose(found.scores, by_hand["scores"][0, : len(found.scores)], rtol=1e-4)
     boxes = by_hand["boxes"][0, : len(found.scores)] * [90 / 96, 60 / 64, 90 / 96, 60 / 64]
     np.testing.assert_allclose(found.boxes, boxes, atol=1e-3)
+
+
+def test_a_snapshot_by_winograd_finds_the_same(
+    spread_model: RetinaNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spread_model.save(tmp_path / "last.keras")
+    direct = Detector(tmp_path / "last.keras").detect_one(PICTURE)
+    monkeypatch.setattr(winograd, "LEAST_CHANNELS", 32)
+    monkeypatch.setattr(winograd.convolution, "LEAST_TILES", 4)
+    detector = Detector(tmp_path / "last.keras", winograd="auto")
+    found = detector.detect_one(PICTURE)
+    assert winograd.use_winograd(detector.runtime.model.network) > 0
+    assert not np.array_equal(found.scores, direct.scores)
+    np.testing.assert_allclose(found.scores, direct.scores, atol=1e-4)
+    np.testing.assert_allclose(found.boxes, direct.boxes, atol=0.05)
+    with pytest.raises(ValueError, match="'off', 'auto', not 'on'"):
+        Detector(spread_model, winograd="on")  # type: ignore[arg-type]
 
 
 def test_a_model_in_memory_answers_below_its_own_threshold(spread_model: RetinaNet) -> None:

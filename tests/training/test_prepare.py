@@ -17,6 +17,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from keras_retinanet import winograd
 from keras_retinanet.backbones import BACKBONES, Normalize
 from keras_retinanet.cli.train import parse
 from keras_retinanet.config import TrainConfig
@@ -272,6 +273,24 @@ def test_stopped_inside_an_epoch_and_resumed_equals_straight(finished: Run, tiny
     assert read_progress(resumed.folder / "last.keras").epoch == 2
     for ours, theirs in zip(weights(resumed.folder / "last.keras"), weights(finished.last), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_run_by_winograd_is_another_and_resumes_with_the_same_bits(
+    finished: Run, tiny: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(winograd, "LEAST_CHANNELS", 8)
+    monkeypatch.setattr(winograd.convolution, "LEAST_TILES", 8)
+    config = dataclasses.replace(tiny, winograd="auto")
+    straight = weights(train(config, log=quiet).folder / "last.keras")
+    stopped = train(config, log=stop_at("epoch 1/2  3 steps")).folder
+    train(read_config(stopped / "config.yaml"), resume=stopped, log=quiet)
+    for ours, theirs in zip(weights(stopped / "last.keras"), straight, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    direct = weights(finished.last)
+    assert any(not np.array_equal(ours, theirs) for ours, theirs in zip(straight, direct, strict=True))
+    for ours, theirs in zip(straight, direct, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
 def test_stopped_while_measuring_is_measured_on_resuming(tiny: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
