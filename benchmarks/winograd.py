@@ -2,9 +2,10 @@
 
     python benchmarks/winograd.py [--threads 1] [--repeats 5] [--gradients] [--largest]
 
-TensorFlow's convolution (oneDNN), and `keras_retinanet.winograd` with the transform of the kernel in each call, which
-in a network all levels share; the error is the largest difference, of outputs with deviation 1. `--gradients` adds both
-gradients. Rows with fewer channels or tiles than the rule of `use_winograd` asks for show why it does.
+TensorFlow's convolution (Eigen's on processors without AVX-512, oneDNN's on others), and `keras_retinanet.winograd`
+with the transform of the kernel in each call, which in a network all levels share; the error is the largest difference,
+of outputs with deviation 1. `--gradients` adds both gradients. Rows with fewer channels or tiles than the rule of
+`use_winograd` asks for show why it does.
 """
 
 from __future__ import annotations
