@@ -153,11 +153,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("folder", type=Path, help="A folder that does not exist yet.")
-    parser.add_argument("--cases", default=",".join(REASONS), help="Which of them, with commas.")
+    parser.add_argument("--cases", default=",".join(REASONS), help="Which of them, with commas. (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="How often each.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=4)
     given = parser.parse_args(words)
+    cases = given.cases.split(",")
+    if unknown := set(cases) - set(REASONS):
+        parser.error(f"no cases {sorted(unknown)}; there are {', '.join(REASONS)}")
     if INSIDE not in os.environ:
         command = ["unshare", "--mount", "--propagation", "private", sys.executable, __file__, *words]
         return subprocess.run(command, env=os.environ | {INSIDE: "1"}, check=False).returncode
@@ -167,7 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     assert whole.status == 0, f"the run that is left alone fails: see {log}"
     print(f"left alone: {whole.step} steps, {whole.seconds:.1f} s", flush=True)
     disk, choices = Disk(given.folder), random.Random(given.seed)
-    for case in given.cases.split(","):
+    for case in cases:
         for number in range(given.rounds):
             moment = choices.uniform(0, 0.5)
             step, saved = lose_disk(runs, disk, case, whole, moment, given.folder / f"{case}-{number}.txt")

@@ -367,7 +367,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="A folder that does not exist yet.")
     parser.add_argument("--loopback", action="store_true", help="No network namespaces; no network is cut.")
     parser.add_argument("--short", action="store_true", help="Two processes only, and one loss.")
-    parser.add_argument("--cases", default=",".join(CASES), help="Which of them, with commas.")
+    parser.add_argument("--cases", default=",".join(CASES), help="Which of them, with commas. (default: %(default)s)")
     given = parser.parse_args(words)
     given.cases = given.cases.split(",")
     if unknown := set(given.cases) - set(CASES):

@@ -16,7 +16,7 @@ from keras_retinanet.cli.detect_summary import INTERRUPTED, SOME_UNREAD, Tally, 
 from keras_retinanet.cli.detector_settings import USUAL_THRESHOLD, detector_settings
 from keras_retinanet.cli.parsing import Parser, fail, number
 from keras_retinanet.cli.runner_arguments import add_runner_flags, check_runner_flags
-from keras_retinanet.cli.snapshot_arguments import add_views_flag, add_winograd_flag
+from keras_retinanet.cli.snapshot_arguments import add_views_flag, add_winograd_flag, print_winograd_note
 from keras_retinanet.cli.startup import import_tensorflow_for
 from keras_retinanet.config import ExifFrame, TileConfig
 
@@ -105,6 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(problem)
     if flags.thresholds and flags.score_threshold is not None:
         parser.error("--thresholds has the score threshold of each class: leave out --score-threshold")
+    print_winograd_note(flags, Path(flags.model))
     import_tensorflow_for(flags.model)
     try:
         return run_with_runner(flags) if flags.runner else _run(flags)

@@ -21,7 +21,7 @@ from keras_retinanet.cli.label_error_list import check_label_error_files
 from keras_retinanet.cli.model_words import find_model, is_exported, is_results
 from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import fail
-from keras_retinanet.cli.snapshot_arguments import open_detector, overridden, read_overrides
+from keras_retinanet.cli.snapshot_arguments import open_detector, overridden, print_winograd_note, read_overrides
 from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import DataConfig
 from keras_retinanet.snapshots.snapshot_settings import read_settings
@@ -92,6 +92,7 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     from keras_retinanet.model.class_transfer import default_class_names
 
     snapshot = find_model(snapshot)
+    print_winograd_note(flags, snapshot)
     dataset = open_dataset(data, "val", exif_fallback=read_settings(snapshot).get("resize.exif", "apply"))
     model: Any = None if is_exported(snapshot) else open_detector(snapshot, flags, read_overrides(flags.config))
     network = model and model.network

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from keras_retinanet.cli.parsing import number
+from keras_retinanet.cli.model_words import is_exported
+from keras_retinanet.cli.parsing import number, print_note
 from keras_retinanet.config import ViewConfig, Winograd
 
 if TYPE_CHECKING:
@@ -65,9 +66,20 @@ def add_winograd_flag(parser: argparse._ActionsContainer) -> None:
     """
     parser.add_argument(
         "--winograd", choices=get_args(Winograd), default="off",
-        help="of a snapshot in float32 on a CPU: large 3x3 convolutions by Winograd's algorithm, in about half the "
-        "time (default: %(default)s)",
+        help="of a snapshot in float32 on a CPU: large 3x3 convolutions by Winograd's algorithm, ResNet-50 in about "
+        "0.7 of the time (default: %(default)s)",
     )  # fmt: skip
+
+
+def print_winograd_note(flags: argparse.Namespace, model: Path) -> None:
+    """Says that `--winograd` does nothing where the model is an exported one.
+
+    Args:
+        flags: The parsed flags of `add_winograd_flag`.
+        model: Its path.
+    """
+    if flags.winograd != "off" and is_exported(model):
+        print_note(f"--winograd has no effect on {model}: an exported model has the convolutions of its runtime")
 
 
 def read_scales(text: str) -> tuple[float, ...]:

@@ -79,11 +79,7 @@ class _Operation(NamedTuple):
 
     def __call__(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         is_symbolic = isinstance(inputs, keras.KerasTensor)
-        if (
-            is_symbolic
-            or _IS_DIRECT.get()
-            or {keras.backend.standardize_dtype(value.dtype) for value in (inputs, kernel)} != {"float32"}
-        ):
+        if is_symbolic or _IS_DIRECT.get() or not (_is_float32(inputs) and _is_float32(kernel)):
             return self.direct(inputs, kernel)
         return convolve(inputs, ops.convert_to_tensor(kernel))
 

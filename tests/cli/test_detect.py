@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 from keras_retinanet import Detector
 from keras_retinanet.cli import detect, evaluate
 from keras_retinanet.cli.detect_sources import find_inputs, find_sources, numbered
+from keras_retinanet.cli.snapshot_arguments import print_winograd_note
 from keras_retinanet.detection import result_files
 from keras_retinanet.snapshots.run_lock import locked
 
@@ -120,6 +122,19 @@ def test_mistakes_are_told_in_one_line(
     assert said.format(images=images) in error
     assert error.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
+
+
+def test_winograd_of_an_exported_model_is_told_to_do_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.onnx", "a.tflite", "openvino/model.xml", "saved_model/1/saved_model.pb", "a.keras"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    exported = [tmp_path / name for name in ("a.onnx", "a.tflite", "openvino", "saved_model")]
+    for path, choice in [*((path, "auto") for path in exported), (tmp_path / "a.keras", "auto"), (exported[0], "off")]:
+        print_winograd_note(argparse.Namespace(winograd=choice), path)
+    told = "has no effect on {}: an exported model has the convolutions of its runtime"
+    assert capsys.readouterr().err.splitlines() == [f"note: --winograd {told.format(path)}" for path in exported]
 
 
 @pytest.mark.parametrize(
