@@ -19,6 +19,7 @@ import json
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -53,16 +54,16 @@ class Images:
         return boxes[used], np.asarray(sample["labels"])[used]
 
 
-class Peer:
+class Peer(ABC):
     """What a peer has to offer; images are `(B, H, W, 3)` uint8."""
 
+    @abstractmethod
     def step(self, images: Array, boxes: list[Array], labels: list[Array], rate: float) -> float:
         """One training step at a rate; returns the loss."""
-        raise NotImplementedError
 
+    @abstractmethod
     def detect(self, images: Array) -> dict[str, Array]:
         """Boxes, scores, labels and `num_detections`, as our inference model returns them."""
-        raise NotImplementedError
 
 
 class Torchvision(Peer):

@@ -45,7 +45,7 @@ def use_winograd(model: keras.Model, setting: Winograd = "auto") -> int:
         Number of convolutions that may use it.
 
     Raises:
-        ValueError: There is no such setting.
+        ValueError: `setting` is neither `"off"` nor `"auto"`.
     """
     if setting not in get_args(Winograd):
         raise ValueError(f'winograd must be "off" or "auto", not {setting!r}.')
