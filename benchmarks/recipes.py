@@ -85,10 +85,16 @@ VARIANTS: Mapping[str, Changes] = {
     "levels 2 to 6": {"model.min_level": 2, "model.max_level": 6, "anchors.strides": (4, 8, 16, 32, 64)},
     "paper": {"recipe": "paper"},
     "paper, tuned": {
-        "recipe": "paper", "optimizer.optimizer": "adamw", "optimizer.learning_rate": 1e-3,
-        "optimizer.schedule": "cosine", "optimizer.backbone_rate": 0.1, "data.augment": "strong",
-        "model.fpn_width": 96, "model.head_width": 96, "model.head_depth": 2,
-    },  # fmt: skip
+        "recipe": "paper",
+        "optimizer.optimizer": "adamw",
+        "optimizer.learning_rate": 1e-3,
+        "optimizer.schedule": "cosine",
+        "optimizer.backbone_rate": 0.1,
+        "data.augment": "strong",
+        "model.fpn_width": 96,
+        "model.head_width": 96,
+        "model.head_depth": 2,
+    },
 }
 """Name → changes of the candidate, which is the recipe `modern`."""
 

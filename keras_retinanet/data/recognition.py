@@ -32,6 +32,7 @@ _NEAREST = {
     ".json": "coco", ".xml": "pascal", ".csv": "csv", ".txt": "yolo", ".yaml": "yolo", ".yml": "yolo",
     ".tfrecord": "tfrecord", ".record": "tfrecord",
 }  # fmt: skip
+_MODELS = (".keras", ".h5", ".onnx", ".tflite")
 _SYNONYMS = {
     "voc": "pascal", "pascalvoc": "pascal", "openimages": "oid", "yolov5": "yolo", "yolov8": "yolo", "darknet": "yolo",
     "ultralytics": "yolo", "tfrecords": "tfrecord", "widerface": "wider", "bdd": "bdd100k", "groundtruth": "sagemaker",
@@ -135,7 +136,10 @@ def _find_in_only_folder(place: Path) -> list[Layout]:
 
 def _describe_unknown(place: Path, command: str) -> tuple[str, str, str]:
     """What was found, what was looked for, and the next command."""
-    looked_for = f"files of one of the formats that `{command.split()[0]} --help` lists"
+    program = command.split()[0]
+    looked_for = f"files of one of the formats that `{program} --help` lists"
+    if (kind := _kind_of_model(place)) is not None:
+        return f"is {kind}, not a data set", looked_for, _way_to_name_a_model(program, shlex.quote(str(place)))
     if place.is_file():
         if (home := _home_of(place)) is not None:
             fix = f"give the folder that it belongs to: `{command} {shlex.quote(str(home))}`"
@@ -150,6 +154,25 @@ def _describe_unknown(place: Path, command: str) -> tuple[str, str, str]:
         more = ", …" if len(folders) > _MAX_SHOWN else ""
         found += f" in the folders {', '.join(folders[:_MAX_SHOWN])}{more}"
     return found, looked_for, _suggest(place, counts, command)
+
+
+def _kind_of_model(place: Path) -> str | None:
+    """What a path is that holds a model, such as "a model file"; `None` for others."""
+    if place.is_file():
+        return "a model file" if place.suffix.lower() in _MODELS else None
+    names = {entry.name for entry in _entries(place)}
+    if "saved_model.pb" in names:
+        return "a SavedModel"
+    return "the folder of a run" if {"config.yaml", "last.keras"} <= names else None
+
+
+def _way_to_name_a_model(program: str, place: str) -> str:
+    if program == "retinanet-train":
+        start, resume = f"`{program} DATA --weights {place}`", f"`{program} --resume {place}`"
+        return f"start from a model with {start}, continue a run with {resume}"
+    if program == "retinanet-evaluate":
+        return f"name the data set first: `{program} DATA {place}`"
+    return f"name the data set: `{program} DATA`"
 
 
 def _has_class_folders(place: Path) -> bool:

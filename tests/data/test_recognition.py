@@ -97,6 +97,31 @@ def test_what_was_found_is_counted(tmp_path: Path) -> None:
         recognise(tmp_path, "retinanet-train")
 
 
+@pytest.mark.parametrize(
+    ("files", "given", "kind"),
+    [
+        (["last.keras"], "last.keras", "a model file"),
+        (["model.onnx"], "model.onnx", "a model file"),
+        (["saved_model.pb"], "", "a SavedModel"),
+        (["config.yaml", "last.keras", "metrics.csv"], "", "the folder of a run"),
+    ],
+)
+def test_a_model_in_place_of_a_data_set(tmp_path: Path, files: list[str], given: str, kind: str) -> None:
+    for name in files:
+        (tmp_path / name).write_bytes(b"")
+    place = tmp_path / given
+    fixes = {
+        "retinanet-evaluate": f"name the data set first: `retinanet-evaluate DATA {place}`",
+        "retinanet-train": f"start from a model with `retinanet-train DATA --weights {place}`",
+        "retinanet-doctor": "name the data set: `retinanet-doctor DATA`",
+    }
+    for program, fix in fixes.items():
+        with pytest.raises(DataError) as error:
+            recognise(place, program)
+        assert error.value.found == f"is {kind}, not a data set"
+        assert fix in error.value.fix
+
+
 def test_a_path_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(
         DataError,
