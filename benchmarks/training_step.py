@@ -66,7 +66,7 @@ def step_ours(dtype: str, batch: int, size: Size, network: str, winograd: Any = 
     import keras
     import tensorflow as tf
 
-    from keras_retinanet.training.heap import use_few_heaps
+    from keras_retinanet.heap import use_few_heaps
     from keras_retinanet.winograd import use_winograd
 
     use_few_heaps()  # as `prepare` does

@@ -37,7 +37,7 @@ ARROWS = rooms_of_the_docs()
 
 FRAMEWORKS = {"tensorflow", "keras", "jax", "torch"}
 WITHOUT_FRAMEWORK = {
-    "", "schema", "config", "shards", "version", "extras", "box_overlap", "snapshots", "demo", "drawing", "cli",
+    "", "schema", "config", "shards", "version", "extras", "heap", "box_overlap", "snapshots", "demo", "drawing", "cli",
     "detection.video", "detection.result_files", "serving.predict_messages", "data.datasets", "data.open_dataset",
     "data.recognition", "experiments.paper", "data.given_images", "data.preparation", "detection.detector",
     "runtimes.open_model", "runtimes.runtime", "serving.app", "training.launchers",

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from keras_retinanet.heap import use_few_heaps
+
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 STARTUP_NOISE = re.compile(
     rb"All log messages before absl::InitializeLog\(\) is called"
@@ -56,7 +58,7 @@ def import_tensorflow() -> None:
 
 
 def import_tensorflow_for(model: str) -> None:
-    """`import_tensorflow`, unless the model is an artefact that runs without it.
+    """`import_tensorflow` with few heaps, unless the model is an artefact that runs without it.
 
     Args:
         model: Path of the model.
@@ -64,6 +66,7 @@ def import_tensorflow_for(model: str) -> None:
     from keras_retinanet.runtimes import needs_tensorflow
 
     if needs_tensorflow(Path(model)):
+        use_few_heaps()
         import_tensorflow()
 
 

@@ -242,6 +242,7 @@ class InferenceBatches:
         self._table = SampleTable(samples, resize, bad_images, cut_off)
         self._pad_value, self._batch_size, self._workers = tuple(pad_value), batch_size, workers
         self.batch_shapes, self._group = _choose_batch_shapes(self._table, resize, max_shapes, 1)
+        self._built: tuple[Any, tf.data.Dataset] | None = None
 
     @property
     def largest(self) -> int:
@@ -270,6 +271,9 @@ class InferenceBatches:
     def dataset(self, done: Any = None) -> tf.data.Dataset:
         """The batches.
 
+        The pipeline is built again only where other images are left out than in the last call: TensorFlow keeps the
+        Python functions of every pipeline (`_py_funcs_used_in_graph` of its global graph) until the process ends.
+
         Args:
             done: `(I,)` bool. Images that are left out; the shapes of the others do not change. Defaults to none.
 
@@ -279,6 +283,11 @@ class InferenceBatches:
             pixels, "image_index": (B,) int32})`.
         """
         is_due = np.ones(len(self._group), bool) if done is None else ~np.asarray(done, bool)
+        if self._built is None or not np.array_equal(self._built[0], is_due):
+            self._built = is_due, self._build(is_due)
+        return self._built[1]
+
+    def _build(self, is_due: Any) -> tf.data.Dataset:
         rows = [np.flatnonzero(is_due & (self._group == group)) for group in range(len(self.batch_shapes))]
         batches, *rest = [self._bucket(group, indices) for group, indices in enumerate(rows)]
         for part in rest:

@@ -107,8 +107,8 @@ class Detector:
         thresholds: File of `retinanet-evaluate --save-thresholds`, with the score threshold of each class and the
             calibration of scores. Defaults to the model's own.
         winograd: `"auto"` lets a snapshot in float32 on a CPU compute large 3x3 convolutions by Winograd's algorithm,
-            a ResNet-50 in about 0.7 of the time; see `winograd.use_winograd`, which also changes a model in memory.
-            Defaults to `"off"`, which leaves a model in memory as it is.
+            a ResNet-50 in about 0.7 of the time; see `winograd.use_winograd`. A model in memory itself answers as
+            before. Defaults to `"off"`: as the model computes by itself.
 
     Raises:
         ValueError: The model cannot be opened, or a setting is not possible with it: the thresholds of an exported
@@ -141,7 +141,7 @@ class Detector:
         if winograd not in get_args(Winograd):
             raise ValueError(f"winograd must be one of {', '.join(map(repr, get_args(Winograd)))}, not {winograd!r}.")
         if winograd != "off":  # a model in memory may have chosen it by itself
-            runtime.use_winograd(winograd)
+            runtime = runtime.with_winograd()
         wanted = {"score_threshold": score_threshold, "nms_threshold": nms_threshold, "max_detections": max_detections}
         changes = {name: value for name, value in wanted.items() if value is not None}
         _check_ranges(changes, batch_size)

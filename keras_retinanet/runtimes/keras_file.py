@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from keras_retinanet.config import FilterConfig, Winograd
+from keras_retinanet.config import FilterConfig
 from keras_retinanet.inference import load_model
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.description import Description
 from keras_retinanet.runtimes.runtime import BatchRuntime, raw_outputs
 from keras_retinanet.schema import RawOutputs
-from keras_retinanet.winograd import use_winograd
+from keras_retinanet.winograd import use_winograd, winograd_convolutions
 
 
 class KerasRuntime(BatchRuntime):
@@ -37,6 +38,7 @@ class KerasRuntime(BatchRuntime):
             )
         )
         self.model = model
+        self._has_winograd = False
 
     @classmethod
     def open(cls, path: Path) -> KerasRuntime:
@@ -58,15 +60,20 @@ class KerasRuntime(BatchRuntime):
 
     def with_filter(self, filter: FilterConfig) -> KerasRuntime:
         """The same network with other thresholds; see `Runtime`."""
-        return KerasRuntime(DetectionModel(self.model.network, filter), self.image_size)
+        changed = KerasRuntime(DetectionModel(self.model.network, filter), self.image_size)
+        changed._has_winograd = self._has_winograd
+        return changed
 
-    def use_winograd(self, setting: Winograd) -> None:
-        """Convolutions of the network by Winograd's algorithm; see `Runtime`."""
-        use_winograd(self.model.network, setting)
+    def with_winograd(self) -> KerasRuntime:
+        """Detects by Winograd's algorithm; see `Runtime`. Its raw outputs are those of the model itself."""
+        changed = self.with_filter(self.filter)  # a model with functions of its own
+        changed._has_winograd = use_winograd(self.model.network, is_always=False) > 0
+        return changed
 
     def run(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """`schema.BatchDetections` of network input; see `BatchRuntime`."""
-        found: dict[str, Any] = self.model.predict_on_batch(inputs)
+        with winograd_convolutions() if self._has_winograd else nullcontext():
+            found: dict[str, Any] = self.model.predict_on_batch(inputs)
         return found
 
     def raw_outputs(self, images: Any) -> RawOutputs:

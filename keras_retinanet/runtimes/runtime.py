@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_retinanet.config import FilterConfig, ResizeConfig, Winograd
+from keras_retinanet.config import FilterConfig, ResizeConfig
 from keras_retinanet.data.preparation import ImageFit, cut_padding, fill_batch, fit_image, prepare_batch, restore_by_fit
 from keras_retinanet.runtimes.description import Description
 from keras_retinanet.schema import Detections, RawOutputs
@@ -95,13 +95,13 @@ class Runtime(ABC):
         del filter
         return None
 
-    def use_winograd(self, setting: Winograd) -> None:
-        """Lets the network use `winograd.use_winograd`; the graph of an artefact is as it was written.
+    def with_winograd(self) -> Runtime:
+        """The same network with the convolutions of `winograd.use_winograd`, `"auto"`.
 
-        Args:
-            setting: `"off"` or `"auto"`.
+        Returns:
+            A runtime; this one if its graph is that of an artefact. This one detects as before.
         """
-        del setting
+        return self
 
     @abstractmethod
     def detect(

@@ -20,7 +20,7 @@ class WriteError(OSError):
 
 
 def copy_whole(source: Path, target: Path) -> None:
-    """Copies a file so that the target is never seen half written.
+    """Copies a file so that the target is never seen half written, not even after a power failure.
 
     Args:
         source: The file.
@@ -29,7 +29,27 @@ def copy_whole(source: Path, target: Path) -> None:
     Raises:
         WriteError: It cannot be written.
     """
-    write_whole(target, lambda path: shutil.copyfile(source, path))
+    write_durably(target, lambda path: shutil.copyfile(source, path))
+
+
+def write_durably(path: Path, write: Callable[[Path], object]) -> None:
+    """As `write_whole`, and the content is on the disk before the file gets its name.
+
+    Otherwise a machine that loses power within the next half minute may keep the name and lose the content.
+
+    Args:
+        path: Where the file belongs.
+        write: Gets the temporary path and writes the file there.
+
+    Raises:
+        WriteError: It cannot be written; an older file is as it was.
+    """
+
+    def write_and_flush(temporary: Path) -> None:
+        write(temporary)
+        flush_to_disk(temporary)
+
+    write_whole(path, write_and_flush)
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

@@ -22,7 +22,7 @@ import yaml
 from keras_retinanet.config import TrainConfig, to_dict
 from keras_retinanet.config import tree as config_tree
 from keras_retinanet.config.aliases import with_current_names
-from keras_retinanet.snapshots.atomic_files import write_whole
+from keras_retinanet.snapshots.atomic_files import write_durably, write_whole
 
 STATE_MEMBER = "run_state.json"
 SNAPSHOTS = ("best.keras", "last.keras")
@@ -145,7 +145,7 @@ class Run:
             config: All settings of the run.
         """
         text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
-        write_whole(self.config, lambda path: path.write_text(text, encoding="utf-8"))
+        write_durably(self.config, lambda path: path.write_text(text, encoding="utf-8"))
 
     def write_recipe(self, lines: Sequence[str]) -> None:
         """Writes `recipe.txt`, for people to read: what was chosen for this run, and why.
@@ -182,7 +182,7 @@ class Run:
         writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        write_whole(self.metrics, lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
+        write_durably(self.metrics, lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
         return rows
 
     def rows(self) -> list[dict[str, str]]:

@@ -20,6 +20,7 @@ from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.image_rule import learn_image_rule
 from keras_retinanet.data.pipeline import TrainingBatches
 from keras_retinanet.evaluation import MetricSettings
+from keras_retinanet.heap import use_few_heaps
 from keras_retinanet.importers import WeightFile
 from keras_retinanet.inference import load_model
 from keras_retinanet.model.retinanet import RetinaNet
@@ -32,7 +33,6 @@ from keras_retinanet.training.devices import Devices, open_devices
 from keras_retinanet.training.fit import Log, Training
 from keras_retinanet.training.fit_memory import bound_by_memory, check_parts, fit_to_memory, provisional
 from keras_retinanet.training.freezing import freeze
-from keras_retinanet.training.heap import use_few_heaps
 from keras_retinanet.training.initial_weights import build_model
 from keras_retinanet.training.model_state import random_states
 from keras_retinanet.training.monitor import choose_monitor

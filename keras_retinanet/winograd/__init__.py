@@ -11,7 +11,7 @@ time stays in the cache.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple, get_args
 
@@ -23,13 +23,13 @@ from keras_retinanet.framework_internals import nested_layers
 from keras_retinanet.schema import Tensor
 from keras_retinanet.winograd.convolution import convolve, source_of
 
-__all__ = ["convolve", "direct_convolutions", "source_of", "use_winograd"]
+__all__ = ["convolve", "direct_convolutions", "source_of", "use_winograd", "winograd_convolutions"]
 
 LEAST_CHANNELS = 128
 """Channels of input and output from which the algorithm pays: transforms take as long for fewer products."""
 
 
-def use_winograd(model: keras.Model, setting: Winograd = "auto") -> int:
+def use_winograd(model: keras.Model, setting: Winograd = "auto", *, is_always: bool = True) -> int:
     """Lets the 3x3 convolutions of a model use the algorithm wherever it is faster.
 
     The choice depends on shapes only, never on a timing: a resumed run computes the same bits. Convolutions in half
@@ -40,6 +40,7 @@ def use_winograd(model: keras.Model, setting: Winograd = "auto") -> int:
     Args:
         model: keras.Model. Any; changed in place. Functions that are already traced keep what they have.
         setting: `"off"` gives all convolutions their own operation back.
+        is_always: Otherwise they use it within `winograd_convolutions` only, unless they do always already.
 
     Returns:
         Number of convolutions that may use it.
@@ -50,36 +51,48 @@ def use_winograd(model: keras.Model, setting: Winograd = "auto") -> int:
     if setting not in get_args(Winograd):
         raise ValueError(f'winograd must be "off" or "auto", not {setting!r}.')
     found = [layer for layer in nested_layers(model) if _is_suitable(layer)]
-    for layer in found:
-        layer.__dict__.pop("convolution_op", None)
+    former = [layer.__dict__.pop("convolution_op", None) for layer in found]
     if setting == "off" or keras.backend.backend() != "tensorflow" or _has_gpu():
         return 0
-    for layer in found:
-        layer.convolution_op = _Operation(layer.convolution_op)
+    for layer, operation in zip(found, former, strict=True):
+        has_it = isinstance(operation, _Operation) and operation.is_always
+        layer.convolution_op = _Operation(layer.convolution_op, is_always or has_it)
     return len(found)
 
 
-_IS_DIRECT = ContextVar("is_direct", default=False)
+_CHOICE: ContextVar[bool | None] = ContextVar("choice", default=None)  # None: as each layer is set
+
+
+def direct_convolutions() -> AbstractContextManager[None]:
+    """Where a graph is traced for an artefact: the layers of any model have their own operation."""
+    return _chosen(False)
+
+
+def winograd_convolutions() -> AbstractContextManager[None]:
+    """Where layers that `use_winograd` did not set for always use the algorithm, too; in this thread."""
+    return _chosen(True)
 
 
 @contextmanager
-def direct_convolutions() -> Iterator[None]:
-    """Where a graph is traced for an artefact: the layers of any model have their own operation."""
-    token = _IS_DIRECT.set(True)
+def _chosen(choice: bool) -> Iterator[None]:
+    token = _CHOICE.set(choice)
     try:
         yield
     finally:
-        _IS_DIRECT.reset(token)
+        _CHOICE.reset(token)
 
 
 class _Operation(NamedTuple):
     """A layer's operation: by the algorithm where shapes and dtype permit it."""
 
     direct: Callable[[Tensor, Tensor], Tensor]
+    is_always: bool
 
     def __call__(self, inputs: Tensor, kernel: Tensor) -> Tensor:
+        choice = _CHOICE.get()
+        is_chosen = self.is_always if choice is None else choice
         is_symbolic = isinstance(inputs, keras.KerasTensor)
-        if is_symbolic or _IS_DIRECT.get() or not (_is_float32(inputs) and _is_float32(kernel)):
+        if is_symbolic or not (is_chosen and _is_float32(inputs) and _is_float32(kernel)):
             return self.direct(inputs, kernel)
         return convolve(inputs, ops.convert_to_tensor(kernel))
 

@@ -27,37 +27,39 @@ def convolve(features: Tensor, kernel: Tensor) -> Tensor:
     import tensorflow as tf
 
     kernel = tf.convert_to_tensor(kernel)  # of a variable
-    with tf.control_dependencies([features]):  # or the kernels of all layers would be transformed first, and kept
-        transformed = tf.stop_gradient(_shared(kernel))
+    transformed = None
+    if _pays(features) is not False:
+        with tf.control_dependencies([features]):  # or the kernels of all layers would be transformed first, and kept
+            transformed = tf.stop_gradient(_shared(kernel))
 
     @tf.custom_gradient
-    def run(features: Tensor, kernel: Tensor, transformed: Tensor) -> Any:
+    def run(features: Tensor, kernel: Tensor) -> Any:
         def gradient(upstream: Tensor) -> Any:
             plain: dict[str, Any] = {"strides": [1] * 4, "padding": "SAME"}
-            with tf.control_dependencies([upstream]):
+            with tf.control_dependencies([upstream]):  # or the forward pass would prepare this one, and keep it
                 turned = tf.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
-            of_features = _where_it_pays(
-                features,
-                lambda: by_tiles(upstream, transform_kernel(turned)),
-                lambda: tf.raw_ops.Conv2DBackpropInput(
-                    input_sizes=tf.shape(features), filter=kernel, out_backprop=upstream, **plain
-                ),
-            )
-            of_kernel = _where_it_pays(
-                features,
-                lambda: kernel_gradient(features, upstream),
-                lambda: tf.raw_ops.Conv2DBackpropFilter(
-                    input=features, filter_sizes=kernel.shape, out_backprop=upstream, **plain
-                ),
-            )
-            return of_features, of_kernel, None
+                of_features = _where_it_pays(
+                    features,
+                    lambda: by_tiles(upstream, transform_kernel(turned)),
+                    lambda: tf.raw_ops.Conv2DBackpropInput(
+                        input_sizes=tf.shape(features), filter=kernel, out_backprop=upstream, **plain
+                    ),
+                )
+                of_kernel = _where_it_pays(
+                    features,
+                    lambda: kernel_gradient(features, upstream),
+                    lambda: tf.raw_ops.Conv2DBackpropFilter(
+                        input=features, filter_sizes=kernel.shape, out_backprop=upstream, **plain
+                    ),
+                )
+            return of_features, of_kernel
 
         outputs = _where_it_pays(
             features, lambda: by_tiles(features, transformed), lambda: tf.nn.conv2d(features, kernel, 1, "SAME")
         )
         return outputs, gradient
 
-    outputs = run(features, kernel, transformed)
+    outputs = run(features, kernel)
     outputs.set_shape((*features.shape[:3], kernel.shape[-1]))
     if not tf.executing_eagerly():
         outputs.graph.add_to_collection(_SOURCES, (outputs, features, kernel))
@@ -94,11 +96,19 @@ def _shared(kernel: Tensor) -> Tensor:
     return transformed
 
 
-def _where_it_pays(features: Tensor, tiled: Callable[[], Tensor], direct: Callable[[], Tensor]) -> Tensor:
+def _pays(features: Tensor) -> Any:
+    """Whether maps have enough tiles: a bool, or a tensor where that is not known yet."""
     import tensorflow as tf
 
     count = Grid.of(features).count
     known = tf.get_static_value(count)
-    if known is not None:
-        return tiled() if known >= LEAST_TILES else direct()
-    return tf.cond(count >= LEAST_TILES, tiled, direct)
+    return count >= LEAST_TILES if known is None else bool(known >= LEAST_TILES)
+
+
+def _where_it_pays(features: Tensor, tiled: Callable[[], Tensor], direct: Callable[[], Tensor]) -> Tensor:
+    import tensorflow as tf
+
+    pays = _pays(features)
+    if isinstance(pays, bool):
+        return tiled() if pays else direct()
+    return tf.cond(pays, tiled, direct)

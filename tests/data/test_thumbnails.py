@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from keras_retinanet.config import ResizeConfig
@@ -83,6 +84,22 @@ def test_evaluation_keeps_its_images_and_splits_are_compared(samples: list[Sampl
     (sentence,) = describe_near_duplicates(splits)
     assert sentence.startswith("1 images look the same in training and validation")
     assert sentence.endswith(f"{samples[0]['image']} ~ {samples[1]['image']}")
+
+
+def test_evaluating_again_registers_no_function_again(samples: list[Sample]) -> None:
+    """TensorFlow keeps Python functions of pipelines in its global graph, with all that they refer to, for ever."""
+    kept = InferenceBatches(samples, resize=RESIZE, pad_value=(0, 0, 0), batch_size=2, thumbnails=Thumbnails(5))
+    left_out = np.arange(5) == 3
+
+    def evaluate() -> tuple[int, list[int]]:
+        order = [int(index) for _, origin in kept.dataset(left_out.copy()) for index in origin["image_index"]]
+        return len(tf.compat.v1.get_default_graph()._py_funcs_used_in_graph), order
+
+    found = [evaluate() for _ in range(8)]
+    assert found[0][0] > 0
+    assert sorted(found[0][1]) == [0, 1, 2, 4]
+    assert found == [found[0]] * 8
+    assert sum(len(origin["image_index"]) for _, origin in kept.dataset()) == 5  # other images: another pipeline
 
 
 def test_images_that_were_not_loaded_are_like_no_others(samples: list[Sample]) -> None:

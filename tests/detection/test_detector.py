@@ -50,12 +50,30 @@ def test_a_snapshot_by_winograd_finds_the_same(
     monkeypatch.setattr(winograd.convolution, "LEAST_TILES", 4)
     detector = Detector(tmp_path / "last.keras", winograd="auto")
     found = detector.detect_one(PICTURE)
-    assert winograd.use_winograd(detector.runtime.model.network) > 0
     assert not np.array_equal(found.scores, direct.scores)
     np.testing.assert_allclose(found.scores, direct.scores, atol=1e-4)
     np.testing.assert_allclose(found.boxes, direct.boxes, atol=0.05)
     with pytest.raises(ValueError, match="'off', 'auto', not 'on'"):
         Detector(spread_model, winograd="on")  # type: ignore[arg-type]
+
+
+def test_a_model_in_memory_answers_as_before_beside_a_detector_by_winograd(
+    spread_model: RetinaNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(winograd, "LEAST_CHANNELS", 32)
+    monkeypatch.setattr(winograd.convolution, "LEAST_TILES", 4)
+    detections = DetectionModel(spread_model)
+    plain = Detector(detections)
+    direct = plain.detect_one(PICTURE)
+    fast = Detector(detections, winograd="auto", score_threshold=0.06)
+    found = fast.detect_one(PICTURE)
+    assert not np.array_equal(found.scores[:4], direct.scores[:4])
+    for again in (plain, Detector(detections), Detector(spread_model)):  # traced before and after
+        np.testing.assert_array_equal(again.detect_one(PICTURE).scores, direct.scores)
+    for variable in spread_model.trainable_variables:
+        if variable.name == "bias" and variable.shape[0] > 4:
+            variable.assign(variable + 0.5)
+    assert not np.array_equal(fast.detect_one(PICTURE).scores, found.scores), "later weights count"
 
 
 def test_a_model_in_memory_answers_below_its_own_threshold(spread_model: RetinaNet) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -63,6 +64,29 @@ def test_what_fails_half_way_leaves_the_old_file(tmp_path: Path) -> None:
         write_whole(path, fail)
     assert path.read_text() == "old"
     assert [each.name for each in tmp_path.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs Linux, to name what is flushed")
+def test_content_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power failure must not leave an empty `config.yaml`, `metrics.csv` or `best.keras`."""
+    done: list[tuple[str, str]] = []
+    fsync, replace = os.fsync, os.replace
+
+    def note_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        done.append(("fsync", Path(os.readlink(f"/proc/self/fd/{descriptor}")).name.split(".")[1]))
+
+    def note_replace(source: Path, target: Path) -> None:
+        replace(source, target)
+        done.append(("rename", Path(target).stem))
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "replace", note_replace)
+    run = Run(tmp_path)
+    run.write_config(TrainConfig())
+    run.write_row(1, {"loss": 1.0})
+    copy_whole(run.metrics, run.best)
+    assert done == [(what, name) for name in ("config", "metrics", "best") for what in ("fsync", "rename")]
 
 
 def test_a_snapshot_carries_model_and_progress(tmp_path: Path) -> None:

@@ -82,6 +82,33 @@ def test_a_small_map_has_the_bits_of_the_direct_convolution() -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
+def names_before(op: Any) -> set[str]:
+    """Names of all operations that an operation waits for."""
+    direct = {source.op for source in op.inputs} | set(op.control_inputs)
+    return {before.name for before in direct}.union(*map(names_before, direct))
+
+
+def test_nothing_of_the_backward_pass_is_prepared_in_the_forward_pass() -> None:
+    """A map padded for the gradient of the kernel would be kept from its convolution to the end of the step."""
+    kernel = tf.Variable(random(3, 3, 2, 3))
+
+    @tf.function(autograph=False)
+    def gradients(features: Any, upstream: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            outputs = convolve(features, kernel)
+        return tape.gradient(outputs, (features, kernel), upstream)
+
+    def operations(height: int) -> list[Any]:
+        shapes = [tf.TensorSpec((1, height, 28, channels)) for channels in (2, 3)]
+        return list(gradients.get_concrete_function(*shapes).graph.get_operations())
+
+    forward, backward = [op for op in operations(28) if op.type == "Pad" and op.inputs[0].shape[-1] == 2]
+    assert "upstream" not in names_before(forward)
+    assert "upstream" in names_before(backward)
+    assert "MatMul" not in {op.type for op in operations(24)}, "6 x 7 tiles do not pay: no kernel is transformed"
+
+
 def test_a_changed_variable_is_transformed_again_in_the_same_graph() -> None:
     features, kernel = random(1, 28, 28, 2), tf.Variable(random(3, 3, 2, 2))
     transformed = []
@@ -163,6 +190,21 @@ def test_an_export_of_a_model_in_memory_has_direct_convolutions() -> None:
     with winograd.direct_convolutions():
         np.testing.assert_array_equal(model(images), direct)
     assert not np.array_equal(model(images), direct)
+
+
+def test_layers_that_use_it_within_a_block_only_answer_as_before_outside() -> None:
+    model, images = plain(), random(1, 28, 32, 1)
+    direct = model(images).numpy()
+    assert use_winograd(model, is_always=False) == 1
+    np.testing.assert_array_equal(model(images), direct)
+    with winograd.winograd_convolutions():
+        fast = model(images).numpy()
+        with winograd.direct_convolutions():
+            np.testing.assert_array_equal(model(images), direct)
+    assert not np.array_equal(fast, direct)
+    use_winograd(model)
+    use_winograd(model, is_always=False)
+    np.testing.assert_array_equal(model(images), fast, "a layer that always uses it keeps it")
 
 
 def test_an_unknown_setting_is_refused() -> None:

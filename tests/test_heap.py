@@ -7,7 +7,7 @@ import pytest
 
 COUNT = """
 import ctypes, sys, threading
-from keras_retinanet.training.heap import use_few_heaps
+from keras_retinanet.heap import use_few_heaps
 if sys.argv[1] == "few":
     use_few_heaps()
 barrier = threading.Barrier(12)
