@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -71,6 +72,8 @@ def test_engines_find_what_threads_find(boxes, tmp_path, capsys, runner, package
     assert [line for line in plain.splitlines() if line not in printed] == []
     assert json.loads((tmp_path / "b.json").read_text()) == json.loads((tmp_path / "a.json").read_text())
     assert len(list(tmp_path.glob("shards/*/*.npz"))) == 2
+    if runner == "ray":
+        sys.modules["ray"].shutdown()
 
 
 def test_clean_and_unclean(boxes, tmp_path, capsys):
