@@ -3,8 +3,9 @@
 
     python tools/disk_test.py FOLDER --cases full,read-only,vanished --rounds 3 --seed 0      # as root, for its mounts
 
-The network is that of `kill_test.py`; the run's folder lies on a small disk in memory, below a mount of its own. At a
-random moment, three times per case, the disk is full, its mount becomes read-only, or the mount vanishes. Then:
+The network is that of `kill_test.py`; the run's folder lies on a small disk in memory, below a mount of its own. Three
+times per case the disk is full to a random byte, its mount becomes read-only, or the mount vanishes: after a random
+step of a later epoch, in the middle of an evaluation, and at a random moment after the first snapshot. Then:
 
 - the run ends with status 2 and one line that names the file, the reason and `--resume`;
 - after there is room again, or the mount is back, every file of the run opens, no step before the last interval of
@@ -27,8 +28,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from cases import add_cases
 from kill_test import (
     SAVE_EVERY,
+    STEPS,
     Ended,
     Runs,
     check_files,
@@ -43,7 +46,11 @@ from kill_test import (
 
 INSIDE = "RETINANET_DISK_TEST_IS_INSIDE"
 REASONS = {"full": "No space left on device", "read-only": "read-only", "vanished": "still mounted?"}
-DISK_MB = 64
+MOMENTS = ("step", "evaluation", "start")
+"""When a disk is taken: after a step of a later epoch, during an evaluation, or some time after the first snapshot."""
+
+DISK_MB, ROOM = 64, 400_000
+"""Size of the disk, and bytes below which the room is that a full disk has left, less than a snapshot."""
 
 
 class Disk:
@@ -51,9 +58,11 @@ class Disk:
 
     Args:
         folder: Gets `disk` and `mount`.
+        choices: Draws the room that a full disk has left.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, choices: random.Random) -> None:
+        self._choices = choices
         self._disk, self.mount = folder / "disk", folder / "mount"
         for place in (self._disk, self.mount):
             place.mkdir()
@@ -91,8 +100,9 @@ class Disk:
                     os.write(filler.fileno(), block)
                 except OSError:
                     if len(block) == 1:
-                        return
+                        break
                     block = block[: len(block) // 2]
+            filler.truncate(filler.tell() - self._choices.randrange(ROOM))
 
 
 def _mount(*words: str | Path, check: bool = True) -> int:
@@ -100,7 +110,30 @@ def _mount(*words: str | Path, check: bool = True) -> int:
     return subprocess.run(command, check=check, stderr=None if check else subprocess.DEVNULL).returncode
 
 
-def lose_disk(runs: Runs, disk: Disk, case: str, whole: Ended, moment: float, log: Path) -> tuple[int, int]:
+def wait_until(moment: str, runs: Runs, process: int, parent: Path, whole: Ended, choices: random.Random) -> None:
+    """Waits until the disk is to be taken.
+
+    Args:
+        moment: One of `MOMENTS`.
+        runs: Has started the process.
+        process: The process.
+        parent: The folder of its run is in it.
+        whole: How the run that was left alone ended.
+        choices: Draws the part of its CPU time.
+    """
+    if moment != "start":
+        runs.wait_until_held(process)
+        return
+    while not (run := run_of(parent)) or not (run / "last.keras").exists():
+        time.sleep(0.01)
+    until = seconds_of(process) + choices.uniform(0, 0.5) * whole.seconds
+    while seconds_of(process) < until:
+        time.sleep(0.01)
+
+
+def lose_disk(
+    runs: Runs, disk: Disk, case: str, whole: Ended, moment: str, choices: random.Random, log: Path
+) -> tuple[int, int]:
     """Takes the disk from a run in its course, gives it back, and resumes.
 
     Args:
@@ -108,7 +141,8 @@ def lose_disk(runs: Runs, disk: Disk, case: str, whole: Ended, moment: float, lo
         disk: Where the run's folder lies.
         case: How the disk is taken.
         whole: How the run that was left alone ended.
-        moment: When, as a part of its CPU time, counted from the run's first snapshot.
+        moment: When, one of `MOMENTS`.
+        choices: Draws what is left to chance.
         log: Receives what the processes print.
 
     Returns:
@@ -117,13 +151,14 @@ def lose_disk(runs: Runs, disk: Disk, case: str, whole: Ended, moment: float, lo
     parent = disk.mount / "runs"
     shutil.rmtree(parent, ignore_errors=True)
     log.unlink(missing_ok=True)
+    epoch = choices.randrange(1, runs.epochs)
+    places = {"step": STEPS * epoch + choices.randrange(1, STEPS), "evaluation": epoch}
+    runs.hold_at = None if moment == "start" else (moment, places[moment])
     process = runs.start(start_arguments(runs, parent), log)
-    while not (run := run_of(parent)) or not (run / "last.keras").exists():
-        time.sleep(0.01)
-    until = seconds_of(process) + moment * whole.seconds
-    while seconds_of(process) < until:
-        time.sleep(0.01)
+    wait_until(moment, runs, process, parent, whole, choices)
+    runs.hold_at, run = None, run_of(parent)
     disk.take(case)
+    runs.let_go()
     ended = runs.wait(process)
     disk.give_back(case)
     (said,) = [
@@ -132,6 +167,7 @@ def lose_disk(runs: Runs, disk: Disk, case: str, whole: Ended, moment: float, lo
     assert ended.status == 2, f"status {ended.status}: see {log}"
     for words in (f"retinanet-train: error: {run}/", "cannot be written", REASONS[case], f"--resume {run}"):
         assert words in said, said
+    assert run is not None
     assert not parts_in(run), run
     saved = check_files(run)
     assert ended.step - saved <= SAVE_EVERY, (ended, saved)
@@ -152,15 +188,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("folder", type=Path, help="A folder that does not exist yet.")
-    parser.add_argument("--cases", default=",".join(REASONS), help="Which of them, with commas. (default: %(default)s)")
+    add_cases(parser, REASONS)
     parser.add_argument("--rounds", type=int, default=3, help="How often each.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=4)
     given = parser.parse_args(words)
-    cases = given.cases.split(",")
-    if unknown := set(cases) - set(REASONS):
-        parser.error(f"no cases {sorted(unknown)}; there are {', '.join(REASONS)}")
     if INSIDE not in os.environ:
         command = ["unshare", "--mount", "--propagation", "private", sys.executable, __file__, *words]
         return subprocess.run(command, env=os.environ | {INSIDE: "1"}, check=False).returncode
@@ -169,12 +201,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     whole = runs.wait(runs.start(start_arguments(runs, given.folder / "whole"), log))
     assert whole.status == 0, f"the run that is left alone fails: see {log}"
     print(f"left alone: {whole.step} steps, {whole.seconds:.1f} s", flush=True)
-    disk, choices = Disk(given.folder), random.Random(given.seed)
-    for case in cases:
+    choices = random.Random(given.seed)
+    disk = Disk(given.folder, choices)
+    for position, case in enumerate(given.cases):
         for number in range(given.rounds):
-            moment = choices.uniform(0, 0.5)
-            step, saved = lose_disk(runs, disk, case, whole, moment, given.folder / f"{case}-{number}.txt")
-            print(f"{case}: ended at step {step}, saved {saved}; resumed: equal to the last bit", flush=True)
+            moment = MOMENTS[(position + number) % len(MOMENTS)]
+            step, saved = lose_disk(runs, disk, case, whole, moment, choices, given.folder / f"{case}-{number}.txt")
+            print(f"{case} ({moment}): ended at step {step}, saved {saved}; resumed: equal to the last bit", flush=True)
     return 0
 
 

@@ -71,11 +71,16 @@ class Runs:
     Args:
         folder: Everything is written below it.
         epochs: Epochs of a run.
+
+    Attributes:
+        hold_at: Where the next process waits for `let_go`: `("step", N)` after step N of the run, `("evaluation", N)`
+            in the middle of the evaluation of the Nth epoch. `None` for nowhere.
     """
 
     def __init__(self, folder: Path, epochs: int) -> None:
         self.folder, self.epochs = folder, epochs
-        self.memory = mmap.mmap(-1, 8)  # shared with the forked processes
+        self.hold_at: tuple[str, int] | None = None
+        self.memory = mmap.mmap(-1, 16)  # shared with the forked processes: last step, whether it waits
 
     def start(self, arguments: Sequence[str], log: Path) -> int:
         """Forks a process that trains.
@@ -87,7 +92,7 @@ class Runs:
         Returns:
             The process.
         """
-        self.memory[:8] = struct.pack("q", -1)
+        self.memory[:] = struct.pack("qq", -1, 0)
         process = os.fork()
         if process:
             return process
@@ -106,6 +111,7 @@ class Runs:
     def _train(self, arguments: Sequence[str]) -> int:
         from keras_retinanet.backbones import BACKBONES
         from keras_retinanet.cli.train import main
+        from keras_retinanet.training.callbacks import EvaluateMetric
         from keras_retinanet.training.keep_snapshots import KeepSnapshot
 
         BACKBONES["mobilenet_025"] = five_convolutions
@@ -115,9 +121,41 @@ class Runs:
             done = keep.progress.epoch * STEPS + keep.first_step + batch + 1
             former(keep, batch, logs)
             self.memory[:8] = struct.pack("q", done)
+            self._hold(("step", done))
 
+        def note_evaluation(evaluate: EvaluateMetric, count: int) -> None:
+            self._hold(("evaluation", self._step() // STEPS))
+            check(evaluate, count)
+
+        check = EvaluateMetric._check
         KeepSnapshot.on_train_batch_end = note_step  # type: ignore[method-assign]
+        EvaluateMetric._check = note_evaluation  # type: ignore[method-assign]
         return main(list(arguments))
+
+    def _hold(self, place: tuple[str, int]) -> None:
+        """Waits in a forked process, once, where `hold_at` says so."""
+        if place == self.hold_at:
+            self.hold_at, parent = None, os.getppid()
+            self.memory[8:] = struct.pack("q", 1)
+            while self._is_held() and os.getppid() == parent:  # it may be killed
+                time.sleep(0.01)
+
+    def _is_held(self) -> bool:
+        return self.memory[8:] != bytes(8)
+
+    def wait_until_held(self, process: int) -> None:
+        """Waits until a process has come to `hold_at`.
+
+        Args:
+            process: The process.
+        """
+        while not self._is_held():
+            assert os.waitpid(process, os.WNOHANG) == (0, 0), f"ended before {self.hold_at}"
+            time.sleep(0.01)
+
+    def let_go(self) -> None:
+        """Lets the process go on that waits."""
+        self.memory[8:] = bytes(8)
 
     def wait(self, process: int) -> Ended:
         """Waits for a process that nobody kills.

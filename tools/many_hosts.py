@@ -36,6 +36,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cases import add_cases
+
 KILL_TEST = Path(__file__).with_name("kill_test.py")
 PORT, NETWORK, BRIDGE = 6006, "10.77.0", "retinanet0"
 IMAGES, VAL_IMAGES, BATCH, STEPS = 12, 7, 4, 10
@@ -364,14 +366,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[:1] == ["--worker"]:
         return work(words[1:])
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("folder", type=Path, help="A folder that does not exist yet.")
+    add_cases(parser, CASES)
     parser.add_argument("--loopback", action="store_true", help="No network namespaces; no network is cut.")
     parser.add_argument("--short", action="store_true", help="Two processes only, and one loss.")
-    parser.add_argument("--cases", default=",".join(CASES), help="Which of them, with commas. (default: %(default)s)")
     given = parser.parse_args(words)
-    given.cases = given.cases.split(",")
-    if unknown := set(given.cases) - set(CASES):
-        parser.error(f"no cases {sorted(unknown)}; there are {', '.join(CASES)}")
     os.environ |= {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "-1", "MPLBACKEND": "Agg"}
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")

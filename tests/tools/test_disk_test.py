@@ -34,6 +34,6 @@ def test_a_disk_that_is_lost_costs_nothing(tmp_path: Path) -> None:
     ]
     result = subprocess.run(command, capture_output=True, text=True, timeout=1700, check=False)
     assert result.returncode == 0, result.stderr[-3000:]
-    for case in ("full", "read-only", "vanished"):
+    for case in ("full (step)", "read-only (evaluation)", "vanished (start)"):
         assert f"{case}: ended at step" in result.stdout
     assert result.stdout.count("resumed: equal to the last bit") == 3
