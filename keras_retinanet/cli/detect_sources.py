@@ -47,12 +47,13 @@ def find_sources(words: Sequence[str], is_recursive: bool) -> tuple[list[Source]
     images: list[Source] = []
     videos: list[Source] = []
     for word in words:
+        is_folder = Path(word).is_dir()
         for path in find_images(word, is_recursive=is_recursive):
-            if not path.exists():
+            if not is_folder and not path.exists():
                 raise ValueError(f"No such image, video or folder: {word!r}.")
             if is_archive(path):
                 raise ValueError(f"{path} is an archive of images: add --runner local (or another runner, see --help).")
-            name = own_name(path.relative_to(word) if Path(word).is_dir() else Path(path.name), taken)
+            name = own_name(path.relative_to(word) if is_folder else Path(path.name), taken)
             (videos if path.suffix.lower() in VIDEO_SUFFIXES else images).append(Source(path, name))
     return images, videos
 

@@ -24,6 +24,7 @@ from keras_retinanet.schema import DetectedImage
 from keras_retinanet.snapshots.atomic_files import naming, remove, write_whole
 
 _JPEG_QUALITY = 92
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 
 class Writer(Protocol):
@@ -64,7 +65,9 @@ def number_of(name: str) -> int | None:
     Returns:
         The number, or `None`.
     """
-    stem = Path(name).stem
+    last = name[name.rfind("/") + 1 :]
+    dot = last.rfind(".")
+    stem = last[:dot] if 0 < dot < len(last) - 1 else last
     return int(stem) if stem.isascii() and stem.isdecimal() else None
 
 
@@ -98,10 +101,14 @@ class CocoResults:
         image = {"id": image_id, "file_name": name, "width": width, "height": height}
         self._images.add(json.dumps(image, ensure_ascii=False))
         corners = np.asarray(found.boxes, np.float64)
-        boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1).round(2)
-        for box, score, label in zip(boxes.tolist(), found.scores, found.labels, strict=True):
-            record = {"image_id": image_id, "category_id": int(label) + 1, "bbox": box, "score": round(float(score), 5)}
-            self._lines.add(json.dumps(record, separators=(",", ":")))
+        boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1).round(2).tolist()
+        scores, labels = np.asarray(found.scores, np.float64).tolist(), np.asarray(found.labels).tolist()
+        records = [
+            {"image_id": image_id, "category_id": label + 1, "bbox": box, "score": round(score, 5)}
+            for box, score, label in zip(boxes, scores, labels, strict=True)
+        ]
+        if records:  # encoded together: one by one takes five times as long
+            self._lines.add(_COMPACT.encode(records)[1:-1].replace("},{", "},\n{"))
 
     def close(self) -> list[Path]:
         """Completes both files; see `Writer`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -131,7 +132,9 @@ def _run_with_ray(task: Task, shards: Sequence[Shard], folder: str, runner: Runn
             return {"file": do_shard(task, folder, Shard(**row))}
 
     if not ray.is_initialized():
-        ray.init(log_to_driver=False)
+        if "RAY_ADDRESS" not in os.environ:  # a cluster of our own
+            os.environ.setdefault("RAY_worker_niceness", "0")  # by default 15, which stands nearly still beside others
+        ray.init(log_to_driver=False, include_dashboard=False)
     ray.data.DataContext.get_current().enable_progress_bars = False
     actors, resources = _resources(ray, runner.actors)
     rows = ray.data.from_items([shard._asdict() for shard in shards], override_num_blocks=len(shards))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -50,6 +52,28 @@ def test_a_runner_finds_what_threads_find_and_continues(boxes, tmp_path, capsys)
     capsys.readouterr()
     doctor.main([*words, *runner])
     assert "is not an image" not in capsys.readouterr().out, "the file has been mended"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # what Beam and Ray import warns of its own future
+@pytest.mark.parametrize(
+    ("runner", "package", "extra"), [("DirectRunner", "apache_beam", "beam"), ("ray", "ray", "ray")]
+)
+def test_engines_find_what_threads_find(boxes, tmp_path, capsys, runner, package, extra):
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed (extra `{extra}`)")
+    (tmp_path / "1.png").write_bytes(b"no image")
+    words = [str(boxes), *SMALL, "--bad-data", "skip"]
+    assert doctor.main([*words, "--json", str(tmp_path / "a.json")]) == 2
+    plain = capsys.readouterr().out
+    runs = ["--runner", runner, "--shard-size", "1", "--shards", str(tmp_path / "shards")]
+    assert doctor.main([*words, *runs, "--json", str(tmp_path / "b.json")]) == 2
+    printed = capsys.readouterr().out.replace("b.json", "a.json").splitlines()
+    assert [line for line in plain.splitlines() if line not in printed] == []
+    assert json.loads((tmp_path / "b.json").read_text()) == json.loads((tmp_path / "a.json").read_text())
+    assert len(list(tmp_path.glob("shards/*/*.npz"))) == 2
+    if runner == "ray":
+        sys.modules["ray"].shutdown()
 
 
 def test_clean_and_unclean(boxes, tmp_path, capsys):

@@ -15,7 +15,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from keras_retinanet.data.datasets import CsvDataset
-from keras_retinanet.detection.result_files import CocoResults, CsvTable, PictureFolder, YoloFolder
+from keras_retinanet.detection.result_files import CocoResults, CsvTable, PictureFolder, YoloFolder, number_of
 from keras_retinanet.drawing.visualize import class_colours
 from keras_retinanet.schema import DetectedImage
 from keras_retinanet.snapshots.atomic_files import WriteError
@@ -146,3 +146,11 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_half(entries: dict[str, D
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert {path.name: path.read_text() for path in folder.iterdir()} == {"a.json": "old"}
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("000139.jpg", 139), ("a.b/7.tar.png", None), ("a/12", 12), ("5.", None), (".6", None), ("v1/3.jpeg", 3)],
+)
+def test_ids_are_the_numbers_of_names(name: str, number: int | None) -> None:
+    assert number_of(name) == number
