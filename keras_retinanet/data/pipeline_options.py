@@ -7,6 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
+PREFETCH = 2
+"""Batches made ahead; each may take 100 MB."""
+
 
 def without_autograph(function: Callable[..., Any]) -> Callable[..., Any]:
     """Disables AutoGraph for a function without Python conditions; its translation takes half of the start-up time.

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.bad_images import GREY, BadImages, CutOffImages
+from keras_retinanet.data.batch_shapes import choose_batch_shapes
 from keras_retinanet.data.datasets.shared.annotated_images import AnnotatedImages
 from keras_retinanet.data.decode_file import UNDECODED, Decoded
 from keras_retinanet.data.decode_in_graph import decode_file_in_graph
@@ -19,7 +20,7 @@ from keras_retinanet.data.exif import UPRIGHT
 from keras_retinanet.data.exif_graph import turn_in_graph
 from keras_retinanet.data.image import decode, resize_boxes, resize_by_rule, resized_dtype
 from keras_retinanet.data.image_files import ByteRange, byte_range, read_sizes
-from keras_retinanet.data.resized_sizes import network_scale, resized_size
+from keras_retinanet.data.resized_sizes import network_scale, padded_size, resized_size
 from keras_retinanet.data.sample_checks import check_samples
 from keras_retinanet.schema import Sample, Tensor
 
@@ -80,6 +81,17 @@ class SampleTable:
     def label_count(self) -> int:
         """The largest label, plus 1."""
         return 1 + int(np.max(self._labels, initial=-1))
+
+    def group_by_shape(self, max_shapes: int, batch_size: int) -> tuple[list[tuple[int, int]], Any]:
+        """Few batch shapes for all images; see `choose_batch_shapes`.
+
+        Returns:
+            The shapes `(H, W)`, and for each image the position of its own, `(I,)`.
+        """
+        padded = np.stack(padded_size(self.resized[:, 0], self.resized[:, 1], self._resize), axis=1)
+        return choose_batch_shapes(
+            padded, pad_multiple=self._resize.pad_multiple, max_shapes=max_shapes, batch_size=batch_size
+        )
 
     def name(self, index: Tensor) -> Tensor:
         """`()` string: path of image `index`."""

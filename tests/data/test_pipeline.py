@@ -13,8 +13,7 @@ from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data import errors
 from keras_retinanet.data.augment import AUGMENTATIONS, MIXTURES
 from keras_retinanet.data.batch_share import BatchShare
-from keras_retinanet.data.image import decode
-from keras_retinanet.data.pipeline import InferenceBatches, TrainingBatches
+from keras_retinanet.data.pipeline import TrainingBatches
 
 RESIZE = ResizeConfig(min_side=48, max_side=80, pad_multiple=16)
 PAD = (123.5, 116.5, 103.5)
@@ -255,24 +254,6 @@ def test_a_damaged_image_is_named(samples, tmp_path):
     assert str(tmp_path / "5.png") in str(errors.from_tensorflow(caught.value))
 
 
-def test_inference_sees_every_image_once_as_it_is(samples, network_input):
-    batches = InferenceBatches(samples, resize=RESIZE, pad_value=PAD, batch_size=3)
-    found = listed(batches.dataset())
-    assert len(found) == len(batches) == batches.dataset().cardinality() == 3 + 2
-    assert sorted(itertools.chain(*indices(found))) == list(range(11))
-    for images, rest in found:
-        assert images.shape[1:3] in batches.batch_shapes
-        for image, size, scale, index in zip(images, rest["size"], rest["scale"], rest["image_index"], strict=True):
-            stored = decode(tf.io.read_file(samples[index]["image"]))
-            wanted, wanted_size, wanted_scale = network_input(stored, RESIZE, PAD)
-            np.testing.assert_array_equal(size, wanted_size)
-            np.testing.assert_array_equal(scale, wanted_scale)
-            height, width = size.astype(int)
-            np.testing.assert_array_equal(image[:height, :width], wanted[:height, :width])
-            assert (image[height:] == PAD).all()
-            assert (image[:, width:] == PAD).all()
-
-
 def test_keras_reads_on_across_epochs(samples):
     import keras
 
@@ -308,14 +289,3 @@ def test_processes_share_every_batch_and_augment_as_one(samples):
     assert_same(joined, whole)
     later = training(samples, share=BatchShare(1, 2)).dataset(1, 2, first_step=2)
     assert_same(listed(later), parts[1][6 + 2 :])
-
-
-def test_processes_measure_whole_batches_each_once(samples):
-    batches = InferenceBatches(samples, resize=RESIZE, pad_value=PAD, batch_size=2)
-    shares = [BatchShare(index, 3) for index in range(3)]
-    outside = [batches.outside(share) for share in shares]
-    assert (sum(~each for each in outside) == 1).all()
-    assert batches.largest == 2
-    alone = [origin["image_index"].tolist() for _, origin in listed(batches.dataset())]
-    found = [[origin["image_index"].tolist() for _, origin in listed(batches.dataset(each))] for each in outside]
-    assert [found[number % 3][number // 3] for number in range(len(alone))] == alone
