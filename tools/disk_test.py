@@ -4,8 +4,8 @@
     python tools/disk_test.py FOLDER --cases full,read-only,vanished --rounds 3 --seed 0      # as root, for its mounts
 
 The network is that of `kill_test.py`; the run's folder lies on a small disk in memory, below a mount of its own. Three
-times per case the disk is full to a random byte, its mount becomes read-only, or the mount vanishes: after a random
-step of a later epoch, in the middle of an evaluation, and at a random moment after the first snapshot. Then:
+times per case the disk is full except for a random rest, its mount becomes read-only, or the mount vanishes: after a
+random step of a later epoch, in the middle of an evaluation, and at a random moment after the first snapshot. Then:
 
 - the run ends with status 2 and one line that names the file, the reason and `--resume`;
 - after there is room again, or the mount is back, every file of the run opens, no step before the last interval of
@@ -50,7 +50,7 @@ MOMENTS = ("step", "evaluation", "start")
 """When a disk is taken: after a step of a later epoch, during an evaluation, or some time after the first snapshot."""
 
 DISK_MB, ROOM = 64, 400_000
-"""Size of the disk, and bytes below which the room is that a full disk has left, less than a snapshot."""
+"""Size of the disk, and the bytes of which a full disk has fewer left: too few for a snapshot."""
 
 
 class Disk:
