@@ -37,6 +37,7 @@ from kill_test import (
     check_files,
     compare,
     parts_in,
+    pause,
     prepare_process,
     read_state,
     run_of,
@@ -125,10 +126,10 @@ def wait_until(moment: str, runs: Runs, process: int, parent: Path, whole: Ended
         runs.wait_until_held(process)
         return
     while not (run := run_of(parent)) or not (run / "last.keras").exists():
-        time.sleep(0.01)
+        pause(process)
     until = seconds_of(process) + choices.uniform(0, 0.5) * whole.seconds
     while seconds_of(process) < until:
-        time.sleep(0.01)
+        pause(process)
 
 
 def lose_disk(
