@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Non-maximum suppression at an IoU that equals the threshold: TensorFlow 2.21.0, ai-edge-litert 2.1.6, ONNX Runtime
-# 1.28.0, OpenVINO 2026.4.1, two boxes of IoU 0.5 and a threshold of 0.5 (all exact in float32).
+# Non-maximum suppression at an IoU that equals the threshold: TensorFlow 2.21.0, ai-edge-litert 2.3.0, ONNX Runtime
+# 1.32.0, OpenVINO 2026.4.1, two boxes of IoU 0.5 and a threshold of 0.5 (all exact in float32).
 #
 # Guess before running: all suppress what is above the threshold, as the documents of TensorFlow, ONNX and torchvision
 # say; at most one differs.

@@ -9,7 +9,7 @@
 # are rounded down by one. `warpAffine` with `INTER_LINEAR` of 4.13 rounds positions to 1/32 pixel: a shift by 0.3 pixel moves
 # a ramp by 0.3125; 5.0.0 moves it by 0.3. `resize` with `INTER_LINEAR`, `INTER_AREA` and `INTER_CUBIC` is equal.
 #
-# Why it matters: albumentations and most augmentation code run on these two functions. Masks and label maps that were
+# Why it matters: albumentations and other augmentation code run on these two functions. Masks and label maps that were
 # resized in the exact mode no longer agree with those of torchvision or Pillow at object borders, and stored augmented
 # images or golden arrays differ after the upgrade although the random numbers are the same.
 set -euo pipefail

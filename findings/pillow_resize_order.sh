@@ -6,11 +6,13 @@
 # Seen: 12.3.0 always scales horizontally first, then vertically; 13.0.0 begins with the pass that makes the whole
 # cheaper. Values are rounded and clipped between the passes, so that other pixels come out where the order changed. A
 # drawn scene of 480 x 640 (upright), scaled to 800 x 600: bilinear differs by 1 in 0.1 % of the values, bicubic by up
-# to 24 and Lanczos by up to 42 at edges. The same scene of 640 x 480 (landscape) comes out equal.
+# to 24 and Lanczos by up to 42 at edges. The same scene of 640 x 480, whose aspect ratio is kept, comes out equal.
+# 13.0.0 also begins with the vertical pass from 640 x 480 to 800 x 400 and from 480 x 640 to 512 x 512, but not to
+# 320 x 320 or 224 x 224, nor where the aspect ratio is kept (480 x 640 to 600 x 800), as two separate resizes show.
 #
 # Why it matters: torchvision's, Hugging Face's and many converters' preprocessing resizes with Pillow. After an upgrade
-# upright photos give other inputs while landscape ones do not: golden arrays and caches of resized images differ, and a
-# detector that was trained with one version gets other pixels in production.
+# images whose aspect ratio is changed may give other inputs, while others of the same data set do not: golden arrays
+# and caches of resized images differ, and a detector that was trained with one version gets other pixels in production.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

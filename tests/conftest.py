@@ -7,6 +7,7 @@ import json
 import os
 import runpy
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,14 @@ def mmdetection() -> dict[str, Any]:
     folder = Path(__file__).parent / "fixtures" / "mmdetection"
     golden = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
     return runpy.run_path(str(folder / "inputs.py")) | golden
+
+
+@pytest.fixture(scope="module")
+def ray_ends() -> Iterator[None]:
+    """Ends the Ray that tests of a module have started, whose processes would outlive them."""
+    yield
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
 
 
 @pytest.fixture(scope="module")

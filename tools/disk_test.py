@@ -4,8 +4,8 @@
     python tools/disk_test.py FOLDER --cases full,read-only,vanished --rounds 3 --seed 0      # as root, for its mounts
 
 The network is that of `kill_test.py`; the run's folder lies on a small disk in memory, below a mount of its own. Three
-times per case the disk is full to a random byte, its mount becomes read-only, or the mount vanishes: after a random
-step of a later epoch, in the middle of an evaluation, and at a random moment after the first snapshot. Then:
+times per case the disk is full except for a random rest, its mount becomes read-only, or the mount vanishes: after a
+random step of a later epoch, in the middle of an evaluation, and at a random moment after the first snapshot. Then:
 
 - the run ends with status 2 and one line that names the file, the reason and `--resume`;
 - after there is room again, or the mount is back, every file of the run opens, no step before the last interval of
@@ -37,6 +37,7 @@ from kill_test import (
     check_files,
     compare,
     parts_in,
+    pause,
     prepare_process,
     read_state,
     run_of,
@@ -50,7 +51,7 @@ MOMENTS = ("step", "evaluation", "start")
 """When a disk is taken: after a step of a later epoch, during an evaluation, or some time after the first snapshot."""
 
 DISK_MB, ROOM = 64, 400_000
-"""Size of the disk, and bytes below which the room is that a full disk has left, less than a snapshot."""
+"""Size of the disk, and the bytes of which a full disk has fewer left: too few for a snapshot."""
 
 
 class Disk:
@@ -125,10 +126,10 @@ def wait_until(moment: str, runs: Runs, process: int, parent: Path, whole: Ended
         runs.wait_until_held(process)
         return
     while not (run := run_of(parent)) or not (run / "last.keras").exists():
-        time.sleep(0.01)
+        pause(process)
     until = seconds_of(process) + choices.uniform(0, 0.5) * whole.seconds
     while seconds_of(process) < until:
-        time.sleep(0.01)
+        pause(process)
 
 
 def lose_disk(

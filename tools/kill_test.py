@@ -150,8 +150,7 @@ class Runs:
             process: The process.
         """
         while not self._is_held():
-            assert os.waitpid(process, os.WNOHANG) == (0, 0), f"ended before {self.hold_at}"
-            time.sleep(0.01)
+            pause(process)
 
     def let_go(self) -> None:
         """Lets the process go on that waits."""
@@ -196,6 +195,12 @@ class Runs:
 
     def _step(self) -> int:
         return int(struct.unpack("q", self.memory[:8])[0])
+
+
+def pause(process: int) -> None:
+    """Waits for a hundredth of a second, while a process that was started runs; it is an error if it has ended."""
+    assert os.waitpid(process, os.WNOHANG) == (0, 0), f"process {process} ended too early"
+    time.sleep(0.01)
 
 
 def seconds_of(process: int) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from keras_retinanet.snapshots.run_folder import SNAPSHOTS, find_snapshot
 
+# All of `data.recognition.MODEL_SUFFIXES`, which would import every reader, and `.pkl`.
 _SUFFIXES = (".keras", ".onnx", ".tflite", ".h5", ".hdf5", ".pth", ".pt", ".pkl", ".safetensors")
 _OPENVINO, _SAVED_MODEL = "model.xml", "saved_model.pb"  # as in `runtimes`, which imports frameworks
 _HEAD = 4096

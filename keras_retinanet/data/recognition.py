@@ -28,11 +28,14 @@ ARCHIVES = {
 }
 """Commands that unpack an archive into a folder, by the ending of its name."""
 
+_EXPORTED = (".onnx", ".tflite")
+MODEL_SUFFIXES = (".keras", *_EXPORTED, ".h5", ".hdf5", ".pth", ".pt", ".safetensors")
+"""Endings of snapshots, exported models and checkpoints; without `.pkl`, which may also be annotations."""
+
 _NEAREST = {
     ".json": "coco", ".xml": "pascal", ".csv": "csv", ".txt": "yolo", ".yaml": "yolo", ".yml": "yolo",
     ".tfrecord": "tfrecord", ".record": "tfrecord",
 }  # fmt: skip
-_MODELS = (".keras", ".h5", ".onnx", ".tflite")
 _SYNONYMS = {
     "voc": "pascal", "pascalvoc": "pascal", "openimages": "oid", "yolov5": "yolo", "yolov8": "yolo", "darknet": "yolo",
     "ultralytics": "yolo", "tfrecords": "tfrecord", "widerface": "wider", "bdd": "bdd100k", "groundtruth": "sagemaker",
@@ -139,7 +142,7 @@ def _describe_unknown(place: Path, command: str) -> tuple[str, str, str]:
     program = command.split()[0]
     looked_for = f"files of one of the formats that `{program} --help` lists"
     if (kind := _kind_of_model(place)) is not None:
-        return f"is {kind}, not a data set", looked_for, _way_to_name_a_model(program, shlex.quote(str(place)))
+        return f"is {kind}, not a data set", looked_for, _way_to_name_a_model(program, place)
     if place.is_file():
         if (home := _home_of(place)) is not None:
             fix = f"give the folder that it belongs to: `{command} {shlex.quote(str(home))}`"
@@ -159,20 +162,24 @@ def _describe_unknown(place: Path, command: str) -> tuple[str, str, str]:
 def _kind_of_model(place: Path) -> str | None:
     """What a path is that holds a model, such as "a model file"; `None` for others."""
     if place.is_file():
-        return "a model file" if place.suffix.lower() in _MODELS else None
+        return "a model file" if place.suffix.lower() in MODEL_SUFFIXES else None
     names = {entry.name for entry in _entries(place)}
     if "saved_model.pb" in names:
         return "a SavedModel"
     return "the folder of a run" if {"config.yaml", "last.keras"} <= names else None
 
 
-def _way_to_name_a_model(program: str, place: str) -> str:
-    if program == "retinanet-train":
-        start, resume = f"`{program} DATA --weights {place}`", f"`{program} --resume {place}`"
-        return f"start from a model with {start}, continue a run with {resume}"
+def _way_to_name_a_model(program: str, place: Path) -> str:
+    quoted = shlex.quote(str(place))
     if program == "retinanet-evaluate":
-        return f"name the data set first: `{program} DATA {place}`"
-    return f"name the data set: `{program} DATA`"
+        return f"name the data set first: `{program} DATA {quoted}`"
+    if program != "retinanet-train":
+        return f"name the data set: `{program} DATA`"
+    if place.suffix.lower() in _EXPORTED:
+        return f"an exported model cannot be trained; start from its snapshot with `{program} DATA --weights SNAPSHOT`"
+    start = f"start from a model with `{program} DATA --weights {quoted}`"
+    is_of_a_run = ((place if place.is_dir() else place.parent) / "config.yaml").is_file()
+    return f"{start}, continue a run with `{program} --resume {quoted}`" if is_of_a_run else start
 
 
 def _has_class_folders(place: Path) -> bool:

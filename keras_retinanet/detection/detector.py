@@ -107,8 +107,8 @@ class Detector:
         thresholds: File of `retinanet-evaluate --save-thresholds`, with the score threshold of each class and the
             calibration of scores. Defaults to the model's own.
         winograd: `"auto"` lets a snapshot in float32 on a CPU compute large 3x3 convolutions by Winograd's algorithm,
-            a ResNet-50 in about 0.7 of the time; see `winograd.use_winograd`. A model in memory itself answers as
-            before. Defaults to `"off"`: as the model computes by itself.
+            a ResNet-50 in about 0.7 of the time; see `winograd.use_winograd`. A model in memory is not
+            changed. Defaults to `"off"`: the convolutions that the model has.
 
     Raises:
         ValueError: The model cannot be opened, or a setting is not possible with it: the thresholds of an exported

@@ -65,7 +65,7 @@ def number_of(name: str) -> int | None:
     Returns:
         The number, or `None`.
     """
-    last = name[name.rfind("/") + 1 :]
+    last = name[name.rfind("/") + 1 :]  # a `Path` for each image takes long
     dot = last.rfind(".")
     stem = last[:dot] if 0 < dot < len(last) - 1 else last
     return int(stem) if stem.isascii() and stem.isdecimal() else None

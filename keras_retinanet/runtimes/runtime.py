@@ -96,10 +96,10 @@ class Runtime(ABC):
         return None
 
     def with_winograd(self) -> Runtime:
-        """The same network with the convolutions of `winograd.use_winograd`, `"auto"`.
+        """The same network with Winograd's convolutions; see `winograd.use_winograd`.
 
         Returns:
-            A runtime; this one if its graph is that of an artefact. This one detects as before.
+            Another runtime, so that this one detects as before; an artefact, whose graph is fixed, returns itself.
         """
         return self
 

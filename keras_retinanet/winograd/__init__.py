@@ -40,7 +40,8 @@ def use_winograd(model: keras.Model, setting: Winograd = "auto", *, is_always: b
     Args:
         model: keras.Model. Any; changed in place. Functions that are already traced keep what they have.
         setting: `"off"` gives all convolutions their own operation back.
-        is_always: Otherwise they use it within `winograd_convolutions` only, unless they do always already.
+        is_always: With `False` they use it within `winograd_convolutions` only; convolutions that an earlier call let
+            use it always are left so. Defaults to `True`.
 
     Returns:
         Number of convolutions that may use it.
@@ -60,7 +61,7 @@ def use_winograd(model: keras.Model, setting: Winograd = "auto", *, is_always: b
     return len(found)
 
 
-_CHOICE: ContextVar[bool | None] = ContextVar("choice", default=None)  # None: as each layer is set
+_CHOICE: ContextVar[bool | None] = ContextVar("choice", default=None)  # None: as `is_always` of each layer says
 
 
 def direct_convolutions() -> AbstractContextManager[None]:
@@ -69,7 +70,7 @@ def direct_convolutions() -> AbstractContextManager[None]:
 
 
 def winograd_convolutions() -> AbstractContextManager[None]:
-    """Where layers that `use_winograd` did not set for always use the algorithm, too; in this thread."""
+    """A block in which convolutions with `is_always=False` use the algorithm, too. It holds for this thread."""
     return _chosen(True)
 
 

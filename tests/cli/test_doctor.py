@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -55,6 +54,7 @@ def test_a_runner_finds_what_threads_find_and_continues(boxes, tmp_path, capsys)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ray_ends")
 @pytest.mark.filterwarnings("ignore")  # what Beam and Ray import warns of its own future
 @pytest.mark.parametrize(
     ("runner", "package", "extra"), [("DirectRunner", "apache_beam", "beam"), ("ray", "ray", "ray")]
@@ -72,8 +72,6 @@ def test_engines_find_what_threads_find(boxes, tmp_path, capsys, runner, package
     assert [line for line in plain.splitlines() if line not in printed] == []
     assert json.loads((tmp_path / "b.json").read_text()) == json.loads((tmp_path / "a.json").read_text())
     assert len(list(tmp_path.glob("shards/*/*.npz"))) == 2
-    if runner == "ray":
-        sys.modules["ray"].shutdown()
 
 
 def test_clean_and_unclean(boxes, tmp_path, capsys):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from keras_retinanet.cli.model_words import find_model, is_exported, is_model, short_names
+from keras_retinanet.data.recognition import MODEL_SUFFIXES
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,12 @@ def test_models_and_data(tmp_path: Path, name: str, content: str, expected: bool
     word = tmp_path / name.split("/")[0]
     assert is_model(str(word)) is expected
     assert not is_model(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("suffix", MODEL_SUFFIXES)
+def test_what_is_a_model_in_place_of_a_data_set_can_be_measured(tmp_path: Path, suffix: str):
+    (tmp_path / f"a{suffix}").touch()
+    assert is_model(str(tmp_path / f"a{suffix}"))
 
 
 def test_what_is_opened(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import shlex
@@ -25,6 +26,16 @@ def install(folder: Path, *names: str) -> Path:
         (folder / name).write_text("#!/bin/sh\n")
         (folder / name).chmod(0o755)
     return folder
+
+
+@pytest.mark.parametrize("needs", [True, False])
+def test_heaps_are_limited_before_the_threads_of_tensorflow_start(monkeypatch: pytest.MonkeyPatch, needs: bool) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr("keras_retinanet.runtimes.needs_tensorflow", lambda path: needs)
+    for name in ("use_few_heaps", "import_tensorflow"):
+        monkeypatch.setattr(startup, name, functools.partial(calls.append, name))
+    startup.import_tensorflow_for("model")
+    assert calls == (["use_few_heaps", "import_tensorflow"] if needs else [])
 
 
 def test_a_command_on_the_path_is_printed_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,8 @@ def test_what_was_found_is_counted(tmp_path: Path) -> None:
     ("files", "given", "kind"),
     [
         (["last.keras"], "last.keras", "a model file"),
-        (["model.onnx"], "model.onnx", "a model file"),
+        (["fizyr.h5"], "fizyr.h5", "a model file"),
+        (["detector.pth"], "detector.pth", "a model file"),
         (["saved_model.pb"], "", "a SavedModel"),
         (["config.yaml", "last.keras", "metrics.csv"], "", "the folder of a run"),
     ],
@@ -120,6 +121,15 @@ def test_a_model_in_place_of_a_data_set(tmp_path: Path, files: list[str], given:
             recognise(place, program)
         assert error.value.found == f"is {kind}, not a data set"
         assert fix in error.value.fix
+        can_resume = program == "retinanet-train" and "config.yaml" in files
+        assert (f"`retinanet-train --resume {place}`" in error.value.fix) == can_resume
+
+
+def test_an_exported_model_is_not_proposed_for_training(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"")
+    with pytest.raises(DataError, match="its snapshot with `retinanet-train DATA --weights SNAPSHOT`") as error:
+        recognise(tmp_path / "model.onnx", "retinanet-train")
+    assert error.value.found == "is a model file, not a data set"
 
 
 def test_a_path_that_is_not_there(tmp_path: Path) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,10 @@ def has(package: str) -> bool:
 
 needs_beam = pytest.mark.skipif(not has("apache_beam"), reason="Apache Beam is not installed (extra `beam`)")
 needs_ray = pytest.mark.skipif(not has("ray"), reason="Ray is not installed (extra `ray`)")
-pytestmark = pytest.mark.filterwarnings("ignore")  # what Beam and Ray import warns of its own future
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # what Beam and Ray import warns of its own future
+    pytest.mark.usefixtures("ray_ends"),
+]
 
 
 def make_task(failing: int = -1) -> Task:
@@ -49,14 +51,6 @@ def make_task(failing: int = -1) -> Task:
             return work
 
     return ListNames(failing)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ray_ends() -> Iterator[None]:
-    """Ends the Ray that a test has started, whose processes would outlive the tests."""
-    yield
-    if "ray" in sys.modules:
-        sys.modules["ray"].shutdown()
 
 
 @pytest.fixture
