@@ -132,7 +132,7 @@ def _run_with_ray(task: Task, shards: Sequence[Shard], folder: str, runner: Runn
             return {"file": do_shard(task, folder, Shard(**row))}
 
     if not ray.is_initialized():
-        if "RAY_ADDRESS" not in os.environ:  # a cluster of our own
+        if "RAY_ADDRESS" not in os.environ:  # read where a new cluster is started
             os.environ.setdefault("RAY_worker_niceness", "0")  # by default 15, which stands nearly still beside others
         ray.init(log_to_driver=False, include_dashboard=False)
     ray.data.DataContext.get_current().enable_progress_bars = False

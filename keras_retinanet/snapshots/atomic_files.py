@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 _PART = re.compile(r"\..+\.\d+\.part(\..+)?")
@@ -33,7 +33,7 @@ def copy_whole(source: Path, target: Path) -> None:
 
 
 def write_durably(path: Path, write: Callable[[Path], object]) -> None:
-    """As `write_whole`, and the content is on the disk before the file gets its name.
+    """As `write_whole`; the content is on the disk before the file gets its name, and the name before this returns.
 
     Otherwise a machine that loses power within the next half minute may keep the name and lose the content.
 
@@ -50,6 +50,8 @@ def write_durably(path: Path, write: Callable[[Path], object]) -> None:
         flush_to_disk(temporary)
 
     write_whole(path, write_and_flush)
+    with contextlib.suppress(OSError):  # Windows and some network file systems open or flush no folders
+        flush_to_disk(path.parent, os.O_RDONLY)
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -72,7 +74,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         remove(temporary)
 
 
-@contextmanager
+@contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Turns an error of the system into one that names the file, and what helps.
 
@@ -93,13 +95,14 @@ def naming(path: Path) -> Iterator[None]:
         raise WriteError(_explain(path, error)) from error
 
 
-def flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path, access: int = os.O_RDWR) -> None:
     """Waits until a file is on its disk, so that it also survives a machine that loses power.
 
     Args:
-        path: The file.
+        path: The file, or a folder, whose names are flushed.
+        access: How it is opened. Defaults to reading and writing, which Windows demands; a folder is read.
     """
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, access)
     try:
         os.fsync(descriptor)
     finally:

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.snapshots.atomic_files import copy_whole, flush_to_disk, naming, write_whole
+from keras_retinanet.snapshots.atomic_files import copy_whole, flush_to_disk, naming, write_durably
 from keras_retinanet.snapshots.run_folder import STATE_MEMBER, Progress, Run, read_progress
 
 EARLIER = "epoch*-step*.keras"
@@ -37,7 +37,7 @@ def save_snapshot(model: Any, path: Path, progress: Progress) -> None:
         flush_to_disk(temporary)
         _verify(temporary)
 
-    write_whole(path, write)
+    write_durably(path, write)
 
 
 def save_last(model: Any, run: Run, progress: Progress, keep: int = 1) -> None:

@@ -52,12 +52,16 @@ def use_winograd(model: keras.Model, setting: Winograd = "auto", *, is_always: b
     if setting not in get_args(Winograd):
         raise ValueError(f'winograd must be "off" or "auto", not {setting!r}.')
     found = [layer for layer in nested_layers(model) if _is_suitable(layer)]
-    former = [layer.__dict__.pop("convolution_op", None) for layer in found]
     if setting == "off" or keras.backend.backend() != "tensorflow" or _has_gpu():
+        for layer in found:
+            layer.__dict__.pop("convolution_op", None)
         return 0
-    for layer, operation in zip(found, former, strict=True):
-        has_it = isinstance(operation, _Operation) and operation.is_always
-        layer.convolution_op = _Operation(layer.convolution_op, is_always or has_it)
+    for layer in found:
+        operation = layer.convolution_op
+        if not isinstance(operation, _Operation):
+            layer.convolution_op = _Operation(operation, is_always)
+        elif is_always and not operation.is_always:
+            layer.convolution_op = operation._replace(is_always=True)
     return len(found)
 
 

@@ -67,14 +67,17 @@ def test_what_fails_half_way_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs Linux, to name what is flushed")
-def test_content_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_content_is_on_the_disk_before_its_name_and_the_name_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A power failure must not leave an empty `config.yaml`, `metrics.csv` or `best.keras`."""
     done: list[tuple[str, str]] = []
     fsync, replace = os.fsync, os.replace
 
     def note_fsync(descriptor: int) -> None:
         fsync(descriptor)
-        done.append(("fsync", Path(os.readlink(f"/proc/self/fd/{descriptor}")).name.split(".")[1]))
+        flushed = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        done.append(("fsync", "names" if flushed == tmp_path else flushed.name.split(".")[1]))
 
     def note_replace(source: Path, target: Path) -> None:
         replace(source, target)
@@ -86,7 +89,8 @@ def test_content_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypat
     run.write_config(TrainConfig())
     run.write_row(1, {"loss": 1.0})
     copy_whole(run.metrics, run.best)
-    assert done == [(what, name) for name in ("config", "metrics", "best") for what in ("fsync", "rename")]
+    expected = [(("fsync", name), ("rename", name), ("fsync", "names")) for name in ("config", "metrics", "best")]
+    assert done == [step for steps in expected for step in steps]
 
 
 def test_a_snapshot_carries_model_and_progress(tmp_path: Path) -> None:
