@@ -183,7 +183,10 @@ def kill_until_done(options: argparse.Namespace, choices: random.Random) -> list
 
 
 def compare_speed(options: argparse.Namespace) -> None:
-    """Prints CPU and wall time of two plain processes and of the runner, in turns."""
+    """Prints CPU and wall time of two plain processes and of the runner, in turns.
+
+    Ray's daemon does not wait for its workers, so that the system hands on none of their CPU time: for it only wall time.
+    """
     halves, runner = Cost(), Cost()
     for turn in range(options.turns):
         with measured(halves):
@@ -192,12 +195,13 @@ def compare_speed(options: argparse.Namespace) -> None:
         shutil.rmtree(options.folder / "timed", ignore_errors=True)
         with measured(runner):
             finish(start(with_runner(options, "timed")))
-        print(f"turn {turn + 1}: two plain {halves}, {options.runner} {runner} (sums)", flush=True)
-    count = options.images * options.turns
+        print(f"turn {turn + 1}, sums: two plain {halves}, {options.runner} {runner}", flush=True)
+    count, has_cpu = options.images * options.turns, options.runner != "ray"
     for what, cost in (("two plain processes", halves), (options.runner, runner)):
-        print(f"{what:<20} {count / cost.cpu:7.1f} images per CPU second, {count / cost.wall:7.1f} per second")
-    by_cpu, by_wall = halves.cpu / runner.cpu, halves.wall / runner.wall
-    print(f"throughput by CPU {by_cpu:.3f}, by wall {by_wall:.3f} of two plain processes")
+        by_cpu = f"{count / cost.cpu:7.1f} images per CPU second, " if has_cpu else ""
+        print(f"{what:<20} {by_cpu}{count / cost.wall:7.1f} per second")
+    by_cpu = f"by CPU {halves.cpu / runner.cpu:.3f}, " if has_cpu else ""
+    print(f"throughput {by_cpu}by wall {halves.wall / runner.wall:.3f} of two plain processes")
 
 
 def main() -> None:
