@@ -185,7 +185,7 @@ def kill_until_done(options: argparse.Namespace, choices: random.Random) -> list
 def compare_speed(options: argparse.Namespace) -> None:
     """Prints CPU and wall time of two plain processes and of the runner, in turns.
 
-    Ray's daemon does not wait for its workers, so that the system hands on none of their CPU time: for it only wall time.
+    Ray's daemon does not wait for its workers, so the system hands on none of their CPU time: wall time only.
     """
     halves, runner = Cost(), Cost()
     for turn in range(options.turns):
