@@ -141,7 +141,7 @@ def find_images(source: str | os.PathLike[str], *, is_recursive: bool = False) -
 
 def _images_in(folder: Path, pattern: str) -> list[Path]:
     found = (path for path in folder.glob(pattern) if path.suffix.lower() in SUFFIXES and path.is_file())
-    return sorted(found, key=lambda path: path.parts)  # the order of paths, in a third of the time
+    return sorted(found, key=lambda path: path.parts)  # on POSIX the order of paths, in a third of the time
 
 
 def first_missing(paths: Sequence[str]) -> int | None:

@@ -67,7 +67,7 @@ class KerasRuntime(BatchRuntime):
     def with_winograd(self) -> KerasRuntime:
         """Detects by Winograd's algorithm; see `Runtime`. Its raw outputs are those of the model itself."""
         changed = self.with_filter(self.filter)  # a model with functions of its own
-        changed._has_winograd = use_winograd(self.model.network, is_always=False) > 0
+        changed._has_winograd = use_winograd(self.model.network, is_default=False) > 0
         return changed
 
     def run(self, inputs: dict[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def copy_whole(source: Path, target: Path) -> None:
     write_durably(target, lambda path: shutil.copyfile(source, path))
 
 
-def write_durably(path: Path, write: Callable[[Path], object]) -> None:
+def write_durably(path: Path, write: Callable[[Path], object], check: Callable[[Path], object] | None = None) -> None:
     """As `write_whole`; the content is on the disk before the file gets its name, and the name before this returns.
 
     Otherwise a machine that loses power within the next half minute may keep the name and lose the content.
@@ -40,16 +40,20 @@ def write_durably(path: Path, write: Callable[[Path], object]) -> None:
     Args:
         path: Where the file belongs.
         write: Gets the temporary path and writes the file there.
+        check: Gets the temporary path when the content is on the disk, and raises an `OSError` if it is wrong.
+            Defaults to no check.
 
     Raises:
         WriteError: It cannot be written; an older file is as it was.
     """
 
-    def write_and_flush(temporary: Path) -> None:
+    def write_flush_and_check(temporary: Path) -> None:
         write(temporary)
         flush_to_disk(temporary)
+        if check is not None:
+            check(temporary)
 
-    write_whole(path, write_and_flush)
+    write_whole(path, write_flush_and_check)
     with contextlib.suppress(OSError):  # Windows and some network file systems open or flush no folders
         flush_to_disk(path.parent, os.O_RDONLY)
 

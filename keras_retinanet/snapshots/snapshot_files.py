@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from keras_retinanet.snapshots.atomic_files import copy_whole, flush_to_disk, naming, write_durably
+from keras_retinanet.snapshots.atomic_files import copy_whole, naming, write_durably
 from keras_retinanet.snapshots.run_folder import STATE_MEMBER, Progress, Run, read_progress
 
 EARLIER = "epoch*-step*.keras"
@@ -34,10 +34,8 @@ def save_snapshot(model: Any, path: Path, progress: Progress) -> None:
         model.save(temporary)
         with zipfile.ZipFile(temporary, "a") as archive:
             archive.writestr(STATE_MEMBER, json.dumps(dataclasses.asdict(progress)))
-        flush_to_disk(temporary)
-        _verify(temporary)
 
-    write_durably(path, write)
+    write_durably(path, write, check=_verify)
 
 
 def save_last(model: Any, run: Run, progress: Progress, keep: int = 1) -> None:

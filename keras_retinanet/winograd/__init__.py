@@ -29,7 +29,7 @@ LEAST_CHANNELS = 128
 """Channels of input and output from which the algorithm pays: transforms take as long for fewer products."""
 
 
-def use_winograd(model: keras.Model, setting: Winograd = "auto", *, is_always: bool = True) -> int:
+def use_winograd(model: keras.Model, setting: Winograd = "auto", *, is_default: bool = True) -> int:
     """Lets the 3x3 convolutions of a model use the algorithm wherever it is faster.
 
     The choice depends on shapes only, never on a timing: a resumed run computes the same bits. Convolutions in half
@@ -40,8 +40,8 @@ def use_winograd(model: keras.Model, setting: Winograd = "auto", *, is_always: b
     Args:
         model: keras.Model. Any; changed in place. Functions that are already traced keep what they have.
         setting: `"off"` gives all convolutions their own operation back.
-        is_always: With `False` they use it within `winograd_convolutions` only; convolutions that an earlier call let
-            use it always are left so. Defaults to `True`.
+        is_default: With `False` they use it within `winograd_convolutions` only; convolutions that use it by default
+            since an earlier call are left so. Defaults to `True`.
 
     Returns:
         Number of convolutions that may use it.
@@ -59,13 +59,13 @@ def use_winograd(model: keras.Model, setting: Winograd = "auto", *, is_always: b
     for layer in found:
         operation = layer.convolution_op
         if not isinstance(operation, _Operation):
-            layer.convolution_op = _Operation(operation, is_always)
-        elif is_always and not operation.is_always:
-            layer.convolution_op = operation._replace(is_always=True)
+            layer.convolution_op = _Operation(operation, is_default)
+        elif is_default and not operation.is_default:
+            layer.convolution_op = operation._replace(is_default=True)
     return len(found)
 
 
-_CHOICE: ContextVar[bool | None] = ContextVar("choice", default=None)  # None: as `is_always` of each layer says
+_CHOICE: ContextVar[bool | None] = ContextVar("choice", default=None)  # None: as `is_default` of each layer says
 
 
 def direct_convolutions() -> AbstractContextManager[None]:
@@ -74,7 +74,7 @@ def direct_convolutions() -> AbstractContextManager[None]:
 
 
 def winograd_convolutions() -> AbstractContextManager[None]:
-    """A block in which convolutions with `is_always=False` use the algorithm, too. It holds for this thread."""
+    """A block in which convolutions with `is_default=False` use the algorithm, too. It holds for this thread."""
     return _chosen(True)
 
 
@@ -91,11 +91,11 @@ class _Operation(NamedTuple):
     """A layer's operation: by the algorithm where shapes and dtype permit it."""
 
     direct: Callable[[Tensor, Tensor], Tensor]
-    is_always: bool
+    is_default: bool
 
     def __call__(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         choice = _CHOICE.get()
-        is_chosen = self.is_always if choice is None else choice
+        is_chosen = self.is_default if choice is None else choice
         is_symbolic = isinstance(inputs, keras.KerasTensor)
         if is_symbolic or not (is_chosen and _is_float32(inputs) and _is_float32(kernel)):
             return self.direct(inputs, kernel)

@@ -27,8 +27,8 @@ def convolve(features: Tensor, kernel: Tensor) -> Tensor:
     import tensorflow as tf
 
     kernel = tf.convert_to_tensor(kernel)  # of a variable
-    transformed = None
-    if _pays(features) is not False:
+    pays, transformed = _pays(features), None
+    if pays is not False:
         with tf.control_dependencies([features]):  # or the kernels of all layers would be transformed first, and kept
             transformed = tf.stop_gradient(_shared(kernel))
 
@@ -39,14 +39,14 @@ def convolve(features: Tensor, kernel: Tensor) -> Tensor:
             with tf.control_dependencies([upstream]):  # or the forward pass would prepare this one, and keep it
                 turned = tf.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
                 of_features = _where_it_pays(
-                    features,
+                    pays,
                     lambda: by_tiles(upstream, transform_kernel(turned)),
                     lambda: tf.raw_ops.Conv2DBackpropInput(
                         input_sizes=tf.shape(features), filter=kernel, out_backprop=upstream, **plain
                     ),
                 )
                 of_kernel = _where_it_pays(
-                    features,
+                    pays,
                     lambda: kernel_gradient(features, upstream),
                     lambda: tf.raw_ops.Conv2DBackpropFilter(
                         input=features, filter_sizes=kernel.shape, out_backprop=upstream, **plain
@@ -55,7 +55,7 @@ def convolve(features: Tensor, kernel: Tensor) -> Tensor:
             return of_features, of_kernel
 
         outputs = _where_it_pays(
-            features, lambda: by_tiles(features, transformed), lambda: tf.nn.conv2d(features, kernel, 1, "SAME")
+            pays, lambda: by_tiles(features, transformed), lambda: tf.nn.conv2d(features, kernel, 1, "SAME")
         )
         return outputs, gradient
 
@@ -105,10 +105,9 @@ def _pays(features: Tensor) -> Any:
     return count >= LEAST_TILES if known is None else bool(known >= LEAST_TILES)
 
 
-def _where_it_pays(features: Tensor, tiled: Callable[[], Tensor], direct: Callable[[], Tensor]) -> Tensor:
+def _where_it_pays(pays: Any, tiled: Callable[[], Tensor], direct: Callable[[], Tensor]) -> Tensor:
     import tensorflow as tf
 
-    pays = _pays(features)
     if isinstance(pays, bool):
         return tiled() if pays else direct()
     return tf.cond(pays, tiled, direct)

@@ -28,6 +28,36 @@ def write_images() -> Callable[..., None]:
     return write
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """Eleven images, landscape and portrait, each with one red rectangle (the last with none) on noise."""
+    folder = tmp_path_factory.mktemp("drawn")
+    rng = np.random.default_rng(0)
+    out = []
+    for number in range(11):
+        height, width = (60, 90) if number % 3 else (90, 60)
+        pixels = np.repeat(rng.integers(110, 150, (height, width, 1)), 3, axis=-1).astype(np.uint8)
+        boxes = np.zeros((0, 4), np.float32)
+        if number < 10:
+            x1, y1 = rng.integers(0, 30, 2)
+            x2, y2 = x1 + rng.integers(12, 30), y1 + rng.integers(12, 30)
+            pixels[y1:y2, x1:x2] = (250, 10, 10)
+            boxes = np.array([[x1, y1, x2, y2]], np.float32)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+        labels = np.full(len(boxes), number, np.int32)
+        out.append(
+            {
+                "image": str(folder / f"{number}.png"),
+                "image_id": number,
+                "boxes": boxes,
+                "labels": labels,
+                "ignore": labels == 4,
+                "size": (height, width),
+            }
+        )
+    return out
+
+
 def coco_content() -> dict[str, Any]:
     """Three images: one with an object and a crowd, one with an object, one empty. Category ids are not 0, 1."""
     images = [

@@ -3,9 +3,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import pytest
 import tensorflow as tf
-from PIL import Image
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data.batch_share import BatchShare
@@ -16,30 +14,6 @@ RESIZE = ResizeConfig(min_side=48, max_side=80, pad_multiple=16)
 PAD = (123.5, 116.5, 103.5)
 
 
-@pytest.fixture(scope="module")
-def samples(tmp_path_factory):
-    """Eleven images of noise, seven landscape and four portrait."""
-    folder = tmp_path_factory.mktemp("noise")
-    rng = np.random.default_rng(0)
-    nothing = np.zeros((0, 4), np.float32)
-    out = []
-    for number in range(11):
-        height, width = (60, 90) if number % 3 else (90, 60)
-        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(folder / f"{number}.png")
-        labels = np.zeros(0, np.int32)
-        out.append(
-            {
-                "image": str(folder / f"{number}.png"),
-                "image_id": number,
-                "boxes": nothing,
-                "labels": labels,
-                "ignore": labels == 1,
-                "size": (height, width),
-            }
-        )
-    return out
-
-
 def listed(dataset):
     return list(dataset.as_numpy_iterator())
 
@@ -48,15 +22,15 @@ def indices(batches):
     return [rest["image_index"].tolist() for _, rest in batches]
 
 
-def test_inference_sees_every_image_once_as_it_is(samples, network_input):
-    batches = InferenceBatches(samples, resize=RESIZE, pad_value=PAD, batch_size=3)
+def test_inference_sees_every_image_once_as_it_is(drawn, network_input):
+    batches = InferenceBatches(drawn, resize=RESIZE, pad_value=PAD, batch_size=3)
     found = listed(batches.dataset())
     assert len(found) == len(batches) == batches.dataset().cardinality() == 3 + 2
     assert sorted(itertools.chain(*indices(found))) == list(range(11))
     for images, rest in found:
         assert images.shape[1:3] in batches.batch_shapes
         for image, size, scale, index in zip(images, rest["size"], rest["scale"], rest["image_index"], strict=True):
-            stored = decode(tf.io.read_file(samples[index]["image"]))
+            stored = decode(tf.io.read_file(drawn[index]["image"]))
             wanted, wanted_size, wanted_scale = network_input(stored, RESIZE, PAD)
             np.testing.assert_array_equal(size, wanted_size)
             np.testing.assert_array_equal(scale, wanted_scale)
@@ -66,8 +40,8 @@ def test_inference_sees_every_image_once_as_it_is(samples, network_input):
             assert (image[:, width:] == PAD).all()
 
 
-def test_processes_measure_whole_batches_each_once(samples):
-    batches = InferenceBatches(samples, resize=RESIZE, pad_value=PAD, batch_size=2)
+def test_processes_measure_whole_batches_each_once(drawn):
+    batches = InferenceBatches(drawn, resize=RESIZE, pad_value=PAD, batch_size=2)
     shares = [BatchShare(index, 3) for index in range(3)]
     outside = [batches.outside(share) for share in shares]
     assert (sum(~each for each in outside) == 1).all()
@@ -77,8 +51,8 @@ def test_processes_measure_whole_batches_each_once(samples):
     assert [found[number % 3][number // 3] for number in range(len(alone))] == alone
 
 
-def test_images_that_are_done_are_left_out_and_the_shapes_stay(samples):
-    batches = InferenceBatches(samples, resize=RESIZE, pad_value=PAD, batch_size=3)
+def test_images_that_are_done_are_left_out_and_the_shapes_stay(drawn):
+    batches = InferenceBatches(drawn, resize=RESIZE, pad_value=PAD, batch_size=3)
     done = np.arange(11) < 6
     kept = batches.dataset()
     rest = listed(batches.dataset(done))

@@ -7,7 +7,6 @@ from collections import Counter
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
 from keras_retinanet.config import ResizeConfig
 from keras_retinanet.data import errors
@@ -19,36 +18,6 @@ RESIZE = ResizeConfig(min_side=48, max_side=80, pad_multiple=16)
 PAD = (123.5, 116.5, 103.5)
 MARKER = np.array([250, 10, 10])
 ALL = (*MIXTURES, *AUGMENTATIONS)
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    """Eleven images, landscape and portrait, each with one red rectangle (the last with none) on noise."""
-    folder = tmp_path_factory.mktemp("drawn")
-    rng = np.random.default_rng(0)
-    out = []
-    for number in range(11):
-        height, width = (60, 90) if number % 3 else (90, 60)
-        pixels = np.repeat(rng.integers(110, 150, (height, width, 1)), 3, axis=-1).astype(np.uint8)
-        boxes = np.zeros((0, 4), np.float32)
-        if number < 10:
-            x1, y1 = rng.integers(0, 30, 2)
-            x2, y2 = x1 + rng.integers(12, 30), y1 + rng.integers(12, 30)
-            pixels[y1:y2, x1:x2] = MARKER
-            boxes = np.array([[x1, y1, x2, y2]], np.float32)
-        Image.fromarray(pixels).save(folder / f"{number}.png")
-        labels = np.full(len(boxes), number, np.int32)
-        out.append(
-            {
-                "image": str(folder / f"{number}.png"),
-                "image_id": number,
-                "boxes": boxes,
-                "labels": labels,
-                "ignore": labels == 4,
-                "size": (height, width),
-            }
-        )
-    return out
 
 
 @pytest.fixture

@@ -26,14 +26,14 @@ def test_a_snapshot_that_reads_otherwise_than_it_was_written_is_refused(
     path = tmp_path / "last.keras"
     save_snapshot(model, path, Progress(epoch=1))
 
-    def flip_a_bit(written: Path) -> None:
+    def flip_a_bit(written: Path, access: int = os.O_RDWR) -> None:
         data = bytearray(written.read_bytes())
         with zipfile.ZipFile(written) as archive:
             place = archive.getinfo("model.weights.h5").header_offset + 200
         data[place] ^= 1
         written.write_bytes(bytes(data))
 
-    monkeypatch.setattr("keras_retinanet.snapshots.snapshot_files.flush_to_disk", flip_a_bit)
+    monkeypatch.setattr("keras_retinanet.snapshots.atomic_files.flush_to_disk", flip_a_bit)
     with pytest.raises(WriteError, match=r"last\.keras cannot be written.*model\.weights\.h5.*the disk is failing"):
         save_snapshot(model, path, Progress(epoch=2))
     assert read_progress(path).epoch == 1

@@ -195,7 +195,7 @@ def test_an_export_of_a_model_in_memory_has_direct_convolutions() -> None:
 def test_layers_that_use_it_within_a_block_only_answer_as_before_outside() -> None:
     model, images = plain(), random(1, 28, 32, 1)
     direct = model(images).numpy()
-    assert use_winograd(model, is_always=False) == 1
+    assert use_winograd(model, is_default=False) == 1
     np.testing.assert_array_equal(model(images), direct)
     with winograd.winograd_convolutions():
         fast = model(images).numpy()
@@ -203,7 +203,7 @@ def test_layers_that_use_it_within_a_block_only_answer_as_before_outside() -> No
             np.testing.assert_array_equal(model(images), direct)
     assert not np.array_equal(fast, direct)
     use_winograd(model)
-    use_winograd(model, is_always=False)
+    use_winograd(model, is_default=False)
     np.testing.assert_array_equal(model(images), fast, "a layer that always uses it keeps it")
 
 
