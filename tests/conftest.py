@@ -20,6 +20,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # figures of the tests are 
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Code for a few pixels is compiled more often than run: what XLA computes is tested, not how fast.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
+# Every worker and every command that is started would compile the package again: it is compiled once, and kept.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SLOW_LIMIT = 1800
@@ -178,6 +181,31 @@ def small_network() -> Callable[..., Any]:
         return model
 
     return make
+
+
+def _five_convolutions(weights: str | None = None) -> Any:
+    import keras
+
+    from keras_retinanet.backbones import Normalize
+
+    del weights
+    images = keras.Input((None, None, 3))
+    features = Normalize((120.0, 110.0, 100.0), (60.0, 60.0, 60.0), name="normalize")(images)
+    maps = {}
+    for level in range(1, 6):
+        features = keras.layers.Conv2D(8, 3, 2, "same", activation="relu")(features)
+        maps[f"C{level}"] = features = keras.layers.BatchNormalization()(features)
+    return keras.Model(images, {name: maps[name] for name in ("C3", "C4", "C5")}, name="mobilenet_025")
+
+
+@pytest.fixture(scope="module")
+def small_backbone() -> Iterator[None]:
+    """`mobilenet_025` has five convolutions, which are traced in a moment, until the module ends."""
+    from keras_retinanet.backbones import BACKBONES
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES, "mobilenet_025", _five_convolutions)
+        yield
 
 
 @pytest.fixture(scope="session")

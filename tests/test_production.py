@@ -28,7 +28,7 @@ COMMANDS = re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)[0].splitlines()
 CLIENT = re.findall(r"```py\n(.*?)```", SECTION, re.DOTALL)[0]
 PICTURE = "scenes/val2017/000001000001.jpg"
 SIZES = {"--epochs": 1, "--steps": 1, "--batch-size": 2, "--image-min-side": 96, "--image-max-side": 96}
-WIDTHS = {"--fpn-width": 32, "--head-width": 32}
+WIDTHS = {"--backbone": "mobilenet_025", "--fpn-width": 32, "--head-width": 32, "--head-depth": 1}
 SMALL = [str(word) for pair in (SIZES | WIDTHS).items() for word in pair] + ["--mixed-precision", "none", "--no-cache"]
 EVERYTHING = ["--score-threshold", "0", "--max-detections", "20"]  # one step teaches nothing: any score will do
 
@@ -55,6 +55,7 @@ def free_port() -> int:
         return port
 
 
+@pytest.mark.usefixtures("small_backbone")
 def test_every_command_of_the_section_in_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

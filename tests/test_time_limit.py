@@ -26,20 +26,20 @@ def test_next():
 
 @pytest.mark.slow
 def test_slow():
-    time.sleep(2.5)
+    time.sleep(1.5)
 """
 WAITS = "asyncio.run(asyncio.sleep(1000))"
 NEVER_RETURNS_TO_PYTHON = "sum(itertools.repeat(1))"
 
 
 @pytest.mark.parametrize(
-    ("line", "cause"), [(WAITS, "Failed: Timeout (>2.0s)"), (NEVER_RETURNS_TO_PYTHON, "crashed while running")]
+    ("line", "cause"), [(WAITS, "Failed: Timeout (>1.0s)"), (NEVER_RETURNS_TO_PYTHON, "crashed while running")]
 )
 def test_a_hung_test_fails_and_names_itself(line: str, cause: str, tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(HOOKS)
     (tmp_path / "test_it.py").write_text(TESTS.format(line=line))
     command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path)]
-    limits = ["-o", "timeout=2", "-o", "faulthandler_timeout=5"]
+    limits = ["-o", "timeout=1", "-o", "faulthandler_timeout=3"]
     done = subprocess.run(
         [*command, *limits, "-n", "1", "-m", "slow or not slow", "-p", "no:cacheprovider", str(tmp_path)],
         capture_output=True, text=True, timeout=200, check=False,

@@ -108,18 +108,26 @@ def test_as_mmdetection(mmdetection: Any) -> None:
     np.testing.assert_allclose(quality, mmdetection["aligned"]["quality"], atol=1e-5)
 
 
-@pytest.mark.parametrize("per_cell", [pytest.param(1, marks=pytest.mark.slow), 9])
-def test_a_batch_equals_its_images_and_takes_many_boxes(per_cell: int) -> None:
+@pytest.mark.parametrize(
+    ("per_cell", "side", "count"),
+    [
+        pytest.param(1, 64, 1000, marks=pytest.mark.slow),
+        pytest.param(9, 64, 1000, marks=pytest.mark.slow),
+        (9, 32, 200),
+    ],
+)
+def test_a_batch_equals_its_images_and_takes_many_boxes(per_cell: int, side: int, count: int) -> None:
+    """More boxes than anchors where the image is small or a cell has one: 80 or 180; else 720."""
     scales, ratios = ((1.0,), (1.0,)) if per_cell == 1 else ((1.0, 1.3, 1.6), (0.5, 1.0, 2.0))
     config = AnchorConfig((16.0, 32.0), (8, 16), ratios, scales)
-    levels, rng = image_anchors(NetworkConfig(anchors=config), 64, 64), np.random.default_rng(0)
+    levels, rng = image_anchors(NetworkConfig(anchors=config), side, side), np.random.default_rng(0)
     anchors = np.concatenate([np.asarray(level) for level in levels])
-    corners = rng.uniform(0, 50, (2, 1000, 2))
+    corners = rng.uniform(0, side - 14, (2, count, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(4, 14, corners.shape)], -1).astype(np.float32)
-    labels = rng.integers(-1, 2, (2, 1000)).astype(np.int32)
+    labels = rng.integers(-1, 2, (2, count)).astype(np.int32)
     predicted = (anchors + rng.normal(0, 2, (2, *anchors.shape))).astype(np.float32)
     logits = rng.normal(-1, 1, (2, len(anchors), 2)).astype(np.float32)
-    ignore, sizes = np.zeros((2, 1000), "int32"), np.array([[64, 64], [40, 64]], np.float32)
+    ignore, sizes = np.zeros((2, count), "int32"), np.array([[side, side], [0.625 * side, side]], np.float32)
     inputs = AssignerInputs(levels, (per_cell,) * 2, boxes, labels, ignore, sizes, predicted, logits)
     found = assign(AssignerConfig(assigner="task_aligned", aligned_top_k=5), inputs)
     assert (np.asarray(found.anchor_labels) == 1).sum() > 20

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -33,10 +34,37 @@ def follow_the_page(package: Path) -> None:
     table.write_text(text, encoding="utf-8")
 
 
-def run(command: str, *words: str, home: Path) -> subprocess.CompletedProcess[str]:
+RUN = """
+import contextlib, importlib, io, json, sys
+
+answers = []
+for command, *words in json.loads(sys.argv[1]):
+    printed, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(errors):
+        try:
+            code = importlib.import_module(f"keras_retinanet.cli.{command}").main(words)
+        except SystemExit as end:
+            code = end.code
+    answers.append((code, printed.getvalue(), errors.getvalue()))
+print(json.dumps(answers))
+"""
+
+
+class Answer(NamedTuple):
+    """What a command ends with and prints."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*commands: list[str], home: Path) -> list[Answer]:
+    """What commands answer, one after the other in a fresh process that has the copy of the package."""
     environment = {**os.environ, "PYTHONPATH": str(home), "XDG_CACHE_HOME": str(home / "cache")}
-    arguments = [sys.executable, "-m", f"keras_retinanet.cli.{command}", *words]
-    return subprocess.run(arguments, capture_output=True, text=True, env=environment, cwd=home, timeout=300)
+    arguments = [sys.executable, "-c", RUN, json.dumps(commands)]
+    done = subprocess.run(arguments, capture_output=True, text=True, env=environment, cwd=home, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return [Answer(*answer) for answer in json.loads(done.stdout.splitlines()[-1])]
 
 
 def test_a_format_in_three_edits(tmp_path: Path) -> None:
@@ -51,10 +79,15 @@ def test_a_format_in_three_edits(tmp_path: Path) -> None:
     (data / "a.txt").write_text("cat 1 2 11 12\ncat 1 2 3\ndog 5 5 9 9\ncat one 2 3 4\n")
     (data / "b.txt").write_text("dog 3 4 5\n")
 
-    usage = run("doctor", "--help", home=tmp_path)
+    words = ["convert_data", "text", str(data), str(tmp_path / "out"), "--to", "csv"]
+    usage, report, strict, conversion = run(
+        ["doctor", "--help"],
+        ["doctor", str(data), "--json", str(tmp_path / "report.json")],  # the path alone is enough
+        [*words, "--bad-data", "error"],
+        words,
+        home=tmp_path,
+    )
     assert "text PATH" in usage.stdout, usage.stderr
-    # The path alone is enough.
-    report = run("doctor", str(data), "--json", str(tmp_path / "report.json"), home=tmp_path)
     assert report.returncode == 2, report.stderr
     findings = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["findings"]
     (structure,) = [finding for finding in findings if finding["kind"] == "structure"]
@@ -66,10 +99,7 @@ def test_a_format_in_three_edits(tmp_path: Path) -> None:
     ]
     assert structure["count"] == 3
 
-    words = ["convert_data", "text", str(data), str(tmp_path / "out"), "--to", "csv"]
-    conversion = run(*words, "--bad-data", "error", home=tmp_path)
-    assert conversion.returncode == 2
-    assert f"{data}/a.txt, line 2: 4 words. allowed: class x1 y1 x2 y2. fix: correct the line" in conversion.stderr
-    conversion = run(*words, home=tmp_path)
+    assert strict.returncode == 2
+    assert f"{data}/a.txt, line 2: 4 words. allowed: class x1 y1 x2 y2. fix: correct the line" in strict.stderr
     assert conversion.returncode == 0, conversion.stderr
     assert f"3 annotations left out: {data}/a.txt, line 2: 4 words" in conversion.stdout + conversion.stderr

@@ -17,6 +17,8 @@ from keras_retinanet.experiments.snapshot_figures import draw_figures
 from keras_retinanet.model.build import build
 from keras_retinanet.model.retinanet import RetinaNet
 
+pytestmark = pytest.mark.usefixtures("small_backbone")
+
 TARGETS = {
     "boxes": np.array([[[0, 0, 32, 32]]], np.float32),
     "labels": np.array([[1]], np.int32),

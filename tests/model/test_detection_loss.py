@@ -19,6 +19,8 @@ from keras_retinanet.losses import CLASSIFICATION_LOSSES
 from keras_retinanet.model.build import build
 from keras_retinanet.model.detection_loss import DetectionLoss, LossTerms
 
+pytestmark = pytest.mark.usefixtures("small_backbone")
+
 ANCHORS = np.array([[[0, 0, 8, 8], [8, 0, 16, 8], [16, 0, 24, 8]]], np.float32)
 TARGETS: Any = {
     "boxes": np.array([[[0, 0, 8, 8], [0, 0, 0, 0]]], np.float32),

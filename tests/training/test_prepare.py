@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_retinanet import winograd
-from keras_retinanet.backbones import BACKBONES, Normalize
 from keras_retinanet.cli.train import parse
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.tree import changed
@@ -31,6 +30,8 @@ from keras_retinanet.snapshots.run_folder import Run, read_config, read_progress
 from keras_retinanet.training.find_rate import find_learning_rate
 from keras_retinanet.training.non_finite import NonFiniteGuard, NonFiniteLossError
 from keras_retinanet.training.prepare import prepare, train
+
+pytestmark = pytest.mark.usefixtures("small_backbone")
 
 TINY = {
     "data.dataset": "coco",
@@ -51,25 +52,6 @@ TINY = {
     "batch_size": 2,
     "epochs": 2,
 }
-
-
-def five_convolutions(weights: str | None = None) -> keras.Model:
-    """A backbone that is traced in a moment."""
-    del weights
-    images = keras.Input((None, None, 3))
-    features = Normalize((120.0, 110.0, 100.0), (60.0, 60.0, 60.0), name="normalize")(images)
-    maps = {}
-    for level in range(1, 6):
-        features = keras.layers.Conv2D(8, 3, 2, "same", activation="relu")(features)
-        maps[f"C{level}"] = features = keras.layers.BatchNormalization()(features)
-    return keras.Model(images, {name: maps[name] for name in ("C3", "C4", "C5")}, name="mobilenet_025")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_backbone() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES, "mobilenet_025", five_convolutions)
-        yield
 
 
 @pytest.fixture(scope="module")
