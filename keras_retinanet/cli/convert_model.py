@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from keras_retinanet.cli.old_flags import refuse_old_flags
-from keras_retinanet.cli.parsing import Parser, fail, number
+from keras_retinanet.cli.parsing import Parser, fail, number, print_note
 from keras_retinanet.cli.snapshot_arguments import add_filter_flags, open_detector, read_overrides
 from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import ExifFrame, ExportConfig, ExportDtype, ExportFormat, ServeConfig
@@ -115,6 +115,7 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
         find_run_data,
         folder_images,
         training_files,
+        warn_of_padding,
     )
 
     if flags.serving_kit:
@@ -142,6 +143,8 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
     detector = open_detector(snapshot, flags, overrides, **({"nms": mode} if mode else {}))
     if flags.exif:
         detector.network.resize_config = dataclasses.replace(detector.network.resize_config, exif=flags.exif)
+    if flags.format == "litert" and settings.image_size is None and (note := warn_of_padding(detector)):
+        print_note(note)
     check = Verification(flags.format, detector, flags.precision, samples, _validation(data, detector.class_names))
     written = FORMATS[flags.format](detector, out, settings, check)
     if flags.serving_kit:

@@ -264,7 +264,7 @@ def _train(command: TrainCommand, processes: Processes, watch: Watch | None) -> 
             watch.wait_for_loss()
         raise
     if processes.is_first:
-        print_summary(result, command.config)
+        print_summary(result, training.config)
     return 0 if result.stopped_by is None else 128 + result.stopped_by
 
 

@@ -194,7 +194,8 @@ def list_parts(data: DataConfig) -> list[DataConfig]:
     for entry in data.more_data or ():
         word, colon, path = entry.partition(":")
         if not colon or word not in DATASETS:
-            raise ValueError(f"{entry!r} is not FORMAT:PATH, where FORMAT is one of {', '.join(DATASETS)}.")
+            order = f" The format of the first path comes before it: {word} PATH." if word in DATASETS else ""
+            raise ValueError(f"{entry!r} is not FORMAT:PATH, where FORMAT is one of {', '.join(DATASETS)}.{order}")
         reader = DATASETS[word]
         layout = reader.find_layout(path)
         own = dict(layout.settings) if layout and layout.settings else dict.fromkeys(reader.arguments[:1], path)

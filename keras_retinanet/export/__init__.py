@@ -8,7 +8,7 @@ from typing import Protocol
 from keras_retinanet.config import ExportConfig, ExportFormat
 from keras_retinanet.export.artefact import Check, check_settings
 from keras_retinanet.export.keras_file import export_keras
-from keras_retinanet.export.litert_file import export_litert
+from keras_retinanet.export.litert_file import export_litert, warn_of_padding
 from keras_retinanet.export.onnx_file import export_onnx
 from keras_retinanet.export.openvino_folder import export_openvino
 from keras_retinanet.export.run_data import ValidationData, find_run_data, training_files
@@ -58,4 +58,5 @@ __all__ = [
     "find_run_data",
     "folder_images",
     "training_files",
+    "warn_of_padding",
 ]

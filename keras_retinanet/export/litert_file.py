@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from keras_retinanet.config import ExportConfig, ResizeConfig
@@ -15,7 +16,7 @@ from keras_retinanet.export.artefact import Check, write_file
 from keras_retinanet.export.detection_graph import describe, detection_graph, prepare_model, save_graph
 from keras_retinanet.export.int8 import quantize_litert
 from keras_retinanet.export.resize_graph import check_rule
-from keras_retinanet.framework_internals import litert_converter_error, litert_format
+from keras_retinanet.framework_internals import litert_converter_error, litert_format, nested_layers
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY
 
@@ -56,6 +57,28 @@ def largest_square(resize: ResizeConfig) -> tuple[int, int]:
     """
     height, width = padded_size(resize.max_side, resize.max_side, resize)
     return int(height), int(width)
+
+
+def warn_of_padding(model: DetectionModel) -> str | None:
+    """Says what `largest_square` costs a network that normalises over its maps, padding included.
+
+    Args:
+        model: The model.
+
+    Returns:
+        One sentence with the size to give instead; `None` where all images fill the square, or no layer looks at
+        the padding.
+    """
+    resize = model.network.resize_config
+    square, short = largest_square(resize), int(padded_size(resize.min_side, resize.max_side, resize)[0])
+    layers = nested_layers(model.network)
+    if short == square[0] or not any(isinstance(layer, keras.layers.GroupNormalization) for layer in layers):
+        return None
+    return (
+        f"every image is padded to {square[0]} x {square[1]}; group normalisation includes the padding, so detections "
+        f"differ from the snapshot's. If all images are landscape, give --image-size {short} {square[1]}, if all are "
+        f"portrait, --image-size {square[1]} {short}; then compare both with retinanet-evaluate."
+    )
 
 
 def _write(model: DetectionModel, path: Path, settings: ExportConfig) -> None:

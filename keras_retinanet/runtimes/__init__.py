@@ -121,5 +121,5 @@ def format_of(path: Path) -> ExportFormat:
         return "saved_model"
     raise ValueError(
         f"{str(path)!r} is neither a file that ends in {', '.join(SUFFIXES)} nor the folder of a SavedModel or "
-        "of an OpenVINO model."
+        "of an OpenVINO model. The model comes before the images."
     )

@@ -165,7 +165,8 @@ def prepare(
     _report_updates(config, batches, devices, log)
     _report_coverage(model, data.samples, batches, log)
     run = folder or _create_run(config, processes)
-    processes.require_equal(describe_state(config, progress, model))
+    if processes.count > 1:
+        processes.require_equal(describe_state(config, progress, model))
     if processes.is_first:
         run.write_config(config)
         run.write_recipe(reasons)

@@ -28,6 +28,9 @@ SEARCHED_IMAGES = 1000
 MIN_GAIN = 0.01
 """Searched anchors are taken if they cover this share of the boxes more."""
 
+LAST_EPOCHS = ("data.close_mosaic", "optimizer.swa_epochs")
+"""Settings that are numbers of last epochs."""
+
 
 def chosen_names(config: TrainConfig) -> frozenset[str]:
     """The settings that a configuration made in Python sets: those that are not the defaults.
@@ -128,7 +131,7 @@ def scale_last_epochs(config: TrainConfig, planned: int, chosen: Collection[str]
     """
     values = flattened(config)
     scaled = {}
-    for name in ("data.close_mosaic", "optimizer.swa_epochs"):
+    for name in LAST_EPOCHS:
         share = 1.0 if name in chosen else config.epochs / planned
         scaled[name] = min(max(round(values[name] * share), min(values[name], 1)), config.epochs)
     return changed(config, scaled)

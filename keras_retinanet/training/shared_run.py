@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from keras_retinanet.config import TrainConfig, to_dict
 from keras_retinanet.config.settings import AUTO
 from keras_retinanet.model.retinanet import RetinaNet
+from keras_retinanet.report.versions import installed_versions
 from keras_retinanet.snapshots.run_folder import Progress
 from keras_retinanet.training.processes import Processes
 
@@ -56,5 +56,5 @@ def describe_state(config: TrainConfig, progress: Progress, model: RetinaNet) ->
         "training images": progress.data.get("images", ""),
         "boxes": progress.data.get("boxes", ""),
         "weights": weights.hexdigest()[:16],
-        "versions": " ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES),
+        "versions": " ".join(installed_versions(PACKAGES)),
     }

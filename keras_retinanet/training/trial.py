@@ -11,11 +11,11 @@ from keras import ops
 
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.durations import parse_duration
-from keras_retinanet.config.tree import changed
+from keras_retinanet.config.tree import changed, flattened
 from keras_retinanet.data.pipeline import TrainingBatches
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.training.model_state import synchronise
-from keras_retinanet.training.recipe import scale_last_epochs
+from keras_retinanet.training.recipe import LAST_EPOCHS, scale_last_epochs
 
 WARM_UP = 4
 """Steps that are not measured: compiling, and filling the input pipeline."""
@@ -140,4 +140,7 @@ def fit_to_time(
     )  # fmt: skip
     fitted = scale_last_epochs(changed(config, {"epochs": epochs}), config.epochs, chosen)
     batches.close_epoch = epochs - fitted.data.close_mosaic if fitted.data.close_mosaic else None
-    return fitted, f"time {config.time}: {epochs} epochs, at {step:.3g} s a step over {measured} steps"
+    before, after = flattened(config), flattened(fitted)
+    others = [f"{name.rpartition('.')[2]} {after[name]}" for name in LAST_EPOCHS if after[name] != before[name]]
+    planned = ", ".join([f"{config.epochs} were planned", *others])
+    return fitted, f"time {config.time}: {epochs} epochs ({planned}), at {step:.3g} s a step over {measured} steps"

@@ -334,20 +334,22 @@ def test_words_are_settings() -> None:
 TINY = {
     "--backbone": "resnet10_050", "--weights": "none", "--fpn-width": "8", "--head-width": "8", "--head-depth": "1",
     "--max-level": "5", "--anchor-sizes": "16,32,64", "--anchor-strides": "8,16,32", "--batch-size": "2",
-    "--image-min-side": "64", "--image-max-side": "96", "--epochs": "1000", "--evaluate-every": "1000",
+    "--image-min-side": "64", "--image-max-side": "96", "--evaluate-every": "1000",
 }  # fmt: skip
 
 
 def test_sigterm_saves_and_tells_how_to_go_on(tmp_path: Path) -> None:
+    """With the packages of a plain installation; the recipe chooses 300 epochs."""
+    variables = {"PYTHONUNBUFFERED": "1", "PYTHONPATH": f"{ROOT / 'tests/fixtures/required_only'}{os.pathsep}{ROOT}"}
     scenes.write_dataset(tmp_path / "scenes", num_train=4, num_val=2, seed=1)
     command = [sys.executable, str(ROOT / "bin/retinanet-train"), "coco", str(tmp_path / "scenes")]
     process = subprocess.Popen(
         [*command, "--snapshot-path", str(tmp_path / "runs"), "--image-square", *itertools.chain(*TINY.items())],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | variables,
     )  # fmt: skip
     assert process.stdout is not None
     seen = ""
-    while "epoch 1/1000" not in seen:
+    while "epoch 1/300" not in seen:
         line = process.stdout.readline()
         assert line, seen + process.communicate()[1]
         seen += line
@@ -355,6 +357,7 @@ def test_sigterm_saves_and_tells_how_to_go_on(tmp_path: Path) -> None:
     rest, errors = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM, errors
     (folder,) = (tmp_path / "runs").iterdir()
+    assert " of 300. Continue with:" in rest
     assert f"retinanet-train --resume {folder}" in rest
     assert (folder / "last.keras").stat().st_size > 0
     assert "SIGTERM: saving" in rest
