@@ -21,6 +21,8 @@ import numpy as np
 from models import Size, make_keras_hub, make_ours, set_precision
 from timing import Run, interleave, interleave_processes, print_table
 
+from keras_retinanet.cli.startup import prefer_onednn
+
 K = 80
 DAMPING = 0.2
 """Scale of the branches of random residual blocks whose normalisation is frozen: unscaled, their sums overflow."""
@@ -66,12 +68,14 @@ def step_ours(dtype: str, batch: int, size: Size, network: str, winograd: Any = 
     import keras
     import tensorflow as tf
 
+    from keras_retinanet.conv_gradients import use_products
     from keras_retinanet.heap import use_few_heaps
     from keras_retinanet.winograd import use_winograd
 
     use_few_heaps()  # as `prepare` does
     set_precision(dtype)
     model = make_network(network)
+    use_products(model)
     use_winograd(model, winograd)
     model.compile(keras.optimizers.SGD(1e-4, momentum=0.9))
     images, targets = make_batch(batch, size)
@@ -183,6 +187,7 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="peers compiled, too")
     parser.add_argument("--profile", action="store_true", help="only ours, part by part")
     options = parser.parse_args()
+    prefer_onednn()  # as `retinanet-train` does
     for dtype, network in itertools.product(options.dtypes, options.networks):
         setting = (dtype, options.batch, tuple(options.size))
         print(f"\n{dtype}, {network}, {options.batch} x {' x '.join(map(str, options.size))}, one training step")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_retinanet.conv_gradients import convolve, source_of
 from keras_retinanet.schema import Tensor
-from keras_retinanet.winograd import convolve, source_of
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")
@@ -71,20 +70,20 @@ class BatchNormalization(keras.layers.BatchNormalization):
         """
         factor = ops.rsqrt(self.moving_variance + self.epsilon) * self.gamma
         offset = self.beta - self.moving_mean * factor
-        if by_winograd := source_of(convolved):
-            features, kernel = by_winograd
-            return convolve(features, kernel * factor) + offset
-        convolution = getattr(convolved, "op", None)  # eager tensors have none
-        if convolution is None or convolution.type != "Conv2D" or convolution.get_attr("data_format") != b"NHWC":
-            return None
+        if source := source_of(convolved):
+            outputs = source.run(source.features, source.kernel, factor=factor)
+        else:
+            convolution = getattr(convolved, "op", None)  # eager tensors have none
+            if convolution is None or convolution.type != "Conv2D" or convolution.get_attr("data_format") != b"NHWC":
+                return None
+            features, kernel = convolution.inputs
+            if kernel.op.type == "Cast":
+                kernel = kernel.op.inputs[0]
+            settings = {name: convolution.get_attr(name) for name in ("strides", "explicit_paddings", "dilations")}
+            settings["padding"] = convolution.get_attr("padding").decode()
+            outputs = convolve(features, ops.cast(kernel, "float32"), settings, factor)
         import tensorflow as tf
 
-        features, kernel = convolution.inputs
-        if kernel.op.type == "Cast":
-            kernel = kernel.op.inputs[0]
-        settings = {name: convolution.get_attr(name) for name in ("strides", "explicit_paddings", "dilations")}
-        settings["padding"] = convolution.get_attr("padding").decode()
-        outputs = _scaled_convolution(features, ops.cast(kernel, "float32"), factor, settings)
         return tf.nn.bias_add(outputs, ops.cast(offset, outputs.dtype))
 
     def _has_kernel(self, rank: int) -> bool:
@@ -108,35 +107,6 @@ class SyncBatchNormalization(BatchNormalization):
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {name: value for name, value in super().get_config().items() if name != "synchronized"}
-
-
-def _scaled_convolution(features: Tensor, kernel: Tensor, factor: Tensor, settings: dict[str, Any]) -> Tensor:
-    """TensorFlow's convolution with the kernel times a factor `(filters,)` that does not learn.
-
-    The gradient scales the kernel again. Otherwise all scaled kernels, as large as the backbone's weights, would be
-    kept from the forward pass to the end of the backward pass.
-    """
-    import tensorflow as tf
-
-    @tf.custom_gradient
-    def run(features: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, Tensor]]]:
-        def scaled() -> Tensor:
-            return ops.cast(kernel * factor, features.dtype)
-
-        def gradient(upstream: Tensor) -> tuple[Tensor, Tensor]:
-            with tf.control_dependencies([upstream]):  # else TensorFlow would keep the first product for both
-                again = scaled()
-            to_features = tf.raw_ops.Conv2DBackpropInput(
-                input_sizes=tf.shape(features), filter=again, out_backprop=upstream, **settings
-            )
-            to_kernel = tf.raw_ops.Conv2DBackpropFilter(
-                input=features, filter_sizes=tf.shape(kernel), out_backprop=upstream, **settings
-            )
-            return to_features, ops.cast(to_kernel, "float32") * factor
-
-        return tf.raw_ops.Conv2D(input=features, filter=scaled(), **settings), gradient
-
-    return run(features, kernel)
 
 
 def _has_replicas() -> bool:

@@ -18,11 +18,27 @@ def computes_bfloat16(description: Path = _CPU_DESCRIPTION) -> bool:
     Returns:
         True if the description lists `amx_bf16` or `avx512_bf16`.
     """
+    return bool(_words(description) & {"amx_bf16", "avx512_bf16"})
+
+
+def has_avx2_only(description: Path = _CPU_DESCRIPTION) -> bool:
+    """Checks whether AVX2 is the widest instruction set of the processor, as on many without AVX-512.
+
+    Args:
+        description: Linux' description of the processors; if it is missing, the result is `False`.
+
+    Returns:
+        True if the description lists `avx2` and not `avx512f`.
+    """
+    words = _words(description)
+    return "avx2" in words and "avx512f" not in words
+
+
+def _words(description: Path) -> set[str]:
     try:
-        words = set(description.read_text(encoding="utf-8").split())
+        return set(description.read_text(encoding="utf-8").split())
     except OSError:
-        return False
-    return bool(words & {"amx_bf16", "avx512_bf16"})
+        return set()
 
 
 DEMO: Mapping[str, Any] = {

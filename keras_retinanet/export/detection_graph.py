@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_retinanet.config import ExportConfig, ResizeConfig
+from keras_retinanet.conv_gradients import direct_convolutions
 from keras_retinanet.data.resized_sizes import padded_size
 from keras_retinanet.export.dtypes import FloatDtype, with_dtype
 from keras_retinanet.export.folding import fold_batch_norm
@@ -16,7 +17,6 @@ from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes import Description, raw_outputs
 from keras_retinanet.schema import Tensor
 from keras_retinanet.version import __version__
-from keras_retinanet.winograd import direct_convolutions
 
 
 def prepare_model(

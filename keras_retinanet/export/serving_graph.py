@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from keras_retinanet.conv_gradients import direct_convolutions
 from keras_retinanet.data.exif_graph import orientation_in_graph, turn_in_graph
 from keras_retinanet.data.image import decode, pad, resize_by_rule, resized_dtype, with_end_mark
 from keras_retinanet.data.resized_sizes import padded_size
@@ -17,7 +18,6 @@ from keras_retinanet.data.resized_sizes_graph import network_scale_tensor, resiz
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes import raw_outputs
 from keras_retinanet.schema import Tensor
-from keras_retinanet.winograd import direct_convolutions
 
 EXAMPLE_IMAGE = "image/encoded"
 """Feature of a `tf.train.Example` with the image file, as in TensorFlow's Object Detection API."""

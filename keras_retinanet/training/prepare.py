@@ -16,6 +16,7 @@ from keras_retinanet.config import FilterConfig, MixedPrecision, TrainConfig, to
 from keras_retinanet.config import tree as config_tree
 from keras_retinanet.config.architectures import with_architecture
 from keras_retinanet.config.rules import check
+from keras_retinanet.conv_gradients import use_products
 from keras_retinanet.data.datasets import Dataset
 from keras_retinanet.data.image_rule import learn_image_rule
 from keras_retinanet.data.pipeline import TrainingBatches
@@ -140,6 +141,7 @@ def prepare(
     devices = open_devices(config.devices, has_growth=config.gpu_growth, processes=processes)
     with _dtype_policy(config.mixed_precision), devices.building():
         progress, model = _build_or_restore(config, data, snapshot, log, checkpoint)
+        use_products(model)
         use_winograd(model, config.winograd)
         tried = provisional(config, devices)
         batches = build_batches(tried, data, model, devices.share)

@@ -11,7 +11,7 @@ time stays in the cache.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple, get_args
 
@@ -19,11 +19,12 @@ import keras
 from keras import ops
 
 from keras_retinanet.config import Winograd
+from keras_retinanet.conv_gradients import is_direct
 from keras_retinanet.framework_internals import nested_layers
 from keras_retinanet.schema import Tensor
-from keras_retinanet.winograd.convolution import convolve, source_of
+from keras_retinanet.winograd.convolution import convolve
 
-__all__ = ["convolve", "direct_convolutions", "source_of", "use_winograd", "winograd_convolutions"]
+__all__ = ["convolve", "use_winograd", "winograd_convolutions"]
 
 LEAST_CHANNELS = 128
 """Channels of input and output from which the algorithm pays: transforms take as long for fewer products."""
@@ -54,7 +55,8 @@ def use_winograd(model: keras.Model, setting: Winograd = "auto", *, is_default: 
     found = [layer for layer in nested_layers(model) if _is_suitable(layer)]
     if setting == "off" or keras.backend.backend() != "tensorflow" or _has_gpu():
         for layer in found:
-            layer.__dict__.pop("convolution_op", None)
+            if isinstance(layer.convolution_op, _Operation):
+                layer.convolution_op = layer.convolution_op.direct
         return 0
     for layer in found:
         operation = layer.convolution_op
@@ -65,26 +67,17 @@ def use_winograd(model: keras.Model, setting: Winograd = "auto", *, is_default: 
     return len(found)
 
 
-_CHOICE: ContextVar[bool | None] = ContextVar("choice", default=None)  # None: as `is_default` of each layer says
-
-
-def direct_convolutions() -> AbstractContextManager[None]:
-    """Where a graph is traced for an artefact: the layers of any model have their own operation."""
-    return _chosen(False)
-
-
-def winograd_convolutions() -> AbstractContextManager[None]:
-    """A block in which convolutions with `is_default=False` use the algorithm, too. It holds for this thread."""
-    return _chosen(True)
+_IS_CHOSEN = ContextVar("is_chosen", default=False)
 
 
 @contextmanager
-def _chosen(choice: bool) -> Iterator[None]:
-    token = _CHOICE.set(choice)
+def winograd_convolutions() -> Iterator[None]:
+    """A block in which convolutions with `is_default=False` use the algorithm, too. It holds for this thread."""
+    token = _IS_CHOSEN.set(True)
     try:
         yield
     finally:
-        _CHOICE.reset(token)
+        _IS_CHOSEN.reset(token)
 
 
 class _Operation(NamedTuple):
@@ -94,8 +87,7 @@ class _Operation(NamedTuple):
     is_default: bool
 
     def __call__(self, inputs: Tensor, kernel: Tensor) -> Tensor:
-        choice = _CHOICE.get()
-        is_chosen = self.is_default if choice is None else choice
+        is_chosen = (self.is_default or _IS_CHOSEN.get()) and not is_direct()
         is_symbolic = isinstance(inputs, keras.KerasTensor)
         if is_symbolic or not (is_chosen and _is_float32(inputs) and _is_float32(kernel)):
             return self.direct(inputs, kernel)

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from keras_retinanet.conv_gradients import Source, feature_gradient, keep_source, kernel_gradient
 from keras_retinanet.schema import Tensor
-from keras_retinanet.winograd.tiles import Grid, by_tiles, kernel_gradient, transform_kernel
+from keras_retinanet.winograd.tiles import Grid, by_tiles, gradient_by_tiles, transform_kernel
 
 LEAST_TILES = 48
 """Tiles of a batch from which it pays: below, reading the 36 transformed kernels takes most of the time."""
 _KERNELS = "keras_retinanet/winograd"  # collection of a graph
-_SOURCES = f"{_KERNELS}/sources"
 
 
-def convolve(features: Tensor, kernel: Tensor) -> Tensor:
+def convolve(features: Tensor, kernel: Tensor, factor: Tensor | None = None) -> Tensor:
     """The correlation of maps with a kernel, padded with zeros to the same size; differentiable once.
 
     Args:
         features: tf.Tensor. `(B, H, W, C)` float32; B, H and W may be unknown.
         kernel: tf.Tensor or tf.Variable. `(3, 3, C, K)` float32.
+        factor: tf.Tensor. `(K,)`; scales the kernel and does not learn. Defaults to `None`.
 
     Returns:
         `(B, H, W, K)` float32.
@@ -27,6 +28,8 @@ def convolve(features: Tensor, kernel: Tensor) -> Tensor:
     import tensorflow as tf
 
     kernel = tf.convert_to_tensor(kernel)  # of a variable
+    if factor is not None:
+        kernel = kernel * factor
     pays, transformed = _pays(features), None
     if pays is not False:
         with tf.control_dependencies([features]):  # or the kernels of all layers would be transformed first, and kept
@@ -35,22 +38,17 @@ def convolve(features: Tensor, kernel: Tensor) -> Tensor:
     @tf.custom_gradient
     def run(features: Tensor, kernel: Tensor) -> Any:
         def gradient(upstream: Tensor) -> Any:
-            plain: dict[str, Any] = {"strides": [1] * 4, "padding": "SAME"}
             with tf.control_dependencies([upstream]):  # or the forward pass would prepare this one, and keep it
                 turned = tf.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
                 of_features = _where_it_pays(
                     pays,
                     lambda: by_tiles(upstream, transform_kernel(turned)),
-                    lambda: tf.raw_ops.Conv2DBackpropInput(
-                        input_sizes=tf.shape(features), filter=kernel, out_backprop=upstream, **plain
-                    ),
+                    lambda: feature_gradient(features, kernel, upstream),
                 )
                 of_kernel = _where_it_pays(
                     pays,
-                    lambda: kernel_gradient(features, upstream),
-                    lambda: tf.raw_ops.Conv2DBackpropFilter(
-                        input=features, filter_sizes=kernel.shape, out_backprop=upstream, **plain
-                    ),
+                    lambda: gradient_by_tiles(features, upstream),
+                    lambda: kernel_gradient(features, kernel.shape, upstream),
                 )
             return of_features, of_kernel
 
@@ -61,23 +59,8 @@ def convolve(features: Tensor, kernel: Tensor) -> Tensor:
 
     outputs = run(features, kernel)
     outputs.set_shape((*features.shape[:3], kernel.shape[-1]))
-    if not tf.executing_eagerly():
-        outputs.graph.add_to_collection(_SOURCES, (outputs, features, kernel))
+    keep_source(outputs, Source(features, kernel, convolve))
     return outputs
-
-
-def source_of(outputs: Tensor) -> tuple[Tensor, Tensor] | None:
-    """The arguments of the `convolve` of which a graph has this result.
-
-    Args:
-        outputs: tf.Tensor.
-
-    Returns:
-        Features and kernel; `None` for anything else.
-    """
-    graph = getattr(outputs, "graph", None)
-    found = graph.get_collection(_SOURCES) if graph is not None else ()
-    return next(((features, kernel) for result, features, kernel in found if result is outputs), None)
 
 
 def _shared(kernel: Tensor) -> Tensor:

@@ -138,7 +138,7 @@ def by_tiles(features: Tensor, transformed: Tensor) -> Tensor:
     return tf.gather(tf.reshape(found, (-1, outputs)), (tile // size * _TILE**2 + inner) * size + tile % size)
 
 
-def kernel_gradient(features: Tensor, upstream: Tensor) -> Tensor:
+def gradient_by_tiles(features: Tensor, upstream: Tensor) -> Tensor:
     """The gradient of the kernel: products of transformed inputs and transformed gradients, summed over tiles.
 
     Args:

@@ -48,8 +48,10 @@ def snapshot(run: Path) -> Any:
     ("flags", "expected"),
     [
         ([], FilterConfig()),
-        (["--score-threshold", "0.5", "--max-detections", "7"], FilterConfig(score_threshold=0.5, max_detections=7)),
-        (["--no-nms", "--class-threshold", "bee=0.4"], FilterConfig(nms="none", class_thresholds=(0.05, 0.4))),
+        (
+            ["--score-threshold", "0.5", "--max-detections", "7", "--no-nms", "--class-threshold", "bee=0.4"],
+            FilterConfig(score_threshold=0.5, max_detections=7, nms="none", class_thresholds=(0.5, 0.4)),
+        ),
         (["--no-class-specific-filter", "--nms-threshold", "0.25"], FilterConfig(nms="agnostic", nms_threshold=0.25)),
     ],
 )

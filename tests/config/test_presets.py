@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from keras_retinanet.config import TrainConfig
-from keras_retinanet.config.presets import DEMO, computes_bfloat16
+from keras_retinanet.config.presets import DEMO, computes_bfloat16, has_avx2_only
 from keras_retinanet.config.rules import check
 from keras_retinanet.config.tree import changed
 
@@ -18,8 +18,15 @@ def test_bfloat16_is_read_from_the_processors_description(tmp_path, words, expec
     assert computes_bfloat16(tmp_path / "cpuinfo") is expected
 
 
+@pytest.mark.parametrize(("words", "expected"), [("fma avx2", True), ("avx2 avx512f", False), ("avx sse4_2", False)])
+def test_the_widest_instructions_are_read_from_it(tmp_path, words, expected):
+    (tmp_path / "cpuinfo").write_text(f"flags : {words}")
+    assert has_avx2_only(tmp_path / "cpuinfo") is expected
+
+
 def test_no_description_means_no():
     assert computes_bfloat16(Path("nowhere")) is False
+    assert has_avx2_only(Path("nowhere")) is False
 
 
 def test_the_demo_is_a_valid_configuration():

@@ -12,15 +12,21 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from keras_retinanet import winograd
+from keras_retinanet import conv_gradients, winograd
 from keras_retinanet.backbones import freeze_batch_norm
 from keras_retinanet.backbones.normalization import BatchNormalization
-from keras_retinanet.winograd import convolution, convolve, source_of, tiles, use_winograd
+from keras_retinanet.winograd import convolution, convolve, tiles, use_winograd
 from keras_retinanet.winograd.tiles import transform_kernel
 
 tf = pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="on the TensorFlow backend only")
 WIDE = winograd.LEAST_CHANNELS
+
+
+@pytest.fixture(autouse=True)
+def direct_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The direct convolutions have TensorFlow's gradients, whatever the processor."""
+    monkeypatch.setattr(conv_gradients, "products_pay", lambda: False)
 
 
 def random(*shape: int, seed: int = 0) -> Any:
@@ -187,7 +193,7 @@ def test_an_export_of_a_model_in_memory_has_direct_convolutions() -> None:
     model, images = plain(), random(1, 28, 32, 1)
     direct = model(images).numpy()
     use_winograd(model)
-    with winograd.direct_convolutions():
+    with conv_gradients.direct_convolutions():
         np.testing.assert_array_equal(model(images), direct)
     assert not np.array_equal(model(images), direct)
 
@@ -199,7 +205,7 @@ def test_layers_that_use_it_within_a_block_only_answer_as_before_outside() -> No
     np.testing.assert_array_equal(model(images), direct)
     with winograd.winograd_convolutions():
         fast = model(images).numpy()
-        with winograd.direct_convolutions():
+        with conv_gradients.direct_convolutions():
             np.testing.assert_array_equal(model(images), direct)
     assert not np.array_equal(fast, direct)
     use_winograd(model)
@@ -236,17 +242,11 @@ def test_frozen_batch_norm_is_folded_into_it() -> None:
     finally:
         winograd.LEAST_CHANNELS = least
     step = tf.function(step.python_function, autograph=False)
-    sources = step.get_concrete_function().graph.get_collection(convolution._SOURCES)
+    sources = step.get_concrete_function().graph.get_collection(conv_gradients._SOURCES)
     assert len(sources) == 2, "of the layer, which nothing reads, and of the folded one"
     assert not sources[0][0].consumers()
     for ours, theirs in zip(step(), direct, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4 * float(abs(theirs).numpy().max()))
-
-
-def test_source_of_knows_only_its_own_results() -> None:
-    assert source_of(random(1, 2, 2, 1)) is None
-    with tf.Graph().as_default():
-        assert source_of(tf.zeros(3)) is None
 
 
 def test_a_kernel_is_transformed_by_g_from_both_sides() -> None:
