@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from keras_retinanet.cli import train
 from keras_retinanet.cli.parsing import Parser, fail, number
-from keras_retinanet.cli.startup import import_tensorflow, prefer_onednn
+from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config.durations import parse_duration
 from keras_retinanet.experiments.paper import TABLES
 
@@ -79,7 +79,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = train.parse(_with_paper_assigner(words))
     if command.resume is not None or command.finds_rate:
         parser.error("--resume and --find-lr belong to a single run; the same command continues an ablation")
-    prefer_onednn()
     import_tensorflow()
     if flags.figures is not None:
         from keras_retinanet.experiments.snapshot_figures import draw_figures

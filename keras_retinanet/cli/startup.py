@@ -13,11 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from keras_retinanet.config.presets import has_avx2_only
 from keras_retinanet.heap import use_few_heaps
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 STARTUP_NOISE = re.compile(
     rb"All log messages before absl::InitializeLog\(\) is called"
     rb"|oneDNN custom operations are on"
@@ -39,15 +37,6 @@ def escape_unprintable() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
             stream.reconfigure(errors="backslashreplace")
-
-
-def prefer_onednn() -> None:
-    """Lets TensorFlow use the kernels of oneDNN on processors with AVX2 and without AVX-512, before it is imported.
-
-    It does so by itself with AVX-512 only. The variable `TF_ENABLE_ONEDNN_OPTS` of the environment has precedence.
-    """
-    if has_avx2_only():
-        os.environ.setdefault(ONEDNN, "1")
 
 
 def import_tensorflow() -> None:

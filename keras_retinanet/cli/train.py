@@ -16,7 +16,7 @@ from keras_retinanet.cli.network_settings import read_settings_file
 from keras_retinanet.cli.old_flags import refuse_old_flags, with_current_words
 from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers, print_note
 from keras_retinanet.cli.process_flags import add_process_flags, find_launched
-from keras_retinanet.cli.startup import command_line, import_tensorflow, prefer_onednn
+from keras_retinanet.cli.startup import command_line, import_tensorflow
 from keras_retinanet.cli.train_summary import PROGRAM, print_summary
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.architectures import with_own_settings
@@ -204,7 +204,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0 done, 2 wrong arguments or data, 3 a loss that is not finite, 130 or 143 stopped by a signal.
     """
     command = parse(argv)
-    prefer_onednn()
     import_tensorflow()
     try:
         return _train_joined(command)
