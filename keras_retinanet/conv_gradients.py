@@ -77,7 +77,7 @@ def use_products(model: keras.Model) -> int:
     """
     found = [layer for layer in nested_layers(model) if _is_suitable(layer)] if products_pay() else []
     for layer in found:
-        if not isinstance(layer.convolution_op, _Operation):
+        if "convolution_op" not in vars(layer):  # neither of this module nor of another that was put above it
             layer.convolution_op = _Operation(layer.convolution_op, layer.padding)
     return len(found)
 

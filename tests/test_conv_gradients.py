@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_retinanet import conv_gradients
+from keras_retinanet import conv_gradients, winograd
 from keras_retinanet.backbones import freeze_batch_norm
 from keras_retinanet.backbones.normalization import BatchNormalization
 from keras_retinanet.conv_gradients import (
@@ -145,13 +145,30 @@ def test_a_step_of_a_network_has_the_same_gradients() -> None:
     assert "FusedBatchNormV3" not in {operation.type for operation in graph.get_operations()}
 
 
-def test_winograd_and_products_leave_each_other_in_place() -> None:
+def test_winograd_is_put_above_products_and_taken_off_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd, "LEAST_CHANNELS", 1)
     model = network()
     use_products(model)
-    former = model.get_layer("plain").convolution_op
-    use_winograd(model)
+    layer = model.get_layer("plain")
+    former = layer.convolution_op
+    assert use_winograd(model) == 2
+    assert use_products(model) == 3
+    assert isinstance(layer.convolution_op, winograd._Operation)
+    assert layer.convolution_op.direct == former
     use_winograd(model, "off")
-    assert model.get_layer("plain").convolution_op == former
+    assert layer.convolution_op == former
+
+
+def test_sides_need_not_be_known_when_a_step_is_traced() -> None:
+    kernel = random(3, 3, 4, 6, seed=1)
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, None, None, n)) for n in (4, 6)])
+    def gradients(features: Any, upstream: Any) -> Any:
+        return feature_gradient(features, kernel, upstream), kernel_gradient(features, kernel.shape, upstream)
+
+    features, upstream = random(3, 5, 8, 4), random(3, 5, 8, 6, seed=2)
+    expected = kernel_gradient(features, kernel.shape, upstream)
+    np.testing.assert_allclose(gradients(features, upstream)[1], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_an_artefact_gets_the_layers_own_operation() -> None:

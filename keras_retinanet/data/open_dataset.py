@@ -194,7 +194,7 @@ def list_parts(data: DataConfig) -> list[DataConfig]:
     for entry in data.more_data or ():
         word, colon, path = entry.partition(":")
         if not colon or word not in DATASETS:
-            order = f" The format of the first path comes before it: {word} PATH." if word in DATASETS else ""
+            order = f" Give the first data set as two words: {word} PATH." if word in DATASETS else ""
             raise ValueError(f"{entry!r} is not FORMAT:PATH, where FORMAT is one of {', '.join(DATASETS)}.{order}")
         reader = DATASETS[word]
         layout = reader.find_layout(path)

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from keras_retinanet.config import ExportConfig, ResizeConfig
-from keras_retinanet.data.resized_sizes import padded_size
+from keras_retinanet.data.resized_sizes import padded_size, resized_size
 from keras_retinanet.export.artefact import Check, write_file
 from keras_retinanet.export.detection_graph import describe, detection_graph, prepare_model, save_graph
 from keras_retinanet.export.int8 import quantize_litert
@@ -66,18 +66,18 @@ def warn_of_padding(model: DetectionModel) -> str | None:
         model: The model.
 
     Returns:
-        One sentence with the size to give instead; `None` where all images fill the square, or no layer looks at
-        the padding.
+        One sentence with the size to give instead; `None` where every image has the shape of the artefact, or no layer
+        looks at the padding.
     """
     resize = model.network.resize_config
-    square, short = largest_square(resize), int(padded_size(resize.min_side, resize.max_side, resize)[0])
-    layers = nested_layers(model.network)
-    if short == square[0] or not any(isinstance(layer, keras.layers.GroupNormalization) for layer in layers):
+    has_group_norm = any(isinstance(layer, keras.layers.GroupNormalization) for layer in nested_layers(model.network))
+    photo, square = padded_size(*resized_size(3000, 4000, resize), resize), largest_square(resize)
+    if not has_group_norm or resize.is_square or resize.shape or photo == square:
         return None
     return (
         f"every image is padded to {square[0]} x {square[1]}; group normalisation includes the padding, so detections "
-        f"differ from the snapshot's. If all images are landscape, give --image-size {short} {square[1]}, if all are "
-        f"portrait, --image-size {square[1]} {short}; then compare both with retinanet-evaluate."
+        f"differ from the snapshot's. If all images have one shape, give it, for photos of 4:3 --image-size {photo[0]} "
+        f"{photo[1]}; then compare both with retinanet-evaluate."
     )
 
 

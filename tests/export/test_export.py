@@ -13,7 +13,7 @@ def test_every_format_has_its_name() -> None:
 
 
 def test_a_fixed_square_is_warned_of_where_padding_counts() -> None:
-    """Sides are padded to multiples of 32: 60 to 64, 90 to 96."""
+    """A photo of 4:3 becomes 60 x 80, then 64 x 96; by a longest side of 128 it becomes 96 x 128, of 90 96 x 96."""
     settings = ModelConfig("resnet10_050", "none", 3, 5, fpn_width=32, head_width=32, head_depth=1, head_norm="group")
     anchors = AnchorConfig((16.0, 32.0, 64.0), (8, 16, 32))
 
@@ -24,6 +24,8 @@ def test_a_fixed_square_is_warned_of_where_padding_counts() -> None:
     found = warning(settings, ResizeConfig(60, 90))
     assert found is not None
     assert "padded to 96 x 96" in found
-    assert "landscape, give --image-size 64 96, if all are portrait, --image-size 96 64" in found
-    assert warning(settings, ResizeConfig(70, 90)) is None, "the square is the only padded size"
+    assert "for photos of 4:3 --image-size 64 96;" in found
+    assert "--image-size 96 128;" in str(warning(settings, ResizeConfig(128, 128)))
+    assert warning(settings, ResizeConfig(90, 90)) is None
+    assert warning(settings, ResizeConfig(128, 128, is_square=True)) is None
     assert warning(dataclasses.replace(settings, head_norm="none"), ResizeConfig(60, 90)) is None
