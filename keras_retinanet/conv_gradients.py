@@ -24,8 +24,8 @@ Settings = Mapping[str, Any]
 """Attributes of TensorFlow's operation `Conv2D`."""
 
 SAME: Settings = {"strides": [1, 1, 1, 1], "padding": "SAME"}
-MOST_NUMBERS = 8 << 20
-"""Numbers of shifted maps that a gradient holds at a time, 32 MiB; a single image may have more."""
+MAX_ELEMENTS = 8 << 20
+"""Elements of shifted maps that a gradient holds at a time, 32 MiB; a single image may have more."""
 _SOURCES = "keras_retinanet/convolutions"  # collection of a graph
 
 
@@ -189,12 +189,12 @@ def kernel_gradient(features: Tensor, shape: Any, upstream: Tensor, settings: Se
 
 
 def _parts(features: Tensor, upstream: Tensor, channels: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """The images in parts whose shifted maps have `MOST_NUMBERS` at most, or in one if their shape is not known."""
+    """The images in parts whose shifted maps have `MAX_ELEMENTS` at most, or in one if their shape is not known."""
     images, height, width = features.shape[:3]
     if None in (images, height, width) or not channels:
         yield features, upstream
         return
-    at_once = max(1, MOST_NUMBERS // (height * width * channels))
+    at_once = max(1, MAX_ELEMENTS // (height * width * channels))
     for start in range(0, images, at_once):
         part = slice(start, start + at_once)
         yield features[part], upstream[part]

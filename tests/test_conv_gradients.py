@@ -64,7 +64,7 @@ def test_values_are_those_of_the_kernels_of_tensorflow(
     shape: tuple[int, ...], size: int, padding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two images of 7 x 5 or of 2 x 9 pixels at a time: the last part of three images is not full."""
-    monkeypatch.setattr(conv_gradients, "MOST_NUMBERS", 2 * 35 * 3 * (4 + 6) if shape[1] == 7 else 2 * 18 * 3 * (4 + 6))
+    monkeypatch.setattr(conv_gradients, "MAX_ELEMENTS", 2 * 35 * 3 * (4 + 6) if shape[1] == 7 else 2 * 18 * 3 * (4 + 6))
     features, kernel, upstream = random(*shape, 4), random(size, size, 4, 6, seed=1), random(*shape, 6, seed=2)
     settings = {**SAME, "padding": padding}
     wanted = (
