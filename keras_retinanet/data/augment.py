@@ -17,7 +17,7 @@ from keras_retinanet.data.augmentations.colour import colour, visual_effects
 from keras_retinanet.data.augmentations.copy_paste import copy_paste
 from keras_retinanet.data.augmentations.degradation import blur, jpeg
 from keras_retinanet.data.augmentations.mixtures import MIXUP_OTHERS, MOSAIC_OTHERS, LoadOther, mixup, mosaic
-from keras_retinanet.data.augmentations.placement import GraphSample
+from keras_retinanet.data.augmentations.placement import GraphSample, resized
 from keras_retinanet.data.augmentations.spatial import (
     crop,
     horizontal_flip,
@@ -69,6 +69,9 @@ MIXTURES: dict[str, Mixture] = {
 }
 """Augmentations that combine several images, by name."""
 
+_FLIPS = "horizontal_flip", "vertical_flip"
+_RESIZING = "scale_jitter", "large_scale_jitter", "multi_scale", "mosaic"
+
 PRESETS: dict[str, tuple[str, ...]] = {
     "none": (),
     "flip": ("horizontal_flip",),
@@ -112,6 +115,11 @@ def without_mixtures(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name not in MIXTURES)
 
 
+def resizes_first(names: Iterable[str]) -> bool:
+    """Whether the first augmentation, flips apart, resizes images, so that it takes those not resized yet."""
+    return next((name for name in names if name not in _FLIPS), "") in _RESIZING
+
+
 def check_names(names: Iterable[str]) -> None:
     """Check the names of augmentations.
 
@@ -134,7 +142,7 @@ def apply_augmentations(sample: GraphSample, names: Sequence[str], seed: Tensor,
     """Apply augmentations one after the other, each with its own seed.
 
     Args:
-        sample: The sample.
+        sample: The sample; one that is not resized yet (`resized_size`) is resized before an augmentation that needs it.
         names: From `AUGMENTATIONS` and `MIXTURES`, or users' functions.
         seed: `(2,)` int64.
         load_other: Function from a seed to another sample of the data set; only mixtures call it.
@@ -144,10 +152,13 @@ def apply_augmentations(sample: GraphSample, names: Sequence[str], seed: Tensor,
     """
     for place, name in enumerate(names):
         own = tf.random.fold_in(seed, place)
+        if name not in (*_FLIPS, *_RESIZING):
+            sample = resized(sample)
         if is_user_function(name):
             sample = apply_user_function(sample, own, name)
         elif name in MIXTURES:
-            sample = MIXTURES[name].apply(sample, own, load_other)
+            load = load_other if name in _RESIZING else lambda seed: resized(load_other(seed))
+            sample = MIXTURES[name].apply(sample, own, load)
         else:
             sample = AUGMENTATIONS[name](sample, own)
-    return sample
+    return resized(sample)

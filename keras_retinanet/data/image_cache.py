@@ -7,37 +7,48 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from keras_retinanet.data.pipeline_options import num_parallel_calls, without_autograph
 from keras_retinanet.data.sample_table import SampleTable
 from keras_retinanet.schema import Tensor
 
 
-def cache_samples(table: SampleTable, workers: int | None = None) -> Callable[[Tensor], dict[str, Tensor]]:
+def cache_samples(
+    table: SampleTable, workers: int | None = None, *, is_resized: bool = True
+) -> Callable[[Tensor], dict[str, Tensor]]:
     """Decode and resize every image, and return a function that looks them up.
 
     Args:
         table: The images.
         workers: Threads. Defaults to `None`: one per core.
+        is_resized: Keep the resized images; else the unresized ones. Defaults to `True`.
 
     Returns:
-        Function from the index of an image to the result of `table.load`.
+        Function from the index of an image to the result of `table.load`, or of `table.load_unresized`.
 
     Raises:
         ValueError: The images do not fit into the available memory.
     """
-    starts = np.concatenate([[0], np.cumsum(table.resized.prod(axis=1) * 3)])
+    kept = table.resized if is_resized else table.unresized
+    starts = np.concatenate([[0], np.cumsum(kept.prod(axis=1) * 3)])
+
+    def load(index: Tensor) -> tuple[Tensor, Tensor]:
+        return table.load_pixels(index, is_resized)
+
     _require_memory(int(starts[-1]) * np.dtype(table.dtype).itemsize)
     pixels, is_whole = np.empty(int(starts[-1]), table.dtype), np.empty(len(table), bool)
-    images = tf.data.Dataset.range(len(table)).map(table.load_pixels, workers or tf.data.AUTOTUNE, deterministic=True)
+    images = tf.data.Dataset.range(len(table)).map(
+        without_autograph(load), num_parallel_calls(workers), deterministic=True
+    )
     for index, (image, image_is_whole) in enumerate(images.as_numpy_iterator()):
         pixels[starts[index] : starts[index + 1]] = image.reshape(-1)
         is_whole[index] = image_is_whole
-    row, offsets, sizes = tf.constant(pixels), tf.constant(starts), tf.constant(table.resized, tf.int32)
+    row, offsets, sizes = tf.constant(pixels), tf.constant(starts), tf.constant(kept, tf.int32)
     whole = tf.constant(is_whole)
 
     def look_up(index: Tensor) -> dict[str, Tensor]:
         image = row[offsets[index] : offsets[index + 1]]
         image = tf.reshape(image, (sizes[index][0], sizes[index][1], 3))
-        return {"image": image, **table.annotations(index, whole[index])}
+        return {"image": image, **table.annotations(index, whole[index], is_resized)}
 
     return look_up
 

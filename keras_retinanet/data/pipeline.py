@@ -10,12 +10,18 @@ import numpy as np
 import tensorflow as tf
 
 from keras_retinanet.config import ResizeConfig
-from keras_retinanet.data.augment import apply_augmentations, check_names, max_images_per_sample, without_mixtures
+from keras_retinanet.data.augment import (
+    apply_augmentations,
+    check_names,
+    max_images_per_sample,
+    resizes_first,
+    without_mixtures,
+)
 from keras_retinanet.data.augmentations.user_functions import is_user_function
+from keras_retinanet.data.augmentations.xla import coloured_padding, pad_to
 from keras_retinanet.data.bad_images import BadImages, CutOffImages
 from keras_retinanet.data.batch_share import WHOLE, BatchShare
 from keras_retinanet.data.epoch_order import EpochOrder
-from keras_retinanet.data.image import pad
 from keras_retinanet.data.image_cache import cache_samples
 from keras_retinanet.data.inference_batches import InferenceBatches
 from keras_retinanet.data.pipeline_options import PREFETCH, num_parallel_calls, pipeline_options, without_autograph
@@ -102,7 +108,9 @@ class TrainingBatches:
         self._order = EpochOrder(self._group, len(self.batch_shapes), batch_size, seed, repeat_factors)
         self.steps_per_epoch = steps or self._order.batches
         self.box_counts = _box_counts(self._table.num_boxes * max_images_per_sample(augmentations))
-        load = cache_samples(self._table, workers) if cache else self._table.load
+        is_resized = not any(map(resizes_first, (self._augmentations, without_mixtures(self._augmentations))))
+        load = self._table.load if is_resized else self._table.load_unresized
+        load = cache_samples(self._table, workers, is_resized=is_resized) if cache else load
         self._load_sample = watched(load, thumbnails)
 
     @property
@@ -145,8 +153,9 @@ class TrainingBatches:
             loaded = own if loaded is None else loaded.concatenate(own)
         assert loaded is not None
         rows = self._share.rows(self._batch_size)
-        batches = loaded.batch(rows.stop - rows.start, drop_remainder=True).map(without_autograph(self._trim_boxes))
-        return batches.with_options(pipeline_options(self._workers)).prefetch(PREFETCH)
+        batches = loaded.batch(rows.stop - rows.start, drop_remainder=True)
+        batches = batches.map(without_autograph(self._finish), PREFETCH, deterministic=True)
+        return batches.with_options(pipeline_options(self._workers))
 
     def _take_share(self, order: tf.data.Dataset) -> tf.data.Dataset:
         """Of every batch, the images that are read here."""
@@ -183,7 +192,7 @@ class TrainingBatches:
         missing = [[0, self.box_counts[-1] - tf.shape(sample["labels"])[0]]]
         count = (self.box_counts[-1],)
         return {
-            "image": tf.ensure_shape(pad(sample["image"], target_size, self._pad_value), self._static_shape()),
+            "image": tf.ensure_shape(pad_to(sample["image"], target_size), self._static_shape()),
             "boxes": tf.ensure_shape(tf.pad(sample["boxes"], [*missing, [0, 0]]), (*count, 4)),
             "labels": tf.ensure_shape(tf.pad(sample["labels"], missing, constant_values=-1), count),
             "ignore": tf.ensure_shape(tf.pad(tf.cast(sample["ignore"], tf.int32), missing), count),
@@ -195,8 +204,8 @@ class TrainingBatches:
         heights, widths = (set(sides) for sides in zip(*self.batch_shapes, strict=True))
         return heights.pop() if len(heights) == 1 else None, widths.pop() if len(widths) == 1 else None, 3
 
-    def _trim_boxes(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        images = batch.pop("image")
+    def _finish(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        images = coloured_padding(batch.pop("image"), batch["size"], tf.constant(self._pad_value, tf.float32))
         usual, most = self.box_counts[0], self.box_counts[-1]
         if usual < most and self._share.count == 1:  # all parts of a batch have the same shape
             is_usual = tf.reduce_all(batch["labels"][:, usual:] < 0)

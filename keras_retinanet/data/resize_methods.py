@@ -38,7 +38,15 @@ def bilinear(image: Tensor, size: Tensor, scale: Tensor, antialias: bool) -> Ten
 def unrounded(image: Tensor, size: Tensor, scale: Tensor, antialias: bool) -> Tensor:
     """Bilinear in float32, as PyTorch resizes images that are already numbers. Arguments as `bilinear`."""
     del scale
-    return tf.cast(tf.image.resize(image, size, antialias=antialias), tf.float32)
+
+    def resized(pixels: Tensor) -> Tensor:
+        return tf.cast(tf.image.resize(pixels, size, antialias=antialias), tf.float32)
+
+    if image.dtype == tf.float32 or antialias:
+        return resized(image)
+    # TensorFlow's kernel is vectorised for float32 only: enlarging takes 0.6 of the time, with the same values.
+    is_enlarged = tf.size(image) <= 3 * tf.reduce_prod(size)
+    return tf.cond(is_enlarged, lambda: resized(tf.cast(image, tf.float32)), lambda: resized(image))
 
 
 def tf1_bilinear(image: Tensor, size: Tensor, scale: Tensor, antialias: bool) -> Tensor:

@@ -24,6 +24,9 @@ from keras_retinanet.data.resized_sizes import network_scale, padded_size, resiz
 from keras_retinanet.data.sample_checks import check_samples
 from keras_retinanet.schema import Sample, Tensor
 
+MAX_KEPT = 2
+"""Stored over resized pixels up to which it is cheaper to augment an image before it is resized."""
+
 
 class SampleTable:
     """Paths, sizes and boxes of a data set as tensors.
@@ -39,6 +42,8 @@ class SampleTable:
         num_boxes: `(I,)` int. Boxes of each of the I images.
         sizes: `(I, 2)` int. Height and width of each image, upright if it is turned.
         resized: `(I, 2)` int. Height and width of each image after resizing.
+        unresized: `(I, 2)` int. Those by `load_unresized`: of the stored image, or `resized` if that is much smaller or
+            the resize rule has its own arithmetic.
         dtype: NumPy type of the resized images.
 
     Raises:
@@ -69,6 +74,10 @@ class SampleTable:
         self._scales = tf.constant(network_scale(self.resized, sizes, resize), tf.float32)
         self.dtype = resized_dtype(resize).as_numpy_dtype
         self._targets = tf.constant(self.resized, tf.int32)
+        pixels = self.resized.prod(axis=1) * (MAX_KEPT if resize.method == "bilinear" and not resize.antialias else 0)
+        is_kept = sizes.prod(axis=1) <= pixels
+        self.unresized = np.where(is_kept[:, None], sizes, self.resized)
+        self._is_kept, self._unresized = tf.constant(is_kept), tf.constant(self.unresized, tf.int32)
         self._splits = tf.constant(np.concatenate([[0], np.cumsum(self.num_boxes)]), tf.int64)
         self._boxes = tf.constant(_concatenate(samples, "boxes", np.float32, (-1, 4)))
         self._labels = tf.constant(_concatenate(samples, "labels", np.int32, (-1,)))
@@ -118,13 +127,22 @@ class SampleTable:
         image, is_whole = self.load_pixels(index)
         return {"image": image, **self.annotations(index, is_whole)}
 
-    def load_pixels(self, index: Tensor) -> tuple[Tensor, Tensor]:
+    def load_unresized(self, index: Tensor) -> dict[str, Tensor]:
+        """Load image `index` and its boxes, in pixels of `unresized`, with `resized_size (2,)`: see `placement`."""
+        image, is_whole = self.load_pixels(index, is_resized=False)
+        return {"image": image, **self.annotations(index, is_whole, is_resized=False)}
+
+    def load_pixels(self, index: Tensor, is_resized: bool = True) -> tuple[Tensor, Tensor]:
         """Read, decode and resize image `index`: `(h, w, 3)` of `dtype`, and False if it was replaced.
+
+        Args:
+            index: Scalar int.
+            is_resized: Resize it to `resized`; else to `unresized`. Defaults to `True`.
 
         Raises:
             tf.errors.InvalidArgumentError: As `load`.
         """
-        name, size, target = self._names[index], self._sizes[index], self._targets[index]
+        name, size = self._names[index], self._sizes[index]
         image, reason = self._decode(index)
         image = self._upright(image, index)
         found = tf.shape(image)[:2]
@@ -137,30 +155,41 @@ class SampleTable:
                 _check(is_right | ~is_decoded, name, mismatch, "correct the annotated size, or restore the file"),
             ]
             with tf.control_dependencies(checks):  # otherwise resizing fails first, without naming the file
-                return resize_by_rule(tf.identity(image), target, self._resize), tf.constant(True)
+                return self._resized(tf.identity(image), index, is_resized), tf.constant(True)
         report = self._bad_images.report_in_graph
 
         def replaced() -> tuple[Tensor, Tensor]:
             what = tf.where(is_decoded, _size_mismatch(found, size), reason)
             with tf.control_dependencies([report(name, what)]):
+                target = (self._targets if is_resized else self._unresized)[index]
                 return tf.fill(tf.concat([target, [3]], axis=0), tf.constant(GREY, self.dtype)), tf.constant(False)
 
         return tf.cond(
             is_decoded & is_right,
-            lambda: (resize_by_rule(image, target, self._resize), tf.constant(True)),
+            lambda: (self._resized(image, index, is_resized), tf.constant(True)),
             replaced,
         )
+
+    def _resized(self, image: Tensor, index: Tensor, is_resized: bool) -> Tensor:
+        def resize() -> Tensor:
+            return resize_by_rule(image, self._targets[index], self._resize)
+
+        return resize() if is_resized else tf.cond(self._is_kept[index], lambda: image, resize)
 
     def load_image(self, index: Tensor) -> Tensor:
         """The image of `load` alone."""
         return self.load_pixels(index)[0]
 
-    def annotations(self, index: Tensor, is_whole: Tensor = True) -> dict[str, Tensor]:
-        """Boxes of image `index` in resized pixels: `boxes (N, 4)`, `labels (N,)`, `ignore (N,)`; none unless whole."""
+    def annotations(self, index: Tensor, is_whole: Tensor = True, is_resized: bool = True) -> dict[str, Tensor]:
+        """What `load`, or `load_unresized`, returns beside the image; without boxes unless the image is whole."""
         start = self._splits[index]
         end = tf.where(is_whole, self._splits[index + 1], start)
+        scale, boxes = self.scale(index), self._boxes[start:end]
+        if not is_resized:
+            scale = tf.where(self._is_kept[index], 1.0, scale)
         return {
-            "boxes": resize_boxes(self._boxes[start:end], self.scale(index)),
+            **({} if is_resized else {"resized_size": self._targets[index]}),
+            "boxes": resize_boxes(boxes, scale),
             "labels": self._labels[start:end],
             "ignore": self._ignore[start:end],
         }

@@ -11,12 +11,13 @@ from keras_retinanet.data.sample_table import SampleTable
 
 def test_gives_the_same_pixels_as_loading(tmp_path, write_coco):
     table = SampleTable(CocoDataset(write_coco(tmp_path)), ResizeConfig(32, 50))
-    look_up = image_cache.cache_samples(table, workers=2)
-    for index in range(3):
-        cached, loaded = look_up(index), table.load(index)
-        assert set(cached) == {"image", "boxes", "labels", "ignore"}
-        for key, value in loaded.items():
-            np.testing.assert_array_equal(cached[key], value)
+    for is_resized, load in ((True, table.load), (False, table.load_unresized)):
+        look_up = image_cache.cache_samples(table, workers=2, is_resized=is_resized)
+        for index in range(3):
+            cached, loaded = look_up(index), load(index)
+            assert set(cached) == set(loaded)
+            for key, value in loaded.items():
+                np.testing.assert_array_equal(cached[key], value)
 
 
 def test_refuses_what_does_not_fit_in_memory():

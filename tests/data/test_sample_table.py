@@ -32,6 +32,22 @@ def test_sizes_boxes_and_scale(samples):
     assert table.load_image(1).shape == (30, 20, 3)
 
 
+def test_images_are_left_unresized_up_to_twice_the_pixels(samples):
+    # 40 x 60, 60 x 40 and 30 x 30 pixels stored
+    kept = SampleTable(samples, ResizeConfig(min_side=29, max_side=100))  # 29 x 44: 1.88 and 1.07 times
+    assert kept.unresized.tolist() == [[40, 60], [60, 40], [30, 30]]
+    sample = kept.load_unresized(0)
+    assert sample["image"].shape == (40, 60, 3)
+    assert sample["resized_size"].numpy().tolist() == [29, 44]
+    np.testing.assert_array_equal(sample["boxes"], samples[0]["boxes"])
+    shrunk = SampleTable(samples, ResizeConfig(min_side=20, max_side=45))  # 4 and 2.25 times
+    assert shrunk.unresized.tolist() == shrunk.resized.tolist()
+    for key, value in shrunk.load(0).items():
+        np.testing.assert_array_equal(shrunk.load_unresized(0)[key], value)
+    own = SampleTable(samples, ResizeConfig(min_side=29, max_side=100, method="cv2"))  # arithmetic of its own
+    assert own.unresized.tolist() == own.resized.tolist()
+
+
 def test_boxes_scale_by_the_true_ratio_of_each_axis(samples):
     samples[1]["size"] = (333, 500)
     samples[1]["boxes"] = np.float32([[0, 0, 500, 333]])

@@ -52,7 +52,9 @@ def mosaic(sample: GraphSample, seed: Tensor, load_other: LoadOther) -> GraphSam
         images = [tf.cast(part["image"], sample["image"].dtype) for part in parts]
         rows = [tf.concat(images[row : row + 2], axis=1) for row in (0, 2)]
         shifts = tf.stack([[0.0, 0.0] * 2, [left, 0.0] * 2, [0.0, above] * 2, [left, above] * 2])
-        return {**sample, "image": tf.concat(rows, axis=0), **_merge_boxes(parts, shifts)}
+        image = tf.concat(rows, axis=0)
+        done = {"resized_size": target_size} if "resized_size" in sample else {}
+        return {**sample, **done, "image": image, **_merge_boxes(parts, shifts)}
 
     return tf.cond(bernoulli(seeds[0]), apply, lambda: dict(sample))
 

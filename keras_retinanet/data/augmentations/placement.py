@@ -2,7 +2,9 @@
 
 A sample is a dict of tensors: `image` `(h, w, 3)` uint8 or float32 RGB 0–255, unpadded; `boxes` `(N, 4)` float32;
 `labels` `(N,)` int32; `ignore` `(N,)` bool; `target_size` `(2,)` int32 H, W, the largest size of the result;
-`pad_value` `(3,)` float32, the colour of what lies outside the image.
+`pad_value` `(3,)` float32, the colour of what lies outside the image. A sample with `resized_size`, `(2,)` int32, may not
+be resized yet: `image` and `boxes` are those of the stored image, and a change of scale gives the new size relative to
+`resized_size`, so that pixels are interpolated once instead of twice.
 """
 
 from __future__ import annotations
@@ -31,6 +33,23 @@ def bernoulli(seed: Tensor) -> Tensor:
     return tf.random.stateless_uniform((), seed) < 0.5
 
 
+def resized_scale(sample: GraphSample) -> Tensor:
+    """`(2,)` float32 y, x: the size that the image gets by the resize rule over its present one."""
+    size = tf.shape(sample["image"])[:2]
+    return tf.cast(sample.get("resized_size", size), tf.float32) / tf.cast(size, tf.float32)
+
+
+def resized(sample: GraphSample) -> GraphSample:
+    """The sample after the resize rule, without `resized_size`."""
+    sample = dict(sample)
+    target = sample.pop("resized_size", None)
+    if target is None:
+        return sample
+    scale = resized_scale({**sample, "resized_size": target})
+    image = tf.cond(tf.reduce_all(scale == 1), lambda: sample["image"], lambda: resize_image(sample["image"], target))
+    return {**sample, "image": tf.ensure_shape(image, (None, None, 3)), "boxes": resize_boxes(sample["boxes"], scale)}
+
+
 def with_clipped_boxes(sample: GraphSample, image: Tensor, boxes: Tensor) -> GraphSample:
     """Replace the image and the boxes of a sample, clipping boxes that extend beyond the image.
 
@@ -46,15 +65,17 @@ def with_clipped_boxes(sample: GraphSample, image: Tensor, boxes: Tensor) -> Gra
     Returns:
         The new sample, with at most N boxes.
     """
+    before = resize_boxes(sample["boxes"], resized_scale(sample))
     height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
     clipped = tf.clip_by_value(boxes, 0.0, tf.stack([width, height, width, height]))
     visible, side = _area(clipped), _shorter_side(clipped)
     is_hidden = visible < MIN_VISIBLE * _area(boxes)
-    is_tiny = tf.logical_and(side < MIN_SIDE, side < 0.99 * _shorter_side(sample["boxes"]))
+    is_tiny = tf.logical_and(side < MIN_SIDE, side < 0.99 * _shorter_side(before))
     ignore = sample["ignore"] | is_hidden | is_tiny
     is_left = visible > 0
     return {
         **sample,
+        **({"resized_size": tf.shape(image)[:2]} if "resized_size" in sample else {}),
         "image": image,
         "boxes": tf.boolean_mask(clipped, is_left),
         "labels": tf.boolean_mask(sample["labels"], is_left),
@@ -100,9 +121,10 @@ def resize_window(sample: GraphSample, offset: Tensor, size: Tensor, target: Ten
 
 
 def rescale(sample: GraphSample, factor: Any) -> GraphSample:
-    """Resize the whole image by a factor."""
+    """Resize the whole image to `factor` times its size by the resize rule."""
     size = tf.shape(sample["image"])[:2]
-    return resize_window(sample, tf.zeros(2, tf.int32), size, round_size(tf.cast(size, tf.float32) * factor))
+    target = round_size(tf.cast(size, tf.float32) * resized_scale(sample) * factor)
+    return resize_window(sample, tf.zeros(2, tf.int32), size, target)
 
 
 def shrink_to_fit(sample: GraphSample) -> GraphSample:

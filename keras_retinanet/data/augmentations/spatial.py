@@ -11,6 +11,7 @@ from keras_retinanet.data.augmentations.placement import (
     random_offset,
     rescale,
     resize_window,
+    resized_scale,
     round_size,
     shrink_to_fit,
     transpose,
@@ -98,6 +99,7 @@ def _window_range(sample: GraphSample, window: Tensor, limit: Tensor, seed: Tens
 
 def _rescale_and_crop(sample: GraphSample, factor: Tensor, seed: Tensor) -> GraphSample:
     # Only the visible part is scaled: twice the size would be four times the work.
+    factor = factor * resized_scale(sample)
     size, target_size = tf.shape(sample["image"])[:2], sample["target_size"]
     window = tf.minimum(size, tf.maximum(tf.cast(tf.cast(target_size, tf.float32) / factor, tf.int32), 1))
     target = tf.minimum(round_size(tf.cast(window, tf.float32) * factor), target_size)

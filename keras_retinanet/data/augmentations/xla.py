@@ -44,6 +44,23 @@ def cast_like(image: Tensor, given: Tensor) -> Tensor:
     return tf.cast(tf.cast(image + 0.5, tf.int32), tf.uint8)
 
 
+@xla_compiled
+def coloured_padding(images: Tensor, sizes: Tensor, colour: Tensor) -> Tensor:
+    """Float images with their padding in one colour; until here they take a quarter of the memory.
+
+    Args:
+        images: `(B, H, W, 3)` uint8 or float32, padded on the right and at the bottom.
+        sizes: `(B, 2)` float32. Heights and widths of the images without padding.
+        colour: `(3,)` float32.
+
+    Returns:
+        `(B, H, W, 3)` float32.
+    """
+    rows, columns = (tf.range(tf.shape(images)[axis], dtype=tf.float32) for axis in (1, 2))
+    inside = (rows[None, :, None] < sizes[:, 0, None, None]) & (columns[None, None] < sizes[:, 1, None, None])
+    return tf.where(inside[..., None], tf.cast(images, tf.float32), colour)
+
+
 def crop_to(image: Tensor, size: Tensor) -> Tensor:
     """Crop an image to its upper left `size` (`(2,)` h, w) pixels."""
     is_whole = tf.reduce_all(tf.shape(image)[:2] == size)

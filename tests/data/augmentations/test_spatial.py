@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_retinanet.data.augmentations.placement import resized as resized_sample
 from keras_retinanet.data.augmentations.spatial import (
     crop,
     horizontal_flip,
@@ -80,3 +81,15 @@ def test_crops_show_the_centre_of_a_box_and_fill_the_canvas():
         assert 90 in out["image"].shape or 120 in out["image"].shape
     shapes = {tuple(out["image"].shape) for out in outcomes(crop, sample(boxes=()))}
     assert len(shapes) > 5  # without boxes too
+
+
+@pytest.mark.parametrize("jitter", [scale_jitter, large_scale_jitter, multi_scale])
+def test_images_not_resized_yet_get_the_scale_of_the_resized_ones(jitter):
+    unresized = {**sample(), "resized_size": tf.constant([140, 200])}  # twice as large by the resize rule
+    resized = sample(size=(140, 200), boxes=[2 * np.array(BOX)])
+    for one, other in zip(outcomes(jitter, unresized), outcomes(jitter, resized), strict=True):
+        one = resized_sample(one)
+        np.testing.assert_allclose(one["image"].shape, other["image"].shape, atol=2)  # windows of whole stored pixels
+        assert len(one["boxes"]) <= 1
+        if len(one["boxes"]) and other["image"].shape[0] < 80:  # seen whole: a window that is cut may lie elsewhere
+            np.testing.assert_allclose(one["boxes"], other["boxes"], atol=1.5)

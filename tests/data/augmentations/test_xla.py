@@ -4,7 +4,7 @@ import tensorflow as tf
 from keras_retinanet.data.augmentations.affine import about_centre, affine_matrix, warp
 from keras_retinanet.data.augmentations.colour import adjust_colours
 from keras_retinanet.data.augmentations.degradation import gaussian_blur
-from keras_retinanet.data.augmentations.xla import crop_to, pad_to
+from keras_retinanet.data.augmentations.xla import coloured_padding, crop_to, pad_to
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
 CANVAS = tf.constant([8, 9])
@@ -37,3 +37,14 @@ def test_inside_a_pipeline_of_images_of_all_sizes():
     made = list(given.map(lambda image: adjust_colours(image, CANVAS, gain=0.5)))
     assert [tuple(image.shape) for image in made] == [(5, 7, 3), (3, 7, 3), (5, 4, 3)]
     np.testing.assert_allclose(made[1], IMAGE[:3] * 0.5, atol=0.501)
+
+
+def test_padding_gets_its_colour_and_pixels_stay():
+    images = np.stack([pad_to(IMAGE, CANVAS), pad_to(IMAGE[:3, :6] // 2, CANVAS)])
+    colour = tf.constant([0.5, 100.25, 255.0])
+    for given in (images, images.astype(np.float32)):
+        got = coloured_padding(given, tf.constant([[5.0, 7.0], [3.0, 6.0]]), colour).numpy()
+        wanted = np.broadcast_to(np.float32(colour), got.shape).copy()
+        wanted[0, :5, :7], wanted[1, :3, :6] = IMAGE, IMAGE[:3, :6] // 2
+        assert got.dtype == np.float32
+        np.testing.assert_array_equal(got, wanted)
