@@ -208,6 +208,16 @@ def small_backbone() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def direct_gradients() -> Iterator[None]:
+    """Training differentiates by TensorFlow's own kernels on every processor, which are traced in less time."""
+    from keras_retinanet import conv_gradients
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv_gradients, "products_pay", lambda: False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def spread_model(small_network: Callable[..., Any]) -> Any:
     """A small network that finds boxes in noise, scores from one half to nearly one."""
