@@ -141,8 +141,9 @@ def test_a_score_equal_to_the_threshold_is_not_above_it(painted_runtime: Any, pa
     ("settings", "said"),
     [
         ({"score_threshold": 1.5}, "score_threshold is from 0 to 1, not 1.5"),
-        ({"max_detections": 0}, "max_detections must be at least 1, not 0"),
-        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"max_detections": 0}, "max_detections must be a whole number, at least 1, not 0"),
+        ({"batch_size": 0}, "batch_size must be a whole number, at least 1"),
+        ({"batch_size": 2.5}, "batch_size must be a whole number, at least 1, not 2.5"),
         ({"classes": ["bees"]}, "no class 'bees'; it has ant, bee, wasp. Did you mean 'bee'"),
         ({"tiles": 0}, "at least 1 pixel"),
     ],
@@ -150,6 +151,12 @@ def test_a_score_equal_to_the_threshold_is_not_above_it(painted_runtime: Any, pa
 def test_impossible_settings_are_named(painted_runtime: Any, settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Detector(painted_runtime(), **settings)
+
+
+@pytest.mark.parametrize("views", [True, (1.0,)])
+def test_views_are_a_view_config(painted_runtime: Any, views: Any) -> None:
+    with pytest.raises(TypeError, match=r"views must be a ViewConfig, such as ViewConfig\(scales=\(1\.0,\)\), not"):
+        Detector(painted_runtime(), views=views)
 
 
 def test_what_is_no_model_is_named(tmp_path: Path) -> None:
