@@ -19,7 +19,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # figures of the tests are those of the CPU
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Code for a few pixels is compiled more often than run: what XLA computes is tested, not how fast.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
+FAST_COMPILATION = (
+    "--xla_backend_optimization_level=0",
+    "--xla_llvm_disable_expensive_passes=true",
+    "--xla_cpu_use_fusion_emitters=false",  # those that lower through MLIR take a third longer
+)
+os.environ.setdefault("XLA_FLAGS", " ".join(FAST_COMPILATION))
 # Every worker and every command that is started would compile the package again: it is compiled once, and kept.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
@@ -205,6 +210,16 @@ def small_backbone() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(BACKBONES, "mobilenet_025", _five_convolutions)
+        yield
+
+
+@pytest.fixture(scope="module")
+def direct_gradients() -> Iterator[None]:
+    """Training differentiates by TensorFlow's own kernels on every processor, which are traced in less time."""
+    from keras_retinanet import conv_gradients
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv_gradients, "products_pay", lambda: False)
         yield
 
 

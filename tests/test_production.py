@@ -29,7 +29,9 @@ CLIENT = re.findall(r"```py\n(.*?)```", SECTION, re.DOTALL)[0]
 PICTURE = "scenes/val2017/000001000001.jpg"
 SIZES = {"--epochs": 1, "--steps": 1, "--batch-size": 2, "--image-min-side": 96, "--image-max-side": 96}
 WIDTHS = {"--backbone": "mobilenet_025", "--fpn-width": 32, "--head-width": 32, "--head-depth": 1}
-SMALL = [str(word) for pair in (SIZES | WIDTHS).items() for word in pair] + ["--mixed-precision", "none", "--no-cache"]
+LEVELS = {"--max-level": 5, "--anchor-sizes": "32,64,128", "--anchor-strides": "8,16,32"}
+SMALL = [str(word) for pair in (SIZES | WIDTHS | LEVELS).items() for word in pair]
+SMALL += ["--mixed-precision", "none", "--no-cache"]
 EVERYTHING = ["--score-threshold", "0", "--max-detections", "20"]  # one step teaches nothing: any score will do
 
 
@@ -55,7 +57,7 @@ def free_port() -> int:
         return port
 
 
-@pytest.mark.usefixtures("small_backbone")
+@pytest.mark.usefixtures("small_backbone", "direct_gradients")
 def test_every_command_of_the_section_in_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -150,7 +150,10 @@ def _open_runtime(model: DetectionModel | Runtime, flags: argparse.Namespace) ->
     else:
         wanted = {name: getattr(flags, name) for name in ("score_threshold", "nms_threshold")}
         changes = {name: value for name, value in wanted.items() if value is not None}
-        runtime = with_thresholds(open_model(model.network), changes, is_tiled=True)
+        is_fused = flags.tta is not None
+        runtime = with_thresholds(
+            open_model(model.network), changes, is_tiled=flags.tile is not None, is_fused=is_fused
+        )
         if flags.class_threshold or flags.thresholds:
             own = {name: getattr(model.filter_config, name) for name in _OF_SCORES}
             runtime = runtime.with_filter(dataclasses.replace(runtime.filter, **own)) or runtime

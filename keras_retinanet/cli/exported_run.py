@@ -47,7 +47,8 @@ def open_exported(path: Path, flags: argparse.Namespace) -> Runtime:
         raise ValueError("--thresholds has the score threshold of each class: leave out --score-threshold.")
     wanted = {name: getattr(flags, name) for name in ("score_threshold", "nms_threshold", "max_detections")}
     changes = {name: value for name, value in wanted.items() if value is not None}
-    runtime = with_thresholds(open_runtime(path), changes, is_tiled=(flags.tile, flags.tta) != (None, None))
+    is_fused = flags.tta is not None
+    runtime = with_thresholds(open_runtime(path), changes, is_tiled=flags.tile is not None, is_fused=is_fused)
     runtime = with_threshold_file(runtime, flags.thresholds)
     if flags.class_threshold or flags.score_threshold is not None:
         by_class = dict(flags.class_threshold)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from keras_retinanet.cli.model_words import is_exported
 from keras_retinanet.cli.parsing import number, print_note
 from keras_retinanet.config import ViewConfig, Winograd
+from keras_retinanet.config.near_names import nearest_name
 
 if TYPE_CHECKING:
     from keras_retinanet.config import FilterConfig
@@ -140,8 +140,8 @@ def class_thresholds(stored: FilterConfig, flags: argparse.Namespace, class_name
     thresholds = list(by_class or [score] * len(class_names))
     for name, share in flags.class_threshold:
         if name not in class_names:
-            near = difflib.get_close_matches(name, class_names, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(class_names)}."
+            near = nearest_name(name, class_names)
+            hint = f"did you mean {near!r}?" if near else f"there are {', '.join(class_names)}."
             raise ValueError(f"--class-threshold: no class is named {name!r}; {hint}")
         thresholds[class_names.index(name)] = share
     return tuple(thresholds)

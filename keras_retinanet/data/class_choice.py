@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
+from keras_retinanet.config.near_names import nearest_name
 from keras_retinanet.data.errors import DataError, short_repr
 
 
@@ -68,8 +68,7 @@ def check_class_choice(class_names: Sequence[str], keep: Sequence[str] | None, r
 def _require_known(flag: str, wanted: Sequence[str], known: Sequence[str]) -> None:
     for name in wanted:
         if name not in known:
-            lower = {other.lower(): other for other in known}
-            near = difflib.get_close_matches(name.lower(), lower, 1, 0.5)
-            fix = f"did you mean {lower[near[0]]!r}?" if near else "correct the name"
+            near = nearest_name(name, known, 0.5)
+            fix = f"did you mean {near!r}?" if near else "correct the name"
             allowed = ", ".join(repr(other) for other in dict.fromkeys(known))
             raise DataError(flag, f"no class is called {short_repr(name)}", allowed, fix)

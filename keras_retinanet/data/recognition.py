@@ -28,6 +28,8 @@ ARCHIVES = {
 }
 """Commands that unpack an archive into a folder, by the ending of its name."""
 
+_OPENVINO = ("model.xml", "model.bin")
+_OWN_SAVED_MODEL = "assets.extra/keras_retinanet.json"
 _EXPORTED = (".onnx", ".tflite")
 MODEL_SUFFIXES = (".keras", *_EXPORTED, ".h5", ".hdf5", ".pth", ".pt", ".safetensors")
 """Endings of snapshots, exported models and checkpoints; without `.pkl`, which may also be annotations."""
@@ -163,9 +165,14 @@ def _kind_of_model(place: Path) -> str | None:
     """What a path is that holds a model, such as "a model file"; `None` for others."""
     if place.is_file():
         return "a model file" if place.suffix.lower() in MODEL_SUFFIXES else None
-    names = {entry.name for entry in _entries(place)}
+    entries = _entries(place)
+    names = {entry.name for entry in entries}
     if "saved_model.pb" in names:
         return "a SavedModel"
+    if any(entry.name.isdigit() and (entry / "saved_model.pb").is_file() for entry in entries):
+        return "a folder of versions of a SavedModel"
+    if set(_OPENVINO) <= names:
+        return "an OpenVINO model"
     return "the folder of a run" if {"config.yaml", "last.keras"} <= names else None
 
 
@@ -175,11 +182,18 @@ def _way_to_name_a_model(program: str, place: Path) -> str:
         return f"name the data set first: `{program} DATA {quoted}`"
     if program != "retinanet-train":
         return f"name the data set: `{program} DATA`"
-    if place.suffix.lower() in _EXPORTED:
+    if place.suffix.lower() in _EXPORTED or _is_exported_folder(place):
         return f"an exported model cannot be trained; start from its snapshot with `{program} DATA --weights SNAPSHOT`"
     start = f"start from a model with `{program} DATA --weights {quoted}`"
     is_of_a_run = ((place if place.is_dir() else place.parent) / "config.yaml").is_file()
     return f"{start}, continue a run with `{program} --resume {quoted}`" if is_of_a_run else start
+
+
+def _is_exported_folder(place: Path) -> bool:
+    """Whether a folder is what `retinanet-convert-model` writes; other SavedModels may be importable."""
+    versions = [entry for entry in _entries(place) if entry.name.isdigit()]
+    is_saved_model = any((folder / _OWN_SAVED_MODEL).is_file() for folder in (place, *versions))
+    return is_saved_model or all((place / name).is_file() for name in _OPENVINO)
 
 
 def _has_class_folders(place: Path) -> bool:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from keras_retinanet.config import ExifFrame, TileConfig, ViewConfig, Winograd
+from keras_retinanet.config.near_names import nearest_name
 from keras_retinanet.data.given_images import GivenImage, LoadedImage, expand, load, load_ahead
 from keras_retinanet.detection.batches_in_order import BatchesInOrder, PendingImage
 from keras_retinanet.detection.tiling import TiledRuntime
@@ -137,7 +138,8 @@ class Detector:
         thresholds: str | os.PathLike[str] | None = None,
         winograd: Winograd = "off",
     ) -> None:
-        runtime = with_threshold_file(open_model(model), thresholds)
+        opened = open_model(model)
+        runtime = with_threshold_file(opened, thresholds)
         if winograd not in get_args(Winograd):
             raise ValueError(f"winograd must be one of {', '.join(map(repr, get_args(Winograd)))}, not {winograd!r}.")
         if winograd != "off":  # a model in memory may have chosen it by itself
@@ -147,14 +149,20 @@ class Detector:
         _check_ranges(changes, batch_size)
         if exif not in (None, *get_args(ExifFrame)):
             raise ValueError(f"exif must be one of {', '.join(map(repr, get_args(ExifFrame)))}, not {exif!r}.")
+        if not isinstance(views, (ViewConfig, NoneType)):
+            raise TypeError(f"views must be a ViewConfig, such as ViewConfig(scales=(1.0,)), not {views!r}.")
         tiles = TileConfig(tiles) if isinstance(tiles, int) else tiles
-        is_merged = tiles is not None or views is not None
-        self.runtime: Runtime = with_thresholds(runtime, changes, is_tiled=is_merged)
+        self._least_scores = np.full(len(runtime.class_names), score_threshold or 0.0, np.float32)
+        if views is not None:  # thresholds of classes and of files are for the fused scores, too
+            self._least_scores = np.array(_own_thresholds(runtime, score_threshold), np.float32)
+            runtime = _without_thresholds(runtime, opened)
+        self.runtime: Runtime = with_thresholds(
+            runtime, changes, is_tiled=tiles is not None, is_fused=views is not None
+        )
         if views is not None:
             self.runtime = ViewsRuntime(self.runtime, views)
         self.class_names = runtime.class_names
         self._rule = dataclasses.replace(runtime.resize, exif=exif or runtime.resize.exif)
-        self._least_score = 0.0 if score_threshold is None else score_threshold
         self.max_detections = max_detections
         self._in_regions = tiles is not None
         if tiles is not None:
@@ -242,7 +250,7 @@ class Detector:
 
     def _select(self, one: PendingImage, found: Detections) -> DetectedImage:
         """The detections that the settings ask for."""
-        keep = found["scores"] > self._least_score
+        keep = found["scores"] > self._least_scores[found["labels"]]
         if self._labels is not None:
             keep &= np.isin(found["labels"], self._labels)
         kept = np.flatnonzero(keep)[: self.max_detections]
@@ -262,8 +270,19 @@ def _check_ranges(changes: dict[str, Any], batch_size: int) -> None:
     for name, value in (changes | {"batch_size": batch_size}).items():
         if name.endswith("threshold") and not 0 <= value <= 1:
             raise ValueError(f"{name} is from 0 to 1, not {value!r}.")
-        if not name.endswith("threshold") and value < 1:
-            raise ValueError(f"{name} must be at least 1, not {value!r}.")
+        if not name.endswith("threshold") and (value < 1 or value != int(value)):
+            raise ValueError(f"{name} must be a whole number, at least 1, not {value!r}.")
+
+
+def _own_thresholds(runtime: Runtime, asked: float | None) -> tuple[float, ...]:
+    own = runtime.filter.class_thresholds or (runtime.filter.score_threshold,) * len(runtime.class_names)
+    return own if asked is None else (asked,) * len(own)
+
+
+def _without_thresholds(runtime: Runtime, opened: Runtime) -> Runtime:
+    """The runtime for one of several views, as the model was opened but for a calibration of a file."""
+    loose = dataclasses.replace(runtime.filter, score_threshold=opened.filter.score_threshold, class_thresholds=())
+    return runtime.with_filter(loose) or opened
 
 
 def _labels_of(classes: Sequence[str] | None, class_names: Sequence[str]) -> Any | None:
@@ -271,8 +290,8 @@ def _labels_of(classes: Sequence[str] | None, class_names: Sequence[str]) -> Any
         return None
     for name in [classes] if isinstance(classes, str) else classes:
         if name not in class_names:
-            near = difflib.get_close_matches(name, class_names, n=1)
-            meant = f" Did you mean {near[0]!r}?" if near else ""
+            near = nearest_name(str(name), class_names)
+            meant = f" Did you mean {near!r}?" if near else ""
             raise ValueError(f"The model has no class {name!r}; it has {_join_names(class_names)}.{meant}")
     return np.array([class_names.index(name) for name in ([classes] if isinstance(classes, str) else classes)])
 

@@ -6,6 +6,7 @@ is applied if the model's rule says so; boxes then refer to the image as it is s
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -36,23 +37,27 @@ class ServingGraph:
     def __init__(self, model: DetectionModel) -> None:
         self.model = model
         self._resize, self._pad_value = model.network.resize_config, model.network.pad_value
+        # No Python conditions on tensors: nothing for AutoGraph to translate.
+        self._signature = functools.partial(tf.function, autograph=False)
+        files = [tf.TensorSpec((None,), tf.string, "image_bytes")]
+        batch = [tf.TensorSpec((None, None, None, 3), tf.float32), tf.TensorSpec((None, 2), tf.float32)]
+        # Signatures call these, instead of each holding a copy.
+        self._detect_encoded = self._signature(self.detect_encoded, input_signature=files)
+        self._run_model = self._signature(self._find, input_signature=batch)
 
     @property
     def signatures(self) -> dict[str, Callable[..., dict[str, Tensor]]]:
         """Name of a signature → its function, with an input signature."""
-        encoded = tf.TensorSpec((None,), tf.string, "image_bytes")
         examples = tf.TensorSpec((None,), tf.string, "examples")
         pixels = tf.TensorSpec((None, None, None, 3), tf.uint8, "images")
         prepared = tf.TensorSpec((None, None, None, 3), tf.float32, "images")
         functions: dict[str, tuple[Callable[..., dict[str, Tensor]], tf.TensorSpec]] = {
-            "serving_default": (self.detect_encoded, encoded),
             "tf_example": (self.detect_examples, examples),
             "image_tensor": (self.detect_pixels, pixels),
             "raw_outputs": (self.predict_raw, prepared),
         }
-        return {  # no Python conditions on tensors: nothing for AutoGraph to translate
-            name: tf.function(function, input_signature=[spec], autograph=False)
-            for name, (function, spec) in functions.items()
+        return {"serving_default": self._detect_encoded} | {
+            name: self._signature(function, input_signature=[spec]) for name, (function, spec) in functions.items()
         }
 
     def detect_encoded(self, image_bytes: Tensor) -> dict[str, Tensor]:
@@ -80,7 +85,7 @@ class ServingGraph:
     def detect_examples(self, examples: Tensor) -> dict[str, Tensor]:
         """Detects in serialised `tf.train.Example`s `(B,)` with the image file in `image/encoded`."""
         feature = {EXAMPLE_IMAGE: tf.io.FixedLenFeature((), tf.string)}
-        return self.detect_encoded(tf.io.parse_example(examples, feature)[EXAMPLE_IMAGE])
+        return self._detect_encoded(tf.io.parse_example(examples, feature)[EXAMPLE_IMAGE])
 
     def detect_pixels(self, images: Tensor) -> dict[str, Tensor]:
         """Detects in images of one size, `(B, H, W, 3)` uint8 RGB."""
@@ -95,8 +100,7 @@ class ServingGraph:
         with tf.control_dependencies([tf.debugging.Assert(count > 0, ["the request has no images"])]):
             count = tf.identity(count)
         images, sizes, given, scale = self._prepare_batch(load, count)
-        with direct_convolutions():
-            found = self.model({"images": images, "sizes": sizes})
+        found = self._run_model(images, sizes)
         limit = tf.reverse(given, [1])  # (B, 2) width, height
         boxes = found["boxes"] / tf.tile(tf.reverse(scale, [1]), (1, 2))[:, None]
         boxes = tf.clip_by_value(boxes, 0.0, tf.tile(limit, (1, 2))[:, None])
@@ -109,6 +113,11 @@ class ServingGraph:
             "class_names": tf.gather(names, tf.where(labels >= 0, labels, len(self.model.class_names))),
             "num_detections": found["num_detections"],
         }
+
+    def _find(self, images: Tensor, sizes: Tensor) -> dict[str, Tensor]:
+        with direct_convolutions():
+            found: dict[str, Tensor] = self.model({"images": images, "sizes": sizes})
+        return found
 
     def _prepare_batch(self, load: Callable[[Tensor], Tensor], count: Tensor) -> tuple[Tensor, ...]:
         """Decodes and resizes images, and pads them to one shape.

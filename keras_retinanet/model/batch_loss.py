@@ -55,6 +55,7 @@ def batch_loss(model: Any, targets: Targets, predictions: Predictions, replicas:
         The loss.
     """
     require_entries(targets)
+    targets = _with_usual_dtypes(targets)
     objective = DetectionLoss(model.box_coder, model.anchors.num_anchors, model.assigner_config, model.loss_config)
     found = objective(targets, predictions, replicas.all_reduce_sum)
     terms = {name: getattr(found, name) for name in model.loss_trackers}
@@ -62,6 +63,17 @@ def batch_loss(model: Any, targets: Targets, predictions: Predictions, replicas:
     for penalty in model.losses:
         loss = loss + ops.sum(penalty) / replicas.num_replicas
     return BatchLoss(terms, loss, found.objects)
+
+
+def _with_usual_dtypes(targets: Targets) -> Targets:
+    """The targets as `Targets` states them: users have sizes as integers, labels of 64 bits, `ignore` as booleans."""
+    return Targets(
+        boxes=ops.cast(targets["boxes"], "float32"),
+        labels=ops.cast(targets["labels"], "int32"),
+        ignore=ops.cast(targets["ignore"], "int32"),
+        size=ops.cast(targets["size"], "float32"),
+        image_index=targets["image_index"],
+    )
 
 
 def track_loss(model: Any, found: BatchLoss, image_index: Tensor) -> None:

@@ -59,13 +59,15 @@ def build(
         A built, uncompiled model.
 
     Raises:
-        ValueError: Unknown backbone, or numbers of levels and of anchor sizes that differ.
+        ValueError: Unknown backbone, no list of class names, or numbers of levels and of anchor sizes that differ.
 
     Example:
         >>> model = build(ModelConfig(backbone="resnet18", weights="none"), class_names=["cat", "dog"])
         >>> model.class_head.outputs_per_anchor
         2
     """
+    if isinstance(class_names, str) or not len(class_names):
+        raise ValueError(f"class_names must be a list with at least one name, as ['cat', 'dog'], not {class_names!r}.")
     own = default_network(model or ModelConfig())
     given: dict[str, Any] = {
         "anchors": anchors, "default_boxes": default_boxes, "assigner": assigner, "loss": loss, "resize": resize,

@@ -39,13 +39,15 @@ def open_model(model: Any) -> Runtime:
     return runtime
 
 
-def with_thresholds(runtime: Runtime, changes: dict[str, Any], *, is_tiled: bool) -> Runtime:
+def with_thresholds(runtime: Runtime, changes: dict[str, Any], *, is_tiled: bool, is_fused: bool = False) -> Runtime:
     """Changes the thresholds of a runtime. The result may keep more detections, which the caller must drop.
 
     Args:
         runtime: The opened model.
         changes: Fields of `FilterConfig` and their new values. A score threshold replaces those per class.
         is_tiled: Whether the boxes of tiles will be merged.
+        is_fused: Whether the boxes of several views will be fused. The caller then applies a higher score threshold to
+            the fused scores, which depend on all boxes of the model.
 
     Returns:
         The same runtime, or the same network with another filter.
@@ -53,9 +55,9 @@ def with_thresholds(runtime: Runtime, changes: dict[str, Any], *, is_tiled: bool
     Raises:
         ValueError: An exported artefact has a built-in threshold that is stricter.
     """
-    if is_tiled:  # the limit applies to the merged boxes
+    if is_tiled or is_fused:  # the limit applies to the merged boxes
         changes = {name: value for name, value in changes.items() if name != "max_detections"}
-    wanted = _loosened(runtime.filter, changes, is_tiled=is_tiled)
+    wanted = _loosened(runtime.filter, changes, is_tiled=is_tiled, is_fused=is_fused)
     if wanted == runtime.filter:
         return runtime
     changed = runtime.with_filter(wanted)
@@ -65,12 +67,14 @@ def with_thresholds(runtime: Runtime, changes: dict[str, Any], *, is_tiled: bool
     return changed
 
 
-def _loosened(built_in: FilterConfig, changes: dict[str, Any], *, is_tiled: bool) -> FilterConfig:
-    """The filter of a runtime with changeable thresholds, relaxed for merging tiles if needed."""
+def _loosened(built_in: FilterConfig, changes: dict[str, Any], *, is_tiled: bool, is_fused: bool) -> FilterConfig:
+    """The filter of a runtime with changeable thresholds, relaxed for merging tiles or fusing views if needed."""
     changes = {**changes, "max_detections": max(built_in.max_detections, changes.get("max_detections", 0))}
     if "score_threshold" in changes:
         changes["class_thresholds"] = ()
-        if is_tiled:  # less certain boxes show what is a fragment
+        if is_fused:
+            changes["score_threshold"] = min(changes["score_threshold"], built_in.score_threshold)
+        elif is_tiled:  # less certain boxes show what is a fragment
             asked = changes["score_threshold"]
             changes["score_threshold"] = min(asked, max(built_in.score_threshold, MERGED_SHARE * asked))
     return dataclasses.replace(built_in, **changes)

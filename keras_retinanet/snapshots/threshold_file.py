@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import re
 import shutil
@@ -24,6 +23,7 @@ import yaml
 
 from keras_retinanet.config import FilterConfig, to_dict
 from keras_retinanet.config.aliases import with_current_arguments
+from keras_retinanet.config.near_names import nearest_name
 from keras_retinanet.snapshots.atomic_files import write_whole
 
 _CONFIG = "config.json"
@@ -70,8 +70,8 @@ class StoredThresholds:
         """
         for name in self.by_class:
             if name not in class_names:
-                near = difflib.get_close_matches(name, class_names, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(class_names)}."
+                near = nearest_name(name, class_names)
+                hint = f"did you mean {near!r}?" if near else f"it has {', '.join(class_names)}."
                 raise ValueError(f"{self.place_of(name)}: the model has no class {name!r}; {hint}")
         changes: dict[str, Any] = {name: getattr(self, name) for name in _NUMBERS if getattr(self, name) is not None}
         own = filter.class_thresholds or (filter.score_threshold,) * len(class_names)

@@ -27,7 +27,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.usefixtures("small_backbone")
+@pytest.mark.usefixtures("small_backbone", "direct_gradients")
 def test_one_row_is_trained_measured_and_reported_once(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = data / "out"
     own = ["--out", str(out), "--tables", "prior", "--only", "ce-no-prior", "--seeds", "1"]

@@ -125,11 +125,24 @@ def test_a_model_in_place_of_a_data_set(tmp_path: Path, files: list[str], given:
         assert (f"`retinanet-train --resume {place}`" in error.value.fix) == can_resume
 
 
-def test_an_exported_model_is_not_proposed_for_training(tmp_path: Path) -> None:
-    (tmp_path / "model.onnx").write_bytes(b"")
+@pytest.mark.parametrize(
+    ("files", "given", "kind"),
+    [
+        (["model.onnx"], "model.onnx", "a model file"),
+        (["model.xml", "model.bin"], "", "an OpenVINO model"),
+        (["saved_model.pb", "assets.extra/keras_retinanet.json"], "", "a SavedModel"),
+        (["2/saved_model.pb", "2/assets.extra/keras_retinanet.json"], "", "a folder of versions of a SavedModel"),
+    ],
+)
+def test_an_exported_model_is_not_proposed_for_training(
+    tmp_path: Path, files: list[str], given: str, kind: str
+) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
     with pytest.raises(DataError, match="its snapshot with `retinanet-train DATA --weights SNAPSHOT`") as error:
-        recognise(tmp_path / "model.onnx", "retinanet-train")
-    assert error.value.found == "is a model file, not a data set"
+        recognise(tmp_path / given, "retinanet-train")
+    assert error.value.found == f"is {kind}, not a data set"
 
 
 def test_a_path_that_is_not_there(tmp_path: Path) -> None:

@@ -141,8 +141,9 @@ def test_a_score_equal_to_the_threshold_is_not_above_it(painted_runtime: Any, pa
     ("settings", "said"),
     [
         ({"score_threshold": 1.5}, "score_threshold is from 0 to 1, not 1.5"),
-        ({"max_detections": 0}, "max_detections must be at least 1, not 0"),
-        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"max_detections": 0}, "max_detections must be a whole number, at least 1, not 0"),
+        ({"batch_size": 0}, "batch_size must be a whole number, at least 1"),
+        ({"batch_size": 2.5}, "batch_size must be a whole number, at least 1, not 2.5"),
         ({"classes": ["bees"]}, "no class 'bees'; it has ant, bee, wasp. Did you mean 'bee'"),
         ({"tiles": 0}, "at least 1 pixel"),
     ],
@@ -150,6 +151,12 @@ def test_a_score_equal_to_the_threshold_is_not_above_it(painted_runtime: Any, pa
 def test_impossible_settings_are_named(painted_runtime: Any, settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Detector(painted_runtime(), **settings)
+
+
+@pytest.mark.parametrize("views", [True, (1.0,)])
+def test_views_are_a_view_config(painted_runtime: Any, views: Any) -> None:
+    with pytest.raises(TypeError, match=r"views must be a ViewConfig, such as ViewConfig\(scales=\(1\.0,\)\), not"):
+        Detector(painted_runtime(), views=views)
 
 
 def test_what_is_no_model_is_named(tmp_path: Path) -> None:
@@ -236,14 +243,15 @@ def test_photos_are_seen_as_people_see_them(spread_model: RetinaNet, tmp_path: P
     stored = np.ascontiguousarray(np.rot90(PICTURE))
     Image.fromarray(stored).save(tmp_path / "photo.png", exif=exif)
     opened = Image.open(tmp_path / "photo.png")
-    wanted, lying = (Detector(spread_model).detect_one(pixels) for pixels in (PICTURE, stored))
+    upright, as_stored = Detector(spread_model), Detector(spread_model, exif="ignore")
+    wanted, lying = (upright.detect_one(pixels) for pixels in (PICTURE, stored))
     ways = [tmp_path / "photo.png", (tmp_path / "photo.png").read_bytes(), opened]
     for way in ways:
-        shown = next(Detector(spread_model).detect([way], keeps_pixels=True))
+        shown = next(upright.detect([way], keeps_pixels=True))
         assert shown.size == (60, 90)
         np.testing.assert_array_equal(shown.pixels, PICTURE)  # what boxes are drawn on
         np.testing.assert_allclose(shown.boxes, wanted.boxes, atol=1e-3)
-        former = Detector(spread_model, exif="ignore").detect_one(way)
+        former = as_stored.detect_one(way)
         assert former.size == (90, 60)
         np.testing.assert_allclose(former.boxes, lying.boxes, atol=1e-3)
     rule = ResizeConfig(**{**vars(spread_model.resize_config), "exif": "ignore"})

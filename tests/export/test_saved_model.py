@@ -22,6 +22,7 @@ from keras_retinanet.export import export_saved_model
 from keras_retinanet.export.detection_graph import prepare_model
 from keras_retinanet.export.saved_model import unservable_ops
 from keras_retinanet.export.serving_graph import ServingGraph
+from keras_retinanet.framework_internals import parse_saved_model
 from keras_retinanet.model.detection_model import DetectionModel
 
 LOADER = Path(__file__).with_name("native_loader.py")
@@ -210,6 +211,13 @@ def test_class_names_thresholds_and_origin_travel_along(version: Path) -> None:
     assert origin["class_names"] == NAMES
     assert origin["filter"]["score_threshold"] == 0.3
     assert origin["resize"]["max_side"] == 96
+
+
+def test_signatures_that_detect_share_one_network(version: Path) -> None:
+    """One function convolves for the three that detect, and another for the raw outputs."""
+    (meta,) = parse_saved_model((version / "saved_model.pb").read_bytes()).meta_graphs
+    functions = meta.graph_def.library.function
+    assert sum(any(node.op == "Conv2D" for node in function.node_def) for function in functions) == 2
 
 
 def test_versions_count_up_and_nothing_half_written_stays(version: Path) -> None:

@@ -129,6 +129,14 @@ def test_loss_worked_by_hand():
     np.testing.assert_allclose(model.box_loss_tracker.result(), box / positives, rtol=1e-5)
 
 
+def test_targets_may_have_any_dtype_that_holds_their_values(model):
+    images, targets = batch()
+    usual = float(model.compute_loss(images, targets, model(images)))
+    dtypes = {"boxes": np.int64, "labels": np.int64, "ignore": np.float32, "size": np.int32, "image_index": np.int64}
+    others = {name: targets[name].astype(dtype) for name, dtype in dtypes.items()}
+    assert float(model.compute_loss(images, others, model(images))) == usual > 0
+
+
 def test_the_box_loss_is_on_the_boxes_of_the_targets_and_has_a_weight():
     """All deltas 0: the predicted boxes are the anchors."""
     images, targets = batch()
@@ -402,6 +410,14 @@ def test_build_passes_every_setting_on():
 def test_settings_that_do_not_fit_are_named(config, anchors, message):
     with pytest.raises(ValueError, match=message):
         build(config, class_names=["a"], anchors=anchors)
+
+
+@pytest.mark.parametrize("names", ["cat", (), []])
+def test_class_names_are_a_list(names):
+    with pytest.raises(
+        ValueError, match=r"must be a list with at least one name, as \['cat', 'dog'\], not ('cat'|\(|\[)"
+    ):
+        build(SMALL, class_names=names)
 
 
 @pytest.mark.parametrize(

@@ -25,13 +25,14 @@ from keras_retinanet.data.box_columns import BoxReport
 from keras_retinanet.data.errors import DataError
 from keras_retinanet.demo import scenes
 from keras_retinanet.inference import load_model
+from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.optimizers.averaging import averages_of
 from keras_retinanet.snapshots.run_folder import Run, read_config, read_progress
 from keras_retinanet.training.find_rate import find_learning_rate
 from keras_retinanet.training.non_finite import NonFiniteGuard, NonFiniteLossError
 from keras_retinanet.training.prepare import prepare, train
 
-pytestmark = pytest.mark.usefixtures("small_backbone")
+pytestmark = pytest.mark.usefixtures("small_backbone", "direct_gradients")
 
 TINY = {
     "data.dataset": "coco",
@@ -87,6 +88,24 @@ def finished(tiny: TrainConfig) -> Run:
     return Run(train(tiny, log=quiet).folder)
 
 
+@pytest.fixture(autouse=True)
+def _no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the runs that tests share draw their curves: they begin before this fixture."""
+    monkeypatch.setattr("keras_retinanet.training.callbacks.draw_curves", lambda rows, path: None)
+
+
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps are counted and learn nothing, where data or what follows an epoch is tested: nothing to differentiate."""
+
+    def step(model: RetinaNet, data: Any) -> dict[str, Any]:
+        del data
+        model.optimizer.iterations.assign_add(1)
+        return model.get_metrics_result()
+
+    monkeypatch.setattr(RetinaNet, "train_step", step)
+
+
 def quiet(line: str) -> None:
     """Swallows the lines of a run."""
     del line
@@ -107,6 +126,7 @@ def weights(path: Path) -> list[np.ndarray]:
     return [variable.numpy() for variable in (*model.weights, *model.optimizer.variables)]
 
 
+@pytest.mark.usefixtures("idle")
 def test_an_image_cut_off_while_a_run_is_under_way(tiny: TrainConfig, data: Path, tmp_path: Path) -> None:
     shutil.copytree(data, tmp_path / "data")
     image = next((tmp_path / "data" / "train2017").iterdir())
@@ -150,6 +170,7 @@ def test_best_is_the_snapshot_of_the_best_epoch(measured: Run) -> None:
     assert read_progress(measured.best).epoch == best[0]
 
 
+@pytest.mark.usefixtures("idle")
 def test_best_follows_voc_if_that_is_the_metric(tiny: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Epoch 1 finds every box with IoU 0.52: mAP at IoU 0.5 is 1, COCO's AP 0.1. Epoch 2 finds the boxes of one image
     exactly: COCO's AP is higher, mAP lower. Epoch 3, after resuming, finds nothing."""
@@ -185,6 +206,7 @@ def test_best_follows_voc_if_that_is_the_metric(tiny: TrainConfig, monkeypatch: 
         parse(["--resume", str(run.folder), "--metric", "coco"])
 
 
+@pytest.mark.usefixtures("idle")
 def test_best_follows_the_number_that_counts_all_boxes(tiny: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where images have more boxes than fizyr's mAP counts (here 1), up to the detector's limit."""
 
@@ -201,6 +223,7 @@ def test_best_follows_the_number_that_counts_all_boxes(tiny: TrainConfig, monkey
     assert message in lines
 
 
+@pytest.mark.usefixtures("idle")
 def test_a_run_ends_when_its_monitored_number_no_longer_improves(
     tiny: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -504,9 +527,13 @@ def test_other_classes_than_the_snapshots_cannot_be_resumed(finished: Run, tiny:
         prepare(tiny, Other(), resume=finished.folder, log=quiet)  # type: ignore[arg-type]
 
 
-def test_averages_and_a_backbone_that_joins_resume_exactly(finished: Run, tiny: TrainConfig) -> None:
+@pytest.mark.slow
+def test_averages_and_a_backbone_that_joins_resume_exactly(
+    finished: Run, tiny: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Stopped in epoch 2, right after the backbone joined: weights, averages and momenta are those of a straight run,
-    also through float16's loss scaling."""
+    also through float16's loss scaling and with gradients as products."""
+    monkeypatch.setattr(conv_gradients, "products_pay", lambda: True)
     values = {
         "model.weights": str(finished.last), "optimizer.optimizer": "adamw", "optimizer.ema_decay": 0.9,
         "optimizer.learning_rate": 1e-3, "optimizer.backbone_rate": 0.5, "optimizer.layer_decay": 0.7,

@@ -15,7 +15,11 @@ from keras_retinanet.data.datasets.shared.annotations import Annotations
 from keras_retinanet.data.datasets.shared.bit_depths import choose_bit_depths
 from keras_retinanet.data.datasets.shared.box_cleaning import check_coordinates, clip_boxes
 from keras_retinanet.data.datasets.shared.frames import FrameRule, choose_frames, size_in_frame
-from keras_retinanet.data.datasets.shared.missing_images import leave_out_missing, leave_out_unreadable
+from keras_retinanet.data.datasets.shared.missing_images import (
+    leave_out_missing,
+    leave_out_other_sizes,
+    leave_out_unreadable,
+)
 from keras_retinanet.data.error_collector import ErrorCollector, OnError
 from keras_retinanet.data.errors import short_repr
 from keras_retinanet.data.file_headers import read_headers
@@ -151,6 +155,8 @@ def _index(annotations: Annotations, names: tuple[str, ...], on_error: OnError, 
     headers = read_headers(annotations.images) if annotations.headers is None else annotations.headers
     if on_error == "skip":
         annotations, columns, headers = leave_out_unreadable(annotations, columns, headers)
+    if not is_lenient:
+        annotations, columns, headers = leave_out_other_sizes(annotations, columns, headers, on_error)
     images, sizes = annotations.images, annotations.sizes or [None] * len(annotations.images)
     frames = choose_frames(images, headers, annotations.annotated_sizes or sizes, columns, rule)
     all_sizes = _complete_sizes(images, sizes, headers, frames.orientations, is_lenient=is_lenient)

@@ -12,6 +12,7 @@ from keras_retinanet.data.errors import DataError, short_repr
 
 _SLACK = 1.0  # pixels; rounding, and counting from 0 or 1, exceed the border by less, which is not reported
 _MAX_EXAMPLES = 5  # cases named in the warning
+_MAX_CLIPPED_SHARE = 0.1  # of boxes beyond the border, above which another reading of the numbers is tried
 _MAX_SHARE = 2.0  # larger shares are pixels by mistake
 _SHARES = "shares of the image's sides, from 0 to 1"
 
@@ -73,7 +74,17 @@ def clip_boxes(columns: BoxColumns, sizes: Any, on_error: OnError) -> tuple[Any,
     if num_reversed := int((boxes[:, :2] > boxes[:, 2:]).any(axis=1).sum()):
         what = "boxes end before they begin and are left out: corners swapped, or x, y, width, height?"
         report.notes.append(f"{num_reversed} {what}")
+    if is_clipped.sum() > _MAX_CLIPPED_SHARE * len(boxes) and _are_sizes_corners(boxes, limits):
+        what = "boxes extend beyond their image, and none would if the last two numbers were a corner"
+        report.notes.append(f"{int(is_clipped.sum())} of {len(boxes)} {what}: x1, y1, x2, y2 in place of a size?")
     return clipped, np.flatnonzero(has_area), report
+
+
+def _are_sizes_corners(boxes: Any, limits: Any) -> bool:
+    """Whether widths and heights are the lower right corners of boxes that fit their images."""
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    starts = (boxes[:, :2], boxes[:, 2:] - sizes / 2)  # the format has the upper left corner, or the centre
+    return any(bool(((x1 >= 0) & (x1 < sizes) & (sizes <= limits[:, 2:] + _SLACK)).all()) for x1 in starts)
 
 
 def _require_pixels(boxes: Any, columns: BoxColumns, limits: Any) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from keras_retinanet.config.near_names import nearest_name
 from keras_retinanet.data.errors import DataError, short_repr
 
 
@@ -37,8 +37,8 @@ def label_of(name: str, labels: Mapping[str, int], where: str) -> int:
     """
     if name in labels:
         return labels[name]
-    near = difflib.get_close_matches(name[:100], labels, n=1)
-    hint = f"did you mean {near[0]!r}? otherwise " if near else ""
+    near = nearest_name(name, labels)
+    hint = f"did you mean {near!r}? otherwise " if near else ""
     raise DataError(
         where,
         f"unknown class {short_repr(name)}",

@@ -1,4 +1,4 @@
-"""Leaves out images that are listed and cannot be used: missing files, and files that are not images."""
+"""Leaves out images that are listed and cannot be used: missing files, no images, or not of the size relied on."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from keras_retinanet.data.datasets.shared.image_places import NAME_FOLDER
 from keras_retinanet.data.datasets.shared.text_files import describe_files
 from keras_retinanet.data.error_collector import ErrorCollector, OnError
 from keras_retinanet.data.errors import DataError, short_repr
+from keras_retinanet.data.exif import turned_size
 from keras_retinanet.data.image_files import first_unsupported, missing_positions, near_name_hint, read_sizes
 from keras_retinanet.data.image_headers import ImageHeader
+from keras_retinanet.schema import Size
 
 MAX_MISSING_SHARE = 0.5
 """Largest share of unusable images that are left out: if more are missing, the folder is the wrong one."""
@@ -102,6 +104,62 @@ def leave_out_unreadable(
     left = set(broken)
     kept = [header for position, header in enumerate(headers) if position not in left]
     return *_leave_out(annotations, columns, broken, "cannot be read as images"), kept
+
+
+def leave_out_other_sizes(
+    annotations: Annotations, columns: BoxColumns, headers: Sequence[ImageHeader | None], on_error: OnError
+) -> tuple[Annotations, BoxColumns, Sequence[ImageHeader | None]]:
+    """Leave out images that are not of the size on which the reader relies; a note names other sizes as annotated.
+
+    Args:
+        annotations: The set, without missing images.
+        columns: Its boxes.
+        headers: The header of each image.
+        on_error: `"error"` raises at the first image that would be left out.
+
+    Returns:
+        All three without these images, whose boxes refer to another picture. Where the annotated size is not relied on,
+        all images stay, and the note says that boxes are used as they are.
+
+    Raises:
+        DataError: Most images would be left out, or one and `on_error` is `"error"`.
+    """
+    annotated = annotations.annotated_sizes or annotations.sizes
+    if not annotated or columns.is_relative:
+        return annotations, columns, headers
+    others = [place for place, size in enumerate(annotated) if _is_other_size(size, headers[place])]
+    if not others:
+        return annotations, columns, headers
+    sizes = f"{_show_size(_size_of(headers[others[0]]))} pixels, {_show_size(annotated[others[0]])} in the annotations"
+    if annotations.annotated_sizes is not None:
+        what = f"images have another size than annotated, such as {sizes}: their boxes are used as they are"
+        note = describe_files(annotations.listed_in, _shorten([annotations.images[place] for place in others]), what)
+        return dataclasses.replace(annotations, notes=[*annotations.notes, *note]), columns, headers
+    if on_error == "error" or len(others) > MAX_MISSING_SHARE * len(headers):
+        found = f"is {sizes}; {len(others)} of {len(headers)} images have another size"
+        allowed = "the size of the file"
+        fix = "correct the annotated size if the boxes fit the file; otherwise restore the files that were annotated"
+        raise DataError(f"{annotations.listed_in}, {annotations.images[others[0]]}", found, allowed, fix)
+    left = set(others)
+    kept = [header for place, header in enumerate(headers) if place not in left]
+    what = f"have another size than annotated (such as {sizes})"
+    return *_leave_out(annotations, columns, others, what), kept
+
+
+def _is_other_size(annotated: Size | None, header: ImageHeader | None) -> bool:
+    """Whether an annotated size is that of the picture neither as stored nor turned upright."""
+    if annotated is None or header is None or min(annotated) <= 0:
+        return False
+    return annotated not in (header.size, turned_size(header.size, header.orientation))
+
+
+def _size_of(header: ImageHeader | None) -> Size:
+    return (0, 0) if header is None else header.size
+
+
+def _show_size(size: Size | None) -> str:
+    height, width = size or (0, 0)
+    return f"{width} × {height}"
 
 
 def _missing(annotations: Annotations, missing: Sequence[int]) -> DataError:

@@ -160,7 +160,7 @@ def test_addresses(write, write_images, tmp_path, address, image, is_noted):
 
 
 def test_one_annotation_of_each_task_is_used(write, write_images, tmp_path):
-    write_images(tmp_path)
+    write_images(tmp_path, dict.fromkeys(["a.jpg", "b.jpg", "c.jpg"], (40, 60)))
     old = annotation(region({**CAT, "rectanglelabels": ["old"]}), created="2026-01-01T00:00:00Z")
     new = annotation(region({**CAT, "rectanglelabels": ["new"]}), created="2026-02-01T00:00:00Z")
     skipped = annotation(region({**CAT, "rectanglelabels": ["skipped"]}), created="2026-03-01", was_cancelled=True)

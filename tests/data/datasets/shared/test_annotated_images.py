@@ -91,8 +91,23 @@ def test_boxes_that_end_before_they_begin_are_told(read):
     assert notes == ["1 boxes end before they begin and are left out: corners swapped, or x, y, width, height?"]
 
 
-def test_stated_sizes_are_trusted(read):
-    assert read([0], [[0, 0, 99, 9]], sizes=[(10, 100), None, None])[0]["boxes"].tolist() == [[0, 0, 99, 9]]
+@pytest.mark.parametrize(
+    ("boxes", "is_relative"),
+    [
+        ([[30, 10, 80, 40], [20, 15, 65, 50]], False),  # 30, 10, 50, 30 and 20, 15, 45, 35
+        ([[0.05, 0.1, 0.95, 1.1], [-0.05, 0.2, 0.95, 1.1]], True),  # .5, .6, .9, 1 and .45, .65, 1, .9
+    ],
+)
+def test_corners_in_place_of_sizes_are_told(read, boxes, is_relative):
+    what = "boxes extend beyond their image, and none would if the last two numbers were a corner"
+    notes = read([0, 0], boxes, is_relative=is_relative).report.notes
+    assert notes == [f"2 of 2 {what}: x1, y1, x2, y2 in place of a size?"]
+
+
+@pytest.mark.parametrize("others", [[[40, 10, 50, 30]], [[0, 0, 9, 9]] * 10])
+def test_boxes_beyond_their_image_alone_do_not_show_corners(read, others):
+    """One box is narrower than its distance from the border; too few extend beyond their image."""
+    assert read([0] * (1 + len(others)), [[30, 10, 80, 40], *others]).report.notes == []
 
 
 def test_no_images_and_missing_images_are_errors(tmp_path):

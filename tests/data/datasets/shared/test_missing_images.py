@@ -9,6 +9,7 @@ import pytest
 from keras_retinanet.data.datasets import AnnotatedImages, Annotations, BoxRow, CsvDataset, KittiDataset, YoloDataset
 from keras_retinanet.data.error_collector import ErrorCollector
 from keras_retinanet.data.errors import DataError
+from keras_retinanet.data.image_headers import ImageHeader
 
 
 @pytest.fixture
@@ -59,6 +60,42 @@ def test_empty_and_unreadable_files_are_left_out(listed: Annotations, tmp_path: 
     (tmp_path / "c.jpg").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"a\.jpg: cannot be read as an image"):
         AnnotatedImages(listed)
+
+
+def test_images_of_another_size_than_the_reader_relies_on_are_left_out(listed: Annotations, tmp_path: Path) -> None:
+    listed.sizes = [(40, 60), (80, 120), None, (60, 40)]
+    data = AnnotatedImages(listed)
+    assert [sample["image_id"] for sample in data] == ["a.jpg", "c.jpg"]
+    assert [sample["boxes"].tolist() for sample in data] == [[[1, 2, 3, 4]], [[1, 2, 3, 6]]]
+    what = "images have another size than annotated (such as 60 × 40 pixels, 120 × 80 in the annotations)"
+    assert data.report.notes == [f"list: 2 {what} and are left out with their 3 boxes (b.jpg, d.jpg)"]
+    assert len(AnnotatedImages(listed, on_error=ErrorCollector())) == 4  # the doctor reports them itself
+    where = rf"list, {tmp_path}/b\.jpg: is 60 × 40 pixels, 120 × 80 in the annotations; 2 of 4 images"
+    with pytest.raises(DataError, match=where):
+        AnnotatedImages(listed, on_error="error")
+    listed.sizes[2] = (1, 1)
+    with pytest.raises(DataError, match="3 of 4 images have another size"):
+        AnnotatedImages(listed)
+
+
+def test_other_sizes_are_noted_where_the_file_decides(listed: Annotations) -> None:
+    listed.annotated_sizes = [(40, 60), (80, 120), (0, 0), None]
+    sizes = "60 × 40 pixels, 120 × 80 in the annotations"
+    what = f"images have another size than annotated, such as {sizes}: their boxes are used as they are"
+    data = AnnotatedImages(listed)
+    assert data.report.notes == [f"list: 1 {what} (b.jpg)"]
+    assert len(data) == 4
+    listed.boxes = [BoxRow(0, (0.1, 0.2, 0.3, 0.4), "cat", "box")]
+    listed.is_relative = True  # shares of the sides fit a picture that was scaled
+    assert AnnotatedImages(listed).report.notes == []
+
+
+@pytest.mark.parametrize(("orientation", "count"), [(6, 4), (3, 3)])
+def test_the_size_of_a_photo_is_that_of_either_picture(listed: Annotations, orientation: int, count: int) -> None:
+    headers = [ImageHeader((40, 60), 1)] * 4
+    headers[1] = ImageHeader((40, 60), orientation)
+    listed.headers, listed.sizes = headers, [(40, 60), (60, 40), None, None]
+    assert len(AnnotatedImages(listed)) == count
 
 
 def test_a_folder_of_images_that_is_not_there_is_named(tmp_path: Path) -> None:
