@@ -16,13 +16,14 @@ from keras_retinanet.cli.network_settings import read_settings_file
 from keras_retinanet.cli.old_flags import refuse_old_flags, with_current_words
 from keras_retinanet.cli.parsing import Parser, add_flags, fail, join_numbers, print_note
 from keras_retinanet.cli.process_flags import add_process_flags, find_launched
-from keras_retinanet.cli.startup import command_line, import_tensorflow
+from keras_retinanet.cli.startup import command_line, import_tensorflow, prefer_onednn
 from keras_retinanet.cli.train_summary import PROGRAM, print_summary
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.architectures import with_own_settings
 from keras_retinanet.config.presets import DEMO
-from keras_retinanet.config.recipes import DEFAULT_RECIPE, recipe_names
+from keras_retinanet.config.recipes import DEFAULT_RECIPE, RECIPES, recipe_names
 from keras_retinanet.config.rules import check, refuse_unused_flat_share
+from keras_retinanet.config.settings import AUTO
 from keras_retinanet.config.tree import changed, flag_name, flattened, settings
 from keras_retinanet.data.open_dataset import check_data
 from keras_retinanet.snapshots.run_folder import Run, read_config
@@ -204,12 +205,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0 done, 2 wrong arguments or data, 3 a loss that is not finite, 130 or 143 stopped by a signal.
     """
     command = parse(argv)
+    if not is_image_by_image(command):
+        prefer_onednn()
     import_tensorflow()
     try:
         return _train_joined(command)
     except KeyboardInterrupt:
         print("retinanet-train: aborted; the snapshots on disk are complete.", file=sys.stderr)
         return 128 + signal.SIGINT
+
+
+def is_image_by_image(command: TrainCommand) -> bool:
+    """Whether gradients are computed one image at a time; memory is taken to allow more."""
+    config = command.config
+    recipe = {} if command.resume or "batch_size" in command.chosen else RECIPES[config.recipe]
+    batch = recipe.get("batch_size", config.batch_size)
+    return AUTO not in (batch, config.accumulate) and batch // config.accumulate == 1
 
 
 def _train_joined(command: TrainCommand) -> int:

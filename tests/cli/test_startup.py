@@ -38,6 +38,19 @@ def test_heaps_are_limited_before_the_threads_of_tensorflow_start(monkeypatch: p
     assert calls == (["use_few_heaps", "import_tensorflow"] if needs else [])
 
 
+@pytest.mark.parametrize(
+    ("is_slower_without", "given", "expected"), [(True, None, "1"), (True, "0", "0"), (False, None, None)]
+)
+def test_onednn_is_preferred_where_tensorflow_does_not_choose_it(
+    monkeypatch: pytest.MonkeyPatch, is_slower_without: bool, given: str | None, expected: str | None
+) -> None:
+    environment = {} if given is None else {startup.ONEDNN: given}
+    monkeypatch.setattr(startup.os, "environ", environment)
+    monkeypatch.setattr(startup, "has_avx2_only", lambda: is_slower_without)
+    startup.prefer_onednn()
+    assert environment.get("TF_ENABLE_ONEDNN_OPTS") == expected
+
+
 def test_a_command_on_the_path_is_printed_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scripts = install(tmp_path / "bin", "python", "retinanet-train", "retinanet-evaluate")
     monkeypatch.setattr(sys, "argv", [str(scripts / "retinanet-train")])

@@ -17,7 +17,7 @@ import yaml
 from keras_retinanet.assigners import assigner_constants
 from keras_retinanet.cli.dataset_arguments import dataset_words
 from keras_retinanet.cli.parsing import join_numbers
-from keras_retinanet.cli.train import WORDS, main, parse
+from keras_retinanet.cli.train import WORDS, is_image_by_image, main, parse
 from keras_retinanet.cli.train_summary import print_summary
 from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.presets import DEMO
@@ -208,10 +208,10 @@ def test_tensorboard_that_is_missing_is_said(
     assert "--mlflow needs the package mlflow (extra `mlflow`)" in refused(["coco", "data", "--mlflow", "cats"], capsys)
 
 
-def former_run(folder: Path) -> Run:
+def former_run(folder: Path, **more: object) -> Run:
     """A run's folder with its settings, and something in the place of a snapshot."""
     run = Run.create(folder, "coco-resnet50")
-    run.write_config(changed(TrainConfig(), {"data.path": "data", "epochs": 5, "model.weights": "none"}))
+    run.write_config(changed(TrainConfig(), {"data.path": "data", "epochs": 5, "model.weights": "none", **more}))
     run.last.touch()
     return run
 
@@ -325,6 +325,28 @@ def test_a_full_disk_ends_in_one_line(
 def test_memory_may_decide_about_the_batch() -> None:
     config = parse(["coco", "data", "--batch-size", "auto", "--accumulate=auto"]).config
     assert (config.batch_size, config.accumulate) == (AUTO, AUTO)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("", False),
+        ("--recipe fizyr", True),
+        ("--recipe fizyr --batch-size 2", False),
+        ("--recipe paper", False),
+        ("--batch-size 1", True),
+        ("--batch-size 4 --accumulate 4", True),
+        ("--batch-size auto", False),
+        ("--batch-size 4 --accumulate auto", False),
+    ],
+)
+def test_whether_gradients_are_those_of_single_images(flags: str, expected: bool) -> None:
+    assert is_image_by_image(parse(["coco", "data", *flags.split()])) is expected
+
+
+def test_the_batch_of_a_resumed_run_is_its_own(tmp_path: Path) -> None:
+    run = former_run(tmp_path, recipe="fizyr", batch_size=2)
+    assert not is_image_by_image(parse(["--resume", str(run.folder)]))
 
 
 def test_words_are_settings() -> None:
