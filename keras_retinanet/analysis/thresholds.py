@@ -18,6 +18,9 @@ from keras_retinanet.schema import Sample
 
 Array = NDArray[Any]
 
+LEAST_F1 = 0.1
+"""A class whose F1 is below this at its threshold is hardly found, whatever the threshold."""
+
 REPLICATES = 1000
 """Sets of images that are drawn."""
 _CELLS = 4_000_000  # detections × replicates held at a time
@@ -71,7 +74,11 @@ class ThresholdChoice:
         """What a reader of the thresholds must know."""
         missed = [each.name for each in self.classes if not each.is_reached]
         unseen = [each.name for each in self.classes if not each.boxes]
+        useless = [each.name for each in self.classes if 2 * each.right < LEAST_F1 * (each.found + each.boxes)]
         notes = [f"{self.goal} is not reached by {_list_some(missed)}: the nearest threshold stands"] if missed else []
+        if useless:
+            what = f"is below {LEAST_F1:g}: these thresholds are of no use; train further before they are stored"
+            notes.append(f"F1 of {_list_some(useless)} {what}")
         return (*notes, *([f"there are no boxes of {_list_some(unseen)}: the threshold stays"] if unseen else []))
 
 

@@ -83,7 +83,8 @@ def _file(image: Any, place: str, is_columnar: bool) -> bytes:
     try:
         return base64.b64decode(image["b64"], validate=True)
     except (binascii.Error, ValueError):
-        raise RequestError(f"{place} is not valid base64; send the standard alphabet with its padding") from None
+        what = "the standard alphabet with its padding, without line breaks (base64 -w0) and without data:…;base64,"
+        raise RequestError(f"{place} is not valid base64; send {what}") from None
 
 
 def _short(value: Any) -> str:

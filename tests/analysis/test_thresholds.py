@@ -54,6 +54,16 @@ def test_goals_that_are_not_reached_are_named():
     assert (nothing.classes[1].threshold, nothing.classes[1].found) == (1.0, 0)
 
 
+@pytest.mark.parametrize(("wrong", "is_useless"), [(18, False), (19, True)])
+def test_thresholds_of_a_class_that_is_hardly_found_are_of_no_use(wrong, is_useless):
+    """F1 of one right detection of one box is 2 / (1 + 1 + wrong): 0.1, and less."""
+    rows = [(0, 0, 0.1, 1), *[(0, 0, 0.9, 0)] * wrong, (0, 1, 0.8, 1)]
+    choice = choose_thresholds(matches(*rows), np.array([[1, 1]]), ("ant", "bee"), parse_goal("f1"), replicates=9)
+    assert (choice.classes[0].found, choice.classes[0].right) == (wrong + 1, 1)
+    note = "F1 of ant is below 0.1: these thresholds are of no use; train further before they are stored"
+    assert choice.notes == (note,) * is_useless
+
+
 def test_costs_are_whole_numbers_in_the_table():
     """The first class costs nothing on these images, but more on others."""
     choice = choose_thresholds(TWO_CLASSES, NUM_BOXES, NAMES, parse_goal("cost=1:5"), replicates=50)

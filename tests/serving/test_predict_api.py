@@ -48,6 +48,11 @@ def test_rows_and_columns(body: dict[str, Any], is_columnar: bool) -> None:
         ({"instances": [[[0, 0, 0]] * 99]}, "...; an image is"),
         ({"instances": [{"b64": "_-8="}]}, "instances[0] is not valid base64; send the standard alphabet"),
         ({"inputs": {"image_bytes": [A, {"b64": "YQ"}]}}, "inputs[1] is not valid base64"),
+        (
+            {"instances": [{"b64": "YQ==\n"}]},
+            "instances[0] is not valid base64; send the standard alphabet with its padding, "
+            "without line breaks (base64 -w0)",
+        ),
         ({"instances": [{"b64": "é"}]}, "instances[0] is not valid base64"),
         (
             {"instances": [A], "signature_name": "raw_outputs"},

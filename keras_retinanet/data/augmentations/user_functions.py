@@ -141,7 +141,8 @@ def _call(name: str, image: Any, boxes: Any, labels: Any, ignore: Any, path: byt
     try:
         out = _checked(load_function(name)({**sample, "ignore": ignore}, rng), place, int(count))
     except DataError as error:
-        raise _for_graph(error.where.replace("sample 0", f"{name} on", 1), error) from error
+        where = f"{name} on {place}" if error.where == "sample 0" else error.where.replace("sample 0", f"{name} on", 1)
+        raise _for_graph(where, error) from error
     except Exception as error:
         found = f"raised {type(error).__name__}: {error}"
         raise _for_graph(f"{name} on {place}", DataError("", found, "a sample", "correct the function")) from error

@@ -25,6 +25,10 @@ def halves(sample, rng):
 def fails(sample, rng):
     return sample["nothing"]
 
+def answers_nothing(sample, rng):
+    return None
+
+
 def forgets(sample, rng):
     return {**sample, "labels": sample["labels"][:-1]}
 
@@ -87,6 +91,7 @@ def test_a_function_changes_image_and_boxes_by_its_own_random_numbers(functions,
     ("name", "message"),
     [
         ("fails", r":fails on photo.jpg: raised KeyError: 'nothing'.*correct the function"),
+        ("answers_nothing", r":answers_nothing on photo.jpg: is a NoneType. allowed: a dict with image, boxes"),
         ("forgets", r":forgets on \('photo.jpg'\), '(ignore|boxes)'"),
         ("invents", r":invents on \('photo.jpg'\), 'labels', box 0: is 5. allowed: 0 … 1"),
         ("brightens", r":brightens on \('photo.jpg'\), 'image': is an array of shape \(6, 20, 3\) and float64"),
