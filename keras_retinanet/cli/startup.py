@@ -44,9 +44,9 @@ def escape_unprintable() -> None:
 def prefer_onednn() -> None:
     """Lets TensorFlow use oneDNN on processors with AVX2 and without AVX-512; call it before TensorFlow is imported.
 
-    TensorFlow does so by itself with AVX-512 only. A training step takes 10 to 15 % less time; convolutions of one image
-    take several times as long, so this is for steps of two images or more. The variable `TF_ENABLE_ONEDNN_OPTS` of the
-    environment has precedence.
+    TensorFlow does so by itself with AVX-512 only. A training step takes 10 to 15 % less time; convolutions of one
+    image take several times as long, so this is for steps of two images or more. The variable `TF_ENABLE_ONEDNN_OPTS`
+    of the environment has precedence.
     """
     if has_avx2_only():
         os.environ.setdefault(ONEDNN, "1")

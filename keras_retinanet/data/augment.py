@@ -142,7 +142,7 @@ def apply_augmentations(sample: GraphSample, names: Sequence[str], seed: Tensor,
     """Apply augmentations one after the other, each with its own seed.
 
     Args:
-        sample: The sample; one that is not resized yet (`resized_size`) is resized before an augmentation that needs it.
+        sample: The sample; one that is not resized yet (`resized_size`) is resized where an augmentation needs it.
         names: From `AUGMENTATIONS` and `MIXTURES`, or users' functions.
         seed: `(2,)` int64.
         load_other: Function from a seed to another sample of the data set; only mixtures call it.

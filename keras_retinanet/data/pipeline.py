@@ -109,8 +109,8 @@ class TrainingBatches:
         self.steps_per_epoch = steps or self._order.batches
         self.box_counts = _box_counts(self._table.num_boxes * max_images_per_sample(augmentations))
         is_resized = not any(map(resizes_first, (self._augmentations, without_mixtures(self._augmentations))))
-        load = self._table.load if is_resized else self._table.load_unresized
-        load = cache_samples(self._table, workers, is_resized=is_resized) if cache else load
+        stored = self._table.load if is_resized else self._table.load_unresized
+        load = cache_samples(self._table, workers, is_resized=is_resized) if cache else stored
         self._load_sample = watched(load, thumbnails)
 
     @property

@@ -2,9 +2,9 @@
 
 A sample is a dict of tensors: `image` `(h, w, 3)` uint8 or float32 RGB 0–255, unpadded; `boxes` `(N, 4)` float32;
 `labels` `(N,)` int32; `ignore` `(N,)` bool; `target_size` `(2,)` int32 H, W, the largest size of the result;
-`pad_value` `(3,)` float32, the colour of what lies outside the image. A sample with `resized_size`, `(2,)` int32, may not
-be resized yet: `image` and `boxes` are those of the stored image, and a change of scale gives the new size relative to
-`resized_size`, so that pixels are interpolated once instead of twice.
+`pad_value` `(3,)` float32, the colour of what lies outside the image. A sample with `resized_size`, `(2,)` int32, may
+not be resized yet: `image` and `boxes` are those of the stored image, and a change of scale gives the new size relative
+to `resized_size`, so that pixels are interpolated once instead of twice.
 """
 
 from __future__ import annotations
