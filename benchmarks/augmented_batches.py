@@ -31,6 +31,7 @@ from keras_retinanet.data.augment import PRESETS
 from keras_retinanet.data.image_files import find_images, read_sizes
 from keras_retinanet.data.pipeline import TrainingBatches
 from keras_retinanet.data.resized_sizes import padded_size, resized_size
+from keras_retinanet.heap import keep_freed_memory, use_few_heaps
 from keras_retinanet.schema import Sample
 
 BATCH = 4
@@ -188,6 +189,8 @@ def main() -> None:
     parser.add_argument("--presets", nargs="+", choices=("fizyr", "strong"), default=("fizyr", "strong"))
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
+    use_few_heaps()  # as `retinanet-train` does; it holds for the peers, too
+    keep_freed_memory()
     with tempfile.TemporaryDirectory() as scratch:
         if arguments.folder is None:
             write_images(Path(scratch), arguments.images)

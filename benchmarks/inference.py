@@ -43,11 +43,12 @@ def prepare_ours(dtype: str, size: tuple[int, int]) -> tuple[Any, Any]:
 def run_ours(dtype: str, size: tuple[int, int], network_only: bool, winograd: Any = "off") -> Run:
     import tensorflow as tf
 
-    from keras_retinanet.heap import use_few_heaps
+    from keras_retinanet.heap import keep_freed_memory, use_few_heaps
     from keras_retinanet.model.detection_model import DetectionModel
     from keras_retinanet.winograd import use_winograd
 
     use_few_heaps()  # as `retinanet-detect` does
+    keep_freed_memory()
     model, images = prepare_ours(dtype, size)
     use_winograd(model, winograd)
     if network_only:

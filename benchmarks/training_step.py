@@ -69,10 +69,11 @@ def step_ours(dtype: str, batch: int, size: Size, network: str, winograd: Any = 
     import tensorflow as tf
 
     from keras_retinanet.conv_gradients import use_products
-    from keras_retinanet.heap import use_few_heaps
+    from keras_retinanet.heap import keep_freed_memory, use_few_heaps
     from keras_retinanet.winograd import use_winograd
 
-    use_few_heaps()  # as `prepare` does
+    use_few_heaps()  # as `retinanet-train` does
+    keep_freed_memory()
     set_precision(dtype)
     model = make_network(network)
     use_products(model)

@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if flags.thresholds and flags.score_threshold is not None:
         parser.error("--thresholds has the score threshold of each class: leave out --score-threshold")
     print_winograd_note(flags, Path(flags.model))
-    import_tensorflow_for(flags.model)
+    import_tensorflow_for(flags.model, keeps_memory=True)
     try:
         return run_with_runner(flags) if flags.runner else _run(flags)
     except (ValueError, OSError, ImportError) as error:

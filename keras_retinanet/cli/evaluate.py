@@ -24,7 +24,7 @@ from keras_retinanet.cli.parsing import fail
 from keras_retinanet.cli.snapshot_arguments import open_detector, overridden, print_winograd_note, read_overrides
 from keras_retinanet.cli.startup import import_tensorflow
 from keras_retinanet.config import DataConfig
-from keras_retinanet.heap import use_few_heaps
+from keras_retinanet.heap import keep_freed_memory, use_few_heaps
 from keras_retinanet.snapshots.snapshot_settings import read_settings
 
 
@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     data = dataclasses.replace(data, val_annotations=val_annotations, workers=flags.workers, **own_set)
     paths = [Path(word) for word in models]
     use_few_heaps()
+    keep_freed_memory()
     import_tensorflow()
     try:
         find_open_images_files(flags, data)

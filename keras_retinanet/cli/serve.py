@@ -83,7 +83,7 @@ def _serve(listening: socket.socket | None, folder: Path | None, models: Sequenc
 
     try:
         for words in models:
-            import_tensorflow_for(str(artefact_of(path_of(words))))
+            import_tensorflow_for(str(artefact_of(path_of(words))), keeps_memory=False)
         _start_log()
         from keras_retinanet.serving.peers import Peers
         from keras_retinanet.serving.server import Server

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from keras_retinanet.config.presets import has_avx2_only
-from keras_retinanet.heap import use_few_heaps
+from keras_retinanet.heap import keep_freed_memory, use_few_heaps
 
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
@@ -70,16 +70,19 @@ def import_tensorflow() -> None:
             tf.transpose(tf.zeros((1, 1), tf.int64))
 
 
-def import_tensorflow_for(model: str) -> None:
+def import_tensorflow_for(model: str, *, keeps_memory: bool) -> None:
     """`import_tensorflow` with few heaps, unless the model is an artefact that runs without it.
 
     Args:
         model: Path of the model.
+        keeps_memory: Whether memory that was freed stays in the process, see `keep_freed_memory`.
     """
     from keras_retinanet.runtimes import needs_tensorflow
 
     if needs_tensorflow(Path(model)):
         use_few_heaps()
+        if keeps_memory:
+            keep_freed_memory()
         import_tensorflow()
 
 

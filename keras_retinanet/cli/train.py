@@ -26,6 +26,7 @@ from keras_retinanet.config.rules import check, refuse_unused_flat_share
 from keras_retinanet.config.settings import AUTO
 from keras_retinanet.config.tree import changed, flag_name, flattened, settings
 from keras_retinanet.data.open_dataset import check_data
+from keras_retinanet.heap import keep_freed_memory
 from keras_retinanet.snapshots.run_folder import Run, read_config
 from keras_retinanet.snapshots.run_lock import RunInUseError
 from keras_retinanet.training.launchers import ProcessSettings
@@ -207,6 +208,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = parse(argv)
     if not is_image_by_image(command):
         prefer_onednn()
+    keep_freed_memory()
     import_tensorflow()
     try:
         return _train_joined(command)

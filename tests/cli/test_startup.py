@@ -28,14 +28,20 @@ def install(folder: Path, *names: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("needs", [True, False])
-def test_heaps_are_limited_before_the_threads_of_tensorflow_start(monkeypatch: pytest.MonkeyPatch, needs: bool) -> None:
+@pytest.mark.parametrize(("needs", "keeps"), [(True, True), (True, False), (False, True)])
+def test_heaps_are_set_before_the_threads_of_tensorflow_start(
+    monkeypatch: pytest.MonkeyPatch, needs: bool, keeps: bool
+) -> None:
     calls: list[str] = []
     monkeypatch.setattr("keras_retinanet.runtimes.needs_tensorflow", lambda path: needs)
-    for name in ("use_few_heaps", "import_tensorflow"):
+    for name in ("use_few_heaps", "keep_freed_memory", "import_tensorflow"):
         monkeypatch.setattr(startup, name, functools.partial(calls.append, name))
-    startup.import_tensorflow_for("model")
-    assert calls == (["use_few_heaps", "import_tensorflow"] if needs else [])
+    startup.import_tensorflow_for("model", keeps_memory=keeps)
+    assert calls == [
+        *["use_few_heaps"] * needs,
+        *["keep_freed_memory"] * (needs and keeps),
+        *["import_tensorflow"] * needs,
+    ]
 
 
 @pytest.mark.parametrize(
