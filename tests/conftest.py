@@ -15,9 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from keras_retinanet.config.presets import has_avx2_only
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # figures of the tests are those of the CPU
 os.environ.setdefault("MPLBACKEND", "Agg")
+if has_avx2_only():  # TensorFlow's default: `retinanet-train` in a test would change it for programs started later
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 # Code for a few pixels is compiled more often than run: what XLA computes is tested, not how fast.
 FAST_COMPILATION = (
     "--xla_backend_optimization_level=0",

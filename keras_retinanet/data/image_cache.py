@@ -1,4 +1,4 @@
-"""Keeps resized images in memory, as one flat tensor of which a graph takes slices."""
+"""Keeps images, resized or not, in memory, as one flat tensor of which a graph takes slices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keras_retinanet.schema import Tensor
 def cache_samples(
     table: SampleTable, workers: int | None = None, *, is_resized: bool = True
 ) -> Callable[[Tensor], dict[str, Tensor]]:
-    """Decode and resize every image, and return a function that looks them up.
+    """Decode every image, resize it where wanted, and return a function that looks them up.
 
     Args:
         table: The images.

@@ -54,7 +54,7 @@ class TrainingBatches:
         augmentations: Names from `AUGMENTATIONS` and `MIXTURES`, applied in this order. Defaults to the
             horizontal flip.
         workers: Threads. Defaults to `None`: one per core.
-        cache: Keep the resized images in memory (3 bytes per pixel). Defaults to `False`.
+        cache: Keep the images in memory (3 bytes per pixel), as they are before augmentation. Defaults to `False`.
         max_shapes: Maximum number of batch shapes. Defaults to 4.
         steps: Batches per epoch. Defaults to `None`: one data epoch.
         bad_images: Tracks broken images, which are replaced by grey ones without boxes. Defaults to `None`: a broken
@@ -108,7 +108,7 @@ class TrainingBatches:
         self._order = EpochOrder(self._group, len(self.batch_shapes), batch_size, seed, repeat_factors)
         self.steps_per_epoch = steps or self._order.batches
         self.box_counts = _box_counts(self._table.num_boxes * max_images_per_sample(augmentations))
-        is_resized = not any(map(resizes_first, (self._augmentations, without_mixtures(self._augmentations))))
+        is_resized = not resizes_first(self._augmentations)
         stored = self._table.load if is_resized else self._table.load_unresized
         load = cache_samples(self._table, workers, is_resized=is_resized) if cache else stored
         self._load_sample = watched(load, thumbnails)

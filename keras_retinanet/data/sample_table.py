@@ -174,7 +174,7 @@ class SampleTable:
         def resize() -> Tensor:
             return resize_by_rule(image, self._targets[index], self._resize)
 
-        return resize() if is_resized else tf.cond(self._is_kept[index], lambda: image, resize)
+        return resize() if is_resized else tf.cond(self._is_kept[index], lambda: tf.cast(image, self.dtype), resize)
 
     def load_image(self, index: Tensor) -> Tensor:
         """The image of `load` alone."""

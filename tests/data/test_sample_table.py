@@ -44,8 +44,15 @@ def test_images_are_left_unresized_up_to_twice_the_pixels(samples):
     assert shrunk.unresized.tolist() == shrunk.resized.tolist()
     for key, value in shrunk.load(0).items():
         np.testing.assert_array_equal(shrunk.load_unresized(0)[key], value)
-    own = SampleTable(samples, ResizeConfig(min_side=29, max_side=100, method="cv2"))  # arithmetic of its own
-    assert own.unresized.tolist() == own.resized.tolist()
+
+
+@pytest.mark.parametrize("rule", [{"method": "cv2"}, {"method": "float"}, {"method": "tf1"}, {"antialias": True}])
+def test_rules_with_their_own_arithmetic_resize_all_images(samples, rule):
+    table = SampleTable(samples, ResizeConfig(min_side=29, max_side=100, **rule))
+    assert table.unresized.tolist() == table.resized.tolist()
+    load = tf.function(table.load_unresized, autograph=False)  # both branches are traced, so their dtypes must agree
+    for key, value in table.load(0).items():
+        np.testing.assert_array_equal(load(tf.constant(0))[key], value)
 
 
 def test_boxes_scale_by_the_true_ratio_of_each_axis(samples):

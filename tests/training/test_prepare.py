@@ -50,6 +50,7 @@ TINY = {
     "optimizer.learning_rate": 0.01,
     "optimizer.schedule": "cosine",
     "optimizer.warmup_steps": 2,
+    "optimizer.ema_decay": 0.9,
     "batch_size": 2,
     "epochs": 2,
 }
@@ -263,7 +264,9 @@ def test_snapshots_carry_what_detection_needs(measured: Run) -> None:
 
 
 def test_stopped_inside_an_epoch_and_resumed_equals_straight(finished: Run, tiny: TrainConfig) -> None:
-    """SIGTERM comes at the end of epoch 1, so that step 1 of epoch 2 is done before the run stops."""
+    """SIGTERM comes at the end of epoch 1, so that step 1 of epoch 2 is done before the run stops.
+
+    Weights, their averages and momenta are compared."""
     former = signal.getsignal(signal.SIGTERM)
     stopped = train(tiny, log=stop_at("epoch 1/2  3 steps"))
     assert stopped.stopped_by == signal.SIGTERM
@@ -273,6 +276,7 @@ def test_stopped_inside_an_epoch_and_resumed_equals_straight(finished: Run, tiny
 
     resumed = train(read_config(stopped.folder / "config.yaml"), resume=stopped.folder, log=quiet)
     assert resumed.folder == stopped.folder
+    assert read_progress(resumed.folder / "last.keras").averaged
     assert resumed.stopped_by is None
     assert [row["epoch"] for row in Run(resumed.folder).rows()] == ["1", "2"]
     assert read_progress(resumed.folder / "last.keras").epoch == 2
@@ -568,7 +572,8 @@ def test_the_last_epochs_are_averaged_and_measured(whole: TrainConfig, monkeypat
         return [{**sample, "scores": np.ones(len(sample["labels"]))} for sample in arguments[2]]
 
     monkeypatch.setattr("keras_retinanet.training.shared_detections.detect_dataset", paint)
-    config = changed(whole, {"optimizer.swa_epochs": 2, "epochs": 3, "resize.is_square": True})
+    values = {"optimizer.swa_epochs": 2, "optimizer.ema_decay": 0.0, "epochs": 3, "resize.is_square": True}
+    config = changed(whole, values)
     training = prepare(config, log=quiet)
     former = training.run.write_row
 

@@ -1,8 +1,8 @@
 """Augmentations that combine several images of the data set.
 
 A mixture is a function `(sample, seed, load_other) -> sample`. `load_other(seed)` loads a random image of the data set,
-resized but not augmented. It loads inside the graph and only if it is called, so an image that is not mixed costs
-nothing extra.
+not augmented and, for `mosaic`, possibly not resized (`resized_size`). It loads inside the graph and only if it is
+called, so an image that is not mixed costs nothing extra.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from keras_retinanet.data.augmentations.placement import (
     bernoulli,
     random_offset,
     resize_window,
+    resized_scale,
     round_size,
     shrink_to_fit,
 )
@@ -86,7 +87,8 @@ def _cover(sample: GraphSample, target: Tensor, seed: Tensor) -> GraphSample:
     """Scale and crop a sample at random to `target`."""
     seeds = tf.unstack(tf.random.split(seed, 2))
     size, wanted = tf.cast(tf.shape(sample["image"])[:2], tf.float32), tf.cast(target, tf.float32)
-    factor = tf.reduce_max(wanted / size) * tf.random.stateless_uniform((), seeds[0], 1.0, 1.5)
+    scale = resized_scale(sample)
+    factor = scale * tf.reduce_max(wanted / (size * scale)) * tf.random.stateless_uniform((), seeds[0], 1.0, 1.5)
     window = round_size(tf.minimum(wanted / factor, size))
     return resize_window(sample, random_offset(tf.cast(size, tf.int32) - window, seeds[1]), window, target)
 

@@ -50,6 +50,23 @@ def test_a_mosaic_fills_the_canvas_with_four_images():
         np.testing.assert_array_equal(image[..., 0], np.where(own, 200, 100))
 
 
+def test_a_mosaic_of_images_not_resized_yet_stretches_them_as_the_resize_rule():
+    """Squares of 10 pixels, of 80 x 80 that the rule stretches to 80 x 160, become twice as wide as high."""
+    corners = np.stack(np.meshgrid(np.arange(0, 80, 10), np.arange(0, 80, 10)), axis=-1).reshape(-1, 2)
+    boxes = tf.constant(np.concatenate([corners, corners + 10], axis=1), tf.float32)
+
+    def load(seed):
+        many = {"boxes": boxes, "labels": tf.zeros(64, tf.int32), "ignore": tf.zeros(64, tf.bool)}
+        return {**sample(100, (80, 80), 0, (120, 120)), **many, "resized_size": tf.constant([80, 160])}
+
+    apply = tf.function(lambda seed: mosaic(load(seed), seed, load), autograph=False)
+    mosaics = [out for out in map(apply, SEEDS) if out["resized_size"].numpy().tolist() == [120, 120]]
+    assert len(mosaics) > 2
+    for out in mosaics:
+        width, height = (out["boxes"][:, 2:] - out["boxes"][:, :2]).numpy().T
+        assert np.median(width / height) == pytest.approx(2, rel=0.05)  # fewer than half are cut
+
+
 def test_in_a_mixup_both_images_shine_through():
     load_other = functools.partial(sample, 100, (160, 60), 1)  # shrinks to 80 x 30
     outs, round_size = (outcomes(mixup, lambda seed: load_other(), dtype) for dtype in (tf.float32, tf.uint8))
