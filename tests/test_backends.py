@@ -122,6 +122,8 @@ def run(backend: str, script: str, *arguments: Path) -> None:
     environment = os.environ | {
         "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2",
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiling takes longer than the little that is computed
+        # rounds as users' XLA does
+        "XLA_FLAGS": os.environ["XLA_FLAGS"].replace("--xla_cpu_use_fusion_emitters=false", ""),
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, check=False,

@@ -139,14 +139,18 @@ def _detect_image(runtime: Runtime, pixels: Any) -> dict[str, Detections]:
 
 
 def _open_runtime(model: DetectionModel | Runtime, flags: argparse.Namespace) -> Runtime:
-    """As `retinanet-detect --tile` or `--tta`: less certain boxes take part in merging, and show what is a fragment."""
+    """As `retinanet-detect --tile` or `--tta`: less certain boxes take part in merging, and show what is a fragment.
+
+    Thresholds of classes apply to the fused scores of several views.
+    """
     from keras_retinanet.detection.tiling import TiledRuntime
     from keras_retinanet.detection.views import ViewsRuntime
     from keras_retinanet.runtimes import Runtime
     from keras_retinanet.runtimes.open_model import open_model, with_thresholds
+    from keras_retinanet.runtimes.stricter_runtime import StricterRuntime
 
     if isinstance(model, Runtime):
-        runtime = model
+        runtime = model  # fused already
     else:
         wanted = {name: getattr(flags, name) for name in ("score_threshold", "nms_threshold")}
         changes = {name: value for name, value in wanted.items() if value is not None}
@@ -154,11 +158,14 @@ def _open_runtime(model: DetectionModel | Runtime, flags: argparse.Namespace) ->
         runtime = with_thresholds(
             open_model(model.network), changes, is_tiled=flags.tile is not None, is_fused=is_fused
         )
+        own = runtime.filter
         if flags.class_threshold or flags.thresholds:
-            own = {name: getattr(model.filter_config, name) for name in _OF_SCORES}
-            runtime = runtime.with_filter(dataclasses.replace(runtime.filter, **own)) or runtime
-    if flags.tta is not None:
-        runtime = ViewsRuntime(runtime, ViewConfig(flags.tta))
+            own = dataclasses.replace(own, **{name: getattr(model.filter_config, name) for name in _OF_SCORES})
+            loose = dataclasses.replace(own, class_thresholds=()) if is_fused else own
+            runtime = runtime.with_filter(loose) or runtime
+        if is_fused:
+            runtime = ViewsRuntime(runtime, ViewConfig(flags.tta))
+            runtime = StricterRuntime(runtime, own) if own.class_thresholds else runtime
     if flags.tile is None:
         return runtime
     overlap = TileConfig.overlap if flags.overlap is None else flags.overlap

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_retinanet.cli.evaluation_inputs import Evaluation
+from keras_retinanet.config import ViewConfig
 
 if TYPE_CHECKING:
     from keras_retinanet.evaluation.detection_file import DetectionFile
@@ -21,7 +22,7 @@ _NOTHING: Detections = {"boxes": (), "scores": (), "labels": ()}
 
 
 def open_exported(path: Path, flags: argparse.Namespace) -> Runtime:
-    """Opens an exported model with the thresholds of the flags.
+    """Opens an exported model with the thresholds of the flags; with `--tta` one that fuses the views of each image.
 
     Args:
         path: The model.
@@ -35,9 +36,14 @@ def open_exported(path: Path, flags: argparse.Namespace) -> Runtime:
         OSError: A file cannot be read.
         ImportError: The library that runs it is not installed.
     """
+    from keras_retinanet.detection.views import ViewsRuntime
     from keras_retinanet.runtimes import open_runtime
     from keras_retinanet.runtimes.open_model import with_thresholds
-    from keras_retinanet.runtimes.stricter_runtime import with_stored_thresholds, with_threshold_file
+    from keras_retinanet.runtimes.stricter_runtime import (
+        with_calibration,
+        with_stored_thresholds,
+        with_threshold_file,
+    )
     from keras_retinanet.snapshots.threshold_file import StoredThresholds
 
     given = [name for name in _OF_SNAPSHOTS if getattr(flags, name) is not None]
@@ -49,6 +55,8 @@ def open_exported(path: Path, flags: argparse.Namespace) -> Runtime:
     changes = {name: value for name, value in wanted.items() if value is not None}
     is_fused = flags.tta is not None
     runtime = with_thresholds(open_runtime(path), changes, is_tiled=flags.tile is not None, is_fused=is_fused)
+    if is_fused:  # thresholds are for the fused scores
+        runtime = ViewsRuntime(with_calibration(runtime, flags.thresholds), ViewConfig(flags.tta))
     runtime = with_threshold_file(runtime, flags.thresholds)
     if flags.class_threshold or flags.score_threshold is not None:
         by_class = dict(flags.class_threshold)

@@ -34,6 +34,28 @@ def with_threshold_file(runtime: Runtime, path: str | os.PathLike[str] | None) -
     return runtime if path is None else with_stored_thresholds(runtime, read_threshold_file(os.fspath(path)))
 
 
+def with_calibration(runtime: Runtime, path: str | os.PathLike[str] | None) -> Runtime:
+    """Applies the calibration alone of a file of thresholds, where the runtime computes scores by itself.
+
+    Args:
+        runtime: An opened model.
+        path: The file; `None` for no file.
+
+    Returns:
+        The runtime with this calibration, or as it was.
+
+    Raises:
+        ValueError: The file is invalid.
+        OSError: The file cannot be opened.
+    """
+    if path is None:
+        return runtime
+    stored = read_threshold_file(os.fspath(path))
+    calibration = {name: getattr(stored, name) for name in ("temperature", "score_bias")}
+    changes = {name: value for name, value in calibration.items() if value is not None}
+    return runtime.with_filter(dataclasses.replace(runtime.filter, **changes)) or runtime
+
+
 def with_stored_thresholds(runtime: Runtime, stored: StoredThresholds) -> Runtime:
     """Applies thresholds by class name, and a calibration.
 

@@ -1,3 +1,4 @@
+import argparse
 import contextlib
 import dataclasses
 import fcntl
@@ -21,6 +22,7 @@ from pycocotools.cocoeval import COCOeval
 from keras_retinanet import build, load_model
 from keras_retinanet.cli import evaluate, evaluation_report, report_file
 from keras_retinanet.cli.dataset_arguments import parse_arguments
+from keras_retinanet.cli.exported_run import open_exported
 from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.data.tiling import cut_tiles
 from keras_retinanet.demo import scenes
@@ -272,6 +274,54 @@ def test_several_views_of_an_image(demo, run, tmp_path, monkeypatch, capsys):
         with pytest.raises(SystemExit):
             evaluate.main(["demo", str(demo), str(run), "--image-max-side=99", "--tta=1", wrong])
     assert "not a list of scales from 0.1 to 10" in capsys.readouterr().err
+
+
+class HalfSeen(FullTiles):
+    """Finds an object of each of two classes, with a lower score in every second view."""
+
+    calls = 0
+
+    def with_filter(self, filter):
+        return None  # thresholds are part of the graph
+
+    def detect(self, images, fits=None, *, batch_size=None):
+        scores = np.array([(0.5, 0.5), (0.1, 0.3)][self.calls % 2], np.float32)
+        self.calls += 1
+        boxes = np.array([[0, 0, 20, 20], [100, 0, 120, 20]], np.float32)
+        mirrored = np.array([[w - 20, 0, w, 20] for w in (images[0].shape[1], images[0].shape[1] - 100)], np.float32)
+        own = mirrored if self.calls % 2 == 0 else boxes
+        return [{"boxes": own, "scores": scores, "labels": np.array([0, 1])} for _ in images]
+
+
+BY_CLASS = [((0.29, 0.39), [0, 1]), ((0.31, 0.39), [1]), ((0.29, 0.41), [0])]
+"""Thresholds of two classes, and those of which `HalfSeen` finds an object: fused, the scores are 0.3 and 0.4."""
+
+
+@pytest.mark.parametrize(("thresholds", "expected"), BY_CLASS)
+def test_thresholds_of_classes_apply_to_fused_scores(demo, run, tmp_path, monkeypatch, thresholds, expected):
+    runtime = HalfSeen(KerasRuntime(DetectionModel(load_model(find_snapshot(run)))).description)
+    monkeypatch.setattr("keras_retinanet.runtimes.open_model.open_model", lambda network: runtime)
+    found = tmp_path / "found.json"
+    argv = ["demo", str(demo), str(run), "--limit=1", "--tta=1", "--metric=voc", "--save-detections", str(found)]
+    argv += [f"--class-threshold={name}={least}" for name, least in zip(NAMES, thresholds, strict=False)]
+    assert evaluate.main(argv) == 0
+    records = json.loads(found.read_text())
+    scores = {record["category_id"]: record["score"] for record in records}
+    assert scores == pytest.approx({len(NAMES) - number: (0.3, 0.4)[number] for number in expected})
+
+
+@pytest.mark.parametrize(("thresholds", "expected"), BY_CLASS)
+def test_thresholds_of_classes_apply_to_fused_scores_of_an_export(run, monkeypatch, thresholds, expected):
+    opened = HalfSeen(KerasRuntime(DetectionModel(load_model(find_snapshot(run)))).description)
+    monkeypatch.setattr("keras_retinanet.runtimes.open_runtime", lambda path: opened)
+    flags = argparse.Namespace(
+        **dict.fromkeys(("image_min_side", "image_max_side", "config", "thresholds", "score_threshold")),
+        **dict.fromkeys(("nms_threshold", "max_detections", "tile")),
+        tta=(1.0,), class_threshold=list(zip(NAMES, thresholds, strict=False)),
+    )  # fmt: skip
+    (found,) = open_exported(Path("model.onnx"), flags).detect([np.zeros((50, 200, 3), np.uint8)])
+    assert sorted(found["labels"].tolist()) == expected
+    assert sorted(found["scores"].tolist()) == pytest.approx([(0.3, 0.4)[k] for k in expected])
 
 
 class MeanDetector:
