@@ -5,6 +5,8 @@
 #
 # Seen (one thread, 64 x 80 pixels, 256 channels in and out, 3 x 3, float32): that holds for two images. A convolution of
 # one image takes 2.6 times as long as without oneDNN, followed by batch normalisation in inference 5.5 times.
+# ONEDNN_VERBOSE=1 shows why: TensorFlow asks for plain weights where the batch is one image, for which oneDNN has
+# x64:gemm:jit, and lets it choose blocked ones for two images, with brg_conv_fwd:avx2 (seen with 128 channels).
 #
 # Why it matters: advice to set the variable is common, and a training step is indeed faster with it, while detection,
 # image by image, becomes several times slower.
