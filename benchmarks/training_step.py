@@ -65,18 +65,24 @@ def make_network(network: str) -> Any:
 
 
 def step_ours(dtype: str, batch: int, size: Size, network: str, winograd: Any = "off") -> Run:
+    from keras_retinanet.config.xla_flags import allow_clusters
+    from keras_retinanet.heap import keep_freed_memory, use_few_heaps
+
+    use_few_heaps()  # as `retinanet-train` does, clusters in long runs
+    keep_freed_memory()
+    allow_clusters()
     import keras
     import tensorflow as tf
 
     from keras_retinanet.conv_gradients import use_products
-    from keras_retinanet.heap import keep_freed_memory, use_few_heaps
+    from keras_retinanet.training.pointwise_clusters import use_clusters
     from keras_retinanet.winograd import use_winograd
 
-    use_few_heaps()  # as `retinanet-train` does
-    keep_freed_memory()
     set_precision(dtype)
     model = make_network(network)
     use_products(model)
+    if dtype == "bfloat16":
+        use_clusters(model)
     use_winograd(model, winograd)
     model.compile(keras.optimizers.SGD(1e-4, momentum=0.9))
     images, targets = make_batch(batch, size)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from keras_retinanet.config.presets import has_avx2_only
+from keras_retinanet.config.presets import has_amx, has_avx2_only
 from keras_retinanet.framework_internals import nested_layers
 from keras_retinanet.schema import Tensor
 
@@ -110,6 +110,16 @@ def products_pay() -> bool:
     return not tf.config.list_logical_devices("GPU")
 
 
+@functools.cache
+def half_products_pay() -> bool:
+    """Whether the same holds of bfloat16, for kernels of 1x1 only: measured with AMX."""
+    if keras.backend.backend() != "tensorflow" or not has_amx():
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_logical_devices("GPU")
+
+
 def convolve(features: Tensor, kernel: Tensor, settings: Settings = SAME, factor: Tensor | None = None) -> Tensor:
     """TensorFlow's convolution with the gradients of this module; differentiable once.
 
@@ -156,7 +166,8 @@ def feature_gradient(features: Tensor, kernel: Tensor, upstream: Tensor, setting
     """
     import tensorflow as tf
 
-    if tuple(kernel.shape[:2]) == (1, 1) and _is_product(features, kernel.shape, settings):
+    is_suitable = features.dtype == "float32" and tuple(kernel.shape[:2]) == (1, 1)
+    if is_suitable and _is_product(features, kernel.shape, settings):
         return tf.reshape(tf.matmul(_pixels(upstream), _pixels(kernel), transpose_b=True), tf.shape(features))
     return tf.raw_ops.Conv2DBackpropInput(
         input_sizes=tf.shape(features), filter=kernel, out_backprop=upstream, **settings
@@ -221,10 +232,16 @@ def _pixels(maps: Tensor) -> Tensor:
 
 def _is_product(features: Tensor, shape: Any, settings: Settings) -> bool:
     has_steps = {*settings["strides"], *settings.get("dilations", (1,))} != {1}
-    if not products_pay() or features.dtype != "float32" or has_steps or features.shape[-1] != shape[2]:
+    if has_steps or features.shape[-1] != shape[2]:
         return False
-    size = tuple(shape[:2])
-    return (size == (1, 1) and settings["padding"] != "EXPLICIT") or (size == (3, 3) and settings["padding"] == "SAME")
+    sizes = {
+        "float32": ((1, 1), (3, 3)) if products_pay() else (),
+        "bfloat16": ((1, 1),) if half_products_pay() else (),
+    }
+    size, padding = tuple(shape[:2]), settings["padding"]
+    return size in sizes.get(features.dtype.name, ()) and padding in (
+        ("SAME", "VALID") if size == (1, 1) else ("SAME",)
+    )
 
 
 class _Operation(NamedTuple):

@@ -224,6 +224,7 @@ def direct_gradients() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conv_gradients, "products_pay", lambda: False)
+        patch.setattr(conv_gradients, "half_products_pay", lambda: False)
         yield
 
 

@@ -31,6 +31,7 @@ pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason=
 def paying(monkeypatch: pytest.MonkeyPatch) -> None:
     """A processor on which products pay."""
     monkeypatch.setattr(conv_gradients, "products_pay", lambda: True)
+    monkeypatch.setattr(conv_gradients, "half_products_pay", lambda: True)
 
 
 def random(*shape: int, seed: int = 0) -> Any:
@@ -101,6 +102,28 @@ def test_other_convolutions_keep_their_kernels(changes: dict[str, Any], size: in
         return tape.gradient(outputs, (features, kernel))
 
     assert {"Conv2DBackpropInput", "Conv2DBackpropFilter"} <= operations(gradients)
+
+
+def test_in_bfloat16_the_gradient_of_a_1x1_kernel_is_a_product() -> None:
+    """Its values are exact where all sums are: small whole numbers. The gradient of the inputs has its kernel."""
+    numbers = np.random.default_rng(0).integers(-3, 4, 2 * 3 * 5 * 4 + 2 * 3 * 5 * 6)
+    features = tf.constant(numbers[:120].reshape(2, 3, 5, 4), tf.bfloat16)
+    upstream = tf.constant(numbers[120:].reshape(2, 3, 5, 6), tf.bfloat16)
+    found = kernel_gradient(features, tf.TensorShape((1, 1, 4, 6)), upstream)
+    wanted = np.einsum("bhwc,bhwk->ck", numbers[:120].reshape(2, 3, 5, 4), numbers[120:].reshape(2, 3, 5, 6))
+    assert found.dtype == "bfloat16"
+    assert np.abs(wanted).max() > 20
+    np.testing.assert_array_equal(tf.cast(found[0, 0], tf.float32), wanted)
+    kernel = tf.zeros((1, 1, 4, 6), tf.bfloat16)
+    assert operations(lambda: kernel_gradient(features, kernel.shape, upstream)) >= {"MatMul"}
+    assert "Conv2DBackpropInput" in operations(lambda: feature_gradient(features, kernel, upstream))
+
+
+def test_in_bfloat16_other_processors_keep_their_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conv_gradients, "half_products_pay", lambda: False)
+    features, upstream = (tf.zeros((1, 3, 5, sides), tf.bfloat16) for sides in (4, 6))
+    found = operations(lambda: kernel_gradient(features, tf.TensorShape((1, 1, 4, 6)), upstream))
+    assert "Conv2DBackpropFilter" in found
 
 
 def network() -> keras.Model:

@@ -47,7 +47,8 @@ TENSORFLOW_AT_THE_TOP = {"data", "export", "runtimes"}
 TENSORFLOW_IN_A_FUNCTION = {
     "geometry.nms", "assigners.per_image", "model.replicas", "model.target_checks", "backbones.grouped_conv",
     "backbones.depthwise", "backbones.dilated_conv", "backbones.normalization", "framework_internals",
-    "training.half_precision", "losses.mining", "weight_files.tf_checkpoint", "winograd", "conv_gradients",
+    "training.half_precision", "training.pointwise_clusters",
+    "losses.mining", "weight_files.tf_checkpoint", "winograd", "conv_gradients",
     "model.split_step", "model.filled_batches", "training.devices", "training.local_detector",
 }  # fmt: skip
 """Modules that import TensorFlow inside a function: in the branch of that backend, for a private name of it, or to read

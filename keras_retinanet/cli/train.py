@@ -25,6 +25,7 @@ from keras_retinanet.config.recipes import DEFAULT_RECIPE, RECIPES, recipe_names
 from keras_retinanet.config.rules import check, refuse_unused_flat_share
 from keras_retinanet.config.settings import AUTO
 from keras_retinanet.config.tree import changed, flag_name, flattened, settings
+from keras_retinanet.config.xla_flags import allow_clusters
 from keras_retinanet.data.open_dataset import check_data
 from keras_retinanet.heap import keep_freed_memory
 from keras_retinanet.snapshots.run_folder import Run, read_config
@@ -208,6 +209,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = parse(argv)
     if not is_image_by_image(command):
         prefer_onednn()
+    allow_clusters()
     keep_freed_memory()
     import_tensorflow()
     try:

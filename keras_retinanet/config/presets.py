@@ -21,6 +21,18 @@ def computes_bfloat16(description: Path = _CPU_DESCRIPTION) -> bool:
     return bool(_words(description) & {"amx_bf16", "avx512_bf16"})
 
 
+def has_amx(description: Path = _CPU_DESCRIPTION) -> bool:
+    """Checks whether the processor multiplies matrices of bfloat16 in units of their own (AMX).
+
+    Args:
+        description: Linux' description of the processors; if it is missing, the result is `False`.
+
+    Returns:
+        True if the description lists `amx_bf16`.
+    """
+    return "amx_bf16" in _words(description)
+
+
 def has_avx2_only(description: Path = _CPU_DESCRIPTION) -> bool:
     """Checks whether AVX2 is the widest instruction set of the processor, as on many without AVX-512.
 

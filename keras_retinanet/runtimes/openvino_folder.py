@@ -23,6 +23,9 @@ HINT = "INFERENCE_PRECISION_HINT"
 HINTS: dict[ExportDtype, str] = {"float32": "f32", "float16": "f32", "bfloat16": "bf16", "int8": "bf16"}
 """Dtype of the artefact → dtype of OpenVINO's computation. Its default is bfloat16 if the processor supports it."""
 
+MAX_SHAPES = 2
+"""Shapes for which a model in half precision is compiled; each takes memory of its own, 350 MB at 800 x 1344."""
+
 
 @functools.cache
 def shared_core() -> Any:
@@ -71,8 +74,7 @@ class OpenVinoRuntime(BatchRuntime):
         super().__init__(Description.from_json(model.get_rt_info(DESCRIPTION_KEY).value, str(path)))
         self._settings = {HINT: hint or HINTS[self.description.dtype]}
         self._source = model
-        self._compiled: Any = None
-        self._shape: tuple[int, ...] | None = None
+        self._compiled: dict[tuple[int, ...] | None, Any] = {}
 
     def run(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Runs the graph; see `BatchRuntime`."""
@@ -89,17 +91,19 @@ class OpenVinoRuntime(BatchRuntime):
         return {name: np.array(outputs[name]) for name in names if name in known}
 
     def _compiled_for(self, inputs: dict[str, Any]) -> Any:
-        """The graph for these shapes: compiled for the first ones alone, and for all once others come.
+        """The graph for these shapes: compiled for the first ones alone, and for all once too many others come.
 
-        For one shape it takes two thirds of the memory, as OpenVINO keeps some weights twice to adapt to others.
+        For one shape it takes two thirds of the memory, as OpenVINO keeps some weights twice to adapt to others. In
+        half precision a graph for any shape also takes a quarter to a half more time, so that photos and turned photos
+        have a graph each (`findings/openvino_dynamic_layouts.sh`).
         """
-        shape = inputs["images"].shape
-        if self._compiled is None:
-            self._shape = shape
+        shape = None if None in self._compiled else inputs["images"].shape
+        if shape not in self._compiled:
+            if len(self._compiled) == (1 if self._settings[HINT] == "f32" else MAX_SHAPES):
+                self._compiled.clear()
+                shape = None
             own = self._source.clone()
-            own.reshape({name: list(value.shape) for name, value in inputs.items()})
-            self._compiled = shared_core().compile_model(own, "CPU", self._settings)
-        elif self._shape not in (None, shape):
-            self._compiled = self._shape = None
-            self._compiled = shared_core().compile_model(self._source, "CPU", self._settings)
-        return self._compiled
+            if shape is not None:
+                own.reshape({name: list(value.shape) for name, value in inputs.items()})
+            self._compiled[shape] = shared_core().compile_model(own, "CPU", self._settings)
+        return self._compiled[shape]

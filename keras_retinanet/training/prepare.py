@@ -34,6 +34,7 @@ from keras_retinanet.training.devices import Devices, open_devices
 from keras_retinanet.training.fit import Log, Training
 from keras_retinanet.training.fit_memory import bound_by_memory, check_parts, fit_to_memory, provisional
 from keras_retinanet.training.freezing import freeze
+from keras_retinanet.training.half_precision import join_pointwise
 from keras_retinanet.training.initial_weights import build_model
 from keras_retinanet.training.model_state import random_states
 from keras_retinanet.training.monitor import choose_monitor
@@ -155,6 +156,7 @@ def prepare(
             batches = build_batches(config, data, model, devices.share)
         check_parts(config, model, devices)
         model.micro_batches = config.accumulate
+        join_pointwise(config, model, batches, devices)
         if resume is None and config.time is not None:
             config, line = fit_to_time(config, model, batches, len(data.val_samples or ()), names, (clock, started))
             log(line)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from keras_retinanet.config import TrainConfig
-from keras_retinanet.config.presets import DEMO, computes_bfloat16, has_avx2_only
+from keras_retinanet.config.presets import DEMO, computes_bfloat16, has_amx, has_avx2_only
 from keras_retinanet.config.rules import check
 from keras_retinanet.config.tree import changed
 
@@ -24,7 +24,16 @@ def test_the_widest_instructions_are_read_from_it(tmp_path, words, expected):
     assert has_avx2_only(tmp_path / "cpuinfo") is expected
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"), [("avx512_bf16 amx_bf16 amx_tile", True), ("avx512_bf16 amx_int8", False)]
+)
+def test_units_for_matrices_are_read_from_it(tmp_path, words, expected):
+    (tmp_path / "cpuinfo").write_text(f"flags : {words}")
+    assert has_amx(tmp_path / "cpuinfo") is expected
+
+
 def test_no_description_means_no():
+    assert has_amx(Path("nowhere")) is False
     assert computes_bfloat16(Path("nowhere")) is False
     assert has_avx2_only(Path("nowhere")) is False
 

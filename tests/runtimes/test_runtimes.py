@@ -168,6 +168,34 @@ def test_one_openvino_core_serves_the_process(monkeypatch: pytest.MonkeyPatch) -
     assert "CPU" in shared_core().available_devices
 
 
+def test_openvino_compiles_a_graph_for_the_first_shapes(
+    runtime: Runtime, artefact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One in float32, two in half precision; the next one gets a graph for all, which then takes those too."""
+    if type(runtime).__name__ != "OpenVinoRuntime":
+        pytest.skip("is about OpenVINO")
+    compiled: list[str] = []
+    real = openvino_folder.shared_core()
+
+    class Core:
+        read_model = staticmethod(real.read_model)
+
+        @staticmethod
+        def compile_model(model: Any, device: str, settings: dict[str, str]) -> Any:
+            compiled.append(str(model.input("images").partial_shape))
+            return real.compile_model(model, device, settings | {openvino_folder.HINT: "f32"})
+
+    monkeypatch.setattr(openvino_folder, "shared_core", Core)
+    shapes = [(1, 64, 96), (1, 96, 64), (1, 64, 64)]
+    for hint, own in (("f32", 1), ("bf16", 2)):
+        runtime = openvino_folder.OpenVinoRuntime(artefact, hint=hint)
+        for n, height, width in (*shapes[:own], *shapes[:own], shapes[own], *shapes):
+            cells = sum(height * width // 4**level for level in (3, 4, 5))
+            assert runtime.raw_outputs(np.zeros((n, height, width, 3), np.float32))["logits"].shape[1] == 9 * cells
+        assert compiled == [*(f"[{n},{h},{w},3]" for n, h, w in shapes[:own]), "[?,?,?,3]"]
+        compiled.clear()
+
+
 @pytest.mark.slow
 def test_a_smaller_canvas_than_the_rule_wants(detector: DetectionModel, tmp_path: Path) -> None:
     """And bfloat16, in the runtime that has the most to do with it."""
