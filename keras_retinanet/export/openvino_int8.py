@@ -57,13 +57,17 @@ def quantised_names(model: Any) -> list[str]:
         model: An `openvino.Model` with raw outputs.
 
     Returns:
-        Those of feature maps between the first and the last convolutions of the network, without these last ones, and
-        without sums with a constant, such as the shift of a normalisation. Sums of positions, such as those of the
-        pyramid's upsampling, need more than 256 steps.
+        Those of feature maps from the first convolution of the network to the last ones, without those of the boxes,
+        and without sums with a constant, such as the shift of a normalisation. Sums of positions, such as those of the
+        pyramid's upsampling, need more than 256 steps. The last convolution of the classes gets int8 maps, too: its
+        sums, the logits, are float32.
     """
     nodes = model.get_ordered_ops()
-    outputs = [value.get_node() for value in model.outputs if value.get_names() & set(RAW_OUTPUTS)]
-    network, last = _sources(outputs), _sources(outputs, is_last=_is_convolution)
+    outputs, boxes = (
+        [value.get_node() for value in model.outputs if value.get_names() & names]
+        for names in (set(RAW_OUTPUTS), set(RAW_OUTPUTS) - {"logits"})
+    )
+    network, last = _sources(outputs), _sources(boxes, is_last=_is_convolution)
     first = next(node for node in nodes if node.get_friendly_name() in network and _is_convolution(node))
     outside = _sources(_inputs(first)) | last
     return [
