@@ -14,7 +14,7 @@ pytest.importorskip("openvino", reason="OpenVINO is not installed")
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    """Shifted pixels; two convolutions, their sum with a shift; the last ones of both heads; a pool after the network."""
+    """Shifted pixels; two convolutions, their sum with a shift; the last of both heads; a pool after the network."""
     import openvino
     from openvino import opset13 as ov
 
