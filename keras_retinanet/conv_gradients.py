@@ -64,7 +64,9 @@ def keep_source(outputs: Tensor, source: Source) -> None:
 
 
 def use_products(model: keras.Model) -> int:
-    """Lets the 1x1 and 3x3 convolutions of a model compute their gradients by `convolve`.
+    """Lets the 1x1 and 3x3 convolutions of a model in float32 compute their gradients by `convolve`.
+
+    Those before a frozen batch normalisation do so anyway, in bfloat16, too.
 
     The choice depends on shapes and the processor only, never on a timing: a resumed run computes the same bits. What
     the model saves is unchanged, and so is every result of the forward pass.
@@ -75,7 +77,7 @@ def use_products(model: keras.Model) -> int:
     Returns:
         Number of these convolutions.
     """
-    found = [layer for layer in nested_layers(model) if _is_suitable(layer)] if products_pay() else []
+    found = [layer for layer in nested_layers(model) if _is_suitable(layer)] if "float32" in product_sizes() else []
     for layer in found:
         if "convolution_op" not in vars(layer):  # neither of this module nor of another that was put above it
             layer.convolution_op = _Operation(layer.convolution_op, layer.padding)
@@ -101,23 +103,21 @@ def is_direct() -> bool:
 
 
 @functools.cache
-def products_pay() -> bool:
-    """Whether products are faster than TensorFlow's kernels: measured with AVX2 and without AVX-512 only."""
-    if keras.backend.backend() != "tensorflow" or not has_avx2_only():
-        return False
+def product_sizes() -> Mapping[str, tuple[tuple[int, int], ...]]:
+    """Dtypes, and sizes of the kernels whose gradients are faster as products than by TensorFlow's kernels.
+
+    Measured in float32 with AVX2 and without AVX-512, and in bfloat16 with AMX. On other processors and GPUs there are
+    none.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return {}
     import tensorflow as tf
 
-    return not tf.config.list_logical_devices("GPU")
-
-
-@functools.cache
-def half_products_pay() -> bool:
-    """Whether the same holds of bfloat16, for kernels of 1x1 only: measured with AMX."""
-    if keras.backend.backend() != "tensorflow" or not has_amx():
-        return False
-    import tensorflow as tf
-
-    return not tf.config.list_logical_devices("GPU")
+    if tf.config.list_logical_devices("GPU"):
+        return {}
+    in_float32 = {"float32": ((1, 1), (3, 3))} if has_avx2_only() else {}
+    in_bfloat16 = {"bfloat16": ((1, 1),)} if has_amx() else {}
+    return in_float32 | in_bfloat16
 
 
 def convolve(features: Tensor, kernel: Tensor, settings: Settings = SAME, factor: Tensor | None = None) -> Tensor:
@@ -166,8 +166,8 @@ def feature_gradient(features: Tensor, kernel: Tensor, upstream: Tensor, setting
     """
     import tensorflow as tf
 
-    is_suitable = features.dtype == "float32" and tuple(kernel.shape[:2]) == (1, 1)
-    if is_suitable and _is_product(features, kernel.shape, settings):
+    pays = features.dtype == "float32" and tuple(kernel.shape[:2]) == (1, 1)  # in bfloat16 both take the same time
+    if pays and _is_product(features, kernel.shape, settings):
         return tf.reshape(tf.matmul(_pixels(upstream), _pixels(kernel), transpose_b=True), tf.shape(features))
     return tf.raw_ops.Conv2DBackpropInput(
         input_sizes=tf.shape(features), filter=kernel, out_backprop=upstream, **settings
@@ -231,17 +231,11 @@ def _pixels(maps: Tensor) -> Tensor:
 
 
 def _is_product(features: Tensor, shape: Any, settings: Settings) -> bool:
-    has_steps = {*settings["strides"], *settings.get("dilations", (1,))} != {1}
-    if has_steps or features.shape[-1] != shape[2]:
-        return False
-    sizes = {
-        "float32": ((1, 1), (3, 3)) if products_pay() else (),
-        "bfloat16": ((1, 1),) if half_products_pay() else (),
-    }
     size, padding = tuple(shape[:2]), settings["padding"]
-    return size in sizes.get(features.dtype.name, ()) and padding in (
-        ("SAME", "VALID") if size == (1, 1) else ("SAME",)
-    )
+    has_steps = {*settings["strides"], *settings.get("dilations", (1,))} != {1}
+    if has_steps or features.shape[-1] != shape[2] or size not in product_sizes().get(features.dtype.name, ()):
+        return False
+    return padding == "SAME" or (padding == "VALID" and size == (1, 1))
 
 
 class _Operation(NamedTuple):

@@ -223,8 +223,7 @@ def direct_gradients() -> Iterator[None]:
     from keras_retinanet import conv_gradients
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conv_gradients, "products_pay", lambda: False)
-        patch.setattr(conv_gradients, "half_products_pay", lambda: False)
+        patch.setattr(conv_gradients, "product_sizes", dict)
         yield
 
 

@@ -29,9 +29,9 @@ pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason=
 
 @pytest.fixture(autouse=True)
 def paying(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A processor on which products pay."""
-    monkeypatch.setattr(conv_gradients, "products_pay", lambda: True)
-    monkeypatch.setattr(conv_gradients, "half_products_pay", lambda: True)
+    """A processor on which products pay in both dtypes."""
+    sizes = {"float32": ((1, 1), (3, 3)), "bfloat16": ((1, 1),)}
+    monkeypatch.setattr(conv_gradients, "product_sizes", lambda: sizes)
 
 
 def random(*shape: int, seed: int = 0) -> Any:
@@ -120,7 +120,7 @@ def test_in_bfloat16_the_gradient_of_a_1x1_kernel_is_a_product() -> None:
 
 
 def test_in_bfloat16_other_processors_keep_their_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conv_gradients, "half_products_pay", lambda: False)
+    monkeypatch.setattr(conv_gradients, "product_sizes", lambda: {"float32": ((1, 1),)})
     features, upstream = (tf.zeros((1, 3, 5, sides), tf.bfloat16) for sides in (4, 6))
     found = operations(lambda: kernel_gradient(features, tf.TensorShape((1, 1, 4, 6)), upstream))
     assert "Conv2DBackpropFilter" in found
@@ -207,7 +207,7 @@ def test_an_artefact_gets_the_layers_own_operation() -> None:
 
 
 def test_where_products_do_not_pay_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conv_gradients, "products_pay", lambda: False)
+    monkeypatch.setattr(conv_gradients, "product_sizes", lambda: {"bfloat16": ((1, 1),)})
     model = network()
     assert use_products(model) == 0
     assert "convolution_op" not in vars(model.get_layer("plain"))

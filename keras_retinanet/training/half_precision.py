@@ -1,17 +1,11 @@
-"""Which half precision the machine computes faster than float32, and what it takes to be fast."""
+"""Which half precision the machine computes faster than float32."""
 
 from __future__ import annotations
 
-import math
-
 import keras
 
-from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.names import MixedPrecision
 from keras_retinanet.config.presets import computes_bfloat16
-from keras_retinanet.data.pipeline import TrainingBatches
-from keras_retinanet.training.devices import Devices
-from keras_retinanet.training.pointwise_clusters import clusters_pay, use_clusters
 
 FIRST_WITH_BFLOAT16 = (8, 0)
 """Compute capability of Ampere, the first NVIDIA GPUs with bfloat16 on their tensor cores."""
@@ -45,21 +39,3 @@ def gpu_capability() -> tuple[int, ...] | None:
         details = tf.config.experimental.get_device_details(gpu)
         return tuple(details["compute_capability"]) if "compute_capability" in details else None
     return None
-
-
-def join_pointwise(config: TrainConfig, model: keras.Model, batches: TrainingBatches, devices: Devices) -> bool:
-    """Joins the pointwise operations of the steps where that pays; alike in a run and in what resumes it.
-
-    Args:
-        config: All settings. A run with a time is taken to be long.
-        model: keras.Model. That of the run.
-        batches: Its batches.
-        devices: Those that train; only one has clusters.
-
-    Returns:
-        Whether its steps have clusters.
-    """
-    steps = math.inf if config.time is not None else config.epochs * batches.steps_per_epoch
-    is_suitable = config.mixed_precision == "bfloat16" and devices.distribution is None
-    pays = is_suitable and clusters_pay(model.count_params(), steps, len(batches.batch_shapes))
-    return pays and use_clusters(model)

@@ -7,16 +7,39 @@ are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 
+from keras_retinanet.config import TrainConfig
 from keras_retinanet.config.xla_flags import has_clusters
+from keras_retinanet.data.pipeline import TrainingBatches
+from keras_retinanet.training.devices import Devices
+from keras_retinanet.training.half_precision import has_accelerator
 
 LEAST_WEIGHTS, LEAST_STEPS = 2_000_000, 500
 """What `clusters_pay` asks of a run."""
+
+
+def join_pointwise(config: TrainConfig, model: keras.Model, batches: TrainingBatches, devices: Devices) -> bool:
+    """Joins the pointwise operations of the steps where that pays; alike in a run and in what resumes it.
+
+    Args:
+        config: All settings. A run with a time is taken to be long.
+        model: keras.Model. That of the run.
+        batches: Its batches.
+        devices: Those that train; only one has clusters.
+
+    Returns:
+        Whether its steps have clusters.
+    """
+    steps = math.inf if config.time is not None else config.epochs * batches.steps_per_epoch
+    is_suitable = config.mixed_precision == "bfloat16" and devices.distribution is None
+    pays = is_suitable and clusters_pay(model.count_params(), steps, len(batches.batch_shapes))
+    return pays and use_clusters(model)
 
 
 def clusters_pay(weights: int, steps: float, shapes: int) -> bool:
@@ -45,11 +68,7 @@ def use_clusters(model: keras.Model) -> bool:
     Returns:
         Whether its steps will: with TensorFlow, on a CPU.
     """
-    if keras.backend.backend() != "tensorflow" or not has_clusters():
-        return False
-    import tensorflow as tf
-
-    if tf.config.list_logical_devices("GPU"):
+    if keras.backend.backend() != "tensorflow" or not has_clusters() or has_accelerator():
         return False
     make = model.make_train_function
 

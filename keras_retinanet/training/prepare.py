@@ -34,12 +34,12 @@ from keras_retinanet.training.devices import Devices, open_devices
 from keras_retinanet.training.fit import Log, Training
 from keras_retinanet.training.fit_memory import bound_by_memory, check_parts, fit_to_memory, provisional
 from keras_retinanet.training.freezing import freeze
-from keras_retinanet.training.half_precision import join_pointwise
 from keras_retinanet.training.initial_weights import build_model
 from keras_retinanet.training.model_state import random_states
 from keras_retinanet.training.monitor import choose_monitor
 from keras_retinanet.training.non_finite import NonFiniteLossError
 from keras_retinanet.training.optimizer_state import compile_with_state
+from keras_retinanet.training.pointwise_clusters import join_pointwise
 from keras_retinanet.training.processes import ALONE, Processes
 from keras_retinanet.training.recipe import apply_recipe, chosen_names
 from keras_retinanet.training.run_data import RunData, fingerprint, open_run_data
