@@ -220,10 +220,10 @@ def small_backbone() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def direct_gradients() -> Iterator[None]:
     """Training differentiates by TensorFlow's own kernels on every processor, which are traced in less time."""
-    from keras_retinanet import conv_gradients
+    from keras_retinanet.conv_gradients import products
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conv_gradients, "product_sizes", dict)
+        patch.setattr(products, "product_dtypes", frozenset)
         yield
 
 

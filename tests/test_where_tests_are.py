@@ -55,6 +55,7 @@ TESTED_ELSEWHERE = {
     "config/rules": "data/test_open_dataset",
     "config/settings": "config/test_tree",
     "config/usage_settings": "config/test_tree",
+    "conv_gradients/products": "conv_gradients/test_conv_gradients",
     "data/beam_pipeline": "data/writers/test_beam",
     "data/box_columns": "training/test_prepare",
     "data/data_summary": "cli/test_entrance",

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_retinanet.conv_gradients import convolve, source_of
+from keras_retinanet.conv_gradients import before_cast, convolve, source_of
 from keras_retinanet.schema import Tensor
 
 
@@ -76,9 +76,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             convolution = getattr(convolved, "op", None)  # eager tensors have none
             if convolution is None or convolution.type != "Conv2D" or convolution.get_attr("data_format") != b"NHWC":
                 return None
-            features, kernel = convolution.inputs
-            if kernel.op.type == "Cast":
-                kernel = kernel.op.inputs[0]
+            features, kernel = convolution.inputs[0], before_cast(convolution.inputs[1])
             settings = {name: convolution.get_attr(name) for name in ("strides", "explicit_paddings", "dilations")}
             settings["padding"] = convolution.get_attr("padding").decode()
             outputs = convolve(features, ops.cast(kernel, "float32"), settings, factor)

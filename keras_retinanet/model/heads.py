@@ -64,8 +64,7 @@ class Conv2D(keras.layers.Conv2D):
         dtype = keras.backend.standardize_dtype(inputs.dtype)
         if not training or dtype == self.compute_dtype:
             return super().call(ops.cast(inputs, self.compute_dtype))
-        kernel = ops.cast(self.kernel, dtype)
-        outputs = ops.conv(inputs, kernel, padding=self.padding, data_format="channels_last")
+        outputs = self.convolution_op(inputs, ops.cast(self.kernel, dtype))
         return ops.cast(outputs, self.compute_dtype) + self.bias
 
 

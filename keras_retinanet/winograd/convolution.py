@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from keras_retinanet.conv_gradients import Source, feature_gradient, keep_source, kernel_gradient
+from keras_retinanet.conv_gradients import Source, keep_source
+from keras_retinanet.conv_gradients.products import feature_gradient, kernel_gradient
 from keras_retinanet.schema import Tensor
 from keras_retinanet.winograd.tiles import Grid, by_tiles, gradient_by_tiles, transform_kernel
 

@@ -78,6 +78,7 @@ def test_a_frozen_layer_uses_and_keeps_its_statistics_in_training() -> None:
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.usefixtures("direct_gradients")
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_a_frozen_layer_in_training_is_part_of_the_convolution_before_it(policy: str) -> None:
     """Outputs and gradients are those of convolution and normalisation one after the other, as run eagerly."""

@@ -537,7 +537,7 @@ def test_averages_and_a_backbone_that_joins_resume_exactly(
 ) -> None:
     """Stopped in epoch 2, right after the backbone joined: weights, averages and momenta are those of a straight run,
     also through float16's loss scaling and with gradients as products."""
-    monkeypatch.setattr(conv_gradients, "product_sizes", lambda: {"float32": ((1, 1), (3, 3))})
+    monkeypatch.setattr(conv_gradients.products, "product_dtypes", lambda: frozenset({"float32"}))
     values = {
         "model.weights": str(finished.last), "optimizer.optimizer": "adamw", "optimizer.ema_decay": 0.9,
         "optimizer.learning_rate": 1e-3, "optimizer.backbone_rate": 0.5, "optimizer.layer_decay": 0.7,
@@ -591,7 +591,7 @@ def test_the_last_epochs_are_averaged_and_measured(whole: TrainConfig, monkeypat
 
 def test_trial_steps_leave_no_trace(tiny: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a range test and a measured time the run is the one that nothing was tried for."""
-    monkeypatch.setattr(conv_gradients, "product_sizes", lambda: {"float32": ((1, 1), (3, 3))})
+    monkeypatch.setattr(conv_gradients.products, "product_dtypes", lambda: frozenset({"float32"}))
     lines: list[str] = []
     config = changed(tiny, {"time": "10m", "optimizer.ema_decay": 0.9})
     training = prepare(config, log=lines.append)

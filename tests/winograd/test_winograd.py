@@ -26,7 +26,7 @@ WIDE = winograd.LEAST_CHANNELS
 @pytest.fixture(autouse=True)
 def direct_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     """The direct convolutions have TensorFlow's gradients, whatever the processor."""
-    monkeypatch.setattr(conv_gradients, "product_sizes", dict)
+    monkeypatch.setattr(conv_gradients.products, "product_dtypes", frozenset)
 
 
 def random(*shape: int, seed: int = 0) -> Any:

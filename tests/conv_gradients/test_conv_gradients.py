@@ -12,15 +12,8 @@ from keras import layers
 from keras_retinanet import conv_gradients, winograd
 from keras_retinanet.backbones import freeze_batch_norm
 from keras_retinanet.backbones.normalization import BatchNormalization
-from keras_retinanet.conv_gradients import (
-    SAME,
-    convolve,
-    direct_convolutions,
-    feature_gradient,
-    kernel_gradient,
-    source_of,
-    use_products,
-)
+from keras_retinanet.conv_gradients import convolve, direct_convolutions, products, source_of, use_products
+from keras_retinanet.conv_gradients.products import SAME, feature_gradient, kernel_gradient, most_pixels
 from keras_retinanet.winograd import use_winograd
 
 tf = pytest.importorskip("tensorflow")
@@ -30,8 +23,7 @@ pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason=
 @pytest.fixture(autouse=True)
 def paying(monkeypatch: pytest.MonkeyPatch) -> None:
     """A processor on which products pay in both dtypes."""
-    sizes = {"float32": ((1, 1), (3, 3)), "bfloat16": ((1, 1),)}
-    monkeypatch.setattr(conv_gradients, "product_sizes", lambda: sizes)
+    monkeypatch.setattr(products, "product_dtypes", lambda: frozenset({"float32", "bfloat16"}))
 
 
 def random(*shape: int, seed: int = 0) -> Any:
@@ -65,7 +57,7 @@ def test_values_are_those_of_the_kernels_of_tensorflow(
     shape: tuple[int, ...], size: int, padding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two images of 7 x 5 or of 2 x 9 pixels at a time: the last part of three images is not full."""
-    monkeypatch.setattr(conv_gradients, "MAX_ELEMENTS", 2 * 35 * 3 * (4 + 6) if shape[1] == 7 else 2 * 18 * 3 * (4 + 6))
+    monkeypatch.setattr(products, "MAX_ELEMENTS", 2 * 35 * 3 * (4 + 6) if shape[1] == 7 else 2 * 18 * 3 * (4 + 6))
     features, kernel, upstream = random(*shape, 4), random(size, size, 4, 6, seed=1), random(*shape, 6, seed=2)
     settings = {**SAME, "padding": padding}
     wanted = (
@@ -88,10 +80,11 @@ def test_values_are_those_of_the_kernels_of_tensorflow(
     ("changes", "size", "dtype"),
     [
         ({"strides": [1, 2, 2, 1]}, 1, "float32"), ({"dilations": [1, 2, 2, 1]}, 3, "float32"),
-        ({"padding": "VALID"}, 3, "float32"), ({}, 5, "float32"), ({}, 3, "bfloat16"),
+        ({"padding": "VALID"}, 3, "float32"), ({}, 5, "float32"), ({}, 5, "bfloat16"), ({}, 3, "bfloat16"),
     ],
 )  # fmt: skip
 def test_other_convolutions_keep_their_kernels(changes: dict[str, Any], size: int, dtype: str) -> None:
+    """The map of 72 pixels is large for 2 and 3 channels."""
     features, kernel = tf.cast(random(1, 8, 9, 2), dtype), tf.cast(random(size, size, 2, 3), dtype)
     settings = {**SAME, **changes}
 
@@ -119,8 +112,63 @@ def test_in_bfloat16_the_gradient_of_a_1x1_kernel_is_a_product() -> None:
     assert "Conv2DBackpropInput" in operations(lambda: feature_gradient(features, kernel, upstream))
 
 
+def whole_numbers(*shape: int, seed: int) -> Any:
+    """Small whole numbers, whose sums of products are exact in bfloat16's float32 sums."""
+    return np.random.default_rng(seed).integers(-2, 3, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (1, 2)])
+@pytest.mark.parametrize("size", [1, 3])
+def test_in_bfloat16_gradients_of_kernels_are_those_of_tensorflow(
+    size: int, strides: tuple[int, int], padding: str
+) -> None:
+    """Maps of 6 x 7 pixels: a stride of 2 and `SAME` have zeros on one side only along y. Or unknown sides."""
+    settings = {"strides": [1, *strides, 1], "padding": padding}
+    maps, kernel = tf.constant(whole_numbers(2, 6, 7, 24, seed=0)), tf.zeros((size, size, 24, 24))
+    upstream = tf.constant(whole_numbers(*tf.nn.conv2d(maps, kernel, **settings).shape, seed=1))
+    wanted = tf.raw_ops.Conv2DBackpropFilter(
+        input=maps, filter_sizes=kernel.shape, out_backprop=upstream, **settings
+    )  # fmt: skip
+    halves = [tf.cast(maps, "bfloat16"), tf.cast(upstream, "bfloat16")]
+    assert tf.reduce_max(abs(wanted)) > 20
+    assert tf.reduce_max(abs(wanted)) <= 256  # whole numbers of bfloat16
+
+    def gradient(features: Any, outputs: Any) -> Any:
+        return kernel_gradient(features, kernel.shape, outputs, settings)
+
+    unknown = tf.function(gradient, input_signature=[tf.TensorSpec((None, None, None, 24), "bfloat16")] * 2)
+    assert "Conv2DBackpropFilter" not in operations(lambda: gradient(*halves))
+    for found in (gradient(*halves), unknown(*halves)):
+        assert found.dtype == "bfloat16"
+        np.testing.assert_array_equal(tf.cast(found, "float32"), wanted)
+
+
+def test_small_maps_have_few_pixels_for_their_channels() -> None:
+    """Worked by hand: 4 · 256; 4 · 4 · √(2048 · 256) of 2,048 channels are 11,585, 16 Mi / (9 · 2048) are less."""
+    with_stride = {**SAME, "strides": [1, 2, 2, 1]}
+    assert most_pixels((3, 3, 256, 256)) == 1024
+    assert most_pixels((3, 3, 64, 256)) == 512
+    assert most_pixels((3, 3, 256, 256), with_stride) == 4096
+    assert most_pixels((3, 3, 2048, 256), with_stride) == 910
+
+
+@pytest.mark.parametrize("sides", [8, None], ids=["known", "unknown"])
+@pytest.mark.parametrize(("channels", "is_product"), [(16, True), (15, False)])
+def test_in_bfloat16_large_maps_keep_their_kernels(
+    sides: int | None, channels: int, is_product: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """64 pixels are small for 16 channels, not for 15; also where sides are known only when the step runs."""
+    zeros = tf.zeros((64, 9 * channels), tf.bfloat16)
+    monkeypatch.setattr(products, "_patches", lambda *arguments: zeros)
+    maps, shape = tf.ones((1, 8, 8, channels), tf.bfloat16), tf.TensorShape((3, 3, channels, channels))
+    signature = [tf.TensorSpec((1, sides, sides, channels), tf.bfloat16)]
+    found = tf.function(lambda maps: kernel_gradient(maps, shape, maps), input_signature=signature)(maps)
+    assert float(found[1, 1, 0, 0]) == (0 if is_product else 64)
+
+
 def test_in_bfloat16_other_processors_keep_their_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conv_gradients, "product_sizes", lambda: {"float32": ((1, 1),)})
+    monkeypatch.setattr(products, "product_dtypes", lambda: frozenset({"float32"}))
     features, upstream = (tf.zeros((1, 3, 5, sides), tf.bfloat16) for sides in (4, 6))
     found = operations(lambda: kernel_gradient(features, tf.TensorShape((1, 1, 4, 6)), upstream))
     assert "Conv2DBackpropFilter" in found
@@ -156,7 +204,7 @@ def test_a_step_of_a_network_has_the_same_gradients() -> None:
     keras.utils.set_random_seed(3)
     model = network()
     outputs, wanted = tf.function(step(model), autograph=False)()
-    assert use_products(model) == use_products(model) == 3
+    assert use_products(model) == use_products(model) == 4
     ours, found = tf.function(step(model), autograph=False)()
     np.testing.assert_array_equal(ours, outputs)
     for one, other in zip(found, wanted, strict=True):
@@ -175,7 +223,7 @@ def test_winograd_is_put_above_products_and_taken_off_again(monkeypatch: pytest.
     layer = model.get_layer("plain")
     former = layer.convolution_op
     assert use_winograd(model) == 2
-    assert use_products(model) == 3
+    assert use_products(model) == 4
     assert isinstance(layer.convolution_op, winograd._Operation)
     assert layer.convolution_op.direct == former
     use_winograd(model, "off")
@@ -207,7 +255,7 @@ def test_an_artefact_gets_the_layers_own_operation() -> None:
 
 
 def test_where_products_do_not_pay_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conv_gradients, "product_sizes", lambda: {"bfloat16": ((1, 1),)})
+    monkeypatch.setattr(products, "product_dtypes", frozenset)
     model = network()
     assert use_products(model) == 0
     assert "convolution_op" not in vars(model.get_layer("plain"))
