@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_retinanet.export.openvino_group_norm import replace_group_norms
+from keras_retinanet.export.openvino_pools import absorb_padding
 
 _ROWS, _COLUMNS = 0, 1
 _EPSILON, _TINY = np.finfo(np.float32).eps, np.finfo(np.float32).tiny
@@ -38,6 +39,7 @@ def convert(saved_model: str) -> Any:
         if node.get_type_name() == "TopK" and _is_slow(node):
             _replace(node)
     replace_group_norms(model)
+    absorb_padding(model)
     model.validate_nodes_and_infer_types()
     return model
 

@@ -61,15 +61,15 @@ def decode_center(
     Returns:
         `(..., 4)` in pixels.
     """
-    dx, dy, dw, dh = ops.unstack(deltas * ops.convert_to_tensor(std, "float32"), 4, axis=-1)
-    ax, ay, aw, ah = _center_form(anchors)
+    shift, scale = ops.split(deltas * ops.convert_to_tensor(std, "float32"), 2, axis=-1)
+    low, high = ops.split(anchors, 2, axis=-1)  # two halves take less time than four sides
+    centre, size = (low + high) / 2, high - low
     if max_log_scale is not None:
-        dw, dh = ops.minimum(dw, max_log_scale), ops.minimum(dh, max_log_scale)
+        scale = ops.minimum(scale, max_log_scale)
     if min_log_scale is not None:
-        dw, dh = ops.maximum(dw, min_log_scale), ops.maximum(dh, min_log_scale)
-    x, y = ax + dx * aw, ay + dy * ah
-    w, h = ops.exp(dw) * aw, ops.exp(dh) * ah
-    return ops.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], axis=-1)
+        scale = ops.maximum(scale, min_log_scale)
+    centre, half = centre + shift * size, ops.exp(scale) * size / 2
+    return ops.concatenate([centre - half, centre + half], axis=-1)
 
 
 def _anchor_sizes(anchors: Tensor) -> Tensor:

@@ -129,16 +129,7 @@ def clip(boxes: Tensor, height: Tensor, width: Tensor) -> Tensor:
     Returns:
         `(..., 4)` in pixels.
     """
-    x1, y1, x2, y2 = split_sides(boxes)
-    return ops.stack(
-        [
-            ops.minimum(ops.maximum(x1, 0.0), width),
-            ops.minimum(ops.maximum(y1, 0.0), height),
-            ops.minimum(ops.maximum(x2, 0.0), width),
-            ops.minimum(ops.maximum(y2, 0.0), height),
-        ],
-        axis=-1,
-    )
+    return ops.minimum(ops.maximum(boxes, 0.0), ops.stack([width, height, width, height], axis=-1))
 
 
 @keras.saving.register_keras_serializable(package="keras_retinanet")

@@ -105,7 +105,7 @@ def _best_pairs(
 
 def masked(scores: Tensor, threshold: Any) -> Tensor:
     """The scores, -inf where they are not above the threshold."""
-    return ops.where(scores > threshold, scores, -math.inf)
+    return ops.where(ops.greater(scores, threshold), scores, -math.inf)  # PyTorch compares with no array of NumPy
 
 
 def _spans(best: Tensor, level_sizes: Iterable[int | Tensor] | None) -> list[tuple[Any, Any]]:

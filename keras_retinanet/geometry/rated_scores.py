@@ -63,7 +63,7 @@ class RatedScores:
             thresholds: `(K,)`, on the scale of the values.
         """
         values = self.all()
-        return RatedScores(ops.where(values > thresholds, values, -float("inf")), None, "none", self.scale)
+        return RatedScores(ops.where(ops.greater(values, thresholds), values, -float("inf")), None, "none", self.scale)
 
     def _combine(self, scores: Tensor, quality: Tensor | None) -> Tensor:
         if quality is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, Literal
 
 import keras
@@ -16,18 +17,23 @@ def upsample_to(features: Tensor, reference: Tensor) -> Tensor:
     """Nearest-neighbour upsampling to the height and width of another map, also of odd size.
 
     Output index `i` reads input index `floor(i · in / out)`, the rule of fizyr (TensorFlow 1) and PyTorch;
-    `ops.image.resize` samples at half pixels and picks other ones, for example for 7 → 13.
+    `ops.image.resize` samples at half pixels and picks other ones, for example for 7 → 13. Where TensorFlow does not
+    know the sides yet, its kernel computes the index in float32: exact up to 2,048 → 4,096, one more or less.
 
     Args:
         features: `(B, h, w, C)`.
-        reference: `(B, H, W, …)`.
+        reference: `(B, H, W, …)`, about twice as high and wide.
 
     Returns:
         `(B, H, W, C)`.
     """
-    for axis in (1, 2):
-        have, want = ops.shape(features)[axis], ops.shape(reference)[axis]
-        if isinstance(have, int) and isinstance(want, int) and want == 2 * have:
+    sides = [(ops.shape(features)[axis], ops.shape(reference)[axis]) for axis in (1, 2)]
+    if keras.backend.backend() == "tensorflow" and not all(isinstance(side, int) for side in chain(*sides)):
+        import tensorflow as tf
+
+        return tf.raw_ops.ResizeNearestNeighbor(images=features, size=tf.shape(reference)[1:3])
+    for axis, (have, want) in enumerate(sides, start=1):
+        if want == 2 * have:
             features = ops.repeat(features, 2, axis=axis)
         else:
             features = ops.take(features, ops.arange(want) * have // want, axis=axis)

@@ -150,10 +150,22 @@ def test_known_maps_follow_a_reference_known_only_when_it_runs():
     rows = np.arange(7, dtype=np.float32)[None, :, None, None]
     unknown = tf.TensorSpec((1, None, None, 1))
     run = tf.function(lambda reference: upsample_to(tf.constant(rows), reference), [unknown], autograph=False)
-    for length in (13, 14):
+    for length in (13, 14, 15):
         got = run(np.zeros((1, length, 2, 1), np.float32))
         assert got.shape == (1, length, 2, 1)
         np.testing.assert_array_equal(got[0, :, 1, 0], [i * 7 // length for i in range(length)])
+
+
+@pytest.mark.parametrize("small", [1, 13, 50, 1023, 2048])
+def test_sides_known_only_when_it_runs_have_the_same_index(small):
+    """TensorFlow's kernel multiplies the index by a float32: no whole number may be missed by a rounding."""
+    tf = pytest.importorskip("tensorflow")
+    rows = np.arange(small, dtype=np.float32)[None, :, None, None]
+    unknown = tf.TensorSpec((1, None, None, 1))
+    run = tf.function(upsample_to, input_signature=[unknown, unknown], autograph=False)
+    for length in (2 * small - 1, 2 * small, 2 * small + 1):
+        got = run(rows, np.zeros((1, length, 1, 1), np.float32))
+        np.testing.assert_array_equal(got[0, :, 0, 0], np.arange(length) * small // length)
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "float32"])
