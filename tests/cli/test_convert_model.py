@@ -205,7 +205,7 @@ def test_litert_takes_the_size_of_the_training_images(
 
     held = "the smallest that holds 97% of the training images; what is larger is reduced until it fits"
     assert first_line(trained) == f"input 64 x 96: {held}"
-    assert first_line(run).startswith("input 96 x 96: the square that holds every image: the snapshot does not say")
+    assert first_line(run).startswith("input 96 x 96: the square that holds every image: the snapshot has no shapes")
     assert first_line(trained, "--exif", "ignore").startswith("input 96 x 96: the square")  # photos may lie otherwise
     assert first_line(trained, "--image-size", "80", "96").startswith("wrote ")
     assert sizes == [(64, 96), (96, 96), (96, 96), (80, 96)]
