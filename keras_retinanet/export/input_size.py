@@ -49,7 +49,7 @@ def default_input_size(network: RetinaNet) -> InputSize:
     if resize.is_square or resize.shape:
         return InputSize(square, "the only size of the resize rule")
     if not shapes:
-        reason = "the square that holds every image: the snapshot has no shapes of training images under this resize rule"
+        reason = "the square that holds every image: the snapshot has no shapes of training images under this rule"
         return InputSize(square, reason, _warn_of_square(square, resize) if _has_group_norm(network) else None)
     size = smallest_size(shapes)
     held = _share_held(shapes, size)

@@ -13,7 +13,7 @@ from keras_retinanet.export.input_size import InputSize, default_input_size, lar
 from keras_retinanet.snapshots.training_shapes import TrainingShape, with_shapes
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "snapshots"
-SQUARE = "the square that holds every image: the snapshot has no shapes of training images under this resize rule"
+SQUARE = "the square that holds every image: the snapshot has no shapes of training images under this rule"
 
 
 @pytest.mark.parametrize(
