@@ -112,10 +112,10 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
         Verification,
         built_in_samples,
         check_settings,
+        default_input_size,
         find_run_data,
         folder_images,
         training_files,
-        warn_of_padding,
     )
 
     if flags.serving_kit:
@@ -143,8 +143,12 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
     detector = open_detector(snapshot, flags, overrides, **({"nms": mode} if mode else {}))
     if flags.exif:
         detector.network.resize_config = dataclasses.replace(detector.network.resize_config, exif=flags.exif)
-    if flags.format == "litert" and settings.image_size is None and (note := warn_of_padding(detector)):
-        print_note(note)
+    if flags.format == "litert" and settings.image_size is None:
+        chosen = default_input_size(detector.network)
+        settings = dataclasses.replace(settings, image_size=chosen.size)
+        print(f"input {chosen.size[0]} x {chosen.size[1]}: {chosen.reason}")
+        if chosen.note:
+            print_note(chosen.note)
     check = Verification(flags.format, detector, flags.precision, samples, _validation(data, detector.class_names))
     written = FORMATS[flags.format](detector, out, settings, check)
     if flags.serving_kit:

@@ -64,7 +64,7 @@ class ExportConfig:
     Attributes:
         dtype: Number format of the network; boxes and scores are always float32.
         image_size: Height and width of the only input that the artefact takes. Defaults to any size; for litert, to
-            the square that holds every image.
+            the smallest that holds nearly all training images, or a square if the snapshot does not know them.
         fold_batch_norm: Multiply batch normalisation into the convolutions before it. Defaults to on, except for the
             keras format.
         representative: Folder of sample images for calibrating int8 quantisation, or names of such files. Defaults to

@@ -119,6 +119,12 @@ class TrainingBatches:
         return self._table.sizes
 
     @property
+    def shape_counts(self) -> Any:
+        """`(G, 3)` int: height and width of each of the G batch shapes, and its number of images."""
+        counts = np.bincount(self._group, minlength=len(self.batch_shapes))
+        return np.column_stack([np.asarray(self.batch_shapes), counts])
+
+    @property
     def padded_sizes(self) -> Any:
         """`(I, 2)` int: height and width of the batches that each image is in."""
         return np.asarray(self.batch_shapes)[self._group]

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from keras_retinanet.config import ExportConfig, ExportFormat
 from keras_retinanet.export.artefact import Check, check_settings
+from keras_retinanet.export.input_size import default_input_size
 from keras_retinanet.export.keras_file import export_keras
-from keras_retinanet.export.litert_file import export_litert, warn_of_padding
+from keras_retinanet.export.litert_file import export_litert
 from keras_retinanet.export.onnx_file import export_onnx
 from keras_retinanet.export.openvino_folder import export_openvino
 from keras_retinanet.export.run_data import ValidationData, find_run_data, training_files
@@ -49,6 +50,7 @@ __all__ = [
     "VerificationError",
     "built_in_samples",
     "check_settings",
+    "default_input_size",
     "export_keras",
     "export_litert",
     "export_onnx",
@@ -58,5 +60,4 @@ __all__ = [
     "find_run_data",
     "folder_images",
     "training_files",
-    "warn_of_padding",
 ]

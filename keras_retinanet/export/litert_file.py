@@ -7,16 +7,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import keras
 import tensorflow as tf
 
-from keras_retinanet.config import ExportConfig, ResizeConfig
-from keras_retinanet.data.resized_sizes import padded_size, resized_size
+from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.artefact import Check, write_file
 from keras_retinanet.export.detection_graph import describe, detection_graph, prepare_model, save_graph
+from keras_retinanet.export.input_size import default_input_size
 from keras_retinanet.export.int8 import quantize_litert
 from keras_retinanet.export.resize_graph import check_rule
-from keras_retinanet.framework_internals import litert_converter_error, litert_format, nested_layers
+from keras_retinanet.framework_internals import litert_converter_error, litert_format
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes.description import DESCRIPTION_KEY
 
@@ -31,7 +30,7 @@ def export_litert(
     Args:
         model: The model; its thresholds are built in.
         out: A path that ends in `.tflite`; an existing file is replaced.
-        settings: Dtype, input size and folding. Defaults to float32 and `largest_square`, folded.
+        settings: Dtype, input size and folding. Defaults to float32 and `default_input_size`, folded.
         check: See `Check`. Defaults to no check.
 
     Returns:
@@ -42,43 +41,8 @@ def export_litert(
     """
     settings = settings or ExportConfig()
     if settings.image_size is None:
-        settings = dataclasses.replace(settings, image_size=largest_square(model.network.resize_config))
+        settings = dataclasses.replace(settings, image_size=default_input_size(model.network).size)
     return write_file("litert", out, settings, lambda path: _write(model, path, settings), check)
-
-
-def largest_square(resize: ResizeConfig) -> tuple[int, int]:
-    """The smallest square that contains every resized image.
-
-    Args:
-        resize: The resize rule.
-
-    Returns:
-        Height and width.
-    """
-    height, width = padded_size(resize.max_side, resize.max_side, resize)
-    return int(height), int(width)
-
-
-def warn_of_padding(model: DetectionModel) -> str | None:
-    """Says what `largest_square` costs a network that normalises over its maps, padding included.
-
-    Args:
-        model: The model.
-
-    Returns:
-        One sentence with the size to give instead; `None` where every image has the shape of the artefact, or no layer
-        looks at the padding.
-    """
-    resize = model.network.resize_config
-    has_group_norm = any(isinstance(layer, keras.layers.GroupNormalization) for layer in nested_layers(model.network))
-    photo, square = padded_size(*resized_size(3000, 4000, resize), resize), largest_square(resize)
-    if not has_group_norm or resize.is_square or resize.shape or photo == square:
-        return None
-    return (
-        f"every image is padded to {square[0]} x {square[1]}; group normalisation includes the padding, so detections "
-        f"differ from the snapshot's. If all images have one shape, give it, for photos of 4:3 --image-size {photo[0]} "
-        f"{photo[1]}; then compare both with retinanet-evaluate."
-    )
 
 
 def _write(model: DetectionModel, path: Path, settings: ExportConfig) -> None:

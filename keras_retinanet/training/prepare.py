@@ -29,6 +29,7 @@ from keras_retinanet.optimizers.build import peak_rate
 from keras_retinanet.schema import Sample
 from keras_retinanet.snapshots.run_folder import Progress, Run, read_progress
 from keras_retinanet.snapshots.run_lock import locked
+from keras_retinanet.snapshots.training_shapes import with_shapes
 from keras_retinanet.training.class_balance import balance_classes
 from keras_retinanet.training.devices import Devices, open_devices
 from keras_retinanet.training.fit import Log, Training
@@ -165,6 +166,7 @@ def prepare(
             plan = functools.partial(plan_updates, config, model, batches)
             optimizer = plan(progress.rate_scale)[1]()
             compile_with_state(model, optimizer, model.optimizer, is_averaged=False)
+    model.metadata = with_shapes(model.metadata, model.resize_config, batches.shape_counts)
     data.report(log)
     _report_updates(config, batches, devices, log)
     _report_coverage(model, data.samples, batches, log)

@@ -12,10 +12,13 @@ import pytest
 import tensorflow as tf
 
 import keras_retinanet
-from keras_retinanet import DetectionModel, build
+from keras_retinanet import DetectionModel, build, export
 from keras_retinanet.cli import convert_model, snapshot_arguments
 from keras_retinanet.config import AnchorConfig, FilterConfig, ModelConfig, ResizeConfig
-from keras_retinanet.export import folding
+from keras_retinanet.export import FORMATS, export_litert, folding
+from keras_retinanet.export.input_size import InputSize
+from keras_retinanet.runtimes import open_runtime
+from keras_retinanet.snapshots.training_shapes import with_shapes
 
 IMAGES = np.random.default_rng(1).uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
 
@@ -177,3 +180,54 @@ def test_samples_of_ones_own(run: Path, snapshot: Any, tmp_path: Path, capsys: p
     wanted = DetectionModel(snapshot)(IMAGES)
     count = 2 * int((np.asarray(wanted["scores"]) > 0.3).sum())
     assert f"{count} of {count} detections above 0.3" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def trained(snapshot: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That snapshot, as after a training on landscape photos and a few portraits."""
+    metadata = with_shapes(snapshot.metadata, snapshot.resize_config, [(64, 96, 97), (96, 64, 3)])
+    path = tmp_path_factory.mktemp("trained") / "last.keras"
+    snapshot.replaced(metadata=metadata).save(path)
+    return path
+
+
+def test_litert_takes_the_size_of_the_training_images(
+    run: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = []
+    monkeypatch.setitem(FORMATS, "litert", lambda model, out, settings, check: sizes.append(settings.image_size) or out)
+
+    def first_line(snapshot: Path, *flags: str) -> str:
+        assert convert_model.main([str(snapshot), str(tmp_path / "a.tflite"), "--format=litert", *flags]) == 0
+        printed = capsys.readouterr()
+        assert printed.err == ""  # nothing looks at the padding
+        return printed.out.splitlines()[0]
+
+    held = "the smallest that holds 97% of the training images; what is larger is reduced until it fits"
+    assert first_line(trained) == f"input 64 x 96: {held}"
+    assert first_line(run).startswith("input 96 x 96: the square that holds every image: the snapshot has no shapes")
+    assert first_line(trained, "--exif", "ignore").startswith("input 96 x 96: the square")  # photos may lie otherwise
+    assert first_line(trained, "--image-size", "80", "96").startswith("wrote ")
+    assert sizes == [(64, 96), (96, 96), (96, 96), (80, 96)]
+
+
+def test_litert_names_the_cost_of_padding(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(FORMATS, "litert", lambda model, out, settings, check: out)
+    chosen = InputSize((96, 96), "so that both fit", "group normalisation sees it.")
+    monkeypatch.setattr(export, "default_input_size", lambda network: chosen)
+    assert convert_model.main([str(trained), str(tmp_path / "a.tflite"), "--format", "litert"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[0] == "input 96 x 96: so that both fit"
+    assert printed.err == "note: group normalisation sees it.\n"
+
+
+@pytest.mark.slow
+def test_a_litert_file_of_that_size(trained: Path, tmp_path: Path) -> None:
+    """Called by the command or in Python."""
+    pytest.importorskip("ai_edge_litert", reason="needs LiteRT: pip install -e '.[test]'")
+    assert convert_model.main([str(trained), str(tmp_path / "a.tflite"), "--format", "litert"]) == 0
+    export_litert(DetectionModel(keras_retinanet.load_model(trained)), tmp_path / "b.tflite")
+    for name in ("a.tflite", "b.tflite"):
+        assert open_runtime(tmp_path / name).image_size == (64, 96)

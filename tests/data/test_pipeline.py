@@ -55,6 +55,7 @@ def test_batches_have_the_shapes_types_and_padding_promised(samples):
     batches = training(samples)
     # 90 x 60 becomes 72 x 48 (4 images), 60 x 90 becomes 48 x 72 (7 images)
     assert batches.batch_shapes == [(48, 80), (80, 48)]
+    assert batches.shape_counts.tolist() == [[48, 80, 7], [80, 48, 4]]
     assert batches.steps_per_epoch == 4 + 2
     assert batches.box_counts == (8,)
     for images, targets in listed(batches.dataset(0, 1)):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from keras_retinanet.config import ExportConfig, ResizeConfig
+from keras_retinanet.config import ExportConfig
 from keras_retinanet.export.artefact import check_settings, write_file, write_folder
-from keras_retinanet.export.litert_file import converted, largest_square
+from keras_retinanet.export.litert_file import converted
 from keras_retinanet.framework_internals import litert_converter_error
 
 
@@ -61,12 +61,6 @@ def test_a_wrong_folder_never_takes_the_place_of_another(tmp_path: Path) -> None
     assert write_folder(out, write, lambda path: seen.append([item.name for item in path.iterdir()])) == out
     assert seen == [["new.txt"]]
     assert [path.name for path in tmp_path.rglob("*")] == ["insects", "new.txt"]
-
-
-def test_the_square_holds_wide_and_tall_images() -> None:
-    """1333 padded to a multiple of 32 is 1344; of a square rule, the side decides alone."""
-    assert largest_square(ResizeConfig()) == (1344, 1344)
-    assert largest_square(ResizeConfig(300, 500, is_square=True, pad_multiple=128)) == (512, 512)
 
 
 def test_what_litert_cannot_run_is_told() -> None:

@@ -28,6 +28,7 @@ from keras_retinanet.inference import load_model
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.optimizers.averaging import averages_of
 from keras_retinanet.snapshots.run_folder import Run, read_config, read_progress
+from keras_retinanet.snapshots.training_shapes import find_shapes
 from keras_retinanet.training.find_rate import find_learning_rate
 from keras_retinanet.training.non_finite import NonFiniteGuard, NonFiniteLossError
 from keras_retinanet.training.prepare import prepare, train
@@ -261,6 +262,8 @@ def test_snapshots_carry_what_detection_needs(measured: Run) -> None:
     assert (model.resize_config.min_side, model.resize_config.max_side) == (64, 96)
     assert model.anchors.sizes == TINY["anchors.sizes"]
     assert int(model.optimizer.iterations.numpy()) == 3 * read_progress(measured.best).epoch
+    # height x width 373 x 459 becomes 64 x 79 and 462 x 459 is 64 x 64; the others are 476 x 336 to 427 x 396
+    assert find_shapes(model.metadata, model.resize_config) == [(64, 96, 2), (96, 64, 4)]
 
 
 def test_stopped_inside_an_epoch_and_resumed_equals_straight(finished: Run, tiny: TrainConfig) -> None:
@@ -280,6 +283,7 @@ def test_stopped_inside_an_epoch_and_resumed_equals_straight(finished: Run, tiny
     assert resumed.stopped_by is None
     assert [row["epoch"] for row in Run(resumed.folder).rows()] == ["1", "2"]
     assert read_progress(resumed.folder / "last.keras").epoch == 2
+    assert load_model(resumed.folder / "last.keras").metadata == load_model(finished.last).metadata
     for ours, theirs in zip(weights(resumed.folder / "last.keras"), weights(finished.last), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
