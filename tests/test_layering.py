@@ -49,7 +49,7 @@ TENSORFLOW_IN_A_FUNCTION = {
     "backbones.depthwise", "backbones.dilated_conv", "backbones.normalization", "framework_internals",
     "training.half_precision", "training.pointwise_clusters",
     "losses.mining", "weight_files.tf_checkpoint", "winograd", "conv_gradients",
-    "model.split_step", "model.filled_batches", "training.devices", "training.local_detector",
+    "model.fpn", "model.split_step", "model.filled_batches", "training.devices", "training.local_detector",
 }  # fmt: skip
 """Modules that import TensorFlow inside a function: in the branch of that backend, for a private name of it, or to read
 its files."""

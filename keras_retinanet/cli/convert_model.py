@@ -14,7 +14,7 @@ from keras_retinanet.cli.old_flags import refuse_old_flags
 from keras_retinanet.cli.parsing import Parser, fail, number, print_note
 from keras_retinanet.cli.snapshot_arguments import add_filter_flags, open_detector, read_overrides
 from keras_retinanet.cli.startup import import_tensorflow
-from keras_retinanet.config import ExifFrame, ExportConfig, ExportDtype, ExportFormat, ServeConfig
+from keras_retinanet.config import ExifFrame, ExportConfig, ExportDtype, ExportFormat, ServeConfig, Winograd
 from keras_retinanet.config.tree import descriptions
 from keras_retinanet.snapshots.run_folder import find_snapshot
 
@@ -75,6 +75,8 @@ def _add_export_flags(parser: Parser) -> None:
     own.add_argument("--precision", choices=get_args(ExportDtype), default="float32", help=dtype)
     own.add_argument("--image-size", nargs=2, type=side, metavar=("H", "W"), help=about["image_size"])
     own.add_argument("--with-resize", action="store_true", help=about["has_resize"])
+    usual = f"{about['winograd']} (default: %(default)s)"
+    own.add_argument("--winograd", choices=get_args(Winograd), default="off", help=usual)
     own.add_argument("--fold-batch-norm", action=argparse.BooleanOptionalAction, help=about["fold_batch_norm"])
     exif = descriptions(ServeConfig)["exif"]
     own.add_argument("--exif", choices=get_args(ExifFrame), help=exif)
@@ -133,6 +135,7 @@ def _convert(flags: argparse.Namespace) -> tuple[Path, Agreement]:
         fold_batch_norm=flags.fold_batch_norm,
         representative=representative,
         has_resize=flags.with_resize,
+        winograd=flags.winograd,
     )
     check_settings(flags.format, settings)
     if flags.representative:
@@ -185,6 +188,7 @@ def _convert_to_torchvision(flags: argparse.Namespace) -> int:
     """Writes weights, which have no settings of an artefact."""
     settings = ("serving_kit", "image_size", "with_resize", "fold_batch_norm", "exif", "representative", "no_nms")
     given = [name for name in settings if getattr(flags, name)] + (["precision"] * (flags.precision != "float32"))
+    given += ["winograd"] * (flags.winograd != "off")
     if given:
         listed = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise ValueError(f"--format torchvision writes weights, to which {listed} does not apply.")

@@ -93,12 +93,15 @@ def prepare(flags: argparse.Namespace, data: DataConfig, snapshot: Path) -> Eval
     from keras_retinanet.data.pipeline import InferenceBatches
     from keras_retinanet.data.thumbnails import Thumbnails
     from keras_retinanet.model.class_transfer import default_class_names
+    from keras_retinanet.winograd import use_winograd
 
     snapshot = find_model(snapshot)
     print_winograd_note(flags, snapshot)
     dataset = open_dataset(data, "val", exif_fallback=read_settings(snapshot).get("resize.exif", "apply"))
     model: Any = None if is_exported(snapshot) else open_detector(snapshot, flags, read_overrides(flags.config))
     network = model and model.network
+    if network and flags.winograd != "off":
+        use_winograd(network, flags.winograd)
     model = model or open_exported(snapshot, flags)
     is_unnamed = model.class_names == default_class_names(len(dataset.class_names))  # the checkpoint names none
     class_names = tuple(dataset.class_names) if is_unnamed else model.class_names

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from keras_retinanet.config.names import ExifFrame, ExportDtype
+from keras_retinanet.config.names import ExifFrame, ExportDtype, Winograd
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,8 @@ class ExportConfig:
         representative: Folder of sample images for calibrating int8 quantisation, or names of such files. Defaults to
             training images of the snapshot's run.
         has_resize: The artefact resizes by itself: uint8 images of any size in, boxes in their pixels out.
+        winograd: In a saved_model in float32, compute large 3x3 convolutions by Winograd's algorithm: on a CPU a
+            ResNet-50 takes about 0.6 of the time.
     """
 
     dtype: ExportDtype = "float32"
@@ -77,6 +79,7 @@ class ExportConfig:
     fold_batch_norm: bool | None = None
     representative: str | tuple[str, ...] | None = None
     has_resize: bool = False
+    winograd: Winograd = "off"
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,10 @@ def check_settings(name: ExportFormat, settings: ExportConfig) -> None:
     if settings.has_resize and name in ("keras", "saved_model"):
         already = "resizes already" if name == "saved_model" else "is opened by this package, which resizes"
         raise ValueError(f"The {name} format {already}; omit --with-resize.")
+    if settings.winograd != "off" and (name, settings.dtype) != ("saved_model", "float32"):
+        raise ValueError(
+            f"Winograd's algorithm is for a saved_model in float32; got {name} in {settings.dtype}. Omit --winograd."
+        )
     if settings.image_size is not None:
         if name in ("keras", "saved_model"):
             raise ValueError(f"The {name} format takes images of any size; omit --image-size.")

@@ -59,7 +59,9 @@ def export_saved_model(
         tracked.weights = [variable.value for variable in prepared.variables]
         tracked.labels = tf.saved_model.Asset(str(labels))
         written = aside / "model"
-        tf.saved_model.save(tracked, str(written), signatures=ServingGraph(prepared).signatures)
+        signatures = ServingGraph(prepared, settings.winograd).signatures
+        no_gradients = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(tracked, str(written), signatures=signatures, options=no_gradients)
         if problems := unservable_ops(written):
             raise ValueError(f"The model's graph uses {', '.join(problems)}, which a server cannot run.")
         description = written / DESCRIPTION_FILE

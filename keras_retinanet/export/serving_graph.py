@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from keras_retinanet.config import Winograd
 from keras_retinanet.conv_gradients import direct_convolutions
 from keras_retinanet.data.exif_graph import orientation_in_graph, turn_in_graph
 from keras_retinanet.data.image import decode, pad, resize_by_rule, resized_dtype, with_end_mark
@@ -19,6 +20,7 @@ from keras_retinanet.data.resized_sizes_graph import network_scale_tensor, resiz
 from keras_retinanet.model.detection_model import DetectionModel
 from keras_retinanet.runtimes import raw_outputs
 from keras_retinanet.schema import Tensor
+from keras_retinanet.winograd import use_winograd, winograd_convolutions
 
 EXAMPLE_IMAGE = "image/encoded"
 """Feature of a `tf.train.Example` with the image file, as in TensorFlow's Object Detection API."""
@@ -32,10 +34,20 @@ class ServingGraph:
 
     Args:
         model: The model; its thresholds are built in.
+        winograd: `"auto"` computes large 3x3 convolutions in float32 by Winograd's algorithm. Defaults to `"off"`.
+
+    Raises:
+        ValueError: No convolution can be computed so.
     """
 
-    def __init__(self, model: DetectionModel) -> None:
+    def __init__(self, model: DetectionModel, winograd: Winograd = "off") -> None:
         self.model = model
+        self._convolutions = direct_convolutions
+        if winograd != "off":
+            if not use_winograd(model.network, winograd, is_default=False):
+                reason = "no 3x3 convolution has 128 channels on both sides, or TensorFlow has a GPU here"
+                raise ValueError(f"Winograd's algorithm does not apply to this model: {reason}. Omit --winograd.")
+            self._convolutions = winograd_convolutions
         self._resize, self._pad_value = model.network.resize_config, model.network.pad_value
         # No Python conditions on tensors: nothing for AutoGraph to translate.
         self._signature = functools.partial(tf.function, autograph=False)
@@ -93,7 +105,8 @@ class ServingGraph:
 
     def predict_raw(self, images: Tensor) -> dict[str, Tensor]:
         """`schema.RawOutputs` for resized and padded images `(B, H, W, 3)` float32."""
-        predictions = self.model.network(images, training=False)
+        with self._convolutions():
+            predictions = self.model.network(images, training=False)
         return raw_outputs(predictions)
 
     def _detect(self, load: Callable[[Tensor], Tensor], count: Tensor) -> dict[str, Tensor]:
@@ -115,7 +128,7 @@ class ServingGraph:
         }
 
     def _find(self, images: Tensor, sizes: Tensor) -> dict[str, Tensor]:
-        with direct_convolutions():
+        with self._convolutions():
             found: dict[str, Tensor] = self.model({"images": images, "sizes": sizes})
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -112,7 +113,7 @@ def _transformed(matrix: np.ndarray, tiles: Tensor) -> Tensor:
 
 
 def by_tiles(features: Tensor, transformed: Tensor) -> Tensor:
-    """The convolution, whatever the number of tiles.
+    """The convolution, whatever the number of tiles; all layers whose maps have the same shape share its graph.
 
     Args:
         features: tf.Tensor. `(B, H, W, C)`.
@@ -121,6 +122,10 @@ def by_tiles(features: Tensor, transformed: Tensor) -> Tensor:
     Returns:
         `(B, H, W, K)`.
     """
+    return _as_function(_by_tiles)(features, transformed)
+
+
+def _by_tiles(features: Tensor, transformed: Tensor) -> Tensor:
     import tensorflow as tf
 
     grid = Grid.of(features)
@@ -148,6 +153,10 @@ def gradient_by_tiles(features: Tensor, upstream: Tensor) -> Tensor:
     Returns:
         `(3, 3, C, K)`.
     """
+    return _as_function(_gradient_by_tiles)(features, upstream)
+
+
+def _gradient_by_tiles(features: Tensor, upstream: Tensor) -> Tensor:
     import tensorflow as tf
 
     grid = Grid.of(features)
@@ -163,6 +172,17 @@ def gradient_by_tiles(features: Tensor, upstream: Tensor) -> Tensor:
     total = add(zero, places[0]) if places.shape[0] == 1 else tf.foldl(add, places, zero, parallel_iterations=1)
     matrix = tf.constant(np.kron(KERNEL, KERNEL).T / _UNIT**2, features.dtype)
     return tf.reshape(matrix @ tf.reshape(total, (_SPAN**2, -1)), (3, 3, *channels))
+
+
+@functools.cache
+def _as_function(run: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """One function of TensorFlow for each shape, not copied to where it is called.
+
+    The graph of a ResNet-50 with 22 of these layers would be three times as large, and take a gigabyte when it is read.
+    """
+    import tensorflow as tf
+
+    return tf.function(run, autograph=False, experimental_attributes={"_noinline": True})
 
 
 def _each(part: Callable[[Tensor], Tensor], places: Tensor) -> Tensor:

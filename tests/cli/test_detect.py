@@ -133,7 +133,7 @@ def test_winograd_of_an_exported_model_is_told_to_do_nothing(
     exported = [tmp_path / name for name in ("a.onnx", "a.tflite", "openvino", "saved_model")]
     for path, choice in [*((path, "auto") for path in exported), (tmp_path / "a.keras", "auto"), (exported[0], "off")]:
         print_winograd_note(argparse.Namespace(winograd=choice), path)
-    told = "has no effect on {}: an exported model has the convolutions of its runtime"
+    told = "has no effect on {}: an exported model has the convolutions it was written with"
     assert capsys.readouterr().err.splitlines() == [f"note: --winograd {told.format(path)}" for path in exported]
 
 

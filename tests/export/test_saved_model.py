@@ -16,13 +16,13 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from keras_retinanet import build
+from keras_retinanet import build, winograd
 from keras_retinanet.config import AnchorConfig, ExportConfig, FilterConfig, ModelConfig, ResizeConfig
 from keras_retinanet.export import export_saved_model
 from keras_retinanet.export.detection_graph import prepare_model
 from keras_retinanet.export.saved_model import unservable_ops
 from keras_retinanet.export.serving_graph import ServingGraph
-from keras_retinanet.framework_internals import parse_saved_model
+from keras_retinanet.framework_internals import nested_layers, parse_saved_model
 from keras_retinanet.model.detection_model import DetectionModel
 
 LOADER = Path(__file__).with_name("native_loader.py")
@@ -218,6 +218,40 @@ def test_signatures_that_detect_share_one_network(version: Path) -> None:
     (meta,) = parse_saved_model((version / "saved_model.pb").read_bytes()).meta_graphs
     functions = meta.graph_def.library.function
     assert sum(any(node.op == "Conv2D" for node in function.node_def) for function in functions) == 2
+
+
+def test_winograd_convolutions_give_the_same_boxes(
+    detector: DetectionModel, version: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Maps of 64 x 96 at the first level have 6 tiles of 8 x 12 outputs; the model keeps its own convolutions."""
+    monkeypatch.setattr(winograd, "LEAST_CHANNELS", 32)
+    monkeypatch.setattr(winograd.convolution, "LEAST_TILES", 6)
+    written = export_saved_model(detector, tmp_path, ExportConfig(winograd="auto"))
+    assert unservable_ops(written) == []
+    graph = parse_saved_model((written / "saved_model.pb").read_bytes()).meta_graphs[0].graph_def
+    shared = [function for function in graph.library.function if "by_tiles" in function.signature.name]
+    kernels = [layer.kernel for layer in nested_layers(detector.network) if winograd._is_suitable(layer)]
+    channels = {tuple(kernel.shape[2:]) for kernel in kernels}
+    assert len(shared) == len(channels) < len(kernels), "layers and levels of the same channels share a function"
+    ours, direct = (tf.saved_model.load(str(folder)).signatures for folder in (written, version))
+    found, wanted = (signatures["serving_default"](image_bytes=tf.constant(FILES[:1])) for signatures in (ours, direct))
+    assert int(wanted["num_detections"][0]) > 3
+    np.testing.assert_array_equal(found["labels"], wanted["labels"])
+    np.testing.assert_allclose(found["boxes"], wanted["boxes"], atol=1e-3)
+    found, wanted = (signatures["raw_outputs"](images=tf.constant(NETWORK_INPUT)) for signatures in (ours, direct))
+    np.testing.assert_allclose(found["logits"], wanted["logits"], atol=1e-4 * abs(wanted["logits"]).numpy().max())
+    assert (found["logits"].numpy() != wanted["logits"].numpy()).any(), "other sums"
+    predict = tf.function(detector.network).get_concrete_function(tf.TensorSpec((1, 64, 96, 3)))
+    assert "by_tiles" not in str(predict.graph.as_graph_def())
+
+
+def test_winograd_without_a_large_convolution_is_refused(
+    detector: DetectionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(winograd, "LEAST_CHANNELS", 4096)
+    with pytest.raises(ValueError, match="no 3x3 convolution has 128 channels on both sides"):
+        export_saved_model(detector, tmp_path, ExportConfig(winograd="auto"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_versions_count_up_and_nothing_half_written_stays(version: Path) -> None:
