@@ -3,9 +3,9 @@ from __future__ import annotations
 import dataclasses
 from typing import get_args
 
-from keras_retinanet import DetectionModel, build
+from keras_retinanet import build
 from keras_retinanet.config import AnchorConfig, ExportFormat, ModelConfig, ResizeConfig
-from keras_retinanet.export import FORMATS, warn_of_padding
+from keras_retinanet.export import FORMATS, default_input_size
 
 
 def test_every_format_has_its_name() -> None:
@@ -19,7 +19,7 @@ def test_a_fixed_square_is_warned_of_where_padding_counts() -> None:
 
     def warning(settings: ModelConfig, resize: ResizeConfig) -> str | None:
         model = build(settings, class_names=["ant"], anchors=anchors, resize=resize)
-        return warn_of_padding(DetectionModel(model))
+        return default_input_size(model).note
 
     found = warning(settings, ResizeConfig(60, 90))
     assert found is not None
