@@ -33,6 +33,7 @@ ARTEFACTS = {
     "Keras snapshot": ("keras", "snapshot.keras", {}),
     "SavedModel": ("saved_model", "plain", {"fold_batch_norm": False}),
     "SavedModel, folded": ("saved_model", "folded", {}),
+    "SavedModel, Winograd": ("saved_model", "winograd", {"winograd": "auto"}),
     "SavedModel, bfloat16": ("saved_model", "small", {"dtype": "bfloat16"}),
     "ONNX Runtime": ("onnx", "model.onnx", {}),
     "ONNX Runtime, int8": ("onnx", "small.onnx", {"dtype": "int8"}),
