@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from keras import ops
 
-from keras_retinanet.assigners.assigner import Assigner, AssignerInputs, Assignment
+from keras_retinanet.assigners.assigner import Assigner, AssignerInputs, Assignment, with_a_row
 from keras_retinanet.assigners.atss import atss
 from keras_retinanet.assigners.iou_threshold import iou_threshold
 from keras_retinanet.assigners.task_aligned import task_aligned
 from keras_retinanet.config import AssignerConfig, AssignerName
 from keras_retinanet.config.constants import chosen_constants
 
-__all__ = ["ASSIGNERS", "Assigner", "AssignerInputs", "Assignment", "assign", "assigner_constants"]
+__all__ = ["ASSIGNERS", "Assigner", "AssignerInputs", "Assignment", "assign", "assigner_constants", "with_a_row"]
 
 
 ASSIGNERS: dict[AssignerName, Assigner] = {
@@ -49,11 +49,7 @@ def assign(config: AssignerConfig, inputs: AssignerInputs) -> Assignment:
     Returns:
         The assignment, without gradient.
     """
-    if inputs.boxes.shape[1] == 0:  # one row of padding, so that there is a row to point at
-        inputs = inputs._replace(
-            boxes=ops.pad(inputs.boxes, [[0, 0], [0, 1], [0, 0]]),
-            labels=ops.pad(inputs.labels, [[0, 0], [0, 1]], constant_values=-1),
-            ignore=ops.pad(ops.cast(inputs.ignore, "int32"), [[0, 0], [0, 1]]),
-        )
+    boxes, labels, ignore = with_a_row(inputs.boxes, inputs.labels, inputs.ignore)
+    inputs = inputs._replace(boxes=boxes, labels=labels, ignore=ignore)
     assignment = ASSIGNERS[config.assigner].function(inputs, **assigner_constants(config))
     return Assignment(*(None if part is None else ops.stop_gradient(part) for part in assignment))

@@ -18,7 +18,7 @@ class AssignerInputs(NamedTuple):
         level_anchors: `(A_level, 4)` per pyramid level, finest first, the same for all images. Within a level anchors
             are ordered by row, column and anchor of the cell.
         anchors_per_cell: Anchors at each position, one number per level.
-        boxes: `(B, N, 4)`.
+        boxes: `(B, N, 4)`; an assigner is given at least one row.
         labels: `(B, N)` int; padding is negative.
         ignore: `(B, N)` bool, or int with 1 for ignore regions.
         sizes: `(B, 2)`: height and width of each image before padding.
@@ -39,6 +39,27 @@ class AssignerInputs(NamedTuple):
     def anchors(self) -> Tensor:
         """`(A, 4)`: the anchors of all levels."""
         return ops.concatenate(self.level_anchors, axis=0)
+
+
+def with_a_row(boxes: Tensor, labels: Tensor, ignore: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The boxes of a batch with one row of padding if there is none, so that there is a row to point at.
+
+    Args:
+        boxes: `(B, N, 4)`.
+        labels: `(B, N)` int.
+        ignore: `(B, N)` bool, or int with 1 for ignore regions.
+
+    Returns:
+        The three, with a row where N is 0; N may be known only when the batch arrives.
+    """
+    count = boxes.shape[1]
+    if count:
+        return boxes, labels, ignore
+    missing = 1 if count == 0 else ops.cast(ops.shape(boxes)[1] == 0, "int32")
+    rows = ops.zeros((ops.shape(boxes)[0], missing, 4), boxes.dtype)
+    labels = ops.concatenate([labels, ops.cast(rows[..., 0] - 1, labels.dtype)], axis=1)
+    ignore = ops.concatenate([ignore, ops.cast(rows[..., 0], ignore.dtype)], axis=1)
+    return ops.concatenate([boxes, rows], axis=1), labels, ignore
 
 
 class Assignment(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from keras import ops
 
 from keras_retinanet.assigners.assigner import AssignerInputs, Assignment
@@ -150,7 +152,8 @@ def _best_anchors(
         # what they come from, unless that changes in the loop: see `at_row`.
         label, queue = queue[0], ops.roll(queue, -1)
         is_new = ops.logical_or(step == 0, label != at_row(labels, at_row(rows, ops.maximum(step - 1, 0))))
-        scores = ops.cond(is_new, lambda: _power(_class_scores(logits, image, label), alpha), lambda: scores)
+        own = functools.partial(_class_scores, logits, image, label, ops.shape(x)[0])
+        scores = ops.cond(is_new, lambda: _power(own(), alpha), lambda: scores)
         alignment = scores * _power(iou(predicted, box), beta)
         x1, y1, x2, y2 = split_sides(box)
         margin = ops.minimum(ops.minimum(x - x1, y - y1), ops.minimum(x2 - x, y2 - y))
@@ -169,9 +172,12 @@ def _best_anchors(
     return alignments, positions
 
 
-def _class_scores(logits: Tensor, image: Tensor, label: Tensor) -> Tensor:
-    """`(A,)` float32: the scores of one class in one image; a slice, since gathering is several times as slow."""
-    own = ops.slice(logits, (image, 0, label), (1, ops.shape(logits)[1], 1))
+def _class_scores(logits: Tensor, image: Tensor, label: Tensor, count: int | Tensor) -> Tensor:
+    """`(A,)` float32: the scores of one class in one image; a slice, since gathering is several times as slow.
+
+    `count` is A: logits of batches of any size may not state it.
+    """
+    own = ops.slice(logits, (image, 0, label), (1, count, 1))
     return ops.sigmoid(ops.cast(own[0, :, 0], "float32"))
 
 

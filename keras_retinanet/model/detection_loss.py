@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from keras_retinanet.assigners import ASSIGNERS, AssignerInputs, Assignment, assign
+from keras_retinanet.assigners import ASSIGNERS, AssignerInputs, Assignment, assign, with_a_row
 from keras_retinanet.config import AssignerConfig, LossConfig
 from keras_retinanet.geometry.background import without_background
 from keras_retinanet.geometry.box_coder import BoxCoder
@@ -194,10 +194,7 @@ class DetectionLoss:
 
 def _gather_targets(y: Targets, assignment: Assignment, anchors: Tensor) -> tuple[Tensor, Tensor]:
     """Label `(B, A)` and box `(B, A, 4)` assigned to each anchor; the box of background is the anchor itself."""
-    labels, boxes = ops.convert_to_tensor(y["labels"]), ops.convert_to_tensor(y["boxes"])
-    if boxes.shape[1] == 0:  # a batch without boxes
-        shape = ops.shape(assignment.anchor_labels)
-        return ops.full(shape, -1, dtype="int32"), ops.broadcast_to(anchors[None], (*shape, 4))
+    boxes, labels, _ = with_a_row(*(ops.convert_to_tensor(y[name]) for name in ("boxes", "labels", "ignore")))
     labels = ops.take_along_axis(labels, assignment.matched_idxs, axis=1)
     own = ops.take_along_axis(boxes, assignment.matched_idxs[..., None], axis=1)
     return labels, ops.where((assignment.anchor_labels == 1)[..., None], own, anchors[None])

@@ -14,6 +14,7 @@ from keras_retinanet.config.aliases import with_current_arguments
 from keras_retinanet.geometry.boxes import ClipBoxes, area
 from keras_retinanet.geometry.filter_detections import FilterDetections
 from keras_retinanet.geometry.nms import Kernel, take_rows
+from keras_retinanet.model.image_checks import check_data, check_detection_inputs
 from keras_retinanet.model.retinanet import RetinaNet
 from keras_retinanet.schema import BatchDetections, Predictions, Tensor
 
@@ -73,6 +74,16 @@ class DetectionModel(keras.Model):
         """Marks the model as built: the network is, and the other layers have no weights."""
         del input_shape
         self.clip_boxes.built = self.filter_detections.built = self.built = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> BatchDetections:
+        """Like `keras.Model.__call__`, with a check of the shapes and the dtype of what goes in."""
+        check_detection_inputs(args[0] if args else kwargs.get("inputs"))
+        return super().__call__(*args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> BatchDetections:
+        """Detections of all images, NumPy arrays; arguments as in Keras."""
+        check_detection_inputs(x) if isinstance(x, Mapping) else check_data(x)
+        return super().predict(x, *args, **kwargs)
 
     def call(self, inputs: Tensor | Mapping[str, Tensor]) -> BatchDetections:
         """Detections of a batch, padded with -1.

@@ -22,6 +22,7 @@ from keras_retinanet.geometry.box_coder import BoxCoder
 from keras_retinanet.model.batch_loss import MAX_NAN_BATCH_INDICES, batch_loss, track_loss
 from keras_retinanet.model.filled_batches import fill_batches
 from keras_retinanet.model.heads import Head
+from keras_retinanet.model.image_checks import check_data, check_images
 from keras_retinanet.model.part_checks import check_parts, check_settings
 from keras_retinanet.model.replicas import current_replicas
 from keras_retinanet.model.split_step import split_step
@@ -130,6 +131,11 @@ class RetinaNet(keras.Model):
             trainable=False,
             name="nan_batch_indices",
         )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Predictions:
+        """Like `keras.Model.__call__`, with a check of the images' shape and dtype."""
+        check_images(args[0] if args else kwargs.get("inputs"))
+        return super().__call__(*args, **kwargs)
 
     @property
     def pad_value(self) -> tuple[float, float, float]:
@@ -281,9 +287,15 @@ class RetinaNet(keras.Model):
             raise TypeError(f"RetinaNet has no part {min(unknown)!r}; it has {', '.join(names)}.")
         return RetinaNet(**{name: getattr(self, name) for name in names} | parts)
 
-    def predict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Like `keras.Model.evaluate`, with a check of the images' shape and dtype."""
+        check_data(x)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Raw predictions, `schema.RawOutputs`; arguments as in Keras."""
-        return _without_anchors(super().predict(*args, **kwargs))
+        check_data(x)
+        return _without_anchors(super().predict(x, *args, **kwargs))
 
     def predict_on_batch(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """`predict` for one batch."""

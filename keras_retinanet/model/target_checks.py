@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_type_hints
 
 import keras
 import numpy as np
 
+from keras_retinanet.model.image_checks import check_images
 from keras_retinanet.schema import Targets
 
 SHAPES = {
@@ -48,6 +48,7 @@ class CheckedBatches:
         self.x, self.y, self._names = x, y, tuple(class_names)
         self.error: ValueError | None = None
         if y is not None:
+            check_images(x)
             check_targets(y, class_names, images=x, where="")
         elif _is_tensorflow_dataset(x):
             self.x = self._watched(x)
@@ -62,6 +63,7 @@ class CheckedBatches:
     def _check(self, batch: Any) -> None:
         if not isinstance(batch, (tuple, list)) or len(batch) < 2:
             raise ValueError(f"a batch is a {type(batch).__name__}; allowed: a pair of images and targets.")
+        check_images(batch[0])
         check_targets(batch[1], self._names, images=batch[0])
 
     def _watched(self, dataset: Any) -> Any:
@@ -69,6 +71,7 @@ class CheckedBatches:
 
         if not isinstance(dataset.element_spec, tuple) or len(dataset.element_spec) < 2:
             raise ValueError("the dataset yields no pairs; allowed: batches of images and targets.")
+        check_images(dataset.element_spec[0])
 
         def run(*values: Any) -> Any:
             try:
@@ -93,7 +96,36 @@ def _is_tensorflow_dataset(x: Any) -> bool:
 
 
 def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
-    yield from itertools.chain([first], rest)
+    """The batches again; the first has a row more where Keras would conclude that all have as many boxes.
+
+    On the TensorFlow backend, it takes a side for fixed in which the first two batches of a generator agree.
+    """
+    second = next(rest, None)
+    if keras.backend.backend() == "tensorflow" and second is not None and _num_rows(first) == _num_rows(second):
+        first = _with_another_row(first)
+    yield first
+    if second is not None:
+        yield second
+        yield from rest
+
+
+def _num_rows(batch: Any) -> int | None:
+    """N; `None` where the batch is none."""
+    targets = batch[1] if isinstance(batch, (tuple, list)) and len(batch) > 1 else None
+    shape = np.shape(targets["boxes"]) if isinstance(targets, Mapping) and "boxes" in targets else ()
+    return shape[1] if len(shape) == 3 else None
+
+
+def _with_another_row(batch: Any) -> Any:
+    """A batch with a row of padding after its boxes."""
+
+    def pad(name: str, value: Any) -> Any:
+        array = _array(value)
+        sides = [(0, 0), (0, 1), (0, 0)][: array.ndim]
+        return np.pad(array, sides, constant_values=-1 if name == "labels" else 0)
+
+    rows = {name: pad(name, batch[1][name]) for name in ("boxes", "labels", "ignore")}
+    return (batch[0], {**batch[1], **rows}, *batch[2:])
 
 
 def check_targets(

@@ -9,6 +9,7 @@ import pytest
 from keras import ops
 
 import keras_retinanet
+from keras_retinanet.assigners import ASSIGNERS
 from keras_retinanet.backbones import Normalize
 from keras_retinanet.config import (
     AnchorConfig,
@@ -180,6 +181,20 @@ def test_a_batch_without_any_row_of_boxes_is_background(model):
     answers = model(images)
     expected = float(model.compute_loss(images, padding, answers))
     np.testing.assert_allclose(float(model.compute_loss(images, nothing, answers)), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("assigner", ASSIGNERS)
+def test_batches_with_and_without_rows_of_boxes_train_in_turn(assigner):
+    """At a rate of 0 the mean loss is that of the batches; Keras has seen two of the same number of boxes first."""
+    model = tiny(assigner_config=AssignerConfig(assigner=assigner))
+    images, targets = batch()
+    nothing = targets | {name: targets[name][:, :0] for name in ("boxes", "labels", "ignore")}
+    batches = [(images, targets), (images, targets), (images, nothing), (images, targets), (images, nothing)]
+    answers = model(images)
+    expected = np.mean([float(model.compute_loss(images, one, answers)) for _, one in batches])
+    model.compile(keras.optimizers.SGD(0.0))
+    history = model.fit(iter(batches), steps_per_epoch=5, verbose=0, shuffle=False).history
+    np.testing.assert_allclose(history["loss"], expected, rtol=1e-4)
 
 
 def test_images_without_boxes_are_background(model):

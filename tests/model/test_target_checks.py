@@ -162,6 +162,20 @@ def test_batches_arrive_as_they_are_and_only_the_first_is_checked() -> None:
     assert kept[1:] == [1, 2]
 
 
+def test_of_two_batches_with_as_many_boxes_the_first_gets_a_row_of_padding() -> None:
+    """Keras would refuse a third one with another number."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("other backends know the shape of every batch")
+    first, second = CheckedBatches(iter([(IMAGES, targets()), (IMAGES, targets())]), None, NAMES).x
+    assert {name: value.shape[1] for name, value in first[1].items() if name in ("boxes", "labels", "ignore")} == {
+        "boxes": 3, "labels": 3, "ignore": 3,
+    }  # fmt: skip
+    assert first[1]["boxes"][:, 2].tolist() == [[0, 0, 0, 0], [0, 0, 0, 0]]
+    assert first[1]["labels"].tolist() == [[0, -1, -1], [1, -1, -1]]
+    assert first[1]["boxes"].dtype == np.float32
+    assert second[1]["labels"].tolist() == [[0, -1], [1, -1]]
+
+
 def test_pairs_are_required() -> None:
     with pytest.raises(ValueError, match="the dataset yields no pairs; allowed: batches of images and targets"):
         CheckedBatches(tf.data.Dataset.from_tensors(IMAGES), None, NAMES)
