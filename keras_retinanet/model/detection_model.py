@@ -75,7 +75,7 @@ class DetectionModel(keras.Model):
         del input_shape
         self.clip_boxes.built = self.filter_detections.built = self.built = True
 
-    def __call__(self, *args: Any, **kwargs: Any) -> BatchDetections:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Like `keras.Model.__call__`, with a check of the shapes and the dtype of what goes in."""
         check_detection_inputs(args[0] if args else kwargs.get("inputs"))
         return super().__call__(*args, **kwargs)

@@ -132,7 +132,7 @@ class RetinaNet(keras.Model):
             name="nan_batch_indices",
         )
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Predictions:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Like `keras.Model.__call__`, with a check of the images' shape and dtype."""
         check_images(args[0] if args else kwargs.get("inputs"))
         return super().__call__(*args, **kwargs)
