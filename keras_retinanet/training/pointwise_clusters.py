@@ -15,6 +15,7 @@ from typing import Any
 import keras
 
 from keras_retinanet.config import TrainConfig
+from keras_retinanet.config.durations import parse_duration
 from keras_retinanet.config.xla_flags import has_clusters
 from keras_retinanet.data.pipeline import TrainingBatches
 from keras_retinanet.training.devices import Devices
@@ -23,12 +24,15 @@ from keras_retinanet.training.half_precision import has_accelerator
 LEAST_WEIGHTS, LEAST_STEPS = 2_000_000, 500
 """What `clusters_pay` asks of a run."""
 
+LEAST_SECONDS = 600
+"""Time for each shape of the batches from which a run has `LEAST_STEPS`, as long as its epochs are not known."""
+
 
 def join_pointwise(config: TrainConfig, model: keras.Model, batches: TrainingBatches, devices: Devices) -> bool:
     """Joins the pointwise operations of the steps where that pays; alike in a run and in what resumes it.
 
     Args:
-        config: All settings. A run with a time is taken to be long.
+        config: All settings.
         model: keras.Model. That of the run.
         batches: Its batches.
         devices: Those that train; only one has clusters.
@@ -36,9 +40,13 @@ def join_pointwise(config: TrainConfig, model: keras.Model, batches: TrainingBat
     Returns:
         Whether its steps have clusters.
     """
-    steps = math.inf if config.time is not None else config.epochs * batches.steps_per_epoch
+    shapes = len(batches.batch_shapes)
+    if config.time is None:
+        steps: float = config.epochs * batches.steps_per_epoch
+    else:
+        steps = math.inf if parse_duration(config.time) >= LEAST_SECONDS * shapes else 0
     is_suitable = config.mixed_precision == "bfloat16" and devices.distribution is None
-    pays = is_suitable and clusters_pay(model.count_params(), steps, len(batches.batch_shapes))
+    pays = is_suitable and clusters_pay(model.count_params(), steps, shapes)
     return pays and use_clusters(model)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_retinanet.config import TrainConfig
@@ -22,6 +23,9 @@ WARM_UP = 4
 
 MEASURED_STEPS, MEASURED_SECONDS = 24, 20.0
 """Steps that are measured, unless they take longer."""
+
+LONGEST = 4.0
+"""Steps that take more than this times the median are not counted: they compile for a further shape of the batches."""
 
 Clock = Callable[[], float]
 """Seconds so far."""
@@ -79,14 +83,26 @@ def measure_step(model: RetinaNet, batches: TrainingBatches, clock: Clock = time
         clock: Seconds so far. Defaults to wall time; `time.process_time` is CPU time.
 
     Returns:
-        Mean seconds of a step after the first ones, and how many were measured.
+        Mean seconds of a step, and of how many: without the first ones and those that compile.
     """
     steps = _StepClock(clock)
     with restored(model):
         count = WARM_UP + MEASURED_STEPS + 1
         model.fit(batches.dataset(0), steps_per_epoch=count, callbacks=[steps], verbose=0, shuffle=False)
-    measured = steps.times[WARM_UP:]
-    return (measured[-1] - measured[0]) / (len(measured) - 1), len(measured) - 1
+    return usual_step(np.diff(steps.times[WARM_UP:]).tolist())
+
+
+def usual_step(seconds: Sequence[float]) -> tuple[float, int]:
+    """Mean of steps that do not compile for a further shape of the batches.
+
+    Args:
+        seconds: Those of each step, at least one.
+
+    Returns:
+        The mean of those of at most `LONGEST` times the median, and how many they are.
+    """
+    usual = [value for value in seconds if value <= LONGEST * np.median(seconds)]
+    return float(np.mean(usual)), len(usual)
 
 
 def fit_epochs(budget: float, step: float, *, steps: int, batch_size: int, val_images: int, every: int) -> int:

@@ -97,7 +97,8 @@ def test_without_the_flags_a_model_stays_as_it_is(monkeypatch: pytest.MonkeyPatc
         ({}, 2, 2_000_000, True),  # 5 epochs of 200 steps: 500 for each shape
         ({}, 3, 2_000_000, False),
         ({"epochs": 4}, 2, 2_000_000, False),
-        ({"epochs": 4, "time": "20m"}, 2, 2_000_000, True),  # its epochs are not known yet
+        ({"epochs": 4, "time": "20m"}, 2, 2_000_000, True),  # its epochs are not known yet: ten minutes for each shape
+        ({"time": "19m"}, 2, 2_000_000, False),
         ({}, 2, 1_999_999, False),
         ({"mixed_precision": "none"}, 2, 2_000_000, False),
     ],

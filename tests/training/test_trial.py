@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from keras_retinanet.training.trial import fit_epochs
+from keras_retinanet.training.trial import fit_epochs, usual_step
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,12 @@ from keras_retinanet.training.trial import fit_epochs
 )
 def test_epochs_that_fit(budget: float, every: int, expected: int) -> None:
     assert fit_epochs(budget, 10.0, steps=10, batch_size=2, val_images=8, every=every) == expected
+
+
+def test_steps_that_compile_are_not_usual() -> None:
+    """Three times the median is a larger shape, thirty times its compiling."""
+    assert usual_step([1.0, 3.0, 30.0, 1.0, 1.0]) == (1.5, 4)
+    assert usual_step([2.0]) == (2.0, 1)
 
 
 def test_without_evaluation_epochs_fill_the_time() -> None:
