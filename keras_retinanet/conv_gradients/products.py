@@ -138,7 +138,9 @@ def _patches(features: Tensor, size: tuple[int, int], upstream: Tensor, settings
     import tensorflow as tf
 
     sides, strides, channels = tf.shape(upstream)[1:3], settings["strides"][1:3], features.shape[-1]
-    if settings["padding"] == "SAME":
+    if size == (1, 1) and {*strides} == {1}:
+        return _pixels(features)
+    if settings["padding"] == "SAME" and size != (1, 1):
         missing = tf.maximum((sides - 1) * strides + size - tf.shape(features)[1:3], 0)
         around = tf.stack([missing // 2, missing - missing // 2], axis=1)
         features = tf.pad(features, tf.pad(around, [[1, 1], [0, 0]]))
